@@ -1,0 +1,2 @@
+//! The logux program.
+fn main() {}

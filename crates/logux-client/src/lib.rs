@@ -1,0 +1,1 @@
+//! A Logux client for tokio.

@@ -1,0 +1,1 @@
+//! Transports for Logux behind one trait: WebSocket, in-process pair, JSON lines.

@@ -1,0 +1,1 @@
+//! A Logux server for tokio.

@@ -1,0 +1,1 @@
+//! A Logux store on SQLite.

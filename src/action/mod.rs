@@ -1,0 +1,21 @@
+//! What happened: plain values, no rules about keeping or sending them.
+//!
+//! Read [`NodeId`] (who), [`ActionId`] (which), [`Stamp`] (its place among all), then [`Action`] (what) and [`Meta`] (what we know
+//! about it). [`logux`] has the actions that Logux itself uses.
+
+#[allow(clippy::module_inception, reason = "the folder is named after its main type")]
+mod action;
+mod id;
+pub(crate) mod json;
+pub mod logux;
+mod meta;
+mod node_id;
+mod stamp;
+
+pub use action::{Action, ActionError};
+pub use id::{ActionId, IdGenerator};
+pub use json::{Json, JsonError, JsonProblem, MAX_DEPTH};
+pub(crate) use meta::push_once;
+pub use meta::{Extra, Meta, Names, Subprotocol};
+pub use node_id::{IdError, NodeId};
+pub use stamp::Stamp;

@@ -1,0 +1,64 @@
+//! The total order of actions, in one place.
+
+use core::{cmp::Ordering, fmt};
+
+use super::ActionId;
+use crate::now::WallTime;
+
+/// An action's place in the order that all nodes agree on. Everything that says "latest" compares stamps.
+///
+/// Four keys, the first that differs decides: the corrected time, the node id by UTF-16 code unit, the sequence number, the time
+/// inside the id. It is the order of `isFirstOlder` in `@logux/core`; `spec/order.md` has the rule and vectors.
+///
+/// ```
+/// use logux::{Stamp, WallTime};
+/// let stamp = |id: &str, time| Stamp::new(WallTime::from_millis(time), id.parse().unwrap());
+/// assert!(stamp("9 a 0", 1) < stamp("1 a 0", 2)); // time first
+/// assert!(stamp("9 a 5", 1) < stamp("1 b 0", 1)); // then the node
+/// assert!(stamp("9 a 0", 1) < stamp("1 a 1", 1)); // then the sequence number
+/// assert!(stamp("1 a 0", 1) < stamp("9 a 0", 1)); // then the time inside the id
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    time: WallTime,
+    id: ActionId,
+}
+
+impl Stamp {
+    /// The place of the action `id` whose corrected creation time is `time`.
+    pub const fn new(time: WallTime, id: ActionId) -> Self {
+        Self { time, id }
+    }
+
+    /// The corrected creation time.
+    pub const fn time(&self) -> WallTime {
+        self.time
+    }
+
+    /// The action.
+    pub const fn id(&self) -> &ActionId {
+        &self.id
+    }
+}
+
+impl PartialOrd for Stamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Stamp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.time
+            .cmp(&other.time)
+            .then_with(|| self.id.node().cmp(other.id.node()))
+            .then_with(|| self.id.sequence().cmp(&other.id.sequence()))
+            .then_with(|| self.id.time().cmp(&other.id.time()))
+    }
+}
+
+impl fmt::Debug for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{}", self.id, self.time)
+    }
+}

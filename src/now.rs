@@ -1,0 +1,109 @@
+//! The two clocks of the engine, and deadlines that say why they exist.
+//!
+//! The engine never asks for the time: the caller passes [`Now`] to each call. Wall time goes into ids
+//! and the order of actions; monotonic time goes into time-outs. Neither is ever converted into the other.
+
+use core::fmt;
+
+/// Wall clock time: milliseconds since 1970-01-01T00:00:00Z, as `Date.now()` of JavaScript.
+///
+/// It is kept within the range of a JavaScript `Date` (±8.64e15 ms), so that every peer can compute with it
+/// exactly. Used for ids and for order, never for time-outs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct WallTime(i64);
+
+impl WallTime {
+    /// The latest time that can be expressed: 8.64e15 ms, the end of JavaScript's `Date`.
+    pub const MAX: Self = Self(8_640_000_000_000_000);
+    /// The earliest time that can be expressed: −8.64e15 ms.
+    pub const MIN: Self = Self(-8_640_000_000_000_000);
+
+    /// Takes milliseconds since the epoch; a value outside of [`MIN`](Self::MIN)..=[`MAX`](Self::MAX) is clamped.
+    pub const fn from_millis(ms: i64) -> Self {
+        if ms > Self::MAX.0 {
+            Self::MAX
+        } else if ms < Self::MIN.0 {
+            Self::MIN
+        } else {
+            Self(ms)
+        }
+    }
+
+    /// Takes milliseconds since the epoch, or `None` outside of the range of a JavaScript `Date`.
+    pub const fn checked_from_millis(ms: i64) -> Option<Self> {
+        if ms > Self::MAX.0 || ms < Self::MIN.0 { None } else { Some(Self(ms)) }
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved by `ms` milliseconds, clamped to the range.
+    #[must_use]
+    pub const fn shifted(self, ms: i64) -> Self {
+        Self::from_millis(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this time; negative when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+}
+
+impl fmt::Debug for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0)
+    }
+}
+
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Monotonic time: milliseconds since a moment that the driver chose, such as the start of the process.
+///
+/// It never steps back. Used for time-outs and round trips, never in ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct MonoTime(u64);
+
+impl MonoTime {
+    /// Takes milliseconds since the driver's chosen moment.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the driver's chosen moment.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `ms` milliseconds later.
+    #[must_use]
+    pub const fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this moment, 0 when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Both clocks, read by the driver at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Now {
+    /// For ids and order.
+    pub wall: WallTime,
+    /// For time-outs.
+    pub mono: MonoTime,
+}
+
+impl Now {
+    /// Both clocks from milliseconds: `wall` since the epoch, `mono` since the driver's chosen moment.
+    pub const fn from_millis(wall: i64, mono: u64) -> Self {
+        Self { wall: WallTime::from_millis(wall), mono: MonoTime::from_millis(mono) }
+    }
+}
