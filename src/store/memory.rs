@@ -1,0 +1,291 @@
+//! The store in memory: exact, fast, gone with the process.
+
+use core::{convert::Infallible, ops::Bound, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{Criteria, Direction, Entry, Insertion, MetaChange, Order, Query, Store, Synced};
+use crate::action::{ActionId, Stamp};
+
+/// Keeps entries in memory.
+///
+/// Every change is O(log n) wherever the entry lands, and a reason is taken away in the time of the entries that have it:
+/// entries lie in slots, and ordered maps lead to the slots.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    slots: Slots,
+    ids: HashMap<ActionId, Slot>,
+    all: Orders,
+    indexes: HashMap<Arc<str>, Orders>,
+    reasons: HashMap<Arc<str>, BTreeMap<Stamp, Slot>>,
+    last_added: u64,
+    synced: Synced,
+}
+
+type Slot = usize;
+
+/// Entries in places that stay the same while they live; free places are used again.
+#[derive(Debug, Default)]
+struct Slots {
+    entries: Vec<Option<Entry>>,
+    free: Vec<Slot>,
+}
+
+impl Slots {
+    fn insert(&mut self, entry: Entry) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot] = Some(entry);
+            slot
+        } else {
+            self.entries.push(Some(entry));
+            self.entries.len() - 1
+        }
+    }
+
+    fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot)?.as_ref()
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.entries.get_mut(slot)?.as_mut()
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<Entry> {
+        let entry = self.entries.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(entry)
+    }
+}
+
+/// The two orders over a set of entries.
+#[derive(Debug, Default)]
+struct Orders {
+    created: BTreeMap<Stamp, Slot>,
+    added: BTreeMap<u64, Slot>,
+}
+
+impl Orders {
+    fn walk(&self, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
+        let _ = match &query.order {
+            Order::Created { after } => walk(&self.created, after.as_ref(), query.direction, visit),
+            Order::Added { after } => walk(&self.added, after.as_ref(), query.direction, visit),
+        };
+    }
+}
+
+fn walk<K: Ord>(
+    map: &BTreeMap<K, Slot>,
+    after: Option<&K>,
+    direction: Direction,
+    visit: &mut dyn FnMut(Slot) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+    match direction {
+        Direction::OldestFirst => map.range((behind, Bound::Unbounded)).try_for_each(|(_, &slot)| visit(slot)),
+        Direction::NewestFirst => map.range((Bound::Unbounded, behind)).rev().try_for_each(|(_, &slot)| visit(slot)),
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    fn take_out(&mut self, slot: Slot) -> Option<Entry> {
+        let entry = self.slots.remove(slot)?;
+        let stamp = entry.meta.stamp();
+        let added = entry.meta.added.unwrap_or_default();
+        self.ids.remove(&entry.meta.id);
+        self.all.created.remove(&stamp);
+        self.all.added.remove(&added);
+        for index in &entry.meta.indexes {
+            if let Some(orders) = self.indexes.get_mut(index) {
+                orders.created.remove(&stamp);
+                orders.added.remove(&added);
+                if orders.added.is_empty() {
+                    self.indexes.remove(index);
+                }
+            }
+        }
+        for reason in &entry.meta.reasons {
+            self.forget_reason(reason, &stamp);
+        }
+        Some(entry)
+    }
+
+    fn forget_reason(&mut self, reason: &str, stamp: &Stamp) {
+        if let Some(holders) = self.reasons.get_mut(reason) {
+            holders.remove(stamp);
+            if holders.is_empty() {
+                self.reasons.remove(reason);
+            }
+        }
+    }
+
+    /// Checks that the maps and the slots tell the same story. For tests and fuzzers. O(n log n).
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn assert_invariants(&self) {
+        let live = self.slots.entries.iter().flatten().count();
+        assert_eq!(live, self.ids.len(), "each entry is found by its id");
+        assert_eq!(live, self.all.created.len(), "each entry has a place by creation");
+        assert_eq!(live, self.all.added.len(), "each entry has a place by arrival");
+        assert_eq!(live + self.slots.free.len(), self.slots.entries.len(), "a slot is used or free");
+        let mut indexed = 0;
+        let mut reasons = 0;
+        for (stamp, &slot) in &self.all.created {
+            let entry = self.slots.get(slot).expect("a place leads to an entry");
+            let added = entry.meta.added.expect("a kept entry has its number");
+            assert_eq!(*stamp, entry.meta.stamp(), "the place is the entry's own");
+            assert_eq!(self.all.added.get(&added), Some(&slot), "both orders lead to the same entry");
+            assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id leads to the same entry");
+            assert!(added <= self.last_added, "no number is above the last one");
+            for index in &entry.meta.indexes {
+                assert_eq!(self.indexes[index].created.get(stamp), Some(&slot), "each index knows its entries");
+                indexed += 1;
+            }
+            for reason in &entry.meta.reasons {
+                assert_eq!(self.reasons[reason].get(stamp), Some(&slot), "each reason knows its entries");
+                reasons += 1;
+            }
+        }
+        let in_indexes: usize = self.indexes.values().map(|orders| orders.added.len()).sum();
+        let in_reasons: usize = self.reasons.values().map(BTreeMap::len).sum();
+        assert_eq!((indexed, reasons), (in_indexes, in_reasons), "indexes and reasons have no others");
+    }
+}
+
+impl Store for MemoryStore {
+    type Error = Infallible;
+
+    fn add(&mut self, entry: &mut Entry) -> Result<Insertion, Infallible> {
+        let std::collections::hash_map::Entry::Vacant(vacant) = self.ids.entry(entry.meta.id.clone()) else {
+            return Ok(Insertion::Duplicate);
+        };
+        self.last_added += 1;
+        let added = self.last_added;
+        entry.meta.added = Some(added);
+        let stamp = entry.meta.stamp();
+        let slot = self.slots.insert(entry.clone());
+        vacant.insert(slot);
+        for index in &entry.meta.indexes {
+            let orders = self.indexes.entry(index.clone()).or_default();
+            orders.created.insert(stamp.clone(), slot);
+            orders.added.insert(added, slot);
+        }
+        for reason in &entry.meta.reasons {
+            self.reasons.entry(reason.clone()).or_default().insert(stamp.clone(), slot);
+        }
+        self.all.created.insert(stamp, slot);
+        self.all.added.insert(added, slot);
+        Ok(Insertion::Added)
+    }
+
+    fn by_id(&self, id: &ActionId) -> Result<Option<Entry>, Infallible> {
+        Ok(self.ids.get(id).and_then(|&slot| self.slots.get(slot)).cloned())
+    }
+
+    fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, Infallible> {
+        let Some(&slot) = self.ids.get(id) else { return Ok(false) };
+        let Some(entry) = self.slots.get_mut(slot) else { return Ok(false) };
+        let stamp = entry.meta.stamp();
+        let before = change.reasons.is_some().then(|| entry.meta.reasons.clone());
+        change.apply(&mut entry.meta);
+        if let Some(before) = before {
+            let after = entry.meta.reasons.clone();
+            for reason in before {
+                self.forget_reason(&reason, &stamp);
+            }
+            for reason in after {
+                self.reasons.entry(reason).or_default().insert(stamp.clone(), slot);
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove(&mut self, id: &ActionId) -> Result<Option<Entry>, Infallible> {
+        Ok(self.ids.get(id).copied().and_then(|slot| self.take_out(slot)))
+    }
+
+    fn remove_reason(
+        &mut self,
+        reason: &str,
+        criteria: &Criteria,
+        removed: &mut dyn FnMut(Entry),
+    ) -> Result<(), Infallible> {
+        let Some(holders) = self.reasons.get(reason) else { return Ok(()) };
+        let lower = criteria.younger_than.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let upper = criteria.older_than.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        if matches!((lower, upper), (Bound::Excluded(lower), Bound::Excluded(upper)) if lower >= upper) {
+            return Ok(());
+        }
+        let matching: Vec<(Stamp, Slot)> = match &criteria.id {
+            Some(id) => self.ids.get(id).iter().map(|&&slot| slot).collect::<Vec<_>>(),
+            None => holders.range((lower, upper)).map(|(_, &slot)| slot).collect(),
+        }
+        .into_iter()
+        .filter_map(|slot| {
+            let meta = &self.slots.get(slot)?.meta;
+            (criteria.matches(meta) && meta.reasons.iter().any(|own| **own == *reason)).then(|| (meta.stamp(), slot))
+        })
+        .collect();
+        for (stamp, slot) in matching {
+            self.forget_reason(reason, &stamp);
+            let Some(entry) = self.slots.get_mut(slot) else { continue };
+            entry.meta.reasons.retain(|own| **own != *reason);
+            if entry.meta.reasons.is_empty()
+                && let Some(entry) = self.take_out(slot)
+            {
+                removed(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, Infallible> {
+        Ok(self.reasons.get(reason).and_then(|holders| holders.last_key_value()).map(|(stamp, _)| stamp.clone()))
+    }
+
+    fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
+        let orders = match &query.index {
+            None => Some(&self.all),
+            Some(index) => self.indexes.get(index),
+        };
+        if let Some(orders) = orders {
+            orders.walk(query, &mut |slot| self.slots.get(slot).map_or(ControlFlow::Continue(()), &mut *visit));
+        }
+        Ok(())
+    }
+
+    fn last_added(&self) -> Result<u64, Infallible> {
+        Ok(self.last_added)
+    }
+
+    fn synced(&self) -> Result<Synced, Infallible> {
+        Ok(self.synced)
+    }
+
+    fn set_synced(&mut self, synced: Synced) -> Result<(), Infallible> {
+        self.synced = synced;
+        Ok(())
+    }
+
+    fn clean(&mut self) -> Result<(), Infallible> {
+        *self = Self::new();
+        Ok(())
+    }
+}
