@@ -1,11 +1,14 @@
 #![doc = "Logux engine."]
 #![forbid(unsafe_code)]
 pub mod action;
+pub mod client;
 pub mod log;
 pub mod now;
+pub mod server;
 pub mod store;
+pub mod sync;
 pub mod wire;
 pub use action::{Action, ActionId, Json, Meta, NodeId, Stamp};
 pub use log::Log;
-pub use now::{MonoTime, Now, WallTime};
+pub use now::{Deadline, MonoTime, Now, WallTime};
 pub use store::{Entry, MemoryStore, Store};

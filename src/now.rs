@@ -107,3 +107,23 @@ impl Now {
         Self { wall: WallTime::from_millis(wall), mono: MonoTime::from_millis(mono) }
     }
 }
+
+/// When a machine wants to be called again at the latest, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline<R> {
+    /// The moment.
+    pub at: MonoTime,
+    /// What happens then if nothing else does before.
+    pub why: R,
+}
+
+impl<R> Deadline<R> {
+    /// The earlier of two, the first when they are equal.
+    #[must_use]
+    pub fn earlier(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.at < self.at => other,
+            _ => self,
+        }
+    }
+}

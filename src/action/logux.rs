@@ -40,11 +40,16 @@ pub struct Undo {
     pub extra: Vec<(String, Json)>,
 }
 
+/// The keys of an undo that are not the application's own.
+const RESERVED: [&str; 4] = ["type", "action", "id", "reason"];
+
 impl Undo {
     /// The action with these fields.
     ///
+    /// Extra keys that are the undo's own are left out.
+    ///
     /// # Errors
-    /// [`ActionError`] if an extra key makes it no action, such as `type`.
+    /// None in practice: the fields can always be written as JSON.
     pub fn to_action(&self) -> Result<Action, ActionError> {
         let mut json = String::from("{\"type\":\"logux/undo\"");
         let mut field = |key: &str, value: &str| {
@@ -58,7 +63,7 @@ impl Undo {
         }
         field("id", Json::from_value(&self.id).map_err(ActionError::Write)?.as_str());
         field("reason", Json::from_value(&self.reason).map_err(ActionError::Write)?.as_str());
-        for (key, value) in &self.extra {
+        for (key, value) in self.extra.iter().filter(|(key, _)| !RESERVED.contains(&&**key)) {
             field(key, value.as_str());
         }
         json.push('}');
@@ -77,7 +82,7 @@ impl Undo {
             action: action.field("action").and_then(|json| Action::new(json).ok()),
             extra: extra
                 .iter()
-                .filter(|(key, _)| !matches!(*key, "type" | "action" | "id" | "reason"))
+                .filter(|(key, _)| !RESERVED.contains(key))
                 .map(|(key, value)| (key.to_owned(), value.clone()))
                 .collect(),
         })

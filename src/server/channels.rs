@@ -1,0 +1,71 @@
+//! Who is subscribed to what.
+
+use core::fmt;
+use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
+
+use super::{Filter, SessionId};
+use crate::{action::Meta, store::Entry};
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Channels(HashMap<Arc<str>, IndexMap<SessionId, Subscriber>>);
+
+/// One subscriber of one channel, with the filters it subscribed with: by the JSON of the filter in its `logux/subscribe`.
+#[derive(Default)]
+struct Subscriber(Vec<(Arc<str>, Option<Filter>)>);
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(filter, _)| filter)).finish()
+    }
+}
+
+impl Channels {
+    pub(super) fn subscribe(&mut self, channel: &Arc<str>, session: SessionId, key: Arc<str>, filter: Option<Filter>) {
+        let subscribers = self.0.entry(channel.clone()).or_default();
+        let subscriber = subscribers.entry(session).or_default();
+        subscriber.0.retain(|(other, _)| *other != key);
+        subscriber.0.push((key, filter));
+    }
+
+    /// Takes one filter away; `true` when the session has left the channel with it.
+    pub(super) fn unsubscribe(&mut self, channel: &str, session: SessionId, key: &str) -> bool {
+        let Some(subscribers) = self.0.get_mut(channel) else { return false };
+        let Some(subscriber) = subscribers.get_mut(&session) else { return false };
+        subscriber.0.retain(|(other, _)| **other != *key);
+        let left = subscriber.0.is_empty();
+        if left {
+            self.leave(channel, session);
+        }
+        left
+    }
+
+    /// Takes a session out of a channel with all its filters.
+    pub(super) fn leave(&mut self, channel: &str, session: SessionId) {
+        if let Some(subscribers) = self.0.get_mut(channel) {
+            subscribers.swap_remove(&session);
+            if subscribers.is_empty() {
+                self.0.remove(channel);
+            }
+        }
+    }
+
+    /// Who gets an action that is sent to a channel.
+    pub(super) fn receivers<'a>(&'a self, channel: &str, entry: &'a Entry) -> impl Iterator<Item = SessionId> + 'a {
+        let subscribers = self.0.get(channel).into_iter().flatten();
+        subscribers.filter(|(_, subscriber)| subscriber.accepts(entry)).map(|(session, _)| *session)
+    }
+
+    pub(super) fn is_subscribed(&self, channel: &str, session: SessionId) -> bool {
+        self.0.get(channel).is_some_and(|subscribers| subscribers.contains_key(&session))
+    }
+}
+
+impl Subscriber {
+    fn accepts(&self, Entry { action, meta }: &Entry) -> bool {
+        let passes = |filter: &Option<Filter>, meta: &Meta| filter.as_ref().is_none_or(|filter| filter(action, meta));
+        self.0.iter().any(|(_, filter)| passes(filter, meta))
+    }
+}

@@ -1,0 +1,309 @@
+//! What goes into a hub and what comes out.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::{
+    action::{Action, ActionId, Json, Meta, NodeId, Subprotocol},
+    now::WallTime,
+    store::Entry,
+    sync::BatchToken,
+};
+
+/// Number of one connection, given by the driver, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// What happens to a hub.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A client was let in.
+    Join {
+        /// Its connection.
+        session: SessionId,
+        /// Its node.
+        node: NodeId,
+        /// The application's protocol version it speaks.
+        subprotocol: Subprotocol,
+        /// What it says about itself.
+        headers: Option<Json>,
+        /// The last `added` number of ours that it has got.
+        since: u64,
+    },
+    /// A connection is gone.
+    Leave(SessionId),
+    /// What a client says about itself has changed.
+    Headers(SessionId, Json),
+    /// Actions of a client came.
+    Received {
+        /// Its connection.
+        session: SessionId,
+        /// For the confirmation.
+        batch: BatchToken,
+        /// The actions.
+        entries: Vec<Entry>,
+    },
+    /// The application answers a question. Several answers to one question may come, the last is one that ends it.
+    Answer(Job, Answer),
+    /// The application adds an action of its own.
+    Add(Box<Addition>),
+    /// The application subscribes a client by itself; the client is told by `logux/subscribed`.
+    Subscribe {
+        /// Who.
+        node: NodeId,
+        /// To what.
+        channel: Arc<str>,
+    },
+    /// Take nothing new, finish what is in progress, then say [`Output::Drained`].
+    Drain,
+}
+
+/// An action of the application.
+#[derive(Debug)]
+pub struct Addition {
+    /// The action.
+    pub action: Action,
+    /// Its corrected creation time if not now.
+    pub time: Option<WallTime>,
+    /// Who gets it.
+    pub to: Recipients,
+    /// Ask the application to resend and process it as an action of a client, without asking for access.
+    pub process: bool,
+    /// Comes back in [`Output::Done`].
+    pub ticket: Option<u64>,
+}
+
+/// Number of one question to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Job(pub(super) u64);
+
+impl Job {
+    /// The number, for log lines.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// A question to the application.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// For the answers.
+    pub job: Job,
+    /// What is asked.
+    pub about: About,
+    /// The action it is about.
+    pub entry: Arc<Entry>,
+    /// Who sent it.
+    pub author: Author,
+}
+
+impl Ask {
+    /// Something for the application to know that needs no answer: an answer to it is ignored.
+    pub fn notice(entry: Entry, author: Author) -> Self {
+        Self { job: Job(0), about: About::OwnAction, entry: Arc::new(entry), author }
+    }
+}
+
+/// What the application is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// May the author do this? Who else gets it? Then do it.
+    Action,
+    /// The same without the first question: the action is the application's own.
+    OwnAction,
+    /// May the author subscribe? Then load what is in the channel.
+    Subscription,
+}
+
+/// Who sent an action.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// The node.
+    pub node: NodeId,
+    /// The application's protocol version it speaks.
+    pub subprotocol: Option<Subprotocol>,
+    /// What it says about itself.
+    pub headers: Option<Json>,
+}
+
+/// What the application answers. The words are those of the Logux back-end protocol.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Others get the action too, when it is approved.
+    Resend(Recipients),
+    /// The author may do it. For a subscription: what may pass, or everything.
+    Approved(Option<Filter>),
+    /// Send an action to the author alone.
+    Action(Action, Option<WallTime>),
+    /// Done. Ends the question.
+    Processed,
+    /// The author may not do it: undone with the reason `denied`. Ends the question.
+    Denied,
+    /// There is no such type: undone with `unknownType`. Ends the question.
+    UnknownType,
+    /// There is no such channel: undone with `wrongChannel`. Ends the question.
+    WrongChannel,
+    /// It does not work: undone with `error`, `notFound` or a reason of the application's own. Ends the question.
+    Undo {
+        /// Why.
+        reason: String,
+        /// Further keys of `logux/undo`.
+        extra: Vec<(String, Json)>,
+    },
+}
+
+impl Answer {
+    /// Undone with the reason `error`.
+    pub fn error() -> Self {
+        Self::Undo { reason: "error".into(), extra: Vec::new() }
+    }
+
+    /// Undone with the reason `notFound`.
+    pub fn not_found() -> Self {
+        Self::Undo { reason: "notFound".into(), extra: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resend(_) => "Resend",
+            Self::Approved(_) => "Approved",
+            Self::Action(..) => "Action",
+            Self::Processed => "Processed",
+            Self::Denied => "Denied",
+            Self::UnknownType => "UnknownType",
+            Self::WrongChannel => "WrongChannel",
+            Self::Undo { .. } => "Undo",
+        })
+    }
+}
+
+/// Decides which actions of a channel a subscriber gets. Pure and quick: it runs for every action and subscriber.
+pub type Filter = Arc<dyn Fn(&Action, &Meta) -> bool + Send + Sync>;
+
+/// Who gets an action besides its author.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipients {
+    /// All who are subscribed to one of these channels.
+    pub channels: Vec<Arc<str>>,
+    /// All clients of these users.
+    pub users: Vec<Arc<str>>,
+    /// These clients.
+    pub clients: Vec<Arc<str>>,
+    /// These nodes.
+    pub nodes: Vec<Arc<str>>,
+    /// But not these clients.
+    pub exclude_clients: Vec<Arc<str>>,
+}
+
+impl Recipients {
+    /// All who are subscribed to a channel.
+    pub fn channel(channel: impl Into<Arc<str>>) -> Self {
+        Self { channels: vec![channel.into()], ..Self::default() }
+    }
+
+    /// One client.
+    pub fn client(client: impl Into<Arc<str>>) -> Self {
+        Self { clients: vec![client.into()], ..Self::default() }
+    }
+
+    /// All clients of a user.
+    pub fn user(user: impl Into<Arc<str>>) -> Self {
+        Self { users: vec![user.into()], ..Self::default() }
+    }
+
+    /// These and those.
+    pub fn extend(&mut self, other: Self) {
+        self.channels.extend(other.channels);
+        self.users.extend(other.users);
+        self.clients.extend(other.clients);
+        self.nodes.extend(other.nodes);
+        self.exclude_clients.extend(other.exclude_clients);
+    }
+}
+
+/// What has to happen because of an input.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// The client is in; send it what it missed, maybe nothing.
+    Joined {
+        /// Its connection.
+        session: SessionId,
+        /// The number up to which that is all.
+        added: u64,
+        /// What it missed, oldest first.
+        missed: Vec<Arc<Entry>>,
+    },
+    /// Actions of a client are safe; confirm them.
+    Kept(SessionId, BatchToken),
+    /// Send an action. Many receivers share one entry, so that it is written once.
+    Deliver {
+        /// To this connection.
+        session: SessionId,
+        /// The number up to which everything for it is out then.
+        added: u64,
+        /// The action.
+        entry: Arc<Entry>,
+    },
+    /// Show the developer at the other end a text.
+    Debug(SessionId, String),
+    /// Close a connection: the same client has come again.
+    Replaced(SessionId),
+    /// Ask the application.
+    Ask(Ask),
+    /// Tell the application that a client left a channel.
+    Unsubscribed {
+        /// Who.
+        node: NodeId,
+        /// Which channel.
+        channel: Arc<str>,
+    },
+    /// An addition with a ticket is finished: processed, or undone for this reason.
+    Done(u64, Result<(), String>),
+    /// For whoever keeps an eye on the server.
+    Report(Report),
+    /// Nothing is in progress any more.
+    Drained,
+}
+
+/// What may be worth a log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// An action came in.
+    Added {
+        /// Its id.
+        id: ActionId,
+        /// Its type.
+        kind: String,
+    },
+    /// An action was done.
+    Processed(ActionId),
+    /// An action was taken back.
+    Undone {
+        /// Its id.
+        id: ActionId,
+        /// Why.
+        reason: String,
+    },
+    /// An action came again; it was not done again.
+    Duplicate(ActionId),
+    /// A client is subscribed.
+    Subscribed {
+        /// Who.
+        node: NodeId,
+        /// To what.
+        channel: Arc<str>,
+    },
+    /// A client is not subscribed any more.
+    Unsubscribed {
+        /// Who.
+        node: NodeId,
+        /// From what.
+        channel: Arc<str>,
+    },
+}

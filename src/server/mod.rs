@@ -1,0 +1,15 @@
+//! A hub: who is connected, who is subscribed to what, and the life of each action. No sockets, no callbacks.
+//!
+//! Read [`Hub`], then [`Input`], [`Output`] and [`Answer`]. Each connection has a [`sync::Node`](crate::sync::Node) of its own, outside;
+//! the hub speaks to them by [`SessionId`]. The application is asked by [`Output::Ask`] and answers by [`Input::Answer`] whenever it
+//! likes.
+
+mod channels;
+mod hub;
+mod inbox;
+mod io;
+mod jobs;
+mod sessions;
+
+pub use hub::{Config, Hub};
+pub use io::{About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, Recipients, Report, SessionId};

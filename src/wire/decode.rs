@@ -1,0 +1,289 @@
+//! From JSON to typed messages, in one walk over the text.
+
+use super::{Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Limits, Message, Sync, SyncEntry};
+use crate::{
+    action::{
+        Action, ActionError, Extra, Json, JsonError, JsonProblem, NodeId, Subprotocol,
+        json::{Cursor, decode as decode_string, key_is},
+    },
+    now::WallTime,
+};
+
+/// Reads one message. The shapes are those that the reference checks; a `sync` with one bad entry is refused whole.
+///
+/// O(length). Actions keep their text, and nothing inside them but `type` is read.
+///
+/// # Errors
+/// [`DecodeError`], with the reply for the sender.
+///
+/// ```
+/// use logux::wire::{Limits, Message, decode};
+/// assert_eq!(decode(r#"["ping",5]"#, &Limits::default())?, Message::Ping { added: 5 });
+/// # Ok::<(), logux::wire::DecodeError>(())
+/// ```
+pub fn decode(text: &str, limits: &Limits) -> Result<Message, DecodeError> {
+    if text.len() > limits.message_bytes {
+        return Err(DecodeError::Beyond(Beyond::MessageBytes(limits.message_bytes)));
+    }
+    let mut reader = Reader { cursor: Cursor::with_depth(text, limits.depth), limits };
+    reader.message().map_err(|wrong| match wrong {
+        Wrong::Unknown(name) => DecodeError::UnknownMessage(name),
+        Wrong::Beyond(limit) => DecodeError::Beyond(limit),
+        Wrong::Shape(why) => {
+            let mut whole = Cursor::with_depth(text, limits.depth);
+            match whole.value().and_then(|_| whole.end()) {
+                Err(JsonError { problem: JsonProblem::TooDeep(limit), .. }) => {
+                    DecodeError::Beyond(Beyond::Depth(limit))
+                }
+                Err(error) => DecodeError::wrong_format(text, false, error.to_string()),
+                Ok(()) => DecodeError::wrong_format(text, true, why),
+            }
+        }
+    })
+}
+
+/// Why the walk ended early.
+enum Wrong {
+    Shape(String),
+    Unknown(String),
+    Beyond(Beyond),
+}
+
+impl From<JsonError> for Wrong {
+    fn from(error: JsonError) -> Self {
+        match error.problem {
+            JsonProblem::TooDeep(limit) => Self::Beyond(Beyond::Depth(limit)),
+            _ => Self::Shape(error.to_string()),
+        }
+    }
+}
+
+impl From<ActionError> for Wrong {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Json(error) => error.into(),
+            other => Self::Shape(other.to_string()),
+        }
+    }
+}
+
+struct Reader<'a, 'l> {
+    cursor: Cursor<'a>,
+    limits: &'l Limits,
+}
+
+/// Token and subprotocol of `connect` and `connected`.
+#[derive(Default)]
+struct Options {
+    token: Option<String>,
+    subprotocol: Option<Subprotocol>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn message(&mut self) -> Result<Message, Wrong> {
+        self.cursor.punctuation(b'[', "an array")?;
+        let name = self.cursor.string()?;
+        let message = match &*name {
+            "connect" => self.connect()?,
+            "connected" => self.connected()?,
+            "ping" => Message::Ping { added: self.next_count()? },
+            "pong" => Message::Pong { added: self.next_count()? },
+            "sync" => self.sync()?,
+            "synced" => Message::Synced { added: self.next_count()? },
+            "error" => self.error()?,
+            "debug" => self.debug()?,
+            "headers" => {
+                self.comma()?;
+                Message::Headers { headers: self.json_object()? }
+            }
+            _ => {
+                // Whether it is JSON at all comes first.
+                while self.cursor.take(b',') {
+                    self.cursor.value()?;
+                }
+                self.close()?;
+                return Err(Wrong::Unknown(name.into_owned()));
+            }
+        };
+        self.close()?;
+        Ok(message)
+    }
+
+    fn close(&mut self) -> Result<(), Wrong> {
+        self.cursor.punctuation(b']', "the end of the message")?;
+        Ok(self.cursor.end()?)
+    }
+
+    fn comma(&mut self) -> Result<(), Wrong> {
+        Ok(self.cursor.punctuation(b',', "one more item in the message")?)
+    }
+
+    fn connect(&mut self) -> Result<Message, Wrong> {
+        self.comma()?;
+        let protocol = self.number()?;
+        self.comma()?;
+        let node = self.node()?;
+        let synced = self.next_count()?;
+        let Options { token, subprotocol } = self.options()?;
+        Ok(Message::Connect(Connect { protocol, node, synced, token, subprotocol }))
+    }
+
+    fn connected(&mut self) -> Result<Message, Wrong> {
+        self.comma()?;
+        let protocol = self.number()?;
+        self.comma()?;
+        let node = self.node()?;
+        self.comma()?;
+        self.cursor.punctuation(b'[', "two times")?;
+        let received = self.time()?;
+        self.comma()?;
+        let sent = self.time()?;
+        self.cursor.punctuation(b']', "the end of the two times")?;
+        let Options { token, subprotocol } = self.options()?;
+        Ok(Message::Connected(Connected { protocol, node, received, sent, token, subprotocol }))
+    }
+
+    fn options(&mut self) -> Result<Options, Wrong> {
+        let mut options = Options::default();
+        if self.cursor.take(b',') {
+            self.cursor.object(|cursor, key| {
+                if key_is(key, "token") {
+                    options.token = match cursor.peek() {
+                        Some(b'n') => cursor.value().map(|_| None)?,
+                        _ => Some(cursor.string()?.into_owned()),
+                    };
+                } else if key_is(key, "subprotocol") {
+                    options.subprotocol = subprotocol(cursor)?;
+                } else {
+                    cursor.value()?;
+                }
+                Ok::<_, Wrong>(())
+            })?;
+        }
+        Ok(options)
+    }
+
+    fn error(&mut self) -> Result<Message, Wrong> {
+        self.comma()?;
+        let kind = self.cursor.string()?.into_owned();
+        let options = if self.cursor.take(b',') { Some(Json::checked(self.cursor.value()?)) } else { None };
+        Ok(Message::Error(ErrorMessage { kind, options }))
+    }
+
+    fn debug(&mut self) -> Result<Message, Wrong> {
+        self.comma()?;
+        if self.cursor.string()? != "error" {
+            return Err(Wrong::Shape("expected \"error\" as the kind of debug".into()));
+        }
+        self.comma()?;
+        Ok(Message::Debug { text: self.cursor.string()?.into_owned() })
+    }
+
+    fn json_object(&mut self) -> Result<Json, Wrong> {
+        if self.cursor.peek() != Some(b'{') {
+            return Ok(self.cursor.expected("an object")?);
+        }
+        Ok(Json::checked(self.cursor.value()?))
+    }
+
+    fn sync(&mut self) -> Result<Message, Wrong> {
+        let added = self.next_count()?;
+        let mut entries = Vec::new();
+        while self.cursor.take(b',') {
+            if entries.len() == self.limits.actions {
+                return Err(Wrong::Beyond(Beyond::Actions(self.limits.actions)));
+            }
+            let action = Action::read(&mut self.cursor)?;
+            self.comma()?;
+            entries.push(self.meta(action)?);
+        }
+        Ok(Message::Sync(Sync { added, entries }))
+    }
+
+    fn meta(&mut self, action: Action) -> Result<SyncEntry, Wrong> {
+        let limits = self.limits;
+        let (mut id, mut time, mut told, mut extra) = (None, None, None, Extra::default());
+        self.cursor.object(|cursor, key| {
+            let mut reader = Reader { cursor: cursor.clone(), limits };
+            if key_is(key, "id") {
+                id = Some(reader.id()?);
+            } else if key_is(key, "time") {
+                time = Some(reader.time()?);
+            } else if key_is(key, "subprotocol") {
+                told = subprotocol(&mut reader.cursor)?;
+            } else {
+                let Some(name) = decode_string(key) else {
+                    return Err(Wrong::Shape("expected meta keys of whole characters".into()));
+                };
+                extra.set(&*name, Json::checked(reader.cursor.value()?));
+            }
+            *cursor = reader.cursor;
+            Ok(())
+        })?;
+        let missing = |what: &str| Wrong::Shape(format!("expected {what} in the meta of an action"));
+        let id = id.ok_or_else(|| missing("`id`"))?;
+        let time = time.ok_or_else(|| missing("`time`"))?;
+        Ok(SyncEntry { action, id, time, subprotocol: told, extra })
+    }
+
+    fn id(&mut self) -> Result<CompactId, Wrong> {
+        if !self.cursor.take(b'[') {
+            return Ok(CompactId::Time(self.time()?));
+        }
+        let time = self.time()?;
+        self.comma()?;
+        let id = if self.cursor.peek() == Some(b'"') {
+            let node = self.node()?;
+            self.comma()?;
+            CompactId::Full(time, node, self.number()?)
+        } else {
+            CompactId::Own(time, self.number()?)
+        };
+        self.cursor.punctuation(b']', "the end of the id")?;
+        Ok(id)
+    }
+
+    fn node(&mut self) -> Result<NodeId, Wrong> {
+        let text = self.cursor.string()?;
+        if text.len() > self.limits.id_bytes {
+            return Err(Wrong::Beyond(Beyond::IdBytes(self.limits.id_bytes)));
+        }
+        NodeId::new(&*text).map_err(|error| Wrong::Shape(error.to_string()))
+    }
+
+    fn time(&mut self) -> Result<i64, Wrong> {
+        let time = self.cursor.integer()?;
+        // Twice the range of a `Date`: the distance of its ends.
+        if time.unsigned_abs() > 2 * WallTime::MAX.as_millis().unsigned_abs() {
+            return Err(Wrong::Shape("expected times within the range of a JavaScript Date".into()));
+        }
+        Ok(time)
+    }
+
+    fn number(&mut self) -> Result<u32, Wrong> {
+        let number = self.cursor.integer()?;
+        u32::try_from(number).map_err(|_| Wrong::Shape(format!("expected a number from 0 to 4294967295, got {number}")))
+    }
+
+    fn next_count(&mut self) -> Result<u64, Wrong> {
+        self.comma()?;
+        let number = self.cursor.integer()?;
+        u64::try_from(number).map_err(|_| Wrong::Shape(format!("expected a number from 0 on, got {number}")))
+    }
+}
+
+fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, Wrong> {
+    match cursor.peek() {
+        Some(b'n') => {
+            cursor.value()?;
+            Ok(None)
+        }
+        Some(b'"') => Ok(Some(Subprotocol::SemVer(cursor.string()?.into()))),
+        _ => {
+            let number = cursor.integer()?;
+            let number = u32::try_from(number)
+                .map_err(|_| Wrong::Shape(format!("expected a subprotocol from 0 to 4294967295, got {number}")))?;
+            Ok(Some(Subprotocol::Number(number)))
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! From typed messages to JSON.
+
+use core::fmt::Write as _;
+
+use super::{CompactId, Message};
+use crate::{
+    action::{Action, Extra, Meta, NodeId, Subprotocol, json::write_string},
+    now::WallTime,
+};
+
+impl Message {
+    /// The JSON of the message, without blanks.
+    pub fn encode(&self) -> String {
+        let mut out = String::with_capacity(64);
+        self.encode_into(&mut out);
+        out
+    }
+
+    /// Writes the JSON of the message behind what is in `out`.
+    pub fn encode_into(&self, out: &mut String) {
+        match self {
+            Self::Connect(connect) => {
+                open(out, "connect");
+                integer(out, connect.protocol);
+                out.push(',');
+                write_string(out, connect.node.as_str());
+                out.push(',');
+                integer(out, connect.synced);
+                options(out, connect.token.as_deref(), connect.subprotocol.as_ref());
+            }
+            Self::Connected(connected) => {
+                open(out, "connected");
+                integer(out, connected.protocol);
+                out.push(',');
+                write_string(out, connected.node.as_str());
+                out.push_str(",[");
+                integer(out, connected.received);
+                out.push(',');
+                integer(out, connected.sent);
+                out.push(']');
+                options(out, connected.token.as_deref(), connected.subprotocol.as_ref());
+            }
+            Self::Ping { added } => number(out, "ping", *added),
+            Self::Pong { added } => number(out, "pong", *added),
+            Self::Synced { added } => number(out, "synced", *added),
+            Self::Sync(sync) => {
+                open(out, "sync");
+                integer(out, sync.added);
+                for entry in &sync.entries {
+                    write_entry(out, &entry.action, &entry.id, entry.time, entry.subprotocol.as_ref(), &entry.extra);
+                }
+            }
+            Self::Error(error) => {
+                open(out, "error");
+                write_string(out, &error.kind);
+                if let Some(options) = &error.options {
+                    out.push(',');
+                    out.push_str(options.as_str());
+                }
+            }
+            Self::Debug { text } => {
+                open(out, "debug");
+                out.push_str("\"error\",");
+                write_string(out, text);
+            }
+            Self::Headers { headers } => {
+                open(out, "headers");
+                out.push_str(headers.as_str());
+            }
+        }
+        out.push(']');
+    }
+}
+
+fn open(out: &mut String, name: &str) {
+    out.extend(["[\"", name, "\","]);
+}
+
+fn number(out: &mut String, name: &str, added: u64) {
+    open(out, name);
+    integer(out, added);
+}
+
+fn integer(out: &mut String, number: impl core::fmt::Display) {
+    // Writing into a text does not fail.
+    let _ = write!(out, "{number}");
+}
+
+fn options(out: &mut String, token: Option<&str>, subprotocol: Option<&Subprotocol>) {
+    if token.is_none() && subprotocol.is_none() {
+        return;
+    }
+    out.push_str(",{");
+    if let Some(token) = token {
+        out.push_str("\"token\":");
+        write_string(out, token);
+    }
+    if let Some(subprotocol) = subprotocol {
+        out.push_str(if token.is_some() { ",\"subprotocol\":" } else { "\"subprotocol\":" });
+        subprotocol.write_json(out);
+    }
+    out.push('}');
+}
+
+fn write_entry(
+    out: &mut String,
+    action: &Action,
+    id: &CompactId,
+    time: i64,
+    subprotocol: Option<&Subprotocol>,
+    extra: &Extra,
+) {
+    out.push(',');
+    out.push_str(action.as_json());
+    out.push_str(",{\"id\":");
+    match id {
+        CompactId::Time(time) => integer(out, time),
+        CompactId::Own(time, sequence) => {
+            out.push('[');
+            integer(out, time);
+            out.push(',');
+            integer(out, sequence);
+            out.push(']');
+        }
+        CompactId::Full(time, node, sequence) => {
+            out.push('[');
+            integer(out, time);
+            out.push(',');
+            write_string(out, node.as_str());
+            out.push(',');
+            integer(out, sequence);
+            out.push(']');
+        }
+    }
+    out.push_str(",\"time\":");
+    integer(out, time);
+    if let Some(subprotocol) = subprotocol {
+        out.push_str(",\"subprotocol\":");
+        subprotocol.write_json(out);
+    }
+    for (key, value) in extra.iter() {
+        out.push(',');
+        write_string(out, key);
+        out.push(':');
+        out.push_str(value.as_str());
+    }
+    out.push('}');
+}
+
+/// Writes a `sync` message from entries as a log has them, for a hot path with many receivers: the actions' text is copied, only the
+/// heads are made.
+#[derive(Debug)]
+pub struct SyncWriter<'a> {
+    out: String,
+    base: WallTime,
+    sender: &'a NodeId,
+    time_fix: i64,
+}
+
+impl<'a> SyncWriter<'a> {
+    /// Begins a message of `sender`, with times relative to `base`. `time_fix` milliseconds are taken from the corrected times.
+    pub fn new(added: u64, base: WallTime, sender: &'a NodeId, time_fix: i64) -> Self {
+        let mut out = String::with_capacity(128);
+        number(&mut out, "sync", added);
+        Self { out, base, sender, time_fix }
+    }
+
+    /// Adds an entry. Of its meta only id, time and the given subprotocol are sent.
+    pub fn entry(&mut self, action: &Action, meta: &Meta, subprotocol: Option<&Subprotocol>) {
+        let id = CompactId::of(&meta.id, self.base, self.sender);
+        let time = meta.time.since(self.base) - self.time_fix;
+        write_entry(&mut self.out, action, &id, time, subprotocol, &Extra::default());
+    }
+
+    /// The message.
+    pub fn finish(mut self) -> String {
+        self.out.push(']');
+        self.out
+    }
+}
