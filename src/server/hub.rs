@@ -99,6 +99,11 @@ impl<S: Store> Hub<S> {
         Ok(hub)
     }
 
+    /// Gives the store back.
+    pub fn into_store(self) -> S {
+        self.log.into_store()
+    }
+
     /// How many clients are connected.
     pub fn connected(&self) -> usize {
         self.sessions.len()

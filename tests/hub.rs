@@ -1,0 +1,402 @@
+//! The life of an action in a hub, with the application played by the test.
+
+use std::collections::VecDeque;
+
+use logux::{
+    Action, Entry, MemoryStore, Meta, NodeId, Now,
+    action::Subprotocol,
+    server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
+    store::Store,
+    sync::{self, BatchToken},
+};
+
+/// A hub with what it wanted done since the last look.
+struct World<S = MemoryStore> {
+    hub: Hub<S>,
+    asks: VecDeque<Ask>,
+    /// `SESSION <- ACTION`, in order.
+    delivered: Vec<String>,
+    kept: Vec<SessionId>,
+    other: Vec<String>,
+}
+
+const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
+
+fn config() -> Config {
+    Config { debug: true, max_queue: 3, ..Config::new(NodeId::new("server:uuid").unwrap()) }
+}
+
+/// A batch token as a connection's node makes them.
+fn batch() -> BatchToken {
+    let mut node = sync::Node::new(sync::Config::server(NodeId::new("server:x").unwrap()).into(), ());
+    node.handle(NOW, sync::Input::Opened);
+    node.handle(NOW, sync::Input::Frame(r#"["connect",5,"1:a:b",0]"#));
+    while let Some(output) = node.poll_output() {
+        match output {
+            sync::Output::Authenticate(who) => {
+                node.handle(NOW, sync::Input::Allow(who.token));
+                node.handle(NOW, sync::Input::Frame(r#"["sync",1]"#));
+            }
+            sync::Output::Received { batch, .. } => return batch,
+            _ => {}
+        }
+    }
+    panic!("a node gives a token for what it received")
+}
+
+fn entry(id: &str, json: &str) -> Entry {
+    Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()))
+}
+
+impl World {
+    fn new() -> Self {
+        Self::over(MemoryStore::new())
+    }
+}
+
+impl<S: Store> World<S> {
+    fn over(store: S) -> Self {
+        let hub = Hub::new(config(), store).unwrap();
+        let mut world =
+            Self { hub, asks: VecDeque::new(), delivered: Vec::new(), kept: Vec::new(), other: Vec::new() };
+        world.settle();
+        world
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.hub.handle(NOW, input).unwrap();
+        assert!(self.hub.poll_output().is_none(), "nothing comes out before the commit");
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.hub.commit().unwrap();
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Ask(ask) => self.asks.push_back(ask),
+                Output::Deliver { session, entry, .. } => {
+                    self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
+                }
+                Output::Joined { session, missed, .. } => {
+                    for entry in missed {
+                        self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
+                    }
+                }
+                Output::Kept(session, _) => self.kept.push(session),
+                Output::Report(_) => {}
+                other => self.other.push(format!("{other:?}")),
+            }
+        }
+    }
+
+    fn join(&mut self, session: u64, node: &str) {
+        self.join_since(session, node, 0);
+    }
+
+    fn join_since(&mut self, session: u64, node: &str, since: u64) {
+        let node = NodeId::new(node).unwrap();
+        let subprotocol = Subprotocol::Number(0);
+        self.handle(Input::Join { session: SessionId(session), node, subprotocol, headers: None, since });
+    }
+
+    fn receive(&mut self, session: u64, entries: Vec<Entry>) {
+        self.handle(Input::Received { session: SessionId(session), batch: batch(), entries });
+    }
+
+    fn answer(&mut self, answers: impl IntoIterator<Item = Answer>) {
+        let ask = self.asks.pop_front().expect("a question");
+        for answer in answers {
+            self.handle(Input::Answer(ask.job, answer));
+        }
+    }
+
+    fn subscribe(&mut self, session: u64, id: &str, channel: &str) {
+        self.receive(session, vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))]);
+        self.answer([Answer::Approved(None), Answer::Processed]);
+        self.delivered.clear();
+    }
+
+    fn delivered(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.delivered)
+    }
+}
+
+fn processed(session: u64, id: &str) -> String {
+    format!(r#"{session} <- {{"type":"logux/processed","id":"{id}"}}"#)
+}
+
+fn undone(session: u64, action: &str, id: &str, reason: &str) -> String {
+    format!(r#"{session} <- {{"type":"logux/undo","action":{action},"id":"{id}","reason":"{reason}"}}"#)
+}
+
+const A: &str = r#"{"type":"a"}"#;
+
+#[test]
+fn others_get_it_before_its_author_is_told() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    world.subscribe(2, "1 20:two:x 0", "room");
+    world.receive(1, vec![entry("1 10:one:x 0", A)]);
+    assert_eq!(world.kept.last(), Some(&SessionId(1)));
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [format!("2 <- {A}"), processed(1, "1 10:one:x 0")]);
+}
+
+#[test]
+fn an_action_that_comes_again_is_answered_but_not_done_again() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 0", A)]);
+    assert_eq!(world.asks.len(), 1);
+    world.receive(1, vec![entry("1 10:one:x 0", A)]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 0")]);
+    world.receive(1, vec![entry("1 10:one:x 0", A)]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 0")]);
+    assert!(world.asks.is_empty());
+
+    // Also at another connection, and after a restart; there the answer comes already with what was missed.
+    world.join_since(2, "10:one:x", 99);
+    world.receive(2, vec![entry("1 10:one:x 0", A)]);
+    assert_eq!(world.delivered(), [processed(2, "1 10:one:x 0")]);
+}
+
+#[test]
+fn what_was_not_answered_before_a_restart_is_done_after_it() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
+    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", subscribe), entry("1 10:one:x 2", A)]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    let store = world.hub.into_store();
+
+    let mut world = World::over(store);
+    assert_eq!(world.asks.len(), 1, "the subscription waits for its client, the action does not");
+    assert_eq!(world.asks[0].entry.meta.id.to_string(), "1 10:one:x 2");
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.join(7, "10:one:x");
+    assert_eq!(world.delivered(), [processed(7, "1 10:one:x 0"), processed(7, "1 10:one:x 2")]);
+    assert_eq!(world.asks[0].about, About::Subscription);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [processed(7, "1 10:one:x 1")]);
+}
+
+#[test]
+fn only_missed_answers_come_at_a_new_connection() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 0", A)]);
+    world.handle(Input::Leave(SessionId(1)));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert!(world.delivered().is_empty());
+    world.join_since(2, "10:one:x", 0);
+    assert_eq!(world.delivered(), [processed(2, "1 10:one:x 0")]);
+    world.join_since(3, "10:one:x", 2);
+    assert!(world.delivered().is_empty());
+}
+
+#[test]
+fn a_failure_takes_what_waits_behind_it_along() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    world.subscribe(2, "1 20:two:x 0", "room");
+    let ids = ["1 10:one:x 0", "1 10:one:x 1"];
+    world.receive(1, ids.map(|id| entry(id, A)).into());
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::error()]);
+    let undo = |session| undone(session, A, ids[0], "error");
+    let mut delivered = world.delivered();
+    delivered[1..3].sort();
+    assert_eq!(delivered, [format!("2 <- {A}"), undo(1), undo(2), undone(1, A, ids[1], "error")]);
+    assert!(world.asks.is_empty());
+    world.receive(1, vec![entry("1 10:one:x 2", A)]);
+    assert_eq!(world.asks.len(), 1, "what comes later has its chance");
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let cases = [
+        (Answer::Denied, "denied"),
+        (Answer::UnknownType, "unknownType"),
+        (Answer::WrongChannel, "wrongChannel"),
+        (Answer::not_found(), "notFound"),
+        (Answer::Processed, "error"),
+    ];
+    for (n, (answer, reason)) in cases.into_iter().enumerate() {
+        let mut world = World::new();
+        world.join(1, "10:one:x");
+        let id = format!("{n} 10:one:x 0");
+        world.receive(1, vec![entry(&id, A)]);
+        world.answer([answer]);
+        assert_eq!(world.delivered(), [undone(1, A, &id, reason)]);
+    }
+}
+
+#[test]
+fn nobody_acts_as_somebody_else() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    let mut with_meta = entry("2 10:one:x 0", A);
+    with_meta.meta.extra.set("users", logux::Json::new(r#"["20"]"#).unwrap());
+    world.receive(1, vec![entry("1 20:two:x 0", A), with_meta, entry("3 10:one:y 0", A)]);
+    assert_eq!(
+        world.delivered(),
+        [undone(1, A, "1 20:two:x 0", "denied"), undone(1, A, "2 10:one:x 0", "denied")],
+        "only the one who sent it is told"
+    );
+    assert_eq!(world.asks.len(), 1, "another tab of the same client is no stranger");
+}
+
+#[test]
+fn everyone_gets_it_once_and_the_excluded_do_not() {
+    let mut world = World::new();
+    for (session, node) in [(1, "10:one:x"), (2, "10:two:x"), (3, "20:three:x"), (4, "30:four:x")] {
+        world.join(session, node);
+        world.subscribe(session, &format!("1 {node} 0"), "room");
+    }
+    let to = Recipients {
+        channels: vec!["room".into(), "room".into()],
+        users: vec!["10".into()],
+        clients: vec!["10:one".into()],
+        nodes: vec!["10:one:x".into(), "20:three:other-tab".into()],
+        exclude_clients: vec!["30:four".into(), "10:one".into()],
+    };
+    let action = Action::new(A).unwrap();
+    world.handle(Input::Add(Box::new(Addition { action, time: None, to, process: false, ticket: None })));
+    let mut delivered = world.delivered();
+    delivered.sort();
+    assert_eq!(delivered, [1, 2, 3].map(|session| format!("{session} <- {A}")));
+}
+
+#[test]
+fn the_author_hears_of_its_own_action_only_by_name() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.receive(1, vec![entry("1 10:one:x 1", A)]);
+    let both = Recipients { users: vec!["10".into()], ..Recipients::channel("room") };
+    world.answer([Answer::Resend(both), Answer::Approved(None)]);
+    assert!(world.delivered().is_empty());
+    world.asks.clear();
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 1", A)]);
+    world.answer([Answer::Resend(Recipients::client("10:one")), Answer::Approved(None)]);
+    assert_eq!(world.delivered(), [format!("1 <- {A}")]);
+}
+
+#[test]
+fn filters_decide_and_are_taken_away_one_by_one() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    let subscribe = r#"{"type":"logux/subscribe","channel":"room","filter":{"a":1}}"#;
+    world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
+    let filter: logux::server::Filter = std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
+    world.answer([Answer::Approved(Some(filter)), Answer::Processed]);
+    world.delivered.clear();
+    let send = |world: &mut World, json: &str| {
+        let addition = Addition {
+            action: Action::new(json).unwrap(),
+            time: None,
+            to: Recipients::channel("room"),
+            process: false,
+            ticket: None,
+        };
+        world.handle(Input::Add(Box::new(addition)));
+        world.delivered().len()
+    };
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1);
+    assert_eq!(send(&mut world, r#"{"type":"t","a":2}"#), 0);
+    let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
+    world.receive(1, vec![entry("1 10:one:x 1", unsubscribe)]);
+    world.delivered.clear();
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1, "another filter was not taken away");
+    let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room","filter":{"a":1}}"#;
+    world.receive(1, vec![entry("1 10:one:x 2", unsubscribe)]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 2")]);
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 0);
+    assert!(world.other.iter().any(|output| output.starts_with("Unsubscribed")));
+}
+
+#[test]
+fn the_same_client_again_replaces_its_connection() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.join(2, "10:one:y");
+    assert!(world.other.iter().any(|output| output == "Replaced(SessionId(1))"));
+    assert_eq!(world.hub.connected(), 1);
+    world.handle(Input::Leave(SessionId(1)));
+    assert_eq!(world.hub.connected(), 1, "the end of the old connection is not the end of the new one");
+}
+
+#[test]
+fn a_subscription_cut_short_goes_on_at_the_next_connection() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
+    world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
+    world.handle(Input::Leave(SessionId(1)));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert!(world.delivered().is_empty());
+    world.join(2, "10:one:x");
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [processed(2, "1 10:one:x 0")]);
+
+    // But not for another tab: the one that wanted it is gone.
+    world.receive(2, vec![entry("2 10:one:x 0", subscribe)]);
+    world.handle(Input::Leave(SessionId(2)));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.join(3, "10:one:other");
+    assert!(world.asks.is_empty());
+}
+
+#[test]
+fn a_full_queue_holds_confirmations_back() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    for n in 0..8 {
+        world.receive(1, vec![entry(&format!("{n} 10:one:x 0"), A)]);
+    }
+    assert_eq!(world.kept.len(), 4, "one is asked about, three wait, the rest is held");
+    for n in 0..8 {
+        world.answer([Answer::Approved(None), Answer::Processed]);
+        assert_eq!(world.delivered(), [processed(1, &format!("{n} 10:one:x 0"))]);
+    }
+    assert_eq!(world.kept.len(), 8);
+}
+
+#[test]
+fn own_actions_are_processed_on_demand_and_reported() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    let addition = |ticket| {
+        let action = Action::new(A).unwrap();
+        let to = Recipients::default();
+        Input::Add(Box::new(Addition { action, time: None, to, process: true, ticket: Some(ticket) }))
+    };
+    world.handle(addition(5));
+    assert_eq!(world.asks[0].about, About::OwnAction);
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [format!("1 <- {A}")]);
+    world.handle(addition(6));
+    world.answer([Answer::UnknownType]);
+    assert_eq!(world.other, ["Done(5, Ok(()))", "Done(6, Err(\"unknownType\"))"]);
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_progress() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", A)]);
+    world.handle(Input::Drain);
+    world.receive(1, vec![entry("1 10:one:x 2", A)]);
+    assert_eq!(world.kept.len(), 1, "nothing new is confirmed");
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert!(!world.other.iter().any(|output| output == "Drained"));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert!(world.other.iter().any(|output| output == "Drained"));
+}
