@@ -1,0 +1,192 @@
+// `syncMapTemplate` and `createFilter` of the official client on `logux serve`.
+
+import assert from 'node:assert/strict'
+
+import { has, lists } from '../helper/device.js'
+import { scenario } from '../helper/scenario.js'
+
+async function two(s, options) {
+  let server = await s.serve(options)
+  let alice = await s.device(server, 'alice')
+  let bob = await s.device(server, 'bob')
+  return { alice, bob, server }
+}
+
+scenario('a record: create, change and see the same', async s => {
+  let { alice, bob } = await two(s)
+  assert.equal(
+    await alice.create('tasks', { done: false, id: '1', title: 'A' }),
+    'processed'
+  )
+  let atBob = await bob.record('tasks', '1')
+  await has(atBob, { done: false, id: '1', title: 'A' })
+  let atAlice = await alice.record('tasks', '1')
+
+  assert.equal(await bob.change('tasks', '1', { title: 'B' }), 'processed')
+  await has(atAlice, { done: false, title: 'B' })
+  assert.equal(await alice.change('tasks', '1', { done: true }), 'processed')
+  await has(atBob, { done: true, title: 'B' })
+})
+
+scenario('all JSON values live in fields', async s => {
+  let { alice, bob } = await two(s)
+  let value = { list: [1, null, 'ы', 0.1], nested: { a: { b: [] } }, no: null }
+  await alice.create('notes', { id: 'n', value })
+  let record = await bob.record('notes', 'n')
+  assert.deepEqual(record.get().value, value)
+})
+
+scenario('a missing record is not found', async s => {
+  let { alice } = await two(s)
+  await assert.rejects(alice.record('tasks', 'missing'), error => {
+    return error.name === 'LoguxUndoError' && error.action.reason === 'notFound'
+  })
+})
+
+scenario('fields changed at the same time do not fight', async s => {
+  let { alice, bob, server } = await two(s)
+  await alice.create('tasks', { done: false, id: '1', title: 'A' })
+  let atAlice = await alice.record('tasks', '1')
+  let atBob = await bob.record('tasks', '1')
+  await Promise.all([
+    alice.change('tasks', '1', { title: 'alice' }),
+    bob.change('tasks', '1', { done: true })
+  ])
+  await has(atAlice, { done: true, title: 'alice' })
+  await has(atBob, { done: true, title: 'alice' })
+  let carl = await s.device(server, 'carl')
+  await has(await carl.record('tasks', '1'), { done: true, title: 'alice' })
+})
+
+scenario('one field changed at the same time ends the same', async s => {
+  let { alice, bob, server } = await two(s)
+  await alice.create('tasks', { id: '1', title: 'A' })
+  let atAlice = await alice.record('tasks', '1')
+  let atBob = await bob.record('tasks', '1')
+  for (let i = 0; i < 10; i++) {
+    await Promise.all([
+      alice.change('tasks', '1', { title: `alice ${i}` }),
+      bob.change('tasks', '1', { title: `bob ${i}` })
+    ])
+  }
+  // Both edits of a round are behind this one, in the queue of each client.
+  await alice.change('tasks', '1', { fromAlice: true })
+  await bob.change('tasks', '1', { fromBob: true })
+  let fence = { fromAlice: true, fromBob: true }
+  await has(atAlice, fence)
+  await has(atBob, fence)
+  let carl = await s.device(server, 'carl')
+  let { title } = (await carl.record('tasks', '1')).get()
+  await has(atAlice, { title })
+  await has(atBob, { title })
+})
+
+scenario('a filter: what matches comes, changes and goes', async s => {
+  let { alice, bob } = await two(s)
+  let inbox = await alice.filter('tasks', { list: 'inbox' })
+  await lists(inbox)
+
+  await bob.create('tasks', { id: '1', list: 'inbox', title: 'one' })
+  await lists(inbox, '1')
+  await bob.create('tasks', { id: '2', list: 'other', title: 'two' })
+  await bob.create('tasks', { id: '3', list: 'inbox', title: 'three' })
+  await lists(inbox, '1', '3')
+
+  await bob.change('tasks', '1', { title: 'ONE' })
+  await has(inbox.get().stores.get('1'), { list: 'inbox', title: 'ONE' })
+
+  await bob.change('tasks', '1', { list: 'other' })
+  await lists(inbox, '3')
+  await bob.change('tasks', '2', { list: 'inbox' })
+  await lists(inbox, '2', '3')
+  await bob.change('tasks', '1', { list: 'inbox' })
+  await lists(inbox, '1', '2', '3')
+
+  await bob.delete('tasks', '3')
+  await lists(inbox, '1', '2')
+})
+
+scenario('a filter loads what was there', async s => {
+  let { alice, bob } = await two(s)
+  await bob.create('tasks', { id: '1', list: 'inbox', title: 'one' })
+  await bob.create('tasks', { id: '2', list: 'other', title: 'two' })
+  await bob.create('tasks', { id: '3', list: 'inbox', title: 'three' })
+  await bob.delete('tasks', '3')
+  let inbox = await alice.filter('tasks', { list: 'inbox' })
+  await lists(inbox, '1')
+  await has(inbox.get().stores.get('1'), { list: 'inbox', title: 'one' })
+  let all = await alice.filter('tasks', {})
+  await lists(all, '1', '2')
+  // It is subscribed to the changes of what it loaded.
+  await bob.change('tasks', '1', { title: 'ONE' })
+  await has(inbox.get().stores.get('1'), { title: 'ONE' })
+})
+
+scenario('both sides of a filter may edit', async s => {
+  let { alice, bob } = await two(s)
+  let atAlice = await alice.filter('tasks', { list: 'inbox' })
+  let atBob = await bob.filter('tasks', { list: 'inbox' })
+  await alice.create('tasks', { id: 'a', list: 'inbox', title: '' })
+  await bob.create('tasks', { id: 'b', list: 'inbox', title: '' })
+  await lists(atAlice, 'a', 'b')
+  await lists(atBob, 'a', 'b')
+  await alice.change('tasks', 'b', { title: 'from alice' })
+  await bob.change('tasks', 'a', { title: 'from bob' })
+  await has(atAlice.get().stores.get('a'), { title: 'from bob' })
+  await has(atBob.get().stores.get('b'), { title: 'from alice' })
+  await alice.delete('tasks', 'b')
+  await lists(atAlice, 'a')
+  await lists(atBob, 'a')
+})
+
+scenario('a filter on a field that is not text', async s => {
+  let { alice, bob } = await two(s)
+  let done = await alice.filter('tasks', { done: true })
+  await bob.create('tasks', { done: true, id: '1' })
+  await bob.create('tasks', { done: 'true', id: '2' })
+  await bob.create('tasks', { done: true, id: '3' })
+  await lists(done, '1', '3')
+  let carl = await bob.filter('tasks', { done: true })
+  await lists(carl, '1', '3')
+})
+
+scenario('a deleted record is gone', async s => {
+  let { alice, bob } = await two(s)
+  await alice.create('tasks', { id: '1', title: 'A' })
+  assert.equal(await alice.delete('tasks', '1'), 'processed')
+  await assert.rejects(bob.record('tasks', '1'), { name: 'LoguxUndoError' })
+})
+
+scenario('collections do not mix', async s => {
+  let { alice, bob } = await two(s)
+  await alice.create('tasks', { id: '1', title: 'task' })
+  await alice.create('notes', { id: '1', title: 'note' })
+  await has(await bob.record('tasks', '1'), { title: 'task' })
+  await has(await bob.record('notes', '1'), { title: 'note' })
+})
+
+scenario('a collection that was not named does not exist', async s => {
+  let { alice } = await two(s, { collections: ['tasks'] })
+  let created = await alice.create('notes', { id: '1', title: '' })
+  assert.equal(created.reason, 'unknownType')
+  let subscribed = await alice.subscribe('notes/1')
+  assert.equal(subscribed.reason, 'wrongChannel')
+  let filtered = await alice.subscribe('notes', { filter: {} })
+  assert.equal(filtered.reason, 'wrongChannel')
+})
+
+scenario('clients may not say what only the server says', async s => {
+  let { alice, bob } = await two(s)
+  await alice.create('tasks', { id: '1', title: 'A' })
+  let record = await bob.record('tasks', '1')
+  for (let action of [
+    { fields: { title: 'x' }, id: '1', type: 'tasks/changed' },
+    { fields: { title: 'x' }, id: '2', type: 'tasks/created' },
+    { id: '1', type: 'tasks/deleted' }
+  ]) {
+    let undo = await alice.send(action)
+    assert.equal(undo.reason, 'denied', action.type)
+  }
+  await alice.change('tasks', '1', { fence: true })
+  await has(record, { fence: true, title: 'A' })
+})
