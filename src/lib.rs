@@ -7,6 +7,8 @@ pub mod now;
 pub mod server;
 pub mod store;
 pub mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wire;
 pub use action::{Action, ActionId, Json, Meta, NodeId, Stamp};
 pub use log::Log;

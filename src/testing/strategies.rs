@@ -1,0 +1,162 @@
+//! Random values of the engine's types, for proptest.
+//!
+//! Ids, times, reasons and indexes come from small sets, so that they meet: the same id twice, one time for several actions.
+//! The sets hold what goes wrong first: characters that UTF-8 and UTF-16 order differently, control characters, the ends of
+//! the range of times.
+
+use std::sync::Arc;
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use crate::{
+    action::{Action, ActionId, Extra, Json, Meta, Names, NodeId, Stamp, Subprotocol},
+    now::WallTime,
+    store::{Criteria, Direction, Entry, MetaChange, Order, Query},
+};
+
+/// Node ids, some of which the naive order of Rust's `str` would order wrongly.
+pub fn node_id() -> impl Strategy<Value = NodeId> {
+    select(&["a", "ab", "10:b:c", "a\u{0}", "a\u{1f}", "a!", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{1f600}"][..])
+        .prop_map(|text| NodeId::new(text).expect("a node id"))
+}
+
+/// Times: mostly a few that meet, sometimes one from the whole range.
+pub fn wall_time() -> impl Strategy<Value = WallTime> {
+    prop_oneof![
+        8 => (0..6_i64).prop_map(WallTime::from_millis),
+        1 => select(vec![WallTime::MIN, WallTime::from_millis(-1), WallTime::MAX]),
+        1 => (WallTime::MIN.as_millis()..=WallTime::MAX.as_millis()).prop_map(WallTime::from_millis),
+    ]
+}
+
+/// Action ids that often meet.
+pub fn action_id() -> impl Strategy<Value = ActionId> {
+    let sequence = prop_oneof![6 => 0..2_u32, 1 => select(&[255, 256, 65_536, u32::MAX][..])];
+    (wall_time(), node_id(), sequence).prop_map(|(time, node, sequence)| ActionId::new(time, node, sequence))
+}
+
+/// Places in the order. Half of them have the time of the id.
+pub fn stamp() -> impl Strategy<Value = Stamp> {
+    (option::of(wall_time()), action_id()).prop_map(|(time, id)| Stamp::new(time.unwrap_or(id.time()), id))
+}
+
+/// JSON values, some of which Rust's own types cannot hold.
+pub fn json() -> impl Strategy<Value = Json> {
+    let texts = [
+        "null",
+        "true",
+        "9007199254740993",
+        "0.30000000000000004",
+        r#""\ud83d""#,
+        r#""a \" é""#,
+        r#"[1,{"b":[]}]"#,
+        "{}",
+    ];
+    select(texts.map(|text| Json::new(text).expect("JSON")).to_vec())
+}
+
+/// Actions of a few types with one field.
+pub fn action() -> impl Strategy<Value = Action> {
+    (select(&["a", "users/rename", "é"][..]), json())
+        .prop_map(|(kind, value)| Action::new(format!(r#"{{"type":"{kind}","value":{value}}}"#)).expect("an action"))
+}
+
+/// One of a few names for reasons.
+pub fn reason() -> impl Strategy<Value = Arc<str>> {
+    select(&["a", "b", "users/10/name"][..]).prop_map(Arc::from)
+}
+
+/// One of a few names for indexes.
+pub fn index() -> impl Strategy<Value = Arc<str>> {
+    select(&["i", "j"][..]).prop_map(Arc::from)
+}
+
+/// Up to three different names.
+pub fn names(name: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Names> {
+    vec(name, 0..4).prop_map(|names| {
+        let mut different = Names::new();
+        for name in names {
+            crate::action::push_once(&mut different, name);
+        }
+        different
+    })
+}
+
+/// Extra keys of a meta.
+pub fn extra() -> impl Strategy<Value = Extra> {
+    vec((select(&["k", "l", "m\""][..]), json()), 0..3).prop_map(|pairs| {
+        let mut extra = Extra::default();
+        for (key, value) in pairs {
+            extra.set(key, value);
+        }
+        extra
+    })
+}
+
+/// Metas that are not in a store yet.
+pub fn meta() -> impl Strategy<Value = Meta> {
+    let subprotocol = prop_oneof![
+        Just(None),
+        any::<u32>().prop_map(|number| Some(Subprotocol::Number(number))),
+        Just(Some(Subprotocol::SemVer("1.0.0".into()))),
+    ];
+    (stamp(), subprotocol, names(reason()), names(index()), option::weighted(0.1, reason()), extra()).prop_map(
+        |(stamp, subprotocol, reasons, indexes, keep_last, extra)| Meta {
+            id: stamp.id().clone(),
+            time: stamp.time(),
+            added: None,
+            subprotocol,
+            reasons,
+            indexes,
+            keep_last,
+            extra,
+        },
+    )
+}
+
+/// Entries that are not in a store yet.
+pub fn entry() -> impl Strategy<Value = Entry> {
+    (action(), meta()).prop_map(|(action, meta)| Entry { action, meta })
+}
+
+/// Changes of reasons and of extra keys.
+pub fn meta_change() -> impl Strategy<Value = MetaChange> {
+    let pair = (select(&["k", "l", "n"][..]).prop_map(Arc::from), option::of(json()));
+    (option::of(names(reason())), vec(pair, 0..3)).prop_map(|(reasons, extra)| MetaChange { reasons, extra })
+}
+
+/// `added` numbers: mostly of entries, sometimes beyond all of them.
+pub fn added() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0..20_u64, 1 => Just(u64::MAX), 1 => any::<u64>()]
+}
+
+/// Criteria with few conditions.
+pub fn criteria() -> impl Strategy<Value = Criteria> {
+    let rarely = 0.25;
+    (
+        option::weighted(rarely, action_id()),
+        option::weighted(rarely, stamp()),
+        option::weighted(rarely, stamp()),
+        option::weighted(rarely, added()),
+        option::weighted(rarely, added()),
+        option::weighted(rarely, index()),
+    )
+        .prop_map(|(id, older_than, younger_than, min_added, max_added, index)| Criteria {
+            id,
+            older_than,
+            younger_than,
+            min_added,
+            max_added,
+            index,
+        })
+}
+
+/// Queries in both orders and directions, from any point, some within an index.
+pub fn query() -> impl Strategy<Value = Query> {
+    let order = prop_oneof![
+        option::of(stamp()).prop_map(|after| Order::Created { after }),
+        option::of(added()).prop_map(|after| Order::Added { after }),
+    ];
+    (order, select(&[Direction::NewestFirst, Direction::OldestFirst][..]), option::of(index()))
+        .prop_map(|(order, direction, index)| Query { order, direction, index })
+}
