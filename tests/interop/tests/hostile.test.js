@@ -38,6 +38,16 @@ scenario('an id of another user is denied', async s => {
   assert.deepEqual(bob.all('logux/undo'), [])
 })
 
+scenario('a forged id is not taken from its owner', async s => {
+  let server = await s.counter()
+  let bob = await connected(s, server, 'bob:b:b')
+  let id = bob.id()
+  let alice = await connected(s, server, 'alice:a:a')
+  assert.equal((await alice.ask(INC, { id })).reason, 'denied')
+  assert.equal((await bob.ask(INC, { id })).type, 'logux/processed')
+  await lives(s, server, 2)
+})
+
 scenario('an id of another client of the user is denied', async s => {
   let server = await s.counter()
   let alice = await connected(s, server, 'alice:a:a')
