@@ -1,1 +1,32 @@
-//! A Logux store on SQLite.
+//! A Logux store on SQLite, and durable records with last write wins beside it.
+//!
+//! ```
+//! use logux::{Log, NodeId, WallTime, Action, log::Draft};
+//! use logux_sqlite::Database;
+//!
+//! let database = Database::open_in_memory()?; // or Database::open("logux.db")
+//! let mut log = Log::new(NodeId::new("server:x")?, database.store())?;
+//! log.add(WallTime::from_millis(1), Action::new(r#"{"type":"a"}"#)?, Draft::reason("r"))?;
+//! log.commit()?; // only now it is safe
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Read [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it), [`SyncMaps`] (records in
+//! it). What is written through either of them is durable, together, after a commit of either. The `README.md` of this crate
+//! describes the file byte by byte.
+#![forbid(unsafe_code)]
+
+mod database;
+mod entries;
+mod error;
+mod key;
+mod lock;
+mod maps;
+mod matching;
+mod schema;
+mod store;
+
+pub use database::{Database, Durability};
+pub use error::{Failure, SqliteError};
+pub use maps::{Changed, Field, Record, SyncMaps};
+pub use store::SqliteStore;

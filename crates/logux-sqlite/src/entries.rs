@@ -1,0 +1,242 @@
+//! Entries as rows: writing one with what leads to it, reading it back, taking it out.
+//!
+//! The id of an entry is part of `created`, so it is not stored a second time. Only for entries whose corrected time differs from
+//! the one in their id, `moved_ids` leads from the id to the entry.
+
+use std::sync::Arc;
+
+use logux::{
+    Action, ActionId, Entry, Json, Meta, Stamp,
+    action::{Extra, Names, Subprotocol},
+    store::Insertion,
+};
+use rusqlite::{
+    Connection, OptionalExtension, Row, ToSql, params,
+    types::{ToSqlOutput, Value, ValueRef},
+};
+
+use crate::{SqliteError, key};
+
+/// The columns that [`read`] wants, of `entries` as `e`.
+macro_rules! columns {
+    () => {
+        "e.added, e.created, e.action, e.reasons, e.indexes, e.subprotocol, e.keep_last, e.extra"
+    };
+}
+pub(crate) use columns;
+
+const INSERT: &str = "INSERT INTO entries (added, created, action, reasons, indexes, subprotocol, keep_last, extra)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (created) DO NOTHING";
+
+/// Writes an entry with the next number.
+pub(crate) fn insert(db: &Connection, last_added: &mut u64, entry: &mut Entry) -> Result<Insertion, SqliteError> {
+    let meta = &entry.meta;
+    let created = key::of_stamp(&meta.stamp());
+    let moved = meta.time != meta.id.time();
+    let id = key::of_id(&meta.id);
+    if exists(db, "SELECT 1 FROM moved_ids WHERE id = ?1", &id)?
+        || moved && exists(db, "SELECT 1 FROM entries WHERE created = ?1", &key::of_unmoved(&meta.id))?
+    {
+        return Ok(Insertion::Duplicate);
+    }
+    let next = *last_added + 1;
+    let added = next.cast_signed();
+    let inserted = db.prepare_cached(INSERT)?.execute(params![
+        added,
+        created,
+        entry.action.as_json(),
+        names_text(&meta.reasons),
+        names_text(&meta.indexes),
+        meta.subprotocol.as_ref().map(Version),
+        meta.keep_last,
+        extra_text(&meta.extra),
+    ])?;
+    if inserted == 0 {
+        return Ok(Insertion::Duplicate);
+    }
+    if moved {
+        db.prepare_cached("INSERT INTO moved_ids (id, added) VALUES (?1, ?2)")?.execute(params![id, added])?;
+    }
+    put_reasons(db, &meta.reasons, &created, added)?;
+    for index in &meta.indexes {
+        db.prepare_cached("INSERT OR IGNORE INTO indexes (name, created, added) VALUES (?1, ?2, ?3)")?
+            .execute(params![index, created, added])?;
+        db.prepare_cached("INSERT OR IGNORE INTO indexes_added (name, added) VALUES (?1, ?2)")?
+            .execute(params![index, added])?;
+    }
+    *last_added = next;
+    entry.meta.added = Some(next);
+    Ok(Insertion::Added)
+}
+
+fn exists(db: &Connection, question: &'static str, key: &[u8]) -> Result<bool, SqliteError> {
+    Ok(db.prepare_cached(question)?.exists([key])?)
+}
+
+/// Finds an entry by its id.
+pub(crate) fn by_id(db: &Connection, id: &ActionId) -> Result<Option<Entry>, SqliteError> {
+    let unmoved = one(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.created = ?1"), key::of_unmoved(id))?;
+    if unmoved.is_some() {
+        return Ok(unmoved);
+    }
+    let moved =
+        concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = (SELECT added FROM moved_ids WHERE id = ?1)");
+    one(db, moved, key::of_id(id))
+}
+
+/// Finds an entry by its number.
+pub(crate) fn by_added(db: &Connection, added: i64) -> Result<Option<Entry>, SqliteError> {
+    one(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = ?1"), added)
+}
+
+fn one(db: &Connection, question: &'static str, key: impl ToSql) -> Result<Option<Entry>, SqliteError> {
+    db.prepare_cached(question)?.query_row([key], |row| Ok(read(row))).optional()?.transpose()
+}
+
+/// Writes the reasons and extra keys of an entry again; `before` are the reasons it had.
+pub(crate) fn update(db: &Connection, entry: &Entry, before: &Names) -> Result<(), SqliteError> {
+    let meta = &entry.meta;
+    let added = number_of(entry)?;
+    db.prepare_cached("UPDATE entries SET reasons = ?2, extra = ?3 WHERE added = ?1")?.execute(params![
+        added,
+        names_text(&meta.reasons),
+        extra_text(&meta.extra)
+    ])?;
+    if meta.reasons != *before {
+        let created = key::of_stamp(&meta.stamp());
+        for reason in before {
+            forget_reason(db, reason, &created, added)?;
+        }
+        put_reasons(db, &meta.reasons, &created, added)?;
+    }
+    Ok(())
+}
+
+/// Takes an entry out, with all that leads to it. It must be as it is stored.
+pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<(), SqliteError> {
+    let meta = &entry.meta;
+    let added = number_of(entry)?;
+    let created = key::of_stamp(&meta.stamp());
+    db.prepare_cached("DELETE FROM entries WHERE added = ?1")?.execute([added])?;
+    if meta.time != meta.id.time() {
+        db.prepare_cached("DELETE FROM moved_ids WHERE id = ?1")?.execute([key::of_id(&meta.id)])?;
+    }
+    for reason in &meta.reasons {
+        forget_reason(db, reason, &created, added)?;
+    }
+    for index in &meta.indexes {
+        db.prepare_cached("DELETE FROM indexes WHERE name = ?1 AND created = ?2")?.execute(params![index, created])?;
+        db.prepare_cached("DELETE FROM indexes_added WHERE name = ?1 AND added = ?2")?
+            .execute(params![index, added])?;
+    }
+    if meta.added == Some(last_added) {
+        put_number(db, "last_added", last_added)?;
+    }
+    Ok(())
+}
+
+/// Remembers a number under a name.
+pub(crate) fn put_number(db: &Connection, name: &str, number: u64) -> Result<(), SqliteError> {
+    let statement =
+        "INSERT INTO numbers (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+    db.prepare_cached(statement)?.execute(params![name, number.cast_signed()])?;
+    Ok(())
+}
+
+fn put_reasons(db: &Connection, reasons: &Names, created: &[u8], added: i64) -> Result<(), SqliteError> {
+    for reason in reasons {
+        db.prepare_cached("INSERT OR IGNORE INTO reasons (name, created, added) VALUES (?1, ?2, ?3)")?
+            .execute(params![reason, created, added])?;
+        db.prepare_cached("INSERT OR IGNORE INTO reasons_added (name, added) VALUES (?1, ?2)")?
+            .execute(params![reason, added])?;
+    }
+    Ok(())
+}
+
+fn forget_reason(db: &Connection, reason: &str, created: &[u8], added: i64) -> Result<(), SqliteError> {
+    db.prepare_cached("DELETE FROM reasons WHERE name = ?1 AND created = ?2")?.execute(params![reason, created])?;
+    db.prepare_cached("DELETE FROM reasons_added WHERE name = ?1 AND added = ?2")?.execute(params![reason, added])?;
+    Ok(())
+}
+
+fn number_of(entry: &Entry) -> Result<i64, SqliteError> {
+    let added =
+        entry.meta.added.ok_or_else(|| SqliteError::Corrupt(format!("entry {} has no number", entry.meta.id)))?;
+    Ok(added.cast_signed())
+}
+
+/// Reads the [`columns`] of a row.
+pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
+    let added: i64 = row.get(0)?;
+    let damaged = |what: &str| SqliteError::Corrupt(format!("entry number {added} has {what}"));
+    let stamp = stamp_of(row.get_ref(1)?)?;
+    let action =
+        Action::new(text(row, 2)?.unwrap_or_default()).map_err(|error| damaged(&format!("no action: {error}")))?;
+    let subprotocol = match row.get_ref(5)? {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => {
+            Some(Subprotocol::Number(number.try_into().map_err(|_| damaged("a subprotocol out of range"))?))
+        }
+        _ => text(row, 5)?.map(|text| Subprotocol::SemVer(text.into())),
+    };
+    let meta = Meta {
+        id: stamp.id().clone(),
+        time: stamp.time(),
+        added: Some(added.cast_unsigned()),
+        subprotocol,
+        reasons: names(text(row, 3)?).ok_or_else(|| damaged("unreadable reasons"))?,
+        indexes: names(text(row, 4)?).ok_or_else(|| damaged("unreadable indexes"))?,
+        keep_last: text(row, 6)?.map(Arc::from),
+        extra: match text(row, 7)? {
+            None => Extra::default(),
+            Some(text) => {
+                Extra::from_json(text).map_err(|error| damaged(&format!("unreadable extra keys: {error}")))?
+            }
+        },
+    };
+    Ok(Entry { action, meta })
+}
+
+/// Reads a stamp that [`key::of_stamp`] wrote.
+pub(crate) fn stamp_of(value: ValueRef<'_>) -> Result<Stamp, SqliteError> {
+    let read = value.as_blob().ok().and_then(key::to_stamp);
+    read.ok_or_else(|| SqliteError::Corrupt(format!("expected a stamp, got {:?}", Value::try_from(value))))
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, SqliteError> {
+    let value = row.get_ref(column)?;
+    value.as_str_or_null().map_err(|error| SqliteError::Corrupt(format!("expected text in column {column}: {error}")))
+}
+
+/// Names as a JSON array; nothing for none.
+fn names_text(names: &Names) -> Option<Arc<str>> {
+    if names.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    // Texts have no way to fail.
+    Json::from_value(&names).ok().map(|json| json.as_str().into())
+}
+
+fn names(text: Option<&str>) -> Option<Names> {
+    match text {
+        None => Some(Names::new()),
+        Some(text) => Some(Json::new(text).ok()?.to::<Vec<Arc<str>>>().ok()?.into()),
+    }
+}
+
+fn extra_text(extra: &Extra) -> Option<String> {
+    (!extra.is_empty()).then(|| extra.to_json())
+}
+
+/// A number as an integer, a SemVer text as text.
+struct Version<'a>(&'a Subprotocol);
+
+impl ToSql for Version<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Subprotocol::Number(number) => ToSqlOutput::from(*number),
+            Subprotocol::SemVer(text) => ToSqlOutput::from(&**text),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! Whose file it is, which version its tables have, and how older versions become the current one.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::SqliteError;
+
+/// `LOGX`, in the header of each file of ours.
+pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
+
+/// What leads from each version to the next; a new file takes all of them. Never change one that was released: add one.
+const STEPS: [&str; 2] = [
+    // 1: the log.
+    "CREATE TABLE entries (
+        added INTEGER PRIMARY KEY,
+        created BLOB NOT NULL UNIQUE,
+        action TEXT NOT NULL,
+        reasons TEXT,
+        indexes TEXT,
+        subprotocol ANY,
+        keep_last TEXT,
+        extra TEXT
+     ) STRICT;
+     CREATE TABLE moved_ids (id BLOB PRIMARY KEY, added INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE reasons (
+        name TEXT NOT NULL, created BLOB NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (name, created)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE reasons_added (name TEXT NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (name, added)) STRICT, WITHOUT ROWID;
+     CREATE TABLE indexes (
+        name TEXT NOT NULL, created BLOB NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (name, created)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE indexes_added (name TEXT NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (name, added)) STRICT, WITHOUT ROWID;
+     CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+    // 2: records.
+    "CREATE TABLE records (
+        record INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        touched BLOB,
+        deleted BLOB,
+        UNIQUE (collection, id)
+     ) STRICT;
+     CREATE INDEX records_deleted ON records (collection, deleted) WHERE deleted IS NOT NULL;
+     CREATE TABLE fields (
+        record INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        stamp BLOB NOT NULL,
+        hash INTEGER NOT NULL,
+        PRIMARY KEY (record, key)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX fields_hash ON fields (hash);",
+];
+
+/// The version that this crate writes.
+pub(crate) const VERSION: u32 = STEPS.len() as u32;
+
+/// Refuses a file that is not ours, or of a newer version, by its first 100 bytes and without SQLite, which would write to it
+/// while opening it. Says nothing against a file that is missing, empty, or in the middle of a change.
+pub(crate) fn check_header(path: &Path) -> Result<(), SqliteError> {
+    let failed = |source| SqliteError::File { path: path.into(), source };
+    let mut header = [0; 100];
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    match file.read_exact(&mut header) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && file.metadata().map_err(failed)?.len() == 0 => {
+            return Ok(());
+        }
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(failed(error)),
+        _ => {}
+    }
+    // A crash in the middle of the first transaction may leave anything; SQLite puts it right with the journal.
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    if PathBuf::from(journal).exists() {
+        return Ok(());
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(SqliteError::NotADatabase { path: path.into() });
+    }
+    let number = |at: usize| header[at..].iter().take(4).fold(0, |number, &byte| number << 8 | u32::from(byte));
+    check(path, number(68), number(60))
+}
+
+fn check(path: &Path, application_id: u32, version: u32) -> Result<(), SqliteError> {
+    if application_id != APPLICATION_ID {
+        Err(SqliteError::OtherApplication { path: path.into(), application_id })
+    } else if version > VERSION {
+        Err(SqliteError::NewerSchema { path: path.into(), found: version, supported: VERSION })
+    } else {
+        Ok(())
+    }
+}
+
+/// Brings the tables to the current version, in one transaction.
+pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
+    let not_a_database = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => SqliteError::NotADatabase { path: path.into() },
+        _ => error.into(),
+    };
+    let pragma = |connection: &Connection, name| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map(i32::cast_unsigned)
+    };
+    let mut version = pragma(connection, "user_version").map_err(not_a_database)?;
+    let tables: bool = connection.query_one("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+    let application_id = pragma(connection, "application_id")?;
+    if tables || application_id != 0 {
+        check(path, application_id, version)?;
+    } else {
+        version = 0;
+    }
+    if version < VERSION {
+        let transaction = connection.transaction()?;
+        for step in &STEPS[version as usize..] {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
