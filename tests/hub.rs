@@ -1,5 +1,7 @@
 //! The life of an action in a hub, with the application played by the test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::VecDeque;
 
 use logux::{
@@ -57,8 +59,7 @@ impl World {
 impl<S: Store> World<S> {
     fn over(store: S) -> Self {
         let hub = Hub::new(config(), store).unwrap();
-        let mut world =
-            Self { hub, asks: VecDeque::new(), delivered: Vec::new(), kept: Vec::new(), other: Vec::new() };
+        let mut world = Self { hub, asks: VecDeque::new(), delivered: Vec::new(), kept: Vec::new(), other: Vec::new() };
         world.settle();
         world
     }

@@ -1,5 +1,7 @@
 //! Two nodes and a virtual clock: getting to know each other, exchange, keeping alive, bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Arc;
 
 use logux::{

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What happens to a client.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Input<'a> {
     /// The connection is open: frames can go both ways.

@@ -76,7 +76,7 @@ impl Inbox {
 
     /// Keeps the answer to an action.
     pub(super) fn answer<S: Store>(
-        &mut self,
+        &self,
         log: &mut Log<S>,
         now: WallTime,
         to: &ActionId,

@@ -1,0 +1,163 @@
+//! What the application answers, and how actions end.
+
+use std::sync::Arc;
+
+use super::{Hub, filter_key, undo_of};
+use crate::{
+    action::{Action, ActionError, Json, logux::Processed},
+    log::{Draft, LogError},
+    now::WallTime,
+    server::{About, Answer, Filter, Job, Output, Recipients, Report, jobs::Task},
+    store::Store,
+};
+
+impl<S: Store> Hub<S> {
+    pub(super) fn answer(&mut self, now: WallTime, job: Job, answer: Answer) -> Result<(), LogError<S::Error>> {
+        let Some(task) = self.jobs.running(job) else { return Ok(()) };
+        match answer {
+            Answer::Resend(recipients) => {
+                task.recipients.extend(recipients);
+                Ok(())
+            }
+            Answer::Approved(filter) => self.approved(now, job, filter),
+            Answer::Action(action, time) => {
+                let client = task.entry.meta.id.node().client_id().to_owned();
+                let draft = Draft { time, ..self.own_draft() };
+                let Some(entry) = self.log.add(now, action, draft)? else { return Ok(()) };
+                self.deliver(&Arc::new(entry), &Recipients::client(client), None)
+            }
+            Answer::Processed => self.processed(now, job),
+            Answer::Denied => {
+                self.debug_author(job, |task| format!("Action \"{}\" was denied", task.entry.meta.id));
+                self.undone(now, job, "denied", Vec::new())
+            }
+            Answer::UnknownType => {
+                self.debug_author(job, |task| format!("Action with unknown type {}", task.entry.action.kind()));
+                self.undone(now, job, "unknownType", Vec::new())
+            }
+            Answer::WrongChannel => {
+                self.debug_author(job, |task| {
+                    format!("Wrong channel name {}", task.entry.action.field("channel").unwrap_or("undefined"))
+                });
+                self.undone(now, job, "wrongChannel", Vec::new())
+            }
+            Answer::Undo { reason, extra } => self.undone(now, job, &reason, extra),
+        }
+    }
+
+    fn approved(&mut self, now: WallTime, job: Job, filter: Option<Filter>) -> Result<(), LogError<S::Error>> {
+        let Some(task) = self.jobs.running(job) else { return Ok(()) };
+        if core::mem::replace(&mut task.approved, true) {
+            return Ok(());
+        }
+        let (entry, recipients, about) = (task.entry.clone(), task.recipients.clone(), task.about);
+        if about != About::Subscription {
+            let author = (about == About::Action).then(|| entry.meta.id.node().clone());
+            return self.deliver(&entry, &recipients, author.as_ref());
+        }
+        if let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) {
+            let channel: Arc<str> = channel.into();
+            if let Some(session) = self.sessions.get_mut(id) {
+                if session.channels.len() >= self.config.max_subscriptions && !session.channels.contains(&channel) {
+                    return self.undone(now, job, "error", Vec::new());
+                }
+                session.channels.insert(channel.clone());
+                self.channels.subscribe(&channel, id, filter_key(&entry.action), filter);
+                let node = entry.meta.id.node().clone();
+                self.pending.push_back(Output::Report(Report::Subscribed { node, channel }));
+            }
+        }
+        Ok(())
+    }
+
+    fn processed(&mut self, now: WallTime, job: Job) -> Result<(), LogError<S::Error>> {
+        if let Some(task) = self.jobs.running(job)
+            && !task.approved
+        {
+            // Processed without a word about access: that is for the application to say, and it has not.
+            return self.undone(now, job, "error", Vec::new());
+        }
+        let Some(task) = self.jobs.finish(job) else { return Ok(()) };
+        let id = task.entry.meta.id.clone();
+        if task.about == About::Subscription && task.session.is_none_or(|session| self.sessions.get(session).is_none())
+        {
+            self.jobs.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task });
+        } else {
+            self.pending.push_back(Output::Report(Report::Processed(id.clone())));
+            let answer = Processed { id: id.to_string() }.to_action();
+            self.conclude(now, &task, answer, &Recipients::default())?;
+            if let Some(ticket) = task.ticket {
+                self.pending.push_back(Output::Done(ticket, Ok(())));
+            }
+        }
+        self.start_next(now, id.node())
+    }
+
+    /// Takes an action back, and what the client has sent behind it.
+    fn undone(
+        &mut self,
+        now: WallTime,
+        job: Job,
+        reason: &str,
+        extra: Vec<(String, Json)>,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some(task) = self.jobs.finish(job) else { return Ok(()) };
+        let node = task.entry.meta.id.node().clone();
+        let behind = if task.about == About::OwnAction { Vec::new() } else { self.jobs.drain_waiting(&node) };
+        self.undo_task(now, &task, reason, extra)?;
+        for task in behind {
+            self.undo_task(now, &task, "error", Vec::new())?;
+        }
+        self.start_next(now, &node)
+    }
+
+    fn undo_task(
+        &mut self,
+        now: WallTime,
+        task: &Task,
+        reason: &str,
+        extra: Vec<(String, Json)>,
+    ) -> Result<(), LogError<S::Error>> {
+        self.report_undone(&task.entry.meta.id, reason);
+        if let (About::Subscription, Some(id), Some(channel)) =
+            (task.about, task.session, task.entry.action.text_field("channel"))
+            && task.approved
+        {
+            self.unsubscribe_session(id, &channel, &filter_key(&task.entry.action));
+        }
+        let recipients = if task.approved { task.recipients.clone() } else { Recipients::default() };
+        let undo = undo_of(&task.entry, reason, extra);
+        self.conclude(now, task, undo, &recipients)?;
+        if let Some(ticket) = task.ticket {
+            self.pending.push_back(Output::Done(ticket, Err(reason.to_owned())));
+        }
+        Ok(())
+    }
+
+    /// Tells the author, and the recipients if they have to know, how an action ended.
+    fn conclude(
+        &mut self,
+        now: WallTime,
+        task: &Task,
+        answer: Result<Action, ActionError>,
+        recipients: &Recipients,
+    ) -> Result<(), LogError<S::Error>> {
+        // A text and a checked action can always be written as JSON.
+        let Ok(answer) = answer else { return Ok(()) };
+        let id = &task.entry.meta.id;
+        let entry = if task.kept && task.about == About::Action {
+            self.inbox.answer(&mut self.log, now, id, answer)?
+        } else {
+            if task.kept {
+                self.inbox.forget(&mut self.log, id)?;
+            }
+            self.log.add(now, answer, self.own_draft())?
+        };
+        let Some(entry) = entry else { return Ok(()) };
+        let mut recipients = recipients.clone();
+        if task.about != About::OwnAction {
+            recipients.clients.push(id.node().client_id().into());
+        }
+        self.deliver(&Arc::new(entry), &recipients, None)
+    }
+}

@@ -1,0 +1,135 @@
+//! Who gets what.
+
+use std::sync::Arc;
+
+use super::{Hub, NO_FILTER, ask};
+use crate::{
+    action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
+    log::{Draft, LogError},
+    now::WallTime,
+    server::{About, Addition, Output, Recipients, Report, SessionId, jobs::Task, sessions::Sessions},
+    store::{Entry, Store},
+};
+
+impl<S: Store> Hub<S> {
+    pub(super) fn add(&mut self, now: WallTime, addition: Addition) -> Result<(), LogError<S::Error>> {
+        let Addition { action, time, to, process, ticket } = addition;
+        let draft = Draft { time, ..self.own_draft() };
+        let Some(entry) = self.log.add(now, action, draft)? else { return Ok(()) };
+        let entry = Arc::new(entry);
+        if process {
+            let task = Task {
+                about: About::OwnAction,
+                entry,
+                recipients: to,
+                approved: false,
+                session: None,
+                ticket,
+                kept: false,
+            };
+            let (job, task) = self.jobs.start_alone(task);
+            let ask = ask(&self.sessions, job, task);
+            self.pending.push_back(Output::Ask(ask));
+            return Ok(());
+        }
+        self.deliver(&entry, &to, None)?;
+        if let Some(ticket) = ticket {
+            self.pending.push_back(Output::Done(ticket, Ok(())));
+        }
+        Ok(())
+    }
+
+    pub(super) fn own_draft(&self) -> Draft {
+        Draft { subprotocol: Some(Subprotocol::Number(self.config.subprotocol)), ..Draft::default() }
+    }
+
+    pub(super) fn send_to_session(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        action: Result<Action, ActionError>,
+    ) -> Result<(), LogError<S::Error>> {
+        let Ok(action) = action else { return Ok(()) };
+        if let Some(entry) = self.log.add(now, action, self.own_draft())? {
+            let added = self.log.last_added()?;
+            self.pending.push_back(Output::Deliver { session: id, added, entry: Arc::new(entry) });
+        }
+        Ok(())
+    }
+
+    /// Sends an action to everyone it is for, once. The author's own client gets it only where it is named by client or node.
+    pub(super) fn deliver(
+        &mut self,
+        entry: &Arc<Entry>,
+        to: &Recipients,
+        author: Option<&NodeId>,
+    ) -> Result<(), LogError<S::Error>> {
+        let added = self.log.last_added()?;
+        self.sessions.begin_delivery();
+        let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
+        let mut send = |sessions: &mut Sessions, id: SessionId| {
+            if sessions.reach(id) {
+                pending.push_back(Output::Deliver { session: id, added, entry: entry.clone() });
+            }
+        };
+        for node in &to.nodes {
+            if let Some(id) = NodeId::new(node.clone()).ok().and_then(|node| sessions.of_node(&node)) {
+                send(sessions, id);
+            }
+        }
+        for client in &to.clients {
+            if let Some(id) = sessions.of_client(client) {
+                send(sessions, id);
+            }
+        }
+        // From here on the author and the excluded count as reached.
+        let author = author.map(NodeId::client_id);
+        for client in to.exclude_clients.iter().map(|client| &**client).chain(author) {
+            if let Some(id) = sessions.of_client(client) {
+                sessions.reach(id);
+            }
+        }
+        for user in &to.users {
+            for id in sessions.of_user(user).to_vec() {
+                send(sessions, id);
+            }
+        }
+        for channel in &to.channels {
+            for id in channels.receivers(channel, entry) {
+                send(sessions, id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe_session(&mut self, id: SessionId, channel: &str, filter: &str) {
+        if self.channels.unsubscribe(channel, id, filter)
+            && let Some(session) = self.sessions.get_mut(id)
+            && let Some(channel) = session.channels.take(channel)
+        {
+            let node = session.node.clone();
+            self.pending
+                .push_back(Output::Report(Report::Unsubscribed { node: node.clone(), channel: channel.clone() }));
+            self.pending.push_back(Output::Unsubscribed { node, channel });
+        }
+    }
+
+    pub(super) fn subscribe_node(
+        &mut self,
+        now: WallTime,
+        node: &NodeId,
+        channel: &Arc<str>,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some(id) = self.sessions.of_node(node) else { return Ok(()) };
+        if self.channels.is_subscribed(channel, id) {
+            return Ok(());
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        if session.channels.len() >= self.config.max_subscriptions {
+            return Ok(());
+        }
+        session.channels.insert(channel.clone());
+        self.channels.subscribe(channel, id, NO_FILTER.into(), None);
+        self.send_to_session(now, id, Subscribed { channel: channel.to_string() }.to_action())
+    }
+}

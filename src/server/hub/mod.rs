@@ -1,0 +1,254 @@
+//! The middle of a server: every connected client, every channel, every action in progress.
+//!
+//! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`.
+
+mod answers;
+mod delivery;
+mod received;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    About, Ask, Author, Input, Job, Output, Recipients, Report, SessionId,
+    channels::Channels,
+    inbox::Inbox,
+    jobs::{Jobs, Task},
+    sessions::Sessions,
+};
+use crate::{
+    action::{
+        Action, ActionError, ActionId, Json, NodeId, Subprotocol,
+        logux::{self, Undo},
+    },
+    log::{Log, LogError},
+    now::Now,
+    store::{Entry, Store},
+};
+
+/// Settings of a [`Hub`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's node id, such as `server:px3-J3oc`.
+    pub node: NodeId,
+    /// The application's protocol version, for actions of its own.
+    pub subprotocol: u32,
+    /// Tell clients in `debug` messages why actions were refused.
+    pub debug: bool,
+    /// How many actions and answers to remember, so that an action that comes again is not done again.
+    pub remembered: u64,
+    /// How many actions of one client may wait for the application before no more is read from it.
+    pub max_queue: usize,
+    /// How many channels one client may be subscribed to.
+    pub max_subscriptions: usize,
+}
+
+impl Config {
+    /// The settings of a server in production: 10,000 entries remembered, 1,000 actions waiting, 10,000 channels.
+    pub const fn new(node: NodeId) -> Self {
+        Self { node, subprotocol: 0, debug: false, remembered: 10_000, max_queue: 1_000, max_subscriptions: 10_000 }
+    }
+}
+
+/// Routes actions between clients, and asks the application about each.
+///
+/// # Calling
+/// Give inputs to [`handle`](Self::handle), any number of them; then call [`commit`](Self::commit), which makes everything durable in
+/// one step of the store; only then drain [`poll_output`](Self::poll_output), which gives out nothing that is not committed. So a
+/// confirmation never leaves before what it confirms is safe, and a busy server pays for one commit per round, not per action.
+///
+/// # Life of an action of a client
+/// Received → checked to be the client's own → kept in the inbox → confirmed → waits for the client's earlier ones → the application is
+/// asked ([`Output::Ask`]) → approved: sent to the recipients → processed: the author is told `logux/processed`. Whatever goes wrong,
+/// the author, and the recipients if they got it, are told `logux/undo`; and as in the reference, what the client has sent
+/// behind it and still waits is undone too, with the reason `error`, since it may build on it.
+#[derive(Debug)]
+pub struct Hub<S> {
+    config: Config,
+    log: Log<S>,
+    sessions: Sessions,
+    channels: Channels,
+    jobs: Jobs,
+    inbox: Inbox,
+    draining: bool,
+    /// Outputs that wait for the commit, and those behind it.
+    pending: VecDeque<Output>,
+    ready: VecDeque<Output>,
+}
+
+impl<S: Store> Hub<S> {
+    /// A hub over a store. Actions that were not answered before the last stop are asked about again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
+        let log = Log::new(config.node.clone(), store)?;
+        let mut hub = Self {
+            inbox: Inbox::new(config.remembered),
+            config,
+            log,
+            sessions: Sessions::default(),
+            channels: Channels::default(),
+            jobs: Jobs::default(),
+            draining: false,
+            pending: VecDeque::new(),
+            ready: VecDeque::new(),
+        };
+        for entry in hub.inbox.unanswered(&hub.log)? {
+            let task = Task::of_client(entry, None);
+            if task.about == About::Subscription {
+                hub.jobs.park(task);
+            } else {
+                hub.enqueue(task);
+            }
+        }
+        Ok(hub)
+    }
+
+    /// Gives the store back.
+    pub fn into_store(self) -> S {
+        self.log.into_store()
+    }
+
+    /// How many clients are connected.
+    pub fn connected(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Makes everything so far durable and its outputs available.
+    ///
+    /// # Errors
+    /// When the store fails: then nothing of it may be told to anybody, and the server has to stop.
+    pub fn commit(&mut self) -> Result<(), LogError<S::Error>> {
+        self.log.commit()?;
+        self.ready.append(&mut self.pending);
+        Ok(())
+    }
+
+    /// What has to be done; call until `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.ready.pop_front()
+    }
+
+    /// Takes what happened.
+    ///
+    /// # Errors
+    /// When the store fails: the server has to stop then, clients will send again what was not confirmed.
+    pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
+        let now = now.wall;
+        match input {
+            Input::Join { session, node, subprotocol, headers, since } => {
+                self.join(session, &node, subprotocol, headers, since)?;
+            }
+            Input::Leave(session) => self.leave(session),
+            Input::Headers(session, headers) => {
+                if let Some(session) = self.sessions.get_mut(session) {
+                    session.headers = Some(headers);
+                }
+            }
+            Input::Received { session, batch, entries } => self.received(now, session, batch, entries)?,
+            Input::Answer(job, answer) => self.answer(now, job, answer)?,
+            Input::Add(addition) => self.add(now, *addition)?,
+            Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
+            Input::Drain => self.draining = true,
+        }
+        if self.draining && self.jobs.is_idle() {
+            self.pending.push_back(Output::Drained);
+        }
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        id: SessionId,
+        node: &NodeId,
+        subprotocol: Subprotocol,
+        headers: Option<Json>,
+        since: u64,
+    ) -> Result<(), LogError<S::Error>> {
+        if let Some(zombie) = self.sessions.of_client(node.client_id()) {
+            self.leave(zombie);
+            self.pending.push_back(Output::Replaced(zombie));
+        }
+        let missed = self.inbox.missed(&self.log, node.client_id(), since)?;
+        let added = self.log.last_added()?;
+        self.sessions.insert(id, node.clone(), subprotocol, headers);
+        self.pending.push_back(Output::Joined { session: id, added, missed });
+        for mut task in self.jobs.unpark(node.client_id()) {
+            if task.entry.meta.id.node() == node {
+                task.session = Some(id);
+                self.enqueue(task);
+            } else {
+                // The tab that wanted it is gone for good.
+                self.inbox.forget(&mut self.log, &task.entry.meta.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        for channel in session.channels {
+            self.channels.leave(&channel, id);
+            self.pending.push_back(Output::Report(Report::Unsubscribed {
+                node: session.node.clone(),
+                channel: channel.clone(),
+            }));
+            self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
+        }
+    }
+
+    fn report_undone(&mut self, id: &ActionId, reason: &str) {
+        self.pending.push_back(Output::Report(Report::Undone { id: id.clone(), reason: reason.to_owned() }));
+    }
+
+    fn debug(&mut self, session: Option<SessionId>, text: impl FnOnce() -> String) {
+        if let (true, Some(session)) = (self.config.debug, session) {
+            self.pending.push_back(Output::Debug(session, text()));
+        }
+    }
+
+    fn debug_author(&mut self, job: Job, text: impl FnOnce(&Task) -> String) {
+        let Some(task) = self.jobs.running(job) else { return };
+        let (client, text) = (task.entry.meta.id.node().clone(), text(task));
+        let session = self.sessions.of_client(client.client_id());
+        self.debug(session, || text);
+    }
+}
+
+/// How subscriptions without a filter are told from those with one.
+const NO_FILTER: &str = "{}";
+
+fn filter_key(action: &Action) -> Arc<str> {
+    action.field("filter").unwrap_or(NO_FILTER).into()
+}
+
+fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Action, ActionError> {
+    let id = entry.meta.id.to_string();
+    Undo { id, reason: reason.to_owned(), action: Some(entry.action.clone()), extra }.to_action()
+}
+
+fn ask(sessions: &Sessions, job: Job, task: &Task) -> Ask {
+    let node = task.entry.meta.id.node();
+    let session = sessions.of_client(node.client_id()).and_then(|id| sessions.get(id));
+    let author = Author {
+        node: node.clone(),
+        subprotocol: task.entry.meta.subprotocol.clone().or_else(|| session.map(|session| session.subprotocol.clone())),
+        headers: session.and_then(|session| session.headers.clone()),
+    };
+    Ask { job, about: task.about, entry: task.entry.clone(), author }
+}
+
+impl Task {
+    fn of_client(entry: Entry, session: Option<SessionId>) -> Self {
+        let about = if entry.action.kind() == logux::SUBSCRIBE { About::Subscription } else { About::Action };
+        Self {
+            about,
+            entry: Arc::new(entry),
+            recipients: Recipients::default(),
+            approved: false,
+            session,
+            ticket: None,
+            kept: true,
+        }
+    }
+}

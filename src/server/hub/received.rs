@@ -1,0 +1,120 @@
+//! What comes from clients: is it theirs, did it come before, may it be asked about now.
+
+use std::sync::Arc;
+
+use super::{Hub, ask, filter_key, undo_of};
+use crate::{
+    action::{
+        NodeId,
+        logux::{self, Processed},
+    },
+    log::LogError,
+    now::WallTime,
+    server::{Output, Report, SessionId, inbox::Known, jobs::Task},
+    store::{Entry, Store},
+    sync::BatchToken,
+};
+
+impl<S: Store> Hub<S> {
+    pub(super) fn received(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        batch: BatchToken,
+        entries: Vec<Entry>,
+    ) -> Result<(), LogError<S::Error>> {
+        if self.draining {
+            return Ok(());
+        }
+        let max_queue = self.config.max_queue;
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        if !session.held.is_empty() || self.jobs.waiting(session.node.client_id()) >= max_queue {
+            session.held.push_back((batch, entries));
+            return Ok(());
+        }
+        for entry in entries {
+            self.receive(now, id, entry)?;
+        }
+        self.pending.push_back(Output::Kept(id, batch));
+        Ok(())
+    }
+
+    fn receive(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let action_id = &entry.meta.id;
+        if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty() {
+            return self.refuse_forged(now, id, &entry);
+        }
+        if self.jobs.knows(action_id) {
+            self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+            return Ok(());
+        }
+        if entry.action.kind() == logux::UNSUBSCRIBE {
+            return self.unsubscribe(now, id, &entry);
+        }
+        match self.inbox.known(&self.log, action_id)? {
+            Known::Answered(answer) => {
+                self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+                let added = self.log.last_added()?;
+                self.pending.push_back(Output::Deliver { session: id, added, entry: Arc::new(answer) });
+                return Ok(());
+            }
+            Known::Waiting => {
+                self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+                return Ok(());
+            }
+            Known::New => {}
+        }
+        let kind = entry.action.kind().to_owned();
+        self.pending.push_back(Output::Report(Report::Added { id: action_id.clone(), kind }));
+        let kept = self.inbox.keep(&mut self.log, now, entry)?;
+        self.enqueue(Task::of_client(kept, Some(id)));
+        Ok(())
+    }
+
+    /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.
+    fn refuse_forged(&mut self, now: WallTime, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
+        let action_id = entry.meta.id.clone();
+        self.debug(Some(id), || format!("Action \"{action_id}\" was denied"));
+        self.report_undone(&action_id, "denied");
+        let undo = undo_of(entry, "denied", Vec::new());
+        self.send_to_session(now, id, undo)
+    }
+
+    pub(super) fn enqueue(&mut self, task: Task) {
+        if let Some((job, task)) = self.jobs.push(task) {
+            let ask = ask(&self.sessions, job, task);
+            self.pending.push_back(Output::Ask(ask));
+        }
+    }
+
+    pub(super) fn start_next(&mut self, now: WallTime, node: &NodeId) -> Result<(), LogError<S::Error>> {
+        if let Some((job, task)) = self.jobs.next(node) {
+            let ask = ask(&self.sessions, job, task);
+            self.pending.push_back(Output::Ask(ask));
+        }
+        // The queue has room again: take what was held back.
+        while self.jobs.waiting(node.client_id()) < self.config.max_queue {
+            let Some(id) = self.sessions.of_client(node.client_id()) else { break };
+            let Some((batch, entries)) = self.sessions.get_mut(id).and_then(|session| session.held.pop_front()) else {
+                break;
+            };
+            for entry in entries {
+                self.receive(now, id, entry)?;
+            }
+            self.pending.push_back(Output::Kept(id, batch));
+        }
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, now: WallTime, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
+        let Some(channel) = entry.action.text_field("channel") else {
+            self.debug(Some(id), || "Wrong channel name undefined".to_owned());
+            self.report_undone(&entry.meta.id, "wrongChannel");
+            return self.send_to_session(now, id, undo_of(entry, "wrongChannel", Vec::new()));
+        };
+        self.unsubscribe_session(id, &channel, &filter_key(&entry.action));
+        self.pending.push_back(Output::Report(Report::Processed(entry.meta.id.clone())));
+        self.send_to_session(now, id, Processed { id: entry.meta.id.to_string() }.to_action())
+    }
+}
