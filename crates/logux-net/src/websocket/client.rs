@@ -1,0 +1,227 @@
+//! The client's end.
+
+use core::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{Error, handshake::client::generate_key, protocol::Role},
+};
+
+use super::WebSocketTransport;
+pub use super::tls::ClientIo;
+use crate::{Connector, Limits, NetError, bytes_io::poll_fill};
+
+/// Connects to a WebSocket URL, `ws://` or with the feature `tls` also `wss://`.
+///
+/// ```no_run
+/// # async fn connect() -> Result<(), logux_net::NetError> {
+/// use logux_net::{Connector, websocket::WebSocketConnector};
+///
+/// let connector = WebSocketConnector::new("wss://example.com/logux")?.header("cookie", "token=1")?;
+/// let connection = connector.connect().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct WebSocketConnector {
+    url: String,
+    uri: Uri,
+    host: String,
+    port: u16,
+    secure: bool,
+    headers: HeaderMap,
+    limits: Limits,
+    timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+impl WebSocketConnector {
+    /// Looks at the URL. A missing path is `/`, a missing port 80 or 443.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Address`] if it is not a URL with a host and the scheme `ws` or `wss`, if it holds a user name, or if it
+    /// asks for TLS in a build without.
+    pub fn new(url: &str) -> Result<Self, NetError> {
+        let bad = |problem: &str| NetError::Address { url: url.to_owned(), problem: problem.to_owned() };
+        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
+        let secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") if cfg!(feature = "tls") => true,
+            Some("wss") => return Err(bad("this build has no TLS")),
+            _ => return Err(bad("a URL begins with ws:// or wss://")),
+        };
+        let authority = uri.authority().ok_or_else(|| bad("no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("a user name in a URL is not sent"));
+        }
+        // An IPv6 address stands in brackets in a URL, and without them everywhere else.
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() {
+            return Err(bad("no host"));
+        }
+        Ok(Self {
+            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            url: url.to_owned(),
+            uri,
+            host,
+            secure,
+            headers: HeaderMap::new(),
+            limits: Limits::default(),
+            timeout: Duration::from_secs(30),
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
+    }
+
+    /// Adds a header to the request, such as a cookie.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Address`] if the name or the value cannot stand in a header, or the header belongs to the handshake.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, NetError> {
+        let bad = |problem: String| NetError::Address { url: self.url.clone(), problem };
+        let name = HeaderName::try_from(name).map_err(|error| bad(format!("header {name}: {error}")))?;
+        let value = HeaderValue::try_from(value).map_err(|error| bad(format!("header {name}: {error}")))?;
+        let taken =
+            ["host", "connection", "upgrade"].contains(&name.as_str()) || name.as_str().starts_with("sec-websocket-");
+        if taken {
+            return Err(bad(format!("header {name} belongs to the handshake")));
+        }
+        self.headers.append(name, value);
+        Ok(self)
+    }
+
+    /// Sets the limits of the connections.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how long looking up, connecting and the handshake may take together. 30 s by default.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how `wss://` is encrypted and whom it trusts, in place of Mozilla's list of authorities.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    async fn open(&self) -> Result<WebSocketTransport<ClientIo>, NetError> {
+        let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        socket.set_nodelay(true)?;
+        #[cfg(feature = "tls")]
+        if self.secure {
+            let io = super::tls::encrypt(socket, &self.host, self.tls.clone()).await?;
+            return self.upgrade(io).await;
+        }
+        self.upgrade(ClientIo::Plain(socket)).await
+    }
+
+    /// Does the HTTP upgrade over a stream that is connected already.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Refused`] with the status if the server answers otherwise, [`NetError::Handshake`] if it does not
+    /// answer as a WebSocket server, [`NetError::Io`] if the connection fails.
+    pub async fn upgrade<IO>(&self, io: IO) -> Result<WebSocketTransport<IO>, NetError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut request = Request::get(self.uri.clone())
+            .header("Host", self.uri.authority().map_or("", |authority| authority.as_str()))
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key())
+            .body(())
+            .map_err(|error| NetError::Handshake(error.to_string()))?;
+        request.headers_mut().extend(self.headers.clone());
+        let (upgraded, _) = client_async(request, HeadReader::new(io)).await.map_err(|error| match error {
+            Error::Io(error) => NetError::Io(error),
+            Error::Http(response) => NetError::Refused(response.status().as_u16()),
+            other => NetError::Handshake(other.to_string()),
+        })?;
+        let HeadReader { io, early, .. } = upgraded.into_inner();
+        Ok(WebSocketTransport::new(io, Role::Client, self.limits, early))
+    }
+}
+
+impl Connector for WebSocketConnector {
+    type Transport = WebSocketTransport<ClientIo>;
+
+    async fn connect(&self) -> Result<Self::Transport, NetError> {
+        timeout(self.timeout, self.open()).await.map_err(|_| NetError::ConnectTimeout(self.timeout))?
+    }
+}
+
+/// Lets the handshake read the HTTP head and not a byte more: a server may send its first frames right behind it.
+struct HeadReader<IO> {
+    io: IO,
+    early: BytesMut,
+    /// How much of the empty line at the end of the head has passed.
+    matched: usize,
+}
+
+const HEAD_END: &[u8; 4] = b"\r\n\r\n";
+
+impl<IO> HeadReader<IO> {
+    fn new(io: IO) -> Self {
+        Self { io, early: BytesMut::new(), matched: 0 }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for HeadReader<IO> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.early.is_empty() {
+            ready!(poll_fill(&mut this.io, &mut this.early, cx))?;
+        }
+        let mut count = 0;
+        while count < this.early.len().min(buf.remaining()) && this.matched < HEAD_END.len() {
+            let byte = this.early[count];
+            this.matched = match byte {
+                _ if byte == HEAD_END[this.matched] => this.matched + 1,
+                b'\r' => 1,
+                _ => 0,
+            };
+            count += 1;
+        }
+        buf.put_slice(&this.early[..count]);
+        this.early.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadReader<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

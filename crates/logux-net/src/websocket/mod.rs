@@ -1,0 +1,217 @@
+//! Logux over WebSocket (RFC 6455), as the JavaScript packages speak it.
+//!
+//! [`WebSocketTransport`] is the connection; [`accept`] and [`from_upgraded`] make the server's end, [`WebSocketConnector`]
+//! the client's. Text and binary messages are taken if they are UTF-8, in one frame or in pieces; pings are answered.
+//! No extension is offered or accepted.
+//!
+//! The handshake is tungstenite's. The data path is our own, because of memory: tungstenite allocates its read buffer up
+//! front and gives neither buffer back after a burst, while here an idle connection holds no buffer at all, and a frame
+//! to many receivers is held once.
+
+mod client;
+mod codec;
+mod server;
+mod tls;
+
+pub use client::{ClientIo, WebSocketConnector};
+pub use server::{accept, from_upgraded};
+
+use core::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use self::codec::{Decoder, Incoming};
+use crate::{
+    CloseReason, Frame, Limits, NetError, Transport,
+    bytes_io::{Outbox, Writing, poll_fill},
+};
+
+/// One end of a WebSocket over any stream of bytes.
+pub struct WebSocketTransport<IO> {
+    io: IO,
+    role: Role,
+    limits: Limits,
+    inbox: BytesMut,
+    decoder: Decoder,
+    outbox: Outbox,
+    /// The latest ping that is not answered yet; older ones need no answer.
+    ping: Option<Bytes>,
+    /// A pong or a goodbye that reading has caused waits in the outbox, so reading has to see it off.
+    replying: bool,
+    reading: Reading,
+    writing: Writing,
+    close_reason: CloseReason,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The end, with the peer's goodbye if there was one.
+    Ended(Option<CloseReason>),
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
+    /// `early` is what was read behind the HTTP head.
+    fn new(io: IO, role: Role, limits: Limits, early: BytesMut) -> Self {
+        Self {
+            io,
+            role,
+            limits,
+            inbox: early,
+            decoder: Decoder::new(role, limits.max_frame),
+            outbox: Outbox::default(),
+            ping: None,
+            replying: false,
+            reading: Reading::Open,
+            writing: Writing::Open,
+            close_reason: CloseReason::Done,
+        }
+    }
+
+    /// The stream of bytes below, for instance to ask for the address of the peer.
+    pub const fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, NetError>> {
+        loop {
+            if let Some(incoming) = self.decoder.decode(&mut self.inbox)? {
+                return Poll::Ready(Ok(Some(incoming)));
+            }
+            if ready!(poll_fill(&mut self.io, &mut self.inbox, cx))? == 0 {
+                let whole = self.inbox.is_empty() && self.decoder.is_between_messages();
+                return Poll::Ready(if whole { Ok(None) } else { Err(NetError::Truncated) });
+            }
+        }
+    }
+
+    /// Writes what can be written now, beginning with the answer to a ping if there is room. A failure shows itself at the
+    /// caller's next flush.
+    fn reply(&mut self, cx: &mut Context<'_>) {
+        if let Some(ping) = self.ping.take_if(|_| self.outbox.len() < self.limits.write_buffer) {
+            codec::encode_pong(self.role, ping, &mut self.outbox);
+        }
+        self.replying = self.outbox.poll_flush(&mut self.io, cx).is_pending();
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        ready!(self.outbox.poll_flush(&mut self.io, cx))?;
+        if self.writing == Writing::Open
+            && let Some(ping) = self.ping.take()
+        {
+            codec::encode_pong(self.role, ping, &mut self.outbox);
+            ready!(self.outbox.poll_flush(&mut self.io, cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn say_goodbye(&mut self, reason: &CloseReason) {
+        if self.writing == Writing::Open {
+            self.ping = None;
+            codec::encode_close(self.role, reason, &mut self.outbox);
+            self.writing = Writing::Closing;
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for WebSocketTransport<IO> {
+    type Item = Result<Frame, NetError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.replying {
+            this.reply(cx);
+        }
+        while this.reading == Reading::Open {
+            match ready!(this.poll_incoming(cx)) {
+                Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Ok(Some(Incoming::Ping(payload))) => {
+                    if this.writing == Writing::Open {
+                        this.ping = Some(payload);
+                        this.reply(cx);
+                    }
+                }
+                Ok(Some(Incoming::Close(reason))) => {
+                    this.say_goodbye(&reason);
+                    this.reply(cx);
+                    this.inbox = BytesMut::new();
+                    this.reading = Reading::Ended(Some(reason));
+                }
+                Ok(None) => this.reading = Reading::Ended(None),
+                Err(error) => {
+                    this.inbox = BytesMut::new();
+                    this.close_reason = error.close_reason();
+                    this.reading = Reading::Ended(None);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocketTransport<IO> {
+    type Error = NetError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        let this = self.get_mut();
+        this.outbox.poll_room(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
+    }
+
+    fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
+        let this = self.get_mut();
+        if this.writing != Writing::Open {
+            return Err(NetError::Closed);
+        }
+        codec::encode_frame(this.role, frame, &mut this.outbox);
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        self.get_mut().poll_write_all(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        let this = self.get_mut();
+        let reason = this.close_reason.clone();
+        this.say_goodbye(&reason);
+        if this.writing == Writing::Closing {
+            ready!(this.poll_write_all(cx))?;
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            this.writing = Writing::Closed;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocketTransport<IO> {
+    fn set_close_reason(&mut self, reason: CloseReason) {
+        self.close_reason = reason;
+    }
+
+    fn received_close(&self) -> Option<&CloseReason> {
+        match &self.reading {
+            Reading::Open => None,
+            Reading::Ended(reason) => reason.as_ref(),
+        }
+    }
+}
+
+impl<IO> fmt::Debug for WebSocketTransport<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketTransport")
+            .field("role", &self.role)
+            .field("reading", &self.reading)
+            .field("writing", &self.writing)
+            .field("waiting", &self.outbox.len())
+            .finish_non_exhaustive()
+    }
+}
