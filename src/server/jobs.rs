@@ -1,7 +1,7 @@
 //! What the application is working on, and what waits for it: one queue per client.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,15 +26,20 @@ pub(super) struct Task {
     pub(super) ticket: Option<u64>,
     /// Whether it is in the inbox.
     pub(super) kept: bool,
+    /// How many times it came again before it was answered; each is answered too.
+    pub(super) repeats: u32,
 }
+
+/// What comes again more often than this is answered no more often.
+const MAX_REPEATS: u32 = 16;
 
 /// All questions, in queues: those of one client are asked one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     running: HashMap<Job, Task>,
     queues: HashMap<Arc<str>, Queue>,
-    /// Ids of all actions that run or wait.
-    known: HashSet<ActionId>,
+    /// Ids of all actions that run or wait, with how many times each came again meanwhile.
+    known: HashMap<ActionId, u32>,
     /// Subscriptions whose client went away before they were done; they go on when the same node comes back.
     parked: HashMap<Arc<str>, Vec<Task>>,
     last: u64,
@@ -47,9 +52,10 @@ struct Queue {
 }
 
 impl Jobs {
-    /// Whether an action runs or waits.
-    pub(super) fn knows(&self, id: &ActionId) -> bool {
-        self.known.contains(id)
+    /// Notes that an action came again while it runs or waits; `false` if it does neither.
+    pub(super) fn came_again(&mut self, id: &ActionId) -> bool {
+        let times = self.known.get_mut(id);
+        times.map(|times| *times = (*times + 1).min(MAX_REPEATS)).is_some()
     }
 
     /// How many actions of a client wait.
@@ -67,7 +73,7 @@ impl Jobs {
 
     /// Puts a task at the end of its client's queue; returns it if it can be asked now.
     pub(super) fn push(&mut self, task: Task) -> Option<(Job, &Task)> {
-        self.known.insert(task.entry.meta.id.clone());
+        self.known.entry(task.entry.meta.id.clone()).or_insert(task.repeats);
         let client: Arc<str> = task.entry.meta.id.node().client_id().into();
         self.queues.entry(client.clone()).or_default().waiting.push_back(task);
         self.start(&client)
@@ -98,8 +104,8 @@ impl Jobs {
 
     /// Takes a finished task out; the next of its client starts with [`next`](Self::next).
     pub(super) fn finish(&mut self, job: Job) -> Option<Task> {
-        let task = self.running.remove(&job)?;
-        self.known.remove(&task.entry.meta.id);
+        let mut task = self.running.remove(&job)?;
+        task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
         if let Some(queue) = self.queues.get_mut(task.entry.meta.id.node().client_id())
             && queue.running == Some(job)
         {
@@ -116,25 +122,25 @@ impl Jobs {
 
     /// Takes out everything of a client that waits.
     pub(super) fn drain_waiting(&mut self, node: &NodeId) -> Vec<Task> {
-        let waiting: Vec<Task> =
+        let mut waiting: Vec<Task> =
             self.queues.get_mut(node.client_id()).map(|queue| queue.waiting.drain(..).collect()).unwrap_or_default();
-        for task in &waiting {
-            self.known.remove(&task.entry.meta.id);
+        for task in &mut waiting {
+            task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
         }
         waiting
     }
 
     /// Puts a subscription aside until its node comes back.
     pub(super) fn park(&mut self, task: Task) {
-        self.known.insert(task.entry.meta.id.clone());
+        self.known.entry(task.entry.meta.id.clone()).or_insert(task.repeats);
         self.parked.entry(task.entry.meta.id.node().client_id().into()).or_default().push(task);
     }
 
     /// Takes out the subscriptions of a client that were put aside.
     pub(super) fn unpark(&mut self, client: &str) -> Vec<Task> {
-        let parked = self.parked.remove(client).unwrap_or_default();
-        for task in &parked {
-            self.known.remove(&task.entry.meta.id);
+        let mut parked = self.parked.remove(client).unwrap_or_default();
+        for task in &mut parked {
+            task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
         }
         parked
     }

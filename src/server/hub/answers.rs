@@ -154,10 +154,16 @@ impl<S: Store> Hub<S> {
             self.log.add(now, answer, self.own_draft())?
         };
         let Some(entry) = entry else { return Ok(()) };
+        let entry = Arc::new(entry);
         let mut recipients = recipients.clone();
         if task.about != About::OwnAction {
-            recipients.clients.push(id.node().client_id().into());
+            let author = Recipients::client(id.node().client_id());
+            // What came twice is answered twice.
+            for _ in 0..task.repeats {
+                self.deliver(&entry, &author, None)?;
+            }
+            recipients.extend(author);
         }
-        self.deliver(&Arc::new(entry), &recipients, None)
+        self.deliver(&entry, &recipients, None)
     }
 }

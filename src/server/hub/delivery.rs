@@ -26,6 +26,7 @@ impl<S: Store> Hub<S> {
                 session: None,
                 ticket,
                 kept: false,
+                repeats: 0,
             };
             let (job, task) = self.jobs.start_alone(task);
             let ask = ask(&self.sessions, job, task);

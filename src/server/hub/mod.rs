@@ -249,6 +249,7 @@ impl Task {
             session,
             ticket: None,
             kept: true,
+            repeats: 0,
         }
     }
 }

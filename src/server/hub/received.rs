@@ -45,7 +45,7 @@ impl<S: Store> Hub<S> {
         if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty() {
             return self.refuse_forged(now, id, &entry);
         }
-        if self.jobs.knows(action_id) {
+        if self.jobs.came_again(action_id) {
             self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
             return Ok(());
         }
