@@ -1,0 +1,107 @@
+//! What a client is told at the start.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
+
+use logux::{
+    Json, MemoryStore, NodeId,
+    action::IdError,
+    client::{Client as Machine, Config, Secret},
+    sync,
+};
+use logux_net::{Backoff, Connector, Reconnecting};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{Client, driver::Driver};
+
+/// How many commands may wait for the client's task.
+const COMMANDS: usize = 256;
+
+/// The description of a client.
+#[derive(Debug)]
+pub struct Builder {
+    node: sync::Config,
+    token: Option<String>,
+    backoff: Backoff,
+    buffered: usize,
+}
+
+impl Builder {
+    /// For a user id, with a client id and a tab id made up; or for a whole node id `user:client:tab`.
+    pub(crate) fn new(id: &str) -> Result<Self, IdError> {
+        let node = if id.contains(':') {
+            NodeId::new(id)?
+        } else {
+            // The keys of the standard library's hashers are random: enough to tell the devices of one user apart.
+            let random = RandomState::new().hash_one(std::process::id());
+            NodeId::new(format!("{id}:{:08x}:{:08x}", random >> 32, random & 0xFFFF_FFFF))?
+        };
+        Ok(Self { node: sync::Config::client(node), token: None, backoff: Backoff::default(), buffered: 1_024 })
+    }
+
+    /// What proves to the server who the user is.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The version of the application's own protocol.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: u32) -> Self {
+        self.node.subprotocol.number = subprotocol;
+        self
+    }
+
+    /// What the server gets to know about the client: a JSON object.
+    #[must_use]
+    pub fn headers(mut self, headers: Json) -> Self {
+        self.node.headers = Some(headers);
+        self
+    }
+
+    /// How long to wait before connecting again, and how often to try.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How many actions [`Actions`](crate::Actions) may be behind before it loses some. 1,024.
+    #[must_use]
+    pub fn buffered(mut self, actions: usize) -> Self {
+        self.buffered = actions.max(1);
+        self
+    }
+
+    /// Other settings of the connection: time-outs, limits.
+    #[must_use]
+    pub fn connection(mut self, change: impl FnOnce(&mut sync::Config)) -> Self {
+        change(&mut self.node);
+        self
+    }
+
+    /// Starts the client, as a task of the current tokio runtime. It connects, and connects again, until it is dropped or the
+    /// server refuses it.
+    pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (actions, _) = broadcast::channel(self.buffered);
+        let (state_sender, state) = watch::channel(sync::State::Disconnected);
+        let (end_sender, end) = watch::channel(None);
+        let node = self.node.node.clone();
+        let config = Config { node: Arc::new(self.node), token: self.token.map(Secret) };
+        let machine = match Machine::new(config, MemoryStore::new()) {
+            Ok(machine) => machine,
+            Err(logux::log::LogError::Store(never)) => match never {},
+            Err(other) => unreachable!("an empty log in memory can be opened: {other}"),
+        };
+        let driver = Driver::new(machine, receiver, actions.clone(), state_sender);
+        let connecting = Reconnecting::new(connector, self.backoff);
+        tokio::spawn(async move {
+            let _ = end_sender.send(Some(driver.run(connecting).await));
+        });
+        Client::new(node, commands, actions, state, end)
+    }
+}

@@ -1,0 +1,166 @@
+//! The task that owns the client's log and its connection.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use logux::{
+    Action, ActionId, Entry, MemoryStore,
+    action::logux::Undo,
+    client::{Client as Machine, Input, Output},
+    log::LogError,
+    sync::State,
+};
+use logux_net::{
+    CloseReason, Connector, Frame, Reconnecting,
+    drive::{Clock, Event, Line},
+};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// What the handle tells the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Do an action, and say how it ended.
+    Sync(Action, oneshot::Sender<Result<(), Box<Undo>>>),
+}
+
+/// The log, the connection's state, and who waits for what.
+pub(crate) struct Driver {
+    machine: Machine<MemoryStore>,
+    commands: mpsc::Receiver<Command>,
+    actions: broadcast::Sender<Entry>,
+    state: watch::Sender<State>,
+    waiting: HashMap<ActionId, oneshot::Sender<Result<(), Box<Undo>>>>,
+    clock: Clock,
+}
+
+/// Why a connection is over.
+enum Over {
+    /// It may come back.
+    Lost,
+    /// The server said this.
+    Refused(String),
+    /// Nobody needs it any more.
+    Unneeded,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        machine: Machine<MemoryStore>,
+        commands: mpsc::Receiver<Command>,
+        actions: broadcast::Sender<Entry>,
+        state: watch::Sender<State>,
+    ) -> Self {
+        Self { machine, commands, actions, state, waiting: HashMap::new(), clock: Clock::start() }
+    }
+
+    /// Runs until the client is not needed any more or cannot go on; says why.
+    pub(crate) async fn run<C: Connector>(mut self, mut connecting: Reconnecting<C>) -> String {
+        loop {
+            let transport = loop {
+                tokio::select! {
+                    transport = connecting.connect() => break transport,
+                    command = self.commands.recv() => match command {
+                        Some(command) => self.command(command, None::<&mut Line<C::Transport>>),
+                        None => return "it is not needed any more".to_owned(),
+                    },
+                }
+            };
+            let transport = match transport {
+                Ok(transport) => transport,
+                Err(stopped) => {
+                    return connecting.last_error().map_or_else(|| stopped.to_string(), ToString::to_string);
+                }
+            };
+            match self.connection(Line::new(transport)).await {
+                Over::Lost => {}
+                Over::Refused(kind) => {
+                    tracing::warn!(kind, "the server refuses this client");
+                    connecting.peer_error(&kind);
+                    if logux_net::FATAL_ERRORS.contains(&&*kind) {
+                        return kind;
+                    }
+                }
+                Over::Unneeded => return "it is not needed any more".to_owned(),
+            }
+        }
+    }
+
+    async fn connection<T: logux_net::Transport>(&mut self, mut line: Line<T>) -> Over {
+        self.handle(Input::Opened);
+        let mut refused = None;
+        let over = loop {
+            if self.follow(&mut line, &mut refused) {
+                break refused.map_or(Over::Lost, Over::Refused);
+            }
+            let deadline = self.machine.next_deadline().map(|deadline| deadline.at);
+            tokio::select! {
+                event = line.event(self.machine.wants_frames()) => match event {
+                    Event::Frame(frame) => self.handle(Input::Frame(frame.as_str())),
+                    Event::Flushed => {}
+                    Event::Ended(_) => break Over::Lost,
+                },
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command, Some(&mut line)),
+                    None => break Over::Unneeded,
+                },
+                () = self.clock.until(deadline) => self.handle(Input::Wake),
+            }
+        };
+        self.handle(Input::Closed);
+        let _ = self.follow(&mut line, &mut None);
+        line.close(CloseReason::Done).await;
+        over
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let handled = self.machine.handle(self.clock.now(), input);
+        never_fails(handled);
+    }
+
+    fn command<T: logux_net::Transport>(&mut self, command: Command, line: Option<&mut Line<T>>) {
+        let Command::Sync(action, done) = command;
+        let synced = self.machine.sync(self.clock.now(), action);
+        if let Some(id) = never_fails(synced) {
+            self.waiting.insert(id, done);
+        }
+        if let Some(line) = line {
+            let _ = self.follow(line, &mut None);
+        }
+    }
+
+    /// Does what the machine wants; `true` when the connection is to be closed.
+    fn follow<T: logux_net::Transport>(&mut self, line: &mut Line<T>, refused: &mut Option<String>) -> bool {
+        let mut close = false;
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Send(frame) => line.push(Frame::from(frame)),
+                Output::Disconnect(reason) => {
+                    tracing::debug!(%reason, "disconnecting");
+                    close = true;
+                }
+                Output::Added(entry) => drop(self.actions.send(entry)),
+                Output::Processed(id) => self.answer(&id, Ok(())),
+                Output::Undone(id, undo) => self.answer(&id, Err(undo)),
+                Output::State(state) => drop(self.state.send_replace(state)),
+                Output::Refused(error) => *refused = Some(error.kind),
+                Output::Debug(text) => tracing::warn!(text, "the server says"),
+                _ => {}
+            }
+        }
+        close
+    }
+
+    fn answer(&mut self, id: &ActionId, answer: Result<(), Box<Undo>>) {
+        if let Some(done) = self.waiting.remove(id) {
+            let _ = done.send(answer);
+        }
+    }
+}
+
+/// A log in memory has no way to fail.
+fn never_fails<T>(result: Result<T, LogError<Infallible>>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(LogError::Store(never)) => match never {},
+        Err(_) => None,
+    }
+}
