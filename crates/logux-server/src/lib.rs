@@ -1,1 +1,59 @@
-//! A Logux server for tokio.
+//! A Logux server for tokio: sockets, HTTP and TLS around the hub of the [`logux`] engine, and your handlers.
+//!
+//! ```no_run
+//! use std::sync::atomic::{AtomicI64, Ordering};
+//! use logux::Action;
+//! use logux_server::Server;
+//!
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder_with(AtomicI64::new(0))
+//!     .auth(|login| async move { Ok(login.token.as_deref() == Some("secret")) })
+//!     .channel("counter", |channel| {
+//!         channel.access(|_| async { Ok(true) }).load(|context| async move {
+//!             let value = context.state().load(Ordering::SeqCst);
+//!             Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?)
+//!         })
+//!     })
+//!     .action_type("counter/inc", |action| {
+//!         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).process(|context| async move {
+//!             context.state().fetch_add(1, Ordering::SeqCst);
+//!             Ok(())
+//!         })
+//!     })
+//!     .listen(([127, 0, 0, 1], 31337).into())
+//!     .await?;
+//! println!("listening on {}", server.address());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An action type begins with who may do it, a channel with who may subscribe: there is no way to register one without.
+//!
+//! # How it runs
+//! One task for each connection owns its socket and its [`sync::Node`](logux::sync::Node): it reads, checks and writes. One
+//! thread owns the [`Hub`](logux::server::Hub): it takes what the connections have received in rounds, commits each round in one step of
+//! the store, and hands out what follows from it. Handlers run as tasks of their own.
+
+mod application;
+mod auth;
+mod connection;
+mod context;
+mod error;
+mod handle;
+mod handlers;
+mod http;
+mod hub_thread;
+mod outbox;
+mod pattern;
+mod server;
+#[cfg(feature = "sqlite")]
+mod sync_map;
+mod tls;
+
+pub use auth::Login;
+pub use context::Context;
+pub use error::{BuildError, HandlerError};
+pub use handle::{AddError, Handle};
+pub use handlers::{ActionType, Channel, IntoRecipients, Loaded, NewActionType, NewChannel};
+pub use pattern::Params;
+pub use server::{Broken, Builder, Running, Server, Settings};

@@ -1,0 +1,76 @@
+//! A counter that everyone sees, as in the README of Logux: subscribe, load, increase, resend.
+//!
+//! `LOGUX_PORT=31337 cargo run -p logux-server --example counter`, then connect an official client with the token `good`.
+
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+
+use logux::Action;
+use logux_server::{HandlerError, Server};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Increase {
+    #[serde(default)]
+    fail: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
+    let port = std::env::var("LOGUX_PORT").unwrap_or_else(|_| "31337".into()).parse()?;
+
+    let mut server = Server::builder_with(AtomicI64::new(0))
+        .settings(|settings| {
+            settings.subprotocol = 3;
+            settings.min_subprotocol = 2;
+            settings.development = true;
+        })
+        .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
+        .channel("counter", |channel| {
+            channel.access(|_| async { Ok(true) }).load(|context| async move {
+                let value = context.state().load(SeqCst);
+                Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?)
+            })
+        })
+        .action_type("counter/inc", |action| {
+            action
+                .access(|context| async move { Ok(context.user_id() != Some("guest")) })
+                .resend(|_| async { Ok("counter") })
+                .process(|context| async move {
+                    let Increase { fail } = context.parse()?;
+                    if fail {
+                        return Err(HandlerError::failed("asked to fail"));
+                    }
+                    context.state().fetch_add(1, SeqCst);
+                    Ok(())
+                })
+        })
+        .action_type("secret/do", |action| action.access(|_| async { Ok(false) }))
+        .channel("private/:user", |channel| {
+            channel.access(|context| async move { Ok(context.user_id() == Some(context.param("user"))) })
+        })
+        .channel("users/find/:id", |channel| {
+            channel.access(|_| async { Ok(true) }).load(|_| async { Err::<(), _>(HandlerError::NotFound) })
+        })
+        .listen(([127, 0, 0, 1], port).into())
+        .await?;
+    println!("listening on ws://{}", server.address());
+
+    tokio::select! {
+        () = stop() => Ok(server.shutdown().await?),
+        broken = server.broken() => Err(broken.into()),
+    }
+}
+
+/// Waits until somebody wants the program to end.
+async fn stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

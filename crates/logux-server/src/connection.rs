@@ -1,0 +1,217 @@
+//! One client's connection: a socket, a node, and what the hub has for it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::HeaderMap;
+use logux::{
+    action::Subprotocol,
+    server::{Input as HubInput, SessionId},
+    sync::{self, Authentication, Disconnect, Input, Node, Output},
+    wire::ErrorMessage,
+};
+use logux_net::{
+    CloseReason, Frame, Transport,
+    drive::{Clock, Event, Line},
+};
+use tokio::time::timeout;
+
+use crate::{
+    Handle, Login,
+    auth::{Admission, Authenticator},
+    handle::Command,
+    outbox::{Outbox, OutboxLimits, Parcel},
+};
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) node: Arc<sync::Config>,
+    pub(crate) admission: Admission,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) outbox: OutboxLimits,
+    pub(crate) handle: Handle,
+    pub(crate) clock: Clock,
+    pub(crate) last_session: AtomicU64,
+}
+
+/// Where a connection came from.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) http_headers: HeaderMap,
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origin: Origin) {
+    let session = SessionId(shared.last_session.fetch_add(1, Ordering::Relaxed));
+    let mut connection = Connection {
+        node: Node::new(shared.node.clone(), ()),
+        outbox: Arc::new(Outbox::new(shared.outbox)),
+        line: Line::new(transport),
+        session,
+        origin: Some(Box::new(origin)),
+        member: None,
+        shared,
+    };
+    let reason = connection.run().await;
+    if connection.member.is_some() {
+        connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
+    }
+    tracing::debug!(session = session.0, reason = %reason, "connection has ended");
+    connection.line.close(reason).await;
+}
+
+struct Connection<T> {
+    shared: Arc<Shared>,
+    session: SessionId,
+    node: Node,
+    outbox: Arc<Outbox>,
+    line: Line<T>,
+    /// Until the client is let in.
+    origin: Option<Box<Origin>>,
+    /// The application's protocol version of a client that was let in.
+    member: Option<Subprotocol>,
+}
+
+impl<T: Transport> Connection<T> {
+    async fn run(&mut self) -> CloseReason {
+        self.node.handle(self.shared.clock.now(), Input::Opened);
+        loop {
+            if let Err(reason) = self.carry_out().await {
+                return reason;
+            }
+            if self.line.is_idle() && self.unpack() {
+                continue;
+            }
+            match self.outbox.closing() {
+                Some(CloseReason::SlowReader) => return CloseReason::SlowReader,
+                Some(reason) if self.line.is_idle() => return reason,
+                _ => {}
+            }
+            let deadline = self.node.next_deadline().map(|deadline| deadline.at);
+            tokio::select! {
+                event = self.line.event(self.node.wants_frames()) => match event {
+                    Event::Frame(frame) => self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str())),
+                    Event::Flushed => {}
+                    Event::Ended(reason) => return reason,
+                },
+                () = self.outbox.filled() => {}
+                () = self.shared.clock.until(deadline) => self.node.handle(self.shared.clock.now(), Input::Wake),
+            }
+        }
+    }
+
+    /// Does what the node wants.
+    async fn carry_out(&mut self) -> Result<(), CloseReason> {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Send(text) => self.line.push(Frame::from(text)),
+                Output::Authenticate(who) => self.authenticate(who).await,
+                Output::Connected { peer, since } => {
+                    let input = HubInput::Join {
+                        session: self.session,
+                        node: peer,
+                        subprotocol: self.member.clone().unwrap_or(Subprotocol::Number(0)),
+                        headers: self.node.remote_headers().cloned(),
+                        since: since.unwrap_or_default(),
+                    };
+                    self.shared.handle.tell(Command::Join(input, self.outbox.clone())).await;
+                }
+                Output::Received { batch, entries, .. } => {
+                    let input = HubInput::Received { session: self.session, batch, entries };
+                    self.shared.handle.tell(Command::Input(input)).await;
+                }
+                Output::Headers(headers) if self.member.is_some() => {
+                    self.shared.handle.tell(Command::Input(HubInput::Headers(self.session, headers))).await;
+                }
+                Output::Disconnect(reason) => {
+                    tracing::info!(session = self.session.0, %reason, "client is disconnected");
+                    return Err(close_reason(&reason));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the hub has for this client; `false` if that is nothing.
+    fn unpack(&mut self) -> bool {
+        let now = self.shared.clock.now();
+        let mut any = false;
+        // What one write should carry: enough to be worth it, not more than a socket takes.
+        let mut room = 256;
+        while room > 0 && (self.member.is_none() || self.node.can_send()) {
+            let Some(parcel) = self.outbox.pop() else { break };
+            any = true;
+            room -= 1;
+            match parcel {
+                Parcel::Joined { added, missed } => {
+                    self.node.send(now.mono, added, missed.iter().map(|entry| &**entry));
+                }
+                // One message for each action, as in the reference: its client's filters lose fields of a record when two changes
+                // of it come in one.
+                Parcel::Deliver { added, entry } => self.node.send(now.mono, added, [&*entry]),
+                Parcel::Kept(batch) => self.node.handle(now, Input::Kept(batch)),
+                Parcel::Debug(text) => self.node.handle(now, Input::Debug(&text)),
+            }
+        }
+        any
+    }
+
+    async fn authenticate(&mut self, who: Authentication) {
+        let decided = self.decide(&who).await;
+        let now = self.shared.clock.now();
+        match decided {
+            Ok(()) => {
+                tracing::info!(session = self.session.0, node = %who.node, "client was let in");
+                self.member = Some(who.subprotocol);
+                self.node.handle(now, Input::Allow(who.token));
+            }
+            Err(error) => {
+                tracing::warn!(session = self.session.0, node = %who.node, error = error.kind, "client was not let in");
+                self.node.handle(now, Input::Refuse(who.token, error));
+            }
+        }
+    }
+
+    async fn decide(&mut self, who: &Authentication) -> Result<(), ErrorMessage> {
+        self.shared.admission.check(who)?;
+        let Origin { remote, http_headers } = self.origin.take().map(|origin| *origin).unwrap_or_default();
+        let login = Login {
+            node: who.node.clone(),
+            token: who.secret.clone(),
+            subprotocol: who.subprotocol.clone(),
+            headers: who.headers.clone(),
+            http_headers,
+            remote,
+        };
+        match timeout(self.shared.auth_timeout, (self.shared.authenticator)(login)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(ErrorMessage::wrong_credentials()),
+            Ok(Err(error)) => {
+                tracing::error!(?error, "the authentication failed");
+                Err(ErrorMessage::wrong_credentials())
+            }
+            Err(_) => {
+                tracing::error!("the authentication took too long");
+                Err(ErrorMessage::wrong_credentials())
+            }
+        }
+    }
+}
+
+fn close_reason(reason: &Disconnect) -> CloseReason {
+    match reason {
+        Disconnect::Timeout(_) => CloseReason::Timeout,
+        Disconnect::Refused(_) | Disconnect::WrongProtocol(_) | Disconnect::TooMuchWaiting => CloseReason::Refused,
+        Disconnect::PeerError(_) => CloseReason::Done,
+        _ => CloseReason::WrongFormat,
+    }
+}

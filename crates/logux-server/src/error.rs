@@ -1,0 +1,96 @@
+//! What can go wrong, sorted by who can do something about it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use logux::Json;
+
+/// The server cannot be built or started as it was described.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nobody decides who gets in.
+    #[error("the server needs to know who may connect: call `auth` on the builder")]
+    NoAuth,
+    /// A type has handlers already.
+    #[error("action type `{0}` has handlers already: register it once")]
+    TypeTwice(String),
+    /// Logux's own types have their meaning already.
+    #[error("action type `{0}` belongs to Logux itself: choose another name")]
+    ReservedType(String),
+    /// A channel pattern has handlers already.
+    #[error("channel `{0}` has handlers already: register it once")]
+    ChannelTwice(String),
+    /// The rest of the types or channels has handlers already.
+    #[error("there are handlers for {0} already: register them once")]
+    OtherTwice(&'static str),
+    /// A channel pattern cannot be read.
+    #[error("cannot read channel pattern `{pattern}`: {why}; expected a form such as `users/:id`")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The range of supported versions cannot be read.
+    #[error("cannot read `{range}` as an npm SemVer range such as `^1.0.0`")]
+    Supports {
+        /// The range.
+        range: String,
+    },
+    /// A TLS file cannot be used.
+    #[error("cannot use `{path}` for TLS: {why}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The store failed.
+    #[error("the server's log cannot be read: {0}")]
+    Store(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+/// Why a handler did not do what it was asked. Made from any error by `?`; the client gets `logux/undo`, never the error's text.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandlerError {
+    /// Something broke: undone with the reason `error`.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// The author may not do it: undone with `denied`.
+    Denied,
+    /// There is no such thing: undone with `notFound`.
+    NotFound,
+    /// Undone with a reason and keys of the application's own.
+    Undo {
+        /// Why.
+        reason: String,
+        /// Further keys of `logux/undo`.
+        extra: Vec<(String, Json)>,
+    },
+}
+
+impl HandlerError {
+    /// Undone with a reason of the application's own.
+    pub fn undo(reason: impl Into<String>) -> Self {
+        Self::Undo { reason: reason.into(), extra: Vec::new() }
+    }
+
+    /// Something broke, in words.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into().into())
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}

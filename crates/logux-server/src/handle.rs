@@ -1,0 +1,87 @@
+//! The way to a running server from anywhere.
+
+use std::sync::Arc;
+
+use logux::{
+    Action, NodeId, WallTime,
+    server::{Addition, Answer, Input, Job},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{IntoRecipients, outbox::Outbox};
+
+/// What the hub's thread is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A client was let in: an [`Input::Join`], and where to put what is for it.
+    Join(Input, Arc<Outbox>),
+    /// An input as it is.
+    Input(Input),
+    /// An action of the application, and whom to tell when it is done.
+    Add(Box<Addition>, oneshot::Sender<Result<(), String>>),
+}
+
+/// A running server, for actions of the application's own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// An action of the application was not processed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// It was undone, for this reason.
+    #[error("the action was undone: {0}")]
+    Undone(String),
+    /// The server has stopped.
+    #[error("the server has stopped")]
+    Stopped,
+}
+
+impl Handle {
+    pub(crate) const fn new(commands: mpsc::Sender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Sends an action to clients: to a channel by its name, to several by a list, or to
+    /// [`Recipients`](logux::server::Recipients). Nobody is asked about it.
+    pub async fn send(&self, action: Action, to: impl IntoRecipients) {
+        self.send_at(action, None, to).await;
+    }
+
+    /// As [`send`](Self::send), with a creation time of its own.
+    pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
+        let to = to.into_recipients();
+        let addition = Addition { action, time, to, process: false, ticket: None };
+        self.tell(Command::Input(Input::Add(Box::new(addition)))).await;
+    }
+
+    /// Does an action of the server's own as if a client had sent it, but without asking for access: it is resent and processed
+    /// by the handlers of its type. Returns when it is done.
+    ///
+    /// # Errors
+    /// [`AddError::Undone`] when a handler failed or there is none, [`AddError::Stopped`] when the server stopped before.
+    pub async fn process(&self, action: Action) -> Result<(), AddError> {
+        let (reply, done) = oneshot::channel();
+        let to = logux::server::Recipients::default();
+        let addition = Addition { action, time: None, to, process: true, ticket: None };
+        self.tell(Command::Add(Box::new(addition), reply)).await;
+        done.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
+    }
+
+    /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,
+    /// or is subscribed already.
+    pub async fn subscribe(&self, node: &NodeId, channel: impl Into<Arc<str>>) {
+        self.tell(Command::Input(Input::Subscribe { node: node.clone(), channel: channel.into() })).await;
+    }
+
+    pub(crate) async fn answer(&self, job: Job, answer: Answer) {
+        self.tell(Command::Input(Input::Answer(job, answer))).await;
+    }
+
+    /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing.
+    pub(crate) async fn tell(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}

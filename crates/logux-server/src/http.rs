@@ -1,0 +1,121 @@
+//! HTTP in front of the WebSocket: the upgrade, a health check, a page.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use logux_net::websocket;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, mpsc},
+};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::connection::{Origin, Shared, serve};
+
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// What one accepted socket needs to be served.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) limits: logux_net::Limits,
+    /// Dropped by each connection at its end, so that a stop can wait for all.
+    pub(crate) alive: mpsc::Sender<()>,
+    /// The connection's place among those that there may be.
+    pub(crate) room: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Http {
+    /// Serves one accepted socket.
+    pub(crate) async fn serve<I>(self, io: I, remote: Option<SocketAddr>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(move |request| {
+            let response = self.clone().respond(request, remote);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "HTTP connection failed");
+        }
+    }
+
+    fn respond(self, request: Request<Incoming>, remote: Option<SocketAddr>) -> Response<Full<Bytes>> {
+        if let Some(accept) = upgrade_key(request.headers()) {
+            return self.upgrade(request, remote, accept);
+        }
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/health") => text(StatusCode::OK, "Logux Server: OK\n"),
+            (&Method::GET, "/") => {
+                let mut response = text(StatusCode::OK, include_str!("page.html"));
+                let html = HeaderValue::from_static("text/html; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, html);
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "Not found\n"),
+        }
+    }
+
+    /// Answers that the connection becomes a WebSocket, and serves it as such. Any path will do, as in the reference.
+    fn upgrade(
+        self,
+        mut request: Request<Incoming>,
+        remote: Option<SocketAddr>,
+        accept: HeaderValue,
+    ) -> Response<Full<Bytes>> {
+        let http_headers = std::mem::take(request.headers_mut());
+        tokio::spawn(async move {
+            match hyper::upgrade::on(request).await {
+                Ok(upgraded) => {
+                    let transport = websocket::from_upgraded(TokioIo::new(upgraded), self.limits);
+                    serve(transport, self.shared, Origin { remote, http_headers }).await;
+                }
+                Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
+            }
+            drop((self.alive, self.room));
+        });
+        let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_TYPE);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        response
+    }
+}
+
+/// The proof that the server understood the request for a WebSocket, if it was one.
+fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let has = |name, word: &str| {
+        let value = headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+        value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    if !has(CONNECTION, "upgrade") || !has(UPGRADE, "websocket") {
+        return None;
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY)?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

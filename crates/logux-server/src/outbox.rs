@@ -1,0 +1,147 @@
+//! What waits to be sent to one client, with a bound: a slow reader costs its connection, not the server.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use logux::{Entry, sync::BatchToken};
+use logux_net::CloseReason;
+use tokio::sync::Notify;
+
+/// Something for one connection to do.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    /// The client is in; send what it missed.
+    Joined { added: u64, missed: Vec<Arc<Entry>> },
+    /// Confirm a batch.
+    Kept(BatchToken),
+    /// Send an action.
+    Deliver { added: u64, entry: Arc<Entry> },
+    /// Show the developer a text.
+    Debug(String),
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboxLimits {
+    pub(crate) parcels: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A bounded queue from the hub to one connection.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    limits: OutboxLimits,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    parcels: VecDeque<Parcel>,
+    bytes: usize,
+    close: Option<CloseReason>,
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), limits }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A panic of another holder leaves the queue whole: every change is one call.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a parcel. Beyond the bound the queue is dropped and the connection is to be closed.
+    pub(crate) fn push(&self, parcel: Parcel) {
+        let mut queue = self.queue();
+        if queue.close.is_some() {
+            return;
+        }
+        queue.bytes += parcel.bytes();
+        queue.parcels.push_back(parcel);
+        let too_many = queue.parcels.len() > self.limits.parcels;
+        // One load larger than the bound has to be possible when nothing else waits.
+        if too_many || queue.bytes > self.limits.bytes && queue.parcels.len() > 1 {
+            *queue = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// The connection is to be closed, as soon as it has done what waits.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.queue().close.get_or_insert(reason);
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is something to [`pop`](Self::pop).
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// The next parcel.
+    pub(crate) fn pop(&self) -> Option<Parcel> {
+        let mut queue = self.queue();
+        let parcel = queue.parcels.pop_front();
+        if let Some(parcel) = &parcel {
+            queue.bytes -= parcel.bytes();
+        } else {
+            queue.parcels.shrink_to(4);
+        }
+        parcel
+    }
+
+    /// Why the connection is to be closed, if it is, once nothing waits.
+    pub(crate) fn closing(&self) -> Option<CloseReason> {
+        let queue = self.queue();
+        queue.close.clone().filter(|_| queue.parcels.is_empty())
+    }
+}
+
+impl Parcel {
+    /// About what it will take on the wire.
+    fn bytes(&self) -> usize {
+        let of = |entry: &Entry| entry.action.as_json().len() + 64;
+        match self {
+            Self::Joined { missed, .. } => missed.iter().map(|entry| of(entry)).sum(),
+            Self::Kept(_) => 32,
+            Self::Deliver { entry, .. } => of(entry),
+            Self::Debug(text) => text.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parcel() -> Parcel {
+        Parcel::Debug("x".repeat(10))
+    }
+
+    #[test]
+    fn closes_beyond_the_bound() {
+        for limits in [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }] {
+            let outbox = Outbox::new(limits);
+            outbox.push(parcel());
+            outbox.push(parcel());
+            assert!(outbox.closing().is_none());
+            outbox.push(parcel());
+            assert!(outbox.pop().is_none());
+            assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
+        }
+    }
+
+    #[test]
+    fn closes_after_what_waits() {
+        let outbox = Outbox::new(OutboxLimits { parcels: 9, bytes: 99 });
+        outbox.push(parcel());
+        outbox.close(CloseReason::Shutdown);
+        assert!(outbox.closing().is_none());
+        assert!(outbox.pop().is_some());
+        assert_eq!(outbox.closing(), Some(CloseReason::Shutdown));
+    }
+}
