@@ -1,0 +1,90 @@
+//! `logux serve`: sync maps for the collections that are named, without code and without a database server.
+
+use std::process::ExitCode;
+
+use logux_server::{HandlerError, Login, Running, Server};
+use logux_sqlite::Database;
+
+use crate::{
+    jwt, logger,
+    options::{LoginBy, Options, Secret, ServeArgs, Surroundings},
+    talk::Failed,
+};
+
+/// How many actions and answers to remember, so that what comes again after a long time offline is not done again.
+const REMEMBERED: u64 = 100_000;
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
+    let options = args.resolve(&Surroundings::of_process())?;
+    logger::start(options.logger);
+    let mut server = start(&options).await?;
+    let scheme = if options.tls.is_some() { "wss" } else { "ws" };
+    if matches!(options.login, LoginBy::Nothing) {
+        tracing::warn!("DEVELOPMENT: everyone on this machine is let in, whoever they say they are");
+    }
+    let collections = options.collections.join(", ");
+    tracing::info!(
+        url = format!("{scheme}://{}", server.address()),
+        node = %server.node_id(),
+        collections,
+        db = %options.db.display(),
+        "listening"
+    );
+    tokio::select! {
+        () = told_to_stop() => {
+            tracing::info!("stopping: what is in progress is finished first");
+            server.shutdown().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        broken = server.broken() => Err(broken.into()),
+    }
+}
+
+async fn start(options: &Options) -> Result<Running, Failed> {
+    let database = Database::open(&options.db)?;
+    let maps = database.sync_maps();
+    let login = options.login.clone();
+    let mut builder = Server::builder()
+        .settings(|settings| {
+            settings.subprotocol = options.subprotocol;
+            settings.min_subprotocol = options.min_subprotocol;
+            settings.supports.clone_from(&options.supports);
+            settings.development = options.development;
+            settings.tls.clone_from(&options.tls);
+            settings.remembered = REMEMBERED;
+        })
+        .auth(move |who| {
+            let may = may_login(&login, &who);
+            async move { Ok::<_, HandlerError>(may) }
+        })
+        .store(database.store());
+    for collection in &options.collections {
+        builder = builder.sync_map(collection, &maps, |_| async { Ok(true) });
+    }
+    Ok(builder.listen(options.address).await?)
+}
+
+fn may_login(by: &LoginBy, who: &Login) -> bool {
+    let LoginBy::Token(Secret(secret)) = by else { return true };
+    match jwt::user(who.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
+        Ok(user) => who.user_id() == Some(&user),
+        Err(error) => {
+            tracing::warn!(node = %who.node, %error, "wrong token");
+            false
+        }
+    }
+}
+
+/// Waits for an interrupt from the keyboard or a polite request to end.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
