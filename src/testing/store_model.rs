@@ -57,7 +57,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Runs `cases` random lists of operations over a store that `make` gives and over the [`Model`]. After each step everything
+/// Runs `cases` random lists of operations over a store that `make` gives and over the naive model. After each step everything
 /// that can be asked must be answered alike, and `check` may look at the store's inside.
 ///
 /// # Panics

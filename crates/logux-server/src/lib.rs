@@ -50,6 +50,11 @@ mod server;
 mod sync_map;
 mod tls;
 
+/// The examples of the project's README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
+
 pub use auth::Login;
 pub use context::Context;
 pub use error::{BuildError, HandlerError};
