@@ -6,6 +6,7 @@
 //!
 //! Behind the feature `testing`, which belongs under `[dev-dependencies]` only.
 
+pub mod fuzz;
 pub mod store_model;
 pub mod store_suite;
 pub mod strategies;

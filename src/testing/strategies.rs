@@ -12,6 +12,7 @@ use crate::{
     action::{Action, ActionId, Extra, Json, Meta, Names, NodeId, Stamp, Subprotocol},
     now::WallTime,
     store::{Criteria, Direction, Entry, MetaChange, Order, Query},
+    wire::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry},
 };
 
 /// Node ids, some of which the naive order of Rust's `str` would order wrongly.
@@ -159,4 +160,61 @@ pub fn query() -> impl Strategy<Value = Query> {
     ];
     (order, select(&[Direction::NewestFirst, Direction::OldestFirst][..]), option::of(index()))
         .prop_map(|(order, direction, index)| Query { order, direction, index })
+}
+
+/// Times on the wire: mostly small, sometimes as far apart as two dates can be.
+pub fn relative_time() -> impl Strategy<Value = i64> {
+    let widest = WallTime::MAX.since(WallTime::MIN);
+    prop_oneof![8 => -6..6_i64, 1 => select(vec![-widest, widest]), 1 => -widest..=widest]
+}
+
+/// All three forms of an id on the wire.
+pub fn compact_id() -> impl Strategy<Value = CompactId> {
+    prop_oneof![
+        relative_time().prop_map(CompactId::Time),
+        (relative_time(), any::<u32>()).prop_map(|(time, sequence)| CompactId::Own(time, sequence)),
+        (relative_time(), node_id(), any::<u32>())
+            .prop_map(|(time, node, sequence)| CompactId::Full(time, node, sequence)),
+    ]
+}
+
+/// Versions of the application's protocol, of both kinds, or none.
+pub fn subprotocol() -> impl Strategy<Value = Option<Subprotocol>> {
+    prop_oneof![
+        Just(None),
+        any::<u32>().prop_map(|number| Some(Subprotocol::Number(number))),
+        any::<String>().prop_map(|text| Some(Subprotocol::SemVer(text.into()))),
+    ]
+}
+
+/// Messages of all kinds.
+pub fn message() -> impl Strategy<Value = Message> {
+    let count = || prop_oneof![8 => 0..20_u64, 1 => Just(1 << 53), 1 => 0..=i64::MAX.unsigned_abs()];
+    let options = || (option::of(any::<String>()), subprotocol());
+    let connect =
+        (any::<u32>(), node_id(), count(), options()).prop_map(|(protocol, node, synced, (token, subprotocol))| {
+            Message::Connect(Connect { protocol, node, synced, token, subprotocol })
+        });
+    let times = (relative_time(), relative_time());
+    let connected = (any::<u32>(), node_id(), times, options()).prop_map(
+        |(protocol, node, (received, sent), (token, subprotocol))| {
+            Message::Connected(Connected { protocol, node, received, sent, token, subprotocol })
+        },
+    );
+    let entry = (action(), compact_id(), relative_time(), subprotocol(), extra())
+        .prop_map(|(action, id, time, subprotocol, extra)| SyncEntry { action, id, time, subprotocol, extra });
+    let sync = (count(), vec(entry, 0..4)).prop_map(|(added, entries)| Message::Sync(Sync { added, entries }));
+    let error = (any::<String>(), option::of(json()))
+        .prop_map(|(kind, options)| Message::Error(ErrorMessage { kind, options }));
+    prop_oneof![
+        1 => connect,
+        1 => connected,
+        3 => sync,
+        1 => count().prop_map(|added| Message::Ping { added }),
+        1 => count().prop_map(|added| Message::Pong { added }),
+        1 => count().prop_map(|added| Message::Synced { added }),
+        1 => error,
+        1 => any::<String>().prop_map(|text| Message::Debug { text }),
+        1 => extra().prop_map(|extra| Message::Headers { headers: Json::new(extra.to_json()).expect("JSON") }),
+    ]
 }

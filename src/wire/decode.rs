@@ -27,7 +27,7 @@ pub fn decode(text: &str, limits: &Limits) -> Result<Message, DecodeError> {
     }
     let mut reader = Reader { cursor: Cursor::with_depth(text, limits.depth), limits };
     reader.message().map_err(|wrong| match wrong {
-        Wrong::Unknown(name) => DecodeError::UnknownMessage(name),
+        Wrong::Unknown(name) => DecodeError::unknown_message(&name),
         Wrong::Beyond(limit) => DecodeError::Beyond(limit),
         Wrong::Shape(why) => {
             let mut whole = Cursor::with_depth(text, limits.depth);

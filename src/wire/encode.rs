@@ -138,7 +138,8 @@ fn write_entry(
         out.push_str(",\"subprotocol\":");
         subprotocol.write_json(out);
     }
-    for (key, value) in extra.iter() {
+    // A key that stands here twice would count in place of the one above.
+    for (key, value) in extra.iter().filter(|(key, _)| !matches!(*key, "id" | "time" | "subprotocol")) {
         out.push(',');
         write_string(out, key);
         out.push(':');
@@ -168,7 +169,7 @@ impl<'a> SyncWriter<'a> {
     /// Adds an entry. Of its meta only id, time and the given subprotocol are sent.
     pub fn entry(&mut self, action: &Action, meta: &Meta, subprotocol: Option<&Subprotocol>) {
         let id = CompactId::of(&meta.id, self.base, self.sender);
-        let time = meta.time.since(self.base) - self.time_fix;
+        let time = meta.time.since(self.base).saturating_sub(self.time_fix);
         write_entry(&mut self.out, action, &id, time, subprotocol, &Extra::default());
     }
 

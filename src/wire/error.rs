@@ -16,7 +16,7 @@ pub enum DecodeError {
         /// What was expected.
         why: String,
     },
-    /// There is no message of this name.
+    /// There is no message of this name, of which at most 1,000 characters are kept.
     UnknownMessage(String),
     /// It goes beyond a limit.
     Beyond(Beyond),
@@ -27,12 +27,12 @@ const REMINDER: usize = 1_000;
 
 impl DecodeError {
     pub(super) fn wrong_format(received: &str, is_json: bool, why: String) -> Self {
-        let mut received = if is_json { without_blanks(received) } else { received.to_owned() };
-        if let Some((end, _)) = received.char_indices().nth(REMINDER) {
-            received.truncate(end);
-            received.push('…');
-        }
-        Self::WrongFormat { received, why }
+        let received = if is_json { without_blanks(received) } else { received.to_owned() };
+        Self::WrongFormat { received: reminder(received), why }
+    }
+
+    pub(super) fn unknown_message(name: &str) -> Self {
+        Self::UnknownMessage(reminder(name.to_owned()))
     }
 
     /// The message for the sender, with the words of the reference.
@@ -43,6 +43,15 @@ impl DecodeError {
             Self::Beyond(limit) => ErrorMessage::wrong_format(&limit.to_string()),
         }
     }
+}
+
+/// Cuts a text: a large message must not be answered by a large one.
+fn reminder(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(REMINDER) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for DecodeError {

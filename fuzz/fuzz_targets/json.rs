@@ -1,0 +1,10 @@
+//! The walking JSON reader against `serde_json`.
+#![no_main]
+
+use logux::testing::fuzz;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Some(text) = fuzz::text(data) {
+        fuzz::json(text);
+    }
+});

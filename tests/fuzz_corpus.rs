@@ -1,0 +1,46 @@
+//! The fuzz targets' corpus keeps what their bodies promise, without the fuzzer.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{fs, path::Path};
+
+use logux::testing::fuzz;
+
+/// Runs the files of one target through its body; there must be at least `least`.
+fn run(target: &str, least: usize, body: fn(&str)) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut count = 0;
+    for file in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let data = fs::read(file.unwrap().path()).unwrap();
+        if let Some(text) = fuzz::text(&data) {
+            body(text);
+            count += 1;
+        }
+    }
+    assert!(count >= least, "only {count} files in {}", folder.display());
+}
+
+#[test]
+fn decode() {
+    run("decode", 20, fuzz::decoder);
+}
+
+#[test]
+fn json() {
+    run("json", 8, fuzz::json);
+}
+
+#[test]
+fn action() {
+    run("action", 8, fuzz::action);
+}
+
+/// What one target has found is of use to the others.
+#[test]
+fn every_body_takes_every_file() {
+    for target in ["decode", "json", "action"] {
+        for body in [fuzz::decoder, fuzz::json, fuzz::action] {
+            run(target, 1, body);
+        }
+    }
+}
