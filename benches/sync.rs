@@ -58,7 +58,8 @@ fn sending(criterion: &mut Criterion) {
 fn receiving(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode sync");
     for count in [1, 100] {
-        let entry = r#",{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}},{"id":[5,"10:client:tab",3],"time":4}"#;
+        let entry =
+            r#",{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}},{"id":[5,"10:client:tab",3],"time":4}"#;
         let frame = format!(r#"["sync",7{}]"#, entry.repeat(count));
         let mut node = server();
         group.throughput(Throughput::Elements(count as u64));

@@ -25,7 +25,7 @@ pub fn decode(text: &str, limits: &Limits) -> Result<Message, DecodeError> {
     if text.len() > limits.message_bytes {
         return Err(DecodeError::Beyond(Beyond::MessageBytes(limits.message_bytes)));
     }
-    let mut reader = Reader { cursor: Cursor::with_depth(text, limits.depth), limits };
+    let mut reader = Reader { cursor: Cursor::with_depth(text, limits.depth), limits, last_node: None };
     reader.message().map_err(|wrong| match wrong {
         Wrong::Unknown(name) => DecodeError::unknown_message(&name),
         Wrong::Beyond(limit) => DecodeError::Beyond(limit),
@@ -70,7 +70,12 @@ impl From<ActionError> for Wrong {
 struct Reader<'a, 'l> {
     cursor: Cursor<'a>,
     limits: &'l Limits,
+    /// The node id that was read last: the next is often the same, and can share its text.
+    last_node: Option<NodeId>,
 }
+
+/// Fewer bytes than any action with its meta has on the wire, to guess how many there are.
+const LEAST_ENTRY: usize = 48;
 
 /// Token and subprotocol of `connect` and `connected`.
 #[derive(Default)]
@@ -188,7 +193,7 @@ impl<'a> Reader<'a, '_> {
 
     fn sync(&mut self) -> Result<Message, Wrong> {
         let added = self.next_count()?;
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity((self.cursor.left() / LEAST_ENTRY).min(256));
         while self.cursor.take(b',') {
             if entries.len() == self.limits.actions {
                 return Err(Wrong::Beyond(Beyond::Actions(self.limits.actions)));
@@ -201,25 +206,28 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn meta(&mut self, action: Action) -> Result<SyncEntry, Wrong> {
-        let limits = self.limits;
         let (mut id, mut time, mut told, mut extra) = (None, None, None, Extra::default());
-        self.cursor.object(|cursor, key| {
-            let mut reader = Reader { cursor: cursor.clone(), limits };
+        self.cursor.punctuation(b'{', "an object")?;
+        let mut more = !self.cursor.take(b'}');
+        while more {
+            let key = self.cursor.key()?;
             if key_is(key, "id") {
-                id = Some(reader.id()?);
+                id = Some(self.id()?);
             } else if key_is(key, "time") {
-                time = Some(reader.time()?);
+                time = Some(self.time()?);
             } else if key_is(key, "subprotocol") {
-                told = subprotocol(&mut reader.cursor)?;
+                told = subprotocol(&mut self.cursor)?;
             } else {
                 let Some(name) = decode_string(key) else {
                     return Err(Wrong::Shape("expected meta keys of whole characters".into()));
                 };
-                extra.set(&*name, Json::checked(reader.cursor.value()?));
+                extra.set(&*name, Json::checked(self.cursor.value()?));
             }
-            *cursor = reader.cursor;
-            Ok(())
-        })?;
+            more = self.cursor.take(b',');
+            if !more {
+                self.cursor.punctuation(b'}', "a comma or the closing bracket")?;
+            }
+        }
         let missing = |what: &str| Wrong::Shape(format!("expected {what} in the meta of an action"));
         let id = id.ok_or_else(|| missing("`id`"))?;
         let time = time.ok_or_else(|| missing("`time`"))?;
@@ -248,7 +256,12 @@ impl<'a> Reader<'a, '_> {
         if text.len() > self.limits.id_bytes {
             return Err(Wrong::Beyond(Beyond::IdBytes(self.limits.id_bytes)));
         }
-        NodeId::new(&*text).map_err(|error| Wrong::Shape(error.to_string()))
+        if let Some(last) = self.last_node.as_ref().filter(|last| last.as_str() == text) {
+            return Ok(last.clone());
+        }
+        let node = NodeId::new(&*text).map_err(|error| Wrong::Shape(error.to_string()))?;
+        self.last_node = Some(node.clone());
+        Ok(node)
     }
 
     fn time(&mut self) -> Result<i64, Wrong> {

@@ -99,7 +99,9 @@ async fn fan_out(subscribers: usize, actions: usize) -> Result<(), Failed> {
         clients.have_got(actions).await?;
         let took = start.elapsed();
         let deliveries = (subscribers * actions) as f64 / took.as_secs_f64();
-        println!("round {round}: {actions} actions to {subscribers} subscribers in {took:.0?}, {deliveries:.0} deliveries/s");
+        println!(
+            "round {round}: {actions} actions to {subscribers} subscribers in {took:.0?}, {deliveries:.0} deliveries/s"
+        );
     }
     Ok(())
 }
