@@ -241,3 +241,90 @@ impl Connected {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logux::{Action, Entry, Meta, Store, store::Insertion};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn entry(id: &str, length: usize) -> Entry {
+        let action = Action::new(format!(r#"{{"type":"a","text":"{}"}}"#, "x".repeat(length))).unwrap();
+        Entry::new(action, Meta::new(id.parse().unwrap()).with_reason("r"))
+    }
+
+    fn with_one_committed() -> (Database, SqliteStore) {
+        let database = Database::open_in_memory().unwrap();
+        let mut store = database.store();
+        assert_eq!(store.add(&mut entry("1 a 0", 1)).unwrap(), Insertion::Added);
+        store.commit().unwrap();
+        (database, store)
+    }
+
+    #[test]
+    fn a_panic_undoes_the_transaction_and_a_commit_says_so() {
+        let (database, mut store) = with_one_committed();
+        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _ = database.write::<()>(|db, _| {
+                db.execute("DELETE FROM entries", []).unwrap();
+                panic!("in the middle");
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!((store.last_added().unwrap(), store.by_id(&"2 a 0".parse().unwrap()).unwrap()), (1, None));
+        assert!(matches!(store.add(&mut entry("3 a 0", 1)), Err(SqliteError::RolledBack(_))));
+        assert!(matches!(store.commit(), Err(SqliteError::RolledBack(_))));
+        assert_eq!(store.add(&mut entry("3 a 0", 1)).unwrap(), Insertion::Added);
+        store.commit().unwrap();
+        assert_eq!(store.last_added().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_write_that_fails_is_undone_alone() {
+        let (database, mut store) = with_one_committed();
+        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
+        let failed = database.write::<()>(|db, last_added| {
+            db.execute("DELETE FROM entries", [])?;
+            *last_added = 9;
+            Err(SqliteError::IdAmongFields)
+        });
+        assert!(matches!(failed, Err(SqliteError::IdAmongFields)));
+        assert_eq!(store.last_added().unwrap(), 2);
+        store.commit().unwrap();
+        assert!(store.by_id(&"2 a 0".parse().unwrap()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_full_disk_adds_nothing_and_keeps_what_was_committed() {
+        let (database, mut store) = with_one_committed();
+        database.read(|db| Ok(db.pragma_update(None, "max_page_count", 60)?)).unwrap();
+        let mut added = 1;
+        let failure = (2..).find_map(|number| match store.add(&mut entry(&format!("{number} a 0"), 5_000)) {
+            Ok(insertion) => {
+                assert_eq!(insertion, Insertion::Added);
+                added = number;
+                None
+            }
+            Err(error) => Some((number, error)),
+        });
+        let (number, error) = failure.expect("the disk fills up");
+        assert!(matches!(error, SqliteError::Sqlite(_)), "{error}");
+        assert_eq!(store.by_id(&format!("{number} a 0").parse().unwrap()).unwrap(), None);
+        let kept = if store.commit().is_ok() { added } else { 1 };
+        assert_eq!(store.last_added().unwrap(), kept);
+        assert!(store.by_id(&format!("{kept} a 0").parse().unwrap()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_rollback_takes_back_the_numbers() {
+        let (database, mut store) = with_one_committed();
+        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
+        store.clean().unwrap();
+        database.rollback().unwrap();
+        assert_eq!(store.last_added().unwrap(), 1);
+        assert_eq!(store.by_id(&"2 a 0".parse().unwrap()).unwrap(), None);
+        database.rollback().unwrap();
+        store.commit().unwrap();
+    }
+}

@@ -168,25 +168,20 @@ fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<En
             |entry: &Entry| criteria.matches(&entry.meta) && entry.meta.reasons.iter().any(|own| **own == *reason);
         return Ok(found.into_iter().filter(meets).collect());
     }
-    let by_number = "SELECT r.added FROM reasons_added r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
-        AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))";
-    let by_time = "SELECT r.added FROM reasons r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
-        AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))
-        AND r.created > ?5 AND r.created < ?6 ORDER BY r.created";
     let least = criteria.min_added.map_or(0, clamp);
     let most = criteria.max_added.map_or(i64::MAX, clamp);
     let numbers: Vec<i64> = if criteria.older_than.is_none()
         && criteria.younger_than.is_none()
         && (criteria.min_added.is_some() || criteria.max_added.is_some())
     {
-        let mut statement = db.prepare_cached(by_number)?;
+        let mut statement = db.prepare_cached(HOLDERS_BY_NUMBER)?;
         statement
             .query_map(params![reason, least, most, criteria.index], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     } else {
         let younger = criteria.younger_than.as_ref().map_or_else(|| key::FIRST.into(), key::of_stamp);
         let older = criteria.older_than.as_ref().map_or_else(|| key::LAST.into(), key::of_stamp);
-        let mut statement = db.prepare_cached(by_time)?;
+        let mut statement = db.prepare_cached(HOLDERS_BY_TIME)?;
         let values = params![reason, least, most, criteria.index, younger, older];
         statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?
     };
@@ -199,6 +194,12 @@ fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<En
     found.sort_by_cached_key(|entry| entry.meta.stamp());
     Ok(found)
 }
+
+const HOLDERS_BY_NUMBER: &str = "SELECT r.added FROM reasons_added r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
+    AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))";
+const HOLDERS_BY_TIME: &str = "SELECT r.added FROM reasons r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
+    AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))
+    AND r.created > ?5 AND r.created < ?6 ORDER BY r.created";
 
 /// The first entries of a query.
 fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, SqliteError> {
@@ -267,3 +268,29 @@ walk!(
     INDEX_ADDED,
     INDEX_ADDED_BACK
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_question_reads_or_sorts_a_whole_table() {
+        let database = Database::open_in_memory().expect("a database");
+        let questions = [CREATED, CREATED_BACK, ADDED, ADDED_BACK, HOLDERS_BY_NUMBER, HOLDERS_BY_TIME];
+        let by_index = [INDEX_CREATED, INDEX_CREATED_BACK, INDEX_ADDED, INDEX_ADDED_BACK];
+        let steps = |question: &str| {
+            database.read(|db| {
+                let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {question}"))?;
+                let steps =
+                    statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>()?;
+                Ok(steps)
+            })
+        };
+        for question in questions.into_iter().chain(by_index) {
+            for step in steps(question).expect("a plan") {
+                let whole = step.starts_with("SCAN") && !step.contains("CONSTANT ROW") || step.contains("TEMP B-TREE");
+                assert!(!whole, "{step} in {question}");
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A process that writes is killed in the middle, 1,000 times: every action that it had acknowledged is there afterwards, none twice,
+//! in the right order, and the records agree with the log.
+//!
+//! The file is continued from kill to kill. Every other process writes with `Durability::Full`, the others with `Normal`: both must
+//! survive the end of a process, however it comes; what `Full` adds is a loss of power, which a test cannot make.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use logux::{
+    Action, ActionId, Entry, Meta, NodeId, Stamp, Store, WallTime,
+    action::Extra,
+    store::{Insertion, Query},
+};
+use logux_sqlite::{Database, Durability};
+
+use common::Folder;
+
+const FILE: &str = "LOGUX_TEST_KILL_FILE";
+const ROUND: &str = "LOGUX_TEST_KILL_ROUND";
+const ROUNDS: u64 = 1_000;
+
+/// The entry with the number `number`: its place by creation has nothing to do with its place by arrival.
+fn numbered(number: u64) -> Entry {
+    let node = NodeId::new(["10:a:b", "\u{e000}", "\u{1f600}"][number as usize % 3]).expect("a node id");
+    let time = WallTime::from_millis((number * 7_919 % 100_003).cast_signed());
+    let id = ActionId::new(time.shifted((number % 5).cast_signed()), node, number as u32);
+    let action = Action::new(format!(r#"{{"type":"a","number":{number}}}"#)).expect("an action");
+    Entry::new(action, Meta::new(id).with_time(time).with_reason(["a", "b"][number as usize % 2]).with_index("i"))
+}
+
+/// The place of a write to the record: later for each number.
+fn write_stamp(number: u64) -> Stamp {
+    let time = WallTime::from_millis(number.cast_signed());
+    Stamp::new(time, ActionId::new(time, NodeId::new("w").expect("a node id"), 0))
+}
+
+#[test]
+fn acknowledged_is_safe() {
+    let folder = Folder::new("kill");
+    let file = folder.file("a.db");
+    let mut random = Random(0x5EED);
+    let mut safe = 0;
+    let mut acknowledging = 0;
+    for round in 1..=ROUNDS {
+        let acknowledged = write_until_killed(&file, round, &mut random);
+        acknowledging += u64::from(acknowledged.is_some());
+        let expected = safe.max(acknowledged.unwrap_or_default());
+        let database = Database::open(&file).unwrap_or_else(|error| panic!("after kill {round}: {error}"));
+        safe = check_new(&database, safe, round);
+        assert!(safe >= expected, "kill {round}: {expected} were acknowledged, {safe} are there");
+        if round % 250 == 0 {
+            check_all(&database, safe);
+        }
+    }
+    println!("{ROUNDS} kills, {acknowledging} of them after an acknowledgement, {safe} actions");
+    assert!(acknowledging > ROUNDS / 2 && safe > ROUNDS, "most processes came to write: {acknowledging}, {safe}");
+}
+
+/// Runs a writing process for a moment. Returns the last number that it acknowledged.
+fn write_until_killed(file: &Path, round: u64, random: &mut Random) -> Option<u64> {
+    let mut writer = Command::new(std::env::current_exe().expect("the path of this program"))
+        .args(["--exact", "write_and_acknowledge", "--nocapture", "--test-threads=1"])
+        .env(FILE, file)
+        .env(ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut lines = BufReader::new(writer.stdout.take().expect("its output")).lines();
+    let mut last = None;
+    // Some are killed while they open the file, the others at any moment of writing.
+    if !round.is_multiple_of(8) {
+        last = lines.by_ref().find_map(number_in);
+    }
+    sleep(Duration::from_micros(random.below(8_000)));
+    writer.kill().expect("kill");
+    writer.wait().expect("the end of the process");
+    lines.filter_map(number_in).last().or(last)
+}
+
+fn number_in(line: std::io::Result<String>) -> Option<u64> {
+    line.ok()?.strip_prefix("safe ")?.strip_suffix('.')?.parse().ok()
+}
+
+/// Checks what was added since `from`: the numbers follow one another, each with its action. Returns the last.
+fn check_new(database: &Database, from: u64, round: u64) -> u64 {
+    let store = database.store();
+    let mut next = from + 1;
+    store
+        .walk(&Query::added().oldest_first().after_added(from), &mut |entry| {
+            let mut expected = numbered(next);
+            expected.meta.added = Some(next);
+            assert_eq!(*entry, expected, "after kill {round}");
+            next += 1;
+            ControlFlow::Continue(())
+        })
+        .expect("walk");
+    let last = next - 1;
+    assert_eq!(store.last_added().expect("last_added"), last);
+    // The record was written in the same transaction.
+    let record = database.sync_maps().load("counters", "1", None).expect("load");
+    let count = record.map_or(0, |record| record.fields[0].value.to().expect("a number"));
+    assert_eq!(count, last, "the record agrees with the log after kill {round}");
+    last
+}
+
+/// Checks all orders and finds each entry.
+fn check_all(database: &Database, last: u64) {
+    let store = database.store();
+    let mut expected: Vec<Entry> = (1..=last).map(numbered).collect();
+    for (at, entry) in expected.iter_mut().enumerate() {
+        entry.meta.added = Some(at as u64 + 1);
+    }
+    expected.sort_by_cached_key(|entry| entry.meta.stamp());
+    for query in [Query::created().oldest_first(), Query::created().oldest_first().index("i")] {
+        let mut rest = expected.iter();
+        let visit = &mut |entry: &Entry| {
+            assert_eq!(Some(entry), rest.next());
+            ControlFlow::Continue(())
+        };
+        store.walk(&query, visit).expect("walk");
+        assert_eq!(rest.next(), None, "{query:?}");
+    }
+    for entry in expected.iter().step_by(97) {
+        assert_eq!(store.by_id(&entry.meta.id).expect("by_id").as_ref(), Some(entry));
+    }
+    let newest =
+        |reason: &str| expected.iter().rfind(|entry| &*entry.meta.reasons[0] == reason).map(|e| e.meta.stamp());
+    for reason in ["a", "b"] {
+        assert_eq!(store.newest_with_reason(reason).expect("newest"), newest(reason));
+    }
+}
+
+/// Not a test of its own: what the killed process does. Like a server it adds some actions, changes a record, commits, and only
+/// then says so.
+#[test]
+fn write_and_acknowledge() {
+    let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else { return };
+    let round: u64 = std::env::var(ROUND).ok().and_then(|round| round.parse().ok()).expect("a round");
+    let durability = if round.is_multiple_of(2) { Durability::Full } else { Durability::Normal };
+    let database = Database::open_with(file, durability).expect("the database");
+    let (mut store, maps) = (database.store(), database.sync_maps());
+    let mut number = store.last_added().expect("last_added");
+    let mut output = std::io::stdout().lock();
+    writeln!(output).expect("the other process reads");
+    for batch in 0_u64.. {
+        for _ in 0..=(batch + round) % 4 {
+            number += 1;
+            assert_eq!(store.add(&mut numbered(number)).expect("add"), Insertion::Added);
+        }
+        let fields = Extra::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
+        maps.change("counters", "1", &fields, &write_stamp(number)).expect("change");
+        store.commit().expect("commit");
+        writeln!(output, "safe {number}.").expect("the other process reads");
+    }
+}
+
+/// A few lines of chance, the same in each run.
+struct Random(u64);
+
+impl Random {
+    const fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}

@@ -1,0 +1,176 @@
+//! Which files are opened, which are refused, and that a refused file stays as it is.
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use logux::{
+    Entry, Json, Store,
+    action::Subprotocol,
+    store::{Insertion, Query, Synced},
+};
+use logux_sqlite::{Database, SqliteError};
+use rusqlite::Connection;
+
+use common::{Folder, entry};
+
+const HOLDER: &str = "LOGUX_TEST_HOLD";
+
+fn refused(path: &Path) -> SqliteError {
+    let before = fs::read(path).ok();
+    let error = Database::open(path).expect_err("the file is refused");
+    assert_eq!(fs::read(path).ok(), before, "the file was not touched");
+    assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    error
+}
+
+fn all(store: &impl Store) -> Vec<Entry> {
+    store.page(&Query::created().oldest_first(), 100).expect("a page").entries
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let folder = Folder::new("not-a-database");
+    for (name, content) in [("short", &b"hello"[..]), ("long", &[b'x'; 5_000]), ("magic", b"SQLite format 3\0 or not")]
+    {
+        let path = folder.file(name);
+        fs::write(&path, content).unwrap();
+        assert!(
+            matches!(refused(&path), SqliteError::NotADatabase { .. } | SqliteError::OtherApplication { .. }),
+            "{name}"
+        );
+    }
+    assert_eq!(folder.names(), ["long", "magic", "short"], "nothing was left beside them");
+}
+
+#[test]
+fn the_database_of_another_application_is_refused() {
+    let folder = Folder::new("other-application");
+    for (name, application_id) in [("plain.db", 0), ("marked.db", 0x1234_5678)] {
+        let path = folder.file(name);
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE entries (a); INSERT INTO entries VALUES (1)").unwrap();
+        other.pragma_update(None, "application_id", application_id).unwrap();
+        drop(other);
+        let error = refused(&path);
+        assert!(
+            matches!(error, SqliteError::OtherApplication { application_id: id, .. } if id == application_id),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = Folder::new("newer-schema");
+    let path = folder.file("a.db");
+    drop(Database::open(&path).unwrap());
+    let newer = Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 2, .. }));
+}
+
+#[test]
+fn what_cannot_be_opened_is_refused() {
+    let folder = Folder::new("no-file");
+    for path in [folder.file("missing/a.db"), folder.file("")] {
+        let error = Database::open(&path).unwrap_err();
+        assert!(matches!(error, SqliteError::File { .. }), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_a_database() {
+    let folder = Folder::new("empty-file");
+    let path = folder.file("a.db");
+    fs::write(&path, "").unwrap();
+    assert_eq!(Database::open(&path).unwrap().store().last_added().unwrap(), 0);
+}
+
+#[test]
+fn a_file_of_version_1_is_brought_up_to_date() {
+    let folder = Folder::new("version-1");
+    let path = folder.file("a.db");
+    Connection::open(&path).unwrap().execute_batch(include_str!("fixtures/v1.sql")).unwrap();
+
+    let database = Database::open(&path).unwrap();
+    let store = database.store();
+    let entries = all(&store);
+    let written: Vec<_> = entries.iter().map(|entry| (entry.meta.id.to_string(), entry.action.as_json())).collect();
+    assert_eq!(
+        written,
+        [("1 a 0".to_owned(), r#"{"type":"first"}"#), ("9 b 1".to_owned(), r#"{"type":"second","z":1,"a":2}"#)]
+    );
+    let second = &entries[1].meta;
+    assert_eq!((second.time.as_millis(), second.added), (2, Some(2)));
+    assert_eq!((second.reasons.len(), second.indexes.len(), second.keep_last.as_deref()), (2, 1, Some("a")));
+    assert_eq!(second.subprotocol, Some(Subprotocol::SemVer("1.2.0".into())));
+    assert_eq!(
+        (entries[0].meta.subprotocol.clone(), second.extra.to_json()),
+        (Some(Subprotocol::Number(3)), r#"{"k":[1]}"#.into())
+    );
+    assert_eq!(store.by_id(&second.id).unwrap().as_ref(), Some(&entries[1]));
+    assert_eq!(store.newest_with_reason("a").unwrap(), Some(second.stamp()));
+    assert_eq!((store.last_added().unwrap(), store.synced().unwrap()), (5, Synced { sent: 4, received: 7 }));
+
+    // What version 2 brought works.
+    let fields = [("a", "1")].into_iter().fold(logux::action::Extra::default(), |mut fields, (key, value)| {
+        fields.set(key, Json::new(value).unwrap());
+        fields
+    });
+    database.sync_maps().create("tasks", "1", &fields, &second.stamp()).unwrap();
+    database.commit().unwrap();
+    drop((store, database));
+    let version: i32 = Connection::open(&path).unwrap().query_one("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+}
+
+#[test]
+fn a_file_has_one_owner_in_a_process() {
+    let folder = Folder::new("one-owner");
+    let path = folder.file("a.db");
+    let first = Database::open(&path).unwrap();
+    let store = first.store();
+    assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }));
+    drop(first);
+    assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }), "the store still holds it");
+    drop(store);
+    Database::open(&path).unwrap();
+}
+
+#[test]
+fn a_file_has_one_owner_among_processes() {
+    let folder = Folder::new("one-process");
+    let path = folder.file("a.db");
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hold_a_file_open", "--nocapture", "--test-threads=1"])
+        .env(HOLDER, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "held"));
+    assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let store = Database::open(&path).unwrap().store();
+    assert_eq!(all(&store).len(), 1, "what the other process committed is there");
+}
+
+/// Not a test of its own: what the other process does.
+#[test]
+fn hold_a_file_open() {
+    let Some(path) = std::env::var_os(HOLDER) else { return };
+    let mut store = Database::open(path).unwrap().store();
+    assert_eq!(store.add(&mut entry("1 a 0", 1)).unwrap(), Insertion::Added);
+    store.commit().unwrap();
+    println!("\nheld");
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
