@@ -420,8 +420,15 @@ fn plain(bytes: &[u8]) -> usize {
 
 /// Whether a key, given with its quotes, is `name`, also when it is written with escapes.
 pub(crate) fn key_is(raw: &str, name: &str) -> bool {
-    let inner = &raw[1..raw.len() - 1];
-    inner == name || inner.contains('\\') && decode(raw).is_some_and(|decoded| decoded == name)
+    let (raw_bytes, name_bytes) = (raw.as_bytes(), name.as_bytes());
+    match raw_bytes.len().cmp(&(name_bytes.len() + 2)) {
+        core::cmp::Ordering::Equal => raw_bytes[1..raw_bytes.len() - 1] == *name_bytes,
+        // Escapes make a key longer than it reads.
+        core::cmp::Ordering::Greater => {
+            raw_bytes.contains(&b'\\') && decode(raw).is_some_and(|decoded| decoded == name)
+        }
+        core::cmp::Ordering::Less => false,
+    }
 }
 
 /// Reads a checked string with its quotes; `None` if it has half of a surrogate pair.

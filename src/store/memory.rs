@@ -2,12 +2,15 @@
 
 use core::{convert::Infallible, ops::Bound, ops::ControlFlow};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use super::{Criteria, Direction, Entry, Insertion, MetaChange, Order, Query, Store, Synced};
-use crate::action::{ActionId, Stamp};
+use crate::{
+    action::{ActionId, Stamp},
+    now::WallTime,
+};
 
 /// Keeps entries in memory.
 ///
@@ -19,12 +22,17 @@ pub struct MemoryStore {
     ids: HashMap<ActionId, Slot>,
     all: Orders,
     indexes: HashMap<Arc<str>, Orders>,
-    reasons: HashMap<Arc<str>, BTreeMap<Stamp, Slot>>,
+    reasons: HashMap<Arc<str>, Holders>,
     last_added: u64,
     synced: Synced,
 }
 
-type Slot = usize;
+/// A place in [`Slots`]. Four billion entries do not fit into memory.
+type Slot = u32;
+
+/// The entries that have a reason, by time. It is not the whole order: those of one millisecond are in any order, which is enough to
+/// find a range, and takes a third of the room.
+type Holders = BTreeSet<(WallTime, Slot)>;
 
 /// Entries in places that stay the same while they live; free places are used again.
 #[derive(Debug, Default)]
@@ -36,24 +44,24 @@ struct Slots {
 impl Slots {
     fn insert(&mut self, entry: Entry) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.entries[slot] = Some(entry);
+            self.entries[slot as usize] = Some(entry);
             slot
         } else {
             self.entries.push(Some(entry));
-            self.entries.len() - 1
+            self.entries.len() as Slot - 1
         }
     }
 
     fn get(&self, slot: Slot) -> Option<&Entry> {
-        self.entries.get(slot)?.as_ref()
+        self.entries.get(slot as usize)?.as_ref()
     }
 
     fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.entries.get_mut(slot)?.as_mut()
+        self.entries.get_mut(slot as usize)?.as_mut()
     }
 
     fn remove(&mut self, slot: Slot) -> Option<Entry> {
-        let entry = self.entries.get_mut(slot)?.take()?;
+        let entry = self.entries.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         Some(entry)
     }
@@ -121,14 +129,14 @@ impl MemoryStore {
             }
         }
         for reason in &entry.meta.reasons {
-            self.forget_reason(reason, &stamp);
+            self.forget_reason(reason, (entry.meta.time, slot));
         }
         Some(entry)
     }
 
-    fn forget_reason(&mut self, reason: &str, stamp: &Stamp) {
+    fn forget_reason(&mut self, reason: &str, holder: (WallTime, Slot)) {
         if let Some(holders) = self.reasons.get_mut(reason) {
-            holders.remove(stamp);
+            holders.remove(&holder);
             if holders.is_empty() {
                 self.reasons.remove(reason);
             }
@@ -159,12 +167,12 @@ impl MemoryStore {
                 indexed += 1;
             }
             for reason in &entry.meta.reasons {
-                assert_eq!(self.reasons[reason].get(stamp), Some(&slot), "each reason knows its entries");
+                assert!(self.reasons[reason].contains(&(stamp.time(), slot)), "each reason knows its entries");
                 reasons += 1;
             }
         }
         let in_indexes: usize = self.indexes.values().map(|orders| orders.added.len()).sum();
-        let in_reasons: usize = self.reasons.values().map(BTreeMap::len).sum();
+        let in_reasons: usize = self.reasons.values().map(BTreeSet::len).sum();
         assert_eq!((indexed, reasons), (in_indexes, in_reasons), "indexes and reasons have no others");
     }
 }
@@ -188,7 +196,7 @@ impl Store for MemoryStore {
             orders.added.insert(added, slot);
         }
         for reason in &entry.meta.reasons {
-            self.reasons.entry(reason.clone()).or_default().insert(stamp.clone(), slot);
+            self.reasons.entry(reason.clone()).or_default().insert((entry.meta.time, slot));
         }
         self.all.created.insert(stamp, slot);
         self.all.added.insert(added, slot);
@@ -202,16 +210,16 @@ impl Store for MemoryStore {
     fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, Infallible> {
         let Some(&slot) = self.ids.get(id) else { return Ok(false) };
         let Some(entry) = self.slots.get_mut(slot) else { return Ok(false) };
-        let stamp = entry.meta.stamp();
+        let holder = (entry.meta.time, slot);
         let before = change.reasons.is_some().then(|| entry.meta.reasons.clone());
         change.apply(&mut entry.meta);
         if let Some(before) = before {
             let after = entry.meta.reasons.clone();
             for reason in before {
-                self.forget_reason(&reason, &stamp);
+                self.forget_reason(&reason, holder);
             }
             for reason in after {
-                self.reasons.entry(reason).or_default().insert(stamp.clone(), slot);
+                self.reasons.entry(reason).or_default().insert(holder);
             }
         }
         Ok(true)
@@ -228,23 +236,29 @@ impl Store for MemoryStore {
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), Infallible> {
         let Some(holders) = self.reasons.get(reason) else { return Ok(()) };
-        let lower = criteria.younger_than.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let upper = criteria.older_than.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        if matches!((lower, upper), (Bound::Excluded(lower), Bound::Excluded(upper)) if lower >= upper) {
-            return Ok(());
-        }
-        let matching: Vec<(Stamp, Slot)> = match &criteria.id {
-            Some(id) => self.ids.get(id).iter().map(|&&slot| slot).collect::<Vec<_>>(),
-            None => holders.range((lower, upper)).map(|(_, &slot)| slot).collect(),
-        }
-        .into_iter()
-        .filter_map(|slot| {
+        let meets = |slot: Slot| {
             let meta = &self.slots.get(slot)?.meta;
-            (criteria.matches(meta) && meta.reasons.iter().any(|own| **own == *reason)).then(|| (meta.stamp(), slot))
-        })
-        .collect();
+            let has = meta.reasons.iter().any(|own| **own == *reason);
+            (has && criteria.matches(meta)).then(|| (meta.stamp(), slot))
+        };
+        let mut matching: Vec<(Stamp, Slot)> = if let Some(id) = &criteria.id {
+            self.ids.get(id).and_then(|&slot| meets(slot)).into_iter().collect()
+        } else if let Some(max) = criteria.max_added.filter(|_| criteria.older_than.is_none()) {
+            // What came first goes first, as a server forgets: no need to look at the rest.
+            let from = criteria.min_added.unwrap_or(0);
+            let came = (from <= max).then(|| self.all.added.range(from..=max));
+            came.into_iter().flatten().filter_map(|(_, &slot)| meets(slot)).collect()
+        } else {
+            let from = criteria.younger_than.as_ref().map_or(WallTime::MIN, Stamp::time);
+            let to = criteria.older_than.as_ref().map_or(WallTime::MAX, Stamp::time);
+            if from > to {
+                return Ok(());
+            }
+            holders.range((from, 0)..=(to, Slot::MAX)).filter_map(|&(_, slot)| meets(slot)).collect()
+        };
+        matching.sort_unstable();
         for (stamp, slot) in matching {
-            self.forget_reason(reason, &stamp);
+            self.forget_reason(reason, (stamp.time(), slot));
             let Some(entry) = self.slots.get_mut(slot) else { continue };
             entry.meta.reasons.retain(|own| **own != *reason);
             if entry.meta.reasons.is_empty()
@@ -257,7 +271,10 @@ impl Store for MemoryStore {
     }
 
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, Infallible> {
-        Ok(self.reasons.get(reason).and_then(|holders| holders.last_key_value()).map(|(stamp, _)| stamp.clone()))
+        let Some(holders) = self.reasons.get(reason) else { return Ok(None) };
+        let Some((latest, _)) = holders.last() else { return Ok(None) };
+        let of_that_time = holders.range((*latest, 0)..);
+        Ok(of_that_time.filter_map(|(_, slot)| self.slots.get(*slot)).map(|entry| entry.meta.stamp()).max())
     }
 
     fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
