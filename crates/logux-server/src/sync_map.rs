@@ -8,6 +8,7 @@
 //!   and its author is told so too. The clients of the reference would each break the tie in their own way.
 //! - `since` of a subscription is by the clock of the client in the reference; here it is read from the id that the server gave, or corrected
 //!   by what is known about the client's clock.
+//! - What is told since then is what arrived since then, not what was made: an edit made offline arrives late.
 //! - A client that comes back to a filter is also told of records that were deleted, or stopped to match, meanwhile.
 
 use std::{
@@ -22,7 +23,8 @@ use logux::{
     server::Recipients,
     store::Store,
 };
-use logux_sqlite::{Changed, Record, SqliteError, SyncMaps};
+use logux_net::drive::Clock;
+use logux_sqlite::{Changed, Record, SqliteError, SyncMaps, Write};
 
 use crate::{Builder, Context, HandlerError, Loaded};
 
@@ -33,6 +35,7 @@ struct Collection {
     maps: SyncMaps,
     /// Held while a tie is looked for and the write that may be one is made.
     writing: Arc<Mutex<()>>,
+    clock: Clock,
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
@@ -48,7 +51,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let collection = Collection { plural: plural.into(), maps: maps.clone(), writing: Arc::default() };
+        let collection =
+            Collection { plural: plural.into(), maps: maps.clone(), writing: Arc::default(), clock: Clock::start() };
         let on = |what: &str| format!("{plural}/{what}");
         let (one, all, create, change, delete) =
             (collection.clone(), collection.clone(), collection.clone(), collection.clone(), collection);
@@ -199,7 +203,8 @@ impl Collection {
             }
         }
         let tie = moved != *stamp;
-        Ok((self.maps.change(&self.plural, id, fields, &moved)?, moved, tie))
+        let write = Write { stamp: &moved, arrived: self.clock.now().wall };
+        Ok((self.maps.change(&self.plural, id, fields, write)?, moved, tie))
     }
 
     async fn delete<S>(&self, context: &Context<S>) -> Result<(), HandlerError> {
@@ -207,7 +212,8 @@ impl Collection {
         let (collection, stamp, name) = (self.clone(), context.meta().stamp(), id.clone());
         let gone = blocking(move || {
             let _writing = collection.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            collection.maps.delete(&collection.plural, &name, &stamp)
+            let write = Write { stamp: &stamp, arrived: collection.clock.now().wall };
+            collection.maps.delete(&collection.plural, &name, write)
         })
         .await?;
         if gone {

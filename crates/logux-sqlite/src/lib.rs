@@ -28,5 +28,5 @@ mod store;
 
 pub use database::{Database, Durability};
 pub use error::{Failure, SqliteError};
-pub use maps::{Changed, Field, Record, SyncMaps};
+pub use maps::{Changed, Field, Record, SyncMaps, Write};
 pub use store::SqliteStore;

@@ -69,6 +69,26 @@ pub struct Field {
     pub value: Json,
     /// When it was written, and by which action.
     pub stamp: Stamp,
+    /// When the write arrived here, by this node's clock.
+    pub arrived: WallTime,
+}
+
+/// When a write was made, and when it arrived here.
+///
+/// The first decides what wins. The second decides what a device that was away has to be told: a write that was made offline arrives
+/// late, behind many that are later. From a [`Stamp`] alone, it arrived when it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// The place of the writing action in the order of all.
+    pub stamp: &'a Stamp,
+    /// By the clock of this node.
+    pub arrived: WallTime,
+}
+
+impl<'a> From<&'a Stamp> for Write<'a> {
+    fn from(stamp: &'a Stamp) -> Self {
+        Self { stamp, arrived: stamp.time() }
+    }
 }
 
 impl SyncMaps {
@@ -80,15 +100,28 @@ impl SyncMaps {
     ///
     /// # Errors
     /// [`SqliteError::IdAmongFields`], or when the database fails.
-    pub fn create(&self, collection: &str, id: &str, fields: &Extra, stamp: &Stamp) -> Result<Changed, SqliteError> {
-        self.change(collection, id, fields, stamp)
+    pub fn create<'a>(
+        &self,
+        collection: &str,
+        id: &str,
+        fields: &Extra,
+        write: impl Into<Write<'a>>,
+    ) -> Result<Changed, SqliteError> {
+        self.change(collection, id, fields, write)
     }
 
     /// Sets fields of a record. O(fields · log n).
     ///
     /// # Errors
     /// [`SqliteError::IdAmongFields`], or when the database fails.
-    pub fn change(&self, collection: &str, id: &str, fields: &Extra, stamp: &Stamp) -> Result<Changed, SqliteError> {
+    pub fn change<'a>(
+        &self,
+        collection: &str,
+        id: &str,
+        fields: &Extra,
+        write: impl Into<Write<'a>>,
+    ) -> Result<Changed, SqliteError> {
+        let Write { stamp, arrived } = write.into();
         if fields.get("id").is_some() {
             return Err(SqliteError::IdAmongFields);
         }
@@ -102,7 +135,7 @@ impl SyncMaps {
             let record = Row::touch(db, before.as_ref(), collection, id, &time)?;
             let mut won = Extra::default();
             for (key, value) in fields.iter() {
-                if set_field(db, record, collection, key, value, &time)? {
+                if set_field(db, record, collection, (key, value), &time, arrived)? {
                     won.set(key, value.clone());
                 }
             }
@@ -115,16 +148,18 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn delete(&self, collection: &str, id: &str, stamp: &Stamp) -> Result<bool, SqliteError> {
+    pub fn delete<'a>(&self, collection: &str, id: &str, write: impl Into<Write<'a>>) -> Result<bool, SqliteError> {
+        let Write { stamp, arrived } = write.into();
         let time = key::of_stamp(stamp);
         self.database.write(|db, _| {
             let before = Row::find(db, collection, id)?;
             if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
                 return Ok(false);
             }
-            let statement = "INSERT INTO records (collection, id, deleted) VALUES (?1, ?2, ?3)
-                ON CONFLICT (collection, id) DO UPDATE SET deleted = excluded.deleted";
-            db.prepare_cached(statement)?.execute(params![collection, id, time])?;
+            let statement = "INSERT INTO records (collection, id, deleted, deletion_arrived) VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT (collection, id) DO UPDATE
+                SET deleted = excluded.deleted, deletion_arrived = excluded.deletion_arrived";
+            db.prepare_cached(statement)?.execute(params![collection, id, time, arrived.as_millis()])?;
             let Some(row) = before else { return Ok(true) };
             db.prepare_cached("DELETE FROM fields WHERE record = ?1 AND stamp < ?2")?
                 .execute(params![row.record, time])?;
@@ -132,7 +167,7 @@ impl SyncMaps {
         })
     }
 
-    /// A record, if it is there. With `since`, only the fields that were written at that time or later. O(fields + log n).
+    /// A record, if it is there. With `since`, only the fields that arrived at that time or later. O(fields + log n).
     ///
     /// # Errors
     /// When the database fails.
@@ -155,7 +190,7 @@ impl SyncMaps {
     }
 
     /// The records of a collection that have a field equal to each of the filter's, in the order of their ids; an empty filter takes
-    /// all. With `since`, each has only the fields that were written at that time or later, and may have none.
+    /// all. With `since`, each has only the fields that arrived at that time or later, and may have none.
     ///
     /// Equal is what JavaScript finds equal: texts by their characters, numbers as doubles. Arrays and objects are compared by
     /// their text without blanks. O(records that have the filter's first field · fields), without a filter O(collection). The
@@ -181,7 +216,7 @@ impl SyncMaps {
             };
             if filter.iter().all(has) {
                 if let Some(since) = since {
-                    record.fields.retain(|field| field.stamp.time() >= since);
+                    record.fields.retain(|field| field.arrived >= since);
                 }
                 found.push(record);
             }
@@ -189,17 +224,17 @@ impl SyncMaps {
         Ok(found)
     }
 
-    /// The ids of the records that were deleted at a time or later and are gone, from the first deletion on: what a client that was
+    /// The ids of the records whose deletion arrived at a time or later and that are gone, in the order of arrival: what a client that was
     /// away has to be told. O(deletions since then).
     ///
     /// # Errors
     /// When the database fails.
     pub fn deleted_since(&self, collection: &str, since: WallTime) -> Result<Vec<(Arc<str>, Stamp)>, SqliteError> {
         self.database.read(|db| {
-            let statement = "SELECT id, deleted FROM records WHERE collection = ?1 AND deleted > ?2
-                AND (touched IS NULL OR touched < deleted) ORDER BY deleted";
+            let statement = "SELECT id, deleted FROM records WHERE collection = ?1 AND deletion_arrived >= ?2
+                AND (touched IS NULL OR touched < deleted) ORDER BY deletion_arrived";
             let mut statement = db.prepare_cached(statement)?;
-            let mut rows = statement.query(params![collection, key::of_time(since)])?;
+            let mut rows = statement.query(params![collection, since.as_millis()])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 found.push((row.get(0)?, stamp_of(row.get_ref(1)?)?));
@@ -268,8 +303,9 @@ impl Row {
     }
 
     fn fields(&self, db: &Connection, since: Option<WallTime>) -> Result<Vec<Field>, SqliteError> {
-        let since = since.map_or_else(|| key::FIRST.into(), key::of_time);
-        let statement = "SELECT key, value, stamp FROM fields WHERE record = ?1 AND stamp > ?2 ORDER BY key";
+        let since = since.unwrap_or(WallTime::MIN).as_millis();
+        let statement =
+            "SELECT key, value, stamp, arrived FROM fields WHERE record = ?1 AND arrived >= ?2 ORDER BY key";
         let mut statement = db.prepare_cached(statement)?;
         let mut rows = statement.query(params![self.record, since])?;
         let mut fields = Vec::new();
@@ -277,7 +313,8 @@ impl Row {
             let key: Arc<str> = row.get(0)?;
             let value = Json::new(row.get::<_, Arc<str>>(1)?)
                 .map_err(|error| SqliteError::Corrupt(format!("field {key:?} of a record has no value: {error}")))?;
-            fields.push(Field { key, value, stamp: stamp_of(row.get_ref(2)?)? });
+            let arrived = WallTime::from_millis(row.get(3)?);
+            fields.push(Field { key, value, stamp: stamp_of(row.get_ref(2)?)?, arrived });
         }
         Ok(fields)
     }
@@ -288,15 +325,17 @@ fn set_field(
     db: &Connection,
     record: i64,
     collection: &str,
-    key: &str,
-    value: &Json,
+    (key, value): (&str, &Json),
     time: &[u8],
+    arrived: WallTime,
 ) -> Result<bool, SqliteError> {
-    let statement = "INSERT INTO fields (record, key, value, stamp, hash) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT DO UPDATE SET value = excluded.value, stamp = excluded.stamp, hash = excluded.hash
+    let statement = "INSERT INTO fields (record, key, value, stamp, hash, arrived) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE
+        SET value = excluded.value, stamp = excluded.stamp, hash = excluded.hash, arrived = excluded.arrived
         WHERE excluded.stamp > stamp";
     let hash = matching::hash(collection, key, value);
-    Ok(db.prepare_cached(statement)?.execute(params![record, key, value.as_str(), time, hash])? > 0)
+    Ok(db.prepare_cached(statement)?.execute(params![record, key, value.as_str(), time, hash, arrived.as_millis()])?
+        > 0)
 }
 
 fn ids(db: &Connection, statement: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Arc<str>>, SqliteError> {

@@ -14,7 +14,7 @@ use crate::SqliteError;
 pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
 
 /// What leads from each version to the next; a new file takes all of them. Never change one that was released: add one.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // 1: the log.
     "CREATE TABLE entries (
         added INTEGER PRIMARY KEY,
@@ -55,6 +55,12 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (record, key)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX fields_hash ON fields (hash);",
+    // 3: when writes arrived. Of those from before it is not known: the end of time, so that they are told again.
+    "ALTER TABLE fields ADD COLUMN arrived INTEGER NOT NULL DEFAULT 8640000000000000;
+     ALTER TABLE records ADD COLUMN deletion_arrived INTEGER;
+     UPDATE records SET deletion_arrived = 8640000000000000 WHERE deleted IS NOT NULL;
+     DROP INDEX records_deleted;
+     CREATE INDEX records_deleted ON records (collection, deletion_arrived) WHERE deletion_arrived IS NOT NULL;",
 ];
 
 /// The version that this crate writes.

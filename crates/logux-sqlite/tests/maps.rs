@@ -3,7 +3,7 @@
 mod common;
 
 use logux::{Json, Stamp, WallTime, action::Extra, testing::strategies};
-use logux_sqlite::{Changed, Database, Record, SqliteError, SyncMaps};
+use logux_sqlite::{Changed, Database, Record, SqliteError, SyncMaps, Write};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use common::Folder;
@@ -149,6 +149,20 @@ fn gives_only_what_is_newer() {
     assert_eq!(list(&maps, r#"{"a":1}"#, Some(4)), ["1: b=2@5", "2:"], "a filter looks at all fields");
     let since = |time| maps.load("tasks", "1", Some(WallTime::from_millis(time))).unwrap().as_ref().map(show);
     assert_eq!([since(0), since(5), since(6)], ["1: a=1@1 b=2@5", "1: b=2@5", "1:"].map(|text| Some(text.to_owned())));
+}
+
+#[test]
+fn what_arrives_late_is_news_all_the_same() {
+    let maps = maps();
+    fn arriving(stamp: &Stamp, arrived: i64) -> Write<'_> {
+        Write { stamp, arrived: WallTime::from_millis(arrived) }
+    }
+    maps.create("tasks", "1", &fields(r#"{"a":1,"b":1}"#), arriving(&at(5), 5)).unwrap();
+    maps.change("tasks", "2", &fields(r#"{"a":1}"#), arriving(&at(1), 9)).unwrap();
+    maps.create("tasks", "3", &fields("{}"), arriving(&at(1), 1)).unwrap();
+    maps.delete("tasks", "3", arriving(&at(2), 9)).unwrap();
+    assert_eq!(list(&maps, "{}", Some(8)), ["1:", "2: a=1@1"]);
+    assert_eq!(maps.deleted_since("tasks", WallTime::from_millis(8)).unwrap(), [("3".into(), at(2))]);
 }
 
 #[test]

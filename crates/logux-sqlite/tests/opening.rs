@@ -73,7 +73,7 @@ fn a_newer_schema_is_refused() {
     let newer = Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 2, .. }));
+    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 3, .. }));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     database.commit().unwrap();
     drop((store, database));
     let version: i32 = Connection::open(&path).unwrap().query_one("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]

@@ -84,3 +84,27 @@ scenario('after it the subscription lives', async s => {
     await has(record, { title })
   }
 })
+
+scenario(
+  'a record: an edit that was made before, but came while we were away, comes',
+  {
+    rustOnly:
+      'the official server compares `since` with when an edit was made, so what was made offline before is lost'
+  },
+  async s => {
+    let server = await s.serve()
+    let alice = await s.device(server, 'alice')
+    await alice.create('tasks', { done: false, id: '1', title: 'A' })
+    await alice.offline()
+    let edited = alice.change('tasks', '1', { title: 'offline' })
+    await apart()
+    let bob = await s.device(server, 'bob')
+    let record = await bob.record('tasks', '1')
+    await bob.offline()
+    await apart()
+    await alice.online()
+    await edited
+    await comeBack(bob)
+    await has(record, { done: false, title: 'offline' })
+  }
+)
