@@ -356,6 +356,23 @@ fn a_subscription_cut_short_goes_on_at_the_next_connection() {
 }
 
 #[test]
+fn clients_that_never_come_back_are_given_up() {
+    let mut world = World::new();
+    let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
+    for n in 0..1_001 {
+        world.join(n, &format!("{n}:one:x"));
+        world.receive(n, vec![entry(&format!("1 {n}:one:x 0"), subscribe)]);
+        world.handle(Input::Leave(SessionId(n)));
+        world.answer([Answer::Approved(None), Answer::Processed]);
+    }
+    world.join(5_000, "0:one:x");
+    assert!(world.asks.is_empty(), "the one that waited longest");
+    world.join(5_001, "1:one:x");
+    assert_eq!(world.asks.len(), 1);
+    assert_eq!(world.hub.into_store().len(), 1_000, "nothing is kept for the one that was given up");
+}
+
+#[test]
 fn a_full_queue_holds_confirmations_back() {
     let mut world = World::new();
     world.join(1, "10:one:x");

@@ -30,6 +30,9 @@ pub(super) struct Task {
     pub(super) repeats: u32,
 }
 
+/// How many subscriptions wait for clients that went away.
+const MAX_PARKED: usize = 1_000;
+
 /// What comes again more often than this is answered no more often.
 const MAX_REPEATS: u32 = 16;
 
@@ -40,8 +43,9 @@ pub(super) struct Jobs {
     queues: HashMap<Arc<str>, Queue>,
     /// Ids of all actions that run or wait, with how many times each came again meanwhile.
     known: HashMap<ActionId, u32>,
-    /// Subscriptions whose client went away before they were done; they go on when the same node comes back.
-    parked: HashMap<Arc<str>, Vec<Task>>,
+    /// Subscriptions whose client went away before they were done; they go on when the same node comes back. The latest
+    /// [`MAX_PARKED`], since some never come back.
+    parked: VecDeque<Task>,
     last: u64,
 }
 
@@ -130,18 +134,27 @@ impl Jobs {
         waiting
     }
 
-    /// Puts a subscription aside until its node comes back.
-    pub(super) fn park(&mut self, task: Task) {
+    /// Puts a subscription aside until its node comes back. Returns the one that has waited longest when there are too many.
+    #[must_use]
+    pub(super) fn park(&mut self, task: Task) -> Option<Task> {
         self.known.entry(task.entry.meta.id.clone()).or_insert(task.repeats);
-        self.parked.entry(task.entry.meta.id.node().client_id().into()).or_default().push(task);
+        self.parked.push_back(task);
+        let given_up = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
+        if let Some(task) = &given_up {
+            self.known.remove(&task.entry.meta.id);
+        }
+        given_up
     }
 
     /// Takes out the subscriptions of a client that were put aside.
     pub(super) fn unpark(&mut self, client: &str) -> Vec<Task> {
-        let mut parked = self.parked.remove(client).unwrap_or_default();
-        for task in &mut parked {
+        let is_own = |task: &Task| task.entry.meta.id.node().client_id() == client;
+        let all = core::mem::take(&mut self.parked);
+        let (mut own, others): (Vec<Task>, Vec<Task>) = all.into_iter().partition(is_own);
+        self.parked = others.into();
+        for task in &mut own {
             task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
         }
-        parked
+        own
     }
 }

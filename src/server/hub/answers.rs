@@ -81,7 +81,7 @@ impl<S: Store> Hub<S> {
         let id = task.entry.meta.id.clone();
         if task.about == About::Subscription && task.session.is_none_or(|session| self.sessions.get(session).is_none())
         {
-            self.jobs.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task });
+            self.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task })?;
         } else {
             self.pending.push_back(Output::Report(Report::Processed(id.clone())));
             let answer = Processed { id: id.to_string() }.to_action();

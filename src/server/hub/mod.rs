@@ -96,7 +96,7 @@ impl<S: Store> Hub<S> {
         for entry in hub.inbox.unanswered(&hub.log)? {
             let task = Task::of_client(entry, None);
             if task.about == About::Subscription {
-                hub.jobs.park(task);
+                hub.park(task)?;
             } else {
                 hub.enqueue(task);
             }
@@ -183,6 +183,14 @@ impl<S: Store> Hub<S> {
             }
         }
         Ok(())
+    }
+
+    /// Puts a subscription aside until its node comes back.
+    fn park(&mut self, task: Task) -> Result<(), LogError<S::Error>> {
+        match self.jobs.park(task) {
+            Some(given_up) => self.inbox.forget(&mut self.log, &given_up.entry.meta.id),
+            None => Ok(()),
+        }
     }
 
     fn leave(&mut self, id: SessionId) {
