@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use logux_server::{HandlerError, Login, Running, Server};
+use logux_server::{HandlerError, Login, Running, Server, stop_signal};
 use logux_sqlite::Database;
 
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
         "listening"
     );
     tokio::select! {
-        () = told_to_stop() => {
+        () = stop_signal() => {
             tracing::info!("stopping: what is in progress is finished first");
             server.shutdown().await?;
             Ok(ExitCode::SUCCESS)
@@ -74,17 +74,4 @@ fn may_login(by: &LoginBy, who: &Login) -> bool {
             false
         }
     }
-}
-
-/// Waits for an interrupt from the keyboard or a polite request to end.
-async fn told_to_stop() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

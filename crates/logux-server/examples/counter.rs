@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use logux::Action;
-use logux_server::{HandlerError, Server};
+use logux_server::{HandlerError, Server, stop_signal};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -57,20 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on ws://{}", server.address());
 
     tokio::select! {
-        () = stop() => Ok(server.shutdown().await?),
+        () = stop_signal() => Ok(server.shutdown().await?),
         broken = server.broken() => Err(broken.into()),
     }
-}
-
-/// Waits until somebody wants the program to end.
-async fn stop() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

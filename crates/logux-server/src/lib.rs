@@ -46,6 +46,7 @@ mod hub_thread;
 mod outbox;
 mod pattern;
 mod server;
+mod signal;
 #[cfg(feature = "sqlite")]
 mod sync_map;
 mod tls;
@@ -62,3 +63,4 @@ pub use handle::{AddError, Handle};
 pub use handlers::{ActionType, Channel, IntoRecipients, Loaded, NewActionType, NewChannel};
 pub use pattern::Params;
 pub use server::{Broken, Builder, Running, Server, Settings};
+pub use signal::stop_signal;
