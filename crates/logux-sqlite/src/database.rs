@@ -82,6 +82,10 @@ impl Database {
             Durability::Normal => "NORMAL",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
+        // Fewer checkpoints than every 4 MB, and the upper pages of the indexes in memory: with creation times in random order that is
+        // a third more adds a second, for 16 MB of disk and of memory.
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
+        connection.pragma_update(None, "cache_size", -16_000)?;
         connection.set_prepared_statement_cache_capacity(64);
         let mut connected = Connected { connection, state: State::Idle, last_added: 0, _lock: lock };
         connected.read_last_added()?;

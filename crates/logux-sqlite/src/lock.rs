@@ -1,7 +1,7 @@
 //! One owner per file.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,8 @@ pub(crate) struct FileLock {
 
 impl FileLock {
     pub(crate) fn take(database: &Path) -> Result<Self, SqliteError> {
-        let mut path = database.as_os_str().to_owned();
+        // A file that is reached through a link has the lock beside itself, not beside the link.
+        let mut path = fs::canonicalize(database).unwrap_or_else(|_| database.into()).into_os_string();
         path.push("-lock");
         let path = PathBuf::from(path);
         let failed = |source| SqliteError::File { path: path.clone(), source };

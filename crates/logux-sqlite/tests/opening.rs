@@ -144,6 +144,18 @@ fn a_file_has_one_owner_in_a_process() {
     Database::open(&path).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_has_one_owner_by_whatever_name() {
+    let folder = Folder::new("one-name");
+    let (path, link) = (folder.file("a.db"), folder.file("link.db"));
+    let first = Database::open(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(Database::open(&link).unwrap_err(), SqliteError::InUse { .. }));
+    drop(first);
+    Database::open(&link).unwrap();
+}
+
 #[test]
 fn a_file_has_one_owner_among_processes() {
     let folder = Folder::new("one-process");
