@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::json::{Cursor, JsonError, decode, key_is};
+use super::json::{Cursor, JsonError, decode, has_escapes, key_is};
 
 /// A JSON object that says what happened, such as `{"type":"users/rename","id":"10","name":"Ada"}`.
 ///
@@ -144,7 +144,7 @@ fn walk<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, &'a str), ActionError> 
 
 impl Kind {
     fn within(text: &str, raw: &str) -> Result<Self, ActionError> {
-        if raw.contains('\\') {
+        if has_escapes(raw) {
             return Ok(Self::Decoded(decode(raw).ok_or(ActionError::NoType)?.into()));
         }
         // `raw` is a slice of `text`: both came from one cursor.
