@@ -39,6 +39,7 @@ pub struct WebSocketConnector {
     uri: Uri,
     host: String,
     port: u16,
+    #[cfg(feature = "tls")]
     secure: bool,
     headers: HeaderMap,
     limits: Limits,
@@ -77,6 +78,7 @@ impl WebSocketConnector {
             url: url.to_owned(),
             uri,
             host,
+            #[cfg(feature = "tls")]
             secure,
             headers: HeaderMap::new(),
             limits: Limits::default(),
