@@ -78,6 +78,7 @@ pub mod action;
 pub mod client;
 pub mod log;
 pub mod now;
+pub mod replay;
 pub mod server;
 pub mod store;
 pub mod sync;

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 /// The reading order.
-const ORDER: [&str; 8] = ["now", "action", "store", "log", "wire", "sync", "client", "server"];
+const ORDER: [&str; 10] = ["now", "action", "store", "log", "replay", "crdt", "wire", "sync", "client", "server"];
 
 /// What a pure engine does not use.
 const IMPURE: [&str; 8] =

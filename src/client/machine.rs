@@ -9,7 +9,7 @@ use crate::{
         Action, ActionId, Subprotocol,
         logux::{self, Undo},
     },
-    log::{Draft, Log, LogError},
+    log::{Draft, Log, LogError, Observer},
     now::{Deadline, Now},
     store::{Criteria, Entry, Query, Store, Synced},
     sync::{self, Node, State, Why},
@@ -43,8 +43,8 @@ const SYNCING: &str = "syncing";
 /// [`next_deadline`](Self::next_deadline). Own actions are sent again until the server has confirmed them, and tracked until it has
 /// answered: [`Output::Processed`] or [`Output::Undone`].
 #[derive(Debug)]
-pub struct Client<S> {
-    log: Log<S>,
+pub struct Client<S, O = ()> {
+    log: Log<S, O>,
     node: Node,
     token: Option<Secret>,
     subprotocol: Subprotocol,
@@ -60,9 +60,19 @@ impl<S: Store> Client<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
+        Self::observed(config, store, ())
+    }
+}
+
+impl<S: Store, O: Observer> Client<S, O> {
+    /// A client whose log is observed, as by a [`Timeline`](crate::replay::Timeline) or a [`Document`](crate::crdt::Document)'s.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn observed(config: Config, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
         let newest = crate::wire::Protocol::NEWEST;
         Ok(Self {
-            log: Log::new(config.node.node.clone(), store)?,
+            log: Log::observed(config.node.node.clone(), store, observer)?,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
@@ -73,8 +83,13 @@ impl<S: Store> Client<S> {
     }
 
     /// The log.
-    pub const fn log(&self) -> &Log<S> {
+    pub const fn log(&self) -> &Log<S, O> {
         &self.log
+    }
+
+    /// The one who observes the log.
+    pub const fn observer(&mut self) -> &mut O {
+        self.log.observer()
     }
 
     /// How far the connection is.

@@ -4,7 +4,7 @@
 
 mod observer;
 
-pub use observer::Observer;
+pub use observer::{Observer, Request};
 
 use core::{fmt, ops::ControlFlow};
 use std::sync::Arc;
@@ -153,6 +153,11 @@ impl<S: Store, O: Observer> Log<S, O> {
         &mut self.observer
     }
 
+    /// The one who observes, to look at.
+    pub const fn observed_by(&self) -> &O {
+        &self.observer
+    }
+
     /// The next id of this node.
     pub fn generate_id(&mut self, now: WallTime) -> ActionId {
         self.ids.next(now)
@@ -191,7 +196,31 @@ impl<S: Store, O: Observer> Log<S, O> {
         } else {
             return Ok(None);
         }
+        self.fulfil()?;
         Ok(Some(entry))
+    }
+
+    /// Does what the observer wants.
+    fn fulfil(&mut self) -> Result<(), LogError<S::Error>> {
+        while let Some(request) = self.observer.next_request() {
+            match request {
+                Request::RemoveReason(reason, criteria) => self.take_reason(&reason, &criteria)?,
+                Request::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
+                Request::CopyReasons { from, to, except } => {
+                    let (Some(from), Some(to)) = (self.store.by_id(&from)?, self.store.by_id(&to)?) else { continue };
+                    let mut reasons = to.meta.reasons;
+                    for reason in from.meta.reasons.into_iter().filter(|reason| *reason != except) {
+                        push_once(&mut reasons, reason);
+                    }
+                    self.set_reasons(&to.meta.id, reasons)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_reasons(&mut self, id: &ActionId, reasons: Names) -> Result<bool, LogError<S::Error>> {
+        self.set_meta(id, &MetaChange { reasons: Some(reasons), extra: Vec::new() })
     }
 
     fn keep_last(&mut self, reason: &Arc<str>, meta: &mut Meta) -> Result<(), LogError<S::Error>> {
@@ -199,7 +228,7 @@ impl<S: Store, O: Observer> Log<S, O> {
         let latest = self.store.newest_with_reason(reason)?.is_none_or(|newest| newest < stamp);
         if latest {
             push_once(&mut meta.reasons, reason.clone());
-            self.remove_reason(reason, &Criteria::older_than(stamp))?;
+            self.take_reason(reason, &Criteria::older_than(stamp))?;
         }
         Ok(())
     }
@@ -220,6 +249,12 @@ impl<S: Store, O: Observer> Log<S, O> {
         if let Some((key, _)) = change.extra.iter().find(|(key, _)| READ_ONLY.contains(&&**key)) {
             return Err(LogError::ReadOnly(key.clone()));
         }
+        let changed = self.set_meta(id, change)?;
+        self.fulfil()?;
+        Ok(changed)
+    }
+
+    fn set_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, LogError<S::Error>> {
         if change.reasons.as_ref().is_some_and(|reasons| reasons.is_empty()) {
             let Some(mut entry) = self.store.remove(id)? else { return Ok(false) };
             change.apply(&mut entry.meta);
@@ -235,6 +270,11 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// # Errors
     /// When the store fails.
     pub fn remove_reason(&mut self, reason: &str, criteria: &Criteria) -> Result<(), LogError<S::Error>> {
+        self.take_reason(reason, criteria)?;
+        self.fulfil()
+    }
+
+    fn take_reason(&mut self, reason: &str, criteria: &Criteria) -> Result<(), LogError<S::Error>> {
         let observer = &mut self.observer;
         Ok(self.store.remove_reason(reason, criteria, &mut |entry| observer.cleaned(&entry))?)
     }

@@ -1,9 +1,29 @@
 //! Who sees what happens in a log.
 
+use std::sync::Arc;
+
 use crate::{
-    action::{Action, Meta},
-    store::Entry,
+    action::{Action, ActionId, Meta, Names},
+    store::{Criteria, Entry},
 };
+
+/// What an observer wants done with the log it observes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Take a reason from the actions that meet the criteria.
+    RemoveReason(Arc<str>, Criteria),
+    /// Give an action these reasons in place of its own; without any it is removed.
+    SetReasons(ActionId, Names),
+    /// Give an action the reasons of another, besides its own.
+    CopyReasons {
+        /// Whose reasons.
+        from: ActionId,
+        /// Who gets them.
+        to: ActionId,
+        /// All but this one.
+        except: Arc<str>,
+    },
+}
 
 /// Sees actions come and go. Every method does nothing unless you write it.
 ///
@@ -23,6 +43,11 @@ pub trait Observer {
     fn cleaned(&mut self, entry: &Entry) {
         let _ = entry;
     }
+
+    /// What the log has to do next. The log asks after each change, until `None`.
+    fn next_request(&mut self) -> Option<Request> {
+        None
+    }
 }
 
 impl Observer for () {}
@@ -38,6 +63,10 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
 
     fn cleaned(&mut self, entry: &Entry) {
         (**self).cleaned(entry);
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        (**self).next_request()
     }
 }
 
@@ -55,5 +84,9 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn cleaned(&mut self, entry: &Entry) {
         self.0.cleaned(entry);
         self.1.cleaned(entry);
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        self.0.next_request().or_else(|| self.1.next_request())
     }
 }

@@ -1,0 +1,176 @@
+//! A timeline as the observer of a log: it sees what comes and goes, and tells the log what to keep.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Malformed, Obsolete, Reducer, Timeline};
+use crate::{
+    action::{Action, ActionId, Meta, Names, Stamp, logux, logux::Undo, push_once},
+    log::{Draft, Log, LogError, Observer, Request},
+    now::WallTime,
+    store::{Criteria, Entry, Store},
+};
+
+/// What a timeline has to do for its log.
+#[derive(Debug)]
+pub(super) struct Upkeep<A> {
+    /// An action that was read for its reasons, and is about to be added.
+    read: Option<(ActionId, Result<Option<A>, Malformed>)>,
+    requests: VecDeque<Request>,
+    /// The actions that can be taken back still, by arrival.
+    unsettled: VecDeque<(u64, Stamp)>,
+    /// Own actions that the server has not answered; those that could be settled but for that have their stamp here.
+    unanswered: HashMap<ActionId, Option<Stamp>>,
+    since_cleaning: u64,
+}
+
+impl<A> Default for Upkeep<A> {
+    fn default() -> Self {
+        Self { read: None, requests: VecDeque::new(), unsettled: VecDeque::new(), unanswered: HashMap::new(), since_cleaning: 0 }
+    }
+}
+
+impl<A> Upkeep<A> {
+    #[inline]
+    pub(super) fn take_read(&mut self, id: &ActionId) -> Option<Result<Option<A>, Malformed>> {
+        self.read.take_if(|(own, _)| own == id).map(|(_, read)| read)
+    }
+}
+
+/// What others hold an action for, so that an undo need not be held for it.
+const SYNCING: &str = "syncing";
+/// A key of a meta: this action is to be kept for its own reasons only, as in `@logux/redux`.
+const NO_AUTO_REASON: &str = "noAutoReason";
+
+impl<R: Reducer> Observer for Timeline<R> {
+    /// Actions of the reducer are kept for time travel and for the reducer's reasons, undos for those of what they undo.
+    fn preadd(&mut self, action: &Action, meta: &mut Meta) {
+        if action.kind() == logux::UNDO {
+            if self.options.history.is_some() {
+                push_once(&mut meta.reasons, self.options.reason().into());
+            }
+            return;
+        }
+        if logux::is_logux(action.kind()) {
+            return;
+        }
+        let read = self.read_action(action);
+        if let Ok(Some(own)) = &read {
+            let auto = meta.extra.get(NO_AUTO_REASON).is_none_or(|json| json.as_str() != "true");
+            if auto && self.options.history.is_some() {
+                push_once(&mut meta.reasons, self.options.reason().into());
+            }
+            self.reducer.preadd(own, meta);
+        }
+        self.upkeep.read = Some((meta.id.clone(), read));
+    }
+
+    fn added(&mut self, entry: &Entry) {
+        self.add(entry);
+        if matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO) {
+            self.answered(&entry.action);
+        }
+        let Some(added) = entry.meta.added else { return };
+        if entry.action.kind() == logux::UNDO {
+            self.undo_added(entry);
+        } else if !logux::is_logux(entry.action.kind()) {
+            if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
+                self.upkeep.unanswered.insert(entry.meta.id.clone(), None);
+            }
+            self.upkeep.unsettled.push_back((added, entry.meta.stamp()));
+        }
+        self.upkeep.since_cleaning += 1;
+        if self.upkeep.since_cleaning >= self.options.clean_every {
+            self.upkeep.since_cleaning = 0;
+            self.let_go(added);
+        }
+    }
+
+    fn cleaned(&mut self, entry: &Entry) {
+        let undos = self.undos.by_target(&entry.meta.id).to_vec();
+        self.upkeep.unanswered.remove(&entry.meta.id);
+        self.forget(&entry.meta.id);
+        // Nobody needs an undo of what is gone.
+        let gone = undos.into_iter().map(|undo| Request::SetReasons(undo, Names::new()));
+        self.upkeep.requests.extend(gone);
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        self.upkeep.requests.pop_front()
+    }
+}
+
+impl<R: Reducer> Timeline<R> {
+    /// An undo has come: it lives as long as what it undoes.
+    fn undo_added(&mut self, entry: &Entry) {
+        if let Some(target) = self.undos.target(&entry.meta.id) {
+            self.upkeep.requests.push_back(Request::CopyReasons {
+                from: target.clone(),
+                to: entry.meta.id.clone(),
+                except: SYNCING.into(),
+            });
+        }
+    }
+
+    /// The server has done what an own action asked for, or taken it back.
+    fn answered(&mut self, answer: &Action) {
+        let id = answer.text_field("id").and_then(|id| id.parse().ok());
+        if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.upkeep.unanswered.remove(&id)) {
+            self.let_go_of(&stamp);
+        }
+    }
+
+    /// Nobody can take this action back any more.
+    fn let_go_of(&mut self, stamp: &Stamp) {
+        let mut requests = core::mem::take(&mut self.upkeep.requests);
+        self.obsolete_by(stamp, &mut |obsolete| {
+            requests.push_back(match obsolete {
+                Obsolete::Before(reason, stamp) => Request::RemoveReason(reason, Criteria::older_than(stamp)),
+                Obsolete::One(reason, id) => Request::RemoveReason(reason, Criteria::id(id)),
+            });
+        });
+        self.upkeep.requests = requests;
+    }
+
+    /// Lets go of actions that came too long ago to be taken back: for them, what is obsolete may be forgotten.
+    fn let_go(&mut self, last_added: u64) {
+        let Some(max) = last_added.checked_sub(self.options.history.unwrap_or(0)) else { return };
+        while let Some((_, stamp)) = self.upkeep.unsettled.pop_front_if(|(added, _)| *added <= max) {
+            match self.upkeep.unanswered.get_mut(stamp.id()) {
+                Some(waiting) => *waiting = Some(stamp),
+                None => self.let_go_of(&stamp),
+            }
+        }
+        let criteria = Criteria { max_added: Some(max), ..Criteria::default() };
+        self.upkeep.requests.push_back(Request::RemoveReason(self.options.reason().into(), criteria));
+    }
+}
+
+impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
+    /// The state of the log.
+    pub const fn state(&self) -> &R::State {
+        self.observed_by().state()
+    }
+
+    /// The state's past.
+    pub const fn timeline(&self) -> &Timeline<R> {
+        self.observed_by()
+    }
+
+    /// Takes an action back, as if it never was: adds `logux/undo`. The undo of an undo brings the action back. `None` if no such
+    /// action is in the log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn undo(
+        &mut self,
+        now: WallTime,
+        id: &ActionId,
+        reason: &str,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
+        let Some(entry) = self.by_id(id)? else { return Ok(None) };
+        let undo = Undo { id: id.to_string(), reason: reason.into(), action: Some(entry.action), extra: Vec::new() };
+        let Ok(action) = undo.to_action() else { return Ok(None) };
+        self.add(now, action, Draft::default())
+    }
+}
+

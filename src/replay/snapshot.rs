@@ -1,0 +1,316 @@
+//! A timeline on disk, with the place in the log that it stands for.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Options, Reducer, Timeline};
+use crate::{
+    action::{ActionId, NodeId, Stamp, push_once},
+    log::Log,
+    now::WallTime,
+    store::{Criteria, Entry, MetaChange, Query, Store},
+};
+
+/// A reducer whose state can be saved.
+pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
+    /// The name of the reducer, so that no other one reads the state.
+    const NAME: &'static str;
+    /// Raise it whenever the same actions make another state, or the state is written in another way.
+    const VERSION: u32;
+}
+
+/// A saved timeline: the state up to a place in the order, and how far in the order of arrival it has seen its log.
+///
+/// As text, one JSON object: `format` (`"logux timeline"`), `version` (1), `reducer` and `reducerVersion`, `node` (whose log), `added` (the last number it has
+/// seen), `anchor` (an entry of that log, with its number), `horizon` (the place), `undos` (those whose actions have not come), `state`.
+///
+/// ```
+/// # use logux::{Action, Log, MemoryStore, NodeId, Stamp, WallTime, log::Draft};
+/// use logux::replay::{Malformed, Options, Reducer, Saved, Snapshot, Timeline};
+///
+/// struct Count;
+/// impl Reducer for Count {
+///     type Action = ();
+///     type State = u64;
+///     fn read(&self, action: &Action) -> Result<Option<()>, Malformed> { Ok(Some(())) }
+///     fn initial(&self) -> u64 { 0 }
+///     fn apply(&self, state: &mut u64, (): &(), _: &Stamp) { *state += 1; }
+/// }
+/// impl Saved for Count {
+///     const NAME: &'static str = "count";
+///     const VERSION: u32 = 1;
+/// }
+///
+/// let node = NodeId::new("10:client:tab")?;
+/// let mut log = Log::observed(node.clone(), MemoryStore::new(), Timeline::new(Count))?;
+/// for ms in 0..500 {
+///     log.add(WallTime::from_millis(ms), Action::new(r#"{"type":"a"}"#)?, Draft::default())?;
+/// }
+/// let text = Snapshot::of(&mut log)?.to_string();
+///
+/// // Later: the snapshot, and what the log has behind it.
+/// let timeline = text.parse::<Snapshot>()?.open(Count, Options::default(), &node, log.store())?;
+/// assert_eq!(*timeline.state(), 500);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    format: String,
+    version: u32,
+    reducer: String,
+    reducer_version: u32,
+    node: String,
+    added: u64,
+    anchor: Option<(String, u64)>,
+    horizon: Option<Place>,
+    undos: Vec<(String, String)>,
+    state: serde_json::Value,
+}
+
+/// A stamp in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Place {
+    id: String,
+    time: i64,
+}
+
+const FORMAT: &str = "logux timeline";
+const VERSION: u32 = 1;
+/// For how many actions at the end the snapshot leaves room to be slotted in between.
+const MARGIN: usize = 100;
+
+/// The reason that keeps the entry by which a snapshot knows its log.
+const ANCHOR: &str = "snapshot";
+
+impl Snapshot {
+    /// The snapshot of a log's timeline. It stands a little before the end, so that what comes a little late after a restart still finds
+    /// its place. The log keeps the entry by which the snapshot knows it again.
+    ///
+    /// # Errors
+    /// When the store fails, or the state cannot be JSON.
+    pub fn of<S: Store, R: Saved>(log: &mut Log<S, Timeline<R>>) -> Result<Self, SnapshotError> {
+        let newest = log.store().page(&Query::added(), 1).map_err(store_failed)?.entries.pop();
+        if let Some(entry) = &newest {
+            let mut reasons = entry.meta.reasons.clone();
+            push_once(&mut reasons, ANCHOR.into());
+            let change = MetaChange { reasons: Some(reasons), extra: Vec::new() };
+            log.change_meta(&entry.meta.id, &change).map_err(store_failed)?;
+            let before = entry.meta.added.and_then(|added| added.checked_sub(1));
+            let earlier = Criteria { max_added: Some(before.unwrap_or(0)), ..Criteria::default() };
+            log.remove_reason(ANCHOR, &earlier).map_err(store_failed)?;
+        }
+        log.timeline().snapshot(newest.as_ref(), log.node_id(), log.store())
+    }
+
+    /// The timeline that was saved, with what has come to its log since.
+    ///
+    /// # Errors
+    /// [`SnapshotError::AnotherVersion`], [`SnapshotError::AnotherReducer`] and [`SnapshotError::AnotherLog`] when it does not fit,
+    /// [`SnapshotError::LateActions`] when something has come since that belongs before it. In each case
+    /// [`Timeline::read`] makes the state from the whole log.
+    pub fn open<R: Saved, S: Store>(
+        &self,
+        reducer: R,
+        options: Options,
+        node: &NodeId,
+        store: &S,
+    ) -> Result<Timeline<R>, SnapshotError> {
+        self.check::<R>()?;
+        self.check_log(node, store)?;
+        let state = serde_json::from_value(self.state.clone()).map_err(SnapshotError::State)?;
+        let horizon = self.horizon.as_ref().map(Place::stamp).transpose()?;
+        let mut late = Ok(());
+        if let Some(horizon) = &horizon
+            && !reducer.commutes()
+        {
+            store
+                .walk(&Query::added().oldest_first().after_added(self.added), &mut |entry: &Entry| {
+                    if entry.meta.stamp() <= *horizon && matches!(reducer.read(&entry.action), Ok(Some(_))) {
+                        late = Err(SnapshotError::LateActions(entry.meta.id.clone()));
+                    }
+                    if late.is_ok() { core::ops::ControlFlow::Continue(()) } else { core::ops::ControlFlow::Break(()) }
+                })
+                .map_err(store_failed)?;
+        }
+        late?;
+        let mut timeline = Timeline::from_base(reducer, options, state, horizon.clone());
+        for (undo, target) in &self.undos {
+            let ids = (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
+            timeline.change_undos(|undos, flipped| undos.add(ids.0, ids.1, flipped));
+        }
+        let created = Query::created().oldest_first();
+        let tail = horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
+        timeline.read_on(store, &tail).map_err(store_failed)?;
+        // What came since but is older: for reducers whose actions commute, and undos.
+        if let Some(horizon) = timeline.horizon.clone() {
+            let mut older = Vec::new();
+            store
+                .walk(&Query::added().oldest_first().after_added(self.added), &mut |entry: &Entry| {
+                    if entry.meta.stamp() <= horizon {
+                        older.push(entry.clone());
+                    }
+                    core::ops::ControlFlow::Continue(())
+                })
+                .map_err(store_failed)?;
+            timeline.extend(&older);
+        }
+        Ok(timeline)
+    }
+
+    fn check<R: Saved>(&self) -> Result<(), SnapshotError> {
+        if self.format != FORMAT || self.version != VERSION {
+            return Err(SnapshotError::AnotherVersion { found: self.version });
+        }
+        if self.reducer != R::NAME || self.reducer_version != R::VERSION {
+            let found = format!("{} version {}", self.reducer, self.reducer_version);
+            return Err(SnapshotError::AnotherReducer { expected: format!("{} version {}", R::NAME, R::VERSION), found });
+        }
+        Ok(())
+    }
+
+    fn check_log<S: Store>(&self, node: &NodeId, store: &S) -> Result<(), SnapshotError> {
+        let same = match &self.anchor {
+            _ if self.node != node.as_str() || store.last_added().map_err(store_failed)? < self.added => false,
+            None => true,
+            Some((id, added)) => {
+                let id: ActionId = id.parse().map_err(|_| damaged())?;
+                store.by_id(&id).map_err(store_failed)?.is_some_and(|entry| entry.meta.added == Some(*added))
+            }
+        };
+        if same { Ok(()) } else { Err(SnapshotError::AnotherLog { node: self.node.clone(), added: self.added }) }
+    }
+}
+
+impl<R: Saved> Timeline<R> {
+    fn snapshot<S: Store>(
+        &self,
+        newest: Option<&Entry>,
+        node: &NodeId,
+        store: &S,
+    ) -> Result<Snapshot, SnapshotError> {
+        // What the log has forgotten cannot be read again behind the snapshot.
+        let forgotten = self.steps.iter().rposition(|step| step.cleaned).map_or(0, |index| index + 1);
+        let count = self.steps.len().saturating_sub(MARGIN).max(forgotten);
+        let horizon = count.checked_sub(1).and_then(|last| self.steps.get(last)).map(|step| &step.stamp);
+        let horizon = horizon.or(self.horizon.as_ref());
+        let part_of_state = |id: &ActionId| self.steps.of(id).is_some_and(|index| index < count);
+        Ok(Snapshot {
+            format: FORMAT.into(),
+            version: VERSION,
+            reducer: R::NAME.into(),
+            reducer_version: R::VERSION,
+            node: node.to_string(),
+            added: store.last_added().map_err(store_failed)?,
+            anchor: newest.and_then(|entry| Some((entry.meta.id.to_string(), entry.meta.added?))),
+            horizon: horizon.map(|stamp| Place { id: stamp.id().to_string(), time: stamp.time().as_millis() }),
+            undos: self
+                .undos
+                .iter()
+                .filter(|(_, target)| !part_of_state(target))
+                .map(|(undo, target)| (undo.to_string(), target.to_string()))
+                .collect(),
+            state: serde_json::to_value(self.state_after(count)).map_err(SnapshotError::State)?,
+        })
+    }
+}
+
+impl Place {
+    fn stamp(&self) -> Result<Stamp, SnapshotError> {
+        let time = WallTime::checked_from_millis(self.time).ok_or_else(damaged)?;
+        Ok(Stamp::new(time, self.id.parse().map_err(|_| damaged())?))
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl core::str::FromStr for Snapshot {
+    type Err = SnapshotError;
+
+    /// Reads the JSON of a snapshot.
+    fn from_str(text: &str) -> Result<Self, SnapshotError> {
+        serde_json::from_str(text).map_err(SnapshotError::NotASnapshot)
+    }
+}
+
+fn store_failed(error: impl core::error::Error + Send + Sync + 'static) -> SnapshotError {
+    SnapshotError::Store(Box::new(error))
+}
+
+fn damaged() -> SnapshotError {
+    SnapshotError::Damaged
+}
+
+/// Why a snapshot cannot be used. The log itself is as it was: [`Timeline::read`] makes the state from it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The text is no snapshot.
+    NotASnapshot(serde_json::Error),
+    /// It was written in another version of the format.
+    AnotherVersion {
+        /// The version found.
+        found: u32,
+    },
+    /// It was written by another reducer, or by another version of this one.
+    AnotherReducer {
+        /// Whose snapshot was expected.
+        expected: String,
+        /// Whose it is.
+        found: String,
+    },
+    /// It stands for another log.
+    AnotherLog {
+        /// The node whose log it was.
+        node: String,
+        /// How many entries that log had got.
+        added: u64,
+    },
+    /// This action has come since, and belongs before the snapshot.
+    LateActions(ActionId),
+    /// An id or a time in it cannot be read.
+    Damaged,
+    /// The state does not have the shape of the reducer's state.
+    State(serde_json::Error),
+    /// The store failed.
+    Store(Box<dyn core::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotASnapshot(error) => write!(f, "expected the JSON of a snapshot: {error}"),
+            Self::AnotherVersion { found } => {
+                write!(f, "expected a snapshot in version {VERSION} of the format, got version {found}; read the whole log")
+            }
+            Self::AnotherReducer { expected, found } => {
+                write!(f, "expected a snapshot of {expected}, got one of {found}; read the whole log")
+            }
+            Self::AnotherLog { node, added } => write!(
+                f,
+                "the snapshot stands for another log, of node {node} with {added} entries; read the whole log"
+            ),
+            Self::LateActions(id) => {
+                write!(f, "action {id} came after the snapshot and belongs before it; read the whole log")
+            }
+            Self::Damaged => f.write_str("an id or a time in the snapshot cannot be read; read the whole log"),
+            Self::State(error) => write!(f, "the state in the snapshot does not fit the reducer: {error}"),
+            Self::Store(error) => write!(f, "the store failed: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for SnapshotError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NotASnapshot(error) | Self::State(error) => Some(error),
+            Self::Store(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
