@@ -76,6 +76,7 @@
 
 pub mod action;
 pub mod client;
+pub mod crdt;
 pub mod log;
 pub mod now;
 pub mod replay;

@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 /// Wall clock time: milliseconds since 1970-01-01T00:00:00Z, as `Date.now()` of JavaScript.
 ///
 /// It is kept within the range of a JavaScript `Date` (±8.64e15 ms), so that every peer can compute with it
@@ -48,6 +50,21 @@ impl WallTime {
     /// Milliseconds from `earlier` to this time; negative when `earlier` is later.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
+    }
+}
+
+impl Serialize for WallTime {
+    /// Milliseconds.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WallTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ms = i64::deserialize(deserializer)?;
+        Self::checked_from_millis(ms)
+            .ok_or_else(|| D::Error::custom(format_args!("expected a time within ±8.64e15 ms, got {ms}")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The id of an action, and the generator of ids that only grow.
 
-use core::{fmt, str::FromStr};
+use core::{cmp::Ordering, fmt, str::FromStr};
 
 use super::{IdError, NodeId};
 use crate::now::WallTime;
@@ -43,6 +43,20 @@ impl ActionId {
     /// Tells actions apart that one node made within one millisecond.
     pub const fn sequence(&self) -> u32 {
         self.sequence
+    }
+}
+
+/// Groups ids by node, and those of a node in the order in which it made them. The order of actions is [`Stamp`](super::Stamp)'s.
+impl Ord for ActionId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let within = |id: &Self| (id.time, id.sequence);
+        self.node.cmp(&other.node).then_with(|| within(self).cmp(&within(other)))
+    }
+}
+
+impl PartialOrd for ActionId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub mod logux;
 mod meta;
 mod node_id;
+mod serde;
 mod stamp;
 
 pub use action::{Action, ActionError};

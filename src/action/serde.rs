@@ -1,0 +1,65 @@
+//! Ids and stamps in JSON: an id is its text; a stamp is its id's text, or `[id, time]` where the corrected time is another one.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::{ActionId, NodeId, Stamp};
+use crate::now::WallTime;
+
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+as_text!(ActionId, NodeId);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.time() == self.id().time() {
+            self.id().serialize(serializer)
+        } else {
+            (self.id(), self.time()).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Same(ActionId),
+            Corrected(ActionId, WallTime),
+        }
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Same(id) => Self::new(id.time(), id),
+            Form::Corrected(id, time) => Self::new(time, id),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_round_trip() {
+        for text in [r#""1 10:a:b 0""#, r#"["1 10:a:b 0",5]"#] {
+            let stamp: Stamp = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&stamp).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Stamp>(r#"["1 a 0",9e15]"#).is_err());
+        assert!(serde_json::from_str::<ActionId>(r#""1 a""#).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! One value, and the last write wins.
+
+use core::mem;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::merge::{Crdt, Forgettable};
+use crate::{action::Stamp, replay::Malformed};
+
+/// One value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011, specification 8), and of RFC 677 (1975).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register<T = Arc<Value>> {
+    written: Option<(Stamp, T)>,
+}
+
+impl<T> Default for Register<T> {
+    fn default() -> Self {
+        Self { written: None }
+    }
+}
+
+impl<T> Register<T> {
+    /// The value, if it was ever written.
+    pub const fn get(&self) -> Option<&T> {
+        match &self.written {
+            Some((_, value)) => Some(value),
+            None => None,
+        }
+    }
+
+    /// The place of the last write in the order.
+    pub const fn stamp(&self) -> Option<&Stamp> {
+        match &self.written {
+            Some((stamp, _)) => Some(stamp),
+            None => None,
+        }
+    }
+
+    /// Writes, unless there is a later write. Returns whether it did, with what was there before.
+    #[inline]
+    pub fn set(&mut self, value: T, stamp: &Stamp) -> Option<Option<T>> {
+        match &mut self.written {
+            Some((last, _)) if *last >= *stamp => None,
+            Some((last, old)) => {
+                last.clone_from(stamp);
+                Some(Some(mem::replace(old, value)))
+            }
+            None => {
+                self.written = Some((stamp.clone(), value));
+                Some(None)
+            }
+        }
+    }
+}
+
+/// What can be done to a [`Register`]: `{"op":"set","value":…}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase")]
+pub enum RegisterOp {
+    /// Write.
+    Set {
+        /// The new value.
+        value: Arc<Value>,
+    },
+}
+
+impl Crdt for Register {
+    type Op = RegisterOp;
+    type Event = Arc<Value>;
+    type Part = ();
+
+    const NAME: &'static str = "register";
+    const VERSION: u32 = 1;
+
+    fn check(_: &RegisterOp) -> Result<(), Malformed> {
+        Ok(())
+    }
+
+    fn apply(&mut self, op: &RegisterOp, stamp: &Stamp) -> Option<Arc<Value>> {
+        let RegisterOp::Set { value } = op;
+        self.set(value.clone(), stamp).map(|_| value.clone())
+    }
+
+    fn to_json(&self) -> Value {
+        self.get().map_or(Value::Null, |value| (**value).clone())
+    }
+
+    fn diff(&self, after: &Self, part: &mut dyn FnMut(())) {
+        if self != after {
+            part(());
+        }
+    }
+
+    fn slots(_: &RegisterOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
+        slot("value".into());
+    }
+
+    fn obsolete(
+        &self,
+        _: &RegisterOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Forgettable),
+    ) {
+        let last = self.stamp().filter(|last| settled(last)).unwrap_or(stamp);
+        tell(Forgettable::Before("value".into(), last.clone()));
+    }
+}

@@ -1,0 +1,299 @@
+//! Sets of texts: one where the last word counts, one where adding wins.
+
+use std::sync::Arc;
+
+use im::OrdMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    map::diff_keys,
+    merge::{Crdt, Forgettable, check_text},
+};
+use crate::{
+    action::{ActionId, Stamp},
+    now::WallTime,
+    replay::Malformed,
+};
+
+/// What changed in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetEvent {
+    /// The element is in it now.
+    Added(Arc<str>),
+    /// The element is not in it any more.
+    Removed(Arc<str>),
+}
+
+/// A set where the later one of adding and removing wins, for each element: the LWW-element-Set of Shapiro et al. (2011, section 3.3.3).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LwwSet {
+    elements: OrdMap<Arc<str>, (Stamp, bool)>,
+}
+
+/// What can be done to an [`LwwSet`]: `{"op":"add","element":"a"}`, `{"op":"remove","element":"a"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase")]
+pub enum LwwSetOp {
+    /// Put it in.
+    Add {
+        /// What; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
+        element: Arc<str>,
+    },
+    /// Take it out.
+    Remove {
+        /// What.
+        element: Arc<str>,
+    },
+}
+
+impl LwwSet {
+    /// Whether an element is in. O(log n).
+    pub fn contains(&self, element: &str) -> bool {
+        self.elements.get(element).is_some_and(|(_, is_in)| *is_in)
+    }
+
+    /// The elements, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.elements.iter().filter(|(_, (_, is_in))| *is_in).map(|(element, _)| element)
+    }
+}
+
+impl LwwSetOp {
+    const fn element(&self) -> &Arc<str> {
+        match self {
+            Self::Add { element } | Self::Remove { element } => element,
+        }
+    }
+}
+
+impl Crdt for LwwSet {
+    type Op = LwwSetOp;
+    type Event = SetEvent;
+    type Part = Arc<str>;
+
+    const NAME: &'static str = "lww set";
+    const VERSION: u32 = 1;
+
+    fn check(op: &LwwSetOp) -> Result<(), Malformed> {
+        check_text("an element", op.element())
+    }
+
+    fn apply(&mut self, op: &LwwSetOp, stamp: &Stamp) -> Option<SetEvent> {
+        let (element, is_in) = (op.element(), matches!(op, LwwSetOp::Add { .. }));
+        let was_in = match self.elements.get_mut(element) {
+            Some((last, _)) if *last >= *stamp => return None,
+            Some(own) => core::mem::replace(own, (stamp.clone(), is_in)).1,
+            None => {
+                self.elements.insert(element.clone(), (stamp.clone(), is_in));
+                false
+            }
+        };
+        event(element, was_in, is_in)
+    }
+
+    fn to_json(&self) -> Value {
+        self.iter().map(|element| Value::from(&**element)).collect()
+    }
+
+    fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
+        diff_keys(&self.elements, &after.elements, |element| {
+            if self.contains(element) != after.contains(element) {
+                part(element.clone());
+            }
+        });
+    }
+
+    fn slots(op: &LwwSetOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
+        slot(op.element().clone());
+    }
+
+    fn obsolete(
+        &self,
+        op: &LwwSetOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Forgettable),
+    ) {
+        let last = self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
+        tell(Forgettable::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
+    }
+}
+
+fn event(element: &Arc<str>, was_in: bool, is_in: bool) -> Option<SetEvent> {
+    match (was_in, is_in) {
+        (false, true) => Some(SetEvent::Added(element.clone())),
+        (true, false) => Some(SetEvent::Removed(element.clone())),
+        _ => None,
+    }
+}
+
+/// A set where removing takes out only what the remover has seen, so that adding at the same time wins: the OR-Set of Shapiro et al. (2011, specification
+/// 15), each adding known by its action's id.
+///
+/// A removed adding is remembered by its id, so that it does not come back when it comes late.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AddWinsSet {
+    elements: OrdMap<Arc<str>, Adds>,
+    /// What was added up to here does not count: in a document, somebody has written over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<Stamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Adds {
+    /// With their corrected times.
+    live: OrdMap<ActionId, WallTime>,
+    /// With the earliest of the removals.
+    removed: OrdMap<ActionId, Stamp>,
+}
+
+/// What can be done to an [`AddWinsSet`]: `{"op":"add","element":"a"}`, `{"op":"remove","element":"a","adds":["1 10:a:b 0"]}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase")]
+pub enum AddWinsOp {
+    /// Put it in.
+    Add {
+        /// What; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
+        element: Arc<str>,
+    },
+    /// Take it out, as far as it was seen. Made by [`AddWinsSet::remove`].
+    Remove {
+        /// What.
+        element: Arc<str>,
+        /// The actions that have added it; at most 10,000.
+        adds: Vec<ActionId>,
+    },
+}
+
+/// How many addings one removal can name.
+const MAX_ADDS: usize = 10_000;
+
+impl AddWinsSet {
+    /// Whether an element is in. O(log n).
+    pub fn contains(&self, element: &str) -> bool {
+        self.elements.get(element).is_some_and(|adds| adds.count(self.floor.as_ref()))
+    }
+
+    /// The elements, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.elements.iter().filter(|(_, adds)| adds.count(self.floor.as_ref())).map(|(element, _)| element)
+    }
+
+    /// Lets nothing count that was added up to a place in the order.
+    pub(super) fn hide(&mut self, until: &Stamp) {
+        if self.floor.as_ref().is_none_or(|floor| floor < until) {
+            self.floor = Some(until.clone());
+        }
+    }
+
+    /// What was added up to a place in the order.
+    pub(super) fn adds_until<'a>(&'a self, until: &'a Stamp) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionId)> {
+        let all = self.elements.iter().flat_map(|(element, adds)| adds.live.iter().map(move |add| (element, add)));
+        all.filter(|(_, (id, time))| Stamp::new(**time, (*id).clone()) <= *until).map(|(element, (id, _))| (element, id))
+    }
+
+    /// The operation that puts an element in.
+    pub fn add(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
+        AddWinsOp::Add { element: element.into() }
+    }
+
+    /// The operation that takes out an element as it is here.
+    pub fn remove(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
+        let element = element.into();
+        let adds = self.elements.get(&element).into_iter().flat_map(|adds| adds.live.keys().take(MAX_ADDS));
+        AddWinsOp::Remove { adds: adds.cloned().collect(), element }
+    }
+}
+
+impl Adds {
+    fn count(&self, floor: Option<&Stamp>) -> bool {
+        self.live.iter().any(|(id, time)| floor.is_none_or(|floor| *floor < Stamp::new(*time, id.clone())))
+    }
+}
+
+impl AddWinsOp {
+    const fn element(&self) -> &Arc<str> {
+        match self {
+            Self::Add { element } | Self::Remove { element, .. } => element,
+        }
+    }
+}
+
+impl Crdt for AddWinsSet {
+    type Op = AddWinsOp;
+    type Event = SetEvent;
+    type Part = Arc<str>;
+
+    const NAME: &'static str = "add-wins set";
+    const VERSION: u32 = 1;
+
+    fn check(op: &AddWinsOp) -> Result<(), Malformed> {
+        match op {
+            AddWinsOp::Remove { adds, .. } if adds.len() > MAX_ADDS => {
+                Err(Malformed::new(format!("expected at most {MAX_ADDS} ids in \"adds\", got {}", adds.len())))
+            }
+            _ => check_text("an element", op.element()),
+        }
+    }
+
+    fn apply(&mut self, op: &AddWinsOp, stamp: &Stamp) -> Option<SetEvent> {
+        let element = op.element();
+        let adds = self.elements.entry(element.clone()).or_default();
+        let was_in = adds.count(self.floor.as_ref());
+        match op {
+            AddWinsOp::Add { .. } => {
+                if !adds.removed.contains_key(stamp.id()) {
+                    adds.live.insert(stamp.id().clone(), stamp.time());
+                }
+            }
+            AddWinsOp::Remove { adds: seen, .. } => {
+                for id in seen {
+                    adds.live.remove(id);
+                    match adds.removed.get_mut(id) {
+                        Some(earliest) if *earliest <= *stamp => {}
+                        Some(earliest) => earliest.clone_from(stamp),
+                        None => drop(adds.removed.insert(id.clone(), stamp.clone())),
+                    }
+                }
+            }
+        }
+        let is_in = adds.count(self.floor.as_ref());
+        event(element, was_in, is_in)
+    }
+
+    fn to_json(&self) -> Value {
+        self.iter().map(|element| Value::from(&**element)).collect()
+    }
+
+    fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
+        diff_keys(&self.elements, &after.elements, |element| {
+            if self.contains(element) != after.contains(element) {
+                part(element.clone());
+            }
+        });
+    }
+
+    fn slots(op: &AddWinsOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
+        slot(op.element().clone());
+    }
+
+    fn obsolete(
+        &self,
+        op: &AddWinsOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Forgettable),
+    ) {
+        let mut forget = |id: &ActionId| tell(Forgettable::One(op.element().clone(), id.clone()));
+        match op {
+            AddWinsOp::Remove { adds, .. } => adds.iter().for_each(forget),
+            AddWinsOp::Add { .. } => {
+                let removed = self.elements.get(op.element()).and_then(|adds| adds.removed.get(stamp.id()));
+                if removed.is_some_and(settled) {
+                    forget(stamp.id());
+                }
+            }
+        }
+    }
+}
