@@ -39,7 +39,13 @@ pub struct Map {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Field {
     stamp: Stamp,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written")]
     value: Option<Arc<Value>>,
+}
+
+/// Reads a value that is there, also `null`.
+fn written<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Value>>, D::Error> {
+    Arc::deserialize(deserializer).map(Some)
 }
 
 impl Map {
@@ -70,7 +76,7 @@ impl Map {
     }
 
     fn floor(&self, path: &str) -> Option<&Stamp> {
-        if self.deep == 0 {
+        if self.deep == 0 && path.rfind('/') == Some(0) {
             return None;
         }
         above(path).filter_map(|above| self.fields.get(above)).map(|field| &field.stamp).max()

@@ -57,6 +57,42 @@ pub trait Reducer {
     }
 }
 
+impl<R: Reducer + ?Sized> Reducer for &R {
+    type Action = R::Action;
+    type State = R::State;
+
+    fn read(&self, action: &Action) -> Result<Option<R::Action>, Malformed> {
+        (**self).read(action)
+    }
+
+    fn initial(&self) -> R::State {
+        (**self).initial()
+    }
+
+    fn apply(&self, state: &mut R::State, action: &R::Action, stamp: &Stamp) {
+        (**self).apply(state, action, stamp);
+    }
+
+    fn commutes(&self) -> bool {
+        (**self).commutes()
+    }
+
+    fn preadd(&self, action: &R::Action, meta: &mut Meta) {
+        (**self).preadd(action, meta);
+    }
+
+    fn obsolete(
+        &self,
+        state: &R::State,
+        action: &R::Action,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    ) {
+        (**self).obsolete(state, action, stamp, settled, tell);
+    }
+}
+
 /// Actions that a log need not keep for a reason any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obsolete {

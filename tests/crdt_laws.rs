@@ -1,0 +1,235 @@
+//! Each of the project's own types is held to the laws that a user's reducer can be held to: any order, any repetition, undo, and forgetting.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use core::fmt::Debug;
+
+use logux::{
+    Action, ActionId,
+    crdt::{
+        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp, Map, MapOp, Records,
+        Register, RegisterOp, Shared, SyncMaps,
+    },
+    testing::Laws,
+};
+use proptest::{prelude::*, sample::select};
+use serde_json::{Value, json};
+
+/// How many histories each law is tried on, in each run.
+fn cases() -> u32 {
+    std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+}
+
+fn hold<C, I>(intents: impl Fn() -> I, make: impl Fn(&C, &I::Value, &ActionId) -> Option<C::Op> + Copy)
+where
+    C: Crdt,
+    I: Strategy<Value: Clone>,
+{
+    let shared = Shared::<C>::new("it");
+    let action = |state: &C, intent: &I::Value, id: &ActionId| {
+        make(state, intent, id).map(|op| Shared::<C>::new("it").action(&op).unwrap())
+    };
+    let laws = || Laws::with(shared.clone(), intents(), action).users(3).cases(cases());
+    laws().commutes();
+    laws().converges();
+    laws().users(2).cases(cases() / 10).undo_is_inverse();
+    laws().users(2).cases(cases() / 2).compaction_is_invisible(|a, b| a.to_json() == b.to_json());
+    // What is saved is what is loaded, and has a version.
+    let text = C::default().save();
+    assert_eq!(C::load(&text).unwrap(), C::default());
+    let newer = text.replacen(&format!(",{},", C::VERSION), ",999,", 1);
+    assert!(C::load(&newer).unwrap_err().to_string().contains("got version 999"));
+    assert!(C::load("[\"something\",1,{}]").unwrap_err().to_string().contains("got a saved something"));
+}
+
+fn value() -> impl Strategy<Value = Value> + Clone {
+    select(vec![json!(1), json!("a"), json!({"a": 1, "b": {"a": 2}}), json!([1, 2]), Value::Null])
+}
+
+fn path() -> impl Strategy<Value = &'static str> + Clone {
+    select(vec!["", "/a", "/a/b", "/a/b/c", "/b", "/a!", "/a~1"])
+}
+
+#[test]
+fn register() {
+    hold::<Register, _>(value, |_, value, _| Some(RegisterOp::Set { value: value.clone().into() }));
+}
+
+#[test]
+fn map() {
+    hold::<Map, _>(|| (path(), prop::option::weighted(0.7, value())), |_, (path, value), _| {
+        let path = path.parse().unwrap();
+        Some(match value {
+            Some(value) => MapOp::Set { path, value: value.clone().into() },
+            None => MapOp::Delete { path },
+        })
+    });
+}
+
+fn element() -> impl Strategy<Value = &'static str> + Clone {
+    select(vec!["a", "b"])
+}
+
+#[test]
+fn lww_set() {
+    hold::<LwwSet, _>(|| (element(), any::<bool>()), |_, (element, add), _| {
+        let element = (*element).into();
+        Some(if *add { LwwSetOp::Add { element } } else { LwwSetOp::Remove { element } })
+    });
+}
+
+#[test]
+fn add_wins_set() {
+    hold::<AddWinsSet, _>(|| (element(), any::<bool>()), |set, (element, add), _| {
+        Some(if *add { set.add(*element) } else { set.remove(*element) })
+    });
+}
+
+#[test]
+fn counter() {
+    hold::<Counter, _>(|| prop::option::weighted(0.8, -3..4_i64), |counter, by, id| match by {
+        Some(by) => Some(CounterOp::Add { by: *by }),
+        None => counter.fold(id.node()),
+    });
+}
+
+#[derive(Clone, Debug)]
+enum ListIntent {
+    Insert(prop::sample::Index),
+    Move(prop::sample::Index, prop::sample::Index),
+    Set(prop::sample::Index, i32),
+    Remove(prop::sample::Index),
+}
+
+fn list_intent() -> impl Strategy<Value = ListIntent> + Clone {
+    prop_oneof![
+        4 => any::<prop::sample::Index>().prop_map(ListIntent::Insert),
+        2 => any::<(prop::sample::Index, prop::sample::Index)>().prop_map(|(from, to)| ListIntent::Move(from, to)),
+        1 => (any::<prop::sample::Index>(), 0..9).prop_map(|(at, value)| ListIntent::Set(at, value)),
+        1 => any::<prop::sample::Index>().prop_map(ListIntent::Remove),
+    ]
+}
+
+fn list_op(list: &List, intent: &ListIntent, id: &ActionId) -> Option<logux::crdt::ListOp> {
+    let at = |index: &prop::sample::Index| (!list.is_empty()).then(|| index.index(list.len()));
+    match intent {
+        ListIntent::Insert(index) => list.insert(index.index(list.len() + 1), json!(id), id),
+        ListIntent::Move(from, to) => list.shift(at(from)?, at(to)?, id),
+        ListIntent::Set(index, value) => list.set(at(index)?, json!(value)),
+        ListIntent::Remove(index) => list.remove(at(index)?),
+    }
+    .ok()
+}
+
+#[test]
+fn list() {
+    hold::<List, _>(list_intent, list_op);
+}
+
+#[derive(Clone, Debug)]
+enum DocumentIntent {
+    Set(&'static str, Option<Value>),
+    Count(&'static str, Option<i64>),
+    Tag(&'static str, &'static str, bool),
+    List(&'static str, ListIntent),
+    /// Writes into an item.
+    Within(&'static str, prop::sample::Index, Value),
+}
+
+fn document_intent() -> impl Strategy<Value = DocumentIntent> + Clone {
+    prop_oneof![
+        3 => (path(), prop::option::weighted(0.6, value())).prop_map(|(path, value)| DocumentIntent::Set(path, value)),
+        1 => (path(), prop::option::of(-3..4_i64)).prop_map(|(path, by)| DocumentIntent::Count(path, by)),
+        1 => (path(), element(), any::<bool>()).prop_map(|(path, element, add)| DocumentIntent::Tag(path, element, add)),
+        3 => (path(), list_intent()).prop_map(|(path, intent)| DocumentIntent::List(path, intent)),
+        1 => (path(), any::<prop::sample::Index>(), value()).prop_map(|(path, at, value)| DocumentIntent::Within(path, at, value)),
+    ]
+}
+
+fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> Option<DocumentOp> {
+    document.assert_invariants();
+    Some(match intent {
+        DocumentIntent::Set(path, Some(value)) => {
+            DocumentOp::Set { path: path.parse().unwrap(), value: value.clone().into() }
+        }
+        DocumentIntent::Set(path, None) => DocumentOp::Delete { path: path.parse().unwrap() },
+        DocumentIntent::Count(path, Some(by)) => DocumentOp::Increment { path: path.parse().unwrap(), by: *by },
+        DocumentIntent::Count(path, None) => match document.counter(path)?.fold(id.node())? {
+            CounterOp::Fold { total } => DocumentOp::Fold { path: path.parse().unwrap(), total },
+            CounterOp::Add { .. } => return None,
+        },
+        DocumentIntent::Tag(path, element, true) => {
+            DocumentOp::Add { path: path.parse().unwrap(), element: (*element).into() }
+        }
+        DocumentIntent::Tag(path, element, false) => document.discard(&path.parse().unwrap(), *element),
+        DocumentIntent::List(path, intent) => {
+            document.in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(())).ok()?
+        }
+        DocumentIntent::Within(path, at, value) => {
+            let list = document.list(path).filter(|list| !list.is_empty())?;
+            let item = list.id_at(at.index(list.len()))?.to_string();
+            let path = path.parse::<logux::crdt::Path>().unwrap().join(&item).unwrap().join("x").unwrap();
+            DocumentOp::Set { path, value: value.clone().into() }
+        }
+    })
+}
+
+#[test]
+fn document() {
+    hold::<Document, _>(document_intent, document_op);
+}
+
+#[test]
+fn what_is_saved_is_what_is_loaded() {
+    use logux::replay::{Reducer, Timeline};
+    let mut config = ProptestConfig::with_cases(500);
+    config.failure_persistence = None;
+    proptest!(config, |(intents in prop::collection::vec(document_intent(), 0..30))| {
+        let shared = Shared::<Document>::new("it");
+        let mut document = Timeline::new(&shared);
+        for (ms, intent) in (0..).zip(intents) {
+            let id: ActionId = format!("{ms} 10:a:b 0").parse().unwrap();
+            if let Some(op) = document_op(document.state(), &intent, &id) {
+                let action = shared.action(&op).unwrap();
+                prop_assert_eq!(serde_json::to_string(&shared.read(&action).unwrap().unwrap()).unwrap(), serde_json::to_string(&op).unwrap());
+                document.add(&logux::Entry::new(action, logux::Meta::new(id)));
+            }
+        }
+        let loaded = Document::load(&document.state().save()).unwrap();
+        loaded.assert_invariants();
+        prop_assert_eq!(loaded.to_json(), document.state().to_json());
+        prop_assert_eq!(&loaded, document.state());
+    });
+}
+
+#[test]
+fn sync_maps() {
+    fn alike(a: &Records, b: &Records) -> bool {
+        let all = |records: &Records| records.ids().map(|id| records.get(id)).collect::<Vec<_>>();
+        all(a) == all(b)
+    }
+    let intents = || (select(vec!["1", "2"]), select(vec!["create", "change", "changed", "delete"]), element(), 0..9);
+    let make = |_: &Records, (id, verb, field, value): &(&str, &str, &str, i32), _: &ActionId| {
+        Some(Action::new(format!(r#"{{"type":"tasks/{verb}","id":"{id}","fields":{{"{field}":{value}}}}}"#)).unwrap())
+    };
+    let laws = || Laws::with(SyncMaps::new("tasks"), intents(), make).users(3).cases(cases());
+    laws().commutes();
+    laws().converges();
+    laws().users(2).cases(cases() / 10).undo_is_inverse();
+    laws().cases(cases() / 2).compaction_is_invisible(alike);
+    let change = Change::Delete("1".into());
+    assert!(format!("{change:?}").contains("Delete"));
+}
+
+/// Millions of histories: `LOGUX_CASES=3000000 cargo test --release --test crdt_laws -- --ignored`, for as long as you have.
+#[test]
+#[ignore = "runs for hours: for when a type has changed"]
+fn the_long_run() {
+    let long = Laws::with(Shared::<Document>::new("it"), document_intent(), |document: &Document, intent, id: &ActionId| {
+        document_op(document, intent, id).map(|op| Shared::<Document>::new("it").action(&op).unwrap())
+    });
+    let long = long.users(4).turns(60).cases(cases().max(1_000_000));
+    long.commutes();
+    long.converges();
+    long.compaction_is_invisible(|a, b| a.to_json() == b.to_json());
+}
