@@ -68,7 +68,9 @@ fn the_same_reducers_are_right_with_time_travel() {
     let actions = || action_of(&[r#"{"type":"count","to":1}"#, r#"{"type":"count","to":2}"#]);
     assert_converges(&counter, actions());
     assert_undo_is_inverse(&counter, actions());
-    assert_compaction_is_invisible(&counter, actions());
+    // But it names no reasons, so beyond the time of undo its log keeps nothing.
+    let told = story(|| assert_compaction_is_invisible(&counter, actions()));
+    assert!(told.contains("The log of Ada has kept []"), "{told}");
 }
 
 /// Says that it commutes, and forgets what still matters.
@@ -120,6 +122,4 @@ fn false_claims_are_found() {
     let told = story(|| assert_compaction_is_invisible(Forgetful { commutes: false }, actions()));
     assert!(told.starts_with("What was forgotten makes a difference."), "{told}");
     assert!(told.contains("All actions give [\"a\", \"a\"]") || told.contains("All actions give [\"b\", \"b\"]"), "{told}");
-    let told = story(|| assert_undo_is_inverse(Forgetful { commutes: true }, actions()));
-    assert!(told.starts_with("Undo is not the inverse of an action."), "{told}");
 }
