@@ -35,6 +35,8 @@ pub enum Output {
     Processed(ActionId),
     /// The server has taken our action back.
     Undone(ActionId, Box<Undo>),
+    /// The clock differs from the server's by so many milliseconds. To be kept with the log, for [`Config::time_fix`](super::Config::time_fix).
+    TimeFix(i64),
     /// The connection's state is another now.
     State(State),
     /// The server says why it cannot go on. After `wrong-protocol`, `wrong-subprotocol` and `wrong-credentials` there is no use in

@@ -10,7 +10,7 @@ use crate::{
         logux::{self, Undo},
     },
     log::{Draft, Log, LogError, Observer},
-    now::{Deadline, Now},
+    now::{Deadline, Now, WallTime},
     store::{Criteria, Entry, Query, Store, Synced},
     sync::{self, Node, State, Why},
 };
@@ -22,6 +22,9 @@ pub struct Config {
     pub node: Arc<sync::Config>,
     /// What proves to the server who we are. A secret.
     pub token: Option<Secret>,
+    /// The correction of the clock that was found before ([`Output::TimeFix`]), for a log that was kept from then. Without it, actions of before
+    /// could change their places.
+    pub time_fix: Option<i64>,
 }
 
 /// A text that does not show in logs.
@@ -76,8 +79,8 @@ impl<S: Store, O: Observer> Client<S, O> {
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
+            time_fix: config.time_fix,
             subscriptions: Subscriptions::default(),
-            time_fix: None,
             out: VecDeque::new(),
         })
     }
@@ -90,6 +93,16 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// The one who observes the log.
     pub const fn observer(&mut self) -> &mut O {
         self.log.observer()
+    }
+
+    /// Gives the store back.
+    pub fn into_store(self) -> S {
+        self.log.into_store()
+    }
+
+    /// The id that an action would get now.
+    pub fn next_id(&self, now: WallTime) -> ActionId {
+        self.log.next_id(now)
     }
 
     /// How far the connection is.
@@ -156,7 +169,10 @@ impl<S: Store, O: Observer> Client<S, O> {
                 // A client is content with the server it has chosen; the transport has checked the certificate.
                 sync::Output::Authenticate(who) => self.node.handle(now, sync::Input::Allow(who.token)),
                 sync::Output::Connected { .. } => self.connected(now)?,
-                sync::Output::TimeFix(time_fix) => self.time_fix = Some(time_fix),
+                sync::Output::TimeFix(time_fix) => {
+                    self.time_fix = Some(time_fix);
+                    self.out.push_back(Output::TimeFix(time_fix));
+                }
                 sync::Output::Received { batch, entries, .. } => {
                     for entry in entries {
                         self.receive(now, entry)?;

@@ -158,6 +158,11 @@ impl<S: Store, O: Observer> Log<S, O> {
         &self.observer
     }
 
+    /// The id that [`generate_id`](Self::generate_id) would give now.
+    pub fn next_id(&self, now: WallTime) -> ActionId {
+        self.ids.clone().next(now)
+    }
+
     /// The next id of this node.
     pub fn generate_id(&mut self, now: WallTime) -> ActionId {
         self.ids.next(now)

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Every change is O(log n) wherever the entry lands, and a reason is taken away in the time of the entries that have it:
 /// entries lie in slots, and ordered maps lead to the slots.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     slots: Slots,
     ids: HashMap<ActionId, Slot>,
@@ -35,7 +35,7 @@ type Slot = u32;
 type Holders = BTreeSet<(WallTime, Slot)>;
 
 /// Entries in places that stay the same while they live; free places are used again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slots {
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
@@ -68,7 +68,7 @@ impl Slots {
 }
 
 /// The two orders over a set of entries.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Orders {
     created: BTreeMap<Stamp, Slot>,
     added: BTreeMap<u64, Slot>,

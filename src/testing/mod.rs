@@ -6,12 +6,15 @@
 //!
 //! Behind the feature `testing`, which belongs under `[dev-dependencies]` only.
 
+mod crash_store;
 pub mod fuzz;
 mod laws;
+pub mod simulation;
 pub mod store_model;
 pub mod store_suite;
 pub mod strategies;
 
+pub use crash_store::CrashStore;
 pub use laws::{
     Laws, Turn, What, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges, assert_undo_is_inverse,
     laws,

@@ -1,0 +1,138 @@
+//! The simulated server: a log, a node for each client, and no rules. What one client does, all others get.
+
+use core::{convert::Infallible, ops::ControlFlow};
+use std::sync::Arc;
+
+use crate::{
+    action::{ActionId, NodeId, logux::Processed},
+    log::{Draft, Log},
+    now::Now,
+    replay::{Options, Reducer, Timeline},
+    store::{Entry, Query, Store},
+    sync::{Config, Input, Node, Output, State},
+    testing::CrashStore,
+};
+
+/// The reasons for which the relay keeps actions and answers.
+const KEPT: &str = "kept";
+const ANSWER: &str = "answer";
+
+pub(super) struct Relay<R: Reducer> {
+    config: Arc<Config>,
+    pub(super) log: Log<CrashStore, Timeline<R>>,
+    nodes: Vec<Node>,
+    names: Vec<NodeId>,
+}
+
+/// What has to be done for a client.
+pub(super) enum Effect {
+    Send(usize, String),
+    Disconnect(usize),
+}
+
+impl<R: Reducer> Relay<R> {
+    pub(super) fn new(reducer: R, options: Options, store: CrashStore, names: &[NodeId]) -> Self {
+        let config = Arc::new(Config::server(NodeId::new("server:sim").expect("a node id")));
+        let Ok(timeline) = Timeline::read(reducer, options, &store);
+        let log = Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
+        let nodes = names.iter().map(|_| Node::new(config.clone(), ())).collect();
+        Self { config, log, nodes, names: names.to_vec() }
+    }
+
+    pub(super) fn state_of(&self, client: usize) -> State {
+        self.nodes[client].state()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.nodes.iter().filter_map(Node::next_deadline).map(|deadline| deadline.at.as_millis()).min()
+    }
+
+    pub(super) fn handle(&mut self, now: Now, client: usize, input: Input<'_>, effects: &mut Vec<Effect>) {
+        self.nodes[client].handle(now, input);
+        self.follow(now, effects);
+    }
+
+    pub(super) fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.nodes.iter_mut().for_each(|node| node.handle(now, Input::Wake));
+        self.follow(now, effects);
+    }
+
+    /// Does what the nodes want, until none wants anything.
+    fn follow(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some((client, output)) = self.poll() {
+            match output {
+                Output::Send(frame) => effects.push(Effect::Send(client, frame)),
+                Output::Disconnect(_) => effects.push(Effect::Disconnect(client)),
+                Output::Authenticate(who) => self.nodes[client].handle(now, Input::Allow(who.token)),
+                Output::Connected { since, .. } => {
+                    let mut missed = Vec::new();
+                    let query = Query::added().oldest_first().after_added(since.unwrap_or(0));
+                    let Ok(()) = self.log.store().walk(&query, &mut |entry| {
+                        if is_for(entry, &self.names[client]) {
+                            missed.push(entry.clone());
+                        }
+                        ControlFlow::Continue(())
+                    });
+                    let Ok(last) = self.log.store().last_added();
+                    self.nodes[client].send(now.mono, last, &missed);
+                }
+                Output::Received { batch, entries, .. } => {
+                    let mut news = Vec::new();
+                    for entry in entries {
+                        let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason(KEPT);
+                        if let Some(entry) = self.log.add(now.wall, entry.action, draft).expect("memory does not fail") {
+                            let answer = Processed { id: entry.meta.id.to_string() }.to_action().expect("an action");
+                            let answer = self.log.add(now.wall, answer, Draft::reason(ANSWER)).expect("memory does not fail");
+                            news.push(entry);
+                            news.extend(answer);
+                        }
+                    }
+                    // Only what is safe is confirmed, and told to others.
+                    let Ok(()) = commit(&mut self.log);
+                    self.nodes[client].handle(now, Input::Kept(batch));
+                    self.tell(now, &news);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Option<(usize, Output)> {
+        self.nodes.iter_mut().enumerate().find_map(|(client, node)| Some((client, node.poll_output()?)))
+    }
+
+    fn tell(&mut self, now: Now, news: &[Entry]) {
+        let Ok(last) = self.log.store().last_added();
+        for (client, name) in self.names.iter().enumerate() {
+            if matches!(self.nodes[client].state(), State::Sending | State::Synchronized) {
+                let own: Vec<&Entry> = news.iter().filter(|entry| is_for(entry, name)).collect();
+                self.nodes[client].send(now.mono, last, own);
+            }
+        }
+    }
+
+    /// What is left when the power fails.
+    pub(super) fn crash(self) -> CrashStore {
+        self.log.into_store().crash()
+    }
+
+    pub(super) fn node_id(&self) -> &NodeId {
+        &self.config.node
+    }
+}
+
+fn commit<R: Reducer>(log: &mut Log<CrashStore, Timeline<R>>) -> Result<(), Infallible> {
+    log.commit().or_else(|error| match error {
+        crate::log::LogError::Store(never) => match never {},
+        crate::log::LogError::ReadOnly(_) => Ok(()),
+    })
+}
+
+/// Clients get what others did, and answers to what they did.
+fn is_for(entry: &Entry, client: &NodeId) -> bool {
+    if entry.meta.reasons.iter().any(|reason| **reason == *ANSWER) {
+        let id = entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
+        return id.is_some_and(|id| id.node() == client);
+    }
+    entry.meta.id.node() != client
+}

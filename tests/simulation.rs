@@ -1,0 +1,90 @@
+//! The whole system against a network, clocks and disks that fail: nothing is lost, nothing comes twice, and all end in the same state.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use logux::{
+    Action, ActionId,
+    crdt::{Crdt, List, Shared},
+    replay::raw,
+    testing::simulation::{Setup, Simulation, assert_survives},
+};
+use proptest::prelude::*;
+
+fn cases() -> u32 {
+    std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+}
+
+/// A reducer that remembers the order in which actions were applied.
+fn history() -> impl logux::replay::Reducer<State = Vec<String>> + Clone {
+    raw(Vec::new(), |all: &mut Vec<String>, action: &Action| all.push(action.field("n").unwrap_or_default().to_owned()))
+}
+
+fn say(n: u32) -> Option<Action> {
+    Action::new(format!(r#"{{"type":"say","n":{n}}}"#)).ok()
+}
+
+#[test]
+fn every_order_is_the_same_order_whatever_happens() {
+    let setup = Setup { clients: 3, ..Setup::default() };
+    assert_survives(&setup, (cases(), 40), &history(), |all| all.concat(), any::<u32>(), |_, n, _| say(*n));
+}
+
+#[test]
+fn a_list_survives_everything() {
+    let setup = Setup { clients: 3, ..Setup::default() };
+    let tasks = Shared::<List>::new("tasks");
+    let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
+    let shared = tasks.clone();
+    let make = move |list: &List, (what, at, to): &(u8, prop::sample::Index, prop::sample::Index), id: &ActionId| {
+        let op = match what % 4 {
+            0 if !list.is_empty() => list.shift(at.index(list.len()), to.index(list.len()), id),
+            1 if !list.is_empty() => list.remove(at.index(list.len())),
+            _ => list.insert(at.index(list.len() + 1), id.to_string().into(), id),
+        };
+        op.ok().and_then(|op| shared.action(&op).ok())
+    };
+    assert_survives(&setup, (cases(), 40), &tasks, |list| list.to_json().to_string(), intents, make);
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    let trace = |seed| {
+        let mut sim = Simulation::new(Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() }, history());
+        for n in 0..20 {
+            sim.act(n % 2, |_, _| say(n.try_into().unwrap()));
+            sim.run_for(70);
+            if n % 5 == 0 {
+                sim.cut(n % 2);
+            }
+        }
+        sim.settle().unwrap();
+        (sim.trace().to_vec(), sim.counts())
+    };
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
+    assert!(trace(7).1.cuts == 4 && trace(7).1.frames > 40);
+}
+
+#[test]
+fn a_busy_world() {
+    let setup = Setup { clients: 5, seed: 1, reconnect_ms: (1, 50), ..Setup::default() };
+    let mut sim = Simulation::new(setup, history());
+    for n in 0..1_000 {
+        sim.act(n % 5, |_, _| say(n.try_into().unwrap()));
+        sim.run_for(7);
+        if n % 10 == 0 {
+            sim.cut(n / 10 % 5);
+        }
+    }
+    sim.settle().unwrap();
+    assert_eq!(sim.state(0).len(), 1_000);
+    assert!(sim.counts().cuts >= 60, "{:?}", sim.counts());
+}
+
+/// Millions of plans: `LOGUX_CASES=1000000 cargo test --release --features testing --test simulation -- --ignored`.
+#[test]
+#[ignore = "runs for hours: for when the exchange has changed"]
+fn the_long_run() {
+    let setup = Setup { clients: 4, ..Setup::default() };
+    assert_survives(&setup, (cases().max(1_000_000), 150), &history(), |all| all.concat(), any::<u32>(), |_, n, _| say(*n));
+}
