@@ -7,8 +7,8 @@ use core::fmt::Debug;
 use logux::{
     Action, ActionId,
     crdt::{
-        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp, Map, MapOp, Records,
-        Register, RegisterOp, Shared, SyncMaps,
+        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp, Map, MapOp,
+        Records, Register, RegisterOp, Shared, SyncMaps,
     },
     testing::Laws,
 };
@@ -57,13 +57,16 @@ fn register() {
 
 #[test]
 fn map() {
-    hold::<Map, _>(|| (path(), prop::option::weighted(0.7, value())), |_, (path, value), _| {
-        let path = path.parse().unwrap();
-        Some(match value {
-            Some(value) => MapOp::Set { path, value: value.clone().into() },
-            None => MapOp::Delete { path },
-        })
-    });
+    hold::<Map, _>(
+        || (path(), prop::option::weighted(0.7, value())),
+        |_, (path, value), _| {
+            let path = path.parse().unwrap();
+            Some(match value {
+                Some(value) => MapOp::Set { path, value: value.clone().into() },
+                None => MapOp::Delete { path },
+            })
+        },
+    );
 }
 
 fn element() -> impl Strategy<Value = &'static str> + Clone {
@@ -72,25 +75,32 @@ fn element() -> impl Strategy<Value = &'static str> + Clone {
 
 #[test]
 fn lww_set() {
-    hold::<LwwSet, _>(|| (element(), any::<bool>()), |_, (element, add), _| {
-        let element = (*element).into();
-        Some(if *add { LwwSetOp::Add { element } } else { LwwSetOp::Remove { element } })
-    });
+    hold::<LwwSet, _>(
+        || (element(), any::<bool>()),
+        |_, (element, add), _| {
+            let element = (*element).into();
+            Some(if *add { LwwSetOp::Add { element } } else { LwwSetOp::Remove { element } })
+        },
+    );
 }
 
 #[test]
 fn add_wins_set() {
-    hold::<AddWinsSet, _>(|| (element(), any::<bool>()), |set, (element, add), _| {
-        Some(if *add { set.add(*element) } else { set.remove(*element) })
-    });
+    hold::<AddWinsSet, _>(
+        || (element(), any::<bool>()),
+        |set, (element, add), _| Some(if *add { set.add(*element) } else { set.remove(*element) }),
+    );
 }
 
 #[test]
 fn counter() {
-    hold::<Counter, _>(|| prop::option::weighted(0.8, -3..4_i64), |counter, by, id| match by {
-        Some(by) => Some(CounterOp::Add { by: *by }),
-        None => counter.fold(id.node()),
-    });
+    hold::<Counter, _>(
+        || prop::option::weighted(0.8, -3..4_i64),
+        |counter, by, id| match by {
+            Some(by) => Some(CounterOp::Add { by: *by }),
+            None => counter.fold(id.node()),
+        },
+    );
 }
 
 #[derive(Clone, Debug)]
@@ -225,9 +235,10 @@ fn sync_maps() {
 #[test]
 #[ignore = "runs for hours: for when a type has changed"]
 fn the_long_run() {
-    let long = Laws::with(Shared::<Document>::new("it"), document_intent(), |document: &Document, intent, id: &ActionId| {
-        document_op(document, intent, id).map(|op| Shared::<Document>::new("it").action(&op).unwrap())
-    });
+    let long =
+        Laws::with(Shared::<Document>::new("it"), document_intent(), |document: &Document, intent, id: &ActionId| {
+            document_op(document, intent, id).map(|op| Shared::<Document>::new("it").action(&op).unwrap())
+        });
     let long = long.users(4).turns(60).cases(cases().max(1_000_000));
     long.commutes();
     long.converges();

@@ -49,7 +49,8 @@ fn a_list_survives_everything() {
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
-        let mut sim = Simulation::new(Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() }, history());
+        let mut sim =
+            Simulation::new(Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() }, history());
         for n in 0..20 {
             sim.act(n % 2, |_, _| say(n.try_into().unwrap()));
             sim.run_for(70);
@@ -86,5 +87,12 @@ fn a_busy_world() {
 #[ignore = "runs for hours: for when the exchange has changed"]
 fn the_long_run() {
     let setup = Setup { clients: 4, ..Setup::default() };
-    assert_survives(&setup, (cases().max(1_000_000), 150), &history(), |all| all.concat(), any::<u32>(), |_, n, _| say(*n));
+    assert_survives(
+        &setup,
+        (cases().max(1_000_000), 150),
+        &history(),
+        |all| all.concat(),
+        any::<u32>(),
+        |_, n, _| say(*n),
+    );
 }

@@ -103,19 +103,23 @@ fn small() -> Options {
 
 /// Actions and undos of earlier ids, each id once.
 fn history() -> impl Strategy<Value = Vec<Entry>> {
-    vec((0..200_i64, any::<u64>(), prop::option::weighted(0.3, any::<prop::sample::Index>())), 1..80).prop_map(|drafts| {
-        let mut times = HashSet::new();
-        let mut entries = Vec::new();
-        for (time, n, undone) in drafts {
-            if times.insert(time) {
-                entries.push(match undone {
-                    Some(index) if time > 0 => undo(time, index.index(usize::try_from(time).unwrap()).try_into().unwrap()),
-                    _ => number(time, n),
-                });
+    vec((0..200_i64, any::<u64>(), prop::option::weighted(0.3, any::<prop::sample::Index>())), 1..80).prop_map(
+        |drafts| {
+            let mut times = HashSet::new();
+            let mut entries = Vec::new();
+            for (time, n, undone) in drafts {
+                if times.insert(time) {
+                    entries.push(match undone {
+                        Some(index) if time > 0 => {
+                            undo(time, index.index(usize::try_from(time).unwrap()).try_into().unwrap())
+                        }
+                        _ => number(time, n),
+                    });
+                }
             }
-        }
-        entries
-    })
+            entries
+        },
+    )
 }
 
 proptest! {
@@ -183,7 +187,7 @@ proptest! {
             }
         }
         let snapshot: Snapshot = snapshot.unwrap().parse().unwrap();
-        match snapshot.open(reducer.clone(), small(), &node, log.store()) {
+        match snapshot.open(reducer, small(), &node, log.store()) {
             Ok(timeline) => {
                 timeline.assert_invariants();
                 prop_assert_eq!(timeline.state(), log.state());
@@ -295,7 +299,8 @@ fn an_undo_lives_as_long_as_what_it_undoes() {
     let options = Options { history: Some(2), clean_every: 1, ..Options::default() };
     let timeline = Timeline::with_options(Letters { commutes: false }, options);
     let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
-    let wanted = log.add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine")).unwrap().unwrap().meta.id;
+    let wanted =
+        log.add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine")).unwrap().unwrap().meta.id;
     let undo = log.undo(WallTime::from_millis(2), &wanted, "error").unwrap().unwrap().meta.id;
     for time in 3..20 {
         log.add(WallTime::from_millis(time), number(time, 9).action, Draft::default()).unwrap();
@@ -331,7 +336,8 @@ fn snapshots_that_do_not_fit_are_refused() {
     let text = Snapshot::of(&mut ours).unwrap().to_string();
     let open = |text: &str, log: &Log<MemoryStore, Timeline<Letters>>| {
         let letters = Letters { commutes: false };
-        let opened = text.parse::<Snapshot>().and_then(|saved| saved.open(letters, Options::default(), &node, log.store()));
+        let opened =
+            text.parse::<Snapshot>().and_then(|saved| saved.open(letters, Options::default(), &node, log.store()));
         opened.map(|timeline| timeline.state().clone()).map_err(|error| error.to_string())
     };
     assert_eq!(open(&text, &ours), Ok(vec![1]));
@@ -339,7 +345,9 @@ fn snapshots_that_do_not_fit_are_refused() {
     assert!(open(&text.replace("\"version\":1", "\"version\":2"), &ours).unwrap_err().contains("version 2"));
     assert!(open(&text.replace("letters", "words"), &ours).unwrap_err().contains("letters version 1"));
     assert!(open("[]", &ours).unwrap_err().contains("expected the JSON of a snapshot"));
-    assert!(open(&text.replace("\"state\":[]", "\"state\":{}"), &ours).unwrap_err().contains("does not fit the reducer"));
+    assert!(
+        open(&text.replace("\"state\":[]", "\"state\":{}"), &ours).unwrap_err().contains("does not fit the reducer")
+    );
 }
 
 #[test]

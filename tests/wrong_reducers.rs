@@ -23,7 +23,8 @@ fn story(assertion: impl FnOnce()) -> String {
 fn a_set_that_is_not_atomic() {
     // "Make the tags these": done by taking out and putting in, where one action should decide for the whole.
     let tags = raw(BTreeSet::new(), |tags: &mut BTreeSet<String>, action: &Action| {
-        let wanted: Vec<String> = action.field("tags").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let wanted: Vec<String> =
+            action.field("tags").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         tags.retain(|tag| wanted.contains(tag));
         tags.extend(wanted);
     });
@@ -121,5 +122,8 @@ fn false_claims_are_found() {
     assert!(told.starts_with("The users end in different states."), "{told}");
     let told = story(|| assert_compaction_is_invisible(Forgetful { commutes: false }, actions()));
     assert!(told.starts_with("What was forgotten makes a difference."), "{told}");
-    assert!(told.contains("All actions give [\"a\", \"a\"]") || told.contains("All actions give [\"b\", \"b\"]"), "{told}");
+    assert!(
+        told.contains("All actions give [\"a\", \"a\"]") || told.contains("All actions give [\"b\", \"b\"]"),
+        "{told}"
+    );
 }

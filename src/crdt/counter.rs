@@ -103,7 +103,8 @@ impl Counter {
 impl Share {
     /// What counts.
     fn counted(&self, floor: Option<&Stamp>) -> impl Iterator<Item = i64> {
-        let counts = move |time: WallTime, id: &ActionId| floor.is_none_or(|floor| *floor < Stamp::new(time, id.clone()));
+        let counts =
+            move |time: WallTime, id: &ActionId| floor.is_none_or(|floor| *floor < Stamp::new(time, id.clone()));
         let folded = self.folded.iter().filter(move |(fold, _)| floor.is_none_or(|floor| floor < fold));
         let since = self.since.iter().filter(move |(id, (time, _))| counts(*time, id));
         folded.map(|(_, total)| *total).chain(since.map(|(_, (_, by))| *by))

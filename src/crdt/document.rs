@@ -230,7 +230,8 @@ impl Document {
         list.iter()
             .map(|(id, item)| match path.join(&id.to_string()) {
                 Ok(path) => {
-                    let written = self.values.get(path.as_str()).filter(|_| self.values.last_at(path.as_str()) > item.written());
+                    let written =
+                        self.values.get(path.as_str()).filter(|_| self.values.last_at(path.as_str()) > item.written());
                     self.build(&path, written.unwrap_or(item.value()).clone())
                 }
                 Err(_) => item.value().clone(),
@@ -314,7 +315,9 @@ impl Crdt for Document {
                 self.hide(path, stamp);
                 self.values.apply(&op, stamp).is_some()
             }
-            Part::Counter(op) => part(&mut self.counters, &self.values, path, Counter::hide).apply(&op, stamp).is_some(),
+            Part::Counter(op) => {
+                part(&mut self.counters, &self.values, path, Counter::hide).apply(&op, stamp).is_some()
+            }
             Part::Set(op) => part(&mut self.sets, &self.values, path, AddWinsSet::hide).apply(&op, stamp).is_some(),
             Part::List(op) => part(&mut self.lists, &self.values, path, List::hide).apply(&op, stamp).is_some(),
         };

@@ -23,8 +23,8 @@ use crate::{action::Stamp, replay::Malformed};
 ///
 /// let at = |ms| Stamp::new(WallTime::from_millis(ms), format!("{ms} 10:a:b 0").parse().unwrap());
 /// let mut map = Map::default();
-/// map.set("/author/name".parse()?, json!("Ada"), &at(3));
-/// map.set("/author".parse()?, json!({"name": "?", "born": 1815}), &at(2)); // came late
+/// map.set(&"/author/name".parse()?, json!("Ada"), &at(3));
+/// map.set(&"/author".parse()?, json!({"name": "?", "born": 1815}), &at(2)); // came late
 /// assert_eq!(map.to_json(), json!({"author": {"born": 1815, "name": "Ada"}}));
 /// # Ok::<(), logux::crdt::PathError>(())
 /// ```
@@ -56,8 +56,8 @@ impl Map {
     }
 
     /// Writes at a path. Returns whether the value can be seen. O(depth · log n + what it hides).
-    pub fn set(&mut self, path: Path, value: impl Into<Arc<Value>>, stamp: &Stamp) -> bool {
-        self.write(&path, Some(value.into()), stamp)
+    pub fn set(&mut self, path: &Path, value: impl Into<Arc<Value>>, stamp: &Stamp) -> bool {
+        self.write(path, Some(value.into()), stamp)
     }
 
     /// Takes away what is at a path and below it. Returns whether that changed something.
@@ -114,7 +114,10 @@ impl Map {
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Field)> {
         // A slash is less than what can follow it in a longer key, so everything below is in one stretch.
         let from = Path::new(format!("{path}/")).unwrap_or_else(|_| path.clone());
-        self.fields.range(from..).skip_while(move |(own, _)| *own == path).take_while(move |(own, _)| path.contains(own))
+        self.fields
+            .range(from..)
+            .skip_while(move |(own, _)| *own == path)
+            .take_while(move |(own, _)| path.contains(own))
     }
 
     /// All paths at a place and below it, written or hidden.
@@ -208,7 +211,8 @@ impl Crdt for Map {
 
     fn to_json(&self) -> Value {
         let root = self.fields.get("");
-        let mut value = root.and_then(|field| field.value.as_deref().cloned()).unwrap_or_else(|| Value::Object(<_>::default()));
+        let mut value =
+            root.and_then(|field| field.value.as_deref().cloned()).unwrap_or_else(|| Value::Object(<_>::default()));
         self.lay_over(&Path::root(), root.map(|field| &field.stamp), &mut value);
         value
     }
@@ -221,13 +225,7 @@ impl Crdt for Map {
         slot(op.path().text().clone());
     }
 
-    fn obsolete(
-        &self,
-        op: &MapOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
-    ) {
+    fn obsolete(&self, op: &MapOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Forgettable)) {
         let last = self.last_at(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
         for path in self.paths_from(op.path()) {
             tell(Forgettable::Before(path.text().clone(), last.clone()));
@@ -258,9 +256,10 @@ mod tests {
         let stamp: Stamp = serde_json::from_str(r#""1 a 0""#).unwrap();
         let mut map = Map::default();
         for text in ["/a", "/a!", "/a/b", "/a0", "/a/b/c", "/b"] {
-            map.set(text.parse().unwrap(), Value::Null, &stamp);
+            map.set(&text.parse().unwrap(), Value::Null, &stamp);
         }
-        let below: Vec<_> = map.below(&"/a".parse().unwrap()).map(|(path, _)| path.as_str()).collect();
+        let above = "/a".parse().unwrap();
+        let below: Vec<_> = map.below(&above).map(|(path, _)| path.as_str()).collect();
         assert_eq!(below, ["/a/b", "/a/b/c"]);
         assert_eq!(map.below(&Path::root()).count(), 6);
     }

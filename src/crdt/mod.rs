@@ -16,7 +16,7 @@
 //! is undo and redo as people expect them.
 //!
 //! ```
-//! use logux::{Log, MemoryStore, NodeId, WallTime, crdt::{List, Shared}, replay::Timeline};
+//! use logux::{Log, MemoryStore, NodeId, WallTime, crdt::{Crdt, List, Shared}, log::Draft, replay::Timeline, store::{Query, Store}};
 //! use serde_json::json;
 //!
 //! // Two people, each with a log, change one list while they are apart.
@@ -31,8 +31,8 @@
 //! }
 //! // They meet: each gets what the other did.
 //! for (from, to) in [(0, 1), (1, 0)] {
-//!     for entry in logux::store::Store::page(logs[from].store(), &logux::store::Query::added().oldest_first(), 100)?.entries {
-//!         logs[to].add(WallTime::from_millis(2), entry.action, logux::log::Draft::of(entry.meta.id, entry.meta.time))?;
+//!     for entry in logs[from].store().page(&Query::added().oldest_first(), 100)?.entries {
+//!         logs[to].add(WallTime::from_millis(2), entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
 //!     }
 //! }
 //! assert_eq!(logs[0].state().to_json(), json!(["buy", "milk", "call", "mum"]));

@@ -164,7 +164,9 @@ pub enum PathError {
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAPointer(text) => write!(f, "expected a path such as /tasks/7/title, or an empty one, got {text:?}"),
+            Self::NotAPointer(text) => {
+                write!(f, "expected a path such as /tasks/7/title, or an empty one, got {text:?}")
+            }
             Self::TooLong(bytes) => write!(f, "expected a path of at most {MAX_PATH} bytes, got {bytes} bytes"),
         }
     }

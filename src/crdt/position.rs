@@ -52,7 +52,9 @@ impl Position {
 
     /// Whether the runs of two positions are the same.
     fn same_run(&self, other: &Self) -> bool {
-        let (Some((own, own_way)), Some((last, way))) = (self.0.split_last(), other.0.split_last()) else { return false };
+        let (Some((own, own_way)), Some((last, way))) = (self.0.split_last(), other.0.split_last()) else {
+            return false;
+        };
         (own.order, &own.run) == (last.order, &last.run) && own_way == way
     }
 
@@ -220,7 +222,11 @@ mod tests {
         let mut high = Position::between(Some(&low), None, &id(1, 1)).unwrap();
         let mut number = 2;
         while let Some(new) = Position::between(Some(&low), Some(&high), &id(number, number % 2)) {
-            if number % 2 == 0 { low = new } else { high = new }
+            if number % 2 == 0 {
+                low = new
+            } else {
+                high = new
+            }
             number += 1;
         }
         assert!(number > MAX_STEPS * 5, "{number} inserts between two neighbours");

@@ -190,7 +190,8 @@ impl AddWinsSet {
     /// What was added up to a place in the order.
     pub(super) fn adds_until<'a>(&'a self, until: &'a Stamp) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionId)> {
         let all = self.elements.iter().flat_map(|(element, adds)| adds.live.iter().map(move |add| (element, add)));
-        all.filter(|(_, (id, time))| Stamp::new(**time, (*id).clone()) <= *until).map(|(element, (id, _))| (element, id))
+        all.filter(|(_, (id, time))| Stamp::new(**time, (*id).clone()) <= *until)
+            .map(|(element, (id, _))| (element, id))
     }
 
     /// The operation that puts an element in.

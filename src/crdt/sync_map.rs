@@ -28,7 +28,6 @@ pub struct SyncMaps {
     plural: Arc<str>,
 }
 
-
 /// What an action of a sync map does to a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -127,7 +126,10 @@ impl Reducer for SyncMaps {
         if let Change::Fields(_, fields) = &change
             && let Some((name, _)) = fields.iter().find(|(name, _)| name.len() > MAX_TEXT)
         {
-            return Err(Malformed::new(format!("expected names of at most {MAX_TEXT} bytes, got {} bytes", name.len())));
+            return Err(Malformed::new(format!(
+                "expected names of at most {MAX_TEXT} bytes, got {} bytes",
+                name.len()
+            )));
         }
         Ok(Some(change))
     }

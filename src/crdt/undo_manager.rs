@@ -172,4 +172,3 @@ fn take_back<S: Store, R: Reducer>(
     }
     Ok(undos)
 }
-

@@ -25,7 +25,13 @@ pub(super) struct Upkeep<A> {
 
 impl<A> Default for Upkeep<A> {
     fn default() -> Self {
-        Self { read: None, requests: VecDeque::new(), unsettled: VecDeque::new(), unanswered: HashMap::new(), since_cleaning: 0 }
+        Self {
+            read: None,
+            requests: VecDeque::new(),
+            unsettled: VecDeque::new(),
+            unanswered: HashMap::new(),
+            since_cleaning: 0,
+        }
     }
 }
 
@@ -161,16 +167,10 @@ impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn undo(
-        &mut self,
-        now: WallTime,
-        id: &ActionId,
-        reason: &str,
-    ) -> Result<Option<Entry>, LogError<S::Error>> {
+    pub fn undo(&mut self, now: WallTime, id: &ActionId, reason: &str) -> Result<Option<Entry>, LogError<S::Error>> {
         let Some(entry) = self.by_id(id)? else { return Ok(None) };
         let undo = Undo { id: id.to_string(), reason: reason.into(), action: Some(entry.action), extra: Vec::new() };
         let Ok(action) = undo.to_action() else { return Ok(None) };
         self.add(now, action, Draft::default())
     }
 }
-

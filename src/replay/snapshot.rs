@@ -138,7 +138,7 @@ impl Snapshot {
         let mut timeline = Timeline::from_base(reducer, options, state, horizon.clone());
         for (undo, target) in &self.undos {
             let ids = (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
-            timeline.change_undos(|undos, flipped| undos.add(ids.0, ids.1, flipped));
+            timeline.change_undos(|undos, flipped| undos.add(&ids.0, ids.1, flipped));
         }
         let created = Query::created().oldest_first();
         let tail = horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
@@ -165,7 +165,10 @@ impl Snapshot {
         }
         if self.reducer != R::NAME || self.reducer_version != R::VERSION {
             let found = format!("{} version {}", self.reducer, self.reducer_version);
-            return Err(SnapshotError::AnotherReducer { expected: format!("{} version {}", R::NAME, R::VERSION), found });
+            return Err(SnapshotError::AnotherReducer {
+                expected: format!("{} version {}", R::NAME, R::VERSION),
+                found,
+            });
         }
         Ok(())
     }
@@ -184,12 +187,7 @@ impl Snapshot {
 }
 
 impl<R: Saved> Timeline<R> {
-    fn snapshot<S: Store>(
-        &self,
-        newest: Option<&Entry>,
-        node: &NodeId,
-        store: &S,
-    ) -> Result<Snapshot, SnapshotError> {
+    fn snapshot<S: Store>(&self, newest: Option<&Entry>, node: &NodeId, store: &S) -> Result<Snapshot, SnapshotError> {
         // What the log has forgotten cannot be read again behind the snapshot.
         let forgotten = self.steps.iter().rposition(|step| step.cleaned).map_or(0, |index| index + 1);
         let count = self.steps.len().saturating_sub(MARGIN).max(forgotten);
@@ -286,7 +284,10 @@ impl fmt::Display for SnapshotError {
         match self {
             Self::NotASnapshot(error) => write!(f, "expected the JSON of a snapshot: {error}"),
             Self::AnotherVersion { found } => {
-                write!(f, "expected a snapshot in version {VERSION} of the format, got version {found}; read the whole log")
+                write!(
+                    f,
+                    "expected a snapshot in version {VERSION} of the format, got version {found}; read the whole log"
+                )
             }
             Self::AnotherReducer { expected, found } => {
                 write!(f, "expected a snapshot of {expected}, got one of {found}; read the whole log")

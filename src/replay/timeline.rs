@@ -227,12 +227,8 @@ impl<R: Reducer> Timeline<R> {
         if self.stale.is_none() && !late {
             run(&self.reducer, &mut self.state, &step);
         }
-        if !last {
-            if late {
-                self.checkpoints.forget_behind(index);
-            } else {
-                self.checkpoints.insert(index, |state| run(&self.reducer, state, &step));
-            }
+        if !last && !late {
+            self.checkpoints.insert(index, |state| run(&self.reducer, state, &step));
         }
         self.steps.insert(index, step);
         if late {
@@ -242,7 +238,10 @@ impl<R: Reducer> Timeline<R> {
         } else if last {
             self.checkpoints.offer(index + 1, index + 1, &self.state);
         }
-        if !last && !late && let Some(middle) = self.checkpoints.overgrown(index, self.steps.len()) {
+        if !last
+            && !late
+            && let Some(middle) = self.checkpoints.overgrown(index, self.steps.len())
+        {
             let state = self.state_after(middle);
             self.checkpoints.put(middle, state);
         }
@@ -257,7 +256,7 @@ impl<R: Reducer> Timeline<R> {
         if self.settled_before(&target) {
             self.reports.push(Report::MissedUndo(entry.meta.id.clone()));
         }
-        self.change_undos(|undos, flipped| undos.add(entry.meta.id.clone(), target, flipped));
+        self.change_undos(|undos, flipped| undos.add(&entry.meta.id, target, flipped));
     }
 
     /// Whether an action is so old that it can be a part of the base.
@@ -279,7 +278,6 @@ impl<R: Reducer> Timeline<R> {
         step.undone = !step.undone;
         let stamp = step.stamp.clone();
         self.touched(&stamp);
-        self.checkpoints.forget_behind(index);
         self.stale = Some(self.stale.map_or(index, |stale| stale.min(index)));
     }
 
@@ -299,7 +297,6 @@ impl<R: Reducer> Timeline<R> {
     }
 
     fn replay_from(&mut self, stale: usize) {
-        // States saved behind it were forgotten when it became stale, except those of a batch that came in order.
         self.checkpoints.forget_behind(stale);
         let (from, state) = self.checkpoints.before(stale).unwrap_or((0, &self.base));
         self.state.clone_from(state);
@@ -320,7 +317,9 @@ impl<R: Reducer> Timeline<R> {
             }
             return;
         };
-        let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some() && !step.cleaned) else { return };
+        let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some() && !step.cleaned) else {
+            return;
+        };
         if self.reducer.commutes() {
             if !step.undone {
                 let step = &*step;
@@ -400,8 +399,9 @@ impl<R: Reducer> Timeline<R> {
         if let Some(step) = self.steps.get_mut(index) {
             step.settled = true;
         }
-        let settled =
-            |stamp: &Stamp| self.steps.find(stamp).map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled));
+        let settled = |stamp: &Stamp| {
+            self.steps.find(stamp).map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled))
+        };
         if let Some(Step { action: Some(action), undone: false, .. }) = self.steps.get(index) {
             self.reducer.obsolete(&self.state, action, stamp, &settled, tell);
         }
@@ -471,4 +471,3 @@ where
         f.debug_struct("Timeline").field("state", &self.state).field("usage", &self.usage()).finish_non_exhaustive()
     }
 }
-

@@ -49,20 +49,20 @@ impl Undos {
     }
 
     /// Adds an undo. Calls `flipped` with each action that is undone now and was not, or the other way around. O(length of the chain).
-    pub(super) fn add(&mut self, undo: ActionId, target: ActionId, flipped: &mut dyn FnMut(&ActionId)) {
-        if self.targets.contains_key(&undo) {
+    pub(super) fn add(&mut self, undo: &ActionId, target: ActionId, flipped: &mut dyn FnMut(&ActionId)) {
+        if self.targets.contains_key(undo) {
             return;
         }
         self.by_target.entry(target.clone()).or_default().push(undo.clone());
         self.targets.insert(undo.clone(), target);
-        match self.circle(&undo) {
+        match self.circle(undo) {
             Some(circle) => {
                 self.circular.extend(circle.iter().cloned());
                 for id in &circle {
                     self.settle(id, flipped);
                 }
             }
-            None => self.follow(&undo, flipped),
+            None => self.follow(undo, flipped),
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
                 if there.iter().all(|(other, _)| *other != undo) {
                     there.push((undo, target));
                 }
-                undos.add(id(undo), id(target), &mut flip);
+                undos.add(&id(undo), id(target), &mut flip);
             }
             for undo in removed {
                 there.retain(|(other, _)| *other != undo);

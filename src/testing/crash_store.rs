@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_was_not_committed_is_gone() {
         let mut store = CrashStore::new();
-        let mut add = |store: &mut CrashStore, id: &str| {
+        let add = |store: &mut CrashStore, id: &str| {
             let meta = Meta::new(id.parse().unwrap()).with_reason("a");
             let _ = store.add(&mut Entry::new(Action::new(r#"{"type":"a"}"#).unwrap(), meta));
         };

@@ -113,7 +113,10 @@ pub fn assert_commutes<R: Reducer<State: PartialEq + Debug>>(reducer: R, actions
 ///
 /// # Panics
 /// With a short story when it is not.
-pub fn assert_undo_is_inverse<R: Reducer<State: PartialEq + Debug>>(reducer: R, actions: impl Strategy<Value = Action>) {
+pub fn assert_undo_is_inverse<R: Reducer<State: PartialEq + Debug>>(
+    reducer: R,
+    actions: impl Strategy<Value = Action>,
+) {
     laws(reducer, actions).undo_is_inverse();
 }
 
@@ -130,6 +133,7 @@ pub fn assert_compaction_is_invisible<R: Reducer<State: PartialEq + Debug>>(
 }
 
 /// The laws of a reducer whose actions come from a strategy.
+#[expect(clippy::type_complexity, reason = "the closure has no name")]
 pub fn laws<R: Reducer<State: PartialEq + Debug>, I: Strategy<Value = Action>>(
     reducer: R,
     actions: I,
@@ -159,7 +163,13 @@ where
     /// How many users there are, from 2 to 4. 2 unless told otherwise.
     #[must_use]
     pub const fn users(mut self, users: usize) -> Self {
-        self.users = if users < 2 { 2 } else if users > NAMES.len() { NAMES.len() } else { users };
+        self.users = if users < 2 {
+            2
+        } else if users > NAMES.len() {
+            NAMES.len()
+        } else {
+            users
+        };
         self
     }
 
@@ -195,7 +205,10 @@ where
             let states: Vec<R::State> = story.users.iter().map(|user| apply_all(&self.reducer, &user.heard)).collect();
             let twice = apply_all(&self.reducer, &[&story.users[0].heard[..], &story.users[0].heard[..]].concat());
             if self.reducer.commutes() && twice != states[0] {
-                return Err(format!("  {} has {:?}\n  and after hearing all of it twice {twice:?}\n", NAMES[0], states[0]));
+                return Err(format!(
+                    "  {} has {:?}\n  and after hearing all of it twice {twice:?}\n",
+                    NAMES[0], states[0]
+                ));
             }
             if states.windows(2).all(|pair| pair[0] == pair[1]) {
                 return Ok(());
@@ -220,12 +233,16 @@ where
                 timeline.add(&undo);
                 if *timeline.state() != without {
                     let (json, state) = (entry.action.as_json(), timeline.state());
-                    return Err(format!("  Without {json} the state is {without:?}\n  When it is undone, it is {state:?}\n"));
+                    return Err(format!(
+                        "  Without {json} the state is {without:?}\n  When it is undone, it is {state:?}\n"
+                    ));
                 }
                 timeline.add(&undo_of(&undo.meta.id, "999 30:x:y 1"));
                 if *timeline.state() != before {
                     let (json, state) = (entry.action.as_json(), timeline.state());
-                    return Err(format!("  With {json} the state is {before:?}\n  When its undo is undone, it is {state:?}\n"));
+                    return Err(format!(
+                        "  With {json} the state is {before:?}\n  When its undo is undone, it is {state:?}\n"
+                    ));
                 }
             }
             Ok(())
@@ -273,7 +290,8 @@ where
 
     /// Tries random histories, and panics with the smallest one that breaks the law.
     fn check(&self, law: &str, with_undo: bool, holds: impl Fn(&Story<'_, R>) -> Result<(), String>) {
-        let config = Config { cases: self.cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
+        let config =
+            Config { cases: self.cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
         let undo_weight = u32::from(with_undo);
         let what = prop_oneof![
             6 => (&self.intents).prop_map(What::Do),

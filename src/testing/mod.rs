@@ -9,6 +9,7 @@
 mod crash_store;
 pub mod fuzz;
 mod laws;
+mod pair;
 pub mod simulation;
 pub mod store_model;
 pub mod store_suite;
@@ -16,6 +17,7 @@ pub mod strategies;
 
 pub use crash_store::CrashStore;
 pub use laws::{
-    Laws, Turn, What, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges, assert_undo_is_inverse,
-    laws,
+    Laws, Turn, What, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
+    assert_undo_is_inverse, laws,
 };
+pub use pair::{TestLog, TestPair, TestTime};

@@ -12,9 +12,10 @@
 //! [`Simulation`] is driven by hand; [`assert_survives`] makes up plans, and shrinks a plan that fails to the smallest one, with the trace of who did what when.
 //!
 //! ```
-//! use logux::{Action, crdt::{Shared, Counter}, testing::simulation::{Setup, Simulation}};
+//! use logux::{Action, crdt::{Counter, Shared}, testing::simulation::{Setup, Simulation}};
 //!
-//! let mut sim = Simulation::new(Setup { clients: 2, ..Setup::default() }, Shared::<Counter>::new("likes"));
+//! let sim = Simulation::new(Setup { clients: 2, ..Setup::default() }, Shared::<Counter>::new("likes"));
+//! let mut sim = sim.viewed(|likes| likes.value().to_string());
 //! sim.run_for(1_000);
 //! sim.cut(0);
 //! for client in [0, 0, 1] {

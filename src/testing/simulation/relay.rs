@@ -80,9 +80,11 @@ impl<R: Reducer> Relay<R> {
                     let mut news = Vec::new();
                     for entry in entries {
                         let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason(KEPT);
-                        if let Some(entry) = self.log.add(now.wall, entry.action, draft).expect("memory does not fail") {
+                        if let Some(entry) = self.log.add(now.wall, entry.action, draft).expect("memory does not fail")
+                        {
                             let answer = Processed { id: entry.meta.id.to_string() }.to_action().expect("an action");
-                            let answer = self.log.add(now.wall, answer, Draft::reason(ANSWER)).expect("memory does not fail");
+                            let answer =
+                                self.log.add(now.wall, answer, Draft::reason(ANSWER)).expect("memory does not fail");
                             news.push(entry);
                             news.extend(answer);
                         }

@@ -129,7 +129,9 @@ impl fmt::Display for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Livelock(steps) => write!(f, "something still happens after {steps} steps"),
-            Self::NotSynchronized(client, state) => write!(f, "client {client} is {state:?}, though nothing happens any more"),
+            Self::NotSynchronized(client, state) => {
+                write!(f, "client {client} is {state:?}, though nothing happens any more")
+            }
             Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
             Self::Extra { node, has, done } => write!(f, "{node} has {has} actions, but {done} were done"),
             Self::Differs(node, own, server) => write!(f, "{node} has {own}\nbut the server has {server}"),
@@ -215,14 +217,18 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     ///
     /// # Panics
     /// When there is no such client.
-    pub fn act(&mut self, client: usize, make: impl FnOnce(&R::State, &ActionId) -> Option<Action>) -> Option<ActionId> {
+    pub fn act(
+        &mut self,
+        client: usize,
+        make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
+    ) -> Option<ActionId> {
         let now = self.devices[client].clock.now(self.counts.ms);
         let device = self.devices[client].client.as_mut().expect("a client that runs");
         // The id it will have: the client makes the same when it is told to do the action.
         let id = device.next_id(now.wall);
         let action = make(device.log().state(), &id)?;
         if self.setup.trace {
-            self.tell(format!("client {client} does {} as {id}", action.as_json()));
+            self.tell(&format!("client {client} does {} as {id}", action.as_json()));
         }
         let device = self.devices[client].client.as_mut().expect("a client that runs");
         let id = device.sync(now, action).expect("memory does not fail");
@@ -255,7 +261,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         let offset = &mut self.devices[client].clock.offset_ms;
         // The user of a device does not set its clock beyond a year.
         *offset = offset.saturating_add(ms).clamp(-31_536_000_000, 31_536_000_000);
-        self.tell(format!("the clock of client {client} jumps by {ms} ms"));
+        self.tell(&format!("the clock of client {client} jumps by {ms} ms"));
     }
 
     /// A client's power fails; it starts again with what was durable.
@@ -263,7 +269,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         self.cut(client);
         if let Some(gone) = self.devices[client].client.take() {
             self.counts.crashes += 1;
-            self.tell(format!("client {client} crashes"));
+            self.tell(&format!("client {client} crashes"));
             self.start(client, gone.into_store().crash());
         }
     }
@@ -273,7 +279,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         (0..self.devices.len()).for_each(|client| self.cut(client));
         if let Some(gone) = self.server.take() {
             self.counts.crashes += 1;
-            self.tell("the server crashes".to_owned());
+            self.tell("the server crashes");
             let names: Vec<NodeId> = self.devices.iter().map(|device| device.name.clone()).collect();
             self.server = Some(Relay::new(self.reducer.clone(), self.setup.timeline.clone(), gone.crash(), &names));
         }
@@ -392,7 +398,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn connect(&mut self, client: usize) {
-        self.tell(format!("client {client} connects"));
+        self.tell(&format!("client {client} connects"));
         self.devices[client].link = Link::up();
         self.at_server(client, sync::Input::Opened);
         self.at_client(client, client::Input::Opened);
@@ -404,7 +410,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             let (down, lost_down) = to_client.cut(&mut self.chance);
             self.counts.cuts += 1;
             self.counts.lost += lost_up + lost_down;
-            self.tell(format!("the connection of client {client} is cut, {} frames are lost", lost_up + lost_down));
+            self.tell(&format!("the connection of client {client} is cut, {} frames are lost", lost_up + lost_down));
             up.iter().for_each(|frame| self.at_server(client, sync::Input::Frame(frame)));
             down.iter().for_each(|frame| self.at_client(client, client::Input::Frame(frame)));
             self.at_server(client, sync::Input::Closed);
@@ -466,7 +472,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 client::Output::Disconnect(_) => self.cut(client),
                 client::Output::TimeFix(time_fix) => self.devices[client].time_fix = Some(time_fix),
                 client::Output::Added(entry) if self.setup.trace => {
-                    self.tell(format!("client {client} gets {} as {}", entry.action.as_json(), entry.meta.id));
+                    self.tell(&format!("client {client} gets {} as {}", entry.action.as_json(), entry.meta.id));
                 }
                 _ => {}
             }
@@ -477,7 +483,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         self.counts.ms + self.chance.between(self.setup.latency_ms.0, self.setup.latency_ms.1)
     }
 
-    fn tell(&mut self, what: String) {
+    fn tell(&mut self, what: &str) {
         if self.setup.trace {
             self.trace.push(format!("{:>7} ms  {what}", self.counts.ms));
         }

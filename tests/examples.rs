@@ -1,0 +1,42 @@
+//! The examples run to their ends and print what the documentation says. They have to be built: `cargo build --examples`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::Command;
+
+/// Runs an example that was built beside this test, and returns what it prints.
+fn output(example: &str) -> String {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
+    let output = Command::new(&program).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn todo_lists_become_the_same() {
+    let list = "    [ ] Call the bank\n    [x] Buy oat milk\n    [ ] Feed the cat\n    [ ] Water the plants\n    [ ] Write to Alan\n";
+    assert!(output("todo").ends_with(&format!("  ada:\n{list}  grace:\n{list}")));
+}
+
+#[test]
+fn a_kanban_card_is_in_one_place() {
+    let last = "  to do: Compiler, Docs\n  doing: Engine\n   done: \n";
+    assert!(output("kanban").ends_with(last));
+}
+
+#[test]
+fn a_spreadsheet_travels_in_time() {
+    assert!(output("spreadsheet").contains("2000 grace:phone:1 0   taken back"));
+}
+
+#[test]
+fn a_wrong_reducer_gets_a_story() {
+    let story = output("test_your_reducer");
+    assert!(story.contains("The order in which the actions come makes a difference.") && story.contains("Ada has"));
+}
+
+#[test]
+fn a_transport_of_ones_own() {
+    assert_eq!(output("your_transport").matches("\"from\":\"client\"").count(), 2);
+}

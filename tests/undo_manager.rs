@@ -1,0 +1,151 @@
+//! Undo and redo take back and bring back own edits only, whatever others do, and survive a restart.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use core::convert::Infallible;
+
+use logux::{
+    Log, MemoryStore, NodeId, Now, Store, WallTime,
+    crdt::{Crdt, List, ListError, ListOp, Map, MapOp, Shared, UndoManager},
+    log::Draft,
+    replay::{Options, Timeline},
+    store::Query,
+};
+use serde_json::{Value, json};
+
+type Replica<C> = Log<MemoryStore, Timeline<Shared<C>>>;
+
+fn replica<C: Crdt>(node: &str) -> Replica<C> {
+    Log::observed(NodeId::new(node).unwrap(), MemoryStore::new(), Timeline::new(Shared::new("it"))).unwrap()
+}
+
+/// Each gets what it lacks.
+fn meet<C: Crdt>(one: &mut Replica<C>, other: &mut Replica<C>) {
+    for _ in 0..2 {
+        for entry in one.store().page(&Query::added().oldest_first(), usize::MAX).unwrap().entries {
+            other.add(WallTime::default(), entry.action, Draft::of(entry.meta.id, entry.meta.time)).unwrap();
+        }
+        core::mem::swap(one, other);
+    }
+}
+
+fn at(ms: u64) -> Now {
+    Now::from_millis(i64::try_from(ms).unwrap(), ms)
+}
+
+fn write(log: &mut Replica<Map>, undo: &mut UndoManager, ms: u64, path: &str, value: Value) {
+    let op = MapOp::Set { path: path.parse().unwrap(), value: value.into() };
+    let entry = log.edit(at(ms).wall, |_, _| Ok::<_, Infallible>(op)).unwrap();
+    undo.done(at(ms).mono, entry.meta.id);
+}
+
+fn change(
+    log: &mut Replica<List>,
+    undo: &mut UndoManager,
+    ms: u64,
+    make: impl FnOnce(&List, &logux::ActionId) -> Result<ListOp, ListError>,
+) {
+    let entry = log.edit(at(ms).wall, make).unwrap();
+    undo.done(at(ms).mono, entry.meta.id);
+}
+
+#[test]
+fn only_own_edits_are_taken_back() {
+    let (mut ada, mut grace) = (replica::<Map>("10:ada:x"), replica::<Map>("20:grace:x"));
+    let (mut undo, mut other) = (UndoManager::default(), UndoManager::default());
+    write(&mut ada, &mut undo, 1, "/title", json!("Ada's"));
+    meet(&mut ada, &mut grace);
+    write(&mut grace, &mut other, 2, "/title", json!("Grace's"));
+    write(&mut grace, &mut other, 3, "/text", json!("hello"));
+    meet(&mut ada, &mut grace);
+    assert!(undo.undo(at(4).wall, &mut ada).unwrap());
+    assert_eq!(ada.state().to_json(), json!({"title": "Grace's", "text": "hello"}));
+    meet(&mut ada, &mut grace);
+    assert!(other.undo(at(5).wall, &mut grace).unwrap());
+    assert_eq!(grace.state().to_json(), json!({}), "both of her edits were one burst, and Ada's is undone");
+    assert!(undo.redo(at(6).wall, &mut ada).unwrap());
+    meet(&mut ada, &mut grace);
+    assert_eq!(grace.state().to_json(), json!({"title": "Ada's"}));
+    assert_eq!(ada.state(), grace.state());
+}
+
+#[test]
+fn bursts_are_steps_and_a_new_edit_ends_redo() {
+    let mut log = replica::<Map>("10:ada:x");
+    let mut undo = UndoManager::default();
+    for (ms, text) in [(0, "a"), (400, "ab"), (800, "abc"), (2_000, "abcd")] {
+        write(&mut log, &mut undo, ms, "/text", json!(text));
+    }
+    undo.undo(at(3_000).wall, &mut log).unwrap();
+    assert_eq!(log.state().get("/text"), Some(&json!("abc")));
+    undo.undo(at(3_000).wall, &mut log).unwrap();
+    assert_eq!(log.state().get("/text"), None);
+    assert!(!undo.undo(at(3_000).wall, &mut log).unwrap() && !undo.can_undo());
+    undo.redo(at(3_100).wall, &mut log).unwrap();
+    undo.redo(at(3_100).wall, &mut log).unwrap();
+    assert_eq!(log.state().get("/text"), Some(&json!("abcd")));
+    undo.undo(at(3_200).wall, &mut log).unwrap();
+    write(&mut log, &mut undo, 3_300, "/text", json!("other"));
+    assert!(!undo.can_redo() && !undo.redo(at(3_400).wall, &mut log).unwrap());
+    undo.undo(at(3_500).wall, &mut log).unwrap();
+    assert_eq!(log.state().get("/text"), Some(&json!("abc")), "what was undone stays undone");
+}
+
+#[test]
+fn survives_a_restart() {
+    let mut log = replica::<Map>("10:ada:x");
+    let mut undo = UndoManager::default();
+    write(&mut log, &mut undo, 0, "/a", json!(1));
+    write(&mut log, &mut undo, 5_000, "/b", json!(2));
+    undo.undo(at(6_000).wall, &mut log).unwrap();
+    let saved = serde_json::to_string(&undo).unwrap();
+    let store = log.into_store();
+    let timeline = Timeline::read(Shared::<Map>::new("it"), Options::default(), &store).unwrap();
+    let mut log = Log::observed(NodeId::new("10:ada:x").unwrap(), store, timeline).unwrap();
+    let mut undo: UndoManager = serde_json::from_str(&saved).unwrap();
+    assert_eq!(log.state().to_json(), json!({"a": 1}));
+    undo.redo(at(7_000).wall, &mut log).unwrap();
+    assert_eq!(log.state().to_json(), json!({"a": 1, "b": 2}));
+    undo.undo(at(8_000).wall, &mut log).unwrap();
+    undo.undo(at(8_000).wall, &mut log).unwrap();
+    assert_eq!(log.state().to_json(), json!({}));
+}
+
+#[test]
+fn what_was_deleted_meanwhile_stays_deleted_and_a_deletion_brings_back_what_others_wrote() {
+    let (mut ada, mut grace) = (replica::<List>("10:ada:x"), replica::<List>("20:grace:x"));
+    let (mut undo, mut other) = (UndoManager::default(), UndoManager::default());
+    change(&mut ada, &mut undo, 1, |list, id| list.push(json!("milk"), id));
+    undo.close_step();
+    meet(&mut ada, &mut grace);
+    change(&mut ada, &mut undo, 2, |list, _| list.set(0, json!("oat milk")));
+    change(&mut grace, &mut other, 3, |list, _| list.remove(0));
+    meet(&mut ada, &mut grace);
+    undo.undo(at(4).wall, &mut ada).unwrap();
+    assert!(ada.state().is_empty(), "the item stays deleted");
+    meet(&mut ada, &mut grace);
+    other.undo(at(5).wall, &mut grace).unwrap();
+    assert_eq!(grace.state().to_json(), json!(["milk"]), "without the edit that was taken back");
+    meet(&mut ada, &mut grace);
+    undo.redo(at(6).wall, &mut ada).unwrap();
+    meet(&mut ada, &mut grace);
+    assert_eq!(grace.state().to_json(), json!(["oat milk"]));
+}
+
+#[test]
+fn steps_that_are_forgotten_are_skipped() {
+    let options = Options { history: Some(3), clean_every: 1, ..Options::default() };
+    let timeline = Timeline::with_options(Shared::<Map>::new("it"), options);
+    let mut log = Log::observed(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let mut undo = UndoManager::default();
+    for n in 0..10_u64 {
+        write(&mut log, &mut undo, n * 1_000, "/n", json!(n));
+    }
+    let mut undone = 0;
+    while undo.undo(at(20_000).wall, &mut log).unwrap() {
+        undone += 1;
+    }
+    assert!((1..=4).contains(&undone), "{undone}");
+    let last = log.state().get("/n").and_then(Value::as_u64).unwrap();
+    assert_eq!(last, 9 - undone, "the last value that can not be taken back is there");
+}
