@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct List {
-    items: OrdMap<ActionId, Item>,
+    items: OrdMap<ActionId, Arc<Item>>,
     order: Sequence<(Position, ActionId)>,
     /// What was put in up to here does not count: in a document, somebody has written over it.
     floor: Option<Stamp>,
@@ -48,7 +48,7 @@ pub struct Item {
 
 /// What a list is saved as: the order follows from the items.
 #[derive(Serialize, Deserialize)]
-struct Saved(OrdMap<ActionId, Item>, Option<Stamp>);
+struct Saved(OrdMap<ActionId, Arc<Item>>, Option<Stamp>);
 
 impl Item {
     /// The value.
@@ -139,7 +139,7 @@ impl List {
 
     /// The value at an index. O(log n).
     pub fn get(&self, index: usize) -> Option<&Value> {
-        self.order.get(index).and_then(|(_, id)| self.items.get(id)).map(Item::value)
+        self.order.get(index).and_then(|(_, id)| self.items.get(id)).map(|item| item.value())
     }
 
     /// The name of the item at an index. O(log n).
@@ -155,7 +155,7 @@ impl List {
 
     /// The items in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ActionId, &Item)> {
-        self.order.iter().filter_map(|(_, id)| self.items.get_key_value(id))
+        self.order.iter().filter_map(|(_, id)| self.items.get_key_value(id)).map(|(id, item)| (id, &**item))
     }
 
     /// The operation that puts a value in at an index; `id` is the id that its action will have. O(log n).
@@ -222,15 +222,23 @@ impl List {
 
     /// Changes an item, and its place in the order with it.
     fn change(&mut self, id: &ActionId, change: impl FnOnce(&mut Item) -> bool) -> Option<ListEvent> {
-        if !self.items.contains_key(id) {
-            self.items.insert(id.clone(), Item::default());
-        }
-        let item = self.items.get_mut(id)?;
-        let before = item.key(id, self.floor.as_ref());
-        if !change(item) {
-            return None;
-        }
-        let after = item.key(id, self.floor.as_ref());
+        let floor = self.floor.as_ref();
+        let (before, after) = if let Some(item) = self.items.get_mut(id) {
+            let item = Arc::make_mut(item);
+            let before = item.key(id, floor);
+            if !change(item) {
+                return None;
+            }
+            (before, item.key(id, floor))
+        } else {
+            let mut item = Item::default();
+            if !change(&mut item) {
+                return None;
+            }
+            let after = item.key(id, floor);
+            self.items.insert(id.clone(), Arc::new(item));
+            (None, after)
+        };
         if before == after {
             return after.map(|key| ListEvent::Set(self.order.index_of(&key)));
         }

@@ -1,0 +1,110 @@
+//! The types that merge, and the simulated world.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use logux::{
+    Action, ActionId, NodeId, Stamp, WallTime,
+    crdt::{Counter, CounterOp, Crdt, List, Map, Path},
+    replay::raw,
+    testing::simulation::{Setup, Simulation},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn stamp(node: &NodeId, ms: i64) -> Stamp {
+    Stamp::new(WallTime::from_millis(ms), ActionId::new(WallTime::from_millis(ms), node.clone(), 0))
+}
+
+fn map(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("map set");
+    for keys in [10, 1_000, 100_000] {
+        let paths: Vec<Path> = (0..keys).map(|key| Path::new(format!("/field{key}")).expect("a path")).collect();
+        let value: Arc<Value> = json!("Buy milk").into();
+        let mut map = Map::default();
+        let mut ms = 0;
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("keys", keys), |bencher| {
+            bencher.iter(|| {
+                ms += 1;
+                let path = &paths[usize::try_from(ms).expect("a count") * 7_919 % keys];
+                black_box(map.set(path, value.clone(), &stamp(&node, i64::from(ms))))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn list(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("list insert");
+    group.sample_size(10).throughput(Throughput::Elements(100_000));
+    let value = json!(1);
+    for (name, place) in [("at the end", 0), ("at the front", 1), ("at random", 2)] {
+        group.bench_function(BenchmarkId::new(name, 100_000), |bencher| {
+            bencher.iter_batched(
+                List::default,
+                |mut list| {
+                    for ms in 0..100_000_i64 {
+                        let stamp = stamp(&node, ms);
+                        let index = match place {
+                            0 => list.len(),
+                            1 => 0,
+                            _ => usize::try_from(ms * 7_919).expect("an index") % (list.len() + 1),
+                        };
+                        let op = list.insert(index, value.clone(), stamp.id()).expect("a place");
+                        list.apply(&op, &stamp);
+                    }
+                    list
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn counter(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("counter add");
+    group.sample_size(10).throughput(Throughput::Elements(10_000));
+    group.bench_function("10000", |bencher| {
+        bencher.iter_batched(
+            Counter::default,
+            |mut counter| {
+                for ms in 0..10_000 {
+                    counter.apply(&CounterOp::Add { by: 1 }, &stamp(&node, ms));
+                }
+                counter
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn simulation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("simulation");
+    group.sample_size(10);
+    group.bench_function("5 nodes, 1,000 actions each, 100 cuts", |bencher| {
+        bencher.iter(|| {
+            let count = raw(0, |count: &mut u64, _: &Action| *count += 1);
+            let setup = Setup { clients: 4, seed: 1, reconnect_ms: (1, 50), ..Setup::default() };
+            let mut sim = Simulation::new(setup, count);
+            for n in 0..4_000_usize {
+                sim.act(n % 4, |_, _| Action::new(r#"{"type":"a"}"#).ok());
+                sim.run_for(5);
+                if n % 40 == 0 {
+                    sim.cut(n / 40 % 4);
+                }
+            }
+            sim.settle().expect("everybody has everything");
+            sim.counts()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, map, list, counter, simulation);
+criterion_main!(benches);

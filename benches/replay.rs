@@ -1,0 +1,103 @@
+//! Time travel: appending, a late action, a state of the past.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use logux::{
+    Action, ActionId, Entry, Meta, NodeId, Stamp, WallTime,
+    replay::{Options, Timeline, typed},
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Add {
+    n: u64,
+}
+
+/// A small reducer that does not commute: the order of the actions is in the result.
+fn reducer() -> impl logux::replay::Reducer<State = u64, Action = Add> {
+    typed(&["add"], 0, |sum: &mut u64, action: &Add| *sum = sum.rotate_left(1) ^ action.n)
+}
+
+fn entry(node: &NodeId, ms: i64) -> Entry {
+    let id = ActionId::new(WallTime::from_millis(ms), node.clone(), 0);
+    Entry::new(Action::new(format!(r#"{{"type":"add","n":{ms}}}"#)).expect("an action"), Meta::new(id))
+}
+
+fn stamp(node: &NodeId, ms: i64) -> Stamp {
+    entry(node, ms).meta.stamp()
+}
+
+fn history(node: &NodeId, count: i64) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
+    let mut timeline = Timeline::with_options(reducer(), Options::default());
+    for n in 0..count {
+        // Every other millisecond is free for what comes late.
+        timeline.add_read(stamp_of(node, 2 * n), Add { n: n.unsigned_abs() });
+    }
+    timeline
+}
+
+fn stamp_of(node: &NodeId, ms: i64) -> Stamp {
+    Stamp::new(WallTime::from_millis(ms), ActionId::new(WallTime::from_millis(ms), node.clone(), 0))
+}
+
+fn append(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("append to a timeline");
+    group.sample_size(10);
+    for count in [10_000, 1_000_000_i64] {
+        let entries: Vec<Entry> = (0..count).map(|ms| entry(&node, ms)).collect();
+        group.throughput(Throughput::Elements(count.unsigned_abs()));
+        group.bench_function(BenchmarkId::new("actions as JSON", count), |bencher| {
+            bencher.iter_batched(
+                || Timeline::new(reducer()),
+                |mut timeline| {
+                    entries.iter().for_each(|entry| timeline.add(entry));
+                    timeline
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn late(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let count = 1_000_000;
+    let mut timeline = history(&node, count);
+    let mut group = criterion.benchmark_group("a late action in 1,000,000");
+    for distance in [1, 10, 100, 1_000, 10_000] {
+        let mut free = 0;
+        group.bench_function(BenchmarkId::new("back", distance), |bencher| {
+            bencher.iter(|| {
+                // Each time a place of its own around that distance.
+                free += 1;
+                let ms = 2 * (count - distance) + 1;
+                let id = ActionId::new(WallTime::from_millis(ms), node.clone(), free);
+                timeline.add_read(Stamp::new(WallTime::from_millis(ms), id), Add { n: 1 });
+            });
+        });
+        let base = stamp(&node, 2 * (count - distance) + 1);
+        black_box(base);
+        timeline = history(&node, count);
+    }
+    group.finish();
+    println!("{:?}", timeline.usage());
+}
+
+fn past(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let timeline = history(&node, 1_000_000);
+    let mut group = criterion.benchmark_group("state_at in 1,000,000");
+    group.sample_size(20);
+    // The worst place is right before a saved state.
+    for place in [0, 4_095, 500_000, 2_047_999, 999_990] {
+        let stamp = stamp(&node, place);
+        group.bench_function(BenchmarkId::from_parameter(place), |bencher| bencher.iter(|| black_box(timeline.state_at(&stamp))));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, append, late, past);
+criterion_main!(benches);
