@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Every change is O(log n) wherever the entry lands, and a reason is taken away in the time of the entries that have it:
 /// entries lie in slots, and ordered maps lead to the slots.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MemoryStore {
     slots: Slots,
     ids: HashMap<ActionId, Slot>,
@@ -93,6 +93,17 @@ fn walk<K: Ord>(
     match direction {
         Direction::OldestFirst => map.range((behind, Bound::Unbounded)).try_for_each(|(_, &slot)| visit(slot)),
         Direction::NewestFirst => map.range((Bound::Unbounded, behind)).rev().try_for_each(|(_, &slot)| visit(slot)),
+    }
+}
+
+impl core::fmt::Debug for MemoryStore {
+    /// How much there is. What it is, a walk tells.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("entries", &self.len())
+            .field("last_added", &self.last_added)
+            .field("synced", &self.synced)
+            .finish()
     }
 }
 

@@ -34,4 +34,5 @@ mod relay;
 mod world;
 
 pub use plan::{Event, Plan, assert_survives};
+pub use relay::{Effect, Relay};
 pub use world::{Counts, Setup, Simulation, Unsettled};

@@ -17,21 +17,32 @@ use crate::{
 const KEPT: &str = "kept";
 const ANSWER: &str = "answer";
 
-pub(super) struct Relay<R: Reducer> {
+/// The simplest server that keeps its promises: what one client does, all others get, and the author is told `logux/processed`. A log, and a
+/// [`Node`] for each client; nothing is confirmed before it is durable.
+///
+/// [`Simulation`](super::Simulation) has one; to be driven by hand, as a model checker does.
+pub struct Relay<R: Reducer> {
     config: Arc<Config>,
-    pub(super) log: Log<CrashStore, Timeline<R>>,
+    log: Log<CrashStore, Timeline<R>>,
     nodes: Vec<Node>,
     names: Vec<NodeId>,
 }
 
-/// What has to be done for a client.
-pub(super) enum Effect {
+/// What has to be done for a client of a [`Relay`].
+#[derive(Debug)]
+pub enum Effect {
+    /// Send it this frame.
     Send(usize, String),
+    /// Close its connection.
     Disconnect(usize),
 }
 
 impl<R: Reducer> Relay<R> {
-    pub(super) fn new(reducer: R, options: Options, store: CrashStore, names: &[NodeId]) -> Self {
+    /// A server for these clients, over a store that may have actions from before.
+    ///
+    /// # Panics
+    /// Never: memory does not fail.
+    pub fn new(reducer: R, options: Options, store: CrashStore, names: &[NodeId]) -> Self {
         let config = Arc::new(Config::server(NodeId::new("server:sim").expect("a node id")));
         let Ok(timeline) = Timeline::read(reducer, options, &store);
         let log = Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
@@ -39,20 +50,35 @@ impl<R: Reducer> Relay<R> {
         Self { config, log, nodes, names: names.to_vec() }
     }
 
-    pub(super) fn state_of(&self, client: usize) -> State {
+    /// The log.
+    pub const fn log(&self) -> &Log<CrashStore, Timeline<R>> {
+        &self.log
+    }
+
+    /// How far the connection to a client is.
+    ///
+    /// # Panics
+    /// When there is no such client.
+    pub fn state_of(&self, client: usize) -> State {
         self.nodes[client].state()
     }
 
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    /// When to call [`wake`](Self::wake) at the latest, in monotonic milliseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
         self.nodes.iter().filter_map(Node::next_deadline).map(|deadline| deadline.at.as_millis()).min()
     }
 
-    pub(super) fn handle(&mut self, now: Now, client: usize, input: Input<'_>, effects: &mut Vec<Effect>) {
+    /// Takes what happened on the connection of a client.
+    ///
+    /// # Panics
+    /// When there is no such client.
+    pub fn handle(&mut self, now: Now, client: usize, input: Input<'_>, effects: &mut Vec<Effect>) {
         self.nodes[client].handle(now, input);
         self.follow(now, effects);
     }
 
-    pub(super) fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    /// Time has passed.
+    pub fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.nodes.iter_mut().for_each(|node| node.handle(now, Input::Wake));
         self.follow(now, effects);
     }
@@ -114,11 +140,13 @@ impl<R: Reducer> Relay<R> {
     }
 
     /// What is left when the power fails.
-    pub(super) fn crash(self) -> CrashStore {
+    #[must_use]
+    pub fn crash(self) -> CrashStore {
         self.log.into_store().crash()
     }
 
-    pub(super) fn node_id(&self) -> &NodeId {
+    /// The server's node id.
+    pub fn node_id(&self) -> &NodeId {
         &self.config.node
     }
 }
@@ -137,4 +165,10 @@ fn is_for(entry: &Entry, client: &NodeId) -> bool {
         return id.is_some_and(|id| id.node() == client);
     }
     entry.meta.id.node() != client
+}
+
+impl<R: Reducer> core::fmt::Debug for Relay<R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Relay").field("store", self.log.store()).field("nodes", &self.nodes).finish_non_exhaustive()
+    }
 }

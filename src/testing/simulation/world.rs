@@ -200,7 +200,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 
     /// The state of the server.
     pub fn server_state(&self) -> &R::State {
-        self.server().log.state()
+        self.server().log().state()
     }
 
     /// How much has happened.
@@ -332,7 +332,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             }
         }
         let clients = self.devices.iter().enumerate().map(|(client, device)| (&device.name, self.client(client).log()));
-        for (node, log) in core::iter::once((self.server().node_id(), &self.server().log)).chain(clients) {
+        for (node, log) in core::iter::once((self.server().node_id(), self.server().log())).chain(clients) {
             let has = |id: &ActionId| log.store().by_id(id).is_ok_and(|entry| entry.is_some());
             if let Some(id) = self.done.iter().find(|id| !has(id)) {
                 return Err(Unsettled::Lost { node: node.to_string(), id: id.clone() });

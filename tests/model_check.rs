@@ -1,0 +1,324 @@
+//! The exchange between two clients and a server, in every order in which frames can arrive and connections can be cut: nothing is lost, nothing comes
+//! twice, all logs are in the same order, nobody waits for ever.
+//!
+//! The machines are the real ones: `client::Client` (a log and a `sync::Node`), and the `Relay` of the simulation (a log and a node for each client). A state of
+//! the model is the schedule that has led to it; machines are run from the beginning to see what follows, and schedules that lead to
+//! the same world are explored once.
+//!
+//!     cargo test --test model_check -- --nocapture                                  # the small bound
+//!     LOGUX_MODEL=large cargo test --release --test model_check -- --nocapture      # 3 actions, 2 cuts
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::{VecDeque, hash_map::DefaultHasher},
+    fmt::Write as _,
+    hash::{Hash, Hasher},
+    ops::ControlFlow,
+};
+
+use logux::{
+    Action, MemoryStore, NodeId, Now, Store,
+    client::{self, Client},
+    replay::{Options, raw},
+    store::Query,
+    sync::{self, State},
+    testing::{
+        CrashStore,
+        simulation::{Effect, Relay},
+    },
+};
+use stateright::{Checker, Model, Property};
+
+const CLIENTS: usize = 2;
+
+/// What can happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    /// The client does an action.
+    Act(usize),
+    /// The next frame arrives at the server.
+    Up(usize),
+    /// The next frame arrives at the client.
+    Down(usize),
+    /// The connection is cut; frames on their way are lost.
+    Cut(usize),
+    Open(usize),
+}
+
+/// The real machines, and the frames between them.
+struct World {
+    clients: Vec<Client<MemoryStore>>,
+    relay: Relay<Counting>,
+    up: Vec<VecDeque<String>>,
+    down: Vec<VecDeque<String>>,
+    open: Vec<bool>,
+    acts: usize,
+    cuts: usize,
+    /// How many times each client was told of an action of somebody else.
+    told: Vec<Vec<String>>,
+}
+
+/// Counts how often actions are applied.
+type Counting = logux::replay::Raw<usize, fn(&mut usize, &Action)>;
+
+const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
+
+impl World {
+    fn new() -> Self {
+        let names: Vec<NodeId> = (0..CLIENTS).map(|n| NodeId::new(format!("{}:client:tab", n + 1)).unwrap()).collect();
+        let client = |name: &NodeId| {
+            let node = sync::Config { ping_ms: None, timeout_ms: None, ..sync::Config::client(name.clone()) };
+            Client::new(client::Config { node: node.into(), token: None, time_fix: None }, MemoryStore::new()).unwrap()
+        };
+        let counting: Counting = raw(0, |count, _| *count += 1);
+        Self {
+            clients: names.iter().map(client).collect(),
+            relay: Relay::new(counting, Options::default(), CrashStore::new(), &names),
+            up: vec![VecDeque::new(); CLIENTS],
+            down: vec![VecDeque::new(); CLIENTS],
+            open: vec![false; CLIENTS],
+            acts: 0,
+            cuts: 0,
+            told: vec![Vec::new(); CLIENTS],
+        }
+    }
+
+    fn run(steps: &[Step]) -> Self {
+        let mut world = Self::new();
+        steps.iter().for_each(|step| world.step(*step));
+        world
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Act(client) => {
+                self.acts += 1;
+                let action = Action::new(format!(r#"{{"type":"act","n":{}}}"#, self.acts)).unwrap();
+                self.clients[client].sync(NOW, action).unwrap();
+            }
+            Step::Up(client) => {
+                let frame = self.up[client].pop_front().unwrap();
+                self.at_server(client, sync::Input::Frame(&frame));
+            }
+            Step::Down(client) => {
+                let frame = self.down[client].pop_front().unwrap();
+                self.clients[client].handle(NOW, client::Input::Frame(&frame)).unwrap();
+            }
+            Step::Cut(client) => {
+                self.cuts += 1;
+                self.open[client] = false;
+                self.clients[client].handle(NOW, client::Input::Closed).unwrap();
+                self.at_server(client, sync::Input::Closed);
+                self.up[client].clear();
+                self.down[client].clear();
+            }
+            Step::Open(client) => {
+                self.open[client] = true;
+                self.at_server(client, sync::Input::Opened);
+                self.clients[client].handle(NOW, client::Input::Opened).unwrap();
+            }
+        }
+        for client in 0..CLIENTS {
+            while let Some(output) = self.clients[client].poll_output() {
+                match output {
+                    client::Output::Send(frame) if self.open[client] => self.up[client].push_back(frame),
+                    client::Output::Added(entry) if entry.action.kind() == "act" => {
+                        self.told[client].push(entry.meta.id.to_string());
+                    }
+                    client::Output::Disconnect(why) => panic!("client {client} gives up: {why}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn at_server(&mut self, client: usize, input: sync::Input<'_>) {
+        let mut effects = Vec::new();
+        self.relay.handle(NOW, client, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Send(to, frame) if self.open[to] => self.down[to].push_back(frame),
+                Effect::Send(..) => {}
+                Effect::Disconnect(who) => panic!("the server gives up client {who}"),
+            }
+        }
+    }
+
+    /// The actions of a log in order, and everything that decides what it will do.
+    fn log(store: &impl Store) -> (Vec<String>, String) {
+        let (mut order, mut all) = (Vec::new(), String::new());
+        let walked = store.walk(&Query::created().oldest_first(), &mut |entry| {
+            if entry.action.kind() == "act" {
+                order.push(entry.meta.id.to_string());
+            }
+            write!(all, "{} {:?} {:?} {:?};", entry.meta.id, entry.meta.time, entry.meta.added, entry.meta.reasons).unwrap();
+            ControlFlow::Continue(())
+        });
+        walked.unwrap();
+        (order, all)
+    }
+
+    /// What tells worlds apart.
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for client in &self.clients {
+            format!("{client:?}").hash(&mut hasher);
+            Self::log(client.log().store()).1.hash(&mut hasher);
+        }
+        format!("{:?}", self.relay).hash(&mut hasher);
+        Self::log(self.relay.log().store()).1.hash(&mut hasher);
+        (&self.up, &self.down, &self.open, self.acts, self.cuts).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What is wrong, whatever happens next.
+    fn fault(&self) -> Option<String> {
+        for (client, told) in self.told.iter().enumerate() {
+            let mut different = told.clone();
+            different.sort();
+            different.dedup();
+            if different.len() != told.len() {
+                return Some(format!("client {client} was told twice: {told:?}"));
+            }
+        }
+        let (order, _) = Self::log(self.relay.log().store());
+        if *self.relay.log().state() != order.len() {
+            return Some("the server has applied an action twice".into());
+        }
+        if !self.is_quiet() {
+            return None;
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            let states = (client.state(), self.relay.state_of(number));
+            if states != (State::Synchronized, State::Synchronized) {
+                return Some(format!("nothing is on its way, but client {number} and the server are {states:?}"));
+            }
+        }
+        if order.len() != self.acts {
+            return Some(format!("{} actions were done, the server has {order:?}", self.acts));
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            // A client keeps what was done for a reason; what it is told besides passes through.
+            let own = format!(" {}:client:tab ", number + 1);
+            let of_others: Vec<&String> = order.iter().filter(|id| !id.contains(&own)).collect();
+            let mut told: Vec<&String> = self.told[number].iter().collect();
+            told.sort_by_key(|id| order.iter().position(|other| other == *id));
+            if told != of_others {
+                return Some(format!("client {number} was told {told:?} of {of_others:?}"));
+            }
+            if client.log().store().len() != 0 {
+                return Some(format!("client {number} still waits for answers"));
+            }
+        }
+        None
+    }
+
+    /// All are connected, and nothing is on its way.
+    fn is_quiet(&self) -> bool {
+        self.open.iter().all(|open| *open) && self.up.iter().chain(&self.down).all(VecDeque::is_empty)
+    }
+}
+
+/// A schedule, and what the world is after it.
+#[derive(Clone, Debug)]
+struct Schedule {
+    steps: Vec<Step>,
+    digest: u64,
+    next: Vec<Step>,
+    fault: Option<String>,
+    done: bool,
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Schedule {}
+
+impl Hash for Schedule {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+#[derive(Clone)]
+struct Exchange {
+    actions: usize,
+    cuts: usize,
+}
+
+impl Exchange {
+    fn after(&self, steps: Vec<Step>) -> Schedule {
+        let world = World::run(&steps);
+        let mut next = Vec::new();
+        for client in 0..CLIENTS {
+            if !world.open[client] {
+                next.push(Step::Open(client));
+            }
+            if world.acts < self.actions {
+                next.push(Step::Act(client));
+            }
+            if !world.up[client].is_empty() {
+                next.push(Step::Up(client));
+            }
+            if !world.down[client].is_empty() {
+                next.push(Step::Down(client));
+            }
+            if world.open[client] && world.cuts < self.cuts {
+                next.push(Step::Cut(client));
+            }
+        }
+        let done = world.is_quiet() && world.acts == self.actions;
+        Schedule { steps, digest: world.digest(), next, fault: world.fault(), done }
+    }
+}
+
+impl Model for Exchange {
+    type State = Schedule;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<Schedule> {
+        vec![self.after(Vec::new())]
+    }
+
+    fn actions(&self, state: &Schedule, actions: &mut Vec<Step>) {
+        actions.extend(&state.next);
+    }
+
+    fn next_state(&self, state: &Schedule, step: Step) -> Option<Schedule> {
+        let mut steps = state.steps.clone();
+        steps.push(step);
+        Some(self.after(steps))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("nothing is lost, nothing comes twice, all agree", |_, state: &Schedule| state.fault.is_none()),
+            Property::always("nobody waits for ever", |_, state: &Schedule| state.done || !state.next.is_empty()),
+            Property::sometimes("everything is everywhere", |_, state: &Schedule| state.done),
+        ]
+    }
+}
+
+#[test]
+fn the_exchange_keeps_its_promises() {
+    let large = std::env::var("LOGUX_MODEL").is_ok_and(|bound| bound == "large");
+    let model = if large { Exchange { actions: 3, cuts: 2 } } else { Exchange { actions: 3, cuts: 1 } };
+    let (actions, cuts) = (model.actions, model.cuts);
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    println!(
+        "{actions} actions, {cuts} cuts: {} different worlds, {} visited, up to {} steps deep",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth()
+    );
+    if let Some(path) = checker.discovery("nothing is lost, nothing comes twice, all agree") {
+        let last = path.last_state().clone();
+        panic!("{}\nafter {:?}", last.fault.unwrap_or_default(), last.steps);
+    }
+    checker.assert_properties();
+    assert!(checker.unique_state_count() > 1_000, "a model that explores nothing proves nothing");
+}
