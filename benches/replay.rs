@@ -94,7 +94,9 @@ fn past(criterion: &mut Criterion) {
     // The worst place is right before a saved state.
     for place in [0, 4_095, 500_000, 2_047_999, 999_990] {
         let stamp = stamp(&node, place);
-        group.bench_function(BenchmarkId::from_parameter(place), |bencher| bencher.iter(|| black_box(timeline.state_at(&stamp))));
+        group.bench_function(BenchmarkId::from_parameter(place), |bencher| {
+            bencher.iter(|| black_box(timeline.state_at(&stamp)))
+        });
     }
     group.finish();
 }

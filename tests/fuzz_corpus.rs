@@ -35,6 +35,15 @@ fn action() {
     run("action", 8, fuzz::action);
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 3_000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn history(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..900)) {
+        fuzz::history(&data);
+    }
+}
+
 /// What one target has found is of use to the others.
 #[test]
 fn every_body_takes_every_file() {

@@ -152,7 +152,8 @@ impl World {
             if entry.action.kind() == "act" {
                 order.push(entry.meta.id.to_string());
             }
-            write!(all, "{} {:?} {:?} {:?};", entry.meta.id, entry.meta.time, entry.meta.added, entry.meta.reasons).unwrap();
+            write!(all, "{} {:?} {:?} {:?};", entry.meta.id, entry.meta.time, entry.meta.added, entry.meta.reasons)
+                .unwrap();
             ControlFlow::Continue(())
         });
         walked.unwrap();
@@ -207,7 +208,7 @@ impl World {
             if told != of_others {
                 return Some(format!("client {number} was told {told:?} of {of_others:?}"));
             }
-            if client.log().store().len() != 0 {
+            if !client.log().store().is_empty() {
                 return Some(format!("client {number} still waits for answers"));
             }
         }
@@ -296,7 +297,9 @@ impl Model for Exchange {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("nothing is lost, nothing comes twice, all agree", |_, state: &Schedule| state.fault.is_none()),
+            Property::always("nothing is lost, nothing comes twice, all agree", |_, state: &Schedule| {
+                state.fault.is_none()
+            }),
             Property::always("nobody waits for ever", |_, state: &Schedule| state.done || !state.next.is_empty()),
             Property::sometimes("everything is everywhere", |_, state: &Schedule| state.done),
         ]

@@ -1,10 +1,4 @@
-//! For tests: what judges a store of your own, and random values of the engine's types.
-//!
-//! [`store_suite`] has named checks, one for each promise of [`Store`](crate::Store); [`store_model`] runs random operations over a
-//! store and over a list that is searched naively, and compares them after each step; [`strategies`] makes the random values.
-//! A store is right when it passes both.
-//!
-//! Behind the feature `testing`, which belongs under `[dev-dependencies]` only.
+#![doc = include_str!("guide.md")]
 
 mod crash_store;
 pub mod fuzz;

@@ -13,6 +13,7 @@ use super::{Setup, Simulation, Unsettled};
 use crate::{
     action::{Action, ActionId, logux::Undo},
     replay::Reducer,
+    testing::laws::smallest,
 };
 
 /// One thing that happens in a simulated world. `I` is what a user wants to do.
@@ -134,6 +135,9 @@ pub fn assert_survives<R, I>(
     match ran {
         Ok(()) => {}
         Err(TestError::Fail(_, plan)) => {
+            let with = |events: &[Event<I>]| Plan { seed: plan.seed, events: events.to_vec() };
+            let fails = |events: &[Event<I>]| with(events).run(setup, reducer.clone(), view, &make).1.is_err();
+            let plan = with(&smallest(plan.events.clone(), fails));
             let (sim, end) = plan.run(&Setup { trace: true, ..setup.clone() }, reducer.clone(), view, &make);
             let end = end.map_or_else(|error| error.to_string(), |()| "it went well the second time".into());
             panic!("In the end {end}\n\n{}\n\nSeed {}, events {:?}", sim.trace().join("\n"), plan.seed, plan.events);
