@@ -5,7 +5,7 @@
 use logux::{
     Action, ActionId,
     crdt::{Crdt, List, Shared},
-    replay::raw,
+    replay::{Options, raw},
     testing::simulation::{Setup, Simulation, assert_survives},
 };
 use proptest::prelude::*;
@@ -31,7 +31,17 @@ fn every_order_is_the_same_order_whatever_happens() {
 
 #[test]
 fn a_list_survives_everything() {
-    let setup = Setup { clients: 3, ..Setup::default() };
+    list_survives(&Setup { clients: 3, ..Setup::default() });
+}
+
+/// Logs forget what is settled and obsolete, at once; who was away meanwhile gets what is left.
+#[test]
+fn a_list_survives_being_compacted() {
+    let timeline = Options { history: Some(0), clean_every: 1, ..Options::default() };
+    list_survives(&Setup { clients: 3, timeline, compact: true, ..Setup::default() });
+}
+
+fn list_survives(setup: &Setup) {
     let tasks = Shared::<List>::new("tasks");
     let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
     let shared = tasks.clone();
@@ -43,7 +53,7 @@ fn a_list_survives_everything() {
         };
         op.ok().and_then(|op| shared.action(&op).ok())
     };
-    assert_survives(&setup, (cases(), 40), &tasks, |list| list.to_json().to_string(), intents, make);
+    assert_survives(setup, (cases() / 2, 40), &tasks, |list| list.to_json().to_string(), intents, make);
 }
 
 #[test]

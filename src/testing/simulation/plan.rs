@@ -49,16 +49,17 @@ pub struct Plan<I> {
 }
 
 impl<I: Debug + Clone + 'static> Plan<I> {
-    /// Plans of up to so many events for so many clients.
+    /// Plans of up to so many events for the clients of a world. Where logs are compacted, nothing is taken back: it might be forgotten already.
     pub fn strategy(
-        clients: usize,
+        setup: &Setup,
         events: usize,
         intents: impl Strategy<Value = I> + Clone + 'static,
     ) -> impl Strategy<Value = Self> {
-        let client = 0..clients;
+        let client = 0..setup.clients;
+        let undo_weight = u32::from(!setup.compact);
         let event = prop_oneof![
             12 => (client.clone(), intents).prop_map(|(client, intent)| Event::Act(client, intent)),
-            1 => (client.clone(), any::<Index>()).prop_map(|(client, index)| Event::Undo(client, index)),
+            undo_weight => (client.clone(), any::<Index>()).prop_map(|(client, index)| Event::Undo(client, index)),
             6 => (0..400_u64).prop_map(Event::Wait),
             1 => (1_000..100_000_u64).prop_map(Event::Wait),
             3 => client.clone().prop_map(Event::Cut),
@@ -127,7 +128,7 @@ pub fn assert_survives<R, I>(
     I: Debug + Clone + 'static,
 {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_048, ..Config::default() };
-    let plans = Plan::strategy(setup.clients, events, intents);
+    let plans = Plan::strategy(setup, events, intents);
     let ran = TestRunner::new(config).run(&plans, |plan| {
         let (_, end) = plan.run(setup, reducer.clone(), view, &make);
         end.map_err(|error| TestCaseError::fail(error.to_string()))

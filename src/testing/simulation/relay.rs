@@ -26,6 +26,8 @@ pub struct Relay<R: Reducer> {
     log: Log<CrashStore, Timeline<R>>,
     nodes: Vec<Node>,
     names: Vec<NodeId>,
+    /// Whether the log may forget what the reducer does not need.
+    compacts: bool,
 }
 
 /// What has to be done for a client of a [`Relay`].
@@ -47,7 +49,14 @@ impl<R: Reducer> Relay<R> {
         let Ok(timeline) = Timeline::read(reducer, options, &store);
         let log = Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
         let nodes = names.iter().map(|_| Node::new(config.clone(), ())).collect();
-        Self { config, log, nodes, names: names.to_vec() }
+        Self { config, log, nodes, names: names.to_vec(), compacts: false }
+    }
+
+    /// Lets the log forget what the reducer says does not matter, or not.
+    #[must_use]
+    pub const fn compacting(mut self, compacts: bool) -> Self {
+        self.compacts = compacts;
+        self
     }
 
     /// The log.
@@ -105,7 +114,8 @@ impl<R: Reducer> Relay<R> {
                 Output::Received { batch, entries, .. } => {
                     let mut news = Vec::new();
                     for entry in entries {
-                        let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason(KEPT);
+                        let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
+                        let draft = if self.compacts { draft } else { draft.and_reason(KEPT) };
                         if let Some(entry) = self.log.add(now.wall, entry.action, draft).expect("memory does not fail")
                         {
                             let answer = Processed { id: entry.meta.id.to_string() }.to_action().expect("an action");

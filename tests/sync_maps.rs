@@ -1,0 +1,143 @@
+//! The records of the official client: refused changes go back to what was agreed upon, and a log keeps what matters.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::sync::Arc;
+
+use logux::{
+    Action, ActionId, Log, MemoryStore, NodeId, Now, Store, WallTime,
+    client::{self, Client},
+    crdt::{Map, MapOp, Shared, SyncMaps},
+    log::Draft,
+    replay::{Options, Timeline},
+    store::Query,
+    sync,
+};
+use serde_json::json;
+
+type Tasks = Log<MemoryStore, Timeline<SyncMaps>>;
+
+fn tasks(options: Options) -> Tasks {
+    let timeline = Timeline::with_options(SyncMaps::new("tasks"), options);
+    Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap()
+}
+
+fn add(log: &mut Tasks, ms: i64, json: &str, draft: Draft) -> ActionId {
+    log.add(WallTime::from_millis(ms), Action::new(json).unwrap(), draft).unwrap().unwrap().meta.id
+}
+
+fn answer(log: &mut Tasks, ms: i64, kind: &str, id: &ActionId) {
+    let json = format!(r#"{{"type":"logux/{kind}","id":"{id}","reason":"denied"}}"#);
+    let server = format!("{ms} server:x 0").parse().unwrap();
+    log.add(WallTime::from_millis(ms), Action::new(json).unwrap(), Draft::of(server, WallTime::from_millis(ms)))
+        .unwrap();
+}
+
+fn kept(log: &Tasks) -> Vec<String> {
+    let page = log.store().page(&Query::created().oldest_first(), 1_000).unwrap();
+    page.entries.iter().map(|entry| entry.action.as_json().to_owned()).collect()
+}
+
+#[test]
+fn a_refused_change_goes_back_field_by_field() {
+    let mut log = tasks(Options::default());
+    add(&mut log, 1, r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#, Draft::default());
+    let mine = add(
+        &mut log,
+        2,
+        r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk","done":true}}"#,
+        Draft::reason("syncing"),
+    );
+    add(&mut log, 3, r#"{"type":"tasks/changed","id":"7","fields":{"done":"almost"}}"#, Draft::default());
+    assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "Milk", "done": "almost"})));
+    answer(&mut log, 4, "undo", &mine);
+    assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "Tea", "done": "almost"})));
+}
+
+#[test]
+fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
+    // No time for undo but that for the server's answer.
+    let mut log = tasks(Options { history: Some(0), clean_every: 1, ..Options::default() });
+    let first = r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea"}}"#;
+    add(&mut log, 1, first, Draft::default());
+    let refused =
+        add(&mut log, 2, r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk"}}"#, Draft::reason("syncing"));
+    assert_eq!(kept(&log).len(), 2, "the server has not answered");
+    answer(&mut log, 3, "undo", &refused);
+    assert_eq!(log.state().field("7", "title"), Some(&json!("Tea")));
+    let done = r#"{"type":"tasks/change","id":"7","fields":{"title":"Coffee"}}"#;
+    let mine = add(&mut log, 4, done, Draft::reason("syncing"));
+    answer(&mut log, 5, "processed", &mine);
+    assert_eq!(kept(&log).last().map(|json| &**json), Some(done));
+    assert!(!kept(&log).contains(&first.to_owned()), "nobody needs the old value now: {:?}", kept(&log));
+    let page = log.store().page(&Query::created().index("tasks/7"), 10).unwrap();
+    assert!(!page.entries.is_empty(), "found by the indexes of the reference");
+}
+
+#[test]
+fn a_deletion_takes_away_what_is_older_only() {
+    let mut log = tasks(Options::default());
+    add(&mut log, 1, r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#, Draft::default());
+    let deletion = add(&mut log, 3, r#"{"type":"tasks/delete","id":"7"}"#, Draft::default());
+    assert_eq!(log.state().get("7"), None);
+    add(
+        &mut log,
+        2,
+        r#"{"type":"tasks/changed","id":"7","fields":{"title":"late"}}"#,
+        Draft::of("2 20:c:d 0".parse().unwrap(), WallTime::from_millis(2)),
+    );
+    assert_eq!(log.state().get("7"), None, "older than the deletion");
+    add(&mut log, 4, r#"{"type":"tasks/changed","id":"7","fields":{"done":true}}"#, Draft::default());
+    assert_eq!(log.state().get("7"), Some(json!({"id": "7", "done": true})), "newer than the deletion");
+    answer(&mut log, 5, "undo", &deletion);
+    assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "late", "done": true})));
+    assert_eq!(log.state().ids().map(|id| &**id).collect::<Vec<_>>(), ["7"]);
+}
+
+#[test]
+fn malformed_actions_change_nothing_and_are_reported() {
+    let mut log = tasks(Options::default());
+    let long = format!(r#"{{"type":"tasks/change","id":"{}","fields":{{}}}}"#, "7".repeat(5_000));
+    let bad = [
+        r#"{"type":"tasks/change","id":7,"fields":{}}"#,
+        r#"{"type":"tasks/change","id":"7"}"#,
+        r#"{"type":"tasks/delete"}"#,
+        &long,
+    ];
+    for json in bad {
+        add(&mut log, 1, json, Draft::default());
+    }
+    assert_eq!(log.state().ids().count(), 0);
+    assert_eq!(std::iter::from_fn(|| log.observer().take_report()).count(), bad.len());
+}
+
+#[test]
+fn a_log_keeps_what_matters() {
+    let timeline = Timeline::with_options(
+        Shared::<Map>::new("note"),
+        Options { history: Some(10), clean_every: 1, ..Options::default() },
+    );
+    let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+    for n in 0..1_000 {
+        let op = MapOp::Set { path: format!("/field{}", n % 5).parse().unwrap(), value: json!(n).into() };
+        log.edit(WallTime::from_millis(n), |_, _| Ok::<_, std::convert::Infallible>(op)).unwrap();
+    }
+    assert!(log.store().len() <= 20, "{} of 1,000 kept", log.store().len());
+    assert!(log.timeline().usage().steps <= 20, "{:?}", log.timeline().usage());
+    let again = Timeline::read(Shared::<Map>::new("note"), Options::default(), log.store()).unwrap();
+    assert_eq!(again.state(), log.state());
+}
+
+#[test]
+fn a_client_shows_its_own_changes_at_once() {
+    let config = client::Config {
+        node: Arc::new(sync::Config::client(NodeId::new("10:a:b").unwrap())),
+        token: None,
+        time_fix: None,
+    };
+    let mut client = Client::observed(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks"))).unwrap();
+    let change = Action::new(r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#).unwrap();
+    client.sync(Now::from_millis(1, 1), change).unwrap();
+    assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea")));
+    assert_eq!(client.observer().take_changes().unwrap().parts, ["7".into()]);
+}
