@@ -173,7 +173,8 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
         }
         DocumentIntent::Tag(path, element, false) => document.discard(&path.parse().unwrap(), *element),
         DocumentIntent::List(path, intent) => {
-            document.in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(())).ok()?
+            let nothing = logux::crdt::ListError::OutOfBounds { index: 0, len: 0 };
+            document.in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing)).ok()?
         }
         DocumentIntent::Within(path, at, value) => {
             let list = document.list(path).filter(|list| !list.is_empty())?;

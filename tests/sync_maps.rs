@@ -141,3 +141,24 @@ fn a_client_shows_its_own_changes_at_once() {
     assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea")));
     assert_eq!(client.observer().take_changes().unwrap().parts, ["7".into()]);
 }
+
+#[test]
+fn what_was_obsolete_is_forgotten_after_a_restart_too() {
+    let options = Options { history: Some(10), clean_every: 1, ..Options::default() };
+    let reducer = || Shared::<Map>::new("note");
+    let node = NodeId::new("10:a:b").unwrap();
+    let mut log =
+        Log::observed(node.clone(), MemoryStore::new(), Timeline::with_options(reducer(), options.clone())).unwrap();
+    let write = |log: &mut Log<MemoryStore, Timeline<Shared<Map>>>, n: i64, path: &str| {
+        let op = MapOp::Set { path: path.parse().unwrap(), value: json!(n).into() };
+        log.edit(WallTime::from_millis(n), |_, _| Ok::<_, std::convert::Infallible>(op)).unwrap();
+    };
+    (0..5).for_each(|n| write(&mut log, n, "/a"));
+    let store = log.into_store();
+    let timeline = Timeline::read(reducer(), options, &store).unwrap();
+    let mut log = Log::observed(node, store, timeline).unwrap();
+    (5..30).for_each(|n| write(&mut log, n, "/b"));
+    let of_a = log.store().page(&Query::created(), 100).unwrap().entries;
+    let of_a = of_a.iter().filter(|entry| entry.action.text_field("path").as_deref() == Some("/a")).count();
+    assert_eq!(of_a, 1, "the writes before the restart are forgotten, but the last");
+}

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::{
     counter::{Counter, CounterOp},
-    list::{List, ListOp},
+    list::{Item, List, ListError, ListOp},
     map::{Map, MapOp, diff_keys, put},
     merge::{Crdt, Forgettable},
-    path::Path,
+    path::{Path, within},
     position::Position,
     set::{AddWinsOp, AddWinsSet},
 };
@@ -146,14 +146,17 @@ impl DocumentOp {
         }
     }
 
-    /// The operation of a list, with the list's place. `None` for writing an item's value: that is [`Set`](Self::Set) at the item's own path.
-    fn of_list(path: Path, op: ListOp) -> Option<Self> {
-        match op {
-            ListOp::Insert { at, value } => Some(Self::Insert { path, at, value }),
-            ListOp::Move { item, at } => Some(Self::Move { path, item, at }),
-            ListOp::Remove { item } => Some(Self::Remove { path, item }),
-            ListOp::Set { item, value } => Some(Self::Set { path: path.join(&item.to_string()).ok()?, value }),
-        }
+    /// The operation of a list, with the list's place. An item's value is written at the item's own path.
+    fn of_list(path: &Path, op: ListOp) -> Result<Self, ListError> {
+        let path = path.clone();
+        Ok(match op {
+            ListOp::Insert { at, value } => Self::Insert { path, at, value },
+            ListOp::Move { item, at } => Self::Move { path, item, at },
+            ListOp::Remove { item } => Self::Remove { path, item },
+            ListOp::Set { item, value } => {
+                Self::Set { path: path.join(&item.to_string()).map_err(ListError::Path)?, value }
+            }
+        })
     }
 }
 
@@ -181,10 +184,13 @@ impl Document {
     /// An operation on the list at a path, which is empty where there is none: the closure makes it as for a [`List`].
     ///
     /// # Errors
-    /// What the closure says.
-    pub fn in_list<E>(&self, path: &Path, make: impl FnOnce(&List) -> Result<ListOp, E>) -> Result<DocumentOp, E> {
-        let op = make(self.lists.get(path).unwrap_or(&List::default()))?;
-        Ok(DocumentOp::of_list(path.clone(), op).unwrap_or_else(|| DocumentOp::Delete { path: path.clone() }))
+    /// What the closure says; [`ListError::Path`] for an item too deep inside of other lists to have a path.
+    pub fn in_list(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&List) -> Result<ListOp, ListError>,
+    ) -> Result<DocumentOp, ListError> {
+        DocumentOp::of_list(path, make(self.lists.get(path).unwrap_or(&List::default()))?)
     }
 
     /// The operation that takes a text out of the set at a path, as it is here.
@@ -205,18 +211,17 @@ impl Document {
     /// What is at a path and below it, over a value that is there already.
     fn build(&self, base: &Path, mut value: Value) -> Value {
         self.values.lay_over(base, None, &mut value);
-        let within = |path: &Path| base.contains(path) || path == base;
         let rest = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
-        for (path, counter) in self.counters.iter().filter(|(path, counter)| within(path) && counter.is_visible()) {
+        for (path, counter) in within(&self.counters, base).filter(|(_, counter)| counter.is_visible()) {
             let rest = rest(path);
             let from = value.pointer(&rest).and_then(Value::as_i64).unwrap_or(0);
             put(&mut value, &rest, Some(&from.wrapping_add(counter.value()).into()));
         }
-        for (path, set) in self.sets.iter().filter(|(path, set)| within(path) && set.iter().next().is_some()) {
+        for (path, set) in within(&self.sets, base).filter(|(_, set)| set.iter().next().is_some()) {
             put(&mut value, &rest(path), Some(&set.to_json()));
         }
         let mut inside: Option<&Path> = None;
-        for (path, list) in self.lists.iter().filter(|(path, list)| within(path) && !list.is_empty()) {
+        for (path, list) in within(&self.lists, base).filter(|(_, list)| !list.is_empty()) {
             // Lists in items of a list are built with the items.
             if inside.is_none_or(|outer| !outer.contains(path)) {
                 put(&mut value, &rest(path), Some(&self.build_list(path, list)));
@@ -227,39 +232,36 @@ impl Document {
     }
 
     fn build_list(&self, path: &Path, list: &List) -> Value {
-        list.iter()
-            .map(|(id, item)| match path.join(&id.to_string()) {
-                Ok(path) => {
-                    let written =
-                        self.values.get(path.as_str()).filter(|_| self.values.last_at(path.as_str()) > item.written());
-                    self.build(&path, written.unwrap_or(item.value()).clone())
-                }
-                Err(_) => item.value().clone(),
-            })
-            .collect()
+        let build = |(id, item): (&ActionId, &Item)| match path.join(&id.to_string()) {
+            Ok(path) if self.values.last_at(path.as_str()) > item.written() => {
+                self.build(&path, self.values.get(path.as_str()).cloned().unwrap_or(Value::Null))
+            }
+            Ok(path) => self.build(&path, item.value().clone()),
+            // Nobody can have written there.
+            Err(_) => item.value().clone(),
+        };
+        list.iter().map(build).collect()
     }
 
     /// Takes away what is older, at a path and below it.
     fn hide(&mut self, path: &Path, until: &Stamp) {
-        let within = |own: &Path| path == own || path.contains(own);
-        hide_in(&mut self.counters, &within, |counter| counter.hide(until));
-        hide_in(&mut self.sets, &within, |set| set.hide(until));
-        hide_in(&mut self.lists, &within, |list| list.hide(until));
+        hide_in(&mut self.counters, path, |counter| counter.hide(until));
+        hide_in(&mut self.sets, path, |set| set.hide(until));
+        hide_in(&mut self.lists, path, |list| list.hide(until));
     }
 
     /// Tells what does not matter any more of what was counted, added or put in at a path and below it, when it was written over. What was taken out
     /// is told by nobody: by a wrong clock, it may have been put in later.
     fn written_over(&self, path: &Path, over: &Stamp, tell: &mut dyn FnMut(Forgettable)) {
-        let within = |own: &Path| path == own || path.contains(own);
-        for (path, counter) in self.counters.iter().filter(|(own, _)| within(own)) {
+        for (path, counter) in within(&self.counters, path) {
             counter.nodes().for_each(|node| tell(Forgettable::Before(slot('+', path, node.as_str()), over.clone())));
         }
-        for (path, set) in self.sets.iter().filter(|(own, _)| within(own)) {
+        for (path, set) in within(&self.sets, path) {
             for (element, add) in set.adds_until(over) {
                 tell(Forgettable::One(slot('#', path, element), add.clone()));
             }
         }
-        for (path, list) in self.lists.iter().filter(|(own, _)| within(own)) {
+        for (path, list) in within(&self.lists, path) {
             for item in list.known() {
                 for what in ["place", "value", "inserted"] {
                     tell(Forgettable::Before(slot('@', path, &format!("{item}/{what}")), over.clone()));
@@ -277,8 +279,8 @@ impl Document {
     }
 }
 
-fn hide_in<T: Clone>(parts: &mut OrdMap<Path, T>, within: &dyn Fn(&Path) -> bool, mut hide: impl FnMut(&mut T)) {
-    let paths: Vec<Path> = parts.keys().filter(|path| within(path)).cloned().collect();
+fn hide_in<T: Clone>(parts: &mut OrdMap<Path, T>, path: &Path, mut hide: impl FnMut(&mut T)) {
+    let paths: Vec<Path> = within(parts, path).map(|(path, _)| path.clone()).collect();
     for path in paths {
         if let Some(part) = parts.get_mut(&path) {
             hide(part);

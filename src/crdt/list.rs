@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     map::diff_keys,
     merge::{Crdt, Forgettable},
+    path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
     sequence::Sequence,
@@ -419,12 +420,15 @@ pub enum ListError {
         /// The index.
         index: usize,
     },
+    /// In a document: the item cannot have a path.
+    Path(PathError),
 }
 
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfBounds { index, len } => write!(f, "index {index} is out of a list of {len} items"),
+            Self::Path(error) => error.fmt(f),
             Self::TooNarrow { index } => {
                 write!(f, "a position at index {index} would have more than {MAX_STEPS} steps; move a neighbour first")
             }

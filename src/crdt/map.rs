@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     merge::{Crdt, Forgettable},
-    path::{Path, above, split_key, unescape},
+    path::{Path, above, split_key, unescape, within},
 };
 use crate::{action::Stamp, replay::Malformed};
 
@@ -112,17 +112,12 @@ impl Map {
     }
 
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Field)> {
-        // A slash is less than what can follow it in a longer key, so everything below is in one stretch.
-        let from = Path::new(format!("{path}/")).unwrap_or_else(|_| path.clone());
-        self.fields
-            .range(from..)
-            .skip_while(move |(own, _)| *own == path)
-            .take_while(move |(own, _)| path.contains(own))
+        within(&self.fields, path).filter(move |(own, _)| *own != path)
     }
 
     /// All paths at a place and below it, written or hidden.
-    pub(super) fn paths_from<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> {
-        self.fields.get_key_value(path).into_iter().chain(self.below(path)).map(|(path, _)| path)
+    fn paths_from<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+        within(&self.fields, path).map(|(path, _)| path)
     }
 
     /// Lays what was written below `base`, later than `floor`, over a value.

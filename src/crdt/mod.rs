@@ -41,7 +41,7 @@
 //! ```
 //!
 //! # Bad input
-//! An action of a shared type whose fields are missing, of a wrong type or beyond a limit ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`]) is ignored: the
+//! An action of a shared type whose fields are missing, of a wrong type or beyond a limit ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]) is ignored: the
 //! check looks at the action alone, so every replica ignores the same ones, and each reports it
 //! ([`Report::Malformed`](crate::replay::Report::Malformed)). An operation on something that is not there, such as to move an item
 //! that has not come, waits inside of the state until it comes; what was removed stays removed.
@@ -67,7 +67,7 @@ pub use document::{Document, DocumentOp};
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
 pub use merge::{Crdt, Forgettable, LoadError, MAX_TEXT};
-pub use path::{MAX_PATH, Path, PathError};
+pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};

@@ -3,10 +3,14 @@
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
 
+use im::OrdMap;
 use serde::{Deserialize, Serialize};
 
 /// How many bytes a path may have.
 pub const MAX_PATH: usize = 4_096;
+
+/// How many keys a path may have: as deep as JSON readers go.
+pub const MAX_KEYS: usize = 100;
 
 /// A place in a JSON value, in the words of JSON Pointer (RFC 6901): `/tasks/7/title`, with `~1` for a slash in a key and `~0` for a tilde. The empty
 /// path is the whole value.
@@ -15,7 +19,7 @@ pub const MAX_PATH: usize = 4_096;
 pub struct Path(Arc<str>);
 
 impl Path {
-    /// Checks a path: empty, or each key behind a slash; at most [`MAX_PATH`] bytes.
+    /// Checks a path: empty, or each key behind a slash; at most [`MAX_PATH`] bytes and [`MAX_KEYS`] keys.
     ///
     /// # Errors
     /// [`PathError`] says what is wrong.
@@ -31,6 +35,10 @@ impl Path {
         {
             return Err(PathError::NotAPointer(text));
         }
+        let keys = bytes.iter().filter(|byte| **byte == b'/').count();
+        if keys > MAX_KEYS {
+            return Err(PathError::TooDeep(keys));
+        }
         Ok(Self(text))
     }
 
@@ -42,7 +50,7 @@ impl Path {
     /// The path of these keys.
     ///
     /// # Errors
-    /// [`PathError::TooLong`].
+    /// [`PathError::TooLong`], [`PathError::TooDeep`].
     pub fn of(keys: &[&str]) -> Result<Self, PathError> {
         let mut text = String::new();
         for key in keys {
@@ -54,7 +62,7 @@ impl Path {
     /// The place of a key below this one.
     ///
     /// # Errors
-    /// [`PathError::TooLong`].
+    /// [`PathError::TooLong`], [`PathError::TooDeep`].
     pub fn join(&self, key: &str) -> Result<Self, PathError> {
         let mut text = String::with_capacity(self.0.len() + key.len() + 1);
         text.push_str(&self.0);
@@ -80,6 +88,17 @@ impl Path {
     pub fn contains(&self, other: &Self) -> bool {
         is_below(&self.0, &other.0)
     }
+}
+
+/// What a map has at a place and below it. O(log n + what there is).
+pub(super) fn within<'a, V: Clone>(
+    map: &'a OrdMap<Path, V>,
+    path: &'a Path,
+) -> impl Iterator<Item = (&'a Path, &'a V)> {
+    // A slash is less than what can follow it in a longer key, so everything below is in one stretch, which begins with a slash behind the path.
+    let from: Arc<str> = format!("{path}/").into();
+    let below = map.range(Path(from)..).take_while(move |(own, _)| path.contains(own));
+    map.get_key_value(path).into_iter().chain(below)
 }
 
 /// Whether a place is below another, both given as text.
@@ -159,6 +178,8 @@ pub enum PathError {
     NotAPointer(Arc<str>),
     /// It has more than [`MAX_PATH`] bytes.
     TooLong(usize),
+    /// It has more than [`MAX_KEYS`] keys.
+    TooDeep(usize),
 }
 
 impl fmt::Display for PathError {
@@ -167,6 +188,7 @@ impl fmt::Display for PathError {
             Self::NotAPointer(text) => {
                 write!(f, "expected a path such as /tasks/7/title, or an empty one, got {text:?}")
             }
+            Self::TooDeep(keys) => write!(f, "expected a path of at most {MAX_KEYS} keys, got {keys} keys"),
             Self::TooLong(bytes) => write!(f, "expected a path of at most {MAX_PATH} bytes, got {bytes} bytes"),
         }
     }

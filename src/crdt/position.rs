@@ -220,16 +220,18 @@ mod tests {
     fn a_place_that_gets_too_narrow_is_refused() {
         let mut low = Position::between(None, None, &id(0, 0)).unwrap();
         let mut high = Position::between(Some(&low), None, &id(1, 1)).unwrap();
-        let mut number = 2;
-        while let Some(new) = Position::between(Some(&low), Some(&high), &id(number, number % 2)) {
-            if number % 2 == 0 {
+        // Three by turns, so that nobody finds a run of their own beside the gap, which gets narrower from both sides.
+        let mut made = 0;
+        while let Some(new) = Position::between(Some(&low), Some(&high), &id(made, made % 3)) {
+            if made % 2 == 0 {
                 low = new
             } else {
                 high = new
             }
-            number += 1;
+            made += 1;
+            assert!(low < high && made < 100_000, "there is an end");
         }
-        assert!(number > MAX_STEPS * 5, "{number} inserts between two neighbours");
+        assert!(made > MAX_STEPS * 5, "{made} inserts between two neighbours");
         assert!(low.0.len() <= MAX_STEPS);
     }
 }

@@ -36,6 +36,14 @@ impl<A> Default for Upkeep<A> {
 }
 
 impl<A> Upkeep<A> {
+    /// Remembers that an action can be taken back for a while.
+    fn follow(&mut self, added: u64, entry: &Entry) {
+        if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
+            self.unanswered.insert(entry.meta.id.clone(), None);
+        }
+        self.unsettled.push_back((added, entry.meta.stamp()));
+    }
+
     #[inline]
     pub(super) fn take_read(&mut self, id: &ActionId) -> Option<Result<Option<A>, Malformed>> {
         self.read.take_if(|(own, _)| own == id).map(|(_, read)| read)
@@ -79,10 +87,7 @@ impl<R: Reducer> Observer for Timeline<R> {
         if entry.action.kind() == logux::UNDO {
             self.undo_added(entry);
         } else if !logux::is_logux(entry.action.kind()) {
-            if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
-                self.upkeep.unanswered.insert(entry.meta.id.clone(), None);
-            }
-            self.upkeep.unsettled.push_back((added, entry.meta.stamp()));
+            self.upkeep.follow(added, entry);
         }
         self.upkeep.since_cleaning += 1;
         if self.upkeep.since_cleaning >= self.options.clean_every {
@@ -106,6 +111,22 @@ impl<R: Reducer> Observer for Timeline<R> {
 }
 
 impl<R: Reducer> Timeline<R> {
+    /// An action was in the log before: it can be taken back still, or not.
+    pub(super) fn resume(&mut self, entry: &Entry, last_added: u64) {
+        let Some(added) = entry.meta.added.filter(|_| !logux::is_logux(entry.action.kind())) else { return };
+        let waits = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
+        if waits || added > last_added.saturating_sub(self.options.history.unwrap_or(0)) {
+            self.upkeep.follow(added, entry);
+        } else {
+            self.mark_settled(&entry.meta.stamp());
+        }
+    }
+
+    /// Puts what was resumed, in the order of creation, into that of arrival.
+    pub(super) fn sort_resumed(&mut self) {
+        self.upkeep.unsettled.make_contiguous().sort_unstable_by_key(|(added, _)| *added);
+    }
+
     /// An undo has come: it lives as long as what it undoes.
     fn undo_added(&mut self, entry: &Entry) {
         if let Some(target) = self.undos.target(&entry.meta.id) {

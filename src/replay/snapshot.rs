@@ -194,6 +194,9 @@ impl<R: Saved> Timeline<R> {
         let horizon = count.checked_sub(1).and_then(|last| self.steps.get(last)).map(|step| &step.stamp);
         let horizon = horizon.or(self.horizon.as_ref());
         let part_of_state = |id: &ActionId| self.steps.of(id).is_some_and(|index| index < count);
+        let waiting = self.undos.iter().filter(|(_, target)| !part_of_state(target));
+        let mut undos: Vec<_> = waiting.map(|(undo, target)| (undo.to_string(), target.to_string())).collect();
+        undos.sort();
         Ok(Snapshot {
             format: FORMAT.into(),
             version: VERSION,
@@ -203,12 +206,7 @@ impl<R: Saved> Timeline<R> {
             added: store.last_added().map_err(store_failed)?,
             anchor: newest.and_then(|entry| Some((entry.meta.id.to_string(), entry.meta.added?))),
             horizon: horizon.map(|stamp| Place { id: stamp.id().to_string(), time: stamp.time().as_millis() }),
-            undos: self
-                .undos
-                .iter()
-                .filter(|(_, target)| !part_of_state(target))
-                .map(|(undo, target)| (undo.to_string(), target.to_string()))
-                .collect(),
+            undos,
             state: serde_json::to_value(self.state_after(count)).map_err(SnapshotError::State)?,
         })
     }

@@ -111,10 +111,13 @@ impl<R: Reducer> Timeline<R> {
     }
 
     pub(super) fn read_on<S: Store>(&mut self, store: &S, query: &Query) -> Result<(), S::Error> {
+        let last_added = store.last_added()?;
         store.walk(query, &mut |entry| {
             self.accept(entry);
+            self.resume(entry, last_added);
             core::ops::ControlFlow::Continue(())
         })?;
+        self.sort_resumed();
         self.settle();
         Ok(())
     }
@@ -396,14 +399,21 @@ impl<R: Reducer> Timeline<R> {
     /// Which reasons of which actions are not needed any more because of the action at `stamp`, which is settled.
     pub(super) fn obsolete_by(&mut self, stamp: &Stamp, tell: &mut dyn FnMut(Obsolete)) {
         let Ok(index) = self.steps.find(stamp) else { return };
-        if let Some(step) = self.steps.get_mut(index) {
-            step.settled = true;
-        }
+        self.mark_settled(stamp);
         let settled = |stamp: &Stamp| {
             self.steps.find(stamp).map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled))
         };
         if let Some(Step { action: Some(action), undone: false, .. }) = self.steps.get(index) {
             self.reducer.obsolete(&self.state, action, stamp, &settled, tell);
+        }
+    }
+
+    /// Nobody can take this action back any more.
+    pub(super) fn mark_settled(&mut self, stamp: &Stamp) {
+        if let Ok(index) = self.steps.find(stamp)
+            && let Some(step) = self.steps.get_mut(index)
+        {
+            step.settled = true;
         }
     }
 
