@@ -4,7 +4,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logux::{
-    Action, ActionId, Entry, Meta, NodeId, Stamp, WallTime,
+    Action, ActionId, Entry, Log, MemoryStore, Meta, NodeId, Stamp, WallTime,
+    crdt::SyncMaps,
+    log::Draft,
     replay::{Options, Timeline, typed},
 };
 use serde::Deserialize;
@@ -24,20 +26,16 @@ fn entry(node: &NodeId, ms: i64) -> Entry {
     Entry::new(Action::new(format!(r#"{{"type":"add","n":{ms}}}"#)).expect("an action"), Meta::new(id))
 }
 
-fn stamp(node: &NodeId, ms: i64) -> Stamp {
-    entry(node, ms).meta.stamp()
-}
-
 fn history(node: &NodeId, count: i64) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
     let mut timeline = Timeline::with_options(reducer(), Options::default());
     for n in 0..count {
         // Every other millisecond is free for what comes late.
-        timeline.add_read(stamp_of(node, 2 * n), Add { n: n.unsigned_abs() });
+        timeline.add_read(stamp(node, 2 * n), Add { n: n.unsigned_abs() });
     }
     timeline
 }
 
-fn stamp_of(node: &NodeId, ms: i64) -> Stamp {
+fn stamp(node: &NodeId, ms: i64) -> Stamp {
     Stamp::new(WallTime::from_millis(ms), ActionId::new(WallTime::from_millis(ms), node.clone(), 0))
 }
 
@@ -78,8 +76,6 @@ fn late(criterion: &mut Criterion) {
                 timeline.add_read(Stamp::new(WallTime::from_millis(ms), id), Add { n: 1 });
             });
         });
-        let base = stamp(&node, 2 * (count - distance) + 1);
-        black_box(base);
         timeline = history(&node, count);
     }
     group.finish();
@@ -101,5 +97,50 @@ fn past(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, late, past);
+/// What `@logux/redux` and `syncMapTemplate` do: a whole log, with reasons, over a timeline.
+fn live(criterion: &mut Criterion) {
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("log over a timeline");
+    let log = |count: i64| {
+        let timeline = Timeline::with_options(reducer(), Options { history: Some(1_000_000), ..Options::default() });
+        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline).expect("memory does not fail");
+        for ms in 0..count {
+            log.add(WallTime::from_millis(2 * ms), entry(&node, ms).action, Draft::reason("kept"))
+                .expect("memory does not fail");
+        }
+        log
+    };
+    for count in [1_000, 4_000_i64] {
+        group.throughput(Throughput::Elements(count.unsigned_abs()));
+        group.bench_function(BenchmarkId::new("append", count), |bencher| bencher.iter(|| log(count)));
+    }
+    group.throughput(Throughput::Elements(1));
+    for (count, back) in [(1_000, 100), (4_000, 1_000)] {
+        let mut log = log(count);
+        let mut sequence = 0;
+        group.bench_function(BenchmarkId::new(format!("late, {back} back in"), count), |bencher| {
+            bencher.iter(|| {
+                sequence += 1;
+                let time = WallTime::from_millis(2 * (count - back) + 1);
+                let id = ActionId::new(time, node.clone(), sequence);
+                log.add(time, entry(&node, 7).action, Draft::of(id, time).and_reason("kept"))
+                    .expect("memory does not fail")
+            });
+        });
+    }
+    group.bench_function("change of a sync map's field", |bencher| {
+        let timeline = Timeline::new(SyncMaps::new("tasks"));
+        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline).expect("memory does not fail");
+        let mut ms = 0;
+        bencher.iter(|| {
+            ms += 1;
+            let json = format!(r#"{{"type":"tasks/changed","id":"1","fields":{{"field{}":{ms}}}}}"#, ms % 10);
+            log.add(WallTime::from_millis(ms), Action::new(json).expect("an action"), Draft::default())
+                .expect("memory does not fail")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, late, past, live);
 criterion_main!(benches);
