@@ -20,9 +20,12 @@ fn main() {
     let value: Arc<Value> = json!("Buy milk").into();
     let paths: Vec<_> = (0..1_000).map(|n| format!("/field{n}").parse().expect("a path")).collect();
     // The first sees what the allocator keeps for itself.
-    for (name, save_every, save_gap) in
-        [("warm-up", 10_000, 10_000), ("a state every 10,000", 10_000, 10_000), ("as by default", 16, 4_096), ("a state every 100", 100, 100)]
-    {
+    for (name, save_every, save_gap) in [
+        ("warm-up", 10_000, 10_000),
+        ("a state every 10,000", 10_000, 10_000),
+        ("as by default", 16, 4_096),
+        ("a state every 100", 100, 100),
+    ] {
         let before = resident();
         let options = Options { save_every, save_gap, ..Options::default() };
         let mut timeline = Timeline::with_options(Shared::<Map>::new("note"), options);

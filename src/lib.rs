@@ -69,8 +69,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In the order of reading: [`now`], [`action`], [`store`], [`log`](mod@log), [`wire`], [`sync`], [`client`], [`server`]; a module uses itself and those
-//! before it. The feature `testing` adds the suite that judges a store, and strategies for proptest.
+//! What the log means is the state that a reducer makes of it: [`replay`] has time travel, [`crdt`] the types that merge.
+//!
+//! In the order of reading: [`now`], [`action`], [`store`], [`log`](mod@log), [`replay`], [`crdt`], [`wire`], [`sync`], [`client`], [`server`]; a module uses
+//! itself and those before it. The feature `testing` adds laws for reducers, a simulated world, the suite that judges a store, and strategies for proptest.
 
 #![forbid(unsafe_code)]
 

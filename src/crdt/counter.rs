@@ -33,8 +33,10 @@ pub struct Counter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Share {
     /// The latest fold, with the sum of all that the node had added before.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     folded: Option<(Stamp, i64)>,
     /// Increments with their corrected times.
+    #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
     since: OrdMap<ActionId, (WallTime, i64)>,
 }
 

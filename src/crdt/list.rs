@@ -38,12 +38,15 @@ pub struct List {
 /// One item of a [`List`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
+    #[serde(rename = "p", default, skip_serializing_if = "Register::is_empty")]
     place: Register<Position>,
+    #[serde(rename = "v", default, skip_serializing_if = "Register::is_empty")]
     value: Register,
     /// When it was put in; `None` as long as the action that did it is not here.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     inserted: Option<WallTime>,
     /// The earliest removal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     removed: Option<Stamp>,
 }
 

@@ -38,8 +38,9 @@ pub struct Map {
 /// The last write at a path. The value of a hidden one is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Field {
+    #[serde(rename = "t")]
     stamp: Stamp,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written")]
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none", deserialize_with = "written")]
     value: Option<Arc<Value>>,
 }
 

@@ -11,6 +11,7 @@ use crate::{action::Stamp, replay::Malformed};
 
 /// One value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011, specification 8), and of RFC 677 (1975).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Register<T = Arc<Value>> {
     written: Option<(Stamp, T)>,
 }
@@ -28,6 +29,11 @@ impl<T> Register<T> {
             Some((_, value)) => Some(value),
             None => None,
         }
+    }
+
+    /// Whether it was never written.
+    pub const fn is_empty(&self) -> bool {
+        self.written.is_none()
     }
 
     /// The place of the last write in the order.

@@ -200,9 +200,7 @@ fn split<T>(items: &mut Vec<T>, at: usize) -> Vec<T> {
         at if at + 1 >= items.len() => items.len() - 2,
         _ => items.len() / 2,
     };
-    let right = items.split_off(place);
-    items.reserve_exact(0);
-    right
+    items.split_off(place)
 }
 
 /// Items in order.

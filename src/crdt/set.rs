@@ -143,8 +143,10 @@ pub struct AddWinsSet {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Adds {
     /// With their corrected times.
+    #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
     live: OrdMap<ActionId, WallTime>,
     /// With the earliest of the removals.
+    #[serde(rename = "-", default, skip_serializing_if = "OrdMap::is_empty")]
     removed: OrdMap<ActionId, Stamp>,
 }
 

@@ -1,0 +1,81 @@
+//! The vectors of `spec/documents.md`: every order of arrival gives the value, and saved states stay readable.
+//!
+//! `LOGUX_BLESS=1` writes values and saved states anew; look at the difference before you keep it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use logux::{
+    Action, Entry, Meta, WallTime,
+    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared},
+    replay::Timeline,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Deserialize, Serialize)]
+struct Vector {
+    name: String,
+    r#type: String,
+    /// Id, corrected time, action.
+    actions: Vec<(String, i64, Value)>,
+    value: Value,
+    saved: Value,
+}
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/vectors/documents.json");
+
+fn check<C: Crdt>(vector: &Vector) -> (Value, Value) {
+    let mut entries: Vec<Entry> = vector
+        .actions
+        .iter()
+        .map(|(id, time, action)| {
+            let meta = Meta::new(id.parse().unwrap()).with_time(WallTime::from_millis(*time));
+            Entry::new(Action::new(action.to_string()).unwrap(), meta)
+        })
+        .collect();
+    let mut states = Vec::new();
+    for _ in 0..entries.len() {
+        entries.rotate_left(1);
+        for _ in 0..2 {
+            entries.reverse();
+            let mut timeline = Timeline::new(Shared::<C>::new("note"));
+            timeline.extend(&entries);
+            states.push(timeline.state().clone());
+        }
+    }
+    assert!(states.windows(2).all(|pair| pair[0] == pair[1]), "{}: an order makes a difference", vector.name);
+    if std::env::var_os("LOGUX_BLESS").is_none() {
+        let loaded = C::load(&vector.saved.to_string()).unwrap();
+        assert_eq!(loaded, states[0], "{}: the saved state is another one", vector.name);
+    }
+    (states[0].to_json(), serde_json::from_str(&states[0].save()).unwrap())
+}
+
+#[test]
+fn documents() {
+    let mut vectors: Vec<Vector> = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
+    let bless = std::env::var_os("LOGUX_BLESS").is_some();
+    for vector in &mut vectors {
+        let (value, saved) = match &*vector.r#type {
+            "register" => check::<Register>(vector),
+            "map" => check::<Map>(vector),
+            "lww set" => check::<LwwSet>(vector),
+            "add-wins set" => check::<AddWinsSet>(vector),
+            "counter" => check::<Counter>(vector),
+            "list" => check::<List>(vector),
+            "document" => check::<Document>(vector),
+            other => panic!("no such type: {other}"),
+        };
+        if bless {
+            (vector.value, vector.saved) = (value, saved);
+        } else {
+            assert_eq!(value, vector.value, "{}", vector.name);
+            assert_eq!(saved, vector.saved, "{}", vector.name);
+        }
+    }
+    assert!(vectors.len() >= 12, "only {} vectors", vectors.len());
+    if bless {
+        let lines: Vec<String> = vectors.iter().map(|vector| serde_json::to_string(vector).unwrap()).collect();
+        std::fs::write(FILE, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    }
+}
