@@ -214,6 +214,55 @@ fn what_is_saved_is_what_is_loaded() {
 }
 
 #[test]
+fn any_arrival_of_a_history_gives_one_state() {
+    use logux::{Action, crdt::MapOp, replay::Timeline, testing::strategies};
+    let shared = || Shared::<Map>::new("it");
+    let write = (path(), 0..9).prop_map(move |(path, value)| -> Action {
+        shared().action(&MapOp::Set { path: path.parse().unwrap(), value: json!(value).into() }).unwrap()
+    });
+    let arrivals = strategies::history(3, 20, write).prop_flat_map(|history| {
+        (Just(history.clone()), strategies::arrivals(history.clone()), strategies::arrivals(history))
+    });
+    proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) }, |((history, one, other) in arrivals)| {
+        let states = [history, one, other].map(|entries| {
+            let mut timeline = Timeline::new(shared());
+            timeline.extend(&entries);
+            timeline.state().clone()
+        });
+        prop_assert!(states.windows(2).all(|pair| pair[0] == pair[1]));
+    });
+}
+
+#[test]
+fn a_snapshot_of_a_document_and_the_tail() {
+    use logux::{
+        Log, MemoryStore, NodeId, WallTime,
+        replay::{Options, Snapshot, Timeline},
+    };
+    let node = NodeId::new("10:a:b").unwrap();
+    let shared = || Shared::<List>::new("it");
+    let mut log = Log::observed(node.clone(), MemoryStore::new(), Timeline::new(shared())).unwrap();
+    for n in 0..300_i64 {
+        log.edit(WallTime::from_millis(n), |list, id| list.insert(0, json!(n), id)).unwrap();
+    }
+    let text = Snapshot::of(&mut log).unwrap().to_string();
+    for n in 300..320_i64 {
+        log.edit(WallTime::from_millis(n), |list, id| list.push(json!(n), id)).unwrap();
+    }
+    let opened = text.parse::<Snapshot>().unwrap().open(shared(), Options::default(), &node, log.store()).unwrap();
+    assert_eq!(opened.state(), log.state());
+    assert!(opened.usage().steps < 200, "only the tail was read: {:?}", opened.usage());
+    let other = Snapshot::open::<Shared<Map>, _>(
+        &text.parse().unwrap(),
+        Shared::new("it"),
+        Options::default(),
+        &node,
+        log.store(),
+    );
+    assert!(other.unwrap_err().to_string().contains("expected a snapshot of map version 1, got one of list version 1"));
+}
+
+#[test]
 fn sync_maps() {
     fn alike(a: &Records, b: &Records) -> bool {
         let all = |records: &Records| records.ids().map(|id| records.get(id)).collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    action::{Action, ActionId, Extra, Json, Meta, Names, NodeId, Stamp, Subprotocol},
+    action::{Action, ActionId, Extra, IdGenerator, Json, Meta, Names, NodeId, Stamp, Subprotocol},
     now::WallTime,
     store::{Criteria, Direction, Entry, MetaChange, Order, Query},
     wire::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry},
@@ -118,6 +118,33 @@ pub fn meta() -> impl Strategy<Value = Meta> {
 /// Entries that are not in a store yet.
 pub fn entry() -> impl Strategy<Value = Entry> {
     (action(), meta()).prop_map(|(action, meta)| Entry { action, meta })
+}
+
+/// What so many nodes have done, each with a clock of its own that is up to 1,000 ms wrong and stands still now and then: at most so many entries, in the
+/// order in which they were done. Ids of a node grow; those of different nodes cross.
+pub fn history(nodes: usize, most: usize, actions: impl Strategy<Value = Action>) -> impl Strategy<Value = Vec<Entry>> {
+    let skews = vec(-1_000..1_000_i64, nodes.max(1));
+    let done = vec((0..nodes.max(1), 0..3_i64, actions), 0..=most);
+    (skews, done).prop_map(|(skews, done)| {
+        let id = |n: usize| NodeId::new(format!("{}:client:tab", (n + 1) * 10)).expect("a node id");
+        let mut ids: Vec<IdGenerator> = (0..skews.len()).map(|n| IdGenerator::new(id(n))).collect();
+        let mut now = 1_564_508_138_460;
+        let entry = |(node, wait, action): (usize, i64, Action)| {
+            now += wait;
+            let id = ids[node].next(WallTime::from_millis(now + skews[node]));
+            Entry::new(action, Meta::new(id))
+        };
+        done.into_iter().map(entry).collect()
+    })
+}
+
+/// Orders in which entries can arrive: any order, some of them twice.
+pub fn arrivals(entries: Vec<Entry>) -> impl Strategy<Value = Vec<Entry>> {
+    let again = proptest::sample::subsequence(entries.clone(), 0..=entries.len());
+    (Just(entries), again).prop_flat_map(|(mut all, again)| {
+        all.extend(again);
+        Just(all).prop_shuffle()
+    })
 }
 
 /// Changes of reasons and of extra keys.
