@@ -25,7 +25,8 @@ use crate::{
 /// at the same time is in one place: Kleppmann, "Moving Elements in List CRDTs" (2020).
 ///
 /// Items are named by the action that has put them in. A removed item stays removed, also when somebody moves or writes it at the same time; undo brings
-/// it back. What comes before its item waits for it.
+/// it back. What comes before its item waits for it. A log forgets what was done to a removed item, but keeps the removal: the item may still come from
+/// somebody who was away.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct List {
