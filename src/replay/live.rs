@@ -21,6 +21,8 @@ pub(super) struct Upkeep<A> {
     /// Own actions that the server has not answered; those that could be settled but for that have their stamp here.
     unanswered: HashMap<ActionId, Option<Stamp>>,
     since_cleaning: u64,
+    /// The last `added` number up to which everything was let go of.
+    let_go_until: u64,
 }
 
 impl<A> Default for Upkeep<A> {
@@ -31,6 +33,7 @@ impl<A> Default for Upkeep<A> {
             unsettled: VecDeque::new(),
             unanswered: HashMap::new(),
             since_cleaning: 0,
+            let_go_until: 0,
         }
     }
 }
@@ -167,7 +170,10 @@ impl<R: Reducer> Timeline<R> {
                 None => self.let_go_of(&stamp),
             }
         }
-        let criteria = Criteria { max_added: Some(max), ..Criteria::default() };
+        // What came before was let go of before, and may be kept for other reasons: no need to look at it again.
+        let min_added = Some(self.upkeep.let_go_until + 1);
+        self.upkeep.let_go_until = max;
+        let criteria = Criteria { min_added, max_added: Some(max), ..Criteria::default() };
         self.upkeep.requests.push_back(Request::RemoveReason(self.options.reason().into(), criteria));
     }
 }
