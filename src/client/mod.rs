@@ -1,6 +1,24 @@
 //! A device: its own actions until they are answered, its subscriptions across reconnects.
 //!
 //! Read [`Client`], then [`Input`] and [`Output`].
+//!
+//! With a [`Timeline`](crate::replay::Timeline) to observe its log, a client has a document: what it does shows at once, what others do finds its place, and what
+//! the server refuses goes back to what was agreed upon.
+//!
+//! ```
+//! use logux::{MemoryStore, NodeId, Now, client::{Client, Config}, crdt::{Map, MapOp, Shared}, replay::Timeline, sync};
+//! use serde_json::json;
+//!
+//! let note = Shared::<Map>::new("note");
+//! let node = sync::Config::client(NodeId::new("10:laptop:tab")?);
+//! let config = Config { node: node.into(), token: None, time_fix: None };
+//! let mut client = Client::observed(config, MemoryStore::new(), Timeline::new(note.clone()))?;
+//!
+//! let write = note.action(&MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() })?;
+//! client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
+//! assert_eq!(client.log().state().get("/title"), Some(&json!("Shopping")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod io;
 mod machine;
