@@ -53,7 +53,7 @@ fn list_survives(setup: &Setup) {
         };
         op.ok().and_then(|op| shared.action(&op).ok())
     };
-    assert_survives(setup, (cases() / 2, 40), &tasks, |list| list.to_json().to_string(), intents, make);
+    assert_survives(setup, (cases(), 40), &tasks, |list| list.to_json().to_string(), intents, make);
 }
 
 #[test]
