@@ -351,6 +351,17 @@ fn snapshots_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn an_action_is_there_once_also_when_it_comes_with_another_time() {
+    let mut timeline = Timeline::new(Letters { commutes: false });
+    for time in [5, 7, 3, 5] {
+        let mut entry = number(5, 1);
+        entry.meta.time = WallTime::from_millis(time);
+        timeline.add(&entry);
+    }
+    assert_eq!(timeline.state(), &[1]);
+}
+
+#[test]
 fn a_closure_is_a_reducer() {
     let mut timeline = Timeline::new(raw(0, |count: &mut u32, _: &Action| *count += 1));
     timeline.extend([&number(1, 1), &undo(2, 1), &undo(3, 2)]);

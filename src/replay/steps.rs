@@ -70,6 +70,13 @@ impl<A> Steps<A> {
         }
     }
 
+    /// Whether an action is here under another time than this.
+    #[inline]
+    pub(super) fn has_elsewhere(&self, stamp: &Stamp) -> bool {
+        let corrected = stamp.time() != stamp.id().time();
+        (corrected || !self.corrected.is_empty()) && self.of(stamp.id()).is_some()
+    }
+
     /// How many steps are not later than a stamp.
     pub(super) fn until(&self, stamp: &Stamp) -> usize {
         self.steps.partition_point(|step| step.stamp <= *stamp)

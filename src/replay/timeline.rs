@@ -218,6 +218,9 @@ impl<R: Reducer> Timeline<R> {
     #[inline]
     fn place(&mut self, stamp: Stamp, action: R::Action) {
         let Err(index) = self.steps.find(&stamp) else { return };
+        if self.steps.has_elsewhere(&stamp) {
+            return;
+        }
         let undone = self.undos.is_undone(stamp.id());
         let commutes = self.reducer.commutes();
         if index == 0 && !commutes && self.horizon.as_ref().is_some_and(|horizon| stamp < *horizon) {
