@@ -379,6 +379,11 @@ impl<R: Reducer> Timeline<R> {
         self.changed.as_ref()
     }
 
+    /// As [`changed_since`](Self::changed_since), and begins anew: for those who look at the state as a whole.
+    pub const fn take_changed_since(&mut self) -> Option<Stamp> {
+        self.changed.take()
+    }
+
     /// The next thing that could not be done as asked. At most the latest 100 wait here.
     pub fn take_report(&mut self) -> Option<Report> {
         self.reports.pop()

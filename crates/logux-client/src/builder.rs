@@ -9,12 +9,14 @@ use logux::{
     Json, MemoryStore, NodeId,
     action::IdError,
     client::{Client as Machine, Config, Secret},
+    log::Observer,
+    replay::{Reducer, Timeline},
     sync,
 };
 use logux_net::{Backoff, Connector, Reconnecting};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, driver::Driver};
+use crate::{Client, Document, driver::Driver};
 
 /// How many commands may wait for the client's task.
 const COMMANDS: usize = 256;
@@ -86,18 +88,64 @@ impl Builder {
     /// Starts the client, as a task of the current tokio runtime. It connects, and connects again, until it is dropped or the
     /// server refuses it.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
+        self.start_observed(connector, (), Box::new(|()| {}))
+    }
+
+    /// Starts the client with a document: the state that a reducer makes of its log. What the user does shows at once, what others do finds its place
+    /// in history, what the server refuses is taken back.
+    ///
+    /// ```no_run
+    /// use logux::crdt::{Map, MapOp, Shared};
+    /// use logux_client::Client;
+    /// use logux_net::WebSocketConnector;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let note = Shared::<Map>::new("note");
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let mut document = Client::builder("10")?.token("secret").start_document(connector, note.clone());
+    /// document.client().subscribe("notes/7").await?;
+    ///
+    /// let title = MapOp::Set { path: "/title".parse()?, value: std::sync::Arc::new("Shopping".into()) };
+    /// document.edit(move |_, _| note.action(&title).ok()).await?;
+    /// while document.changed().await {
+    ///     println!("{:?}", document.state().get("/title"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_document<C, R>(self, connector: C, reducer: R) -> Document<R>
+    where
+        C: Connector + 'static,
+        R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
+    {
+        let timeline = Timeline::new(reducer);
+        let (sender, state) = watch::channel(timeline.state().clone());
+        let look = move |timeline: &mut Timeline<R>| {
+            if timeline.take_changed_since().is_some() {
+                sender.send_replace(timeline.state().clone());
+            }
+        };
+        Document::new(self.start_observed(connector, timeline, Box::new(look)), state)
+    }
+
+    fn start_observed<C: Connector + 'static, O: Observer + Send + 'static>(
+        self,
+        connector: C,
+        observer: O,
+        look: Box<dyn FnMut(&mut O) + Send>,
+    ) -> Client {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (actions, _) = broadcast::channel(self.buffered);
         let (state_sender, state) = watch::channel(sync::State::Disconnected);
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
         let config = Config { node: Arc::new(self.node), token: self.token.map(Secret), time_fix: None };
-        let machine = match Machine::new(config, MemoryStore::new()) {
+        let machine = match Machine::observed(config, MemoryStore::new(), observer) {
             Ok(machine) => machine,
             Err(logux::log::LogError::Store(never)) => match never {},
             Err(other) => unreachable!("an empty log in memory can be opened: {other}"),
         };
-        let driver = Driver::new(machine, receiver, actions.clone(), state_sender);
+        let driver = Driver::new(machine, look, receiver, actions.clone(), state_sender);
         let connecting = Reconnecting::new(connector, self.backoff);
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(connecting).await));

@@ -10,7 +10,10 @@ use logux::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::{Builder, driver::Command};
+use crate::{
+    Builder,
+    driver::{Command, Done},
+};
 
 /// A running client. Cheap to clone; when the last clone is dropped, the connection ends.
 #[derive(Clone, Debug)]
@@ -65,8 +68,13 @@ impl Client {
     /// # Errors
     /// [`SyncError::Undone`] with the server's reason, [`SyncError::Stopped`] if the client ended before.
     pub async fn sync(&self, action: Action) -> Result<(), SyncError> {
+        self.tell(|done| Command::Sync(action, done)).await
+    }
+
+    /// Tells the task to do something, and waits until the server has answered.
+    pub(crate) async fn tell(&self, command: impl FnOnce(Done) -> Command) -> Result<(), SyncError> {
         let (done, answer) = oneshot::channel();
-        if self.commands.send(Command::Sync(action, done)).await.is_err() {
+        if self.commands.send(command(done)).await.is_err() {
             return Err(self.stopped().await);
         }
         match answer.await {

@@ -1,12 +1,13 @@
 //! The task that owns the client's log and its connection.
 
+use core::any::Any;
 use std::{collections::HashMap, convert::Infallible};
 
 use logux::{
     Action, ActionId, Entry, MemoryStore,
     action::logux::Undo,
     client::{Client as Machine, Input, Output},
-    log::LogError,
+    log::{LogError, Observer},
     sync::State,
 };
 use logux_net::{
@@ -19,16 +20,34 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Do an action, and say how it ended.
-    Sync(Action, oneshot::Sender<Result<(), Box<Undo>>>),
+    Sync(Action, Done),
+    /// Do an action made of the document as it is.
+    Edit(Edit, Done),
+}
+
+/// Gets to know how an action ended.
+pub(crate) type Done = oneshot::Sender<Result<(), Box<Undo>>>;
+
+/// Makes an action of who observes the log, and the id that the action will have.
+pub(crate) struct Edit(pub(crate) Box<Make>);
+
+type Make = dyn FnOnce(&mut dyn Any, &ActionId) -> Option<Action> + Send;
+
+impl core::fmt::Debug for Edit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Edit")
+    }
 }
 
 /// The log, the connection's state, and who waits for what.
-pub(crate) struct Driver {
-    machine: Machine<MemoryStore>,
+pub(crate) struct Driver<O> {
+    machine: Machine<MemoryStore, O>,
+    /// Called when the log may have changed.
+    look: Box<dyn FnMut(&mut O) + Send>,
     commands: mpsc::Receiver<Command>,
     actions: broadcast::Sender<Entry>,
     state: watch::Sender<State>,
-    waiting: HashMap<ActionId, oneshot::Sender<Result<(), Box<Undo>>>>,
+    waiting: HashMap<ActionId, Done>,
     clock: Clock,
 }
 
@@ -42,14 +61,15 @@ enum Over {
     Unneeded,
 }
 
-impl Driver {
+impl<O: Observer + Send + 'static> Driver<O> {
     pub(crate) fn new(
-        machine: Machine<MemoryStore>,
+        machine: Machine<MemoryStore, O>,
+        look: Box<dyn FnMut(&mut O) + Send>,
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
         state: watch::Sender<State>,
     ) -> Self {
-        Self { machine, commands, actions, state, waiting: HashMap::new(), clock: Clock::start() }
+        Self { machine, look, commands, actions, state, waiting: HashMap::new(), clock: Clock::start() }
     }
 
     /// Runs until the client is not needed any more or cannot go on; says why.
@@ -114,14 +134,27 @@ impl Driver {
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         never_fails(handled);
+        (self.look)(self.machine.observer());
     }
 
     fn command<T: logux_net::Transport>(&mut self, command: Command, line: Option<&mut Line<T>>) {
-        let Command::Sync(action, done) = command;
-        let synced = self.machine.sync(self.clock.now(), action);
+        let now = self.clock.now();
+        let (action, done) = match command {
+            Command::Sync(action, done) => (Some(action), done),
+            Command::Edit(Edit(make), done) => {
+                let id = self.machine.next_id(now.wall);
+                (make(self.machine.observer(), &id), done)
+            }
+        };
+        let Some(action) = action else {
+            let _ = done.send(Ok(()));
+            return;
+        };
+        let synced = self.machine.sync(now, action);
         if let Some(id) = never_fails(synced) {
             self.waiting.insert(id, done);
         }
+        (self.look)(self.machine.observer());
         if let Some(line) = line {
             let _ = self.follow(line, &mut None);
         }

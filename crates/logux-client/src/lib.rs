@@ -23,7 +23,9 @@
 
 mod builder;
 mod client;
+mod document;
 mod driver;
 
 pub use builder::Builder;
 pub use client::{Actions, Client, SyncError};
+pub use document::Document;
