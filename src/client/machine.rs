@@ -242,7 +242,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         else {
             return Ok(());
         };
-        if id.node() != self.log.node_id() {
+        // Also of an earlier start of this device, which had another node id.
+        if id.node().client_id() != self.log.node_id().client_id() {
             return Ok(());
         }
         self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;

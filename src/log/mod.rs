@@ -123,7 +123,8 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// The log of `node` over a store; `observer` sees what comes and goes.
     ///
     /// The last of this node's ids is looked for among the 1,000 entries that came last, so that ids grow also if the clock has
-    /// stepped back since.
+    /// stepped back since. Where that entry may be forgotten, a start needs a node id of its own, as each start of a client has a tab id of
+    /// its own: otherwise a clock that has stepped back could make an id again.
     ///
     /// # Errors
     /// When the store fails.

@@ -168,13 +168,13 @@ fn commit<R: Reducer>(log: &mut Log<CrashStore, Timeline<R>>) -> Result<(), Infa
     })
 }
 
-/// Clients get what others did, and answers to what they did.
+/// Clients get what others did, and answers to what they did, also before they started again.
 fn is_for(entry: &Entry, client: &NodeId) -> bool {
     if entry.meta.reasons.iter().any(|reason| **reason == *ANSWER) {
         let id = entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
-        return id.is_some_and(|id| id.node() == client);
+        return id.is_some_and(|id| id.node().client_id() == client.client_id());
     }
-    entry.meta.id.node() != client
+    entry.meta.id.node().client_id() != client.client_id()
 }
 
 impl<R: Reducer> core::fmt::Debug for Relay<R> {

@@ -94,6 +94,8 @@ pub struct Simulation<R: Reducer + Clone> {
 
 struct Device<R: Reducer> {
     name: NodeId,
+    /// How many times it was switched on.
+    starts: usize,
     clock: Clock,
     /// `None` only while it crashes.
     client: Option<Client<CrashStore, Timeline<R>>>,
@@ -125,6 +127,13 @@ pub enum Unsettled {
         /// How many were done.
         done: usize,
     },
+    /// A client still waits for the answer to its action.
+    Unanswered {
+        /// Who.
+        node: String,
+        /// Which.
+        id: ActionId,
+    },
     /// A node's state is not the server's: its name and both states.
     Differs(String, String, String),
 }
@@ -137,6 +146,7 @@ impl fmt::Display for Unsettled {
                 write!(f, "client {client} is {state:?}, though nothing happens any more")
             }
             Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
+            Self::Unanswered { node, id } => write!(f, "{node} still waits for the answer to {id}"),
             Self::Extra { node, has, done } => write!(f, "{node} has {has} actions, but {done} were done"),
             Self::Differs(node, own, server) => write!(f, "{node} has {own}\nbut the server has {server}"),
         }
@@ -158,9 +168,9 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         };
         let mut devices = Vec::new();
         for number in 0..setup.clients {
-            let name = NodeId::new(format!("{}:client{number}:tab", (number + 1) * 10)).expect("a node id");
+            let name = NodeId::new(format!("{}:client{number}", (number + 1) * 10)).expect("a node id");
             let clock = Clock { offset_ms: around(setup.clock_error_ms), drift_ppm: around(setup.drift_ppm) };
-            devices.push(Device { name, clock, client: None, time_fix: None, link: Link::Down(Some(0)) });
+            devices.push(Device { name, starts: 0, clock, client: None, time_fix: None, link: Link::Down(Some(0)) });
         }
         let names: Vec<NodeId> = devices.iter().map(|device| device.name.clone()).collect();
         let server =
@@ -343,6 +353,10 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             if own != server {
                 return Err(Unsettled::Differs(node.to_string(), own, server));
             }
+            let waits = log.store().newest_with_reason("syncing").ok().flatten();
+            if let Some(stamp) = waits {
+                return Err(Unsettled::Unanswered { node: node.to_string(), id: stamp.id().clone() });
+            }
             if self.setup.compact {
                 continue;
             }
@@ -430,12 +444,12 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 
     fn start(&mut self, client: usize, store: CrashStore) {
         let device = &mut self.devices[client];
+        device.starts += 1;
+        // Each start has a tab id of its own, as official clients have: ids then differ, whatever the clock does.
+        let node = NodeId::new(format!("{}:{}", device.name.client_id(), device.starts)).expect("a node id");
         let Ok(timeline) = Timeline::read(self.reducer.clone(), self.setup.timeline.clone(), &store);
-        let config = client::Config {
-            node: Arc::new(sync::Config::client(device.name.clone())),
-            token: None,
-            time_fix: device.time_fix,
-        };
+        let config =
+            client::Config { node: Arc::new(sync::Config::client(node)), token: None, time_fix: device.time_fix };
         device.client = Some(Client::observed(config, store, timeline).expect("memory does not fail"));
     }
 
