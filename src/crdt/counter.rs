@@ -6,11 +6,11 @@ use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::merge::{Crdt, Forgettable};
+use super::merge::Crdt;
 use crate::{
     action::{ActionId, NodeId, Stamp},
     now::WallTime,
-    replay::Malformed,
+    replay::{Malformed, Obsolete},
 };
 
 /// A number to which all increments count, also those made at the same time: an operation-based counter (Shapiro et al., 2011, specification 5) that knows its
@@ -174,16 +174,10 @@ impl Crdt for Counter {
         slot(stamp.id().node().as_str().into());
     }
 
-    fn obsolete(
-        &self,
-        _: &CounterOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
-    ) {
+    fn obsolete(&self, _: &CounterOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
         let share = self.nodes.get(stamp.id().node());
         if let Some((fold, _)) = share.and_then(|share| share.folded.as_ref()).filter(|(fold, _)| settled(fold)) {
-            tell(Forgettable::Before(stamp.id().node().as_str().into(), fold.clone()));
+            tell(Obsolete::Before(stamp.id().node().as_str().into(), fold.clone()));
         }
     }
 }

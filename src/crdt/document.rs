@@ -10,14 +10,14 @@ use super::{
     counter::{Counter, CounterOp},
     list::{Item, List, ListError, ListOp},
     map::{Map, MapOp, diff_keys, put},
-    merge::{Crdt, Forgettable},
+    merge::Crdt,
     path::{Path, within},
     position::Position,
     set::{AddWinsOp, AddWinsSet},
 };
 use crate::{
     action::{ActionId, Stamp},
-    replay::Malformed,
+    replay::{Malformed, Obsolete},
 };
 
 /// A JSON document. Under each path there can be a value that the last write wins, a [`Counter`], an [`AddWinsSet`], or a [`List`]: the operation says which.
@@ -252,19 +252,19 @@ impl Document {
 
     /// Tells what does not matter any more of what was counted, added or put in at a path and below it, when it was written over. What was taken out
     /// is told by nobody: by a wrong clock, it may have been put in later.
-    fn written_over(&self, path: &Path, over: &Stamp, tell: &mut dyn FnMut(Forgettable)) {
+    fn written_over(&self, path: &Path, over: &Stamp, tell: &mut dyn FnMut(Obsolete)) {
         for (path, counter) in within(&self.counters, path) {
-            counter.nodes().for_each(|node| tell(Forgettable::Before(slot('+', path, node.as_str()), over.clone())));
+            counter.nodes().for_each(|node| tell(Obsolete::Before(slot('+', path, node.as_str()), over.clone())));
         }
         for (path, set) in within(&self.sets, path) {
             for (element, add) in set.adds_until(over) {
-                tell(Forgettable::One(slot('#', path, element), add.clone()));
+                tell(Obsolete::One(slot('#', path, element), add.clone()));
             }
         }
         for (path, list) in within(&self.lists, path) {
             for item in list.known() {
                 for what in ["place", "value", "inserted"] {
-                    tell(Forgettable::Before(slot('@', path, &format!("{item}/{what}")), over.clone()));
+                    tell(Obsolete::Before(slot('@', path, &format!("{item}/{what}")), over.clone()));
                 }
             }
         }
@@ -353,14 +353,14 @@ impl Crdt for Document {
         op: &DocumentOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
+        tell: &mut dyn FnMut(Obsolete),
     ) {
         let path = op.path();
         let over = self.values.last_at(path.as_str()).filter(|over| settled(over));
-        let mut named = |kind: char, forgettable: Forgettable| {
-            tell(match forgettable {
-                Forgettable::Before(what, stamp) => Forgettable::Before(slot(kind, path, &what), stamp),
-                Forgettable::One(what, id) => Forgettable::One(slot(kind, path, &what), id),
+        let mut named = |kind: char, obsolete: Obsolete| {
+            tell(match obsolete {
+                Obsolete::Before(what, stamp) => Obsolete::Before(slot(kind, path, &what), stamp),
+                Obsolete::One(what, id) => Obsolete::One(slot(kind, path, &what), id),
             });
         };
         match op.part() {
@@ -387,7 +387,7 @@ impl Crdt for Document {
         }
         let takes_out = matches!(op, DocumentOp::Discard { .. } | DocumentOp::Remove { .. });
         if let Some(over) = over.filter(|over| *over > stamp && !takes_out) {
-            Self::slots(op, stamp, &mut |what| tell(Forgettable::Before(what, over.clone())));
+            Self::slots(op, stamp, &mut |what| tell(Obsolete::Before(what, over.clone())));
         }
     }
 }

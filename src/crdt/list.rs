@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     map::diff_keys,
-    merge::{Crdt, Forgettable},
+    merge::Crdt,
     path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     action::{ActionId, Stamp},
     now::WallTime,
-    replay::Malformed,
+    replay::{Malformed, Obsolete},
 };
 
 /// A list of values. Each item has a [`Position`] and a value, both last-write-wins registers, so a move is one operation, and an item that two people move
@@ -371,13 +371,7 @@ impl Crdt for List {
         }
     }
 
-    fn obsolete(
-        &self,
-        op: &ListOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
-    ) {
+    fn obsolete(&self, op: &ListOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
         let id = match op {
             ListOp::Insert { .. } => stamp.id(),
             ListOp::Move { item, .. } | ListOp::Set { item, .. } | ListOp::Remove { item } => item,
@@ -388,16 +382,16 @@ impl Crdt for List {
             let latest = [item.place.stamp(), item.value.stamp(), Some(stamp)].into_iter().flatten().max();
             for what in ["place", "value", "inserted"] {
                 let end = Stamp::new(WallTime::MAX, latest.unwrap_or(stamp).id().clone());
-                tell(Forgettable::Before(format!("{id}/{what}").into(), end));
+                tell(Obsolete::Before(format!("{id}/{what}").into(), end));
             }
             if stamp > removed && matches!(op, ListOp::Remove { .. }) {
-                tell(Forgettable::One(format!("{id}/removed").into(), stamp.id().clone()));
+                tell(Obsolete::One(format!("{id}/removed").into(), stamp.id().clone()));
             }
             return;
         }
         let mut before = |what: &str, last: Option<&Stamp>| {
             let last = last.filter(|last| settled(last)).unwrap_or(stamp);
-            tell(Forgettable::Before(format!("{id}/{what}").into(), last.clone()));
+            tell(Obsolete::Before(format!("{id}/{what}").into(), last.clone()));
         };
         if matches!(op, ListOp::Insert { .. } | ListOp::Move { .. }) {
             before("place", item.place.stamp());

@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    merge::{Crdt, Forgettable},
+    merge::Crdt,
     path::{Path, above, split_key, unescape, within},
 };
-use crate::{action::Stamp, replay::Malformed};
+use crate::{
+    action::Stamp,
+    replay::{Malformed, Obsolete},
+};
 
 /// A JSON object whose fields are last-write-wins registers: the LWW-element dictionary, with paths into nested objects.
 ///
@@ -221,10 +224,10 @@ impl Crdt for Map {
         slot(op.path().text().clone());
     }
 
-    fn obsolete(&self, op: &MapOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Forgettable)) {
+    fn obsolete(&self, op: &MapOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
         let last = self.last_at(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
         for path in self.paths_from(op.path()) {
-            tell(Forgettable::Before(path.text().clone(), last.clone()));
+            tell(Obsolete::Before(path.text().clone(), last.clone()));
         }
     }
 }

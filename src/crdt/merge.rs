@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    action::{ActionId, Stamp},
-    replay::Malformed,
+    action::Stamp,
+    replay::{Malformed, Obsolete},
 };
 
 /// How many bytes a name may have: the key of a counter, the element of a set.
@@ -51,14 +51,8 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     fn slots(op: &Self::Op, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>));
 
     /// Which earlier operations make no difference any more, whatever comes, because of `op`, which nobody can take back.
-    /// See [`Reducer::obsolete`](crate::replay::Reducer::obsolete).
-    fn obsolete(
-        &self,
-        op: &Self::Op,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
-    );
+    /// What is told has the name of a slot where [`Reducer::obsolete`](crate::replay::Reducer::obsolete) has a reason.
+    fn obsolete(&self, op: &Self::Op, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete));
 
     /// The state as text, one line of JSON: `[name, version, state]`.
     fn save(&self) -> String {
@@ -82,15 +76,6 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
         }
         serde_json::from_str(state.get()).map_err(LoadError::Damaged)
     }
-}
-
-/// Operations that make no difference any more for one of their slots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Forgettable {
-    /// All that are older than this place.
-    Before(Arc<str>, Stamp),
-    /// One.
-    One(Arc<str>, ActionId),
 }
 
 /// Why a saved state cannot be read.

@@ -66,7 +66,7 @@ pub use counter::{Counter, CounterOp};
 pub use document::{Document, DocumentOp};
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
-pub use merge::{Crdt, Forgettable, LoadError, MAX_TEXT};
+pub use merge::{Crdt, LoadError, MAX_TEXT};
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::merge::{Crdt, Forgettable};
-use crate::{action::Stamp, replay::Malformed};
+use super::merge::Crdt;
+use crate::{
+    action::Stamp,
+    replay::{Malformed, Obsolete},
+};
 
 /// One value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011, specification 8), and of RFC 677 (1975).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,9 +111,9 @@ impl Crdt for Register {
         _: &RegisterOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
+        tell: &mut dyn FnMut(Obsolete),
     ) {
         let last = self.stamp().filter(|last| settled(last)).unwrap_or(stamp);
-        tell(Forgettable::Before("value".into(), last.clone()));
+        tell(Obsolete::Before("value".into(), last.clone()));
     }
 }

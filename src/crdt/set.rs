@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::{
     map::diff_keys,
-    merge::{Crdt, Forgettable, check_text},
+    merge::{Crdt, check_text},
 };
 use crate::{
     action::{ActionId, Stamp},
     now::WallTime,
-    replay::Malformed,
+    replay::{Malformed, Obsolete},
 };
 
 /// What changed in a set.
@@ -108,15 +108,9 @@ impl Crdt for LwwSet {
         slot(op.element().clone());
     }
 
-    fn obsolete(
-        &self,
-        op: &LwwSetOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
-    ) {
+    fn obsolete(&self, op: &LwwSetOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
         let last = self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
-        tell(Forgettable::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
+        tell(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
     }
 }
 
@@ -286,9 +280,9 @@ impl Crdt for AddWinsSet {
         op: &AddWinsOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Forgettable),
+        tell: &mut dyn FnMut(Obsolete),
     ) {
-        let mut forget = |id: &ActionId| tell(Forgettable::One(op.element().clone(), id.clone()));
+        let mut forget = |id: &ActionId| tell(Obsolete::One(op.element().clone(), id.clone()));
         match op {
             AddWinsOp::Remove { adds, .. } => adds.iter().for_each(forget),
             AddWinsOp::Add { .. } => {

@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use std::sync::Arc;
 
-use super::merge::{Crdt, Forgettable};
+use super::merge::Crdt;
 use crate::{
     action::{Action, ActionError, ActionId, Meta, Stamp, push_once},
     log::{Draft, Log, LogError},
@@ -84,10 +84,10 @@ impl<C: Crdt> Reducer for Shared<C> {
         settled: &dyn Fn(&Stamp) -> bool,
         tell: &mut dyn FnMut(Obsolete),
     ) {
-        state.obsolete(op, stamp, settled, &mut |forgettable| {
-            tell(match forgettable {
-                Forgettable::Before(slot, stamp) => Obsolete::Before(self.reason(&slot), stamp),
-                Forgettable::One(slot, id) => Obsolete::One(self.reason(&slot), id),
+        state.obsolete(op, stamp, settled, &mut |obsolete| {
+            tell(match obsolete {
+                Obsolete::Before(slot, stamp) => Obsolete::Before(self.reason(&slot), stamp),
+                Obsolete::One(slot, id) => Obsolete::One(self.reason(&slot), id),
             });
         });
     }
