@@ -210,7 +210,7 @@ impl Document {
 
     /// What is at a path and below it, over a value that is there already.
     fn build(&self, base: &Path, mut value: Value) -> Value {
-        self.values.lay_over(base, None, &mut value);
+        self.values.lay_over(base, &mut value);
         let rest = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
         for (path, counter) in within(&self.counters, base).filter(|(_, counter)| counter.is_visible()) {
             let rest = rest(path);

@@ -124,10 +124,10 @@ impl Map {
         within(&self.fields, path).map(|(path, _)| path)
     }
 
-    /// Lays what was written below `base`, later than `floor`, over a value.
-    pub(super) fn lay_over(&self, base: &Path, floor: Option<&Stamp>, value: &mut Value) {
+    /// Lays what was written below `base`, and is not hidden, over a value.
+    pub(super) fn lay_over(&self, base: &Path, value: &mut Value) {
         for (path, field) in self.below(base) {
-            if self.last_at(path.as_str()) == Some(&field.stamp) && floor.is_none_or(|floor| field.stamp > *floor) {
+            if self.last_at(path.as_str()) == Some(&field.stamp) {
                 put(value, &path.as_str()[base.as_str().len()..], field.value.as_deref());
             }
         }
@@ -212,7 +212,7 @@ impl Crdt for Map {
         let root = self.fields.get("");
         let mut value =
             root.and_then(|field| field.value.as_deref().cloned()).unwrap_or_else(|| Value::Object(<_>::default()));
-        self.lay_over(&Path::root(), root.map(|field| &field.stamp), &mut value);
+        self.lay_over(&Path::root(), &mut value);
         value
     }
 

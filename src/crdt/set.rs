@@ -93,15 +93,12 @@ impl Crdt for LwwSet {
     }
 
     fn to_json(&self) -> Value {
-        self.iter().map(|element| Value::from(&**element)).collect()
+        array(self.iter())
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
-        diff_keys(&self.elements, &after.elements, |element| {
-            if self.contains(element) != after.contains(element) {
-                part(element.clone());
-            }
-        });
+        let moved = |element: &str| self.contains(element) != after.contains(element);
+        diff_elements(&self.elements, &after.elements, moved, part);
     }
 
     fn slots(op: &LwwSetOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
@@ -112,6 +109,25 @@ impl Crdt for LwwSet {
         let last = self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
         tell(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
     }
+}
+
+/// The elements as a JSON array.
+fn array<'a>(elements: impl Iterator<Item = &'a Arc<str>>) -> Value {
+    elements.map(|element| Value::from(&**element)).collect()
+}
+
+/// The elements that went in or out, among those about which anything differs.
+fn diff_elements<V: PartialEq + Clone>(
+    before: &OrdMap<Arc<str>, V>,
+    after: &OrdMap<Arc<str>, V>,
+    moved: impl Fn(&str) -> bool,
+    part: &mut dyn FnMut(Arc<str>),
+) {
+    diff_keys(before, after, |element| {
+        if moved(element) {
+            part(element.clone());
+        }
+    });
 }
 
 fn event(element: &Arc<str>, was_in: bool, is_in: bool) -> Option<SetEvent> {
@@ -260,15 +276,12 @@ impl Crdt for AddWinsSet {
     }
 
     fn to_json(&self) -> Value {
-        self.iter().map(|element| Value::from(&**element)).collect()
+        array(self.iter())
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
-        diff_keys(&self.elements, &after.elements, |element| {
-            if self.contains(element) != after.contains(element) {
-                part(element.clone());
-            }
-        });
+        let moved = |element: &str| self.contains(element) != after.contains(element);
+        diff_elements(&self.elements, &after.elements, moved, part);
     }
 
     fn slots(op: &AddWinsOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {

@@ -121,20 +121,25 @@ impl Snapshot {
         self.check_log(node, store)?;
         let state = serde_json::from_value(self.state.clone()).map_err(SnapshotError::State)?;
         let horizon = self.horizon.as_ref().map(Place::stamp).transpose()?;
-        let mut late = Ok(());
-        if let Some(horizon) = &horizon
-            && !reducer.commutes()
-        {
+        // What came since but is older: late actions, which only a reducer whose actions commute can take here, and undos.
+        let mut older = Vec::new();
+        if let Some(horizon) = &horizon {
+            let since = Query::added().oldest_first().after_added(self.added);
             store
-                .walk(&Query::added().oldest_first().after_added(self.added), &mut |entry: &Entry| {
-                    if entry.meta.stamp() <= *horizon && matches!(reducer.read(&entry.action), Ok(Some(_))) {
-                        late = Err(SnapshotError::LateActions(entry.meta.id.clone()));
+                .walk(&since, &mut |entry: &Entry| {
+                    if entry.meta.stamp() <= *horizon {
+                        older.push(entry.clone());
                     }
-                    if late.is_ok() { core::ops::ControlFlow::Continue(()) } else { core::ops::ControlFlow::Break(()) }
+                    core::ops::ControlFlow::Continue(())
                 })
                 .map_err(store_failed)?;
         }
-        late?;
+        let is_late = |entry: &&Entry| matches!(reducer.read(&entry.action), Ok(Some(_)));
+        if !reducer.commutes()
+            && let Some(late) = older.iter().find(is_late)
+        {
+            return Err(SnapshotError::LateActions(late.meta.id.clone()));
+        }
         let mut timeline = Timeline::from_base(reducer, options, state, horizon.clone());
         for (undo, target) in &self.undos {
             let ids = (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
@@ -143,19 +148,7 @@ impl Snapshot {
         let created = Query::created().oldest_first();
         let tail = horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
         timeline.read_on(store, &tail).map_err(store_failed)?;
-        // What came since but is older: for reducers whose actions commute, and undos.
-        if let Some(horizon) = timeline.horizon.clone() {
-            let mut older = Vec::new();
-            store
-                .walk(&Query::added().oldest_first().after_added(self.added), &mut |entry: &Entry| {
-                    if entry.meta.stamp() <= horizon {
-                        older.push(entry.clone());
-                    }
-                    core::ops::ControlFlow::Continue(())
-                })
-                .map_err(store_failed)?;
-            timeline.extend(&older);
-        }
+        timeline.extend(&older);
         Ok(timeline)
     }
 
