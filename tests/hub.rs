@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
     server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
-    store::Store,
+    store::{Query, Store},
     sync::{self, BatchToken},
 };
 
@@ -233,6 +233,42 @@ fn every_refusal_has_its_reason() {
         world.answer([answer]);
         assert_eq!(world.delivered(), [undone(1, A, &id, reason)]);
     }
+}
+
+#[test]
+fn a_time_in_the_future_wins_nothing() {
+    let mut world = World::new();
+    world.join(1, "10:phone:tab");
+    let ahead = |ms: i64| {
+        Action::new(r#"{"type":"a"}"#).map(|action| {
+            let id = format!("{} 10:phone:tab 0", NOW.wall.as_millis() + ms);
+            (id.clone(), Entry::new(action, Meta::new(id.parse().unwrap())))
+        })
+    };
+    let limit = i64::try_from(config().max_ahead_ms).unwrap();
+    let (_, allowed) = ahead(limit).unwrap();
+    world.receive(1, vec![allowed]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.delivered();
+
+    let (id, refused) = ahead(limit + 1).unwrap();
+    world.receive(1, vec![refused.clone()]);
+    assert!(world.asks.is_empty(), "the application is not asked");
+    assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
+    // The answer was lost with the connection: it is remembered, and so is the action.
+    world.receive(1, vec![refused.clone()]);
+    assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
+    let store = world.hub.into_store();
+    let mut undo_time = None;
+    store
+        .walk(&Query::added(), &mut |entry| {
+            if entry.action.kind() == "logux/undo" {
+                undo_time = Some(entry.meta.time);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(undo_time > Some(refused.meta.time), "the undo is later than what it undoes");
 }
 
 #[test]

@@ -81,10 +81,12 @@ impl Inbox {
         now: WallTime,
         to: &ActionId,
         answer: Action,
+        time: WallTime,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         let reasons: Names = Names::from_elem(REMEMBERED.into(), 1);
         log.change_meta(to, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })?;
-        let draft = Draft::reason(REMEMBERED).index(answer_index(to)).index(client_index(to.node().client_id()));
+        let mut draft = Draft::reason(REMEMBERED).index(answer_index(to)).index(client_index(to.node().client_id()));
+        draft.time = Some(time);
         log.add(now, answer, draft)
     }
 

@@ -85,7 +85,7 @@ impl<S: Store> Hub<S> {
         } else {
             self.pending.push_back(Output::Report(Report::Processed(id.clone())));
             let answer = Processed { id: id.to_string() }.to_action();
-            self.conclude(now, &task, answer, &Recipients::default())?;
+            self.conclude(now, &task, answer, now, &Recipients::default())?;
             if let Some(ticket) = task.ticket {
                 self.pending.push_back(Output::Done(ticket, Ok(())));
             }
@@ -111,7 +111,7 @@ impl<S: Store> Hub<S> {
         self.start_next(now, &node)
     }
 
-    fn undo_task(
+    pub(super) fn undo_task(
         &mut self,
         now: WallTime,
         task: &Task,
@@ -127,7 +127,9 @@ impl<S: Store> Hub<S> {
         }
         let recipients = if task.approved { task.recipients.clone() } else { Recipients::default() };
         let undo = undo_of(&task.entry, reason, extra);
-        self.conclude(now, task, undo, &recipients)?;
+        // Clients of the reference take an action back only by an undo that is later, and clocks are never quite corrected.
+        let time = now.max(task.entry.meta.time.shifted(1));
+        self.conclude(now, task, undo, time, &recipients)?;
         if let Some(ticket) = task.ticket {
             self.pending.push_back(Output::Done(ticket, Err(reason.to_owned())));
         }
@@ -140,18 +142,19 @@ impl<S: Store> Hub<S> {
         now: WallTime,
         task: &Task,
         answer: Result<Action, ActionError>,
+        time: WallTime,
         recipients: &Recipients,
     ) -> Result<(), LogError<S::Error>> {
         // A text and a checked action can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
         let id = &task.entry.meta.id;
         let entry = if task.kept && task.about == About::Action {
-            self.inbox.answer(&mut self.log, now, id, answer)?
+            self.inbox.answer(&mut self.log, now, id, answer, time)?
         } else {
             if task.kept {
                 self.inbox.forget(&mut self.log, id)?;
             }
-            self.log.add(now, answer, self.own_draft())?
+            self.log.add(now, answer, Draft { time: Some(time), ..self.own_draft() })?
         };
         let Some(entry) = entry else { return Ok(()) };
         let entry = Arc::new(entry);

@@ -40,12 +40,25 @@ pub struct Config {
     pub max_queue: usize,
     /// How many channels one client may be subscribed to.
     pub max_subscriptions: usize,
+    /// How many milliseconds the time of a client's action may lie ahead of the server's clock, after the difference between the clocks
+    /// was corrected. What lies further ahead is undone with the reason `wrongTime`: it would win over everybody else's changes until
+    /// that time comes. It is refused and not moved to now, because its author would keep it where it was, and so have another order
+    /// than the rest.
+    pub max_ahead_ms: u64,
 }
 
 impl Config {
-    /// The settings of a server in production: 10,000 entries remembered, 1,000 actions waiting, 10,000 channels.
+    /// The settings of a server in production: 10,000 entries remembered, 1,000 actions waiting, 10,000 channels, 5 minutes ahead.
     pub const fn new(node: NodeId) -> Self {
-        Self { node, subprotocol: 0, debug: false, remembered: 10_000, max_queue: 1_000, max_subscriptions: 10_000 }
+        Self {
+            node,
+            subprotocol: 0,
+            debug: false,
+            remembered: 10_000,
+            max_queue: 1_000,
+            max_subscriptions: 10_000,
+            max_ahead_ms: 5 * 60 * 1_000,
+        }
     }
 }
 

@@ -67,8 +67,15 @@ impl<S: Store> Hub<S> {
         }
         let kind = entry.action.kind().to_owned();
         self.pending.push_back(Output::Report(Report::Added { id: action_id.clone(), kind }));
+        let is_from_future =
+            entry.meta.time.since(now).try_into().is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
         let kept = self.inbox.keep(&mut self.log, now, entry)?;
-        self.enqueue(Task::of_client(kept, Some(id)));
+        let task = Task::of_client(kept, Some(id));
+        if is_from_future {
+            self.debug(Some(id), || format!("Action \"{}\" has a time in the future", task.entry.meta.id));
+            return self.undo_task(now, &task, "wrongTime", Vec::new());
+        }
+        self.enqueue(task);
         Ok(())
     }
 
