@@ -125,6 +125,8 @@ pub struct Author {
     pub subprotocol: Option<Subprotocol>,
     /// What it says about itself.
     pub headers: Option<Json>,
+    /// Its client's connection, if it has one now.
+    pub session: Option<SessionId>,
 }
 
 /// What the application answers. The words are those of the Logux back-end protocol.

@@ -12,6 +12,7 @@ use logux::{
 use crate::{
     ActionType, BuildError, Channel, Context, Handle, HandlerError,
     handlers::{Handler, Loaded},
+    origin::Origin,
     pattern::{Params, Pattern},
 };
 
@@ -76,10 +77,10 @@ impl<S: Send + Sync + 'static> Application<S> {
     }
 
     /// Answers one question. A handler that panics is one that failed.
-    pub(crate) async fn run(self: Arc<Self>, ask: Ask, handle: Handle) {
+    pub(crate) async fn run(self: Arc<Self>, ask: Ask, origin: Arc<Origin>, handle: Handle) {
         let job = ask.job;
         let id = ask.entry.meta.id.clone();
-        let answered = AssertUnwindSafe(self.answer(ask, &handle)).catch_unwind().await;
+        let answered = AssertUnwindSafe(self.answer(ask, origin, &handle)).catch_unwind().await;
         let last = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => failed(&id, error),
@@ -91,12 +92,12 @@ impl<S: Send + Sync + 'static> Application<S> {
         handle.answer(job, last).await;
     }
 
-    async fn answer(&self, ask: Ask, handle: &Handle) -> Result<Answer, HandlerError> {
+    async fn answer(&self, ask: Ask, origin: Arc<Origin>, handle: &Handle) -> Result<Answer, HandlerError> {
         let (about, entry) = (ask.about, ask.entry.clone());
         if about == About::Subscription {
             let Some(name) = entry.action.text_field("channel") else { return Ok(Answer::WrongChannel) };
             let Some((channel, params)) = self.channel(&name) else { return Ok(Answer::WrongChannel) };
-            let context = Context::new(ask, params, self.state.clone(), handle.clone());
+            let context = Context::new(ask, params, origin, self.state.clone(), handle.clone());
             let answer = subscribe(channel, &context).await;
             finish(channel.finally.as_ref(), context).await;
             return answer;
@@ -104,7 +105,7 @@ impl<S: Send + Sync + 'static> Application<S> {
         let Some(handlers) = self.types.get(entry.action.kind()).or(self.other_type.as_ref()) else {
             return Ok(Answer::UnknownType);
         };
-        let context = Context::new(ask, Params::new(), self.state.clone(), handle.clone());
+        let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
         let answer = act(handlers, &context, about).await;
         finish(handlers.finally.as_ref(), context).await;
         answer
@@ -187,7 +188,10 @@ impl<S> Context<S> {
     /// The context of a client's leaving, which is no action of its own when the connection is gone.
     fn unsubscribing(action: Action, node: NodeId, params: Params, state: Arc<S>, handle: Handle) -> Self {
         let meta = Meta::new(ActionId::new(logux::WallTime::default(), node.clone(), 0));
-        let ask = Ask::notice(logux::Entry::new(action, meta), Author { node, subprotocol: None, headers: None });
-        Self::new(ask, params, state, handle)
+        let ask = Ask::notice(
+            logux::Entry::new(action, meta),
+            Author { node, subprotocol: None, headers: None, session: None },
+        );
+        Self::new(ask, params, Origin::nowhere(), state, handle)
     }
 }

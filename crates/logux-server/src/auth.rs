@@ -11,7 +11,7 @@ use logux::{
 };
 use nodejs_semver::{Range, Version};
 
-use crate::{BuildError, HandlerError};
+use crate::{BuildError, HandlerError, origin::cookie};
 
 /// A client that wants in, for the application to decide about.
 pub struct Login {
@@ -33,6 +33,11 @@ impl Login {
     /// The user it says it is.
     pub fn user_id(&self) -> Option<&str> {
         self.node.user_id()
+    }
+
+    /// A cookie of the HTTP request, percent escapes decoded.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        cookie(&self.http_headers, name)
     }
 }
 

@@ -1,7 +1,6 @@
 //! One client's connection: a socket, a node, and what the hub has for it.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::HeaderMap;
 use logux::{
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
@@ -24,8 +22,10 @@ use tokio::time::timeout;
 
 use crate::{
     Handle, Login,
+    attempts::Attempts,
     auth::{Admission, Authenticator},
     handle::Command,
+    origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
 };
 
@@ -33,6 +33,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) node: Arc<sync::Config>,
     pub(crate) admission: Admission,
+    pub(crate) attempts: Attempts,
     pub(crate) authenticator: Authenticator,
     pub(crate) auth_timeout: Duration,
     pub(crate) outbox: OutboxLimits,
@@ -41,11 +42,46 @@ pub(crate) struct Shared {
     pub(crate) last_session: AtomicU64,
 }
 
-/// Where a connection came from.
-#[derive(Debug, Default)]
-pub(crate) struct Origin {
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) http_headers: HeaderMap,
+impl Shared {
+    /// Whether a client may come in, and what it is told if not.
+    async fn decide(&self, origin: &Origin, who: &Authentication) -> Result<(), ErrorMessage> {
+        self.admission.check(who)?;
+        let Some(remote) = origin.remote else { return self.ask_application(origin, who).await };
+        let (attempts, now) = (&self.attempts, self.clock.now().mono);
+        let decided = if attempts.are_used_up(now, remote.ip()) {
+            tracing::warn!(%remote, "too many wrong logins from this address");
+            Err(ErrorMessage::wrong_credentials())
+        } else {
+            self.ask_application(origin, who).await
+        };
+        if decided.is_err() {
+            attempts.note(self.clock.now().mono, remote.ip());
+        }
+        decided
+    }
+
+    async fn ask_application(&self, origin: &Origin, who: &Authentication) -> Result<(), ErrorMessage> {
+        let login = Login {
+            node: who.node.clone(),
+            token: who.secret.clone(),
+            subprotocol: who.subprotocol.clone(),
+            headers: who.headers.clone(),
+            http_headers: origin.http_headers.clone(),
+            remote: origin.remote,
+        };
+        match timeout(self.auth_timeout, (self.authenticator)(login)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(ErrorMessage::wrong_credentials()),
+            Ok(Err(error)) => {
+                tracing::error!(?error, "the authentication failed");
+                Err(ErrorMessage::wrong_credentials())
+            }
+            Err(_) => {
+                tracing::error!("the authentication took too long");
+                Err(ErrorMessage::wrong_credentials())
+            }
+        }
+    }
 }
 
 /// Serves one connection until it ends.
@@ -56,7 +92,7 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         outbox: Arc::new(Outbox::new(shared.outbox)),
         line: Line::new(transport),
         session,
-        origin: Some(Box::new(origin)),
+        origin: Arc::new(origin),
         member: None,
         shared,
     };
@@ -74,8 +110,7 @@ struct Connection<T> {
     node: Node,
     outbox: Arc<Outbox>,
     line: Line<T>,
-    /// Until the client is let in.
-    origin: Option<Box<Origin>>,
+    origin: Arc<Origin>,
     /// The application's protocol version of a client that was let in.
     member: Option<Subprotocol>,
 }
@@ -122,7 +157,7 @@ impl<T: Transport> Connection<T> {
                         headers: self.node.remote_headers().cloned(),
                         since: since.unwrap_or_default(),
                     };
-                    self.shared.handle.tell(Command::Join(input, self.outbox.clone())).await;
+                    self.shared.handle.tell(Command::Join(input, self.outbox.clone(), self.origin.clone())).await;
                 }
                 Output::Received { batch, entries, .. } => {
                     let input = HubInput::Received { session: self.session, batch, entries };
@@ -166,7 +201,7 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn authenticate(&mut self, who: Authentication) {
-        let decided = self.decide(&who).await;
+        let decided = self.shared.decide(&self.origin, &who).await;
         let now = self.shared.clock.now();
         match decided {
             Ok(()) => {
@@ -177,31 +212,6 @@ impl<T: Transport> Connection<T> {
             Err(error) => {
                 tracing::warn!(session = self.session.0, node = %who.node, error = error.kind, "client was not let in");
                 self.node.handle(now, Input::Refuse(who.token, error));
-            }
-        }
-    }
-
-    async fn decide(&mut self, who: &Authentication) -> Result<(), ErrorMessage> {
-        self.shared.admission.check(who)?;
-        let Origin { remote, http_headers } = self.origin.take().map(|origin| *origin).unwrap_or_default();
-        let login = Login {
-            node: who.node.clone(),
-            token: who.secret.clone(),
-            subprotocol: who.subprotocol.clone(),
-            headers: who.headers.clone(),
-            http_headers,
-            remote,
-        };
-        match timeout(self.shared.auth_timeout, (self.shared.authenticator)(login)).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(ErrorMessage::wrong_credentials()),
-            Ok(Err(error)) => {
-                tracing::error!(?error, "the authentication failed");
-                Err(ErrorMessage::wrong_credentials())
-            }
-            Err(_) => {
-                tracing::error!("the authentication took too long");
-                Err(ErrorMessage::wrong_credentials())
             }
         }
     }

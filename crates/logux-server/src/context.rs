@@ -1,7 +1,11 @@
 //! What a handler knows about the action it is called for.
 
-use std::sync::Arc;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use hyper::{HeaderMap, http::Extensions};
 use logux::{
     Action, Json, Meta, NodeId, WallTime,
     action::{ActionError, Subprotocol},
@@ -9,7 +13,10 @@ use logux::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{Handle, Params};
+use crate::{
+    Handle, Params,
+    origin::{Origin, cookie},
+};
 
 /// One action and who sent it. Cheap to clone.
 pub struct Context<S = ()> {
@@ -19,6 +26,8 @@ pub struct Context<S = ()> {
 struct Inner<S> {
     ask: Ask,
     params: Params,
+    origin: Arc<Origin>,
+    data: Mutex<Extensions>,
     state: Arc<S>,
     handle: Handle,
 }
@@ -36,8 +45,8 @@ impl<S> std::fmt::Debug for Context<S> {
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(ask: Ask, params: Params, state: Arc<S>, handle: Handle) -> Self {
-        Self { inner: Arc::new(Inner { ask, params, state, handle }) }
+    pub(crate) fn new(ask: Ask, params: Params, origin: Arc<Origin>, state: Arc<S>, handle: Handle) -> Self {
+        Self { inner: Arc::new(Inner { ask, params, origin, data: Mutex::default(), state, handle }) }
     }
 
     /// The action.
@@ -86,6 +95,38 @@ impl<S> Context<S> {
     /// What the client says about itself: a JSON object, as it was when the action came to be processed.
     pub fn headers(&self) -> Option<&Json> {
         self.inner.ask.author.headers.as_ref()
+    }
+
+    /// The headers of the HTTP request that opened the author's connection. Empty when the author is not connected any more, or is the
+    /// server itself.
+    pub fn http_headers(&self) -> &HeaderMap {
+        &self.inner.origin.http_headers
+    }
+
+    /// A cookie of that request, percent escapes decoded.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        cookie(self.http_headers(), name)
+    }
+
+    /// The address that the author connects from, or that of a proxy between.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.inner.origin.remote
+    }
+
+    /// Keeps a value for the handlers that are called after this one for the same action: what `access` has found, `process` need not
+    /// look for again. One value of each type; returns the one it replaces.
+    pub fn set<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        self.data().insert(value)
+    }
+
+    /// The value of this type that an earlier handler has [`set`](Self::set).
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.data().get().cloned()
+    }
+
+    fn data(&self) -> MutexGuard<'_, Extensions> {
+        // A panic of another holder leaves the map whole: every change is one call.
+        self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A parameter of the channel's name: `id` in `users/:id`. Empty if there is none of this name.

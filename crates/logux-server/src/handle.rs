@@ -8,13 +8,13 @@ use logux::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{IntoRecipients, outbox::Outbox};
+use crate::{IntoRecipients, origin::Origin, outbox::Outbox};
 
 /// What the hub's thread is told.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A client was let in: an [`Input::Join`], and where to put what is for it.
-    Join(Input, Arc<Outbox>),
+    /// A client was let in: an [`Input::Join`], where to put what is for it, and where it came from.
+    Join(Input, Arc<Outbox>, Arc<Origin>),
     /// An input as it is.
     Input(Input),
     /// An action of the application, and whom to tell when it is done.

@@ -7,18 +7,24 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{
+        CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+    },
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use logux_net::websocket;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::connection::{Origin, Shared, serve};
+use crate::{
+    connection::{Shared, serve},
+    origin::Origin,
+    room::Place,
+};
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
@@ -28,10 +34,12 @@ const HEAD: Duration = Duration::from_secs(15);
 pub(crate) struct Http {
     pub(crate) shared: Arc<Shared>,
     pub(crate) limits: logux_net::Limits,
+    /// The origins of pages that may connect, if not all may.
+    pub(crate) origins: Option<Arc<[String]>>,
     /// Dropped by each connection at its end, so that a stop can wait for all.
     pub(crate) alive: mpsc::Sender<()>,
     /// The connection's place among those that there may be.
-    pub(crate) room: Option<Arc<OwnedSemaphorePermit>>,
+    pub(crate) place: Option<Arc<Place>>,
 }
 
 impl Http {
@@ -58,6 +66,9 @@ impl Http {
 
     fn respond(self, request: Request<Incoming>, remote: Option<SocketAddr>) -> Response<Full<Bytes>> {
         if let Some(accept) = upgrade_key(request.headers()) {
+            if !self.is_allowed(request.headers()) {
+                return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
+            }
             return self.upgrade(request, remote, accept);
         }
         match (request.method(), request.uri().path()) {
@@ -70,6 +81,12 @@ impl Http {
             }
             _ => text(StatusCode::NOT_FOUND, "Not found\n"),
         }
+    }
+
+    /// Whether a page of this origin may connect. Who sends none is no browser, and could say anything.
+    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+        let (Some(allowed), Some(origin)) = (&self.origins, headers.get(ORIGIN)) else { return true };
+        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
     }
 
     /// Answers that the connection becomes a WebSocket, and serves it as such. Any path will do, as in the reference.
@@ -88,7 +105,7 @@ impl Http {
                 }
                 Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
             }
-            drop((self.alive, self.room));
+            drop((self.alive, self.place));
         });
         let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
         let headers = response.headers_mut();

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     application::Application,
     handle::{Command, Handle},
+    origin::Origin,
     outbox::{Outbox, Parcel},
 };
 
@@ -35,9 +36,15 @@ pub(crate) struct HubThread<S, St> {
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    outboxes: HashMap<SessionId, Arc<Outbox>>,
+    members: HashMap<SessionId, Member>,
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
+}
+
+/// A client that was let in.
+struct Member {
+    outbox: Arc<Outbox>,
+    origin: Arc<Origin>,
 }
 
 impl<S: Send + Sync + 'static, St: Store> HubThread<S, St> {
@@ -56,8 +63,8 @@ impl<S: Send + Sync + 'static, St: Store> HubThread<S, St> {
             self.hub.commit()?;
             drained = self.hand_out(&mut waiting);
         }
-        for outbox in waiting.outboxes.values() {
-            outbox.close(CloseReason::Shutdown);
+        for member in waiting.members.values() {
+            member.outbox.close(CloseReason::Shutdown);
         }
         Ok(())
     }
@@ -72,12 +79,14 @@ impl<S: Send + Sync + 'static, St: Store> HubThread<S, St> {
                 Output::Deliver { session, added, entry } => waiting.put(session, Parcel::Deliver { added, entry }),
                 Output::Debug(session, text) => waiting.put(session, Parcel::Debug(text)),
                 Output::Replaced(session) => {
-                    if let Some(outbox) = waiting.outboxes.remove(&session) {
-                        outbox.close(CloseReason::Replaced);
+                    if let Some(member) = waiting.members.remove(&session) {
+                        member.outbox.close(CloseReason::Replaced);
                     }
                 }
                 Output::Ask(ask) => {
-                    let running = self.application.clone().run(ask, self.handle.clone());
+                    let member = ask.author.session.and_then(|session| waiting.members.get(&session));
+                    let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
+                    let running = self.application.clone().run(ask, origin, self.handle.clone());
                     self.runtime.spawn(running);
                 }
                 Output::Unsubscribed { node, channel } => {
@@ -105,13 +114,13 @@ impl Waiting {
         match command {
             Command::Input(input) => {
                 if let Input::Leave(session) = &input {
-                    self.outboxes.remove(session);
+                    self.members.remove(session);
                 }
                 input
             }
-            Command::Join(input, outbox) => {
+            Command::Join(input, outbox, origin) => {
                 if let Input::Join { session, .. } = &input {
-                    self.outboxes.insert(*session, outbox);
+                    self.members.insert(*session, Member { outbox, origin });
                 }
                 input
             }
@@ -125,8 +134,8 @@ impl Waiting {
     }
 
     fn put(&self, session: SessionId, parcel: Parcel) {
-        if let Some(outbox) = self.outboxes.get(&session) {
-            outbox.push(parcel);
+        if let Some(member) = self.members.get(&session) {
+            member.outbox.push(parcel);
         }
     }
 }

@@ -35,6 +35,7 @@
 //! the store, and hands out what follows from it. Handlers run as tasks of their own.
 
 mod application;
+mod attempts;
 mod auth;
 mod connection;
 mod context;
@@ -43,8 +44,10 @@ mod handle;
 mod handlers;
 mod http;
 mod hub_thread;
+mod origin;
 mod outbox;
 mod pattern;
+mod room;
 mod server;
 mod signal;
 #[cfg(feature = "sqlite")]

@@ -27,12 +27,14 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     ActionType, BuildError, Channel, Handle, HandlerError, Login, NewActionType, NewChannel,
     application::Application,
+    attempts::Attempts,
     auth::{Admission, Authenticator},
     connection::Shared,
     handle::Command,
     http::Http,
     hub_thread::HubThread,
     outbox::OutboxLimits,
+    room::Room,
     tls,
 };
 
@@ -91,6 +93,16 @@ pub struct Settings {
     pub max_outbox_bytes: usize,
     /// How many connections there may be. 100,000.
     pub max_connections: usize,
+    /// How many connections there may be from one address; as many as in all unless given. Behind a proxy all have its address.
+    pub max_connections_per_address: Option<usize>,
+    /// How many wrong logins from one address (64 bits of it with IPv6) within 3 s there may be before all logins from there are refused
+    /// for a while. 3; `None` for any number, for a server behind a proxy.
+    pub max_wrong_logins: Option<usize>,
+    /// The origins of web pages that may connect, such as `https://example.com`. All unless given.
+    pub allowed_origins: Option<Vec<String>>,
+    /// How many milliseconds the time of a client's action may lie ahead of the server's clock. Others are undone with the reason `wrongTime`,
+    /// since they would win over everybody else's changes. 300,000.
+    pub max_ahead_ms: u64,
     /// Milliseconds of silence after which a client is asked whether it is there. 20,000.
     pub ping_ms: u64,
     /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
@@ -112,6 +124,10 @@ impl Default for Settings {
             max_outbox_messages: 10_000,
             max_outbox_bytes: 8 * 1024 * 1024,
             max_connections: 100_000,
+            max_connections_per_address: None,
+            max_wrong_logins: Some(3),
+            allowed_origins: None,
+            max_ahead_ms: 300_000,
             ping_ms: 20_000,
             timeout_ms: 70_000,
             remembered: 10_000,
@@ -220,6 +236,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         hub_config.subprotocol = settings.subprotocol;
         hub_config.debug = settings.development;
         hub_config.remembered = settings.remembered;
+        hub_config.max_ahead_ms = settings.max_ahead_ms;
         let hub = Hub::new(hub_config, self.store).map_err(|error| BuildError::Store(error.to_string()))?;
         let hub_thread = HubThread {
             hub,
@@ -240,6 +257,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let shared = Arc::new(Shared {
             node: Arc::new(settings.node_config(node.clone())),
             admission,
+            attempts: Attempts::new(settings.max_wrong_logins),
             authenticator,
             auth_timeout: Duration::from_millis(settings.timeout_ms),
             outbox: OutboxLimits { parcels: settings.max_outbox_messages, bytes: settings.max_outbox_bytes },
@@ -250,8 +268,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let address = listener.local_addr().unwrap_or(address);
         let (alive, all_ended) = mpsc::channel(1);
         let limits = logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() };
-        let http = Http { shared, limits, alive, room: None };
-        let accepting = tokio::spawn(accept(listener, http, tls, settings.max_connections));
+        let origins = settings.allowed_origins.map(Into::into);
+        let http = Http { shared, limits, origins, alive, place: None };
+        let room = Room::new(settings.max_connections, settings.max_connections_per_address);
+        let accepting = tokio::spawn(accept(listener, http, tls, room));
         Ok(Running { address, node, handle, accepting, hub_end, all_ended })
     }
 }
@@ -293,8 +313,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, BuildError> {
     bind().map_err(|source| BuildError::Listen { address, source })
 }
 
-async fn accept(listener: TcpListener, http: Http, tls: Option<TlsAcceptor>, max_connections: usize) {
-    let room = Arc::new(tokio::sync::Semaphore::new(max_connections));
+async fn accept(listener: TcpListener, http: Http, tls: Option<TlsAcceptor>, room: Room) {
     loop {
         let (socket, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -305,13 +324,13 @@ async fn accept(listener: TcpListener, http: Http, tls: Option<TlsAcceptor>, max
                 continue;
             }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
+        let Some(place) = room.enter(remote.ip()) else {
             tracing::warn!(%remote, "connection refused: there are too many");
             continue;
         };
         let _ = socket.set_nodelay(true);
         let mut http = http.clone();
-        http.room = Some(Arc::new(permit));
+        http.place = Some(Arc::new(place));
         let tls = tls.clone();
         tokio::spawn(async move {
             match tls {

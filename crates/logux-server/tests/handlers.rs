@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use logux::{Action, Json, sync::State};
 use logux_client::{Client, SyncError};
 use logux_net::WebSocketConnector;
 use logux_server::{AddError, BuildError, HandlerError, Running, Server};
 use tokio::{sync::Notify, time::timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -74,6 +76,55 @@ async fn a_context_knows_the_author() {
         seen.text_field("text").expect("text"),
         r#"Some("10") 10:phone Some("7") Some("{\"lang\":\"fr\"}") false {"type":"who"}"#
     );
+}
+
+/// What `access` has found, for the handlers behind it.
+#[derive(Clone)]
+struct Found(&'static str);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
+    let seen = Seen::default();
+    let server = Server::builder_with(seen.clone())
+        .auth(|login| async move { Ok(login.cookie("token").as_deref() == Some("a b")) })
+        .action_type("try", |on| {
+            on.access(|context| async move {
+                assert!(context.set(Found("in access")).is_none());
+                Ok(true)
+            })
+            .process(|context| async move {
+                let found = context.get::<Found>().map(|found| found.0);
+                let agent =
+                    context.http_headers().get("user-agent").and_then(|agent| agent.to_str().ok()).map(str::to_owned);
+                let local = context.remote().is_some_and(|remote| remote.ip().is_loopback());
+                context.state().note(format!("{found:?} {:?} {agent:?} {local}", context.cookie("lang")));
+                Ok(())
+            })
+            .finally(|context| async move {
+                assert!(context.get::<String>().is_none());
+                assert!(context.get::<Found>().is_some());
+                context.state().note("finally");
+                Ok(())
+            })
+        })
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let mut request = format!("ws://{}", server.address()).into_client_request().expect("an address");
+    request.headers_mut().insert("cookie", "lang=fr; token=a%20b".parse().expect("a value"));
+    request.headers_mut().insert("user-agent", "test".parse().expect("a value"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
+    socket.send(r#"["connect",5,"10:a:b",0]"#.into()).await.expect("room");
+    socket.send(r#"["sync",1,{"type":"try"},{"id":1,"time":1}]"#.into()).await.expect("room");
+    while !timeout(PATIENCE, socket.next())
+        .await
+        .expect("in time")
+        .expect("open")
+        .expect("a frame")
+        .to_string()
+        .contains("processed")
+    {}
+    assert_eq!(seen.all(), [r#"Some("in access") Some("fr") Some("test") true"#, "finally"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

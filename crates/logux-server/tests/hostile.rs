@@ -235,3 +235,72 @@ async fn flood(address: SocketAddr) {
     // Until the parent has seen enough and closes our input.
     let _ = tokio::io::stdin().read_u8().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessed_tokens_shut_the_door_for_a_while() {
+    let server = server(|settings| settings.max_wrong_logins = Some(3)).await;
+    let address = server.address();
+    let stays = login(address, "stays:client:tab").await;
+    let answer = async |token: &str| {
+        let mut socket = connect(address).await;
+        socket.send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into()).await.expect("room");
+        next(&mut socket).await.expect("an answer")
+    };
+    for _ in 0..3 {
+        assert_eq!(answer("bad").await, r#"["error","wrong-credentials"]"#);
+    }
+    assert_eq!(
+        answer("good").await,
+        r#"["error","wrong-credentials"]"#,
+        "the right one is not told from the wrong ones"
+    );
+    drop(stays);
+    // They cease to count; each try meanwhile counts again, so wait longer than that.
+    let again = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(3_100)).await;
+            if answer("good").await.starts_with(r#"["connected""#) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, again).await.expect("let in again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_do_not_connect() {
+    let server = server(|settings| settings.allowed_origins = Some(vec!["https://example.com".into()])).await;
+    let status = async |origin: &str| {
+        let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n{origin}\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.expect("room");
+        let mut answer = [0; 12];
+        timeout(PATIENCE, socket.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    assert_eq!(status("origin: https://example.com\r\n").await, "101");
+    assert_eq!(status("origin: https://evil.example\r\n").await, "403");
+    assert_eq!(status("").await, "101", "programs send none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_no_more_connections_than_allowed() {
+    let server = server(|settings| settings.max_connections_per_address = Some(1)).await;
+    let first = login(server.address(), "first:client:tab").await;
+    let mut second = TcpStream::connect(server.address()).await.expect("a connection");
+    let ended = timeout(PATIENCE, second.read(&mut [0; 1])).await.expect("in time");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    drop(first);
+    let room_again = async {
+        loop {
+            let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+            if connector.connect().await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, room_again).await.expect("room again");
+}

@@ -250,11 +250,13 @@ fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Ac
 
 fn ask(sessions: &Sessions, job: Job, task: &Task) -> Ask {
     let node = task.entry.meta.id.node();
-    let session = sessions.of_client(node.client_id()).and_then(|id| sessions.get(id));
+    let id = sessions.of_client(node.client_id());
+    let session = id.and_then(|id| sessions.get(id));
     let author = Author {
         node: node.clone(),
         subprotocol: task.entry.meta.subprotocol.clone().or_else(|| session.map(|session| session.subprotocol.clone())),
         headers: session.and_then(|session| session.headers.clone()),
+        session: id,
     };
     Ask { job, about: task.about, entry: task.entry.clone(), author }
 }

@@ -1,0 +1,84 @@
+//! How many connections there may be, in all and from one address.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Counts connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    taken: Arc<Mutex<Taken>>,
+    max: usize,
+    max_of_address: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A connection's place; dropping it makes room for another.
+#[derive(Debug)]
+pub(crate) struct Place {
+    room: Room,
+    address: IpAddr,
+}
+
+impl Room {
+    pub(crate) fn new(max: usize, max_of_address: Option<usize>) -> Self {
+        Self { taken: Arc::default(), max, max_of_address: max_of_address.unwrap_or(max) }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Nothing can panic between the two changes.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection from an address, if there is one.
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let mut taken = self.taken();
+        let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
+        if taken.all >= self.max || of_address >= self.max_of_address {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_address.insert(address, of_address + 1);
+        Some(Place { room: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.room.taken();
+        taken.all -= 1;
+        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_all_and_by_address() {
+        let room = Room::new(3, Some(2));
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
+        let first = room.enter(a).expect("room");
+        let second = room.enter(a).expect("room");
+        assert!(room.enter(a).is_none(), "two from one address");
+        let third = room.enter(b).expect("room for others");
+        assert!(room.enter(b).is_none(), "three in all");
+        drop(first);
+        assert!(room.enter(a).is_some());
+        drop((second, third));
+        assert!(room.taken().by_address.is_empty() && room.taken().all == 0, "nothing is left behind");
+    }
+}
