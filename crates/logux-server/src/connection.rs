@@ -47,15 +47,18 @@ impl Shared {
     async fn decide(&self, origin: &Origin, who: &Authentication) -> Result<(), ErrorMessage> {
         self.admission.check(who)?;
         let Some(remote) = origin.remote else { return self.ask_application(origin, who).await };
-        let (attempts, now) = (&self.attempts, self.clock.now().mono);
-        let decided = if attempts.are_used_up(now, remote.ip()) {
+        let are_used_up = || self.attempts.are_used_up(self.clock.now().mono, remote.ip());
+        let mut decided = Err(ErrorMessage::wrong_credentials());
+        if !are_used_up() {
+            decided = self.ask_application(origin, who).await;
+        }
+        // Asked again, since guesses may be made side by side: none of a burst may learn more than the first few.
+        if are_used_up() {
             tracing::warn!(%remote, "too many wrong logins from this address");
-            Err(ErrorMessage::wrong_credentials())
-        } else {
-            self.ask_application(origin, who).await
-        };
+            decided = Err(ErrorMessage::wrong_credentials());
+        }
         if decided.is_err() {
-            attempts.note(self.clock.now().mono, remote.ip());
+            self.attempts.note(self.clock.now().mono, remote.ip());
         }
         decided
     }

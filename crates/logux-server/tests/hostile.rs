@@ -1,6 +1,6 @@
 //! What hostile clients try against a real server over real sockets, and that the others do not notice.
 
-use std::{io, net::SocketAddr, process::Stdio, time::Duration};
+use std::{io, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use logux::Action;
@@ -9,6 +9,7 @@ use logux_server::{Running, Server, Settings};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Notify,
     time::timeout,
 };
 
@@ -265,6 +266,39 @@ async fn guessed_tokens_shut_the_door_for_a_while() {
         }
     };
     timeout(PATIENCE, again).await.expect("let in again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_made_side_by_side_count_together() {
+    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notes = (asked.clone(), go_on.clone());
+    let server = Server::builder()
+        .auth(move |login| {
+            let (asked, go_on) = notes.clone();
+            async move {
+                let is_right = login.token.as_deref() == Some("good");
+                if is_right {
+                    asked.notify_one();
+                    go_on.notified().await;
+                }
+                Ok(is_right)
+            }
+        })
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a free port");
+    let guess = async |token: &str| {
+        let mut socket = connect(server.address()).await;
+        socket.send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into()).await.expect("room");
+        socket
+    };
+    let mut right = guess("good").await;
+    timeout(PATIENCE, asked.notified()).await.expect("asked");
+    for _ in 0..3 {
+        assert_eq!(next(&mut guess("bad").await).await.expect("an answer"), r#"["error","wrong-credentials"]"#);
+    }
+    go_on.notify_one();
+    assert_eq!(next(&mut right).await.expect("an answer"), r#"["error","wrong-credentials"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
