@@ -77,6 +77,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod backend;
 pub mod client;
 pub mod crdt;
 pub mod log;

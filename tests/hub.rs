@@ -7,6 +7,7 @@ use std::{collections::VecDeque, ops::ControlFlow};
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
+    log::Draft,
     server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
     store::{Query, Store},
     sync::{self, BatchToken},
@@ -302,7 +303,7 @@ fn everyone_gets_it_once_and_the_excluded_do_not() {
         exclude_clients: vec!["30:four".into(), "10:one".into()],
     };
     let action = Action::new(A).unwrap();
-    world.handle(Input::Add(Box::new(Addition { action, time: None, to, process: false, ticket: None })));
+    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
     let mut delivered = world.delivered();
     delivered.sort();
     assert_eq!(delivered, [1, 2, 3].map(|session| format!("{session} <- {A}")));
@@ -337,7 +338,7 @@ fn filters_decide_and_are_taken_away_one_by_one() {
     let send = |world: &mut World, json: &str| {
         let addition = Addition {
             action: Action::new(json).unwrap(),
-            time: None,
+            draft: Draft::default(),
             to: Recipients::channel("room"),
             process: false,
             ticket: None,
@@ -431,7 +432,7 @@ fn own_actions_are_processed_on_demand_and_reported() {
     let addition = |ticket| {
         let action = Action::new(A).unwrap();
         let to = Recipients::default();
-        Input::Add(Box::new(Addition { action, time: None, to, process: true, ticket: Some(ticket) }))
+        Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: true, ticket: Some(ticket) }))
     };
     world.handle(addition(5));
     assert_eq!(world.asks[0].about, About::OwnAction);

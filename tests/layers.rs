@@ -5,7 +5,8 @@
 use std::{fs, path::Path};
 
 /// The reading order.
-const ORDER: [&str; 10] = ["now", "action", "store", "log", "replay", "crdt", "wire", "sync", "client", "server"];
+const ORDER: [&str; 11] =
+    ["now", "action", "store", "log", "replay", "crdt", "wire", "sync", "client", "server", "backend"];
 
 /// What a pure engine does not use.
 const IMPURE: [&str; 8] =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     action::{Action, ActionId, Json, Meta, NodeId, Subprotocol},
+    log::Draft,
     now::WallTime,
     store::Entry,
     sync::BatchToken,
@@ -64,8 +65,8 @@ pub enum Input {
 pub struct Addition {
     /// The action.
     pub action: Action,
-    /// Its corrected creation time if not now.
-    pub time: Option<WallTime>,
+    /// What its meta is to say; id, creation time and subprotocol are the server's unless given.
+    pub draft: Draft,
     /// Who gets it.
     pub to: Recipients,
     /// Ask the application to resend and process it as an action of a client, without asking for access.

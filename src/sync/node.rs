@@ -378,6 +378,11 @@ impl<P: Policy> Node<P> {
         self.phase = Phase::Authenticating(Box::new(Candidate { node, protocol, subprotocol, hello, waiting }));
     }
 
+    /// Other settings, for all that is said from now on.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
     fn allow(&mut self, now: Now) -> Result<(), Disconnect> {
         // An answer may come when the connection is gone already.
         let Phase::Authenticating(candidate) = mem::replace(&mut self.phase, Phase::Closed) else { return Ok(()) };

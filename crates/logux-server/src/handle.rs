@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use logux::{
     Action, NodeId, WallTime,
-    server::{Addition, Answer, Input, Job},
+    log::Draft,
+    server::{Addition, Answer, Input, Job, Recipients},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,7 +54,7 @@ impl Handle {
     /// As [`send`](Self::send), with a creation time of its own.
     pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
         let to = to.into_recipients();
-        let addition = Addition { action, time, to, process: false, ticket: None };
+        let addition = Addition { action, draft: Draft { time, ..Draft::default() }, to, process: false, ticket: None };
         self.tell(Command::Input(Input::Add(Box::new(addition)))).await;
     }
 
@@ -63,9 +64,13 @@ impl Handle {
     /// # Errors
     /// [`AddError::Undone`] when a handler failed or there is none, [`AddError::Stopped`] when the server stopped before.
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
+        self.add(Addition { action, draft: Draft::default(), to: Recipients::default(), process: true, ticket: None })
+            .await
+    }
+
+    /// Adds an action, and returns when it is done: sent, or processed if that is asked for.
+    pub(crate) async fn add(&self, addition: Addition) -> Result<(), AddError> {
         let (reply, done) = oneshot::channel();
-        let to = logux::server::Recipients::default();
-        let addition = Addition { action, time: None, to, process: true, ticket: None };
         self.tell(Command::Add(Box::new(addition), reply)).await;
         done.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
     }

@@ -13,9 +13,13 @@ use crate::{
 
 impl<S: Store> Hub<S> {
     pub(super) fn add(&mut self, now: WallTime, addition: Addition) -> Result<(), LogError<S::Error>> {
-        let Addition { action, time, to, process, ticket } = addition;
-        let draft = Draft { time, ..self.own_draft() };
-        let Some(entry) = self.log.add(now, action, draft)? else { return Ok(()) };
+        let Addition { action, mut draft, to, process, ticket } = addition;
+        draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
+        let Some(entry) = self.log.add(now, action, draft)? else {
+            // The log has an action with this id already: it was done.
+            self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
+            return Ok(());
+        };
         let entry = Arc::new(entry);
         if process {
             let task = Task {
