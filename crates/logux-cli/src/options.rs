@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{Args, Parser, ValueEnum};
+use logux_server::{Backend, BuildError};
 use serde::Deserialize;
 
 /// How log lines look.
@@ -79,9 +80,31 @@ pub(crate) struct Layer {
     /// Environment: in `development` clients are told why actions are refused [default: production] [env: LOGUX_ENV, NODE_ENV]
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
+    /// HTTP server that is the application: asked about logins, actions and subscriptions [env: LOGUX_BACKEND]
+    #[arg(long, value_name = "URL")]
+    backend: Option<String>,
+    /// Secret that the back end and this server show each other [env: LOGUX_CONTROL_SECRET]
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| Ok::<_, String>(Secret::from(text)))]
+    control_secret: Option<Secret>,
+    /// Addresses and networks from which the back end may send actions [default: loopback] [env: LOGUX_CONTROL_MASK]
+    #[arg(long, value_name = "NETWORKS")]
+    control_mask: Option<String>,
+    /// Origin of web pages that may connect, such as https://example.com; repeat it for several [default: all] [env: LOGUX_ORIGIN]
+    #[arg(long = "origin", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(rename = "origins", alias = "origin")]
+    origins: Option<Vec<String>>,
+    /// Most connections at a time [default: 100000] [env: LOGUX_MAX_CONNECTIONS]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<usize>,
+    /// Most connections at a time from one address [default: as many] [env: LOGUX_MAX_CONNECTIONS_PER_ADDRESS]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections_per_address: Option<usize>,
+    /// Wrong logins from one address within 3 s before none counts; 0 for any number, as behind a proxy [default: 3] [env: LOGUX_MAX_WRONG_LOGINS]
+    #[arg(long, value_name = "NUMBER")]
+    max_wrong_logins: Option<usize>,
 }
 
-/// Serve collections of records to Logux clients, kept in one file
+/// Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -107,6 +130,11 @@ pub(crate) struct Options {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) logger: Logger,
     pub(crate) development: bool,
+    pub(crate) backend: Option<Backend>,
+    pub(crate) origins: Option<Vec<String>>,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
+    pub(crate) max_wrong_logins: Option<usize>,
 }
 
 /// Who gets in.
@@ -116,6 +144,8 @@ pub(crate) enum LoginBy {
     Nothing,
     /// Whoever has a token that is signed with this secret.
     Token(Secret),
+    /// Whoever the back end lets in.
+    Backend,
 }
 
 /// Settings that cannot be used.
@@ -132,12 +162,21 @@ pub(crate) enum OptionsError {
     NoSecret,
     #[error("--dev lets everyone in, so it listens on loopback addresses only, not on {0}")]
     DevOnNetwork(IpAddr),
-    #[error("there is nothing to serve: name at least one --collection, such as --collection tasks")]
+    #[error(
+        "there is nothing to serve: name at least one --collection, such as --collection tasks, or the --backend that is your \
+         application"
+    )]
     NoCollections,
     #[error("collection name {0:?} cannot be used: expected letters, digits, `-` and `_`")]
     BadCollection(String),
     #[error("--cert and --key belong together: one of them is missing")]
     HalfTls,
+    #[error(
+        "--backend needs --control-secret (or LOGUX_CONTROL_SECRET), the secret that it and this server show each other"
+    )]
+    NoControlSecret,
+    #[error(transparent)]
+    Backend(#[from] BuildError),
 }
 
 /// Everything outside of the flags that has a say.
@@ -188,6 +227,13 @@ impl Layer {
             key: self.key.or(other.key),
             logger: self.logger.or(other.logger),
             env: self.env.or(other.env),
+            backend: self.backend.or(other.backend),
+            control_secret: self.control_secret.or(other.control_secret),
+            control_mask: self.control_mask.or(other.control_mask),
+            origins: self.origins.or(other.origins),
+            max_connections: self.max_connections.or(other.max_connections),
+            max_connections_per_address: self.max_connections_per_address.or(other.max_connections_per_address),
+            max_wrong_logins: self.max_wrong_logins.or(other.max_wrong_logins),
         }
     }
 
@@ -199,10 +245,23 @@ impl Layer {
         let login = match self.secret.filter(|secret| !secret.0.is_empty()) {
             _ if dev => LoginBy::Nothing,
             Some(secret) => LoginBy::Token(secret),
+            None if self.backend.is_some() => LoginBy::Backend,
             None => return Err(OptionsError::NoSecret),
         };
+        let backend = match self.backend {
+            None => None,
+            Some(url) => {
+                let secret = self.control_secret.filter(|secret| !secret.0.is_empty());
+                let Secret(secret) = secret.ok_or(OptionsError::NoControlSecret)?;
+                let backend = Backend::new(&url, secret)?;
+                Some(match self.control_mask {
+                    Some(mask) => backend.control_mask(&mask)?,
+                    None => backend,
+                })
+            }
+        };
         let collections = self.collections.unwrap_or_default();
-        if collections.is_empty() {
+        if collections.is_empty() && backend.is_none() {
             return Err(OptionsError::NoCollections);
         }
         let usable = |name: &String| {
@@ -228,6 +287,11 @@ impl Layer {
             supports: self.supports,
             tls,
             logger: self.logger.unwrap_or_default(),
+            backend,
+            origins: self.origins,
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            max_wrong_logins: self.max_wrong_logins,
             development: dev || self.env.as_deref() == Some("development"),
         })
     }

@@ -1,4 +1,5 @@
-//! `logux serve`: sync maps for the collections that are named, without code and without a database server.
+//! `logux serve`: sync maps for the collections that are named, without code and without a database server, and an application that speaks
+//! HTTP.
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
         node = %server.node_id(),
         collections,
         db = %options.db.display(),
+        backend = options.backend.as_ref().map(ToString::to_string),
         "listening"
     );
     tokio::select! {
@@ -53,12 +55,24 @@ async fn start(options: &Options) -> Result<Running, Failed> {
             settings.development = options.development;
             settings.tls.clone_from(&options.tls);
             settings.remembered = REMEMBERED;
-        })
-        .auth(move |who| {
-            let may = may_login(&login, &who);
-            async move { Ok::<_, HandlerError>(may) }
+            settings.allowed_origins.clone_from(&options.origins);
+            settings.max_connections = options.max_connections.unwrap_or(settings.max_connections);
+            settings.max_connections_per_address = options.max_connections_per_address;
+            settings.max_wrong_logins = match options.max_wrong_logins {
+                Some(0) => None,
+                given => given.or(settings.max_wrong_logins),
+            };
         })
         .store(database.store());
+    if !matches!(login, LoginBy::Backend) {
+        builder = builder.auth(move |who| {
+            let may = may_login(&login, &who);
+            async move { Ok::<_, HandlerError>(may) }
+        });
+    }
+    if let Some(backend) = &options.backend {
+        builder = builder.backend(backend.clone());
+    }
     for collection in &options.collections {
         builder = builder.sync_map(collection, &maps, |_| async { Ok(true) });
     }

@@ -11,6 +11,7 @@ use logux::{
 
 use crate::{
     ActionType, BuildError, Channel, Context, Handle, HandlerError,
+    backend::BackendClient,
     handlers::{Handler, Loaded},
     origin::Origin,
     pattern::{Params, Pattern},
@@ -23,6 +24,8 @@ pub(crate) struct Application<S> {
     channels: Vec<(Pattern, Channel<S>)>,
     other_type: Option<ActionType<S>>,
     other_channel: Option<Channel<S>>,
+    /// What is asked about everything that has no handlers here.
+    pub(crate) backend: Option<BackendClient>,
 }
 
 impl<S: Send + Sync + 'static> Application<S> {
@@ -33,6 +36,7 @@ impl<S: Send + Sync + 'static> Application<S> {
             channels: Vec::new(),
             other_type: None,
             other_channel: None,
+            backend: None,
         }
     }
 
@@ -96,19 +100,40 @@ impl<S: Send + Sync + 'static> Application<S> {
         let (about, entry) = (ask.about, ask.entry.clone());
         if about == About::Subscription {
             let Some(name) = entry.action.text_field("channel") else { return Ok(Answer::WrongChannel) };
-            let Some((channel, params)) = self.channel(&name) else { return Ok(Answer::WrongChannel) };
+            let Some((channel, params)) = self.channel(&name) else {
+                return self.ask_backend(ask, origin, handle, Answer::WrongChannel).await;
+            };
             let context = Context::new(ask, params, origin, self.state.clone(), handle.clone());
             let answer = subscribe(channel, &context).await;
             finish(channel.finally.as_ref(), context).await;
             return answer;
         }
         let Some(handlers) = self.types.get(entry.action.kind()).or(self.other_type.as_ref()) else {
-            return Ok(Answer::UnknownType);
+            return self.ask_backend(ask, origin, handle, Answer::UnknownType).await;
         };
         let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
         let answer = act(handlers, &context, about).await;
         finish(handlers.finally.as_ref(), context).await;
         answer
+    }
+
+    /// What the back end answers, or `otherwise` where there is none.
+    async fn ask_backend(
+        &self,
+        ask: Ask,
+        origin: Arc<Origin>,
+        handle: &Handle,
+        otherwise: Answer,
+    ) -> Result<Answer, HandlerError> {
+        let Some(backend) = &self.backend else { return Ok(otherwise) };
+        let about = ask.about;
+        let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
+        backend.act(&context, about).await
+    }
+
+    /// Whether actions of a type have handlers here.
+    pub(crate) fn has_handlers(&self, kind: &str) -> bool {
+        self.types.contains_key(kind) || self.other_type.is_some()
     }
 
     /// Calls the handler for a client that has left a channel, if there is one.

@@ -47,8 +47,41 @@ impl fmt::Debug for Login {
     }
 }
 
+/// What the application says about a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Come in. The application may say which version of its own protocol it speaks.
+    Welcome { subprotocol: Option<Arc<str>> },
+    /// It is not who it says it is.
+    Denied,
+    /// Its version of the application does not fit.
+    WrongSubprotocol { supported: Arc<str> },
+}
+
+impl From<bool> for Verdict {
+    fn from(may: bool) -> Self {
+        if may { Self::Welcome { subprotocol: None } } else { Self::Denied }
+    }
+}
+
 pub(crate) type Authenticator =
-    Arc<dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<bool, HandlerError>> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<Verdict, HandlerError>> + Send>> + Send + Sync>;
+
+/// The error about a version that does not fit, in the way in which the client writes versions: a number is the first of the range.
+pub(crate) fn wrong_subprotocol(supported: &str, used: &Subprotocol) -> ErrorMessage {
+    let supported = match used {
+        Subprotocol::SemVer(_) => Subprotocol::SemVer(supported.into()),
+        Subprotocol::Number(_) => Subprotocol::Number(first_number(supported)),
+    };
+    ErrorMessage::wrong_subprotocol(&supported, used)
+}
+
+/// The number that a SemVer text or range begins with: 2 of `^2.1.0`.
+pub(crate) fn first_number(text: &str) -> u32 {
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().unwrap_or_default()
+}
 
 /// What the server itself asks of a client before the application is asked.
 #[derive(Clone, Debug, Default)]

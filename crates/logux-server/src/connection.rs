@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use logux::{
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
-    sync::{self, Authentication, Disconnect, Input, Node, Output},
+    sync::{self, Authentication, Disconnect, Input, Node, Output, Subprotocols},
     wire::ErrorMessage,
 };
 use logux_net::{
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::{
     Handle, Login,
     attempts::Attempts,
-    auth::{Admission, Authenticator},
+    auth::{Admission, Authenticator, Verdict, first_number, wrong_subprotocol},
     handle::Command,
     origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
@@ -31,7 +31,8 @@ use crate::{
 
 /// What all connections share.
 pub(crate) struct Shared {
-    pub(crate) node: Arc<sync::Config>,
+    /// The settings of new connections. A back end may tell its version of the application's protocol any time.
+    pub(crate) node: Mutex<Arc<sync::Config>>,
     pub(crate) admission: Admission,
     pub(crate) attempts: Attempts,
     pub(crate) authenticator: Authenticator,
@@ -43,27 +44,32 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether a client may come in, and what it is told if not.
-    async fn decide(&self, origin: &Origin, who: &Authentication) -> Result<(), ErrorMessage> {
+    fn node_config(&self) -> Arc<sync::Config> {
+        // Every change is one assignment: a panic of another holder leaves the value whole.
+        self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a client may come in, and why not.
+    async fn decide(&self, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
         self.admission.check(who)?;
         let Some(remote) = origin.remote else { return self.ask_application(origin, who).await };
         let are_used_up = || self.attempts.are_used_up(self.clock.now().mono, remote.ip());
-        let mut decided = Err(ErrorMessage::wrong_credentials());
+        let mut decided = Err(ErrorMessage::wrong_credentials().into());
         if !are_used_up() {
             decided = self.ask_application(origin, who).await;
         }
         // Asked again, since guesses may be made side by side: none of a burst may learn more than the first few.
         if are_used_up() {
             tracing::warn!(%remote, "too many wrong logins from this address");
-            decided = Err(ErrorMessage::wrong_credentials());
+            decided = Err(ErrorMessage::wrong_credentials().into());
         }
-        if decided.is_err() {
+        if matches!(&decided, Err(Refusal::Told(error)) if *error == ErrorMessage::wrong_credentials()) {
             self.attempts.note(self.clock.now().mono, remote.ip());
         }
         decided
     }
 
-    async fn ask_application(&self, origin: &Origin, who: &Authentication) -> Result<(), ErrorMessage> {
+    async fn ask_application(&self, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
         let login = Login {
             node: who.node.clone(),
             token: who.secret.clone(),
@@ -72,18 +78,50 @@ impl Shared {
             http_headers: origin.http_headers.clone(),
             remote: origin.remote,
         };
-        match timeout(self.auth_timeout, (self.authenticator)(login)).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(ErrorMessage::wrong_credentials()),
+        let verdict = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
+            Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => {
                 tracing::error!(?error, "the authentication failed");
-                Err(ErrorMessage::wrong_credentials())
+                return Err(Refusal::Failed);
             }
             Err(_) => {
                 tracing::error!("the authentication took too long");
-                Err(ErrorMessage::wrong_credentials())
+                return Err(Refusal::Failed);
             }
+        };
+        match verdict {
+            Verdict::Welcome { subprotocol } => {
+                if let Some(version) = subprotocol {
+                    self.set_subprotocol(version);
+                }
+                Ok(())
+            }
+            Verdict::Denied => Err(ErrorMessage::wrong_credentials().into()),
+            Verdict::WrongSubprotocol { supported } => Err(wrong_subprotocol(&supported, &who.subprotocol).into()),
         }
+    }
+
+    /// The application has told its version: this and later clients get to know it.
+    fn set_subprotocol(&self, version: Arc<str>) {
+        let mut config = self.node.lock().unwrap_or_else(PoisonError::into_inner);
+        if config.subprotocol.semver.as_ref() != Some(&version) {
+            let subprotocol = Subprotocols { number: first_number(&version), semver: Some(version) };
+            *config = Arc::new(sync::Config { subprotocol, ..(**config).clone() });
+        }
+    }
+}
+
+/// Why a client may not come in.
+enum Refusal {
+    /// For this reason, which it is told. It will not try again by itself.
+    Told(ErrorMessage),
+    /// Nobody can say: it may try again.
+    Failed,
+}
+
+impl From<ErrorMessage> for Refusal {
+    fn from(error: ErrorMessage) -> Self {
+        Self::Told(error)
     }
 }
 
@@ -91,7 +129,7 @@ impl Shared {
 pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origin: Origin) {
     let session = SessionId(shared.last_session.fetch_add(1, Ordering::Relaxed));
     let mut connection = Connection {
-        node: Node::new(shared.node.clone(), ()),
+        node: Node::new(shared.node_config(), ()),
         outbox: Arc::new(Outbox::new(shared.outbox)),
         line: Line::new(transport),
         session,
@@ -151,7 +189,7 @@ impl<T: Transport> Connection<T> {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(text) => self.line.push(Frame::from(text)),
-                Output::Authenticate(who) => self.authenticate(who).await,
+                Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {
                     let input = HubInput::Join {
                         session: self.session,
@@ -203,20 +241,23 @@ impl<T: Transport> Connection<T> {
         any
     }
 
-    async fn authenticate(&mut self, who: Authentication) {
+    async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {
         let decided = self.shared.decide(&self.origin, &who).await;
         let now = self.shared.clock.now();
         match decided {
             Ok(()) => {
                 tracing::info!(session = self.session.0, node = %who.node, "client was let in");
                 self.member = Some(who.subprotocol);
+                self.node.set_config(self.shared.node_config());
                 self.node.handle(now, Input::Allow(who.token));
             }
-            Err(error) => {
+            Err(Refusal::Told(error)) => {
                 tracing::warn!(session = self.session.0, node = %who.node, error = error.kind, "client was not let in");
                 self.node.handle(now, Input::Refuse(who.token, error));
             }
+            Err(Refusal::Failed) => return Err(CloseReason::Done),
         }
+        Ok(())
     }
 }
 

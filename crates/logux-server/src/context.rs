@@ -7,7 +7,7 @@ use std::{
 
 use hyper::{HeaderMap, http::Extensions};
 use logux::{
-    Action, Json, Meta, NodeId, WallTime,
+    Action, Entry, Json, Meta, NodeId, WallTime,
     action::{ActionError, Subprotocol},
     server::{Answer, Ask, Job},
 };
@@ -57,6 +57,10 @@ impl<S> Context<S> {
     /// The meta of the action.
     pub fn meta(&self) -> &Meta {
         &self.inner.ask.entry.meta
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.inner.ask.entry
     }
 
     /// Reads the action into a type of yours.

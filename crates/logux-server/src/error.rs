@@ -45,6 +45,20 @@ pub enum BuildError {
         /// What is wrong.
         why: String,
     },
+    /// The back end cannot be used.
+    #[error("cannot use `{url}` as the back end: {why}")]
+    Backend {
+        /// Its URL.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A part of the control mask cannot be read.
+    #[error("cannot read `{network}` as an address or a network such as 10.0.0.0/8")]
+    Mask {
+        /// The part.
+        network: String,
+    },
     /// The store failed.
     #[error("the server's log cannot be read: {0}")]
     Store(String),

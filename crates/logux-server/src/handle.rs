@@ -55,7 +55,7 @@ impl Handle {
     pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
         let to = to.into_recipients();
         let addition = Addition { action, draft: Draft { time, ..Draft::default() }, to, process: false, ticket: None };
-        self.tell(Command::Input(Input::Add(Box::new(addition)))).await;
+        self.post(addition).await;
     }
 
     /// Does an action of the server's own as if a client had sent it, but without asking for access: it is resent and processed
@@ -66,6 +66,11 @@ impl Handle {
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
         self.add(Addition { action, draft: Draft::default(), to: Recipients::default(), process: true, ticket: None })
             .await
+    }
+
+    /// Adds an action behind all that was told before.
+    pub(crate) async fn post(&self, addition: Addition) {
+        self.tell(Command::Input(Input::Add(Box::new(addition)))).await;
     }
 
     /// Adds an action, and returns when it is done: sent, or processed if that is asked for.

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
     connection::{Shared, serve},
+    control::Control,
     origin::Origin,
     room::Place,
 };
@@ -36,6 +37,8 @@ pub(crate) struct Http {
     pub(crate) limits: logux_net::Limits,
     /// The origins of pages that may connect, if not all may.
     pub(crate) origins: Option<Arc<[String]>>,
+    /// For actions of the back end, if there is one.
+    pub(crate) control: Option<Arc<Control>>,
     /// Dropped by each connection at its end, so that a stop can wait for all.
     pub(crate) alive: mpsc::Sender<()>,
     /// The connection's place among those that there may be.
@@ -50,7 +53,7 @@ impl Http {
     {
         let service = service_fn(move |request| {
             let response = self.clone().respond(request, remote);
-            async move { Ok::<_, Infallible>(response) }
+            async move { Ok::<_, Infallible>(response.await) }
         });
         let served = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -64,7 +67,7 @@ impl Http {
         }
     }
 
-    fn respond(self, request: Request<Incoming>, remote: Option<SocketAddr>) -> Response<Full<Bytes>> {
+    async fn respond(self, request: Request<Incoming>, remote: Option<SocketAddr>) -> Response<Full<Bytes>> {
         if let Some(accept) = upgrade_key(request.headers()) {
             if !self.is_allowed(request.headers()) {
                 return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
@@ -72,6 +75,11 @@ impl Http {
             return self.upgrade(request, remote, accept);
         }
         match (request.method(), request.uri().path()) {
+            (&Method::POST, "/") if let Some(control) = &self.control => {
+                let address = remote.map(|remote| remote.ip());
+                let (status, words) = control.respond(&self.shared, request.into_body(), address).await;
+                text(status, words)
+            }
             (&Method::GET, "/health") => text(StatusCode::OK, "Logux Server: OK\n"),
             (&Method::GET, "/") => {
                 let mut response = text(StatusCode::OK, include_str!("page.html"));

@@ -37,8 +37,10 @@
 mod application;
 mod attempts;
 mod auth;
+mod backend;
 mod connection;
 mod context;
+mod control;
 mod error;
 mod handle;
 mod handlers;
@@ -60,6 +62,7 @@ mod tls;
 pub struct Readme;
 
 pub use auth::Login;
+pub use backend::Backend;
 pub use context::Context;
 pub use error::{BuildError, HandlerError};
 pub use handle::{AddError, Handle};

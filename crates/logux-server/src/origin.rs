@@ -1,6 +1,7 @@
 //! Where a connection came from.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, LazyLock},
 };
@@ -30,15 +31,24 @@ impl std::fmt::Debug for Origin {
     }
 }
 
+/// All cookies, percent escapes decoded. The first of a name counts.
+pub(crate) fn cookies(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for cookie in all(headers) {
+        found.entry(cookie.name().to_owned()).or_insert_with(|| cookie.value_trimmed().to_owned());
+    }
+    found
+}
+
 /// The value of a cookie, percent escapes decoded. The first of its name counts, as browsers send the most specific one first
 /// (RFC 6265, section 5.4).
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    all(headers).find(|cookie| cookie.name() == name).map(|cookie| cookie.value_trimmed().to_owned())
+}
+
+fn all(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(Cookie::split_parse_encoded)
-        .flatten()
-        .find(|c| c.name() == name)
-        .map(|c| c.value_trimmed().to_owned())
+    lines.flat_map(Cookie::split_parse_encoded).flatten()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -25,11 +25,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    ActionType, BuildError, Channel, Handle, HandlerError, Login, NewActionType, NewChannel,
+    ActionType, Backend, BuildError, Channel, Handle, HandlerError, Login, NewActionType, NewChannel,
     application::Application,
     attempts::Attempts,
     auth::{Admission, Authenticator},
     connection::Shared,
+    control::Control,
     handle::Command,
     http::Http,
     hub_thread::HubThread,
@@ -62,6 +63,7 @@ impl Server {
         Builder {
             application: Application::new(state),
             authenticator: None,
+            backend: None,
             store: MemoryStore::new(),
             settings: Settings::default(),
             first_error: None,
@@ -139,6 +141,7 @@ impl Default for Settings {
 pub struct Builder<S = (), St = MemoryStore> {
     application: Application<S>,
     authenticator: Option<Authenticator>,
+    backend: Option<Backend>,
     store: St,
     settings: Settings,
     first_error: Option<BuildError>,
@@ -157,7 +160,18 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        self.authenticator = Some(Arc::new(move |login| Box::pin(auth(login))));
+        self.authenticator = Some(Arc::new(move |login| {
+            let decided = auth(login);
+            Box::pin(async move { decided.await.map(Into::into) })
+        }));
+        self
+    }
+
+    /// An HTTP server is asked about everything that has no handlers here: actions, subscriptions, and logins unless there is
+    /// [`auth`](Self::auth). It may send actions to `POST /`.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
         self
     }
 
@@ -203,8 +217,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
-        let Self { application, authenticator, settings, first_error, store: _ } = self;
-        Builder { application, authenticator, store, settings, first_error }
+        let Self { application, authenticator, backend, settings, first_error, store: _ } = self;
+        Builder { application, authenticator, backend, store, settings, first_error }
     }
 
     fn note(mut self, done: Result<(), BuildError>) -> Self {
@@ -218,18 +232,27 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ///
     /// # Errors
     /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
-    pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
+    pub async fn listen(mut self, address: SocketAddr) -> Result<Running, BuildError> {
         if let Some(error) = self.first_error {
             return Err(error);
         }
-        let authenticator = self.authenticator.ok_or(BuildError::NoAuth)?;
+        let clock = Clock::start();
+        let client = self.backend.as_ref().map(|backend| backend.connect(clock)).transpose()?;
+        let asks_backend = client.clone().map(|client| -> Authenticator {
+            Arc::new(move |login| {
+                let client = client.clone();
+                Box::pin(async move { client.login(&login).await })
+            })
+        });
+        let authenticator = self.authenticator.or(asks_backend).ok_or(BuildError::NoAuth)?;
+        self.application.backend = client;
+        let application = Arc::new(self.application);
         let settings = self.settings;
         let admission = Admission::new(settings.min_subprotocol, settings.supports.clone())?;
         let tls = settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let node = settings.node()?;
         let listener = listen(address)?;
 
-        let clock = Clock::start();
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let handle = Handle::new(commands);
         let mut hub_config = HubConfig::new(node.clone());
@@ -240,7 +263,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let hub = Hub::new(hub_config, self.store).map_err(|error| BuildError::Store(error.to_string()))?;
         let hub_thread = HubThread {
             hub,
-            application: Arc::new(self.application),
+            application: application.clone(),
             handle: handle.clone(),
             commands: receiver,
             clock,
@@ -255,7 +278,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             .map_err(|error| BuildError::Store(error.to_string()))?;
 
         let shared = Arc::new(Shared {
-            node: Arc::new(settings.node_config(node.clone())),
+            node: Mutex::new(Arc::new(settings.node_config(node.clone()))),
             admission,
             attempts: Attempts::new(settings.max_wrong_logins),
             authenticator,
@@ -269,7 +292,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let (alive, all_ended) = mpsc::channel(1);
         let limits = logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() };
         let origins = settings.allowed_origins.map(Into::into);
-        let http = Http { shared, limits, origins, alive, place: None };
+        let control = self.backend.as_ref().map(|backend| {
+            Arc::new(Control::new(backend, settings.max_message_bytes, move |kind| application.has_handlers(kind)))
+        });
+        let http = Http { shared, limits, origins, control, alive, place: None };
         let room = Room::new(settings.max_connections, settings.max_connections_per_address);
         let accepting = tokio::spawn(accept(listener, http, tls, room));
         Ok(Running { address, node, handle, accepting, hub_end, all_ended })
@@ -297,7 +323,7 @@ impl Settings {
 }
 
 /// Eight characters that no other server is likely to have.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     use std::hash::{BuildHasher as _, RandomState};
     // The standard library's keys are random for each process, which is all that telling servers apart needs.
     format!("{:08x}", RandomState::new().hash_one(std::process::id()) >> 32)

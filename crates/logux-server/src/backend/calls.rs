@@ -1,0 +1,66 @@
+//! Commands on their way to a back end: each in a request of its own, several in one when there are too many.
+
+use std::sync::Arc;
+
+use logux::backend::{Command, Reply};
+use logux_net::drive::Clock;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    Backend, Replies,
+    exchange::{Exchange, Failure},
+};
+use crate::BuildError;
+
+/// How many commands may wait. Whoever has one more waits with it.
+const WAITING: usize = 4_096;
+
+/// One command and who waits for the answers.
+pub(super) struct Call {
+    /// The id in its answers.
+    pub(super) about: Arc<str>,
+    pub(super) command: Command,
+    /// Whether asking twice does no harm.
+    pub(super) is_repeatable: bool,
+    pub(super) was_answered: bool,
+    pub(super) replies: mpsc::Sender<Result<Reply, Failure>>,
+}
+
+/// Where commands are put. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Calls(mpsc::Sender<Call>);
+
+impl Calls {
+    /// Asks; what is answered comes from the receiver, which ends after the last answer.
+    pub(super) async fn ask(&self, about: Arc<str>, command: Command, is_repeatable: bool) -> Replies {
+        let (call, replies) = Call::new(about, command, is_repeatable);
+        // When it fails the receiver ends at once.
+        let _ = self.0.send(call).await;
+        replies
+    }
+}
+
+pub(super) fn start(backend: &Backend, clock: Clock) -> Result<Calls, BuildError> {
+    let exchange = Arc::new(Exchange::new(backend, clock)?);
+    let (sender, waiting) = mpsc::channel(WAITING);
+    tokio::spawn(run(exchange, waiting, backend.max_requests.max(1), backend.max_commands.max(1)));
+    Ok(Calls(sender))
+}
+
+async fn run(exchange: Arc<Exchange>, mut waiting: mpsc::Receiver<Call>, max_requests: usize, max_commands: usize) {
+    let slots = Arc::new(Semaphore::new(max_requests));
+    while let Ok(slot) = slots.clone().acquire_owned().await {
+        // The last free slot takes all that waits. With others free a command goes alone: a back end that answers at the end of its work
+        // would let a quick one wait for a slow one.
+        let room = if slots.available_permits() == 0 { max_commands } else { 1 };
+        let mut calls = Vec::new();
+        if waiting.recv_many(&mut calls, room).await == 0 {
+            return;
+        }
+        let exchange = exchange.clone();
+        tokio::spawn(async move {
+            exchange.carry_out(calls).await;
+            drop(slot);
+        });
+    }
+}

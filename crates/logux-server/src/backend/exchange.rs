@@ -1,0 +1,216 @@
+//! One request to a back end and what comes of it, again if need be.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use logux::backend::{Answer, Answers, BackendError, Reply, request};
+use logux_net::drive::Clock;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use super::{Backend, breaker::Breaker, calls::Call};
+use crate::BuildError;
+
+/// How long to wait before the first repetition; twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a back end did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the back end cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the connection to the back end broke: {0}")]
+    Broken(String),
+    #[error("the back end was silent for too long")]
+    TimedOut,
+    #[error("the back end answered with HTTP status {0}")]
+    Status(StatusCode),
+    #[error("the back end answered wrongly: {0}")]
+    Wrong(#[from] BackendError),
+    #[error("the back end did not answer to the end: expected `approved` and `processed`, or why not")]
+    Incomplete,
+    #[error("the back end is down")]
+    Down,
+}
+
+impl Failure {
+    /// Whether the back end itself is in trouble, not only this command.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Broken(_) | Self::TimedOut => true,
+            Self::Status(status) => status.is_server_error(),
+            Self::Wrong(_) | Self::Incomplete | Self::Down => false,
+        }
+    }
+
+    fn allows_repetition(&self, call: &Call) -> bool {
+        let was_heard = !matches!(self, Self::Unreachable(_));
+        self.is_outage() && !call.was_answered && (call.is_repeatable || !was_heard)
+    }
+}
+
+pub(super) struct Exchange {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    secret: Arc<str>,
+    timeout: Duration,
+    retries: u32,
+    max_answer_bytes: usize,
+    breaker: Breaker,
+    clock: Clock,
+}
+
+impl Exchange {
+    pub(super) fn new(backend: &Backend, clock: Clock) -> Result<Self, BuildError> {
+        let wrong = |why: String| BuildError::Backend { url: backend.url.to_string(), why };
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(error.to_string()))?;
+        // The certificates of the system, so that those of one's own organisation count. Without TLS none is looked for.
+        let config = match backend.url.scheme_str() {
+            Some("https") => config.with_native_roots().map_err(|error| wrong(error.to_string()))?,
+            _ => config.with_root_certificates(RootCertStore::empty()),
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(Duration::from_millis(backend.timeout_ms)));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config.with_no_client_auth())
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .http2_only(backend.http2)
+            .build(connector);
+        Ok(Self {
+            client,
+            url: backend.url.clone(),
+            secret: backend.secret.clone(),
+            timeout: Duration::from_millis(backend.timeout_ms),
+            retries: backend.retries,
+            max_answer_bytes: backend.max_answer_bytes,
+            breaker: Breaker::new(backend.max_failures, backend.pause_ms),
+            clock,
+        })
+    }
+
+    /// Asks until every call has its last answer, or cannot get one.
+    pub(super) async fn carry_out(&self, mut calls: Vec<Call>) {
+        let mut pause = FIRST_PAUSE;
+        let mut retries = self.retries;
+        loop {
+            if !self.breaker.may_try(self.clock.now().mono) {
+                return fail(calls, &Failure::Down).await;
+            }
+            let failure = match self.ask(&mut calls).await {
+                Ok(()) => Failure::Incomplete,
+                Err(failure) => failure,
+            };
+            if failure.is_outage() {
+                self.breaker.failed(self.clock.now().mono);
+            } else {
+                self.breaker.succeeded();
+            }
+            let again = |call: &Call| retries > 0 && failure.allows_repetition(call);
+            let (repeated, given_up) = calls.into_iter().partition(again);
+            fail(given_up, &failure).await;
+            calls = repeated;
+            if calls.is_empty() {
+                return;
+            }
+            tracing::warn!(%failure, "the back end is asked again");
+            sleep(pause).await;
+            (retries, pause) = (retries - 1, pause * 2);
+        }
+    }
+
+    /// Asks once. Takes out the calls that have got their last answer.
+    async fn ask(&self, calls: &mut Vec<Call>) -> Result<(), Failure> {
+        let body = request(&self.secret, calls.iter().map(|call| &call.command));
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let response = timeout(self.timeout, self.client.request(request)).await.map_err(|_| Failure::TimedOut)?;
+        let response = response.map_err(|error| match error.is_connect() {
+            true => Failure::Unreachable(root_cause(&error)),
+            false => Failure::Broken(root_cause(&error)),
+        })?;
+        if !response.status().is_success() {
+            return Err(Failure::Status(response.status()));
+        }
+        self.read(response.into_body(), calls).await
+    }
+
+    async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), Failure> {
+        let mut answers = Answers::new(self.max_answer_bytes);
+        while !calls.is_empty() {
+            let Some(frame) = timeout(self.timeout, body.frame()).await.map_err(|_| Failure::TimedOut)? else {
+                return Ok(answers.finish()?);
+            };
+            let frame = frame.map_err(|error| Failure::Broken(root_cause(&error)))?;
+            answers.push(frame.data_ref().map_or(&[], |bytes| bytes));
+            while let Some(answer) = answers.next() {
+                route(answer?, calls).await;
+            }
+        }
+        // The rest is read, so that the connection can be used again, but not for ever.
+        let _ = timeout(self.timeout, async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} }).await;
+        Ok(())
+    }
+}
+
+/// Gives an answer to the call it is about. An error that names none of them concerns them all.
+async fn route(answer: Answer, calls: &mut Vec<Call>) {
+    let Answer { about, reply } = answer;
+    let position = about.and_then(|about| calls.iter().position(|call| call.about == about));
+    match (position, reply) {
+        (Some(position), reply) => {
+            let call = &mut calls[position];
+            call.was_answered = true;
+            let is_last = is_last(&reply);
+            let is_awaited = call.replies.send(Ok(reply)).await.is_ok();
+            if is_last || !is_awaited {
+                calls.swap_remove(position);
+            }
+        }
+        (None, Reply::Error { details }) => {
+            for call in calls.drain(..) {
+                let _ = call.replies.send(Ok(Reply::Error { details: details.clone() })).await;
+            }
+        }
+        (None, reply) => tracing::debug!(?reply, "the back end answered what was not asked"),
+    }
+}
+
+fn is_last(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Resend(_) | Reply::Approved | Reply::Action(_))
+}
+
+async fn fail(calls: Vec<Call>, failure: &Failure) {
+    for call in calls {
+        let _ = call.replies.send(Err(failure.clone())).await;
+    }
+}
+
+/// What lies at the bottom: hyper's own words say little.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
