@@ -80,7 +80,11 @@ async fn start(options: &Options) -> Result<Running, Failed> {
 }
 
 fn may_login(by: &LoginBy, who: &Login) -> bool {
-    let LoginBy::Token(Secret(secret)) = by else { return true };
+    let secret = match by {
+        LoginBy::Nothing => return true,
+        LoginBy::Backend => return false,
+        LoginBy::Token(Secret(secret)) => secret,
+    };
     match jwt::user(who.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
         Ok(user) => who.user_id() == Some(&user),
         Err(error) => {

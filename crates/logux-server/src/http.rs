@@ -87,6 +87,7 @@ impl Http {
                 response.headers_mut().insert(CONTENT_TYPE, html);
                 response
             }
+            (_, "/") if self.control.is_some() => text(StatusCode::METHOD_NOT_ALLOWED, "Wrong method"),
             _ => text(StatusCode::NOT_FOUND, "Not found\n"),
         }
     }

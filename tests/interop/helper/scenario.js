@@ -3,6 +3,7 @@
 
 import { test } from 'node:test'
 
+import { Backend } from './backend.js'
 import { Device } from './device.js'
 import { RawClient } from './raw.js'
 import { counter, serve, TARGET } from './server.js'
@@ -34,6 +35,13 @@ class Scenario {
   /** A running `logux serve`. */
   serve(options) {
     return this.#started(serve(options))
+  }
+
+  /** An application of `examples/backends`, not started yet. */
+  async backend(kind) {
+    let backend = await this.#own(Backend.create(kind))
+    this.servers.push(backend)
+    return backend
   }
 
   /** An official client, connected and synchronized. */
