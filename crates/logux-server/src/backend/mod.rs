@@ -22,7 +22,7 @@ use logux::{
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
-use crate::{BuildError, Context, HandlerError, Login, auth::Verdict, origin::cookies, server::random_id};
+use crate::{BuildError, Context, HandlerError, Login, auth::Verdict, origin::cookies, settings::random_id};
 
 use calls::{Call, Calls};
 use exchange::Failure;

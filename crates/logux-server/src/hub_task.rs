@@ -1,4 +1,4 @@
-//! The thread on which the hub lives: takes what comes, commits it in rounds, hands out what follows.
+//! What drives the hub: takes what comes, commits it in rounds, hands out what follows.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    BuildError,
     application::Application,
     handle::{Command, Handle},
     origin::Origin,
@@ -23,8 +24,8 @@ use crate::{
 /// How many commands share one commit at most.
 const ROUND: usize = 1_024;
 
-/// Everything the thread owns.
-pub(crate) struct HubThread<S, St> {
+/// The hub, and all that it takes to run it.
+pub(crate) struct HubTask<S, St> {
     pub(crate) hub: Hub<St>,
     pub(crate) application: Arc<Application<S>>,
     pub(crate) handle: Handle,
@@ -32,6 +33,9 @@ pub(crate) struct HubThread<S, St> {
     pub(crate) clock: Clock,
     pub(crate) runtime: runtime::Handle,
 }
+
+/// Tells when the hub has ended, and why.
+pub(crate) type HubEnd = oneshot::Receiver<Result<(), String>>;
 
 /// Who waits for what.
 #[derive(Default)]
@@ -47,26 +51,39 @@ struct Member {
     origin: Arc<Origin>,
 }
 
-impl<S: Send + Sync + 'static, St: Store> HubThread<S, St> {
+impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
+    /// Runs on a thread of its own: a store may take its time.
+    pub(crate) fn spawn_thread(self) -> Result<HubEnd, BuildError> {
+        let (ended, hub_end) = oneshot::channel();
+        let run = move || {
+            let _ = ended.send(self.run().map_err(|error| error.to_string()));
+        };
+        let thread = std::thread::Builder::new().name("logux-hub".into());
+        thread.spawn(run).map_err(|error| BuildError::Store(error.to_string()))?;
+        Ok(hub_end)
+    }
+
     /// Runs until everybody who could send commands is gone or the hub has drained.
-    pub(crate) fn run(mut self) -> Result<(), LogError<St::Error>> {
+    fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut waiting = Waiting::default();
         let mut round = Vec::with_capacity(ROUND);
-        // Actions that were not answered before the last stop.
-        self.hub.commit()?;
-        let mut drained = self.hand_out(&mut waiting);
+        let mut drained = self.carry_out(&mut waiting, &mut round)?;
         while !drained && self.commands.blocking_recv_many(&mut round, ROUND) > 0 {
-            for command in round.drain(..) {
-                let input = waiting.register(command);
-                self.hub.handle(self.clock.now(), input)?;
-            }
-            self.hub.commit()?;
-            drained = self.hand_out(&mut waiting);
+            drained = self.carry_out(&mut waiting, &mut round)?;
         }
-        for member in waiting.members.values() {
-            member.outbox.close(CloseReason::Shutdown);
-        }
+        waiting.close_all();
         Ok(())
+    }
+
+    /// One round: gives the hub what came, commits, hands out. The first one has no commands, only actions that were not answered
+    /// before the last stop.
+    fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
+        for command in round.drain(..) {
+            let input = waiting.register(command);
+            self.hub.handle(self.clock.now(), input)?;
+        }
+        self.hub.commit()?;
+        Ok(self.hand_out(waiting))
     }
 
     /// Carries out what the hub wants; `true` when it has drained.
@@ -130,6 +147,12 @@ impl Waiting {
                 addition.ticket = Some(self.last_ticket);
                 Input::Add(addition)
             }
+        }
+    }
+
+    fn close_all(&self) {
+        for member in self.members.values() {
+            member.outbox.close(CloseReason::Shutdown);
         }
     }
 

@@ -1,0 +1,230 @@
+//! The description of a server.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
+
+use logux::{
+    NodeId,
+    server::Hub,
+    store::{MemoryStore, Store},
+};
+use logux_net::drive::Clock;
+use tokio::{runtime, sync::mpsc};
+
+use crate::{
+    ActionType, Backend, BuildError, Channel, Handle, HandlerError, Login, NewActionType, NewChannel, Running,
+    Settings,
+    application::Application,
+    attempts::Attempts,
+    auth::{Admission, Authenticator},
+    connection::Shared,
+    control::Control,
+    http::Http,
+    hub_task::{HubEnd, HubTask},
+    listen::{accept, listen},
+    outbox::OutboxLimits,
+    room::Room,
+    tls,
+};
+
+/// How many commands may wait for the hub.
+const COMMANDS: usize = 4_096;
+
+/// A Logux server.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Begins the description of a server without shared state.
+    pub fn builder() -> Builder {
+        Self::builder_with(())
+    }
+
+    /// Begins the description of a server whose handlers share `state`.
+    pub fn builder_with<S: Send + Sync + 'static>(state: S) -> Builder<S> {
+        Builder {
+            application: Application::new(state),
+            authenticator: None,
+            backend: None,
+            store: MemoryStore::new(),
+            settings: Settings::default(),
+            first_error: None,
+        }
+    }
+}
+
+/// The description of a server. Mistakes in it are reported by [`listen`](Self::listen), the first one made.
+pub struct Builder<S = (), St = MemoryStore> {
+    application: Application<S>,
+    authenticator: Option<Authenticator>,
+    backend: Option<Backend>,
+    store: St,
+    settings: Settings,
+    first_error: Option<BuildError>,
+}
+
+impl<S, St> std::fmt::Debug for Builder<S, St> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
+    /// Who gets in. Without it there is no server.
+    #[must_use]
+    pub fn auth<F>(mut self, auth: impl Fn(Login) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
+    {
+        self.authenticator = Some(Arc::new(move |login| {
+            let decided = auth(login);
+            Box::pin(async move { decided.await.map(Into::into) })
+        }));
+        self
+    }
+
+    /// An HTTP server is asked about everything that has no handlers here: actions, subscriptions, and logins unless there is
+    /// [`auth`](Self::auth). It may send actions to `POST /`.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// What to do with actions of a type.
+    #[must_use]
+    pub fn action_type(
+        mut self,
+        name: impl Into<String>,
+        handlers: impl FnOnce(NewActionType<S>) -> ActionType<S>,
+    ) -> Self {
+        let added = self.application.add_type(name.into(), handlers(NewActionType::new()));
+        self.note(added)
+    }
+
+    /// What to do with subscriptions to channels whose names have a form such as `users/:id`. The first that fits counts.
+    #[must_use]
+    pub fn channel(mut self, pattern: &str, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
+        let added = self.application.add_channel(pattern, handlers(NewChannel::new()));
+        self.note(added)
+    }
+
+    /// What to do with actions of all other types. Without it they are undone with the reason `unknownType`.
+    #[must_use]
+    pub fn other_type(mut self, handlers: impl FnOnce(NewActionType<S>) -> ActionType<S>) -> Self {
+        let added = self.application.set_other_type(handlers(NewActionType::new()));
+        self.note(added)
+    }
+
+    /// What to do with subscriptions to all other channels. Without it they are undone with the reason `wrongChannel`.
+    #[must_use]
+    pub fn other_channel(mut self, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
+        let added = self.application.set_other_channel(handlers(NewChannel::new()));
+        self.note(added)
+    }
+
+    /// Changes settings.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
+    #[must_use]
+    pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
+        let Self { application, authenticator, backend, settings, first_error, store: _ } = self;
+        Builder { application, authenticator, backend, store, settings, first_error }
+    }
+
+    fn note(mut self, done: Result<(), BuildError>) -> Self {
+        if let Err(error) = done {
+            self.first_error.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Starts the server on an address. It is ready when this returns. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
+    pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
+        let tls = self.settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let room = Room::new(self.settings.max_connections, self.settings.max_connections_per_address);
+        let listener = listen(address)?;
+        let Started { http, node, hub_end, all_ended } = self.start(Clock::start(), HubTask::spawn_thread)?;
+        let address = listener.local_addr().unwrap_or(address);
+        let handle = http.shared.handle.clone();
+        let accepting = tokio::spawn(accept(listener, http, tls, room));
+        Ok(Running { address, node, handle, accepting, hub_end, all_ended })
+    }
+
+    /// Starts everything behind the sockets. `spawn` runs the hub.
+    pub(crate) fn start(
+        mut self,
+        clock: Clock,
+        spawn: impl FnOnce(HubTask<S, St>) -> Result<HubEnd, BuildError>,
+    ) -> Result<Started, BuildError> {
+        if let Some(error) = self.first_error {
+            return Err(error);
+        }
+        let client = self.backend.as_ref().map(|backend| backend.connect(clock)).transpose()?;
+        let asks_backend = client.clone().map(|client| -> Authenticator {
+            Arc::new(move |login| {
+                let client = client.clone();
+                Box::pin(async move { client.login(&login).await })
+            })
+        });
+        let authenticator = self.authenticator.or(asks_backend).ok_or(BuildError::NoAuth)?;
+        self.application.backend = client;
+        let application = Arc::new(self.application);
+        let settings = self.settings;
+        let admission = Admission::new(settings.min_subprotocol, settings.supports.clone())?;
+        let node = settings.node()?;
+
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let handle = Handle::new(commands);
+        let hub = Hub::new(settings.hub_config(node.clone()), self.store)
+            .map_err(|error| BuildError::Store(error.to_string()))?;
+        let hub_end = spawn(HubTask {
+            hub,
+            application: application.clone(),
+            handle: handle.clone(),
+            commands: receiver,
+            clock,
+            runtime: runtime::Handle::current(),
+        })?;
+
+        let shared = Arc::new(Shared {
+            node: Mutex::new(Arc::new(settings.node_config(node.clone()))),
+            admission,
+            attempts: Attempts::new(settings.max_wrong_logins),
+            authenticator,
+            auth_timeout: Duration::from_millis(settings.timeout_ms),
+            outbox: OutboxLimits { parcels: settings.max_outbox_messages, bytes: settings.max_outbox_bytes },
+            handle,
+            clock,
+            last_session: AtomicU64::new(1),
+        });
+        let (alive, all_ended) = mpsc::channel(1);
+        let limits = logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() };
+        let origins = settings.allowed_origins.map(Into::into);
+        let control = self.backend.as_ref().map(|backend| {
+            Arc::new(Control::new(backend, settings.max_message_bytes, move |kind| application.has_handlers(kind)))
+        });
+        let http = Http { shared, limits, origins, control, alive, place: None };
+        Ok(Started { http, node, hub_end, all_ended })
+    }
+}
+
+/// Everything behind the sockets, running.
+pub(crate) struct Started {
+    pub(crate) http: Http,
+    pub(crate) node: NodeId,
+    pub(crate) hub_end: HubEnd,
+    pub(crate) all_ended: mpsc::Receiver<()>,
+}

@@ -1,0 +1,111 @@
+//! Everything about a server that is not a handler.
+
+use std::path::PathBuf;
+
+use logux::{
+    Json, NodeId,
+    server::Config as HubConfig,
+    sync::{self, Subprotocols},
+};
+
+use crate::BuildError;
+
+/// Everything about a server that is not a handler, with its defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The part of the node id behind `server:`. Random unless given.
+    pub id: Option<String>,
+    /// The application's protocol version.
+    pub subprotocol: u32,
+    /// The oldest version of clients that may connect.
+    pub min_subprotocol: u32,
+    /// The versions of clients of protocols 3 and 4 that may connect, as an npm SemVer range such as `^1.0.0`.
+    pub supports: Option<String>,
+    /// Tell clients that this is development, and why their actions are refused.
+    pub development: bool,
+    /// Certificate chain and key, PEM files. With them the server speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The largest message of a client, in bytes. 1 MiB.
+    pub max_message_bytes: usize,
+    /// How many messages may wait for one client to read them. 10,000.
+    pub max_outbox_messages: usize,
+    /// How many bytes may wait for one client to read them. 8 MiB.
+    pub max_outbox_bytes: usize,
+    /// How many connections there may be. 100,000.
+    pub max_connections: usize,
+    /// How many connections there may be from one address; as many as in all unless given. Behind a proxy all have its address.
+    pub max_connections_per_address: Option<usize>,
+    /// How many wrong logins from one address (64 bits of it with IPv6) within 3 s there may be before all logins from there are refused
+    /// for a while. 3; `None` for any number, for a server behind a proxy.
+    pub max_wrong_logins: Option<usize>,
+    /// The origins of web pages that may connect, such as `https://example.com`. All unless given.
+    pub allowed_origins: Option<Vec<String>>,
+    /// How many milliseconds the time of a client's action may lie ahead of the server's clock. Others are undone with the reason `wrongTime`,
+    /// since they would win over everybody else's changes. 300,000.
+    pub max_ahead_ms: u64,
+    /// Milliseconds of silence after which a client is asked whether it is there. 20,000.
+    pub ping_ms: u64,
+    /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
+    pub timeout_ms: u64,
+    /// How many actions and answers to remember, so that an action that comes again is not done again. 10,000.
+    pub remembered: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            id: None,
+            subprotocol: 0,
+            min_subprotocol: 0,
+            supports: None,
+            development: false,
+            tls: None,
+            max_message_bytes: 1024 * 1024,
+            max_outbox_messages: 10_000,
+            max_outbox_bytes: 8 * 1024 * 1024,
+            max_connections: 100_000,
+            max_connections_per_address: None,
+            max_wrong_logins: Some(3),
+            allowed_origins: None,
+            max_ahead_ms: 300_000,
+            ping_ms: 20_000,
+            timeout_ms: 70_000,
+            remembered: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn node(&self) -> Result<NodeId, BuildError> {
+        let id = self.id.clone().unwrap_or_else(random_id);
+        NodeId::new(format!("server:{id}")).map_err(|error| BuildError::Store(error.to_string()))
+    }
+
+    pub(crate) fn hub_config(&self, node: NodeId) -> HubConfig {
+        let mut config = HubConfig::new(node);
+        config.subprotocol = self.subprotocol;
+        config.debug = self.development;
+        config.remembered = self.remembered;
+        config.max_ahead_ms = self.max_ahead_ms;
+        config
+    }
+
+    pub(crate) fn node_config(&self, node: NodeId) -> sync::Config {
+        let mut config = sync::Config::server(node);
+        config.subprotocol = Subprotocols { number: self.subprotocol, semver: None };
+        config.ping_ms = Some(self.ping_ms);
+        config.timeout_ms = Some(self.timeout_ms);
+        config.limits.message_bytes = self.max_message_bytes;
+        config.headers =
+            self.development.then(|| Json::from_value(&serde_json::json!({"env": "development"})).ok()).flatten();
+        config
+    }
+}
+
+/// Eight characters that no other server is likely to have.
+pub(crate) fn random_id() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The standard library's keys are random for each process, which is all that telling servers apart needs.
+    format!("{:08x}", RandomState::new().hash_one(std::process::id()) >> 32)
+}
