@@ -12,15 +12,12 @@ use crate::{
     talk::Failed,
 };
 
-/// How many actions and answers to remember, so that what comes again after a long time offline is not done again.
-const REMEMBERED: u64 = 100_000;
-
 /// Serves until it is told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
     let options = args.resolve(&Surroundings::of_process())?;
     logger::start(options.logger);
     let mut server = start(&options).await?;
-    let scheme = if options.tls.is_some() { "wss" } else { "ws" };
+    let scheme = if options.settings.tls.is_some() { "wss" } else { "ws" };
     if matches!(options.login, LoginBy::Nothing) {
         tracing::warn!("DEVELOPMENT: everyone on this machine is let in, whoever they say they are");
     }
@@ -47,23 +44,8 @@ async fn start(options: &Options) -> Result<Running, Failed> {
     let database = Database::open(&options.db)?;
     let maps = database.sync_maps();
     let login = options.login.clone();
-    let mut builder = Server::builder()
-        .settings(|settings| {
-            settings.subprotocol = options.subprotocol;
-            settings.min_subprotocol = options.min_subprotocol;
-            settings.supports.clone_from(&options.supports);
-            settings.development = options.development;
-            settings.tls.clone_from(&options.tls);
-            settings.remembered = REMEMBERED;
-            settings.allowed_origins.clone_from(&options.origins);
-            settings.max_connections = options.max_connections.unwrap_or(settings.max_connections);
-            settings.max_connections_per_address = options.max_connections_per_address;
-            settings.max_wrong_logins = match options.max_wrong_logins {
-                Some(0) => None,
-                given => given.or(settings.max_wrong_logins),
-            };
-        })
-        .store(database.store());
+    let mut builder =
+        Server::builder().settings(|settings| settings.clone_from(&options.settings)).store(database.store());
     if !matches!(login, LoginBy::Backend) {
         builder = builder.auth(move |who| {
             let may = may_login(&login, &who);

@@ -1,0 +1,162 @@
+//! Settings of `logux serve`, from flags, the environment, `.env` and `logux.toml`, in this order of precedence.
+//!
+//! `flags` has the settings, `sources` where they come from, `resolved` what they come to.
+
+mod error;
+mod flags;
+mod resolved;
+mod sources;
+
+pub(crate) use error::{OptionsError, one_line};
+pub(crate) use flags::{Logger, Secret};
+pub(crate) use resolved::{LoginBy, Options};
+pub(crate) use sources::Surroundings;
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use flags::Flags;
+
+#[derive(Args)]
+#[command(
+    about = "Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP"
+)]
+struct CommandLine {
+    #[command(flatten)]
+    flags: Flags,
+    /// Development: let everyone in without a token, on this machine only
+    #[arg(long)]
+    dev: bool,
+    /// File with settings; logux.toml is read if it is there [env: LOGUX_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The command line of `logux serve`. It stays as clap has matched it until the other sources are read, so that it can be put above them.
+#[derive(Clone, Debug)]
+pub(crate) struct ServeArgs(ArgMatches);
+
+impl FromArgMatches for ServeArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(matches.clone()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0 = matches.clone();
+        Ok(())
+    }
+}
+
+impl Args for ServeArgs {
+    fn augment_args(command: Command) -> Command {
+        CommandLine::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        CommandLine::augment_args_for_update(command)
+    }
+}
+
+impl ServeArgs {
+    /// Puts all sources together.
+    pub(crate) fn resolve(self, around: &Surroundings) -> Result<Options, OptionsError> {
+        let CommandLine { dev, config, flags: _ } = CommandLine::from_arg_matches(&self.0)?;
+        let variables = around.all_variables()?;
+        let config = config.or_else(|| variables.get("LOGUX_CONFIG").map(PathBuf::from));
+        let mut flags = Flags::default();
+        flags.read_file(config.as_deref(), &around.folder)?;
+        flags.read_variables(&variables)?;
+        flags.update_from_arg_matches(&self.0)?;
+        flags.telling.env = flags.telling.env.or_else(|| variables.get("NODE_ENV").cloned());
+        flags.resolve(dev)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn resolve(flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Options, OptionsError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let around = Surroundings { variables, folder: folder.path().to_owned() };
+        let program = Program::try_parse_from(["logux"].iter().chain(flags)).unwrap();
+        program.serve.resolve(&around)
+    }
+
+    #[test]
+    fn flags_win_over_variables_over_dotenv_over_the_file() {
+        let files = [
+            (".env", "LOGUX_PORT=3\nLOGUX_DB=\"env.db\"\n# comment\nOTHER=1\n"),
+            (
+                "logux.toml",
+                "port = 4\nsecret = \"s\"\ncollections = [\"tasks\"]\nmin-subprotocol = 7\ndb = \"toml.db\"",
+            ),
+        ];
+        let options = resolve(&["--port", "1"], &[("LOGUX_PORT", "2")], &files).unwrap();
+        assert_eq!(options.address.port(), 1);
+        let options = resolve(&[], &[("LOGUX_PORT", "2")], &files).unwrap();
+        assert_eq!((options.address.port(), options.db.to_str()), (2, Some("env.db")));
+        let options = resolve(&[], &[], &files).unwrap();
+        assert_eq!((options.address.port(), options.settings.min_subprotocol), (3, 7));
+        assert!(!options.settings.development && !format!("{options:?}").contains("\"s\""));
+    }
+
+    #[test]
+    fn names_of_the_reference() {
+        let variables = [
+            ("LOGUX_HOST", "::1"),
+            ("LOGUX_SUBPROTOCOL", "5"),
+            ("LOGUX_MIN_SUBPROTOCOL", "4"),
+            ("LOGUX_SUPPORTS", "^1.0.0"),
+            ("LOGUX_KEY", "key.pem"),
+            ("LOGUX_CERT", "cert.pem"),
+            ("LOGUX_LOGGER", "json"),
+            ("LOGUX_COLLECTION", "tasks,notes"),
+            ("LOGUX_SECRET", "s"),
+            ("NODE_ENV", "development"),
+        ];
+        let options = resolve(&[], &variables, &[]).unwrap();
+        assert_eq!(options.address.to_string(), "[::1]:31337");
+        let settings = &options.settings;
+        assert_eq!((settings.subprotocol, settings.min_subprotocol, options.logger), (5, 4, Logger::Json));
+        assert_eq!(settings.tls, Some(("cert.pem".into(), "key.pem".into())));
+        assert_eq!(options.collections, ["tasks", "notes"]);
+        assert!(options.settings.development);
+        let options = resolve(&["--env", "staging"], &variables, &[]).unwrap();
+        assert!(!options.settings.development);
+    }
+
+    #[test]
+    fn mistakes_are_named_in_one_line() {
+        let tasks = ["--collection", "tasks"];
+        type Pairs = &'static [(&'static str, &'static str)];
+        let cases: [(&[&str], Pairs, Pairs, &str); 9] = [
+            (&tasks, &[], &[], "nobody could log in"),
+            (&["--dev"], &[], &[], "nothing to serve"),
+            (&["--dev", "--collection", "a/b"], &[], &[], "collection name \"a/b\""),
+            (&["--dev", "--collection", "a", "--host", "0.0.0.0"], &[], &[], "loopback addresses only"),
+            (&tasks, &[("LOGUX_PORT", "x")], &[], "LOGUX_PORT: invalid value 'x'"),
+            (&tasks, &[("LOGUX_PROT", "1")], &[], "LOGUX_PROT: there is no setting `prot`"),
+            (&tasks, &[], &[("logux.toml", "\nprot = 1")], "line 2: there is no field `prot`"),
+            (&["--config", "missing.toml"], &[], &[], "missing.toml: No such file"),
+            (&["--dev", "--collection", "a"], &[("LOGUX_CERT", "c")], &[], "one of them is missing"),
+        ];
+        for (flags, variables, files, expected) in cases {
+            let error = resolve(flags, variables, files).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the settings of all sources come to, checked.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use logux_server::{Backend, Settings};
+
+use super::{
+    Logger, OptionsError, Secret,
+    flags::{Application, Bounds, Clients, Flags, Listening},
+};
+
+/// How many actions and answers to remember, so that what comes again after a long time offline is not done again.
+const REMEMBERED: u64 = 100_000;
+
+/// What `logux serve` is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) address: SocketAddr,
+    pub(crate) collections: Vec<String>,
+    pub(crate) db: PathBuf,
+    pub(crate) login: LoginBy,
+    pub(crate) logger: Logger,
+    pub(crate) backend: Option<Backend>,
+    /// Everything that the server takes as it is.
+    pub(crate) settings: Settings,
+}
+
+/// Who gets in.
+#[derive(Clone, Debug)]
+pub(crate) enum LoginBy {
+    /// Whoever asks.
+    Nothing,
+    /// Whoever has a token that is signed with this secret.
+    Token(Secret),
+    /// Whoever the back end lets in.
+    Backend,
+}
+
+impl Flags {
+    /// Checks everything, and fills in what was not given.
+    pub(super) fn resolve(self, dev: bool) -> Result<Options, OptionsError> {
+        let mut settings = Settings::default();
+        settings.remembered = REMEMBERED;
+        settings.development = dev || self.telling.env.as_deref() == Some("development");
+        let address = self.listening.resolve(&mut settings, dev)?;
+        let login = self.clients.resolve(&mut settings, dev, self.application.backend.is_some())?;
+        self.bounds.resolve(&mut settings);
+        let backend = self.application.backend()?;
+        let collections = self.application.collections(backend.is_some())?;
+        Ok(Options {
+            address,
+            collections,
+            db: self.application.db.unwrap_or_else(|| PathBuf::from("logux.db")),
+            login,
+            logger: self.telling.logger.unwrap_or_default(),
+            backend,
+            settings,
+        })
+    }
+}
+
+impl Listening {
+    fn resolve(self, settings: &mut Settings, dev: bool) -> Result<SocketAddr, OptionsError> {
+        let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if dev && !host.is_loopback() {
+            return Err(OptionsError::DevOnNetwork(host));
+        }
+        settings.tls = match (self.cert, self.key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(OptionsError::HalfTls),
+        };
+        Ok(SocketAddr::new(host, self.port.unwrap_or(31337)))
+    }
+}
+
+impl Clients {
+    fn resolve(self, settings: &mut Settings, dev: bool, has_backend: bool) -> Result<LoginBy, OptionsError> {
+        settings.subprotocol = self.subprotocol.unwrap_or_default();
+        settings.min_subprotocol = self.min_subprotocol.unwrap_or_default();
+        settings.supports = self.supports;
+        settings.allowed_origins = self.origins;
+        match self.secret.filter(|secret| !secret.0.is_empty()) {
+            _ if dev => Ok(LoginBy::Nothing),
+            Some(secret) => Ok(LoginBy::Token(secret)),
+            None if has_backend => Ok(LoginBy::Backend),
+            None => Err(OptionsError::NoSecret),
+        }
+    }
+}
+
+impl Bounds {
+    fn resolve(self, settings: &mut Settings) {
+        set(&mut settings.max_connections, self.max_connections);
+        settings.max_connections_per_address = self.max_connections_per_address;
+        settings.max_wrong_logins = or_none_if_zero(self.max_wrong_logins, settings.max_wrong_logins);
+    }
+}
+
+impl Application {
+    fn backend(&self) -> Result<Option<Backend>, OptionsError> {
+        let Some(url) = &self.backend else { return Ok(None) };
+        let secret = self.control_secret.clone().filter(|secret| !secret.0.is_empty());
+        let Secret(secret) = secret.ok_or(OptionsError::NoControlSecret)?;
+        let backend = Backend::new(url, secret)?;
+        Ok(Some(match &self.control_mask {
+            Some(mask) => backend.control_mask(mask)?,
+            None => backend,
+        }))
+    }
+
+    fn collections(&self, has_backend: bool) -> Result<Vec<String>, OptionsError> {
+        let collections = self.collections.clone().unwrap_or_default();
+        if collections.is_empty() && !has_backend {
+            return Err(OptionsError::NoCollections);
+        }
+        let usable = |name: &String| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+                && name != "logux"
+        };
+        match collections.iter().find(|name| !usable(name)) {
+            Some(bad) => Err(OptionsError::BadCollection(bad.clone())),
+            None => Ok(collections),
+        }
+    }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// A bound where 0 stands for none.
+fn or_none_if_zero<T: Default + PartialEq>(given: Option<T>, default: Option<T>) -> Option<T> {
+    match given {
+        Some(given) => Some(given).filter(|bound| *bound != T::default()),
+        None => default,
+    }
+}
