@@ -8,7 +8,7 @@ use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
     log::Draft,
-    server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
+    server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, Report, SessionId},
     store::{Query, Store},
     sync::{self, BatchToken},
 };
@@ -20,6 +20,8 @@ struct World<S = MemoryStore> {
     /// `SESSION <- ACTION`, in order.
     delivered: Vec<String>,
     kept: Vec<SessionId>,
+    /// What happened, in order.
+    reports: Vec<String>,
     other: Vec<String>,
 }
 
@@ -51,6 +53,21 @@ fn entry(id: &str, json: &str) -> Entry {
     Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()))
 }
 
+fn said(report: &Report) -> String {
+    let of = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
+    match report {
+        Report::Added(entry) => format!("added {}, kept: {}", of(entry), entry.meta.added.is_some()),
+        Report::Useless(entry) => format!("useless {}", of(entry)),
+        Report::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
+        Report::Processed(entry) => format!("processed {}", of(entry)),
+        Report::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
+        Report::Duplicate(id) => format!("again {id}"),
+        Report::Subscribed { id, node, channel } => format!("{node} in {channel} by action: {}", id.is_some()),
+        Report::Unsubscribed { node, channel } => format!("{node} left {channel}"),
+        other => format!("{other:?}"),
+    }
+}
+
 impl World {
     fn new() -> Self {
         Self::over(MemoryStore::new())
@@ -60,7 +77,14 @@ impl World {
 impl<S: Store> World<S> {
     fn over(store: S) -> Self {
         let hub = Hub::new(config(), store).unwrap();
-        let mut world = Self { hub, asks: VecDeque::new(), delivered: Vec::new(), kept: Vec::new(), other: Vec::new() };
+        let mut world = Self {
+            hub,
+            asks: VecDeque::new(),
+            delivered: Vec::new(),
+            kept: Vec::new(),
+            reports: Vec::new(),
+            other: Vec::new(),
+        };
         world.settle();
         world
     }
@@ -85,7 +109,7 @@ impl<S: Store> World<S> {
                     }
                 }
                 Output::Kept(session, _) => self.kept.push(session),
-                Output::Report(_) => {}
+                Output::Report(report) => self.reports.push(said(&report)),
                 other => self.other.push(format!("{other:?}")),
             }
         }
@@ -441,6 +465,43 @@ fn own_actions_are_processed_on_demand_and_reported() {
     world.handle(addition(6));
     world.answer([Answer::UnknownType]);
     assert_eq!(world.other, ["Done(5, Ok(()))", "Done(6, Err(\"unknownType\"))"]);
+}
+
+#[test]
+fn what_happens_is_reported_in_order() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    let subscribed = [
+        "added logux/subscribe 1 10:one:x 0, kept: true",
+        "10:one:x in room by action: true",
+        "processed logux/subscribe 1 10:one:x 0",
+        "sent logux/processed to 1",
+    ];
+    assert_eq!(std::mem::take(&mut world.reports), subscribed);
+
+    world.join(2, "20:two:x");
+    world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 0", A)]);
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Denied]);
+    let undone = [
+        "added a 2 20:two:x 0, kept: true",
+        "again 2 20:two:x 0",
+        "sent a to 1",
+        "undone a 2 20:two:x 0: denied",
+        // Once for each time that the action came.
+        "sent logux/undo to 1",
+        "sent logux/undo to 2",
+    ];
+    assert_eq!(std::mem::take(&mut world.reports), undone);
+
+    let (action, to) = (Action::new(A).unwrap(), Recipients::default());
+    let useless = Addition { action, draft: Draft::default(), to, process: false, ticket: None };
+    world.handle(Input::Add(Box::new(useless)));
+    world.handle(Input::Leave(SessionId(1)));
+    let last = world.reports.split_off(world.reports.len() - 2);
+    assert!(world.reports[0].starts_with("added a ") && world.reports[0].ends_with("kept: false"));
+    assert!(last[0].starts_with("sent a to 0") && last[1] == "10:one:x left room", "{last:?}");
+    assert!(world.reports[1].starts_with("useless a "));
 }
 
 #[test]

@@ -273,30 +273,34 @@ pub enum Output {
     Drained,
 }
 
-/// What may be worth a log line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What happened in a hub: for log lines, metrics and whoever keeps an eye on the server.
+///
+/// Each report comes in the order in which things happened, and after the commit that made them safe.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// An action came in.
-    Added {
-        /// Its id.
-        id: ActionId,
-        /// Its type.
-        kind: String,
-    },
+    /// An action came in, of a client or of the application. Without `meta.added` it was not kept. The hub's answers to actions are
+    /// not reported: [`Processed`](Self::Processed) and [`Undone`](Self::Undone) say the same.
+    Added(Arc<Entry>),
+    /// An action of the application is kept nowhere and sent to nobody: a mistake, most likely.
+    Useless(Arc<Entry>),
+    /// An action, or an answer, was sent to so many clients.
+    Sent(Arc<Entry>, usize),
     /// An action was done.
-    Processed(ActionId),
+    Processed(Arc<Entry>),
     /// An action was taken back.
     Undone {
-        /// Its id.
-        id: ActionId,
+        /// The action.
+        entry: Arc<Entry>,
         /// Why.
-        reason: String,
+        reason: Arc<str>,
     },
     /// An action came again; it was not done again.
     Duplicate(ActionId),
     /// A client is subscribed.
     Subscribed {
+        /// By which action; `None` when the application did it.
+        id: Option<ActionId>,
         /// Who.
         node: NodeId,
         /// To what.

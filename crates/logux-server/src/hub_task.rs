@@ -165,11 +165,11 @@ impl Waiting {
 
 fn log(report: &Report) {
     match report {
-        Report::Added { id, kind } => tracing::info!(%id, kind, "action was added"),
-        Report::Processed(id) => tracing::info!(%id, "action was processed"),
-        Report::Undone { id, reason } => tracing::warn!(%id, reason, "action was undone"),
+        Report::Added(entry) => tracing::info!(id = %entry.meta.id, kind = entry.action.kind(), "action was added"),
+        Report::Processed(entry) => tracing::info!(id = %entry.meta.id, "action was processed"),
+        Report::Undone { entry, reason } => tracing::warn!(id = %entry.meta.id, %reason, "action was undone"),
         Report::Duplicate(id) => tracing::info!(%id, "action came again and was not done again"),
-        Report::Subscribed { node, channel } => tracing::info!(%node, %channel, "client was subscribed"),
+        Report::Subscribed { node, channel, .. } => tracing::info!(%node, %channel, "client was subscribed"),
         Report::Unsubscribed { node, channel } => tracing::info!(%node, %channel, "client was unsubscribed"),
         _ => {}
     }

@@ -23,8 +23,9 @@ impl<S: Store> Hub<S> {
             Answer::Action(action, time) => {
                 let client = task.entry.meta.id.node().client_id().to_owned();
                 let draft = Draft { time, ..self.own_draft() };
-                let Some(entry) = self.log.add(now, action, draft)? else { return Ok(()) };
-                self.deliver(&Arc::new(entry), &Recipients::client(client), None)
+                let Some(entry) = self.log.add(now, action, draft)?.map(Arc::new) else { return Ok(()) };
+                self.report(Report::Added(entry.clone()));
+                self.deliver(&entry, &Recipients::client(client), None)
             }
             Answer::Processed => self.processed(now, job),
             Answer::Denied => {
@@ -63,8 +64,8 @@ impl<S: Store> Hub<S> {
                 }
                 session.channels.insert(channel.clone());
                 self.channels.subscribe(&channel, id, filter_key(&entry.action), filter);
-                let node = entry.meta.id.node().clone();
-                self.pending.push_back(Output::Report(Report::Subscribed { node, channel }));
+                let id = entry.meta.id.clone();
+                self.report(Report::Subscribed { node: id.node().clone(), id: Some(id), channel });
             }
         }
         Ok(())
@@ -83,7 +84,7 @@ impl<S: Store> Hub<S> {
         {
             self.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task })?;
         } else {
-            self.pending.push_back(Output::Report(Report::Processed(id.clone())));
+            self.report(Report::Processed(task.entry.clone()));
             let answer = Processed { id: id.to_string() }.to_action();
             self.conclude(now, &task, answer, now, &Recipients::default())?;
             if let Some(ticket) = task.ticket {
@@ -118,7 +119,7 @@ impl<S: Store> Hub<S> {
         reason: &str,
         extra: Vec<(String, Json)>,
     ) -> Result<(), LogError<S::Error>> {
-        self.report_undone(&task.entry.meta.id, reason);
+        self.report_undone(&task.entry, reason);
         if let (About::Subscription, Some(id), Some(channel)) =
             (task.about, task.session, task.entry.action.text_field("channel"))
             && task.approved

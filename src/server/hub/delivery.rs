@@ -21,6 +21,7 @@ impl<S: Store> Hub<S> {
             return Ok(());
         };
         let entry = Arc::new(entry);
+        self.report(Report::Added(entry.clone()));
         if process {
             let task = Task {
                 about: About::OwnAction,
@@ -36,6 +37,9 @@ impl<S: Store> Hub<S> {
             let ask = ask(&self.sessions, job, task);
             self.pending.push_back(Output::Ask(ask));
             return Ok(());
+        }
+        if to == Recipients::default() && entry.meta.added.is_none() {
+            self.report(Report::Useless(entry.clone()));
         }
         self.deliver(&entry, &to, None)?;
         if let Some(ticket) = ticket {
@@ -72,8 +76,10 @@ impl<S: Store> Hub<S> {
         let added = self.log.last_added()?;
         self.sessions.begin_delivery();
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
+        let mut sent = 0;
         let mut send = |sessions: &mut Sessions, id: SessionId| {
             if sessions.reach(id) {
+                sent += 1;
                 pending.push_back(Output::Deliver { session: id, added, entry: entry.clone() });
             }
         };
@@ -104,6 +110,7 @@ impl<S: Store> Hub<S> {
                 send(sessions, id);
             }
         }
+        self.report(Report::Sent(entry.clone(), sent));
         Ok(())
     }
 
@@ -113,8 +120,7 @@ impl<S: Store> Hub<S> {
             && let Some(channel) = session.channels.take(channel)
         {
             let node = session.node.clone();
-            self.pending
-                .push_back(Output::Report(Report::Unsubscribed { node: node.clone(), channel: channel.clone() }));
+            self.report(Report::Unsubscribed { node: node.clone(), channel: channel.clone() });
             self.pending.push_back(Output::Unsubscribed { node, channel });
         }
     }
@@ -135,6 +141,7 @@ impl<S: Store> Hub<S> {
         }
         session.channels.insert(channel.clone());
         self.channels.subscribe(channel, id, NO_FILTER.into(), None);
+        self.report(Report::Subscribed { id: None, node: node.clone(), channel: channel.clone() });
         self.send_to_session(now, id, Subscribed { channel: channel.to_string() }.to_action())
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     action::{
-        Action, ActionError, ActionId, Json, NodeId, Subprotocol,
+        Action, ActionError, Json, NodeId, Subprotocol,
         logux::{self, Undo},
     },
     log::{Log, LogError},
@@ -210,16 +210,17 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.remove(id) else { return };
         for channel in session.channels {
             self.channels.leave(&channel, id);
-            self.pending.push_back(Output::Report(Report::Unsubscribed {
-                node: session.node.clone(),
-                channel: channel.clone(),
-            }));
+            self.report(Report::Unsubscribed { node: session.node.clone(), channel: channel.clone() });
             self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
         }
     }
 
-    fn report_undone(&mut self, id: &ActionId, reason: &str) {
-        self.pending.push_back(Output::Report(Report::Undone { id: id.clone(), reason: reason.to_owned() }));
+    fn report(&mut self, report: Report) {
+        self.pending.push_back(Output::Report(report));
+    }
+
+    fn report_undone(&mut self, entry: &Arc<Entry>, reason: &str) {
+        self.report(Report::Undone { entry: entry.clone(), reason: reason.into() });
     }
 
     fn debug(&mut self, session: Option<SessionId>, text: impl FnOnce() -> String) {

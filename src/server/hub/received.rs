@@ -43,34 +43,33 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let action_id = &entry.meta.id;
         if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty() {
-            return self.refuse_forged(now, id, &entry);
+            return self.refuse_forged(now, id, entry);
         }
         if self.jobs.came_again(action_id) {
-            self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+            self.report(Report::Duplicate(action_id.clone()));
             return Ok(());
         }
         if entry.action.kind() == logux::UNSUBSCRIBE {
-            return self.unsubscribe(now, id, &entry);
+            return self.unsubscribe(now, id, entry);
         }
         match self.inbox.known(&self.log, action_id)? {
             Known::Answered(answer) => {
-                self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+                self.report(Report::Duplicate(action_id.clone()));
                 let added = self.log.last_added()?;
                 self.pending.push_back(Output::Deliver { session: id, added, entry: Arc::new(answer) });
                 return Ok(());
             }
             Known::Waiting => {
-                self.pending.push_back(Output::Report(Report::Duplicate(action_id.clone())));
+                self.report(Report::Duplicate(action_id.clone()));
                 return Ok(());
             }
             Known::New => {}
         }
-        let kind = entry.action.kind().to_owned();
-        self.pending.push_back(Output::Report(Report::Added { id: action_id.clone(), kind }));
         let is_from_future =
             entry.meta.time.since(now).try_into().is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
         let kept = self.inbox.keep(&mut self.log, now, entry)?;
         let task = Task::of_client(kept, Some(id));
+        self.report(Report::Added(task.entry.clone()));
         if is_from_future {
             self.debug(Some(id), || format!("Action \"{}\" has a time in the future", task.entry.meta.id));
             return self.undo_task(now, &task, "wrongTime", Vec::new());
@@ -80,11 +79,10 @@ impl<S: Store> Hub<S> {
     }
 
     /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.
-    fn refuse_forged(&mut self, now: WallTime, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
-        let action_id = entry.meta.id.clone();
-        self.debug(Some(id), || format!("Action \"{action_id}\" was denied"));
-        self.report_undone(&action_id, "denied");
-        let undo = undo_of(entry, "denied", Vec::new());
+    fn refuse_forged(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
+        self.debug(Some(id), || format!("Action \"{}\" was denied", entry.meta.id));
+        let undo = undo_of(&entry, "denied", Vec::new());
+        self.report_undone(&Arc::new(entry), "denied");
         self.send_to_session(now, id, undo)
     }
 
@@ -114,14 +112,17 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    fn unsubscribe(&mut self, now: WallTime, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
+    fn unsubscribe(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
+        let entry = Arc::new(entry);
+        self.report(Report::Added(entry.clone()));
         let Some(channel) = entry.action.text_field("channel") else {
             self.debug(Some(id), || "Wrong channel name undefined".to_owned());
-            self.report_undone(&entry.meta.id, "wrongChannel");
-            return self.send_to_session(now, id, undo_of(entry, "wrongChannel", Vec::new()));
+            self.report_undone(&entry, "wrongChannel");
+            return self.send_to_session(now, id, undo_of(&entry, "wrongChannel", Vec::new()));
         };
         self.unsubscribe_session(id, &channel, &filter_key(&entry.action));
-        self.pending.push_back(Output::Report(Report::Processed(entry.meta.id.clone())));
-        self.send_to_session(now, id, Processed { id: entry.meta.id.to_string() }.to_action())
+        let processed = Processed { id: entry.meta.id.to_string() }.to_action();
+        self.report(Report::Processed(entry));
+        self.send_to_session(now, id, processed)
     }
 }
