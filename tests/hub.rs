@@ -8,7 +8,9 @@ use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
     log::Draft,
-    server::{About, Addition, Answer, Ask, Config, Hub, Input, Output, Recipients, Report, SessionId},
+    server::{
+        About, Addition, Answer, Ask, Config, Hub, Input, Output, Queues, Recipients, Report, SessionId, Undoing,
+    },
     store::{Query, Store},
     sync::{self, BatchToken},
 };
@@ -76,7 +78,11 @@ impl World {
 
 impl<S: Store> World<S> {
     fn over(store: S) -> Self {
-        let hub = Hub::new(config(), store).unwrap();
+        Self::with(config(), store)
+    }
+
+    fn with(config: Config, store: S) -> Self {
+        let hub = Hub::new(config, store).unwrap();
         let mut world = Self {
             hub,
             asks: VecDeque::new(),
@@ -516,4 +522,70 @@ fn a_stop_finishes_what_is_in_progress() {
     assert!(!world.other.iter().any(|output| output == "Drained"));
     world.answer([Answer::Approved(None), Answer::Processed]);
     assert!(world.other.iter().any(|output| output == "Drained"));
+}
+
+#[test]
+fn queues_of_one_client_run_side_by_side() {
+    let by_type = Queues::by(|action| action.kind().into());
+    let mut world = World::with(Config { queues: by_type, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:x");
+    let b = r#"{"type":"b"}"#;
+    let ids = ["1 10:one:x 0", "1 10:one:x 1", "1 10:one:x 2"];
+    world.receive(1, vec![entry(ids[0], A), entry(ids[1], A), entry(ids[2], b)]);
+    let asked = |world: &World| world.asks.iter().map(|ask| ask.entry.meta.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(asked(&world), [ids[0], ids[2]], "the second of a queue waits for the first, the other queue does not");
+    world.answer([Answer::error()]);
+    assert_eq!(world.delivered(), [undone(1, A, ids[0], "error"), undone(1, A, ids[1], "error")]);
+    assert_eq!(asked(&world), [ids[2]], "a failure takes only its own queue along");
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [processed(1, ids[2])]);
+}
+
+#[test]
+fn the_application_undoes_what_is_done_and_what_is_not() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    world.subscribe(2, "1 20:two:x 0", "room");
+    let ids = [0, 1, 2].map(|n| format!("1 10:one:x {n}"));
+    world.receive(1, ids.iter().map(|id| entry(id, A)).collect());
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    world.delivered();
+    let undo = |world: &mut World, id: &str| {
+        let undoing = Undoing::new(id.parse().unwrap(), "spam").to(Recipients::channel("room"));
+        world.handle(Input::Undo(Box::new(undoing)));
+    };
+
+    undo(&mut world, &ids[2]);
+    assert_eq!(world.delivered(), [undone(1, A, &ids[2], "spam")], "nobody else has got what still waits");
+    undo(&mut world, &ids[0]);
+    let mut delivered = world.delivered();
+    delivered.sort();
+    assert_eq!(delivered, [1, 2].map(|session| undone(session, A, &ids[0], "spam")), "it was done");
+    undo(&mut world, &ids[1]);
+    assert_eq!(world.delivered(), [undone(1, A, &ids[1], "spam")], "it is in progress");
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert!(world.delivered().is_empty(), "what its handler says then counts no more");
+
+    for id in &ids {
+        world.receive(1, vec![entry(id, A)]);
+        assert_eq!(world.delivered(), [undone(1, A, id, "spam")], "and so they are answered when they come again");
+    }
+}
+
+#[test]
+fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    let of = |what: &str| format!(r#"{{"type":"logux/{what}","channel":"room"}}"#);
+    world.receive(1, vec![entry("1 10:one:x 0", &of("subscribe"))]);
+    world.receive(1, vec![entry("1 10:one:x 1", &of("unsubscribe"))]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 1")]);
+    let load = Answer::Action(Action::new(A).unwrap(), Box::default());
+    world.answer([Answer::Approved(None), load, Answer::Processed]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 0")], "nothing is loaded, and nobody waits for ever");
+    let action = Action::new(A).unwrap();
+    let to = Recipients::channel("room");
+    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    assert!(world.delivered().is_empty());
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::{
     action::{Action, ActionId, Json, Meta, NodeId, Subprotocol},
     log::Draft,
-    now::WallTime,
     store::Entry,
     sync::BatchToken,
 };
@@ -49,6 +48,8 @@ pub enum Input {
     Answer(Job, Answer),
     /// The application adds an action of its own.
     Add(Box<Addition>),
+    /// The application takes an action back.
+    Undo(Box<Undoing>),
     /// The application subscribes a client by itself; the client is told by `logux/subscribed`.
     Subscribe {
         /// Who.
@@ -73,6 +74,74 @@ pub struct Addition {
     pub process: bool,
     /// Comes back in [`Output::Done`].
     pub ticket: Option<u64>,
+}
+
+/// What the application takes back, in progress or done.
+///
+/// The author is told `logux/undo`, and whoever got the action while it was in progress. In progress, it ends as if its handler had failed. For one
+/// that is done say in `to` who got it.
+#[derive(Clone, Debug)]
+pub struct Undoing {
+    /// The action.
+    pub id: ActionId,
+    /// Why.
+    pub reason: String,
+    /// Further keys of `logux/undo`.
+    pub extra: Vec<(String, Json)>,
+    /// Who is told too.
+    pub to: Recipients,
+}
+
+impl Undoing {
+    /// For a reason, which is `error` in the reference unless given.
+    pub fn new(id: ActionId, reason: impl Into<String>) -> Self {
+        Self { id, reason: reason.into(), extra: Vec::new(), to: Recipients::default() }
+    }
+
+    /// With a further key of `logux/undo`.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: Json) -> Self {
+        self.extra.push((key.into(), value));
+        self
+    }
+
+    /// Who is told too.
+    #[must_use]
+    pub fn to(mut self, recipients: Recipients) -> Self {
+        self.to.extend(recipients);
+        self
+    }
+}
+
+/// One of a client's queues. Actions in one are done one after the other, those of different queues side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueName(Option<Arc<str>>);
+
+impl<T: Into<Arc<str>>> From<T> for QueueName {
+    fn from(name: T) -> Self {
+        Self(Some(name.into()))
+    }
+}
+
+/// Tells in which queue an action waits for the application. One queue for all by default, as it keeps everything in order.
+#[derive(Clone, Default)]
+pub struct Queues(Option<Arc<dyn Fn(&Action) -> QueueName + Send + Sync>>);
+
+impl Queues {
+    /// A rule. Pure and quick: it is called for every action.
+    pub fn by(rule: impl Fn(&Action) -> QueueName + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(rule)))
+    }
+
+    pub(super) fn name(&self, action: &Action) -> QueueName {
+        self.0.as_ref().map_or_else(QueueName::default, |rule| rule(action))
+    }
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "by a rule" } else { "one" })
+    }
 }
 
 /// Number of one question to the application.
@@ -138,8 +207,8 @@ pub enum Answer {
     Resend(Recipients),
     /// The author may do it. For a subscription: what may pass, or everything.
     Approved(Option<Filter>),
-    /// Send an action to the author alone.
-    Action(Action, Option<WallTime>),
+    /// Send an action to the author alone. The draft may say its creation time, and why to keep it.
+    Action(Action, Box<Draft>),
     /// Done. Ends the question.
     Processed,
     /// The author may not do it: undone with the reason `denied`. Ends the question.

@@ -1,11 +1,11 @@
-//! What the application is working on, and what waits for it: one queue per client.
+//! What the application is working on, and what waits for it: queues per client.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
-use super::{About, Job, Recipients, SessionId};
+use super::{About, Job, QueueName, Recipients, SessionId};
 use crate::{
     action::{ActionId, NodeId},
     store::Entry,
@@ -20,6 +20,10 @@ pub(super) struct Task {
     pub(super) recipients: Recipients,
     /// Whether the recipients got it.
     pub(super) approved: bool,
+    /// Which of its client's queues it waits in.
+    pub(super) queue: QueueName,
+    /// For a subscription: whether the client does not want it any more.
+    pub(super) cancelled: bool,
     /// For a subscription: the connection it is for.
     pub(super) session: Option<SessionId>,
     /// For an addition of the application: whom to tell.
@@ -36,13 +40,13 @@ const MAX_PARKED: usize = 1_000;
 /// What comes again more often than this is answered no more often.
 const MAX_REPEATS: u32 = 16;
 
-/// All questions, in queues: those of one client are asked one after the other.
+/// All questions, in queues: those of one queue of a client are asked one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     running: HashMap<Job, Task>,
-    queues: HashMap<Arc<str>, Queue>,
-    /// Ids of all actions that run or wait, with how many times each came again meanwhile.
-    known: HashMap<ActionId, u32>,
+    clients: HashMap<Arc<str>, Client>,
+    /// All actions that run or wait.
+    known: HashMap<ActionId, Known>,
     /// Subscriptions whose client went away before they were done; they go on when the same node comes back. The latest
     /// [`MAX_PARKED`], since some never come back.
     parked: VecDeque<Task>,
@@ -50,21 +54,40 @@ pub(super) struct Jobs {
 }
 
 #[derive(Debug, Default)]
+struct Known {
+    /// How many times it came again meanwhile.
+    repeats: u32,
+    /// Set while it runs.
+    job: Option<Job>,
+}
+
+/// The queues of one client that are not empty. There are few: the application names them.
+#[derive(Debug, Default)]
+struct Client(Vec<Queue>);
+
+#[derive(Debug)]
 struct Queue {
+    name: QueueName,
     running: Option<Job>,
     waiting: VecDeque<Task>,
+}
+
+impl Client {
+    fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
+        self.0.iter_mut().find(|queue| queue.name == *name)
+    }
 }
 
 impl Jobs {
     /// Notes that an action came again while it runs or waits; `false` if it does neither.
     pub(super) fn came_again(&mut self, id: &ActionId) -> bool {
-        let times = self.known.get_mut(id);
-        times.map(|times| *times = (*times + 1).min(MAX_REPEATS)).is_some()
+        let known = self.known.get_mut(id);
+        known.map(|known| known.repeats = (known.repeats + 1).min(MAX_REPEATS)).is_some()
     }
 
-    /// How many actions of a client wait.
+    /// How many actions of a client wait, in all its queues.
     pub(super) fn waiting(&self, client: &str) -> usize {
-        self.queues.get(client).map_or(0, |queue| queue.waiting.len())
+        self.clients.get(client).map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -75,12 +98,21 @@ impl Jobs {
         self.running.get_mut(&job)
     }
 
-    /// Puts a task at the end of its client's queue; returns it if it can be asked now.
+    /// The job of an action that runs.
+    pub(super) fn job_of(&self, id: &ActionId) -> Option<Job> {
+        self.known.get(id)?.job
+    }
+
+    /// Puts a task at the end of its queue; returns it if it can be asked now.
     pub(super) fn push(&mut self, task: Task) -> Option<(Job, &Task)> {
-        self.known.entry(task.entry.meta.id.clone()).or_insert(task.repeats);
-        let client: Arc<str> = task.entry.meta.id.node().client_id().into();
-        self.queues.entry(client.clone()).or_default().waiting.push_back(task);
-        self.start(&client)
+        self.known.entry(task.entry.meta.id.clone()).or_default().repeats = task.repeats;
+        let client = self.clients.entry(task.entry.meta.id.node().client_id().into()).or_default();
+        let (node, name) = (task.entry.meta.id.node().clone(), task.queue.clone());
+        match client.queue(&name) {
+            Some(queue) => queue.waiting.push_back(task),
+            None => client.0.push(Queue { name: name.clone(), running: None, waiting: VecDeque::from([task]) }),
+        }
+        self.next(&node, &name)
     }
 
     /// Starts a task that has no queue: the application's own may not wait for each other, or one that adds another and waits
@@ -88,56 +120,86 @@ impl Jobs {
     pub(super) fn start_alone(&mut self, task: Task) -> (Job, &Task) {
         self.last += 1;
         let job = Job(self.last);
+        self.known.entry(task.entry.meta.id.clone()).or_default().job = Some(job);
         (job, self.running.entry(job).or_insert(task))
     }
 
-    fn start(&mut self, client: &Arc<str>) -> Option<(Job, &Task)> {
-        let queue = self.queues.get_mut(client)?;
-        if queue.running.is_some() {
+    /// Starts the next task of a queue, if none of it runs.
+    pub(super) fn next(&mut self, node: &NodeId, queue: &QueueName) -> Option<(Job, &Task)> {
+        let client = self.clients.get_mut(node.client_id())?;
+        let place = client.0.iter().position(|other| other.name == *queue)?;
+        if client.0[place].running.is_some() {
             return None;
         }
-        let Some(task) = queue.waiting.pop_front() else {
-            self.queues.remove(client);
+        let Some(task) = client.0[place].waiting.pop_front() else {
+            client.0.swap_remove(place);
+            if client.0.is_empty() {
+                self.clients.remove(node.client_id());
+            }
             return None;
         };
         self.last += 1;
         let job = Job(self.last);
-        queue.running = Some(job);
+        client.0[place].running = Some(job);
+        self.known.entry(task.entry.meta.id.clone()).or_default().job = Some(job);
         Some((job, self.running.entry(job).or_insert(task)))
     }
 
-    /// Takes a finished task out; the next of its client starts with [`next`](Self::next).
+    /// Takes a finished task out; the next of its queue starts with [`next`](Self::next).
     pub(super) fn finish(&mut self, job: Job) -> Option<Task> {
-        let mut task = self.running.remove(&job)?;
-        task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
-        if let Some(queue) = self.queues.get_mut(task.entry.meta.id.node().client_id())
+        let task = self.running.remove(&job)?;
+        if let Some(queue) = self.queue_of(&task)
             && queue.running == Some(job)
         {
             queue.running = None;
         }
-        Some(task)
+        Some(self.forget(task))
     }
 
-    /// Starts the next task of a client, if none runs.
-    pub(super) fn next(&mut self, node: &NodeId) -> Option<(Job, &Task)> {
-        let (client, _) = self.queues.get_key_value(node.client_id())?;
-        self.start(&client.clone())
+    /// Takes out everything that waits in a queue.
+    pub(super) fn drain_waiting(&mut self, node: &NodeId, queue: &QueueName) -> Vec<Task> {
+        let queue = self.clients.get_mut(node.client_id()).and_then(|client| client.queue(queue));
+        let waiting = queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
+        waiting.into_iter().map(|task| self.forget(task)).collect()
     }
 
-    /// Takes out everything of a client that waits.
-    pub(super) fn drain_waiting(&mut self, node: &NodeId) -> Vec<Task> {
-        let mut waiting: Vec<Task> =
-            self.queues.get_mut(node.client_id()).map(|queue| queue.waiting.drain(..).collect()).unwrap_or_default();
-        for task in &mut waiting {
-            task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
+    /// Takes out one task that waits.
+    pub(super) fn take_waiting(&mut self, id: &ActionId) -> Option<Task> {
+        self.known.get(id)?;
+        let queues = &mut self.clients.get_mut(id.node().client_id())?.0;
+        let task = queues.iter_mut().find_map(|queue| {
+            let place = queue.waiting.iter().position(|task| task.entry.meta.id == *id)?;
+            queue.waiting.remove(place)
+        })?;
+        Some(self.forget(task))
+    }
+
+    /// Subscriptions of a node that run or wait, and for which this is true, shall have no effect any more.
+    pub(super) fn cancel_subscriptions(&mut self, node: &NodeId, is_meant: impl Fn(&Task) -> bool) {
+        let Some(client) = self.clients.get_mut(node.client_id()) else { return };
+        let is_meant =
+            |task: &Task| task.about == About::Subscription && task.entry.meta.id.node() == node && is_meant(task);
+        for queue in &mut client.0 {
+            let running = queue.running.and_then(|job| self.running.get_mut(&job));
+            for task in running.into_iter().chain(&mut queue.waiting) {
+                task.cancelled |= is_meant(task);
+            }
         }
-        waiting
+    }
+
+    fn queue_of(&mut self, task: &Task) -> Option<&mut Queue> {
+        self.clients.get_mut(task.entry.meta.id.node().client_id())?.queue(&task.queue)
+    }
+
+    fn forget(&mut self, task: Task) -> Task {
+        let repeats = self.known.remove(&task.entry.meta.id).map_or(0, |known| known.repeats);
+        Task { repeats, ..task }
     }
 
     /// Puts a subscription aside until its node comes back. Returns the one that has waited longest when there are too many.
     #[must_use]
     pub(super) fn park(&mut self, task: Task) -> Option<Task> {
-        self.known.entry(task.entry.meta.id.clone()).or_insert(task.repeats);
+        self.known.entry(task.entry.meta.id.clone()).or_default().repeats = task.repeats;
         self.parked.push_back(task);
         let given_up = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
         if let Some(task) = &given_up {
@@ -150,11 +212,8 @@ impl Jobs {
     pub(super) fn unpark(&mut self, client: &str) -> Vec<Task> {
         let is_own = |task: &Task| task.entry.meta.id.node().client_id() == client;
         let all = core::mem::take(&mut self.parked);
-        let (mut own, others): (Vec<Task>, Vec<Task>) = all.into_iter().partition(is_own);
+        let (own, others): (Vec<Task>, Vec<Task>) = all.into_iter().partition(is_own);
         self.parked = others.into();
-        for task in &mut own {
-            task.repeats = self.known.remove(&task.entry.meta.id).unwrap_or_default();
-        }
-        own
+        own.into_iter().map(|task| self.forget(task)).collect()
     }
 }

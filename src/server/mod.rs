@@ -12,4 +12,7 @@ mod jobs;
 mod sessions;
 
 pub use hub::{Config, Hub};
-pub use io::{About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, Recipients, Report, SessionId};
+pub use io::{
+    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, SessionId,
+    Undoing,
+};

@@ -5,23 +5,29 @@ use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, sync::A
 use futures_util::FutureExt as _;
 use logux::{
     Action, Meta, NodeId,
-    action::{ActionId, logux::Unsubscribe, logux::is_logux},
-    server::{About, Answer, Ask, Author, Recipients},
+    action::{
+        ActionId,
+        logux::{SUBSCRIBE, Unsubscribe, is_logux},
+    },
+    server::{About, Answer, Ask, Author, QueueName, Recipients},
 };
+use regex::Regex;
 
 use crate::{
-    ActionType, BuildError, Channel, Context, Handle, HandlerError,
+    ActionType, BuildError, Channel, Context, Handle, HandlerError, Loaded, Names,
     backend::BackendClient,
-    handlers::{Handler, Loaded},
+    handlers::Handler,
     origin::Origin,
-    pattern::{Params, Pattern},
+    pattern::{ChannelNames, Params},
 };
 
 /// All handlers and what they share.
 pub(crate) struct Application<S> {
     pub(crate) state: Arc<S>,
     types: HashMap<String, ActionType<S>>,
-    channels: Vec<(Pattern, Channel<S>)>,
+    /// Types that a regular expression matches.
+    type_families: Vec<(Regex, ActionType<S>)>,
+    channels: Vec<(ChannelNames, Channel<S>)>,
     other_type: Option<ActionType<S>>,
     other_channel: Option<Channel<S>>,
     /// What is asked about everything that has no handlers here.
@@ -33,6 +39,7 @@ impl<S: Send + Sync + 'static> Application<S> {
         Self {
             state: Arc::new(state),
             types: HashMap::new(),
+            type_families: Vec::new(),
             channels: Vec::new(),
             other_type: None,
             other_channel: None,
@@ -40,7 +47,17 @@ impl<S: Send + Sync + 'static> Application<S> {
         }
     }
 
-    pub(crate) fn add_type(&mut self, name: String, handlers: ActionType<S>) -> Result<(), BuildError> {
+    pub(crate) fn add_type(&mut self, names: Names, handlers: ActionType<S>) -> Result<(), BuildError> {
+        let name = match names {
+            Names::Text(name) => name,
+            Names::Regex(regex) => {
+                if self.type_families.iter().any(|(other, _)| other.as_str() == regex.as_str()) {
+                    return Err(BuildError::TypeTwice(regex.as_str().to_owned()));
+                }
+                self.type_families.push((regex, handlers));
+                return Ok(());
+            }
+        };
         // `logux/undo` may be given a meaning, as in the reference; the others have theirs.
         if is_logux(&name) && name != logux::action::logux::UNDO {
             return Err(BuildError::ReservedType(name));
@@ -52,10 +69,14 @@ impl<S: Send + Sync + 'static> Application<S> {
         Ok(())
     }
 
-    pub(crate) fn add_channel(&mut self, pattern: &str, handlers: Channel<S>) -> Result<(), BuildError> {
-        let parsed = Pattern::new(pattern)?;
+    pub(crate) fn add_channel(&mut self, names: Names, handlers: Channel<S>) -> Result<(), BuildError> {
+        let text = match &names {
+            Names::Text(text) => text.clone(),
+            Names::Regex(regex) => regex.as_str().to_owned(),
+        };
+        let parsed = ChannelNames::new(names)?;
         if self.channels.iter().any(|(other, _)| *other == parsed) {
-            return Err(BuildError::ChannelTwice(pattern.to_owned()));
+            return Err(BuildError::ChannelTwice(text));
         }
         self.channels.push((parsed, handlers));
         Ok(())
@@ -80,18 +101,31 @@ impl<S: Send + Sync + 'static> Application<S> {
         known.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
     }
 
+    fn action_type(&self, kind: &str) -> Option<&ActionType<S>> {
+        let family = || self.type_families.iter().find(|(regex, _)| regex.is_match(kind)).map(|(_, handlers)| handlers);
+        // Logux's own types are in no family, and `logux/undo` only where it is named.
+        let of_family = || if is_logux(kind) { None } else { family().or(self.other_type.as_ref()) };
+        self.types.get(kind).or_else(of_family)
+    }
+
+    /// In which queue of its client an action waits.
+    pub(crate) fn queue(&self, action: &Action) -> QueueName {
+        let queue = if action.kind() == SUBSCRIBE {
+            let channel = action.text_field("channel");
+            channel.and_then(|name| self.channel(&name).map(|(channel, _)| &channel.queue))
+        } else {
+            self.action_type(action.kind()).map(|handlers| &handlers.queue)
+        };
+        queue.cloned().unwrap_or_default()
+    }
+
     /// Answers one question. A handler that panics is one that failed.
     pub(crate) async fn run(self: Arc<Self>, ask: Ask, origin: Arc<Origin>, handle: Handle) {
         let job = ask.job;
         let id = ask.entry.meta.id.clone();
-        let answered = AssertUnwindSafe(self.answer(ask, origin, &handle)).catch_unwind().await;
-        let last = match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => failed(&id, error),
-            Err(_) => {
-                tracing::error!(%id, "a handler panicked");
-                Answer::error()
-            }
+        let last = match self.answer(ask, origin, &handle).await {
+            Ok(answer) => answer,
+            Err(error) => failed(&id, error),
         };
         handle.answer(job, last).await;
     }
@@ -104,15 +138,15 @@ impl<S: Send + Sync + 'static> Application<S> {
                 return self.ask_backend(ask, origin, handle, Answer::WrongChannel).await;
             };
             let context = Context::new(ask, params, origin, self.state.clone(), handle.clone());
-            let answer = subscribe(channel, &context).await;
+            let answer = caught(subscribe(channel, &context)).await;
             finish(channel.finally.as_ref(), context).await;
             return answer;
         }
-        let Some(handlers) = self.types.get(entry.action.kind()).or(self.other_type.as_ref()) else {
+        let Some(handlers) = self.action_type(entry.action.kind()) else {
             return self.ask_backend(ask, origin, handle, Answer::UnknownType).await;
         };
         let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
-        let answer = act(handlers, &context, about).await;
+        let answer = caught(act(handlers, &context, about)).await;
         finish(handlers.finally.as_ref(), context).await;
         answer
     }
@@ -133,7 +167,7 @@ impl<S: Send + Sync + 'static> Application<S> {
 
     /// Whether actions of a type have handlers here.
     pub(crate) fn has_handlers(&self, kind: &str) -> bool {
-        self.types.contains_key(kind) || self.other_type.is_some()
+        self.action_type(kind).is_some()
     }
 
     /// Calls the handler for a client that has left a channel, if there is one.
@@ -181,17 +215,24 @@ async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answ
     context.answer(Answer::Approved(filter)).await;
     if let Some(load) = &channel.load {
         let Loaded(actions) = load(context.clone()).await?;
-        for (action, time) in actions {
-            context.answer(Answer::Action(action, time)).await;
+        for (action, draft) in actions {
+            context.send_back_with(action, draft).await;
         }
     }
     Ok(Answer::Processed)
 }
 
+/// A handler that panics is one that failed.
+async fn caught(running: impl Future<Output = Result<Answer, HandlerError>>) -> Result<Answer, HandlerError> {
+    let ended = AssertUnwindSafe(running).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
+}
+
 async fn finish<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) {
     if let Some(finally) = finally {
         let id = context.meta().id.clone();
-        if let Err(error) = finally(context).await {
+        let ended = AssertUnwindSafe(finally(context)).catch_unwind().await;
+        if let Err(error) = ended.unwrap_or_else(|_| Err(HandlerError::failed("it panicked"))) {
             tracing::error!(%id, ?error, "the last handler of an action failed");
         }
     }
@@ -205,6 +246,8 @@ fn failed(id: &ActionId, error: HandlerError) -> Answer {
         }
         HandlerError::Denied => Answer::Denied,
         HandlerError::NotFound => Answer::not_found(),
+        HandlerError::UnknownType => Answer::UnknownType,
+        HandlerError::WrongChannel => Answer::WrongChannel,
         HandlerError::Undo { reason, extra } => Answer::Undo { reason, extra },
     }
 }

@@ -9,20 +9,21 @@ use std::{
 
 use logux::{
     NodeId,
-    server::Hub,
+    server::{Hub, Queues},
     store::{MemoryStore, Store},
 };
 use logux_net::drive::Clock;
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
-    ActionType, Backend, BuildError, Channel, Handle, HandlerError, Login, NewActionType, NewChannel, Running,
-    Settings,
+    ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login, Names, NewActionType,
+    NewChannel, Running, Settings,
     application::Application,
     attempts::Attempts,
     auth::{Admission, Authenticator},
     connection::Shared,
     control::Control,
+    greeting::{Greeting, shared},
     http::Http,
     hub_task::{HubEnd, HubTask},
     listen::{accept, listen},
@@ -50,6 +51,7 @@ impl Server {
             application: Application::new(state),
             authenticator: None,
             backend: None,
+            greeting: None,
             store: MemoryStore::new(),
             settings: Settings::default(),
             first_error: None,
@@ -62,6 +64,7 @@ pub struct Builder<S = (), St = MemoryStore> {
     application: Application<S>,
     authenticator: Option<Authenticator>,
     backend: Option<Backend>,
+    greeting: Option<Greeting<S>>,
     store: St,
     settings: Settings,
     first_error: Option<BuildError>,
@@ -95,28 +98,52 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self
     }
 
-    /// What to do with actions of a type.
+    /// What each client is told when it has connected, such as what it missed: nothing, one action, or several.
+    ///
+    /// ```
+    /// # use logux::Action;
+    /// # use logux_server::Server;
+    /// let server = Server::builder().send_on_connect(|client| async move {
+    ///     println!("{:?} is back, behind action {}", client.user_id(), client.since);
+    ///     Ok(Action::new(r#"{"type":"welcome"}"#)?)
+    /// });
+    /// ```
     #[must_use]
-    pub fn action_type(
+    pub fn send_on_connect<F, L>(mut self, greeting: impl Fn(Connected<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<L, HandlerError>> + Send + 'static,
+        L: Into<Loaded>,
+    {
+        self.greeting = Some(Arc::new(move |client| {
+            let running = greeting(client);
+            Box::pin(async move { running.await.map(Into::into) })
+        }));
+        self
+    }
+
+    /// What to do with actions of a type, or of all types that a regular expression matches. A name counts before expressions, of these the first.
+    #[must_use]
+    pub fn action_type<A: Into<ActionType<S>>>(
         mut self,
-        name: impl Into<String>,
-        handlers: impl FnOnce(NewActionType<S>) -> ActionType<S>,
+        names: impl Into<Names>,
+        handlers: impl FnOnce(NewActionType<S>) -> A,
     ) -> Self {
-        let added = self.application.add_type(name.into(), handlers(NewActionType::new()));
+        let added = self.application.add_type(names.into(), handlers(NewActionType::new()).into());
         self.note(added)
     }
 
-    /// What to do with subscriptions to channels whose names have a form such as `users/:id`. The first that fits counts.
+    /// What to do with subscriptions to channels whose names have a form such as `users/:id`, or match a regular expression. The first that
+    /// fits counts.
     #[must_use]
-    pub fn channel(mut self, pattern: &str, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
-        let added = self.application.add_channel(pattern, handlers(NewChannel::new()));
+    pub fn channel(mut self, names: impl Into<Names>, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
+        let added = self.application.add_channel(names.into(), handlers(NewChannel::new()));
         self.note(added)
     }
 
     /// What to do with actions of all other types. Without it they are undone with the reason `unknownType`.
     #[must_use]
-    pub fn other_type(mut self, handlers: impl FnOnce(NewActionType<S>) -> ActionType<S>) -> Self {
-        let added = self.application.set_other_type(handlers(NewActionType::new()));
+    pub fn other_type<A: Into<ActionType<S>>>(mut self, handlers: impl FnOnce(NewActionType<S>) -> A) -> Self {
+        let added = self.application.set_other_type(handlers(NewActionType::new()).into());
         self.note(added)
     }
 
@@ -137,8 +164,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
-        let Self { application, authenticator, backend, settings, first_error, store: _ } = self;
-        Builder { application, authenticator, backend, store, settings, first_error }
+        let Self { application, authenticator, backend, greeting, settings, first_error, store: _ } = self;
+        Builder { application, authenticator, backend, greeting, store, settings, first_error }
     }
 
     fn note(mut self, done: Result<(), BuildError>) -> Self {
@@ -188,8 +215,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let handle = Handle::new(commands);
-        let hub = Hub::new(settings.hub_config(node.clone()), self.store)
-            .map_err(|error| BuildError::Store(error.to_string()))?;
+        let mut hub_config = settings.hub_config(node.clone());
+        let names_queue = application.clone();
+        hub_config.queues = Queues::by(move |action| names_queue.queue(action));
+        let hub = Hub::new(hub_config, self.store).map_err(|error| BuildError::Store(error.to_string()))?;
         let hub_end = spawn(HubTask {
             hub,
             application: application.clone(),
@@ -204,6 +233,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             admission,
             attempts: Attempts::new(settings.max_wrong_logins),
             authenticator,
+            greet: self.greeting.map(|greeting| shared(greeting, application.state.clone(), handle.clone())),
             auth_timeout: Duration::from_millis(settings.timeout_ms),
             outbox: OutboxLimits { parcels: settings.max_outbox_messages, bytes: settings.max_outbox_bytes },
             handle,

@@ -1,6 +1,7 @@
 //! One client's connection: a socket, a node, and what the hub has for it.
 
 use std::{
+    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use logux::{
+    NodeId,
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
     sync::{self, Authentication, Disconnect, Input, Node, Output, Subprotocols},
@@ -24,6 +26,7 @@ use crate::{
     Handle, Login,
     attempts::Attempts,
     auth::{Admission, Authenticator, Verdict, first_number, wrong_subprotocol},
+    greeting::{self, Arrival, Greet},
     handle::Command,
     origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
@@ -36,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) attempts: Attempts,
     pub(crate) authenticator: Authenticator,
+    pub(crate) greet: Option<Greet>,
     pub(crate) auth_timeout: Duration,
     pub(crate) outbox: OutboxLimits,
     pub(crate) handle: Handle,
@@ -191,14 +195,9 @@ impl<T: Transport> Connection<T> {
                 Output::Send(text) => self.line.push(Frame::from(text)),
                 Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {
-                    let input = HubInput::Join {
-                        session: self.session,
-                        node: peer,
-                        subprotocol: self.member.clone().unwrap_or(Subprotocol::Number(0)),
-                        headers: self.node.remote_headers().cloned(),
-                        since: since.unwrap_or_default(),
-                    };
-                    self.shared.handle.tell(Command::Join(input, self.outbox.clone(), self.origin.clone())).await;
+                    let (join, greeting) = self.join(peer, since.unwrap_or_default());
+                    self.shared.handle.tell(join).await;
+                    greeting.map(tokio::spawn);
                 }
                 Output::Received { batch, entries, .. } => {
                     let input = HubInput::Received { session: self.session, batch, entries };
@@ -215,6 +214,19 @@ impl<T: Transport> Connection<T> {
             }
         }
         Ok(())
+    }
+
+    /// What makes the client a member, and what tells it something then.
+    fn join(&self, node: NodeId, since: u64) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
+        let subprotocol = self.member.clone().unwrap_or(Subprotocol::Number(0));
+        let headers = self.node.remote_headers().cloned();
+        let greeting = self.shared.greet.clone().map(|greet| {
+            let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
+            let arrival = Arrival { node, since, subprotocol, headers, origin: self.origin.clone() };
+            greeting::greet(greet, arrival, self.shared.handle.clone())
+        });
+        let input = HubInput::Join { session: self.session, node, subprotocol, headers, since };
+        (Command::Join(input, self.outbox.clone(), self.origin.clone()), greeting)
     }
 
     /// Takes what the hub has for this client; `false` if that is nothing.

@@ -7,8 +7,9 @@ use std::{
 
 use hyper::{HeaderMap, http::Extensions};
 use logux::{
-    Action, Entry, Json, Meta, NodeId, WallTime,
+    Action, Entry, Json, Meta, NodeId,
     action::{ActionError, Subprotocol},
+    log::Draft,
     server::{Answer, Ask, Job},
 };
 use serde::de::DeserializeOwned;
@@ -133,7 +134,7 @@ impl<S> Context<S> {
         self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A parameter of the channel's name: `id` in `users/:id`. Empty if there is none of this name.
+    /// A parameter of the channel's name: `id` in `users/:id`, or a group of a regular expression by its name or number. Empty if there is none of this name.
     pub fn param(&self, name: &str) -> &str {
         self.inner.params.get(name).map_or("", String::as_str)
     }
@@ -150,12 +151,12 @@ impl<S> Context<S> {
 
     /// Sends an action to the author's client alone.
     pub async fn send_back(&self, action: Action) {
-        self.answer(Answer::Action(action, None)).await;
+        self.send_back_with(action, Draft::default()).await;
     }
 
-    /// Sends an action to the author's client alone, created at this time.
-    pub async fn send_back_at(&self, action: Action, time: WallTime) {
-        self.answer(Answer::Action(action, Some(time))).await;
+    /// Sends an action to the author's client alone, with meta of its own, such as its creation time or a reason to keep it in the server's log.
+    pub async fn send_back_with(&self, action: Action, draft: Draft) {
+        self.answer(Answer::Action(action, Box::new(draft))).await;
     }
 
     pub(crate) async fn answer(&self, answer: Answer) {

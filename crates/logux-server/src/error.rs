@@ -82,6 +82,10 @@ pub enum HandlerError {
     Denied,
     /// There is no such thing: undone with `notFound`.
     NotFound,
+    /// There is no such type, as found out by handlers for several: undone with `unknownType`.
+    UnknownType,
+    /// There is no such channel, as found out by handlers for several: undone with `wrongChannel`.
+    WrongChannel,
     /// Undone with a reason and keys of the application's own.
     Undo {
         /// Why.

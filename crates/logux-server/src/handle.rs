@@ -5,7 +5,7 @@ use std::sync::Arc;
 use logux::{
     Action, NodeId, WallTime,
     log::Draft,
-    server::{Addition, Answer, Input, Job, Recipients},
+    server::{Addition, Answer, Input, Job, Recipients, Undoing},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -78,6 +78,18 @@ impl Handle {
         let (reply, done) = oneshot::channel();
         self.tell(Command::Add(Box::new(addition), reply)).await;
         done.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
+    }
+
+    /// Takes an action back, in progress or done: its author and the given recipients are told `logux/undo`.
+    ///
+    /// ```
+    /// # use logux::{ActionId, server::{Recipients, Undoing}};
+    /// # async fn refuse(server: &logux_server::Handle, id: ActionId) {
+    /// server.undo(Undoing::new(id, "spam").to(Recipients::channel("posts"))).await;
+    /// # }
+    /// ```
+    pub async fn undo(&self, undoing: Undoing) {
+        self.tell(Command::Input(Input::Undo(Box::new(undoing)))).await;
     }
 
     /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,

@@ -34,15 +34,18 @@
 //! thread owns the [`Hub`](logux::server::Hub): it takes what the connections have received in rounds, commits each round in one step of
 //! the store, and hands out what follows from it. Handlers run as tasks of their own.
 
+mod action_type;
 mod application;
 mod attempts;
 mod auth;
 mod backend;
 mod builder;
+mod channel;
 mod connection;
 mod context;
 mod control;
 mod error;
+mod greeting;
 mod handle;
 mod handlers;
 mod http;
@@ -58,20 +61,25 @@ mod signal;
 #[cfg(feature = "sqlite")]
 mod sync_map;
 mod tls;
+mod typed_action;
 
 /// The examples of the project's README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
 
+pub use action_type::{ActionType, NewActionType};
 pub use auth::Login;
 pub use backend::Backend;
 pub use builder::{Builder, Server};
+pub use channel::{Channel, Loaded, NewChannel};
 pub use context::Context;
 pub use error::{BuildError, HandlerError};
+pub use greeting::Connected;
 pub use handle::{AddError, Handle};
-pub use handlers::{ActionType, Channel, IntoRecipients, Loaded, NewActionType, NewChannel};
-pub use pattern::Params;
+pub use handlers::IntoRecipients;
+pub use pattern::{Names, Params};
 pub use running::{Broken, Running};
 pub use settings::Settings;
 pub use signal::stop_signal;
+pub use typed_action::{NewTypedAction, TypedActionType};

@@ -1,8 +1,81 @@
-//! Channel names with places for parameters: `users/:id`.
+//! Names of types and channels that are not written out: channels with places for parameters, `users/:id`, and regular expressions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use regex::Regex;
+
 use crate::BuildError;
+
+/// Which action types or channels are meant: by a text, or by a regular expression that has to be found in the name (anchor it with `^` and `$` to
+/// have it match the whole).
+#[derive(Clone, Debug)]
+pub enum Names {
+    /// A type as it is written; for channels a form such as `users/:id`.
+    Text(String),
+    /// All names in which it is found.
+    Regex(Regex),
+}
+
+impl From<&str> for Names {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Names {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Regex> for Names {
+    fn from(regex: Regex) -> Self {
+        Self::Regex(regex)
+    }
+}
+
+/// Which channels.
+#[derive(Clone, Debug)]
+pub(crate) enum ChannelNames {
+    Form(Pattern),
+    Regex(Regex),
+}
+
+impl ChannelNames {
+    pub(crate) fn new(names: Names) -> Result<Self, BuildError> {
+        match names {
+            Names::Text(text) => Pattern::new(&text).map(Self::Form),
+            Names::Regex(regex) => Ok(Self::Regex(regex)),
+        }
+    }
+
+    /// The parameters, if a channel is meant: those of the form, or the groups of the regular expression by number and name.
+    pub(crate) fn matches(&self, channel: &str) -> Option<Params> {
+        match self {
+            Self::Form(pattern) => pattern.matches(channel),
+            Self::Regex(regex) => {
+                let found = regex.captures(channel)?;
+                let names = regex.capture_names().enumerate();
+                let groups = names.filter_map(|(number, name)| Some((number, name, found.get(number)?.as_str())));
+                Some(groups.fold(Params::new(), |mut params, (number, name, text)| {
+                    params.extend(name.map(|name| (name.into(), text.to_owned())));
+                    params.insert(number.to_string().into(), text.to_owned());
+                    params
+                }))
+            }
+        }
+    }
+}
+
+impl PartialEq for ChannelNames {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Form(a), Self::Form(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
 
 /// Values of the parameters in a channel name, by their names.
 pub type Params = BTreeMap<Arc<str>, String>;
@@ -102,6 +175,14 @@ mod tests {
         assert_eq!(found("users/:id/posts/:post", "users/1/posts/2"), pairs(&[("id", "1"), ("post", "2")]));
         assert_eq!(found("files/:name.txt", "files/a.txt.txt"), pairs(&[("name", "a.txt")]));
         assert_eq!(found(":a-:b", "x-y-z"), pairs(&[("a", "x-y"), ("b", "z")]));
+    }
+
+    #[test]
+    fn groups_of_a_regular_expression_are_parameters() {
+        let names = ChannelNames::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
+        let params = names.matches("users/10").unwrap();
+        assert_eq!((params["id"].as_str(), params["1"].as_str(), params["0"].as_str()), ("10", "10", "users/10"));
+        assert!(!params.contains_key("2") && names.matches("users/a").is_none());
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let (one, all, create, change, delete) =
             (collection.clone(), collection.clone(), collection.clone(), collection.clone(), collection);
         let may = || access.clone();
-        self.channel(&on(":id"), |channel| {
+        self.channel(on(":id"), |channel| {
             channel.access(may()).load(move |context| {
                 let collection = one.clone();
                 async move { collection.load_one(&context).await }
@@ -115,8 +115,8 @@ impl Collection {
         })
         .await?;
         match (record, deletion, since) {
-            (Some(record), ..) => Ok(Loaded(self.changes(&record)?)),
-            (None, Some(deletion), Some(_)) => Ok(Loaded(vec![(self.deleted(&id)?, Some(deletion.time()))])),
+            (Some(record), ..) => Ok(self.changes(&record)?.into()),
+            (None, Some(deletion), Some(_)) => Ok(vec![(self.deleted(&id)?, Some(deletion.time()))].into()),
             (None, ..) => Err(HandlerError::NotFound),
         }
     }
@@ -149,7 +149,7 @@ impl Collection {
         for (id, deletion) in gone {
             actions.push((self.deleted(&id)?, Some(deletion.time())));
         }
-        Ok(Loaded(actions))
+        Ok(actions.into())
     }
 
     /// The record as `PLURAL/changed`, one for each time at which fields were written.

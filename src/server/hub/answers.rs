@@ -20,10 +20,12 @@ impl<S: Store> Hub<S> {
                 Ok(())
             }
             Answer::Approved(filter) => self.approved(now, job, filter),
-            Answer::Action(action, time) => {
+            // What was loaded for nobody.
+            Answer::Action(..) if task.cancelled => Ok(()),
+            Answer::Action(action, mut draft) => {
                 let client = task.entry.meta.id.node().client_id().to_owned();
-                let draft = Draft { time, ..self.own_draft() };
-                let Some(entry) = self.log.add(now, action, draft)?.map(Arc::new) else { return Ok(()) };
+                draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
+                let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else { return Ok(()) };
                 self.report(Report::Added(entry.clone()));
                 self.deliver(&entry, &Recipients::client(client), None)
             }
@@ -48,7 +50,7 @@ impl<S: Store> Hub<S> {
 
     fn approved(&mut self, now: WallTime, job: Job, filter: Option<Filter>) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
-        if core::mem::replace(&mut task.approved, true) {
+        if core::mem::replace(&mut task.approved, true) || task.cancelled {
             return Ok(());
         }
         let (entry, recipients, about) = (task.entry.clone(), task.recipients.clone(), task.about);
@@ -79,9 +81,9 @@ impl<S: Store> Hub<S> {
             return self.undone(now, job, "error", Vec::new());
         }
         let Some(task) = self.jobs.finish(job) else { return Ok(()) };
-        let id = task.entry.meta.id.clone();
-        if task.about == About::Subscription && task.session.is_none_or(|session| self.sessions.get(session).is_none())
-        {
+        let (id, queue) = (task.entry.meta.id.clone(), task.queue.clone());
+        let is_wanted = task.about == About::Subscription && !task.cancelled;
+        if is_wanted && task.session.is_none_or(|session| self.sessions.get(session).is_none()) {
             self.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task })?;
         } else {
             self.report(Report::Processed(task.entry.clone()));
@@ -91,11 +93,11 @@ impl<S: Store> Hub<S> {
                 self.pending.push_back(Output::Done(ticket, Ok(())));
             }
         }
-        self.start_next(now, id.node())
+        self.start_next(now, id.node(), &queue)
     }
 
     /// Takes an action back, and what the client has sent behind it.
-    fn undone(
+    pub(super) fn undone(
         &mut self,
         now: WallTime,
         job: Job,
@@ -104,12 +106,13 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.finish(job) else { return Ok(()) };
         let node = task.entry.meta.id.node().clone();
-        let behind = if task.about == About::OwnAction { Vec::new() } else { self.jobs.drain_waiting(&node) };
+        let is_own = task.about == About::OwnAction;
+        let behind = if is_own { Vec::new() } else { self.jobs.drain_waiting(&node, &task.queue) };
         self.undo_task(now, &task, reason, extra)?;
-        for task in behind {
-            self.undo_task(now, &task, "error", Vec::new())?;
+        for behind in behind {
+            self.undo_task(now, &behind, "error", Vec::new())?;
         }
-        self.start_next(now, &node)
+        self.start_next(now, &node, &task.queue)
     }
 
     pub(super) fn undo_task(

@@ -7,7 +7,7 @@ use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
     now::WallTime,
-    server::{About, Addition, Output, Recipients, Report, SessionId, jobs::Task, sessions::Sessions},
+    server::{About, Addition, Output, QueueName, Recipients, Report, SessionId, jobs::Task, sessions::Sessions},
     store::{Entry, Store},
 };
 
@@ -28,6 +28,8 @@ impl<S: Store> Hub<S> {
                 entry,
                 recipients: to,
                 approved: false,
+                queue: QueueName::default(),
+                cancelled: false,
                 session: None,
                 ticket,
                 kept: false,

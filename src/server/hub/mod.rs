@@ -1,15 +1,17 @@
 //! The middle of a server: every connected client, every channel, every action in progress.
 //!
-//! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`.
+//! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`, how
+//! the application takes one back in `undo`.
 
 mod answers;
 mod delivery;
 mod received;
+mod undo;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    About, Ask, Author, Input, Job, Output, Recipients, Report, SessionId,
+    About, Ask, Author, Input, Job, Output, Queues, Recipients, Report, SessionId,
     channels::Channels,
     inbox::Inbox,
     jobs::{Jobs, Task},
@@ -45,11 +47,13 @@ pub struct Config {
     /// that time comes. It is refused and not moved to now, because its author would keep it where it was, and so have another order
     /// than the rest.
     pub max_ahead_ms: u64,
+    /// In which queue an action waits for the application. One for all unless given.
+    pub queues: Queues,
 }
 
 impl Config {
     /// The settings of a server in production: 10,000 entries remembered, 1,000 actions waiting, 10,000 channels, 5 minutes ahead.
-    pub const fn new(node: NodeId) -> Self {
+    pub fn new(node: NodeId) -> Self {
         Self {
             node,
             subprotocol: 0,
@@ -58,6 +62,7 @@ impl Config {
             max_queue: 1_000,
             max_subscriptions: 10_000,
             max_ahead_ms: 5 * 60 * 1_000,
+            queues: Queues::default(),
         }
     }
 }
@@ -70,10 +75,10 @@ impl Config {
 /// confirmation never leaves before what it confirms is safe, and a busy server pays for one commit per round, not per action.
 ///
 /// # Life of an action of a client
-/// Received → checked to be the client's own → kept in the inbox → confirmed → waits for the client's earlier ones → the application is
+/// Received → checked to be the client's own → kept in the inbox → confirmed → waits for the client's earlier ones of the same queue → the application is
 /// asked ([`Output::Ask`]) → approved: sent to the recipients → processed: the author is told `logux/processed`. Whatever goes wrong,
-/// the author, and the recipients if they got it, are told `logux/undo`; and as in the reference, what the client has sent
-/// behind it and still waits is undone too, with the reason `error`, since it may build on it.
+/// the author, and the recipients if they got it, are told `logux/undo`; and as in the reference, what waits behind it in the same queue
+/// of the client is undone too, with the reason `error`, since it may build on it.
 #[derive(Debug)]
 pub struct Hub<S> {
     config: Config,
@@ -107,7 +112,7 @@ impl<S: Store> Hub<S> {
             ready: VecDeque::new(),
         };
         for entry in hub.inbox.unanswered(&hub.log)? {
-            let task = Task::of_client(entry, None);
+            let task = hub.task_of_client(entry, None);
             if task.about == About::Subscription {
                 hub.park(task)?;
             } else {
@@ -161,6 +166,7 @@ impl<S: Store> Hub<S> {
             Input::Received { session, batch, entries } => self.received(now, session, batch, entries)?,
             Input::Answer(job, answer) => self.answer(now, job, answer)?,
             Input::Add(addition) => self.add(now, *addition)?,
+            Input::Undo(undoing) => self.undo(now, *undoing)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,
         }
@@ -229,6 +235,22 @@ impl<S: Store> Hub<S> {
         }
     }
 
+    fn task_of_client(&self, entry: Entry, session: Option<SessionId>) -> Task {
+        let about = if entry.action.kind() == logux::SUBSCRIBE { About::Subscription } else { About::Action };
+        Task {
+            about,
+            queue: self.config.queues.name(&entry.action),
+            entry: Arc::new(entry),
+            recipients: Recipients::default(),
+            approved: false,
+            cancelled: false,
+            session,
+            ticket: None,
+            kept: true,
+            repeats: 0,
+        }
+    }
+
     fn debug_author(&mut self, job: Job, text: impl FnOnce(&Task) -> String) {
         let Some(task) = self.jobs.running(job) else { return };
         let (client, text) = (task.entry.meta.id.node().clone(), text(task));
@@ -260,20 +282,4 @@ fn ask(sessions: &Sessions, job: Job, task: &Task) -> Ask {
         session: id,
     };
     Ask { job, about: task.about, entry: task.entry.clone(), author }
-}
-
-impl Task {
-    fn of_client(entry: Entry, session: Option<SessionId>) -> Self {
-        let about = if entry.action.kind() == logux::SUBSCRIBE { About::Subscription } else { About::Action };
-        Self {
-            about,
-            entry: Arc::new(entry),
-            recipients: Recipients::default(),
-            approved: false,
-            session,
-            ticket: None,
-            kept: true,
-            repeats: 0,
-        }
-    }
 }

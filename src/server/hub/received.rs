@@ -10,7 +10,7 @@ use crate::{
     },
     log::LogError,
     now::WallTime,
-    server::{Output, Report, SessionId, inbox::Known, jobs::Task},
+    server::{Output, QueueName, Report, SessionId, inbox::Known, jobs::Task},
     store::{Entry, Store},
     sync::BatchToken,
 };
@@ -68,7 +68,7 @@ impl<S: Store> Hub<S> {
         let is_from_future =
             entry.meta.time.since(now).try_into().is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
         let kept = self.inbox.keep(&mut self.log, now, entry)?;
-        let task = Task::of_client(kept, Some(id));
+        let task = self.task_of_client(kept, Some(id));
         self.report(Report::Added(task.entry.clone()));
         if is_from_future {
             self.debug(Some(id), || format!("Action \"{}\" has a time in the future", task.entry.meta.id));
@@ -93,12 +93,17 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    pub(super) fn start_next(&mut self, now: WallTime, node: &NodeId) -> Result<(), LogError<S::Error>> {
-        if let Some((job, task)) = self.jobs.next(node) {
+    pub(super) fn start_next(
+        &mut self,
+        now: WallTime,
+        node: &NodeId,
+        queue: &QueueName,
+    ) -> Result<(), LogError<S::Error>> {
+        if let Some((job, task)) = self.jobs.next(node, queue) {
             let ask = ask(&self.sessions, job, task);
             self.pending.push_back(Output::Ask(ask));
         }
-        // The queue has room again: take what was held back.
+        // There is room again: take what was held back.
         while self.jobs.waiting(node.client_id()) < self.config.max_queue {
             let Some(id) = self.sessions.of_client(node.client_id()) else { break };
             let Some((batch, entries)) = self.sessions.get_mut(id).and_then(|session| session.held.pop_front()) else {
@@ -120,7 +125,12 @@ impl<S: Store> Hub<S> {
             self.report_undone(&entry, "wrongChannel");
             return self.send_to_session(now, id, undo_of(&entry, "wrongChannel", Vec::new()));
         };
-        self.unsubscribe_session(id, &channel, &filter_key(&entry.action));
+        let filter = filter_key(&entry.action);
+        self.jobs.cancel_subscriptions(entry.meta.id.node(), |task| {
+            task.entry.action.text_field("channel").is_some_and(|other| other == channel)
+                && filter_key(&task.entry.action) == filter
+        });
+        self.unsubscribe_session(id, &channel, &filter);
         let processed = Processed { id: entry.meta.id.to_string() }.to_action();
         self.report(Report::Processed(entry));
         self.send_to_session(now, id, processed)

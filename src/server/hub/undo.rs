@@ -1,0 +1,51 @@
+//! The application takes an action back, whenever it likes.
+
+use std::sync::Arc;
+
+use super::Hub;
+use crate::{
+    action::logux::Undo,
+    log::{Draft, LogError},
+    now::WallTime,
+    server::{Recipients, Undoing},
+    store::Store,
+};
+
+impl<S: Store> Hub<S> {
+    pub(super) fn undo(&mut self, now: WallTime, undoing: Undoing) -> Result<(), LogError<S::Error>> {
+        let Undoing { id, reason, extra, to } = undoing;
+        if let Some(job) = self.jobs.job_of(&id) {
+            if let Some(task) = self.jobs.running(job) {
+                task.recipients.extend(to);
+            }
+            return self.undone(now, job, &reason, extra);
+        }
+        if let Some(task) = self.jobs.take_waiting(&id) {
+            self.undo_task(now, &task, &reason, extra)?;
+            return self.start_next(now, id.node(), &task.queue);
+        }
+        self.undo_done(now, Undoing { id, reason, extra, to })
+    }
+
+    /// Takes back what was processed already. Its author is told again if it asks again.
+    fn undo_done(&mut self, now: WallTime, undoing: Undoing) -> Result<(), LogError<S::Error>> {
+        let Undoing { id, reason, extra, mut to } = undoing;
+        let known = self.log.by_id(&id)?.map(Arc::new);
+        let time = known.as_ref().map_or(id.time(), |entry| entry.meta.time);
+        if let Some(entry) = &known {
+            self.report_undone(entry, &reason);
+        }
+        let action = known.map(|entry| entry.action.clone());
+        let undo = Undo { id: id.to_string(), reason, action, extra };
+        // A text and a checked action can always be written as JSON.
+        let Ok(action) = undo.to_action() else { return Ok(()) };
+        let time = now.max(time.shifted(1));
+        let entry = if id.node().is_server() {
+            self.log.add(now, action, Draft { time: Some(time), ..self.own_draft() })?
+        } else {
+            to.extend(Recipients::client(id.node().client_id()));
+            self.inbox.answer(&mut self.log, now, &id, action, time)?
+        };
+        entry.map_or(Ok(()), |entry| self.deliver(&Arc::new(entry), &to, None))
+    }
+}
