@@ -125,7 +125,9 @@ impl<T: Into<Arc<str>>> From<T> for QueueName {
 
 /// Tells in which queue an action waits for the application. One queue for all by default, as it keeps everything in order.
 #[derive(Clone, Default)]
-pub struct Queues(Option<Arc<dyn Fn(&Action) -> QueueName + Send + Sync>>);
+pub struct Queues(Option<Arc<NameOf>>);
+
+type NameOf = dyn Fn(&Action) -> QueueName + Send + Sync;
 
 impl Queues {
     /// A rule. Pure and quick: it is called for every action.

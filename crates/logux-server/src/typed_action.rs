@@ -4,7 +4,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType};
+use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running};
 
 /// The beginning of what to do with actions of a type that are read into `T`: who may do them.
 pub struct NewTypedAction<S, T>(NewActionType<S>, PhantomData<fn(T)>);
@@ -27,7 +27,7 @@ impl<S, T> fmt::Debug for TypedActionType<S, T> {
 /// Calls a handler with the action read.
 fn with<S, T, F, R>(
     handler: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
-) -> impl Fn(Context<S>) -> std::pin::Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>> + Send + Sync + 'static
+) -> impl Fn(Context<S>) -> Running<R> + Send + Sync + 'static
 where
     S: Send + Sync + 'static,
     T: DeserializeOwned + Send + Sync + 'static,
