@@ -17,22 +17,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
     let options = args.resolve(&Surroundings::of_process())?;
     logger::start(options.logger);
     let mut server = start(&options).await?;
-    let scheme = if options.settings.tls.is_some() { "wss" } else { "ws" };
     if matches!(options.login, LoginBy::Nothing) {
         tracing::warn!("DEVELOPMENT: everyone on this machine is let in, whoever they say they are");
     }
     let collections = options.collections.join(", ");
     tracing::info!(
-        url = format!("{scheme}://{}", server.address()),
-        node = %server.node_id(),
+        event = "serve",
         collections,
-        db = %options.db.display(),
+        db = options.db.display().to_string(),
         backend = options.backend.as_ref().map(ToString::to_string),
-        "listening"
+        "Serving"
     );
     tokio::select! {
         () = stop_signal() => {
-            tracing::info!("stopping: what is in progress is finished first");
             server.shutdown().await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -70,7 +67,7 @@ fn may_login(by: &LoginBy, who: &Login) -> bool {
     match jwt::user(who.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
         Ok(user) => who.user_id() == Some(&user),
         Err(error) => {
-            tracing::warn!(node = %who.node, %error, "wrong token");
+            tracing::warn!(event = "wrongToken", nodeId = who.node.as_str(), error = error.to_string(), "Wrong token");
             false
         }
     }

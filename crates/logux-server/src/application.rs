@@ -19,6 +19,7 @@ use crate::{
     handlers::Handler,
     origin::Origin,
     pattern::{ChannelNames, Params},
+    watch::{Event, Failure, Watch},
 };
 
 /// All handlers and what they share.
@@ -125,7 +126,7 @@ impl<S: Send + Sync + 'static> Application<S> {
         let id = ask.entry.meta.id.clone();
         let last = match self.answer(ask, origin, &handle).await {
             Ok(answer) => answer,
-            Err(error) => failed(&id, error),
+            Err(error) => failed(&id, error, handle.watch()),
         };
         handle.answer(job, last).await;
     }
@@ -180,10 +181,12 @@ impl<S: Send + Sync + 'static> Application<S> {
         let (handlers, params) = self.channel(&channel)?;
         let unsubscribe = handlers.unsubscribe.clone()?;
         let action = Unsubscribe { channel: channel.to_string() }.to_action().ok()?;
-        let context = Context::unsubscribing(action, node, params, self.state.clone(), handle.clone());
+        let context = Context::unsubscribing(action, node.clone(), params, self.state.clone(), handle.clone());
+        let watch = handle.watch().clone();
         Some(async move {
             if let Err(error) = unsubscribe(context).await {
-                tracing::error!(%channel, ?error, "the handler of an unsubscription failed");
+                let what = Failure::Unsubscription { node: &node, channel: &channel };
+                watch.note(&Event::Failed { what, error: &error.in_words() });
             }
         })
     }
@@ -231,17 +234,18 @@ async fn caught(running: impl Future<Output = Result<Answer, HandlerError>>) -> 
 async fn finish<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) {
     if let Some(finally) = finally {
         let id = context.meta().id.clone();
+        let watch = context.server().watch().clone();
         let ended = AssertUnwindSafe(finally(context)).catch_unwind().await;
         if let Err(error) = ended.unwrap_or_else(|_| Err(HandlerError::failed("it panicked"))) {
-            tracing::error!(%id, ?error, "the last handler of an action failed");
+            watch.note(&Event::Failed { what: Failure::Action(&id), error: &error.in_words() });
         }
     }
 }
 
-fn failed(id: &ActionId, error: HandlerError) -> Answer {
+fn failed(id: &ActionId, error: HandlerError, watch: &Watch) -> Answer {
     match error {
         HandlerError::Failed(error) => {
-            tracing::error!(%id, %error, "a handler failed");
+            watch.note(&Event::Failed { what: Failure::Action(id), error: &error });
             Answer::error()
         }
         HandlerError::Denied => Answer::Denied,

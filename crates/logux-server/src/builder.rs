@@ -30,6 +30,7 @@ use crate::{
     outbox::OutboxLimits,
     room::Room,
     tls,
+    watch::{Event, Watch},
 };
 
 /// How many commands may wait for the hub.
@@ -183,9 +184,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let tls = self.settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let room = Room::new(self.settings.max_connections, self.settings.max_connections_per_address);
         let listener = listen(address)?;
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
+        let (subprotocol, min_subprotocol) = (self.settings.subprotocol, self.settings.min_subprotocol);
         let Started { http, node, hub_end, all_ended } = self.start(Clock::start(), HubTask::spawn_thread)?;
         let address = listener.local_addr().unwrap_or(address);
         let handle = http.shared.handle.clone();
+        let url = format!("{scheme}://{address}");
+        handle.watch().note(&Event::Listening { url: &url, node: &node, subprotocol, min_subprotocol });
         let accepting = tokio::spawn(accept(listener, http, tls, room));
         Ok(Running { address, node, handle, accepting, hub_end, all_ended })
     }
@@ -199,7 +204,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         if let Some(error) = self.first_error {
             return Err(error);
         }
-        let client = self.backend.as_ref().map(|backend| backend.connect(clock)).transpose()?;
+        let watch = Watch::new(self.settings.development);
+        let client = self.backend.as_ref().map(|backend| backend.connect(clock, &watch)).transpose()?;
         let asks_backend = client.clone().map(|client| -> Authenticator {
             Arc::new(move |login| {
                 let client = client.clone();
@@ -214,7 +220,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let node = settings.node()?;
 
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let handle = Handle::new(commands);
+        let handle = Handle::new(commands, watch);
         let mut hub_config = settings.hub_config(node.clone());
         let names_queue = application.clone();
         hub_config.queues = Queues::by(move |action| names_queue.queue(action));

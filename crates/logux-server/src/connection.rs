@@ -18,9 +18,9 @@ use logux::{
 };
 use logux_net::{
     CloseReason, Frame, Transport,
-    drive::{Clock, Event, Line},
+    drive::{self, Clock, Line},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     Handle, Login,
@@ -30,6 +30,7 @@ use crate::{
     handle::Command,
     origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
+    watch::{Event, Failure, Limit, Watch},
 };
 
 /// What all connections share.
@@ -48,23 +49,28 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn watch(&self) -> &Watch {
+        self.handle.watch()
+    }
+
     fn node_config(&self) -> Arc<sync::Config> {
         // Every change is one assignment: a panic of another holder leaves the value whole.
         self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a client may come in, and why not.
-    async fn decide(&self, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
+    async fn decide(&self, session: SessionId, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
         self.admission.check(who)?;
-        let Some(remote) = origin.remote else { return self.ask_application(origin, who).await };
+        let Some(remote) = origin.remote else { return self.ask_application(session, origin, who).await };
         let are_used_up = || self.attempts.are_used_up(self.clock.now().mono, remote.ip());
         let mut decided = Err(ErrorMessage::wrong_credentials().into());
         if !are_used_up() {
-            decided = self.ask_application(origin, who).await;
+            decided = self.ask_application(session, origin, who).await;
         }
         // Asked again, since guesses may be made side by side: none of a burst may learn more than the first few.
         if are_used_up() {
-            tracing::warn!(%remote, "too many wrong logins from this address");
+            let (node, address) = (Some(&who.node), Some(remote.ip()));
+            self.watch().note(&Event::Limited { node, address, limit: Limit::WrongLogins });
             decided = Err(ErrorMessage::wrong_credentials().into());
         }
         if matches!(&decided, Err(Refusal::Told(error)) if *error == ErrorMessage::wrong_credentials()) {
@@ -73,7 +79,11 @@ impl Shared {
         decided
     }
 
-    async fn ask_application(&self, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
+    async fn ask_application(&self, session: SessionId, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
+        let failed = |error: &dyn std::fmt::Display| {
+            self.watch().note(&Event::Failed { what: Failure::Login { session, node: &who.node }, error });
+            Err(Refusal::Failed)
+        };
         let login = Login {
             node: who.node.clone(),
             token: who.secret.clone(),
@@ -84,14 +94,8 @@ impl Shared {
         };
         let verdict = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => {
-                tracing::error!(?error, "the authentication failed");
-                return Err(Refusal::Failed);
-            }
-            Err(_) => {
-                tracing::error!("the authentication took too long");
-                return Err(Refusal::Failed);
-            }
+            Ok(Err(error)) => return failed(&error.in_words()),
+            Err(_) => return failed(&"it took too long"),
         };
         match verdict {
             Verdict::Welcome { subprotocol } => {
@@ -132,6 +136,7 @@ impl From<ErrorMessage> for Refusal {
 /// Serves one connection until it ends.
 pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origin: Origin) {
     let session = SessionId(shared.last_session.fetch_add(1, Ordering::Relaxed));
+    shared.watch().note(&Event::Connected { session, remote: origin.remote });
     let mut connection = Connection {
         node: Node::new(shared.node_config(), ()),
         outbox: Arc::new(Outbox::new(shared.outbox)),
@@ -145,7 +150,8 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
     if connection.member.is_some() {
         connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
     }
-    tracing::debug!(session = session.0, reason = %reason, "connection has ended");
+    let node = connection.member.as_ref().map(|member| &member.node);
+    connection.shared.watch().note(&Event::Disconnected { session, node, reason: &reason });
     connection.line.close(reason).await;
 }
 
@@ -156,8 +162,15 @@ struct Connection<T> {
     outbox: Arc<Outbox>,
     line: Line<T>,
     origin: Arc<Origin>,
-    /// The application's protocol version of a client that was let in.
-    member: Option<Subprotocol>,
+    /// The client, when it was let in.
+    member: Option<Member>,
+}
+
+/// A client that was let in.
+struct Member {
+    node: NodeId,
+    /// The application's protocol version it speaks.
+    subprotocol: Subprotocol,
 }
 
 impl<T: Transport> Connection<T> {
@@ -178,9 +191,9 @@ impl<T: Transport> Connection<T> {
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
             tokio::select! {
                 event = self.line.event(self.node.wants_frames()) => match event {
-                    Event::Frame(frame) => self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str())),
-                    Event::Flushed => {}
-                    Event::Ended(reason) => return reason,
+                    drive::Event::Frame(frame) => self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str())),
+                    drive::Event::Flushed => {}
+                    drive::Event::Ended(reason) => return reason,
                 },
                 () = self.outbox.filled() => {}
                 () = self.shared.clock.until(deadline) => self.node.handle(self.shared.clock.now(), Input::Wake),
@@ -207,7 +220,12 @@ impl<T: Transport> Connection<T> {
                     self.shared.handle.tell(Command::Input(HubInput::Headers(self.session, headers))).await;
                 }
                 Output::Disconnect(reason) => {
-                    tracing::info!(session = self.session.0, %reason, "client is disconnected");
+                    // Who was not let in was noted then.
+                    if !matches!(reason, Disconnect::Refused(_)) {
+                        let node = self.member.as_ref().map(|member| &member.node);
+                        let event = Event::ClientError { session: self.session, node, error: &reason };
+                        self.shared.watch().note(&event);
+                    }
                     return Err(close_reason(&reason));
                 }
                 _ => {}
@@ -218,7 +236,8 @@ impl<T: Transport> Connection<T> {
 
     /// What makes the client a member, and what tells it something then.
     fn join(&self, node: NodeId, since: u64) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
-        let subprotocol = self.member.clone().unwrap_or(Subprotocol::Number(0));
+        let member = self.member.as_ref();
+        let subprotocol = member.map_or(Subprotocol::Number(0), |member| member.subprotocol.clone());
         let headers = self.node.remote_headers().cloned();
         let greeting = self.shared.greet.clone().map(|greet| {
             let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
@@ -254,20 +273,29 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {
-        let decided = self.shared.decide(&self.origin, &who).await;
-        let now = self.shared.clock.now();
+        let (session, asked) = (self.session, Instant::now());
+        let decided = self.shared.decide(session, &self.origin, &who).await;
+        let (now, took) = (self.shared.clock.now(), asked.elapsed());
+        let (node, subprotocol) = (who.node, who.subprotocol);
+        let refused = |reason: &str| {
+            self.shared.watch().note(&Event::Unauthenticated { session, node: &node, reason, took });
+        };
         match decided {
             Ok(()) => {
-                tracing::info!(session = self.session.0, node = %who.node, "client was let in");
-                self.member = Some(who.subprotocol);
+                let event = Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
+                self.shared.watch().note(&event);
+                self.member = Some(Member { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
                 self.node.handle(now, Input::Allow(who.token));
             }
             Err(Refusal::Told(error)) => {
-                tracing::warn!(session = self.session.0, node = %who.node, error = error.kind, "client was not let in");
+                refused(&error.kind);
                 self.node.handle(now, Input::Refuse(who.token, error));
             }
-            Err(Refusal::Failed) => return Err(CloseReason::Done),
+            Err(Refusal::Failed) => {
+                refused("error");
+                return Err(CloseReason::Done);
+            }
         }
         Ok(())
     }

@@ -10,7 +10,11 @@ use logux::{backend::ControlRequest, server::Addition};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 
-use crate::{AddError, Backend, connection::Shared};
+use crate::{
+    AddError, Backend,
+    connection::Shared,
+    watch::{Event, Limit},
+};
 
 /// How long the back end may take to send its request.
 const BODY: Duration = Duration::from_secs(15);
@@ -60,7 +64,7 @@ impl Control {
     {
         let remote = remote.map(|address| address.to_canonical());
         if remote.is_some_and(|address| !self.mask.iter().any(|network| network.contains(&address))) {
-            tracing::warn!(?remote, "a control request came from an address that is not in the control mask");
+            shared.handle.watch().note(&Event::WrongControlIp { address: remote });
             return Err((StatusCode::FORBIDDEN, "IP address is not in LOGUX_CONTROL_MASK/controlMask"));
         }
         let body = timeout(BODY, Limited::new(body, self.max_bytes).collect())
@@ -92,6 +96,7 @@ impl Control {
     fn check(&self, shared: &Shared, request: &ControlRequest, remote: Option<IpAddr>) -> Result<(), Refusal> {
         let now = || shared.clock.now().mono;
         if remote.is_some_and(|address| shared.attempts.are_used_up(now(), address)) {
+            shared.handle.watch().note(&Event::Limited { node: None, address: remote, limit: Limit::WrongLogins });
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too many wrong secret attempts"));
         }
         if request.secret.as_bytes().ct_eq(self.secret.as_bytes()).into() {
@@ -100,7 +105,7 @@ impl Control {
         if let Some(address) = remote {
             shared.attempts.note(now(), address);
         }
-        tracing::warn!(?remote, "a control request came with a wrong secret");
+        shared.handle.watch().note(&Event::WrongControlSecret { address: remote });
         Err((StatusCode::FORBIDDEN, "Wrong secret"))
     }
 }

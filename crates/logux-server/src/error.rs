@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by who can do something about it.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{borrow::Cow, net::SocketAddr, path::PathBuf};
 
 use logux::Json;
 
@@ -99,6 +99,18 @@ impl HandlerError {
     /// Undone with a reason of the application's own.
     pub fn undo(reason: impl Into<String>) -> Self {
         Self::Undo { reason: reason.into(), extra: Vec::new() }
+    }
+
+    /// For log lines.
+    pub(crate) fn in_words(&self) -> Cow<'_, str> {
+        match self {
+            Self::Failed(error) => error.to_string().into(),
+            Self::Denied => "denied".into(),
+            Self::NotFound => "notFound".into(),
+            Self::UnknownType => "unknownType".into(),
+            Self::WrongChannel => "wrongChannel".into(),
+            Self::Undo { reason, .. } => reason.as_str().into(),
+        }
     }
 
     /// Something broke, in words.

@@ -13,6 +13,7 @@ use crate::{
     Handle, Loaded,
     handlers::Running,
     origin::{Origin, cookie},
+    watch::{Event, Failure},
 };
 
 /// A client that was just let in.
@@ -101,6 +102,9 @@ pub(crate) async fn greet(greet: Greet, arrival: Arrival, handle: Handle) {
                 handle.post(Addition { action, draft, to: to.clone(), process: false, ticket: None }).await;
             }
         }
-        Err(error) => tracing::error!(%node, ?error, "what a new client should be told could not be found"),
+        Err(error) => {
+            let what = Failure::Greeting { node: &node };
+            handle.watch().note(&Event::Failed { what, error: &error.in_words() });
+        }
     }
 }

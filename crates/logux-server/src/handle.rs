@@ -9,7 +9,7 @@ use logux::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{IntoRecipients, origin::Origin, outbox::Outbox};
+use crate::{IntoRecipients, origin::Origin, outbox::Outbox, watch::Watch};
 
 /// What the hub's thread is told.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    watch: Watch,
 }
 
 /// An action of the application was not processed.
@@ -41,8 +42,13 @@ pub enum AddError {
 }
 
 impl Handle {
-    pub(crate) const fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { commands }
+    pub(crate) const fn new(commands: mpsc::Sender<Command>, watch: Watch) -> Self {
+        Self { commands, watch }
+    }
+
+    /// Where to note what happens.
+    pub(crate) const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Sends an action to clients: to a channel by its name, to several by a list, or to

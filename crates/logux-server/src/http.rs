@@ -25,6 +25,7 @@ use crate::{
     control::Control,
     origin::Origin,
     room::Place,
+    watch::{Event, Refusal, Watch},
 };
 
 /// How long a client may take to send the head of a request.
@@ -46,6 +47,11 @@ pub(crate) struct Http {
 }
 
 impl Http {
+    /// Where to note what happens.
+    pub(crate) fn watch(&self) -> &Watch {
+        self.shared.handle.watch()
+    }
+
     /// Serves one accepted socket.
     pub(crate) async fn serve<I>(self, io: I, remote: Option<SocketAddr>)
     where
@@ -70,6 +76,7 @@ impl Http {
     async fn respond(self, request: Request<Incoming>, remote: Option<SocketAddr>) -> Response<Full<Bytes>> {
         if let Some(accept) = upgrade_key(request.headers()) {
             if !self.is_allowed(request.headers()) {
+                self.watch().note(&Event::Refused { remote, why: Refusal::Origin });
                 return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
             }
             return self.upgrade(request, remote, accept);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use logux::{
     log::LogError,
-    server::{Hub, Input, Output, Report, SessionId},
+    server::{Hub, Input, Output, SessionId},
     store::Store,
 };
 use logux_net::{CloseReason, drive::Clock};
@@ -19,6 +19,7 @@ use crate::{
     handle::{Command, Handle},
     origin::Origin,
     outbox::{Outbox, Parcel},
+    watch::Event,
 };
 
 /// How many commands share one commit at most.
@@ -56,7 +57,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     pub(crate) fn spawn_thread(self) -> Result<HubEnd, BuildError> {
         let (ended, hub_end) = oneshot::channel();
         let run = move || {
-            let _ = ended.send(self.run().map_err(|error| error.to_string()));
+            let watch = self.handle.watch().clone();
+            let ran = self.run().inspect_err(|error| watch.note(&Event::Fatal { error }));
+            let _ = ended.send(ran.map_err(|error| error.to_string()));
         };
         let thread = std::thread::Builder::new().name("logux-hub".into());
         thread.spawn(run).map_err(|error| BuildError::Store(error.to_string()))?;
@@ -116,7 +119,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                         let _ = reply.send(result);
                     }
                 }
-                Output::Report(report) => log(&report),
+                Output::Report(report) => self.handle.watch().note(&Event::Hub(&report)),
                 Output::Drained => drained = true,
                 _ => {}
             }
@@ -160,17 +163,5 @@ impl Waiting {
         if let Some(member) = self.members.get(&session) {
             member.outbox.push(parcel);
         }
-    }
-}
-
-fn log(report: &Report) {
-    match report {
-        Report::Added(entry) => tracing::info!(id = %entry.meta.id, kind = entry.action.kind(), "action was added"),
-        Report::Processed(entry) => tracing::info!(id = %entry.meta.id, "action was processed"),
-        Report::Undone { entry, reason } => tracing::warn!(id = %entry.meta.id, %reason, "action was undone"),
-        Report::Duplicate(id) => tracing::info!(%id, "action came again and was not done again"),
-        Report::Subscribed { node, channel, .. } => tracing::info!(%node, %channel, "client was subscribed"),
-        Report::Unsubscribed { node, channel } => tracing::info!(%node, %channel, "client was unsubscribed"),
-        _ => {}
     }
 }

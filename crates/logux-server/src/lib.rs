@@ -62,6 +62,13 @@ mod signal;
 mod sync_map;
 mod tls;
 mod typed_action;
+mod watch;
+
+#[doc = include_str!("docs/events.md")]
+pub mod events {
+    /// The target of all events.
+    pub const TARGET: &str = "logux_server::events";
+}
 
 /// The examples of the project's README, compiled.
 #[cfg(doctest)]

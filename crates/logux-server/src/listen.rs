@@ -5,7 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{BuildError, http::Http, room::Room};
+use crate::{
+    BuildError,
+    http::Http,
+    room::Room,
+    watch::{Event, Failure, Refusal},
+};
 
 /// How long a client may take to shake hands for TLS.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(15);
@@ -28,13 +33,13 @@ pub(crate) async fn accept(listener: TcpListener, http: Http, tls: Option<TlsAcc
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: those in use will come back.
-                tracing::error!(%error, "cannot accept a connection");
+                http.watch().note(&Event::Failed { what: Failure::Accept, error: &error });
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Some(place) = room.enter(remote.ip()) else {
-            tracing::warn!(%remote, "connection refused: there are too many");
+            http.watch().note(&Event::Refused { remote: Some(remote), why: Refusal::TooMany });
             continue;
         };
         let _ = socket.set_nodelay(true);

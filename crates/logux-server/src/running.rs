@@ -9,7 +9,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Handle, handle::Command};
+use crate::{
+    Handle,
+    handle::Command,
+    watch::{Event, Failure},
+};
 
 /// How long what is in progress may take when the server stops.
 const FINISH: Duration = Duration::from_secs(30);
@@ -66,6 +70,8 @@ impl Running {
     /// [`Broken`] if the log failed meanwhile.
     pub async fn shutdown(mut self) -> Result<(), Broken> {
         self.accepting.abort();
+        let watch = self.handle.watch().clone();
+        watch.note(&Event::Stopping);
         self.handle.tell(Command::Input(Input::Drain)).await;
         let ended = timeout(FINISH, &mut self.hub_end).await;
         let _ = timeout(LAST_WORDS, self.all_ended.recv()).await;
@@ -73,7 +79,8 @@ impl Running {
             Ok(Ok(Err(error))) => Err(Broken(error)),
             Ok(_) => Ok(()),
             Err(_) => {
-                tracing::warn!("some actions were not finished in time");
+                let error = "they are done after the next start, if the log is durable";
+                watch.note(&Event::Failed { what: Failure::Stop, error: &error });
                 Ok(())
             }
         }

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running};
+use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running, watch::Event};
 
 /// The beginning of what to do with actions of a type that are read into `T`: who may do them.
 pub struct NewTypedAction<S, T>(NewActionType<S>, PhantomData<fn(T)>);
@@ -47,7 +47,7 @@ fn read<S, T: DeserializeOwned + Send + Sync + 'static>(context: &Context<S>) ->
         return Ok(known);
     }
     let value = context.parse::<T>().map(Arc::new).map_err(|error| {
-        tracing::warn!(id = %context.meta().id, %error, "an action does not fit its type");
+        context.server().watch().note(&Event::WrongFormat { id: &context.meta().id, error: &error });
         HandlerError::undo("wrongFormat")
     })?;
     context.set(value.clone());

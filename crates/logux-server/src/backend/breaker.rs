@@ -4,12 +4,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logux::MonoTime;
 
+use crate::watch::{Event, Watch};
+
 /// Counts failures in a row. After too many of them nothing is tried for a while, then one request alone.
 #[derive(Debug)]
 pub(super) struct Breaker {
     max_failures: u32,
     pause_ms: u64,
     state: Mutex<State>,
+    watch: Watch,
 }
 
 #[derive(Debug, Default)]
@@ -22,8 +25,8 @@ struct State {
 }
 
 impl Breaker {
-    pub(super) fn new(max_failures: u32, pause_ms: u64) -> Self {
-        Self { max_failures: max_failures.max(1), pause_ms, state: Mutex::default() }
+    pub(super) fn new(max_failures: u32, pause_ms: u64, watch: Watch) -> Self {
+        Self { max_failures: max_failures.max(1), pause_ms, state: Mutex::default(), watch }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -45,7 +48,7 @@ impl Breaker {
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         if state.failures >= self.max_failures {
-            tracing::info!("the back end is back");
+            self.watch.note(&Event::BackendBack);
         }
         *state = State::default();
     }
@@ -56,7 +59,7 @@ impl Breaker {
         state.is_trying = false;
         state.retry_at = now.after(self.pause_ms);
         if state.failures == self.max_failures {
-            tracing::error!(pause_ms = self.pause_ms, "the back end is down: actions are undone at once");
+            self.watch.note(&Event::BackendDown { pause_ms: self.pause_ms });
         }
     }
 }
@@ -68,7 +71,7 @@ mod tests {
     #[test]
     fn it_opens_tries_one_and_closes() {
         let at = MonoTime::from_millis;
-        let breaker = Breaker::new(2, 100);
+        let breaker = Breaker::new(2, 100, Watch::default());
         assert!(breaker.may_try(at(0)));
         breaker.failed(at(0));
         assert!(breaker.may_try(at(1)), "one failure is not enough");

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use logux::backend::{Command, Reply};
 use logux_net::drive::Clock;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use super::{
     Backend, Replies,
     exchange::{Exchange, Failure},
 };
-use crate::BuildError;
+use crate::{BuildError, watch::Watch};
 
 /// How many commands may wait. Whoever has one more waits with it.
 const WAITING: usize = 4_096;
@@ -20,6 +23,9 @@ pub(super) struct Call {
     /// The id in its answers.
     pub(super) about: Arc<str>,
     pub(super) command: Command,
+    /// What it is called in the protocol.
+    pub(super) name: &'static str,
+    pub(super) asked: Instant,
     /// Whether asking twice does no harm.
     pub(super) is_repeatable: bool,
     pub(super) was_answered: bool,
@@ -32,16 +38,24 @@ pub(crate) struct Calls(mpsc::Sender<Call>);
 
 impl Calls {
     /// Asks; what is answered comes from the receiver, which ends after the last answer.
-    pub(super) async fn ask(&self, about: Arc<str>, command: Command, is_repeatable: bool) -> Replies {
-        let (call, replies) = Call::new(about, command, is_repeatable);
+    pub(super) async fn ask(
+        &self,
+        name: &'static str,
+        about: Arc<str>,
+        command: Command,
+        is_repeatable: bool,
+    ) -> Replies {
+        let (replies, receiver) = mpsc::channel(16);
+        let asked = Instant::now();
+        let call = Call { about, command, name, asked, is_repeatable, was_answered: false, replies };
         // When it fails the receiver ends at once.
         let _ = self.0.send(call).await;
-        replies
+        receiver
     }
 }
 
-pub(super) fn start(backend: &Backend, clock: Clock) -> Result<Calls, BuildError> {
-    let exchange = Arc::new(Exchange::new(backend, clock)?);
+pub(super) fn start(backend: &Backend, clock: Clock, watch: &Watch) -> Result<Calls, BuildError> {
+    let exchange = Arc::new(Exchange::new(backend, clock, watch.clone())?);
     let (sender, waiting) = mpsc::channel(WAITING);
     tokio::spawn(run(exchange, waiting, backend.max_requests.max(1), backend.max_commands.max(1)));
     Ok(Calls(sender))

@@ -20,7 +20,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use super::{Backend, breaker::Breaker, calls::Call};
-use crate::BuildError;
+use crate::{
+    BuildError,
+    watch::{Event, Watch},
+};
 
 /// How long to wait before the first repetition; twice as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -45,6 +48,19 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// As in log lines and metrics.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Broken(_) => "broken",
+            Self::TimedOut => "timedOut",
+            Self::Status(_) => "status",
+            Self::Wrong(_) => "wrong",
+            Self::Incomplete => "incomplete",
+            Self::Down => "down",
+        }
+    }
+
     /// Whether the back end itself is in trouble, not only this command.
     fn is_outage(&self) -> bool {
         match self {
@@ -69,10 +85,11 @@ pub(super) struct Exchange {
     max_answer_bytes: usize,
     breaker: Breaker,
     clock: Clock,
+    watch: Watch,
 }
 
 impl Exchange {
-    pub(super) fn new(backend: &Backend, clock: Clock) -> Result<Self, BuildError> {
+    pub(super) fn new(backend: &Backend, clock: Clock, watch: Watch) -> Result<Self, BuildError> {
         let wrong = |why: String| BuildError::Backend { url: backend.url.to_string(), why };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -102,7 +119,8 @@ impl Exchange {
             timeout: Duration::from_millis(backend.timeout_ms),
             retries: backend.retries,
             max_answer_bytes: backend.max_answer_bytes,
-            breaker: Breaker::new(backend.max_failures, backend.pause_ms),
+            breaker: Breaker::new(backend.max_failures, backend.pause_ms, watch.clone()),
+            watch,
             clock,
         })
     }
@@ -113,7 +131,7 @@ impl Exchange {
         let mut retries = self.retries;
         loop {
             if !self.breaker.may_try(self.clock.now().mono) {
-                return fail(calls, &Failure::Down).await;
+                return self.fail(calls, &Failure::Down).await;
             }
             let failure = match self.ask(&mut calls).await {
                 Ok(()) => Failure::Incomplete,
@@ -126,12 +144,12 @@ impl Exchange {
             }
             let again = |call: &Call| retries > 0 && failure.allows_repetition(call);
             let (repeated, given_up) = calls.into_iter().partition(again);
-            fail(given_up, &failure).await;
+            self.fail(given_up, &failure).await;
             calls = repeated;
             if calls.is_empty() {
                 return;
             }
-            tracing::warn!(%failure, "the back end is asked again");
+            self.watch.note(&Event::BackendRepeated { error: &failure });
             sleep(pause).await;
             (retries, pause) = (retries - 1, pause * 2);
         }
@@ -164,45 +182,62 @@ impl Exchange {
             let frame = frame.map_err(|error| Failure::Broken(root_cause(&error)))?;
             answers.push(frame.data_ref().map_or(&[], |bytes| bytes));
             while let Some(answer) = answers.next() {
-                route(answer?, calls).await;
+                self.route(answer?, calls).await;
             }
         }
         // The rest is read, so that the connection can be used again, but not for ever.
         let _ = timeout(self.timeout, async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} }).await;
         Ok(())
     }
-}
 
-/// Gives an answer to the call it is about. An error that names none of them concerns them all.
-async fn route(answer: Answer, calls: &mut Vec<Call>) {
-    let Answer { about, reply } = answer;
-    let position = about.and_then(|about| calls.iter().position(|call| call.about == about));
-    match (position, reply) {
-        (Some(position), reply) => {
-            let call = &mut calls[position];
-            call.was_answered = true;
-            let is_last = is_last(&reply);
-            let is_awaited = call.replies.send(Ok(reply)).await.is_ok();
-            if is_last || !is_awaited {
-                calls.swap_remove(position);
+    /// Gives an answer to the call it is about. An error that names none of them concerns them all.
+    async fn route(&self, answer: Answer, calls: &mut Vec<Call>) {
+        let Answer { about, reply } = answer;
+        let position = about.and_then(|about| calls.iter().position(|call| call.about == about));
+        match (position, reply) {
+            (Some(position), reply) => {
+                let call = &mut calls[position];
+                call.was_answered = true;
+                let outcome = outcome(&reply);
+                let is_awaited = call.replies.send(Ok(reply)).await.is_ok();
+                if outcome.is_some() || !is_awaited {
+                    self.note(&calls.swap_remove(position), outcome.unwrap_or("abandoned"));
+                }
             }
-        }
-        (None, Reply::Error { details }) => {
-            for call in calls.drain(..) {
-                let _ = call.replies.send(Ok(Reply::Error { details: details.clone() })).await;
+            (None, Reply::Error { details }) => {
+                for call in calls.drain(..) {
+                    self.note(&call, "error");
+                    let _ = call.replies.send(Ok(Reply::Error { details: details.clone() })).await;
+                }
             }
+            (None, reply) => tracing::debug!(?reply, "the back end answered what was not asked"),
         }
-        (None, reply) => tracing::debug!(?reply, "the back end answered what was not asked"),
+    }
+
+    async fn fail(&self, calls: Vec<Call>, failure: &Failure) {
+        for call in calls {
+            self.note(&call, failure.as_str());
+            let _ = call.replies.send(Err(failure.clone())).await;
+        }
+    }
+
+    fn note(&self, call: &Call, outcome: &'static str) {
+        self.watch.note(&Event::BackendAsked { command: call.name, outcome, took: call.asked.elapsed() });
     }
 }
 
-fn is_last(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Resend(_) | Reply::Approved | Reply::Action(_))
-}
-
-async fn fail(calls: Vec<Call>, failure: &Failure) {
-    for call in calls {
-        let _ = call.replies.send(Err(failure.clone())).await;
+/// The last answer, as in log lines and metrics; `None` if more may come.
+fn outcome(reply: &Reply) -> Option<&'static str> {
+    match reply {
+        Reply::Resend(_) | Reply::Approved | Reply::Action(_) => None,
+        Reply::Authenticated { .. } => Some("authenticated"),
+        Reply::Denied => Some("denied"),
+        Reply::WrongSubprotocol { .. } => Some("wrongSubprotocol"),
+        Reply::Forbidden => Some("forbidden"),
+        Reply::Processed => Some("processed"),
+        Reply::UnknownAction => Some("unknownAction"),
+        Reply::UnknownChannel => Some("unknownChannel"),
+        _ => Some("error"),
     }
 }
 

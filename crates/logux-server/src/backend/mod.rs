@@ -22,9 +22,11 @@ use logux::{
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
-use crate::{BuildError, Context, HandlerError, Login, auth::Verdict, origin::cookies, settings::random_id};
+use crate::{
+    BuildError, Context, HandlerError, Login, auth::Verdict, origin::cookies, settings::random_id, watch::Watch,
+};
 
-use calls::{Call, Calls};
+use calls::Calls;
 use exchange::Failure;
 
 /// An HTTP server that is the application: everything that has no handler here is asked there.
@@ -133,8 +135,8 @@ impl Backend {
     }
 
     /// Begins to ask. Has to be called within a runtime.
-    pub(crate) fn connect(&self, clock: Clock) -> Result<BackendClient, BuildError> {
-        let calls = calls::start(self, clock)?;
+    pub(crate) fn connect(&self, clock: Clock, watch: &Watch) -> Result<BackendClient, BuildError> {
+        let calls = calls::start(self, clock, watch)?;
         Ok(BackendClient { calls, start: random_id().into(), last_auth: Arc::default() })
     }
 }
@@ -161,7 +163,7 @@ impl BackendClient {
             headers: login.headers.as_ref(),
         }
         .to_command()?;
-        let mut replies = self.calls.ask(about, command, true).await;
+        let mut replies = self.calls.ask("auth", about, command, true).await;
         match replies.recv().await.unwrap_or(Err(Failure::Incomplete))? {
             Reply::Authenticated { subprotocol } => Ok(Verdict::Welcome { subprotocol }),
             Reply::Denied => Ok(Verdict::Denied),
@@ -178,7 +180,7 @@ impl BackendClient {
             ActionCommand { entry: context.entry(), subprotocol: context.subprotocol(), headers: context.headers() }
                 .to_command()?;
         let is_subscription = about == About::Subscription;
-        let mut replies = self.calls.ask(id, command, is_subscription).await;
+        let mut replies = self.calls.ask("action", id, command, is_subscription).await;
         let mut is_approved = false;
         loop {
             let reply = match replies.recv().await.unwrap_or(Err(Failure::Incomplete)) {
@@ -230,11 +232,3 @@ fn unavailable() -> Answer {
 
 /// The other end of a call: replies, or why there are none.
 type Replies = mpsc::Receiver<Result<Reply, Failure>>;
-
-impl Call {
-    /// A call, and where its replies come.
-    fn new(about: Arc<str>, command: logux::backend::Command, is_repeatable: bool) -> (Self, Replies) {
-        let (replies, receiver) = mpsc::channel(16);
-        (Self { about, command, is_repeatable, was_answered: false, replies }, receiver)
-    }
-}

@@ -1,0 +1,157 @@
+//! What happens on a server can be had by any `tracing` subscriber, with names and fields that stay, and without secrets.
+
+#[path = "support/capture.rs"]
+mod capture;
+
+use std::time::Duration;
+
+use capture::{Captured, capture};
+use futures_util::{SinkExt as _, StreamExt as _};
+use logux::Action;
+use logux_server::{HandlerError, Running, Server};
+use tokio::time::timeout;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest as _},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+async fn server(development: bool) -> Running {
+    Server::builder()
+        .settings(|settings| settings.development = development)
+        .auth(|login| async move {
+            match login.token.as_deref() {
+                Some("right") => Ok(true),
+                Some("breaks") => Err(HandlerError::failed("no database")),
+                _ => Ok(false),
+            }
+        })
+        .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
+        .action_type("say", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") }))
+        .action_type("forbidden", |on| on.access(|_| async { Ok(false) }))
+        .action_type("broken", |on| on.access(|_| async { Err(HandlerError::failed("no disk")) }))
+        .action_type("own", |on| on.access(|_| async { Err(HandlerError::undo("tooLate")) }))
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server")
+}
+
+async fn open(server: &Running, node: &str, token: &str) -> Socket {
+    let mut request = format!("ws://{}", server.address()).into_client_request().expect("an address");
+    request.headers_mut().insert("cookie", "session=cookie-secret".parse().expect("a value"));
+    request.headers_mut().insert("authorization", "Bearer header-secret".parse().expect("a value"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
+    socket.send(r#"["headers",{"key":"client-secret"}]"#.into()).await.expect("room");
+    let connect = format!(r#"["connect",5,"{node}",0,{{"token":"{token}","subprotocol":3}}]"#);
+    socket.send(connect.into()).await.expect("room");
+    socket
+}
+
+/// Reads until a message has this text.
+async fn read(socket: &mut Socket, with: &str) {
+    loop {
+        let message =
+            timeout(PATIENCE, socket.next()).await.expect("an answer").expect("a message").expect("a message");
+        if matches!(&message, Message::Text(text) if text.contains(with)) {
+            return;
+        }
+    }
+}
+
+async fn sync(socket: &mut Socket, sequence: u32, action: &str) {
+    let message = format!(r#"["sync",{sequence},{action},{{"id":{sequence},"time":{sequence}}}]"#);
+    socket.send(message.into()).await.expect("room");
+}
+
+/// The names of the events about an action, in order.
+fn life(captured: &Captured, kind: &str) -> Vec<String> {
+    let lines = captured.all();
+    let id =
+        &lines.iter().find(|line| line.get("type").is_some_and(|found| found == kind)).expect("it came")["actionId"];
+    lines.iter().filter(|line| line.get("actionId") == Some(id)).map(|line| line["event"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_and_actions_from_beginning_to_end() {
+    let captured = capture();
+    let server = server(false).await;
+    let id = server.node_id().as_str().to_owned();
+    let listen = captured.wait("listen", &[("nodeId", &id), ("environment", "production")]);
+    assert_eq!(listen["listen"], format!("ws://{}", server.address()));
+    assert_eq!(listen["healthCheck"], format!("http://{}/health", server.address()));
+    assert_eq!((&*listen["level"], &*listen["message"]), ("INFO", "Logux server is listening"));
+
+    let mut socket = open(&server, "10:life:tab", "right").await;
+    let who = ("nodeId", "10:life:tab");
+    let authenticated = captured.wait("authenticated", &[who, ("subprotocol", "3")]);
+    let connection = ("connectionId", &*authenticated["connectionId"]);
+    captured.wait("connect", &[connection, ("ipAddress", "127.0.0.1")]);
+
+    sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
+    captured.wait("subscribed", &[who, ("channel", "rooms/1")]);
+    sync(&mut socket, 2, r#"{"type":"say","text":"Bearer action-secret"}"#).await;
+    assert!(!captured.wait("add", &[("type", "say")]).contains_key("action"), "production shows no actions");
+    captured.wait("processed", &[("type", "say")]);
+    assert_eq!(life(&captured, "say"), ["add", "send", "processed"]);
+
+    sync(&mut socket, 3, r#"{"type":"forbidden"}"#).await;
+    captured.wait("denied", &[("type", "forbidden"), ("level", "WARN")]);
+    sync(&mut socket, 4, r#"{"type":"unheard"}"#).await;
+    captured.wait("unknownType", &[("type", "unheard"), ("level", "WARN")]);
+    sync(&mut socket, 5, r#"{"type":"logux/subscribe","channel":"nowhere"}"#).await;
+    captured.wait("wrongChannel", &[("channel", "nowhere")]);
+    sync(&mut socket, 6, r#"{"type":"broken"}"#).await;
+    let broken = captured.wait("undone", &[("type", "broken"), ("reason", "error")]);
+    captured.wait("error", &[("actionId", &broken["actionId"]), ("error", "no disk"), ("level", "ERROR")]);
+    sync(&mut socket, 7, r#"{"type":"own"}"#).await;
+    captured.wait("undone", &[("type", "own"), ("reason", "tooLate")]);
+    sync(&mut socket, 7, r#"{"type":"own"}"#).await;
+    captured.wait("duplicate", &[]);
+
+    let nothing: [&str; 0] = [];
+    server
+        .handle()
+        .send(Action::new(r#"{"type":"lost"}"#).expect("an action"), nothing.map(str::to_owned).to_vec())
+        .await;
+    captured.wait("useless", &[("type", "lost")]);
+    captured.wait("addClean", &[("type", "lost")]);
+
+    let mut again = open(&server, "10:life:other", "right").await;
+    captured.wait("authenticated", &[("nodeId", "10:life:other")]);
+    captured.wait("zombie", &[who]);
+    captured.wait("unsubscribed", &[who, ("channel", "rooms/1")]);
+    again.close(None).await.expect("a farewell");
+    captured.wait("disconnect", &[("nodeId", "10:life:other")]);
+    server.shutdown().await.expect("an end");
+    captured.wait("destroy", &[]);
+    no_secrets(&captured);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_in_and_what_is_wrong() {
+    let captured = capture();
+    let server = server(true).await;
+    let mut socket = open(&server, "10:wrong:tab", "token-secret").await;
+    read(&mut socket, "wrong-credentials").await;
+    captured.wait("unauthenticated", &[("nodeId", "10:wrong:tab"), ("reason", "wrong-credentials")]);
+    let _socket = open(&server, "10:breaks:tab", "breaks").await;
+    captured.wait("unauthenticated", &[("nodeId", "10:breaks:tab"), ("reason", "error")]);
+    captured.wait("error", &[("nodeId", "10:breaks:tab"), ("error", "no database")]);
+
+    let mut socket = open(&server, "10:garbage:tab", "right").await;
+    captured.wait("authenticated", &[("nodeId", "10:garbage:tab")]);
+    sync(&mut socket, 1, r#"{"type":"say","text":"Bearer action-secret"}"#).await;
+    captured.wait("add", &[("action", r#"{"type":"say","text":"[SECRET]"}"#)]);
+    socket.send(r#"["sync","#.into()).await.expect("room");
+    captured.wait("clientError", &[("nodeId", "10:garbage:tab")]);
+    captured.wait("disconnect", &[("nodeId", "10:garbage:tab"), ("reason", "wrong-format")]);
+    no_secrets(&captured);
+}
+
+fn no_secrets(captured: &Captured) {
+    let all = format!("{:?}", captured.all());
+    assert!(!all.contains("-secret"), "{all}");
+}
