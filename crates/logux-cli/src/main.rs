@@ -7,6 +7,7 @@ mod logger;
 mod options;
 mod send;
 mod serve;
+mod systemd;
 mod tail;
 mod talk;
 

@@ -3,12 +3,13 @@
 
 use std::process::ExitCode;
 
-use logux_server::{HandlerError, Login, Running, Server, stop_signal};
+use logux_server::{Address, HandlerError, Listener, Login, Running, Server, StopSignals};
 use logux_sqlite::Database;
 
 use crate::{
     jwt, logger,
-    options::{LoginBy, Options, Secret, ServeArgs, Surroundings},
+    options::{LoginBy, Options, Places, Secret, ServeArgs, Surroundings},
+    systemd,
     talk::Failed,
 };
 
@@ -16,28 +17,55 @@ use crate::{
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
     let options = args.resolve(&Surroundings::of_process())?;
     logger::start(options.logger);
+    let mut signals = StopSignals::new();
     let mut server = start(&options).await?;
     if matches!(options.login, LoginBy::Nothing) {
         tracing::warn!("DEVELOPMENT: everyone on this machine is let in, whoever they say they are");
     }
-    let collections = options.collections.join(", ");
     tracing::info!(
         event = "serve",
-        collections,
+        collections = options.collections.join(", "),
         db = options.db.display().to_string(),
         backend = options.backend.as_ref().map(ToString::to_string),
         "Serving"
     );
+    systemd::ready();
+    tokio::spawn(systemd::keep_watchdog_quiet(server.handle().clone()));
     tokio::select! {
-        () = stop_signal() => {
-            server.shutdown().await?;
-            Ok(ExitCode::SUCCESS)
-        }
-        broken = server.broken() => Err(broken.into()),
+        () = signals.next() => {}
+        broken = server.broken() => return Err(broken.into()),
     }
+    systemd::stopping();
+    tokio::select! {
+        stopped = server.shutdown() => stopped?,
+        () = signals.next() => {
+            tracing::warn!("stopped at once: what was in progress is done after the next start");
+            // Not by returning: that would wait for what runs.
+            std::process::exit(1);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn start(options: &Options) -> Result<Running, Failed> {
+/// The sockets that the process was started with, or those that the settings name.
+fn listeners(places: &Places) -> Result<Vec<Listener>, Failed> {
+    let mut listeners = systemd::inherited()?;
+    if !listeners.is_empty() {
+        return Ok(listeners);
+    }
+    listeners.extend(places.tcp.map(Listener::tcp).transpose()?);
+    match &places.unix {
+        #[cfg(unix)]
+        Some((path, mode)) => listeners.push(Listener::unix(path, *mode)?),
+        #[cfg(not(unix))]
+        Some(_) => return Err("there are no Unix sockets on this system".into()),
+        None => {}
+    }
+    Ok(listeners)
+}
+
+async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
+    let listeners = listeners(&options.places)?;
     let database = Database::open(&options.db)?;
     let maps = database.sync_maps();
     let login = options.login.clone();
@@ -55,7 +83,7 @@ async fn start(options: &Options) -> Result<Running, Failed> {
     for collection in &options.collections {
         builder = builder.sync_map(collection, &maps, |_| async { Ok(true) });
     }
-    Ok(builder.listen(options.address).await?)
+    Ok(builder.listen_on(listeners).await?)
 }
 
 fn may_login(by: &LoginBy, who: &Login) -> bool {

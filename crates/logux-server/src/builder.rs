@@ -2,22 +2,25 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
     sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
+use hyper::Method;
 use logux::{
     NodeId,
     server::{Hub, Queues},
     store::{MemoryStore, Store},
 };
 use logux_net::drive::Clock;
-use tokio::{runtime, sync::mpsc};
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login, Names, NewActionType,
-    NewChannel, Running, Settings,
+    NewChannel, Settings,
     application::Application,
     attempts::Attempts,
     auth::{Admission, Authenticator},
@@ -26,11 +29,12 @@ use crate::{
     greeting::{Greeting, shared},
     http::Http,
     hub_task::{HubEnd, HubTask},
-    listen::{accept, listen},
+    open::Open,
     outbox::OutboxLimits,
     room::Room,
-    tls,
-    watch::{Event, Watch},
+    routes::{self, Bound, HttpRequest, Reply, Routes},
+    running::Stage,
+    watch::Watch,
 };
 
 /// How many commands may wait for the hub.
@@ -53,6 +57,7 @@ impl Server {
             authenticator: None,
             backend: None,
             greeting: None,
+            routes: Routes::default(),
             store: MemoryStore::new(),
             settings: Settings::default(),
             first_error: None,
@@ -60,14 +65,15 @@ impl Server {
     }
 }
 
-/// The description of a server. Mistakes in it are reported by [`listen`](Self::listen), the first one made.
+/// The description of a server. Mistakes in it are reported at the start, the first one made.
 pub struct Builder<S = (), St = MemoryStore> {
     application: Application<S>,
     authenticator: Option<Authenticator>,
     backend: Option<Backend>,
     greeting: Option<Greeting<S>>,
+    routes: Routes<S>,
     store: St,
-    settings: Settings,
+    pub(crate) settings: Settings,
     first_error: Option<BuildError>,
 }
 
@@ -155,6 +161,43 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self.note(added)
     }
 
+    /// What to answer to HTTP requests of a method and exactly this path, on the same port. It counts before what the server answers
+    /// itself at `/` and `/health`. A handler that fails or panics is status 500.
+    ///
+    /// ```
+    /// # use logux::Action;
+    /// # use logux_server::{Method, Server};
+    /// let server = Server::builder().http(Method::POST, "/news", |request| async move {
+    ///     request.server().send(Action::new(r#"{"type":"news"}"#)?, "news").await;
+    ///     Ok("sent")
+    /// });
+    /// ```
+    #[must_use]
+    pub fn http<F, R>(
+        mut self,
+        method: Method,
+        path: &str,
+        handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+        R: Into<Reply>,
+    {
+        let added = self.routes.add(method, path, routes::handler(handler));
+        self.note(added)
+    }
+
+    /// What to answer to all other HTTP requests, those to `/` and `/health` too.
+    #[must_use]
+    pub fn other_http<F, R>(mut self, handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+        R: Into<Reply>,
+    {
+        let added = self.routes.set_other(routes::handler(handler));
+        self.note(added)
+    }
+
     /// Changes settings.
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -165,8 +208,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
-        let Self { application, authenticator, backend, greeting, settings, first_error, store: _ } = self;
-        Builder { application, authenticator, backend, greeting, store, settings, first_error }
+        let Self { application, authenticator, backend, greeting, routes, settings, first_error, store: _ } = self;
+        Builder { application, authenticator, backend, greeting, routes, store, settings, first_error }
     }
 
     fn note(mut self, done: Result<(), BuildError>) -> Self {
@@ -174,25 +217,6 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             self.first_error.get_or_insert(error);
         }
         self
-    }
-
-    /// Starts the server on an address. It is ready when this returns. Port 0 takes a free one.
-    ///
-    /// # Errors
-    /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
-    pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
-        let tls = self.settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
-        let room = Room::new(self.settings.max_connections, self.settings.max_connections_per_address);
-        let listener = listen(address)?;
-        let scheme = if tls.is_some() { "wss" } else { "ws" };
-        let (subprotocol, min_subprotocol) = (self.settings.subprotocol, self.settings.min_subprotocol);
-        let Started { http, node, hub_end, all_ended } = self.start(Clock::start(), HubTask::spawn_thread)?;
-        let address = listener.local_addr().unwrap_or(address);
-        let handle = http.shared.handle.clone();
-        let url = format!("{scheme}://{address}");
-        handle.watch().note(&Event::Listening { url: &url, node: &node, subprotocol, min_subprotocol });
-        let accepting = tokio::spawn(accept(listener, http, tls, room));
-        Ok(Running { address, node, handle, accepting, hub_end, all_ended })
     }
 
     /// Starts everything behind the sockets. `spawn` runs the hub.
@@ -244,16 +268,32 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             outbox: OutboxLimits { parcels: settings.max_outbox_messages, bytes: settings.max_outbox_bytes },
             handle,
             clock,
+            open: Open::default(),
             last_session: AtomicU64::new(1),
         });
         let (alive, all_ended) = mpsc::channel(1);
-        let limits = logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() };
-        let origins = settings.allowed_origins.map(Into::into);
+        let (stage, stages) = watch::channel(Stage::Serving);
+        let routes = Bound {
+            routes: self.routes,
+            max_body_bytes: settings.max_body_bytes,
+            state: application.state.clone(),
+            handle: shared.handle.clone(),
+        };
         let control = self.backend.as_ref().map(|backend| {
-            Arc::new(Control::new(backend, settings.max_message_bytes, move |kind| application.has_handlers(kind)))
+            Arc::new(Control::new(backend, settings.max_body_bytes, move |kind| application.has_handlers(kind)))
         });
-        let http = Http { shared, limits, origins, control, alive, place: None };
-        Ok(Started { http, node, hub_end, all_ended })
+        let http = Http {
+            shared,
+            limits: logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() },
+            origins: settings.allowed_origins.map(Into::into),
+            control,
+            pages: (!settings.disable_http).then(|| Arc::new(routes) as _),
+            proxies: settings.proxies,
+            room: Room::new(settings.max_connections, settings.max_connections_per_address),
+            stage: stages,
+            alive: alive.downgrade(),
+        };
+        Ok(Started { http, node, hub_end, stage, alive, all_ended })
     }
 }
 
@@ -262,5 +302,7 @@ pub(crate) struct Started {
     pub(crate) http: Http,
     pub(crate) node: NodeId,
     pub(crate) hub_end: HubEnd,
+    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) alive: mpsc::Sender<()>,
     pub(crate) all_ended: mpsc::Receiver<()>,
 }

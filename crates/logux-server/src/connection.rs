@@ -28,6 +28,7 @@ use crate::{
     auth::{Admission, Authenticator, Verdict, first_number, wrong_subprotocol},
     greeting::{self, Arrival, Greet},
     handle::Command,
+    open::Open,
     origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
     watch::{Event, Failure, Limit, Watch},
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: OutboxLimits,
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
+    pub(crate) open: Open,
     pub(crate) last_session: AtomicU64,
 }
 
@@ -146,7 +148,9 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         member: None,
         shared,
     };
+    connection.shared.open.add(session, &connection.outbox);
     let reason = connection.run().await;
+    connection.shared.open.remove(session);
     if connection.member.is_some() {
         connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
     }
@@ -274,7 +278,10 @@ impl<T: Transport> Connection<T> {
 
     async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {
         let (session, asked) = (self.session, Instant::now());
-        let decided = self.shared.decide(session, &self.origin, &who).await;
+        let decided = tokio::select! {
+            decided = self.shared.decide(session, &self.origin, &who) => decided,
+            reason = self.outbox.closed() => return Err(reason),
+        };
         let (now, took) = (self.shared.clock.now(), asked.elapsed());
         let (node, subprotocol) = (who.node, who.subprotocol);
         let refused = |reason: &str| {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::{
     AddError, Backend,
     connection::Shared,
+    forwarded::contain,
     watch::{Event, Limit},
 };
 
@@ -63,7 +64,7 @@ impl Control {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let remote = remote.map(|address| address.to_canonical());
-        if remote.is_some_and(|address| !self.mask.iter().any(|network| network.contains(&address))) {
+        if remote.is_some_and(|address| !contain(&self.mask, address)) {
             shared.handle.watch().note(&Event::WrongControlIp { address: remote });
             return Err((StatusCode::FORBIDDEN, "IP address is not in LOGUX_CONTROL_MASK/controlMask"));
         }

@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by who can do something about it.
 
-use std::{borrow::Cow, net::SocketAddr, path::PathBuf};
+use std::borrow::Cow;
 
 use logux::Json;
 
@@ -37,13 +37,21 @@ pub enum BuildError {
         /// The range.
         range: String,
     },
-    /// A TLS file cannot be used.
-    #[error("cannot use `{path}` for TLS: {why}")]
+    /// A certificate or a key cannot be used.
+    #[error("cannot use `{what}` for TLS: {why}")]
     Tls {
-        /// The file.
-        path: PathBuf,
+        /// The file, or that it is a text.
+        what: String,
         /// What is wrong.
         why: String,
+    },
+    /// An HTTP route cannot be added.
+    #[error("cannot answer HTTP at `{path}`: {why}")]
+    Route {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        why: &'static str,
     },
     /// The back end cannot be used.
     #[error("cannot use `{url}` as the back end: {why}")]
@@ -53,7 +61,7 @@ pub enum BuildError {
         /// What is wrong.
         why: String,
     },
-    /// A part of the control mask cannot be read.
+    /// A part of a list of addresses and networks cannot be read.
     #[error("cannot read `{network}` as an address or a network such as 10.0.0.0/8")]
     Mask {
         /// The part.
@@ -66,7 +74,7 @@ pub enum BuildError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// What the operating system says.
         source: std::io::Error,
     },

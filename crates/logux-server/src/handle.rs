@@ -18,6 +18,10 @@ pub(crate) enum Command {
     Join(Input, Arc<Outbox>, Arc<Origin>),
     /// An input as it is.
     Input(Input),
+    /// Say that you are there.
+    Respond(oneshot::Sender<()>),
+    /// End, whatever is in progress.
+    Stop,
     /// An action of the application, and whom to tell when it is done.
     Add(Box<Addition>, oneshot::Sender<Result<(), String>>),
 }
@@ -102,6 +106,13 @@ impl Handle {
     /// or is subscribed already.
     pub async fn subscribe(&self, node: &NodeId, channel: impl Into<Arc<str>>) {
         self.tell(Command::Input(Input::Subscribe { node: node.clone(), channel: channel.into() })).await;
+    }
+
+    /// Returns as soon as the server has seen to all it was told before: a sign of life, for a watchdog. `false` when it has stopped.
+    pub async fn responds(&self) -> bool {
+        let (reply, done) = oneshot::channel();
+        self.tell(Command::Respond(reply)).await;
+        done.await.is_ok()
     }
 
     pub(crate) async fn answer(&self, job: Job, answer: Answer) {

@@ -44,6 +44,8 @@ struct Waiting {
     members: HashMap<SessionId, Member>,
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
+    /// Nobody needs to wait any more.
+    are_stopped: bool,
 }
 
 /// A client that was let in.
@@ -82,11 +84,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     /// before the last stop.
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
         for command in round.drain(..) {
-            let input = waiting.register(command);
-            self.hub.handle(self.clock.now(), input)?;
+            if let Some(input) = waiting.register(command) {
+                self.hub.handle(self.clock.now(), input)?;
+            }
         }
         self.hub.commit()?;
-        Ok(self.hand_out(waiting))
+        let drained = self.hand_out(waiting);
+        Ok(drained || waiting.are_stopped)
     }
 
     /// Carries out what the hub wants; `true` when it has drained.
@@ -129,28 +133,31 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
 }
 
 impl Waiting {
-    /// Remembers whom to tell, and gives what the hub has to know.
-    fn register(&mut self, command: Command) -> Input {
+    /// Remembers whom to tell, and gives what the hub has to know, if that is something.
+    fn register(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Input(input) => {
                 if let Input::Leave(session) = &input {
                     self.members.remove(session);
                 }
-                input
+                return Some(input);
             }
             Command::Join(input, outbox, origin) => {
                 if let Input::Join { session, .. } = &input {
                     self.members.insert(*session, Member { outbox, origin });
                 }
-                input
+                return Some(input);
             }
             Command::Add(mut addition, reply) => {
                 self.last_ticket += 1;
                 self.tickets.insert(self.last_ticket, reply);
                 addition.ticket = Some(self.last_ticket);
-                Input::Add(addition)
+                return Some(Input::Add(addition));
             }
+            Command::Respond(reply) => drop(reply.send(())),
+            Command::Stop => self.are_stopped = true,
         }
+        None
     }
 
     fn close_all(&self) {

@@ -77,9 +77,25 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// The connection is to be closed at once, whatever waits.
+    pub(crate) fn cut(&self) {
+        *self.queue() = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
+        self.filled.notify_one();
+    }
+
     /// Waits until there is something to [`pop`](Self::pop).
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;
+    }
+
+    /// Waits until the connection is to be closed, and nothing waits.
+    pub(crate) async fn closed(&self) -> CloseReason {
+        loop {
+            if let Some(reason) = self.closing() {
+                return reason;
+            }
+            self.filled().await;
+        }
     }
 
     /// The next parcel.

@@ -24,7 +24,8 @@ struct Taken {
 #[derive(Debug)]
 pub(crate) struct Place {
     room: Room,
-    address: IpAddr,
+    counts: bool,
+    address: Option<IpAddr>,
 }
 
 impl Room {
@@ -37,27 +38,39 @@ impl Room {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from an address, if there is one.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    /// A place for a connection, if there is one; the address counts if it is known.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
+        self.take(true, address)
+    }
+
+    /// A place for a connection that has one already, now that its address is known.
+    pub(crate) fn enter_again(&self, address: IpAddr) -> Option<Place> {
+        self.take(false, Some(address))
+    }
+
+    fn take(&self, counts: bool, address: Option<IpAddr>) -> Option<Place> {
         let mut taken = self.taken();
-        let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
-        if taken.all >= self.max || of_address >= self.max_of_address {
+        let of_address = address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
+        if counts && taken.all >= self.max || address.is_some() && of_address >= self.max_of_address {
             return None;
         }
-        taken.all += 1;
-        taken.by_address.insert(address, of_address + 1);
-        Some(Place { room: self.clone(), address })
+        taken.all += usize::from(counts);
+        if let Some(address) = address {
+            taken.by_address.insert(address, of_address + 1);
+        }
+        Some(Place { room: self.clone(), counts, address })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.room.taken();
-        taken.all -= 1;
-        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+        taken.all -= usize::from(self.counts);
+        let Some(address) = self.address else { return };
+        if let Some(of_address) = taken.by_address.get_mut(&address) {
             *of_address -= 1;
             if *of_address == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_address.remove(&address);
             }
         }
     }
@@ -70,7 +83,7 @@ mod tests {
     #[test]
     fn places_are_counted_in_all_and_by_address() {
         let room = Room::new(3, Some(2));
-        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().ok());
         let first = room.enter(a).expect("room");
         let second = room.enter(a).expect("room");
         assert!(room.enter(a).is_none(), "two from one address");
@@ -79,6 +92,10 @@ mod tests {
         drop(first);
         assert!(room.enter(a).is_some());
         drop((second, third));
+        let unknown = room.enter(None).expect("room");
+        let known = b.and_then(|b| room.enter_again(b)).expect("room");
+        assert_eq!(room.taken().all, 1, "one that is known later counts once");
+        drop((unknown, known));
         assert!(room.taken().by_address.is_empty() && room.taken().all == 0, "nothing is left behind");
     }
 }

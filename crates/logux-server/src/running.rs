@@ -1,34 +1,69 @@
 //! A server from its start to its end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use logux::{NodeId, server::Input};
+use logux::{NodeId, server::Input, store::Store};
+use logux_net::drive::Clock;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
 
 use crate::{
-    Handle,
+    Address, BuildError, Builder, Entrance, Handle, Listener,
+    builder::Started,
     handle::Command,
+    http::Http,
+    hub_task::{HubEnd, HubTask},
+    listen::Door,
+    tls::Certificate,
     watch::{Event, Failure},
 };
 
-/// How long what is in progress may take when the server stops.
-const FINISH: Duration = Duration::from_secs(30);
-/// How long connections may take to end then.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// A server that is running. Dropping it stops accepting, at once and without farewell; [`shutdown`](Self::shutdown) is the polite way.
+/// A server that is running. `At` is where it listens: an address, several, or nowhere by itself.
+///
+/// Dropping it stops accepting, at once and without farewell; [`shutdown`](Self::shutdown) is the polite way.
 #[derive(Debug)]
-pub struct Running {
-    pub(crate) address: SocketAddr,
-    pub(crate) node: NodeId,
-    pub(crate) handle: Handle,
-    pub(crate) accepting: JoinHandle<()>,
-    pub(crate) hub_end: oneshot::Receiver<Result<(), String>>,
-    pub(crate) all_ended: mpsc::Receiver<()>,
+pub struct Running<At = SocketAddr> {
+    at: At,
+    node: NodeId,
+    entrance: Entrance,
+    accepting: Accepting,
+    hub_end: HubEnd,
+    stage: watch::Sender<Stage>,
+    /// Together: `all_ended` tells when `alive` and its clones, one in each connection, are gone.
+    alive: mpsc::Sender<()>,
+    all_ended: mpsc::Receiver<()>,
+    patience: Patience,
+}
+
+/// How far a server is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It is not.
+    Serving,
+    /// What is in progress is finished, nothing new begins.
+    Draining,
+    /// Everybody is told to go.
+    Leaving,
+}
+
+/// How long a server that stops waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) finish: Duration,
+    pub(crate) leave: Duration,
+}
+
+/// The tasks that accept connections; dropping them ends them.
+#[derive(Debug, Default)]
+struct Accepting(Vec<JoinHandle<()>>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// The server's log failed, so the server had to stop: what it could not keep, it did not confirm.
@@ -36,10 +71,95 @@ pub struct Running {
 #[error("the server had to stop: {0}")]
 pub struct Broken(String);
 
-impl Running {
+impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
+    /// Starts the server on an address. It is ready when this returns. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
+    pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
+        let running = self.listen_on([Listener::tcp(address)?]).await?;
+        let found = running.at.iter().find_map(|at| if let Address::Tcp(at) = at { Some(*at) } else { None });
+        Ok(running.at(found.unwrap_or(address)))
+    }
+
+    /// Starts the server on sockets that listen already, any number of them. It is ready when this returns.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a mistake in the description, or a socket that cannot be used.
+    pub async fn listen_on(
+        self,
+        listeners: impl IntoIterator<Item = Listener>,
+    ) -> Result<Running<Vec<Address>>, BuildError> {
+        let reload = Duration::from_millis(self.settings.tls_reload_ms.max(1));
+        let read = self.settings.tls.clone().map(Certificate::read).transpose()?;
+        let scheme = if read.is_some() { "wss" } else { "ws" };
+        let (subprotocol, min_subprotocol) = (self.settings.subprotocol, self.settings.min_subprotocol);
+        let mut running = self.attach().await?;
+        let watch = running.handle().watch().clone();
+        let certificate = read.map(|read| read.keep_fresh(reload, watch.clone()));
+        let door = Door { http: running.entrance.0.clone(), certificate };
+        let mut addresses = Vec::new();
+        for listener in listeners {
+            let address = listener.address();
+            let accepting = listener.accept(door.clone());
+            let accepting = accepting.map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
+            running.accepting.0.push(accepting);
+            let url = match &address {
+                Address::Tcp(address) => format!("{scheme}://{address}"),
+                #[cfg(unix)]
+                unix @ Address::Unix(_) => unix.to_string(),
+            };
+            watch.note(&Event::Listening { url: &url, node: &running.node, subprotocol, min_subprotocol });
+            addresses.push(address);
+        }
+        Ok(running.at(addresses))
+    }
+
+    /// Starts the server on a Unix socket: see [`Listener::unix`].
+    ///
+    /// # Errors
+    /// [`BuildError`] for a mistake in the description, or a path that cannot be listened on.
+    #[cfg(unix)]
+    pub async fn listen_unix(self, path: impl AsRef<std::path::Path>) -> Result<Running<Vec<Address>>, BuildError> {
+        self.listen_on([Listener::unix(path, None)?]).await
+    }
+
+    /// Starts the server without a socket of its own, as a part of another program: clients come by its
+    /// [`entrance`](Running::entrance). [`Settings::tls`](crate::Settings::tls) is not used.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a mistake in the description.
+    pub async fn attach(self) -> Result<Running<()>, BuildError> {
+        let patience = Patience {
+            finish: Duration::from_millis(self.settings.finish_ms),
+            leave: Duration::from_millis(self.settings.leave_ms),
+        };
+        let Started { http, node, hub_end, stage, alive, all_ended } =
+            self.start(Clock::start(), HubTask::spawn_thread)?;
+        let entrance = Entrance(Arc::new(http));
+        let accepting = Accepting::default();
+        Ok(Running { at: (), node, entrance, accepting, hub_end, stage, alive, all_ended, patience })
+    }
+}
+
+impl Running<SocketAddr> {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.at
+    }
+}
+
+impl Running<Vec<Address>> {
+    /// Where it listens, in the order of its listeners.
+    pub fn addresses(&self) -> &[Address] {
+        &self.at
+    }
+}
+
+impl<At> Running<At> {
+    fn at<New>(self, at: New) -> Running<New> {
+        let Self { at: _, node, entrance, accepting, hub_end, stage, alive, all_ended, patience } = self;
+        Running { at, node, entrance, accepting, hub_end, stage, alive, all_ended, patience }
     }
 
     /// Its node id.
@@ -47,9 +167,18 @@ impl Running {
         &self.node
     }
 
-    /// The way to it from anywhere.
-    pub const fn handle(&self) -> &Handle {
-        &self.handle
+    /// The way to it from anywhere, for actions of your own.
+    pub fn handle(&self) -> &Handle {
+        &self.http().shared.handle
+    }
+
+    /// The way in for clients whose connections somebody else accepts.
+    pub const fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
+    fn http(&self) -> &Http {
+        &self.entrance.0
     }
 
     /// Waits until the server has to stop.
@@ -63,32 +192,37 @@ impl Running {
         }
     }
 
-    /// Stops: accepts nothing new, finishes what is in progress within 30 s, then closes the connections. What a handler has not
-    /// finished by then is done after the next start, if the log is durable.
+    /// Stops. From now on nobody new is let in, HTTP is answered with status 503, and actions of clients are not taken any more. What is
+    /// in progress is finished, within [`Settings::finish_ms`](crate::Settings::finish_ms); what a handler has not finished by then is
+    /// done after the next start, if the log is durable. Then clients are sent what waits for them and the reason `shutdown`,
+    /// within [`Settings::leave_ms`](crate::Settings::leave_ms), and who has not read it by then is cut off.
     ///
     /// # Errors
     /// [`Broken`] if the log failed meanwhile.
     pub async fn shutdown(mut self) -> Result<(), Broken> {
-        self.accepting.abort();
-        let watch = self.handle.watch().clone();
+        let watch = self.handle().watch().clone();
         watch.note(&Event::Stopping);
-        self.handle.tell(Command::Input(Input::Drain)).await;
-        let ended = timeout(FINISH, &mut self.hub_end).await;
-        let _ = timeout(LAST_WORDS, self.all_ended.recv()).await;
+        self.stage.send_replace(Stage::Draining);
+        self.handle().tell(Command::Input(Input::Drain)).await;
+        let ended = timeout(self.patience.finish, &mut self.hub_end).await;
+        if ended.is_err() {
+            let error = "they are done after the next start, if the log is durable";
+            watch.note(&Event::Failed { what: Failure::Stop, error: &error });
+            self.handle().tell(Command::Stop).await;
+            let _ = timeout(self.patience.leave, &mut self.hub_end).await;
+        }
+        self.accepting = Accepting::default();
+        self.stage.send_replace(Stage::Leaving);
+        self.http().shared.open.close_all();
+        let Self { entrance, alive, mut all_ended, patience, .. } = self;
+        drop(alive);
+        if timeout(patience.leave, all_ended.recv()).await.is_err() {
+            let left = entrance.0.shared.open.cut_all();
+            watch.note(&Event::Failed { what: Failure::Farewell, error: &format_args!("{left} were cut off") });
+        }
         match ended {
             Ok(Ok(Err(error))) => Err(Broken(error)),
-            Ok(_) => Ok(()),
-            Err(_) => {
-                let error = "they are done after the next start, if the log is durable";
-                watch.note(&Event::Failed { what: Failure::Stop, error: &error });
-                Ok(())
-            }
+            _ => Ok(()),
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }

@@ -1,14 +1,12 @@
 //! Everything about a server that is not a handler.
 
-use std::path::PathBuf;
-
 use logux::{
     Json, NodeId,
     server::Config as HubConfig,
     sync::{self, Subprotocols},
 };
 
-use crate::BuildError;
+use crate::{BuildError, Proxies, Tls};
 
 /// Everything about a server that is not a handler, with its defaults.
 #[derive(Clone, Debug)]
@@ -24,10 +22,20 @@ pub struct Settings {
     pub supports: Option<String>,
     /// Tell clients that this is development, and why their actions are refused.
     pub development: bool,
-    /// Certificate chain and key, PEM files. With them the server speaks TLS.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Certificate chain and key. With them the server speaks TLS, but on Unix sockets.
+    pub tls: Option<Tls>,
+    /// After how many milliseconds the files of certificate and key are looked at again. New connections get what is new in them; what
+    /// cannot be used is reported, and the old one stays. 10,000.
+    pub tls_reload_ms: u64,
+    /// Answer nothing but WebSocket: no routes, no pages, no `/health`, and no actions from a back end. HTTP gets status 426.
+    pub disable_http: bool,
+    /// The proxies in front of the server whose `X-Forwarded-For` is believed, for remote addresses and everything that is counted by
+    /// address. None unless given.
+    pub proxies: Proxies,
     /// The largest message of a client, in bytes. 1 MiB.
     pub max_message_bytes: usize,
+    /// The largest body of an HTTP request, in bytes. 1 MiB.
+    pub max_body_bytes: usize,
     /// How many messages may wait for one client to read them. 10,000.
     pub max_outbox_messages: usize,
     /// How many bytes may wait for one client to read them. 8 MiB.
@@ -50,6 +58,10 @@ pub struct Settings {
     pub timeout_ms: u64,
     /// How many actions and answers to remember, so that an action that comes again is not done again. 10,000.
     pub remembered: u64,
+    /// How many milliseconds what is in progress may take when the server stops. 30,000.
+    pub finish_ms: u64,
+    /// How many milliseconds clients may take then to read what waits for them. 5,000.
+    pub leave_ms: u64,
 }
 
 impl Default for Settings {
@@ -61,7 +73,11 @@ impl Default for Settings {
             supports: None,
             development: false,
             tls: None,
+            tls_reload_ms: 10_000,
+            disable_http: false,
+            proxies: Proxies::default(),
             max_message_bytes: 1024 * 1024,
+            max_body_bytes: 1024 * 1024,
             max_outbox_messages: 10_000,
             max_outbox_bytes: 8 * 1024 * 1024,
             max_connections: 100_000,
@@ -72,6 +88,8 @@ impl Default for Settings {
             ping_ms: 20_000,
             timeout_ms: 70_000,
             remembered: 10_000,
+            finish_ms: 30_000,
+            leave_ms: 5_000,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::{fmt, net::IpAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use logux_server::{BuildError, Pem, Proxies};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -33,6 +34,19 @@ impl fmt::Debug for Secret {
     }
 }
 
+fn octal(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected an octal number such as 660".to_owned())
+}
+
+fn pem(text: &str) -> Result<Pem, std::convert::Infallible> {
+    Ok(text.into())
+}
+
+fn proxies(text: &str) -> Result<Proxies, String> {
+    text.parse().map_err(|error: BuildError| error.to_string())
+}
+
 /// All settings that any source may give.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Flags {
@@ -52,19 +66,19 @@ pub(super) struct Flags {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "What is served")]
 pub(super) struct Application {
-    /// Collection of records to serve; repeat it for several [env: LOGUX_COLLECTION, separated by commas]
+    /// Collection of records to serve; repeat it for several
     #[arg(long = "collection", alias = "collections", value_name = "NAME", value_delimiter = ',')]
     pub(super) collections: Option<Vec<String>>,
-    /// File that keeps everything [default: logux.db] [env: LOGUX_DB]
+    /// File that keeps everything [default: logux.db]
     #[arg(long, value_name = "FILE")]
     pub(super) db: Option<PathBuf>,
-    /// HTTP server that is the application: asked about logins, actions and subscriptions [env: LOGUX_BACKEND]
+    /// HTTP server that is the application: asked about logins, actions and subscriptions
     #[arg(long, value_name = "URL")]
     pub(super) backend: Option<String>,
-    /// Secret that the back end and this server show each other [env: LOGUX_CONTROL_SECRET]
+    /// Secret that the back end and this server show each other
     #[arg(long, value_name = "TEXT", value_parser = Secret::read)]
     pub(super) control_secret: Option<Secret>,
-    /// Addresses and networks from which the back end may send actions [default: loopback] [env: LOGUX_CONTROL_MASK]
+    /// Addresses and networks from which the back end may send actions [default: loopback]
     #[arg(long, value_name = "NETWORKS")]
     pub(super) control_mask: Option<String>,
 }
@@ -73,37 +87,58 @@ pub(super) struct Application {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Where it listens")]
 pub(super) struct Listening {
-    /// Address to listen on [default: 127.0.0.1] [env: LOGUX_HOST]
+    /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     pub(super) host: Option<IpAddr>,
-    /// Port to listen on; 0 takes a free one [default: 31337] [env: LOGUX_PORT]
+    /// Port to listen on; 0 takes a free one [default: 31337]
     #[arg(long, short, value_name = "PORT")]
     pub(super) port: Option<u16>,
-    /// Certificate chain for TLS, a PEM file [env: LOGUX_CERT]
+    /// Unix socket to listen on, in place of an address unless one is given too
     #[arg(long, value_name = "FILE")]
-    pub(super) cert: Option<PathBuf>,
-    /// Key of the certificate, a PEM file [env: LOGUX_KEY]
-    #[arg(long, value_name = "FILE")]
-    pub(super) key: Option<PathBuf>,
+    pub(super) unix: Option<PathBuf>,
+    /// Who may connect to the Unix socket, as for chmod [default: as umask says]
+    #[arg(long, value_name = "MODE", value_parser = octal)]
+    pub(super) unix_mode: Option<u32>,
+    /// Certificate chain for TLS: a PEM file, or its text. A file may change meanwhile
+    #[arg(long, value_name = "PEM", value_parser = pem)]
+    pub(super) cert: Option<Pem>,
+    /// Key of the certificate: a PEM file, or its text
+    #[arg(long, value_name = "PEM", value_parser = pem)]
+    pub(super) key: Option<Pem>,
+    /// Milliseconds after which the files of the certificate are looked at again [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) tls_reload_ms: Option<u64>,
+    /// Proxies whose X-Forwarded-For is believed: addresses, networks, and `unix` for the Unix socket
+    #[arg(long, value_name = "NETWORKS", value_parser = proxies)]
+    pub(super) trust_proxy: Option<Proxies>,
+    /// Answer nothing but WebSocket: no pages, no /health, no actions from the back end
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) disable_http: Option<bool>,
+    /// Milliseconds that what is in progress may take at the end [default: 30000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) finish_ms: Option<u64>,
+    /// Milliseconds that clients may take then to read what waits for them [default: 5000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) leave_ms: Option<u64>,
 }
 
 /// Who may connect.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Who may connect")]
 pub(super) struct Clients {
-    /// Secret of the tokens that clients show: JWT, HS256, `sub` is the user id [env: LOGUX_SECRET]
+    /// Secret of the tokens that clients show: JWT, HS256, `sub` is the user id
     #[arg(long, value_name = "TEXT", value_parser = Secret::read)]
     pub(super) secret: Option<Secret>,
-    /// Version of your application's own protocol [default: 0] [env: LOGUX_SUBPROTOCOL]
+    /// Version of your application's own protocol [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(super) subprotocol: Option<u32>,
-    /// Oldest version of clients that may connect [default: 0] [env: LOGUX_MIN_SUBPROTOCOL]
+    /// Oldest version of clients that may connect [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(super) min_subprotocol: Option<u32>,
-    /// Versions of clients of protocols 3 and 4 that may connect, such as ^1.0.0 [env: LOGUX_SUPPORTS]
+    /// Versions of clients of protocols 3 and 4 that may connect, such as ^1.0.0
     #[arg(long, value_name = "RANGE")]
     pub(super) supports: Option<String>,
-    /// Origin of web pages that may connect, such as https://example.com; repeat it for several [default: all] [env: LOGUX_ORIGIN]
+    /// Origin of web pages that may connect, such as https://example.com; repeat it for several [default: all]
     #[arg(long = "origin", alias = "origins", value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) origins: Option<Vec<String>>,
 }
@@ -112,25 +147,25 @@ pub(super) struct Clients {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Bounds")]
 pub(super) struct Bounds {
-    /// Most connections at a time [default: 100000] [env: LOGUX_MAX_CONNECTIONS]
+    /// Most connections at a time [default: 100000]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections: Option<usize>,
-    /// Most connections at a time from one address [default: as many] [env: LOGUX_MAX_CONNECTIONS_PER_ADDRESS]
+    /// Most connections at a time from one address [default: as many]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections_per_address: Option<usize>,
-    /// Wrong logins from one address within 3 s before none counts; 0 for any number, as behind a proxy [default: 3] [env: LOGUX_MAX_WRONG_LOGINS]
+    /// Wrong logins from one address within 3 s before none counts; 0 for any number, as behind a proxy [default: 3]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_wrong_logins: Option<usize>,
 }
 
-/// What it says about itself.
+/// What it says about itself. `env` is `NODE_ENV` too.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "What it says")]
 pub(super) struct Telling {
-    /// How log lines look [default: human] [env: LOGUX_LOGGER]
+    /// How log lines look [default: human]
     #[arg(long, short, value_enum, value_name = "human|json", hide_possible_values = true)]
     pub(super) logger: Option<Logger>,
-    /// Environment: in `development` clients are told why actions are refused [default: production] [env: LOGUX_ENV, NODE_ENV]
+    /// Environment: in `development` clients are told why actions are refused [default: production]
     #[arg(long, value_name = "NAME")]
     pub(super) env: Option<String>,
 }

@@ -9,7 +9,7 @@ mod sources;
 
 pub(crate) use error::{OptionsError, one_line};
 pub(crate) use flags::{Logger, Secret};
-pub(crate) use resolved::{LoginBy, Options};
+pub(crate) use resolved::{LoginBy, Options, Places};
 pub(crate) use sources::Surroundings;
 
 use std::path::PathBuf;
@@ -76,6 +76,7 @@ impl ServeArgs {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use logux_server::Tls;
 
     use super::*;
 
@@ -106,11 +107,11 @@ mod tests {
             ),
         ];
         let options = resolve(&["--port", "1"], &[("LOGUX_PORT", "2")], &files).unwrap();
-        assert_eq!(options.address.port(), 1);
+        assert_eq!(options.port(), Some(1));
         let options = resolve(&[], &[("LOGUX_PORT", "2")], &files).unwrap();
-        assert_eq!((options.address.port(), options.db.to_str()), (2, Some("env.db")));
+        assert_eq!((options.port(), options.db.to_str()), (Some(2), Some("env.db")));
         let options = resolve(&[], &[], &files).unwrap();
-        assert_eq!((options.address.port(), options.settings.min_subprotocol), (3, 7));
+        assert_eq!((options.port(), options.settings.min_subprotocol), (Some(3), 7));
         assert!(!options.settings.development && !format!("{options:?}").contains("\"s\""));
     }
 
@@ -129,14 +130,35 @@ mod tests {
             ("NODE_ENV", "development"),
         ];
         let options = resolve(&[], &variables, &[]).unwrap();
-        assert_eq!(options.address.to_string(), "[::1]:31337");
+        assert_eq!(options.places.tcp.map(|address| address.to_string()).as_deref(), Some("[::1]:31337"));
         let settings = &options.settings;
         assert_eq!((settings.subprotocol, settings.min_subprotocol, options.logger), (5, 4, Logger::Json));
-        assert_eq!(settings.tls, Some(("cert.pem".into(), "key.pem".into())));
+        assert_eq!(settings.tls, Some(Tls::new("cert.pem", "key.pem")));
         assert_eq!(options.collections, ["tasks", "notes"]);
         assert!(options.settings.development);
         let options = resolve(&["--env", "staging"], &variables, &[]).unwrap();
         assert!(!options.settings.development);
+    }
+
+    #[test]
+    fn a_unix_socket_takes_the_place_of_an_address_unless_one_is_given() {
+        let tasks = ["--dev", "--collection", "tasks", "--unix", "logux.sock", "--unix-mode", "660"];
+        let only = resolve(&tasks, &[], &[]).unwrap().places;
+        assert_eq!((only.tcp, only.unix), (None, Some(("logux.sock".into(), Some(0o660)))));
+        let both = resolve(&tasks, &[("LOGUX_PORT", "1")], &[]).unwrap();
+        assert_eq!(both.port(), Some(1));
+    }
+
+    #[test]
+    fn a_switch_may_be_a_variable_or_in_the_file() {
+        let disabled = |flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]| {
+            let flags: Vec<_> = ["--dev", "--collection", "tasks"].iter().chain(flags).copied().collect();
+            resolve(&flags, variables, files).unwrap().settings.disable_http
+        };
+        let file = [("logux.toml", "disable-http = true")];
+        assert!(!disabled(&[], &[], &[]) && disabled(&["--disable-http"], &[], &[]));
+        assert!(disabled(&[], &[("LOGUX_DISABLE_HTTP", "true")], &[]) && disabled(&[], &[], &file));
+        assert!(!disabled(&["--disable-http=false"], &[], &file));
     }
 
     #[test]

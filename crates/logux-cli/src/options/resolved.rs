@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use logux_server::{Backend, Settings};
+use logux_server::{Backend, Settings, Tls};
 
 use super::{
     Logger, OptionsError, Secret,
@@ -18,7 +18,7 @@ const REMEMBERED: u64 = 100_000;
 /// What `logux serve` is to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) address: SocketAddr,
+    pub(crate) places: Places,
     pub(crate) collections: Vec<String>,
     pub(crate) db: PathBuf,
     pub(crate) login: LoginBy,
@@ -26,6 +26,14 @@ pub(crate) struct Options {
     pub(crate) backend: Option<Backend>,
     /// Everything that the server takes as it is.
     pub(crate) settings: Settings,
+}
+
+/// Where to listen, unless the process was started with sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) tcp: Option<SocketAddr>,
+    /// A path, and who may connect.
+    pub(crate) unix: Option<(PathBuf, Option<u32>)>,
 }
 
 /// Who gets in.
@@ -39,19 +47,26 @@ pub(crate) enum LoginBy {
     Backend,
 }
 
+impl Options {
+    #[cfg(test)]
+    pub(super) fn port(&self) -> Option<u16> {
+        self.places.tcp.map(|address| address.port())
+    }
+}
+
 impl Flags {
     /// Checks everything, and fills in what was not given.
     pub(super) fn resolve(self, dev: bool) -> Result<Options, OptionsError> {
         let mut settings = Settings::default();
         settings.remembered = REMEMBERED;
         settings.development = dev || self.telling.env.as_deref() == Some("development");
-        let address = self.listening.resolve(&mut settings, dev)?;
+        let places = self.listening.resolve(&mut settings, dev)?;
         let login = self.clients.resolve(&mut settings, dev, self.application.backend.is_some())?;
         self.bounds.resolve(&mut settings);
         let backend = self.application.backend()?;
         let collections = self.application.collections(backend.is_some())?;
         Ok(Options {
-            address,
+            places,
             collections,
             db: self.application.db.unwrap_or_else(|| PathBuf::from("logux.db")),
             login,
@@ -63,17 +78,24 @@ impl Flags {
 }
 
 impl Listening {
-    fn resolve(self, settings: &mut Settings, dev: bool) -> Result<SocketAddr, OptionsError> {
+    fn resolve(self, settings: &mut Settings, dev: bool) -> Result<Places, OptionsError> {
         let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if dev && !host.is_loopback() {
             return Err(OptionsError::DevOnNetwork(host));
         }
         settings.tls = match (self.cert, self.key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
+            (Some(cert), Some(key)) => Some(Tls::new(cert, key)),
             (None, None) => None,
             _ => return Err(OptionsError::HalfTls),
         };
-        Ok(SocketAddr::new(host, self.port.unwrap_or(31337)))
+        set(&mut settings.tls_reload_ms, self.tls_reload_ms);
+        set(&mut settings.proxies, self.trust_proxy);
+        set(&mut settings.disable_http, self.disable_http);
+        set(&mut settings.finish_ms, self.finish_ms);
+        set(&mut settings.leave_ms, self.leave_ms);
+        let wants_tcp = self.unix.is_none() || self.host.is_some() || self.port.is_some();
+        let tcp = wants_tcp.then(|| SocketAddr::new(host, self.port.unwrap_or(31337)));
+        Ok(Places { tcp, unix: self.unix.map(|path| (path, self.unix_mode)) })
     }
 }
 

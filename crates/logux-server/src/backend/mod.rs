@@ -6,7 +6,6 @@ mod exchange;
 
 use std::{
     fmt,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +22,8 @@ use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    BuildError, Context, HandlerError, Login, auth::Verdict, origin::cookies, settings::random_id, watch::Watch,
+    BuildError, Context, HandlerError, Login, auth::Verdict, forwarded::read_networks, origin::cookies,
+    settings::random_id, watch::Watch,
 };
 
 use calls::Calls;
@@ -111,11 +111,7 @@ impl Backend {
     /// # Errors
     /// [`BuildError::Mask`] when one is neither.
     pub fn control_mask(mut self, mask: &str) -> Result<Self, BuildError> {
-        let parse = |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let networks = mask.split(',').map(str::trim).filter(|text| !text.is_empty());
-        self.mask = networks
-            .map(|text| parse(text).map_err(|_| BuildError::Mask { network: text.to_owned() }))
-            .collect::<Result<_, _>>()?;
+        self.mask = read_networks(mask.split(',').map(str::trim).filter(|text| !text.is_empty()))?;
         Ok(self)
     }
 

@@ -53,6 +53,8 @@ pub(crate) enum Event<'a> {
     BackendDown { pause_ms: u64 },
     /// It is not down any more.
     BackendBack,
+    /// New connections get a new certificate.
+    CertificateRenewed { cert: &'a dyn fmt::Display },
 }
 
 /// What did not work.
@@ -69,6 +71,12 @@ pub(crate) enum Failure<'a> {
     Accept,
     /// Finishing in time when the server stopped.
     Stop,
+    /// Telling clients in time that it stopped.
+    Farewell,
+    /// The handler of an HTTP route.
+    Route { path: &'a str },
+    /// The new certificate: the old one stays in use.
+    Certificate,
 }
 
 /// Why a connection was refused.

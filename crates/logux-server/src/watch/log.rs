@@ -24,7 +24,9 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
     match event {
         Event::Hub(report) => write_report(report, development),
         Event::Failed { what, error } => write_failure(what, &error.to_string()),
-        Event::Listening { .. } | Event::Stopping | Event::Fatal { .. } => write_life(event, development),
+        Event::Listening { .. } | Event::Stopping | Event::Fatal { .. } | Event::CertificateRenewed { .. } => {
+            write_life(event, development);
+        }
         Event::BackendAsked { .. }
         | Event::BackendRepeated { .. }
         | Event::BackendDown { .. }
@@ -44,13 +46,16 @@ fn write_life(event: &Event<'_>, development: bool) {
     match event {
         Event::Listening { url, node, subprotocol, min_subprotocol } => say!(info, "listen", {
             listen = url,
-            healthCheck = format!("{}/health", url.replacen("ws", "http", 1)),
+            healthCheck = url.starts_with("ws").then(|| format!("{}/health", url.replacen("ws", "http", 1))),
             nodeId = node.as_str(),
             environment = if development { "development" } else { "production" },
             loguxServer = env!("CARGO_PKG_VERSION"),
             subprotocol,
             minSubprotocol = min_subprotocol,
         }, "Logux server is listening"),
+        Event::CertificateRenewed { cert } => say!(info, "certificateRenewed", {
+            cert = cert.to_string(),
+        }, "New connections get the new certificate"),
         Event::Stopping => say!(info, "destroy", {}, "Shutting down Logux server"),
         Event::Fatal { error } => say!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on"),
         _ => {}
@@ -120,6 +125,11 @@ fn write_failure(what: &Failure<'_>, error: &str) {
         }, "Authentication failed"),
         Failure::Accept => say!(error, "error", { error, }, "Connection cannot be accepted"),
         Failure::Stop => say!(error, "error", { error, }, "Actions were not finished in time"),
+        Failure::Farewell => say!(error, "error", { error, }, "Connections did not end in time"),
+        Failure::Route { path } => say!(error, "error", { path, error, }, "Handler of an HTTP route failed"),
+        Failure::Certificate => {
+            say!(error, "error", { error, }, "New certificate cannot be used: the old one stays in use");
+        }
     }
 }
 
