@@ -511,6 +511,28 @@ fn what_happens_is_reported_in_order() {
 }
 
 #[test]
+fn everything_can_be_counted() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.subscribe(2, "1 20:two:x 0", "room");
+    world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)]);
+    let census = world.hub.census().unwrap();
+    assert_eq!((census.clients, census.channels, census.subscriptions), (2, 1, 2));
+    assert_eq!((census.running, census.waiting, census.parked), (1, 2, 0));
+    assert!(census.added >= 5);
+    let clients = world.hub.clients().map(|client| (client.node.as_str(), client.channels().count(), client.waiting));
+    let mut clients: Vec<_> = clients.collect();
+    clients.sort_unstable();
+    assert_eq!(clients, [("10:one:x", 1, 0), ("20:two:x", 1, 2)]);
+    world.handle(Input::Leave(SessionId(1)));
+    world.handle(Input::Leave(SessionId(2)));
+    let census = world.hub.census().unwrap();
+    assert_eq!((census.clients, census.channels, census.subscriptions, census.running), (0, 0, 0, 1));
+}
+
+#[test]
 fn a_stop_finishes_what_is_in_progress() {
     let mut world = World::new();
     world.join(1, "10:one:x");

@@ -52,6 +52,10 @@ impl Channels {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Who gets an action that is sent to a channel.
     pub(super) fn receivers<'a>(&'a self, channel: &str, entry: &'a Entry) -> impl Iterator<Item = SessionId> + 'a {
         let subscribers = self.0.get(channel).into_iter().flatten();

@@ -90,6 +90,18 @@ impl Jobs {
         self.clients.get(client).map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
     }
 
+    pub(super) fn all_running(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn all_waiting(&self) -> usize {
+        self.clients.values().flat_map(|client| &client.0).map(|queue| queue.waiting.len()).sum()
+    }
+
+    pub(super) fn all_parked(&self) -> usize {
+        self.parked.len()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty()
     }

@@ -11,7 +11,7 @@ mod io;
 mod jobs;
 mod sessions;
 
-pub use hub::{Config, Hub};
+pub use hub::{Census, Config, ConnectedClient, Hub};
 pub use io::{
     About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, SessionId,
     Undoing,

@@ -89,6 +89,10 @@ impl Sessions {
         self.all.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.all.iter().map(|(id, session)| (*id, session))
+    }
+
     /// Begins a delivery: nobody is reached by it yet.
     pub(super) fn begin_delivery(&mut self) {
         self.delivery += 1;

@@ -166,6 +166,11 @@ impl<S: Send + Sync + 'static> Application<S> {
         backend.act(&context, about).await
     }
 
+    /// The types that were registered by name.
+    pub(crate) fn type_names(&self) -> impl Iterator<Item = String> {
+        self.types.keys().cloned()
+    }
+
     /// Whether actions of a type have handlers here.
     pub(crate) fn has_handlers(&self, kind: &str) -> bool {
         self.action_type(kind).is_some()

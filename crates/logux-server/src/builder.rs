@@ -29,6 +29,7 @@ use crate::{
     greeting::{Greeting, shared},
     http::Http,
     hub_task::{HubEnd, HubTask},
+    metrics::Metrics,
     open::Open,
     outbox::OutboxLimits,
     room::Room,
@@ -219,6 +220,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self
     }
 
+    /// Those who keep an eye on the server.
+    fn watch(&self) -> Watch {
+        let Settings { development, collect_metrics, metrics_address, .. } = &self.settings;
+        let counts = *development || *collect_metrics || metrics_address.is_some();
+        Watch::new(*development, counts.then(|| Metrics::new(self.application.type_names())))
+    }
+
     /// Starts everything behind the sockets. `spawn` runs the hub.
     pub(crate) fn start(
         mut self,
@@ -228,7 +236,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         if let Some(error) = self.first_error {
             return Err(error);
         }
-        let watch = Watch::new(self.settings.development);
+        let watch = self.watch();
         let client = self.backend.as_ref().map(|backend| backend.connect(clock, &watch)).transpose()?;
         let asks_backend = client.clone().map(|client| -> Authenticator {
             Arc::new(move |login| {

@@ -146,11 +146,13 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         session,
         origin: Arc::new(origin),
         member: None,
+        traffic: Traffic::default(),
         shared,
     };
     connection.shared.open.add(session, &connection.outbox);
     let reason = connection.run().await;
     connection.shared.open.remove(session);
+    connection.tell_traffic();
     if connection.member.is_some() {
         connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
     }
@@ -168,6 +170,14 @@ struct Connection<T> {
     origin: Arc<Origin>,
     /// The client, when it was let in.
     member: Option<Member>,
+    traffic: Traffic,
+}
+
+/// Bytes of messages that were not told to those who watch.
+#[derive(Default)]
+struct Traffic {
+    received: u64,
+    sent: u64,
 }
 
 /// A client that was let in.
@@ -192,10 +202,14 @@ impl<T: Transport> Connection<T> {
                 Some(reason) if self.line.is_idle() => return reason,
                 _ => {}
             }
+            self.tell_traffic();
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
             tokio::select! {
                 event = self.line.event(self.node.wants_frames()) => match event {
-                    drive::Event::Frame(frame) => self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str())),
+                    drive::Event::Frame(frame) => {
+                        self.traffic.received += frame.as_str().len() as u64;
+                        self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str()));
+                    }
                     drive::Event::Flushed => {}
                     drive::Event::Ended(reason) => return reason,
                 },
@@ -209,7 +223,10 @@ impl<T: Transport> Connection<T> {
     async fn carry_out(&mut self) -> Result<(), CloseReason> {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Send(text) => self.line.push(Frame::from(text)),
+                Output::Send(text) => {
+                    self.traffic.sent += text.len() as u64;
+                    self.line.push(Frame::from(text));
+                }
                 Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {
                     let (join, greeting) = self.join(peer, since.unwrap_or_default());
@@ -238,6 +255,14 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
+    /// Once for each time that the connection has something to do, not for each message.
+    fn tell_traffic(&mut self) {
+        let Traffic { received, sent } = std::mem::take(&mut self.traffic);
+        if received + sent > 0 {
+            self.shared.watch().note(&Event::Traffic { received, sent });
+        }
+    }
+
     /// What makes the client a member, and what tells it something then.
     fn join(&self, node: NodeId, since: u64) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
         let member = self.member.as_ref();
@@ -248,6 +273,9 @@ impl<T: Transport> Connection<T> {
             let arrival = Arrival { node, since, subprotocol, headers, origin: self.origin.clone() };
             greeting::greet(greet, arrival, self.shared.handle.clone())
         });
+        if since > 0 {
+            self.shared.watch().note(&Event::Reconnected);
+        }
         let input = HubInput::Join { session: self.session, node, subprotocol, headers, since };
         (Command::Join(input, self.outbox.clone(), self.origin.clone()), greeting)
     }

@@ -1,15 +1,21 @@
 //! The way to a running server from anywhere.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, NodeId, WallTime,
     log::Draft,
     server::{Addition, Answer, Input, Job, Recipients, Undoing},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
-use crate::{IntoRecipients, origin::Origin, outbox::Outbox, watch::Watch};
+use crate::{IntoRecipients, metrics::Levels, origin::Origin, outbox::Outbox, watch::Watch};
+
+/// How long the hub may take to say how much there is of everything.
+const LEVELS: Duration = Duration::from_secs(2);
 
 /// What the hub's thread is told.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub(crate) enum Command {
     Respond(oneshot::Sender<()>),
     /// End, whatever is in progress.
     Stop,
+    /// How much there is of everything.
+    Levels(oneshot::Sender<Levels>),
     /// An action of the application, and whom to tell when it is done.
     Add(Box<Addition>, oneshot::Sender<Result<(), String>>),
 }
@@ -113,6 +121,21 @@ impl Handle {
         let (reply, done) = oneshot::channel();
         self.tell(Command::Respond(reply)).await;
         done.await.is_ok()
+    }
+
+    /// Everything that the server counts, as text in the format of OpenMetrics, for a route of your own; see [`metrics`](crate::metrics).
+    /// `None` when nothing is counted: see [`Settings::collect_metrics`](crate::Settings::collect_metrics).
+    pub async fn metrics(&self) -> Option<String> {
+        let metrics = self.watch.metrics()?;
+        let (reply, levels) = oneshot::channel();
+        let commands = self.commands.max_capacity() - self.commands.capacity();
+        let levels = async {
+            self.tell(Command::Levels(reply)).await;
+            levels.await.ok().map(|levels| Levels { commands, ..levels })
+        };
+        // A hub that is too busy to say how much it has to do keeps nobody from seeing the rest.
+        let levels = timeout(LEVELS, levels).await.ok().flatten();
+        Some(metrics.text(levels.as_ref()))
     }
 
     pub(crate) async fn answer(&self, job: Job, answer: Answer) {

@@ -1,10 +1,10 @@
 //! What drives the hub: takes what comes, commits it in rounds, hands out what follows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use logux::{
     log::LogError,
-    server::{Hub, Input, Output, SessionId},
+    server::{Census, Hub, Input, Output, SessionId},
     store::Store,
 };
 use logux_net::{CloseReason, drive::Clock};
@@ -17,6 +17,7 @@ use crate::{
     BuildError,
     application::Application,
     handle::{Command, Handle},
+    metrics::Levels,
     origin::Origin,
     outbox::{Outbox, Parcel},
     watch::Event,
@@ -83,13 +84,17 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     /// One round: gives the hub what came, commits, hands out. The first one has no commands, only actions that were not answered
     /// before the last stop.
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
+        let (began, commands) = (Instant::now(), round.len());
         for command in round.drain(..) {
-            if let Some(input) = waiting.register(command) {
+            if let Command::Levels(reply) = command {
+                let _ = reply.send(waiting.levels(self.hub.census()?));
+            } else if let Some(input) = waiting.register(command) {
                 self.hub.handle(self.clock.now(), input)?;
             }
         }
         self.hub.commit()?;
         let drained = self.hand_out(waiting);
+        self.handle.watch().note(&Event::Round { commands, took: began.elapsed() });
         Ok(drained || waiting.are_stopped)
     }
 
@@ -108,6 +113,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     }
                 }
                 Output::Ask(ask) => {
+                    self.handle.watch().note(&Event::Asked(&ask.entry));
                     let member = ask.author.session.and_then(|session| waiting.members.get(&session));
                     let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
                     let running = self.application.clone().run(ask, origin, self.handle.clone());
@@ -156,8 +162,16 @@ impl Waiting {
             }
             Command::Respond(reply) => drop(reply.send(())),
             Command::Stop => self.are_stopped = true,
+            // Answered by whoever has the hub.
+            Command::Levels(_) => {}
         }
         None
+    }
+
+    fn levels(&self, census: Census) -> Levels {
+        let outboxes = self.members.values().map(|member| member.outbox.level());
+        let (messages, bytes) = outboxes.fold((0, 0), |(messages, bytes), (m, b)| (messages + m, bytes + b));
+        Levels { census, outbox_messages: messages, outbox_bytes: bytes, ..Levels::default() }
     }
 
     fn close_all(&self) {

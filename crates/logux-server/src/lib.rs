@@ -53,6 +53,7 @@ mod handlers;
 mod http;
 mod hub_task;
 mod listen;
+pub mod metrics;
 mod open;
 mod origin;
 mod outbox;

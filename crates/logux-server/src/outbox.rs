@@ -110,6 +110,12 @@ impl Outbox {
         parcel
     }
 
+    /// How many parcels wait, and about how many bytes.
+    pub(crate) fn level(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (queue.parcels.len(), queue.bytes)
+    }
+
     /// Why the connection is to be closed, if it is, once nothing waits.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         let queue = self.queue();

@@ -17,6 +17,7 @@ use crate::{
     http::Http,
     hub_task::{HubEnd, HubTask},
     listen::Door,
+    metrics::Endpoint,
     tls::Certificate,
     watch::{Event, Failure},
 };
@@ -30,6 +31,7 @@ pub struct Running<At = SocketAddr> {
     node: NodeId,
     entrance: Entrance,
     accepting: Accepting,
+    metrics: Option<Endpoint>,
     hub_end: HubEnd,
     stage: watch::Sender<Stage>,
     /// Together: `all_ended` tells when `alive` and its clones, one in each connection, are gone.
@@ -109,7 +111,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 #[cfg(unix)]
                 unix @ Address::Unix(_) => unix.to_string(),
             };
-            watch.note(&Event::Listening { url: &url, node: &running.node, subprotocol, min_subprotocol });
+            let (node, metrics) = (&running.node, running.metrics_address());
+            watch.note(&Event::Listening { url: &url, metrics, node, subprotocol, min_subprotocol });
             addresses.push(address);
         }
         Ok(running.at(addresses))
@@ -134,11 +137,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             finish: Duration::from_millis(self.settings.finish_ms),
             leave: Duration::from_millis(self.settings.leave_ms),
         };
+        let metrics = self.settings.metrics_address;
         let Started { http, node, hub_end, stage, alive, all_ended } =
             self.start(Clock::start(), HubTask::spawn_thread)?;
+        let metrics = metrics.map(|address| Endpoint::open(address, &http.shared.handle)).transpose()?;
         let entrance = Entrance(Arc::new(http));
         let accepting = Accepting::default();
-        Ok(Running { at: (), node, entrance, accepting, hub_end, stage, alive, all_ended, patience })
+        Ok(Running { at: (), node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience })
     }
 }
 
@@ -158,8 +163,13 @@ impl Running<Vec<Address>> {
 
 impl<At> Running<At> {
     fn at<New>(self, at: New) -> Running<New> {
-        let Self { at: _, node, entrance, accepting, hub_end, stage, alive, all_ended, patience } = self;
-        Running { at, node, entrance, accepting, hub_end, stage, alive, all_ended, patience }
+        let Self { at: _, node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience } = self;
+        Running { at, node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience }
+    }
+
+    /// Where it serves metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Endpoint::address)
     }
 
     /// Its node id.

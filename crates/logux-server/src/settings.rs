@@ -1,5 +1,7 @@
 //! Everything about a server that is not a handler.
 
+use std::net::SocketAddr;
+
 use logux::{
     Json, NodeId,
     server::Config as HubConfig,
@@ -22,6 +24,10 @@ pub struct Settings {
     pub supports: Option<String>,
     /// Tell clients that this is development, and why their actions are refused.
     pub development: bool,
+    /// Count what happens, for [`Handle::metrics`](crate::Handle::metrics). Implied by `development` and by `metrics_address`.
+    pub collect_metrics: bool,
+    /// Where to serve `/metrics` for Prometheus: an address of its own. Nowhere unless given, since who can reach it may read it.
+    pub metrics_address: Option<SocketAddr>,
     /// Certificate chain and key. With them the server speaks TLS, but on Unix sockets.
     pub tls: Option<Tls>,
     /// After how many milliseconds the files of certificate and key are looked at again. New connections get what is new in them; what
@@ -72,6 +78,8 @@ impl Default for Settings {
             min_subprotocol: 0,
             supports: None,
             development: false,
+            collect_metrics: false,
+            metrics_address: None,
             tls: None,
             tls_reload_ms: 10_000,
             disable_http: false,

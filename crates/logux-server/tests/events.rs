@@ -2,22 +2,14 @@
 
 #[path = "support/capture.rs"]
 mod capture;
-
-use std::time::Duration;
+#[path = "support/raw.rs"]
+mod raw;
 
 use capture::{Captured, capture};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::SinkExt as _;
 use logux::Action;
 use logux_server::{HandlerError, Running, Server};
-use tokio::time::timeout;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest as _},
-};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+use raw::{open, read, sync};
 
 async fn server(development: bool) -> Running {
     Server::builder()
@@ -37,33 +29,6 @@ async fn server(development: bool) -> Running {
         .listen(([127, 0, 0, 1], 0).into())
         .await
         .expect("a server")
-}
-
-async fn open(server: &Running, node: &str, token: &str) -> Socket {
-    let mut request = format!("ws://{}", server.address()).into_client_request().expect("an address");
-    request.headers_mut().insert("cookie", "session=cookie-secret".parse().expect("a value"));
-    request.headers_mut().insert("authorization", "Bearer header-secret".parse().expect("a value"));
-    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
-    socket.send(r#"["headers",{"key":"client-secret"}]"#.into()).await.expect("room");
-    let connect = format!(r#"["connect",5,"{node}",0,{{"token":"{token}","subprotocol":3}}]"#);
-    socket.send(connect.into()).await.expect("room");
-    socket
-}
-
-/// Reads until a message has this text.
-async fn read(socket: &mut Socket, with: &str) {
-    loop {
-        let message =
-            timeout(PATIENCE, socket.next()).await.expect("an answer").expect("a message").expect("a message");
-        if matches!(&message, Message::Text(text) if text.contains(with)) {
-            return;
-        }
-    }
-}
-
-async fn sync(socket: &mut Socket, sequence: u32, action: &str) {
-    let message = format!(r#"["sync",{sequence},{action},{{"id":{sequence},"time":{sequence}}}]"#);
-    socket.send(message.into()).await.expect("room");
 }
 
 /// The names of the events about an action, in order.

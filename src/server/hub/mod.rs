@@ -4,9 +4,12 @@
 //! the application takes one back in `undo`.
 
 mod answers;
+mod census;
 mod delivery;
 mod received;
 mod undo;
+
+pub use census::{Census, ConnectedClient};
 
 use std::{collections::VecDeque, sync::Arc};
 

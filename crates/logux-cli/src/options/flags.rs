@@ -3,7 +3,11 @@
 //! A new setting is a field here and its meaning in `resolved`. The flag `--min-subprotocol` is the variable `LOGUX_MIN_SUBPROTOCOL` and the
 //! key `min-subprotocol` of `logux.toml` too, without another word about it. What no source says is `None`.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use logux_server::{BuildError, Pem, Proxies};
@@ -165,6 +169,9 @@ pub(super) struct Telling {
     /// How log lines look [default: human]
     #[arg(long, short, value_enum, value_name = "human|json", hide_possible_values = true)]
     pub(super) logger: Option<Logger>,
+    /// Address to serve /metrics for Prometheus on, to whoever can reach it; 127.0.0.1:9464 if none is said [default: none]
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
+    pub(super) metrics: Option<SocketAddr>,
     /// Environment: in `development` clients are told why actions are refused [default: production]
     #[arg(long, value_name = "NAME")]
     pub(super) env: Option<String>,

@@ -60,6 +60,7 @@ impl Flags {
         let mut settings = Settings::default();
         settings.remembered = REMEMBERED;
         settings.development = dev || self.telling.env.as_deref() == Some("development");
+        settings.metrics_address = self.telling.metrics;
         let places = self.listening.resolve(&mut settings, dev)?;
         let login = self.clients.resolve(&mut settings, dev, self.application.backend.is_some())?;
         self.bounds.resolve(&mut settings);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use logux::{
-    ActionId, NodeId,
+    ActionId, Entry, NodeId,
     action::Subprotocol,
     server::{Report, SessionId},
 };
@@ -16,7 +16,7 @@ use logux_net::CloseReason;
 /// Something that happened.
 pub(crate) enum Event<'a> {
     /// The server is ready.
-    Listening { url: &'a str, node: &'a NodeId, subprotocol: u32, min_subprotocol: u32 },
+    Listening { url: &'a str, metrics: Option<SocketAddr>, node: &'a NodeId, subprotocol: u32, min_subprotocol: u32 },
     /// It has been asked to stop.
     Stopping,
     /// A connection was refused before anything was said.
@@ -31,6 +31,14 @@ pub(crate) enum Event<'a> {
     ClientError { session: SessionId, node: Option<&'a NodeId>, error: &'a dyn fmt::Display },
     /// A connection has ended.
     Disconnected { session: SessionId, node: Option<&'a NodeId>, reason: &'a CloseReason },
+    /// A client that was let in had been here before.
+    Reconnected,
+    /// Bytes of messages from and to a client, since it was told last.
+    Traffic { received: u64, sent: u64 },
+    /// The application is asked about an action.
+    Asked(&'a Entry),
+    /// The hub has done so many commands and committed.
+    Round { commands: usize, took: Duration },
     /// Something about actions and subscriptions.
     Hub(&'a Report),
     /// Something does not work here.

@@ -38,15 +38,18 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
             // It quotes values of the action.
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
+        // Those that happen too often for lines, or say nothing to people.
+        Event::Traffic { .. } | Event::Round { .. } | Event::Asked(_) | Event::Reconnected => {}
         _ => write_connection(event),
     }
 }
 
 fn write_life(event: &Event<'_>, development: bool) {
     match event {
-        Event::Listening { url, node, subprotocol, min_subprotocol } => say!(info, "listen", {
+        Event::Listening { url, metrics, node, subprotocol, min_subprotocol } => say!(info, "listen", {
             listen = url,
             healthCheck = url.starts_with("ws").then(|| format!("{}/health", url.replacen("ws", "http", 1))),
+            metrics = metrics.map(|address| format!("http://{address}/metrics")),
             nodeId = node.as_str(),
             environment = if development { "development" } else { "production" },
             loguxServer = env!("CARGO_PKG_VERSION"),

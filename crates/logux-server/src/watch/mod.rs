@@ -1,11 +1,13 @@
 //! Seeing inside: whatever happens on a server is noted here, at one place, for everybody who keeps an eye on it.
 //!
-//! Read [`Event`], then [`log`], which makes log lines of them.
+//! Read [`Event`], then [`log`], which makes log lines of them, then [`metrics`](crate::metrics), which counts them.
 
 mod event;
 mod log;
 
 use std::sync::Arc;
+
+use crate::metrics::Metrics;
 
 pub(crate) use event::{Event, Failure, Limit, Refusal};
 
@@ -17,15 +19,23 @@ pub(crate) struct Watch(Arc<Watchers>);
 struct Watchers {
     /// Whether log lines may show what is in actions.
     development: bool,
+    metrics: Option<Metrics>,
 }
 
 impl Watch {
-    pub(crate) fn new(development: bool) -> Self {
-        Self(Arc::new(Watchers { development }))
+    pub(crate) fn new(development: bool, metrics: Option<Metrics>) -> Self {
+        Self(Arc::new(Watchers { development, metrics }))
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.0.metrics.as_ref()
     }
 
     /// Notes what happened.
     pub(crate) fn note(&self, event: &Event<'_>) {
         log::write(event, self.0.development);
+        if let Some(metrics) = &self.0.metrics {
+            metrics.note(event);
+        }
     }
 }

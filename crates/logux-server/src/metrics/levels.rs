@@ -1,0 +1,65 @@
+//! How much there is of everything at a moment, found out when somebody asks.
+
+use logux::server::Census;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Levels {
+    /// In the hub.
+    pub(crate) census: Census,
+    /// Commands that wait for the hub.
+    pub(crate) commands: usize,
+    /// Messages and bytes that wait for clients to read them.
+    pub(crate) outbox_messages: usize,
+    pub(crate) outbox_bytes: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Gauges {
+    clients: Gauge,
+    channels: Gauge,
+    subscriptions: Gauge,
+    running: Gauge,
+    waiting: Gauge,
+    parked: Gauge,
+    added: Gauge,
+    commands: Gauge,
+    outbox_messages: Gauge,
+    outbox_bytes: Gauge,
+}
+
+impl Gauges {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let new = Self::default();
+        registry.register("clients", "Clients that are in", new.clients.clone());
+        registry.register("channels", "Channels with subscribers", new.channels.clone());
+        registry.register("subscriptions", "Subscriptions", new.subscriptions.clone());
+        registry.register("actions_running", "Actions the application is busy with", new.running.clone());
+        registry.register("actions_waiting", "Actions that wait for earlier ones of their client", new.waiting.clone());
+        let parked = "Subscriptions that wait for their client to come back";
+        registry.register("subscriptions_parked", parked, new.parked.clone());
+        registry.register("log_added", "Number of the last action that the log kept", new.added.clone());
+        registry.register("hub_commands_waiting", "Commands that wait for the hub", new.commands.clone());
+        let messages = "Messages that wait for clients to read them";
+        registry.register("outbox_messages", messages, new.outbox_messages.clone());
+        let bytes = "Bytes of messages that wait for clients to read them";
+        registry.register("outbox_bytes", bytes, new.outbox_bytes.clone());
+        new
+    }
+
+    pub(super) fn set(&self, levels: &Levels) {
+        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let census = &levels.census;
+        set(&self.clients, census.clients);
+        set(&self.channels, census.channels);
+        set(&self.subscriptions, census.subscriptions);
+        set(&self.running, census.running);
+        set(&self.waiting, census.waiting);
+        set(&self.parked, census.parked);
+        self.added.set(i64::try_from(census.added).unwrap_or(i64::MAX));
+        set(&self.commands, levels.commands);
+        set(&self.outbox_messages, levels.outbox_messages);
+        set(&self.outbox_bytes, levels.outbox_bytes);
+    }
+}
