@@ -2,9 +2,15 @@
 //!
 //! A store keeps what it is given and finds it again; it knows no rules. The rules (reasons, generated ids, observers) are in
 //! [`log`](crate::log). A store of your own is right when it passes `logux::testing::store_suite` (feature `testing`).
+//!
+//! What databases need besides: [`key`] (places in the order as bytes that sort alike), [`record`] (records with a time for each field) and
+//! [`matching`] (which of them a filter takes).
 
+pub mod key;
+pub mod matching;
 mod memory;
 mod query;
+pub mod record;
 
 pub use memory::MemoryStore;
 pub use query::{Criteria, Direction, Order, Page, Query};

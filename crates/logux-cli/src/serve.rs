@@ -81,7 +81,12 @@ async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
         builder = builder.backend(backend.clone());
     }
     for collection in &options.collections {
-        builder = builder.sync_map(collection, &maps, |_| async { Ok(true) });
+        let records = maps.collection(collection.as_str());
+        builder = builder.sync_map(collection, records.clone(), |_, _| async { Ok(true) }).sync_map_filter(
+            collection,
+            records,
+            |_, _| async { Ok(true) },
+        );
     }
     Ok(builder.listen_on(listeners).await?)
 }

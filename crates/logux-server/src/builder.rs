@@ -252,7 +252,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let node = settings.node()?;
 
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let handle = Handle::new(commands, watch);
+        let handle = Handle::new(commands, clock, watch);
         let mut hub_config = settings.hub_config(node.clone());
         let names_queue = application.clone();
         hub_config.queues = Queues::by(move |action| names_queue.queue(action));

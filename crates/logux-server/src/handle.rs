@@ -7,6 +7,7 @@ use logux::{
     log::Draft,
     server::{Addition, Answer, Input, Job, Recipients, Undoing},
 };
+use logux_net::drive::Clock;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -38,6 +39,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    clock: Clock,
     watch: Watch,
 }
 
@@ -54,13 +56,18 @@ pub enum AddError {
 }
 
 impl Handle {
-    pub(crate) const fn new(commands: mpsc::Sender<Command>, watch: Watch) -> Self {
-        Self { commands, watch }
+    pub(crate) const fn new(commands: mpsc::Sender<Command>, clock: Clock, watch: Watch) -> Self {
+        Self { commands, clock, watch }
     }
 
     /// Where to note what happens.
     pub(crate) const fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// The time by the server's clock.
+    pub(crate) fn now(&self) -> WallTime {
+        self.clock.now().wall
     }
 
     /// Sends an action to clients: to a channel by its name, to several by a list, or to

@@ -63,7 +63,6 @@ mod routes;
 mod running;
 mod settings;
 mod signal;
-#[cfg(feature = "sqlite")]
 mod sync_map;
 mod tls;
 mod typed_action;
@@ -102,5 +101,6 @@ pub use routes::{HttpRequest, Reply};
 pub use running::{Broken, Running};
 pub use settings::Settings;
 pub use signal::{StopSignals, stop_signal};
+pub use sync_map::{Edit, Edited, Found, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
 pub use tls::{Pem, Tls};
 pub use typed_action::{NewTypedAction, TypedActionType};

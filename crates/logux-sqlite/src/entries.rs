@@ -8,14 +8,14 @@ use std::sync::Arc;
 use logux::{
     Action, ActionId, Entry, Json, Meta, Stamp,
     action::{Extra, Names, Subprotocol},
-    store::Insertion,
+    store::{Insertion, key},
 };
 use rusqlite::{
     Connection, OptionalExtension, Row, ToSql, params,
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-use crate::{SqliteError, key};
+use crate::SqliteError;
 
 /// The columns that [`read`] wants, of `entries` as `e`.
 macro_rules! columns {

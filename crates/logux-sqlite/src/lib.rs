@@ -19,14 +19,13 @@
 mod database;
 mod entries;
 mod error;
-mod key;
 mod lock;
 mod maps;
-mod matching;
 mod schema;
 mod store;
 
 pub use database::{Database, Durability};
 pub use error::{Failure, SqliteError};
-pub use maps::{Changed, Field, Record, SyncMaps, Write};
+pub use logux::store::record::{Changed, Field, Record, Write};
+pub use maps::{Collection, SyncMaps};
 pub use store::SqliteStore;

@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use logux::{Json, Stamp, WallTime, action::Extra};
+use logux::{
+    Json, Stamp, WallTime,
+    action::Extra,
+    store::{
+        key, matching,
+        record::{Changed, Field, Record, Write, place},
+    },
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{Database, SqliteError, entries::stamp_of, key, matching};
+use crate::{Database, SqliteError, entries::stamp_of};
 
 /// Durable records in a [`Database`], each with fields of which the latest write wins.
 ///
@@ -39,61 +46,33 @@ pub struct SyncMaps {
     database: Database,
 }
 
-/// What a creation or change came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// The fields that it set, with their values: what to tell the others. Empty if later writes had set all of them, or a later
-    /// deletion is known.
-    pub won: Extra,
-    /// Whether the record was there before.
-    pub existed: bool,
-    /// Whether the record is there now; not so when a later deletion is known.
-    pub exists: bool,
+/// The records of one collection.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    maps: SyncMaps,
+    name: Arc<str>,
 }
 
-/// A record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its id within the collection.
-    pub id: Arc<str>,
-    /// Its fields, by key; only the later ones where that was asked for.
-    pub fields: Vec<Field>,
-}
+impl Collection {
+    /// The records of all collections.
+    pub const fn maps(&self) -> &SyncMaps {
+        &self.maps
+    }
 
-/// A field of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its key.
-    pub key: Arc<str>,
-    /// Its value, as it was written to the letter.
-    pub value: Json,
-    /// When it was written, and by which action.
-    pub stamp: Stamp,
-    /// When the write arrived here, by this node's clock.
-    pub arrived: WallTime,
-}
-
-/// When a write was made, and when it arrived here.
-///
-/// The first decides what wins. The second decides what a device that was away has to be told: a write that was made offline arrives
-/// late, behind many that are later. From a [`Stamp`] alone, it arrived when it was made.
-#[derive(Clone, Copy, Debug)]
-pub struct Write<'a> {
-    /// The place of the writing action in the order of all.
-    pub stamp: &'a Stamp,
-    /// By the clock of this node.
-    pub arrived: WallTime,
-}
-
-impl<'a> From<&'a Stamp> for Write<'a> {
-    fn from(stamp: &'a Stamp) -> Self {
-        Self { stamp, arrived: stamp.time() }
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
 impl SyncMaps {
     pub(crate) const fn new(database: Database) -> Self {
         Self { database }
+    }
+
+    /// One of the collections, for `Builder::sync_map` of `logux-server`. A new name is a new and empty collection.
+    pub fn collection(&self, name: impl Into<Arc<str>>) -> Collection {
+        Collection { maps: self.clone(), name: name.into() }
     }
 
     /// Creates a record. If it is there, or was deleted later, that is settled as for a change. O(fields · log n).
@@ -122,24 +101,32 @@ impl SyncMaps {
         write: impl Into<Write<'a>>,
     ) -> Result<Changed, SqliteError> {
         let Write { stamp, arrived } = write.into();
-        if fields.get("id").is_some() {
-            return Err(SqliteError::IdAmongFields);
-        }
-        let time = key::of_stamp(stamp);
+        check_keys(fields)?;
+        self.database.write(|db, _| change(db, (collection, id), fields, Write { stamp, arrived }))
+    }
+
+    /// As [`change`](Self::change), but no two writes of a field have one time: the one that comes second is moved behind the first, by the
+    /// rule of [`place`]. Also returns the place at which it was made. O(fields of the record · log n).
+    ///
+    /// # Errors
+    /// [`SqliteError::IdAmongFields`], or when the database fails.
+    pub fn change_in_turn<'a>(
+        &self,
+        collection: &str,
+        id: &str,
+        fields: &Extra,
+        write: impl Into<Write<'a>>,
+    ) -> Result<(Changed, Stamp), SqliteError> {
+        let Write { stamp, arrived } = write.into();
+        check_keys(fields)?;
         self.database.write(|db, _| {
-            let before = Row::find(db, collection, id)?;
-            let existed = before.as_ref().is_some_and(Row::exists);
-            if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
-                return Ok(Changed { won: Extra::default(), existed, exists: existed });
-            }
-            let record = Row::touch(db, before.as_ref(), collection, id, &time)?;
-            let mut won = Extra::default();
-            for (key, value) in fields.iter() {
-                if set_field(db, record, collection, (key, value), &time, arrived)? {
-                    won.set(key, value.clone());
-                }
-            }
-            Ok(Changed { won, existed, exists: true })
+            let known = match Row::find(db, collection, id)? {
+                Some(row) if row.exists() => row.fields(db, None)?,
+                _ => Vec::new(),
+            };
+            let stamp = place(&known, fields, stamp);
+            let changed = change(db, (collection, id), fields, Write { stamp: &stamp, arrived })?;
+            Ok((changed, stamp))
         })
     }
 
@@ -266,6 +253,33 @@ impl SyncMaps {
     pub fn commit(&self) -> Result<(), SqliteError> {
         self.database.commit()
     }
+}
+
+/// The id stands beside the fields.
+fn check_keys(fields: &Extra) -> Result<(), SqliteError> {
+    if fields.get("id").is_some() { Err(SqliteError::IdAmongFields) } else { Ok(()) }
+}
+
+fn change(
+    db: &Connection,
+    (collection, id): (&str, &str),
+    fields: &Extra,
+    Write { stamp, arrived }: Write<'_>,
+) -> Result<Changed, SqliteError> {
+    let time = key::of_stamp(stamp);
+    let before = Row::find(db, collection, id)?;
+    let existed = before.as_ref().is_some_and(Row::exists);
+    if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
+        return Ok(Changed { won: Extra::default(), existed, exists: existed });
+    }
+    let record = Row::touch(db, before.as_ref(), collection, id, &time)?;
+    let mut won = Extra::default();
+    for (key, value) in fields.iter() {
+        if set_field(db, record, collection, (key, value), &time, arrived)? {
+            won.set(key, value.clone());
+        }
+    }
+    Ok(Changed { won, existed, exists: true })
 }
 
 /// A row of `records`: the latest creation or change, and the latest deletion.

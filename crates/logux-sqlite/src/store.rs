@@ -4,14 +4,13 @@ use core::ops::ControlFlow;
 
 use logux::{
     ActionId, Entry, Stamp, Store,
-    store::{Criteria, Direction, Insertion, MetaChange, Order, Query, Synced},
+    store::{Criteria, Direction, Insertion, MetaChange, Order, Query, Synced, key},
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::{
     Database, SqliteError,
     entries::{self, columns},
-    key,
 };
 
 /// A [`Store`] in a [`Database`]. Durable with [`commit`](Store::commit).

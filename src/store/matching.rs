@@ -1,19 +1,19 @@
-//! When a field equals a value of a filter.
+//! When a field of a record equals a value of a filter.
 //!
 //! As for JavaScript's `===`: texts by their characters, however they were escaped; numbers as doubles, so `1` equals `1.0` and
 //! `9007199254740993` equals `9007199254740992`. Arrays and objects, which JavaScript never finds equal, by their text without
 //! blanks.
 
-use logux::Json;
+use crate::action::Json;
 
-/// Whether two values are equal.
-pub(crate) fn equal(a: &Json, b: &Json) -> bool {
+/// Whether two values are equal. O(length).
+pub fn equal(a: &Json, b: &Json) -> bool {
     a == b || canonical(a) == canonical(b)
 }
 
 /// A number that is the same for equal values of one field of one collection, and hardly for others. It is stored, so it may never
 /// change: FNV-1a of 64 bits over the three, with a byte between them that no text has.
-pub(crate) fn hash(collection: &str, key: &str, value: &Json) -> i64 {
+pub fn hash(collection: &str, key: &str, value: &Json) -> i64 {
     let value = canonical(value);
     let bytes = collection.bytes().chain([0xFF]).chain(key.bytes()).chain([0xFF]).chain(value.bytes());
     bytes

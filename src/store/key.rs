@@ -1,6 +1,6 @@
-//! Stamps as bytes that SQLite orders as [`Stamp`] does.
+//! Stamps as bytes that databases order as [`Stamp`] does.
 //!
-//! SQLite compares blobs byte by byte. So the four keys of the order follow one another, each in a form that sorts by its bytes:
+//! SQLite compares blobs byte by byte, PostgreSQL `bytea`. So the four keys of the order follow one another, each in a form that sorts by its bytes:
 //!
 //! | part | bytes | form |
 //! | --- | --- | --- |
@@ -14,18 +14,21 @@
 //! U+E000–U+FFFF (`EE`, `EF`) and of the characters above (`F0`–`F4`) change places, `F3`, `F4` and `EE`–`F2`: JavaScript orders
 //! texts by UTF-16 code unit. A usual stamp costs 10 bytes more than its node id.
 
-use logux::{ActionId, NodeId, Stamp, WallTime};
+use crate::{
+    action::{ActionId, NodeId, Stamp},
+    now::WallTime,
+};
 
 /// A key before every stamp.
-pub(crate) const FIRST: &[u8] = &[];
+pub const FIRST: &[u8] = &[];
 /// A key behind every stamp: the first byte of a time is below `A0`.
-pub(crate) const LAST: &[u8] = &[0xFF];
+pub const LAST: &[u8] = &[0xFF];
 
 const TIME_BYTES: usize = 7;
 const TIME_BIAS: i64 = 1 << 55;
 
 /// A place in the order as bytes.
-pub(crate) fn of_stamp(stamp: &Stamp) -> Vec<u8> {
+pub fn of_stamp(stamp: &Stamp) -> Vec<u8> {
     let id = stamp.id();
     let mut key = Vec::with_capacity(id.node().as_str().len() + 2 * TIME_BYTES);
     put_time(&mut key, stamp.time());
@@ -36,12 +39,12 @@ pub(crate) fn of_stamp(stamp: &Stamp) -> Vec<u8> {
 }
 
 /// The place of an action whose corrected time is the one in its id.
-pub(crate) fn of_unmoved(id: &ActionId) -> Vec<u8> {
+pub fn of_unmoved(id: &ActionId) -> Vec<u8> {
     of_stamp(&Stamp::new(id.time(), id.clone()))
 }
 
 /// An id as bytes, for looking it up whatever its corrected time is.
-pub(crate) fn of_id(id: &ActionId) -> Vec<u8> {
+pub fn of_id(id: &ActionId) -> Vec<u8> {
     let mut key = Vec::with_capacity(id.node().as_str().len() + 2 + TIME_BYTES);
     put_time(&mut key, id.time());
     put_node(&mut key, id.node());
@@ -50,14 +53,14 @@ pub(crate) fn of_id(id: &ActionId) -> Vec<u8> {
 }
 
 /// The earliest bytes of a time.
-pub(crate) fn of_time(time: WallTime) -> Vec<u8> {
+pub fn of_time(time: WallTime) -> Vec<u8> {
     let mut key = Vec::with_capacity(TIME_BYTES);
     put_time(&mut key, time);
     key
 }
 
 /// Reads what [`of_stamp`] wrote; `None` for anything else.
-pub(crate) fn to_stamp(key: &[u8]) -> Option<Stamp> {
+pub fn to_stamp(key: &[u8]) -> Option<Stamp> {
     let (time, rest) = key.split_at_checked(TIME_BYTES)?;
     let time = WallTime::checked_from_millis(big_endian(time)? - TIME_BIAS)?;
     let end = rest.iter().position(|&byte| byte == 0)?;
@@ -124,7 +127,7 @@ fn big_endian(bytes: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logux::testing::strategies;
+    use crate::testing::strategies;
     use proptest::prelude::*;
 
     fn stamp(id: &str, time: i64) -> Stamp {

@@ -1,0 +1,141 @@
+//! A storage of one's own: records in memory, each field with the place of its last write, and deletions remembered.
+//!
+//! In a database of yours the fields would be columns, and each method a transaction.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use logux::{
+    Stamp, WallTime,
+    action::Extra,
+    store::{
+        matching,
+        record::{Field, place},
+    },
+};
+use logux_server::{Context, Edited, Found, HandlerError, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
+
+/// The tasks of everybody.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Mutex<BTreeMap<Arc<str>, Task>>);
+
+/// A task, there or deleted.
+#[derive(Debug, Default)]
+struct Task {
+    fields: BTreeMap<Arc<str>, Field>,
+    /// The latest creation or change.
+    touched: Option<Stamp>,
+    /// The latest deletion, and when it arrived.
+    deleted: Option<(Stamp, WallTime)>,
+}
+
+impl Task {
+    fn exists(&self) -> bool {
+        self.touched.as_ref() > self.deletion()
+    }
+
+    fn deletion(&self) -> Option<&Stamp> {
+        self.deleted.as_ref().map(|(stamp, _)| stamp)
+    }
+
+    /// What arrived at this time or later.
+    fn data(&self, id: &Arc<str>, since: Option<WallTime>) -> SyncMapData {
+        let news = self.fields.values().filter(|field| Some(field.arrived) >= since);
+        let fields = news.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
+        SyncMapData { id: id.clone(), fields: fields.collect() }
+    }
+
+    fn matches(&self, filter: &Extra) -> bool {
+        filter.iter().all(|(key, value)| self.fields.get(key).is_some_and(|field| matching::equal(&field.value, value)))
+    }
+
+    /// Whether a field of the filter was written: it may have matched before.
+    fn has_left(&self, filter: &Extra, since: WallTime) -> bool {
+        filter.iter().any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
+    }
+
+    fn write(&mut self, fields: &Extra, write: Write<'_>) -> Edited {
+        let existed = self.exists();
+        let known: Vec<Field> = self.fields.values().cloned().collect();
+        let stamp = place(&known, fields, write.stamp);
+        if self.deletion() >= Some(&stamp) {
+            return Edited::Nothing;
+        }
+        let mut won = Extra::default();
+        for (key, value) in fields.iter() {
+            // The very same write may come again after a crash, and is told again.
+            if self.fields.get(key).is_none_or(|field| field.stamp <= stamp) {
+                let key: Arc<str> = key.into();
+                let field =
+                    Field { key: key.clone(), value: value.clone(), stamp: stamp.clone(), arrived: write.arrived };
+                self.fields.insert(key.clone(), field);
+                won.set(key, value.clone());
+            }
+        }
+        let time = stamp.time();
+        self.touched = self.touched.take().max(Some(stamp));
+        if won.is_empty() && existed { Edited::Nothing } else { Edited::Fields { won, time } }
+    }
+}
+
+impl Tasks {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Task>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
+    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+        Ok(match self.all().get_key_value(id) {
+            Some((id, task)) if task.exists() => task.data(id, since).into(),
+            Some((_, task)) => task.deletion().map_or(Found::Missing, |deletion| Found::Deleted(deletion.time())),
+            None => Found::Missing,
+        })
+    }
+
+    async fn create(
+        &self,
+        context: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
+        self.change(context, id, fields, write).await
+    }
+
+    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+        Ok(self.all().entry(id.into()).or_default().write(fields, write))
+    }
+
+    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+        let mut tasks = self.all();
+        let task = tasks.entry(id.into()).or_default();
+        if task.deletion() > Some(write.stamp) {
+            return Ok(false);
+        }
+        task.fields.retain(|_, field| field.stamp > *write.stamp);
+        task.deleted = Some((write.stamp.clone(), write.arrived));
+        Ok(!task.exists())
+    }
+}
+
+impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
+    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+        let mut listed = Listed::default();
+        for (id, task) in self.all().iter() {
+            let left = || since.is_some_and(|since| task.has_left(filter, since));
+            if task.exists() {
+                if task.matches(filter) || left() {
+                    listed.records.push(task.data(id, since));
+                }
+            } else if let Some((stamp, _)) =
+                task.deleted.as_ref().filter(|(_, arrived)| since.is_some_and(|since| *arrived >= since))
+            {
+                listed.gone.push((id.clone(), stamp.time()));
+            }
+        }
+        Ok(listed)
+    }
+}

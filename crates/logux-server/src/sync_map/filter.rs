@@ -1,0 +1,22 @@
+//! Which live actions of a collection a filter takes.
+
+use logux::{Action, Json, action::Extra, store::matching};
+
+/// Whether a subscriber with the filter gets an action of the collection, as in the reference: a creation has to match, a change only
+/// where it has the filter's fields.
+pub(super) fn passes(filter: &Extra, action: &Action) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
+    let fields = || action.field("fields").and_then(|fields| Extra::from_json(fields).ok()).unwrap_or_default();
+    let equal = |other: &Json, value: &Json| matching::equal(other, value);
+    if action.kind().ends_with("/created") {
+        let fields = fields();
+        filter.iter().all(|(key, value)| fields.get(key).is_some_and(|other| equal(other, value)))
+    } else if action.kind().ends_with("/changed") {
+        let fields = fields();
+        filter.iter().all(|(key, value)| fields.get(key).is_none_or(|other| equal(other, value)))
+    } else {
+        true
+    }
+}

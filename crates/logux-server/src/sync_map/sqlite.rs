@@ -1,0 +1,79 @@
+//! Records in SQLite: [`SyncMaps::collection`](logux_sqlite::SyncMaps::collection) is a storage as it is.
+
+use logux::{WallTime, action::Extra};
+use logux_sqlite::{Collection, SqliteError};
+
+use super::{
+    Edited, Found, Listed, SyncMap, SyncMapFilter, Write,
+    records::{edited, found, listed},
+};
+use crate::{Context, HandlerError};
+
+impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
+    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+        let id = id.to_owned();
+        blocking(self, move |collection| {
+            let (maps, name) = (collection.maps(), collection.name());
+            let record = maps.load(name, &id, since)?;
+            let deletion = if record.is_none() { maps.deletion(name, &id)? } else { None };
+            Ok(found(record, deletion))
+        })
+        .await
+    }
+
+    async fn create(
+        &self,
+        context: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
+        self.change(context, id, fields, write).await
+    }
+
+    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+        let (id, fields, stamp, arrived) = (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
+        blocking(self, move |collection| {
+            let write = Write { stamp: &stamp, arrived };
+            let (changed, stamp) = collection.maps().change_in_turn(collection.name(), &id, &fields, write)?;
+            Ok(edited(changed, &stamp))
+        })
+        .await
+    }
+
+    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+        let (id, stamp, arrived) = (id.to_owned(), write.stamp.clone(), write.arrived);
+        blocking(self, move |collection| {
+            collection.maps().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
+        })
+        .await
+    }
+}
+
+impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
+    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+        let filter = filter.clone();
+        blocking(self, move |collection| {
+            let (maps, name) = (collection.maps(), collection.name());
+            let matching = maps.list(name, &filter, since)?;
+            let (mut touched, mut gone) = (Vec::new(), Vec::new());
+            if let Some(since) = since {
+                gone = maps.deleted_since(name, since)?;
+                if !filter.is_empty() {
+                    touched = maps.list(name, &Extra::default(), Some(since))?;
+                }
+            }
+            Ok(listed(&filter, matching, touched, gone))
+        })
+        .await
+    }
+}
+
+/// Asks the database on a thread where waiting does not hold up others.
+async fn blocking<T: Send + 'static>(
+    collection: &Collection,
+    ask: impl FnOnce(&Collection) -> Result<T, SqliteError> + Send + 'static,
+) -> Result<T, HandlerError> {
+    let collection = collection.clone();
+    Ok(tokio::task::spawn_blocking(move || ask(&collection)).await??)
+}
