@@ -13,7 +13,7 @@ use logux::{
     replay::{Reducer, Timeline},
     sync,
 };
-use logux_net::{Backoff, Connector, Reconnecting};
+use logux_net::{Backoff, Connector, Reconnecting, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{Client, Document, driver::Driver};
@@ -28,6 +28,7 @@ pub struct Builder {
     token: Option<String>,
     backoff: Backoff,
     buffered: usize,
+    clock: Option<Clock>,
 }
 
 impl Builder {
@@ -40,7 +41,13 @@ impl Builder {
             let random = RandomState::new().hash_one(std::process::id());
             NodeId::new(format!("{id}:{:08x}:{:08x}", random >> 32, random & 0xFFFF_FFFF))?
         };
-        Ok(Self { node: sync::Config::client(node), token: None, backoff: Backoff::default(), buffered: 1_024 })
+        Ok(Self {
+            node: sync::Config::client(node),
+            token: None,
+            backoff: Backoff::default(),
+            buffered: 1_024,
+            clock: None,
+        })
     }
 
     /// What proves to the server who the user is.
@@ -82,6 +89,13 @@ impl Builder {
     #[must_use]
     pub fn connection(mut self, change: impl FnOnce(&mut sync::Config)) -> Self {
         change(&mut self.node);
+        self
+    }
+
+    /// The clock that it reads. The system's unless given; one of one's own is for tests in virtual time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -145,7 +159,14 @@ impl Builder {
             Err(logux::log::LogError::Store(never)) => match never {},
             Err(other) => unreachable!("an empty log in memory can be opened: {other}"),
         };
-        let driver = Driver::new(machine, look, receiver, actions.clone(), state_sender);
+        let driver = Driver::new(
+            machine,
+            look,
+            receiver,
+            actions.clone(),
+            state_sender,
+            self.clock.unwrap_or_else(Clock::start),
+        );
         let connecting = Reconnecting::new(connector, self.backoff);
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(connecting).await));

@@ -128,16 +128,29 @@ impl Client {
 pub struct Actions(broadcast::Receiver<Entry>);
 
 impl Actions {
+    /// The next one if it is there already.
+    pub fn try_next(&mut self) -> Option<Entry> {
+        loop {
+            match self.0.try_recv() {
+                Ok(entry) => return Some(entry),
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => warn_of(missed),
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next one; `None` when the client has stopped. Those that a slow reader missed are skipped, with a warning in the log.
     pub async fn next(&mut self) -> Option<Entry> {
         loop {
             match self.0.recv().await {
                 Ok(entry) => return Some(entry),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "actions were lost because they were read too slowly");
-                }
+                Err(broadcast::error::RecvError::Lagged(missed)) => warn_of(missed),
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     }
+}
+
+fn warn_of(missed: u64) {
+    tracing::warn!(missed, "actions were lost because they were read too slowly");
 }

@@ -68,8 +68,9 @@ impl<O: Observer + Send + 'static> Driver<O> {
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
         state: watch::Sender<State>,
+        clock: Clock,
     ) -> Self {
-        Self { machine, look, commands, actions, state, waiting: HashMap::new(), clock: Clock::start() }
+        Self { machine, look, commands, actions, state, waiting: HashMap::new(), clock }
     }
 
     /// Runs until the client is not needed any more or cannot go on; says why.

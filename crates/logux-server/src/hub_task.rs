@@ -69,6 +69,29 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
         Ok(hub_end)
     }
 
+    /// For a runtime in which all have one clock and take turns.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_future(mut self) -> (impl Future<Output = ()> + Send, HubEnd) {
+        let (ended, hub_end) = oneshot::channel();
+        let running = async move {
+            let mut waiting = Waiting::default();
+            let mut round = Vec::with_capacity(ROUND);
+            let end = loop {
+                match self.carry_out(&mut waiting, &mut round) {
+                    Ok(false) => {}
+                    Ok(true) => break Ok(()),
+                    Err(error) => break Err(error.to_string()),
+                }
+                if self.commands.recv_many(&mut round, ROUND).await == 0 {
+                    break Ok(());
+                }
+            };
+            waiting.close_all();
+            let _ = ended.send(end);
+        };
+        (running, hub_end)
+    }
+
     /// Runs until everybody who could send commands is gone or the hub has drained.
     fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut waiting = Waiting::default();

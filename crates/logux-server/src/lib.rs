@@ -64,6 +64,8 @@ mod running;
 mod settings;
 mod signal;
 mod sync_map;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod typed_action;
 #[cfg(unix)]

@@ -2,31 +2,50 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use logux::{MonoTime, Now};
+use logux::{MonoTime, Now, WallTime};
 use tokio::time::{Instant, sleep_until};
 
 /// Reads both clocks. Monotonic time counts from the moment when this was made.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub struct Clock {
+    start: Instant,
+    /// The wall time then, if it is not the system's.
+    wall: Option<WallTime>,
+}
 
 impl Clock {
     /// Begins to count.
     pub fn start() -> Self {
-        Self(Instant::now())
+        Self { start: Instant::now(), wall: None }
+    }
+
+    /// Begins to count, with a wall clock that says `wall` now and goes with tokio's: for tests in virtual time.
+    pub fn starting_at(wall: WallTime) -> Self {
+        Self { start: Instant::now(), wall: Some(wall) }
     }
 
     /// Both clocks.
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let mono = self.0.elapsed().as_millis();
-        Now::from_millis(i64::try_from(wall).unwrap_or(i64::MAX), u64::try_from(mono).unwrap_or(u64::MAX))
+        let elapsed = millis(self.start.elapsed());
+        let wall = match self.wall {
+            Some(wall) => wall.shifted(i64::try_from(elapsed).unwrap_or(i64::MAX)),
+            None => {
+                let system = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+                WallTime::from_millis(i64::try_from(system).unwrap_or(i64::MAX))
+            }
+        };
+        Now { wall, mono: MonoTime::from_millis(elapsed) }
     }
 
     /// Waits until the moment of a deadline, or for ever if there is none.
     pub async fn until(&self, at: Option<MonoTime>) {
         match at {
-            Some(at) => sleep_until(self.0 + Duration::from_millis(at.as_millis())).await,
+            Some(at) => sleep_until(self.start + Duration::from_millis(at.as_millis())).await,
             None => core::future::pending().await,
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
