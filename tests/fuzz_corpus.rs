@@ -35,6 +35,11 @@ fn action() {
     run("action", 8, fuzz::action);
 }
 
+#[test]
+fn backend() {
+    run("backend", 30, fuzz::backend);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 3_000, failure_persistence: None, ..Default::default() })]
 
@@ -47,7 +52,7 @@ proptest::proptest! {
 /// What one target has found is of use to the others.
 #[test]
 fn every_body_takes_every_file() {
-    for target in ["decode", "json", "action"] {
+    for target in ["decode", "json", "action", "backend"] {
         for body in [fuzz::decoder, fuzz::json, fuzz::action] {
             run(target, 1, body);
         }

@@ -3,8 +3,10 @@
 //! The targets in `fuzz/` are one call each of a function here, so that a normal test can run the corpus and random texts through the
 //! same sentences. A body returns when they hold and panics when they do not.
 
+mod backend;
 mod history;
 
+pub use backend::backend;
 pub use history::history;
 
 use std::collections::HashMap;

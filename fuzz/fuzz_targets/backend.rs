@@ -1,0 +1,10 @@
+//! What a back end answers and asks, cut anywhere.
+#![no_main]
+
+use logux::testing::fuzz;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Some(text) = fuzz::text(data) {
+        fuzz::backend(text);
+    }
+});
