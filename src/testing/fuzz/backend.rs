@@ -16,10 +16,6 @@ pub fn backend(text: &str) {
     let (head, tail) = body.split_at(body.len() / 2);
     assert_eq!(read([head, tail]), whole, "cut in the middle");
     if let Ok(request) = ControlRequest::from_json(body) {
-        assert!(
-            !format!("{request:?}").contains(&request.secret) || request.secret.len() < 40,
-            "a secret in a log line"
-        );
         let _ = request.actions();
     }
 }

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Backend } from './backend.js'
 import { Device } from './device.js'
 import { RawClient } from './raw.js'
-import { counter, serve, TARGET } from './server.js'
+import { example, serve, TARGET } from './server.js'
 import { SkewedDevice } from './skewed.js'
 import { clearTrace, readTrace } from './trace.js'
 import { Wire } from './wire.js'
@@ -29,7 +29,12 @@ class Scenario {
 
   /** A running counter server. */
   counter() {
-    return this.#started(counter())
+    return this.#started(example('counter'))
+  }
+
+  /** A running server of posts. */
+  posts() {
+    return this.#started(example('posts'))
   }
 
   /** A running `logux serve`. */

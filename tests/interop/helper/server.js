@@ -24,11 +24,15 @@ function built(...path) {
 const PROGRAMS = {
   js: {
     counter: () => [process.execPath, join(HERE, '../reference/server.js')],
+    posts: () => [process.execPath, join(HERE, '../reference/posts.js')],
     serve: () => [process.execPath, join(HERE, '../reference/serve.js')]
   },
   rust: {
     counter: () => [
       join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'counter')
+    ],
+    posts: () => [
+      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'posts')
     ],
     serve: () => [process.env.LOGUX_BIN ?? built('logux'), 'serve']
   }
@@ -143,14 +147,14 @@ export class ServerProcess {
   }
 }
 
-/** The counter of `README.md`. */
-export async function counter() {
+/** One of the examples of `README.md`: `counter` or `posts`. */
+export async function example(program) {
   let port = await freePort()
   return new ServerProcess({
     args: [],
     env: { LOGUX_PORT: String(port), PORT: String(port) },
     port,
-    program: 'counter'
+    program
   })
 }
 

@@ -1,0 +1,147 @@
+//! Posts under moderation: what handlers can do beyond the counter. Types and channels by regular expression, typed actions, one step for access and
+//! work, queues that run side by side, filters, greetings, and undo of what was done long ago.
+//!
+//! `LOGUX_PORT=31337 cargo run -p logux-server --example posts`, then connect an official client with any token.
+
+use logux::{
+    Action, ActionId, Json,
+    server::{Recipients, Undoing},
+};
+use logux_server::{Builder, Context, HandlerError, Server, stop_signal};
+use regex::Regex;
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+/// What all handlers share: a gate that one action waits at and another opens.
+#[derive(Default)]
+struct Gate(Notify);
+
+#[derive(Deserialize)]
+struct Subscription {
+    filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    author: String,
+}
+
+#[derive(Deserialize)]
+struct Moderate {
+    post: String,
+}
+
+/// Access to nobody but users.
+async fn not_for_guests(context: Context<Gate>) -> Result<bool, HandlerError> {
+    Ok(context.user_id() != Some("guest"))
+}
+
+fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Error>> {
+    let server = server
+        .channel(Regex::new("^posts/(?<tag>[a-z]+)$")?, |channel| {
+            channel
+                .access(not_for_guests)
+                // A subscriber may ask for one author's posts: `filter: {"author": "10"}`.
+                .filter(|context| async move {
+                    let author = context.parse::<Subscription>()?.filter.map(|filter| filter.author);
+                    Ok(move |action: &Action, _: &logux::Meta| match &author {
+                        None => true,
+                        Some(author) => action.text_field("author").is_none_or(|other| other == **author),
+                    })
+                })
+                .load(|context| async move {
+                    let tag = context.param("tag");
+                    Ok(vec![
+                        Action::new(format!(r#"{{"type":"posts/loaded","tag":"{tag}","n":1}}"#))?,
+                        Action::new(format!(r#"{{"type":"posts/loaded","tag":"{tag}","n":2}}"#))?,
+                    ])
+                })
+        })
+        .action_type(Regex::new("^posts/(add|change)$")?, |action| {
+            action.access(not_for_guests).resend(|context| async move {
+                Ok(format!("posts/{}", context.action().text_field("tag").unwrap_or_default()))
+            })
+        })
+        .action_type("moderate", |action| {
+            action
+                .typed::<Moderate>()
+                .access(|context, _| async move { Ok(context.user_id() == Some("moderator")) })
+                .process(|context, moderate| async move {
+                    let post: ActionId = moderate.post.parse()?;
+                    let by = Json::from_value(&context.user_id())?;
+                    let undoing = Undoing::new(post, "spam").with("by", by).to(Recipients::channel("posts/news"));
+                    context.server().undo(undoing).await;
+                    Ok(())
+                })
+        });
+    Ok(server)
+}
+
+fn one_step(server: Builder<Gate>) -> Builder<Gate> {
+    server
+        .action_type("pay", |action| {
+            action.access_and_process(|context| async move {
+                if !not_for_guests(context.clone()).await? {
+                    return Err(HandlerError::Denied);
+                }
+                context.send_back(Action::new(r#"{"type":"paid"}"#)?).await;
+                Ok(())
+            })
+        })
+        .channel("bills/:id", |channel| {
+            channel.access_and_load(|context| async move {
+                match context.param("id") {
+                    "1" => Ok(Action::new(r#"{"type":"bill","id":"1"}"#)?),
+                    "2" => Err(HandlerError::Denied),
+                    _ => Err(HandlerError::NotFound),
+                }
+            })
+        })
+}
+
+/// `wait` ends when `go` comes: one client can send both, since they wait in different queues.
+fn queues(server: Builder<Gate>) -> Builder<Gate> {
+    server
+        .action_type("wait", |action| {
+            action.access(|_| async { Ok(true) }).process(|context| async move {
+                context.state().0.notified().await;
+                if context.action().field("fail") == Some("true") {
+                    return Err(HandlerError::failed("asked to fail"));
+                }
+                Ok(())
+            })
+        })
+        .action_type("go", |action| {
+            action
+                .access(|_| async { Ok(true) })
+                .process(|context| async move {
+                    context.state().0.notify_one();
+                    Ok(())
+                })
+                .queue("gate")
+        })
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
+    let port = std::env::var("LOGUX_PORT").unwrap_or_else(|_| "31337".into()).parse()?;
+
+    let server = Server::builder_with(Gate::default())
+        .settings(|settings| {
+            settings.subprotocol = 3;
+            settings.development = true;
+        })
+        .auth(|login| async move { Ok(login.token.is_some()) })
+        .send_on_connect(|client| async move {
+            let user = Json::from_value(&client.user_id())?;
+            Ok(Action::new(format!(r#"{{"type":"welcome","user":{user}}}"#))?)
+        });
+    let mut server = queues(one_step(posts(server)?)).listen(([127, 0, 0, 1], port).into()).await?;
+    println!("listening on ws://{}", server.address());
+
+    tokio::select! {
+        () = stop_signal() => Ok(server.shutdown().await?),
+        broken = server.broken() => Err(broken.into()),
+    }
+}
