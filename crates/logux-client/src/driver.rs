@@ -1,6 +1,6 @@
 //! The task that owns the client's log and its connection.
 
-use core::any::Any;
+use core::{any::Any, pin::pin};
 use std::{collections::HashMap, convert::Infallible};
 
 use logux::{
@@ -76,13 +76,17 @@ impl<O: Observer + Send + 'static> Driver<O> {
     /// Runs until the client is not needed any more or cannot go on; says why.
     pub(crate) async fn run<C: Connector>(mut self, mut connecting: Reconnecting<C>) -> String {
         loop {
-            let transport = loop {
-                tokio::select! {
-                    transport = connecting.connect() => break transport,
-                    command = self.commands.recv() => match command {
-                        Some(command) => self.command(command, None::<&mut Line<C::Transport>>),
-                        None => return "it is not needed any more".to_owned(),
-                    },
+            let transport = {
+                // One attempt, whatever is told meanwhile: dropping it would cut a connection that is almost there.
+                let mut connect = pin!(connecting.connect());
+                loop {
+                    tokio::select! {
+                        transport = &mut connect => break transport,
+                        command = self.commands.recv() => match command {
+                            Some(command) => self.command(command, None::<&mut Line<C::Transport>>),
+                            None => return "it is not needed any more".to_owned(),
+                        },
+                    }
                 }
             };
             let transport = match transport {
