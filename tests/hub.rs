@@ -611,3 +611,16 @@ fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
     world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
     assert!(world.delivered().is_empty());
 }
+
+#[test]
+fn why_it_failed_is_shown_to_its_author_in_development_only() {
+    for debug in [true, false] {
+        let mut world = World::with(Config { debug, ..config() }, MemoryStore::new());
+        world.join(1, "10:one:x");
+        world.join(2, "20:two:x");
+        world.receive(1, vec![entry("1 10:one:x 0", A)]);
+        world.answer([Answer::Debug("no such table".into()), Answer::error()]);
+        let shown = [r#"Debug(SessionId(1), "no such table")"#];
+        assert_eq!(world.other, if debug { &shown[..] } else { &[] });
+    }
+}

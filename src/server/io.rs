@@ -211,6 +211,8 @@ pub enum Answer {
     Approved(Option<Filter>),
     /// Send an action to the author alone. The draft may say its creation time, and why to keep it.
     Action(Action, Box<Draft>),
+    /// Show the developer at the author's end a text, in development only.
+    Debug(String),
     /// Done. Ends the question.
     Processed,
     /// The author may not do it: undone with the reason `denied`. Ends the question.
@@ -246,6 +248,7 @@ impl fmt::Debug for Answer {
             Self::Resend(_) => "Resend",
             Self::Approved(_) => "Approved",
             Self::Action(..) => "Action",
+            Self::Debug(_) => "Debug",
             Self::Processed => "Processed",
             Self::Denied => "Denied",
             Self::UnknownType => "UnknownType",

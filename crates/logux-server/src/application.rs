@@ -126,7 +126,12 @@ impl<S: Send + Sync + 'static> Application<S> {
         let id = ask.entry.meta.id.clone();
         let last = match self.answer(ask, origin, &handle).await {
             Ok(answer) => answer,
-            Err(error) => failed(&id, error, handle.watch()),
+            Err(error) => {
+                if let HandlerError::Failed(error) = &error {
+                    handle.answer(job, Answer::Debug(format!("Action \"{id}\" failed: {error}"))).await;
+                }
+                failed(&id, error, handle.watch())
+            }
         };
         handle.answer(job, last).await;
     }

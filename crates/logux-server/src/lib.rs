@@ -78,6 +78,9 @@ pub mod events {
     pub const TARGET: &str = "logux_server::events";
 }
 
+#[doc = include_str!("docs/moving.md")]
+pub mod moving {}
+
 /// The examples of the project's README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -29,6 +29,10 @@ impl<S: Store> Hub<S> {
                 self.report(Report::Added(entry.clone()));
                 self.deliver(&entry, &Recipients::client(client), None)
             }
+            Answer::Debug(text) => {
+                self.debug_author(job, |_| text);
+                Ok(())
+            }
             Answer::Processed => self.processed(now, job),
             Answer::Denied => {
                 self.debug_author(job, |task| format!("Action \"{}\" was denied", task.entry.meta.id));
