@@ -4,16 +4,20 @@
 //! `PLURAL/created`, `PLURAL/changed` and `PLURAL/deleted`.
 //!
 //! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match), then `data` (what they give back), then `serving` (what
-//! [`Builder`](crate::Builder) makes of them). `filter` is which live actions a filter takes; `records` and `sqlite` are the storage that
-//! is ready for use.
+//! [`Builder`](crate::Builder) makes of them). `filter` is which live actions a filter takes; `records`, `sqlite` and `postgres` are the
+//! storages that are ready for use, `suite` judges those and yours.
 
 mod data;
 mod filter;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod records;
 mod serving;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "testing")]
+pub mod suite;
 
 pub use data::{Edited, Found, Listed, SyncMapData};
 pub use logux::store::record::Write;
@@ -36,6 +40,8 @@ use crate::{Context, HandlerError};
 ///
 /// After a crash an action may come again that was done already, see `process` of an action type. A write that is compared by its
 /// stamp does no harm twice; else remember its id in the same transaction.
+///
+/// `logux_server::testing::sync_map_suite` (feature `testing`) judges a storage.
 ///
 /// ```
 /// use std::collections::BTreeMap;
