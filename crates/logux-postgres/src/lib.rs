@@ -1,4 +1,4 @@
-//! Logux records with last write wins per field, on PostgreSQL.
+//! Logux records with last write wins per field on PostgreSQL, and an inbox for what an application keeps there itself.
 //!
 //! ```no_run
 //! use logux::{Stamp, WallTime, action::Extra};
@@ -14,18 +14,20 @@
 //! # }
 //! ```
 //!
-//! Read [`SyncMaps`], and [`migrate`] for the tables; the `README.md` of this crate describes them column by column. With the feature
+//! Read [`SyncMaps`], [`Inbox`], and [`migrate`] for the tables; the `README.md` of this crate describes them column by column. With the feature
 //! `postgres` of `logux-server`, [`SyncMaps::collection`] is a storage for its `Builder::sync_map`.
 //!
 //! The driver is [`sqlx`], re-exported: pools, TLS and transactions are its own.
 #![forbid(unsafe_code)]
 
 mod error;
+mod inbox;
 mod rows;
 mod schema;
 mod sync_maps;
 
 pub use error::{Failure, PostgresError};
+pub use inbox::Inbox;
 pub use logux::store::record::{Changed, Field, Record, Write};
 pub use schema::{STEPS, migrate};
 pub use sqlx;

@@ -9,7 +9,7 @@ use crate::PostgresError;
 ///
 /// For programs that may not make tables: run these with a migration tool of yours, in order, and set the number of the last one by
 /// `INSERT INTO logux_schema (version) VALUES (…)`.
-pub const STEPS: [&str; 1] = [
+pub const STEPS: [&str; 2] = [
     // 1: records.
     "CREATE TABLE logux_schema (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -36,6 +36,12 @@ pub const STEPS: [&str; 1] = [
      );
      CREATE INDEX logux_fields_hash ON logux_fields (hash);
      CREATE INDEX logux_fields_arrived ON logux_fields (arrived);",
+    // 2: the inbox.
+    "CREATE TABLE logux_inbox (
+        id BYTEA PRIMARY KEY,
+        arrived TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+     );
+     CREATE INDEX logux_inbox_arrived ON logux_inbox (arrived, id);",
 ];
 
 /// The version that this crate writes.

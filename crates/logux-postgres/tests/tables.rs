@@ -26,6 +26,22 @@ async fn several_programs_may_begin_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn older_tables_are_brought_up_to_date() {
+    let server = Server::start().await;
+    let pool = server.pool(1).await;
+    sqlx::raw_sql(STEPS[0]).execute(&pool).await.expect("tables of version 1");
+    sqlx::query("INSERT INTO logux_schema (version) VALUES (1)").execute(&pool).await.expect("a version");
+    sqlx::query("INSERT INTO logux_records (collection, id) VALUES ('a', 'b')").execute(&pool).await.expect("a row");
+    migrate(&pool).await.expect("newer tables");
+    let (version, records): (i32, i64) =
+        sqlx::query_as("SELECT version, (SELECT count(*) FROM logux_records) FROM logux_schema")
+            .fetch_one(&pool)
+            .await
+            .expect("numbers");
+    assert_eq!((version as usize, records), (STEPS.len(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_of_a_newer_version_are_left_alone() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
