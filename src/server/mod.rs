@@ -9,6 +9,7 @@ mod hub;
 mod inbox;
 mod io;
 mod jobs;
+mod rate;
 mod sessions;
 
 pub use hub::{Census, Config, ConnectedClient, Hub};
@@ -16,3 +17,4 @@ pub use io::{
     About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, SessionId,
     Undoing,
 };
+pub use rate::{Buckets, Rate, RateError, TokenBucket};

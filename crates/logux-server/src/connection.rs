@@ -31,6 +31,7 @@ use crate::{
     open::Open,
     origin::Origin,
     outbox::{Outbox, OutboxLimits, Parcel},
+    pace::{Pace, Paces},
     watch::{Event, Failure, Limit, Watch},
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) greet: Option<Greet>,
     pub(crate) auth_timeout: Duration,
     pub(crate) outbox: OutboxLimits,
+    pub(crate) paces: Paces,
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
     pub(crate) open: Open,
@@ -147,6 +149,7 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         origin: Arc::new(origin),
         member: None,
         traffic: Traffic::default(),
+        pace: shared.paces.pace(),
         shared,
     };
     connection.shared.open.add(session, &connection.outbox);
@@ -157,6 +160,9 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
     }
     let node = connection.member.as_ref().map(|member| &member.node);
+    if let Some((messages, bytes)) = connection.outbox.overflow() {
+        connection.shared.watch().note(&Event::SlowReader { session, node, messages, bytes });
+    }
     connection.shared.watch().note(&Event::Disconnected { session, node, reason: &reason });
     connection.line.close(reason).await;
 }
@@ -171,6 +177,8 @@ struct Connection<T> {
     /// The client, when it was let in.
     member: Option<Member>,
     traffic: Traffic,
+    /// Where there are rates to keep to.
+    pace: Option<Box<Pace>>,
 }
 
 /// Bytes of messages that were not told to those who watch.
@@ -203,19 +211,53 @@ impl<T: Transport> Connection<T> {
                 _ => {}
             }
             self.tell_traffic();
+            let now = self.shared.clock.now().mono;
+            if let Some(frame) = self.pace.as_mut().and_then(|pace| pace.due(now)) {
+                self.handle(&frame);
+                continue;
+            }
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
+            let pause = self.pace.as_ref().and_then(|pace| pace.wakes_at(now));
+            let deadline = [deadline, pause].into_iter().flatten().min();
+            let wants_frames = self.node.wants_frames() && self.pace.as_ref().is_none_or(|pace| pace.may_read(now));
             tokio::select! {
-                event = self.line.event(self.node.wants_frames()) => match event {
-                    drive::Event::Frame(frame) => {
-                        self.traffic.received += frame.as_str().len() as u64;
-                        self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str()));
-                    }
+                event = self.line.event(wants_frames) => match event {
+                    drive::Event::Frame(frame) => self.read(frame),
                     drive::Event::Flushed => {}
                     drive::Event::Ended(reason) => return reason,
                 },
                 () = self.outbox.filled() => {}
                 () = self.shared.clock.until(deadline) => self.node.handle(self.shared.clock.now(), Input::Wake),
             }
+        }
+    }
+
+    /// Takes a frame from the line.
+    fn read(&mut self, frame: Frame) {
+        self.traffic.received += frame.as_str().len() as u64;
+        let now = self.shared.clock.now().mono;
+        let admitted = match &mut self.pace {
+            Some(pace) => pace.admit(now, frame),
+            None => Some(frame),
+        };
+        if let Some(frame) = admitted {
+            self.handle(&frame);
+        }
+    }
+
+    fn handle(&mut self, frame: &Frame) {
+        self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str()));
+        self.pay(1);
+    }
+
+    /// Pays for messages and actions, where there are rates to keep to.
+    fn pay(&mut self, tokens: u64) {
+        let Some(pace) = &mut self.pace else { return };
+        let node = self.member.as_ref().map(|member| &member.node);
+        let now = self.shared.clock.now().mono;
+        if pace.spend(&self.shared.paces, node.and_then(NodeId::user_id), now, tokens) {
+            let address = self.origin.remote.map(|remote| remote.ip());
+            self.shared.watch().note(&Event::Limited { node, address, limit: Limit::Rate });
         }
     }
 
@@ -234,6 +276,7 @@ impl<T: Transport> Connection<T> {
                     greeting.map(tokio::spawn);
                 }
                 Output::Received { batch, entries, .. } => {
+                    self.pay(entries.len().saturating_sub(1) as u64);
                     let input = HubInput::Received { session: self.session, batch, entries };
                     self.shared.handle.tell(Command::Input(input)).await;
                 }

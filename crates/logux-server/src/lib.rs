@@ -57,6 +57,7 @@ pub mod metrics;
 mod open;
 mod origin;
 mod outbox;
+mod pace;
 mod pattern;
 mod room;
 mod routes;
@@ -77,9 +78,6 @@ pub mod events {
     /// The target of all events.
     pub const TARGET: &str = "logux_server::events";
 }
-
-#[doc = include_str!("docs/exactly_once.md")]
-pub mod exactly_once {}
 
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}

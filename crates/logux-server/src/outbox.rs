@@ -42,6 +42,8 @@ struct Queue {
     parcels: VecDeque<Parcel>,
     bytes: usize,
     close: Option<CloseReason>,
+    /// How many parcels and bytes there were when it was too much.
+    overflow: Option<(usize, usize)>,
 }
 
 impl Outbox {
@@ -65,7 +67,8 @@ impl Outbox {
         let too_many = queue.parcels.len() > self.limits.parcels;
         // One load larger than the bound has to be possible when nothing else waits.
         if too_many || queue.bytes > self.limits.bytes && queue.parcels.len() > 1 {
-            *queue = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
+            let overflow = Some((queue.parcels.len(), queue.bytes));
+            *queue = Queue { close: Some(CloseReason::SlowReader), overflow, ..Queue::default() };
         }
         drop(queue);
         self.filled.notify_one();
@@ -81,6 +84,11 @@ impl Outbox {
     pub(crate) fn cut(&self) {
         *self.queue() = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
         self.filled.notify_one();
+    }
+
+    /// How many parcels and bytes waited when the bound was passed, if it was.
+    pub(crate) fn overflow(&self) -> Option<(usize, usize)> {
+        self.queue().overflow
     }
 
     /// Waits until there is something to [`pop`](Self::pop).
@@ -154,6 +162,7 @@ mod tests {
             outbox.push(parcel());
             assert!(outbox.pop().is_none());
             assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
+            assert_eq!(outbox.overflow(), Some((3, 30)));
         }
     }
 

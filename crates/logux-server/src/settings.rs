@@ -1,10 +1,10 @@
 //! Everything about a server that is not a handler.
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use logux::{
     Json, NodeId,
-    server::Config as HubConfig,
+    server::{Config as HubConfig, Rate},
     sync::{self, Subprotocols},
 };
 
@@ -50,6 +50,19 @@ pub struct Settings {
     pub max_connections: usize,
     /// How many connections there may be from one address; as many as in all unless given. Behind a proxy all have its address.
     pub max_connections_per_address: Option<usize>,
+    /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`. 10,000.
+    pub max_subscriptions: usize,
+    /// How many actions of one client may wait for the application before no more is read from it. 1,000.
+    pub max_queue: usize,
+    /// How many messages and actions one connection may send. What is beyond is read more slowly: nothing is lost. A message costs one, each
+    /// action in it after the first one more. After a batch that is far beyond the rate signs of life are still heard, but the
+    /// next batch waits until the first is paid for; who sends much more for longer than the time-out is cut off by it. Any rate unless given.
+    pub max_rate: Option<Rate>,
+    /// The same for all connections of one user together. Any rate unless given.
+    pub max_rate_per_user: Option<Rate>,
+    /// How often one user, or one client without a user, may do actions of a type. What is beyond is undone with the reason `rateLimit`, and with
+    /// `retryAfterMs`: after how many milliseconds there is room again. For what is dear or dangerous, such as sending mail.
+    pub max_rates_of_types: HashMap<String, Rate>,
     /// How many wrong logins from one address (64 bits of it with IPv6) within 3 s there may be before all logins from there are refused
     /// for a while. 3; `None` for any number, for a server behind a proxy.
     pub max_wrong_logins: Option<usize>,
@@ -90,6 +103,11 @@ impl Default for Settings {
             max_outbox_bytes: 8 * 1024 * 1024,
             max_connections: 100_000,
             max_connections_per_address: None,
+            max_subscriptions: 10_000,
+            max_queue: 1_000,
+            max_rate: None,
+            max_rate_per_user: None,
+            max_rates_of_types: HashMap::new(),
             max_wrong_logins: Some(3),
             allowed_origins: None,
             max_ahead_ms: 300_000,
@@ -114,6 +132,9 @@ impl Settings {
         config.debug = self.development;
         config.remembered = self.remembered;
         config.max_ahead_ms = self.max_ahead_ms;
+        config.max_queue = self.max_queue;
+        config.max_subscriptions = self.max_subscriptions;
+        config.rates.clone_from(&self.max_rates_of_types);
         config
     }
 

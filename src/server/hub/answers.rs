@@ -66,7 +66,7 @@ impl<S: Store> Hub<S> {
             let channel: Arc<str> = channel.into();
             if let Some(session) = self.sessions.get_mut(id) {
                 if session.channels.len() >= self.config.max_subscriptions && !session.channels.contains(&channel) {
-                    return self.undone(now, job, "error", Vec::new());
+                    return self.undone(now, job, "subscriptionLimit", Vec::new());
                 }
                 session.channels.insert(channel.clone());
                 self.channels.subscribe(&channel, id, filter_key(&entry.action), filter);

@@ -11,13 +11,17 @@ mod undo;
 
 pub use census::{Census, ConnectedClient};
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     About, Ask, Author, Input, Job, Output, Queues, Recipients, Report, SessionId,
     channels::Channels,
     inbox::Inbox,
     jobs::{Jobs, Task},
+    rate::{Buckets, Rate},
     sessions::Sessions,
 };
 use crate::{
@@ -26,7 +30,7 @@ use crate::{
         logux::{self, Undo},
     },
     log::{Log, LogError},
-    now::Now,
+    now::{MonoTime, Now},
     store::{Entry, Store},
 };
 
@@ -43,13 +47,16 @@ pub struct Config {
     pub remembered: u64,
     /// How many actions of one client may wait for the application before no more is read from it.
     pub max_queue: usize,
-    /// How many channels one client may be subscribed to.
+    /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`.
     pub max_subscriptions: usize,
     /// How many milliseconds the time of a client's action may lie ahead of the server's clock, after the difference between the clocks
     /// was corrected. What lies further ahead is undone with the reason `wrongTime`: it would win over everybody else's changes until
     /// that time comes. It is refused and not moved to now, because its author would keep it where it was, and so have another order
     /// than the rest.
     pub max_ahead_ms: u64,
+    /// How often one user, or one client that has none, may do actions of a type. What is beyond is undone with the reason `rateLimit` and
+    /// with `retryAfterMs`: after how many milliseconds there is room again. It is answered once: the same action comes again in vain.
+    pub rates: HashMap<String, Rate>,
     /// In which queue an action waits for the application. One for all unless given.
     pub queues: Queues,
 }
@@ -65,6 +72,7 @@ impl Config {
             max_queue: 1_000,
             max_subscriptions: 10_000,
             max_ahead_ms: 5 * 60 * 1_000,
+            rates: HashMap::new(),
             queues: Queues::default(),
         }
     }
@@ -90,6 +98,9 @@ pub struct Hub<S> {
     channels: Channels,
     jobs: Jobs,
     inbox: Inbox,
+    rates: HashMap<String, Buckets<Arc<str>>>,
+    /// The moment of the input that is handled.
+    moment: MonoTime,
     draining: bool,
     /// Outputs that wait for the commit, and those behind it.
     pending: VecDeque<Output>,
@@ -105,6 +116,8 @@ impl<S: Store> Hub<S> {
         let log = Log::new(config.node.clone(), store)?;
         let mut hub = Self {
             inbox: Inbox::new(config.remembered),
+            rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
+            moment: MonoTime::default(),
             config,
             log,
             sessions: Sessions::default(),
@@ -155,6 +168,7 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails: the server has to stop then, clients will send again what was not confirmed.
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
+        self.moment = now.mono;
         let now = now.wall;
         match input {
             Input::Join { session, node, subprotocol, headers, since } => {

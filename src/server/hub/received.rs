@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hub, ask, filter_key, undo_of};
 use crate::{
     action::{
-        NodeId,
+        Json, NodeId,
         logux::{self, Processed},
     },
     log::LogError,
@@ -74,8 +74,20 @@ impl<S: Store> Hub<S> {
             self.debug(Some(id), || format!("Action \"{}\" has a time in the future", task.entry.meta.id));
             return self.undo_task(now, &task, "wrongTime", Vec::new());
         }
+        if let Err(wait_ms) = self.take_token(&task.entry) {
+            self.debug(Some(id), || format!("Action \"{}\" came too soon", task.entry.meta.id));
+            let retry_after = Json::from_value(&wait_ms).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
+            return self.undo_task(now, &task, "rateLimit", retry_after.into_iter().collect());
+        }
         self.enqueue(task);
         Ok(())
+    }
+
+    /// Whether its author may do an action of this type now, or when.
+    fn take_token(&mut self, entry: &Entry) -> Result<(), u64> {
+        let Some(buckets) = self.rates.get_mut(entry.action.kind()) else { return Ok(()) };
+        let node = entry.meta.id.node();
+        buckets.take(node.user_id().unwrap_or_else(|| node.client_id()), self.moment)
     }
 
     /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.

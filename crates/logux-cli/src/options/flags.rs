@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use logux::server::{Rate, RateError};
 use logux_server::{BuildError, Pem, Proxies};
 
 /// How log lines look.
@@ -41,6 +42,11 @@ impl fmt::Debug for Secret {
 fn octal(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| "expected an octal number such as 660".to_owned())
+}
+
+fn type_rate(text: &str) -> Result<(String, Rate), String> {
+    let (kind, rate) = text.rsplit_once('=').ok_or("expected a type and a rate, such as mail/send=5/m")?;
+    Ok((kind.to_owned(), rate.parse().map_err(|error: RateError| error.to_string())?))
 }
 
 fn pem(text: &str) -> Result<Pem, std::convert::Infallible> {
@@ -157,15 +163,57 @@ pub(super) struct Bounds {
     /// Most connections at a time from one address [default: as many]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections_per_address: Option<usize>,
-    /// Wrong logins from one address within 3 s before none counts; 0 for any number, as behind a proxy [default: 3]
+    /// Wrong logins from one address within 3 s before none counts; 0 for any number [default: 3]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_wrong_logins: Option<usize>,
+    /// Most messages and actions from one connection, such as 100/s; what is beyond is read more slowly [default: any]
+    #[arg(long, value_name = "RATE")]
+    pub(super) max_rate: Option<Rate>,
+    /// The same from all connections of one user [default: any]
+    #[arg(long, value_name = "RATE")]
+    pub(super) max_rate_per_user: Option<Rate>,
+    /// Most actions of a type from one user, such as mail/send=5/m; what is beyond is undone; repeat it for several
+    #[arg(long, value_name = "TYPE=RATE", value_delimiter = ',', value_parser = type_rate)]
+    pub(super) max_rate_of: Option<Vec<(String, Rate)>>,
+    /// Most channels that one client is subscribed to [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_subscriptions: Option<usize>,
+    /// Most actions of one client that wait to be processed before no more is read [default: 1000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_queue: Option<usize>,
+    /// Largest message of a client [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_message_bytes: Option<usize>,
+    /// Largest body of an HTTP request [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_body_bytes: Option<usize>,
+    /// Most messages that wait for one client to read them; a slower reader is cut off [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_outbox_messages: Option<usize>,
+    /// Most bytes that wait for one client to read them [default: 8388608]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_outbox_bytes: Option<usize>,
+    /// Milliseconds that an action's time may lie in the future [default: 300000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_ahead_ms: Option<u64>,
+    /// Actions and answers that are remembered, so that what comes again is not done again [default: 100000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) remembered: Option<u64>,
+    /// Milliseconds of silence after which a client is asked whether it is there [default: 20000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) ping_ms: Option<u64>,
+    /// Milliseconds that a client may take to log in, and to answer [default: 70000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) timeout_ms: Option<u64>,
 }
 
 /// What it says about itself. `env` is `NODE_ENV` too.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "What it says")]
 pub(super) struct Telling {
+    /// Id of this server, in its node id behind `server:` [default: random]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) id: Option<String>,
     /// How log lines look [default: human]
     #[arg(long, short, value_enum, value_name = "human|json", hide_possible_values = true)]
     pub(super) logger: Option<Logger>,

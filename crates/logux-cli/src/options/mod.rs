@@ -162,10 +162,34 @@ mod tests {
     }
 
     #[test]
+    fn every_bound_of_the_server_can_be_set() {
+        let file = "max-rate = \"5/s\"\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
+        let variables =
+            [("LOGUX_MAX_SUBSCRIPTIONS", "7"), ("LOGUX_MAX_RATE_PER_USER", "9/h"), ("LOGUX_REMEMBERED", "8")];
+        let flags = ["--dev", "--collection", "tasks", "--timeout-ms", "2", "--max-queue=3", "--max-message-bytes=4"];
+        let options = resolve(&flags, &variables, &[("logux.toml", file)]).unwrap().settings;
+        assert_eq!(options.max_rate, "5/s".parse().ok());
+        assert_eq!(options.max_rate_per_user, "9/h".parse().ok());
+        let rates = [("a", "1/s"), ("b/c", "2/m")].map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
+        assert_eq!(options.max_rates_of_types, rates.into());
+        assert_eq!((options.ping_ms, options.timeout_ms, options.max_queue), (1, 2, 3));
+        assert_eq!((options.max_message_bytes, options.max_subscriptions, options.remembered), (4, 7, 8));
+        assert_eq!((options.id.as_deref(), options.max_wrong_logins), (Some("one"), None));
+    }
+
+    #[test]
     fn mistakes_are_named_in_one_line() {
         let tasks = ["--collection", "tasks"];
         type Pairs = &'static [(&'static str, &'static str)];
-        let cases: [(&[&str], Pairs, Pairs, &str); 9] = [
+        let cases: [(&[&str], Pairs, Pairs, &str); 12] = [
+            (&tasks, &[("LOGUX_MAX_RATE", "fast")], &[], "expected a rate such as 100/s"),
+            (&tasks, &[("LOGUX_UNIX_MODE", "999")], &[], "expected an octal number"),
+            (
+                &tasks,
+                &[],
+                &[("logux.toml", "trust-proxy = \"10.0.0.0/33\"")],
+                "cannot read `10.0.0.0/33` as an address",
+            ),
             (&tasks, &[], &[], "nobody could log in"),
             (&["--dev"], &[], &[], "nothing to serve"),
             (&["--dev", "--collection", "a/b"], &[], &[], "collection name \"a/b\""),

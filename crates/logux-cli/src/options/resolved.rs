@@ -59,6 +59,7 @@ impl Flags {
     pub(super) fn resolve(self, dev: bool) -> Result<Options, OptionsError> {
         let mut settings = Settings::default();
         settings.remembered = REMEMBERED;
+        settings.id = self.telling.id;
         settings.development = dev || self.telling.env.as_deref() == Some("development");
         settings.metrics_address = self.telling.metrics;
         let places = self.listening.resolve(&mut settings, dev)?;
@@ -120,6 +121,19 @@ impl Bounds {
         set(&mut settings.max_connections, self.max_connections);
         settings.max_connections_per_address = self.max_connections_per_address;
         settings.max_wrong_logins = or_none_if_zero(self.max_wrong_logins, settings.max_wrong_logins);
+        settings.max_rate = self.max_rate;
+        settings.max_rate_per_user = self.max_rate_per_user;
+        settings.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();
+        set(&mut settings.max_subscriptions, self.max_subscriptions);
+        set(&mut settings.max_queue, self.max_queue);
+        set(&mut settings.max_message_bytes, self.max_message_bytes);
+        set(&mut settings.max_body_bytes, self.max_body_bytes);
+        set(&mut settings.max_outbox_messages, self.max_outbox_messages);
+        set(&mut settings.max_outbox_bytes, self.max_outbox_bytes);
+        set(&mut settings.max_ahead_ms, self.max_ahead_ms);
+        set(&mut settings.remembered, self.remembered);
+        set(&mut settings.ping_ms, self.ping_ms);
+        set(&mut settings.timeout_ms, self.timeout_ms);
     }
 }
 

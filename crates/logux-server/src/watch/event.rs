@@ -47,6 +47,8 @@ pub(crate) enum Event<'a> {
     WrongFormat { id: &'a ActionId, error: &'a dyn fmt::Display },
     /// The server cannot go on.
     Fatal { error: &'a dyn fmt::Display },
+    /// A client has not read what it was sent, until this much waited for it: it is cut off.
+    SlowReader { session: SessionId, node: Option<&'a NodeId>, messages: usize, bytes: usize },
     /// A limit was reached by a client.
     Limited { node: Option<&'a NodeId>, address: Option<IpAddr>, limit: Limit },
     /// A control request came from an address that is not in the mask.
@@ -101,6 +103,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Limit {
     /// Wrong logins from one address.
     WrongLogins,
+    /// Messages and actions of a connection or a user: it is read more slowly.
+    Rate,
 }
 
 impl Refusal {
@@ -118,6 +122,7 @@ impl Limit {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::WrongLogins => "wrongLogins",
+            Self::Rate => "rate",
         }
     }
 }

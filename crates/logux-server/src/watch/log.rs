@@ -100,6 +100,12 @@ fn write_connection(event: &Event<'_>) {
             nodeId = node.map(NodeId::as_str),
             reason = reason.to_string(),
         }, "Client was disconnected"),
+        Event::SlowReader { session, node, messages, bytes } => say!(warn, "slowReader", {
+            connectionId = session.0,
+            nodeId = node.map(NodeId::as_str),
+            messages,
+            bytes,
+        }, "Client does not read what it is sent"),
         Event::Limited { node, address, limit } => say!(warn, "limited", {
             nodeId = node.map(NodeId::as_str),
             ipAddress = address.map(|address| address.to_string()),

@@ -1,0 +1,251 @@
+//! So many in so much time: what a rate is, who keeps to it, and when there is room again.
+
+use core::{fmt, hash::Hash, num::NonZeroU32, str::FromStr};
+use std::{borrow::Borrow, collections::HashMap};
+
+use crate::now::MonoTime;
+
+/// So many in so much time, as `100/s`, `30/m` or `1000/h`. All of them may come at once; then there is room for the next bit by bit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    count: NonZeroU32,
+    per_ms: NonZeroU32,
+}
+
+/// A text is no rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateError;
+
+impl Rate {
+    /// `count` in `per_ms` milliseconds; `None` if one of them is 0.
+    pub const fn new(count: u32, per_ms: u32) -> Option<Self> {
+        match (NonZeroU32::new(count), NonZeroU32::new(per_ms)) {
+            (Some(count), Some(per_ms)) => Some(Self { count, per_ms }),
+            _ => None,
+        }
+    }
+
+    /// What one token takes out of a bucket, and what time puts in: in units of 1 ms divided by the count, so that nothing is rounded.
+    fn cost(self, tokens: u64) -> u128 {
+        u128::from(tokens) * u128::from(self.per_ms.get())
+    }
+
+    fn at(self, now: MonoTime) -> u128 {
+        u128::from(now.as_millis()) * u128::from(self.count.get())
+    }
+
+    fn ms(self, units: u128) -> u64 {
+        units.div_ceil(u128::from(self.count.get())).try_into().unwrap_or(u64::MAX)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = RateError;
+
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let (count, unit) = text.split_once('/').ok_or(RateError)?;
+        let per_ms = match unit.trim() {
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(RateError),
+        };
+        count.trim().parse().ok().and_then(|count| Self::new(count, per_ms)).ok_or(RateError)
+    }
+}
+
+impl fmt::Display for RateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected a rate such as 100/s, 30/m or 1000/h")
+    }
+}
+
+impl core::error::Error for RateError {}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, per_ms) = (self.count, self.per_ms);
+        match per_ms.get() {
+            1_000 => write!(f, "{count}/s"),
+            60_000 => write!(f, "{count}/m"),
+            3_600_000 => write!(f, "{count}/h"),
+            _ => write!(f, "{count} in {per_ms} ms"),
+        }
+    }
+}
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A bucket that holds as many tokens as a rate has in its time, and is filled by it. It starts full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenBucket {
+    /// When it will be full, in the rate's units.
+    full_at: u128,
+}
+
+impl TokenBucket {
+    /// Takes tokens, also those that are not there yet. Returns the moment when all of them are paid for: now, unless the bucket is in
+    /// debt. For what can be slowed down. O(1).
+    pub fn spend(&mut self, rate: Rate, now: MonoTime, tokens: u64) -> MonoTime {
+        self.full_at = self.full_at.max(rate.at(now)).saturating_add(rate.cost(tokens));
+        now.after(self.wait_ms(rate, now))
+    }
+
+    /// Takes one token if there is one. For what can be refused. O(1).
+    ///
+    /// # Errors
+    /// When there is none: how many milliseconds later there will be.
+    pub fn take(&mut self, rate: Rate, now: MonoTime) -> Result<(), u64> {
+        let mut after = *self;
+        after.spend(rate, now, 1);
+        match after.wait_ms(rate, now) {
+            0 => {
+                *self = after;
+                Ok(())
+            }
+            wait => Err(wait),
+        }
+    }
+
+    /// Whether it is as if nothing had ever been taken.
+    pub fn is_full(&self, rate: Rate, now: MonoTime) -> bool {
+        self.full_at <= rate.at(now)
+    }
+
+    fn wait_ms(self, rate: Rate, now: MonoTime) -> u64 {
+        let room = rate.at(now).saturating_add(rate.cost(rate.count.get().into()));
+        rate.ms(self.full_at.saturating_sub(room))
+    }
+}
+
+/// One bucket each for many, of one rate. Those that are full are forgotten from time to time, so it holds no more than have been busy
+/// within the rate's time, twice at most.
+#[derive(Clone, Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    in_use: HashMap<K, TokenBucket>,
+    tidy_at: usize,
+}
+
+/// Below this it is not worth looking for full buckets.
+const FEW: usize = 1_024;
+
+impl<K: Hash + Eq> Buckets<K> {
+    /// All full.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, in_use: HashMap::new(), tidy_at: FEW }
+    }
+
+    /// [`TokenBucket::spend`] for one of them. O(1) on average.
+    pub fn spend<Q>(&mut self, key: &Q, now: MonoTime, tokens: u64) -> MonoTime
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let rate = self.rate;
+        self.bucket(key, now).spend(rate, now, tokens)
+    }
+
+    /// [`TokenBucket::take`] for one of them. O(1) on average.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take<Q>(&mut self, key: &Q, now: MonoTime) -> Result<(), u64>
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let rate = self.rate;
+        self.bucket(key, now).take(rate, now)
+    }
+
+    fn bucket<Q>(&mut self, key: &Q, now: MonoTime) -> &mut TokenBucket
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.in_use.len() >= self.tidy_at {
+            let rate = self.rate;
+            self.in_use.retain(|_, bucket| !bucket.is_full(rate, now));
+            self.tidy_at = FEW.max(self.in_use.len() * 2);
+        }
+        self.in_use.entry(key.into()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::from_millis(ms)
+    }
+
+    fn rate(text: &str) -> Rate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_rate_is_a_text() {
+        for text in ["100/s", "30/m", "1/h"] {
+            assert_eq!(rate(text).to_string(), text);
+        }
+        assert_eq!(rate(" 5 / s "), Rate::new(5, 1_000).unwrap());
+        for text in ["", "5", "0/s", "-1/s", "1/d", "x/s", "1.5/s"] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_may_come_at_once_and_then_one_by_one() {
+        let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
+        for _ in 0..3 {
+            assert_eq!(bucket.take(rate, at(5)), Ok(()));
+        }
+        assert_eq!(bucket.take(rate, at(5)), Err(334));
+        assert_eq!(bucket.take(rate, at(338)), Err(1), "what was refused has taken nothing");
+        assert_eq!(bucket.take(rate, at(339)), Ok(()));
+        assert_eq!(bucket.take(rate, at(339)), Err(333));
+        assert!(!bucket.is_full(rate, at(1_338)) && bucket.is_full(rate, at(1_339)));
+    }
+
+    #[test]
+    fn debts_are_paid_in_time_and_not_a_millisecond_too_many() {
+        let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
+        assert_eq!(bucket.spend(rate, at(0), 3), at(0));
+        assert_eq!(bucket.spend(rate, at(0), 3), at(1_000));
+        assert_eq!(bucket.spend(rate, at(500), 1), at(1_334));
+        // An hour at the limit: nothing is lost to rounding.
+        let (mut now, mut sent) = (at(0), 0_u64);
+        let mut bucket = TokenBucket::default();
+        while now < at(3_600_000) {
+            now = bucket.spend(rate, now, 1);
+            sent += 1;
+        }
+        assert_eq!(sent, 3 + 3 * 3_600);
+    }
+
+    #[test]
+    fn extremes_do_not_overflow() {
+        let mut bucket = TokenBucket::default();
+        let slow = Rate::new(1, u32::MAX).unwrap();
+        assert_eq!(bucket.spend(slow, at(u64::MAX), u64::MAX), at(u64::MAX));
+        assert!(bucket.take(slow, at(0)).is_err());
+    }
+
+    #[test]
+    fn buckets_of_the_idle_are_forgotten() {
+        let mut buckets = Buckets::<String>::new(rate("1/s"));
+        for n in 0..FEW {
+            buckets.take(&*n.to_string(), at(0)).unwrap();
+        }
+        buckets.take("another", at(2_000)).unwrap();
+        assert_eq!(buckets.in_use.len(), 1);
+        buckets.take("each has its own", at(2_000)).unwrap();
+        assert_eq!(buckets.take("another", at(2_999)), Err(1));
+    }
+}
