@@ -121,7 +121,8 @@ impl<S: Send + Sync + 'static> ActionType<S> {
         self
     }
 
-    /// Do it. The author is told `logux/processed` afterwards, or `logux/undo` after an error.
+    /// Do it. The author is told `logux/processed` afterwards, or `logux/undo` after an error. It may be asked again after a
+    /// crash: see [`exactly_once`](crate::exactly_once).
     #[must_use]
     pub fn process<F>(mut self, process: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where

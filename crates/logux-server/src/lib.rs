@@ -79,6 +79,9 @@ pub mod events {
     pub const TARGET: &str = "logux_server::events";
 }
 
+#[doc = include_str!("docs/exactly_once.md")]
+pub mod exactly_once {}
+
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}
 

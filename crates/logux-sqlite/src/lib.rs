@@ -13,12 +13,13 @@
 //!
 //! Read [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it), [`SyncMaps`] (records in
 //! it). What is written through either of them is durable, together, after a commit of either. The `README.md` of this crate
-//! describes the file byte by byte.
+//! describes the file byte by byte. [`Inbox`] is for databases of your own.
 #![forbid(unsafe_code)]
 
 mod database;
 mod entries;
 mod error;
+mod inbox;
 mod lock;
 mod maps;
 mod schema;
@@ -26,6 +27,9 @@ mod store;
 
 pub use database::{Database, Durability};
 pub use error::{Failure, SqliteError};
+pub use inbox::Inbox;
 pub use logux::store::record::{Changed, Field, Record, Write};
 pub use maps::{Collection, SyncMaps};
+/// The driver, for the connections of an [`Inbox`]: a program can have one version of it only.
+pub use rusqlite;
 pub use store::SqliteStore;

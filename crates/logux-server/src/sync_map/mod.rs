@@ -4,16 +4,20 @@
 //! `PLURAL/created`, `PLURAL/changed` and `PLURAL/deleted`.
 //!
 //! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match), then `data` (what they give back), then `serving` (what
-//! [`Builder`](crate::Builder) makes of them). `filter` is which live actions a filter takes; `records` and `sqlite` are the storage that
-//! is ready for use.
+//! [`Builder`](crate::Builder) makes of them). `filter` is which live actions a filter takes; `records`, `sqlite` and `postgres` are the
+//! storages that are ready for use, `suite` judges those and yours.
 
 mod data;
 mod filter;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod records;
 mod serving;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "testing")]
+pub mod suite;
 
 pub use data::{Edited, Found, Listed, SyncMapData};
 pub use logux::store::record::Write;
@@ -34,8 +38,11 @@ use crate::{Context, HandlerError};
 /// them whatever comes late, and tells by [`Edited::Fields`] what has won. One that keeps no times writes what comes, answers
 /// [`Edited::All`], and loads its fields [without a time](SyncMapData::without_time): they count as written at the moment of loading.
 ///
-/// After a crash an action may come again that was done already, see `process` of an action type. A write that is compared by its
-/// stamp does no harm twice; else remember its id in the same transaction.
+/// After a crash an action may come again that was done already, for the same reason as with any handler. A write that is compared by its
+/// stamp does no harm twice; else remember its id in the same transaction
+/// ([`exactly_once`](crate::exactly_once)).
+///
+/// `logux_server::testing::sync_map_suite` (feature `testing`) judges a storage.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -100,7 +107,7 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         write: Write<'_>,
     ) -> impl Future<Output = Result<Edited, HandlerError>> + Send {
         let _ = (context, id, fields, write);
-        async { Err(HandlerError::undo("unknownType")) }
+        async { Err(HandlerError::UnknownType) }
     }
 
     /// Changes some fields of the record.
@@ -112,7 +119,7 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         write: Write<'_>,
     ) -> impl Future<Output = Result<Edited, HandlerError>> + Send {
         let _ = (context, id, fields, write);
-        async { Err(HandlerError::undo("unknownType")) }
+        async { Err(HandlerError::UnknownType) }
     }
 
     /// Deletes the record. `true` if it is gone and its subscribers are to be told.
@@ -123,7 +130,7 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         write: Write<'_>,
     ) -> impl Future<Output = Result<bool, HandlerError>> + Send {
         let _ = (context, id, write);
-        async { Err(HandlerError::undo("unknownType")) }
+        async { Err(HandlerError::UnknownType) }
     }
 
     /// Which edits clients may ask for: all, unless this says otherwise. The action types of the others stay free for handlers of your own.

@@ -29,5 +29,6 @@ mod cable;
 mod client;
 mod server;
 
+pub use crate::sync_map::suite as sync_map_suite;
 pub use client::{ConnectError, NewTestClient, TestClient, TestError};
 pub use server::{START, TestServer};

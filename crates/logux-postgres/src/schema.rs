@@ -1,0 +1,84 @@
+//! The tables, and how older versions of them become the current one.
+
+use sqlx::PgPool;
+
+use crate::PostgresError;
+
+/// What leads from each version of the tables to the next; an empty database takes all of them. Never change one that was released: add
+/// one.
+///
+/// For programs that may not make tables: run these with a migration tool of yours, in order, and set the number of the last one by
+/// `INSERT INTO logux_schema (version) VALUES (…)`.
+pub const STEPS: [&str; 2] = [
+    // 1: records.
+    "CREATE TABLE logux_schema (
+        one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+        version INTEGER NOT NULL
+     );
+     CREATE TABLE logux_records (
+        record BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        collection TEXT COLLATE \"C\" NOT NULL,
+        id TEXT COLLATE \"C\" NOT NULL,
+        touched BYTEA,
+        deleted BYTEA,
+        deletion_arrived BIGINT,
+        UNIQUE (collection, id)
+     );
+     CREATE INDEX logux_records_deleted ON logux_records (collection, deletion_arrived) WHERE deletion_arrived IS NOT NULL;
+     CREATE TABLE logux_fields (
+        record BIGINT NOT NULL REFERENCES logux_records ON DELETE CASCADE,
+        key TEXT COLLATE \"C\" NOT NULL,
+        value TEXT NOT NULL,
+        stamp BYTEA NOT NULL,
+        hash BIGINT NOT NULL,
+        arrived BIGINT NOT NULL,
+        PRIMARY KEY (record, key)
+     );
+     CREATE INDEX logux_fields_hash ON logux_fields (hash);
+     CREATE INDEX logux_fields_arrived ON logux_fields (arrived);",
+    // 2: the inbox.
+    "CREATE TABLE logux_inbox (
+        id BYTEA PRIMARY KEY,
+        arrived TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+     );
+     CREATE INDEX logux_inbox_arrived ON logux_inbox (arrived, id);",
+];
+
+/// The version that this crate writes.
+const VERSION: i32 = STEPS.len() as i32;
+
+/// `LOGX` twice: the number of the lock under which tables are made.
+const LOCK: i64 = 0x4C4F_4758_4C4F_4758;
+
+/// Makes the tables in the current schema of the connections (`search_path`), or brings those of an older version up to date, in one transaction. Does
+/// nothing when they are up to date. Several programs may call it at the same time.
+///
+/// # Errors
+/// [`PostgresError::NewerSchema`], or what the database reports.
+pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    let there: bool =
+        sqlx::query_scalar("SELECT to_regclass(quote_ident(current_schema()) || '.logux_schema') IS NOT NULL")
+            .fetch_one(&mut *transaction)
+            .await?;
+    let found = if there {
+        sqlx::query_scalar("SELECT max(version) FROM logux_schema").fetch_one(&mut *transaction).await?
+    } else {
+        None
+    };
+    let found: i32 = found.unwrap_or(0);
+    if found > VERSION {
+        return Err(PostgresError::NewerSchema { found, supported: VERSION });
+    }
+    let done = usize::try_from(found).map_err(|_| PostgresError::Corrupt(format!("version {found} of the tables")))?;
+    if found < VERSION {
+        for step in &STEPS[done..] {
+            sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+        }
+        let set =
+            "INSERT INTO logux_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
+        sqlx::query(set).bind(VERSION).execute(&mut *transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}

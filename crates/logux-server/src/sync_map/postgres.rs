@@ -1,0 +1,59 @@
+//! Records in PostgreSQL: [`SyncMaps::collection`](logux_postgres::SyncMaps::collection) is a storage as it is.
+
+use logux::{WallTime, action::Extra};
+use logux_postgres::Collection;
+
+use super::{
+    Edited, Found, Listed, SyncMap, SyncMapFilter, Write,
+    records::{edited, found, listed},
+};
+use crate::{Context, HandlerError};
+
+/// How much earlier than asked for, in milliseconds, what has arrived is told again: a write may be seen some time after it has arrived, when its
+/// transaction is committed, and several servers write by clocks of their own.
+const MARGIN_MS: i64 = 10_000;
+
+impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
+    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+        let (record, deletion) = self.maps().find(self.name(), id, since.map(earlier)).await?;
+        Ok(found(record, deletion))
+    }
+
+    async fn create(
+        &self,
+        context: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
+        self.change(context, id, fields, write).await
+    }
+
+    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+        let (changed, stamp) = self.maps().change(self.name(), id, fields, write).await?;
+        Ok(edited(changed, &stamp))
+    }
+
+    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+        Ok(self.maps().delete(self.name(), id, write).await?)
+    }
+}
+
+impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
+    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+        let (maps, name, since) = (self.maps(), self.name(), since.map(earlier));
+        let matching = maps.list(name, filter, since).await?;
+        let (mut touched, mut gone) = (Vec::new(), Vec::new());
+        if let Some(since) = since {
+            gone = maps.deleted_since(name, since).await?;
+            if !filter.is_empty() {
+                touched = maps.touched_since(name, filter, since).await?;
+            }
+        }
+        Ok(listed(filter, matching, touched, gone))
+    }
+}
+
+const fn earlier(since: WallTime) -> WallTime {
+    since.shifted(-MARGIN_MS)
+}

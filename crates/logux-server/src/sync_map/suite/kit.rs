@@ -1,0 +1,167 @@
+//! What the checks share: a storage, what to write to it, and contexts for its methods.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use logux::{
+    Action, ActionId, Entry, Json, Meta, NodeId, Stamp, WallTime,
+    action::Extra,
+    server::{Ask, Author},
+};
+use logux_net::drive::Clock;
+use tokio::sync::mpsc;
+
+use super::super::{Edited, Found, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
+use crate::{Context, Handle, Params, origin::Origin, watch::Watch};
+
+/// The times of the checks count from here, so that a storage may take them for real ones.
+const BEGIN: i64 = 1_700_000_000_000;
+
+/// One storage under test.
+pub(super) struct Kit<S, M> {
+    state: Arc<S>,
+    pub(super) storage: M,
+    /// What records can have.
+    pub(super) one: Extra,
+    /// Other values of the same fields.
+    pub(super) other: Extra,
+}
+
+/// A write: made at this time by this node, arrived at that time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) time: i64,
+    pub(super) node: &'static str,
+    pub(super) arrived: i64,
+}
+
+/// A write of a usual node that arrives when it is made.
+pub(super) const fn at(time: i64) -> At {
+    At { time, node: "10:phone:tab", arrived: time }
+}
+
+pub(super) const fn wall(time: i64) -> WallTime {
+    WallTime::from_millis(BEGIN + time)
+}
+
+impl At {
+    pub(super) const fn by(self, node: &'static str) -> Self {
+        Self { node, ..self }
+    }
+
+    pub(super) const fn arriving(self, arrived: i64) -> Self {
+        Self { arrived, ..self }
+    }
+
+    pub(super) fn stamp(self) -> Stamp {
+        let node = NodeId::new(self.node).expect("a node id");
+        Stamp::new(wall(self.time), ActionId::new(wall(self.time), node, 0))
+    }
+}
+
+impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
+    pub(super) fn new(state: Arc<S>, fields: [&str; 2], storage: M) -> Self {
+        let [one, other] = fields.map(|json| Extra::from_json(json).expect("fields are a JSON object"));
+        let different = |(key, value): (&str, &Json)| other.get(key).is_some_and(|other| other != value);
+        assert!(one.iter().count() == other.iter().count() && one.iter().all(different), "the same keys, other values");
+        assert!(one.iter().count() > 1, "two fields at least");
+        Self { state, storage, one, other }
+    }
+
+    /// What a handler would know.
+    fn context(&self, stamp: &Stamp, action: &str) -> Context<S> {
+        let mut meta = Meta::new(stamp.id().clone());
+        meta.time = stamp.time();
+        let node = stamp.id().node().clone();
+        let author = Author { node, subprotocol: None, headers: None, session: None };
+        let ask = Ask::notice(Entry::new(Action::new(action).expect("an action"), meta), author);
+        let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Watch::new(false, None));
+        Context::new(ask, Params::new(), Origin::nowhere(), self.state.clone(), handle)
+    }
+
+    pub(super) async fn create(&self, id: &str, fields: &Extra, at: At) -> Edited {
+        let (context, stamp) = self.edit("create", id, Some(fields), at);
+        let created =
+            self.storage.create(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        created.expect("created")
+    }
+
+    pub(super) async fn change(&self, id: &str, fields: &Extra, at: At) -> Edited {
+        let (context, stamp) = self.edit("change", id, Some(fields), at);
+        let changed =
+            self.storage.change(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        changed.expect("changed")
+    }
+
+    pub(super) async fn delete(&self, id: &str, at: At) -> bool {
+        let (context, stamp) = self.edit("delete", id, None, at);
+        let deleted = self.storage.delete(&context, id, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        deleted.expect("deleted")
+    }
+
+    fn edit(&self, what: &str, id: &str, fields: Option<&Extra>, at: At) -> (Context<S>, Stamp) {
+        let mut action = Extra::default();
+        action.set("type", Json::from_value(&format!("records/{what}")).expect("JSON"));
+        action.set("id", Json::from_value(id).expect("JSON"));
+        if let Some(fields) = fields {
+            action.set("fields", Json::new(fields.to_json()).expect("JSON"));
+        }
+        let stamp = at.stamp();
+        (self.context(&stamp, &action.to_json()), stamp)
+    }
+
+    pub(super) async fn load(&self, id: &str, since: Option<i64>) -> Found {
+        let action = format!(r#"{{"type":"logux/subscribe","channel":"records/{id}"}}"#);
+        let context = self.context(&at(0).stamp(), &action);
+        self.storage.load(&context, id, since.map(wall)).await.expect("loaded")
+    }
+
+    /// The fields of a record that is there.
+    pub(super) async fn fields(&self, id: &str) -> Option<Values> {
+        match self.load(id, None).await {
+            Found::Record(record) => Some(self.values(&record)),
+            _ => None,
+        }
+    }
+
+    /// The fields of a record that the checks know of; a storage may have others.
+    pub(super) fn values(&self, record: &SyncMapData) -> Values {
+        let known = record.fields.iter().filter(|(key, ..)| self.one.get(key).is_some());
+        known.map(|(key, value, _)| (key.to_string(), parsed(value))).collect()
+    }
+
+    /// The n-th field alone.
+    pub(super) fn only(&self, fields: &Extra, n: usize) -> Extra {
+        let (key, value) = fields.iter().nth(n).expect("two fields at least");
+        let mut only = Extra::default();
+        only.set(key, value.clone());
+        only
+    }
+}
+
+impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
+    pub(super) async fn list(&self, filter: &Extra, since: Option<i64>) -> Listed {
+        let action = format!(r#"{{"type":"logux/subscribe","channel":"records","filter":{}}}"#, filter.to_json());
+        let context = self.context(&at(0).stamp(), &action);
+        self.storage.list(&context, filter, since.map(wall)).await.expect("listed")
+    }
+
+    /// The ids of the records that match, sorted.
+    pub(super) async fn ids(&self, filter: &Extra) -> Vec<String> {
+        let mut ids: Vec<_> =
+            self.list(filter, None).await.records.iter().map(|record| record.id.to_string()).collect();
+        ids.sort();
+        ids
+    }
+}
+
+/// Fields by their keys, as JSON compares.
+pub(super) type Values = BTreeMap<String, serde_json::Value>;
+
+pub(super) fn values(fields: &Extra) -> Values {
+    fields.iter().map(|(key, value)| (key.to_owned(), parsed(value))).collect()
+}
+
+/// A value as it compares; one that Rust's texts cannot hold by its letters.
+pub(super) fn parsed(value: &Json) -> serde_json::Value {
+    value.to().unwrap_or_else(|_| value.as_str().into())
+}

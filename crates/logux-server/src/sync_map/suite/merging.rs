@@ -1,0 +1,242 @@
+//! What a storage tells has to be what it keeps, whatever comes late, twice, at the same time or side by side.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use futures_util::future::join_all;
+use logux::{WallTime, action::Extra};
+
+use super::{
+    super::{Edited, Found, SyncMap, SyncMapFilter},
+    kit::{At, Kit, Values, at, parsed, values, wall},
+};
+
+/// A client that hears of everything and takes the later of two writes, as the official ones do.
+#[derive(Debug, Default)]
+struct Mirror(Mutex<BTreeMap<String, (serde_json::Value, WallTime)>>);
+
+impl Mirror {
+    fn told(&self, fields: &Extra, at: At, edited: Edited) {
+        let (won, time) = match edited {
+            Edited::Nothing => return,
+            Edited::All => (fields.clone(), wall(at.time)),
+            Edited::Fields { won, time } => (won, time),
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in won.iter() {
+            let new = (parsed(value), time);
+            match known.get(key) {
+                Some(old) if *old == new => {}
+                Some((_, old)) => {
+                    assert_ne!(*old, time, "two writes of {key} are told at one time, so that clients differ for ever");
+                    if *old < time {
+                        known.insert(key.to_owned(), new);
+                    }
+                }
+                None => drop(known.insert(key.to_owned(), new)),
+            }
+        }
+    }
+
+    fn told_end(&self, time: WallTime) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, written)| *written > time);
+    }
+
+    /// Holds what is told against what is kept, values and times.
+    async fn agrees<S, M>(&self, kit: &Kit<S, M>, id: &str)
+    where
+        S: Send + Sync + 'static,
+        M: SyncMap<S>,
+    {
+        let Found::Record(record) = kit.load(id, None).await else { panic!("the record is there") };
+        let kept: BTreeMap<_, _> = record
+            .fields
+            .iter()
+            .filter(|(key, ..)| kit.one.get(key).is_some())
+            .map(|(key, value, time)| (key.to_string(), (parsed(value), time.expect("a field has its time"))))
+            .collect();
+        assert_eq!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), kept, "what clients have, and what is kept");
+    }
+}
+
+/// The fields that subscribers are told.
+fn won(edited: Edited, all: &Extra) -> Values {
+    match edited {
+        Edited::Nothing => Values::new(),
+        Edited::All => values(all),
+        Edited::Fields { won, .. } => values(&won),
+    }
+}
+
+pub(super) async fn a_later_write_wins_field_by_field<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.one, at(1)).await;
+    let first = kit.only(&kit.other, 0);
+    assert_eq!(won(kit.change("1", &first, at(5)).await, &first), values(&first));
+    let mut rest = values(&kit.other);
+    rest.retain(|key, _| first.get(key).is_none());
+    assert_eq!(won(kit.change("1", &kit.other, at(3)).await, &kit.other), rest, "only what was not written later");
+    assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
+    assert_eq!(kit.change("1", &kit.one, at(2)).await, Edited::Nothing);
+    assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
+}
+
+pub(super) async fn an_older_write_wins_only_what_is_not_known<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    let first = kit.only(&kit.other, 0);
+    kit.change("1", &first, at(5)).await;
+    let mut expected = values(&kit.one);
+    expected.extend(values(&first));
+    kit.create("1", &kit.one, at(1)).await;
+    assert_eq!(kit.fields("1").await, Some(expected), "the creation comes after a change");
+}
+
+pub(super) async fn a_deletion_takes_what_is_older<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.one, at(1)).await;
+    assert!(kit.delete("1", at(4)).await);
+    assert_eq!(kit.change("1", &kit.other, at(3)).await, Edited::Nothing, "older than the deletion");
+    assert!(!kit.delete("1", at(2)).await, "a later deletion is known");
+    assert_eq!(kit.load("1", None).await, Found::Deleted(wall(4)));
+    let first = kit.only(&kit.other, 0);
+    assert_ne!(kit.change("1", &first, at(5)).await, Edited::Nothing);
+    assert_eq!(kit.fields("1").await, Some(values(&first)), "back, with only what is later");
+}
+
+pub(super) async fn a_late_deletion_leaves_what_is_newer<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.one, at(1)).await;
+    let first = kit.only(&kit.other, 0);
+    kit.change("1", &first, at(5)).await;
+    assert!(!kit.delete("1", at(3)).await, "the record stays");
+    assert_eq!(kit.fields("1").await, Some(values(&first)));
+    assert!(kit.delete("2", at(3)).await, "it waits for what nobody knows yet");
+    assert_eq!(kit.create("2", &kit.one, at(1)).await, Edited::Nothing);
+    assert_eq!(kit.fields("2").await, None);
+}
+
+pub(super) async fn of_two_writes_at_one_time_one_is_moved<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    // Nodes that UTF-8 and UTF-16 order differently.
+    for (id, nodes) in [("1", ["a", "b", "c"]), ("2", ["c", "b", "a"]), ("3", ["\u{e000}", "\u{1f600}", "z"])] {
+        let mirror = Mirror::default();
+        for (n, node) in nodes.into_iter().enumerate() {
+            let fields = if n == 1 { &kit.other } else { &kit.one };
+            let at = at(7).by(node);
+            mirror.told(fields, at, kit.change(id, fields, at).await);
+            mirror.agrees(kit, id).await;
+            // A third one may win or not; what is told and kept is the same.
+            if n < 2 {
+                assert_eq!(kit.fields(id).await, Some(values(fields)), "the one that comes second is behind the first");
+            }
+        }
+    }
+}
+
+pub(super) async fn a_moved_write_that_comes_again_keeps_its_place<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    let mirror = Mirror::default();
+    for (fields, at) in
+        [(&kit.one, at(7).by("a")), (&kit.other, at(7).by("b")), (&kit.other, at(7).by("b")), (&kit.one, at(7).by("a"))]
+    {
+        mirror.told(fields, at, kit.change("1", fields, at).await);
+    }
+    mirror.agrees(kit, "1").await;
+    let Found::Record(record) = kit.load("1", None).await else { panic!("the record is there") };
+    let times: Vec<_> = record.fields.iter().filter_map(|(_, _, time)| *time).collect();
+    assert!(times.iter().all(|time| time.since(wall(7)) < 3), "it does not wander: {times:?}");
+}
+
+pub(super) async fn any_order_of_arrival_gives_one_outcome<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    let mut random = Random(1);
+    for round in 0..30 {
+        let id = format!("r{round}");
+        let mut times: Vec<i64> = (1..=8).collect();
+        random.shuffle(&mut times);
+        let (mut model, mut deleted) = (BTreeMap::<String, (serde_json::Value, i64)>::new(), 0);
+        let mirror = Mirror::default();
+        for time in times {
+            // The last one writes, so that there is a record in the end.
+            if time % 4 == 3 {
+                let gone = kit.delete(&id, at(time)).await;
+                deleted = deleted.max(time);
+                if gone {
+                    mirror.told_end(wall(time));
+                }
+                continue;
+            }
+            let all = if time % 2 == 0 { &kit.one } else { &kit.other };
+            let fields = if time == 8 { all.clone() } else { kit.only(all, random.below(2)) };
+            mirror.told(&fields, at(time), kit.change(&id, &fields, at(time)).await);
+            for (key, value) in values(&fields) {
+                let entry = model.entry(key).or_insert((value.clone(), time));
+                if entry.1 < time {
+                    *entry = (value, time);
+                }
+            }
+        }
+        model.retain(|_, (_, time)| *time > deleted);
+        let expected: Values = model.into_iter().map(|(key, (value, _))| (key, value)).collect();
+        assert_eq!(kit.fields(&id).await, Some(expected));
+    }
+}
+
+pub(super) async fn writes_side_by_side_take_turns<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    const NODES: [&str; 6] = ["a", "b", "c", "d", "\u{e000}", "\u{1f600}"];
+    let mirror = Mirror::default();
+    let writer = async |n: usize, node: &'static str| {
+        for turn in 0..8_usize {
+            let fields = kit.only(if (turn + n).is_multiple_of(2) { &kit.one } else { &kit.other }, turn % 2);
+            // Most of them meet others at the same time.
+            let at = At { time: (turn / 2) as i64, node, arrived: 100 };
+            let at = At { time: at.time + 10 * (turn % 2) as i64, ..at };
+            mirror.told(&fields, at, kit.change("1", &fields, at).await);
+        }
+    };
+    join_all(NODES.into_iter().enumerate().map(|(n, node)| writer(n, node))).await;
+    mirror.agrees(kit, "1").await;
+}
+
+/// A few lines of chance, the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+}
