@@ -29,6 +29,7 @@ use crate::{
     greeting::{Greeting, shared},
     http::Http,
     hub_task::{HubEnd, HubTask},
+    inspector::Inspector,
     metrics::Metrics,
     open::Open,
     outbox::OutboxLimits,
@@ -223,9 +224,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
     /// Those who keep an eye on the server.
     fn watch(&self) -> Watch {
-        let Settings { development, collect_metrics, metrics_address, .. } = &self.settings;
+        let Settings { development, collect_metrics, metrics_address, inspector_audience, .. } = &self.settings;
         let counts = *development || *collect_metrics || metrics_address.is_some();
-        Watch::new(*development, counts.then(|| Metrics::new(self.application.type_names())))
+        let metrics = counts.then(|| Metrics::new(self.application.type_names()));
+        Watch::new(metrics, development.then(|| Inspector::new(inspector_audience.clone())))
     }
 
     /// Lets everyone in if nothing was said about that.

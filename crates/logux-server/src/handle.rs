@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{IntoRecipients, metrics::Levels, origin::Origin, outbox::Outbox, watch::Watch};
+use crate::{IntoRecipients, inspector::Clients, metrics::Levels, origin::Origin, outbox::Outbox, watch::Watch};
 
 /// How long the hub may take to say how much there is of everything.
 const LEVELS: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Respond(oneshot::Sender<()>),
     /// End, whatever is in progress.
     Stop,
+    /// Who is connected.
+    Clients(oneshot::Sender<Clients>),
     /// How much there is of everything.
     Levels(oneshot::Sender<Levels>),
     /// An action of the application, and whom to tell when it is done.
@@ -143,6 +145,16 @@ impl Handle {
         // A hub that is too busy to say how much it has to do keeps nobody from seeing the rest.
         let levels = timeout(LEVELS, levels).await.ok().flatten();
         Some(metrics.text(levels.as_ref()))
+    }
+
+    /// Who is connected; `None` if the hub is too busy to tell.
+    pub(crate) async fn clients(&self) -> Option<Clients> {
+        let (reply, clients) = oneshot::channel();
+        let clients = async {
+            self.tell(Command::Clients(reply)).await;
+            clients.await.ok()
+        };
+        timeout(LEVELS, clients).await.ok().flatten()
     }
 
     pub(crate) async fn answer(&self, job: Job, answer: Answer) {

@@ -24,6 +24,7 @@ use crate::{
     connection::{Shared, serve},
     control::Control,
     forwarded::Proxies,
+    inspector,
     origin::Origin,
     room::{Place, Room},
     routes::Pages,
@@ -126,6 +127,10 @@ impl Visit {
         let remote = self.http.proxies.client(self.peer, request.headers());
         if let Some(page) = pages.find(request.method(), request.uri().path()) {
             return page.answer(request, remote, self.http.watch()).await;
+        }
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        if let Some(seen) = inspector::respond(&self.http.shared.handle, remote, method, uri, headers).await {
+            return seen;
         }
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/") if self.http.control.is_some() => self.control(request).await,

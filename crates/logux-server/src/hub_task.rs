@@ -17,6 +17,7 @@ use crate::{
     BuildError,
     application::Application,
     handle::{Command, Handle},
+    inspector::{ClientView, Clients, MAX_LISTED},
     metrics::Levels,
     origin::Origin,
     outbox::{Outbox, Parcel},
@@ -109,10 +110,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
         let (began, commands) = (Instant::now(), round.len());
         for command in round.drain(..) {
-            if let Command::Levels(reply) = command {
-                let _ = reply.send(waiting.levels(self.hub.census()?));
-            } else if let Some(input) = waiting.register(command) {
-                self.hub.handle(self.clock.now(), input)?;
+            match command {
+                Command::Levels(reply) => drop(reply.send(waiting.levels(self.hub.census()?))),
+                Command::Clients(reply) => drop(reply.send(waiting.clients(&self.hub))),
+                command => {
+                    if let Some(input) = waiting.register(command) {
+                        self.hub.handle(self.clock.now(), input)?;
+                    }
+                }
             }
         }
         self.hub.commit()?;
@@ -186,9 +191,21 @@ impl Waiting {
             Command::Respond(reply) => drop(reply.send(())),
             Command::Stop => self.are_stopped = true,
             // Answered by whoever has the hub.
-            Command::Levels(_) => {}
+            Command::Levels(_) | Command::Clients(_) => {}
         }
         None
+    }
+
+    fn clients<St: Store>(&self, hub: &Hub<St>) -> Clients {
+        let listed = hub.clients().take(MAX_LISTED).map(|client| ClientView {
+            session: client.session,
+            node: client.node.clone(),
+            subprotocol: client.subprotocol.clone(),
+            channels: client.channels().cloned().collect(),
+            waiting: client.waiting,
+            unread: self.members.get(&client.session).map(|member| member.outbox.level()).unwrap_or_default(),
+        });
+        Clients { connected: hub.connected(), clients: listed.collect() }
     }
 
     fn levels(&self, census: Census) -> Levels {

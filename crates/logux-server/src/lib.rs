@@ -52,6 +52,7 @@ mod handle;
 mod handlers;
 mod http;
 mod hub_task;
+mod inspector;
 mod listen;
 pub mod metrics;
 mod open;
@@ -104,6 +105,7 @@ pub use handle::{AddError, Handle};
 pub use handlers::IntoRecipients;
 /// Types of the crate `http` that are a part of this crate's interface.
 pub use hyper::{HeaderMap, Method, Response, StatusCode};
+pub use inspector::Audience;
 pub use listen::{Address, Listener};
 pub use pattern::{Names, Params};
 pub use routes::{HttpRequest, Reply};

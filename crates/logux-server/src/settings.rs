@@ -8,7 +8,7 @@ use logux::{
     sync::{self, Subprotocols},
 };
 
-use crate::{BuildError, Proxies, Tls};
+use crate::{Audience, BuildError, Proxies, Tls};
 
 /// Everything about a server that is not a handler, with its defaults.
 #[derive(Clone, Debug)]
@@ -22,8 +22,11 @@ pub struct Settings {
     pub min_subprotocol: u32,
     /// The versions of clients of protocols 3 and 4 that may connect, as an npm SemVer range such as `^1.0.0`.
     pub supports: Option<String>,
-    /// Tell clients that this is development, and why their actions are refused.
+    /// Tell clients that this is development, and why their actions are refused; show what is in actions in log lines, and the inspector at
+    /// `/` to its audience.
     pub development: bool,
+    /// Who may see the inspector in development. Loopback addresses unless given.
+    pub inspector_audience: Audience,
     /// Count what happens, for [`Handle::metrics`](crate::Handle::metrics). Implied by `development` and by `metrics_address`.
     pub collect_metrics: bool,
     /// Where to serve `/metrics` for Prometheus: an address of its own. Nowhere unless given, since who can reach it may read it.
@@ -91,6 +94,7 @@ impl Default for Settings {
             min_subprotocol: 0,
             supports: None,
             development: false,
+            inspector_audience: Audience::default(),
             collect_metrics: false,
             metrics_address: None,
             tls: None,

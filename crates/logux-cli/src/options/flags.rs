@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use logux::server::{Rate, RateError};
-use logux_server::{BuildError, Pem, Proxies};
+use logux_server::{Audience, BuildError, Pem, Proxies};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -54,6 +54,10 @@ fn pem(text: &str) -> Result<Pem, std::convert::Infallible> {
 }
 
 fn proxies(text: &str) -> Result<Proxies, String> {
+    text.parse().map_err(|error: BuildError| error.to_string())
+}
+
+fn audience(text: &str) -> Result<Audience, String> {
     text.parse().map_err(|error: BuildError| error.to_string())
 }
 
@@ -220,6 +224,9 @@ pub(super) struct Telling {
     /// Address to serve /metrics for Prometheus on, to whoever can reach it; 127.0.0.1:9464 if none is said [default: none]
     #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
     pub(super) metrics: Option<SocketAddr>,
+    /// Addresses and networks that may see the inspector at / in development [default: loopback]
+    #[arg(long, value_name = "NETWORKS", value_parser = audience)]
+    pub(super) inspect_from: Option<Audience>,
     /// Environment: in `development` clients are told why actions are refused [default: production]
     #[arg(long, value_name = "NAME")]
     pub(super) env: Option<String>,

@@ -62,6 +62,7 @@ impl Flags {
         settings.id = self.telling.id;
         settings.development = dev || self.telling.env.as_deref() == Some("development");
         settings.metrics_address = self.telling.metrics;
+        set(&mut settings.inspector_audience, self.telling.inspect_from.clone());
         let places = self.listening.resolve(&mut settings, dev)?;
         let login = self.clients.resolve(&mut settings, dev, self.application.backend.is_some())?;
         self.bounds.resolve(&mut settings);

@@ -49,6 +49,7 @@ fn write_life(event: &Event<'_>, development: bool) {
         Event::Listening { url, metrics, node, subprotocol, min_subprotocol } => say!(info, "listen", {
             listen = url,
             healthCheck = url.starts_with("ws").then(|| format!("{}/health", url.replacen("ws", "http", 1))),
+            inspector = (development && url.starts_with("ws")).then(|| url.replacen("ws", "http", 1)),
             metrics = metrics.map(|address| format!("http://{address}/metrics")),
             nodeId = node.as_str(),
             environment = if development { "development" } else { "production" },

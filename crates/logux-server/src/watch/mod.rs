@@ -1,13 +1,14 @@
 //! Seeing inside: whatever happens on a server is noted here, at one place, for everybody who keeps an eye on it.
 //!
-//! Read [`Event`], then [`log`], which makes log lines of them, then [`metrics`](crate::metrics), which counts them.
+//! Read [`Event`], then [`log`], which makes log lines of them, then [`metrics`](crate::metrics), which counts them, and
+//! [`inspector`](crate::inspector), which shows them to developers.
 
 mod event;
 mod log;
 
 use std::sync::Arc;
 
-use crate::metrics::Metrics;
+use crate::{inspector::Inspector, metrics::Metrics};
 
 pub(crate) use event::{Event, Failure, Limit, Refusal};
 
@@ -20,11 +21,16 @@ struct Watchers {
     /// Whether log lines may show what is in actions.
     development: bool,
     metrics: Option<Metrics>,
+    inspector: Option<Inspector>,
 }
 
 impl Watch {
-    pub(crate) fn new(development: bool, metrics: Option<Metrics>) -> Self {
-        Self(Arc::new(Watchers { development, metrics }))
+    pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
+        Self(Arc::new(Watchers { development: inspector.is_some(), metrics, inspector }))
+    }
+
+    pub(crate) fn inspector(&self) -> Option<&Inspector> {
+        self.0.inspector.as_ref()
     }
 
     pub(crate) fn metrics(&self) -> Option<&Metrics> {
@@ -36,6 +42,9 @@ impl Watch {
         log::write(event, self.0.development);
         if let Some(metrics) = &self.0.metrics {
             metrics.note(event);
+        }
+        if let Some(inspector) = &self.0.inspector {
+            inspector.note(event);
         }
     }
 }

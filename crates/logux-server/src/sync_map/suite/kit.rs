@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         let node = stamp.id().node().clone();
         let author = Author { node, subprotocol: None, headers: None, session: None };
         let ask = Ask::notice(Entry::new(Action::new(action).expect("an action"), meta), author);
-        let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Watch::new(false, None));
+        let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Watch::default());
         Context::new(ask, Params::new(), Origin::nowhere(), self.state.clone(), handle)
     }
 
