@@ -211,7 +211,7 @@ pub(super) struct Bounds {
     pub(super) timeout_ms: Option<u64>,
 }
 
-/// What it says about itself. `env` is `NODE_ENV` too.
+/// What it says about itself.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "What it says")]
 pub(super) struct Telling {

@@ -20,17 +20,20 @@ use flags::Flags;
 
 #[derive(Args)]
 #[command(
-    about = "Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP"
+    about = "Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP",
+    after_help = "Each setting may also be a variable or a key of the file: --min-subprotocol 2 is LOGUX_MIN_SUBPROTOCOL=2, in the \
+        environment or in .env, and min-subprotocol = 2 in logux.toml. What is repeated is a list there: separated by commas, or a list \
+        of TOML. NODE_ENV is --env too, LOGUX_CONFIG is --config."
 )]
 struct CommandLine {
-    #[command(flatten)]
-    flags: Flags,
     /// Development: let everyone in without a token, on this machine only
     #[arg(long)]
     dev: bool,
-    /// File with settings; logux.toml is read if it is there [env: LOGUX_CONFIG]
+    /// File with settings [default: logux.toml if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// The command line of `logux serve`. It stays as clap has matched it until the other sources are read, so that it can be put above them.
