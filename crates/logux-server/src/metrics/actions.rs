@@ -197,6 +197,7 @@ fn known_outcome(reason: &str) -> &'static str {
         "notFound" => "notFound",
         "wrongTime" => "wrongTime",
         "wrongFormat" => "wrongFormat",
+        "rateLimit" => "rateLimit",
         "backendUnavailable" => "backendUnavailable",
         _ => "undone",
     }

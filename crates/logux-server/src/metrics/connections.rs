@@ -48,7 +48,7 @@ impl Connections {
         begin(&new.refused, "reason", &[Refusal::TooMany.as_str(), Refusal::Origin.as_str()]);
         begin(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
         begin(&new.logins, "outcome", &["welcome", "wrongCredentials", "wrongSubprotocol", "error"]);
-        begin(&new.limited, "limit", &[Limit::WrongLogins.as_str()]);
+        begin(&new.limited, "limit", &[Limit::WrongLogins.as_str(), Limit::Rate.as_str()]);
         registry.register("connections_open", "WebSockets that are open now", new.open.clone());
         registry.register("connections", "WebSockets that were opened", new.opened.clone());
         registry.register("connections_refused", "Connections refused before that, by reason", new.refused.clone());
