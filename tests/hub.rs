@@ -190,7 +190,7 @@ fn an_action_that_comes_again_is_answered_but_not_done_again() {
     assert!(world.asks.is_empty());
 
     // Also at another connection, and after a restart; there the answer comes already with what was missed.
-    world.join_since(2, "10:one:x", 99);
+    world.join_since(2, "10:one:x", 2);
     world.receive(2, vec![entry("1 10:one:x 0", A)]);
     assert_eq!(world.delivered(), [processed(2, "1 10:one:x 0")]);
 }
@@ -476,9 +476,10 @@ fn clients_that_never_come_back_are_given_up() {
     }
     world.join(5_000, "0:one:x");
     assert!(world.asks.is_empty(), "the one that waited longest");
+    assert_eq!(world.delivered(), [undone(5_000, subscribe, "1 0:one:x 0", "error")], "but it is told");
     world.join(5_001, "1:one:x");
     assert_eq!(world.asks.len(), 1);
-    assert_eq!(world.hub.into_store().len(), 1_000, "nothing is kept for the one that was given up");
+    assert_eq!(world.hub.into_store().len(), 1_000 + 2, "the others wait, and what the one was told is remembered");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! in one commit with what the application did to the same database. After a restart the unanswered ones are done.
 
 use core::ops::ControlFlow;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     action::{Action, ActionId, Names},
@@ -19,12 +19,54 @@ const REMEMBERED: &str = "inbox";
 const WAITING: &str = "waiting";
 
 /// Remembers actions of clients and their answers.
+///
+/// Old entries are forgotten by their place in the order of arrival, so that an action that was made offline long ago is remembered as long as
+/// others.
 #[derive(Debug)]
 pub(super) struct Inbox {
     /// How many entries to remember.
     capacity: u64,
     /// Entries to add until the old ones are forgotten.
     until_pruned: u64,
+    ages: Ages,
+}
+
+/// How far the log was when, so that what came before a time is found by its number.
+#[derive(Debug)]
+struct Ages {
+    /// How long to remember, in milliseconds.
+    keep_ms: u64,
+    /// Times with the last number then, oldest first; at most [`MARKS`] and one.
+    marks: VecDeque<(WallTime, u64)>,
+    /// When something was added last.
+    touched: Option<WallTime>,
+}
+
+/// Into how many parts the time of remembering is divided.
+const MARKS: u64 = 16;
+
+impl Ages {
+    /// Whether it is time to note how far the log is.
+    fn is_due(&self, now: WallTime) -> bool {
+        let step = self.keep_ms / MARKS;
+        self.marks.back().is_none_or(|(last, _)| elapsed(*last, now) > step)
+    }
+
+    /// Notes how far the log is, and gives the number up to which all is too old.
+    fn note(&mut self, now: WallTime, last_added: u64) -> Option<u64> {
+        self.marks.push_back((self.touched.unwrap_or(now), last_added));
+        let mut old = None;
+        while let Some((_, added)) = self.marks.front().filter(|(at, _)| elapsed(*at, now) >= self.keep_ms) {
+            old = Some(*added);
+            self.marks.pop_front();
+        }
+        old
+    }
+}
+
+/// Milliseconds from one time to a later one; 0 when the clock was set back.
+fn elapsed(from: WallTime, to: WallTime) -> u64 {
+    to.since(from).try_into().unwrap_or_default()
 }
 
 /// How often old entries are forgotten: after this many new ones.
@@ -42,20 +84,42 @@ pub(super) enum Known {
 }
 
 impl Inbox {
-    pub(super) const fn new(capacity: u64) -> Self {
-        Self { capacity, until_pruned: PRUNE_EVERY }
+    /// An empty one that remembers so many entries for so many milliseconds.
+    pub(super) const fn new(capacity: u64, keep_ms: u64) -> Self {
+        Self { capacity, until_pruned: PRUNE_EVERY, ages: Ages { keep_ms, marks: VecDeque::new(), touched: None } }
+    }
+
+    /// Forgets what is too old, from time to time. Returns the number up to which all was.
+    pub(super) fn grow_older<S: Store>(
+        &mut self,
+        log: &mut Log<S>,
+        now: WallTime,
+    ) -> Result<Option<u64>, LogError<S::Error>> {
+        if !self.ages.is_due(now) {
+            return Ok(None);
+        }
+        let old = self.ages.note(now, log.last_added()?);
+        if old.is_some() {
+            log.remove_reason(REMEMBERED, &Criteria { max_added: old, ..Criteria::default() })?;
+        }
+        Ok(old)
     }
 
     pub(super) fn known<S: Store>(&self, log: &Log<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
         if log.by_id(id)?.is_none() {
             return Ok(Known::New);
         }
+        Ok(self.answer_to(log, id)?.map_or(Known::Waiting, Known::Answered))
+    }
+
+    /// The last answer to an action.
+    pub(super) fn answer_to<S: Store>(&self, log: &Log<S>, id: &ActionId) -> Result<Option<Entry>, LogError<S::Error>> {
         let mut answer = None;
         log.walk(&Query::added().index(answer_index(id)), |entry| {
             answer = Some(entry.clone());
             ControlFlow::Break(())
         })?;
-        Ok(answer.map_or(Known::Waiting, Known::Answered))
+        Ok(answer)
     }
 
     /// Keeps an action that came until it is answered, and beyond.
@@ -66,6 +130,7 @@ impl Inbox {
         entry: Entry,
     ) -> Result<Entry, LogError<S::Error>> {
         self.prune(log)?;
+        self.ages.touched = Some(now);
         let Entry { action, meta } = entry;
         let mut draft = Draft::of(meta.id.clone(), meta.time).and_reason(WAITING).and_reason(REMEMBERED);
         draft.subprotocol = meta.subprotocol.clone();
@@ -76,23 +141,55 @@ impl Inbox {
 
     /// Keeps the answer to an action.
     pub(super) fn answer<S: Store>(
-        &self,
+        &mut self,
         log: &mut Log<S>,
         now: WallTime,
         to: &ActionId,
         answer: Action,
         time: WallTime,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
+        self.settle(log, to)?;
+        self.answer_for_now(log, now, to, answer, time)
+    }
+
+    /// An action is done with, whatever happens to its answer.
+    pub(super) fn settle<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
         let reasons: Names = Names::from_elem(REMEMBERED.into(), 1);
-        log.change_meta(to, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })?;
+        log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
+    }
+
+    /// Keeps an answer to an action that still waits: it may have to be done again.
+    pub(super) fn answer_for_now<S: Store>(
+        &mut self,
+        log: &mut Log<S>,
+        now: WallTime,
+        to: &ActionId,
+        answer: Action,
+        time: WallTime,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
+        self.ages.touched = Some(now);
         let mut draft = Draft::reason(REMEMBERED).index(answer_index(to)).index(client_index(to.node().client_id()));
         draft.time = Some(time);
         log.add(now, answer, draft)
     }
 
-    /// Forgets an action whose answer need not be remembered.
+    /// What an action for one client needs to be sent again if it gets lost.
+    pub(super) fn remember(&self, client: &str, draft: Draft) -> Draft {
+        draft.and_reason(REMEMBERED).index(client_index(client))
+    }
+
+    /// Forgets an action and its answer.
     pub(super) fn forget<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
-        log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() }).map(drop)
+        self.withdraw_answer(log, id)?;
+        remove(log, id)
+    }
+
+    /// Forgets the answer to an action that has to be done again.
+    pub(super) fn withdraw_answer<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        while let Some(answer) = self.answer_to(log, id)? {
+            remove(log, &answer.meta.id)?;
+        }
+        Ok(())
     }
 
     /// The answers for a client behind an `added` number, oldest first.
@@ -131,6 +228,10 @@ impl Inbox {
         let max_added = Some(log.last_added()?.saturating_sub(self.capacity));
         log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })
     }
+}
+
+fn remove<S: Store>(log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() }).map(drop)
 }
 
 fn answer_index(id: &ActionId) -> String {

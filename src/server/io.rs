@@ -44,6 +44,13 @@ pub enum Input {
         /// The actions.
         entries: Vec<Entry>,
     },
+    /// A client has confirmed what it was sent up to a number. To be told for what [`Output::Deliver`] wants it; may be told for all.
+    Acknowledged {
+        /// Its connection.
+        session: SessionId,
+        /// The number, as it was sent.
+        added: u64,
+    },
     /// The application answers a question. Several answers to one question may come, the last is one that ends it.
     Answer(Job, Answer),
     /// The application adds an action of its own.
@@ -325,6 +332,8 @@ pub enum Output {
         added: u64,
         /// The action.
         entry: Arc<Entry>,
+        /// The hub wants to know when the client has confirmed it: [`Input::Acknowledged`].
+        confirm: bool,
     },
     /// Show the developer at the other end a text.
     Debug(SessionId, String),

@@ -24,6 +24,8 @@ pub(super) struct Task {
     pub(super) queue: QueueName,
     /// For a subscription: whether the client does not want it any more.
     pub(super) cancelled: bool,
+    /// For a subscription: the node that sent it, which may do so for another tab of its client.
+    pub(super) sender: NodeId,
     /// For a subscription: the connection it is for.
     pub(super) session: Option<SessionId>,
     /// For an addition of the application: whom to tell.
@@ -222,10 +224,18 @@ impl Jobs {
 
     /// Takes out the subscriptions of a client that were put aside.
     pub(super) fn unpark(&mut self, client: &str) -> Vec<Task> {
-        let is_own = |task: &Task| task.entry.meta.id.node().client_id() == client;
+        self.unpark_if(|task| task.entry.meta.id.node().client_id() == client)
+    }
+
+    /// Takes out the subscriptions that were put aside and came before this number of the log was given.
+    pub(super) fn unpark_old(&mut self, added: u64) -> Vec<Task> {
+        self.unpark_if(|task| task.entry.meta.added <= Some(added))
+    }
+
+    fn unpark_if(&mut self, is_meant: impl Fn(&Task) -> bool) -> Vec<Task> {
         let all = core::mem::take(&mut self.parked);
-        let (own, others): (Vec<Task>, Vec<Task>) = all.into_iter().partition(is_own);
+        let (meant, others): (Vec<Task>, Vec<Task>) = all.into_iter().partition(is_meant);
         self.parked = others.into();
-        own.into_iter().map(|task| self.forget(task)).collect()
+        meant.into_iter().map(|task| self.forget(task)).collect()
     }
 }

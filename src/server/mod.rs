@@ -9,6 +9,7 @@ mod hub;
 mod inbox;
 mod io;
 mod jobs;
+mod numbers;
 mod rate;
 mod sessions;
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::SessionId;
+use super::{SessionId, jobs::Task};
 use crate::{
     action::{Json, NodeId, Subprotocol},
     store::Entry,
@@ -22,6 +22,11 @@ pub(super) struct Session {
     pub(super) channels: HashSet<Arc<str>>,
     /// Batches that wait until the client's queue has room.
     pub(super) held: VecDeque<(BatchToken, Vec<Entry>)>,
+    /// Subscriptions whose answers it has not confirmed, with the numbers of the answers, lowest first. Not more than a connection may have
+    /// unconfirmed and waiting: one that confirms nothing is closed.
+    pub(super) unacknowledged: VecDeque<(u64, Task)>,
+    /// How much higher than ours the numbers are that it is told.
+    pub(super) ahead: u64,
     /// The number of the last delivery that reached it, so that nobody gets an action twice.
     reached: u64,
 }
@@ -37,13 +42,28 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Lets a client in. The connection that it had before, if any, stays until it is [`remove`](Self::remove)d.
-    pub(super) fn insert(&mut self, id: SessionId, node: NodeId, subprotocol: Subprotocol, headers: Option<Json>) {
+    pub(super) fn insert(
+        &mut self,
+        id: SessionId,
+        node: NodeId,
+        subprotocol: Subprotocol,
+        headers: Option<Json>,
+        ahead: u64,
+    ) {
         self.clients.insert(node.client_id().into(), id);
         if let Some(user) = node.user_id() {
             self.users.entry(user.into()).or_default().push(id);
         }
-        let session =
-            Session { node, subprotocol, headers, channels: HashSet::new(), held: VecDeque::new(), reached: 0 };
+        let session = Session {
+            node,
+            subprotocol,
+            headers,
+            channels: HashSet::new(),
+            held: VecDeque::new(),
+            unacknowledged: VecDeque::new(),
+            ahead,
+            reached: 0,
+        };
         self.all.insert(id, session);
     }
 
@@ -98,9 +118,9 @@ impl Sessions {
         self.delivery += 1;
     }
 
-    /// Marks a connection as reached by this delivery; `false` if it was already.
-    pub(super) fn reach(&mut self, id: SessionId) -> bool {
-        let delivery = self.delivery;
-        self.all.get_mut(&id).is_some_and(|session| core::mem::replace(&mut session.reached, delivery) != delivery)
+    /// Marks a connection as reached by this delivery, and gives by how much its numbers are higher; `None` if it was reached already.
+    pub(super) fn reach(&mut self, id: SessionId) -> Option<u64> {
+        let session = self.all.get_mut(&id)?;
+        (core::mem::replace(&mut session.reached, self.delivery) != self.delivery).then_some(session.ahead)
     }
 }

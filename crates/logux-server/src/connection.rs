@@ -1,6 +1,7 @@
 //! One client's connection: a socket, a node, and what the hub has for it.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -150,6 +151,7 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         member: None,
         traffic: Traffic::default(),
         pace: shared.paces.pace(),
+        to_confirm: VecDeque::new(),
         shared,
     };
     connection.shared.open.add(session, &connection.outbox);
@@ -179,6 +181,8 @@ struct Connection<T> {
     traffic: Traffic,
     /// Where there are rates to keep to.
     pace: Option<Box<Pace>>,
+    /// The numbers for whose confirmation the hub waits, lowest first.
+    to_confirm: VecDeque<u64>,
 }
 
 /// Bytes of messages that were not told to those who watch.
@@ -280,6 +284,7 @@ impl<T: Transport> Connection<T> {
                     let input = HubInput::Received { session: self.session, batch, entries };
                     self.shared.handle.tell(Command::Input(input)).await;
                 }
+                Output::SentUpTo(added) => self.confirmed(added).await,
                 Output::Headers(headers) if self.member.is_some() => {
                     self.shared.handle.tell(Command::Input(HubInput::Headers(self.session, headers))).await;
                 }
@@ -296,6 +301,16 @@ impl<T: Transport> Connection<T> {
             }
         }
         Ok(())
+    }
+
+    /// The client has confirmed something; the hub is told if it waits for that.
+    async fn confirmed(&mut self, added: u64) {
+        let known = self.to_confirm.iter().take_while(|number| **number <= added).count();
+        if known > 0 {
+            self.to_confirm.drain(..known);
+            let input = HubInput::Acknowledged { session: self.session, added };
+            self.shared.handle.tell(Command::Input(input)).await;
+        }
     }
 
     /// Once for each time that the connection has something to do, not for each message.
@@ -339,7 +354,10 @@ impl<T: Transport> Connection<T> {
                 }
                 // One message for each action, as in the reference: its client's filters lose fields of a record when two changes
                 // of it come in one.
-                Parcel::Deliver { added, entry } => self.node.send(now.mono, added, [&*entry]),
+                Parcel::Deliver { added, entry, confirm } => {
+                    self.to_confirm.extend(confirm.then_some(added));
+                    self.node.send(now.mono, added, [&*entry]);
+                }
                 Parcel::Kept(batch) => self.node.handle(now, Input::Kept(batch)),
                 Parcel::Debug(text) => self.node.handle(now, Input::Debug(&text)),
             }

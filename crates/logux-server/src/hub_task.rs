@@ -133,7 +133,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
             match output {
                 Output::Joined { session, added, missed } => waiting.put(session, Parcel::Joined { added, missed }),
                 Output::Kept(session, batch) => waiting.put(session, Parcel::Kept(batch)),
-                Output::Deliver { session, added, entry } => waiting.put(session, Parcel::Deliver { added, entry }),
+                Output::Deliver { session, added, entry, confirm } => {
+                    waiting.put(session, Parcel::Deliver { added, entry, confirm });
+                }
                 Output::Debug(session, text) => waiting.put(session, Parcel::Debug(text)),
                 Output::Replaced(session) => {
                     if let Some(member) = waiting.members.remove(&session) {

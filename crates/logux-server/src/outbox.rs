@@ -17,7 +17,7 @@ pub(crate) enum Parcel {
     /// Confirm a batch.
     Kept(BatchToken),
     /// Send an action.
-    Deliver { added: u64, entry: Arc<Entry> },
+    Deliver { added: u64, entry: Arc<Entry>, confirm: bool },
     /// Show the developer a text.
     Debug(String),
 }

@@ -78,8 +78,11 @@ pub struct Settings {
     pub ping_ms: u64,
     /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
     pub timeout_ms: u64,
-    /// How many actions and answers to remember, so that an action that comes again is not done again. 10,000.
+    /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
+    /// again: so many of the latest entries of the log, and up to 1,024 more. 10,000.
     pub remembered: u64,
+    /// For how many milliseconds to remember them at most. 604,800,000: a week.
+    pub remembered_ms: u64,
     /// How many milliseconds what is in progress may take when the server stops. 30,000.
     pub finish_ms: u64,
     /// How many milliseconds clients may take then to read what waits for them. 5,000.
@@ -118,6 +121,7 @@ impl Default for Settings {
             ping_ms: 20_000,
             timeout_ms: 70_000,
             remembered: 10_000,
+            remembered_ms: 7 * 24 * 60 * 60 * 1_000,
             finish_ms: 30_000,
             leave_ms: 5_000,
         }
@@ -135,6 +139,7 @@ impl Settings {
         config.subprotocol = self.subprotocol;
         config.debug = self.development;
         config.remembered = self.remembered;
+        config.remembered_ms = self.remembered_ms;
         config.max_ahead_ms = self.max_ahead_ms;
         config.max_queue = self.max_queue;
         config.max_subscriptions = self.max_subscriptions;

@@ -7,7 +7,7 @@ use crate::{
     action::{Action, ActionError, Json, logux::Processed},
     log::{Draft, LogError},
     now::WallTime,
-    server::{About, Answer, Filter, Job, Output, Recipients, Report, jobs::Task},
+    server::{About, Answer, Filter, Job, Output, Recipients, Report, SessionId, jobs::Task},
     store::Store,
 };
 
@@ -24,6 +24,10 @@ impl<S: Store> Hub<S> {
             Answer::Action(..) if task.cancelled => Ok(()),
             Answer::Action(action, mut draft) => {
                 let client = task.entry.meta.id.node().client_id().to_owned();
+                if task.about == About::Action {
+                    // A subscription is done again as a whole; this is not.
+                    *draft = self.inbox.remember(&client, *draft);
+                }
                 draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
                 let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else { return Ok(()) };
                 self.report(Report::Added(entry.clone()));
@@ -85,19 +89,41 @@ impl<S: Store> Hub<S> {
             return self.undone(now, job, "error", Vec::new());
         }
         let Some(task) = self.jobs.finish(job) else { return Ok(()) };
-        let (id, queue) = (task.entry.meta.id.clone(), task.queue.clone());
+        let (id, queue, ticket) = (task.entry.meta.id.clone(), task.queue.clone(), task.ticket);
         let is_wanted = task.about == About::Subscription && !task.cancelled;
         if is_wanted && task.session.is_none_or(|session| self.sessions.get(session).is_none()) {
-            self.park(Task { approved: false, session: None, recipients: Recipients::default(), ..task })?;
+            self.park(now, task)?;
         } else {
             self.report(Report::Processed(task.entry.clone()));
             let answer = Processed { id: id.to_string() }.to_action();
-            self.conclude(now, &task, answer, now, &Recipients::default())?;
-            if let Some(ticket) = task.ticket {
-                self.pending.push_back(Output::Done(ticket, Ok(())));
+            match task.session.filter(|_| is_wanted) {
+                Some(session) => self.subscribed(now, session, task, answer)?,
+                None => self.conclude(now, &task, answer, now, &Recipients::default())?,
             }
+            self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
         }
         self.start_next(now, id.node(), &queue)
+    }
+
+    /// Tells a client that it is subscribed. Until it has confirmed that, the subscription is one that may have to be done again.
+    fn subscribed(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        task: Task,
+        answer: Result<Action, ActionError>,
+    ) -> Result<(), LogError<S::Error>> {
+        // A text can always be written as JSON.
+        let Ok(answer) = answer else { return Ok(()) };
+        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, now)?;
+        let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
+        for _ in 0..task.repeats {
+            self.deliver_to(session, entry.clone(), false)?;
+        }
+        if let (Some(session), Some(added)) = (self.sessions.get_mut(session), entry.meta.added) {
+            session.unacknowledged.push_back((added, task));
+        }
+        self.deliver_to(session, entry, true)
     }
 
     /// Takes an action back, and what the client has sent behind it.
@@ -145,7 +171,7 @@ impl<S: Store> Hub<S> {
     }
 
     /// Tells the author, and the recipients if they have to know, how an action ended.
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         now: WallTime,
         task: &Task,
@@ -156,12 +182,9 @@ impl<S: Store> Hub<S> {
         // A text and a checked action can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
         let id = &task.entry.meta.id;
-        let entry = if task.kept && task.about == About::Action {
+        let entry = if task.kept {
             self.inbox.answer(&mut self.log, now, id, answer, time)?
         } else {
-            if task.kept {
-                self.inbox.forget(&mut self.log, id)?;
-            }
             self.log.add(now, answer, Draft { time: Some(time), ..self.own_draft() })?
         };
         let Some(entry) = entry else { return Ok(()) };

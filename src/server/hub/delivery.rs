@@ -30,6 +30,7 @@ impl<S: Store> Hub<S> {
                 approved: false,
                 queue: QueueName::default(),
                 cancelled: false,
+                sender: self.config.node.clone(),
                 session: None,
                 ticket,
                 kept: false,
@@ -61,9 +62,23 @@ impl<S: Store> Hub<S> {
         action: Result<Action, ActionError>,
     ) -> Result<(), LogError<S::Error>> {
         let Ok(action) = action else { return Ok(()) };
-        if let Some(entry) = self.log.add(now, action, self.own_draft())? {
-            let added = self.log.last_added()?;
-            self.pending.push_back(Output::Deliver { session: id, added, entry: Arc::new(entry) });
+        match self.log.add(now, action, self.own_draft())? {
+            Some(entry) => self.deliver_to(id, Arc::new(entry), false),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends an action to one connection; with `confirm` the hub has to know when the client has got it.
+    pub(super) fn deliver_to(
+        &mut self,
+        id: SessionId,
+        entry: Arc<Entry>,
+        confirm: bool,
+    ) -> Result<(), LogError<S::Error>> {
+        if let Some(session) = self.sessions.get(id) {
+            let added = self.log.last_added()? + session.ahead;
+            self.pending.push_back(Output::Deliver { session: id, added, entry: entry.clone(), confirm });
+            self.report(Report::Sent(entry, 1));
         }
         Ok(())
     }
@@ -80,9 +95,10 @@ impl<S: Store> Hub<S> {
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
         let mut sent = 0;
         let mut send = |sessions: &mut Sessions, id: SessionId| {
-            if sessions.reach(id) {
+            if let Some(ahead) = sessions.reach(id) {
                 sent += 1;
-                pending.push_back(Output::Deliver { session: id, added, entry: entry.clone() });
+                let (added, entry) = (added + ahead, entry.clone());
+                pending.push_back(Output::Deliver { session: id, added, entry, confirm: false });
             }
         };
         for node in &to.nodes {

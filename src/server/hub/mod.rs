@@ -5,6 +5,7 @@
 
 mod answers;
 mod census;
+mod coming;
 mod delivery;
 mod received;
 mod undo;
@@ -21,16 +22,17 @@ use super::{
     channels::Channels,
     inbox::Inbox,
     jobs::{Jobs, Task},
+    numbers::Numbers,
     rate::{Buckets, Rate},
     sessions::Sessions,
 };
 use crate::{
     action::{
-        Action, ActionError, Json, NodeId, Subprotocol,
+        Action, ActionError, Json, NodeId,
         logux::{self, Undo},
     },
     log::{Log, LogError},
-    now::{MonoTime, Now},
+    now::{MonoTime, Now, WallTime},
     store::{Entry, Store},
 };
 
@@ -43,8 +45,11 @@ pub struct Config {
     pub subprotocol: u32,
     /// Tell clients in `debug` messages why actions were refused.
     pub debug: bool,
-    /// How many actions and answers to remember, so that an action that comes again is not done again.
+    /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
+    /// again: that many entries of the log, the latest, and up to 1,024 more. What was not answered yet is kept in any case.
     pub remembered: u64,
+    /// For how many milliseconds to remember them at most, up to a sixteenth more. A restart begins anew.
+    pub remembered_ms: u64,
     /// How many actions of one client may wait for the application before no more is read from it.
     pub max_queue: usize,
     /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`.
@@ -62,13 +67,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a server in production: 10,000 entries remembered, 1,000 actions waiting, 10,000 channels, 5 minutes ahead.
+    /// The settings of a server in production: 10,000 entries remembered for a week, 1,000 actions waiting, 10,000 channels, 5 minutes ahead.
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
             subprotocol: 0,
             debug: false,
             remembered: 10_000,
+            remembered_ms: 7 * 24 * 60 * 60 * 1_000,
             max_queue: 1_000,
             max_subscriptions: 10_000,
             max_ahead_ms: 5 * 60 * 1_000,
@@ -101,6 +107,7 @@ pub struct Hub<S> {
     rates: HashMap<String, Buckets<Arc<str>>>,
     /// The moment of the input that is handled.
     moment: MonoTime,
+    numbers: Numbers,
     draining: bool,
     /// Outputs that wait for the commit, and those behind it.
     pending: VecDeque<Output>,
@@ -115,7 +122,7 @@ impl<S: Store> Hub<S> {
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
         let log = Log::new(config.node.clone(), store)?;
         let mut hub = Self {
-            inbox: Inbox::new(config.remembered),
+            inbox: Inbox::new(config.remembered, config.remembered_ms),
             rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
             moment: MonoTime::default(),
             config,
@@ -123,6 +130,7 @@ impl<S: Store> Hub<S> {
             sessions: Sessions::default(),
             channels: Channels::default(),
             jobs: Jobs::default(),
+            numbers: Numbers::default(),
             draining: false,
             pending: VecDeque::new(),
             ready: VecDeque::new(),
@@ -130,7 +138,7 @@ impl<S: Store> Hub<S> {
         for entry in hub.inbox.unanswered(&hub.log)? {
             let task = hub.task_of_client(entry, None);
             if task.about == About::Subscription {
-                hub.park(task)?;
+                hub.park(WallTime::default(), task)?;
             } else {
                 hub.enqueue(task);
             }
@@ -170,11 +178,13 @@ impl<S: Store> Hub<S> {
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
         self.moment = now.mono;
         let now = now.wall;
+        self.grow_older(now)?;
         match input {
             Input::Join { session, node, subprotocol, headers, since } => {
-                self.join(session, &node, subprotocol, headers, since)?;
+                self.join(now, session, &node, subprotocol, headers, since)?;
             }
-            Input::Leave(session) => self.leave(session),
+            Input::Leave(session) => self.leave(now, session)?,
+            Input::Acknowledged { session, added } => self.acknowledged(session, added)?,
             Input::Headers(session, headers) => {
                 if let Some(session) = self.sessions.get_mut(session) {
                     session.headers = Some(headers);
@@ -193,51 +203,6 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    fn join(
-        &mut self,
-        id: SessionId,
-        node: &NodeId,
-        subprotocol: Subprotocol,
-        headers: Option<Json>,
-        since: u64,
-    ) -> Result<(), LogError<S::Error>> {
-        if let Some(zombie) = self.sessions.of_client(node.client_id()) {
-            self.leave(zombie);
-            self.pending.push_back(Output::Replaced(zombie));
-        }
-        let missed = self.inbox.missed(&self.log, node.client_id(), since)?;
-        let added = self.log.last_added()?;
-        self.sessions.insert(id, node.clone(), subprotocol, headers);
-        self.pending.push_back(Output::Joined { session: id, added, missed });
-        for mut task in self.jobs.unpark(node.client_id()) {
-            if task.entry.meta.id.node() == node {
-                task.session = Some(id);
-                self.enqueue(task);
-            } else {
-                // The tab that wanted it is gone for good.
-                self.inbox.forget(&mut self.log, &task.entry.meta.id)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts a subscription aside until its node comes back.
-    fn park(&mut self, task: Task) -> Result<(), LogError<S::Error>> {
-        match self.jobs.park(task) {
-            Some(given_up) => self.inbox.forget(&mut self.log, &given_up.entry.meta.id),
-            None => Ok(()),
-        }
-    }
-
-    fn leave(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.remove(id) else { return };
-        for channel in session.channels {
-            self.channels.leave(&channel, id);
-            self.report(Report::Unsubscribed { node: session.node.clone(), channel: channel.clone() });
-            self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
-        }
-    }
-
     fn report(&mut self, report: Report) {
         self.pending.push_back(Output::Report(report));
     }
@@ -253,14 +218,16 @@ impl<S: Store> Hub<S> {
     }
 
     fn task_of_client(&self, entry: Entry, session: Option<SessionId>) -> Task {
+        let sender = session.and_then(|id| self.sessions.get(id)).map(|session| session.node.clone());
         let about = if entry.action.kind() == logux::SUBSCRIBE { About::Subscription } else { About::Action };
         Task {
             about,
             queue: self.config.queues.name(&entry.action),
-            entry: Arc::new(entry),
             recipients: Recipients::default(),
             approved: false,
             cancelled: false,
+            sender: sender.unwrap_or_else(|| entry.meta.id.node().clone()),
+            entry: Arc::new(entry),
             session,
             ticket: None,
             kept: true,

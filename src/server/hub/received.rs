@@ -1,6 +1,6 @@
 //! What comes from clients: is it theirs, did it come before, may it be asked about now.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{Hub, ask, filter_key, undo_of};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
     log::LogError,
     now::WallTime,
-    server::{Output, QueueName, Report, SessionId, inbox::Known, jobs::Task},
+    server::{Output, QueueName, Recipients, Report, SessionId, inbox::Known, jobs::Task},
     store::{Entry, Store},
     sync::BatchToken,
 };
@@ -50,14 +50,12 @@ impl<S: Store> Hub<S> {
             return Ok(());
         }
         if entry.action.kind() == logux::UNSUBSCRIBE {
-            return self.unsubscribe(now, id, entry);
+            self.unsubscribe(id, &entry)?;
         }
         match self.inbox.known(&self.log, action_id)? {
             Known::Answered(answer) => {
                 self.report(Report::Duplicate(action_id.clone()));
-                let added = self.log.last_added()?;
-                self.pending.push_back(Output::Deliver { session: id, added, entry: Arc::new(answer) });
-                return Ok(());
+                return self.deliver_to(id, Arc::new(answer), false);
             }
             Known::Waiting => {
                 self.report(Report::Duplicate(action_id.clone()));
@@ -78,6 +76,9 @@ impl<S: Store> Hub<S> {
             self.debug(Some(id), || format!("Action \"{}\" came too soon", task.entry.meta.id));
             let retry_after = Json::from_value(&wait_ms).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
             return self.undo_task(now, &task, "rateLimit", retry_after.into_iter().collect());
+        }
+        if task.entry.action.kind() == logux::UNSUBSCRIBE {
+            return self.unsubscribed(now, id, &task);
         }
         self.enqueue(task);
         Ok(())
@@ -129,22 +130,37 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    fn unsubscribe(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
-        let entry = Arc::new(entry);
-        self.report(Report::Added(entry.clone()));
-        let Some(channel) = entry.action.text_field("channel") else {
-            self.debug(Some(id), || "Wrong channel name undefined".to_owned());
-            self.report_undone(&entry, "wrongChannel");
-            return self.send_to_session(now, id, undo_of(&entry, "wrongChannel", Vec::new()));
-        };
+    /// Ends a subscription, also one that is not answered yet, or whose answer the client may not have got.
+    fn unsubscribe(&mut self, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
+        let Some(channel) = entry.action.text_field("channel") else { return Ok(()) };
         let filter = filter_key(&entry.action);
-        self.jobs.cancel_subscriptions(entry.meta.id.node(), |task| {
+        let node = entry.meta.id.node();
+        let is_meant = |task: &Task| {
             task.entry.action.text_field("channel").is_some_and(|other| other == channel)
                 && filter_key(&task.entry.action) == filter
-        });
+        };
+        self.jobs.cancel_subscriptions(node, is_meant);
+        if let Some(session) = self.sessions.get_mut(id) {
+            let is_meant = |task: &Task| task.entry.meta.id.node() == node && is_meant(task);
+            let all = core::mem::take(&mut session.unacknowledged);
+            let (ended, others): (VecDeque<_>, _) = all.into_iter().partition(|(_, task)| is_meant(task));
+            session.unacknowledged = others;
+            for (_, task) in ended {
+                self.inbox.settle(&mut self.log, &task.entry.meta.id)?;
+            }
+        }
         self.unsubscribe_session(id, &channel, &filter);
-        let processed = Processed { id: entry.meta.id.to_string() }.to_action();
-        self.report(Report::Processed(entry));
-        self.send_to_session(now, id, processed)
+        Ok(())
+    }
+
+    /// Answers the end of a subscription. The application is not asked about it.
+    fn unsubscribed(&mut self, now: WallTime, id: SessionId, task: &Task) -> Result<(), LogError<S::Error>> {
+        if task.entry.action.text_field("channel").is_none() {
+            self.debug(Some(id), || "Wrong channel name undefined".to_owned());
+            return self.undo_task(now, task, "wrongChannel", Vec::new());
+        }
+        self.report(Report::Processed(task.entry.clone()));
+        let processed = Processed { id: task.entry.meta.id.to_string() }.to_action();
+        self.conclude(now, task, processed, now, &Recipients::default())
     }
 }
