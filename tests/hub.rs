@@ -12,7 +12,7 @@ use logux::{
         About, Addition, Answer, Ask, Config, Hub, Input, Output, Queues, Recipients, Report, SessionId, Undoing,
     },
     store::{Query, Store},
-    sync::{self, BatchToken},
+    testing::batch,
 };
 
 /// A hub with what it wanted done since the last look.
@@ -31,24 +31,6 @@ const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
 fn config() -> Config {
     Config { debug: true, max_queue: 3, ..Config::new(NodeId::new("server:uuid").unwrap()) }
-}
-
-/// A batch token as a connection's node makes them.
-fn batch() -> BatchToken {
-    let mut node = sync::Node::new(sync::Config::server(NodeId::new("server:x").unwrap()).into(), ());
-    node.handle(NOW, sync::Input::Opened);
-    node.handle(NOW, sync::Input::Frame(r#"["connect",5,"1:a:b",0]"#));
-    while let Some(output) = node.poll_output() {
-        match output {
-            sync::Output::Authenticate(who) => {
-                node.handle(NOW, sync::Input::Allow(who.token));
-                node.handle(NOW, sync::Input::Frame(r#"["sync",1]"#));
-            }
-            sync::Output::Received { batch, .. } => return batch,
-            _ => {}
-        }
-    }
-    panic!("a node gives a token for what it received")
 }
 
 fn entry(id: &str, json: &str) -> Entry {

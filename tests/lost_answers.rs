@@ -10,7 +10,7 @@ use logux::{
     action::Subprotocol,
     log::Draft,
     server::{About, Answer, Ask, Config, Hub, Input, Output, SessionId},
-    sync::{self, BatchToken},
+    testing::batch,
 };
 
 const NODE: &str = "10:phone:tab";
@@ -31,24 +31,6 @@ struct World {
 
 fn config() -> Config {
     Config { remembered_ms: 160_000, ..Config::new(NodeId::new("server:uuid").unwrap()) }
-}
-
-fn batch() -> BatchToken {
-    let mut node = sync::Node::new(sync::Config::server(NodeId::new("server:x").unwrap()).into(), ());
-    let now = Now::from_millis(0, 0);
-    node.handle(now, sync::Input::Opened);
-    node.handle(now, sync::Input::Frame(r#"["connect",5,"1:a:b",0]"#));
-    while let Some(output) = node.poll_output() {
-        match output {
-            sync::Output::Authenticate(who) => {
-                node.handle(now, sync::Input::Allow(who.token));
-                node.handle(now, sync::Input::Frame(r#"["sync",1]"#));
-            }
-            sync::Output::Received { batch, .. } => return batch,
-            _ => {}
-        }
-    }
-    panic!("a node gives a token for what it received")
 }
 
 impl World {

@@ -62,6 +62,13 @@ impl Channels {
         subscribers.filter(|(_, subscriber)| subscriber.accepts(entry)).map(|(session, _)| *session)
     }
 
+    /// Whether one of a subscriber's filters lets an action pass.
+    pub(super) fn passes(&self, channel: &str, session: SessionId, key: &str, entry: &Entry) -> bool {
+        let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
+        let filter = subscriber.and_then(|subscriber| subscriber.0.iter().find(|(other, _)| **other == *key));
+        filter.is_some_and(|(_, filter)| filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta)))
+    }
+
     pub(super) fn is_subscribed(&self, channel: &str, session: SessionId) -> bool {
         self.0.get(channel).is_some_and(|subscribers| subscribers.contains_key(&session))
     }

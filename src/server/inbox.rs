@@ -81,6 +81,8 @@ pub(super) enum Known {
     Waiting,
     /// It came before and got this answer.
     Answered(Entry),
+    /// It came before and was done; the answer is forgotten, the action is kept for another reason.
+    Done,
 }
 
 impl Inbox {
@@ -106,10 +108,12 @@ impl Inbox {
     }
 
     pub(super) fn known<S: Store>(&self, log: &Log<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
-        if log.by_id(id)?.is_none() {
-            return Ok(Known::New);
+        let Some(entry) = log.by_id(id)? else { return Ok(Known::New) };
+        if let Some(answer) = self.answer_to(log, id)? {
+            return Ok(Known::Answered(answer));
         }
-        Ok(self.answer_to(log, id)?.map_or(Known::Waiting, Known::Answered))
+        let waits = entry.meta.reasons.iter().any(|reason| is_waiting(reason));
+        Ok(if waits { Known::Waiting } else { Known::Done })
     }
 
     /// The last answer to an action.
@@ -146,10 +150,10 @@ impl Inbox {
         now: WallTime,
         to: &ActionId,
         answer: Action,
-        time: WallTime,
+        draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.settle(log, to)?;
-        self.answer_for_now(log, now, to, answer, time)
+        self.answer_for_now(log, now, to, answer, draft)
     }
 
     /// An action is done with, whatever happens to its answer.
@@ -165,12 +169,11 @@ impl Inbox {
         now: WallTime,
         to: &ActionId,
         answer: Action,
-        time: WallTime,
+        draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.ages.touched = Some(now);
-        let mut draft = Draft::reason(REMEMBERED).index(answer_index(to)).index(client_index(to.node().client_id()));
-        draft.time = Some(time);
-        log.add(now, answer, draft)
+        let client = client_index(to.node().client_id());
+        log.add(now, answer, draft.and_reason(REMEMBERED).index(answer_index(to)).index(client))
     }
 
     /// What an action for one client needs to be sent again if it gets lost.
@@ -211,7 +214,7 @@ impl Inbox {
     pub(super) fn unanswered<S: Store>(&self, log: &Log<S>) -> Result<Vec<Entry>, LogError<S::Error>> {
         let mut found = Vec::new();
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
-            if entry.meta.reasons.iter().any(|reason| **reason == *WAITING) {
+            if entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
                 found.push(entry.clone());
             }
             ControlFlow::Continue(())
@@ -232,6 +235,11 @@ impl Inbox {
 
 fn remove<S: Store>(log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
     log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() }).map(drop)
+}
+
+/// Whether a reason holds an action until it is answered.
+pub(super) fn is_waiting(reason: &str) -> bool {
+    reason == WAITING
 }
 
 fn answer_index(id: &ActionId) -> String {

@@ -218,6 +218,9 @@ pub enum Answer {
     Approved(Option<Filter>),
     /// Send an action to the author alone. The draft may say its creation time, and why to keep it.
     Action(Action, Box<Draft>),
+    /// Send a new subscriber what the log has kept of the channel: all of it, or what came behind the `since` of its `logux/subscribe`. What the
+    /// subscription's filter does not let pass is left out, and with `since` also what the subscriber has done itself. O(what is kept of the channel).
+    Replay,
     /// Show the developer at the author's end a text, in development only.
     Debug(String),
     /// Done. Ends the question.
@@ -255,6 +258,7 @@ impl fmt::Debug for Answer {
             Self::Resend(_) => "Resend",
             Self::Approved(_) => "Approved",
             Self::Action(..) => "Action",
+            Self::Replay => "Replay",
             Self::Debug(_) => "Debug",
             Self::Processed => "Processed",
             Self::Denied => "Denied",
@@ -335,6 +339,18 @@ pub enum Output {
         /// The hub wants to know when the client has confirmed it: [`Input::Acknowledged`].
         confirm: bool,
     },
+    /// Send what was kept of a channel.
+    Replay {
+        /// To this connection.
+        session: SessionId,
+        /// The number up to which everything for it is out then.
+        added: u64,
+        /// The actions, in the order in which they were approved.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// An action that is kept is done, or one that was is undone: for whoever makes states of the log. In the order in which that
+    /// happened; see [`Hub::recorded`](super::Hub::recorded) for what was before the start.
+    Recorded(Arc<Entry>),
     /// Show the developer at the other end a text.
     Debug(SessionId, String),
     /// Close a connection: the same client has come again.

@@ -9,6 +9,7 @@ mod hub;
 mod inbox;
 mod io;
 mod jobs;
+mod keep;
 mod numbers;
 mod rate;
 mod sessions;
@@ -18,4 +19,5 @@ pub use io::{
     About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, SessionId,
     Undoing,
 };
+pub use keep::{Keep, Keeps};
 pub use rate::{Buckets, Rate, RateError, TokenBucket};

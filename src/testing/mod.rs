@@ -1,5 +1,6 @@
 #![doc = include_str!("guide.md")]
 
+mod batch;
 mod crash_store;
 pub mod fuzz;
 mod laws;
@@ -9,6 +10,7 @@ pub mod store_model;
 pub mod store_suite;
 pub mod strategies;
 
+pub use batch::batch;
 pub use crash_store::CrashStore;
 pub use laws::{
     Laws, Turn, What, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,

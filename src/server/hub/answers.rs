@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Hub, filter_key, undo_of};
 use crate::{
-    action::{Action, ActionError, Json, logux::Processed},
+    action::{
+        Action, ActionError, Json,
+        logux::{Processed, UNDO},
+    },
     log::{Draft, LogError},
     now::WallTime,
     server::{About, Answer, Filter, Job, Output, Recipients, Report, SessionId, jobs::Task},
@@ -33,6 +36,7 @@ impl<S: Store> Hub<S> {
                 self.report(Report::Added(entry.clone()));
                 self.deliver(&entry, &Recipients::client(client), None)
             }
+            Answer::Replay => self.replay(job),
             Answer::Debug(text) => {
                 self.debug_author(job, |_| text);
                 Ok(())
@@ -63,6 +67,10 @@ impl<S: Store> Hub<S> {
         }
         let (entry, recipients, about) = (task.entry.clone(), task.recipients.clone(), task.about);
         if about != About::Subscription {
+            let entry = self.keep(now, entry, &recipients)?;
+            if let Some(task) = self.jobs.running(job) {
+                task.entry = entry.clone();
+            }
             let author = (about == About::Action).then(|| entry.meta.id.node().clone());
             return self.deliver(&entry, &recipients, author.as_ref());
         }
@@ -98,7 +106,13 @@ impl<S: Store> Hub<S> {
             let answer = Processed { id: id.to_string() }.to_action();
             match task.session.filter(|_| is_wanted) {
                 Some(session) => self.subscribed(now, session, task, answer)?,
-                None => self.conclude(now, &task, answer, now, &Recipients::default())?,
+                None => {
+                    let kept = self.reasons_to_keep(&task.entry)?;
+                    self.conclude(now, &task, answer, now, &Recipients::default())?;
+                    if let Some(reasons) = kept {
+                        self.record(&task.entry, reasons)?;
+                    }
+                }
             }
             self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
         }
@@ -115,7 +129,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         // A text can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
-        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, now)?;
+        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, at(now))?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         for _ in 0..task.repeats {
             self.deliver_to(session, entry.clone(), false)?;
@@ -182,10 +196,15 @@ impl<S: Store> Hub<S> {
         // A text and a checked action can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
         let id = &task.entry.meta.id;
+        let mut draft = at(time);
+        if answer.kind() == UNDO {
+            draft = self.keep_undo(&task.entry, draft)?;
+        }
         let entry = if task.kept {
-            self.inbox.answer(&mut self.log, now, id, answer, time)?
+            self.inbox.answer(&mut self.log, now, id, answer, draft)?
         } else {
-            self.log.add(now, answer, Draft { time: Some(time), ..self.own_draft() })?
+            draft.subprotocol = self.own_draft().subprotocol;
+            self.log.add(now, answer, draft)?
         };
         let Some(entry) = entry else { return Ok(()) };
         let entry = Arc::new(entry);
@@ -200,4 +219,8 @@ impl<S: Store> Hub<S> {
         }
         self.deliver(&entry, &recipients, None)
     }
+}
+
+fn at(time: WallTime) -> Draft {
+    Draft { time: Some(time), ..Draft::default() }
 }

@@ -15,6 +15,10 @@ impl<S: Store> Hub<S> {
     pub(super) fn add(&mut self, now: WallTime, addition: Addition) -> Result<(), LogError<S::Error>> {
         let Addition { action, mut draft, to, process, ticket } = addition;
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
+        let mut keep = None;
+        if !process {
+            (draft, keep) = self.keep_own(&action, draft, &to);
+        }
         let Some(entry) = self.log.add(now, action, draft)? else {
             // The log has an action with this id already: it was done.
             self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
@@ -43,6 +47,10 @@ impl<S: Store> Hub<S> {
         }
         if to == Recipients::default() && entry.meta.added.is_none() {
             self.report(Report::Useless(entry.clone()));
+        }
+        if let Some(keep) = keep {
+            self.bound(now, &keep)?;
+            self.pending.push_back(Output::Recorded(entry.clone()));
         }
         self.deliver(&entry, &to, None)?;
         if let Some(ticket) = ticket {

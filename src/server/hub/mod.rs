@@ -1,12 +1,13 @@
 //! The middle of a server: every connected client, every channel, every action in progress.
 //!
 //! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`, how
-//! the application takes one back in `undo`.
+//! the application takes one back in `undo`, what stays in the log in `keeping`.
 
 mod answers;
 mod census;
 mod coming;
 mod delivery;
+mod keeping;
 mod received;
 mod undo;
 
@@ -22,6 +23,7 @@ use super::{
     channels::Channels,
     inbox::Inbox,
     jobs::{Jobs, Task},
+    keep::{Bounds, Keeps},
     numbers::Numbers,
     rate::{Buckets, Rate},
     sessions::Sessions,
@@ -64,6 +66,8 @@ pub struct Config {
     pub rates: HashMap<String, Rate>,
     /// In which queue an action waits for the application. One for all unless given.
     pub queues: Queues,
+    /// What stays in the log once it is done. Nothing unless given.
+    pub keeps: Keeps,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Config {
             max_ahead_ms: 5 * 60 * 1_000,
             rates: HashMap::new(),
             queues: Queues::default(),
+            keeps: Keeps::default(),
         }
     }
 }
@@ -107,6 +112,7 @@ pub struct Hub<S> {
     rates: HashMap<String, Buckets<Arc<str>>>,
     /// The moment of the input that is handled.
     moment: MonoTime,
+    bounds: Bounds,
     numbers: Numbers,
     draining: bool,
     /// Outputs that wait for the commit, and those behind it.
@@ -131,10 +137,12 @@ impl<S: Store> Hub<S> {
             channels: Channels::default(),
             jobs: Jobs::default(),
             numbers: Numbers::default(),
+            bounds: Bounds::default(),
             draining: false,
             pending: VecDeque::new(),
             ready: VecDeque::new(),
         };
+        hub.find_bounds()?;
         for entry in hub.inbox.unanswered(&hub.log)? {
             let task = hub.task_of_client(entry, None);
             if task.about == About::Subscription {
@@ -179,6 +187,7 @@ impl<S: Store> Hub<S> {
         self.moment = now.mono;
         let now = now.wall;
         self.grow_older(now)?;
+        self.forget_old(now)?;
         match input {
             Input::Join { session, node, subprotocol, headers, since } => {
                 self.join(now, session, &node, subprotocol, headers, since)?;

@@ -57,6 +57,10 @@ impl<S: Store> Hub<S> {
                 self.report(Report::Duplicate(action_id.clone()));
                 return self.deliver_to(id, Arc::new(answer), false);
             }
+            Known::Done => {
+                self.report(Report::Duplicate(action_id.clone()));
+                return self.send_to_session(now, id, Processed { id: action_id.to_string() }.to_action());
+            }
             Known::Waiting => {
                 self.report(Report::Duplicate(action_id.clone()));
                 return Ok(());

@@ -7,7 +7,7 @@ use crate::{
     action::logux::Undo,
     log::{Draft, LogError},
     now::WallTime,
-    server::{Recipients, Undoing},
+    server::{Output, Recipients, Undoing, keep::is_kept},
     store::Store,
 };
 
@@ -35,17 +35,26 @@ impl<S: Store> Hub<S> {
         if let Some(entry) = &known {
             self.report_undone(entry, &reason);
         }
+        let mut draft = Draft::default();
+        if let Some(entry) = known.as_ref().filter(|entry| is_kept(&entry.meta)) {
+            draft = self.keep_undo(entry, draft)?;
+        }
         let action = known.map(|entry| entry.action.clone());
         let undo = Undo { id: id.to_string(), reason, action, extra };
         // A text and a checked action can always be written as JSON.
         let Ok(action) = undo.to_action() else { return Ok(()) };
-        let time = now.max(time.shifted(1));
+        draft.time = Some(now.max(time.shifted(1)));
         let entry = if id.node().is_server() {
-            self.log.add(now, action, Draft { time: Some(time), ..self.own_draft() })?
+            draft.subprotocol = self.own_draft().subprotocol;
+            self.log.add(now, action, draft)?
         } else {
             to.extend(Recipients::client(id.node().client_id()));
-            self.inbox.answer(&mut self.log, now, &id, action, time)?
+            self.inbox.answer(&mut self.log, now, &id, action, draft)?
         };
-        entry.map_or(Ok(()), |entry| self.deliver(&Arc::new(entry), &to, None))
+        let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
+        if is_kept(&entry.meta) {
+            self.pending.push_back(Output::Recorded(entry.clone()));
+        }
+        self.deliver(&entry, &to, None)
     }
 }

@@ -1,0 +1,202 @@
+//! What stays in the log because the application wants it, and who is given it.
+
+use core::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::{Hub, filter_key};
+use crate::{
+    action::{
+        Action, ActionId, Json, Names,
+        logux::{Since, is_logux},
+    },
+    log::{Draft, LogError},
+    now::WallTime,
+    server::{
+        Job, Output, Recipients,
+        inbox::is_waiting,
+        keep::{KEPT, Keep, channel_index, is_keep, is_kept},
+    },
+    store::{Criteria, Entry, MetaChange, Query, Store},
+};
+
+impl<S: Store> Hub<S> {
+    /// Keeps an action that was approved, if the application wants that. It is added anew, behind what was approved before it: in this order
+    /// the channels have got it.
+    pub(super) fn keep(
+        &mut self,
+        now: WallTime,
+        entry: Arc<Entry>,
+        to: &Recipients,
+    ) -> Result<Arc<Entry>, LogError<S::Error>> {
+        if is_logux(entry.action.kind()) {
+            return Ok(entry);
+        }
+        let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) else { return Ok(entry) };
+        let id = &entry.meta.id;
+        self.log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() })?;
+        let meta = entry.meta.clone();
+        let draft = Draft {
+            id: Some(meta.id),
+            time: Some(meta.time),
+            subprotocol: meta.subprotocol,
+            reasons: meta.reasons,
+            indexes: meta.indexes,
+            keep_last: meta.keep_last,
+            extra: meta.extra,
+        };
+        let draft = with(draft, &keep, to);
+        let kept = self.log.add(now, entry.action.clone(), draft)?.map_or(entry, Arc::new);
+        self.bound(now, &keep)?;
+        Ok(kept)
+    }
+
+    /// The draft of an action of the application's own, with the reason to keep it if there is one.
+    pub(super) fn keep_own(&self, action: &Action, draft: Draft, to: &Recipients) -> (Draft, Option<Keep>) {
+        let own = ActionId::new(WallTime::default(), self.config.node.clone(), 0);
+        let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
+        let keep = if is_logux(action.kind()) { None } else { self.config.keeps.of(action, &meta) };
+        (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to)), keep)
+    }
+
+    /// Forgets what is beyond the bound of a reason.
+    pub(super) fn bound(&mut self, now: WallTime, keep: &Keep) -> Result<(), LogError<S::Error>> {
+        let Some(count) = self.bounds.note(keep, now) else { return Ok(()) };
+        let (mut left, mut beyond) = (count, None);
+        self.log.walk(&Query::added().index(keep.reason().clone()), |entry| match left {
+            0 => {
+                beyond = entry.meta.added;
+                ControlFlow::Break(())
+            }
+            _ => {
+                left -= 1;
+                ControlFlow::Continue(())
+            }
+        })?;
+        if beyond.is_some() {
+            self.log.remove_reason(keep.reason(), &Criteria { max_added: beyond, ..Criteria::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what has become too old.
+    pub(super) fn forget_old(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
+        for (reason, criteria) in self.bounds.too_old(&self.config.node, now) {
+            self.log.remove_reason(&reason, &criteria)?;
+        }
+        Ok(())
+    }
+
+    /// The reasons that an action has besides waiting, if it was kept. Others may have been approved after it, so it is looked up.
+    pub(super) fn reasons_to_keep(&self, entry: &Entry) -> Result<Option<Names>, LogError<S::Error>> {
+        if !is_kept(&entry.meta) {
+            return Ok(None);
+        }
+        let known = self.log.by_id(&entry.meta.id)?;
+        Ok(known.map(|known| known.meta.reasons.into_iter().filter(|reason| !is_waiting(reason)).collect()))
+    }
+
+    /// An action is done: what was kept of it stays, and whoever reduces the log gets to know it.
+    pub(super) fn record(&mut self, entry: &Arc<Entry>, reasons: Names) -> Result<(), LogError<S::Error>> {
+        self.log.change_meta(&entry.meta.id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })?;
+        self.pending.push_back(Output::Recorded(entry.clone()));
+        Ok(())
+    }
+
+    /// An action that was kept is undone: it is kept no more, its undo is in its place.
+    pub(super) fn keep_undo(&mut self, undone: &Entry, mut draft: Draft) -> Result<Draft, LogError<S::Error>> {
+        if !is_kept(&undone.meta) {
+            return Ok(draft);
+        }
+        let (kept, others): (Names, Names) = undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
+        let id = &undone.meta.id;
+        self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
+        for reason in kept {
+            draft = draft.and_reason(reason);
+        }
+        for index in &undone.meta.indexes {
+            draft = draft.index(index.clone());
+        }
+        Ok(draft)
+    }
+
+    /// Sends a subscriber what was kept of its channel.
+    pub(super) fn replay(&mut self, job: Job) -> Result<(), LogError<S::Error>> {
+        let Some(task) = self.jobs.running(job) else { return Ok(()) };
+        let (Some(session), false, Some(channel)) =
+            (task.session, task.cancelled, task.entry.action.text_field("channel"))
+        else {
+            return Ok(());
+        };
+        let entry = task.entry.clone();
+        let since = since(&entry);
+        let after = match &since {
+            Some((id, _)) => self.log.by_id(id)?.and_then(|entry| entry.meta.added).unwrap_or_default(),
+            None => 0,
+        };
+        let author = entry.meta.id.node().client_id();
+        let (channels, key) = (&self.channels, filter_key(&entry.action));
+        let mut found = Vec::new();
+        self.log.walk(&Query::added().oldest_first().index(channel_index(&channel)).after_added(after), |kept| {
+            // Without the entry that it has got last, the time has to do.
+            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| kept.meta.time > *time);
+            // What it has done itself it has, unless it begins anew.
+            let is_own = since.is_some() && kept.meta.id.node().client_id() == author;
+            if is_new && !is_own && is_kept(&kept.meta) && channels.passes(&channel, session, &key, kept) {
+                found.push(Arc::new(kept.clone()));
+            }
+            ControlFlow::Continue(())
+        })?;
+        let added = self.log.last_added()? + self.sessions.get(session).map_or(0, |session| session.ahead);
+        if !found.is_empty() {
+            self.pending.push_back(Output::Replay { session, added, entries: found });
+        }
+        Ok(())
+    }
+
+    /// Visits what is kept and done, in the order in which it was approved: what a state has to be made of after a start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn recorded(&self, mut visit: impl FnMut(&Entry)) -> Result<(), LogError<S::Error>> {
+        self.log.walk(&Query::added().oldest_first().index(KEPT), |entry| {
+            if is_kept(&entry.meta) && !entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
+                visit(entry);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// What bounds have to hold for what was kept before the start.
+    pub(super) fn find_bounds(&mut self) -> Result<(), LogError<S::Error>> {
+        let (keeps, bounds) = (&self.config.keeps, &mut self.bounds);
+        self.log.walk(&Query::added().oldest_first().index(KEPT), |entry| {
+            if let Some(keep) = keeps.of(&entry.action, &entry.meta) {
+                // Looked through at the next action, or when the clock is first read.
+                let _ = bounds.note(&keep, WallTime::default());
+            }
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+fn with(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
+    draft = draft.index(KEPT).index(keep.reason().clone());
+    for channel in &to.channels {
+        draft = draft.index(channel_index(channel));
+    }
+    if keep.is_latest() {
+        draft.keep_last = Some(keep.reason().clone());
+        draft
+    } else {
+        draft.and_reason(keep.reason().clone())
+    }
+}
+
+/// The last action that a subscriber has got, and when that was by our clock.
+fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
+    let since: Since = Json::new(subscription.action.field("since")?).ok()?.to().ok()?;
+    let id: ActionId = since.id.parse().ok()?;
+    let ahead = subscription.meta.id.time().since(subscription.meta.time);
+    let time = if id.node().is_server() { id.time() } else { WallTime::from_millis(since.time).shifted(-ahead) };
+    Some((id, time))
+}
