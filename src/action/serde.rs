@@ -1,8 +1,10 @@
-//! Ids and stamps in JSON: an id is its text; a stamp is its id's text, or `[id, time]` where the corrected time is another one.
+//! Ids, stamps and actions in JSON: an id is its text; a stamp is its id's text, or `[id, time]` where the corrected time is another one; an action is
+//! written as it came.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error, ser};
+use serde_json::value::RawValue;
 
-use super::{ActionId, NodeId, Stamp};
+use super::{Action, ActionId, NodeId, Stamp};
 use crate::now::WallTime;
 
 macro_rules! as_text {
@@ -49,9 +51,22 @@ impl<'de> Deserialize<'de> for Stamp {
     }
 }
 
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_str(self.as_json()).map_err(ser::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn actions_are_written_as_they_came() {
+        let text = r#"{"type":"a","n":1.50, "b":[ ]}"#;
+        assert_eq!(serde_json::to_string(&Action::new(text).unwrap()).unwrap(), text);
+    }
 
     #[test]
     fn stamps_round_trip() {

@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
-use logux::server::{QueueName, Recipients};
+use logux::{
+    Action, Meta,
+    server::{Keep, QueueName, Recipients},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -29,7 +32,14 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        ActionType { access: handler(access), resend: None, process: None, finally: None, queue: QueueName::default() }
+        ActionType {
+            access: handler(access),
+            resend: None,
+            process: None,
+            finally: None,
+            queue: QueueName::default(),
+            keep: None,
+        }
     }
 
     /// Decides and does it in one step, for an application that learns by trying, such as a request to another service. To deny, return
@@ -93,6 +103,9 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
     }
 }
 
+/// Tells why an action is kept.
+pub(crate) type KeepRule = Arc<dyn Fn(&Action, &Meta) -> Option<Keep> + Send + Sync>;
+
 /// Set when an action was done while its access was decided.
 #[derive(Clone)]
 struct IsDone;
@@ -104,6 +117,7 @@ pub struct ActionType<S = ()> {
     pub(crate) process: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
+    pub(crate) keep: Option<KeepRule>,
 }
 
 impl<S: Send + Sync + 'static> ActionType<S> {
@@ -137,6 +151,20 @@ impl<S: Send + Sync + 'static> ActionType<S> {
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.queue = name.into();
+        self
+    }
+
+    /// Why the server's log keeps actions of this type once they are done, and how long: for subscribers that
+    /// [`replay`](crate::Channel::replay), and for [`Builder::reduce`](crate::Builder::reduce).
+    #[must_use]
+    pub fn keep(self, keep: Keep) -> Self {
+        self.keep_by(move |_, _| Some(keep.clone()))
+    }
+
+    /// The same for each action: the reason may depend on it. `None` does not keep it. Called for every action, so it has to be quick.
+    #[must_use]
+    pub fn keep_by(mut self, keep: impl Fn(&Action, &Meta) -> Option<Keep> + Send + Sync + 'static) -> Self {
+        self.keep = Some(Arc::new(keep));
         self
     }
 

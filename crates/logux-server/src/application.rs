@@ -9,7 +9,7 @@ use logux::{
         ActionId,
         logux::{SUBSCRIBE, Unsubscribe, is_logux},
     },
-    server::{About, Answer, Ask, Author, QueueName, Recipients},
+    server::{About, Answer, Ask, Author, Keep, QueueName, Recipients},
 };
 use regex::Regex;
 
@@ -107,6 +107,11 @@ impl<S: Send + Sync + 'static> Application<S> {
         // Logux's own types are in no family, and `logux/undo` only where it is named.
         let of_family = || if is_logux(kind) { None } else { family().or(self.other_type.as_ref()) };
         self.types.get(kind).or_else(of_family)
+    }
+
+    /// Why an action is kept once it is done.
+    pub(crate) fn keep(&self, action: &Action, meta: &Meta) -> Option<Keep> {
+        self.action_type(action.kind())?.keep.as_ref()?(action, meta)
     }
 
     /// In which queue of its client an action waits.
@@ -226,6 +231,9 @@ async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answ
         None => None,
     };
     context.answer(Answer::Approved(filter)).await;
+    if channel.replays {
+        context.answer(Answer::Replay).await;
+    }
     if let Some(load) = &channel.load {
         let Loaded(actions) = load(context.clone()).await?;
         for (action, draft) in actions {

@@ -9,7 +9,9 @@ use std::{
 use hyper::Method;
 use logux::{
     NodeId,
-    server::{Hub, Queues},
+    log::LogError,
+    replay::Reducer,
+    server::{Hub, Keeps, Queues},
     store::{MemoryStore, Store},
 };
 use logux_net::drive::Clock;
@@ -20,7 +22,7 @@ use tokio::{
 
 use crate::{
     ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login, Names, NewActionType,
-    NewChannel, Settings,
+    NewChannel, Reduced, Settings,
     application::Application,
     attempts::Attempts,
     auth::{Admission, Authenticator},
@@ -34,6 +36,7 @@ use crate::{
     open::Open,
     outbox::OutboxLimits,
     pace::Paces,
+    reduced::{Reduction, follow},
     room::Room,
     routes::{self, Bound, HttpRequest, Reply, Routes},
     running::Stage,
@@ -60,6 +63,7 @@ impl Server {
             authenticator: None,
             backend: None,
             greeting: None,
+            reductions: Vec::new(),
             routes: Routes::default(),
             store: MemoryStore::new(),
             settings: Settings::default(),
@@ -74,6 +78,7 @@ pub struct Builder<S = (), St = MemoryStore> {
     authenticator: Option<Authenticator>,
     backend: Option<Backend>,
     greeting: Option<Greeting<S>>,
+    reductions: Vec<Box<dyn Reduction>>,
     routes: Routes<S>,
     store: St,
     pub(crate) settings: Settings,
@@ -129,6 +134,34 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             Box::pin(async move { running.await.map(Into::into) })
         }));
         self
+    }
+
+    /// Makes a state of what the server's log keeps, for handlers to read: event sourcing. It holds after a restart, if the store is durable.
+    ///
+    /// ```
+    /// use logux::{Action, replay::raw, server::Keep};
+    /// use logux_server::Server;
+    ///
+    /// let count = raw(0, |count: &mut u64, action: &Action| *count += u64::from(action.kind() == "counter/inc"));
+    /// let (server, count) = Server::builder().reduce(count);
+    /// let server = server
+    ///     .action_type("counter/inc", |action| {
+    ///         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).keep(Keep::forever("counter"))
+    ///     })
+    ///     .channel("counter", |channel| {
+    ///         channel.access(|_| async { Ok(true) }).load(move |_| {
+    ///             let value = count.get();
+    ///             async move { Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?) }
+    ///         })
+    ///     });
+    /// ```
+    pub fn reduce<R>(mut self, reducer: R) -> (Self, Reduced<R::State>)
+    where
+        R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
+    {
+        let (reduction, state) = follow(reducer);
+        self.reductions.push(reduction);
+        (self, state)
     }
 
     /// What to do with actions of a type, or of all types that a regular expression matches. A name counts before expressions, of these the first.
@@ -211,8 +244,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
-        let Self { application, authenticator, backend, greeting, routes, settings, first_error, store: _ } = self;
-        Builder { application, authenticator, backend, greeting, routes, store, settings, first_error }
+        let Self { application, authenticator, backend, greeting, reductions, routes, settings, first_error, store: _ } =
+            self;
+        Builder { application, authenticator, backend, greeting, reductions, routes, store, settings, first_error }
     }
 
     fn note(mut self, done: Result<(), BuildError>) -> Self {
@@ -265,7 +299,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let mut hub_config = settings.hub_config(node.clone());
         let names_queue = application.clone();
         hub_config.queues = Queues::by(move |action| names_queue.queue(action));
-        let hub = Hub::new(hub_config, self.store).map_err(|error| BuildError::Store(error.to_string()))?;
+        let names_reasons = application.clone();
+        hub_config.keeps = Keeps::by(move |action, meta| names_reasons.keep(action, meta));
+        let broken = |error: LogError<St::Error>| BuildError::Store(error.to_string());
+        let hub = Hub::new(hub_config, self.store).map_err(broken)?;
+        let mut reductions = self.reductions;
+        hub.recorded(|entry| reductions.iter_mut().for_each(|reduction| reduction.record(entry))).map_err(broken)?;
         let hub_end = spawn(HubTask {
             hub,
             application: application.clone(),
@@ -273,6 +312,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             commands: receiver,
             clock,
             runtime: runtime::Handle::current(),
+            reductions,
         })?;
 
         let shared = Arc::new(Shared {

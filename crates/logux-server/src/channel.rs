@@ -39,6 +39,7 @@ impl<S: Send + Sync + 'static> NewChannel<S> {
             unsubscribe: None,
             finally: None,
             queue: QueueName::default(),
+            replays: false,
         }
     }
 
@@ -70,6 +71,7 @@ pub struct Channel<S = ()> {
     pub(crate) unsubscribe: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
+    pub(crate) replays: bool,
 }
 
 impl<S: Send + Sync + 'static> Channel<S> {
@@ -105,6 +107,14 @@ impl<S: Send + Sync + 'static> Channel<S> {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         self.unsubscribe = Some(handler(unsubscribe));
+        self
+    }
+
+    /// Sends a new subscriber what the server's log keeps of the channel ([`ActionType::keep`](crate::ActionType::keep)): all of it, or what it has missed since
+    /// the `since` of its `logux/subscribe`, in both cases as far as its filter lets it pass. Before what [`load`](Self::load) gives.
+    #[must_use]
+    pub fn replay(mut self) -> Self {
+        self.replays = true;
         self
     }
 

@@ -36,6 +36,9 @@ use crate::{
     watch::{Event, Failure, Limit, Watch},
 };
 
+/// How many kept actions go in one message.
+const REPLAYED: usize = 100;
+
 /// What all connections share.
 pub(crate) struct Shared {
     /// The settings of new connections. A back end may tell its version of the application's protocol any time.
@@ -357,6 +360,11 @@ impl<T: Transport> Connection<T> {
                 Parcel::Deliver { added, entry, confirm } => {
                     self.to_confirm.extend(confirm.then_some(added));
                     self.node.send(now.mono, added, [&*entry]);
+                }
+                Parcel::Replay { added, entries } => {
+                    for some in entries.chunks(REPLAYED) {
+                        self.node.send(now.mono, added, some.iter().map(|entry| &**entry));
+                    }
                 }
                 Parcel::Kept(batch) => self.node.handle(now, Input::Kept(batch)),
                 Parcel::Debug(text) => self.node.handle(now, Input::Debug(&text)),

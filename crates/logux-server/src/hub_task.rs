@@ -21,6 +21,7 @@ use crate::{
     metrics::Levels,
     origin::Origin,
     outbox::{Outbox, Parcel},
+    reduced::Reduction,
     watch::Event,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct HubTask<S, St> {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) clock: Clock,
     pub(crate) runtime: runtime::Handle,
+    pub(crate) reductions: Vec<Box<dyn Reduction>>,
 }
 
 /// Tells when the hub has ended, and why.
@@ -136,6 +138,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                 Output::Deliver { session, added, entry, confirm } => {
                     waiting.put(session, Parcel::Deliver { added, entry, confirm });
                 }
+                Output::Replay { session, added, entries } => waiting.put(session, Parcel::Replay { added, entries }),
+                Output::Recorded(entry) => self.reductions.iter_mut().for_each(|reduction| reduction.record(&entry)),
                 Output::Debug(session, text) => waiting.put(session, Parcel::Debug(text)),
                 Output::Replaced(session) => {
                     if let Some(member) = waiting.members.remove(&session) {

@@ -18,6 +18,8 @@ pub(crate) enum Parcel {
     Kept(BatchToken),
     /// Send an action.
     Deliver { added: u64, entry: Arc<Entry>, confirm: bool },
+    /// Send what was kept of a channel.
+    Replay { added: u64, entries: Vec<Arc<Entry>> },
     /// Show the developer a text.
     Debug(String),
 }
@@ -136,7 +138,9 @@ impl Parcel {
     fn bytes(&self) -> usize {
         let of = |entry: &Entry| entry.action.as_json().len() + 64;
         match self {
-            Self::Joined { missed, .. } => missed.iter().map(|entry| of(entry)).sum(),
+            Self::Joined { missed: entries, .. } | Self::Replay { entries, .. } => {
+                entries.iter().map(|entry| of(entry)).sum()
+            }
             Self::Kept(_) => 32,
             Self::Deliver { entry, .. } => of(entry),
             Self::Debug(text) => text.len(),

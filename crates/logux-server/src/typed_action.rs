@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
+use logux::server::Keep;
 use serde::de::DeserializeOwned;
 
 use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running, watch::Event};
@@ -114,6 +115,12 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         Self(self.0.finally(finally), PhantomData)
+    }
+
+    /// As [`ActionType::keep`].
+    #[must_use]
+    pub fn keep(self, keep: Keep) -> Self {
+        Self(self.0.keep(keep), PhantomData)
     }
 
     /// As [`ActionType::queue`].

@@ -137,8 +137,8 @@ impl<S: Store> Hub<S> {
         let (channels, key) = (&self.channels, filter_key(&entry.action));
         let mut found = Vec::new();
         self.log.walk(&Query::added().oldest_first().index(channel_index(&channel)).after_added(after), |kept| {
-            // Without the entry that it has got last, the time has to do.
-            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| kept.meta.time > *time);
+            // Without the entry that it has got last, the time has to do. Of those of the same millisecond it gets some again rather than none.
+            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| kept.meta.time >= *time);
             // What it has done itself it has, unless it begins anew.
             let is_own = since.is_some() && kept.meta.id.node().client_id() == author;
             if is_new && !is_own && is_kept(&kept.meta) && channels.passes(&channel, session, &key, kept) {

@@ -1,0 +1,142 @@
+//! The server's log as the source of what it serves.
+
+use logux::{
+    Action, Meta,
+    crdt::{Map, MapOp, Shared},
+    replay::raw,
+    server::{Keep, Recipients, Undoing},
+};
+use logux_client::Actions;
+use logux_server::{Builder, Reduced, Server, testing::TestServer};
+use logux_sqlite::Database;
+use serde_json::json;
+
+/// Messages in rooms, the last three of each room kept, and how many there are in all.
+fn rooms() -> (Builder, Reduced<i64>) {
+    let count = raw(0, |count: &mut i64, action: &Action| *count += i64::from(action.kind() == "say"));
+    let (server, count) = Server::builder().reduce(count);
+    let server = server
+        .channel("rooms/:id", |channel| {
+            channel.access(|_| async { Ok(true) }).replay().filter(|context| async move {
+                let quiet = context.action().field("filter").is_some();
+                Ok(move |action: &Action, _: &Meta| !(quiet && action.field("loud") == Some("true")))
+            })
+        })
+        .action_type("say", |action| {
+            action
+                .access(|context| async move { Ok(context.user_id() != Some("guest")) })
+                .resend(|context| async move {
+                    Ok(format!("rooms/{}", context.action().text_field("room").unwrap_or_default()))
+                })
+                .keep_by(|action, _| Some(Keep::last(&format!("room/{}", action.text_field("room")?), 3)))
+        });
+    (server, count)
+}
+
+fn texts(actions: &[Action]) -> Vec<&str> {
+    actions.iter().filter_map(|action| action.field("n")).collect()
+}
+
+/// The next message that comes.
+async fn said(entries: &mut Actions) -> Meta {
+    loop {
+        let entry = entries.next().await.expect("a message");
+        if entry.action.kind() == "say" {
+            return entry.meta;
+        }
+    }
+}
+
+fn say(n: u32) -> serde_json::Value {
+    json!({"type": "say", "room": "a", "n": n})
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_is_given_what_was_kept() {
+    let (server, count) = rooms();
+    let server = TestServer::start(server).expect("a server");
+    let [ada, bob, guest] = ["ada", "bob", "guest"].map(|user| server.client(user).connect());
+    let (ada, bob, guest) = (ada.await.expect("in"), bob.await.expect("in"), guest.await.expect("in"));
+    for n in 1..=3 {
+        ada.process(say(n)).await.expect("processed");
+    }
+    guest.expect_denied(say(9)).await;
+    assert_eq!(texts(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2", "3"]);
+    assert!(bob.subscribe("rooms/b").await.expect("subscribed").is_empty());
+    assert_eq!(count.get(), 3, "what was denied never was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_is_given_what_passes_its_filter_and_is_new() {
+    let (server, _) = rooms();
+    let server = TestServer::start(server).expect("a server");
+    let [ada, bob] = ["ada", "bob"].map(|user| server.client(user).connect());
+    let (ada, bob) = (ada.await.expect("in"), bob.await.expect("in"));
+    let mut entries = bob.client().actions();
+    bob.subscribe("rooms/a").await.expect("subscribed");
+    ada.process(say(1)).await.expect("processed");
+    let last = said(&mut entries).await;
+    bob.unsubscribe("rooms/a").await.expect("processed");
+    ada.process(say(2)).await.expect("processed");
+    ada.process(json!({"type": "say", "room": "a", "n": 3, "loud": true})).await.expect("processed");
+    let subscribe = json!({
+        "type": "logux/subscribe", "channel": "rooms/a", "filter": {"loud": false},
+        "since": {"id": last.id.to_string(), "time": last.time.as_millis()},
+    });
+    assert_eq!(texts(&bob.process(subscribe).await.expect("subscribed")), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_of_the_log_holds_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || Database::open(folder.path().join("log.db")).expect("a database").store();
+    let (server, count) = rooms();
+    let server = TestServer::start(server.store(open())).expect("a server");
+    let ada = server.connect("ada").await.expect("in");
+    for n in 1..=2 {
+        ada.process(say(n)).await.expect("processed");
+    }
+    assert_eq!(count.get(), 2);
+    drop((ada, server));
+    tokio::task::yield_now().await;
+
+    let (server, mut count) = rooms();
+    let server = TestServer::start(server.store(open())).expect("a server");
+    assert_eq!(count.get(), 2);
+    // The clock of a test begins anew, so another node: the same would make the same ids.
+    let [ada, bob] = ["ada:laptop:1", "bob"].map(|user| server.client(user).connect());
+    let (ada, bob) = (ada.await.expect("in"), bob.await.expect("in"));
+    let mut entries = bob.client().actions();
+    assert_eq!(texts(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2"]);
+    let first = said(&mut entries).await.id;
+    ada.process(say(3)).await.expect("processed");
+    assert_eq!(count.get(), 3);
+    server.handle().undo(Undoing::new(first, "spam").to(Recipients::channel("rooms/a"))).await;
+    while count.get() != 2 {
+        assert!(count.changed().await, "as if it never was");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_is_loaded_from_the_log() {
+    let shared = Shared::<Map>::new("note");
+    let (server, note) = Server::builder().reduce(shared.clone());
+    let server = server
+        .action_type("note", |action| {
+            action.access(|_| async { Ok(true) }).resend(|_| async { Ok("notes/1") }).keep(Keep::forever("note"))
+        })
+        .channel("notes/1", move |channel| {
+            channel.access(|_| async { Ok(true) }).load(move |_| {
+                let title = note.get().get("/title").map(ToString::to_string);
+                async move { Ok(Action::typed("note/title", &json!({ "title": title }))?) }
+            })
+        });
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("in");
+    for title in ["Shopping", "Tea"] {
+        let set = MapOp::Set { path: "/title".parse().expect("a path"), value: std::sync::Arc::new(title.into()) };
+        ada.process(shared.action(&set).expect("an action")).await.expect("processed");
+    }
+    let loaded = ada.subscribe("notes/1").await.expect("subscribed");
+    assert!(loaded[0].as_json().contains("Tea"), "{}", loaded[0].as_json());
+}
