@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
-    log::Draft,
     server::{About, Answer, Ask, Config, Hub, Input, Output, SessionId},
     testing::batch,
 };
@@ -104,7 +103,7 @@ impl World {
     }
 
     fn load(&mut self) {
-        let load = Answer::Action(Action::new(r#"{"type":"load"}"#).unwrap(), Box::new(Draft::default()));
+        let load = Answer::Action(Action::new(r#"{"type":"load"}"#).unwrap(), Box::default());
         self.answer([Answer::Approved(None), load, Answer::Processed]);
     }
 
