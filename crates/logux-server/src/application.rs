@@ -12,6 +12,7 @@ use logux::{
     server::{About, Answer, Ask, Author, Keep, QueueName, Recipients},
 };
 use regex::Regex;
+use tracing::Instrument as _;
 
 use crate::{
     ActionType, BuildError, Channel, Context, Handle, HandlerError, Loaded, Names,
@@ -19,6 +20,7 @@ use crate::{
     handlers::Handler,
     origin::Origin,
     pattern::{ChannelNames, Params},
+    traces::span,
     watch::{Event, Failure, Watch},
 };
 
@@ -208,26 +210,26 @@ impl<S: Send + Sync + 'static> Application<S> {
 }
 
 async fn act<S>(handlers: &ActionType<S>, context: &Context<S>, about: About) -> Result<Answer, HandlerError> {
-    if about == About::Action && !(handlers.access)(context.clone()).await? {
+    if about == About::Action && !(handlers.access)(context.clone()).instrument(span!("access")).await? {
         return Ok(Answer::Denied);
     }
     if let Some(resend) = &handlers.resend {
-        let recipients: Recipients = resend(context.clone()).await?;
+        let recipients: Recipients = resend(context.clone()).instrument(span!("resend")).await?;
         context.answer(Answer::Resend(recipients)).await;
     }
     context.answer(Answer::Approved(None)).await;
     if let Some(process) = &handlers.process {
-        process(context.clone()).await?;
+        process(context.clone()).instrument(span!("process")).await?;
     }
     Ok(Answer::Processed)
 }
 
 async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answer, HandlerError> {
-    if !(channel.access)(context.clone()).await? {
+    if !(channel.access)(context.clone()).instrument(span!("access")).await? {
         return Ok(Answer::Denied);
     }
     let filter = match &channel.filter {
-        Some(filter) => filter(context.clone()).await?,
+        Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
     context.answer(Answer::Approved(filter)).await;
@@ -235,7 +237,7 @@ async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answ
         context.answer(Answer::Replay).await;
     }
     if let Some(load) = &channel.load {
-        let Loaded(actions) = load(context.clone()).await?;
+        let Loaded(actions) = load(context.clone()).instrument(span!("load")).await?;
         for (action, draft) in actions {
             context.send_back_with(action, draft).await;
         }

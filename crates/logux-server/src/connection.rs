@@ -284,6 +284,7 @@ impl<T: Transport> Connection<T> {
                 }
                 Output::Received { batch, entries, .. } => {
                     self.pay(entries.len().saturating_sub(1) as u64);
+                    self.shared.watch().note(&Event::Received(&entries));
                     let input = HubInput::Received { session: self.session, batch, entries };
                     self.shared.handle.tell(Command::Input(input)).await;
                 }

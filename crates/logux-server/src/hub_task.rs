@@ -12,6 +12,7 @@ use tokio::{
     runtime,
     sync::{mpsc, oneshot},
 };
+use tracing::Instrument as _;
 
 use crate::{
     BuildError,
@@ -150,8 +151,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     self.handle.watch().note(&Event::Asked(&ask.entry));
                     let member = ask.author.session.and_then(|session| waiting.members.get(&session));
                     let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
+                    let span = self.handle.watch().traces().of_application(&ask.entry.meta.id);
                     let running = self.application.clone().run(ask, origin, self.handle.clone());
-                    self.runtime.spawn(running);
+                    self.runtime.spawn(running.instrument(span));
                 }
                 Output::Unsubscribed { node, channel } => {
                     if let Some(running) = self.application.unsubscribed(node, channel, &self.handle) {

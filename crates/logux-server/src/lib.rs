@@ -70,6 +70,7 @@ mod sync_map;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+pub mod traces;
 mod typed_action;
 #[cfg(unix)]
 mod unix;

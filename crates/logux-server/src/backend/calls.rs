@@ -13,7 +13,7 @@ use super::{
     Backend, Replies,
     exchange::{Exchange, Failure},
 };
-use crate::{BuildError, watch::Watch};
+use crate::{BuildError, traces::span, watch::Watch};
 
 /// How many commands may wait. Whoever has one more waits with it.
 const WAITING: usize = 4_096;
@@ -26,6 +26,8 @@ pub(super) struct Call {
     /// What it is called in the protocol.
     pub(super) name: &'static str,
     pub(super) asked: Instant,
+    /// From the command to its last answer.
+    pub(super) span: tracing::Span,
     /// Whether asking twice does no harm.
     pub(super) is_repeatable: bool,
     pub(super) was_answered: bool,
@@ -47,7 +49,8 @@ impl Calls {
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);
         let asked = Instant::now();
-        let call = Call { about, command, name, asked, is_repeatable, was_answered: false, replies };
+        let span = span!("backend", command = name);
+        let call = Call { span, about, command, name, asked, is_repeatable, was_answered: false, replies };
         // When it fails the receiver ends at once.
         let _ = self.0.send(call).await;
         receiver

@@ -162,6 +162,11 @@ impl Exchange {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Several commands in one request belong to several traces; the request is told of one of them.
+        #[cfg(feature = "opentelemetry")]
+        if let Some(parent) = calls.iter().find_map(|call| crate::traces::traceparent(&call.span)) {
+            request.headers_mut().insert("traceparent", parent);
+        }
         let response = timeout(self.timeout, self.client.request(request)).await.map_err(|_| Failure::TimedOut)?;
         let response = response.map_err(|error| match error.is_connect() {
             true => Failure::Unreachable(root_cause(&error)),

@@ -84,7 +84,7 @@ impl Inspector {
 
     /// Remembers what happened.
     pub(crate) fn note(&self, event: &Event<'_>) {
-        if matches!(event, Event::Traffic { .. } | Event::Round { .. }) {
+        if matches!(event, Event::Traffic { .. } | Event::Round { .. } | Event::Received(_)) {
             return;
         }
         let mut seen = self.seen();

@@ -35,6 +35,8 @@ pub(crate) enum Event<'a> {
     Reconnected,
     /// Bytes of messages from and to a client, since it was told last.
     Traffic { received: u64, sent: u64 },
+    /// Actions of a client came; nothing has been done about them yet.
+    Received(&'a [Entry]),
     /// The application is asked about an action.
     Asked(&'a Entry),
     /// The hub has done so many commands and committed.

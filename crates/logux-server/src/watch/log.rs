@@ -39,7 +39,7 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
         // Those that happen too often for lines, or say nothing to people.
-        Event::Traffic { .. } | Event::Round { .. } | Event::Asked(_) | Event::Reconnected => {}
+        Event::Traffic { .. } | Event::Round { .. } | Event::Received(_) | Event::Asked(_) | Event::Reconnected => {}
         _ => write_connection(event),
     }
 }

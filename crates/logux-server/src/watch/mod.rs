@@ -8,7 +8,7 @@ mod log;
 
 use std::sync::Arc;
 
-use crate::{inspector::Inspector, metrics::Metrics};
+use crate::{inspector::Inspector, metrics::Metrics, traces::Traces};
 
 pub(crate) use event::{Event, Failure, Limit, Refusal};
 
@@ -22,15 +22,20 @@ struct Watchers {
     development: bool,
     metrics: Option<Metrics>,
     inspector: Option<Inspector>,
+    traces: Traces,
 }
 
 impl Watch {
     pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
-        Self(Arc::new(Watchers { development: inspector.is_some(), metrics, inspector }))
+        Self(Arc::new(Watchers { development: inspector.is_some(), metrics, inspector, traces: Traces::default() }))
     }
 
     pub(crate) fn inspector(&self) -> Option<&Inspector> {
         self.0.inspector.as_ref()
+    }
+
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     pub(crate) fn metrics(&self) -> Option<&Metrics> {
@@ -40,6 +45,7 @@ impl Watch {
     /// Notes what happened.
     pub(crate) fn note(&self, event: &Event<'_>) {
         log::write(event, self.0.development);
+        self.0.traces.note(event);
         if let Some(metrics) = &self.0.metrics {
             metrics.note(event);
         }
