@@ -1,7 +1,8 @@
 //! The `logux` program.
 //!
-//! `serve` runs a server that needs no code, `tail` shows what happens in a channel, `send` does one action.
+//! `serve` runs a server that needs no code, `tail` shows what happens in a channel, `send` does one action, `bench` measures a server.
 
+mod bench;
 mod jwt;
 mod logger;
 mod options;
@@ -28,6 +29,7 @@ enum Command {
     Serve(Box<options::ServeArgs>),
     Tail(tail::TailArgs),
     Send(send::SendArgs),
+    Bench(Box<bench::BenchArgs>),
 }
 
 #[tokio::main]
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Send(args) => send::run(args).await,
+        Command::Bench(args) => bench::run(&args),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("logux: {error}");

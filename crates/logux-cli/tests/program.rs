@@ -120,7 +120,7 @@ fn help_names_every_command() {
     let folder = folder();
     let help = logux(folder.path()).arg("--help").output().expect("the program");
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
-    for command in ["serve", "tail", "send"] {
+    for command in ["serve", "tail", "send", "bench"] {
         assert!(text.contains(command), "{text}");
         let mut own =
             logux(folder.path()).args([command, "--help"]).stdout(Stdio::piped()).spawn().expect("the program");

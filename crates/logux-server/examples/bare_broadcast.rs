@@ -1,0 +1,108 @@
+//! What the transport allows: a WebSocket broadcast that does nothing of what a Logux server is for.
+//!
+//!     cargo run --release -p logux-server --example bare_broadcast -- 31338
+//!     cargo run --release -p logux-cli -- bench fan-out ws://127.0.0.1:31338
+//!
+//! It speaks just enough of the protocol for `logux bench`: everybody is let in, what a client sends goes to all subscribers as the same bytes, and
+//! is answered as processed. It checks, keeps and knows nothing. The sockets are those of the server, and all that waits for a client leaves in one
+//! write, as there.
+
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use logux_net::{Frame, Limits, NetError, WebSocketTransport, websocket};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::broadcast::{self, error::RecvError},
+};
+
+/// How many actions a client may lag behind before it loses some; `logux bench` counts them.
+const WAITING: usize = 4_096;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port: u16 = std::env::args().nth(1).unwrap_or_else(|| "31338".into()).parse()?;
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(([127, 0, 0, 1], port).into())?;
+    let listener: TcpListener = socket.listen(4_096)?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    let (everybody, _) = broadcast::channel(WAITING);
+    loop {
+        let (socket, _) = listener.accept().await?;
+        let everybody = everybody.clone();
+        tokio::spawn(async move {
+            let _ = socket.set_nodelay(true);
+            if let Ok((transport, _)) = websocket::accept(socket, Limits::default()).await {
+                let client = Client { transport, everybody, channel: None };
+                let _ = client.serve().await;
+            }
+        });
+    }
+}
+
+struct Client {
+    transport: WebSocketTransport<TcpStream>,
+    everybody: broadcast::Sender<Frame>,
+    /// Only subscribers have it.
+    channel: Option<broadcast::Receiver<Frame>>,
+}
+
+impl Client {
+    async fn serve(mut self) -> Result<(), NetError> {
+        loop {
+            let channel = async {
+                match &mut self.channel {
+                    Some(channel) => channel.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                frame = self.transport.next() => match frame {
+                    Some(frame) => self.received(frame?).await?,
+                    None => break,
+                },
+                frame = channel => match frame {
+                    Ok(frame) => self.transport.feed(frame).await?,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => break,
+                },
+            }
+            self.take_what_is_there().await?;
+            self.transport.flush().await?;
+        }
+        self.transport.close().await
+    }
+
+    /// More of both kinds, without waiting, so that one write carries it.
+    async fn take_what_is_there(&mut self) -> Result<(), NetError> {
+        while let Some(Some(frame)) = self.transport.next().now_or_never() {
+            self.received(frame?).await?;
+        }
+        while let Some(frame) = self.channel.as_mut().and_then(|channel| channel.try_recv().ok()) {
+            self.transport.feed(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn received(&mut self, frame: Frame) -> Result<(), NetError> {
+        let text = frame.as_str();
+        if text.starts_with("[\"connect\",") {
+            let connected = Frame::from_static(r#"["connected",5,"server:bare",[0,0],{"subprotocol":0}]"#);
+            return self.transport.feed(connected).await;
+        }
+        let Some(rest) = text.strip_prefix("[\"sync\",") else { return Ok(()) };
+        let added = rest.split(',').next().unwrap_or_default();
+        let sequence = rest.rsplit("\"id\":[").next().and_then(|id| id.split([',', ']']).nth(1)).unwrap_or_default();
+        let synced = Frame::from(format!("[\"synced\",{added}]"));
+        let processed = format!(
+            r#"["sync",{added},{{"type":"logux/processed","id":"0 bare {sequence}"}},{{"id":{added},"time":{added}}}]"#
+        );
+        if text.contains("\"logux/subscribe\"") {
+            self.channel = Some(self.everybody.subscribe());
+        } else {
+            // Nobody may be subscribed.
+            let _ = self.everybody.send(frame);
+        }
+        self.transport.feed(synced).await?;
+        self.transport.feed(Frame::from(processed)).await
+    }
+}
