@@ -20,7 +20,7 @@ pub(super) struct Target {
     pub(super) user: Option<String>,
     /// Token of all clients [env: LOGUX_TOKEN]
     #[arg(long, value_name = "TEXT")]
-    token: Option<String>,
+    pub(super) token: Option<String>,
     /// Version of the application's own protocol
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(super) subprotocol: u32,

@@ -22,6 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use super::{Backend, breaker::Breaker, calls::Call};
 use crate::{
     BuildError,
+    traces::traceparent,
     watch::{Event, Watch},
 };
 
@@ -163,8 +164,7 @@ impl Exchange {
         *request.uri_mut() = self.url.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Several commands in one request belong to several traces; the request is told of one of them.
-        #[cfg(feature = "opentelemetry")]
-        if let Some(parent) = calls.iter().find_map(|call| crate::traces::traceparent(&call.span)) {
+        if let Some(parent) = calls.iter().find_map(|call| traceparent(&call.span)) {
             request.headers_mut().insert("traceparent", parent);
         }
         let response = timeout(self.timeout, self.client.request(request)).await.map_err(|_| Failure::TimedOut)?;
