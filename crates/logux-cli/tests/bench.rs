@@ -7,6 +7,8 @@ use serde_json::Value;
 
 async fn server() -> Running {
     Server::builder()
+        // A crowd of wrong tokens is what one of the tests is about.
+        .settings(|settings| settings.max_wrong_logins = None)
         .auth(|who| async move { Ok(who.token.as_deref() != Some("wrong")) })
         .action_type("bench/note", |kind| kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") }))
         .action_type("bench/denied", |kind| kind.own())
