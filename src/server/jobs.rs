@@ -170,11 +170,15 @@ impl Jobs {
         Some(self.forget(task))
     }
 
-    /// Takes out everything that waits in a queue.
-    pub(super) fn drain_waiting(&mut self, node: &NodeId, queue: &QueueName) -> Vec<Task> {
-        let queue = self.clients.get_mut(node.client_id()).and_then(|client| client.queue(queue));
-        let waiting = queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
-        waiting.into_iter().map(|task| self.forget(task)).collect()
+    /// Takes out everything that waits in the queue of a task and came behind it. A subscription that is done again at a new connection
+    /// came before.
+    pub(super) fn drain_behind(&mut self, task: &Task) -> Vec<Task> {
+        let Some(queue) = self.queue_of(task) else { return Vec::new() };
+        let came_before =
+            |other: &Task| other.about == About::Subscription && other.entry.meta.added < task.entry.meta.added;
+        let (before, behind): (_, VecDeque<_>) = queue.waiting.drain(..).partition(came_before);
+        queue.waiting = before;
+        behind.into_iter().map(|task| self.forget(task)).collect()
     }
 
     /// Takes out one task that waits.

@@ -279,7 +279,9 @@ impl<T: Transport> Connection<T> {
                 Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {
                     let (join, greeting) = self.join(peer, since.unwrap_or_default());
-                    self.shared.handle.tell(join).await;
+                    if !self.shared.handle.tell(join).await {
+                        return Err(CloseReason::Shutdown);
+                    }
                     greeting.map(tokio::spawn);
                 }
                 Output::Received { batch, entries, .. } => {

@@ -161,8 +161,8 @@ impl Handle {
         self.tell(Command::Input(Input::Answer(job, answer))).await;
     }
 
-    /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing.
-    pub(crate) async fn tell(&self, command: Command) {
-        let _ = self.commands.send(command).await;
+    /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing. Whether it will hear it.
+    pub(crate) async fn tell(&self, command: Command) -> bool {
+        self.commands.send(command).await.is_ok()
     }
 }

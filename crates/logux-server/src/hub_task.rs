@@ -99,12 +99,17 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     /// Runs until everybody who could send commands is gone or the hub has drained.
     fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut waiting = Waiting::default();
-        let mut round = Vec::with_capacity(ROUND);
-        let mut drained = self.carry_out(&mut waiting, &mut round)?;
-        while !drained && self.commands.blocking_recv_many(&mut round, ROUND) > 0 {
-            drained = self.carry_out(&mut waiting, &mut round)?;
-        }
+        let ran = self.run_rounds(&mut waiting);
         waiting.close_all();
+        ran
+    }
+
+    fn run_rounds(&mut self, waiting: &mut Waiting) -> Result<(), LogError<St::Error>> {
+        let mut round = Vec::with_capacity(ROUND);
+        let mut drained = self.carry_out(waiting, &mut round)?;
+        while !drained && self.commands.blocking_recv_many(&mut round, ROUND) > 0 {
+            drained = self.carry_out(waiting, &mut round)?;
+        }
         Ok(())
     }
 

@@ -151,7 +151,7 @@ impl<S: Store> Hub<S> {
         let Some(task) = self.jobs.finish(job) else { return Ok(()) };
         let node = task.entry.meta.id.node().clone();
         let is_own = task.about == About::OwnAction;
-        let behind = if is_own { Vec::new() } else { self.jobs.drain_waiting(&node, &task.queue) };
+        let behind = if is_own { Vec::new() } else { self.jobs.drain_behind(&task) };
         self.undo_task(now, &task, reason, extra)?;
         for behind in behind {
             self.undo_task(now, &behind, "error", Vec::new())?;
