@@ -24,6 +24,7 @@ use crate::{
     ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login, Names, NewActionType,
     NewChannel, Reduced, Settings,
     application::Application,
+    asking::Asking,
     attempts::Attempts,
     auth::{Admission, Authenticator},
     connection::Shared,
@@ -311,6 +312,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             handle: handle.clone(),
             commands: receiver,
             clock,
+            asking: Asking::new(runtime::Handle::current()),
             runtime: runtime::Handle::current(),
             reductions,
         })?;

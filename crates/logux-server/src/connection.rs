@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use logux::{
-    NodeId,
+    NodeId, Now,
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
     sync::{self, Authentication, Disconnect, Input, Node, Output, Subprotocols},
@@ -35,6 +36,9 @@ use crate::{
     pace::{Pace, Paces},
     watch::{Event, Failure, Limit, Watch},
 };
+
+/// How many frames are taken at a time before others have their turn.
+const FRAMES: usize = 64;
 
 /// How many kept actions go in one message.
 const REPLAYED: usize = 100;
@@ -153,6 +157,7 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         origin: Arc::new(origin),
         member: None,
         traffic: Traffic::default(),
+        now: shared.clock.now(),
         pace: shared.paces.pace(),
         to_confirm: VecDeque::new(),
         shared,
@@ -182,6 +187,8 @@ struct Connection<T> {
     /// The client, when it was let in.
     member: Option<Member>,
     traffic: Traffic,
+    /// The time when it was last looked at: once for all that came together.
+    now: Now,
     /// Where there are rates to keep to.
     pace: Option<Box<Pace>>,
     /// The numbers for whose confirmation the hub waits, lowest first.
@@ -204,11 +211,12 @@ struct Member {
 
 impl<T: Transport> Connection<T> {
     async fn run(&mut self) -> CloseReason {
-        self.node.handle(self.shared.clock.now(), Input::Opened);
+        self.node.handle(self.now, Input::Opened);
         loop {
             if let Err(reason) = self.carry_out().await {
                 return reason;
             }
+            self.now = self.shared.clock.now();
             if self.line.is_idle() && self.unpack() {
                 continue;
             }
@@ -218,7 +226,7 @@ impl<T: Transport> Connection<T> {
                 _ => {}
             }
             self.tell_traffic();
-            let now = self.shared.clock.now().mono;
+            let now = self.now.mono;
             if let Some(frame) = self.pace.as_mut().and_then(|pace| pace.due(now)) {
                 self.handle(&frame);
                 continue;
@@ -227,24 +235,44 @@ impl<T: Transport> Connection<T> {
             let pause = self.pace.as_ref().and_then(|pace| pace.wakes_at(now));
             let deadline = [deadline, pause].into_iter().flatten().min();
             let wants_frames = self.node.wants_frames() && self.pace.as_ref().is_none_or(|pace| pace.may_read(now));
-            tokio::select! {
-                event = self.line.event(wants_frames) => match event {
-                    drive::Event::Frame(frame) => self.read(frame),
-                    drive::Event::Flushed => {}
-                    drive::Event::Ended(reason) => return reason,
-                },
-                () = self.outbox.filled() => {}
-                () = self.shared.clock.until(deadline) => self.node.handle(self.shared.clock.now(), Input::Wake),
+            let event = tokio::select! {
+                event = self.line.event(wants_frames) => Some(event),
+                () = self.outbox.filled() => None,
+                () = self.shared.clock.until(deadline) => {
+                    self.node.handle(self.shared.clock.now(), Input::Wake);
+                    None
+                }
+            };
+            if let Some(reason) = event.and_then(|event| self.read(event)) {
+                // What has come with the goodbye counts.
+                return self.carry_out().await.err().unwrap_or(reason);
             }
         }
     }
 
+    /// Takes what has come, all of it, so that one write answers it. Returns why the connection is over, if it is.
+    fn read(&mut self, mut event: drive::Event) -> Option<CloseReason> {
+        self.now = self.shared.clock.now();
+        for left in (0..FRAMES).rev() {
+            match event {
+                drive::Event::Frame(frame) => self.admit(frame),
+                drive::Event::Flushed => {}
+                drive::Event::Ended(reason) => return Some(reason),
+            }
+            // Where there are rates to keep to, each frame has to be paid before the next is read.
+            if left == 0 || self.pace.is_some() || !self.node.wants_frames() {
+                break;
+            }
+            event = self.line.event(true).now_or_never()?;
+        }
+        None
+    }
+
     /// Takes a frame from the line.
-    fn read(&mut self, frame: Frame) {
+    fn admit(&mut self, frame: Frame) {
         self.traffic.received += frame.as_str().len() as u64;
-        let now = self.shared.clock.now().mono;
         let admitted = match &mut self.pace {
-            Some(pace) => pace.admit(now, frame),
+            Some(pace) => pace.admit(self.now.mono, frame),
             None => Some(frame),
         };
         if let Some(frame) = admitted {
@@ -253,7 +281,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn handle(&mut self, frame: &Frame) {
-        self.node.handle(self.shared.clock.now(), Input::Frame(frame.as_str()));
+        self.node.handle(self.now, Input::Frame(frame.as_str()));
         self.pay(1);
     }
 
@@ -261,7 +289,7 @@ impl<T: Transport> Connection<T> {
     fn pay(&mut self, tokens: u64) {
         let Some(pace) = &mut self.pace else { return };
         let node = self.member.as_ref().map(|member| &member.node);
-        let now = self.shared.clock.now().mono;
+        let now = self.now.mono;
         if pace.spend(&self.shared.paces, node.and_then(NodeId::user_id), now, tokens) {
             let address = self.origin.remote.map(|remote| remote.ip());
             self.shared.watch().note(&Event::Limited { node, address, limit: Limit::Rate });
@@ -346,7 +374,7 @@ impl<T: Transport> Connection<T> {
 
     /// Takes what the hub has for this client; `false` if that is nothing.
     fn unpack(&mut self) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.now;
         let mut any = false;
         // What one write should carry: enough to be worth it, not more than a socket takes.
         let mut room = 256;

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use crate::{
     BuildError,
     application::Application,
+    asking::Asking,
     handle::{Command, Handle},
     inspector::{ClientView, Clients, MAX_LISTED},
     metrics::Levels,
@@ -36,6 +37,7 @@ pub(crate) struct HubTask<S, St> {
     pub(crate) handle: Handle,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) clock: Clock,
+    pub(crate) asking: Asking,
     pub(crate) runtime: runtime::Handle,
     pub(crate) reductions: Vec<Box<dyn Reduction>>,
 }
@@ -158,7 +160,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
                     let span = self.handle.watch().traces().of_application(&ask.entry.meta.id);
                     let running = self.application.clone().run(ask, origin, self.handle.clone());
-                    self.runtime.spawn(running.instrument(span));
+                    self.asking.start(running.instrument(span));
                 }
                 Output::Unsubscribed { node, channel } => {
                     if let Some(running) = self.application.unsubscribed(node, channel, &self.handle) {

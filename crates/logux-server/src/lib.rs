@@ -36,6 +36,7 @@
 
 mod action_type;
 mod application;
+mod asking;
 mod attempts;
 mod auth;
 mod backend;
