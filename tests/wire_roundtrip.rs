@@ -109,7 +109,7 @@ proptest! {
         time_fix in -1_000..1_000_i64,
         subprotocol in strategies::subprotocol(),
     ) {
-        let mut writer = SyncWriter::new(7, base, &sender, time_fix);
+        let mut writer = SyncWriter::new(7, base, &sender, time_fix, 0);
         let mut message = Sync { added: 7, entries: Vec::new() };
         for entry in entries {
             writer.entry(&entry.action, &entry.meta, subprotocol.as_ref());
@@ -129,7 +129,7 @@ proptest! {
 fn an_entry_is_written_byte_for_byte() {
     let sender = NodeId::new("10:client:tab").unwrap();
     let base = WallTime::from_millis(1_000);
-    let mut writer = SyncWriter::new(3, base, &sender, 5);
+    let mut writer = SyncWriter::new(3, base, &sender, 5, 64);
     for (id, subprotocol) in [
         ("900 10:client:tab 0", None),
         ("1000 10:client:tab 2", Some(Subprotocol::Number(4))),

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
+use smallvec::SmallVec;
+
 use super::{BatchToken, Config, Disconnect, Output, Policy, Role, io::Why};
 use crate::{
     action::{Meta, NodeId, Subprotocol},
@@ -9,6 +11,9 @@ use crate::{
     store::Entry,
     wire::{Message, Protocol, Sync, SyncWriter},
 };
+
+/// About how many bytes the id and the time of an action take in a message.
+const HEAD: usize = 96;
 
 /// The exchange between two nodes that let each other in.
 #[derive(Debug)]
@@ -132,10 +137,11 @@ impl Session {
         self.caught_up = true;
         let mut passing = entries.into_iter().filter_map(|entry| policy.outgoing(entry)).peekable();
         while passing.peek().is_some() {
-            let chunk: Vec<Cow<'a, Entry>> = passing.by_ref().take(config.actions_per_sync).collect();
+            let chunk: SmallVec<[Cow<'a, Entry>; 1]> = passing.by_ref().take(config.actions_per_sync).collect();
             let last = passing.peek().is_none();
             let reached = chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
-            let mut writer = SyncWriter::new(reached, self.base, &config.node, self.time_fix);
+            let room = chunk.iter().map(|entry| entry.action.as_json().len() + HEAD).sum::<usize>() + HEAD;
+            let mut writer = SyncWriter::new(reached, self.base, &config.node, self.time_fix, room);
             for entry in &chunk {
                 writer.entry(&entry.action, &entry.meta, self.told_subprotocol(config, &entry.meta));
             }

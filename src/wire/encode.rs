@@ -159,9 +159,10 @@ pub struct SyncWriter<'a> {
 }
 
 impl<'a> SyncWriter<'a> {
-    /// Begins a message of `sender`, with times relative to `base`. `time_fix` milliseconds are taken from the corrected times.
-    pub fn new(added: u64, base: WallTime, sender: &'a NodeId, time_fix: i64) -> Self {
-        let mut out = String::with_capacity(128);
+    /// Begins a message of `sender`, with times relative to `base`. `time_fix` milliseconds are taken from the corrected times. `room` is how many bytes it
+    /// will take, about.
+    pub fn new(added: u64, base: WallTime, sender: &'a NodeId, time_fix: i64, room: usize) -> Self {
+        let mut out = String::with_capacity(room);
         number(&mut out, "sync", added);
         Self { out, base, sender, time_fix }
     }

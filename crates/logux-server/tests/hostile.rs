@@ -338,3 +338,21 @@ async fn one_address_has_no_more_connections_than_allowed() {
     };
     timeout(PATIENCE, room_again).await.expect("room again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_with_a_goodbye_counts() {
+    let server = server(|_| {}).await;
+    let mut listener = login(server.address(), "ear:client:tab").await;
+    listener
+        .send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
+        .await
+        .expect("room");
+    while !next(&mut listener).await.expect("an answer").contains("logux/processed") {}
+    for number in 0..20 {
+        let mut hasty = login(server.address(), &format!("hasty:{number}:tab")).await;
+        // Both leave in one write.
+        hasty.feed(r#"["sync",1,{"type":"echo"},{"id":1,"time":1}]"#.into()).await.expect("room");
+        hasty.close().await.expect("a goodbye");
+        while !next(&mut listener).await.expect("an action").contains("echo") {}
+    }
+}
