@@ -8,7 +8,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
     header::{
-        CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+        CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
     service::service_fn,
 };
@@ -209,7 +210,7 @@ impl Visit {
             }
         }
         let upgrading = hyper::upgrade::on(&mut request);
-        let http_headers = std::mem::take(request.headers_mut());
+        let http_headers = kept(request.headers());
         tokio::spawn(async move {
             match upgrading.await {
                 Ok(upgraded) => {
@@ -241,6 +242,27 @@ fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let key = headers.get(SEC_WEBSOCKET_KEY)?;
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+/// What an opening handshake says about its connection alone.
+const ABOUT_CONNECTION: [HeaderName; 5] =
+    [CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_EXTENSIONS];
+
+/// A copy of the headers without those that are about this connection alone. Those of the request are views into the buffer that it was read into,
+/// some 8 KiB, which would live as long as they.
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let is_about_connection = |name: &HeaderName| ABOUT_CONNECTION.contains(name);
+    let copy = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    };
+    headers.iter().filter(|(name, _)| !is_about_connection(name)).filter_map(copy).fold(
+        HeaderMap::new(),
+        |mut kept, (name, value)| {
+            kept.append(name, value);
+            kept
+        },
+    )
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {
