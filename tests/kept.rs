@@ -62,7 +62,7 @@ impl<S: Store> World<S> {
                 }
                 Output::Ask(ask) => {
                     let last = if self.fails { Answer::error() } else { Answer::Processed };
-                    let resend = Answer::Resend(Recipients::channel("room"));
+                    let resend = Answer::Resend(Recipients { users: vec!["10".into()], ..Recipients::channel("room") });
                     vec![(ask.job, resend), (ask.job, Answer::Approved(None)), (ask.job, last)]
                 }
                 Output::Deliver { session, entry, .. } if entry.action.kind() != "logux/processed" => {
@@ -71,6 +71,11 @@ impl<S: Store> World<S> {
                 }
                 Output::Replay { session, entries, .. } => {
                     self.seen.extend(entries.iter().map(|entry| format!("{} <= {}", session.0, n(entry))));
+                    Vec::new()
+                }
+                Output::Joined { session, missed, .. } => {
+                    let kept = missed.iter().filter(|entry| entry.action.kind() == "say");
+                    self.seen.extend(kept.map(|entry| format!("{} joins {}", session.0, n(entry))));
                     Vec::new()
                 }
                 Output::Recorded(entry) => {
@@ -230,4 +235,20 @@ fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_agai
     world.handle(Input::Received { session: SessionId(1), batch: batch(), entries: vec![entry] });
     assert!(world.recorded.is_empty());
     assert_eq!(world.kept(), ["1"]);
+}
+
+#[test]
+fn clients_of_a_user_are_given_what_was_kept_for_it_until_it_is_forgotten() {
+    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let ids = [1, 2, 3].map(|n| world.act(n, START));
+    world.seen.clear();
+    world.join(2, "10:other:x");
+    assert_eq!(world.seen, ["2 joins 1", "2 joins 2", "2 joins 3"]);
+    world.handle(Input::Forget(ids[1].parse().unwrap()));
+    world.seen.clear();
+    world.join(3, "10:third:x");
+    world.join(4, "20:stranger:x");
+    world.join(5, "10:author:y");
+    assert_eq!(world.seen, ["3 joins 1", "3 joins 3"], "its author has it, and others have nothing to do with it");
+    assert_eq!(world.kept(), ["1", "3"]);
 }

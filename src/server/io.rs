@@ -57,6 +57,8 @@ pub enum Input {
     Add(Box<Addition>),
     /// The application takes an action back.
     Undo(Box<Undoing>),
+    /// The application does not want an action to be kept any more.
+    Forget(ActionId),
     /// The application subscribes a client by itself; the client is told by `logux/subscribed`.
     Subscribe {
         /// Who.

@@ -11,7 +11,8 @@ use crate::{
 
 /// A reason to keep an action in the server's log after it was processed, and how long it holds.
 ///
-/// Who subscribes to a channel can be given what was kept of it ([`Answer::Replay`](super::Answer::Replay)), and reducers make states of it.
+/// Who subscribes to a channel can be given what was kept of it ([`Answer::Replay`](super::Answer::Replay)); what was sent to users is given to their clients when
+/// they connect and have not got it yet; and reducers make states of it.
 ///
 /// ```
 /// use logux::server::Keep;
@@ -100,6 +101,11 @@ impl fmt::Debug for Keeps {
 /// The index of what was sent to a channel.
 pub(super) fn channel_index(channel: &str) -> Arc<str> {
     format!("channel/{channel}").into()
+}
+
+/// The index of what was sent to a user.
+pub(super) fn user_index(user: &str) -> Arc<str> {
+    format!("user/{user}").into()
 }
 
 /// Whether an entry with this meta is kept for a reason of the application.

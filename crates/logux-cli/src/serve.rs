@@ -80,6 +80,9 @@ async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
     if let Some(backend) = &options.backend {
         builder = builder.backend(backend.clone());
     }
+    if let Some(kept) = options.relay {
+        builder = builder.relay(kept);
+    }
     for collection in &options.collections {
         let records = maps.collection(collection.as_str());
         builder = builder.sync_map(collection, records.clone(), |_, _| async { Ok(true) }).sync_map_filter(

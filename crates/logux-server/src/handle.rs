@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use logux::{
-    Action, NodeId, WallTime,
+    Action, ActionId, NodeId, WallTime,
     log::Draft,
     server::{Addition, Answer, Input, Job, Recipients, Undoing},
 };
@@ -117,6 +117,11 @@ impl Handle {
     /// ```
     pub async fn undo(&self, undoing: Undoing) {
         self.tell(Command::Input(Input::Undo(Box::new(undoing)))).await;
+    }
+
+    /// Makes the server's log forget an action that it [keeps](crate::ActionType::keep), as if its reason had ceased. Nobody is told.
+    pub async fn forget(&self, id: ActionId) {
+        self.tell(Command::Input(Input::Forget(id))).await;
     }
 
     /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,

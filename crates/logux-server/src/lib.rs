@@ -62,6 +62,7 @@ mod outbox;
 mod pace;
 mod pattern;
 mod reduced;
+mod relay;
 mod room;
 mod routes;
 mod running;

@@ -30,7 +30,12 @@ impl<S: Store> Hub<S> {
         let (since, ahead) = self.numbers.read(node.client_id(), since, self.log.last_added()?);
         self.sessions.insert(id, node.clone(), subprotocol, headers, ahead);
         let again = self.lost_subscriptions(node, since)?;
-        let missed = self.inbox.missed(&self.log, node.client_id(), since)?;
+        let mut missed = self.inbox.missed(&self.log, node.client_id(), since)?;
+        let kept = self.kept_for_user(node, since)?;
+        if !kept.is_empty() {
+            missed.extend(kept);
+            missed.sort_by_key(|entry| entry.meta.added);
+        }
         let added = self.log.last_added()? + ahead;
         self.pending.push_back(Output::Joined { session: id, added, missed });
         for task in again {

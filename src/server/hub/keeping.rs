@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Hub, filter_key};
 use crate::{
     action::{
-        Action, ActionId, Json, Names,
+        Action, ActionId, Json, Names, NodeId,
         logux::{Since, is_logux},
     },
     log::{Draft, LogError},
@@ -14,7 +14,7 @@ use crate::{
     server::{
         Job, Output, Recipients,
         inbox::is_waiting,
-        keep::{KEPT, Keep, channel_index, is_keep, is_kept},
+        keep::{KEPT, Keep, channel_index, is_keep, is_kept, user_index},
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
@@ -119,6 +119,26 @@ impl<S: Store> Hub<S> {
         Ok(draft)
     }
 
+    /// The application does not want it to be kept any more.
+    pub(super) fn forget(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        let Some(entry) = self.log.by_id(id)?.filter(|entry| is_kept(&entry.meta)) else { return Ok(()) };
+        let reasons = entry.meta.reasons.into_iter().filter(|reason| !is_keep(reason)).collect();
+        self.log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
+    }
+
+    /// What was sent to a user and kept, behind an `added` number, oldest first; without what the client has done itself.
+    pub(super) fn kept_for_user(&self, node: &NodeId, since: u64) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
+        let mut found = Vec::new();
+        let Some(user) = node.user_id() else { return Ok(found) };
+        self.log.walk(&Query::added().oldest_first().index(user_index(user)).after_added(since), |entry| {
+            if is_kept(&entry.meta) && entry.meta.id.node().client_id() != node.client_id() {
+                found.push(Arc::new(entry.clone()));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     /// Sends a subscriber what was kept of its channel.
     pub(super) fn replay(&mut self, job: Job) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
@@ -183,6 +203,9 @@ fn with(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
     draft = draft.index(KEPT).index(keep.reason().clone());
     for channel in &to.channels {
         draft = draft.index(channel_index(channel));
+    }
+    for user in &to.users {
+        draft = draft.index(user_index(user));
     }
     if keep.is_latest() {
         draft.keep_last = Some(keep.reason().clone());

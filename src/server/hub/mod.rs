@@ -202,6 +202,7 @@ impl<S: Store> Hub<S> {
             Input::Received { session, batch, entries } => self.received(now, session, batch, entries)?,
             Input::Answer(job, answer) => self.answer(now, job, answer)?,
             Input::Add(addition) => self.add(now, *addition)?,
+            Input::Forget(id) => self.forget(&id)?,
             Input::Undo(undoing) => self.undo(now, *undoing)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,

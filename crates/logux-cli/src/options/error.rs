@@ -20,7 +20,7 @@ pub(crate) enum OptionsError {
     DevOnNetwork(IpAddr),
     #[error(
         "there is nothing to serve: name at least one --collection, such as --collection tasks, or the --backend that is your \
-         application"
+         application, or --relay"
     )]
     NoCollections,
     #[error("collection name {0:?} cannot be used: expected letters, digits, `-` and `_`")]

@@ -86,6 +86,9 @@ pub(super) struct Application {
     /// File that keeps everything [default: logux.db]
     #[arg(long, value_name = "FILE")]
     pub(super) db: Option<PathBuf>,
+    /// Keep encrypted actions and pass them on between the devices of a user, until one of them cleans them: this many for a user, 10000 unless said
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, require_equals = true, default_missing_value = "10000")]
+    pub(super) relay: Option<u64>,
     /// HTTP server that is the application: asked about logins, actions and subscriptions
     #[arg(long, value_name = "URL")]
     pub(super) backend: Option<String>,

@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) login: LoginBy,
     pub(crate) logger: Logger,
     pub(crate) backend: Option<Backend>,
+    /// How many encrypted actions of a user to keep, if any.
+    pub(crate) relay: Option<u64>,
     /// Everything that the server takes as it is.
     pub(crate) settings: Settings,
 }
@@ -67,7 +69,8 @@ impl Flags {
         let login = self.clients.resolve(&mut settings, dev, self.application.backend.is_some())?;
         self.bounds.resolve(&mut settings);
         let backend = self.application.backend()?;
-        let collections = self.application.collections(backend.is_some())?;
+        let has_other = backend.is_some() || self.application.relay.is_some();
+        let collections = self.application.collections(has_other)?;
         Ok(Options {
             places,
             collections,
@@ -75,6 +78,7 @@ impl Flags {
             login,
             logger: self.telling.logger.unwrap_or_default(),
             backend,
+            relay: self.application.relay,
             settings,
         })
     }
@@ -150,9 +154,9 @@ impl Application {
         }))
     }
 
-    fn collections(&self, has_backend: bool) -> Result<Vec<String>, OptionsError> {
+    fn collections(&self, has_other: bool) -> Result<Vec<String>, OptionsError> {
         let collections = self.collections.clone().unwrap_or_default();
-        if collections.is_empty() && !has_backend {
+        if collections.is_empty() && !has_other {
             return Err(OptionsError::NoCollections);
         }
         let usable = |name: &String| {
