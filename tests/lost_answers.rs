@@ -133,6 +133,20 @@ fn a_subscription_whose_answer_was_lost_is_done_again() {
 }
 
 #[test]
+fn also_when_its_client_is_back_before_it_is_done() {
+    let mut world = World::new();
+    world.join(NODE, 0);
+    world.receive("1 10:phone:tab 0", SUBSCRIBE);
+    world.leave();
+    world.join(NODE, 0);
+    world.load();
+    assert_eq!(world.asks.len(), 1, "what was done was for a connection that is gone");
+    world.load();
+    assert_eq!(world.got().last(), Some(&"logux/processed 1 10:phone:tab 0"));
+    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
+}
+
+#[test]
 fn also_after_a_restart() {
     let mut world = World::new();
     world.join(NODE, 0);

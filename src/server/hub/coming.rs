@@ -76,9 +76,19 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Puts a subscription aside until its node comes back.
+    /// Puts a subscription aside until its node comes back. Where that has happened already, while the application was still at work, it is done again.
     pub(super) fn park(&mut self, now: WallTime, task: Task) -> Result<(), LogError<S::Error>> {
-        let task = Task { approved: false, session: None, recipients: Recipients::default(), ..task };
+        let node = task.entry.meta.id.node();
+        let current = self.sessions.of_client(node.client_id());
+        let is_back = |id: &SessionId| {
+            self.sessions.get(*id).is_some_and(|session| session.node == *node || session.node == task.sender)
+        };
+        let session = current.filter(is_back);
+        let task = Task { approved: false, session, recipients: Recipients::default(), ..task };
+        if session.is_some() {
+            self.enqueue(task);
+            return Ok(());
+        }
         match self.jobs.park(task) {
             Some(given_up) => self.give_up(now, &given_up),
             None => Ok(()),
