@@ -92,7 +92,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     break Ok(());
                 }
             };
-            waiting.close_all();
+            self.turn_away(waiting, &mut round);
             let _ = ended.send(end);
         };
         (running, hub_end)
@@ -101,25 +101,37 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     /// Runs until everybody who could send commands is gone or the hub has drained.
     fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut waiting = Waiting::default();
-        let ran = self.run_rounds(&mut waiting);
-        waiting.close_all();
+        let mut round = Vec::with_capacity(ROUND);
+        let ran = self.run_rounds(&mut waiting, &mut round);
+        self.turn_away(waiting, &mut round);
         ran
     }
 
-    fn run_rounds(&mut self, waiting: &mut Waiting) -> Result<(), LogError<St::Error>> {
-        let mut round = Vec::with_capacity(ROUND);
-        let mut drained = self.carry_out(waiting, &mut round)?;
-        while !drained && self.commands.blocking_recv_many(&mut round, ROUND) > 0 {
-            drained = self.carry_out(waiting, &mut round)?;
+    fn run_rounds(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<(), LogError<St::Error>> {
+        let mut drained = self.carry_out(waiting, round)?;
+        while !drained && self.commands.blocking_recv_many(round, ROUND) > 0 {
+            drained = self.carry_out(waiting, round)?;
         }
         Ok(())
+    }
+
+    /// Nothing is done any more. Connections end, also those that came too late; who else waits for something learns it from the end.
+    fn turn_away(&mut self, mut waiting: Waiting, round: &mut Vec<Command>) {
+        self.commands.close();
+        let unheard = std::iter::from_fn(|| self.commands.try_recv().ok());
+        for command in round.drain(..).chain(unheard) {
+            let _ = waiting.register(command);
+        }
+        waiting.close_all();
     }
 
     /// One round: gives the hub what came, commits, hands out. The first one has no commands, only actions that were not answered
     /// before the last stop.
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
         let (began, commands) = (Instant::now(), round.len());
-        for command in round.drain(..) {
+        // Taken one by one, so that after a failure the rest is still there.
+        round.reverse();
+        while let Some(command) = round.pop() {
             match command {
                 Command::Levels(reply) => drop(reply.send(waiting.levels(self.hub.census()?))),
                 Command::Clients(reply) => drop(reply.send(waiting.clients(&self.hub))),

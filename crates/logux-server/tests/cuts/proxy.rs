@@ -1,0 +1,91 @@
+//! A TCP proxy that cuts its first connection after a number of bytes.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// Which bytes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToServer,
+    ToClient,
+}
+
+/// Where the first connection ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) direction: Direction,
+    /// After so many bytes.
+    pub(crate) after: usize,
+}
+
+/// Forwards connections until it is dropped.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    /// Bytes that went through, to the server and to the client.
+    pub(crate) bytes: [Arc<AtomicUsize>; 2],
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Proxy {
+    /// `server` tells where the server is now; `None` while it is down.
+    pub(crate) async fn start(server: watch::Receiver<Option<SocketAddr>>, cut: Option<Cut>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let bytes: [Arc<AtomicUsize>; 2] = Default::default();
+        let counters = bytes.clone();
+        let accepting = tokio::spawn(async move {
+            let (mut cut, mut server) = (cut, server);
+            while let Ok((client, _)) = listener.accept().await {
+                let at = *server.wait_for(Option::is_some).await.expect("a server");
+                let Ok(upstream) = TcpStream::connect(at.expect("an address")).await else { continue };
+                tokio::spawn(forward(client, upstream, cut.take(), counters.clone()));
+            }
+        });
+        Self { address, bytes, accepting }
+    }
+}
+
+async fn forward(client: TcpStream, server: TcpStream, cut: Option<Cut>, [up, down]: [Arc<AtomicUsize>; 2]) {
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((client_read, client_write), (server_read, server_write)) = (client.into_split(), server.into_split());
+    let limit = |direction| cut.filter(|cut| cut.direction == direction).map(|cut| cut.after);
+    // Whichever ends first closes both sockets: nothing behind the cut passes in either direction.
+    tokio::select! {
+        () = pump(client_read, server_write, limit(Direction::ToServer), &up) => {}
+        () = pump(server_read, client_write, limit(Direction::ToClient), &down) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, limit: Option<usize>, passed: &AtomicUsize) {
+    let (mut buffer, mut left) = ([0; 4096], limit.unwrap_or(usize::MAX));
+    while left > 0 {
+        let room = buffer.len().min(left);
+        let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else { return };
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+        passed.fetch_add(read, Ordering::Relaxed);
+        left -= read;
+    }
+}
