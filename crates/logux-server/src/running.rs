@@ -62,6 +62,16 @@ pub(crate) struct Patience {
 #[derive(Debug, Default)]
 struct Accepting(Vec<JoinHandle<()>>);
 
+impl Accepting {
+    /// Accepts nothing more, and returns when the addresses are free.
+    async fn close(&mut self) {
+        for mut task in self.0.drain(..) {
+            task.abort();
+            let _ = (&mut task).await;
+        }
+    }
+}
+
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
@@ -221,9 +231,12 @@ impl<At> Running<At> {
             self.handle().tell(Command::Stop).await;
             let _ = timeout(self.patience.leave, &mut self.hub_end).await;
         }
-        self.accepting = Accepting::default();
+        self.accepting.close().await;
         self.stage.send_replace(Stage::Leaving);
         self.http().shared.open.close_all();
+        if let Some(metrics) = self.metrics.take() {
+            metrics.close().await;
+        }
         let Self { entrance, alive, mut all_ended, patience, .. } = self;
         drop(alive);
         if timeout(patience.leave, all_ended.recv()).await.is_err() {

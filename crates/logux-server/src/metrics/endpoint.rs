@@ -52,6 +52,12 @@ impl Endpoint {
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Ends it, and returns when its address is free.
+    pub(crate) async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Endpoint {
