@@ -11,26 +11,34 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Layer as _,
     fmt::{
         FmtContext, FormatEvent,
         format::{DefaultFields, Writer},
         time::{FormatTime as _, SystemTime},
     },
+    layer::SubscriberExt as _,
     registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
-use crate::options::Logger;
+use crate::{options::Logger, otlp::Otlp};
 
-/// Begins to write log lines to standard output. `RUST_LOG` says how many; information and worse unless it is set.
-pub(crate) fn start(logger: Logger) {
+/// Begins to write log lines to standard output, and to follow actions if there is somewhere to send that. `RUST_LOG` says how many lines;
+/// information and worse unless it is set.
+pub(crate) fn start(logger: Logger, otlp: Option<&Otlp>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Colours are for terminals, not for files and pipes.
     let colours = std::io::stdout().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    match logger {
-        Logger::Human => lines.event_format(Human).init(),
-        Logger::Json => lines.event_format(Json).init(),
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours);
+    let lines = match logger {
+        Logger::Human => lines.event_format(Human).boxed(),
+        Logger::Json => lines.event_format(Json).boxed(),
+    };
+    match otlp {
+        Some(otlp) => tracing_subscriber::registry().with(lines.with_filter(filter)).with(otlp.layer()).init(),
+        // A filter for everything is the cheaper one.
+        None => tracing_subscriber::registry().with(lines).with(filter).init(),
     }
 }
 

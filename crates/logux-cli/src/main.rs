@@ -6,6 +6,7 @@ mod bench;
 mod jwt;
 mod logger;
 mod options;
+mod otlp;
 mod send;
 mod serve;
 mod systemd;

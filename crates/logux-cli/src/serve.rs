@@ -9,6 +9,7 @@ use logux_sqlite::Database;
 use crate::{
     jwt, logger,
     options::{LoginBy, Options, Places, Secret, ServeArgs, Surroundings},
+    otlp::Otlp,
     systemd,
     talk::Failed,
 };
@@ -16,7 +17,8 @@ use crate::{
 /// Serves until it is told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
     let options = args.resolve(&Surroundings::of_process())?;
-    logger::start(options.logger);
+    let otlp = options.traces.as_ref().map(|traces| Otlp::start(traces, options.settings.id.as_deref())).transpose()?;
+    logger::start(options.logger, otlp.as_ref());
     let mut signals = StopSignals::new();
     let mut server = start(&options).await?;
     if matches!(options.login, LoginBy::Nothing) {
@@ -27,17 +29,26 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
         collections = options.collections.join(", "),
         db = options.db.display().to_string(),
         backend = options.backend.as_ref().map(ToString::to_string),
+        otlp = options.traces.as_ref().map(|traces| traces.collector.to_string()),
         "Serving"
     );
     systemd::ready();
     tokio::spawn(systemd::keep_watchdog_quiet(server.handle().clone()));
     tokio::select! {
         () = signals.next() => {}
-        broken = server.broken() => return Err(broken.into()),
+        broken = server.broken() => {
+            finish(otlp).await;
+            return Err(broken.into());
+        }
     }
     systemd::stopping();
+    let stop = async {
+        let stopped = server.shutdown().await;
+        finish(otlp).await;
+        stopped
+    };
     tokio::select! {
-        stopped = server.shutdown() => stopped?,
+        stopped = stop => stopped?,
         () = signals.next() => {
             tracing::warn!("stopped at once: what was in progress is done after the next start");
             // Not by returning: that would wait for what runs.
@@ -45,6 +56,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sends the last traces.
+async fn finish(otlp: Option<Otlp>) {
+    if let Some(otlp) = otlp {
+        otlp.finish().await;
+    }
 }
 
 /// The sockets that the process was started with, or those that the settings name.

@@ -4,6 +4,8 @@ use std::{net::IpAddr, path::PathBuf};
 
 use logux_server::BuildError;
 
+use crate::otlp::CollectorError;
+
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OptionsError {
@@ -31,6 +33,8 @@ pub(crate) enum OptionsError {
         "--backend needs --control-secret (or LOGUX_CONTROL_SECRET), the secret that it and this server show each other"
     )]
     NoControlSecret,
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     #[error(transparent)]
     Backend(#[from] BuildError),
     #[error("{}", one_line(.0))]

@@ -57,6 +57,11 @@ fn proxies(text: &str) -> Result<Proxies, String> {
     text.parse().map_err(|error: BuildError| error.to_string())
 }
 
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "expected a number from 0 to 1, such as 0.05".to_owned())
+}
+
 fn audience(text: &str) -> Result<Audience, String> {
     text.parse().map_err(|error: BuildError| error.to_string())
 }
@@ -227,6 +232,12 @@ pub(super) struct Telling {
     /// Address to serve /metrics for Prometheus on, to whoever can reach it; 127.0.0.1:9464 if none is said [default: none]
     #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
     pub(super) metrics: Option<SocketAddr>,
+    /// OpenTelemetry collector that gets a trace of each action, over HTTP, such as http://127.0.0.1:4318 [default: none]
+    #[arg(long, value_name = "URL")]
+    pub(super) otlp: Option<String>,
+    /// Part of the actions that are traced [default: 1]
+    #[arg(long, value_name = "NUMBER", value_parser = ratio)]
+    pub(super) otlp_ratio: Option<f64>,
     /// Addresses and networks that may see the inspector at / in development [default: loopback]
     #[arg(long, value_name = "NETWORKS", value_parser = audience)]
     pub(super) inspect_from: Option<Audience>,

@@ -9,13 +9,14 @@ mod sources;
 
 pub(crate) use error::{OptionsError, one_line};
 pub(crate) use flags::{Logger, Secret};
-pub(crate) use resolved::{LoginBy, Options, Places};
+pub(crate) use resolved::{LoginBy, Options, Places, Traces};
 pub(crate) use sources::Surroundings;
 
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::otlp::Collector;
 use flags::Flags;
 
 #[derive(Args)]
@@ -23,7 +24,7 @@ use flags::Flags;
     about = "Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP",
     after_help = "Each setting may also be a variable or a key of the file: --min-subprotocol 2 is LOGUX_MIN_SUBPROTOCOL=2, in the \
         environment or in .env, and min-subprotocol = 2 in logux.toml. What is repeated is a list there: separated by commas, or a list \
-        of TOML. NODE_ENV is --env too, LOGUX_CONFIG is --config."
+        of TOML. NODE_ENV is --env too, LOGUX_CONFIG is --config, and of OpenTelemetry's own variables OTEL_EXPORTER_OTLP_ENDPOINT is --otlp."
 )]
 struct CommandLine {
     /// Development: let everyone in without a token, on this machine only
@@ -72,7 +73,9 @@ impl ServeArgs {
         flags.read_variables(&variables)?;
         flags.update_from_arg_matches(&self.0)?;
         flags.telling.env = flags.telling.env.or_else(|| variables.get("NODE_ENV").cloned());
-        flags.resolve(dev)
+        // As everything else of OpenTelemetry's, these are variables of the process, not lines of `.env`.
+        let collector = Collector::choose(flags.telling.otlp.as_deref(), &around.variables)?;
+        flags.resolve(dev, collector)
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     Logger, OptionsError, Secret,
     flags::{Application, Bounds, Clients, Flags, Listening},
 };
+use crate::otlp::Collector;
 
 /// How many actions and answers to remember, so that what comes again after a long time offline is not done again.
 const REMEMBERED: u64 = 100_000;
@@ -23,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) db: PathBuf,
     pub(crate) login: LoginBy,
     pub(crate) logger: Logger,
+    pub(crate) traces: Option<Traces>,
     pub(crate) backend: Option<Backend>,
     /// How many encrypted actions of a user to keep, if any.
     pub(crate) relay: Option<u64>,
@@ -36,6 +38,14 @@ pub(crate) struct Places {
     pub(crate) tcp: Option<SocketAddr>,
     /// A path, and who may connect.
     pub(crate) unix: Option<(PathBuf, Option<u32>)>,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Traces {
+    pub(crate) collector: Collector,
+    /// The part of the actions that are traced, unless the variables of OpenTelemetry are to say.
+    pub(crate) ratio: Option<f64>,
 }
 
 /// Who gets in.
@@ -58,7 +68,7 @@ impl Options {
 
 impl Flags {
     /// Checks everything, and fills in what was not given.
-    pub(super) fn resolve(self, dev: bool) -> Result<Options, OptionsError> {
+    pub(super) fn resolve(self, dev: bool, collector: Option<Collector>) -> Result<Options, OptionsError> {
         let mut settings = Settings::default();
         settings.remembered = REMEMBERED;
         settings.id = self.telling.id;
@@ -77,6 +87,7 @@ impl Flags {
             db: self.application.db.unwrap_or_else(|| PathBuf::from("logux.db")),
             login,
             logger: self.telling.logger.unwrap_or_default(),
+            traces: collector.map(|collector| Traces { collector, ratio: self.telling.otlp_ratio }),
             backend,
             relay: self.application.relay,
             settings,

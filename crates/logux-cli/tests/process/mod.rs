@@ -15,7 +15,7 @@ pub(crate) fn logux(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        if name.starts_with("LOGUX_") || name == "NODE_ENV" || name == "RUST_LOG" {
+        if name.starts_with("LOGUX_") || name.starts_with("OTEL_") || name == "NODE_ENV" || name == "RUST_LOG" {
             command.env_remove(name);
         }
     }
@@ -60,7 +60,11 @@ impl Running {
 
     /// Serves `tasks` on a free port; the URL too.
     pub(crate) fn serve(folder: &Path, flags: &[&str]) -> (Self, String) {
-        let mut command = logux(folder);
+        Self::serve_in(logux(folder), flags)
+    }
+
+    /// The same by a program that was prepared.
+    pub(crate) fn serve_in(mut command: Command, flags: &[&str]) -> (Self, String) {
         command.args(["serve", "--port", "0", "--collection", "tasks"]).args(flags);
         let server = Self::start(command);
         let line = server.line("listening");
