@@ -8,8 +8,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     action::{Action, ActionId, Names},
-    log::{Draft, Log, LogError},
+    log::{Draft, LogError},
     now::WallTime,
+    server::cleaned::HubLog,
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
 
@@ -94,7 +95,7 @@ impl Inbox {
     /// Forgets what is too old, from time to time. Returns the number up to which all was.
     pub(super) fn grow_older<S: Store>(
         &mut self,
-        log: &mut Log<S>,
+        log: &mut HubLog<S>,
         now: WallTime,
     ) -> Result<Option<u64>, LogError<S::Error>> {
         if !self.ages.is_due(now) {
@@ -107,7 +108,7 @@ impl Inbox {
         Ok(old)
     }
 
-    pub(super) fn known<S: Store>(&self, log: &Log<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
+    pub(super) fn known<S: Store>(&self, log: &HubLog<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
         let Some(entry) = log.by_id(id)? else { return Ok(Known::New) };
         if let Some(answer) = self.answer_to(log, id)? {
             return Ok(Known::Answered(answer));
@@ -117,7 +118,11 @@ impl Inbox {
     }
 
     /// The last answer to an action.
-    pub(super) fn answer_to<S: Store>(&self, log: &Log<S>, id: &ActionId) -> Result<Option<Entry>, LogError<S::Error>> {
+    pub(super) fn answer_to<S: Store>(
+        &self,
+        log: &HubLog<S>,
+        id: &ActionId,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
         let mut answer = None;
         log.walk(&Query::added().index(answer_index(id)), |entry| {
             answer = Some(entry.clone());
@@ -129,7 +134,7 @@ impl Inbox {
     /// Keeps an action that came until it is answered, and beyond.
     pub(super) fn keep<S: Store>(
         &mut self,
-        log: &mut Log<S>,
+        log: &mut HubLog<S>,
         now: WallTime,
         entry: Entry,
     ) -> Result<Entry, LogError<S::Error>> {
@@ -146,7 +151,7 @@ impl Inbox {
     /// Keeps the answer to an action.
     pub(super) fn answer<S: Store>(
         &mut self,
-        log: &mut Log<S>,
+        log: &mut HubLog<S>,
         now: WallTime,
         to: &ActionId,
         answer: Action,
@@ -157,7 +162,7 @@ impl Inbox {
     }
 
     /// An action is done with, whatever happens to its answer.
-    pub(super) fn settle<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    pub(super) fn settle<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
         let reasons: Names = Names::from_elem(REMEMBERED.into(), 1);
         log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
     }
@@ -165,7 +170,7 @@ impl Inbox {
     /// Keeps an answer to an action that still waits: it may have to be done again.
     pub(super) fn answer_for_now<S: Store>(
         &mut self,
-        log: &mut Log<S>,
+        log: &mut HubLog<S>,
         now: WallTime,
         to: &ActionId,
         answer: Action,
@@ -182,13 +187,17 @@ impl Inbox {
     }
 
     /// Forgets an action and its answer.
-    pub(super) fn forget<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    pub(super) fn forget<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
         self.withdraw_answer(log, id)?;
         remove(log, id)
     }
 
     /// Forgets the answer to an action that has to be done again.
-    pub(super) fn withdraw_answer<S: Store>(&self, log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    pub(super) fn withdraw_answer<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        id: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
         while let Some(answer) = self.answer_to(log, id)? {
             remove(log, &answer.meta.id)?;
         }
@@ -198,7 +207,7 @@ impl Inbox {
     /// The answers for a client behind an `added` number, oldest first.
     pub(super) fn missed<S: Store>(
         &self,
-        log: &Log<S>,
+        log: &HubLog<S>,
         client: &str,
         since: u64,
     ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
@@ -211,7 +220,7 @@ impl Inbox {
     }
 
     /// The actions that were not answered before the last stop, in the order in which they came.
-    pub(super) fn unanswered<S: Store>(&self, log: &Log<S>) -> Result<Vec<Entry>, LogError<S::Error>> {
+    pub(super) fn unanswered<S: Store>(&self, log: &HubLog<S>) -> Result<Vec<Entry>, LogError<S::Error>> {
         let mut found = Vec::new();
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
             if entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
@@ -222,7 +231,7 @@ impl Inbox {
         Ok(found)
     }
 
-    fn prune<S: Store>(&mut self, log: &mut Log<S>) -> Result<(), LogError<S::Error>> {
+    fn prune<S: Store>(&mut self, log: &mut HubLog<S>) -> Result<(), LogError<S::Error>> {
         self.until_pruned -= 1;
         if self.until_pruned > 0 {
             return Ok(());
@@ -233,7 +242,7 @@ impl Inbox {
     }
 }
 
-fn remove<S: Store>(log: &mut Log<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
     log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() }).map(drop)
 }
 

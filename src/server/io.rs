@@ -398,6 +398,9 @@ pub enum Report {
     },
     /// An action came again; it was not done again.
     Duplicate(ActionId),
+    /// An action that was kept is forgotten, for there is no reason left to keep it. Only for who has asked for that:
+    /// [`Hub::report_cleaned`](super::Hub::report_cleaned).
+    Cleaned(Arc<Entry>),
     /// A client is subscribed.
     Subscribed {
         /// By which action; `None` when the application did it.

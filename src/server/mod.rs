@@ -5,6 +5,7 @@
 //! likes.
 
 mod channels;
+mod cleaned;
 mod hub;
 mod inbox;
 mod io;

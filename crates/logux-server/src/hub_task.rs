@@ -129,6 +129,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     /// before the last stop.
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
         let (began, commands) = (Instant::now(), round.len());
+        self.hub.report_cleaned(self.handle.watch().hears_of_cleaned());
         // Taken one by one, so that after a failure the rest is still there.
         round.reverse();
         while let Some(command) = round.pop() {

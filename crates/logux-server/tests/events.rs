@@ -7,7 +7,7 @@ mod raw;
 
 use capture::{Captured, capture};
 use futures_util::SinkExt as _;
-use logux::Action;
+use logux::{Action, server::Keep};
 use logux_server::{HandlerError, Running, Server};
 use raw::{open, read, sync};
 
@@ -93,6 +93,38 @@ async fn connections_and_actions_from_beginning_to_end() {
     server.shutdown().await.expect("an end");
     captured.wait("destroy", &[]);
     no_secrets(&captured);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_reason_left_is_cleaned() {
+    let captured = capture();
+    let server = Server::builder()
+        .settings(|settings| settings.remembered_ms = 16)
+        .auth(|_| async { Ok(true) })
+        .action_type("note", |on| on.access(|_| async { Ok(true) }))
+        .action_type("stays", |on| on.access(|_| async { Ok(true) }).keep(Keep::forever("stays")))
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let mut socket = open(&server, "10:clean:tab", "right").await;
+    sync(&mut socket, 1, r#"{"type":"stays"}"#).await;
+    sync(&mut socket, 2, r#"{"type":"note"}"#).await;
+    let noted = captured.wait("processed", &[("type", "note")])["actionId"].clone();
+    // What is too old is forgotten when something else comes.
+    for sequence in 3..6 {
+        tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        sync(&mut socket, sequence, r#"{"type":"later"}"#).await;
+        read(&mut socket, "unknownType").await;
+    }
+    captured.wait("clean", &[("actionId", &noted), ("type", "note"), ("level", "DEBUG")]);
+    assert_eq!(life(&captured, "note"), ["add", "send", "processed", "clean"]);
+    // What is kept is moved in the log when it is approved: that is no end.
+    assert_eq!(life(&captured, "stays"), ["add", "send", "processed"]);
+    let answers = captured.all().into_iter().filter(|line| {
+        line["event"] == "clean" && line["type"].starts_with("logux/") && line["type"] != "logux/subscribe"
+    });
+    assert_eq!(answers.count(), 0, "answers are not actions of anybody's");
+    server.shutdown().await.expect("an end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ use std::{
 use super::{
     About, Ask, Author, Input, Job, Output, Queues, Recipients, Report, SessionId,
     channels::Channels,
+    cleaned::{Cleaned, HubLog},
     inbox::Inbox,
     jobs::{Jobs, Task},
     keep::{Bounds, Keeps},
@@ -104,7 +105,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Hub<S> {
     config: Config,
-    log: Log<S>,
+    log: HubLog<S>,
     sessions: Sessions,
     channels: Channels,
     jobs: Jobs,
@@ -126,7 +127,7 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
-        let log = Log::new(config.node.clone(), store)?;
+        let log = Log::observed(config.node.clone(), store, Cleaned::default())?;
         let mut hub = Self {
             inbox: Inbox::new(config.remembered, config.remembered_ms),
             rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
@@ -157,6 +158,11 @@ impl<S: Store> Hub<S> {
     /// Gives the store back.
     pub fn into_store(self) -> S {
         self.log.into_store()
+    }
+
+    /// Whether actions that leave the log are to be reported ([`Report::Cleaned`]). They are not until this says so.
+    pub fn report_cleaned(&mut self, is_wanted: bool) {
+        self.log.observer().want(is_wanted);
     }
 
     /// How many clients are connected.
@@ -207,6 +213,8 @@ impl<S: Store> Hub<S> {
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,
         }
+        let cleaned = self.log.observer().take();
+        self.pending.extend(cleaned.into_iter().map(|entry| Output::Report(Report::Cleaned(entry))));
         if self.draining && self.jobs.is_idle() {
             self.pending.push_back(Output::Drained);
         }

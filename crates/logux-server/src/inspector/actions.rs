@@ -51,6 +51,8 @@ pub(crate) struct ShownAction {
     /// Its JSON, or the beginning of it.
     action: String,
     is_kept: bool,
+    /// Whether it was kept, and is forgotten.
+    is_cleaned: bool,
     /// `processed`, `undone`, `sent` for one of the application that nobody is asked about; `None` while it is in progress.
     outcome: Option<&'static str>,
     /// Why it was undone.
@@ -79,6 +81,7 @@ impl Actions {
             }),
             Report::Processed(entry) => self.end(change, now, entry, "processed", None),
             Report::Undone { entry, reason } => self.end(change, now, entry, "undone", Some(reason)),
+            Report::Cleaned(entry) => self.change(change, &entry.meta.id, |action, _| action.is_cleaned = true),
             Report::Duplicate(id) => self.change(change, id, |action, _| action.again += 1),
             _ => {}
         }
@@ -117,6 +120,7 @@ impl Actions {
             came: now,
             action: beginning(action.as_json(), MAX_JSON),
             is_kept: meta.added.is_some(),
+            is_cleaned: false,
             outcome: None,
             reason: None,
             waited: None,
@@ -182,12 +186,13 @@ mod tests {
         let last = entries.last().unwrap();
         actions.note(1_001, 0, &Report::Sent(last.clone(), 2));
         actions.note(1_002, 0, &Report::Undone { entry: last.clone(), reason: "denied".into() });
+        actions.note(1_002, 0, &Report::Cleaned(last.clone()));
         // One that was forgotten begins anew.
         actions.note(1_003, 0, &Report::Processed(entries[0].clone()));
         let news = actions.after(1_000);
         let seen: Vec<_> = news.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
         assert_eq!(seen, [("509 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]);
-        assert_eq!(news[0].reason.as_deref(), Some("denied"));
+        assert_eq!((news[0].reason.as_deref(), news[0].is_cleaned, news[1].is_cleaned), (Some("denied"), true, false));
         assert_eq!(actions.latest.len(), MAX_ACTIONS);
     }
 

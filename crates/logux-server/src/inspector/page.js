@@ -101,7 +101,7 @@ function fillAction(row, action) {
       ['Waited', lasting(action.waited)],
       ['Took', lasting(action.took)],
       ['Sent to', action.clients === null ? '' : many(action.clients, 'client')],
-      ['In the log', action.is_kept ? 'yes' : 'no, only passed through'],
+      ['In the log', action.is_cleaned ? 'not any more' : action.is_kept ? 'yes' : 'no, only passed through'],
       ['Came again', action.again ? many(action.again, 'time') : ''],
       ['Error', action.errors.length ? make('span', { className: 'bad' }, action.errors.join('\n')) : '']
     ]),

@@ -19,6 +19,11 @@ macro_rules! say {
     };
 }
 
+/// Whether there are lines about actions that leave the log.
+pub(super) fn hears_of_cleaned() -> bool {
+    tracing::enabled!(target: "logux_server::events", tracing::Level::DEBUG)
+}
+
 /// Writes what happened. `development` shows what is in actions.
 pub(super) fn write(event: &Event<'_>, development: bool) {
     match event {
@@ -199,6 +204,10 @@ fn write_report(report: &Report, development: bool) {
             nodeId = node.as_str(),
             channel = &**channel,
         }, "Client was unsubscribed"),
+        Report::Cleaned(entry) => say!(debug, "clean", {
+            actionId = entry.meta.id.to_string(),
+            "type" = entry.action.kind(),
+        }, "Action was cleaned"),
         Report::Sent(entry, clients) => say!(debug, "send", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),

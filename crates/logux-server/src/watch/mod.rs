@@ -42,6 +42,11 @@ impl Watch {
         self.0.metrics.as_ref()
     }
 
+    /// Whether anybody wants to hear of actions that leave the log.
+    pub(crate) fn hears_of_cleaned(&self) -> bool {
+        self.0.inspector.is_some() || log::hears_of_cleaned()
+    }
+
     /// Notes what happened.
     pub(crate) fn note(&self, event: &Event<'_>) {
         log::write(event, self.0.development);
