@@ -545,7 +545,7 @@ fn everything_can_be_counted() {
     world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)]);
     let census = world.hub.census().unwrap();
     assert_eq!((census.clients, census.channels, census.subscriptions), (2, 1, 2));
-    assert_eq!((census.running, census.waiting, census.parked), (1, 2, 0));
+    assert_eq!((census.running, census.waiting, census.parked, census.unconfirmed), (1, 2, 0, 2));
     assert!(census.added >= 5);
     let clients = world.hub.clients().map(|client| (client.node.as_str(), client.channels().count(), client.waiting));
     let mut clients: Vec<_> = clients.collect();
@@ -555,6 +555,27 @@ fn everything_can_be_counted() {
     world.handle(Input::Leave(SessionId(2)));
     let census = world.hub.census().unwrap();
     assert_eq!((census.clients, census.channels, census.subscriptions, census.running), (0, 0, 0, 1));
+}
+
+#[test]
+fn what_is_remembered_is_counted_across_a_restart() {
+    let held = |world: &World| world.hub.census().map(|census| (census.remembered, census.remembered_bytes)).unwrap();
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    assert_eq!(held(&world).0, 2, "until the client knows");
+    world.handle(Input::Acknowledged { session: SessionId(1), added: 100 });
+    assert_eq!(held(&world), (0, 0));
+
+    world.receive(1, vec![entry("2 10:one:x 0", A), entry("3 10:one:x 0", A)]);
+    let loaded = Answer::Action(Action::new(A).unwrap(), Box::default());
+    world.answer([Answer::Approved(None), loaded, Answer::Processed]);
+    let answer = processed(1, "2 10:one:x 0").len() - "1 <- ".len();
+    assert_eq!(held(&world), (4, 3 * A.len() + answer), "two actions, one more for the client, one answer");
+    let mut world = World::over(world.hub.into_store());
+    assert_eq!(held(&world), (4, 3 * A.len() + answer));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(held(&world).0, 5);
 }
 
 #[test]

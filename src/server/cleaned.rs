@@ -7,12 +7,9 @@ use crate::{
         ActionId,
         logux::{PROCESSED, UNDO},
     },
-    log::{Log, Observer},
+    log::Observer,
     store::Entry,
 };
-
-/// The log of a hub.
-pub(super) type HubLog<S> = Log<S, Cleaned>;
 
 /// Notes what leaves the log. What nobody wants to know is not noted.
 #[derive(Debug, Default)]

@@ -8,14 +8,16 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     action::{Action, ActionId, Names},
-    log::{Draft, LogError},
+    log::{Draft, LogError, Observer as _},
     now::WallTime,
-    server::cleaned::HubLog,
+    server::{HubLog, held::Held},
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
 
 /// Holds an action or an answer as long as the memory of the server reaches.
 const REMEMBERED: &str = "inbox";
+/// What the index of a client's answers begins with.
+const OF_CLIENT: &str = "client/";
 /// Holds an action until it is answered.
 const WAITING: &str = "waiting";
 
@@ -219,16 +221,22 @@ impl Inbox {
         Ok(missed)
     }
 
-    /// The actions that were not answered before the last stop, in the order in which they came.
-    pub(super) fn unanswered<S: Store>(&self, log: &HubLog<S>) -> Result<Vec<Entry>, LogError<S::Error>> {
-        let mut found = Vec::new();
+    /// What was remembered before the last stop: the actions that were not answered, in the order in which they came, and how much it is in all.
+    pub(super) fn recall<S: Store>(&self, log: &HubLog<S>) -> Result<(Vec<Entry>, Held), LogError<S::Error>> {
+        let (mut unanswered, mut held, mut first) = (Vec::new(), Held::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
+            first = entry.meta.added;
+            ControlFlow::Break(())
+        })?;
+        let Some(first) = first else { return Ok((unanswered, held)) };
+        log.walk(&Query::added().oldest_first().after_added(first.saturating_sub(1)), |entry| {
+            held.added(entry);
             if entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
-                found.push(entry.clone());
+                unanswered.push(entry.clone());
             }
             ControlFlow::Continue(())
         })?;
-        Ok(found)
+        Ok((unanswered, held))
     }
 
     fn prune<S: Store>(&mut self, log: &mut HubLog<S>) -> Result<(), LogError<S::Error>> {
@@ -251,10 +259,15 @@ pub(super) fn is_waiting(reason: &str) -> bool {
     reason == WAITING
 }
 
+/// Whether it is by this index that the inbox finds something.
+pub(super) fn is_remembered(index: &str) -> bool {
+    index == REMEMBERED || index.starts_with(OF_CLIENT)
+}
+
 fn answer_index(id: &ActionId) -> String {
     format!("answer/{id}")
 }
 
 fn client_index(client: &str) -> String {
-    format!("client/{client}")
+    format!("{OF_CLIENT}{client}")
 }

@@ -6,6 +6,7 @@
 
 mod channels;
 mod cleaned;
+mod held;
 mod hub;
 mod inbox;
 mod io;
@@ -22,3 +23,6 @@ pub use io::{
 };
 pub use keep::{Keep, Keeps};
 pub use rate::{Buckets, Rate, RateError, TokenBucket};
+
+/// The log of a hub, and who looks at what comes and goes.
+type HubLog<S> = crate::log::Log<S, (cleaned::Cleaned, held::Held)>;

@@ -85,6 +85,28 @@ async fn a_busy_server_in_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_exactly_once_takes_in_numbers() {
+    let server = server(|settings| settings.collect_metrics = true).await;
+    let mut socket = open(&server, "10:a:tab", "right").await;
+    sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
+    read(&mut socket, "logux/processed").await;
+    let text = server.handle().metrics().await.expect("numbers");
+    assert_eq!(value(&text, "logux_subscriptions_unconfirmed"), Some(1.0), "{text}");
+    assert_eq!(value(&text, "logux_remembered_entries"), Some(2.0), "{text}");
+    // The client knows that it is subscribed.
+    socket.send(r#"["synced",2]"#.into()).await.expect("room");
+    sync(&mut socket, 2, r#"{"type":"say"}"#).await;
+    read(&mut socket, "logux/processed").await;
+    let text = server.handle().metrics().await.expect("numbers");
+    assert_eq!(value(&text, "logux_subscriptions_unconfirmed"), Some(0.0), "{text}");
+    assert_eq!(value(&text, "logux_remembered_entries"), Some(2.0), "the action and its answer: {text}");
+    let bytes = r#"{"type":"say"}"#.len() + r#"{"type":"logux/processed","id":"2 10:a:tab 0"}"#.len();
+    let remembered = value(&text, "logux_remembered_bytes").expect("a number");
+    // The id has the time of the connection in it.
+    assert!(remembered >= bytes as f64 && remembered < bytes as f64 + 20.0, "{remembered}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_reads_numbers_unless_it_was_granted() {
     let server = server(|_| {}).await;
     assert!(server.metrics_address().is_none() && server.handle().metrics().await.is_none());

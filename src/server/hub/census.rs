@@ -26,6 +26,13 @@ pub struct Census {
     pub waiting: usize,
     /// Subscriptions that wait for their clients to come back.
     pub parked: usize,
+    /// Subscriptions that were answered, where the client has not confirmed that it knows.
+    pub unconfirmed: usize,
+    /// Actions and answers in the log that are remembered so that they are done and answered once. Those that a [`Keep`](crate::server::Keep) holds as well are
+    /// not counted.
+    pub remembered: usize,
+    /// Bytes of their JSON.
+    pub remembered_bytes: usize,
     /// The number of the last action that was kept.
     pub added: u64,
 }
@@ -57,6 +64,7 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails.
     pub fn census(&self) -> Result<Census, LogError<S::Error>> {
+        let held = self.log.observed_by().1;
         Ok(Census {
             clients: self.sessions.len(),
             channels: self.channels.len(),
@@ -64,6 +72,9 @@ impl<S: Store> Hub<S> {
             running: self.jobs.all_running(),
             waiting: self.jobs.all_waiting(),
             parked: self.jobs.all_parked(),
+            unconfirmed: self.sessions.iter().map(|(_, session)| session.unacknowledged.len()).sum(),
+            remembered: held.entries,
+            remembered_bytes: held.bytes,
             added: self.log.last_added()?,
         })
     }

@@ -34,7 +34,7 @@ impl<S: Store> Hub<S> {
         let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) else { return Ok(entry) };
         let id = &entry.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() })?;
-        self.log.observer().moves(id);
+        self.log.observer().0.moves(id);
         let meta = entry.meta.clone();
         let draft = Draft {
             id: Some(meta.id),

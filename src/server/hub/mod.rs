@@ -19,9 +19,8 @@ use std::{
 };
 
 use super::{
-    About, Ask, Author, Input, Job, Output, Queues, Recipients, Report, SessionId,
+    About, Ask, Author, HubLog, Input, Job, Output, Queues, Recipients, Report, SessionId,
     channels::Channels,
-    cleaned::{Cleaned, HubLog},
     inbox::Inbox,
     jobs::{Jobs, Task},
     keep::{Bounds, Keeps},
@@ -127,7 +126,7 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
-        let log = Log::observed(config.node.clone(), store, Cleaned::default())?;
+        let log = Log::observed(config.node.clone(), store, Default::default())?;
         let mut hub = Self {
             inbox: Inbox::new(config.remembered, config.remembered_ms),
             rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
@@ -144,7 +143,9 @@ impl<S: Store> Hub<S> {
             ready: VecDeque::new(),
         };
         hub.find_bounds()?;
-        for entry in hub.inbox.unanswered(&hub.log)? {
+        let (unanswered, held) = hub.inbox.recall(&hub.log)?;
+        hub.log.observer().1 = held;
+        for entry in unanswered {
             let task = hub.task_of_client(entry, None);
             if task.about == About::Subscription {
                 hub.park(WallTime::default(), task)?;
@@ -162,7 +163,7 @@ impl<S: Store> Hub<S> {
 
     /// Whether actions that leave the log are to be reported ([`Report::Cleaned`]). They are not until this says so.
     pub fn report_cleaned(&mut self, is_wanted: bool) {
-        self.log.observer().want(is_wanted);
+        self.log.observer().0.want(is_wanted);
     }
 
     /// How many clients are connected.
@@ -213,7 +214,7 @@ impl<S: Store> Hub<S> {
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,
         }
-        let cleaned = self.log.observer().take();
+        let cleaned = self.log.observer().0.take();
         self.pending.extend(cleaned.into_iter().map(|entry| Output::Report(Report::Cleaned(entry))));
         if self.draining && self.jobs.is_idle() {
             self.pending.push_back(Output::Drained);

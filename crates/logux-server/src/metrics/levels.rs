@@ -23,6 +23,9 @@ pub(super) struct Gauges {
     running: Gauge,
     waiting: Gauge,
     parked: Gauge,
+    unconfirmed: Gauge,
+    remembered: Gauge,
+    remembered_bytes: Gauge,
     added: Gauge,
     commands: Gauge,
     outbox_messages: Gauge,
@@ -39,6 +42,12 @@ impl Gauges {
         registry.register("actions_waiting", "Actions that wait for earlier ones of their client", new.waiting.clone());
         let parked = "Subscriptions that wait for their client to come back";
         registry.register("subscriptions_parked", parked, new.parked.clone());
+        let unconfirmed = "Subscriptions whose clients have not confirmed the answer yet";
+        registry.register("subscriptions_unconfirmed", unconfirmed, new.unconfirmed.clone());
+        let remembered = "Actions and answers that are remembered so that they are done and answered once";
+        registry.register("remembered_entries", remembered, new.remembered.clone());
+        let bytes = "Bytes of actions and answers that are remembered";
+        registry.register("remembered_bytes", bytes, new.remembered_bytes.clone());
         registry.register("log_added", "Number of the last action that the log kept", new.added.clone());
         registry.register("hub_commands_waiting", "Commands that wait for the hub", new.commands.clone());
         let messages = "Messages that wait for clients to read them";
@@ -57,6 +66,9 @@ impl Gauges {
         set(&self.running, census.running);
         set(&self.waiting, census.waiting);
         set(&self.parked, census.parked);
+        set(&self.unconfirmed, census.unconfirmed);
+        set(&self.remembered, census.remembered);
+        set(&self.remembered_bytes, census.remembered_bytes);
         self.added.set(i64::try_from(census.added).unwrap_or(i64::MAX));
         set(&self.commands, levels.commands);
         set(&self.outbox_messages, levels.outbox_messages);
