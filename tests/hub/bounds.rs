@@ -1,0 +1,121 @@
+//! What clients may not do, or not so much of.
+
+use std::ops::ControlFlow;
+
+use logux::{
+    Action, Entry, MemoryStore, Meta, Now,
+    server::{Answer, Config, Input, SessionId},
+    store::{Query, Store as _},
+    testing::batch,
+};
+
+use crate::world::{A, NOW, World, config, entry, processed, undone};
+
+#[test]
+fn nobody_acts_as_somebody_else() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    let mut with_meta = entry("2 10:one:x 0", A);
+    with_meta.meta.extra.set("users", logux::Json::new(r#"["20"]"#).unwrap());
+    world.receive(1, vec![entry("1 20:two:x 0", A), with_meta, entry("3 10:one:y 0", A)]);
+    assert_eq!(
+        world.delivered(),
+        [undone(1, A, "1 20:two:x 0", "denied"), undone(1, A, "2 10:one:x 0", "denied")],
+        "only the one who sent it is told"
+    );
+    assert_eq!(world.asks.len(), 1, "another tab of the same client is no stranger");
+}
+
+#[test]
+fn a_time_in_the_future_wins_nothing() {
+    let mut world = World::new();
+    world.join(1, "10:phone:tab");
+    let ahead = |ms: i64| {
+        Action::new(r#"{"type":"a"}"#).map(|action| {
+            let id = format!("{} 10:phone:tab 0", NOW.wall.as_millis() + ms);
+            (id.clone(), Entry::new(action, Meta::new(id.parse().unwrap())))
+        })
+    };
+    let limit = i64::try_from(config().max_ahead_ms).unwrap();
+    let (_, allowed) = ahead(limit).unwrap();
+    world.receive(1, vec![allowed]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.delivered();
+
+    let (id, refused) = ahead(limit + 1).unwrap();
+    world.receive(1, vec![refused.clone()]);
+    assert!(world.asks.is_empty(), "the application is not asked");
+    assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
+    // The answer was lost with the connection: it is remembered, and so is the action.
+    world.receive(1, vec![refused.clone()]);
+    assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
+    let store = world.hub.into_store();
+    let mut undo_time = None;
+    store
+        .walk(&Query::added(), &mut |entry| {
+            if entry.action.kind() == "logux/undo" {
+                undo_time = Some(entry.meta.time);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(undo_time > Some(refused.meta.time), "the undo is later than what it undoes");
+}
+
+#[test]
+fn who_does_something_too_often_is_told_when_there_is_room_again() {
+    let rates = [("a".to_owned(), "2/m".parse().unwrap())].into();
+    let mut world = World::with(Config { rates, ..config() }, MemoryStore::new());
+    world.join(1, "10:phone:x");
+    world.join(2, "10:laptop:x");
+    world.join(3, "20:phone:x");
+    world.receive(1, vec![entry("1 10:phone:x 0", A)]);
+    world.receive(2, vec![entry("1 10:laptop:x 0", A)]);
+    assert_eq!(world.asks.len(), 2);
+    let too_many = entry("2 10:phone:x 0", A);
+    let refusal = undone(1, A, "2 10:phone:x 0", "rateLimit");
+    let refusal = format!("{},\"retryAfterMs\":30000}}", &refusal[..refusal.len() - 1]);
+    world.receive(1, vec![too_many.clone()]);
+    assert_eq!(world.delivered(), [&*refusal], "a user's clients share a bucket");
+    world.receive(1, vec![too_many]);
+    assert_eq!(world.delivered(), [&*refusal], "what comes again is answered as before, and costs nothing");
+    world.receive(1, vec![entry("3 10:phone:x 0", r#"{"type":"b"}"#)]);
+    world.receive(3, vec![entry("1 20:phone:x 0", A)]);
+    assert_eq!((world.delivered().len(), world.asks.len()), (0, 3), "other types and users have room, in their queues");
+    let later = Now::from_millis(NOW.wall.as_millis(), 30_000);
+    let again = Input::Received { session: SessionId(2), batch: batch(), entries: vec![entry("4 10:laptop:x 0", A)] };
+    world.hub.handle(later, again).unwrap();
+    world.settle();
+    assert!(world.delivered().is_empty(), "there is room again");
+}
+
+#[test]
+fn a_client_has_no_more_subscriptions_than_allowed() {
+    let mut world = World::with(Config { max_subscriptions: 1, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "first");
+    let second = r#"{"type":"logux/subscribe","channel":"second"}"#;
+    world.receive(1, vec![entry("2 10:one:x 0", second)]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered(), [undone(1, second, "2 10:one:x 0", "subscriptionLimit")]);
+    world.receive(1, vec![entry("3 10:one:x 0", r#"{"type":"logux/unsubscribe","channel":"first"}"#)]);
+    world.receive(1, vec![entry("4 10:one:x 0", second)]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(world.delivered().pop(), Some(processed(1, "4 10:one:x 0")));
+}
+
+#[test]
+fn a_full_queue_holds_confirmations_back() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    for n in 0..8 {
+        world.receive(1, vec![entry(&format!("{n} 10:one:x 0"), A)]);
+    }
+    assert_eq!(world.kept.len(), 4, "one is asked about, three wait, the rest is held");
+    for n in 0..8 {
+        world.answer([Answer::Approved(None), Answer::Processed]);
+        assert_eq!(world.delivered(), [processed(1, &format!("{n} 10:one:x 0"))]);
+    }
+    assert_eq!(world.kept.len(), 8);
+}

@@ -1,0 +1,80 @@
+//! Who gets an action.
+
+use logux::{
+    Action,
+    log::Draft,
+    server::{Addition, Answer, Input, Recipients},
+};
+
+use crate::world::{A, World, entry, processed};
+
+#[test]
+fn everyone_gets_it_once_and_the_excluded_do_not() {
+    let mut world = World::new();
+    for (session, node) in [(1, "10:one:x"), (2, "10:two:x"), (3, "20:three:x"), (4, "30:four:x")] {
+        world.join(session, node);
+        world.subscribe(session, &format!("1 {node} 0"), "room");
+    }
+    let to = Recipients {
+        channels: vec!["room".into(), "room".into()],
+        users: vec!["10".into()],
+        clients: vec!["10:one".into()],
+        nodes: vec!["10:one:x".into(), "20:three:other-tab".into()],
+        exclude_clients: vec!["30:four".into(), "10:one".into()],
+    };
+    let action = Action::new(A).unwrap();
+    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    let mut delivered = world.delivered();
+    delivered.sort();
+    assert_eq!(delivered, [1, 2, 3].map(|session| format!("{session} <- {A}")));
+}
+
+#[test]
+fn the_author_hears_of_its_own_action_only_by_name() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.receive(1, vec![entry("1 10:one:x 1", A)]);
+    let both = Recipients { users: vec!["10".into()], ..Recipients::channel("room") };
+    world.answer([Answer::Resend(both), Answer::Approved(None)]);
+    assert!(world.delivered().is_empty());
+    world.asks.clear();
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 1", A)]);
+    world.answer([Answer::Resend(Recipients::client("10:one")), Answer::Approved(None)]);
+    assert_eq!(world.delivered(), [format!("1 <- {A}")]);
+}
+
+#[test]
+fn filters_decide_and_are_taken_away_one_by_one() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    let subscribe = r#"{"type":"logux/subscribe","channel":"room","filter":{"a":1}}"#;
+    world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
+    let filter: logux::server::Filter = std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
+    world.answer([Answer::Approved(Some(filter)), Answer::Processed]);
+    world.delivered.clear();
+    let send = |world: &mut World, json: &str| {
+        let addition = Addition {
+            action: Action::new(json).unwrap(),
+            draft: Draft::default(),
+            to: Recipients::channel("room"),
+            process: false,
+            ticket: None,
+        };
+        world.handle(Input::Add(Box::new(addition)));
+        world.delivered().len()
+    };
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1);
+    assert_eq!(send(&mut world, r#"{"type":"t","a":2}"#), 0);
+    let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
+    world.receive(1, vec![entry("1 10:one:x 1", unsubscribe)]);
+    world.delivered.clear();
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1, "another filter was not taken away");
+    let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room","filter":{"a":1}}"#;
+    world.receive(1, vec![entry("1 10:one:x 2", unsubscribe)]);
+    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 2")]);
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 0);
+    assert!(world.other.iter().any(|output| output.starts_with("Unsubscribed")));
+}

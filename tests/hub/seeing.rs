@@ -1,0 +1,89 @@
+//! What is told about a hub.
+
+use logux::{
+    Action,
+    log::Draft,
+    server::{Addition, Answer, Input, Recipients, SessionId},
+};
+
+use crate::world::{A, World, entry, processed};
+
+#[test]
+fn what_happens_is_reported_in_order() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    let subscribed = [
+        "added logux/subscribe 1 10:one:x 0, kept: true",
+        "10:one:x in room by action: true",
+        "processed logux/subscribe 1 10:one:x 0",
+        "sent logux/processed to 1",
+    ];
+    assert_eq!(std::mem::take(&mut world.reports), subscribed);
+
+    world.join(2, "20:two:x");
+    world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 0", A)]);
+    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Denied]);
+    let undone = [
+        "added a 2 20:two:x 0, kept: true",
+        "again 2 20:two:x 0",
+        "sent a to 1",
+        "undone a 2 20:two:x 0: denied",
+        // Once for each time that the action came.
+        "sent logux/undo to 1",
+        "sent logux/undo to 2",
+    ];
+    assert_eq!(std::mem::take(&mut world.reports), undone);
+
+    let (action, to) = (Action::new(A).unwrap(), Recipients::default());
+    let useless = Addition { action, draft: Draft::default(), to, process: false, ticket: None };
+    world.handle(Input::Add(Box::new(useless)));
+    world.handle(Input::Leave(SessionId(1)));
+    let last = world.reports.split_off(world.reports.len() - 2);
+    assert!(world.reports[0].starts_with("added a ") && world.reports[0].ends_with("kept: false"));
+    assert!(last[0].starts_with("sent a to 0") && last[1] == "10:one:x left room", "{last:?}");
+    assert!(world.reports[1].starts_with("useless a "));
+}
+
+#[test]
+fn everything_can_be_counted() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.subscribe(2, "1 20:two:x 0", "room");
+    world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)]);
+    let census = world.hub.census().unwrap();
+    assert_eq!((census.clients, census.channels, census.subscriptions), (2, 1, 2));
+    assert_eq!((census.running, census.waiting, census.parked, census.unconfirmed), (1, 2, 0, 2));
+    assert!(census.added >= 5);
+    let clients = world.hub.clients().map(|client| (client.node.as_str(), client.channels().count(), client.waiting));
+    let mut clients: Vec<_> = clients.collect();
+    clients.sort_unstable();
+    assert_eq!(clients, [("10:one:x", 1, 0), ("20:two:x", 1, 2)]);
+    world.handle(Input::Leave(SessionId(1)));
+    world.handle(Input::Leave(SessionId(2)));
+    let census = world.hub.census().unwrap();
+    assert_eq!((census.clients, census.channels, census.subscriptions, census.running), (0, 0, 0, 1));
+}
+
+#[test]
+fn what_is_remembered_is_counted_across_a_restart() {
+    let held = |world: &World| world.hub.census().map(|census| (census.remembered, census.remembered_bytes)).unwrap();
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.subscribe(1, "1 10:one:x 0", "room");
+    assert_eq!(held(&world).0, 2, "until the client knows");
+    world.handle(Input::Acknowledged { session: SessionId(1), added: 100 });
+    assert_eq!(held(&world), (0, 0));
+
+    world.receive(1, vec![entry("2 10:one:x 0", A), entry("3 10:one:x 0", A)]);
+    let loaded = Answer::Action(Action::new(A).unwrap(), Box::default());
+    world.answer([Answer::Approved(None), loaded, Answer::Processed]);
+    let answer = processed(1, "2 10:one:x 0").len() - "1 <- ".len();
+    assert_eq!(held(&world), (4, 3 * A.len() + answer), "two actions, one more for the client, one answer");
+    let mut world = World::over(world.hub.into_store());
+    assert_eq!(held(&world), (4, 3 * A.len() + answer));
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    assert_eq!(held(&world).0, 5);
+}

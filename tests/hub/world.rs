@@ -1,0 +1,141 @@
+//! A hub, the clients around it, and the application, played by a test.
+
+use std::collections::VecDeque;
+
+use logux::{
+    Action, Entry, MemoryStore, Meta, NodeId, Now,
+    action::Subprotocol,
+    server::{Answer, Ask, Config, Hub, Input, Output, Report, SessionId},
+    store::Store,
+    testing::batch,
+};
+
+/// A hub with what it wanted done since the last look.
+pub(crate) struct World<S = MemoryStore> {
+    pub(crate) hub: Hub<S>,
+    pub(crate) asks: VecDeque<Ask>,
+    /// `SESSION <- ACTION`, in order.
+    pub(crate) delivered: Vec<String>,
+    pub(crate) kept: Vec<SessionId>,
+    /// What happened, in order.
+    pub(crate) reports: Vec<String>,
+    pub(crate) other: Vec<String>,
+}
+
+pub(crate) const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
+
+pub(crate) fn config() -> Config {
+    Config { debug: true, max_queue: 3, ..Config::new(NodeId::new("server:uuid").unwrap()) }
+}
+
+pub(crate) fn entry(id: &str, json: &str) -> Entry {
+    Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()))
+}
+
+pub(crate) fn said(report: &Report) -> String {
+    let of = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
+    match report {
+        Report::Added(entry) => format!("added {}, kept: {}", of(entry), entry.meta.added.is_some()),
+        Report::Useless(entry) => format!("useless {}", of(entry)),
+        Report::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
+        Report::Processed(entry) => format!("processed {}", of(entry)),
+        Report::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
+        Report::Duplicate(id) => format!("again {id}"),
+        Report::Subscribed { id, node, channel } => format!("{node} in {channel} by action: {}", id.is_some()),
+        Report::Unsubscribed { node, channel } => format!("{node} left {channel}"),
+        other => format!("{other:?}"),
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::over(MemoryStore::new())
+    }
+}
+
+impl<S: Store> World<S> {
+    pub(crate) fn over(store: S) -> Self {
+        Self::with(config(), store)
+    }
+
+    pub(crate) fn with(config: Config, store: S) -> Self {
+        let hub = Hub::new(config, store).unwrap();
+        let mut world = Self {
+            hub,
+            asks: VecDeque::new(),
+            delivered: Vec::new(),
+            kept: Vec::new(),
+            reports: Vec::new(),
+            other: Vec::new(),
+        };
+        world.settle();
+        world
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        self.hub.handle(NOW, input).unwrap();
+        assert!(self.hub.poll_output().is_none(), "nothing comes out before the commit");
+        self.settle();
+    }
+
+    pub(crate) fn settle(&mut self) {
+        self.hub.commit().unwrap();
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Ask(ask) => self.asks.push_back(ask),
+                Output::Deliver { session, entry, .. } => {
+                    self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
+                }
+                Output::Joined { session, missed, .. } => {
+                    for entry in missed {
+                        self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
+                    }
+                }
+                Output::Kept(session, _) => self.kept.push(session),
+                Output::Report(report) => self.reports.push(said(&report)),
+                other => self.other.push(format!("{other:?}")),
+            }
+        }
+    }
+
+    pub(crate) fn join(&mut self, session: u64, node: &str) {
+        self.join_since(session, node, 0);
+    }
+
+    pub(crate) fn join_since(&mut self, session: u64, node: &str, since: u64) {
+        let node = NodeId::new(node).unwrap();
+        let subprotocol = Subprotocol::Number(0);
+        self.handle(Input::Join { session: SessionId(session), node, subprotocol, headers: None, since });
+    }
+
+    pub(crate) fn receive(&mut self, session: u64, entries: Vec<Entry>) {
+        self.handle(Input::Received { session: SessionId(session), batch: batch(), entries });
+    }
+
+    pub(crate) fn answer(&mut self, answers: impl IntoIterator<Item = Answer>) {
+        let ask = self.asks.pop_front().expect("a question");
+        for answer in answers {
+            self.handle(Input::Answer(ask.job, answer));
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, session: u64, id: &str, channel: &str) {
+        self.receive(session, vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))]);
+        self.answer([Answer::Approved(None), Answer::Processed]);
+        self.delivered.clear();
+    }
+
+    pub(crate) fn delivered(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.delivered)
+    }
+}
+
+pub(crate) fn processed(session: u64, id: &str) -> String {
+    format!(r#"{session} <- {{"type":"logux/processed","id":"{id}"}}"#)
+}
+
+pub(crate) fn undone(session: u64, action: &str, id: &str, reason: &str) -> String {
+    format!(r#"{session} <- {{"type":"logux/undo","action":{action},"id":"{id}","reason":"{reason}"}}"#)
+}
+
+pub(crate) const A: &str = r#"{"type":"a"}"#;
