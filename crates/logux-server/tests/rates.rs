@@ -51,7 +51,8 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     act(&mut calm, 1..=5).await;
     assert!(!hurrying.is_finished(), "others do not wait for it");
     let took = hurrying.await.expect("no panic");
-    assert!(took >= Duration::from_millis(950), "20 beyond the rate took {took:?}");
+    // The last is read when the one before it is paid; the login may be paid long ago.
+    assert!(took >= Duration::from_millis(900), "19 beyond the rate took {took:?}");
     events.wait("limited", &[("nodeId", "fast:client:tab"), ("limit", "rate")]);
     assert!(!events.all().iter().any(|line| line.get("nodeId").is_some_and(|node| node == "calm:client:tab")
         && line.get("event").is_some_and(|event| event == "limited")));
