@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{
     ActionId, Stamp,
-    json::{Cursor, Json, JsonError, decode, write_string},
+    json::{Cursor, Json, JsonError, decode, write_count, write_string},
 };
 use crate::now::WallTime;
 
@@ -183,7 +183,7 @@ impl Subprotocol {
     /// Writes it as JSON.
     pub(crate) fn write_json(&self, out: &mut String) {
         match self {
-            Self::Number(number) => out.push_str(&number.to_string()),
+            Self::Number(number) => write_count(out, (*number).into()),
             Self::SemVer(text) => write_string(out, text),
         }
     }

@@ -1,10 +1,11 @@
 //! From typed messages to JSON.
 
-use core::fmt::Write as _;
-
 use super::{CompactId, Message};
 use crate::{
-    action::{Action, Extra, Meta, NodeId, Subprotocol, json::write_string},
+    action::{
+        Action, Extra, Meta, NodeId, Subprotocol,
+        json::{write_count, write_integer, write_string},
+    },
     now::WallTime,
 };
 
@@ -21,22 +22,22 @@ impl Message {
         match self {
             Self::Connect(connect) => {
                 open(out, "connect");
-                integer(out, connect.protocol);
+                write_count(out, connect.protocol.into());
                 out.push(',');
                 write_string(out, connect.node.as_str());
                 out.push(',');
-                integer(out, connect.synced);
+                write_count(out, connect.synced);
                 options(out, connect.token.as_deref(), connect.subprotocol.as_ref());
             }
             Self::Connected(connected) => {
                 open(out, "connected");
-                integer(out, connected.protocol);
+                write_count(out, connected.protocol.into());
                 out.push(',');
                 write_string(out, connected.node.as_str());
                 out.push_str(",[");
-                integer(out, connected.received);
+                write_integer(out, connected.received);
                 out.push(',');
-                integer(out, connected.sent);
+                write_integer(out, connected.sent);
                 out.push(']');
                 options(out, connected.token.as_deref(), connected.subprotocol.as_ref());
             }
@@ -45,7 +46,7 @@ impl Message {
             Self::Synced { added } => number(out, "synced", *added),
             Self::Sync(sync) => {
                 open(out, "sync");
-                integer(out, sync.added);
+                write_count(out, sync.added);
                 for entry in &sync.entries {
                     write_entry(out, &entry.action, &entry.id, entry.time, entry.subprotocol.as_ref(), &entry.extra);
                 }
@@ -78,12 +79,7 @@ fn open(out: &mut String, name: &str) {
 
 fn number(out: &mut String, name: &str, added: u64) {
     open(out, name);
-    integer(out, added);
-}
-
-fn integer(out: &mut String, number: impl core::fmt::Display) {
-    // Writing into a text does not fail.
-    let _ = write!(out, "{number}");
+    write_count(out, added);
 }
 
 fn options(out: &mut String, token: Option<&str>, subprotocol: Option<&Subprotocol>) {
@@ -114,26 +110,26 @@ fn write_entry(
     out.push_str(action.as_json());
     out.push_str(",{\"id\":");
     match id {
-        CompactId::Time(time) => integer(out, time),
+        CompactId::Time(time) => write_integer(out, *time),
         CompactId::Own(time, sequence) => {
             out.push('[');
-            integer(out, time);
+            write_integer(out, *time);
             out.push(',');
-            integer(out, sequence);
+            write_count(out, (*sequence).into());
             out.push(']');
         }
         CompactId::Full(time, node, sequence) => {
             out.push('[');
-            integer(out, time);
+            write_integer(out, *time);
             out.push(',');
             write_string(out, node.as_str());
             out.push(',');
-            integer(out, sequence);
+            write_count(out, (*sequence).into());
             out.push(']');
         }
     }
     out.push_str(",\"time\":");
-    integer(out, time);
+    write_integer(out, time);
     if let Some(subprotocol) = subprotocol {
         out.push_str(",\"subprotocol\":");
         subprotocol.write_json(out);
