@@ -1,16 +1,18 @@
 //! Who is subscribed to what.
 
-use core::fmt;
+use core::{fmt, hash::BuildHasherDefault};
 use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
 
-use super::{Filter, SessionId};
+use super::{Filter, SessionId, SessionIdHasher};
 use crate::{action::Meta, store::Entry};
 
 /// All subscriptions.
 #[derive(Debug, Default)]
-pub(super) struct Channels(HashMap<Arc<str>, IndexMap<SessionId, Subscriber>>);
+pub(super) struct Channels(HashMap<Arc<str>, Subscribers>);
+
+type Subscribers = IndexMap<SessionId, Subscriber, BuildHasherDefault<SessionIdHasher>>;
 
 /// One subscriber of one channel, with the filters it subscribed with: by the JSON of the filter in its `logux/subscribe`.
 #[derive(Default)]

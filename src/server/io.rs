@@ -3,16 +3,13 @@
 use core::fmt;
 use std::sync::Arc;
 
+use super::SessionId;
 use crate::{
     action::{Action, ActionId, Json, Meta, NodeId, Subprotocol},
     log::Draft,
     store::Entry,
     sync::BatchToken,
 };
-
-/// Number of one connection, given by the driver, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
 
 /// What happens to a hub.
 #[derive(Debug)]

@@ -14,15 +14,16 @@ mod jobs;
 mod keep;
 mod numbers;
 mod rate;
+mod session_id;
 mod sessions;
 
 pub use hub::{Census, Config, ConnectedClient, Hub};
 pub use io::{
-    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, SessionId,
-    Undoing,
+    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, Undoing,
 };
 pub use keep::{Keep, Keeps};
 pub use rate::{Buckets, Rate, RateError, TokenBucket};
+pub use session_id::{SessionId, SessionIdHasher, SessionMap};
 
 /// The log of a hub, and who looks at what comes and goes.
 type HubLog<S> = crate::log::Log<S, (cleaned::Cleaned, held::Held)>;

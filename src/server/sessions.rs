@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{SessionId, jobs::Task};
+use super::{SessionId, SessionMap, jobs::Task};
 use crate::{
     action::{Json, NodeId, Subprotocol},
     store::Entry,
@@ -34,7 +34,7 @@ pub(super) struct Session {
 /// All clients that were let in.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    all: HashMap<SessionId, Session>,
+    all: SessionMap<Session>,
     clients: HashMap<Arc<str>, SessionId>,
     users: HashMap<Arc<str>, Vec<SessionId>>,
     delivery: u64,

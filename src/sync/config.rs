@@ -86,7 +86,7 @@ impl Config {
             limits: Limits::default(),
             max_waiting: 100,
             max_waiting_bytes: 64 * 1024,
-            max_receiving: 16,
+            max_receiving: 64,
             max_sending: 1_000,
             actions_per_sync: 100,
         }

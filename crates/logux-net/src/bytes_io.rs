@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const READ_SIZE: usize = 16 << 10;
 
 /// From this size on, a frame is shared instead of being copied together with its neighbours.
-const SHARED_SIZE: usize = 4 << 10;
+const SHARED_SIZE: usize = 16 << 10;
 
 /// How many pieces go into one vectored write.
 const SLICES: usize = 16;

@@ -28,6 +28,7 @@ use crate::{
     Handle, Login,
     attempts::Attempts,
     auth::{Admission, Authenticator, Verdict, first_number, wrong_subprotocol},
+    bundle::Bundle,
     greeting::{self, Arrival, Greet},
     handle::Command,
     open::Open,
@@ -39,6 +40,9 @@ use crate::{
 
 /// How many frames are taken at a time before others have their turn.
 const FRAMES: usize = 64;
+
+/// How many parcels are taken at a time: enough for one write to be worth it, not more than one message may carry.
+const PARCELS: usize = 64;
 
 /// How many kept actions go in one message.
 const REPLAYED: usize = 100;
@@ -298,6 +302,17 @@ impl<T: Transport> Connection<T> {
 
     /// Does what the node wants.
     async fn carry_out(&mut self) -> Result<(), CloseReason> {
+        let mut inputs = Vec::new();
+        let carried_out = self.carry_out_here(&mut inputs).await;
+        // Together, so that the hub commits them together.
+        if !inputs.is_empty() {
+            self.shared.handle.tell(Command::Inputs(inputs)).await;
+        }
+        carried_out
+    }
+
+    /// Does what the node wants, but for what the hub has to be told.
+    async fn carry_out_here(&mut self, inputs: &mut Vec<HubInput>) -> Result<(), CloseReason> {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(text) => {
@@ -315,12 +330,11 @@ impl<T: Transport> Connection<T> {
                 Output::Received { batch, entries, .. } => {
                     self.pay(entries.len().saturating_sub(1) as u64);
                     self.shared.watch().note(&Event::Received(&entries));
-                    let input = HubInput::Received { session: self.session, batch, entries };
-                    self.shared.handle.tell(Command::Input(input)).await;
+                    inputs.push(HubInput::Received { session: self.session, batch, entries });
                 }
-                Output::SentUpTo(added) => self.confirmed(added).await,
+                Output::SentUpTo(added) => inputs.extend(self.confirmed(added)),
                 Output::Headers(headers) if self.member.is_some() => {
-                    self.shared.handle.tell(Command::Input(HubInput::Headers(self.session, headers))).await;
+                    inputs.push(HubInput::Headers(self.session, headers));
                 }
                 Output::Disconnect(reason) => {
                     // Who was not let in was noted then.
@@ -337,14 +351,11 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
-    /// The client has confirmed something; the hub is told if it waits for that.
-    async fn confirmed(&mut self, added: u64) {
+    /// The client has confirmed something; what the hub is told, if it waits for that.
+    fn confirmed(&mut self, added: u64) -> Option<HubInput> {
         let known = self.to_confirm.iter().take_while(|number| **number <= added).count();
-        if known > 0 {
-            self.to_confirm.drain(..known);
-            let input = HubInput::Acknowledged { session: self.session, added };
-            self.shared.handle.tell(Command::Input(input)).await;
-        }
+        self.to_confirm.drain(..known);
+        (known > 0).then_some(HubInput::Acknowledged { session: self.session, added })
     }
 
     /// Once for each time that the connection has something to do, not for each message.
@@ -374,25 +385,26 @@ impl<T: Transport> Connection<T> {
 
     /// Takes what the hub has for this client; `false` if that is nothing.
     fn unpack(&mut self) -> bool {
+        if self.member.is_some() && !self.node.can_send() {
+            return false;
+        }
         let now = self.now;
-        let mut any = false;
-        // What one write should carry: enough to be worth it, not more than a socket takes.
-        let mut room = 256;
-        while room > 0 && (self.member.is_none() || self.node.can_send()) {
-            let Some(parcel) = self.outbox.pop() else { break };
-            any = true;
-            room -= 1;
+        let parcels = self.outbox.take(PARCELS);
+        let any = !parcels.is_empty();
+        let mut bundle = Bundle::default();
+        for parcel in parcels {
             match parcel {
+                Parcel::Deliver(delivery) => {
+                    if let Some(full) = bundle.add(delivery) {
+                        self.send(&full);
+                    }
+                }
                 Parcel::Joined { added, missed } => {
+                    self.send(&std::mem::take(&mut bundle));
                     self.node.send(now.mono, added, missed.iter().map(|entry| &**entry));
                 }
-                // One message for each action, as in the reference: its client's filters lose fields of a record when two changes
-                // of it come in one.
-                Parcel::Deliver { added, entry, confirm } => {
-                    self.to_confirm.extend(confirm.then_some(added));
-                    self.node.send(now.mono, added, [&*entry]);
-                }
                 Parcel::Replay { added, entries } => {
+                    self.send(&std::mem::take(&mut bundle));
                     for some in entries.chunks(REPLAYED) {
                         self.node.send(now.mono, added, some.iter().map(|entry| &**entry));
                     }
@@ -401,7 +413,16 @@ impl<T: Transport> Connection<T> {
                 Parcel::Debug(text) => self.node.handle(now, Input::Debug(&text)),
             }
         }
+        self.send(&bundle);
         any
+    }
+
+    /// Sends what was bundled, in one message.
+    fn send(&mut self, bundle: &Bundle) {
+        if let Some(added) = bundle.added() {
+            self.to_confirm.extend(bundle.to_confirm());
+            self.node.send(self.now.mono, added, bundle.entries());
+        }
     }
 
     async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {

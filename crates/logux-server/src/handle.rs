@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Join(Input, Arc<Outbox>, Arc<Origin>),
     /// An input as it is.
     Input(Input),
+    /// Inputs as they are, to be committed together.
+    Inputs(Vec<Input>),
     /// Say that you are there.
     Respond(oneshot::Sender<()>),
     /// End, whatever is in progress.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use logux::{
     log::LogError,
-    server::{Census, Hub, Input, Output, SessionId},
+    server::{Census, Hub, Input, Output, SessionId, SessionMap},
     store::Store,
 };
 use logux_net::{CloseReason, drive::Clock};
@@ -18,6 +18,7 @@ use crate::{
     BuildError,
     application::Application,
     asking::Asking,
+    bundle::Delivery,
     handle::{Command, Handle},
     inspector::{ClientView, Clients, MAX_LISTED},
     metrics::Levels,
@@ -29,6 +30,9 @@ use crate::{
 
 /// How many commands share one commit at most.
 const ROUND: usize = 1_024;
+
+/// For how many parcels a client that gets none keeps room.
+const IDLE: usize = 4;
 
 /// The hub, and all that it takes to run it.
 pub(crate) struct HubTask<S, St> {
@@ -48,7 +52,9 @@ pub(crate) type HubEnd = oneshot::Receiver<Result<(), String>>;
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    members: HashMap<SessionId, Member>,
+    members: SessionMap<Member>,
+    /// For whom something is packed.
+    packed: Vec<SessionId>,
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
     /// Nobody needs to wait any more.
@@ -59,6 +65,8 @@ struct Waiting {
 struct Member {
     outbox: Arc<Outbox>,
     origin: Arc<Origin>,
+    /// What goes to the outbox at the end of the round: all of it at a time, so that the connection is woken once and one write carries it.
+    packed: Vec<Parcel>,
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
@@ -136,6 +144,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
             match command {
                 Command::Levels(reply) => drop(reply.send(waiting.levels(self.hub.census()?))),
                 Command::Clients(reply) => drop(reply.send(waiting.clients(&self.hub))),
+                Command::Inputs(inputs) => {
+                    for input in inputs {
+                        self.hub.handle(self.clock.now(), input)?;
+                    }
+                }
                 command => {
                     if let Some(input) = waiting.register(command) {
                         self.hub.handle(self.clock.now(), input)?;
@@ -157,13 +170,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                 Output::Joined { session, added, missed } => waiting.put(session, Parcel::Joined { added, missed }),
                 Output::Kept(session, batch) => waiting.put(session, Parcel::Kept(batch)),
                 Output::Deliver { session, added, entry, confirm } => {
-                    waiting.put(session, Parcel::Deliver { added, entry, confirm });
+                    waiting.put(session, Parcel::Deliver(Delivery { added, entry, confirm }));
                 }
                 Output::Replay { session, added, entries } => waiting.put(session, Parcel::Replay { added, entries }),
                 Output::Recorded(entry) => self.reductions.iter_mut().for_each(|reduction| reduction.record(&entry)),
                 Output::Debug(session, text) => waiting.put(session, Parcel::Debug(text)),
                 Output::Replaced(session) => {
-                    if let Some(member) = waiting.members.remove(&session) {
+                    if let Some(mut member) = waiting.members.remove(&session) {
+                        member.outbox.push(&mut member.packed);
                         member.outbox.close(CloseReason::Replaced);
                     }
                 }
@@ -190,6 +204,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                 _ => {}
             }
         }
+        waiting.post();
         drained
     }
 }
@@ -206,7 +221,7 @@ impl Waiting {
             }
             Command::Join(input, outbox, origin) => {
                 if let Input::Join { session, .. } = &input {
-                    self.members.insert(*session, Member { outbox, origin });
+                    self.members.insert(*session, Member { outbox, origin, packed: Vec::new() });
                 }
                 return Some(input);
             }
@@ -219,7 +234,7 @@ impl Waiting {
             Command::Respond(reply) => drop(reply.send(())),
             Command::Stop => self.are_stopped = true,
             // Answered by whoever has the hub.
-            Command::Levels(_) | Command::Clients(_) => {}
+            Command::Inputs(_) | Command::Levels(_) | Command::Clients(_) => {}
         }
         None
     }
@@ -248,9 +263,24 @@ impl Waiting {
         }
     }
 
-    fn put(&self, session: SessionId, parcel: Parcel) {
-        if let Some(member) = self.members.get(&session) {
-            member.outbox.push(parcel);
+    /// Packs something for a client.
+    fn put(&mut self, session: SessionId, parcel: Parcel) {
+        if let Some(member) = self.members.get_mut(&session) {
+            if member.packed.is_empty() {
+                self.packed.push(session);
+            }
+            member.packed.push(parcel);
+        }
+    }
+
+    /// Gives the connections what was packed.
+    fn post(&mut self) {
+        for session in self.packed.drain(..) {
+            if let Some(member) = self.members.get_mut(&session) {
+                member.outbox.push(&mut member.packed);
+                // Thousands of idle connections should not keep the room that one busy moment needed.
+                member.packed.shrink_to(IDLE);
+            }
         }
     }
 }

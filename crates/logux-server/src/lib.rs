@@ -41,6 +41,7 @@ mod attempts;
 mod auth;
 mod backend;
 mod builder;
+mod bundle;
 mod channel;
 mod connection;
 mod context;

@@ -9,6 +9,8 @@ use logux::{Entry, sync::BatchToken};
 use logux_net::CloseReason;
 use tokio::sync::Notify;
 
+use crate::bundle::Delivery;
+
 /// Something for one connection to do.
 #[derive(Debug)]
 pub(crate) enum Parcel {
@@ -17,12 +19,15 @@ pub(crate) enum Parcel {
     /// Confirm a batch.
     Kept(BatchToken),
     /// Send an action.
-    Deliver { added: u64, entry: Arc<Entry>, confirm: bool },
+    Deliver(Delivery),
     /// Send what was kept of a channel.
     Replay { added: u64, entries: Vec<Arc<Entry>> },
     /// Show the developer a text.
     Debug(String),
 }
+
+/// For how many parcels an idle connection keeps room.
+const IDLE: usize = 4;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -58,14 +63,14 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a parcel. Beyond the bound the queue is dropped and the connection is to be closed.
-    pub(crate) fn push(&self, parcel: Parcel) {
+    /// Adds parcels, and leaves none. Beyond the bound the queue is dropped and the connection is to be closed.
+    pub(crate) fn push(&self, parcels: &mut Vec<Parcel>) {
         let mut queue = self.queue();
         if queue.close.is_some() {
-            return;
+            return parcels.clear();
         }
-        queue.bytes += parcel.bytes();
-        queue.parcels.push_back(parcel);
+        queue.bytes += parcels.iter().map(Parcel::bytes).sum::<usize>();
+        queue.parcels.extend(parcels.drain(..));
         let too_many = queue.parcels.len() > self.limits.parcels;
         // One load larger than the bound has to be possible when nothing else waits.
         if too_many || queue.bytes > self.limits.bytes && queue.parcels.len() > 1 {
@@ -93,7 +98,7 @@ impl Outbox {
         self.queue().overflow
     }
 
-    /// Waits until there is something to [`pop`](Self::pop).
+    /// Waits until there is something to [`take`](Self::take).
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -108,16 +113,20 @@ impl Outbox {
         }
     }
 
-    /// The next parcel.
-    pub(crate) fn pop(&self) -> Option<Parcel> {
+    /// The next parcels, at most so many.
+    pub(crate) fn take(&self, most: usize) -> Vec<Parcel> {
         let mut queue = self.queue();
-        let parcel = queue.parcels.pop_front();
-        if let Some(parcel) = &parcel {
-            queue.bytes -= parcel.bytes();
+        let taken: Vec<_> = match queue.parcels.len() {
+            0 => Vec::new(),
+            waiting => queue.parcels.drain(..waiting.min(most)).collect(),
+        };
+        if queue.parcels.is_empty() {
+            queue.bytes = 0;
+            queue.parcels.shrink_to(IDLE);
         } else {
-            queue.parcels.shrink_to(4);
+            queue.bytes -= taken.iter().map(Parcel::bytes).sum::<usize>();
         }
-        parcel
+        taken
     }
 
     /// How many parcels wait, and about how many bytes.
@@ -142,7 +151,7 @@ impl Parcel {
                 entries.iter().map(|entry| of(entry)).sum()
             }
             Self::Kept(_) => 32,
-            Self::Deliver { entry, .. } => of(entry),
+            Self::Deliver(delivery) => of(&delivery.entry),
             Self::Debug(text) => text.len(),
         }
     }
@@ -160,11 +169,10 @@ mod tests {
     fn closes_beyond_the_bound() {
         for limits in [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }] {
             let outbox = Outbox::new(limits);
-            outbox.push(parcel());
-            outbox.push(parcel());
+            outbox.push(&mut vec![parcel(), parcel()]);
             assert!(outbox.closing().is_none());
-            outbox.push(parcel());
-            assert!(outbox.pop().is_none());
+            outbox.push(&mut vec![parcel()]);
+            assert!(outbox.take(9).is_empty());
             assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
             assert_eq!(outbox.overflow(), Some((3, 30)));
         }
@@ -173,10 +181,10 @@ mod tests {
     #[test]
     fn closes_after_what_waits() {
         let outbox = Outbox::new(OutboxLimits { parcels: 9, bytes: 99 });
-        outbox.push(parcel());
+        outbox.push(&mut vec![parcel()]);
         outbox.close(CloseReason::Shutdown);
         assert!(outbox.closing().is_none());
-        assert!(outbox.pop().is_some());
+        assert_eq!(outbox.take(9).len(), 1);
         assert_eq!(outbox.closing(), Some(CloseReason::Shutdown));
     }
 }
