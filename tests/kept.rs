@@ -199,6 +199,29 @@ fn bounds_of_count_age_and_the_latest_hold() {
 }
 
 #[test]
+fn the_latest_that_fails_leaves_the_one_before_it() {
+    let keep = |_: &Action| Some(Keep::latest("cursor"));
+    let mut world = World::new(keep);
+    world.act(1, START);
+    world.fails = true;
+    world.act(2, START + 20);
+    world.fails = false;
+    assert_eq!(world.subscribe(2, None), ["2 <= 1", "2 <= undo 2"], "who has got it has to take it back");
+    let mut world = World::over(keep, world.hub.into_store());
+    assert_eq!(world.kept(), ["1", "undo 2"], "states are made of the one before it");
+    world.act(3, START + 10);
+    assert_eq!(world.kept(), ["undo 2", "3"], "an undo is no later action");
+    let id = world.act(4, START + 30);
+    assert_eq!(world.kept(), ["4"]);
+    world.handle(Input::Undo(Box::new(Undoing::new(id.parse().unwrap(), "spam"))));
+    assert_eq!(world.kept(), ["undo 4"], "it was done: the one before it is forgotten");
+    let (action, to) = (Action::new(r#"{"type":"say","n":5}"#).unwrap(), Recipients::channel("room"));
+    world.now = START + 100;
+    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    assert_eq!(world.kept(), ["5"], "the application's own take the place of others, too");
+}
+
+#[test]
 fn what_was_kept_outlives_a_restart_and_so_does_its_bound() {
     let keep = |_: &Action| Some(Keep::for_ms("news", 1_600));
     let mut world = World::new(keep);

@@ -38,6 +38,8 @@ enum Bound {
 
 /// What tells these reasons from those that the hub itself has.
 const PREFIX: &str = "keep/";
+/// The same for undos of actions of which the latest is kept: an undo is no later action.
+const UNDO_PREFIX: &str = "keep-undo/";
 /// The index of all entries that are kept for such a reason.
 pub(super) const KEPT: &str = "kept";
 
@@ -57,6 +59,9 @@ impl Keep {
     }
 
     /// The latest action with this reason, by its time. Put the key into the reason: `cursor/10`.
+    ///
+    /// The one before it stays until it is processed: if it fails, that one is the latest still. An action that is undone after it was processed leaves none,
+    /// for the one before it is forgotten by then; if the application undoes such actions, [`last`](Self::last) keeps some more.
     pub fn latest(reason: &str) -> Self {
         Self::new(reason, Bound::Latest)
     }
@@ -68,6 +73,11 @@ impl Keep {
 
     pub(super) fn is_latest(&self) -> bool {
         self.bound == Bound::Latest
+    }
+
+    /// The reason to keep the undo of an action that was the latest.
+    pub(super) fn undo_reason(&self) -> Arc<str> {
+        format!("{UNDO_PREFIX}{}", self.reason.trim_start_matches(PREFIX)).into()
     }
 
     pub(super) const fn reason(&self) -> &Arc<str> {
@@ -115,7 +125,7 @@ pub(super) fn is_kept(meta: &Meta) -> bool {
 
 /// Whether a reason is one of the application's.
 pub(super) fn is_keep(reason: &str) -> bool {
-    reason.starts_with(PREFIX)
+    reason.starts_with(PREFIX) || reason.starts_with(UNDO_PREFIX)
 }
 
 /// When what has a bound is to be looked through. One note for each reason with a bound that was in use since the start.

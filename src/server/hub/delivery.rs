@@ -50,6 +50,7 @@ impl<S: Store> Hub<S> {
         }
         if let Some(keep) = keep {
             self.bound(now, &keep)?;
+            self.outdate(&keep, &entry)?;
             self.pending.push_back(Output::Recorded(entry.clone()));
         }
         self.deliver(&entry, &to, None)?;

@@ -45,7 +45,11 @@ impl<S: Store> Hub<S> {
             keep_last: meta.keep_last,
             extra: meta.extra,
         };
-        let draft = with(draft, &keep, to);
+        let mut draft = indexed(draft, &keep, to);
+        // Earlier ones stay for now: this one may fail yet.
+        if !keep.is_latest() || self.is_latest(&keep, &entry)? {
+            draft = draft.and_reason(keep.reason().clone());
+        }
         let kept = self.log.add(now, entry.action.clone(), draft)?.map_or(entry, Arc::new);
         self.bound(now, &keep)?;
         Ok(kept)
@@ -57,6 +61,22 @@ impl<S: Store> Hub<S> {
         let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
         let keep = if is_logux(action.kind()) { None } else { self.config.keeps.of(action, &meta) };
         (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to)), keep)
+    }
+
+    /// Whether no later one is kept. One that comes late while a later one is in progress counts as outdone, also if that one fails after all.
+    fn is_latest(&self, keep: &Keep, entry: &Entry) -> Result<bool, LogError<S::Error>> {
+        let newest = self.log.store().newest_with_reason(keep.reason())?;
+        Ok(newest.is_none_or(|newest| newest < entry.meta.stamp()))
+    }
+
+    /// An action is done: those before it are not kept any more, if the latest is enough.
+    pub(super) fn outdate(&mut self, keep: &Keep, by: &Entry) -> Result<(), LogError<S::Error>> {
+        if keep.is_latest() {
+            let earlier = Criteria::older_than(by.meta.stamp());
+            self.log.remove_reason(keep.reason(), &earlier)?;
+            self.log.remove_reason(&keep.undo_reason(), &earlier)?;
+        }
+        Ok(())
     }
 
     /// Forgets what is beyond the bound of a reason.
@@ -99,6 +119,9 @@ impl<S: Store> Hub<S> {
     /// An action is done: what was kept of it stays, and whoever reduces the log gets to know it.
     pub(super) fn record(&mut self, entry: &Arc<Entry>, reasons: Names) -> Result<(), LogError<S::Error>> {
         self.log.change_meta(&entry.meta.id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })?;
+        if let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) {
+            self.outdate(&keep, entry)?;
+        }
         self.pending.push_back(Output::Recorded(entry.clone()));
         Ok(())
     }
@@ -111,8 +134,12 @@ impl<S: Store> Hub<S> {
         let (kept, others): (Names, Names) = undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
+        let latest = self.config.keeps.of(&undone.action, &undone.meta).filter(Keep::is_latest);
         for reason in kept {
-            draft = draft.and_reason(reason);
+            draft = draft.and_reason(match &latest {
+                Some(keep) if *keep.reason() == reason => keep.undo_reason(),
+                _ => reason,
+            });
         }
         for index in &undone.meta.indexes {
             draft = draft.index(index.clone());
@@ -200,7 +227,8 @@ impl<S: Store> Hub<S> {
     }
 }
 
-fn with(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
+/// Where an action that is kept is found.
+fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
     draft = draft.index(KEPT).index(keep.reason().clone());
     for channel in &to.channels {
         draft = draft.index(channel_index(channel));
@@ -208,12 +236,13 @@ fn with(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
     for user in &to.users {
         draft = draft.index(user_index(user));
     }
-    if keep.is_latest() {
-        draft.keep_last = Some(keep.reason().clone());
-        draft
-    } else {
-        draft.and_reason(keep.reason().clone())
-    }
+    draft
+}
+
+/// The same for one that is done at once.
+fn with(draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
+    let draft = indexed(draft, keep, to);
+    if keep.is_latest() { draft.keep_last(keep.reason().clone()) } else { draft.and_reason(keep.reason().clone()) }
 }
 
 /// The last action that a subscriber has got, and when that was by our clock.
