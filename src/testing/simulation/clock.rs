@@ -4,16 +4,16 @@ use crate::now::{MonoTime, Now, WallTime};
 
 /// The clock of a device: an offset, a drift, and jumps on top of the world's time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock {
+pub(in crate::testing) struct Clock {
     /// How far it is off in the beginning, and by jumps, in milliseconds.
-    pub(super) offset_ms: i64,
+    pub(in crate::testing) offset_ms: i64,
     /// How much faster than the world's it goes, in millionths.
-    pub(super) drift_ppm: i64,
+    pub(in crate::testing) drift_ppm: i64,
 }
 
 impl Clock {
     /// What it shows, `ms` after the beginning of the world.
-    pub(super) fn now(self, ms: u64) -> Now {
+    pub(in crate::testing) fn now(self, ms: u64) -> Now {
         let elapsed = i64::try_from(ms).unwrap_or(i64::MAX);
         let drift = elapsed.saturating_mul(self.drift_ppm) / 1_000_000;
         let wall = WallTime::from_millis(BEGINNING_MS).shifted(elapsed).shifted(drift).shifted(self.offset_ms);
@@ -26,10 +26,10 @@ const BEGINNING_MS: i64 = 1_564_508_138_460;
 
 /// Numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub(in crate::testing) struct Chance(u64);
 
 impl Chance {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(in crate::testing) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -42,8 +42,13 @@ impl Chance {
     }
 
     /// A number from `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(in crate::testing) fn between(&mut self, low: u64, high: u64) -> u64 {
         let range = high.saturating_sub(low).saturating_add(1);
         low + self.next() % range.max(1)
+    }
+
+    /// Whether something happens that does so once in `times`; never for 0.
+    pub(in crate::testing) fn once_in(&mut self, times: u64) -> bool {
+        times > 0 && self.between(1, times) == 1
     }
 }

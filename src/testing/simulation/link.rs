@@ -6,40 +6,40 @@ use super::clock::Chance;
 
 /// Frames on their way in one direction, each with the time when it arrives.
 #[derive(Debug, Default)]
-pub(super) struct Way {
+pub(in crate::testing) struct Way {
     frames: VecDeque<(u64, String)>,
 }
 
 impl Way {
     /// Sends a frame. It does not overtake those before it.
-    pub(super) fn send(&mut self, arrives: u64, frame: String) {
+    pub(in crate::testing) fn send(&mut self, arrives: u64, frame: String) {
         let arrives = self.frames.back().map_or(arrives, |(last, _)| arrives.max(*last));
         self.frames.push_back((arrives, frame));
     }
 
-    pub(super) fn next(&self) -> Option<u64> {
+    pub(in crate::testing) fn next(&self) -> Option<u64> {
         self.frames.front().map(|(arrives, _)| *arrives)
     }
 
-    pub(super) fn receive(&mut self, now: u64) -> Option<String> {
+    pub(in crate::testing) fn receive(&mut self, now: u64) -> Option<String> {
         self.frames.pop_front_if(|(arrives, _)| *arrives <= now).map(|(_, frame)| frame)
     }
 
-    /// Cuts the way after a number of bytes that chance decides: returns the frames that are whole before that, and how many are lost.
-    pub(super) fn cut(&mut self, chance: &mut Chance) -> (Vec<String>, usize) {
+    /// Cuts the way after a number of bytes that chance decides: frames that are whole before that are still on their way. Returns how many are lost.
+    pub(in crate::testing) fn cut(&mut self, chance: &mut Chance) -> usize {
         let bytes: usize = self.frames.iter().map(|(_, frame)| frame.len()).sum();
         let mut left = chance.between(0, bytes as u64);
-        let sent = self.frames.len();
-        let arrives = |frame: &String| match left.checked_sub(frame.len() as u64) {
+        let is_whole = |(_, frame): &&(u64, String)| match left.checked_sub(frame.len() as u64) {
             Some(rest) => {
                 left = rest;
                 true
             }
             None => false,
         };
-        let whole: Vec<String> = self.frames.drain(..).map(|(_, frame)| frame).take_while(arrives).collect();
-        let lost = sent - whole.len();
-        (whole, lost)
+        let whole = self.frames.iter().take_while(is_whole).count();
+        let lost = self.frames.len() - whole;
+        self.frames.truncate(whole);
+        lost
     }
 }
 

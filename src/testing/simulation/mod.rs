@@ -27,8 +27,8 @@
 //! assert_eq!(sim.state(1).value(), 3);
 //! ```
 
-mod clock;
-mod link;
+pub(super) mod clock;
+pub(super) mod link;
 mod plan;
 mod relay;
 mod world;

@@ -429,11 +429,14 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 
     fn disconnect(&mut self, client: usize, again: Option<u64>) {
         if let Link::Up { to_server, to_client } = &mut self.devices[client].link {
-            let (up, lost_up) = to_server.cut(&mut self.chance);
-            let (down, lost_down) = to_client.cut(&mut self.chance);
+            let lost = to_server.cut(&mut self.chance) + to_client.cut(&mut self.chance);
+            let [up, down] = [to_server, to_client].map(|way| {
+                let whole = core::iter::from_fn(|| way.receive(u64::MAX));
+                whole.collect::<Vec<String>>()
+            });
             self.counts.cuts += 1;
-            self.counts.lost += lost_up + lost_down;
-            self.tell(&format!("the connection of client {client} is cut, {} frames are lost", lost_up + lost_down));
+            self.counts.lost += lost;
+            self.tell(&format!("the connection of client {client} is cut, {lost} frames are lost"));
             up.iter().for_each(|frame| self.at_server(client, sync::Input::Frame(frame)));
             down.iter().for_each(|frame| self.at_client(client, client::Input::Frame(frame)));
             self.at_server(client, sync::Input::Closed);
