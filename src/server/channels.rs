@@ -71,6 +71,12 @@ impl Channels {
         filter.is_some_and(|(_, filter)| filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta)))
     }
 
+    /// Whether a session gets an action that is sent to a channel.
+    pub(super) fn accepts(&self, channel: &str, session: SessionId, entry: &Entry) -> bool {
+        let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
+        subscriber.is_some_and(|subscriber| subscriber.accepts(entry))
+    }
+
     pub(super) fn is_subscribed(&self, channel: &str, session: SessionId) -> bool {
         self.0.get(channel).is_some_and(|subscribers| subscribers.contains_key(&session))
     }

@@ -1,7 +1,7 @@
 //! What the application is working on, and what waits for it: queues per client.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -52,6 +52,8 @@ pub(super) struct Jobs {
     /// Subscriptions whose client went away before they were done; they go on when the same node comes back. The latest
     /// [`MAX_PARKED`], since some never come back.
     parked: VecDeque<Task>,
+    /// Those that run and that channels have got.
+    in_channels: BTreeSet<Job>,
     last: u64,
 }
 
@@ -117,6 +119,22 @@ impl Jobs {
         self.known.get(id)?.job
     }
 
+    /// Notes that channels have got an action that runs.
+    pub(super) fn note_in_channels(&mut self, job: Job) {
+        self.in_channels.insert(job);
+    }
+
+    /// The actions that a channel has got and that are not done yet, in the order in which they were begun. O(such actions of all channels).
+    pub(super) fn in_channel(&self, channel: &str) -> impl Iterator<Item = &Task> {
+        let tasks = self.in_channels.iter().filter_map(|job| self.running.get(job));
+        tasks.filter(move |task| task.recipients.channels.iter().any(|other| **other == *channel))
+    }
+
+    /// Whether channels have got an action that is not done yet.
+    pub(super) fn is_in_channels(&self, id: &ActionId) -> bool {
+        self.job_of(id).is_some_and(|job| self.in_channels.contains(&job))
+    }
+
     /// Puts a task at the end of its queue; returns it if it can be asked now.
     pub(super) fn push(&mut self, task: Task) -> Option<(Job, &Task)> {
         self.known.entry(task.entry.meta.id.clone()).or_default().repeats = task.repeats;
@@ -162,6 +180,7 @@ impl Jobs {
     /// Takes a finished task out; the next of its queue starts with [`next`](Self::next).
     pub(super) fn finish(&mut self, job: Job) -> Option<Task> {
         let task = self.running.remove(&job)?;
+        self.in_channels.remove(&job);
         if let Some(queue) = self.queue_of(&task)
             && queue.running == Some(job)
         {

@@ -5,6 +5,7 @@
 mod bounds;
 mod coming;
 mod delivery;
+mod late;
 mod life;
 mod once;
 mod seeing;

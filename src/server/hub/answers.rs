@@ -71,19 +71,31 @@ impl<S: Store> Hub<S> {
             if let Some(task) = self.jobs.running(job) {
                 task.entry = entry.clone();
             }
+            if !recipients.channels.is_empty() {
+                self.jobs.note_in_channels(job);
+            }
             let author = (about == About::Action).then(|| entry.meta.id.node().clone());
             return self.deliver(&entry, &recipients, author.as_ref());
         }
-        if let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) {
-            let channel: Arc<str> = channel.into();
-            if let Some(session) = self.sessions.get_mut(id) {
-                if session.channels.len() >= self.config.max_subscriptions && !session.channels.contains(&channel) {
-                    return self.undone(now, job, "subscriptionLimit", Vec::new());
-                }
-                session.channels.insert(channel.clone());
-                self.channels.subscribe(&channel, id, filter_key(&entry.action), filter);
-                let id = entry.meta.id.clone();
-                self.report(Report::Subscribed { node: id.node().clone(), id: Some(id), channel });
+        let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        let channel: Arc<str> = channel.into();
+        if session.channels.len() >= self.config.max_subscriptions && !session.channels.contains(&channel) {
+            return self.undone(now, job, "subscriptionLimit", Vec::new());
+        }
+        session.channels.insert(channel.clone());
+        let in_progress = self.in_progress(&channel, id);
+        let key = filter_key(&entry.action);
+        self.channels.subscribe(&channel, id, key.clone(), filter);
+        let subscription = entry.meta.id.clone();
+        self.report(Report::Subscribed {
+            node: subscription.node().clone(),
+            id: Some(subscription),
+            channel: channel.clone(),
+        });
+        for entry in in_progress {
+            if self.channels.passes(&channel, id, &key, &entry) {
+                self.deliver_to(id, entry, false)?;
             }
         }
         Ok(())

@@ -141,6 +141,27 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
+    /// What a channel has got that is not done yet, and a client that is about to subscribe has not. It would miss it otherwise: it came too early to be
+    /// resent to it, and may come too late to be loaded.
+    pub(super) fn in_progress(&self, channel: &str, id: SessionId) -> Vec<Arc<Entry>> {
+        let tasks = self.jobs.in_channel(channel).filter(|task| self.may_miss(task, id));
+        tasks.map(|task| task.entry.clone()).collect()
+    }
+
+    /// Whether a client is neither the author of an action that was sent, nor excluded, nor has got it.
+    fn may_miss(&self, task: &Task, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(id) else { return false };
+        let (client, to) = (session.node.client_id(), &task.recipients);
+        let is_author = task.about == About::Action && task.entry.meta.id.node().client_id() == client;
+        let is_client = |other: &Arc<str>| **other == *client;
+        let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
+        !(is_author
+            || to.exclude_clients.iter().chain(&to.clients).any(is_client)
+            || to.users.iter().any(is_user)
+            || to.nodes.iter().any(|node| **node == *session.node.as_str())
+            || to.channels.iter().any(|channel| self.channels.accepts(channel, id, &task.entry)))
+    }
+
     pub(super) fn unsubscribe_session(&mut self, id: SessionId, channel: &str, filter: &str) {
         if self.channels.unsubscribe(channel, id, filter)
             && let Some(session) = self.sessions.get_mut(id)

@@ -170,26 +170,26 @@ impl<S: Store> Hub<S> {
     /// Sends a subscriber what was kept of its channel.
     pub(super) fn replay(&mut self, job: Job) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
-        let (Some(session), false, Some(channel)) =
-            (task.session, task.cancelled, task.entry.action.text_field("channel"))
-        else {
+        let (entry, session, is_cancelled) = (task.entry.clone(), task.session, task.cancelled);
+        let (Some(session), false, Some(channel)) = (session, is_cancelled, entry.action.text_field("channel")) else {
             return Ok(());
         };
-        let entry = task.entry.clone();
         let since = since(&entry);
         let after = match &since {
             Some((id, _)) => self.log.by_id(id)?.and_then(|entry| entry.meta.added).unwrap_or_default(),
             None => 0,
         };
         let author = entry.meta.id.node().client_id();
-        let (channels, key) = (&self.channels, filter_key(&entry.action));
+        let (channels, jobs, key) = (&self.channels, &self.jobs, filter_key(&entry.action));
         let mut found = Vec::new();
         self.log.walk(&Query::added().oldest_first().index(channel_index(&channel)).after_added(after), |kept| {
             // Without the entry that it has got last, the time has to do. Of those of the same millisecond it gets some again rather than none.
             let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| kept.meta.time >= *time);
             // What it has done itself it has, unless it begins anew.
-            let is_own = since.is_some() && kept.meta.id.node().client_id() == author;
-            if is_new && !is_own && is_kept(&kept.meta) && channels.passes(&channel, session, &key, kept) {
+            let is_own = kept.meta.id.node().client_id() == author;
+            // What is not done yet it has got when it subscribed.
+            let has_got = if is_own { since.is_some() } else { jobs.is_in_channels(&kept.meta.id) };
+            if is_new && !has_got && is_kept(&kept.meta) && channels.passes(&channel, session, &key, kept) {
                 found.push(Arc::new(kept.clone()));
             }
             ControlFlow::Continue(())
