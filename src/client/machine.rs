@@ -40,6 +40,9 @@ impl core::fmt::Debug for Secret {
 /// Holds own actions until the server has answered them.
 const SYNCING: &str = "syncing";
 
+/// By what own subscriptions are found, and their ends.
+const SUBSCRIPTIONS: &str = "subscriptions";
+
 /// A device with a log of its own: what it does is in the log at once, and with the server when there is a connection.
 ///
 /// Driven like every machine of this crate: [`handle`](Self::handle), [`poll_output`](Self::poll_output),
@@ -74,8 +77,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// When the store fails.
     pub fn observed(config: Config, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
         let newest = crate::wire::Protocol::NEWEST;
+        let mut log = Log::observed(config.node.node.clone(), store, observer)?;
+        forget_subscriptions(&mut log)?;
         Ok(Self {
-            log: Log::observed(config.node.node.clone(), store, observer)?,
+            log,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
@@ -134,6 +139,9 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft.subprotocol = Some(self.subprotocol.clone());
         let id = self.log.generate_id(now.wall);
         draft.id = Some(id.clone());
+        if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
+            draft = draft.index(SUBSCRIPTIONS);
+        }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
             self.log.commit()?;
             self.send(now, &[entry])?;
@@ -256,4 +264,21 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         Ok(())
     }
+}
+
+/// A subscription ends with the start of the device that asked for it, and so does the wait for its answer: the server has nobody to give it to. Whoever is
+/// there now asks for what it wants.
+fn forget_subscriptions<S: Store, O: Observer>(log: &mut Log<S, O>) -> Result<(), LogError<S::Error>> {
+    let mut found = Vec::new();
+    log.walk(&Query::added().index(SUBSCRIPTIONS), |entry| {
+        found.push(entry.meta.id.clone());
+        ControlFlow::Continue(())
+    })?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    for id in found {
+        log.remove_reason(SYNCING, &Criteria::id(id))?;
+    }
+    log.commit()
 }
