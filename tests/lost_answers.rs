@@ -215,6 +215,18 @@ fn another_tab_of_the_client_does_not_want_it_unless_it_has_sent_it() {
 }
 
 #[test]
+fn a_subscription_that_is_done_when_another_tab_is_there_is_for_nobody() {
+    let mut world = World::new();
+    world.join(NODE, 0);
+    world.receive("1 10:phone:tab 0", SUBSCRIBE);
+    world.join("10:phone:other", 0);
+    world.load();
+    assert!(world.to_confirm.is_empty(), "nobody is told");
+    assert_eq!(world.hub.census().unwrap().parked, 0);
+    assert_eq!(world.hub.into_store().len(), 0, "nothing is kept for it");
+}
+
+#[test]
 fn a_refusal_of_a_subscription_that_was_lost_is_sent_again() {
     let mut world = World::new();
     world.join(NODE, 0);

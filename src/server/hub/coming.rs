@@ -89,6 +89,10 @@ impl<S: Store> Hub<S> {
             self.enqueue(task);
             return Ok(());
         }
+        if current.is_some() {
+            // Another start of the client is there, so this one is gone for good.
+            return self.inbox.forget(&mut self.log, &task.entry.meta.id);
+        }
         match self.jobs.park(task) {
             Some(given_up) => self.give_up(now, &given_up),
             None => Ok(()),
