@@ -7,10 +7,10 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    action::{Action, ActionId, Names},
+    action::{Action, ActionId, Names, NodeId},
     log::{Draft, LogError, Observer as _},
     now::WallTime,
-    server::{HubLog, held::Held},
+    server::{HubLog, Recipients, held::Held},
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 const REMEMBERED: &str = "inbox";
 /// What the index of a client's answers begins with.
 const OF_CLIENT: &str = "client/";
+/// What the indexes of undos begin with, by which those find them who have got the action.
+const UNDONE: &str = "undone/";
 /// Holds an action until it is answered.
 const WAITING: &str = "waiting";
 
@@ -188,6 +190,29 @@ impl Inbox {
         draft.and_reason(REMEMBERED).index(client_index(client))
     }
 
+    /// What an undo needs to be found by those who have got the action, and are away when it is taken back. Which of those in a channel that are, nobody
+    /// knows: it is for all who come back to it.
+    pub(super) fn remember_undo(&self, draft: Draft, to: &Recipients) -> Draft {
+        let nodes = to.nodes.iter().filter_map(|node| NodeId::new(node.clone()).ok());
+        let clients = to.clients.iter().map(|client| client_index(client));
+        let indexes = (clients.chain(nodes.map(|node| client_index(node.client_id()))))
+            .chain(to.users.iter().map(|user| undone_for_user(user)))
+            .chain(to.channels.iter().map(|channel| undone_in_channel(channel)));
+        let is_indexed = draft.indexes.len();
+        let draft = indexes.fold(draft, Draft::index);
+        if draft.indexes.len() > is_indexed { draft.and_reason(REMEMBERED) } else { draft }
+    }
+
+    /// The undos of what a channel had got, the latest first, until `visit` breaks.
+    pub(super) fn undone_in_channel<S: Store>(
+        &self,
+        log: &HubLog<S>,
+        channel: &str,
+        visit: impl FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), LogError<S::Error>> {
+        log.walk(&Query::added().index(undone_in_channel(channel)), visit)
+    }
+
     /// Forgets an action and its answer.
     pub(super) fn forget<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
         self.withdraw_answer(log, id)?;
@@ -206,18 +231,25 @@ impl Inbox {
         Ok(())
     }
 
-    /// The answers for a client behind an `added` number, oldest first.
+    /// The answers for a client behind an `added` number, and the undos of what its user has got, oldest first.
     pub(super) fn missed<S: Store>(
         &self,
         log: &HubLog<S>,
-        client: &str,
+        node: &NodeId,
         since: u64,
     ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
+        let client = client_index(node.client_id());
+        // Who comes for the first time has got nothing that could be undone.
+        let user = node.user_id().filter(|_| since > 0).map(undone_for_user);
         let mut missed = Vec::new();
-        log.walk(&Query::added().oldest_first().index(client_index(client)).after_added(since), |entry| {
-            missed.push(Arc::new(entry.clone()));
-            ControlFlow::Continue(())
-        })?;
+        for index in core::iter::once(client).chain(user) {
+            log.walk(&Query::added().oldest_first().index(index).after_added(since), |entry| {
+                missed.push(Arc::new(entry.clone()));
+                ControlFlow::Continue(())
+            })?;
+        }
+        missed.sort_by_key(|entry: &Arc<Entry>| entry.meta.added);
+        missed.dedup_by_key(|entry| entry.meta.added);
         Ok(missed)
     }
 
@@ -261,7 +293,7 @@ pub(super) fn is_waiting(reason: &str) -> bool {
 
 /// Whether it is by this index that the inbox finds something.
 pub(super) fn is_remembered(index: &str) -> bool {
-    index == REMEMBERED || index.starts_with(OF_CLIENT)
+    index == REMEMBERED || index.starts_with(OF_CLIENT) || index.starts_with(UNDONE)
 }
 
 fn answer_index(id: &ActionId) -> String {
@@ -270,4 +302,12 @@ fn answer_index(id: &ActionId) -> String {
 
 fn client_index(client: &str) -> String {
     format!("{OF_CLIENT}{client}")
+}
+
+fn undone_in_channel(channel: &str) -> String {
+    format!("{UNDONE}channel/{channel}")
+}
+
+fn undone_for_user(user: &str) -> String {
+    format!("{UNDONE}user/{user}")
 }

@@ -27,8 +27,26 @@ pub(super) struct Session {
     pub(super) unacknowledged: VecDeque<(u64, Task)>,
     /// How much higher than ours the numbers are that it is told.
     pub(super) ahead: u64,
+    /// Whether it has got nothing yet, neither here nor at another connection.
+    pub(super) is_new: bool,
     /// The number of the last delivery that reached it, so that nobody gets an action twice.
     reached: u64,
+}
+
+impl Session {
+    pub(super) fn new(node: NodeId, subprotocol: Subprotocol, headers: Option<Json>, ahead: u64, is_new: bool) -> Self {
+        Self {
+            node,
+            subprotocol,
+            headers,
+            channels: HashSet::new(),
+            held: VecDeque::new(),
+            unacknowledged: VecDeque::new(),
+            ahead,
+            is_new,
+            reached: 0,
+        }
+    }
 }
 
 /// All clients that were let in.
@@ -42,28 +60,12 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Lets a client in. The connection that it had before, if any, stays until it is [`remove`](Self::remove)d.
-    pub(super) fn insert(
-        &mut self,
-        id: SessionId,
-        node: NodeId,
-        subprotocol: Subprotocol,
-        headers: Option<Json>,
-        ahead: u64,
-    ) {
+    pub(super) fn insert(&mut self, id: SessionId, session: Session) {
+        let node = &session.node;
         self.clients.insert(node.client_id().into(), id);
         if let Some(user) = node.user_id() {
             self.users.entry(user.into()).or_default().push(id);
         }
-        let session = Session {
-            node,
-            subprotocol,
-            headers,
-            channels: HashSet::new(),
-            held: VecDeque::new(),
-            unacknowledged: VecDeque::new(),
-            ahead,
-            reached: 0,
-        };
         self.all.insert(id, session);
     }
 

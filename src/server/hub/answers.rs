@@ -84,6 +84,7 @@ impl<S: Store> Hub<S> {
             return self.undone(now, job, "subscriptionLimit", Vec::new());
         }
         session.channels.insert(channel.clone());
+        let is_new = core::mem::replace(&mut session.is_new, false);
         let in_progress = self.in_progress(&channel, id);
         let key = filter_key(&entry.action);
         self.channels.subscribe(&channel, id, key.clone(), filter);
@@ -98,7 +99,7 @@ impl<S: Store> Hub<S> {
                 self.deliver_to(id, entry, false)?;
             }
         }
-        Ok(())
+        if is_new { Ok(()) } else { self.tell_undos(id, &channel, &key, &entry) }
     }
 
     fn processed(&mut self, now: WallTime, job: Job) -> Result<(), LogError<S::Error>> {
@@ -211,6 +212,7 @@ impl<S: Store> Hub<S> {
         let mut draft = at(time);
         if answer.kind() == UNDO {
             draft = self.keep_undo(&task.entry, draft)?;
+            draft = self.inbox.remember_undo(draft, recipients);
         }
         let entry = if task.kept {
             self.inbox.answer(&mut self.log, now, id, answer, draft)?

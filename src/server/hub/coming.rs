@@ -9,7 +9,7 @@ use crate::{
     action::{Json, NodeId, Subprotocol},
     log::LogError,
     now::WallTime,
-    server::{Output, Recipients, Report, SessionId, jobs::Task},
+    server::{Output, Recipients, Report, SessionId, jobs::Task, sessions::Session},
     store::Store,
 };
 
@@ -27,10 +27,11 @@ impl<S: Store> Hub<S> {
             self.leave(now, zombie)?;
             self.pending.push_back(Output::Replaced(zombie));
         }
+        let is_new = since == 0;
         let (since, ahead) = self.numbers.read(node.client_id(), since, self.log.last_added()?);
-        self.sessions.insert(id, node.clone(), subprotocol, headers, ahead);
+        self.sessions.insert(id, Session::new(node.clone(), subprotocol, headers, ahead, is_new));
         let again = self.lost_subscriptions(node, since)?;
-        let mut missed = self.inbox.missed(&self.log, node.client_id(), since)?;
+        let mut missed = self.inbox.missed(&self.log, node, since)?;
         let kept = self.kept_for_user(node, since)?;
         if !kept.is_empty() {
             missed.extend(kept);

@@ -246,7 +246,7 @@ fn with(draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
 }
 
 /// The last action that a subscriber has got, and when that was by our clock.
-fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
+pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
     let since: Since = Json::new(subscription.action.field("since")?).ok()?.to().ok()?;
     let id: ActionId = since.id.parse().ok()?;
     let ahead = subscription.meta.id.time().since(subscription.meta.time);

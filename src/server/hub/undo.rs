@@ -1,14 +1,15 @@
-//! The application takes an action back, whenever it likes.
+//! The application takes an action back, whenever it likes; and who is told so later.
 
+use core::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::Hub;
+use super::{Hub, keeping::since};
 use crate::{
-    action::logux::Undo,
+    action::{ActionId, logux::Undo},
     log::{Draft, LogError},
     now::WallTime,
-    server::{Output, Recipients, Undoing, keep::is_kept},
-    store::Store,
+    server::{Output, Recipients, SessionId, Undoing, keep::is_kept},
+    store::{Entry, Store},
 };
 
 impl<S: Store> Hub<S> {
@@ -39,6 +40,7 @@ impl<S: Store> Hub<S> {
         if let Some(entry) = known.as_ref().filter(|entry| is_kept(&entry.meta)) {
             draft = self.keep_undo(entry, draft)?;
         }
+        draft = self.inbox.remember_undo(draft, &to);
         let action = known.map(|entry| entry.action.clone());
         let undo = Undo { id: id.to_string(), reason, action, extra };
         // A text and a checked action can always be written as JSON.
@@ -56,5 +58,36 @@ impl<S: Store> Hub<S> {
             self.pending.push_back(Output::Recorded(entry.clone()));
         }
         self.deliver(&entry, &to, None)
+    }
+
+    /// Tells a client that comes back to a channel what was undone there meanwhile: it may have got the action before, from whoever did it.
+    pub(super) fn tell_undos(
+        &mut self,
+        session: SessionId,
+        channel: &str,
+        filter: &str,
+        subscription: &Entry,
+    ) -> Result<(), LogError<S::Error>> {
+        let since = since(subscription).map(|(_, time)| time);
+        let client = subscription.meta.id.node().client_id();
+        let channels = &self.channels;
+        let mut undos = Vec::new();
+        self.inbox.undone_in_channel(&self.log, channel, |entry| {
+            if since.is_some_and(|since| entry.meta.id.time() < since) {
+                return ControlFlow::Break(());
+            }
+            let undo = Undo::from_action(&entry.action);
+            let is_own = |undo: &Undo| undo.id.parse().is_ok_and(|id: ActionId| id.node().client_id() == client);
+            // Its own it is told in any case.
+            if let Some(undo) = undo.filter(|undo| !is_own(undo))
+                && channels.passes(channel, session, filter, entry)
+                // Who has got the action has it, and nobody else needs to know it.
+                && let Ok(action) = (Undo { action: None, ..undo }).to_action()
+            {
+                undos.push(Arc::new(Entry::new(action, entry.meta.clone())));
+            }
+            ControlFlow::Continue(())
+        })?;
+        undos.into_iter().rev().try_for_each(|undo| self.deliver_to(session, undo, false))
     }
 }
