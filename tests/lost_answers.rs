@@ -197,6 +197,31 @@ fn what_it_has_unsubscribed_from_meanwhile_is_not_done_again() {
 }
 
 #[test]
+fn nor_after_a_restart() {
+    let mut world = World::new();
+    world.join(NODE, 0);
+    world.receive("1 10:phone:tab 0", SUBSCRIBE);
+    world.receive("2 10:phone:tab 0", UNSUBSCRIBE);
+    let mut world = World::over(world.hub.into_store());
+    world.join(NODE, 0);
+    world.load();
+    assert_eq!(world.got(), ["logux/processed 2 10:phone:tab 0", "logux/processed 1 10:phone:tab 0"]);
+    assert_eq!(world.hub.census().unwrap().subscriptions, 0);
+}
+
+#[test]
+fn an_end_that_comes_again_ends_nothing_that_came_later() {
+    let mut world = World::new();
+    world.join(NODE, 0);
+    world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
+    world.receive("2 10:phone:tab 0", SUBSCRIBE);
+    world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
+    world.load();
+    world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
+    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
+}
+
+#[test]
 fn another_tab_of_the_client_does_not_want_it_unless_it_has_sent_it() {
     let mut world = World::new();
     world.join(NODE, 0);

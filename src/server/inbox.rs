@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    action::{Action, ActionId, Names, NodeId},
+    action::{Action, ActionId, Names, NodeId, logux::UNSUBSCRIBE},
     log::{Draft, LogError, Observer as _},
     now::WallTime,
     server::{HubLog, Recipients, held::Held},
@@ -253,7 +253,8 @@ impl Inbox {
         Ok(missed)
     }
 
-    /// What was remembered before the last stop: the actions that were not answered, in the order in which they came, and how much it is in all.
+    /// What was remembered before the last stop: the actions that were not answered and the ends of subscriptions, in the order in which they came, and
+    /// how much it is in all.
     pub(super) fn recall<S: Store>(&self, log: &HubLog<S>) -> Result<(Vec<Entry>, Held), LogError<S::Error>> {
         let (mut unanswered, mut held, mut first) = (Vec::new(), Held::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
@@ -263,7 +264,7 @@ impl Inbox {
         let Some(first) = first else { return Ok((unanswered, held)) };
         log.walk(&Query::added().oldest_first().after_added(first.saturating_sub(1)), |entry| {
             held.added(entry);
-            if entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
+            if entry.action.kind() == UNSUBSCRIBE || entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
                 unanswered.push(entry.clone());
             }
             ControlFlow::Continue(())

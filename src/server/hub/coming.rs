@@ -4,13 +4,15 @@
 //! the client will not repeat it. One that it has heard of it repeats by itself. What the client has heard of is told by its confirmations, and
 //! by the number in its `connect`.
 
-use super::Hub;
+use std::collections::HashMap;
+
+use super::{Hub, subscribed_to};
 use crate::{
-    action::{Json, NodeId, Subprotocol},
+    action::{Json, NodeId, Subprotocol, logux::UNSUBSCRIBE},
     log::LogError,
     now::WallTime,
-    server::{Output, Recipients, Report, SessionId, jobs::Task, sessions::Session},
-    store::Store,
+    server::{About, Output, Recipients, Report, SessionId, jobs::Task, sessions::Session},
+    store::{Entry, Store},
 };
 
 impl<S: Store> Hub<S> {
@@ -42,6 +44,37 @@ impl<S: Store> Hub<S> {
         for task in again {
             self.enqueue(Task { session: Some(id), ..task });
         }
+        Ok(())
+    }
+
+    /// Takes up what was not answered before the last stop, given with the ends of subscriptions. Subscriptions wait for their clients, but those that were ended by then have no effect.
+    pub(super) fn take_up(&mut self, unanswered: Vec<Entry>) -> Result<(), LogError<S::Error>> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut subscriptions: HashMap<_, Vec<usize>> = HashMap::new();
+        for entry in unanswered {
+            let place = subscribed_to(&entry.action).map(|place| (entry.meta.id.node().clone(), place));
+            if entry.action.kind() == UNSUBSCRIBE {
+                for earlier in place.and_then(|place| subscriptions.remove(&place)).into_iter().flatten() {
+                    tasks[earlier].cancelled = true;
+                }
+                continue;
+            }
+            let task = self.task_of_client(entry, None);
+            if let (About::Subscription, Some(place)) = (task.about, place) {
+                subscriptions.entry(place).or_default().push(tasks.len());
+            }
+            tasks.push(task);
+        }
+        // What was ended comes last: if it fails, it takes nothing along that may have been done already.
+        let (ended, tasks): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.cancelled);
+        for task in tasks {
+            if task.about == About::Subscription {
+                self.park(WallTime::default(), task)?;
+            } else {
+                self.enqueue(task);
+            }
+        }
+        ended.into_iter().for_each(|task| self.enqueue(task));
         Ok(())
     }
 

@@ -34,7 +34,7 @@ use crate::{
         logux::{self, Undo},
     },
     log::{Log, LogError},
-    now::{MonoTime, Now, WallTime},
+    now::{MonoTime, Now},
     store::{Entry, Store},
 };
 
@@ -145,14 +145,7 @@ impl<S: Store> Hub<S> {
         hub.find_bounds()?;
         let (unanswered, held) = hub.inbox.recall(&hub.log)?;
         hub.log.observer().1 = held;
-        for entry in unanswered {
-            let task = hub.task_of_client(entry, None);
-            if task.about == About::Subscription {
-                hub.park(WallTime::default(), task)?;
-            } else {
-                hub.enqueue(task);
-            }
-        }
+        hub.take_up(unanswered)?;
         Ok(hub)
     }
 
@@ -267,6 +260,11 @@ const NO_FILTER: &str = "{}";
 
 fn filter_key(action: &Action) -> Arc<str> {
     action.field("filter").unwrap_or(NO_FILTER).into()
+}
+
+/// What a subscription, or its end, is about: a channel, and the filter by which it is told from others of the same channel.
+fn subscribed_to(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
+    Some((action.text_field("channel")?.into(), filter_key(action)))
 }
 
 fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Action, ActionError> {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Hub, ask, filter_key, undo_of};
+use super::{Hub, ask, subscribed_to, undo_of};
 use crate::{
     action::{
         Json, NodeId,
@@ -49,9 +49,6 @@ impl<S: Store> Hub<S> {
             self.report(Report::Duplicate(action_id.clone()));
             return Ok(());
         }
-        if entry.action.kind() == logux::UNSUBSCRIBE {
-            self.unsubscribe(id, &entry)?;
-        }
         match self.inbox.known(&self.log, action_id)? {
             Known::Answered(answer) => {
                 self.report(Report::Duplicate(action_id.clone()));
@@ -82,6 +79,7 @@ impl<S: Store> Hub<S> {
             return self.undo_task(now, &task, "rateLimit", retry_after.into_iter().collect());
         }
         if task.entry.action.kind() == logux::UNSUBSCRIBE {
+            self.unsubscribe(id, &task.entry)?;
             return self.unsubscribed(now, id, &task);
         }
         self.enqueue(task);
@@ -136,13 +134,9 @@ impl<S: Store> Hub<S> {
 
     /// Ends a subscription, also one that is not answered yet, or whose answer the client may not have got.
     fn unsubscribe(&mut self, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
-        let Some(channel) = entry.action.text_field("channel") else { return Ok(()) };
-        let filter = filter_key(&entry.action);
+        let Some(place) = subscribed_to(&entry.action) else { return Ok(()) };
         let node = entry.meta.id.node();
-        let is_meant = |task: &Task| {
-            task.entry.action.text_field("channel").is_some_and(|other| other == channel)
-                && filter_key(&task.entry.action) == filter
-        };
+        let is_meant = |task: &Task| subscribed_to(&task.entry.action).as_ref() == Some(&place);
         self.jobs.cancel_subscriptions(node, is_meant);
         if let Some(session) = self.sessions.get_mut(id) {
             let is_meant = |task: &Task| task.entry.meta.id.node() == node && is_meant(task);
@@ -153,6 +147,7 @@ impl<S: Store> Hub<S> {
                 self.inbox.settle(&mut self.log, &task.entry.meta.id)?;
             }
         }
+        let (channel, filter) = place;
         self.unsubscribe_session(id, &channel, &filter);
         Ok(())
     }
