@@ -1,6 +1,6 @@
 //! What the client is subscribed to, to be asked for again at the next connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -36,8 +36,11 @@ impl Subscriptions {
             *times += 1;
             *last = stamp;
         } else if let Some(action) = self.leaving.remove(id) {
-            let key = without(&action, "since");
-            let found = self.confirmed.get_index_of(&subscribed_key(&key));
+            let key = subscribed_key(&without(&action, "since"));
+            // A subscription that was still on its way is over before its answer comes.
+            let came_before = |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
+            self.asked.retain(|other, action| !came_before(other) || without(action, "since") != key);
+            let found = self.confirmed.get_index_of(&key);
             if let Some(index) = found {
                 let times = &mut self.confirmed[index].0;
                 *times -= 1;
@@ -54,9 +57,14 @@ impl Subscriptions {
         self.leaving.remove(id);
     }
 
-    /// What to ask for at a new connection: every confirmed subscription, since it was confirmed last.
+    /// What to ask for at a new connection: every confirmed subscription, since it was confirmed last. One that is about to be ended was asked to end
+    /// before, and stays so.
     pub(super) fn again(&mut self) -> Vec<Result<Action, ActionError>> {
-        let confirmed = std::mem::take(&mut self.confirmed);
+        let leaving: HashSet<String> =
+            self.leaving.values().map(|action| subscribed_key(&without(action, "since"))).collect();
+        let (left, confirmed): (IndexMap<_, _>, IndexMap<_, _>) =
+            std::mem::take(&mut self.confirmed).into_iter().partition(|(json, _)| leaving.contains(json));
+        self.confirmed = left;
         let again = |(json, (_, last)): (String, (usize, Stamp))| {
             let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };
             let since = Json::from_value(&since).map_err(ActionError::Write)?;

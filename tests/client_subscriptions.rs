@@ -1,0 +1,90 @@
+//! What a device is subscribed to, across reconnects and starts.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use logux::{
+    Action, ActionId, MemoryStore, NodeId, Now,
+    client::{Client, Config, Input, Output},
+    store::Store,
+    sync,
+};
+
+const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
+
+fn start(node: &str, store: MemoryStore) -> Client<MemoryStore> {
+    let node = sync::Config::client(NodeId::new(node).unwrap());
+    Client::new(Config { node: node.into(), token: None, time_fix: None }, store).unwrap()
+}
+
+fn sync(client: &mut Client<MemoryStore>, json: &str) -> ActionId {
+    client.sync(NOW, Action::new(json).unwrap()).unwrap()
+}
+
+const SUBSCRIBE: &str = r#"{"type":"logux/subscribe","channel":"room"}"#;
+const UNSUBSCRIBE: &str = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
+
+/// Connects, and returns what the client sends then besides `connect`.
+fn connect(client: &mut Client<MemoryStore>) -> Vec<String> {
+    let connected = format!(r#"["connected",5,"server:x",[{0},{0}]]"#, NOW.wall.as_millis());
+    while client.poll_output().is_some() {}
+    for input in [Input::Closed, Input::Opened, Input::Frame(&connected)] {
+        client.handle(NOW, input).unwrap();
+    }
+    let sent = std::iter::from_fn(|| client.poll_output());
+    let sync = sent.filter_map(|output| match output {
+        Output::Send(frame) if frame.starts_with(r#"["sync""#) => Some(frame),
+        _ => None,
+    });
+    sync.collect()
+}
+
+/// The server has done these.
+fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
+    for (n, id) in ids.iter().enumerate() {
+        let answer =
+            format!(r#"["sync",1,{{"type":"logux/processed","id":"{id}"}},{{"id":[{n},"server:x",0],"time":1}}]"#);
+        client.handle(NOW, Input::Frame(&answer)).unwrap();
+        client.handle(NOW, Input::Frame(r#"["synced",1]"#)).unwrap();
+    }
+}
+
+#[test]
+fn it_subscribes_again_unless_it_is_about_to_leave() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let subscribed = sync(&mut client, SUBSCRIBE);
+    processed(&mut client, &[&subscribed]);
+    let again = connect(&mut client);
+    assert!(again.len() == 1 && again[0].contains("since"), "{again:?}");
+
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let subscribed = sync(&mut client, SUBSCRIBE);
+    processed(&mut client, &[&subscribed]);
+    let left = sync(&mut client, UNSUBSCRIBE);
+    let again = connect(&mut client);
+    assert!(again.len() == 1 && again[0].contains("unsubscribe"), "{again:?}");
+    processed(&mut client, &[&left]);
+    assert_eq!(connect(&mut client), [""; 0]);
+}
+
+/// The server answers the end at once, and the subscription when what was loading is there.
+#[test]
+fn what_it_has_left_before_it_was_subscribed_it_does_not_subscribe_to_again() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let (subscribed, left) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
+    processed(&mut client, &[&left, &subscribed]);
+    assert_eq!(connect(&mut client), [""; 0]);
+}
+
+#[test]
+fn what_it_did_waits_and_what_it_was_subscribed_to_does_not() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    sync(&mut client, SUBSCRIBE);
+    let done = sync(&mut client, r#"{"type":"a"}"#);
+    sync(&mut client, UNSUBSCRIBE);
+    let client = start("10:phone:2", client.into_store());
+    assert_eq!(client.log().store().len(), 1);
+    assert!(client.log().store().by_id(&done).unwrap().is_some());
+}
