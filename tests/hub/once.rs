@@ -1,8 +1,11 @@
 //! An action is done once and answered once, whatever is lost.
 
-use logux::server::{About, Answer, Input, SessionId};
+use logux::{
+    MemoryStore,
+    server::{About, Answer, Config, Input, Keep, Keeps, SessionId},
+};
 
-use crate::world::{A, World, entry, processed};
+use crate::world::{A, World, config, entry, processed};
 
 #[test]
 fn an_action_that_comes_again_is_answered_but_not_done_again() {
@@ -42,6 +45,19 @@ fn what_was_not_answered_before_a_restart_is_done_after_it() {
     assert_eq!(world.asks[0].about, About::Subscription);
     world.answer([Answer::Approved(None), Answer::Processed]);
     assert_eq!(world.delivered(), [processed(7, "1 10:one:x 1")]);
+}
+
+/// What is kept is added anew when it is approved, so it lies behind what came after it. Whatever it may have changed already may not be undone because
+/// of another.
+#[test]
+fn what_had_begun_before_a_restart_is_done_first_after_it() {
+    let kept = || Config { keeps: Keeps::by(|_, _| Some(Keep::forever("all"))), ..config() };
+    let mut world = World::with(kept(), MemoryStore::new());
+    world.join(1, "10:one:x");
+    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", A)]);
+    world.answer([Answer::Approved(None)]);
+    let world = World::with(kept(), world.hub.into_store());
+    assert_eq!(world.asks[0].entry.meta.id.to_string(), "1 10:one:x 0");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     action::{Json, NodeId, Subprotocol, logux::UNSUBSCRIBE},
     log::LogError,
     now::WallTime,
-    server::{About, Output, Recipients, Report, SessionId, jobs::Task, sessions::Session},
+    server::{About, Output, Recipients, Report, SessionId, jobs::Task, keep::is_kept, sessions::Session},
     store::{Entry, Store},
 };
 
@@ -47,7 +47,8 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Takes up what was not answered before the last stop, given with the ends of subscriptions. Subscriptions wait for their clients, but those that were ended by then have no effect.
+    /// Takes up what was not answered before the last stop, given with the ends of subscriptions. Subscriptions wait for their clients, but those that were
+    /// ended by then have no effect.
     pub(super) fn take_up(&mut self, unanswered: Vec<Entry>) -> Result<(), LogError<S::Error>> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut subscriptions: HashMap<_, Vec<usize>> = HashMap::new();
@@ -65,8 +66,10 @@ impl<S: Store> Hub<S> {
             }
             tasks.push(task);
         }
-        // What was ended comes last: if it fails, it takes nothing along that may have been done already.
-        let (ended, tasks): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.cancelled);
+        // If something fails, it may not take along what may have been done already. So what had begun comes first, which is known of what is kept: it was added
+        // anew then. What was ended comes last.
+        let (ended, mut tasks): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.cancelled);
+        tasks.sort_by_key(|task| !is_kept(&task.entry.meta));
         for task in tasks {
             if task.about == About::Subscription {
                 self.park(WallTime::default(), task)?;
