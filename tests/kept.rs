@@ -138,6 +138,17 @@ fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
     assert_eq!(world.recorded, ["1", "2", "3"]);
 }
 
+/// It was made offline, long before it came.
+#[test]
+fn what_came_late_is_new_to_who_was_there_before_it_came() {
+    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    world.act(1, START);
+    world.now = START + 10_000;
+    world.act(2, START - 50_000);
+    let since = format!("{} server:x 0", START + 5_000);
+    assert_eq!(world.subscribe(2, Some(&since)), ["2 <= 2"], "the answer that it knows is forgotten here");
+}
+
 #[test]
 fn nothing_is_kept_unless_told() {
     let mut world = World::new(|action| (action.field("n") == Some("2")).then(|| Keep::forever("talk")));

@@ -113,6 +113,25 @@ pub(super) fn channel_index(channel: &str) -> Arc<str> {
     format!("channel/{channel}").into()
 }
 
+/// What tells when an action was approved.
+const APPROVED: &str = "approved/";
+
+/// An index that says when an action was approved: the only words of a meta that stay here and may be longer than a reason.
+pub(super) fn approved_index(now: WallTime) -> Arc<str> {
+    format!("{APPROVED}{}", now.as_millis()).into()
+}
+
+/// Whether an action was approved that was to be kept then, and so added anew.
+pub(super) fn was_approved(meta: &Meta) -> bool {
+    meta.indexes.iter().any(|index| index.starts_with(APPROVED))
+}
+
+/// When an action that is kept was approved.
+pub(super) fn approved_at(meta: &Meta) -> WallTime {
+    let ms = meta.indexes.iter().find_map(|index| index.strip_prefix(APPROVED)?.parse().ok());
+    ms.map_or(meta.time, WallTime::from_millis)
+}
+
 /// The index of what was sent to a user.
 pub(super) fn user_index(user: &str) -> Arc<str> {
     format!("user/{user}").into()

@@ -11,7 +11,7 @@ use crate::{
     action::{Json, NodeId, Subprotocol, logux::UNSUBSCRIBE},
     log::LogError,
     now::WallTime,
-    server::{About, Output, Recipients, Report, SessionId, jobs::Task, keep::is_kept, sessions::Session},
+    server::{About, Output, Recipients, Report, SessionId, jobs::Task, keep::was_approved, sessions::Session},
     store::{Entry, Store},
 };
 
@@ -69,7 +69,7 @@ impl<S: Store> Hub<S> {
         // If something fails, it may not take along what may have been done already. So what had begun comes first, which is known of what is kept: it was added
         // anew then. What was ended comes last.
         let (ended, mut tasks): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.cancelled);
-        tasks.sort_by_key(|task| !is_kept(&task.entry.meta));
+        tasks.sort_by_key(|task| !was_approved(&task.entry.meta));
         for task in tasks {
             if task.about == About::Subscription {
                 self.park(WallTime::default(), task)?;

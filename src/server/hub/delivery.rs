@@ -17,7 +17,7 @@ impl<S: Store> Hub<S> {
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
         let mut keep = None;
         if !process {
-            (draft, keep) = self.keep_own(&action, draft, &to);
+            (draft, keep) = self.keep_own(now, &action, draft, &to);
         }
         let Some(entry) = self.log.add(now, action, draft)? else {
             // The log has an action with this id already: it was done.

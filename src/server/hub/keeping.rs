@@ -14,7 +14,7 @@ use crate::{
     server::{
         Job, Output, Recipients,
         inbox::is_waiting,
-        keep::{KEPT, Keep, channel_index, is_keep, is_kept, user_index},
+        keep::{KEPT, Keep, approved_at, approved_index, channel_index, is_keep, is_kept, user_index},
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
@@ -45,7 +45,7 @@ impl<S: Store> Hub<S> {
             keep_last: meta.keep_last,
             extra: meta.extra,
         };
-        let mut draft = indexed(draft, &keep, to);
+        let mut draft = indexed(draft, &keep, to, now);
         // Earlier ones stay for now: this one may fail yet.
         if !keep.is_latest() || self.is_latest(&keep, &entry)? {
             draft = draft.and_reason(keep.reason().clone());
@@ -56,11 +56,17 @@ impl<S: Store> Hub<S> {
     }
 
     /// The draft of an action of the application's own, with the reason to keep it if there is one.
-    pub(super) fn keep_own(&self, action: &Action, draft: Draft, to: &Recipients) -> (Draft, Option<Keep>) {
+    pub(super) fn keep_own(
+        &self,
+        now: WallTime,
+        action: &Action,
+        draft: Draft,
+        to: &Recipients,
+    ) -> (Draft, Option<Keep>) {
         let own = ActionId::new(WallTime::default(), self.config.node.clone(), 0);
         let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
         let keep = if is_logux(action.kind()) { None } else { self.config.keeps.of(action, &meta) };
-        (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to)), keep)
+        (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to, now)), keep)
     }
 
     /// Whether no later one is kept. One that comes late while a later one is in progress counts as outdone, also if that one fails after all.
@@ -183,8 +189,9 @@ impl<S: Store> Hub<S> {
         let (channels, jobs, key) = (&self.channels, &self.jobs, filter_key(&entry.action));
         let mut found = Vec::new();
         self.log.walk(&Query::added().oldest_first().index(channel_index(&channel)).after_added(after), |kept| {
-            // Without the entry that it has got last, the time has to do. Of those of the same millisecond it gets some again rather than none.
-            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| kept.meta.time >= *time);
+            // Without the entry that it has got last, the time has to do: that of the approval, since an action may have been made long before it came. Of those of
+            // the same millisecond it gets some again rather than none.
+            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| approved_at(&kept.meta) >= *time);
             // What it has done itself it has, unless it begins anew.
             let is_own = kept.meta.id.node().client_id() == author;
             // What is not done yet it has got when it subscribed.
@@ -228,8 +235,8 @@ impl<S: Store> Hub<S> {
 }
 
 /// Where an action that is kept is found.
-fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
-    draft = draft.index(KEPT).index(keep.reason().clone());
+fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
+    draft = draft.index(KEPT).index(approved_index(now)).index(keep.reason().clone());
     for channel in &to.channels {
         draft = draft.index(channel_index(channel));
     }
@@ -240,8 +247,8 @@ fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
 }
 
 /// The same for one that is done at once.
-fn with(draft: Draft, keep: &Keep, to: &Recipients) -> Draft {
-    let draft = indexed(draft, keep, to);
+fn with(draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
+    let draft = indexed(draft, keep, to, now);
     if keep.is_latest() { draft.keep_last(keep.reason().clone()) } else { draft.and_reason(keep.reason().clone()) }
 }
 
