@@ -5,6 +5,7 @@ mod crash_store;
 pub mod fuzz;
 mod laws;
 mod pair;
+pub mod server_simulation;
 pub mod simulation;
 pub mod store_model;
 pub mod store_suite;

@@ -1,0 +1,66 @@
+//! Many worlds, each with faults of its own.
+
+use core::ops::Range;
+
+use super::{Application, Broken, Setup, World};
+
+impl<A: Application> World<A> {
+    /// Lets so many things happen that chance decides: users act, leave and come back; connections are cut; devices and the server crash; time passes.
+    pub fn live(&mut self, events: usize) {
+        let (devices, channels) = (self.devices.len() as u64, self.application.channels());
+        for _ in 0..events {
+            if devices == 0 || self.course.broken.is_some() {
+                return;
+            }
+            let chance = &mut self.course.chance;
+            let device = usize::try_from(chance.between(0, devices - 1)).unwrap_or(0);
+            match chance.between(0, 23) {
+                0..=11 => self.act(device),
+                12..=15 => self.cut(device),
+                16..=17 => self.crash(device),
+                18..=19 => self.crash_server(),
+                20..=21 if !channels.is_empty() => {
+                    let channel = chance.between(0, channels.len() as u64 - 1);
+                    self.turn(device, &channels[usize::try_from(channel).unwrap_or(0)]);
+                }
+                22 => {
+                    let ms = chance.between(1_000, 60_000);
+                    self.run_for(ms);
+                }
+                _ => {}
+            }
+            // Half of what happens comes together.
+            let most = if self.course.chance.once_in(2) { 20 } else { 400 };
+            let ms = self.course.chance.between(0, most);
+            self.run_for(ms);
+        }
+    }
+
+    fn lived(setup: &Setup, application: A, events: usize) -> (Self, Result<(), Broken>) {
+        let mut world = Self::new(setup.clone(), application);
+        world.live(events);
+        let end = world.settle();
+        (world, end)
+    }
+}
+
+/// Asserts that in each of these worlds every promise is kept: an action is done once, its author gets one answer, and in the end all devices show what is
+/// stored, whatever was cut or crashed up to so many events.
+///
+/// # Panics
+/// With the first seed for which it is not so, and the trace of the smallest number of its events that show it.
+pub fn assert_survives<A: Application + Clone>(application: &A, setup: &Setup, seeds: Range<u64>, events: usize) {
+    for seed in seeds {
+        let setup = Setup { seed, ..setup.clone() };
+        if World::lived(&setup, application.clone(), events).1.is_ok() {
+            continue;
+        }
+        let setup = Setup { trace: true, ..setup };
+        let worlds = (0..=events).map(|events| (events, World::lived(&setup, application.clone(), events)));
+        for (events, (world, end)) in worlds {
+            if let Err(broken) = end {
+                panic!("{broken}\n\n{}\n\nSeed {seed}, {events} events", world.trace().join("\n"));
+            }
+        }
+    }
+}
