@@ -16,7 +16,7 @@ use std::{
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::Span,
+    trace::v1::{Span, span::SpanKind},
 };
 use process::{PATIENCE, Running, folder, logux, said};
 use prost::Message as _;
@@ -184,6 +184,10 @@ fn the_back_end_gets_the_trace_that_the_collector_gets() {
     }
     let [action, application, backend] = ["action", "application", "backend"].map(|name| named(&spans, name));
     assert_eq!((&application.parent_span_id, &backend.parent_span_id), (&action.span_id, &application.span_id));
+    assert_eq!(
+        [action, application, backend].map(Span::kind),
+        [SpanKind::Server, SpanKind::Internal, SpanKind::Client]
+    );
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let told = format!("traceparent: 00-{}-{}-01", hex(&action.trace_id), hex(&backend.span_id));
     assert!(head.contains(&told), "{told} in {head}");

@@ -87,6 +87,7 @@ impl Traces {
             actionId = id,
             "type" = action.kind(),
             nodeId = node,
+            "otel.kind" = "server",
             outcome = tracing::field::Empty
         );
         followed.insert(meta.id.clone(), Followed { span, is_in: false });

@@ -1,9 +1,11 @@
 //! Traces of actions, sent to an OpenTelemetry collector over HTTP.
 //!
-//! `collector` says where it is, `transport` carries requests there, `backlog` bounds what waits for it and tells of its troubles once.
+//! `collector` says where it is, `transport` carries requests there, `backlog` bounds what waits for it and tells of its troubles once,
+//! `open` knows what has not ended yet.
 
 mod backlog;
 mod collector;
+mod open;
 mod transport;
 
 pub(crate) use collector::{Collector, CollectorError};
@@ -18,21 +20,28 @@ use opentelemetry_sdk::{
     resource::{EnvResourceDetector, ResourceDetector as _, SdkProvidedResourceDetector},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
+use tokio::time::timeout;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 use crate::{options::Traces, talk::Failed};
 use backlog::{Backlog, Bounded, MAX_WAITING, Telling};
+use open::Open;
 use transport::{Transport, Trouble};
 
 /// How long the last spans may take at the end.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long spans may take to end once everything else has.
+const LAST_STEPS: Duration = Duration::from_millis(200);
 /// How long the collector may take for a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Spans on their way to a collector. They leave in batches, from a thread of their own.
 #[derive(Debug)]
-pub(crate) struct Otlp(SdkTracerProvider);
+pub(crate) struct Otlp {
+    provider: SdkTracerProvider,
+    open: Open,
+}
 
 impl Otlp {
     /// Begins to send what its layer sees. `id` is that of the server, if it was given one.
@@ -55,24 +64,28 @@ impl Otlp {
         if let Some(ratio) = traces.ratio {
             provider = provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))));
         }
-        Ok(Self(provider.build()))
+        Ok(Self { provider: provider.build(), open: Open::default() })
     }
 
     /// What a subscriber has to have. It sees the spans of actions and nothing else.
     pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         tracing_opentelemetry::layer()
-            .with_tracer(self.0.tracer("logux"))
+            .with_tracer(self.provider.tracer("logux"))
             // Places in our code and threads mean nothing to who reads about actions.
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
+            .and_then(self.open.clone())
             .with_filter(Targets::new().with_target(TARGET, Level::DEBUG))
     }
 
     /// Sends what waits, within a bounded time.
     pub(crate) async fn finish(self) {
-        let finished = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FAREWELL)).await;
+        // A handler that has given its last answer has still a step to go.
+        let _ = timeout(LAST_STEPS, self.open.all_ended()).await;
+        let provider = self.provider;
+        let finished = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FAREWELL)).await;
         if let Ok(Err(error)) = finished {
             tracing::debug!(%error, "last spans were not sent");
         }

@@ -49,7 +49,7 @@ impl Calls {
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);
         let asked = Instant::now();
-        let span = span!("backend", command = name);
+        let span = span!("backend", command = name, "otel.kind" = "client");
         let call = Call { span, about, command, name, asked, is_repeatable, was_answered: false, replies };
         // When it fails the receiver ends at once.
         let _ = self.0.send(call).await;
