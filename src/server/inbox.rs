@@ -74,8 +74,8 @@ fn elapsed(from: WallTime, to: WallTime) -> u64 {
     to.since(from).try_into().unwrap_or_default()
 }
 
-/// How often old entries are forgotten: after this many new ones.
-const PRUNE_EVERY: u64 = 1_024;
+/// How often old entries are forgotten: after this many new actions. Often, so that nobody waits for it.
+const PRUNE_EVERY: u64 = 64;
 
 /// What is known about an action that came.
 #[derive(Debug)]
