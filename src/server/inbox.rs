@@ -34,6 +34,9 @@ pub(super) struct Inbox {
     /// Entries to add until the old ones are forgotten.
     until_pruned: u64,
     ages: Ages,
+    /// [`REMEMBERED`] and [`WAITING`], to be shared by all entries.
+    remembered: Arc<str>,
+    waiting: Arc<str>,
 }
 
 /// How far the log was when, so that what came before a time is found by its number.
@@ -92,8 +95,14 @@ pub(super) enum Known {
 
 impl Inbox {
     /// An empty one that remembers so many entries for so many milliseconds.
-    pub(super) const fn new(capacity: u64, keep_ms: u64) -> Self {
-        Self { capacity, until_pruned: PRUNE_EVERY, ages: Ages { keep_ms, marks: VecDeque::new(), touched: None } }
+    pub(super) fn new(capacity: u64, keep_ms: u64) -> Self {
+        Self {
+            capacity,
+            until_pruned: PRUNE_EVERY,
+            ages: Ages { keep_ms, marks: VecDeque::new(), touched: None },
+            remembered: REMEMBERED.into(),
+            waiting: WAITING.into(),
+        }
     }
 
     /// Forgets what is too old, from time to time. Returns the number up to which all was.
@@ -145,9 +154,9 @@ impl Inbox {
         self.prune(log)?;
         self.ages.touched = Some(now);
         let Entry { action, meta } = entry;
-        let mut draft = Draft::of(meta.id.clone(), meta.time).and_reason(WAITING).and_reason(REMEMBERED);
+        let mut draft = Draft::of(meta.id.clone(), meta.time).index(self.remembered.clone());
+        draft.reasons.extend([self.waiting.clone(), self.remembered.clone()]);
         draft.subprotocol = meta.subprotocol.clone();
-        draft.indexes.push(REMEMBERED.into());
         let kept = log.add(now, action.clone(), draft)?;
         Ok(kept.unwrap_or(Entry { action, meta }))
     }
@@ -167,7 +176,7 @@ impl Inbox {
 
     /// An action is done with, whatever happens to its answer.
     pub(super) fn settle<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
-        let reasons: Names = Names::from_elem(REMEMBERED.into(), 1);
+        let reasons: Names = Names::from_elem(self.remembered.clone(), 1);
         log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
     }
 
@@ -182,12 +191,12 @@ impl Inbox {
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.ages.touched = Some(now);
         let client = client_index(to.node().client_id());
-        log.add(now, answer, draft.and_reason(REMEMBERED).index(answer_index(to)).index(client))
+        log.add(now, answer, draft.and_reason(self.remembered.clone()).index(answer_index(to)).index(client))
     }
 
     /// What an action for one client needs to be sent again if it gets lost.
     pub(super) fn remember(&self, client: &str, draft: Draft) -> Draft {
-        draft.and_reason(REMEMBERED).index(client_index(client))
+        draft.and_reason(self.remembered.clone()).index(client_index(client))
     }
 
     /// What an undo needs to be found by those who have got the action, and are away when it is taken back. Which of those in a channel that are, nobody
@@ -200,7 +209,7 @@ impl Inbox {
             .chain(to.channels.iter().map(|channel| undone_in_channel(channel)));
         let is_indexed = draft.indexes.len();
         let draft = indexes.fold(draft, Draft::index);
-        if draft.indexes.len() > is_indexed { draft.and_reason(REMEMBERED) } else { draft }
+        if draft.indexes.len() > is_indexed { draft.and_reason(self.remembered.clone()) } else { draft }
     }
 
     /// The undos of what a channel had got, the latest first, until `visit` breaks.

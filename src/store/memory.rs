@@ -2,7 +2,7 @@
 
 use core::{convert::Infallible, ops::Bound, ops::ControlFlow};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
     sync::Arc,
 };
 
@@ -21,7 +21,7 @@ pub struct MemoryStore {
     slots: Slots,
     ids: HashMap<ActionId, Slot>,
     all: Orders,
-    indexes: HashMap<Arc<str>, Orders>,
+    indexes: HashMap<Arc<str>, Indexed>,
     reasons: HashMap<Arc<str>, Holders>,
     last_added: u64,
     synced: Synced,
@@ -75,11 +75,60 @@ struct Orders {
 }
 
 impl Orders {
+    fn insert(&mut self, slots: &Slots, slot: Slot) {
+        let Some(Entry { meta, .. }) = slots.get(slot) else { return };
+        self.created.insert(meta.stamp(), slot);
+        self.added.insert(meta.added.unwrap_or_default(), slot);
+    }
+
     fn walk(&self, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
         let _ = match &query.order {
             Order::Created { after } => walk(&self.created, after.as_ref(), query.direction, visit),
             Order::Added { after } => walk(&self.added, after.as_ref(), query.direction, visit),
         };
+    }
+}
+
+/// The entries of one index. Many indexes have one entry for all their life, and two maps for it would take more room than the entry.
+#[derive(Clone, Debug)]
+enum Indexed {
+    One(Slot),
+    Many(Orders),
+}
+
+impl Indexed {
+    fn insert(&mut self, slots: &Slots, slot: Slot) {
+        if let Self::One(first) = *self {
+            let mut orders = Orders::default();
+            orders.insert(slots, first);
+            *self = Self::Many(orders);
+        }
+        if let Self::Many(orders) = self {
+            orders.insert(slots, slot);
+        }
+    }
+
+    /// Takes an entry out; `true` when it was the last.
+    fn remove(&mut self, stamp: &Stamp, added: u64) -> bool {
+        let Self::Many(orders) = self else { return true };
+        orders.created.remove(stamp);
+        orders.added.remove(&added);
+        orders.added.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(orders) => orders.added.len(),
+        }
+    }
+
+    fn walk(&self, slots: &Slots, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
+        match self {
+            Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => drop(visit(*slot)),
+            Self::One(_) => {}
+            Self::Many(orders) => orders.walk(query, visit),
+        }
     }
 }
 
@@ -131,12 +180,8 @@ impl MemoryStore {
         self.all.created.remove(&stamp);
         self.all.added.remove(&added);
         for index in &entry.meta.indexes {
-            if let Some(orders) = self.indexes.get_mut(index) {
-                orders.created.remove(&stamp);
-                orders.added.remove(&added);
-                if orders.added.is_empty() {
-                    self.indexes.remove(index);
-                }
+            if self.indexes.get_mut(index).is_some_and(|indexed| indexed.remove(&stamp, added)) {
+                self.indexes.remove(index);
             }
         }
         for reason in &entry.meta.reasons {
@@ -174,7 +219,12 @@ impl MemoryStore {
             assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id leads to the same entry");
             assert!(added <= self.last_added, "no number is above the last one");
             for index in &entry.meta.indexes {
-                assert_eq!(self.indexes[index].created.get(stamp), Some(&slot), "each index knows its entries");
+                match &self.indexes[index] {
+                    Indexed::One(only) => assert_eq!(*only, slot, "each index knows its entry"),
+                    Indexed::Many(orders) => {
+                        assert_eq!(orders.created.get(stamp), Some(&slot), "each index knows its entries");
+                    }
+                }
                 indexed += 1;
             }
             for reason in &entry.meta.reasons {
@@ -182,7 +232,7 @@ impl MemoryStore {
                 reasons += 1;
             }
         }
-        let in_indexes: usize = self.indexes.values().map(|orders| orders.added.len()).sum();
+        let in_indexes: usize = self.indexes.values().map(Indexed::len).sum();
         let in_reasons: usize = self.reasons.values().map(BTreeSet::len).sum();
         assert_eq!((indexed, reasons), (in_indexes, in_reasons), "indexes and reasons have no others");
     }
@@ -192,7 +242,7 @@ impl Store for MemoryStore {
     type Error = Infallible;
 
     fn add(&mut self, entry: &mut Entry) -> Result<Insertion, Infallible> {
-        let std::collections::hash_map::Entry::Vacant(vacant) = self.ids.entry(entry.meta.id.clone()) else {
+        let hash_map::Entry::Vacant(vacant) = self.ids.entry(entry.meta.id.clone()) else {
             return Ok(Insertion::Duplicate);
         };
         self.last_added += 1;
@@ -202,9 +252,10 @@ impl Store for MemoryStore {
         let slot = self.slots.insert(entry.clone());
         vacant.insert(slot);
         for index in &entry.meta.indexes {
-            let orders = self.indexes.entry(index.clone()).or_default();
-            orders.created.insert(stamp.clone(), slot);
-            orders.added.insert(added, slot);
+            match self.indexes.entry(index.clone()) {
+                hash_map::Entry::Vacant(vacant) => drop(vacant.insert(Indexed::One(slot))),
+                hash_map::Entry::Occupied(mut indexed) => indexed.get_mut().insert(&self.slots, slot),
+            }
         }
         for reason in &entry.meta.reasons {
             self.reasons.entry(reason.clone()).or_default().insert((entry.meta.time, slot));
@@ -226,10 +277,10 @@ impl Store for MemoryStore {
         change.apply(&mut entry.meta);
         if let Some(before) = before {
             let after = entry.meta.reasons.clone();
-            for reason in before {
-                self.forget_reason(&reason, holder);
+            for reason in before.iter().filter(|reason| !after.contains(reason)) {
+                self.forget_reason(reason, holder);
             }
-            for reason in after {
+            for reason in after.into_iter().filter(|reason| !before.contains(reason)) {
                 self.reasons.entry(reason).or_default().insert(holder);
             }
         }
@@ -289,12 +340,14 @@ impl Store for MemoryStore {
     }
 
     fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
-        let orders = match &query.index {
-            None => Some(&self.all),
-            Some(index) => self.indexes.get(index),
-        };
-        if let Some(orders) = orders {
-            orders.walk(query, &mut |slot| self.slots.get(slot).map_or(ControlFlow::Continue(()), &mut *visit));
+        let mut visit = |slot| self.slots.get(slot).map_or(ControlFlow::Continue(()), &mut *visit);
+        match &query.index {
+            None => self.all.walk(query, &mut visit),
+            Some(index) => {
+                if let Some(indexed) = self.indexes.get(index) {
+                    indexed.walk(&self.slots, query, &mut visit);
+                }
+            }
         }
         Ok(())
     }

@@ -86,6 +86,17 @@ impl Query {
         self
     }
 
+    /// Whether a walk meets an entry of its index: it lies behind the place where the walk begins.
+    pub(super) fn reaches(&self, Entry { meta, .. }: &Entry) -> bool {
+        match (&self.order, self.direction) {
+            (Order::Created { after: None } | Order::Added { after: None }, _) => true,
+            (Order::Created { after: Some(after) }, Direction::OldestFirst) => meta.stamp() > *after,
+            (Order::Created { after: Some(after) }, Direction::NewestFirst) => meta.stamp() < *after,
+            (Order::Added { after: Some(after) }, Direction::OldestFirst) => meta.added > Some(*after),
+            (Order::Added { after: Some(after) }, Direction::NewestFirst) => meta.added < Some(*after),
+        }
+    }
+
     /// The same query, beginning behind an entry.
     #[must_use]
     pub fn behind(&self, entry: &Entry) -> Self {

@@ -79,7 +79,7 @@ pub struct Settings {
     /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
     pub timeout_ms: u64,
     /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
-    /// again: so many of the latest entries of the log, and up to 1,024 more. 10,000.
+    /// again: so many of the latest entries of the log, and those of up to 64 actions more. 10,000.
     pub remembered: u64,
     /// For how many milliseconds to remember them at most. 604,800,000: a week.
     pub remembered_ms: u64,

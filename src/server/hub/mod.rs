@@ -48,7 +48,7 @@ pub struct Config {
     /// Tell clients in `debug` messages why actions were refused.
     pub debug: bool,
     /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
-    /// again: that many entries of the log, the latest, and up to 1,024 more. What was not answered yet is kept in any case.
+    /// again: that many entries of the log, the latest, and those of up to 64 actions more. What was not answered yet is kept in any case.
     pub remembered: u64,
     /// For how many milliseconds to remember them at most, up to a sixteenth more. A restart begins anew.
     pub remembered_ms: u64,
