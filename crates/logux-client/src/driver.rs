@@ -12,7 +12,7 @@ use logux::{
 };
 use logux_net::{
     CloseReason, Connector, Frame, Reconnecting,
-    drive::{Clock, Event, Line},
+    drive::{Alarm, Clock, Event, Line},
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -111,6 +111,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
 
     async fn connection<T: logux_net::Transport>(&mut self, mut line: Line<T>) -> Over {
         self.handle(Input::Opened);
+        let mut alarm = Alarm::new(self.clock);
         let mut refused = None;
         let over = loop {
             if self.follow(&mut line, &mut refused) {
@@ -127,7 +128,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
                     Some(command) => self.command(command, Some(&mut line)),
                     None => break Over::Unneeded,
                 },
-                () = self.clock.until(deadline) => self.handle(Input::Wake),
+                () = alarm.until(deadline) => self.handle(Input::Wake),
             }
         };
         self.handle(Input::Closed);

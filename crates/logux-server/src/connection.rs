@@ -20,7 +20,7 @@ use logux::{
 };
 use logux_net::{
     CloseReason, Frame, Transport,
-    drive::{self, Clock, Line},
+    drive::{self, Alarm, Clock, Line},
 };
 use tokio::time::{Instant, timeout};
 
@@ -157,6 +157,7 @@ pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origi
         node: Node::new(shared.node_config(), ()),
         outbox: Arc::new(Outbox::new(shared.outbox)),
         line: Line::new(transport),
+        alarm: Alarm::new(shared.clock),
         session,
         origin: Arc::new(origin),
         member: None,
@@ -187,6 +188,7 @@ struct Connection<T> {
     node: Node,
     outbox: Arc<Outbox>,
     line: Line<T>,
+    alarm: Alarm,
     origin: Arc<Origin>,
     /// The client, when it was let in.
     member: Option<Member>,
@@ -242,7 +244,7 @@ impl<T: Transport> Connection<T> {
             let event = tokio::select! {
                 event = self.line.event(wants_frames) => Some(event),
                 () = self.outbox.filled() => None,
-                () = self.shared.clock.until(deadline) => {
+                () = self.alarm.until(deadline) => {
                     self.node.handle(self.shared.clock.now(), Input::Wake);
                     None
                 }

@@ -2,12 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
 };
 
+use futures_util::task::AtomicWaker;
 use logux::{Entry, sync::BatchToken};
 use logux_net::CloseReason;
-use tokio::sync::Notify;
 
 use crate::bundle::Delivery;
 
@@ -40,7 +45,9 @@ pub(crate) struct OutboxLimits {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    filled: Notify,
+    /// Whether something has come since the connection was told last.
+    is_filled: AtomicBool,
+    waker: AtomicWaker,
     limits: OutboxLimits,
 }
 
@@ -55,7 +62,7 @@ struct Queue {
 
 impl Outbox {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), limits }
+        Self { queue: Mutex::default(), is_filled: AtomicBool::new(false), waker: AtomicWaker::new(), limits }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -78,19 +85,19 @@ impl Outbox {
             *queue = Queue { close: Some(CloseReason::SlowReader), overflow, ..Queue::default() };
         }
         drop(queue);
-        self.filled.notify_one();
+        self.wake();
     }
 
     /// The connection is to be closed, as soon as it has done what waits.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.queue().close.get_or_insert(reason);
-        self.filled.notify_one();
+        self.wake();
     }
 
     /// The connection is to be closed at once, whatever waits.
     pub(crate) fn cut(&self) {
         *self.queue() = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
-        self.filled.notify_one();
+        self.wake();
     }
 
     /// How many parcels and bytes waited when the bound was passed, if it was.
@@ -98,9 +105,23 @@ impl Outbox {
         self.queue().overflow
     }
 
-    /// Waits until there is something to [`take`](Self::take).
+    fn wake(&self) {
+        self.is_filled.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Waits until there is something to [`take`](Self::take). Only one task may wait: that of the connection.
     pub(crate) async fn filled(&self) {
-        self.filled.notified().await;
+        poll_fn(|context| {
+            let is_filled = || self.is_filled.swap(false, Ordering::Acquire);
+            if is_filled() {
+                return Poll::Ready(());
+            }
+            self.waker.register(context.waker());
+            // It may have come between the two.
+            if is_filled() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Waits until the connection is to be closed, and nothing waits.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logux::{MonoTime, Now, WallTime};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// Reads both clocks. Monotonic time counts from the moment when this was made.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +37,9 @@ impl Clock {
         Now { wall, mono: MonoTime::from_millis(elapsed) }
     }
 
-    /// Waits until the moment of a deadline, or for ever if there is none.
-    pub async fn until(&self, at: Option<MonoTime>) {
-        match at {
-            Some(at) => sleep_until(self.start + Duration::from_millis(at.as_millis())).await,
-            None => core::future::pending().await,
-        }
+    /// A moment of the monotonic clock, as the runtime's timers have it.
+    pub(super) fn instant(&self, at: MonoTime) -> Instant {
+        self.start + Duration::from_millis(at.as_millis())
     }
 }
 
