@@ -44,7 +44,6 @@ fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
         let answer =
             format!(r#"["sync",1,{{"type":"logux/processed","id":"{id}"}},{{"id":[{n},"server:x",0],"time":1}}]"#);
         client.handle(NOW, Input::Frame(&answer)).unwrap();
-        client.handle(NOW, Input::Frame(r#"["synced",1]"#)).unwrap();
     }
 }
 
@@ -75,6 +74,15 @@ fn what_it_has_left_before_it_was_subscribed_it_does_not_subscribe_to_again() {
     connect(&mut client);
     let (subscribed, left) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
     processed(&mut client, &[&left, &subscribed]);
+    assert_eq!(connect(&mut client), [""; 0]);
+
+    // Also where it has to be sent again for its answer.
+    let mut client = start("10:phone:1", MemoryStore::new());
+    let (subscribed, left) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
+    connect(&mut client);
+    processed(&mut client, &[&left]);
+    connect(&mut client);
+    processed(&mut client, &[&subscribed]);
     assert_eq!(connect(&mut client), [""; 0]);
 }
 

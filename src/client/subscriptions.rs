@@ -16,12 +16,15 @@ pub(super) struct Subscriptions {
     confirmed: IndexMap<String, (usize, Stamp)>,
     asked: HashMap<ActionId, Action>,
     leaving: HashMap<ActionId, Action>,
+    /// Asked for, and over before they were answered. They may be sent again for their answers.
+    over: HashSet<ActionId>,
 }
 
 impl Subscriptions {
     /// An own action is about to be sent.
     pub(super) fn sent(&mut self, id: &ActionId, action: &Action) {
         match action.kind() {
+            logux::SUBSCRIBE if self.over.contains(id) => {}
             logux::SUBSCRIBE => drop(self.asked.insert(id.clone(), action.clone())),
             logux::UNSUBSCRIBE => drop(self.leaving.insert(id.clone(), action.clone())),
             _ => {}
@@ -30,6 +33,7 @@ impl Subscriptions {
 
     /// The server has done what an own action asked for.
     pub(super) fn processed(&mut self, id: &ActionId, answer: &Entry) {
+        self.over.remove(id);
         let stamp = answer.meta.stamp();
         if let Some(action) = self.asked.remove(id) {
             let (times, last) = self.confirmed.entry(without(&action, "since")).or_insert((0, stamp.clone()));
@@ -37,9 +41,9 @@ impl Subscriptions {
             *last = stamp;
         } else if let Some(action) = self.leaving.remove(id) {
             let key = subscribed_key(&without(&action, "since"));
-            // A subscription that was still on its way is over before its answer comes.
             let came_before = |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
-            self.asked.retain(|other, action| !came_before(other) || without(action, "since") != key);
+            let is_over = |other: &ActionId, action: &mut Action| came_before(other) && without(action, "since") == key;
+            self.over.extend(self.asked.extract_if(is_over).map(|(id, _)| id));
             let found = self.confirmed.get_index_of(&key);
             if let Some(index) = found {
                 let times = &mut self.confirmed[index].0;
@@ -53,6 +57,7 @@ impl Subscriptions {
 
     /// The server has not done what an own action asked for.
     pub(super) fn undone(&mut self, id: &ActionId) {
+        self.over.remove(id);
         self.asked.remove(id);
         self.leaving.remove(id);
     }
