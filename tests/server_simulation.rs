@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 struct Notes {
     /// Whether they are kept in the server's log, and given to subscribers from there.
     are_kept: bool,
-    /// In how many queues they wait.
-    queues: u64,
+    /// In how many queues they wait, and how many in all.
+    queues: Option<(u64, usize)>,
 }
 
 type Names = BTreeSet<String>;
@@ -80,7 +80,8 @@ impl Application for Notes {
         if self.are_kept {
             config.keeps = Keeps::by(|_, _| Some(Keep::forever("notes")));
         }
-        if let queues @ 1.. = self.queues {
+        if let Some((queues, max_queue)) = self.queues {
+            config.max_queue = max_queue;
             config.queues = Queues::by(move |action| (action.as_json().len() as u64 % queues).to_string().into());
         }
     }
@@ -119,12 +120,13 @@ fn without_one_it_is_done_again_only_after_a_crash() {
 
 #[test]
 fn what_is_kept_reaches_every_subscriber() {
-    assert_survives(&Notes { are_kept: true, queues: 0 }, &Setup::default(), seeds(300), 40);
+    assert_survives(&Notes { are_kept: true, queues: None }, &Setup::default(), seeds(300), 40);
 }
 
+/// Where a queue is full, what comes is not confirmed yet.
 #[test]
 fn queues_of_one_client_go_their_own_ways() {
-    assert_survives(&Notes { are_kept: false, queues: 3 }, &Setup::default(), seeds(300), 40);
+    assert_survives(&Notes { are_kept: false, queues: Some((3, 2)) }, &Setup::default(), seeds(300), 40);
 }
 
 /// What is slow meets what is fast: rounds of the server that take longer than the network, devices that come back before it knows that they were gone.

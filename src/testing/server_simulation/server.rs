@@ -24,6 +24,8 @@ pub(super) struct Server {
     commands: Vec<Input>,
     /// When it is.
     round_at: Option<u64>,
+    /// When what it was told last is durable. Connections and handlers go on meanwhile, with whatever the hub lets out.
+    commits_at: Option<u64>,
     ends: BTreeMap<SessionId, End>,
     pub(super) handlers: Handlers,
     effects: Vec<Effect>,
@@ -51,6 +53,7 @@ impl Server {
             config: Arc::new(sync::Config { actions_per_sync, ..sync::Config::server(node) }),
             commands: Vec::new(),
             round_at: None,
+            commits_at: None,
             ends: BTreeMap::new(),
             handlers: Handlers::default(),
             effects: Vec::new(),
@@ -64,6 +67,7 @@ impl Server {
     pub(super) fn is_idle(&self) -> bool {
         let census = self.hub.census().expect("memory does not fail");
         self.commands.is_empty()
+            && self.commits_at.is_none()
             && self.handlers.is_idle()
             && self.ends.values().all(End::is_idle)
             && census.running + census.waiting == 0
@@ -71,7 +75,8 @@ impl Server {
 
     pub(super) fn next_moment(&self) -> Option<u64> {
         let ends = self.ends.values().filter_map(End::next_moment);
-        ends.chain(self.round_at).chain(self.handlers.next_moment()).min()
+        let round_at = self.round_at.filter(|_| self.commits_at.is_none());
+        ends.chain(round_at).chain(self.commits_at).chain(self.handlers.next_moment()).min()
     }
 
     /// A client has opened a connection.
@@ -130,8 +135,13 @@ impl Server {
         for (job, answer) in self.handlers.wake(course, application, database) {
             self.command(course, Input::Answer(job, answer));
         }
-        if self.round_at.is_some_and(|at| at <= course.ms()) {
-            self.round(course);
+        let now = course.ms();
+        if self.commits_at.take_if(|at| *at <= now).is_some() {
+            self.commit();
+            self.hand_out(course);
+        }
+        if self.commits_at.is_none() && self.round_at.take_if(|at| *at <= now).is_some() {
+            self.begin_round(course);
         }
         let sessions: Vec<SessionId> = self.ends.keys().copied().collect();
         for session in sessions {
@@ -141,13 +151,12 @@ impl Server {
         core::mem::take(&mut self.effects)
     }
 
-    /// One round of the hub, with all that waits or only the first part of it.
-    fn round(&mut self, course: &mut Course) {
+    /// Begins a round of the hub, with all that waits or only the first part of it.
+    fn begin_round(&mut self, course: &mut Course) {
         let some = course.chance.between(1, self.commands.len() as u64);
         self.take_in(course, usize::try_from(some).unwrap_or(1));
-        self.commit();
         self.hand_out(course);
-        self.round_at = None;
+        self.commits_at = Some(course.after(course.setup.round_ms));
         if !self.commands.is_empty() {
             self.round_at = Some(course.after(course.setup.round_ms));
         }
@@ -193,13 +202,9 @@ impl Server {
         }
     }
 
-    /// The power fails, maybe in the middle of a round: before what came is durable, or before anybody is told that it is.
+    /// The power fails, maybe in the middle of a commit that is durable all the same.
     pub(super) fn crash(mut self, course: &mut Course) -> CrashStore {
-        let half = course.chance.between(0, 2);
-        if half > 0 {
-            self.take_in(course, usize::MAX);
-        }
-        if half > 1 {
+        if course.chance.once_in(2) {
             self.commit();
         }
         self.hub.into_store().crash()
