@@ -79,6 +79,11 @@ impl Server {
         ends.chain(round_at).chain(self.commits_at).chain(self.handlers.next_moment()).min()
     }
 
+    /// When what it was told last is durable, if it is not.
+    pub(super) const fn commits_at(&self) -> Option<u64> {
+        self.commits_at
+    }
+
     /// A client has opened a connection.
     pub(super) fn open(&mut self, course: &Course, session: SessionId) {
         self.ends.insert(session, End::new(self.config.clone(), course.now(), session));
@@ -156,7 +161,7 @@ impl Server {
         let some = course.chance.between(1, self.commands.len() as u64);
         self.take_in(course, usize::try_from(some).unwrap_or(1));
         self.hand_out(course);
-        self.commits_at = Some(course.after(course.setup.round_ms));
+        self.commits_at = Some(course.after(course.setup.commit_ms));
         if !self.commands.is_empty() {
             self.round_at = Some(course.after(course.setup.round_ms));
         }

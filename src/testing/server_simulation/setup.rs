@@ -23,6 +23,8 @@ pub struct Setup {
     pub handler_ms: (u64, u64),
     /// How long something waits inside of the server for its turn, from and to, in milliseconds.
     pub round_ms: (u64, u64),
+    /// How long a commit of the server's log takes, from and to, in milliseconds.
+    pub commit_ms: (u64, u64),
     /// A step of a handler hangs once in so many times, until the server crashes. 0: never.
     pub hangs_once_in: u64,
     /// A login, or a handler that has changed nothing yet, fails once in so many times. 0: never.
@@ -49,6 +51,7 @@ impl Default for Setup {
             restart_ms: (1, 500),
             handler_ms: (0, 200),
             round_ms: (0, 5),
+            commit_ms: (0, 20),
             hangs_once_in: 60,
             errors_once_in: 20,
             clock_error_ms: 3_600_000,

@@ -2,7 +2,10 @@
 
 use core::ops::Range;
 
-use super::{Application, Broken, Setup, World};
+use super::{Application, Broken, Setup, World, server::Server};
+
+/// How many steps to wait for a commit at most.
+const STEPS_TO_COMMIT: usize = 100;
 
 impl<A: Application> World<A> {
     /// Lets so many things happen that chance decides: users act, leave and come back; connections are cut; devices and the server crash; time passes.
@@ -18,7 +21,8 @@ impl<A: Application> World<A> {
                 0..=11 => self.act(device),
                 12..=15 => self.cut(device),
                 16..=17 => self.crash(device),
-                18..=19 => self.crash_server(),
+                18 => self.crash_server(),
+                19 => self.crash_server_in_a_commit(),
                 20..=21 if !channels.is_empty() => {
                     let channel = chance.between(0, channels.len() as u64 - 1);
                     self.turn(device, &channels[usize::try_from(channel).unwrap_or(0)]);
@@ -34,6 +38,20 @@ impl<A: Application> World<A> {
             let ms = self.course.chance.between(0, most);
             self.run_for(ms);
         }
+    }
+
+    /// Crashes the server while something that it was told is becoming durable, and some connections have gone on.
+    fn crash_server_in_a_commit(&mut self) {
+        for _ in 0..STEPS_TO_COMMIT {
+            if let Some(commits_at) = self.server.as_ref().and_then(Server::commits_at) {
+                let left = commits_at.saturating_sub(self.course.ms());
+                let ms = self.course.chance.between(0, left.saturating_sub(1));
+                self.run_for(ms);
+                break;
+            }
+            self.step();
+        }
+        self.crash_server();
     }
 
     fn lived(setup: &Setup, application: A, events: usize) -> (Self, Result<(), Broken>) {
