@@ -1,9 +1,12 @@
 //! A device of a user: the real client over a store that crashes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
-    action::{ActionId, NodeId},
+    action::{Action, ActionId, NodeId, logux::SUBSCRIBE},
     client::{Client, Config},
     replay::{Options, Reducer, Timeline},
     server::SessionId,
@@ -28,6 +31,8 @@ pub(super) struct Device<R: Reducer> {
     pub(super) subscribes_at: Vec<(u64, String)>,
     /// The channels that its user does not look at now.
     pub(super) left: BTreeSet<String>,
+    /// By what it has left channels last.
+    pub(super) left_by: BTreeMap<String, ActionId>,
     /// Subscriptions that were refused, and that it has asked for again.
     pub(super) refused: BTreeSet<ActionId>,
 }
@@ -44,6 +49,7 @@ impl<R: Reducer + Clone> Device<R> {
             connects_at: Some(0),
             subscribes_at: Vec::new(),
             left: BTreeSet::new(),
+            left_by: BTreeMap::new(),
             refused: BTreeSet::new(),
         }
     }
@@ -71,6 +77,15 @@ impl<R: Reducer + Clone> Device<R> {
 
     pub(super) const fn client_mut(&mut self) -> &mut Client<CrashStore, Timeline<R>> {
         self.client.as_mut().expect("a client that runs")
+    }
+
+    /// An action of its own is undone. Returns the channel if that was a subscription, and the page that has asked for it is there and still wants it.
+    pub(super) fn refused(&mut self, id: &ActionId, action: &Action) -> Option<String> {
+        let channel = action.text_field("channel").filter(|_| action.kind() == SUBSCRIBE)?.into_owned();
+        let is_of_now = id.node() == self.client().log().node_id();
+        let age = |id: &ActionId| (id.time(), id.sequence());
+        let is_over = self.left_by.get(&channel).is_some_and(|left| age(id) < age(left));
+        (is_of_now && !is_over && self.refused.insert(id.clone())).then_some(channel)
     }
 
     pub(super) fn next_moment(&self) -> Option<u64> {

@@ -171,7 +171,8 @@ impl<A: Application> World<A> {
         } else {
             self.devices[device].left.insert(channel.to_owned());
             let unsubscribe = logux::Unsubscribe { channel: channel.to_owned() };
-            self.sync(device, &unsubscribe.to_action().expect("an action"));
+            let id = self.sync(device, &unsubscribe.to_action().expect("an action"));
+            self.devices[device].left_by.insert(channel.to_owned(), id);
         }
     }
 
@@ -194,6 +195,7 @@ impl<A: Application> World<A> {
         here.subscribes_at.clear();
         here.left.clear();
         here.refused.clear();
+        here.left_by.clear();
         // A page that is opened anew subscribes anew.
         for channel in self.application.channels() {
             self.subscribe_soon(device, channel);
@@ -354,10 +356,7 @@ impl<A: Application> World<A> {
                 client::Output::Processed(id) => self.note_answer(device, &id, true),
                 client::Output::Undone(id, undo) => {
                     self.note_answer(device, &id, false);
-                    let here = &mut self.devices[device];
-                    let is_of_now = id.node() == here.client().log().node_id() && here.refused.insert(id);
-                    let subscription = undo.action.filter(|action| is_of_now && action.kind() == logux::SUBSCRIBE);
-                    let channel = subscription.and_then(|action| Some(action.text_field("channel")?.into_owned()));
+                    let channel = undo.action.and_then(|action| self.devices[device].refused(&id, &action));
                     // It waited behind an action that was refused, or its handler failed.
                     channel.into_iter().for_each(|channel| self.subscribe_soon(device, channel));
                 }
