@@ -2,30 +2,69 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use logux::{Action, ActionId, store::Store};
-use logux_server::{Running, Server};
+use logux_server::{HandlerError, Running, Server};
 
-/// How often each action was processed: the database of the application.
-#[derive(Clone, Default)]
-pub(crate) struct Processed(Arc<Mutex<HashMap<ActionId, usize>>>);
+/// The database of the application: how often each action was processed.
+#[derive(Clone)]
+pub(crate) enum Processed {
+    /// In a server that stays up.
+    InMemory(Arc<Mutex<HashMap<ActionId, usize>>>),
+    /// In one that dies: with the ids of the actions in the same transactions.
+    #[cfg(feature = "sqlite")]
+    InFile(Arc<Mutex<logux_sqlite::rusqlite::Connection>>, logux_sqlite::Inbox),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic")
+}
 
 impl Processed {
-    fn note(&self, id: &ActionId) {
-        *self.0.lock().expect("no panic").entry(id.clone()).or_default() += 1;
+    pub(crate) fn in_memory() -> Self {
+        Self::InMemory(Arc::default())
+    }
+
+    async fn note(self, id: ActionId) -> Result<(), HandlerError> {
+        match self {
+            Self::InMemory(all) => *locked(&all).entry(id).or_default() += 1,
+            #[cfg(feature = "sqlite")]
+            Self::InFile(database, inbox) => {
+                let note = move || -> Result<(), HandlerError> {
+                    let mut database = locked(&database);
+                    let transaction = database.transaction()?;
+                    if inbox.first_time(&transaction, &id)? {
+                        let node = id.node().to_string();
+                        transaction.execute("INSERT INTO processed VALUES (?1, ?2)", [node, id.to_string()])?;
+                    }
+                    Ok(transaction.commit()?)
+                };
+                tokio::task::spawn_blocking(note).await??;
+            }
+        }
+        Ok(())
     }
 
     /// How often each action of a node was.
-    pub(crate) fn of_node(&self, node: &str) -> Vec<usize> {
-        let all = self.0.lock().expect("no panic");
-        all.iter().filter(|(id, _)| id.node().to_string() == node).map(|(_, times)| *times).collect()
-    }
-
-    pub(crate) fn times(&self, id: &str) -> usize {
-        let id = id.parse().expect("an id");
-        self.0.lock().expect("no panic").get(&id).copied().unwrap_or_default()
+    pub(crate) fn of_node(&self, node: &str) -> HashMap<String, usize> {
+        match self {
+            Self::InMemory(all) => {
+                let all = locked(all);
+                let of_node = all.iter().filter(|(id, _)| id.node().to_string() == node);
+                of_node.map(|(id, times)| (id.to_string(), *times)).collect()
+            }
+            #[cfg(feature = "sqlite")]
+            Self::InFile(database, _) => {
+                let database = locked(database);
+                let query = "SELECT id, count(*) FROM processed WHERE node = ?1 GROUP BY id";
+                let mut query = database.prepare_cached(query).expect("a query");
+                let rows = query.query_map([node], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+                let rows = rows.expect("rows").map(|row| row.expect("a row"));
+                rows.map(|(id, times)| (id, usize::try_from(times).expect("a count"))).collect()
+            }
+        }
     }
 }
 
@@ -38,8 +77,15 @@ pub(crate) async fn start<St: Store + Send + 'static>(processed: Processed, stor
         })
         .action_type("inc", move |on| {
             on.access(|_| async { Ok(true) }).process(move |context| async move {
-                context.state().note(&context.meta().id);
+                context.state().clone().note(context.meta().id.clone()).await?;
                 context.send_back(action(r#"{"type":"counted"}"#)).await;
+                Ok(())
+            })
+        })
+        .action_type("shout", move |on| {
+            on.access(|_| async { Ok(true) }).process(move |context| async move {
+                let room = context.action().text_field("room").unwrap_or_default().into_owned();
+                context.server().send(action(r#"{"type":"news"}"#), room).await;
                 Ok(())
             })
         })

@@ -33,6 +33,8 @@ pub(crate) struct Cut {
     pub(crate) after: usize,
 }
 
+type OnCut = Box<dyn FnOnce() + Send>;
+
 /// Forwards connections until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -48,14 +50,19 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// `server` tells where the server is now; `None` while it is down.
-    pub(crate) async fn start(server: watch::Receiver<Option<SocketAddr>>, cut: Option<Cut>) -> Self {
+    /// `server` tells where the server is now; `None` while it is down. `on_cut` is called when all bytes before the cut have passed, and before either end can
+    /// know of it.
+    pub(crate) async fn start(
+        server: watch::Receiver<Option<SocketAddr>>,
+        cut: Option<Cut>,
+        on_cut: impl FnOnce() + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let bytes: [Arc<AtomicUsize>; 2] = Default::default();
         let counters = bytes.clone();
         let accepting = tokio::spawn(async move {
-            let (mut cut, mut server) = (cut, server);
+            let (mut cut, mut server) = (cut.map(|cut| (cut, Box::new(on_cut) as OnCut)), server);
             while let Ok((client, _)) = listener.accept().await {
                 let at = *server.wait_for(Option::is_some).await.expect("a server");
                 let Ok(upstream) = TcpStream::connect(at.expect("an address")).await else { continue };
@@ -66,26 +73,38 @@ impl Proxy {
     }
 }
 
-async fn forward(client: TcpStream, server: TcpStream, cut: Option<Cut>, [up, down]: [Arc<AtomicUsize>; 2]) {
+async fn forward(client: TcpStream, server: TcpStream, cut: Option<(Cut, OnCut)>, [up, down]: [Arc<AtomicUsize>; 2]) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ((client_read, client_write), (server_read, server_write)) = (client.into_split(), server.into_split());
+    let ((mut client_read, mut client_write), (mut server_read, mut server_write)) =
+        (client.into_split(), server.into_split());
+    let (cut, on_cut) = cut.unzip();
     let limit = |direction| cut.filter(|cut| cut.direction == direction).map(|cut| cut.after);
-    // Whichever ends first closes both sockets: nothing behind the cut passes in either direction.
-    tokio::select! {
-        () = pump(client_read, server_write, limit(Direction::ToServer), &up) => {}
-        () = pump(server_read, client_write, limit(Direction::ToClient), &down) => {}
+    let ended = tokio::select! {
+        ended = pump(&mut client_read, &mut server_write, limit(Direction::ToServer), &up) => ended,
+        ended = pump(&mut server_read, &mut client_write, limit(Direction::ToClient), &down) => ended,
+    };
+    if let (Ended::Cut, Some(on_cut)) = (ended, on_cut) {
+        on_cut();
     }
+    // Whichever ended first, both sockets are closed now: nothing behind the cut passes in either direction.
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, limit: Option<usize>, passed: &AtomicUsize) {
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Closed,
+    Cut,
+}
+
+async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, limit: Option<usize>, passed: &AtomicUsize) -> Ended {
     let (mut buffer, mut left) = ([0; 4096], limit.unwrap_or(usize::MAX));
     while left > 0 {
         let room = buffer.len().min(left);
-        let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else { return };
+        let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else { return Ended::Closed };
         if to.write_all(&buffer[..read]).await.is_err() {
-            return;
+            return Ended::Closed;
         }
         passed.fetch_add(read, Ordering::Relaxed);
         left -= read;
     }
+    Ended::Cut
 }
