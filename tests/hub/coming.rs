@@ -1,12 +1,12 @@
 //! Connections that come and go, and their subscriptions.
 
 use logux::{
-    Action,
+    Action, MemoryStore,
     log::Draft,
-    server::{Addition, Answer, Input, Recipients, SessionId},
+    server::{Addition, Answer, Config, Input, Queues, Recipients, SessionId},
 };
 
-use crate::world::{A, World, entry, processed, undone};
+use crate::world::{A, World, config, entry, processed, undone};
 
 #[test]
 fn the_same_client_again_replaces_its_connection() {
@@ -74,4 +74,20 @@ fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
     let to = Recipients::channel("room");
     world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
     assert!(world.delivered().is_empty());
+}
+
+#[test]
+fn a_subscription_that_was_cancelled_and_fails_takes_no_later_one_along() {
+    let queues = Queues::by(|action| action.field("queue").unwrap_or_default().into());
+    let mut world = World::with(Config { queues, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:x");
+    let subscribe = |queue| format!(r#"{{"type":"logux/subscribe","channel":"room","queue":{queue}}}"#);
+    world.receive(1, vec![entry("1 10:one:x 0", &subscribe(1))]);
+    let cancelled = world.asks.pop_front().unwrap();
+    let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
+    world.receive(1, vec![entry("1 10:one:x 1", unsubscribe), entry("1 10:one:x 2", &subscribe(2))]);
+    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.handle(Input::Answer(cancelled.job, Answer::Approved(None)));
+    world.handle(Input::Answer(cancelled.job, Answer::error()));
+    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
 }

@@ -183,6 +183,8 @@ impl<S: Store> Hub<S> {
         if let (About::Subscription, Some(id), Some(channel)) =
             (task.about, task.session, task.entry.action.text_field("channel"))
             && task.approved
+            // What was cancelled has subscribed to nothing; another may have meanwhile.
+            && !task.cancelled
         {
             self.unsubscribe_session(id, &channel, &filter_key(&task.entry.action));
         }
