@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Input, Output, subscriptions::Subscriptions};
+use super::{Input, Output, seen::Seen, subscriptions::Subscriptions};
 use crate::{
     action::{
         Action, ActionId, Subprotocol,
@@ -55,6 +55,7 @@ pub struct Client<S, O = ()> {
     token: Option<Secret>,
     subprotocol: Subprotocol,
     subscriptions: Subscriptions,
+    seen: Seen,
     /// The correction of the clock, found at the first connection and kept, so that the order of actions never changes.
     time_fix: Option<i64>,
     out: VecDeque<Output>,
@@ -79,8 +80,14 @@ impl<S: Store, O: Observer> Client<S, O> {
         let newest = crate::wire::Protocol::NEWEST;
         let mut log = Log::observed(config.node.node.clone(), store, observer)?;
         forget_subscriptions(&mut log)?;
+        let mut seen = Seen::default();
+        log.walk(&Query::created(), |entry| {
+            seen.note(entry);
+            ControlFlow::Break(())
+        })?;
         Ok(Self {
             log,
+            seen,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
@@ -138,11 +145,13 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::reason(SYNCING);
         draft.subprotocol = Some(self.subprotocol.clone());
         let id = self.log.generate_id(now.wall);
+        draft.time = Some(self.seen.time_of(&id));
         draft.id = Some(id.clone());
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
         }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
+            self.seen.note(&entry);
             self.log.commit()?;
             self.send(now, &[entry])?;
         }
@@ -244,6 +253,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
+        self.seen.note(&entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
         let Some(id) = entry.action.text_field("id").filter(|_| answered).and_then(|id| id.parse::<ActionId>().ok())

@@ -22,6 +22,7 @@
 
 mod io;
 mod machine;
+mod seen;
 mod subscriptions;
 
 pub use io::{Input, Output};
