@@ -135,9 +135,12 @@ impl Session {
         out: &mut VecDeque<Output>,
     ) {
         self.caught_up = true;
-        let mut passing = entries.into_iter().filter_map(|entry| policy.outgoing(entry)).peekable();
+        let entries = entries.into_iter();
+        let (at_least, _) = entries.size_hint();
+        let mut passing = entries.filter_map(|entry| policy.outgoing(entry)).peekable();
         while passing.peek().is_some() {
-            let chunk: SmallVec<[Cow<'a, Entry>; 1]> = passing.by_ref().take(config.actions_per_sync).collect();
+            let mut chunk = SmallVec::<[Cow<'a, Entry>; 1]>::with_capacity(at_least.min(config.actions_per_sync));
+            chunk.extend(passing.by_ref().take(config.actions_per_sync));
             let last = passing.peek().is_none();
             let reached = chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
             let room = chunk.iter().map(|entry| entry.action.as_json().len() + HEAD).sum::<usize>() + HEAD;

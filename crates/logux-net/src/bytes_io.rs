@@ -72,6 +72,13 @@ impl Outbox {
         self.len
     }
 
+    /// So many bytes are about to be added, in one or more pieces.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        if bytes < SHARED_SIZE {
+            self.tail.reserve(bytes);
+        }
+    }
+
     /// Adds bytes by copying them.
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);

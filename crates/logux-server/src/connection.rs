@@ -222,7 +222,6 @@ impl<T: Transport> Connection<T> {
             if let Err(reason) = self.carry_out().await {
                 return reason;
             }
-            self.now = self.shared.clock.now();
             if self.line.is_idle() && self.unpack() {
                 continue;
             }
@@ -249,6 +248,7 @@ impl<T: Transport> Connection<T> {
                     None
                 }
             };
+            self.now = self.shared.clock.now();
             if let Some(reason) = event.and_then(|event| self.read(event)) {
                 // What has come with the goodbye counts.
                 return self.carry_out().await.err().unwrap_or(reason);
@@ -258,7 +258,6 @@ impl<T: Transport> Connection<T> {
 
     /// Takes what has come, all of it, so that one write answers it. Returns why the connection is over, if it is.
     fn read(&mut self, mut event: drive::Event) -> Option<CloseReason> {
-        self.now = self.shared.clock.now();
         for left in (0..FRAMES).rev() {
             match event {
                 drive::Event::Frame(frame) => self.admit(frame),

@@ -1,6 +1,10 @@
 //! What drives the hub: takes what comes, commits it in rounds, hands out what follows.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
 use logux::{
     log::LogError,
@@ -31,9 +35,6 @@ use crate::{
 /// How many commands share one commit at most.
 const ROUND: usize = 1_024;
 
-/// For how many parcels a client that gets none keeps room.
-const IDLE: usize = 4;
-
 /// The hub, and all that it takes to run it.
 pub(crate) struct HubTask<S, St> {
     pub(crate) hub: Hub<St>,
@@ -55,6 +56,8 @@ struct Waiting {
     members: SessionMap<Member>,
     /// For whom something is packed.
     packed: Vec<SessionId>,
+    /// The most that was packed for one client in the last round.
+    usual: usize,
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
     /// Nobody needs to wait any more.
@@ -66,7 +69,7 @@ struct Member {
     outbox: Arc<Outbox>,
     origin: Arc<Origin>,
     /// What goes to the outbox at the end of the round: all of it at a time, so that the connection is woken once and one write carries it.
-    packed: Vec<Parcel>,
+    packed: VecDeque<Parcel>,
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
@@ -221,7 +224,7 @@ impl Waiting {
             }
             Command::Join(input, outbox, origin) => {
                 if let Input::Join { session, .. } = &input {
-                    self.members.insert(*session, Member { outbox, origin, packed: Vec::new() });
+                    self.members.insert(*session, Member { outbox, origin, packed: VecDeque::new() });
                 }
                 return Some(input);
             }
@@ -268,18 +271,19 @@ impl Waiting {
         if let Some(member) = self.members.get_mut(&session) {
             if member.packed.is_empty() {
                 self.packed.push(session);
+                member.packed.reserve(self.usual);
             }
-            member.packed.push(parcel);
+            member.packed.push_back(parcel);
         }
     }
 
     /// Gives the connections what was packed.
     fn post(&mut self) {
+        self.usual = 0;
         for session in self.packed.drain(..) {
             if let Some(member) = self.members.get_mut(&session) {
+                self.usual = self.usual.max(member.packed.len());
                 member.outbox.push(&mut member.packed);
-                // Thousands of idle connections should not keep the room that one busy moment needed.
-                member.packed.shrink_to(IDLE);
             }
         }
     }

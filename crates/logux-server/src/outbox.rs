@@ -31,9 +31,6 @@ pub(crate) enum Parcel {
     Debug(String),
 }
 
-/// For how many parcels an idle connection keeps room.
-const IDLE: usize = 4;
-
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxLimits {
@@ -71,13 +68,17 @@ impl Outbox {
     }
 
     /// Adds parcels, and leaves none. Beyond the bound the queue is dropped and the connection is to be closed.
-    pub(crate) fn push(&self, parcels: &mut Vec<Parcel>) {
+    pub(crate) fn push(&self, parcels: &mut VecDeque<Parcel>) {
         let mut queue = self.queue();
         if queue.close.is_some() {
             return parcels.clear();
         }
         queue.bytes += parcels.iter().map(Parcel::bytes).sum::<usize>();
-        queue.parcels.extend(parcels.drain(..));
+        if queue.parcels.is_empty() {
+            std::mem::swap(&mut queue.parcels, parcels);
+        } else {
+            queue.parcels.append(parcels);
+        }
         let too_many = queue.parcels.len() > self.limits.parcels;
         // One load larger than the bound has to be possible when nothing else waits.
         if too_many || queue.bytes > self.limits.bytes && queue.parcels.len() > 1 {
@@ -135,18 +136,15 @@ impl Outbox {
     }
 
     /// The next parcels, at most so many.
-    pub(crate) fn take(&self, most: usize) -> Vec<Parcel> {
+    pub(crate) fn take(&self, most: usize) -> VecDeque<Parcel> {
         let mut queue = self.queue();
-        let taken: Vec<_> = match queue.parcels.len() {
-            0 => Vec::new(),
-            waiting => queue.parcels.drain(..waiting.min(most)).collect(),
-        };
-        if queue.parcels.is_empty() {
+        if queue.parcels.len() <= most {
+            // With the room that they take: an idle connection needs none.
             queue.bytes = 0;
-            queue.parcels.shrink_to(IDLE);
-        } else {
-            queue.bytes -= taken.iter().map(Parcel::bytes).sum::<usize>();
+            return std::mem::take(&mut queue.parcels);
         }
+        let taken: VecDeque<_> = queue.parcels.drain(..most).collect();
+        queue.bytes -= taken.iter().map(Parcel::bytes).sum::<usize>();
         taken
     }
 
@@ -190,9 +188,9 @@ mod tests {
     fn closes_beyond_the_bound() {
         for limits in [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }] {
             let outbox = Outbox::new(limits);
-            outbox.push(&mut vec![parcel(), parcel()]);
+            outbox.push(&mut [parcel(), parcel()].into());
             assert!(outbox.closing().is_none());
-            outbox.push(&mut vec![parcel()]);
+            outbox.push(&mut [parcel()].into());
             assert!(outbox.take(9).is_empty());
             assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
             assert_eq!(outbox.overflow(), Some((3, 30)));
@@ -202,7 +200,7 @@ mod tests {
     #[test]
     fn closes_after_what_waits() {
         let outbox = Outbox::new(OutboxLimits { parcels: 9, bytes: 99 });
-        outbox.push(&mut vec![parcel()]);
+        outbox.push(&mut [parcel()].into());
         outbox.close(CloseReason::Shutdown);
         assert!(outbox.closing().is_none());
         assert_eq!(outbox.take(9).len(), 1);

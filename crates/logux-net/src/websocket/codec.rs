@@ -173,6 +173,7 @@ fn encode(role: Role, opcode: OpCode, payload: Bytes, outbox: &mut Outbox) {
     let len = payload.len() as u64;
     let mut rest = &mut head[..];
     header.format(len, &mut rest).expect("no header is longer than 14 bytes");
+    outbox.make_room(header.len(len) + payload.len());
     outbox.copy(&head[..header.len(len)]);
     match mask {
         None => outbox.share(payload),
