@@ -33,12 +33,12 @@ impl Asking {
         Self { runtime, aside: 0, beyond: Duration::ZERO }
     }
 
-    /// Runs a handler to its end.
-    pub(crate) fn start(&mut self, running: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a handler to its end; `true` when it has come to it at once.
+    pub(crate) fn start(&mut self, running: impl Future<Output = ()> + Send + 'static) -> bool {
         if self.aside > 0 {
             self.aside -= 1;
             self.runtime.spawn(running);
-            return;
+            return false;
         }
         let mut running = Box::pin(running);
         let began = Instant::now();
@@ -54,6 +54,7 @@ impl Asking {
             // Polled again at once, now with somebody to wake it.
             self.runtime.spawn(running);
         }
+        begun.is_ready()
     }
 }
 

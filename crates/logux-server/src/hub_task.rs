@@ -58,6 +58,8 @@ struct Waiting {
     packed: Vec<SessionId>,
     /// The most that was packed for one client in the last round.
     usual: usize,
+    /// Which round this is.
+    round: u64,
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
     /// Nobody needs to wait any more.
@@ -70,6 +72,10 @@ struct Member {
     origin: Arc<Origin>,
     /// What goes to the outbox at the end of the round: all of it at a time, so that the connection is woken once and one write carries it.
     packed: VecDeque<Parcel>,
+    /// The last round whose next one brings answers for it, of handlers that had nothing to wait for.
+    answered_after: u64,
+    /// Whether what is packed has waited for such answers.
+    has_waited: bool,
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
@@ -186,11 +192,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                 }
                 Output::Ask(ask) => {
                     self.handle.watch().note(&Event::Asked(&ask.entry));
-                    let member = ask.author.session.and_then(|session| waiting.members.get(&session));
+                    let author = ask.author.session;
+                    let member = author.and_then(|session| waiting.members.get(&session));
                     let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
                     let span = self.handle.watch().traces().of_application(&ask.entry.meta.id);
                     let running = self.application.clone().run(ask, origin, self.handle.clone());
-                    self.asking.start(running.instrument(span));
+                    if self.asking.start(running.instrument(span)) {
+                        waiting.expect_answers(author);
+                    }
                 }
                 Output::Unsubscribed { node, channel } => {
                     if let Some(running) = self.application.unsubscribed(node, channel, &self.handle) {
@@ -224,7 +233,10 @@ impl Waiting {
             }
             Command::Join(input, outbox, origin) => {
                 if let Input::Join { session, .. } = &input {
-                    self.members.insert(*session, Member { outbox, origin, packed: VecDeque::new() });
+                    self.members.insert(
+                        *session,
+                        Member { outbox, origin, packed: VecDeque::new(), answered_after: 0, has_waited: false },
+                    );
                 }
                 return Some(input);
             }
@@ -277,14 +289,26 @@ impl Waiting {
         }
     }
 
-    /// Gives the connections what was packed.
+    /// What was packed for a client may wait for the next round, once: the answers that come then leave in the same write.
+    fn expect_answers(&mut self, session: Option<SessionId>) {
+        if let Some(member) = session.and_then(|session| self.members.get_mut(&session)) {
+            member.answered_after = self.round;
+        }
+    }
+
+    /// Ends a round: gives the connections what was packed.
     fn post(&mut self) {
         self.usual = 0;
-        for session in self.packed.drain(..) {
-            if let Some(member) = self.members.get_mut(&session) {
+        for session in std::mem::take(&mut self.packed) {
+            let Some(member) = self.members.get_mut(&session) else { continue };
+            member.has_waited = member.answered_after == self.round && !member.has_waited;
+            if member.has_waited {
+                self.packed.push(session);
+            } else {
                 self.usual = self.usual.max(member.packed.len());
                 member.outbox.push(&mut member.packed);
             }
         }
+        self.round += 1;
     }
 }
