@@ -7,6 +7,7 @@
 mod args;
 mod client;
 mod connects;
+mod cores;
 mod crowd;
 mod fan_out;
 mod frame;

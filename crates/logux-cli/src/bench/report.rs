@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    cores,
     process::Process,
     samples::{Latency, Samples, Spread},
 };
@@ -27,6 +28,8 @@ pub(super) struct Report<'a> {
     pub(super) runs: Vec<Run>,
     pub(super) lost: u64,
     pub(super) duplicates: u64,
+    /// How long a word takes from one core to another and back, in nanoseconds.
+    pub(super) cores_apart_ns: Option<u128>,
 }
 
 /// One run.
@@ -103,7 +106,8 @@ impl<'a> Report<'a> {
         runs: Vec<Run>,
     ) -> Self {
         let per_second = Spread::of(runs.iter().map(|run| run.per_second));
-        Self { scenario, url, load, unit, per_second, runs, lost: 0, duplicates: 0 }
+        let cores_apart_ns = cores::round_trip().map(|took| took.as_nanos());
+        Self { scenario, url, load, unit, per_second, runs, lost: 0, duplicates: 0, cores_apart_ns }
     }
 
     /// Prints it. The exit code tells whether everything came, once.
@@ -137,7 +141,11 @@ impl<'a> Report<'a> {
         out += &row(["median", &thousands(median), "", "", "", "", ""]);
         let spread = if median > 0.0 { (max - min) / median * 100.0 } else { 0.0 };
         out += &format!("\n{spread:.1} % between the slowest and the fastest run, ");
-        out += &format!("{} lost, {} came twice\n", self.lost, self.duplicates);
+        out += &format!("{} lost, {} came twice", self.lost, self.duplicates);
+        if let Some(ns) = self.cores_apart_ns {
+            out += &format!("; the cores are {ns} ns apart");
+        }
+        out.push('\n');
         out
     }
 }
