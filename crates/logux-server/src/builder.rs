@@ -27,7 +27,6 @@ use crate::{
     asking::Asking,
     attempts::Attempts,
     auth::{Admission, Authenticator},
-    connection::Shared,
     control::Control,
     greeting::{Greeting, shared},
     http::Http,
@@ -41,6 +40,7 @@ use crate::{
     room::Room,
     routes::{self, Bound, HttpRequest, Reply, Routes},
     running::Stage,
+    shared::Shared,
     watch::Watch,
 };
 

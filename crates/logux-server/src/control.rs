@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use crate::{
     AddError, Backend,
-    connection::Shared,
     forwarded::contain,
+    shared::Shared,
     watch::{Event, Limit},
 };
 

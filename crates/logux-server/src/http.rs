@@ -22,7 +22,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    connection::{Shared, serve},
+    connection::serve,
     control::Control,
     forwarded::Proxies,
     inspector,
@@ -30,6 +30,7 @@ use crate::{
     room::{Place, Room},
     routes::Pages,
     running::Stage,
+    shared::Shared,
     watch::{Event, Refusal, Watch},
 };
 

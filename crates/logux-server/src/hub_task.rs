@@ -312,3 +312,49 @@ impl Waiting {
         self.round += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use logux::{NodeId, action::Subprotocol};
+
+    use super::*;
+    use crate::outbox::OutboxLimits;
+
+    const SESSION: SessionId = SessionId(1);
+
+    fn waiting() -> (Waiting, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::new(OutboxLimits { parcels: 10, bytes: 1_000 }));
+        let mut waiting = Waiting::default();
+        // The first round has no commands.
+        waiting.post();
+        let (node, subprotocol) = (NodeId::new("10:a:b").unwrap(), Subprotocol::Number(0));
+        let join = Input::Join { session: SESSION, node, subprotocol, headers: None, since: 0 };
+        waiting.register(Command::Join(join, outbox.clone(), Origin::nowhere()));
+        (waiting, outbox)
+    }
+
+    #[test]
+    fn what_is_packed_waits_for_answers_that_come_in_the_next_round() {
+        let (mut waiting, outbox) = waiting();
+        let parcel = || Parcel::Debug("x".into());
+        waiting.put(SESSION, parcel());
+        waiting.expect_answers(Some(SESSION));
+        waiting.post();
+        assert!(outbox.take(9).is_empty());
+        // More of them follow, but nothing waits twice.
+        waiting.put(SESSION, parcel());
+        waiting.expect_answers(Some(SESSION));
+        waiting.post();
+        assert_eq!(outbox.take(9).len(), 2);
+    }
+
+    #[test]
+    fn what_was_answered_in_an_earlier_round_is_not_waited_for() {
+        let (mut waiting, outbox) = waiting();
+        waiting.expect_answers(Some(SESSION));
+        waiting.post();
+        waiting.put(SESSION, Parcel::Debug("x".into()));
+        waiting.post();
+        assert_eq!(outbox.take(9).len(), 1);
+    }
+}

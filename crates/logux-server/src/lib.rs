@@ -68,6 +68,7 @@ mod room;
 mod routes;
 mod running;
 mod settings;
+mod shared;
 mod signal;
 mod sync_map;
 #[cfg(feature = "testing")]

@@ -11,10 +11,7 @@ use hyper::HeaderMap;
 use logux_net::{Limits, NetError, PairTransport, pair};
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::{
-    connection::{Shared, serve},
-    origin::Origin,
-};
+use crate::{connection::serve, origin::Origin, shared::Shared};
 
 /// Where cables are plugged in: what a server needs to serve a connection.
 #[derive(Clone)]
