@@ -83,10 +83,10 @@ scenario('queues of one client run side by side', async s => {
     note('behind', alice.send({ tag: 'news', type: 'posts/add' })),
     note('go', alice.send({ type: 'go' }))
   ])
-  assert.deepEqual(
-    order.map(i => i[0]),
-    ['go', 'wait', 'behind']
-  )
+  // `wait` ends because `go` was begun beside it; which of the two is answered first is left to chance.
+  let names = order.map(i => i[0])
+  assert.deepEqual(names.toSorted(), ['behind', 'go', 'wait'])
+  assert.ok(names.indexOf('wait') < names.indexOf('behind'), names)
 })
 
 scenario('a failure takes only its own queue along', async s => {
