@@ -83,7 +83,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut seen = Seen::default();
         log.walk(&Query::created(), |entry| {
             seen.note(entry);
-            ControlFlow::Break(())
+            if seen.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(Self {
             log,

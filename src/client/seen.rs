@@ -26,6 +26,11 @@ impl Seen {
         }
     }
 
+    /// Whether no action of the application was noted.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The time of an action that is made now: as late as it has to be to come behind the latest, and no later, since many may be made within a millisecond.
     pub(super) fn time_of(&self, id: &ActionId) -> WallTime {
         let Some(latest) = &self.0 else { return id.time() };
@@ -67,6 +72,7 @@ mod tests {
         assert_eq!(time(&seen("note", 1_007)), 1_008);
         assert_eq!(time(&seen("note", 1_000 + MAX_AHEAD_MS + 1)), 1_000, "another clock's mistake");
         assert_eq!(time(&seen("logux/processed", 1_007)), 1_000);
+        assert!(seen("logux/processed", 1_007).is_empty() && !seen("note", 1_007).is_empty());
     }
 
     #[test]
