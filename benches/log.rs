@@ -31,8 +31,11 @@ fn shuffled(mut actions: Vec<(Action, ActionId)>) -> Vec<(Action, ActionId)> {
     actions
 }
 
+/// A log that keeps both orders: the one by creation is made when it is first walked.
 fn empty() -> Log<MemoryStore> {
-    Log::new(NodeId::new("server:x").expect("a node id"), MemoryStore::new()).expect("memory does not fail")
+    let log = Log::new(NodeId::new("server:x").expect("a node id"), MemoryStore::new()).expect("memory does not fail");
+    log.walk(&Query::created(), |_| ControlFlow::Break(())).expect("memory does not fail");
+    log
 }
 
 fn add(log: &mut Log<MemoryStore>, (action, id): (Action, ActionId)) {

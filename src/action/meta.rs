@@ -1,6 +1,6 @@
 //! What a node knows about an action besides what happened.
 
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::{
     ActionId, Stamp,
     json::{Cursor, Json, JsonError, decode, write_count, write_string},
+    stamp,
 };
 use crate::now::WallTime;
 
@@ -55,6 +56,11 @@ impl Meta {
     /// The action's place in the order.
     pub fn stamp(&self) -> Stamp {
         Stamp::new(self.time, self.id.clone())
+    }
+
+    /// Compares the [`stamp`](Self::stamp)s of two actions.
+    pub fn cmp_stamp(&self, other: &Self) -> Ordering {
+        stamp::cmp((self.time, &self.id), (other.time, &other.id))
     }
 
     /// Adds a reason to keep the action, once.

@@ -49,12 +49,16 @@ impl PartialOrd for Stamp {
 
 impl Ord for Stamp {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.time
-            .cmp(&other.time)
-            .then_with(|| self.id.node().cmp(other.id.node()))
-            .then_with(|| self.id.sequence().cmp(&other.id.sequence()))
-            .then_with(|| self.id.time().cmp(&other.id.time()))
+        cmp((self.time, &self.id), (other.time, &other.id))
     }
+}
+
+/// The order, for a stamp in parts: corrected time and id.
+pub(super) fn cmp((time, id): (WallTime, &ActionId), (other_time, other): (WallTime, &ActionId)) -> Ordering {
+    time.cmp(&other_time)
+        .then_with(|| id.node().cmp(other.node()))
+        .then_with(|| id.sequence().cmp(&other.sequence()))
+        .then_with(|| id.time().cmp(&other.time()))
 }
 
 impl fmt::Debug for Stamp {

@@ -1,12 +1,15 @@
 //! The store in memory: exact, fast, gone with the process.
 
-use core::{convert::Infallible, ops::Bound, ops::ControlFlow};
+mod orders;
+
+use core::{cmp::Ordering, convert::Infallible, ops::ControlFlow};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    collections::{BTreeSet, HashMap, hash_map},
     sync::Arc,
 };
 
-use super::{Criteria, Direction, Entry, Insertion, MetaChange, Order, Query, Store, Synced};
+use self::orders::Orders;
+use super::{Criteria, Entry, Insertion, MetaChange, Query, Store, Synced};
 use crate::{
     action::{ActionId, Stamp},
     now::WallTime,
@@ -15,7 +18,8 @@ use crate::{
 /// Keeps entries in memory.
 ///
 /// Every change is O(log n) wherever the entry lands, and a reason is taken away in the time of the entries that have it:
-/// entries lie in slots, and ordered maps lead to the slots.
+/// entries lie in slots, and ordered maps lead to the slots. The order by creation, of all entries or those of an index, is made when it is first walked, in
+/// O(n log n), and kept from then on.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     slots: Slots,
@@ -67,59 +71,38 @@ impl Slots {
     }
 }
 
-/// The two orders over a set of entries.
-#[derive(Clone, Debug, Default)]
-struct Orders {
-    created: BTreeMap<Stamp, Slot>,
-    added: BTreeMap<u64, Slot>,
-}
-
-impl Orders {
-    fn insert(&mut self, slots: &Slots, slot: Slot) {
-        let Some(Entry { meta, .. }) = slots.get(slot) else { return };
-        self.created.insert(meta.stamp(), slot);
-        self.added.insert(meta.added.unwrap_or_default(), slot);
-    }
-
-    fn walk(&self, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
-        let _ = match &query.order {
-            Order::Created { after } => walk(&self.created, after.as_ref(), query.direction, visit),
-            Order::Added { after } => walk(&self.added, after.as_ref(), query.direction, visit),
-        };
-    }
-}
-
-/// The entries of one index. Many indexes have one entry for all their life, and two maps for it would take more room than the entry.
+/// The entries of one index. Many indexes have one entry for all their life, and more than its place would take more room than the entry.
 #[derive(Clone, Debug)]
 enum Indexed {
     One(Slot),
-    Many(Orders),
+    Many(Box<Orders>),
 }
 
 impl Indexed {
-    fn insert(&mut self, slots: &Slots, slot: Slot) {
+    fn insert(&mut self, slots: &Slots, entry: &Entry, slot: Slot) {
         if let Self::One(first) = *self {
-            let mut orders = Orders::default();
-            orders.insert(slots, first);
+            let mut orders = Box::<Orders>::default();
+            if let Some(first_entry) = slots.get(first) {
+                orders.insert(first_entry, first);
+            }
             *self = Self::Many(orders);
         }
         if let Self::Many(orders) = self {
-            orders.insert(slots, slot);
+            orders.insert(entry, slot);
         }
     }
 
     /// Takes an entry out; `true` when it was the last.
-    fn remove(&mut self, stamp: &Stamp, added: u64) -> bool {
+    fn remove(&mut self, entry: &Entry) -> bool {
         let Self::Many(orders) = self else { return true };
-        orders.created.remove(stamp);
-        orders.added.remove(&added);
-        orders.added.is_empty()
+        orders.remove(entry);
+        orders.len() == 0
     }
 
     fn len(&self) -> usize {
         match self {
             Self::One(_) => 1,
-            Self::Many(orders) => orders.added.len(),
+            Self::Many(orders) => orders.len(),
         }
     }
 
@@ -127,21 +110,8 @@ impl Indexed {
         match self {
             Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => drop(visit(*slot)),
             Self::One(_) => {}
-            Self::Many(orders) => orders.walk(query, visit),
+            Self::Many(orders) => orders.walk(slots, query, visit),
         }
-    }
-}
-
-fn walk<K: Ord>(
-    map: &BTreeMap<K, Slot>,
-    after: Option<&K>,
-    direction: Direction,
-    visit: &mut dyn FnMut(Slot) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
-    match direction {
-        Direction::OldestFirst => map.range((behind, Bound::Unbounded)).try_for_each(|(_, &slot)| visit(slot)),
-        Direction::NewestFirst => map.range((Bound::Unbounded, behind)).rev().try_for_each(|(_, &slot)| visit(slot)),
     }
 }
 
@@ -174,13 +144,10 @@ impl MemoryStore {
 
     fn take_out(&mut self, slot: Slot) -> Option<Entry> {
         let entry = self.slots.remove(slot)?;
-        let stamp = entry.meta.stamp();
-        let added = entry.meta.added.unwrap_or_default();
         self.ids.remove(&entry.meta.id);
-        self.all.created.remove(&stamp);
-        self.all.added.remove(&added);
+        self.all.remove(&entry);
         for index in &entry.meta.indexes {
-            if self.indexes.get_mut(index).is_some_and(|indexed| indexed.remove(&stamp, added)) {
+            if self.indexes.get_mut(index).is_some_and(|indexed| indexed.remove(&entry)) {
                 self.indexes.remove(index);
             }
         }
@@ -206,23 +173,24 @@ impl MemoryStore {
     pub fn assert_invariants(&self) {
         let live = self.slots.entries.iter().flatten().count();
         assert_eq!(live, self.ids.len(), "each entry is found by its id");
-        assert_eq!(live, self.all.created.len(), "each entry has a place by creation");
-        assert_eq!(live, self.all.added.len(), "each entry has a place by arrival");
+        let created = self.all.created(&self.slots);
+        assert_eq!(live, created.len(), "each entry has a place by creation");
+        assert_eq!(live, self.all.len(), "each entry has a place by arrival");
         assert_eq!(live + self.slots.free.len(), self.slots.entries.len(), "a slot is used or free");
         let mut indexed = 0;
         let mut reasons = 0;
-        for (stamp, &slot) in &self.all.created {
+        for (stamp, &slot) in created {
             let entry = self.slots.get(slot).expect("a place leads to an entry");
             let added = entry.meta.added.expect("a kept entry has its number");
             assert_eq!(*stamp, entry.meta.stamp(), "the place is the entry's own");
-            assert_eq!(self.all.added.get(&added), Some(&slot), "both orders lead to the same entry");
+            assert_eq!(self.all.added().get(added), Some(slot), "both orders lead to the same entry");
             assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id leads to the same entry");
             assert!(added <= self.last_added, "no number is above the last one");
             for index in &entry.meta.indexes {
                 match &self.indexes[index] {
                     Indexed::One(only) => assert_eq!(*only, slot, "each index knows its entry"),
                     Indexed::Many(orders) => {
-                        assert_eq!(orders.created.get(stamp), Some(&slot), "each index knows its entries");
+                        assert_eq!(orders.created(&self.slots).get(stamp), Some(&slot), "each index knows its entries");
                     }
                 }
                 indexed += 1;
@@ -246,22 +214,19 @@ impl Store for MemoryStore {
             return Ok(Insertion::Duplicate);
         };
         self.last_added += 1;
-        let added = self.last_added;
-        entry.meta.added = Some(added);
-        let stamp = entry.meta.stamp();
+        entry.meta.added = Some(self.last_added);
         let slot = self.slots.insert(entry.clone());
         vacant.insert(slot);
+        self.all.insert(entry, slot);
         for index in &entry.meta.indexes {
             match self.indexes.entry(index.clone()) {
                 hash_map::Entry::Vacant(vacant) => drop(vacant.insert(Indexed::One(slot))),
-                hash_map::Entry::Occupied(mut indexed) => indexed.get_mut().insert(&self.slots, slot),
+                hash_map::Entry::Occupied(mut indexed) => indexed.get_mut().insert(&self.slots, entry, slot),
             }
         }
         for reason in &entry.meta.reasons {
             self.reasons.entry(reason.clone()).or_default().insert((entry.meta.time, slot));
         }
-        self.all.created.insert(stamp, slot);
-        self.all.added.insert(added, slot);
         Ok(Insertion::Added)
     }
 
@@ -301,15 +266,15 @@ impl Store for MemoryStore {
         let meets = |slot: Slot| {
             let meta = &self.slots.get(slot)?.meta;
             let has = meta.reasons.iter().any(|own| **own == *reason);
-            (has && criteria.matches(meta)).then(|| (meta.stamp(), slot))
+            (has && criteria.matches(meta)).then_some(slot)
         };
-        let mut matching: Vec<(Stamp, Slot)> = if let Some(id) = &criteria.id {
+        let mut matching: Vec<Slot> = if let Some(id) = &criteria.id {
             self.ids.get(id).and_then(|&slot| meets(slot)).into_iter().collect()
         } else if let Some(max) = criteria.max_added.filter(|_| criteria.older_than.is_none()) {
             // What came first goes first, as a server forgets: no need to look at the rest.
             let from = criteria.min_added.unwrap_or(0);
-            let came = (from <= max).then(|| self.all.added.range(from..=max));
-            came.into_iter().flatten().filter_map(|(_, &slot)| meets(slot)).collect()
+            let came = self.all.added().from(from).take_while(|(added, _)| *added <= max);
+            came.filter_map(|(_, slot)| meets(slot)).collect()
         } else {
             let from = criteria.younger_than.as_ref().map_or(WallTime::MIN, Stamp::time);
             let to = criteria.older_than.as_ref().map_or(WallTime::MAX, Stamp::time);
@@ -318,9 +283,13 @@ impl Store for MemoryStore {
             }
             holders.range((from, 0)..=(to, Slot::MAX)).filter_map(|&(_, slot)| meets(slot)).collect()
         };
-        matching.sort_unstable();
-        for (stamp, slot) in matching {
-            self.forget_reason(reason, (stamp.time(), slot));
+        matching.sort_unstable_by(|one, other| match (self.slots.get(*one), self.slots.get(*other)) {
+            (Some(one), Some(other)) => one.meta.cmp_stamp(&other.meta),
+            _ => Ordering::Equal,
+        });
+        for slot in matching {
+            let Some(time) = self.slots.get(slot).map(|entry| entry.meta.time) else { continue };
+            self.forget_reason(reason, (time, slot));
             let Some(entry) = self.slots.get_mut(slot) else { continue };
             entry.meta.reasons.retain(|own| **own != *reason);
             if entry.meta.reasons.is_empty()
@@ -342,7 +311,7 @@ impl Store for MemoryStore {
     fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
         let mut visit = |slot| self.slots.get(slot).map_or(ControlFlow::Continue(()), &mut *visit);
         match &query.index {
-            None => self.all.walk(query, &mut visit),
+            None => self.all.walk(&self.slots, query, &mut visit),
             Some(index) => {
                 if let Some(indexed) = self.indexes.get(index) {
                     indexed.walk(&self.slots, query, &mut visit);
