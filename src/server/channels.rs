@@ -5,14 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
 
-use super::{Filter, SessionId, SessionIdHasher};
+use super::{Filter, NumberHasher, SessionId};
 use crate::{action::Meta, store::Entry};
 
 /// All subscriptions.
 #[derive(Debug, Default)]
 pub(super) struct Channels(HashMap<Arc<str>, Subscribers>);
 
-type Subscribers = IndexMap<SessionId, Subscriber, BuildHasherDefault<SessionIdHasher>>;
+type Subscribers = IndexMap<SessionId, Subscriber, BuildHasherDefault<NumberHasher>>;
 
 /// One subscriber of one channel, with the filters it subscribed with: by the JSON of the filter in its `logux/subscribe`.
 #[derive(Default)]

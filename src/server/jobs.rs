@@ -1,11 +1,12 @@
 //! What the application is working on, and what waits for it: queues per client.
 
+use core::hash::BuildHasherDefault;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
-use super::{About, Job, QueueName, Recipients, SessionId};
+use super::{About, Job, NumberHasher, QueueName, Recipients, SessionId};
 use crate::{
     action::{ActionId, NodeId},
     store::Entry,
@@ -45,7 +46,7 @@ const MAX_REPEATS: u32 = 16;
 /// All questions, in queues: those of one queue of a client are asked one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    running: HashMap<Job, Task>,
+    running: HashMap<Job, Task, BuildHasherDefault<NumberHasher>>,
     clients: HashMap<Arc<str>, Client>,
     /// All actions that run or wait.
     known: HashMap<ActionId, Known>,
@@ -137,14 +138,21 @@ impl Jobs {
 
     /// Puts a task at the end of its queue; returns it if it can be asked now.
     pub(super) fn push(&mut self, task: Task) -> Option<(Job, &Task)> {
-        self.known.entry(task.entry.meta.id.clone()).or_default().repeats = task.repeats;
-        let client = self.clients.entry(task.entry.meta.id.node().client_id().into()).or_default();
-        let (node, name) = (task.entry.meta.id.node().clone(), task.queue.clone());
-        match client.queue(&name) {
-            Some(queue) => queue.waiting.push_back(task),
-            None => client.0.push(Queue { name: name.clone(), running: None, waiting: VecDeque::from([task]) }),
+        let id = &task.entry.meta.id;
+        let known = self.known.entry(id.clone()).or_default();
+        known.repeats = task.repeats;
+        let client = self.clients.entry(id.node().client_id().into()).or_default();
+        if let Some(queue) = client.queue(&task.queue) {
+            let (node, name) = (id.node().clone(), task.queue.clone());
+            queue.waiting.push_back(task);
+            return self.next(&node, &name);
         }
-        self.next(&node, &name)
+        // Nothing of this queue runs or waits, as mostly.
+        self.last += 1;
+        let job = Job(self.last);
+        client.0.push(Queue { name: task.queue.clone(), running: Some(job), waiting: VecDeque::new() });
+        known.job = Some(job);
+        Some((job, self.running.entry(job).or_insert(task)))
     }
 
     /// Starts a task that has no queue: the application's own may not wait for each other, or one that adds another and waits

@@ -23,7 +23,7 @@ pub use io::{
 };
 pub use keep::{Keep, Keeps};
 pub use rate::{Buckets, Rate, RateError, TokenBucket};
-pub use session_id::{SessionId, SessionIdHasher, SessionMap};
+pub use session_id::{NumberHasher, SessionId, SessionMap};
 
 /// The log of a hub, and who looks at what comes and goes.
 type HubLog<S> = crate::log::Log<S, (cleaned::Cleaned, held::Held)>;

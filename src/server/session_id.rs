@@ -10,13 +10,13 @@ pub struct SessionId(pub u64);
 /// A map by connections, looked into for each action that one is sent.
 ///
 /// The driver gives the numbers one after the other, so nobody outside can choose some that collide, and hashing them can be a multiplication.
-pub type SessionMap<V> = HashMap<SessionId, V, BuildHasherDefault<SessionIdHasher>>;
+pub type SessionMap<V> = HashMap<SessionId, V, BuildHasherDefault<NumberHasher>>;
 
-/// The hasher of [`SessionMap`].
+/// The hasher of [`SessionMap`], for numbers that are given one after the other.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SessionIdHasher(u64);
+pub struct NumberHasher(u64);
 
-impl Hasher for SessionIdHasher {
+impl Hasher for NumberHasher {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }

@@ -24,6 +24,9 @@ use crate::{
     watch::{Event, Failure, Watch},
 };
 
+/// What is told about one question, in order.
+pub(crate) type Answers = Vec<Answer>;
+
 /// All handlers and what they share.
 pub(crate) struct Application<S> {
     pub(crate) state: Arc<S>,
@@ -131,22 +134,24 @@ impl<S: Send + Sync + 'static> Application<S> {
     pub(crate) async fn run(self: Arc<Self>, ask: Ask, origin: Arc<Origin>, handle: Handle) {
         let job = ask.job;
         let id = ask.entry.meta.id.clone();
-        let last = match self.answer(ask, origin, &handle).await {
-            Ok(answer) => answer,
+        let left = match self.answer(ask, origin, &handle).await {
+            Ok(answers) => answers,
             Err(error) => {
-                if let HandlerError::Failed(error) = &error {
-                    handle.answer(job, Answer::Debug(format!("Action \"{id}\" failed: {error}"))).await;
-                }
-                failed(&id, error, handle.watch())
+                let debug = match &error {
+                    HandlerError::Failed(error) => Some(Answer::Debug(format!("Action \"{id}\" failed: {error}"))),
+                    _ => None,
+                };
+                debug.into_iter().chain([failed(&id, error, handle.watch())]).collect()
             }
         };
-        handle.answer(job, last).await;
+        handle.answer(job, left).await;
     }
 
-    async fn answer(&self, ask: Ask, origin: Arc<Origin>, handle: &Handle) -> Result<Answer, HandlerError> {
+    /// The answers that are left to be told; the last ends the question.
+    async fn answer(&self, ask: Ask, origin: Arc<Origin>, handle: &Handle) -> Result<Answers, HandlerError> {
         let (about, entry) = (ask.about, ask.entry.clone());
         if about == About::Subscription {
-            let Some(name) = entry.action.text_field("channel") else { return Ok(Answer::WrongChannel) };
+            let Some(name) = entry.action.text_field("channel") else { return Ok(vec![Answer::WrongChannel]) };
             let Some((channel, params)) = self.channel(&name) else {
                 return self.ask_backend(ask, origin, handle, Answer::WrongChannel).await;
             };
@@ -171,11 +176,11 @@ impl<S: Send + Sync + 'static> Application<S> {
         origin: Arc<Origin>,
         handle: &Handle,
         otherwise: Answer,
-    ) -> Result<Answer, HandlerError> {
-        let Some(backend) = &self.backend else { return Ok(otherwise) };
+    ) -> Result<Answers, HandlerError> {
+        let Some(backend) = &self.backend else { return Ok(vec![otherwise]) };
         let about = ask.about;
         let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
-        backend.act(&context, about).await
+        Ok(vec![backend.act(&context, about).await?])
     }
 
     /// The types that were registered by name.
@@ -209,44 +214,48 @@ impl<S: Send + Sync + 'static> Application<S> {
     }
 }
 
-async fn act<S>(handlers: &ActionType<S>, context: &Context<S>, about: About) -> Result<Answer, HandlerError> {
+async fn act<S>(handlers: &ActionType<S>, context: &Context<S>, about: About) -> Result<Answers, HandlerError> {
     if about == About::Action && !(handlers.access)(context.clone()).instrument(span!("access")).await? {
-        return Ok(Answer::Denied);
+        return Ok(vec![Answer::Denied]);
     }
+    let mut answers = Answers::with_capacity(3);
     if let Some(resend) = &handlers.resend {
         let recipients: Recipients = resend(context.clone()).instrument(span!("resend")).await?;
-        context.answer(Answer::Resend(recipients)).await;
+        answers.push(Answer::Resend(recipients));
     }
-    context.answer(Answer::Approved(None)).await;
+    answers.push(Answer::Approved(None));
+    // Nobody waits for what others have to do first.
+    if handlers.process.is_some() || handlers.finally.is_some() {
+        context.answer(answers.drain(..).collect()).await;
+    }
     if let Some(process) = &handlers.process {
         process(context.clone()).instrument(span!("process")).await?;
     }
-    Ok(Answer::Processed)
+    answers.push(Answer::Processed);
+    Ok(answers)
 }
 
-async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answer, HandlerError> {
+async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answers, HandlerError> {
     if !(channel.access)(context.clone()).instrument(span!("access")).await? {
-        return Ok(Answer::Denied);
+        return Ok(vec![Answer::Denied]);
     }
     let filter = match &channel.filter {
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
-    context.answer(Answer::Approved(filter)).await;
-    if channel.replays {
-        context.answer(Answer::Replay).await;
-    }
+    let approved = [Answer::Approved(filter)].into_iter();
+    context.answer(approved.chain(channel.replays.then_some(Answer::Replay)).collect()).await;
     if let Some(load) = &channel.load {
         let Loaded(actions) = load(context.clone()).instrument(span!("load")).await?;
         for (action, draft) in actions {
             context.send_back_with(action, draft).await;
         }
     }
-    Ok(Answer::Processed)
+    Ok(vec![Answer::Processed])
 }
 
 /// A handler that panics is one that failed.
-async fn caught(running: impl Future<Output = Result<Answer, HandlerError>>) -> Result<Answer, HandlerError> {
+async fn caught(running: impl Future<Output = Result<Answers, HandlerError>>) -> Result<Answers, HandlerError> {
     let ended = AssertUnwindSafe(running).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
 }

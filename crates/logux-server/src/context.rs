@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Handle, Params,
+    application::Answers,
     origin::{Origin, cookie},
 };
 
@@ -156,11 +157,11 @@ impl<S> Context<S> {
 
     /// Sends an action to the author's client alone, with meta of its own, such as its creation time or a reason to keep it in the server's log.
     pub async fn send_back_with(&self, action: Action, draft: Draft) {
-        self.answer(Answer::Action(action, Box::new(draft))).await;
+        self.answer(vec![Answer::Action(action, Box::new(draft))]).await;
     }
 
-    pub(crate) async fn answer(&self, answer: Answer) {
-        self.inner.handle.answer(self.job(), answer).await;
+    pub(crate) async fn answer(&self, answers: Answers) {
+        self.inner.handle.answer(self.job(), answers).await;
     }
 
     pub(crate) fn job(&self) -> Job {

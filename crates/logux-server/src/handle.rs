@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use logux::{
     Action, ActionId, NodeId, WallTime,
     log::Draft,
-    server::{Addition, Answer, Input, Job, Recipients, Undoing},
+    server::{Addition, Input, Job, Recipients, Undoing},
 };
 use logux_net::drive::Clock;
 use tokio::{
@@ -13,7 +13,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{IntoRecipients, inspector::Clients, metrics::Levels, origin::Origin, outbox::Outbox, watch::Watch};
+use crate::{
+    IntoRecipients, application::Answers, inspector::Clients, metrics::Levels, origin::Origin, outbox::Outbox,
+    watch::Watch,
+};
 
 /// How long the hub may take to say how much there is of everything.
 const LEVELS: Duration = Duration::from_secs(2);
@@ -27,6 +30,8 @@ pub(crate) enum Command {
     Input(Input),
     /// Inputs as they are, to be committed together.
     Inputs(Vec<Input>),
+    /// What the application answers to one question, in order.
+    Answers(Job, Answers),
     /// Say that you are there.
     Respond(oneshot::Sender<()>),
     /// End, whatever is in progress.
@@ -164,8 +169,9 @@ impl Handle {
         timeout(LEVELS, clients).await.ok().flatten()
     }
 
-    pub(crate) async fn answer(&self, job: Job, answer: Answer) {
-        self.tell(Command::Input(Input::Answer(job, answer))).await;
+    /// Answers a question, in one command, so that the answers have one commit.
+    pub(crate) async fn answer(&self, job: Job, answers: Answers) {
+        self.tell(Command::Answers(job, answers)).await;
     }
 
     /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing. Whether it will hear it.

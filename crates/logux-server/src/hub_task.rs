@@ -147,6 +147,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
     fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
         let (began, commands) = (Instant::now(), round.len());
         self.hub.report_cleaned(self.handle.watch().hears_of_cleaned());
+        // One reading for all: what comes together came at the same time.
+        let now = self.clock.now();
         // Taken one by one, so that after a failure the rest is still there.
         round.reverse();
         while let Some(command) = round.pop() {
@@ -155,12 +157,17 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                 Command::Clients(reply) => drop(reply.send(waiting.clients(&self.hub))),
                 Command::Inputs(inputs) => {
                     for input in inputs {
-                        self.hub.handle(self.clock.now(), input)?;
+                        self.hub.handle(now, input)?;
+                    }
+                }
+                Command::Answers(job, answers) => {
+                    for answer in answers {
+                        self.hub.handle(now, Input::Answer(job, answer))?;
                     }
                 }
                 command => {
                     if let Some(input) = waiting.register(command) {
-                        self.hub.handle(self.clock.now(), input)?;
+                        self.hub.handle(now, input)?;
                     }
                 }
             }
@@ -249,7 +256,7 @@ impl Waiting {
             Command::Respond(reply) => drop(reply.send(())),
             Command::Stop => self.are_stopped = true,
             // Answered by whoever has the hub.
-            Command::Inputs(_) | Command::Levels(_) | Command::Clients(_) => {}
+            Command::Inputs(_) | Command::Answers(..) | Command::Levels(_) | Command::Clients(_) => {}
         }
         None
     }

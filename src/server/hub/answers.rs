@@ -34,7 +34,7 @@ impl<S: Store> Hub<S> {
                 draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
                 let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else { return Ok(()) };
                 self.report(Report::Added(entry.clone()));
-                self.deliver(&entry, &Recipients::client(client), None)
+                self.deliver_also(Some(&client), &entry, &Recipients::default(), None)
             }
             Answer::Replay => self.replay(job),
             Answer::Debug(text) => {
@@ -224,16 +224,12 @@ impl<S: Store> Hub<S> {
         };
         let Some(entry) = entry else { return Ok(()) };
         let entry = Arc::new(entry);
-        let mut recipients = recipients.clone();
-        if task.about != About::OwnAction {
-            let author = Recipients::client(id.node().client_id());
-            // What came twice is answered twice.
-            for _ in 0..task.repeats {
-                self.deliver(&entry, &author, None)?;
-            }
-            recipients.extend(author);
+        let author = (task.about != About::OwnAction).then(|| id.node().client_id());
+        // What came twice is answered twice.
+        for _ in 0..author.map_or(0, |_| task.repeats) {
+            self.deliver_also(author, &entry, &Recipients::default(), None)?;
         }
-        self.deliver(&entry, &recipients, None)
+        self.deliver_also(author, &entry, recipients, None)
     }
 }
 

@@ -99,6 +99,17 @@ impl<S: Store> Hub<S> {
         to: &Recipients,
         author: Option<&NodeId>,
     ) -> Result<(), LogError<S::Error>> {
+        self.deliver_also(None, entry, to, author)
+    }
+
+    /// The same, and to one client more.
+    pub(super) fn deliver_also(
+        &mut self,
+        also: Option<&str>,
+        entry: &Arc<Entry>,
+        to: &Recipients,
+        author: Option<&NodeId>,
+    ) -> Result<(), LogError<S::Error>> {
         let added = self.log.last_added()?;
         self.sessions.begin_delivery();
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
@@ -115,7 +126,7 @@ impl<S: Store> Hub<S> {
                 send(sessions, id);
             }
         }
-        for client in &to.clients {
+        for client in to.clients.iter().map(|client| &**client).chain(also) {
             if let Some(id) = sessions.of_client(client) {
                 send(sessions, id);
             }

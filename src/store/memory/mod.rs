@@ -2,7 +2,7 @@
 
 mod orders;
 
-use core::{cmp::Ordering, convert::Infallible, ops::ControlFlow};
+use core::{cmp::Ordering, convert::Infallible, mem, ops::ControlFlow};
 use std::{
     collections::{BTreeSet, HashMap, hash_map},
     sync::Arc,
@@ -147,23 +147,16 @@ impl MemoryStore {
         self.ids.remove(&entry.meta.id);
         self.all.remove(&entry);
         for index in &entry.meta.indexes {
-            if self.indexes.get_mut(index).is_some_and(|indexed| indexed.remove(&entry)) {
-                self.indexes.remove(index);
+            if let hash_map::Entry::Occupied(mut indexed) = self.indexes.entry(index.clone())
+                && indexed.get_mut().remove(&entry)
+            {
+                indexed.remove();
             }
         }
         for reason in &entry.meta.reasons {
-            self.forget_reason(reason, (entry.meta.time, slot));
+            forget_reason(&mut self.reasons, reason, (entry.meta.time, slot));
         }
         Some(entry)
-    }
-
-    fn forget_reason(&mut self, reason: &str, holder: (WallTime, Slot)) {
-        if let Some(holders) = self.reasons.get_mut(reason) {
-            holders.remove(&holder);
-            if holders.is_empty() {
-                self.reasons.remove(reason);
-            }
-        }
     }
 
     /// Checks that the maps and the slots tell the same story. For tests and fuzzers. O(n log n).
@@ -206,6 +199,15 @@ impl MemoryStore {
     }
 }
 
+fn forget_reason(reasons: &mut HashMap<Arc<str>, Holders>, reason: &str, holder: (WallTime, Slot)) {
+    if let Some(holders) = reasons.get_mut(reason) {
+        holders.remove(&holder);
+        if holders.is_empty() {
+            reasons.remove(reason);
+        }
+    }
+}
+
 impl Store for MemoryStore {
     type Error = Infallible;
 
@@ -238,15 +240,15 @@ impl Store for MemoryStore {
         let Some(&slot) = self.ids.get(id) else { return Ok(false) };
         let Some(entry) = self.slots.get_mut(slot) else { return Ok(false) };
         let holder = (entry.meta.time, slot);
-        let before = change.reasons.is_some().then(|| entry.meta.reasons.clone());
+        let before = change.reasons.is_some().then(|| mem::take(&mut entry.meta.reasons));
         change.apply(&mut entry.meta);
         if let Some(before) = before {
-            let after = entry.meta.reasons.clone();
+            let after = &entry.meta.reasons;
             for reason in before.iter().filter(|reason| !after.contains(reason)) {
-                self.forget_reason(reason, holder);
+                forget_reason(&mut self.reasons, reason, holder);
             }
-            for reason in after.into_iter().filter(|reason| !before.contains(reason)) {
-                self.reasons.entry(reason).or_default().insert(holder);
+            for reason in after.iter().filter(|reason| !before.contains(reason)) {
+                self.reasons.entry(reason.clone()).or_default().insert(holder);
             }
         }
         Ok(true)
@@ -287,12 +289,18 @@ impl Store for MemoryStore {
             (Some(one), Some(other)) => one.meta.cmp_stamp(&other.meta),
             _ => Ordering::Equal,
         });
+        if let Some(holders) = self.reasons.get_mut(reason) {
+            for slot in &matching {
+                let Some(entry) = self.slots.get_mut(*slot) else { continue };
+                entry.meta.reasons.retain(|own| **own != *reason);
+                holders.remove(&(entry.meta.time, *slot));
+            }
+            if holders.is_empty() {
+                self.reasons.remove(reason);
+            }
+        }
         for slot in matching {
-            let Some(time) = self.slots.get(slot).map(|entry| entry.meta.time) else { continue };
-            self.forget_reason(reason, (time, slot));
-            let Some(entry) = self.slots.get_mut(slot) else { continue };
-            entry.meta.reasons.retain(|own| **own != *reason);
-            if entry.meta.reasons.is_empty()
+            if self.slots.get(slot).is_some_and(|entry| entry.meta.reasons.is_empty())
                 && let Some(entry) = self.take_out(slot)
             {
                 removed(entry);

@@ -189,10 +189,10 @@ impl BackendClient {
                     return Err(HandlerError::failed("`resend` about a subscription"));
                 }
                 Reply::Resend(_) if is_approved => return Err(HandlerError::failed("`resend` came after `approved`")),
-                Reply::Resend(to) => context.answer(Answer::Resend(to)).await,
+                Reply::Resend(to) => context.answer(vec![Answer::Resend(to)]).await,
                 Reply::Approved => {
                     is_approved = true;
-                    context.answer(Answer::Approved(None)).await;
+                    context.answer(vec![Answer::Approved(None)]).await;
                 }
                 Reply::Forbidden => return Ok(Answer::Denied),
                 Reply::Action(added) => {
