@@ -2,7 +2,10 @@
 
 use core::{cmp::Ordering, fmt, str::FromStr};
 
-use super::{IdError, NodeId};
+use super::{
+    IdError, NodeId,
+    json::{write_count, write_integer},
+};
 use crate::now::WallTime;
 
 /// Name of one action, unique for ever: the time on the creating node, that node, a sequence number.
@@ -44,6 +47,24 @@ impl ActionId {
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
+
+    /// Writes the text form behind what is in `out`, without the formatter of the standard library.
+    pub(crate) fn write_to(&self, out: &mut String) {
+        // The longest time has 17 bytes, the longest number 10.
+        out.reserve(self.node.as_str().len() + 29);
+        write_integer(out, self.time.as_millis());
+        out.push(' ');
+        out.push_str(self.node.as_str());
+        out.push(' ');
+        write_count(out, self.sequence.into());
+    }
+
+    /// The text form, as [`Display`](fmt::Display) writes it.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write_to(&mut text);
+        text
+    }
 }
 
 /// Groups ids by node, and those of a node in the order in which it made them. The order of actions is [`Stamp`](super::Stamp)'s.
@@ -62,7 +83,7 @@ impl PartialOrd for ActionId {
 
 impl fmt::Display for ActionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.time, self.node, self.sequence)
+        f.write_str(&self.to_text())
     }
 }
 

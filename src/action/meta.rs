@@ -15,7 +15,7 @@ use super::{
 use crate::now::WallTime;
 
 /// A short list of names: reasons or indexes. Two names need no allocation for the list.
-pub type Names = SmallVec<[Arc<str>; 1]>;
+pub type Names = SmallVec<[Arc<str>; 2]>;
 
 /// What a node knows about an action: its id and place in the order, why it is kept, and anything else under keys of your own.
 #[derive(Clone, Debug, PartialEq, Eq)]

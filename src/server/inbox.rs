@@ -307,11 +307,13 @@ pub(super) fn is_remembered(index: &str) -> bool {
 }
 
 fn answer_index(id: &ActionId) -> String {
-    format!("answer/{id}")
+    let mut index = String::from("answer/");
+    id.write_to(&mut index);
+    index
 }
 
 fn client_index(client: &str) -> String {
-    format!("{OF_CLIENT}{client}")
+    [OF_CLIENT, client].concat()
 }
 
 fn undone_in_channel(channel: &str) -> String {

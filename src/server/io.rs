@@ -304,6 +304,10 @@ impl Recipients {
 
     /// These and those.
     pub fn extend(&mut self, other: Self) {
+        if *self == Self::default() {
+            *self = other;
+            return;
+        }
         self.channels.extend(other.channels);
         self.users.extend(other.users);
         self.clients.extend(other.clients);

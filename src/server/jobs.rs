@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use smallvec::SmallVec;
+
 use super::{About, Job, NumberHasher, QueueName, Recipients, SessionId};
 use crate::{
     action::{ActionId, NodeId},
@@ -68,7 +70,7 @@ struct Known {
 
 /// The queues of one client that are not empty. There are few: the application names them.
 #[derive(Debug, Default)]
-struct Client(Vec<Queue>);
+struct Client(SmallVec<[Queue; 1]>);
 
 #[derive(Debug)]
 struct Queue {

@@ -22,6 +22,9 @@ const READ_SIZE: usize = 16 << 10;
 /// From this size on, a frame is shared instead of being copied together with its neighbours.
 const SHARED_SIZE: usize = 16 << 10;
 
+/// How much room is made at least; it is given back when all is written.
+const LEAST_ROOM: usize = 256;
+
 /// How many pieces go into one vectored write.
 const SLICES: usize = 16;
 
@@ -75,7 +78,8 @@ impl Outbox {
     /// So many bytes are about to be added, in one or more pieces.
     pub(crate) fn make_room(&mut self, bytes: usize) {
         if bytes < SHARED_SIZE {
-            self.tail.reserve(bytes);
+            // Mostly more follows.
+            self.tail.reserve(bytes.max(LEAST_ROOM));
         }
     }
 

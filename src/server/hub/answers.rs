@@ -65,17 +65,19 @@ impl<S: Store> Hub<S> {
         if core::mem::replace(&mut task.approved, true) || task.cancelled {
             return Ok(());
         }
-        let (entry, recipients, about) = (task.entry.clone(), task.recipients.clone(), task.about);
+        let (entry, about) = (task.entry.clone(), task.about);
         if about != About::Subscription {
+            let recipients = core::mem::take(&mut task.recipients);
             let entry = self.keep(now, entry, &recipients)?;
-            if let Some(task) = self.jobs.running(job) {
-                task.entry = entry.clone();
-            }
             if !recipients.channels.is_empty() {
                 self.jobs.note_in_channels(job);
             }
-            let author = (about == About::Action).then(|| entry.meta.id.node().clone());
-            return self.deliver(&entry, &recipients, author.as_ref());
+            let author = (about == About::Action).then(|| entry.meta.id.node());
+            self.deliver(&entry, &recipients, author)?;
+            if let Some(task) = self.jobs.running(job) {
+                (task.entry, task.recipients) = (entry, recipients);
+            }
+            return Ok(());
         }
         let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) else { return Ok(()) };
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
@@ -116,7 +118,7 @@ impl<S: Store> Hub<S> {
             self.park(now, task)?;
         } else {
             self.report(Report::Processed(task.entry.clone()));
-            let answer = Processed { id: id.to_string() }.to_action();
+            let answer = Processed { id: id.to_text() }.to_action();
             match task.session.filter(|_| is_wanted) {
                 Some(session) => self.subscribed(now, session, task, answer)?,
                 None => {

@@ -268,7 +268,7 @@ fn subscribed_to(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
 }
 
 fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Action, ActionError> {
-    let id = entry.meta.id.to_string();
+    let id = entry.meta.id.to_text();
     Undo { id, reason: reason.to_owned(), action: Some(entry.action.clone()), extra }.to_action()
 }
 

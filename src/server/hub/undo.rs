@@ -42,7 +42,7 @@ impl<S: Store> Hub<S> {
         }
         draft = self.inbox.remember_undo(draft, &to);
         let action = known.map(|entry| entry.action.clone());
-        let undo = Undo { id: id.to_string(), reason, action, extra };
+        let undo = Undo { id: id.to_text(), reason, action, extra };
         // A text and a checked action can always be written as JSON.
         let Ok(action) = undo.to_action() else { return Ok(()) };
         draft.time = Some(now.max(time.shifted(1)));
