@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError, Json};
+use super::{Action, ActionError, ActionId, Json, json::write_string};
 
 /// The type of [`Processed`].
 pub const PROCESSED: &str = "logux/processed";
@@ -25,6 +25,18 @@ pub fn is_logux(kind: &str) -> bool {
 pub struct Processed {
     /// The text of the action's id.
     pub id: String,
+}
+
+impl Processed {
+    /// That this action is done, written at once: a server says it of every action.
+    pub(crate) fn action(id: &ActionId) -> Result<Action, ActionError> {
+        let text = id.to_text();
+        let mut json = String::with_capacity(text.len() + 34);
+        json.push_str(r#"{"type":"logux/processed","id":"#);
+        write_string(&mut json, &text);
+        json.push('}');
+        Action::new(json)
+    }
 }
 
 /// `{"type":"logux/undo","action":{…},"id":ID,"reason":"denied"}`: take the action `id` back, as if it never was.
@@ -54,7 +66,7 @@ impl Undo {
         let mut json = String::from("{\"type\":\"logux/undo\"");
         let mut field = |key: &str, value: &str| {
             json.push(',');
-            super::json::write_string(&mut json, key);
+            write_string(&mut json, key);
             json.push(':');
             json.push_str(value);
         };

@@ -37,6 +37,8 @@ pub(super) struct Inbox {
     /// [`REMEMBERED`] and [`WAITING`], to be shared by all entries.
     remembered: Arc<str>,
     waiting: Arc<str>,
+    /// Room to put the name of an index together.
+    index: String,
 }
 
 /// How far the log was when, so that what came before a time is found by its number.
@@ -102,6 +104,7 @@ impl Inbox {
             ages: Ages { keep_ms, marks: VecDeque::new(), touched: None },
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
+            index: String::new(),
         }
     }
 
@@ -190,8 +193,15 @@ impl Inbox {
         draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.ages.touched = Some(now);
-        let client = client_index(to.node().client_id());
-        log.add(now, answer, draft.and_reason(self.remembered.clone()).index(answer_index(to)).index(client))
+        let mut index = core::mem::take(&mut self.index);
+        write_answer_index(&mut index, to);
+        let draft = draft.and_reason(self.remembered.clone()).index(index.as_str());
+        index.clear();
+        index.push_str(OF_CLIENT);
+        index.push_str(to.node().client_id());
+        let draft = draft.index(index.as_str());
+        self.index = index;
+        log.add(now, answer, draft)
     }
 
     /// What an action for one client needs to be sent again if it gets lost.
@@ -307,9 +317,15 @@ pub(super) fn is_remembered(index: &str) -> bool {
 }
 
 fn answer_index(id: &ActionId) -> String {
-    let mut index = String::from("answer/");
-    id.write_to(&mut index);
+    let mut index = String::new();
+    write_answer_index(&mut index, id);
     index
+}
+
+fn write_answer_index(index: &mut String, id: &ActionId) {
+    index.clear();
+    index.push_str("answer/");
+    id.write_to(index);
 }
 
 fn client_index(client: &str) -> String {

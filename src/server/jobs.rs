@@ -83,6 +83,16 @@ impl Client {
     fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
         self.0.iter_mut().find(|queue| queue.name == *name)
     }
+
+    /// Ends what runs in a queue. One in which nothing waits is gone then.
+    fn end(&mut self, name: &QueueName, job: Job) {
+        let is_meant = |queue: &Queue| queue.name == *name && queue.running == Some(job);
+        let Some(place) = self.0.iter().position(is_meant) else { return };
+        self.0[place].running = None;
+        if self.0[place].waiting.is_empty() {
+            self.0.swap_remove(place);
+        }
+    }
 }
 
 impl Jobs {
@@ -191,10 +201,12 @@ impl Jobs {
     pub(super) fn finish(&mut self, job: Job) -> Option<Task> {
         let task = self.running.remove(&job)?;
         self.in_channels.remove(&job);
-        if let Some(queue) = self.queue_of(&task)
-            && queue.running == Some(job)
-        {
-            queue.running = None;
+        let id = task.entry.meta.id.node().client_id();
+        if let Some(client) = self.clients.get_mut(id) {
+            client.end(&task.queue, job);
+            if client.0.is_empty() {
+                self.clients.remove(id);
+            }
         }
         Some(self.forget(task))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use logux::{Entry, action::logux::UNDO};
+use smallvec::SmallVec;
 
 /// About how many bytes of actions one message carries at most, unless one action is larger.
 const BYTES: usize = 16 * 1024;
@@ -24,7 +25,7 @@ pub(crate) struct Delivery {
 /// what takes changes back, leave alone.
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
-    deliveries: Vec<Delivery>,
+    deliveries: SmallVec<[Delivery; 2]>,
     bytes: usize,
     leaves_alone: bool,
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::{
     bundle::Bundle,
     greeting::{self, Arrival},
-    handle::Command,
+    handle::{Command, Inputs},
     origin::Origin,
     outbox::{Outbox, Parcel},
     pace::Pace,
@@ -193,7 +193,7 @@ impl<T: Transport> Connection<T> {
 
     /// Does what the node wants.
     async fn carry_out(&mut self) -> Result<(), CloseReason> {
-        let mut inputs = Vec::new();
+        let mut inputs = Inputs::new();
         let carried_out = self.carry_out_here(&mut inputs).await;
         // Together, so that the hub commits them together.
         if !inputs.is_empty() {
@@ -203,7 +203,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Does what the node wants, but for what the hub has to be told.
-    async fn carry_out_here(&mut self, inputs: &mut Vec<HubInput>) -> Result<(), CloseReason> {
+    async fn carry_out_here(&mut self, inputs: &mut Inputs) -> Result<(), CloseReason> {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(text) => {

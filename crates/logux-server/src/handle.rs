@@ -8,6 +8,7 @@ use logux::{
     server::{Addition, Input, Job, Recipients, Undoing},
 };
 use logux_net::drive::Clock;
+use smallvec::SmallVec;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -21,6 +22,9 @@ use crate::{
 /// How long the hub may take to say how much there is of everything.
 const LEVELS: Duration = Duration::from_secs(2);
 
+/// What a connection has for the hub.
+pub(crate) type Inputs = SmallVec<[Input; 1]>;
+
 /// What the hub's thread is told.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -28,8 +32,8 @@ pub(crate) enum Command {
     Join(Input, Arc<Outbox>, Arc<Origin>),
     /// An input as it is.
     Input(Input),
-    /// Inputs as they are, to be committed together.
-    Inputs(Vec<Input>),
+    /// Inputs as they are, to be committed together; mostly one.
+    Inputs(Inputs),
     /// What the application answers to one question, in order.
     Answers(Job, Answers),
     /// Say that you are there.

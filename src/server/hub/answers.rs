@@ -118,7 +118,7 @@ impl<S: Store> Hub<S> {
             self.park(now, task)?;
         } else {
             self.report(Report::Processed(task.entry.clone()));
-            let answer = Processed { id: id.to_text() }.to_action();
+            let answer = Processed::action(&id);
             match task.session.filter(|_| is_wanted) {
                 Some(session) => self.subscribed(now, session, task, answer)?,
                 None => {
