@@ -82,7 +82,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         forget_subscriptions(&mut log)?;
         let mut seen = Seen::default();
         log.walk(&Query::created(), |entry| {
-            seen.note(entry);
+            // There is no time yet to hold it against.
+            seen.note(WallTime::MAX, &config.node.node, entry);
             if seen.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(Self {
@@ -151,7 +152,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             draft = draft.index(SUBSCRIPTIONS);
         }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
-            self.seen.note(&entry);
+            self.seen.note(now.wall, self.log.node_id(), &entry);
             self.log.commit()?;
             self.send(now, &[entry])?;
         }
@@ -253,7 +254,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
-        self.seen.note(&entry);
+        self.seen.note(now.wall, self.log.node_id(), &entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
         let Some(id) = entry.action.text_field("id").filter(|_| answered).and_then(|id| id.parse::<ActionId>().ok())

@@ -1,7 +1,7 @@
 //! Own actions are later than those that their author has seen.
 
 use crate::{
-    action::{ActionId, Stamp, logux::is_logux},
+    action::{ActionId, NodeId, Stamp, logux::is_logux},
     now::WallTime,
     store::Entry,
 };
@@ -18,12 +18,16 @@ const MAX_AHEAD_MS: i64 = 60_000;
 pub(super) struct Seen(Option<Stamp>);
 
 impl Seen {
-    /// An action is in the log.
-    pub(super) fn note(&mut self, Entry { action, meta }: &Entry) {
+    /// An action is in the log of the node `own`.
+    pub(super) fn note(&mut self, now: WallTime, own: &NodeId, Entry { action, meta }: &Entry) {
+        let is_mistake = |time: WallTime, id: &ActionId| time.since(now) > MAX_AHEAD_MS && id.node() != own;
         // What Logux itself says is no part of anybody's state.
-        if !is_logux(action.kind()) && self.0.as_ref().is_none_or(|latest| latest.time() <= meta.time) {
-            self.0 = self.0.take().max(Some(meta.stamp()));
+        if is_logux(action.kind()) || is_mistake(meta.time, &meta.id) {
+            return;
         }
+        // One that was found at the start may be a mistake, since nobody knew the time then.
+        let latest = self.0.take().filter(|latest| !is_mistake(latest.time(), latest.id()));
+        self.0 = latest.max(Some(meta.stamp()));
     }
 
     /// Whether no action of the application was noted.
@@ -58,8 +62,12 @@ mod tests {
 
     fn seen(kind: &str, ms: i64) -> Seen {
         let mut seen = Seen::default();
-        seen.note(&entry(kind, "1 20:b:c 0", ms));
+        seen.note(WallTime::MAX, &own(), &entry(kind, "1 20:b:c 0", ms));
         seen
+    }
+
+    fn own() -> NodeId {
+        NodeId::new("10:a:b").unwrap()
     }
 
     #[test]
@@ -78,7 +86,7 @@ mod tests {
     #[test]
     fn own_actions_keep_their_order_and_do_not_run_ahead() {
         // One action of somebody whose clock is as far ahead as may be, then three a millisecond.
-        let mut seen = seen("note", 1_000 + MAX_AHEAD_MS);
+        let (mut seen, node) = (seen("note", 1_000 + MAX_AHEAD_MS), own());
         let mut last = None;
         for n in 0..3_000 {
             let id = format!("{} 10:a:b {}", 1_000 + n / 3, n % 3);
@@ -86,8 +94,27 @@ mod tests {
             let own = entry("note", &id, time);
             assert!(last < Some(own.meta.stamp()), "{id}");
             last = Some(own.meta.stamp());
-            seen.note(&own);
+            seen.note(WallTime::from_millis(1_000 + n / 3), &node, &own);
         }
         assert_eq!(last.unwrap().time().as_millis(), 2_000 + MAX_AHEAD_MS);
+    }
+
+    #[test]
+    fn a_mistake_hides_nothing_that_is_none() {
+        let id: ActionId = "1000 10:a:b 0".parse().unwrap();
+        let now = WallTime::from_millis(1_000);
+        let far = entry("note", "1 30:d:e 0", 2_000 + MAX_AHEAD_MS);
+        let near = entry("note", "1 20:b:c 0", 1_007);
+        let mut seen = Seen::default();
+        for entry in [&near, &far] {
+            seen.note(now, &own(), entry);
+            assert_eq!(seen.time_of(&id).as_millis(), 1_008);
+        }
+        // The same when it was there before anybody knew the time.
+        let mut found = Seen::default();
+        found.note(WallTime::MAX, &own(), &far);
+        assert_eq!(found.time_of(&id).as_millis(), 1_000);
+        found.note(now, &own(), &near);
+        assert_eq!(found.time_of(&id).as_millis(), 1_008);
     }
 }
