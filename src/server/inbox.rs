@@ -90,7 +90,7 @@ pub(super) enum Known {
     /// It came before and was not answered yet.
     Waiting,
     /// It came before and got this answer.
-    Answered(Entry),
+    Answered(Arc<Entry>),
     /// It came before and was done; the answer is forgotten, the action is kept for another reason.
     Done,
 }
@@ -127,7 +127,7 @@ impl Inbox {
     pub(super) fn known<S: Store>(&self, log: &HubLog<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
         let Some(entry) = log.by_id(id)? else { return Ok(Known::New) };
         if let Some(answer) = self.answer_to(log, id)? {
-            return Ok(Known::Answered(answer));
+            return Ok(Known::Answered(Arc::new(answer)));
         }
         let waits = entry.meta.reasons.iter().any(|reason| is_waiting(reason));
         Ok(if waits { Known::Waiting } else { Known::Done })

@@ -224,9 +224,9 @@ async fn act<S>(handlers: &ActionType<S>, context: &Context<S>, about: About) ->
         answers.push(Answer::Resend(recipients));
     }
     answers.push(Answer::Approved(None));
-    // Nobody waits for what others have to do first.
+    // Who gets it too does not wait until it is processed.
     if handlers.process.is_some() || handlers.finally.is_some() {
-        context.answer(answers.drain(..).collect()).await;
+        context.answer(std::mem::take(&mut answers)).await;
     }
     if let Some(process) = &handlers.process {
         process(context.clone()).instrument(span!("process")).await?;

@@ -52,7 +52,7 @@ impl<S: Store> Hub<S> {
         match self.inbox.known(&self.log, action_id)? {
             Known::Answered(answer) => {
                 self.report(Report::Duplicate(action_id.clone()));
-                return self.deliver_to(id, Arc::new(answer), false);
+                return self.deliver_to(id, answer, false);
             }
             Known::Done => {
                 self.report(Report::Duplicate(action_id.clone()));

@@ -136,3 +136,35 @@ fn living<'a>(
 ) -> impl DoubleEndedIterator<Item = (u64, Slot)> {
     places.filter_map(|(added, slot)| Some((*added, (*slot)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(removed: impl IntoIterator<Item = u64>) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        (1..=100).for_each(|added| arrivals.push(added, added as Slot));
+        removed.into_iter().for_each(|added| arrivals.remove(added));
+        arrivals
+    }
+
+    #[test]
+    fn gaps_are_passed_over_in_both_directions() {
+        let arrivals = arrivals([1, 2, 50, 51, 99, 100, 51]);
+        assert_eq!(arrivals.living, 94);
+        assert_eq!(arrivals.places.len(), 96, "what has gone at the ends takes no place");
+        assert_eq!(arrivals.from(0).next(), Some((3, 3)));
+        assert_eq!(arrivals.from(50).next(), Some((52, 52)));
+        assert_eq!(arrivals.before(52).next(), Some((49, 49)));
+        assert_eq!(arrivals.before(u64::MAX).next(), Some((98, 98)));
+        assert_eq!((arrivals.get(49), arrivals.get(50), arrivals.get(101)), (Some(49), None, None));
+    }
+
+    #[test]
+    fn many_gaps_are_closed() {
+        let even = arrivals((1..=100).filter(|added| added % 2 == 1).chain([50]));
+        assert_eq!((even.living, even.places.len()), (49, 49));
+        assert_eq!(even.from(49).next(), Some((52, 52)));
+        assert!(arrivals(1..=100).places.is_empty());
+    }
+}
