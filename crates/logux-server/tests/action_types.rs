@@ -149,6 +149,45 @@ async fn finally_is_called_once_whatever_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gets_an_action_does_not_wait_until_it_is_processed() {
+    let (release, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (held, finally) = (release.clone(), left.clone());
+    let builder = Server::builder()
+        .channel("posts", |channel| channel.access(|_| async { Ok(true) }))
+        .action_type("slow", move |on| {
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).process(move |_| {
+                let held = held.clone();
+                async move {
+                    held.notified().await;
+                    Ok(())
+                }
+            })
+        })
+        .action_type("left", move |on| {
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).finally(move |_| {
+                let finally = finally.clone();
+                async move {
+                    finally.notified().await;
+                    Ok(())
+                }
+            })
+        });
+    let server = TestServer::start(builder).expect("a server");
+    let (author, reader) = (server.connect("10").await.expect("in"), server.connect("20").await.expect("in"));
+    reader.subscribe("posts").await.expect("subscribed");
+    for (kind, release) in [("slow", release), ("left", left)] {
+        let released = async {
+            let came = reader.received(async {}).await;
+            release.notify_one();
+            came
+        };
+        let (processed, came) = tokio::join!(author.process(json!({ "type": kind })), released);
+        processed.expect("processed");
+        assert_eq!(kinds(&came), [kind]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn queues_run_side_by_side_and_each_in_order() {
     let release = Arc::new(Notify::new());
     let (seen, held) = (Seen::default(), release.clone());
