@@ -100,6 +100,14 @@ fn seeds(default: u64) -> core::ops::Range<u64> {
 }
 
 #[test]
+fn the_clock_of_the_server_may_step() {
+    let setup = Setup { server_clock_error_ms: 60_000, ..Setup::default() };
+    for are_kept in [false, true] {
+        assert_survives(&Notes { are_kept, ..Notes::default() }, &setup, seeds(150), 40);
+    }
+}
+
+#[test]
 fn with_an_inbox_every_action_is_done_once() {
     assert_survives(&Notes::default(), &Setup::default(), seeds(800), 40);
 }

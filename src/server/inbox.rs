@@ -37,6 +37,8 @@ pub(super) struct Inbox {
     /// [`REMEMBERED`] and [`WAITING`], to be shared by all entries.
     remembered: Arc<str>,
     waiting: Arc<str>,
+    /// The subscription whose answer arrived last.
+    concluded: Option<ActionId>,
     /// Room to put the name of an index together.
     index: String,
 }
@@ -104,6 +106,7 @@ impl Inbox {
             ages: Ages { keep_ms, marks: VecDeque::new(), touched: None },
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
+            concluded: None,
             index: String::new(),
         }
     }
@@ -204,6 +207,11 @@ impl Inbox {
         log.add(now, answer, draft)
     }
 
+    /// What an answer needs that may be there without its action: [`recall`](Self::recall) finds it.
+    pub(super) fn alone(&self, draft: Draft) -> Draft {
+        draft.index(self.remembered.clone())
+    }
+
     /// What an action for one client needs to be sent again if it gets lost.
     pub(super) fn remember(&self, client: &str, draft: Draft) -> Draft {
         draft.and_reason(self.remembered.clone()).index(client_index(client))
@@ -235,6 +243,15 @@ impl Inbox {
     /// Forgets an action and its answer.
     pub(super) fn forget<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
         self.withdraw_answer(log, id)?;
+        remove(log, id)
+    }
+
+    /// Forgets an action whose answer has arrived, and the answer when another has: the log has to know how late it was, since by its answer the client tells what
+    /// it has got.
+    pub(super) fn conclude<S: Store>(&mut self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        if let Some(earlier) = self.concluded.replace(id.clone()) {
+            self.withdraw_answer(log, &earlier)?;
+        }
         remove(log, id)
     }
 

@@ -128,8 +128,13 @@ pub(super) fn was_approved(meta: &Meta) -> bool {
 
 /// When an action that is kept was approved.
 pub(super) fn approved_at(meta: &Meta) -> WallTime {
+    approval(meta).unwrap_or(meta.time)
+}
+
+/// When an action was approved, if it is one that is kept.
+pub(super) fn approval(meta: &Meta) -> Option<WallTime> {
     let ms = meta.indexes.iter().find_map(|index| index.strip_prefix(APPROVED)?.parse().ok());
-    ms.map_or(meta.time, WallTime::from_millis)
+    ms.map(WallTime::from_millis)
 }
 
 /// The index of what was sent to a user.

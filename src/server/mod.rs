@@ -6,6 +6,7 @@
 
 mod channels;
 mod cleaned;
+mod clock;
 mod held;
 mod hub;
 mod inbox;

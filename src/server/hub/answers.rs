@@ -144,7 +144,8 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         // A text can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
-        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, at(now))?;
+        let draft = self.inbox.alone(at(now));
+        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, draft)?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         for _ in 0..task.repeats {
             self.deliver_to(session, entry.clone(), false)?;

@@ -21,6 +21,7 @@ use std::{
 use super::{
     About, Ask, Author, HubLog, Input, Job, Output, Queues, Recipients, Report, SessionId,
     channels::Channels,
+    clock::Clock,
     inbox::Inbox,
     jobs::{Jobs, Task},
     keep::{Bounds, Keeps},
@@ -114,6 +115,7 @@ pub struct Hub<S> {
     moment: MonoTime,
     bounds: Bounds,
     numbers: Numbers,
+    clock: Clock,
     draining: bool,
     /// Outputs that wait for the commit, and those behind it.
     pending: VecDeque<Output>,
@@ -127,7 +129,9 @@ impl<S: Store> Hub<S> {
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
         let log = Log::observed(config.node.clone(), store, Default::default())?;
+        let clock = Clock::of(&log, config.max_ahead_ms)?;
         let mut hub = Self {
+            clock,
             inbox: Inbox::new(config.remembered, config.remembered_ms),
             rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
             moment: MonoTime::default(),
@@ -185,7 +189,7 @@ impl<S: Store> Hub<S> {
     /// When the store fails: the server has to stop then, clients will send again what was not confirmed.
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
         self.moment = now.mono;
-        let now = now.wall;
+        let now = self.clock.read(now.wall);
         self.grow_older(now)?;
         self.forget_old(now)?;
         match input {

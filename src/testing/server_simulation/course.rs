@@ -15,6 +15,7 @@ pub(super) struct Course {
     pub(super) setup: Setup,
     pub(super) chance: Chance,
     pub(super) counts: Counts,
+    pub(super) server_clock: Clock,
     /// Nothing fails any more.
     pub(super) is_calm: bool,
     /// How many times the server was started.
@@ -37,6 +38,7 @@ impl Course {
             chance: Chance::new(setup.seed),
             setup,
             counts: Counts::default(),
+            server_clock: Clock::default(),
             is_calm: false,
             life: 0,
             done_in: BTreeMap::new(),
@@ -54,12 +56,19 @@ impl Course {
 
     /// The time by the server's clock.
     pub(super) fn now(&self) -> Now {
-        Clock::default().now(self.counts.ms)
+        self.server_clock.now(self.counts.ms)
     }
 
     /// The time after a while that chance decides.
     pub(super) fn after(&mut self, (from, to): (u64, u64)) -> u64 {
         self.counts.ms + self.chance.between(from, to)
+    }
+
+    /// A number around 0.
+    pub(super) fn around(&mut self, most: i64) -> i64 {
+        let most = most.unsigned_abs();
+        let number = self.chance.between(0, 2 * most);
+        i64::try_from(number).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
     }
 
     /// Whether something fails that does so once in `times`.

@@ -43,8 +43,9 @@ impl Server {
     /// Starts over what is durable.
     pub(super) fn start<A: Application>(course: &mut Course, application: &A, store: CrashStore) -> Self {
         course.life += 1;
-        // One id for all starts, which is harder than one for each.
-        let node = NodeId::new("server:sim").expect("a node id");
+        // One id for all starts is harder than one for each; but a clock that steps back would make ids again.
+        let start = if course.setup.server_clock_error_ms > 0 { course.life } else { 0 };
+        let node = NodeId::new(format!("server:sim{start}")).expect("a node id");
         let mut config = Config::new(node.clone());
         application.configure(&mut config);
         let actions_per_sync = usize::try_from(course.chance.between(1, 4)).unwrap_or(1);

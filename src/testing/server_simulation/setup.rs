@@ -33,6 +33,8 @@ pub struct Setup {
     pub clock_error_ms: i64,
     /// How much faster or slower they go at most, in millionths.
     pub drift_ppm: i64,
+    /// By how much the server's clock is wrong at most after a restart, in milliseconds: it may have stepped back. Each start has a node id of its own then.
+    pub server_clock_error_ms: i64,
     /// Write down what happens. Costs time.
     pub trace: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Setup {
             errors_once_in: 20,
             clock_error_ms: 3_600_000,
             drift_ppm: 100,
+            server_clock_error_ms: 0,
             trace: false,
         }
     }

@@ -46,8 +46,8 @@ impl<A: Application> World<A> {
             let user = number % course.setup.users.max(1);
             let name = NodeId::new(format!("{user}:device{number}")).expect("a node id");
             let clock = Clock {
-                offset_ms: around(&mut course, |setup| setup.clock_error_ms),
-                drift_ppm: around(&mut course, |setup| setup.drift_ppm),
+                offset_ms: course.around(course.setup.clock_error_ms),
+                drift_ppm: course.around(course.setup.drift_ppm),
             };
             devices.push(Device::new(name, clock));
         }
@@ -233,7 +233,12 @@ impl<A: Application> World<A> {
         self.course.counts.ms = self.course.counts.ms.max(next);
         let now = self.course.ms();
         if let Some((_, store)) = self.down.take_if(|(at, _)| *at <= now) {
-            self.course.tell(|| "the server starts".to_owned());
+            let error = self.course.setup.server_clock_error_ms;
+            if error > 0 {
+                self.course.server_clock.offset_ms = self.course.around(error);
+            }
+            let offset = self.course.server_clock.offset_ms;
+            self.course.tell(|| format!("the server starts, its clock is {offset} ms off"));
             self.server = Some(Server::start(&mut self.course, &self.application, store));
         }
         let sessions: Vec<(SessionId, usize)> = self.wires.iter().map(|(id, (device, _))| (*id, *device)).collect();
@@ -418,13 +423,6 @@ impl<A: Application> World<A> {
         let busy = self.wires.iter().find(|(session, (_, wire))| !wire.is_idle() || !connected.contains(session));
         busy.map(|(session, _)| format!("something is on its way over connection {}", session.0))
     }
-}
-
-/// A number around 0.
-fn around(course: &mut Course, most: impl Fn(&Setup) -> i64) -> i64 {
-    let most = most(&course.setup).unsigned_abs();
-    let number = course.chance.between(0, 2 * most);
-    i64::try_from(number).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
 }
 
 impl<A: Application> Debug for World<A> {

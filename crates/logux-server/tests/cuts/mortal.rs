@@ -111,9 +111,12 @@ impl Server {
     fn kill(&self) {
         // Nobody is sent to where another may be soon.
         self.address.send_replace(None);
-        drop(self.life.lock().expect("no panic").take());
-        // Its files are free now.
-        self.died.notify_one();
+        let life = self.life.lock().expect("no panic").take();
+        // One that is about to live cannot die, and must not be followed by another: both would want the files.
+        if life.is_some() {
+            drop(life);
+            self.died.notify_one();
+        }
     }
 }
 
