@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError, ActionId, Json, json::write_string};
+use super::{Action, ActionError, Json, json::write_string};
 
 /// The type of [`Processed`].
 pub const PROCESSED: &str = "logux/processed";
@@ -28,12 +28,14 @@ pub struct Processed {
 }
 
 impl Processed {
-    /// That this action is done, written at once: a server says it of every action.
-    pub(crate) fn action(id: &ActionId) -> Result<Action, ActionError> {
-        let text = id.to_text();
-        let mut json = String::with_capacity(text.len() + 34);
+    /// The action with this id. Written at once, without serde: a server says it of every action.
+    ///
+    /// # Errors
+    /// None in practice: a text can always be written as JSON.
+    pub fn to_action(&self) -> Result<Action, ActionError> {
+        let mut json = String::with_capacity(self.id.len() + 34);
         json.push_str(r#"{"type":"logux/processed","id":"#);
-        write_string(&mut json, &text);
+        write_string(&mut json, &self.id);
         json.push('}');
         Action::new(json)
     }
@@ -149,7 +151,6 @@ macro_rules! to_action {
 }
 
 to_action! {
-    Processed: PROCESSED;
     Subscribe: SUBSCRIBE;
     Subscribed: SUBSCRIBED;
     Unsubscribe: UNSUBSCRIBE;

@@ -38,9 +38,7 @@ pub(super) struct Inbox {
     remembered: Arc<str>,
     waiting: Arc<str>,
     /// The subscription whose answer arrived last.
-    concluded: Option<ActionId>,
-    /// Room to put the name of an index together.
-    index: String,
+    acknowledged: Option<ActionId>,
 }
 
 /// How far the log was when, so that what came before a time is found by its number.
@@ -106,8 +104,7 @@ impl Inbox {
             ages: Ages { keep_ms, marks: VecDeque::new(), touched: None },
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
-            concluded: None,
-            index: String::new(),
+            acknowledged: None,
         }
     }
 
@@ -196,15 +193,8 @@ impl Inbox {
         draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.ages.touched = Some(now);
-        let mut index = core::mem::take(&mut self.index);
-        write_answer_index(&mut index, to);
-        let draft = draft.and_reason(self.remembered.clone()).index(index.as_str());
-        index.clear();
-        index.push_str(OF_CLIENT);
-        index.push_str(to.node().client_id());
-        let draft = draft.index(index.as_str());
-        self.index = index;
-        log.add(now, answer, draft)
+        let client = client_index(to.node().client_id());
+        log.add(now, answer, draft.and_reason(self.remembered.clone()).index(answer_index(to)).index(client))
     }
 
     /// What an answer needs that may be there without its action: [`recall`](Self::recall) finds it.
@@ -248,8 +238,12 @@ impl Inbox {
 
     /// Forgets an action whose answer has arrived, and the answer when another has: the log has to know how late it was, since by its answer the client tells what
     /// it has got.
-    pub(super) fn conclude<S: Store>(&mut self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
-        if let Some(earlier) = self.concluded.replace(id.clone()) {
+    pub(super) fn acknowledged<S: Store>(
+        &mut self,
+        log: &mut HubLog<S>,
+        id: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
+        if let Some(earlier) = self.acknowledged.replace(id.clone()) {
             self.withdraw_answer(log, &earlier)?;
         }
         remove(log, id)
@@ -334,15 +328,10 @@ pub(super) fn is_remembered(index: &str) -> bool {
 }
 
 fn answer_index(id: &ActionId) -> String {
-    let mut index = String::new();
-    write_answer_index(&mut index, id);
-    index
-}
-
-fn write_answer_index(index: &mut String, id: &ActionId) {
-    index.clear();
+    let mut index = String::with_capacity(64);
     index.push_str("answer/");
-    id.write_to(index);
+    id.write_to(&mut index);
+    index
 }
 
 fn client_index(client: &str) -> String {

@@ -48,7 +48,7 @@ const MAX_REPEATS: u32 = 16;
 /// All questions, in queues: those of one queue of a client are asked one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    running: HashMap<Job, Task, BuildHasherDefault<NumberHasher>>,
+    running: Running,
     clients: HashMap<Arc<str>, Client>,
     /// All actions that run or wait.
     known: HashMap<ActionId, Known>,
@@ -57,7 +57,22 @@ pub(super) struct Jobs {
     parked: VecDeque<Task>,
     /// Those that run and that channels have got.
     in_channels: BTreeSet<Job>,
+}
+
+/// What was begun and is not finished.
+#[derive(Debug, Default)]
+struct Running {
+    tasks: HashMap<Job, Task, BuildHasherDefault<NumberHasher>>,
     last: u64,
+}
+
+impl Running {
+    fn begin(&mut self, task: Task, known: &mut Known) -> (Job, &Task) {
+        self.last += 1;
+        let job = Job(self.last);
+        known.job = Some(job);
+        (job, self.tasks.entry(job).or_insert(task))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,16 +98,6 @@ impl Client {
     fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
         self.0.iter_mut().find(|queue| queue.name == *name)
     }
-
-    /// Ends what runs in a queue. One in which nothing waits is gone then.
-    fn end(&mut self, name: &QueueName, job: Job) {
-        let is_meant = |queue: &Queue| queue.name == *name && queue.running == Some(job);
-        let Some(place) = self.0.iter().position(is_meant) else { return };
-        self.0[place].running = None;
-        if self.0[place].waiting.is_empty() {
-            self.0.swap_remove(place);
-        }
-    }
 }
 
 impl Jobs {
@@ -108,7 +113,7 @@ impl Jobs {
     }
 
     pub(super) fn all_running(&self) -> usize {
-        self.running.len()
+        self.running.tasks.len()
     }
 
     pub(super) fn all_waiting(&self) -> usize {
@@ -120,11 +125,11 @@ impl Jobs {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.tasks.is_empty()
     }
 
     pub(super) fn running(&mut self, job: Job) -> Option<&mut Task> {
-        self.running.get_mut(&job)
+        self.running.tasks.get_mut(&job)
     }
 
     /// The job of an action that runs.
@@ -139,7 +144,7 @@ impl Jobs {
 
     /// The actions that a channel has got and that are not done yet, in the order in which they were begun. O(such actions of all channels).
     pub(super) fn in_channel(&self, channel: &str) -> impl Iterator<Item = &Task> {
-        let tasks = self.in_channels.iter().filter_map(|job| self.running.get(job));
+        let tasks = self.in_channels.iter().filter_map(|job| self.running.tasks.get(job));
         tasks.filter(move |task| task.recipients.channels.iter().any(|other| **other == *channel))
     }
 
@@ -160,53 +165,42 @@ impl Jobs {
             return self.next(&node, &name);
         }
         // Nothing of this queue runs or waits, as mostly.
-        self.last += 1;
-        let job = Job(self.last);
-        client.0.push(Queue { name: task.queue.clone(), running: Some(job), waiting: VecDeque::new() });
-        known.job = Some(job);
-        Some((job, self.running.entry(job).or_insert(task)))
+        let name = task.queue.clone();
+        let (job, task) = self.running.begin(task, known);
+        client.0.push(Queue { name, running: Some(job), waiting: VecDeque::new() });
+        Some((job, task))
     }
 
     /// Starts a task that has no queue: the application's own may not wait for each other, or one that adds another and waits
     /// for it would wait for ever.
     pub(super) fn start_alone(&mut self, task: Task) -> (Job, &Task) {
-        self.last += 1;
-        let job = Job(self.last);
-        self.known.entry(task.entry.meta.id.clone()).or_default().job = Some(job);
-        (job, self.running.entry(job).or_insert(task))
+        let known = self.known.entry(task.entry.meta.id.clone()).or_default();
+        self.running.begin(task, known)
     }
 
     /// Starts the next task of a queue, if none of it runs.
     pub(super) fn next(&mut self, node: &NodeId, queue: &QueueName) -> Option<(Job, &Task)> {
         let client = self.clients.get_mut(node.client_id())?;
-        let place = client.0.iter().position(|other| other.name == *queue)?;
-        if client.0[place].running.is_some() {
-            return None;
-        }
-        let Some(task) = client.0[place].waiting.pop_front() else {
-            client.0.swap_remove(place);
-            if client.0.is_empty() {
-                self.clients.remove(node.client_id());
-            }
+        let queue = client.queue(queue).filter(|queue| queue.running.is_none())?;
+        let Some(task) = queue.waiting.pop_front() else {
+            self.drop_idle_queues(node);
             return None;
         };
-        self.last += 1;
-        let job = Job(self.last);
-        client.0[place].running = Some(job);
-        self.known.entry(task.entry.meta.id.clone()).or_default().job = Some(job);
-        Some((job, self.running.entry(job).or_insert(task)))
+        let known = self.known.entry(task.entry.meta.id.clone()).or_default();
+        let (job, task) = self.running.begin(task, known);
+        queue.running = Some(job);
+        Some((job, task))
     }
 
     /// Takes a finished task out; the next of its queue starts with [`next`](Self::next).
     pub(super) fn finish(&mut self, job: Job) -> Option<Task> {
-        let task = self.running.remove(&job)?;
+        let task = self.running.tasks.remove(&job)?;
         self.in_channels.remove(&job);
-        let id = task.entry.meta.id.node().client_id();
-        if let Some(client) = self.clients.get_mut(id) {
-            client.end(&task.queue, job);
-            if client.0.is_empty() {
-                self.clients.remove(id);
-            }
+        if let Some(queue) = self.queue_of(&task)
+            && queue.running == Some(job)
+        {
+            queue.running = None;
+            self.drop_idle_queues(task.entry.meta.id.node());
         }
         Some(self.forget(task))
     }
@@ -239,10 +233,19 @@ impl Jobs {
         let is_meant =
             |task: &Task| task.about == About::Subscription && task.entry.meta.id.node() == node && is_meant(task);
         for queue in &mut client.0 {
-            let running = queue.running.and_then(|job| self.running.get_mut(&job));
+            let running = queue.running.and_then(|job| self.running.tasks.get_mut(&job));
             for task in running.into_iter().chain(&mut queue.waiting) {
                 task.cancelled |= is_meant(task);
             }
+        }
+    }
+
+    /// Drops the queues of a client in which nothing runs or waits.
+    fn drop_idle_queues(&mut self, node: &NodeId) {
+        let Some(client) = self.clients.get_mut(node.client_id()) else { return };
+        client.0.retain(|queue| queue.running.is_some() || !queue.waiting.is_empty());
+        if client.0.is_empty() {
+            self.clients.remove(node.client_id());
         }
     }
 

@@ -137,11 +137,12 @@ impl<S: Send + Sync + 'static> Application<S> {
         let left = match self.answer(ask, origin, &handle).await {
             Ok(answers) => answers,
             Err(error) => {
-                let debug = match &error {
-                    HandlerError::Failed(error) => Some(Answer::Debug(format!("Action \"{id}\" failed: {error}"))),
-                    _ => None,
-                };
-                debug.into_iter().chain([failed(&id, error, handle.watch())]).collect()
+                let mut answers = Answers::new();
+                if let HandlerError::Failed(error) = &error {
+                    answers.push(Answer::Debug(format!("Action \"{id}\" failed: {error}")));
+                }
+                answers.push(failed(&id, error, handle.watch()));
+                answers
             }
         };
         handle.answer(job, left).await;
@@ -243,8 +244,9 @@ async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answ
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
-    let approved = [Answer::Approved(filter)].into_iter();
-    context.answer(approved.chain(channel.replays.then_some(Answer::Replay)).collect()).await;
+    let mut answers = vec![Answer::Approved(filter)];
+    answers.extend(channel.replays.then_some(Answer::Replay));
+    context.answer(answers).await;
     if let Some(load) = &channel.load {
         let Loaded(actions) = load(context.clone()).instrument(span!("load")).await?;
         for (action, draft) in actions {

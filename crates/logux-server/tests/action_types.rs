@@ -25,6 +25,12 @@ impl Seen {
     }
 }
 
+/// A handler that takes its time.
+async fn notified(held: Arc<Notify>) -> Result<(), HandlerError> {
+    held.notified().await;
+    Ok(())
+}
+
 fn kinds(actions: &[Action]) -> Vec<&str> {
     actions.iter().map(Action::kind).collect()
 }
@@ -155,22 +161,12 @@ async fn who_gets_an_action_does_not_wait_until_it_is_processed() {
     let builder = Server::builder()
         .channel("posts", |channel| channel.access(|_| async { Ok(true) }))
         .action_type("slow", move |on| {
-            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).process(move |_| {
-                let held = held.clone();
-                async move {
-                    held.notified().await;
-                    Ok(())
-                }
-            })
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).process(move |_| notified(held.clone()))
         })
         .action_type("left", move |on| {
-            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).finally(move |_| {
-                let finally = finally.clone();
-                async move {
-                    finally.notified().await;
-                    Ok(())
-                }
-            })
+            on.access(|_| async { Ok(true) })
+                .resend(|_| async { Ok("posts") })
+                .finally(move |_| notified(finally.clone()))
         });
     let server = TestServer::start(builder).expect("a server");
     let (author, reader) = (server.connect("10").await.expect("in"), server.connect("20").await.expect("in"));

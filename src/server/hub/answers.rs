@@ -118,7 +118,7 @@ impl<S: Store> Hub<S> {
             self.park(now, task)?;
         } else {
             self.report(Report::Processed(task.entry.clone()));
-            let answer = Processed::action(&id);
+            let answer = Processed { id: id.to_text() }.to_action();
             match task.session.filter(|_| is_wanted) {
                 Some(session) => self.subscribed(now, session, task, answer)?,
                 None => {
@@ -229,7 +229,7 @@ impl<S: Store> Hub<S> {
         let entry = Arc::new(entry);
         let author = (task.about != About::OwnAction).then(|| id.node().client_id());
         // What came twice is answered twice.
-        for _ in 0..author.map_or(0, |_| task.repeats) {
+        for _ in 0..task.repeats {
             self.deliver_also(author, &entry, &Recipients::default(), None)?;
         }
         self.deliver_also(author, &entry, recipients, None)

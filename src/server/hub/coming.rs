@@ -149,7 +149,7 @@ impl<S: Store> Hub<S> {
         let known = session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
         let known: Vec<_> = session.unacknowledged.drain(..known).collect();
         for (_, task) in known {
-            self.inbox.conclude(&mut self.log, &task.entry.meta.id)?;
+            self.inbox.acknowledged(&mut self.log, &task.entry.meta.id)?;
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ impl<S: Store> Hub<S> {
             }
             Known::Done => {
                 self.report(Report::Duplicate(action_id.clone()));
-                return self.send_to_session(now, id, Processed::action(action_id));
+                return self.send_to_session(now, id, Processed { id: action_id.to_text() }.to_action());
             }
             Known::Waiting => {
                 self.report(Report::Duplicate(action_id.clone()));
@@ -159,7 +159,7 @@ impl<S: Store> Hub<S> {
             return self.undo_task(now, task, "wrongChannel", Vec::new());
         }
         self.report(Report::Processed(task.entry.clone()));
-        let processed = Processed::action(&task.entry.meta.id);
+        let processed = Processed { id: task.entry.meta.id.to_text() }.to_action();
         self.conclude(now, task, processed, now, &Recipients::default())
     }
 }
