@@ -20,7 +20,8 @@ fn map(criterion: &mut Criterion) {
     let node = NodeId::new("10:client:tab").expect("a node id");
     let mut group = criterion.benchmark_group("map set");
     for keys in [10, 1_000, 100_000] {
-        let paths: Vec<Path> = (0..keys).map(|key| Path::new(format!("/field{key}")).expect("a path")).collect();
+        let paths: Vec<Path> =
+            (0..keys).map(|key| Path::new(format!("/field{key}")).expect("a path")).collect();
         let value: Arc<Value> = json!("Buy milk").into();
         let mut map = Map::default();
         let mut ms = 0;

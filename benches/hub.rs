@@ -35,7 +35,8 @@ impl World {
             nodes: (0..CLIENTS.max(subscribers))
                 .map(|n| NodeId::new(format!("user{n}:client:tab")).expect("a node id"))
                 .collect(),
-            action: Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#).expect("an action"),
+            action: Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#)
+                .expect("an action"),
             millis: 1_564_508_138_460,
             sequence: 0,
             asks: Vec::new(),
@@ -43,9 +44,16 @@ impl World {
         };
         for (n, node) in world.nodes.clone().into_iter().enumerate() {
             let session = SessionId(n as u64);
-            world.handle(Input::Join { session, node, subprotocol: Subprotocol::Number(0), headers: None, since: 0 });
+            world.handle(Input::Join {
+                session,
+                node,
+                subprotocol: Subprotocol::Number(0),
+                headers: None,
+                since: 0,
+            });
         }
-        let subscribe = Action::new(r#"{"type":"logux/subscribe","channel":"tasks"}"#).expect("an action");
+        let subscribe =
+            Action::new(r#"{"type":"logux/subscribe","channel":"tasks"}"#).expect("an action");
         for n in 0..subscribers {
             world.receive(n, subscribe.clone());
             world.commit();
@@ -60,12 +68,18 @@ impl World {
     }
 
     fn handle(&mut self, input: Input) {
-        self.hub.handle(Now::from_millis(self.millis, 0), input).expect("a store in memory never fails");
+        self.hub
+            .handle(Now::from_millis(self.millis, 0), input)
+            .expect("a store in memory never fails");
     }
 
     fn receive(&mut self, client: u64, action: Action) {
         self.sequence += 1;
-        let id = ActionId::new(WallTime::from_millis(self.millis), self.nodes[client as usize].clone(), self.sequence);
+        let id = ActionId::new(
+            WallTime::from_millis(self.millis),
+            self.nodes[client as usize].clone(),
+            self.sequence,
+        );
         let entries = vec![Entry::new(action, Meta::new(id))];
         let batch = self.batches.pop().unwrap_or_else(batch);
         self.handle(Input::Received { session: SessionId(client), batch, entries });
@@ -107,7 +121,9 @@ fn life(criterion: &mut Criterion) {
     for subscribers in [0, 100] {
         let mut world = World::new(subscribers);
         group.throughput(Throughput::Elements(CLIENTS));
-        group.bench_function(BenchmarkId::new("subscribers", subscribers), |bencher| bencher.iter(|| world.round()));
+        group.bench_function(BenchmarkId::new("subscribers", subscribers), |bencher| {
+            bencher.iter(|| world.round())
+        });
     }
     group.finish();
 }

@@ -11,11 +11,15 @@ use logux::{
 
 /// Actions of four nodes, with the ids that their clocks would give, in the order of creation.
 fn actions(count: usize) -> Vec<(Action, ActionId)> {
-    let nodes = ["10:a:x", "10:b:x", "20:c:x", "20:d:x"].map(|node| NodeId::new(node).expect("a node id"));
-    let action = Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#).expect("an action");
+    let nodes =
+        ["10:a:x", "10:b:x", "20:c:x", "20:d:x"].map(|node| NodeId::new(node).expect("a node id"));
+    let action = Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#)
+        .expect("an action");
     (0..count)
         .map(|n| {
-            let time = WallTime::from_millis(1_564_508_138_460 + i64::try_from(n).expect("a small number"));
+            let time = WallTime::from_millis(
+                1_564_508_138_460 + i64::try_from(n).expect("a small number"),
+            );
             (action.clone(), ActionId::new(time, nodes[n % 4].clone(), 0))
         })
         .collect()
@@ -25,7 +29,8 @@ fn actions(count: usize) -> Vec<(Action, ActionId)> {
 fn shuffled(mut actions: Vec<(Action, ActionId)>) -> Vec<(Action, ActionId)> {
     let mut state = 42_u64;
     for n in (1..actions.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         actions.swap(n, (state >> 33) as usize % (n + 1));
     }
     actions
@@ -33,7 +38,8 @@ fn shuffled(mut actions: Vec<(Action, ActionId)>) -> Vec<(Action, ActionId)> {
 
 /// A log that keeps both orders: the one by creation is made when it is first walked.
 fn empty() -> Log<MemoryStore> {
-    let log = Log::new(NodeId::new("server:x").expect("a node id"), MemoryStore::new()).expect("memory does not fail");
+    let log = Log::new(NodeId::new("server:x").expect("a node id"), MemoryStore::new())
+        .expect("memory does not fail");
     log.walk(&Query::created(), |_| ControlFlow::Break(())).expect("memory does not fail");
     log
 }
@@ -60,7 +66,10 @@ fn adding(criterion: &mut Criterion) {
         ("add at random", shuffled),
     ] {
         let mut group = criterion.benchmark_group(name);
-        group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+        group
+            .sample_size(10)
+            .warm_up_time(Duration::from_millis(500))
+            .measurement_time(Duration::from_secs(3));
         for count in [1_000, 10_000, 100_000, 1_000_000] {
             group.throughput(Throughput::Elements(count as u64));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {

@@ -23,10 +23,16 @@ fn reducer() -> impl logux::replay::Reducer<State = u64, Action = Add> {
 
 fn entry(node: &NodeId, ms: i64) -> Entry {
     let id = ActionId::new(WallTime::from_millis(ms), node.clone(), 0);
-    Entry::new(Action::new(format!(r#"{{"type":"add","n":{ms}}}"#)).expect("an action"), Meta::new(id))
+    Entry::new(
+        Action::new(format!(r#"{{"type":"add","n":{ms}}}"#)).expect("an action"),
+        Meta::new(id),
+    )
 }
 
-fn history(node: &NodeId, count: i64) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
+fn history(
+    node: &NodeId,
+    count: i64,
+) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
     let mut timeline = Timeline::with_options(reducer(), Options::default());
     for n in 0..count {
         // Every other millisecond is free for what comes late.
@@ -102,8 +108,12 @@ fn live(criterion: &mut Criterion) {
     let node = NodeId::new("10:client:tab").expect("a node id");
     let mut group = criterion.benchmark_group("log over a timeline");
     let log = |count: i64| {
-        let timeline = Timeline::with_options(reducer(), Options { history: Some(1_000_000), ..Options::default() });
-        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline).expect("memory does not fail");
+        let timeline = Timeline::with_options(
+            reducer(),
+            Options { history: Some(1_000_000), ..Options::default() },
+        );
+        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline)
+            .expect("memory does not fail");
         for ms in 0..count {
             log.add(WallTime::from_millis(2 * ms), entry(&node, ms).action, Draft::reason("kept"))
                 .expect("memory does not fail");
@@ -112,7 +122,9 @@ fn live(criterion: &mut Criterion) {
     };
     for count in [1_000, 4_000_i64] {
         group.throughput(Throughput::Elements(count.unsigned_abs()));
-        group.bench_function(BenchmarkId::new("append", count), |bencher| bencher.iter(|| log(count)));
+        group.bench_function(BenchmarkId::new("append", count), |bencher| {
+            bencher.iter(|| log(count))
+        });
     }
     group.throughput(Throughput::Elements(1));
     for (count, back) in [(1_000, 100), (4_000, 1_000)] {
@@ -130,13 +142,21 @@ fn live(criterion: &mut Criterion) {
     }
     group.bench_function("change of a sync map's field", |bencher| {
         let timeline = Timeline::new(SyncMaps::new("tasks"));
-        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline).expect("memory does not fail");
+        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline)
+            .expect("memory does not fail");
         let mut ms = 0;
         bencher.iter(|| {
             ms += 1;
-            let json = format!(r#"{{"type":"tasks/changed","id":"1","fields":{{"field{}":{ms}}}}}"#, ms % 10);
-            log.add(WallTime::from_millis(ms), Action::new(json).expect("an action"), Draft::default())
-                .expect("memory does not fail")
+            let json = format!(
+                r#"{{"type":"tasks/changed","id":"1","fields":{{"field{}":{ms}}}}}"#,
+                ms % 10
+            );
+            log.add(
+                WallTime::from_millis(ms),
+                Action::new(json).expect("an action"),
+                Draft::default(),
+            )
+            .expect("memory does not fail")
         });
     });
     group.finish();

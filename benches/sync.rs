@@ -12,7 +12,8 @@ const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
 /// A server's end that has let a client in.
 fn server() -> Node {
-    let mut node = Node::new(Config::server(NodeId::new("server:x").expect("a node id")).into(), ());
+    let mut node =
+        Node::new(Config::server(NodeId::new("server:x").expect("a node id")).into(), ());
     node.handle(NOW, Input::Opened);
     node.handle(NOW, Input::Frame(r#"["connect",5,"10:client:tab",0]"#));
     while let Some(output) = node.poll_output() {
@@ -25,7 +26,8 @@ fn server() -> Node {
 }
 
 fn entries(count: usize) -> Vec<Entry> {
-    let action = Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#).expect("an action");
+    let action = Action::new(r#"{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}}"#)
+        .expect("an action");
     let entry = |n: usize| {
         let id = format!("{} 20:other:tab {n}", NOW.wall.as_millis() + 5).parse().expect("an id");
         let mut meta = Meta::new(id).with_time(WallTime::from_millis(NOW.wall.as_millis() + 4));
@@ -58,8 +60,7 @@ fn sending(criterion: &mut Criterion) {
 fn receiving(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode sync");
     for count in [1, 100] {
-        let entry =
-            r#",{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}},{"id":[5,"10:client:tab",3],"time":4}"#;
+        let entry = r#",{"type":"tasks/change","id":"abc","fields":{"title":"Tea"}},{"id":[5,"10:client:tab",3],"time":4}"#;
         let frame = format!(r#"["sync",7{}]"#, entry.repeat(count));
         let mut node = server();
         group.throughput(Throughput::Elements(count as u64));

@@ -25,7 +25,8 @@ struct Person {
 impl Person {
     fn new(name: &str) -> Result<Self, Box<dyn Error>> {
         let timeline = Timeline::new(Shared::new("board"));
-        let log = Log::observed(NodeId::new(format!("{name}:browser:1"))?, MemoryStore::new(), timeline)?;
+        let log =
+            Log::observed(NodeId::new(format!("{name}:browser:1"))?, MemoryStore::new(), timeline)?;
         Ok(Self { log, undo: UndoManager::default(), ms: 0 })
     }
 
@@ -33,7 +34,8 @@ impl Person {
         &mut self,
         make: impl FnOnce(&Document, &ActionId) -> Result<DocumentOp, Box<dyn Error>>,
     ) -> Result<(), String> {
-        let now = Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms);
+        let now =
+            Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms);
         let entry = self.log.edit(now.wall, make).map_err(|error| error.to_string())?;
         self.undo.done(now.mono, entry.meta.id);
         self.ms += 10;
@@ -50,8 +52,13 @@ impl Person {
 
     /// Moves a card to a column, and to the top of it. Two actions, one step for undo.
     fn move_card(&mut self, index: usize, column: &str) -> Result<(), Box<dyn Error>> {
-        let card =
-            self.log.state().list("/cards").and_then(|cards| cards.id_at(index)).ok_or("no such card")?.to_string();
+        let card = self
+            .log
+            .state()
+            .list("/cards")
+            .and_then(|cards| cards.id_at(index))
+            .ok_or("no such card")?
+            .to_string();
         let path = Path::of(&["cards", &card, "column"])?;
         let cards = Path::of(&["cards"])?;
         self.edit(|_, _| Ok(DocumentOp::Set { path, value: json!(column).into() }))?;
@@ -65,7 +72,8 @@ impl Person {
     }
 
     fn take_back(&mut self) -> Result<(), Box<dyn Error>> {
-        let now = Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms);
+        let now =
+            Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms);
         self.undo.undo(now.wall, &mut self.log)?;
         self.pause();
         Ok(())
@@ -73,7 +81,11 @@ impl Person {
 
     fn hear(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
         for entry in other.log.store().page(&Query::added().oldest_first(), 1_000)?.entries {
-            self.log.add(logux::WallTime::default(), entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
+            self.log.add(
+                logux::WallTime::default(),
+                entry.action,
+                Draft::of(entry.meta.id, entry.meta.time),
+            )?;
         }
         Ok(())
     }
@@ -82,8 +94,10 @@ impl Person {
         let board = logux::crdt::Crdt::to_json(self.log.state());
         for column in COLUMNS {
             let cards = board["cards"].as_array().into_iter().flatten();
-            let titles: Vec<_> =
-                cards.filter(|card| card["column"] == column).filter_map(|card| card["title"].as_str()).collect();
+            let titles: Vec<_> = cards
+                .filter(|card| card["column"] == column)
+                .filter_map(|card| card["title"].as_str())
+                .collect();
             println!("  {column:>5}: {}", titles.join(", "));
         }
     }
@@ -104,7 +118,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     grace.move_card(2, "doing")?;
     ada.hear(&grace)?;
     grace.hear(&ada)?;
-    println!("\nAda moved Engine to doing; Grace moved it to done at the same time, and Docs to doing:");
+    println!(
+        "\nAda moved Engine to doing; Grace moved it to done at the same time, and Docs to doing:"
+    );
     ada.print();
     assert_eq!(ada.log.state(), grace.log.state());
 

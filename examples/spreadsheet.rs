@@ -64,13 +64,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     show("The server refuses it, and it never was:", sheet.state());
 
     // An undo that comes before its action works as well.
-    sheet.add(&action("6000 server:1 0", r#"{"type":"logux/undo","id":"5000 alan:pc:1 0","reason":"denied"}"#)?);
+    sheet.add(&action(
+        "6000 server:1 0",
+        r#"{"type":"logux/undo","id":"5000 alan:pc:1 0","reason":"denied"}"#,
+    )?);
     sheet.add(&action("5000 alan:pc:1 0", r#"{"type":"cell/set","cell":"B1","value":-1}"#)?);
     show("Alan's -1 comes after its own undo, and has no effect:", sheet.state());
 
     println!("\nHistory, oldest first:");
     for (stamp, in_effect) in sheet.history() {
-        println!("  {:<22} {}", stamp.id().to_string(), if in_effect { "in effect" } else { "taken back" });
+        println!(
+            "  {:<22} {}",
+            stamp.id().to_string(),
+            if in_effect { "in effect" } else { "taken back" }
+        );
     }
     Ok(())
 }

@@ -36,7 +36,9 @@ impl Reducer for Basket {
             "basket/remove" => false,
             _ => return Ok(None),
         };
-        let thing = action.text_field("thing").ok_or_else(|| Malformed::new("expected \"thing\" with a text"))?;
+        let thing = action
+            .text_field("thing")
+            .ok_or_else(|| Malformed::new("expected \"thing\" with a text"))?;
         Ok(Some((add, thing.into_owned())))
     }
 
@@ -67,22 +69,31 @@ impl Reducer for Basket {
 }
 
 fn main() {
-    let actions =
-        || action_of(&[r#"{"type":"basket/add","thing":"milk"}"#, r#"{"type":"basket/remove","thing":"milk"}"#]);
+    let actions = || {
+        action_of(&[
+            r#"{"type":"basket/add","thing":"milk"}"#,
+            r#"{"type":"basket/remove","thing":"milk"}"#,
+        ])
+    };
 
     // The test panics with a story. Here it is caught, to print it.
     std::panic::set_hook(Box::new(|_| {}));
-    let told = catch_unwind(AssertUnwindSafe(|| assert_commutes(Basket { forgets: true }, actions())));
+    let told =
+        catch_unwind(AssertUnwindSafe(|| assert_commutes(Basket { forgets: true }, actions())));
     let _ = std::panic::take_hook();
     println!("A basket that forgets:\n");
     match told {
         Ok(()) => println!("is right?"),
-        Err(story) => println!("{}", story.downcast_ref::<String>().map_or("no story", |story| story)),
+        Err(story) => {
+            println!("{}", story.downcast_ref::<String>().map_or("no story", |story| story))
+        }
     }
 
     let right = Basket { forgets: false };
     assert_commutes(&right, actions());
     assert_converges(&right, actions());
     assert_undo_is_inverse(&right, actions());
-    println!("A basket that remembers: it commutes, converges, and undo is the inverse of every action.");
+    println!(
+        "A basket that remembers: it commutes, converges, and undo is the inverse of every action."
+    );
 }

@@ -37,12 +37,24 @@ impl Device {
     }
 
     /// Writes a field of a task.
-    fn set(&mut self, index: usize, field: &str, value: serde_json::Value) -> Result<(), Box<dyn Error>> {
+    fn set(
+        &mut self,
+        index: usize,
+        field: &str,
+        value: serde_json::Value,
+    ) -> Result<(), Box<dyn Error>> {
         self.clock = self.clock.shifted(1_000);
-        let item = self.log.state().list("/tasks").and_then(|tasks| tasks.id_at(index)).ok_or("no such task")?;
+        let item = self
+            .log
+            .state()
+            .list("/tasks")
+            .and_then(|tasks| tasks.id_at(index))
+            .ok_or("no such task")?;
         let path = Path::of(&["tasks", &item.to_string(), field])?;
         self.log
-            .edit(self.clock, |_, _| Ok::<_, Box<dyn Error>>(DocumentOp::Set { path, value: value.into() }))
+            .edit(self.clock, |_, _| {
+                Ok::<_, Box<dyn Error>>(DocumentOp::Set { path, value: value.into() })
+            })
             .map_err(|error| error.to_string())?;
         Ok(())
     }

@@ -43,8 +43,12 @@ impl End {
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        Now::from_millis(wall.try_into().unwrap_or(0), self.started.elapsed().as_millis().try_into().unwrap_or(0))
+        let wall =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        Now::from_millis(
+            wall.try_into().unwrap_or(0),
+            self.started.elapsed().as_millis().try_into().unwrap_or(0),
+        )
     }
 
     /// Talks until both ends have everything.
@@ -52,7 +56,9 @@ impl End {
         let reader = BufReader::new(stream.try_clone()?);
         let (lines, incoming) = mpsc::sync_channel(16);
         // A thread that reads lines, since `std` cannot wait for a line and for time at once.
-        thread::spawn(move || reader.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+        thread::spawn(move || {
+            reader.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
         self.node.handle(self.now(), Input::Opened);
         loop {
             while let Some(output) = self.node.poll_output() {
@@ -63,7 +69,10 @@ impl End {
             if self.node.state() == State::Synchronized && self.log.store().len() == self.goal {
                 return Ok(self.log);
             }
-            let deadline = self.node.next_deadline().map_or(1_000, |deadline| deadline.at.since(self.now().mono));
+            let deadline = self
+                .node
+                .next_deadline()
+                .map_or(1_000, |deadline| deadline.at.since(self.now().mono));
             match incoming.recv_timeout(Duration::from_millis(deadline)) {
                 Ok(line) => self.node.handle(self.now(), Input::Frame(&line)),
                 Err(RecvTimeoutError::Timeout) => self.node.handle(self.now(), Input::Wake),
@@ -73,13 +82,20 @@ impl End {
     }
 
     /// Does one thing that the machine wants.
-    fn carry_out(&mut self, output: Output, stream: &mut TcpStream) -> Result<ControlFlow<()>, Failed> {
+    fn carry_out(
+        &mut self,
+        output: Output,
+        stream: &mut TcpStream,
+    ) -> Result<ControlFlow<()>, Failed> {
         match output {
             Output::Send(frame) => writeln!(stream, "{frame}")?,
             Output::Authenticate(who) => self.node.handle(self.now(), Input::Allow(who.token)),
             Output::Connected { since, .. } => {
-                let missed =
-                    self.log.store().page(&Query::added().oldest_first().after_added(since.unwrap_or(0)), 100)?.entries;
+                let missed = self
+                    .log
+                    .store()
+                    .page(&Query::added().oldest_first().after_added(since.unwrap_or(0)), 100)?
+                    .entries;
                 let added = self.log.last_added()?;
                 self.node.send(self.now().mono, added, &missed);
             }
@@ -106,9 +122,18 @@ fn main() -> Result<(), Failed> {
     let address = listener.local_addr()?;
     let server = thread::spawn(move || -> Result<_, Failed> {
         let (stream, _) = listener.accept()?;
-        End::new(Config::server(NodeId::new("server:1")?), r#"{"type":"hello","from":"server"}"#, 2)?.run(stream)
+        End::new(
+            Config::server(NodeId::new("server:1")?),
+            r#"{"type":"hello","from":"server"}"#,
+            2,
+        )?
+        .run(stream)
     });
-    let client = End::new(Config::client(NodeId::new("10:laptop:1")?), r#"{"type":"hello","from":"client"}"#, 2)?;
+    let client = End::new(
+        Config::client(NodeId::new("10:laptop:1")?),
+        r#"{"type":"hello","from":"client"}"#,
+        2,
+    )?;
     let client = client.run(TcpStream::connect(address)?)?;
     let server = server.join().map_err(|_| "the server's thread has panicked")??;
     for (name, log) in [("client", client), ("server", server)] {

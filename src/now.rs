@@ -63,8 +63,9 @@ impl Serialize for WallTime {
 impl<'de> Deserialize<'de> for WallTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ms = i64::deserialize(deserializer)?;
-        Self::checked_from_millis(ms)
-            .ok_or_else(|| D::Error::custom(format_args!("expected a time within ±8.64e15 ms, got {ms}")))
+        Self::checked_from_millis(ms).ok_or_else(|| {
+            D::Error::custom(format_args!("expected a time within ±8.64e15 ms, got {ms}"))
+        })
     }
 }
 

@@ -5,7 +5,9 @@
 use logux::{
     Action, Entry, Json, Meta,
     action::Subprotocol,
-    backend::{ActionCommand, Answer, Answers, AuthCommand, BackendError, ControlRequest, Reply, request},
+    backend::{
+        ActionCommand, Answer, Answers, AuthCommand, BackendError, ControlRequest, Reply, request,
+    },
     server::Recipients,
 };
 use serde_json::{Value, json};
@@ -41,7 +43,13 @@ fn written(answer: &Answer) -> Value {
         Reply::Forbidden => json!([about, "forbidden"]),
         Reply::Action(added) => {
             let (action, meta) = &**added;
-            json!([about, "action", action.as_json(), address(&meta.to), meta.draft.time.unwrap().as_millis()])
+            json!([
+                about,
+                "action",
+                action.as_json(),
+                address(&meta.to),
+                meta.draft.time.unwrap().as_millis()
+            ])
         }
         Reply::Processed => json!([about, "processed"]),
         Reply::UnknownAction => json!([about, "unknownAction"]),
@@ -77,7 +85,11 @@ fn answers_are_read_however_they_are_cut() {
         let ends = vector["fails"].as_str().or(vector["ends"].as_str());
         for at in 0..=body.len() {
             let (replies, ended) = read(&[&body[..at], &body[at..]]);
-            assert_eq!((json!(replies), ended), (vector["replies"].clone(), ends), "{vector} cut at {at}");
+            assert_eq!(
+                (json!(replies), ended),
+                (vector["replies"].clone(), ends),
+                "{vector} cut at {at}"
+            );
         }
         let bytes: Vec<&[u8]> = body.chunks(1).collect();
         assert_eq!(json!(read(&bytes).0), vector["replies"]);
@@ -97,8 +109,10 @@ fn requests_of_a_back_end() {
         let body = vector["body"].as_str().unwrap().as_bytes();
         match ControlRequest::from_json(body).and_then(|request| request.actions()) {
             Ok(actions) => {
-                let seen: Vec<_> =
-                    actions.iter().map(|(action, meta)| json!([action.as_json(), address(&meta.to)])).collect();
+                let seen: Vec<_> = actions
+                    .iter()
+                    .map(|(action, meta)| json!([action.as_json(), address(&meta.to)]))
+                    .collect();
                 assert_eq!(json!(seen), vector["actions"]);
             }
             Err(error) => assert_eq!(json!(error.to_string()), vector["error"], "{vector}"),
@@ -112,7 +126,8 @@ fn what_a_back_end_is_asked() {
     let entry = Entry::new(Action::new(r#"{"type":"INC","b":1.50,"a":"\ud83d"}"#).unwrap(), meta);
     let headers = Json::new(r#"{"locale":"fr"}"#).unwrap();
     let subprotocol = Subprotocol::Number(2);
-    let action = ActionCommand { entry: &entry, subprotocol: Some(&subprotocol), headers: Some(&headers) };
+    let action =
+        ActionCommand { entry: &entry, subprotocol: Some(&subprotocol), headers: Some(&headers) };
     let auth = AuthCommand {
         auth_id: "gf4Ygi6grYZYDH5Z2BsoR",
         user_id: Some("38"),

@@ -41,8 +41,9 @@ fn connect(client: &mut Client<MemoryStore>) -> Vec<String> {
 /// The server has done these.
 fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
     for (n, id) in ids.iter().enumerate() {
-        let answer =
-            format!(r#"["sync",1,{{"type":"logux/processed","id":"{id}"}},{{"id":[{n},"server:x",0],"time":1}}]"#);
+        let answer = format!(
+            r#"["sync",1,{{"type":"logux/processed","id":"{id}"}},{{"id":[{n},"server:x",0],"time":1}}]"#
+        );
         client.handle(NOW, Input::Frame(&answer)).unwrap();
     }
 }

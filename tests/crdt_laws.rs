@@ -7,8 +7,8 @@ use core::fmt::Debug;
 use logux::{
     Action, ActionId,
     crdt::{
-        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp, Map, MapOp,
-        Records, Register, RegisterOp, Shared, SyncMaps,
+        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp,
+        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps,
     },
     testing::Laws,
 };
@@ -20,8 +20,10 @@ fn cases() -> u32 {
     std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }
 
-fn hold<C, I>(intents: impl Fn() -> I, make: impl Fn(&C, &I::Value, &ActionId) -> Option<C::Op> + Copy)
-where
+fn hold<C, I>(
+    intents: impl Fn() -> I,
+    make: impl Fn(&C, &I::Value, &ActionId) -> Option<C::Op> + Copy,
+) where
     C: Crdt,
     I: Strategy<Value: Clone>,
 {
@@ -39,7 +41,9 @@ where
     assert_eq!(C::load(&text).unwrap(), C::default());
     let newer = text.replacen(&format!(",{},", C::VERSION), ",999,", 1);
     assert!(C::load(&newer).unwrap_err().to_string().contains("got version 999"));
-    assert!(C::load("[\"something\",1,{}]").unwrap_err().to_string().contains("got a saved something"));
+    assert!(
+        C::load("[\"something\",1,{}]").unwrap_err().to_string().contains("got a saved something")
+    );
 }
 
 fn value() -> impl Strategy<Value = Value> + Clone {
@@ -163,7 +167,9 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
             DocumentOp::Set { path: path.parse().unwrap(), value: value.clone().into() }
         }
         DocumentIntent::Set(path, None) => DocumentOp::Delete { path: path.parse().unwrap() },
-        DocumentIntent::Count(path, Some(by)) => DocumentOp::Increment { path: path.parse().unwrap(), by: *by },
+        DocumentIntent::Count(path, Some(by)) => {
+            DocumentOp::Increment { path: path.parse().unwrap(), by: *by }
+        }
         DocumentIntent::Count(path, None) => match document.counter(path)?.fold(id.node())? {
             CounterOp::Fold { total } => DocumentOp::Fold { path: path.parse().unwrap(), total },
             CounterOp::Add { .. } => return None,
@@ -171,15 +177,20 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
         DocumentIntent::Tag(path, element, true) => {
             DocumentOp::Add { path: path.parse().unwrap(), element: (*element).into() }
         }
-        DocumentIntent::Tag(path, element, false) => document.discard(&path.parse().unwrap(), *element),
+        DocumentIntent::Tag(path, element, false) => {
+            document.discard(&path.parse().unwrap(), *element)
+        }
         DocumentIntent::List(path, intent) => {
             let nothing = logux::crdt::ListError::OutOfBounds { index: 0, len: 0 };
-            document.in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing)).ok()?
+            document
+                .in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing))
+                .ok()?
         }
         DocumentIntent::Within(path, at, value) => {
             let list = document.list(path).filter(|list| !list.is_empty())?;
             let item = list.id_at(at.index(list.len()))?.to_string();
-            let path = path.parse::<logux::crdt::Path>().unwrap().join(&item).unwrap().join("x").unwrap();
+            let path =
+                path.parse::<logux::crdt::Path>().unwrap().join(&item).unwrap().join("x").unwrap();
             DocumentOp::Set { path, value: value.clone().into() }
         }
     })
@@ -218,10 +229,16 @@ fn any_arrival_of_a_history_gives_one_state() {
     use logux::{Action, crdt::MapOp, replay::Timeline, testing::strategies};
     let shared = || Shared::<Map>::new("it");
     let write = (path(), 0..9).prop_map(move |(path, value)| -> Action {
-        shared().action(&MapOp::Set { path: path.parse().unwrap(), value: json!(value).into() }).unwrap()
+        shared()
+            .action(&MapOp::Set { path: path.parse().unwrap(), value: json!(value).into() })
+            .unwrap()
     });
     let arrivals = strategies::history(3, 20, write).prop_flat_map(|history| {
-        (Just(history.clone()), strategies::arrivals(history.clone()), strategies::arrivals(history))
+        (
+            Just(history.clone()),
+            strategies::arrivals(history.clone()),
+            strategies::arrivals(history),
+        )
     });
     proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) }, |((history, one, other) in arrivals)| {
         let states = [history, one, other].map(|entries| {
@@ -249,7 +266,11 @@ fn a_snapshot_of_a_document_and_the_tail() {
     for n in 300..320_i64 {
         log.edit(WallTime::from_millis(n), |list, id| list.push(json!(n), id)).unwrap();
     }
-    let opened = text.parse::<Snapshot>().unwrap().open(shared(), Options::default(), &node, log.store()).unwrap();
+    let opened = text
+        .parse::<Snapshot>()
+        .unwrap()
+        .open(shared(), Options::default(), &node, log.store())
+        .unwrap();
     assert_eq!(opened.state(), log.state());
     assert!(opened.usage().steps < 200, "only the tail was read: {:?}", opened.usage());
     let other = Snapshot::open::<Shared<Map>, _>(
@@ -259,7 +280,12 @@ fn a_snapshot_of_a_document_and_the_tail() {
         &node,
         log.store(),
     );
-    assert!(other.unwrap_err().to_string().contains("expected a snapshot of map version 1, got one of list version 1"));
+    assert!(
+        other
+            .unwrap_err()
+            .to_string()
+            .contains("expected a snapshot of map version 1, got one of list version 1")
+    );
 }
 
 #[test]
@@ -268,9 +294,21 @@ fn sync_maps() {
         let all = |records: &Records| records.ids().map(|id| records.get(id)).collect::<Vec<_>>();
         all(a) == all(b)
     }
-    let intents = || (select(vec!["1", "2"]), select(vec!["create", "change", "changed", "delete"]), element(), 0..9);
+    let intents = || {
+        (
+            select(vec!["1", "2"]),
+            select(vec!["create", "change", "changed", "delete"]),
+            element(),
+            0..9,
+        )
+    };
     let make = |_: &Records, (id, verb, field, value): &(&str, &str, &str, i32), _: &ActionId| {
-        Some(Action::new(format!(r#"{{"type":"tasks/{verb}","id":"{id}","fields":{{"{field}":{value}}}}}"#)).unwrap())
+        Some(
+            Action::new(format!(
+                r#"{{"type":"tasks/{verb}","id":"{id}","fields":{{"{field}":{value}}}}}"#
+            ))
+            .unwrap(),
+        )
     };
     let laws = || Laws::with(SyncMaps::new("tasks"), intents(), make).users(3).cases(cases());
     laws().commutes();
@@ -285,10 +323,14 @@ fn sync_maps() {
 #[test]
 #[ignore = "runs for hours: for when a type has changed"]
 fn the_long_run() {
-    let long =
-        Laws::with(Shared::<Document>::new("it"), document_intent(), |document: &Document, intent, id: &ActionId| {
-            document_op(document, intent, id).map(|op| Shared::<Document>::new("it").action(&op).unwrap())
-        });
+    let long = Laws::with(
+        Shared::<Document>::new("it"),
+        document_intent(),
+        |document: &Document, intent, id: &ActionId| {
+            document_op(document, intent, id)
+                .map(|op| Shared::<Document>::new("it").action(&op).unwrap())
+        },
+    );
     let long = long.users(4).turns(60).cases(cases().max(1_000_000));
     long.commutes();
     long.converges();

@@ -7,8 +7,11 @@ use std::process::Command;
 /// Runs an example that was built beside this test, and returns what it prints.
 fn output(example: &str) -> String {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
-    let output = Command::new(&program).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let program =
+        test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
+    let output = Command::new(&program)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -33,7 +36,10 @@ fn a_spreadsheet_travels_in_time() {
 #[test]
 fn a_wrong_reducer_gets_a_story() {
     let story = output("test_your_reducer");
-    assert!(story.contains("The order in which the actions come makes a difference.") && story.contains("Ada has"));
+    assert!(
+        story.contains("The order in which the actions come makes a difference.")
+            && story.contains("Ada has")
+    );
 }
 
 #[test]

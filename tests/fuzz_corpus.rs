@@ -10,7 +10,9 @@ use logux::testing::fuzz;
 fn run(target: &str, least: usize, body: fn(&str)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
-    for file in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for file in
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let data = fs::read(file.unwrap().path()).unwrap();
         if let Some(text) = fuzz::text(&data) {
             body(text);

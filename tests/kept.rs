@@ -6,7 +6,9 @@ use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
     log::Draft,
-    server::{Addition, Answer, Config, Hub, Input, Keep, Keeps, Output, Recipients, SessionId, Undoing},
+    server::{
+        Addition, Answer, Config, Hub, Input, Keep, Keeps, Output, Recipients, SessionId, Undoing,
+    },
     store::Store,
     testing::batch,
 };
@@ -40,10 +42,13 @@ impl World {
 
 impl<S: Store> World<S> {
     fn over(keep: impl Fn(&Action) -> Option<Keep> + Send + Sync + 'static, store: S) -> Self {
-        let config =
-            Config { keeps: Keeps::by(move |action, _| keep(action)), ..Config::new(NodeId::new("server:x").unwrap()) };
+        let config = Config {
+            keeps: Keeps::by(move |action, _| keep(action)),
+            ..Config::new(NodeId::new("server:x").unwrap())
+        };
         let hub = Hub::new(config, store).unwrap();
-        let mut world = Self { hub, now: START, sent: 0, seen: Vec::new(), recorded: Vec::new(), fails: false };
+        let mut world =
+            Self { hub, now: START, sent: 0, seen: Vec::new(), recorded: Vec::new(), fails: false };
         world.join(1, "10:author:x");
         world
     }
@@ -58,19 +63,30 @@ impl<S: Store> World<S> {
         while let Some(output) = self.hub.poll_output() {
             let answers = match output {
                 Output::Ask(ask) if ask.entry.action.kind() == "logux/subscribe" => {
-                    vec![(ask.job, Answer::Approved(None)), (ask.job, Answer::Replay), (ask.job, Answer::Processed)]
+                    vec![
+                        (ask.job, Answer::Approved(None)),
+                        (ask.job, Answer::Replay),
+                        (ask.job, Answer::Processed),
+                    ]
                 }
                 Output::Ask(ask) => {
                     let last = if self.fails { Answer::error() } else { Answer::Processed };
-                    let resend = Answer::Resend(Recipients { users: vec!["10".into()], ..Recipients::channel("room") });
+                    let resend = Answer::Resend(Recipients {
+                        users: vec!["10".into()],
+                        ..Recipients::channel("room")
+                    });
                     vec![(ask.job, resend), (ask.job, Answer::Approved(None)), (ask.job, last)]
                 }
-                Output::Deliver { session, entry, .. } if entry.action.kind() != "logux/processed" => {
+                Output::Deliver { session, entry, .. }
+                    if entry.action.kind() != "logux/processed" =>
+                {
                     self.seen.push(format!("{} <- {}", session.0, n(&entry)));
                     Vec::new()
                 }
                 Output::Replay { session, entries, .. } => {
-                    self.seen.extend(entries.iter().map(|entry| format!("{} <= {}", session.0, n(entry))));
+                    self.seen.extend(
+                        entries.iter().map(|entry| format!("{} <= {}", session.0, n(entry))),
+                    );
                     Vec::new()
                 }
                 Output::Joined { session, missed, .. } => {
@@ -94,14 +110,24 @@ impl<S: Store> World<S> {
     fn join(&mut self, session: u64, node: &str) {
         let node = NodeId::new(node).unwrap();
         let subprotocol = Subprotocol::Number(0);
-        self.handle(Input::Join { session: SessionId(session), node, subprotocol, headers: None, since: 0 });
+        self.handle(Input::Join {
+            session: SessionId(session),
+            node,
+            subprotocol,
+            headers: None,
+            since: 0,
+        });
     }
 
     fn receive(&mut self, session: u64, node: &str, time: i64, json: &str) -> String {
         self.sent += 1;
         let id = format!("{time} {node} {}", self.sent);
         let entry = Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()));
-        self.handle(Input::Received { session: SessionId(session), batch: batch(), entries: vec![entry] });
+        self.handle(Input::Received {
+            session: SessionId(session),
+            batch: batch(),
+            entries: vec![entry],
+        });
         id
     }
 
@@ -114,7 +140,8 @@ impl<S: Store> World<S> {
     fn subscribe(&mut self, session: u64, since: Option<&str>) -> Vec<String> {
         let node = format!("20:c{session}:x");
         self.join(session, &node);
-        let since = since.map(|id| format!(r#","since":{{"id":"{id}","time":0}}"#)).unwrap_or_default();
+        let since =
+            since.map(|id| format!(r#","since":{{"id":"{id}","time":0}}"#)).unwrap_or_default();
         self.seen.clear();
         let json = format!(r#"{{"type":"logux/subscribe","channel":"room"{since}}}"#);
         self.receive(session, &node, self.now, &json);
@@ -132,8 +159,16 @@ impl<S: Store> World<S> {
 fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
     let mut world = World::new(|_| Some(Keep::forever("talk")));
     let ids = [1, 2, 3].map(|n| world.act(n, START - i64::from(10 * n)));
-    assert_eq!(world.subscribe(2, None), ["2 <= 1", "2 <= 2", "2 <= 3"], "in the order in which they were approved");
-    assert_eq!(world.subscribe(3, Some(&ids[1])), ["3 <= 3"], "though it is older than the last it has got");
+    assert_eq!(
+        world.subscribe(2, None),
+        ["2 <= 1", "2 <= 2", "2 <= 3"],
+        "in the order in which they were approved"
+    );
+    assert_eq!(
+        world.subscribe(3, Some(&ids[1])),
+        ["3 <= 3"],
+        "though it is older than the last it has got"
+    );
     assert!(world.subscribe(4, Some(&ids[2])).is_empty());
     assert_eq!(world.recorded, ["1", "2", "3"]);
 }
@@ -146,12 +181,17 @@ fn what_came_late_is_new_to_who_was_there_before_it_came() {
     world.now = START + 10_000;
     world.act(2, START - 50_000);
     let since = format!("{} server:x 0", START + 5_000);
-    assert_eq!(world.subscribe(2, Some(&since)), ["2 <= 2"], "the answer that it knows is forgotten here");
+    assert_eq!(
+        world.subscribe(2, Some(&since)),
+        ["2 <= 2"],
+        "the answer that it knows is forgotten here"
+    );
 }
 
 #[test]
 fn nothing_is_kept_unless_told() {
-    let mut world = World::new(|action| (action.field("n") == Some("2")).then(|| Keep::forever("talk")));
+    let mut world =
+        World::new(|action| (action.field("n") == Some("2")).then(|| Keep::forever("talk")));
     for n in [1, 2, 3] {
         world.act(n, START);
     }
@@ -164,7 +204,9 @@ fn who_comes_back_is_not_given_what_it_did_itself() {
     let first = world.act(1, START);
     world.receive(1, "10:author:x", START, r#"{"type":"say","n":2}"#);
     world.seen.clear();
-    let since = format!(r#"{{"type":"logux/subscribe","channel":"room","since":{{"id":"{first}","time":0}}}}"#);
+    let since = format!(
+        r#"{{"type":"logux/subscribe","channel":"room","since":{{"id":"{first}","time":0}}}}"#
+    );
     world.receive(1, "10:author:x", START, &since);
     assert!(world.seen.is_empty());
     world.receive(1, "10:author:x", START, r#"{"type":"logux/subscribe","channel":"room"}"#);
@@ -178,9 +220,16 @@ fn refused_and_undone_actions_are_not_kept_but_their_undo_is() {
     world.fails = true;
     world.act(2, START);
     world.fails = false;
-    assert_eq!((world.recorded.clone(), world.kept()), (vec!["1".into()], vec!["1".into(), "undo 2".into()]));
+    assert_eq!(
+        (world.recorded.clone(), world.kept()),
+        (vec!["1".into()], vec!["1".into(), "undo 2".into()])
+    );
     world.handle(Input::Undo(Box::new(Undoing::new(first.parse().unwrap(), "spam"))));
-    assert_eq!(world.subscribe(2, Some(&first)), ["2 <= undo 2", "2 <= undo 1"], "who has got it has to take it back");
+    assert_eq!(
+        world.subscribe(2, Some(&first)),
+        ["2 <= undo 2", "2 <= undo 1"],
+        "who has got it has to take it back"
+    );
     assert_eq!(world.recorded, ["1", "undo 1"]);
 }
 
@@ -217,7 +266,11 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
     world.fails = true;
     world.act(2, START + 20);
     world.fails = false;
-    assert_eq!(world.subscribe(2, None), ["2 <= 1", "2 <= undo 2"], "who has got it has to take it back");
+    assert_eq!(
+        world.subscribe(2, None),
+        ["2 <= 1", "2 <= undo 2"],
+        "who has got it has to take it back"
+    );
     let mut world = World::over(keep, world.hub.into_store());
     assert_eq!(world.kept(), ["1", "undo 2"], "states are made of the one before it");
     world.act(3, START + 10);
@@ -226,9 +279,16 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
     assert_eq!(world.kept(), ["4"]);
     world.handle(Input::Undo(Box::new(Undoing::new(id.parse().unwrap(), "spam"))));
     assert_eq!(world.kept(), ["undo 4"], "it was done: the one before it is forgotten");
-    let (action, to) = (Action::new(r#"{"type":"say","n":5}"#).unwrap(), Recipients::channel("room"));
+    let (action, to) =
+        (Action::new(r#"{"type":"say","n":5}"#).unwrap(), Recipients::channel("room"));
     world.now = START + 100;
-    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    world.handle(Input::Add(Box::new(Addition {
+        action,
+        draft: Draft::default(),
+        to,
+        process: false,
+        ticket: None,
+    })));
     assert_eq!(world.kept(), ["5"], "the application's own take the place of others, too");
 }
 
@@ -252,7 +312,13 @@ fn actions_of_the_application_are_kept_too() {
     let action = || Action::new(r#"{"type":"say","n":7}"#).unwrap();
     for process in [false, true] {
         let (draft, to) = (Draft::default(), Recipients::channel("room"));
-        world.handle(Input::Add(Box::new(Addition { action: action(), draft, to, process, ticket: None })));
+        world.handle(Input::Add(Box::new(Addition {
+            action: action(),
+            draft,
+            to,
+            process,
+            ticket: None,
+        })));
     }
     assert_eq!(world.subscribe(2, None), ["2 <= 7", "2 <= 7"]);
     assert_eq!(world.recorded, ["7", "7"]);
@@ -262,10 +328,12 @@ fn actions_of_the_application_are_kept_too() {
 fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_again() {
     let mut world = World::new(|_| Some(Keep::forever("talk")));
     let id = world.act(1, START);
-    world.now = START + i64::try_from(Config::new(NodeId::new("server:x").unwrap()).remembered_ms).unwrap() * 2;
+    world.now = START
+        + i64::try_from(Config::new(NodeId::new("server:x").unwrap()).remembered_ms).unwrap() * 2;
     world.handle(Input::Leave(SessionId(99)));
     world.recorded.clear();
-    let entry = Entry::new(Action::new(r#"{"type":"say","n":1}"#).unwrap(), Meta::new(id.parse().unwrap()));
+    let entry =
+        Entry::new(Action::new(r#"{"type":"say","n":1}"#).unwrap(), Meta::new(id.parse().unwrap()));
     world.handle(Input::Received { session: SessionId(1), batch: batch(), entries: vec![entry] });
     assert!(world.recorded.is_empty());
     assert_eq!(world.kept(), ["1"]);
@@ -283,6 +351,10 @@ fn clients_of_a_user_are_given_what_was_kept_for_it_until_it_is_forgotten() {
     world.join(3, "10:third:x");
     world.join(4, "20:stranger:x");
     world.join(5, "10:author:y");
-    assert_eq!(world.seen, ["3 joins 1", "3 joins 3"], "its author has it, and others have nothing to do with it");
+    assert_eq!(
+        world.seen,
+        ["3 joins 1", "3 joins 3"],
+        "its author has it, and others have nothing to do with it"
+    );
     assert_eq!(world.kept(), ["1", "3"]);
 }

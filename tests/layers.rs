@@ -5,12 +5,22 @@
 use std::{fs, path::Path};
 
 /// The reading order.
-const ORDER: [&str; 11] =
-    ["now", "action", "store", "log", "replay", "crdt", "wire", "sync", "client", "server", "backend"];
+const ORDER: [&str; 11] = [
+    "now", "action", "store", "log", "replay", "crdt", "wire", "sync", "client", "server",
+    "backend",
+];
 
 /// What a pure engine does not use.
-const IMPURE: [&str; 8] =
-    ["std::net", "std::fs", "std::thread", "std::process", "Instant::now", "SystemTime::now", "tokio", "async fn"];
+const IMPURE: [&str; 8] = [
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "Instant::now",
+    "SystemTime::now",
+    "tokio",
+    "async fn",
+];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -18,7 +28,12 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap().replace('\\', "/");
+            let name = path
+                .strip_prefix(env!("CARGO_MANIFEST_DIR"))
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('\\', "/");
             found.push((name, fs::read_to_string(&path).unwrap()));
         }
     }
@@ -37,9 +52,13 @@ fn arrows_point_up_the_reading_order() {
     let place = |folder: &str| ORDER.iter().position(|other| *other == folder);
     for (name, text) in engine() {
         let own = name.trim_start_matches("src/").split(['/', '.']).next().unwrap_or_default();
-        let own = place(own).unwrap_or_else(|| panic!("{name} is in no folder of the reading order"));
-        let code: String =
-            text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+        let own =
+            place(own).unwrap_or_else(|| panic!("{name} is in no folder of the reading order"));
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
         // `use crate::{…}` may stretch over lines, so every word of it is looked at.
         let starts = code.match_indices("use crate::{").map(|(at, _)| &code[at..]);
         let grouped = starts.flat_map(|rest| {
@@ -52,8 +71,14 @@ fn arrows_point_up_the_reading_order() {
             let rest = &code[at + word.len()..];
             &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
         });
-        for used in grouped.chain(single).filter_map(|word| place(word.trim()).map(|place| (place, word))) {
-            assert!(used.0 <= own, "{name} uses `{}`, which comes later in the reading order", used.1);
+        for used in
+            grouped.chain(single).filter_map(|word| place(word.trim()).map(|place| (place, word)))
+        {
+            assert!(
+                used.0 <= own,
+                "{name} uses `{}`, which comes later in the reading order",
+                used.1
+            );
         }
     }
 }

@@ -122,7 +122,8 @@ fn the_first_observer_sees_everything_first() {
     let second = Diary { name: "2 ", lines, reason: None };
     let mut log = Log::observed(node(), MemoryStore::new(), (first.clone(), second)).unwrap();
     log.add(at(1), action("x"), Draft::default()).unwrap();
-    let seen: Vec<String> = first.take().iter().filter_map(|line| Some(line.split_once(" x ")?.0.to_owned())).collect();
+    let seen: Vec<String> =
+        first.take().iter().filter_map(|line| Some(line.split_once(" x ")?.0.to_owned())).collect();
     assert_eq!(seen, ["1 preadd", "2 preadd", "1 added", "2 added", "1 cleaned", "2 cleaned"]);
 }
 
@@ -153,12 +154,16 @@ fn generated_ids_continue_behind_those_in_the_store() {
 #[test]
 fn only_the_last_keeps_its_reason() {
     let (mut log, diary) = observed();
-    let first = log.add(at(1), action("a"), Draft::reason("other").keep_last("name")).unwrap().unwrap();
+    let first =
+        log.add(at(1), action("a"), Draft::reason("other").keep_last("name")).unwrap().unwrap();
     log.add(at(2), action("b"), Draft::default().keep_last("name")).unwrap();
     assert_eq!(reasons(&log, &first), ["other"], "the older one keeps its other reason");
     diary.take();
     log.add(at(3), action("c"), Draft::default().keep_last("name")).unwrap();
-    assert_eq!(diary.take(), ["preadd c None []", "cleaned b Some(2) []", r#"added c Some(3) ["name"]"#]);
+    assert_eq!(
+        diary.take(),
+        ["preadd c None []", "cleaned b Some(2) []", r#"added c Some(3) ["name"]"#]
+    );
     assert_eq!(kept(&log), ["a", "c"]);
 }
 
@@ -193,7 +198,10 @@ fn changing_meta() {
     let (mut log, diary) = observed();
     let entry = log.add(at(5), action("a"), Draft::reason("r").index("i")).unwrap().unwrap();
     diary.take();
-    let set = |key: &str| MetaChange { reasons: None, extra: vec![(key.into(), Some(Json::new("1").unwrap()))] };
+    let set = |key: &str| MetaChange {
+        reasons: None,
+        extra: vec![(key.into(), Some(Json::new("1").unwrap()))],
+    };
     for key in ["id", "added", "time", "subprotocol", "indexes"] {
         let error = log.change_meta(&entry.meta.id, &set(key)).unwrap_err();
         assert_eq!(error, LogError::ReadOnly(key.into()));

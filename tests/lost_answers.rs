@@ -39,8 +39,14 @@ impl World {
 
     fn over(store: MemoryStore) -> Self {
         let hub = Hub::new(config(), store).unwrap();
-        let mut world =
-            Self { hub, now: 1_000, session: 0, asks: VecDeque::new(), got: Vec::new(), to_confirm: Vec::new() };
+        let mut world = Self {
+            hub,
+            now: 1_000,
+            session: 0,
+            asks: VecDeque::new(),
+            got: Vec::new(),
+            to_confirm: Vec::new(),
+        };
         world.settle();
         world
     }
@@ -81,7 +87,13 @@ impl World {
         self.to_confirm.clear();
         self.session += 1;
         let (session, node) = (SessionId(self.session), NodeId::new(node).unwrap());
-        self.handle(Input::Join { session, node, subprotocol: Subprotocol::Number(0), headers: None, since });
+        self.handle(Input::Join {
+            session,
+            node,
+            subprotocol: Subprotocol::Number(0),
+            headers: None,
+            since,
+        });
     }
 
     fn leave(&mut self) {
@@ -90,7 +102,11 @@ impl World {
 
     fn receive(&mut self, id: &str, json: &str) {
         let entry = Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()));
-        self.handle(Input::Received { session: SessionId(self.session), batch: batch(), entries: vec![entry] });
+        self.handle(Input::Received {
+            session: SessionId(self.session),
+            batch: batch(),
+            entries: vec![entry],
+        });
     }
 
     /// Answers the only question.
@@ -197,7 +213,10 @@ fn what_it_has_unsubscribed_from_meanwhile_is_not_done_again() {
     world.leave();
     world.join(NODE, 0);
     assert!(world.asks.is_empty());
-    assert_eq!(world.got(), ["logux/processed 1 10:phone:tab 0", "logux/processed 2 10:phone:tab 0"]);
+    assert_eq!(
+        world.got(),
+        ["logux/processed 1 10:phone:tab 0", "logux/processed 2 10:phone:tab 0"]
+    );
 }
 
 #[test]
@@ -209,7 +228,10 @@ fn nor_after_a_restart() {
     let mut world = World::over(world.hub.into_store());
     world.join(NODE, 0);
     world.load();
-    assert_eq!(world.got(), ["logux/processed 2 10:phone:tab 0", "logux/processed 1 10:phone:tab 0"]);
+    assert_eq!(
+        world.got(),
+        ["logux/processed 2 10:phone:tab 0", "logux/processed 1 10:phone:tab 0"]
+    );
     assert_eq!(world.hub.census().unwrap().subscriptions, 0);
 }
 

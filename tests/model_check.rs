@@ -66,10 +66,19 @@ const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
 impl World {
     fn new() -> Self {
-        let names: Vec<NodeId> = (0..CLIENTS).map(|n| NodeId::new(format!("{}:client:tab", n + 1)).unwrap()).collect();
+        let names: Vec<NodeId> =
+            (0..CLIENTS).map(|n| NodeId::new(format!("{}:client:tab", n + 1)).unwrap()).collect();
         let client = |name: &NodeId| {
-            let node = sync::Config { ping_ms: None, timeout_ms: None, ..sync::Config::client(name.clone()) };
-            Client::new(client::Config { node: node.into(), token: None, time_fix: None }, MemoryStore::new()).unwrap()
+            let node = sync::Config {
+                ping_ms: None,
+                timeout_ms: None,
+                ..sync::Config::client(name.clone())
+            };
+            Client::new(
+                client::Config { node: node.into(), token: None, time_fix: None },
+                MemoryStore::new(),
+            )
+            .unwrap()
         };
         let counting: Counting = raw(0, |count, _| *count += 1);
         Self {
@@ -122,7 +131,9 @@ impl World {
         for client in 0..CLIENTS {
             while let Some(output) = self.clients[client].poll_output() {
                 match output {
-                    client::Output::Send(frame) if self.open[client] => self.up[client].push_back(frame),
+                    client::Output::Send(frame) if self.open[client] => {
+                        self.up[client].push_back(frame)
+                    }
                     client::Output::Added(entry) if entry.action.kind() == "act" => {
                         self.told[client].push(entry.meta.id.to_string());
                     }
@@ -152,8 +163,12 @@ impl World {
             if entry.action.kind() == "act" {
                 order.push(entry.meta.id.to_string());
             }
-            write!(all, "{} {:?} {:?} {:?};", entry.meta.id, entry.meta.time, entry.meta.added, entry.meta.reasons)
-                .unwrap();
+            write!(
+                all,
+                "{} {:?} {:?} {:?};",
+                entry.meta.id, entry.meta.time, entry.meta.added, entry.meta.reasons
+            )
+            .unwrap();
             ControlFlow::Continue(())
         });
         walked.unwrap();
@@ -193,7 +208,9 @@ impl World {
         for (number, client) in self.clients.iter().enumerate() {
             let states = (client.state(), self.relay.state_of(number));
             if states != (State::Synchronized, State::Synchronized) {
-                return Some(format!("nothing is on its way, but client {number} and the server are {states:?}"));
+                return Some(format!(
+                    "nothing is on its way, but client {number} and the server are {states:?}"
+                ));
             }
         }
         if order.len() != self.acts {
@@ -217,7 +234,8 @@ impl World {
 
     /// All are connected, and nothing is on its way.
     fn is_quiet(&self) -> bool {
-        self.open.iter().all(|open| *open) && self.up.iter().chain(&self.down).all(VecDeque::is_empty)
+        self.open.iter().all(|open| *open)
+            && self.up.iter().chain(&self.down).all(VecDeque::is_empty)
     }
 }
 
@@ -297,10 +315,13 @@ impl Model for Exchange {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("nothing is lost, nothing comes twice, all agree", |_, state: &Schedule| {
-                state.fault.is_none()
+            Property::always(
+                "nothing is lost, nothing comes twice, all agree",
+                |_, state: &Schedule| state.fault.is_none(),
+            ),
+            Property::always("nobody waits for ever", |_, state: &Schedule| {
+                state.done || !state.next.is_empty()
             }),
-            Property::always("nobody waits for ever", |_, state: &Schedule| state.done || !state.next.is_empty()),
             Property::sometimes("everything is everywhere", |_, state: &Schedule| state.done),
         ]
     }
@@ -309,7 +330,8 @@ impl Model for Exchange {
 #[test]
 fn the_exchange_keeps_its_promises() {
     let large = std::env::var("LOGUX_MODEL").is_ok_and(|bound| bound == "large");
-    let model = if large { Exchange { actions: 3, cuts: 2 } } else { Exchange { actions: 3, cuts: 1 } };
+    let model =
+        if large { Exchange { actions: 3, cuts: 2 } } else { Exchange { actions: 3, cuts: 1 } };
     let (actions, cuts) = (model.actions, model.cuts);
     let checker = model.checker().threads(2).spawn_bfs().join();
     println!(

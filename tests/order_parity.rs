@@ -30,7 +30,8 @@ fn stamp(vector: &Value) -> Stamp {
 /// Pairs that the vectors order, older first.
 fn ordered_pairs() -> Vec<(Stamp, Stamp)> {
     let pairs = vectors("pairs");
-    let mut pairs: Vec<_> = pairs.iter().map(|pair| (stamp(&pair["older"]), stamp(&pair["newer"]))).collect();
+    let mut pairs: Vec<_> =
+        pairs.iter().map(|pair| (stamp(&pair["older"]), stamp(&pair["newer"]))).collect();
     let sorted: Vec<Stamp> = vectors("sorted").iter().map(stamp).collect();
     for (at, older) in sorted.iter().enumerate() {
         pairs.extend(sorted[at + 1..].iter().map(|newer| (older.clone(), newer.clone())));
@@ -40,8 +41,10 @@ fn ordered_pairs() -> Vec<(Stamp, Stamp)> {
 
 /// What the official package says about the first of each pair.
 fn reference(pairs: &[(Stamp, Stamp)]) -> Vec<Ordering> {
-    let meta = |stamp: &Stamp| json!({"id": stamp.id().to_string(), "time": stamp.time().as_millis()});
-    let questions: Vec<String> = pairs.iter().map(|(a, b)| json!([meta(a), meta(b)]).to_string()).collect();
+    let meta =
+        |stamp: &Stamp| json!({"id": stamp.id().to_string(), "time": stamp.time().as_millis()});
+    let questions: Vec<String> =
+        pairs.iter().map(|(a, b)| json!([meta(a), meta(b)]).to_string()).collect();
     let answers = support::ask_reference("order-parity.mjs", &questions);
     let order = |answer: &String| match answer.as_str() {
         "<" => Ordering::Less,
@@ -61,27 +64,34 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
     ];
     let few = || prop_oneof![4 => (-2..12_i64).prop_map(WallTime::from_millis), 1 => strategies::wall_time()];
     let sequence = prop_oneof![4 => 0..12_u32, 1 => any::<u32>()];
-    (few(), few(), node, sequence)
-        .prop_map(|(time, made, node, sequence)| Stamp::new(time, ActionId::new(made, node, sequence)))
+    (few(), few(), node, sequence).prop_map(|(time, made, node, sequence)| {
+        Stamp::new(time, ActionId::new(made, node, sequence))
+    })
 }
 
 /// Two stamps of which the second has some keys of the first.
 fn pair() -> impl Strategy<Value = (Stamp, Stamp)> {
-    (any_stamp(), any_stamp(), any::<[bool; 4]>()).prop_map(|(a, b, [time, made, node, sequence])| {
-        let id = ActionId::new(
-            if made { a.id().time() } else { b.id().time() },
-            if node { a.id().node().clone() } else { b.id().node().clone() },
-            if sequence { a.id().sequence() } else { b.id().sequence() },
-        );
-        let b = Stamp::new(if time { a.time() } else { b.time() }, id);
-        (a, b)
-    })
+    (any_stamp(), any_stamp(), any::<[bool; 4]>()).prop_map(
+        |(a, b, [time, made, node, sequence])| {
+            let id = ActionId::new(
+                if made { a.id().time() } else { b.id().time() },
+                if node { a.id().node().clone() } else { b.id().node().clone() },
+                if sequence { a.id().sequence() } else { b.id().sequence() },
+            );
+            let b = Stamp::new(if time { a.time() } else { b.time() }, id);
+            (a, b)
+        },
+    )
 }
 
 #[test]
 fn orders_as_the_vectors_say() {
     for (older, newer) in ordered_pairs() {
-        assert_eq!((older.cmp(&newer), newer.cmp(&older)), (Ordering::Less, Ordering::Greater), "{older:?}, {newer:?}");
+        assert_eq!(
+            (older.cmp(&newer), newer.cmp(&older)),
+            (Ordering::Less, Ordering::Greater),
+            "{older:?}, {newer:?}"
+        );
     }
 }
 
@@ -97,8 +107,12 @@ fn the_reference_orders_as_the_vectors_say() {
 fn random_pairs_are_ordered_as_in_the_reference() {
     const PAIRS: usize = 20_000;
     let seed: [u8; 32] = rand_seed();
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let pairs: Vec<_> = (0..PAIRS).map(|_| pair().new_tree(&mut runner).unwrap().current()).collect();
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &seed),
+    );
+    let pairs: Vec<_> =
+        (0..PAIRS).map(|_| pair().new_tree(&mut runner).unwrap().current()).collect();
     let mut seen = [0; 3];
     for ((a, b), order) in pairs.iter().zip(reference(&pairs)) {
         assert_eq!(a.cmp(b), order, "{a:?} against {b:?}, seed {seed:?}");
@@ -116,7 +130,11 @@ fn random_pairs_are_ordered_as_in_the_reference() {
 fn rand_seed() -> [u8; 32] {
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(
-        &std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos().to_le_bytes(),
+        &std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos()
+            .to_le_bytes(),
     );
     seed
 }

@@ -82,7 +82,9 @@ impl Application for Notes {
         }
         if let Some((queues, max_queue)) = self.queues {
             config.max_queue = max_queue;
-            config.queues = Queues::by(move |action| (action.as_json().len() as u64 % queues).to_string().into());
+            config.queues = Queues::by(move |action| {
+                (action.as_json().len() as u64 % queues).to_string().into()
+            });
         }
     }
 
@@ -134,20 +136,31 @@ fn what_is_kept_reaches_every_subscriber() {
 /// Where a queue is full, what comes is not confirmed yet.
 #[test]
 fn queues_of_one_client_go_their_own_ways() {
-    assert_survives(&Notes { are_kept: false, queues: Some((3, 2)) }, &Setup::default(), seeds(300), 40);
+    assert_survives(
+        &Notes { are_kept: false, queues: Some((3, 2)) },
+        &Setup::default(),
+        seeds(300),
+        40,
+    );
 }
 
 /// What is slow meets what is fast: rounds of the server that take longer than the network, devices that come back before it knows that they were gone.
 #[test]
 fn nobody_is_in_a_hurry() {
-    let setup = Setup { round_ms: (0, 300), latency_ms: (1, 20), unaware_ms: (0, 5_000), ..Setup::default() };
+    let setup = Setup {
+        round_ms: (0, 300),
+        latency_ms: (1, 20),
+        unaware_ms: (0, 5_000),
+        ..Setup::default()
+    };
     assert_survives(&Notes::default(), &setup, seeds(200), 40);
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
-        let mut world = World::new(Setup { seed, trace: true, ..Setup::default() }, Notes::default());
+        let mut world =
+            World::new(Setup { seed, trace: true, ..Setup::default() }, Notes::default());
         world.live(100);
         world.settle().unwrap();
         (world.trace().to_vec(), world.counts())
@@ -155,5 +168,8 @@ fn the_same_seed_is_the_same_world() {
     let counts = trace(7).1;
     assert_eq!(trace(7), trace(7));
     assert_ne!(trace(7), trace(8));
-    assert!(counts.actions > 30 && counts.lost > 5 && counts.server_crashes > 3 && counts.hangs > 0, "{counts:?}");
+    assert!(
+        counts.actions > 30 && counts.lost > 5 && counts.server_crashes > 3 && counts.hangs > 0,
+        "{counts:?}"
+    );
 }

@@ -16,7 +16,9 @@ fn cases() -> u32 {
 
 /// A reducer that remembers the order in which actions were applied.
 fn history() -> impl logux::replay::Reducer<State = Vec<String>> + Clone {
-    raw(Vec::new(), |all: &mut Vec<String>, action: &Action| all.push(action.field("n").unwrap_or_default().to_owned()))
+    raw(Vec::new(), |all: &mut Vec<String>, action: &Action| {
+        all.push(action.field("n").unwrap_or_default().to_owned())
+    })
 }
 
 fn say(n: u32) -> Option<Action> {
@@ -26,7 +28,14 @@ fn say(n: u32) -> Option<Action> {
 #[test]
 fn every_order_is_the_same_order_whatever_happens() {
     let setup = Setup { clients: 3, ..Setup::default() };
-    assert_survives(&setup, (cases(), 40), &history(), |all| all.concat(), any::<u32>(), |_, n, _| say(*n));
+    assert_survives(
+        &setup,
+        (cases(), 40),
+        &history(),
+        |all| all.concat(),
+        any::<u32>(),
+        |_, n, _| say(*n),
+    );
 }
 
 #[test]
@@ -45,7 +54,9 @@ fn list_survives(setup: &Setup) {
     let tasks = Shared::<List>::new("tasks");
     let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
     let shared = tasks.clone();
-    let make = move |list: &List, (what, at, to): &(u8, prop::sample::Index, prop::sample::Index), id: &ActionId| {
+    let make = move |list: &List,
+                     (what, at, to): &(u8, prop::sample::Index, prop::sample::Index),
+                     id: &ActionId| {
         let op = match what % 4 {
             0 if !list.is_empty() => list.shift(at.index(list.len()), to.index(list.len()), id),
             1 if !list.is_empty() => list.remove(at.index(list.len())),
@@ -59,8 +70,10 @@ fn list_survives(setup: &Setup) {
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
-        let mut sim =
-            Simulation::new(Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() }, history());
+        let mut sim = Simulation::new(
+            Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() },
+            history(),
+        );
         for n in 0..20 {
             sim.act(n % 2, |_, _| say(n.try_into().unwrap()));
             sim.run_for(70);

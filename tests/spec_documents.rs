@@ -43,7 +43,11 @@ fn check<C: Crdt>(vector: &Vector) -> (Value, Value) {
             states.push(timeline.state().clone());
         }
     }
-    assert!(states.windows(2).all(|pair| pair[0] == pair[1]), "{}: an order makes a difference", vector.name);
+    assert!(
+        states.windows(2).all(|pair| pair[0] == pair[1]),
+        "{}: an order makes a difference",
+        vector.name
+    );
     if std::env::var_os("LOGUX_BLESS").is_none() {
         let loaded = C::load(&vector.saved.to_string()).unwrap();
         assert_eq!(loaded, states[0], "{}: the saved state is another one", vector.name);
@@ -53,7 +57,8 @@ fn check<C: Crdt>(vector: &Vector) -> (Value, Value) {
 
 #[test]
 fn documents() {
-    let mut vectors: Vec<Vector> = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
+    let mut vectors: Vec<Vector> =
+        serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
     let bless = std::env::var_os("LOGUX_BLESS").is_some();
     for vector in &mut vectors {
         let (value, saved) = match &*vector.r#type {
@@ -75,7 +80,8 @@ fn documents() {
     }
     assert!(vectors.len() >= 12, "only {} vectors", vectors.len());
     if bless {
-        let lines: Vec<String> = vectors.iter().map(|vector| serde_json::to_string(vector).unwrap()).collect();
+        let lines: Vec<String> =
+            vectors.iter().map(|vector| serde_json::to_string(vector).unwrap()).collect();
         std::fs::write(FILE, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
     }
 }

@@ -70,7 +70,11 @@ fn ids_are_shortened_and_expanded_as_the_vectors_say() {
 fn no_id_lies_outside_of_time() {
     for vector in vectors("outside") {
         let sender = NodeId::new("a").unwrap();
-        assert_eq!(received(&vector["compact"]).expand(time(&vector["base"]), &sender), None, "{vector}");
+        assert_eq!(
+            received(&vector["compact"]).expand(time(&vector["base"]), &sender),
+            None,
+            "{vector}"
+        );
     }
 }
 
@@ -78,8 +82,12 @@ fn no_id_lies_outside_of_time() {
 fn the_generator_makes_the_ids_of_the_vectors() {
     for vector in vectors("generated") {
         let mut ids = IdGenerator::new(NodeId::new(text(&vector, "node")).unwrap());
-        let made: Vec<String> =
-            vector["clock"].as_array().unwrap().iter().map(|now| ids.next(time(now)).to_string()).collect();
+        let made: Vec<String> = vector["clock"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|now| ids.next(time(now)).to_string())
+            .collect();
         assert_eq!(json!(made), vector["ids"], "{}", vector["why"]);
     }
 }
@@ -87,9 +95,14 @@ fn the_generator_makes_the_ids_of_the_vectors() {
 #[test]
 fn the_reference_shortens_and_expands_alike() {
     let vectors = vectors("compact");
-    let expand = |v: &Value| json!({"expand": v["compact"], "base": v["base"], "sender": v["sender"]}).to_string();
-    let compact = |v: &Value| json!({"compact": v["id"], "base": v["base"], "sender": v["sender"]}).to_string();
-    let questions: Vec<String> = vectors.iter().flat_map(|vector| [expand(vector), compact(vector)]).collect();
+    let expand = |v: &Value| {
+        json!({"expand": v["compact"], "base": v["base"], "sender": v["sender"]}).to_string()
+    };
+    let compact = |v: &Value| {
+        json!({"compact": v["id"], "base": v["base"], "sender": v["sender"]}).to_string()
+    };
+    let questions: Vec<String> =
+        vectors.iter().flat_map(|vector| [expand(vector), compact(vector)]).collect();
     let answers = support::ask_reference("wire-parity.mjs", &questions);
     for (vector, answers) in vectors.iter().zip(answers.chunks(2)) {
         assert_eq!(answers, [text(vector, "id"), &vector["compact"].to_string()], "{vector}");

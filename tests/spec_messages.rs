@@ -19,8 +19,9 @@ fn vectors(group: &str) -> Vec<Value> {
 }
 
 fn limits(vector: &Value) -> Limits {
-    let limit =
-        |name: &str, default: usize| vector["limits"][name].as_u64().map_or(default, |limit| limit.try_into().unwrap());
+    let limit = |name: &str, default: usize| {
+        vector["limits"][name].as_u64().map_or(default, |limit| limit.try_into().unwrap())
+    };
     let default = Limits::default();
     Limits {
         message_bytes: limit("message_bytes", default.message_bytes),
@@ -87,8 +88,14 @@ fn entry(entry: &SyncEntry) -> Value {
 fn valid_messages_mean_what_the_vectors_say() {
     for vector in vectors("valid") {
         let text = vector["text"].as_str().unwrap();
-        let message = decode(text, &Limits::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
-        assert_eq!(message.encode(), vector["encoded"].as_str().unwrap_or(text), "{}", vector["why"]);
+        let message =
+            decode(text, &Limits::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(
+            message.encode(),
+            vector["encoded"].as_str().unwrap_or(text),
+            "{}",
+            vector["why"]
+        );
         assert_eq!(meaning(message), vector["means"], "{text}");
     }
 }
@@ -126,8 +133,11 @@ fn a_message_at_a_limit_is_still_read() {
 #[test]
 fn the_reference_agrees_or_the_vector_says_how_not() {
     let vectors = [vectors("valid"), vectors("invalid")].concat();
-    let questions: Vec<String> = vectors.iter().map(|vector| json!({"text": vector["text"]}).to_string()).collect();
-    for (vector, answer) in vectors.iter().zip(support::ask_reference("wire-parity.mjs", &questions)) {
+    let questions: Vec<String> =
+        vectors.iter().map(|vector| json!({"text": vector["text"]}).to_string()).collect();
+    for (vector, answer) in
+        vectors.iter().zip(support::ask_reference("wire-parity.mjs", &questions))
+    {
         let reply = vector["reply"].as_str().unwrap_or("accepts");
         let as_told = match vector["reference"].as_str() {
             None => answer == reply,
@@ -135,6 +145,10 @@ fn the_reference_agrees_or_the_vector_says_how_not() {
             Some("replies otherwise") => answer.starts_with("[\"error\",") && answer != reply,
             Some(word) => answer == word,
         };
-        assert!(as_told, "{}: {} is answered {answer} by the reference, {reply} by us", vector["why"], vector["text"]);
+        assert!(
+            as_told,
+            "{}: {} is answered {answer} by the reference, {reply} by us",
+            vector["why"], vector["text"]
+        );
     }
 }

@@ -29,8 +29,12 @@ fn add(log: &mut Tasks, ms: i64, json: &str, draft: Draft) -> ActionId {
 fn answer(log: &mut Tasks, ms: i64, kind: &str, id: &ActionId) {
     let json = format!(r#"{{"type":"logux/{kind}","id":"{id}","reason":"denied"}}"#);
     let server = format!("{ms} server:x 0").parse().unwrap();
-    log.add(WallTime::from_millis(ms), Action::new(json).unwrap(), Draft::of(server, WallTime::from_millis(ms)))
-        .unwrap();
+    log.add(
+        WallTime::from_millis(ms),
+        Action::new(json).unwrap(),
+        Draft::of(server, WallTime::from_millis(ms)),
+    )
+    .unwrap();
 }
 
 fn kept(log: &Tasks) -> Vec<String> {
@@ -41,14 +45,24 @@ fn kept(log: &Tasks) -> Vec<String> {
 #[test]
 fn a_refused_change_goes_back_field_by_field() {
     let mut log = tasks(Options::default());
-    add(&mut log, 1, r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#, Draft::default());
+    add(
+        &mut log,
+        1,
+        r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#,
+        Draft::default(),
+    );
     let mine = add(
         &mut log,
         2,
         r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk","done":true}}"#,
         Draft::reason("syncing"),
     );
-    add(&mut log, 3, r#"{"type":"tasks/changed","id":"7","fields":{"done":"almost"}}"#, Draft::default());
+    add(
+        &mut log,
+        3,
+        r#"{"type":"tasks/changed","id":"7","fields":{"done":"almost"}}"#,
+        Draft::default(),
+    );
     assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "Milk", "done": "almost"})));
     answer(&mut log, 4, "undo", &mine);
     assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "Tea", "done": "almost"})));
@@ -60,8 +74,12 @@ fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
     let mut log = tasks(Options { history: Some(0), clean_every: 1, ..Options::default() });
     let first = r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea"}}"#;
     add(&mut log, 1, first, Draft::default());
-    let refused =
-        add(&mut log, 2, r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk"}}"#, Draft::reason("syncing"));
+    let refused = add(
+        &mut log,
+        2,
+        r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk"}}"#,
+        Draft::reason("syncing"),
+    );
     assert_eq!(kept(&log).len(), 2, "the server has not answered");
     answer(&mut log, 3, "undo", &refused);
     assert_eq!(log.state().field("7", "title"), Some(&json!("Tea")));
@@ -69,7 +87,11 @@ fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
     let mine = add(&mut log, 4, done, Draft::reason("syncing"));
     answer(&mut log, 5, "processed", &mine);
     assert_eq!(kept(&log).last().map(|json| &**json), Some(done));
-    assert!(!kept(&log).contains(&first.to_owned()), "nobody needs the old value now: {:?}", kept(&log));
+    assert!(
+        !kept(&log).contains(&first.to_owned()),
+        "nobody needs the old value now: {:?}",
+        kept(&log)
+    );
     let page = log.store().page(&Query::created().index("tasks/7"), 10).unwrap();
     assert!(!page.entries.is_empty(), "found by the indexes of the reference");
 }
@@ -77,7 +99,12 @@ fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
 #[test]
 fn a_deletion_takes_away_what_is_older_only() {
     let mut log = tasks(Options::default());
-    add(&mut log, 1, r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#, Draft::default());
+    add(
+        &mut log,
+        1,
+        r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea","done":false}}"#,
+        Draft::default(),
+    );
     let deletion = add(&mut log, 3, r#"{"type":"tasks/delete","id":"7"}"#, Draft::default());
     assert_eq!(log.state().get("7"), None);
     add(
@@ -87,8 +114,17 @@ fn a_deletion_takes_away_what_is_older_only() {
         Draft::of("2 20:c:d 0".parse().unwrap(), WallTime::from_millis(2)),
     );
     assert_eq!(log.state().get("7"), None, "older than the deletion");
-    add(&mut log, 4, r#"{"type":"tasks/changed","id":"7","fields":{"done":true}}"#, Draft::default());
-    assert_eq!(log.state().get("7"), Some(json!({"id": "7", "done": true})), "newer than the deletion");
+    add(
+        &mut log,
+        4,
+        r#"{"type":"tasks/changed","id":"7","fields":{"done":true}}"#,
+        Draft::default(),
+    );
+    assert_eq!(
+        log.state().get("7"),
+        Some(json!({"id": "7", "done": true})),
+        "newer than the deletion"
+    );
     answer(&mut log, 5, "undo", &deletion);
     assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "late", "done": true})));
     assert_eq!(log.state().ids().map(|id| &**id).collect::<Vec<_>>(), ["7"]);
@@ -117,14 +153,19 @@ fn a_log_keeps_what_matters() {
         Shared::<Map>::new("note"),
         Options { history: Some(10), clean_every: 1, ..Options::default() },
     );
-    let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let mut log =
+        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for n in 0..1_000 {
-        let op = MapOp::Set { path: format!("/field{}", n % 5).parse().unwrap(), value: json!(n).into() };
+        let op = MapOp::Set {
+            path: format!("/field{}", n % 5).parse().unwrap(),
+            value: json!(n).into(),
+        };
         log.edit(WallTime::from_millis(n), |_, _| Ok::<_, std::convert::Infallible>(op)).unwrap();
     }
     assert!(log.store().len() <= 20, "{} of 1,000 kept", log.store().len());
     assert!(log.timeline().usage().steps <= 20, "{:?}", log.timeline().usage());
-    let again = Timeline::read(Shared::<Map>::new("note"), Options::default(), log.store()).unwrap();
+    let again =
+        Timeline::read(Shared::<Map>::new("note"), Options::default(), log.store()).unwrap();
     assert_eq!(again.state(), log.state());
 }
 
@@ -135,8 +176,11 @@ fn a_client_shows_its_own_changes_at_once() {
         token: None,
         time_fix: None,
     };
-    let mut client = Client::observed(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks"))).unwrap();
-    let change = Action::new(r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#).unwrap();
+    let mut client =
+        Client::observed(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks")))
+            .unwrap();
+    let change =
+        Action::new(r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#).unwrap();
     client.sync(Now::from_millis(1, 1), change).unwrap();
     assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea")));
     assert_eq!(client.observer().take_changes().unwrap().parts, ["7".into()]);
@@ -147,8 +191,12 @@ fn what_was_obsolete_is_forgotten_after_a_restart_too() {
     let options = Options { history: Some(10), clean_every: 1, ..Options::default() };
     let reducer = || Shared::<Map>::new("note");
     let node = NodeId::new("10:a:b").unwrap();
-    let mut log =
-        Log::observed(node.clone(), MemoryStore::new(), Timeline::with_options(reducer(), options.clone())).unwrap();
+    let mut log = Log::observed(
+        node.clone(),
+        MemoryStore::new(),
+        Timeline::with_options(reducer(), options.clone()),
+    )
+    .unwrap();
     let write = |log: &mut Log<MemoryStore, Timeline<Shared<Map>>>, n: i64, path: &str| {
         let op = MapOp::Set { path: path.parse().unwrap(), value: json!(n).into() };
         log.edit(WallTime::from_millis(n), |_, _| Ok::<_, std::convert::Infallible>(op)).unwrap();
@@ -159,6 +207,9 @@ fn what_was_obsolete_is_forgotten_after_a_restart_too() {
     let mut log = Log::observed(node, store, timeline).unwrap();
     (5..30).for_each(|n| write(&mut log, n, "/b"));
     let of_a = log.store().page(&Query::created(), 100).unwrap().entries;
-    let of_a = of_a.iter().filter(|entry| entry.action.text_field("path").as_deref() == Some("/a")).count();
+    let of_a = of_a
+        .iter()
+        .filter(|entry| entry.action.text_field("path").as_deref() == Some("/a"))
+        .count();
     assert_eq!(of_a, 1, "the writes before the restart are forgotten, but the last");
 }

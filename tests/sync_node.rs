@@ -128,7 +128,10 @@ fn a_server_answers_as_the_reference_does() {
     let mut server = End::new(config);
     server.handle(at(0), Input::Opened);
     server.handle(at(1), Input::Frame(r#"["headers",{"lang":"fr"}]"#));
-    server.handle(at(2), Input::Frame(r#"["connect",5,"10:client:tab",7,{"token":"t","subprotocol":1}]"#));
+    server.handle(
+        at(2),
+        Input::Frame(r#"["connect",5,"10:client:tab",7,{"token":"t","subprotocol":1}]"#),
+    );
     let who = &server.asked[0];
     assert_eq!((who.node.as_str(), who.secret.as_deref()), ("10:client:tab", Some("t")));
     assert_eq!(who.subprotocol, Subprotocol::Number(1));
@@ -139,7 +142,11 @@ fn a_server_answers_as_the_reference_does() {
         server.sent(),
         [
             r#"["headers",{"env":"development"}]"#.to_owned(),
-            format!(r#"["connected",5,"server:uuid",[{},{}],{{"subprotocol":2}}]"#, EPOCH + 2, EPOCH + 5),
+            format!(
+                r#"["connected",5,"server:uuid",[{},{}],{{"subprotocol":2}}]"#,
+                EPOCH + 2,
+                EPOCH + 5
+            ),
         ]
     );
     assert!(server.events.iter().any(|event| event.contains("since: Some(7)")));
@@ -154,7 +161,8 @@ fn old_clients_get_their_form_of_the_subprotocol() {
     config.subprotocol.number = 2;
     let mut server = End::new(config);
     server.handle(at(0), Input::Opened);
-    server.handle(at(0), Input::Frame(r#"["connect",4,"10:client:tab",0,{"subprotocol":"1.2.0"}]"#));
+    server
+        .handle(at(0), Input::Frame(r#"["connect",4,"10:client:tab",0,{"subprotocol":"1.2.0"}]"#));
     assert_eq!(server.asked[0].subprotocol, Subprotocol::SemVer("1.2.0".into()));
     server.let_in(at(0));
     assert!(server.sent()[0].ends_with(r#"],{"subprotocol":"2.0.0"}]"#));
@@ -201,7 +209,10 @@ fn actions_go_both_ways_with_short_ids_and_corrected_times() {
 fn confirmations_keep_the_order_of_what_they_confirm() {
     let (_, mut server) = connected();
     for added in 1..=3 {
-        server.handle(at(1), Input::Frame(&format!(r#"["sync",{added},{{"type":"a"}},{{"id":{added},"time":0}}]"#)));
+        server.handle(
+            at(1),
+            Input::Frame(&format!(r#"["sync",{added},{{"type":"a"}},{{"id":{added},"time":0}}]"#)),
+        );
     }
     let mut batches: Vec<BatchToken> = server.received.drain(..).map(|(batch, _)| batch).collect();
     server.sent();
@@ -279,9 +290,15 @@ fn errors_have_the_words_of_the_reference() {
         ("[1]", r#"["error","wrong-format","[1]"]"#),
         (r#"["nope", 1]"#, r#"["error","unknown-message","nope"]"#),
         (r#"["connect",2,"10:a:b",0]"#, r#"["error","wrong-protocol",{"supported":3,"used":2}]"#),
-        (r#"["sync",1,{"type":"a"},null]"#, r#"["error","wrong-format","[\"sync\",1,{\"type\":\"a\"},null]"]"#),
+        (
+            r#"["sync",1,{"type":"a"},null]"#,
+            r#"["error","wrong-format","[\"sync\",1,{\"type\":\"a\"},null]"]"#,
+        ),
         (r#"["headers",null]"#, r#"["error","wrong-format","[\"headers\",null]"]"#),
-        (r#"["connect",5,"10:a:b",0,null]"#, r#"["error","wrong-format","[\"connect\",5,\"10:a:b\",0,null]"]"#),
+        (
+            r#"["connect",5,"10:a:b",0,null]"#,
+            r#"["error","wrong-format","[\"connect\",5,\"10:a:b\",0,null]"]"#,
+        ),
     ];
     for (frame, reply) in cases {
         let mut server = End::server();
@@ -352,7 +369,10 @@ fn limits_are_told() {
         (format!(r#"["ping",{}1]"#, " ".repeat(100)), "larger than 100 bytes"),
         (r#"["sync",1,{"type":"a","b":[[[[]]]]}]"#.to_owned(), "nested deeper than 4"),
         (format!(r#"["sync",1{}]"#, action.repeat(3)), "larger than 100 bytes"),
-        (format!(r#"["sync",1{}]"#, r#",{"type":""},{"id":1,"time":1}"#.repeat(3)), "more than 2 actions"),
+        (
+            format!(r#"["sync",1{}]"#, r#",{"type":""},{"id":1,"time":1}"#.repeat(3)),
+            "more than 2 actions",
+        ),
         (r#"["connect",5,"10:client:tab",0]"#.to_owned(), "more than 10 bytes"),
     ];
     for (frame, expected) in cases {
@@ -360,7 +380,10 @@ fn limits_are_told() {
         server.handle(at(0), Input::Opened);
         server.handle(at(0), Input::Frame(&frame));
         let reply = server.sent().pop().unwrap();
-        assert!(reply.starts_with(r#"["error","wrong-format","#) && reply.contains(expected), "{frame}: {reply}");
+        assert!(
+            reply.starts_with(r#"["error","wrong-format","#) && reply.contains(expected),
+            "{frame}: {reply}"
+        );
     }
 }
 
@@ -369,7 +392,10 @@ fn a_flood_of_batches_stops_the_reading() {
     let (_, mut server) = connected();
     let mut read = 0;
     while server.node.wants_frames() {
-        server.handle(at(1), Input::Frame(&format!(r#"["sync",{read},{{"type":"a"}},{{"id":{read},"time":0}}]"#)));
+        server.handle(
+            at(1),
+            Input::Frame(&format!(r#"["sync",{read},{{"type":"a"}},{{"id":{read},"time":0}}]"#)),
+        );
         read += 1;
         assert!(read < 1_000, "the node must stop reading");
     }
@@ -392,6 +418,7 @@ fn a_long_backlog_goes_out_in_pieces_with_their_own_numbers() {
         })
         .collect();
     client.send(at(1), 260, &entries);
-    let heads: Vec<String> = client.sent().iter().map(|frame| frame.chars().take(11).collect()).collect();
+    let heads: Vec<String> =
+        client.sent().iter().map(|frame| frame.chars().take(11).collect()).collect();
     assert_eq!(heads, [r#"["sync",100"#, r#"["sync",200"#, r#"["sync",260"#]);
 }

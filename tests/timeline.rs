@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use logux::{
     Action, ActionId, Entry, Log, MemoryStore, Meta, NodeId, Stamp, Store, WallTime,
     log::Draft,
-    replay::{Diff, Malformed, Options, Reducer, Report, Saved, Snapshot, SnapshotError, Timeline, raw},
+    replay::{
+        Diff, Malformed, Options, Reducer, Report, Saved, Snapshot, SnapshotError, Timeline, raw,
+    },
     store::{Criteria, Query},
 };
 use proptest::{collection::vec, prelude::*};
@@ -52,7 +54,9 @@ impl Diff for Letters {
     type Part = usize;
 
     fn diff(&self, before: &Vec<u64>, after: &Vec<u64>, part: &mut dyn FnMut(usize)) {
-        (0..before.len().max(after.len())).filter(|at| before.get(*at) != after.get(*at)).for_each(part);
+        (0..before.len().max(after.len()))
+            .filter(|at| before.get(*at) != after.get(*at))
+            .for_each(part);
     }
 }
 
@@ -76,16 +80,20 @@ fn undo(time: i64, of: i64) -> Entry {
 
 /// The state by the definition: the set in order, without what is taken back.
 fn expected(entries: &[Entry], reducer: &Letters) -> Vec<u64> {
-    let target = |entry: &Entry| entry.action.text_field("id").map(|id| id.parse::<ActionId>().unwrap());
+    let target =
+        |entry: &Entry| entry.action.text_field("id").map(|id| id.parse::<ActionId>().unwrap());
     let undos = |id: &ActionId| {
-        let of_id = |entry: &&Entry| entry.action.kind() == "logux/undo" && target(entry).as_ref() == Some(id);
+        let of_id = |entry: &&Entry| {
+            entry.action.kind() == "logux/undo" && target(entry).as_ref() == Some(id)
+        };
         entries.iter().filter(of_id).map(|entry| entry.meta.id.clone()).collect::<Vec<_>>()
     };
     // In these tests an undo takes back only what has an earlier id, so there are no circles.
     fn undone(id: &ActionId, undos: &dyn Fn(&ActionId) -> Vec<ActionId>) -> bool {
         undos(id).iter().any(|undo| !undone(undo, undos))
     }
-    let mut sorted: Vec<&Entry> = entries.iter().filter(|entry| !undone(&entry.meta.id, &undos)).collect();
+    let mut sorted: Vec<&Entry> =
+        entries.iter().filter(|entry| !undone(&entry.meta.id, &undos)).collect();
     sorted.sort_by_key(|entry| entry.meta.stamp());
     sorted.dedup_by_key(|entry| entry.meta.stamp());
     let mut state = reducer.initial();
@@ -103,23 +111,25 @@ fn small() -> Options {
 
 /// Actions and undos of earlier ids, each id once.
 fn history() -> impl Strategy<Value = Vec<Entry>> {
-    vec((0..200_i64, any::<u64>(), prop::option::weighted(0.3, any::<prop::sample::Index>())), 1..80).prop_map(
-        |drafts| {
-            let mut times = HashSet::new();
-            let mut entries = Vec::new();
-            for (time, n, undone) in drafts {
-                if times.insert(time) {
-                    entries.push(match undone {
-                        Some(index) if time > 0 => {
-                            undo(time, index.index(usize::try_from(time).unwrap()).try_into().unwrap())
-                        }
-                        _ => number(time, n),
-                    });
-                }
-            }
-            entries
-        },
+    vec(
+        (0..200_i64, any::<u64>(), prop::option::weighted(0.3, any::<prop::sample::Index>())),
+        1..80,
     )
+    .prop_map(|drafts| {
+        let mut times = HashSet::new();
+        let mut entries = Vec::new();
+        for (time, n, undone) in drafts {
+            if times.insert(time) {
+                entries.push(match undone {
+                    Some(index) if time > 0 => {
+                        undo(time, index.index(usize::try_from(time).unwrap()).try_into().unwrap())
+                    }
+                    _ => number(time, n),
+                });
+            }
+        }
+        entries
+    })
 }
 
 proptest! {
@@ -278,16 +288,24 @@ fn malformed_actions_are_ignored_and_reported() {
 
 #[test]
 fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
-    let options = Options { history: Some(10), clean_every: 1, max_cleaned: 5, ..Options::default() };
+    let options =
+        Options { history: Some(10), clean_every: 1, max_cleaned: 5, ..Options::default() };
     let timeline = Timeline::with_options(Letters { commutes: false }, options);
-    let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let mut log =
+        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for time in 10..40 {
-        log.add(WallTime::from_millis(time), number(time, time.unsigned_abs()).action, Draft::default()).unwrap();
+        log.add(
+            WallTime::from_millis(time),
+            number(time, time.unsigned_abs()).action,
+            Draft::default(),
+        )
+        .unwrap();
     }
     assert_eq!(log.store().len(), 10, "so many are kept for time travel");
     assert_eq!(log.timeline().usage().steps, 10);
     assert_eq!(log.state().len(), 30, "the state remembers all");
-    log.add(WallTime::default(), number(5, 5).action, Draft::of(id(5), WallTime::from_millis(5))).unwrap();
+    log.add(WallTime::default(), number(5, 5).action, Draft::of(id(5), WallTime::from_millis(5)))
+        .unwrap();
     assert_eq!(log.state()[20], 5, "applied to the earliest state there is");
     assert_eq!(log.observer().take_report(), Some(Report::MissedHistory(id(5))));
     log.undo(WallTime::from_millis(50), &id(39), "error").unwrap().unwrap();
@@ -298,9 +316,14 @@ fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
 fn an_undo_lives_as_long_as_what_it_undoes() {
     let options = Options { history: Some(2), clean_every: 1, ..Options::default() };
     let timeline = Timeline::with_options(Letters { commutes: false }, options);
-    let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
-    let wanted =
-        log.add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine")).unwrap().unwrap().meta.id;
+    let mut log =
+        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let wanted = log
+        .add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine"))
+        .unwrap()
+        .unwrap()
+        .meta
+        .id;
     let undo = log.undo(WallTime::from_millis(2), &wanted, "error").unwrap().unwrap().meta.id;
     for time in 3..20 {
         log.add(WallTime::from_millis(time), number(time, 9).action, Draft::default()).unwrap();
@@ -315,7 +338,8 @@ fn an_undo_lives_as_long_as_what_it_undoes() {
 fn actions_of_another_tab_are_left_out() {
     let options = Options { tab: Some("tab1".into()), ..Options::default() };
     let timeline = Timeline::with_options(Letters { commutes: false }, options);
-    let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let mut log =
+        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for (tab, n) in [("tab1", 1), ("tab2", 2)] {
         let draft = Draft::default().extra("tab", logux::Json::from_value(tab).unwrap());
         log.add(WallTime::from_millis(1), number(1, n).action, draft).unwrap();
@@ -328,7 +352,10 @@ fn actions_of_another_tab_are_left_out() {
 #[test]
 fn snapshots_that_do_not_fit_are_refused() {
     let node = NodeId::new("10:a:b").unwrap();
-    let log = || Log::observed(node.clone(), MemoryStore::new(), Timeline::new(Letters { commutes: false })).unwrap();
+    let log = || {
+        Log::observed(node.clone(), MemoryStore::new(), Timeline::new(Letters { commutes: false }))
+            .unwrap()
+    };
     let (mut ours, mut theirs) = (log(), log());
     for (log, time) in [(&mut ours, 1), (&mut theirs, 2)] {
         log.add(WallTime::from_millis(time), number(time, 1).action, Draft::default()).unwrap();
@@ -336,17 +363,26 @@ fn snapshots_that_do_not_fit_are_refused() {
     let text = Snapshot::of(&mut ours).unwrap().to_string();
     let open = |text: &str, log: &Log<MemoryStore, Timeline<Letters>>| {
         let letters = Letters { commutes: false };
-        let opened =
-            text.parse::<Snapshot>().and_then(|saved| saved.open(letters, Options::default(), &node, log.store()));
+        let opened = text
+            .parse::<Snapshot>()
+            .and_then(|saved| saved.open(letters, Options::default(), &node, log.store()));
         opened.map(|timeline| timeline.state().clone()).map_err(|error| error.to_string())
     };
     assert_eq!(open(&text, &ours), Ok(vec![1]));
     assert!(open(&text, &theirs).unwrap_err().contains("another log"));
-    assert!(open(&text.replace("\"version\":1", "\"version\":2"), &ours).unwrap_err().contains("version 2"));
-    assert!(open(&text.replace("letters", "words"), &ours).unwrap_err().contains("letters version 1"));
+    assert!(
+        open(&text.replace("\"version\":1", "\"version\":2"), &ours)
+            .unwrap_err()
+            .contains("version 2")
+    );
+    assert!(
+        open(&text.replace("letters", "words"), &ours).unwrap_err().contains("letters version 1")
+    );
     assert!(open("[]", &ours).unwrap_err().contains("expected the JSON of a snapshot"));
     assert!(
-        open(&text.replace("\"state\":[]", "\"state\":{}"), &ours).unwrap_err().contains("does not fit the reducer")
+        open(&text.replace("\"state\":[]", "\"state\":{}"), &ours)
+            .unwrap_err()
+            .contains("does not fit the reducer")
     );
 }
 

@@ -16,14 +16,17 @@ use serde_json::{Value, json};
 type Replica<C> = Log<MemoryStore, Timeline<Shared<C>>>;
 
 fn replica<C: Crdt>(node: &str) -> Replica<C> {
-    Log::observed(NodeId::new(node).unwrap(), MemoryStore::new(), Timeline::new(Shared::new("it"))).unwrap()
+    Log::observed(NodeId::new(node).unwrap(), MemoryStore::new(), Timeline::new(Shared::new("it")))
+        .unwrap()
 }
 
 /// Each gets what it lacks.
 fn meet<C: Crdt>(one: &mut Replica<C>, other: &mut Replica<C>) {
     for _ in 0..2 {
         for entry in one.store().page(&Query::added().oldest_first(), usize::MAX).unwrap().entries {
-            other.add(WallTime::default(), entry.action, Draft::of(entry.meta.id, entry.meta.time)).unwrap();
+            other
+                .add(WallTime::default(), entry.action, Draft::of(entry.meta.id, entry.meta.time))
+                .unwrap();
         }
         core::mem::swap(one, other);
     }
@@ -62,7 +65,11 @@ fn only_own_edits_are_taken_back() {
     assert_eq!(ada.state().to_json(), json!({"title": "Grace's", "text": "hello"}));
     meet(&mut ada, &mut grace);
     assert!(other.undo(at(5).wall, &mut grace).unwrap());
-    assert_eq!(grace.state().to_json(), json!({}), "both of her edits were one burst, and Ada's is undone");
+    assert_eq!(
+        grace.state().to_json(),
+        json!({}),
+        "both of her edits were one burst, and Ada's is undone"
+    );
     assert!(undo.redo(at(6).wall, &mut ada).unwrap());
     meet(&mut ada, &mut grace);
     assert_eq!(grace.state().to_json(), json!({"title": "Ada's"}));
@@ -136,7 +143,8 @@ fn what_was_deleted_meanwhile_stays_deleted_and_a_deletion_brings_back_what_othe
 fn steps_that_are_forgotten_are_skipped() {
     let options = Options { history: Some(3), clean_every: 1, ..Options::default() };
     let timeline = Timeline::with_options(Shared::<Map>::new("it"), options);
-    let mut log = Log::observed(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
+    let mut log =
+        Log::observed(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
     let mut undo = UndoManager::default();
     for n in 0..10_u64 {
         write(&mut log, &mut undo, n * 1_000, "/n", json!(n));

@@ -47,23 +47,26 @@ fn nearly_json() -> impl Strategy<Value = String> {
         "[\"ping\",",
         "\u{0}",
     ];
-    proptest::collection::vec(proptest::sample::select(tokens.to_vec()), 0..12).prop_map(|tokens| tokens.concat())
+    proptest::collection::vec(proptest::sample::select(tokens.to_vec()), 0..12)
+        .prop_map(|tokens| tokens.concat())
 }
 
 /// A message with one byte range cut out, doubled or replaced.
 fn damaged_message() -> impl Strategy<Value = String> {
-    (strategies::message(), any::<prop::sample::Index>(), 0..6_usize, 0..3_u8).prop_map(|(message, at, length, how)| {
-        let chars: Vec<char> = message.encode().chars().collect();
-        let start = at.index(chars.len());
-        let end = (start + length).min(chars.len());
-        let (before, hit, after) = (&chars[..start], &chars[start..end], &chars[end..]);
-        let middle = match how {
-            0 => Vec::new(),
-            1 => [hit, hit].concat(),
-            _ => vec!['"'; hit.len()],
-        };
-        before.iter().chain(&middle).chain(after).collect()
-    })
+    (strategies::message(), any::<prop::sample::Index>(), 0..6_usize, 0..3_u8).prop_map(
+        |(message, at, length, how)| {
+            let chars: Vec<char> = message.encode().chars().collect();
+            let start = at.index(chars.len());
+            let end = (start + length).min(chars.len());
+            let (before, hit, after) = (&chars[..start], &chars[start..end], &chars[end..]);
+            let middle = match how {
+                0 => Vec::new(),
+                1 => [hit, hit].concat(),
+                _ => vec!['"'; hit.len()],
+            };
+            before.iter().chain(&middle).chain(after).collect()
+        },
+    )
 }
 
 proptest! {
@@ -136,7 +139,11 @@ fn an_entry_is_written_byte_for_byte() {
         ("1001 server:x 0", Some(Subprotocol::SemVer("1.0.0".into()))),
     ] {
         let id: ActionId = id.parse().unwrap();
-        writer.entry(&Action::new(r#"{"type":"a", "n":1.0}"#).unwrap(), &Meta::new(id), subprotocol.as_ref());
+        writer.entry(
+            &Action::new(r#"{"type":"a", "n":1.0}"#).unwrap(),
+            &Meta::new(id),
+            subprotocol.as_ref(),
+        );
     }
     assert_eq!(
         writer.finish(),

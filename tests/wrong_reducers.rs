@@ -10,7 +10,10 @@ use std::{
 use logux::{
     Action,
     replay::{Malformed, Obsolete, Reducer, raw},
-    testing::{action_of, assert_commutes, assert_compaction_is_invisible, assert_converges, assert_undo_is_inverse},
+    testing::{
+        action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
+        assert_undo_is_inverse,
+    },
 };
 
 /// What an assertion says when it fails.
@@ -23,15 +26,23 @@ fn story(assertion: impl FnOnce()) -> String {
 fn a_set_that_is_not_atomic() {
     // "Make the tags these": done by taking out and putting in, where one action should decide for the whole.
     let tags = raw(BTreeSet::new(), |tags: &mut BTreeSet<String>, action: &Action| {
-        let wanted: Vec<String> =
-            action.field("tags").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let wanted: Vec<String> = action
+            .field("tags")
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default();
         tags.retain(|tag| wanted.contains(tag));
         tags.extend(wanted);
     });
     let story = story(|| {
-        assert_commutes(tags, action_of(&[r#"{"type":"tags","tags":["a"]}"#, r#"{"type":"tags","tags":["b"]}"#]));
+        assert_commutes(
+            tags,
+            action_of(&[r#"{"type":"tags","tags":["a"]}"#, r#"{"type":"tags","tags":["b"]}"#]),
+        );
     });
-    assert!(story.starts_with("The order in which the actions come makes a difference."), "{story}");
+    assert!(
+        story.starts_with("The order in which the actions come makes a difference."),
+        "{story}"
+    );
     assert!(story.lines().count() <= 10, "{story}");
 }
 
@@ -41,7 +52,10 @@ fn a_counter_by_assignment() {
         *count = action.field("to").and_then(|to| to.parse().ok()).unwrap_or(*count);
     });
     let story = story(|| {
-        assert_commutes(counter, action_of(&[r#"{"type":"count","to":1}"#, r#"{"type":"count","to":2}"#]));
+        assert_commutes(
+            counter,
+            action_of(&[r#"{"type":"count","to":1}"#, r#"{"type":"count","to":2}"#]),
+        );
     });
     assert!(story.contains("Ada has ") && story.contains("Grace has "), "{story}");
 }
@@ -56,7 +70,10 @@ fn a_deletion_without_a_tombstone() {
         }
     });
     let story = story(|| {
-        assert_commutes(set, action_of(&[r#"{"type":"add","id":"a"}"#, r#"{"type":"remove","id":"a"}"#]));
+        assert_commutes(
+            set,
+            action_of(&[r#"{"type":"add","id":"a"}"#, r#"{"type":"remove","id":"a"}"#]),
+        );
     });
     assert!(story.contains("Ada has {}") || story.contains("Grace has {}"), "{story}");
 }
@@ -123,7 +140,8 @@ fn false_claims_are_found() {
     let told = story(|| assert_compaction_is_invisible(Forgetful { commutes: false }, actions()));
     assert!(told.starts_with("What was forgotten makes a difference."), "{told}");
     assert!(
-        told.contains("All actions give [\"a\", \"a\"]") || told.contains("All actions give [\"b\", \"b\"]"),
+        told.contains("All actions give [\"a\", \"a\"]")
+            || told.contains("All actions give [\"b\", \"b\"]"),
         "{told}"
     );
 }

@@ -196,7 +196,9 @@ impl fmt::Display for ActionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(error) => write!(f, "expected an action: {error}"),
-            Self::NotAnObject => f.write_str("expected an action: a JSON object such as {\"type\":\"users/rename\"}"),
+            Self::NotAnObject => {
+                f.write_str("expected an action: a JSON object such as {\"type\":\"users/rename\"}")
+            }
             Self::NoType => f.write_str("expected \"type\" in the action, with a string"),
             Self::Read(error) => write!(f, "the action does not have the expected fields: {error}"),
             Self::Write(error) => write!(f, "the value cannot be written as an action: {error}"),
@@ -220,14 +222,18 @@ mod tests {
 
     #[test]
     fn keeps_the_text_to_the_letter() {
-        let text = r#"{"z":9007199254740993,"a":0.30000000000000004,"type":"t","s":"\ud83d","a":1}"#;
+        let text =
+            r#"{"z":9007199254740993,"a":0.30000000000000004,"type":"t","s":"\ud83d","a":1}"#;
         let action = Action::new(text).unwrap();
         assert_eq!((action.as_json(), action.kind()), (text, "t"));
         assert_eq!(
             (action.field("z"), action.field("a"), action.field("b")),
             (Some("9007199254740993"), Some("1"), None)
         );
-        assert_eq!((action.text_field("s"), action.text_field("type").as_deref()), (None, Some("t")));
+        assert_eq!(
+            (action.text_field("s"), action.text_field("type").as_deref()),
+            (None, Some("t"))
+        );
     }
 
     #[test]
@@ -238,9 +244,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_action() {
-        for text in
-            ["", "1", "[]", "{}", r#"{"type":1}"#, r#"{"type":"\ud83d"}"#, r#"{"type":"a"} x"#, r#"{"type":"a""#]
-        {
+        for text in [
+            "",
+            "1",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"\ud83d"}"#,
+            r#"{"type":"a"} x"#,
+            r#"{"type":"a""#,
+        ] {
             assert!(Action::new(text).is_err(), "{text}");
         }
         assert!(Action::typed("a", &1).is_err());

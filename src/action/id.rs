@@ -103,8 +103,11 @@ impl FromStr for ActionId {
         if sequence.contains(' ') {
             return Err(wrong());
         }
-        let time =
-            time.parse().ok().and_then(WallTime::checked_from_millis).ok_or_else(|| IdError::BadTime(text.into()))?;
+        let time = time
+            .parse()
+            .ok()
+            .and_then(WallTime::checked_from_millis)
+            .ok_or_else(|| IdError::BadTime(text.into()))?;
         let sequence = sequence.parse().map_err(|_| IdError::BadSequence(text.into()))?;
         Ok(Self { time, node: NodeId::new(node)?, sequence })
     }
@@ -156,7 +159,18 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_an_id() {
-        for text in ["", "1", "1 a", "1 a 0 0", "x a 0", "1  0", "1 a -1", "1 a 4294967296", "9e9 a 0", "1.5 a 0"] {
+        for text in [
+            "",
+            "1",
+            "1 a",
+            "1 a 0 0",
+            "x a 0",
+            "1  0",
+            "1 a -1",
+            "1 a 4294967296",
+            "9e9 a 0",
+            "1.5 a 0",
+        ] {
             assert!(text.parse::<ActionId>().is_err(), "{text:?}");
         }
         assert!("-1 a 0".parse::<ActionId>().is_ok());
@@ -165,7 +179,8 @@ mod tests {
     #[test]
     fn ids_grow_when_the_clock_steps_back() {
         let mut ids = IdGenerator::new(NodeId::new("a").unwrap());
-        let made: Vec<String> = [5, 5, 3, 6, 6].map(|ms| ids.next(WallTime::from_millis(ms)).to_string()).into();
+        let made: Vec<String> =
+            [5, 5, 3, 6, 6].map(|ms| ids.next(WallTime::from_millis(ms)).to_string()).into();
         assert_eq!(made, ["5 a 0", "5 a 1", "5 a 2", "6 a 0", "6 a 1"]);
     }
 

@@ -104,7 +104,9 @@ impl Extra {
         let mut extra = Self::default();
         let mut cursor = Cursor::new(text);
         cursor.object(|cursor, key| {
-            let Some(key) = decode(key) else { return cursor.expected("a key of whole characters") };
+            let Some(key) = decode(key) else {
+                return cursor.expected("a key of whole characters");
+            };
             extra.set(&*key, Json::checked(cursor.value()?));
             Ok::<_, JsonError>(())
         })?;

@@ -133,16 +133,27 @@ pub enum IdError {
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EmptyNode => f.write_str("expected a node id such as `10:client:tab`, got an empty text"),
+            Self::EmptyNode => {
+                f.write_str("expected a node id such as `10:client:tab`, got an empty text")
+            }
             Self::SpaceInNode(text) => write!(f, "expected a node id without spaces, got {text:?}"),
             Self::NotThreeParts(text) => {
-                write!(f, "expected an action id such as `1564508138460 10:client:tab 0`, got {text:?}")
+                write!(
+                    f,
+                    "expected an action id such as `1564508138460 10:client:tab 0`, got {text:?}"
+                )
             }
             Self::BadTime(text) => {
-                write!(f, "expected milliseconds within ±8640000000000000 at the start of an action id, got {text:?}")
+                write!(
+                    f,
+                    "expected milliseconds within ±8640000000000000 at the start of an action id, got {text:?}"
+                )
             }
             Self::BadSequence(text) => {
-                write!(f, "expected a sequence number from 0 to 4294967295 at the end of an action id, got {text:?}")
+                write!(
+                    f,
+                    "expected a sequence number from 0 to 4294967295 at the end of an action id, got {text:?}"
+                )
             }
         }
     }
@@ -161,13 +172,27 @@ mod tests {
         assert_eq!((id("10:a").user_id(), id("10:a").client_id()), (Some("10"), "10:a"));
         assert_eq!((id("10:a:b").user_id(), id("10:a:b").client_id()), (Some("10"), "10:a"));
         assert_eq!(id("10:a:b:c").client_id(), "10:a");
-        assert!(id("server").is_server() && id("server:x").is_server() && !id("servers:x").is_server());
+        assert!(
+            id("server").is_server() && id("server:x").is_server() && !id("servers:x").is_server()
+        );
         assert!(NodeId::new("").is_err() && NodeId::new("a b").is_err());
     }
 
     #[test]
     fn orders_by_utf16_code_unit() {
-        let samples = ["", "a", "ab", "é", "中", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{10000}", "😀", "\u{10ffff}"];
+        let samples = [
+            "",
+            "a",
+            "ab",
+            "é",
+            "中",
+            "\u{d7ff}",
+            "\u{e000}",
+            "\u{ffff}",
+            "\u{10000}",
+            "😀",
+            "\u{10ffff}",
+        ];
         for a in samples {
             for b in samples {
                 let expected = a.encode_utf16().cmp(b.encode_utf16());

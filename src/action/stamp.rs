@@ -54,7 +54,10 @@ impl Ord for Stamp {
 }
 
 /// The order, for a stamp in parts: corrected time and id.
-pub(super) fn cmp((time, id): (WallTime, &ActionId), (other_time, other): (WallTime, &ActionId)) -> Ordering {
+pub(super) fn cmp(
+    (time, id): (WallTime, &ActionId),
+    (other_time, other): (WallTime, &ActionId),
+) -> Ordering {
     time.cmp(&other_time)
         .then_with(|| id.node().cmp(other.node()))
         .then_with(|| id.sequence().cmp(&other.sequence()))

@@ -58,8 +58,12 @@ impl PartialEq for Reply {
     /// Actions are compared by their text and who gets them.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Authenticated { subprotocol: a }, Self::Authenticated { subprotocol: b }) => a == b,
-            (Self::WrongSubprotocol { supported: a }, Self::WrongSubprotocol { supported: b }) => a == b,
+            (Self::Authenticated { subprotocol: a }, Self::Authenticated { subprotocol: b }) => {
+                a == b
+            }
+            (Self::WrongSubprotocol { supported: a }, Self::WrongSubprotocol { supported: b }) => {
+                a == b
+            }
             (Self::Resend(a), Self::Resend(b)) => a == b,
             (Self::Action(a), Self::Action(b)) => a.0 == b.0 && a.1.to == b.1.to,
             (Self::Error { details: a }, Self::Error { details: b }) => a == b,
@@ -99,7 +103,10 @@ impl Answers {
     ///
     /// # Errors
     /// [`BackendError`] when what came is no answer.
-    #[allow(clippy::should_implement_trait, reason = "`None` means that nothing is there yet, not that it is the end")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "`None` means that nothing is there yet, not that it is the end"
+    )]
     pub fn next(&mut self) -> Option<Result<Answer, BackendError>> {
         match self.ready.pop_front() {
             Some(element) => Some(read(&element)),
@@ -134,21 +141,28 @@ struct Fields<'a> {
 
 fn read(text: &[u8]) -> Result<Answer, BackendError> {
     let wrong = |error: serde_json::Error| BackendError::NotAnAnswer { why: error.to_string() };
-    let missing = |field| BackendError::NotAnAnswer { why: format!("the field `{field}` is missing") };
+    let missing =
+        |field| BackendError::NotAnAnswer { why: format!("the field `{field}` is missing") };
     let fields: Fields<'_> = serde_json::from_slice(text).map_err(wrong)?;
     let reply = match fields.answer.as_str() {
         "authenticated" => Reply::Authenticated { subprotocol: fields.subprotocol },
         "denied" => Reply::Denied,
-        "wrongSubprotocol" => {
-            Reply::WrongSubprotocol { supported: fields.supported.ok_or_else(|| missing("supported"))? }
+        "wrongSubprotocol" => Reply::WrongSubprotocol {
+            supported: fields.supported.ok_or_else(|| missing("supported"))?,
+        },
+        "resend" => {
+            Reply::Resend(serde_json::from_slice::<Address>(text).map_err(wrong)?.into_recipients())
         }
-        "resend" => Reply::Resend(serde_json::from_slice::<Address>(text).map_err(wrong)?.into_recipients()),
         "approved" => Reply::Approved,
         "forbidden" => Reply::Forbidden,
         "action" => {
             let action = fields.action.ok_or_else(|| missing("action"))?.get();
-            let action = Action::new(action).map_err(|error| BackendError::NotAnAnswer { why: error.to_string() })?;
-            let meta = fields.meta.map(|meta| serde_json::from_str(meta.get()).map_err(wrong)).transpose()?;
+            let action = Action::new(action)
+                .map_err(|error| BackendError::NotAnAnswer { why: error.to_string() })?;
+            let meta = fields
+                .meta
+                .map(|meta| serde_json::from_str(meta.get()).map_err(wrong))
+                .transpose()?;
             Reply::Action(Box::new((action, meta.unwrap_or_default())))
         }
         "processed" => Reply::Processed,

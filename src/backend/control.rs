@@ -17,7 +17,9 @@ pub struct ControlRequest {
 
 impl fmt::Debug for ControlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ControlRequest").field("commands", &self.commands.len()).finish_non_exhaustive()
+        f.debug_struct("ControlRequest")
+            .field("commands", &self.commands.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,8 @@ impl ControlRequest {
             commands: Vec<Box<RawValue>>,
         }
         serde_json::from_slice::<&RawValue>(body).map_err(|_| ControlError::Format)?;
-        let Fields { version, secret, commands } = serde_json::from_slice(body).map_err(|_| ControlError::Body)?;
+        let Fields { version, secret, commands } =
+            serde_json::from_slice(body).map_err(|_| ControlError::Body)?;
         if commands.iter().any(|command| !command.get().starts_with('{')) {
             return Err(ControlError::Body);
         }
@@ -76,7 +79,10 @@ impl ControlRequest {
     /// # Errors
     /// [`ControlError::Command`] when one command is none.
     pub fn actions(&self) -> Result<Vec<(Action, AddedMeta)>, ControlError> {
-        self.commands.iter().map(|command| action(command.get()).ok_or(ControlError::Command)).collect()
+        self.commands
+            .iter()
+            .map(|command| action(command.get()).ok_or(ControlError::Command))
+            .collect()
     }
 }
 

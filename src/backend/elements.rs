@@ -36,7 +36,14 @@ enum Text {
 
 impl Elements {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { element: Vec::new(), limit, place: Place::Before, depth: 0, text: Text::Outside, is_owed: false }
+        Self {
+            element: Vec::new(),
+            limit,
+            place: Place::Before,
+            depth: 0,
+            text: Text::Outside,
+            is_owed: false,
+        }
     }
 
     /// Whether the list is closed.

@@ -16,12 +16,16 @@ pub struct AddedMeta {
 
 impl<'de> Deserialize<'de> for AddedMeta {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Keys { id, time, reasons, indexes, keep_last, address } = Keys::deserialize(deserializer)?;
+        let Keys { id, time, reasons, indexes, keep_last, address } =
+            Keys::deserialize(deserializer)?;
         let id = id.map(|id| id.parse().map_err(serde::de::Error::custom)).transpose()?;
         let names = |texts: Option<Texts>| texts.map(Texts::into_names).unwrap_or_default();
         let draft = Draft {
             id,
-            #[allow(clippy::cast_possible_truncation, reason = "fractions of a millisecond are none")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "fractions of a millisecond are none"
+            )]
             time: time.map(|ms| WallTime::from_millis(ms as i64)),
             reasons: names(reasons),
             indexes: names(indexes),

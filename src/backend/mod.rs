@@ -57,7 +57,10 @@ impl core::fmt::Display for BackendError {
             Self::Truncated => f.write_str("the list of answers ended in the middle"),
             Self::TooLong { limit } => write!(f, "an answer is longer than {limit} bytes"),
             Self::NotAnAnswer { why } => {
-                write!(f, "expected an answer such as {{\"answer\":\"processed\",\"id\":\"…\"}}: {why}")
+                write!(
+                    f,
+                    "expected an answer such as {{\"answer\":\"processed\",\"id\":\"…\"}}: {why}"
+                )
             }
             Self::Unknown(name) => write!(f, "there is no answer `{name}`"),
         }

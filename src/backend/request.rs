@@ -125,7 +125,11 @@ impl ActionCommand<'_> {
         serde_json::value::to_raw_value(&Fields {
             command: "action",
             action: raw(Some(self.entry.action.as_json()))?,
-            meta: Meta { id: meta.id.to_string(), time: meta.time.as_millis(), subprotocol: semver(self.subprotocol) },
+            meta: Meta {
+                id: meta.id.to_string(),
+                time: meta.time.as_millis(),
+                subprotocol: semver(self.subprotocol),
+            },
             headers: raw(self.headers.map(Json::as_str))?,
         })
         .map(Command)

@@ -185,7 +185,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             match output {
                 sync::Output::Send(frame) => self.out.push_back(Output::Send(frame)),
                 // A client is content with the server it has chosen; the transport has checked the certificate.
-                sync::Output::Authenticate(who) => self.node.handle(now, sync::Input::Allow(who.token)),
+                sync::Output::Authenticate(who) => {
+                    self.node.handle(now, sync::Input::Allow(who.token))
+                }
                 sync::Output::Connected { .. } => self.connected(now)?,
                 sync::Output::TimeFix(time_fix) => {
                     self.time_fix = Some(time_fix);
@@ -257,7 +259,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.seen.note(now.wall, self.log.node_id(), &entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
-        let Some(id) = entry.action.text_field("id").filter(|_| answered).and_then(|id| id.parse::<ActionId>().ok())
+        let Some(id) = entry
+            .action
+            .text_field("id")
+            .filter(|_| answered)
+            .and_then(|id| id.parse::<ActionId>().ok())
         else {
             return Ok(());
         };
@@ -279,7 +285,9 @@ impl<S: Store, O: Observer> Client<S, O> {
 
 /// A subscription ends with the start of the device that asked for it, and so does the wait for its answer: the server has nobody to give it to. Whoever is
 /// there now asks for what it wants.
-fn forget_subscriptions<S: Store, O: Observer>(log: &mut Log<S, O>) -> Result<(), LogError<S::Error>> {
+fn forget_subscriptions<S: Store, O: Observer>(
+    log: &mut Log<S, O>,
+) -> Result<(), LogError<S::Error>> {
     let mut found = Vec::new();
     log.walk(&Query::added().index(SUBSCRIPTIONS), |entry| {
         found.push(entry.meta.id.clone());

@@ -20,7 +20,8 @@ pub(super) struct Seen(Option<Stamp>);
 impl Seen {
     /// An action is in the log of the node `own`.
     pub(super) fn note(&mut self, now: WallTime, own: &NodeId, Entry { action, meta }: &Entry) {
-        let is_mistake = |time: WallTime, id: &ActionId| time.since(now) > MAX_AHEAD_MS && id.node() != own;
+        let is_mistake =
+            |time: WallTime, id: &ActionId| time.since(now) > MAX_AHEAD_MS && id.node() != own;
         // What Logux itself says is no part of anybody's state.
         if is_logux(action.kind()) || is_mistake(meta.time, &meta.id) {
             return;

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexMap;
 
 use crate::{
-    action::{Action, ActionError, ActionId, Json, Stamp, json::Cursor, json::JsonError, json::key_is, logux},
+    action::{
+        Action, ActionError, ActionId, Json, Stamp, json::Cursor, json::JsonError, json::key_is,
+        logux,
+    },
     store::Entry,
 };
 
@@ -36,13 +39,17 @@ impl Subscriptions {
         self.over.remove(id);
         let stamp = answer.meta.stamp();
         if let Some(action) = self.asked.remove(id) {
-            let (times, last) = self.confirmed.entry(without(&action, "since")).or_insert((0, stamp.clone()));
+            let (times, last) =
+                self.confirmed.entry(without(&action, "since")).or_insert((0, stamp.clone()));
             *times += 1;
             *last = stamp;
         } else if let Some(action) = self.leaving.remove(id) {
             let key = subscribed_key(&without(&action, "since"));
-            let came_before = |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
-            let is_over = |other: &ActionId, action: &mut Action| came_before(other) && without(action, "since") == key;
+            let came_before =
+                |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
+            let is_over = |other: &ActionId, action: &mut Action| {
+                came_before(other) && without(action, "since") == key
+            };
             self.over.extend(self.asked.extract_if(is_over).map(|(id, _)| id));
             let found = self.confirmed.get_index_of(&key);
             if let Some(index) = found {
@@ -68,7 +75,9 @@ impl Subscriptions {
         let leaving: HashSet<String> =
             self.leaving.values().map(|action| subscribed_key(&without(action, "since"))).collect();
         let (left, confirmed): (IndexMap<_, _>, IndexMap<_, _>) =
-            std::mem::take(&mut self.confirmed).into_iter().partition(|(json, _)| leaving.contains(json));
+            std::mem::take(&mut self.confirmed)
+                .into_iter()
+                .partition(|(json, _)| leaving.contains(json));
         self.confirmed = left;
         let again = |(json, (_, last)): (String, (usize, Stamp))| {
             let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };

@@ -105,9 +105,11 @@ impl Counter {
 impl Share {
     /// What counts.
     fn counted(&self, floor: Option<&Stamp>) -> impl Iterator<Item = i64> {
-        let counts =
-            move |time: WallTime, id: &ActionId| floor.is_none_or(|floor| *floor < Stamp::new(time, id.clone()));
-        let folded = self.folded.iter().filter(move |(fold, _)| floor.is_none_or(|floor| floor < fold));
+        let counts = move |time: WallTime, id: &ActionId| {
+            floor.is_none_or(|floor| *floor < Stamp::new(time, id.clone()))
+        };
+        let folded =
+            self.folded.iter().filter(move |(fold, _)| floor.is_none_or(|floor| floor < fold));
         let since = self.since.iter().filter(move |(id, (time, _))| counts(*time, id));
         folded.map(|(_, total)| *total).chain(since.map(|(_, (_, by))| *by))
     }
@@ -174,9 +176,17 @@ impl Crdt for Counter {
         slot(stamp.id().node().as_str().into());
     }
 
-    fn obsolete(&self, _: &CounterOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
+    fn obsolete(
+        &self,
+        _: &CounterOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    ) {
         let share = self.nodes.get(stamp.id().node());
-        if let Some((fold, _)) = share.and_then(|share| share.folded.as_ref()).filter(|(fold, _)| settled(fold)) {
+        if let Some((fold, _)) =
+            share.and_then(|share| share.folded.as_ref()).filter(|(fold, _)| settled(fold))
+        {
             tell(Obsolete::Before(stamp.id().node().as_str().into(), fold.clone()));
         }
     }

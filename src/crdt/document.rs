@@ -212,7 +212,9 @@ impl Document {
     fn build(&self, base: &Path, mut value: Value) -> Value {
         self.values.lay_over(base, &mut value);
         let rest = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
-        for (path, counter) in within(&self.counters, base).filter(|(_, counter)| counter.is_visible()) {
+        for (path, counter) in
+            within(&self.counters, base).filter(|(_, counter)| counter.is_visible())
+        {
             let rest = rest(path);
             let from = value.pointer(&rest).and_then(Value::as_i64).unwrap_or(0);
             put(&mut value, &rest, Some(&from.wrapping_add(counter.value()).into()));
@@ -254,7 +256,9 @@ impl Document {
     /// is told by nobody: by a wrong clock, it may have been put in later.
     fn written_over(&self, path: &Path, over: &Stamp, tell: &mut dyn FnMut(Obsolete)) {
         for (path, counter) in within(&self.counters, path) {
-            counter.nodes().for_each(|node| tell(Obsolete::Before(slot('+', path, node.as_str()), over.clone())));
+            counter.nodes().for_each(|node| {
+                tell(Obsolete::Before(slot('+', path, node.as_str()), over.clone()))
+            });
         }
         for (path, set) in within(&self.sets, path) {
             for (element, add) in set.adds_until(over) {
@@ -264,7 +268,10 @@ impl Document {
         for (path, list) in within(&self.lists, path) {
             for item in list.known() {
                 for what in ["place", "value", "inserted"] {
-                    tell(Obsolete::Before(slot('@', path, &format!("{item}/{what}")), over.clone()));
+                    tell(Obsolete::Before(
+                        slot('@', path, &format!("{item}/{what}")),
+                        over.clone(),
+                    ));
                 }
             }
         }
@@ -317,11 +324,15 @@ impl Crdt for Document {
                 self.hide(path, stamp);
                 self.values.apply(&op, stamp).is_some()
             }
-            Part::Counter(op) => {
-                part(&mut self.counters, &self.values, path, Counter::hide).apply(&op, stamp).is_some()
+            Part::Counter(op) => part(&mut self.counters, &self.values, path, Counter::hide)
+                .apply(&op, stamp)
+                .is_some(),
+            Part::Set(op) => part(&mut self.sets, &self.values, path, AddWinsSet::hide)
+                .apply(&op, stamp)
+                .is_some(),
+            Part::List(op) => {
+                part(&mut self.lists, &self.values, path, List::hide).apply(&op, stamp).is_some()
             }
-            Part::Set(op) => part(&mut self.sets, &self.values, path, AddWinsSet::hide).apply(&op, stamp).is_some(),
-            Part::List(op) => part(&mut self.lists, &self.values, path, List::hide).apply(&op, stamp).is_some(),
         };
         changed.then(|| path.clone())
     }
@@ -342,8 +353,12 @@ impl Crdt for Document {
         let path = op.path();
         match op.part() {
             Part::Value(op) => Map::slots(&op, stamp, tell),
-            Part::Counter(op) => Counter::slots(&op, stamp, &mut |what| tell(slot('+', path, &what))),
-            Part::Set(op) => AddWinsSet::slots(&op, stamp, &mut |what| tell(slot('#', path, &what))),
+            Part::Counter(op) => {
+                Counter::slots(&op, stamp, &mut |what| tell(slot('+', path, &what)))
+            }
+            Part::Set(op) => {
+                AddWinsSet::slots(&op, stamp, &mut |what| tell(slot('#', path, &what)))
+            }
             Part::List(op) => List::slots(&op, stamp, &mut |what| tell(slot('@', path, &what))),
         }
     }

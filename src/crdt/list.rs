@@ -160,7 +160,10 @@ impl List {
 
     /// The items in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ActionId, &Item)> {
-        self.order.iter().filter_map(|(_, id)| self.items.get_key_value(id)).map(|(id, item)| (id, &**item))
+        self.order
+            .iter()
+            .filter_map(|(_, id)| self.items.get_key_value(id))
+            .map(|(id, item)| (id, &**item))
     }
 
     /// The operation that puts a value in at an index; `id` is the id that its action will have. O(log n).
@@ -213,7 +216,12 @@ impl List {
     }
 
     /// A place for what shall be at an index, when one item is looked away from.
-    fn position(&self, index: usize, without: Option<usize>, id: &ActionId) -> Result<Position, ListError> {
+    fn position(
+        &self,
+        index: usize,
+        without: Option<usize>,
+        id: &ActionId,
+    ) -> Result<Position, ListError> {
         if index > self.len() {
             return Err(ListError::OutOfBounds { index, len: self.len() });
         }
@@ -226,7 +234,11 @@ impl List {
     }
 
     /// Changes an item, and its place in the order with it.
-    fn change(&mut self, id: &ActionId, change: impl FnOnce(&mut Item) -> bool) -> Option<ListEvent> {
+    fn change(
+        &mut self,
+        id: &ActionId,
+        change: impl FnOnce(&mut Item) -> bool,
+    ) -> Option<ListEvent> {
         let floor = self.floor.as_ref();
         let (before, after) = if let Some(item) = self.items.get_mut(id) {
             let item = Arc::make_mut(item);
@@ -281,16 +293,23 @@ impl List {
     /// # Panics
     /// When it is not.
     pub fn assert_invariants(&self) {
-        let mut keys: Vec<_> = self.items.iter().filter_map(|(id, item)| item.key(id, self.floor.as_ref())).collect();
+        let mut keys: Vec<_> =
+            self.items.iter().filter_map(|(id, item)| item.key(id, self.floor.as_ref())).collect();
         keys.sort();
-        assert!(self.order.iter().eq(keys.iter()), "the order has the visible items, sorted by place");
+        assert!(
+            self.order.iter().eq(keys.iter()),
+            "the order has the visible items, sorted by place"
+        );
     }
 }
 
 impl From<Saved> for List {
     fn from(Saved(items, floor): Saved) -> Self {
         let mut order = Sequence::default();
-        items.iter().filter_map(|(id, item)| item.key(id, floor.as_ref())).for_each(|key| order.insert(key));
+        items
+            .iter()
+            .filter_map(|(id, item)| item.key(id, floor.as_ref()))
+            .for_each(|key| order.insert(key));
         Self { items, order, floor }
     }
 }
@@ -333,8 +352,12 @@ impl Crdt for List {
                 let written = item.value.set(value.clone(), stamp).is_some();
                 new || placed || written
             }),
-            ListOp::Move { item, at } => self.change(item, |item| item.place.set(at.clone(), stamp).is_some()),
-            ListOp::Set { item, value } => self.change(item, |item| item.value.set(value.clone(), stamp).is_some()),
+            ListOp::Move { item, at } => {
+                self.change(item, |item| item.place.set(at.clone(), stamp).is_some())
+            }
+            ListOp::Set { item, value } => {
+                self.change(item, |item| item.value.set(value.clone(), stamp).is_some())
+            }
             ListOp::Remove { item } => self.change(item, |item| {
                 let first = item.removed.as_ref().is_none_or(|removed| stamp < removed);
                 if first {
@@ -360,7 +383,9 @@ impl Crdt for List {
             ListOp::Set { item, .. } => (item, false, true),
             ListOp::Remove { item } => (item, false, false),
         };
-        for (is_about, what) in [(places, "place"), (values, "value"), (!places && !values, "removed")] {
+        for (is_about, what) in
+            [(places, "place"), (values, "value"), (!places && !values, "removed")]
+        {
             if is_about {
                 slot(format!("{item}/{what}").into());
             }
@@ -371,7 +396,13 @@ impl Crdt for List {
         }
     }
 
-    fn obsolete(&self, op: &ListOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
+    fn obsolete(
+        &self,
+        op: &ListOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    ) {
         let id = match op {
             ListOp::Insert { .. } => stamp.id(),
             ListOp::Move { item, .. } | ListOp::Set { item, .. } | ListOp::Remove { item } => item,
@@ -379,7 +410,8 @@ impl Crdt for List {
         let Some(item) = self.items.get(id) else { return };
         if let Some(removed) = item.removed.as_ref().filter(|removed| settled(removed)) {
             // Nothing is left to say about it, but that it is removed: the earliest removal says so.
-            let latest = [item.place.stamp(), item.value.stamp(), Some(stamp)].into_iter().flatten().max();
+            let latest =
+                [item.place.stamp(), item.value.stamp(), Some(stamp)].into_iter().flatten().max();
             for what in ["place", "value", "inserted"] {
                 let end = Stamp::new(WallTime::MAX, latest.unwrap_or(stamp).id().clone());
                 tell(Obsolete::Before(format!("{id}/{what}").into(), end));
@@ -425,10 +457,15 @@ pub enum ListError {
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfBounds { index, len } => write!(f, "index {index} is out of a list of {len} items"),
+            Self::OutOfBounds { index, len } => {
+                write!(f, "index {index} is out of a list of {len} items")
+            }
             Self::Path(error) => error.fmt(f),
             Self::TooNarrow { index } => {
-                write!(f, "a position at index {index} would have more than {MAX_STEPS} steps; move a neighbour first")
+                write!(
+                    f,
+                    "a position at index {index} would have more than {MAX_STEPS} steps; move a neighbour first"
+                )
             }
         }
     }

@@ -43,12 +43,19 @@ pub struct Map {
 struct Field {
     #[serde(rename = "t")]
     stamp: Stamp,
-    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none", deserialize_with = "written")]
+    #[serde(
+        rename = "v",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "written"
+    )]
     value: Option<Arc<Value>>,
 }
 
 /// Reads a value that is there, also `null`.
-fn written<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Value>>, D::Error> {
+fn written<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Arc<Value>>, D::Error> {
     Arc::deserialize(deserializer).map(Some)
 }
 
@@ -210,8 +217,9 @@ impl Crdt for Map {
 
     fn to_json(&self) -> Value {
         let root = self.fields.get("");
-        let mut value =
-            root.and_then(|field| field.value.as_deref().cloned()).unwrap_or_else(|| Value::Object(<_>::default()));
+        let mut value = root
+            .and_then(|field| field.value.as_deref().cloned())
+            .unwrap_or_else(|| Value::Object(<_>::default()));
         self.lay_over(&Path::root(), &mut value);
         value
     }
@@ -224,7 +232,13 @@ impl Crdt for Map {
         slot(op.path().text().clone());
     }
 
-    fn obsolete(&self, op: &MapOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
+    fn obsolete(
+        &self,
+        op: &MapOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    ) {
         let last = self.last_at(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
         for path in self.paths_from(op.path()) {
             tell(Obsolete::Before(path.text().clone(), last.clone()));

@@ -52,7 +52,13 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
 
     /// Which earlier operations make no difference any more, whatever comes, because of `op`, which nobody can take back.
     /// What is told has the name of a slot where [`Reducer::obsolete`](crate::replay::Reducer::obsolete) has a reason.
-    fn obsolete(&self, op: &Self::Op, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete));
+    fn obsolete(
+        &self,
+        op: &Self::Op,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    );
 
     /// The state as text, one line of JSON: `[name, version, state]`.
     fn save(&self) -> String {
@@ -103,9 +109,14 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AnotherType { expected, found } => write!(f, "expected a saved {expected}, got a saved {found}"),
+            Self::AnotherType { expected, found } => {
+                write!(f, "expected a saved {expected}, got a saved {found}")
+            }
             Self::AnotherVersion { expected, found } => {
-                write!(f, "expected version {expected} of the state, got version {found}; replay the log in its place")
+                write!(
+                    f,
+                    "expected version {expected} of the state, got version {found}; replay the log in its place"
+                )
             }
             Self::Damaged(error) => write!(f, "expected a saved state: {error}"),
         }
@@ -126,6 +137,9 @@ pub(super) fn check_text(what: &str, text: &str) -> Result<(), Malformed> {
     if text.len() <= MAX_TEXT {
         Ok(())
     } else {
-        Err(Malformed::new(format!("expected {what} of at most {MAX_TEXT} bytes, got {} bytes", text.len())))
+        Err(Malformed::new(format!(
+            "expected {what} of at most {MAX_TEXT} bytes, got {} bytes",
+            text.len()
+        )))
     }
 }

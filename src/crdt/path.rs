@@ -188,8 +188,12 @@ impl fmt::Display for PathError {
             Self::NotAPointer(text) => {
                 write!(f, "expected a path such as /tasks/7/title, or an empty one, got {text:?}")
             }
-            Self::TooDeep(keys) => write!(f, "expected a path of at most {MAX_KEYS} keys, got {keys} keys"),
-            Self::TooLong(bytes) => write!(f, "expected a path of at most {MAX_PATH} bytes, got {bytes} bytes"),
+            Self::TooDeep(keys) => {
+                write!(f, "expected a path of at most {MAX_KEYS} keys, got {keys} keys")
+            }
+            Self::TooLong(bytes) => {
+                write!(f, "expected a path of at most {MAX_PATH} bytes, got {bytes} bytes")
+            }
         }
     }
 }
@@ -207,7 +211,12 @@ mod tests {
         assert_eq!(path.keys().collect::<Vec<_>>(), ["a/b", "~", "", "c"]);
         assert_eq!(above("/a/b").collect::<Vec<_>>(), ["/a", ""]);
         assert_eq!((split_key("/a/b/c"), split_key("/a")), (("a", "/b/c"), ("a", "")));
-        assert!(is_below("", "/a") && is_below("/a", "/a/b") && !is_below("/a", "/ab") && !is_below("/a", "/a"));
+        assert!(
+            is_below("", "/a")
+                && is_below("/a", "/a/b")
+                && !is_below("/a", "/ab")
+                && !is_below("/a", "/a")
+        );
         assert!(Path::new("a").is_err() && Path::new("/~2").is_err() && Path::new("/~").is_err());
     }
 }

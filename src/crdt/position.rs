@@ -43,7 +43,9 @@ impl Position {
     ///
     /// The first that fits of: further in the run of the one before, back in the run of the one behind, a run beside, a run below.
     pub fn between(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
-        let fits = |new: &Self| before.is_none_or(|before| before < new) && behind.is_none_or(|behind| new < behind);
+        let fits = |new: &Self| {
+            before.is_none_or(|before| before < new) && behind.is_none_or(|behind| new < behind)
+        };
         [Self::further, Self::back, Self::beside, Self::below]
             .into_iter()
             .filter_map(|place| place(before, behind, id))
@@ -52,7 +54,8 @@ impl Position {
 
     /// Whether the runs of two positions are the same.
     fn same_run(&self, other: &Self) -> bool {
-        let (Some((own, own_way)), Some((last, way))) = (self.0.split_last(), other.0.split_last()) else {
+        let (Some((own, own_way)), Some((last, way))) = (self.0.split_last(), other.0.split_last())
+        else {
             return false;
         };
         (own.order, &own.run) == (last.order, &last.run) && own_way == way
@@ -61,7 +64,10 @@ impl Position {
     fn further(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
         let before = before.filter(|before| before.is_run_of(id))?;
         let (last, _) = before.0.split_last()?;
-        let index = match behind.filter(|behind| behind.same_run(before)).and_then(|behind| behind.0.last()) {
+        let index = match behind
+            .filter(|behind| behind.same_run(before))
+            .and_then(|behind| behind.0.last())
+        {
             Some(next) => middle(last.index, next.index)?,
             None => last.index.checked_add(ROOM)?,
         };
@@ -78,7 +84,9 @@ impl Position {
         let run = |order| Step { order, run: id.clone(), index: 0 };
         match (before, behind) {
             (None, None) => Some(Self(Arc::new([run(0)]))),
-            (None, Some(behind)) => Some(Self(Arc::new([run(behind.0.first()?.order.checked_sub(ROOM)?)]))),
+            (None, Some(behind)) => {
+                Some(Self(Arc::new([run(behind.0.first()?.order.checked_sub(ROOM)?)])))
+            }
             (Some(before), behind) => {
                 let (last, way) = before.0.split_last()?;
                 let neighbour = behind.and_then(|behind| {
@@ -96,7 +104,8 @@ impl Position {
 
     fn below(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
         let before = before?;
-        let first = behind.and_then(|behind| behind.0.strip_prefix(&*before.0)).and_then(<[Step]>::first);
+        let first =
+            behind.and_then(|behind| behind.0.strip_prefix(&*before.0)).and_then(<[Step]>::first);
         let order = first.map_or(Some(0), |first| first.order.checked_sub(ROOM))?;
         let new = Step { order, run: id.clone(), index: 0 };
         Some(Self(before.0.iter().cloned().chain([new]).collect()))
@@ -143,7 +152,8 @@ impl Serialize for Position {
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let steps = Vec::<(i64, ActionId, i64)>::deserialize(deserializer)?;
-        let position = Self(steps.into_iter().map(|(order, run, index)| Step { order, run, index }).collect());
+        let position =
+            Self(steps.into_iter().map(|(order, run, index)| Step { order, run, index }).collect());
         if position.0.is_empty() || position.0.len() > MAX_STEPS || !position.is_within_limits() {
             let steps = position.0.len();
             return Err(D::Error::custom(format!(
@@ -209,7 +219,8 @@ mod tests {
     fn writing_in_turns_does_not_make_them_long() {
         let mut places: Vec<Position> = Vec::new();
         for number in 0..10_000 {
-            let (before, behind) = if number % 3 == 0 { (None, places.first()) } else { (places.last(), None) };
+            let (before, behind) =
+                if number % 3 == 0 { (None, places.first()) } else { (places.last(), None) };
             let new = Position::between(before, behind, &id(number, number % 2)).unwrap();
             assert_eq!(new.0.len(), 1);
             if number % 3 == 0 { places.insert(0, new) } else { places.push(new) }

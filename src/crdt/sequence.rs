@@ -53,7 +53,9 @@ impl<T: Ord + Clone> Sequence<T> {
         while let Node::Inner(children) = &*self.root
             && children.len() <= 1
         {
-            self.root = children.first().map_or_else(|| Arc::new(Node::Leaf(Vec::new())), |child| child.node.clone());
+            self.root = children
+                .first()
+                .map_or_else(|| Arc::new(Node::Leaf(Vec::new())), |child| child.node.clone());
         }
     }
 
@@ -182,11 +184,17 @@ impl<T: Ord + Clone> Node<T> {
     #[cfg(test)]
     fn assert_invariants(&self) {
         if let Self::Inner(children) = self {
-            assert!(!children.is_empty() && children.len() <= WIDTH, "a node has children, and not too many");
+            assert!(
+                !children.is_empty() && children.len() <= WIDTH,
+                "a node has children, and not too many"
+            );
             for child in children {
                 assert_eq!(child.count, child.node.count(), "a node knows how much is below");
                 assert!(child.count > 0, "no child is empty");
-                assert!(Child::of(child.node.clone()).unwrap().first == child.first, "a node knows the first item");
+                assert!(
+                    Child::of(child.node.clone()).unwrap().first == child.first,
+                    "a node knows the first item"
+                );
                 child.node.assert_invariants();
             }
         }

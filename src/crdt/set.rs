@@ -105,8 +105,15 @@ impl Crdt for LwwSet {
         slot(op.element().clone());
     }
 
-    fn obsolete(&self, op: &LwwSetOp, stamp: &Stamp, settled: &dyn Fn(&Stamp) -> bool, tell: &mut dyn FnMut(Obsolete)) {
-        let last = self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
+    fn obsolete(
+        &self,
+        op: &LwwSetOp,
+        stamp: &Stamp,
+        settled: &dyn Fn(&Stamp) -> bool,
+        tell: &mut dyn FnMut(Obsolete),
+    ) {
+        let last =
+            self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
         tell(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
     }
 }
@@ -189,7 +196,10 @@ impl AddWinsSet {
 
     /// The elements, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.elements.iter().filter(|(_, adds)| adds.count(self.floor.as_ref())).map(|(element, _)| element)
+        self.elements
+            .iter()
+            .filter(|(_, adds)| adds.count(self.floor.as_ref()))
+            .map(|(element, _)| element)
     }
 
     /// Lets nothing count that was added up to a place in the order.
@@ -200,8 +210,14 @@ impl AddWinsSet {
     }
 
     /// What was added up to a place in the order.
-    pub(super) fn adds_until<'a>(&'a self, until: &'a Stamp) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionId)> {
-        let all = self.elements.iter().flat_map(|(element, adds)| adds.live.iter().map(move |add| (element, add)));
+    pub(super) fn adds_until<'a>(
+        &'a self,
+        until: &'a Stamp,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionId)> {
+        let all = self
+            .elements
+            .iter()
+            .flat_map(|(element, adds)| adds.live.iter().map(move |add| (element, add)));
         all.filter(|(_, (id, time))| Stamp::new(**time, (*id).clone()) <= *until)
             .map(|(element, (id, _))| (element, id))
     }
@@ -214,14 +230,20 @@ impl AddWinsSet {
     /// The operation that takes out an element as it is here.
     pub fn remove(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
         let element = element.into();
-        let adds = self.elements.get(&element).into_iter().flat_map(|adds| adds.live.keys().take(MAX_ADDS));
+        let adds = self
+            .elements
+            .get(&element)
+            .into_iter()
+            .flat_map(|adds| adds.live.keys().take(MAX_ADDS));
         AddWinsOp::Remove { adds: adds.cloned().collect(), element }
     }
 }
 
 impl Adds {
     fn count(&self, floor: Option<&Stamp>) -> bool {
-        self.live.iter().any(|(id, time)| floor.is_none_or(|floor| *floor < Stamp::new(*time, id.clone())))
+        self.live
+            .iter()
+            .any(|(id, time)| floor.is_none_or(|floor| *floor < Stamp::new(*time, id.clone())))
     }
 }
 
@@ -243,9 +265,9 @@ impl Crdt for AddWinsSet {
 
     fn check(op: &AddWinsOp) -> Result<(), Malformed> {
         match op {
-            AddWinsOp::Remove { adds, .. } if adds.len() > MAX_ADDS => {
-                Err(Malformed::new(format!("expected at most {MAX_ADDS} ids in \"adds\", got {}", adds.len())))
-            }
+            AddWinsOp::Remove { adds, .. } if adds.len() > MAX_ADDS => Err(Malformed::new(
+                format!("expected at most {MAX_ADDS} ids in \"adds\", got {}", adds.len()),
+            )),
             _ => check_text("an element", op.element()),
         }
     }
@@ -299,7 +321,8 @@ impl Crdt for AddWinsSet {
         match op {
             AddWinsOp::Remove { adds, .. } => adds.iter().for_each(forget),
             AddWinsOp::Add { .. } => {
-                let removed = self.elements.get(op.element()).and_then(|adds| adds.removed.get(stamp.id()));
+                let removed =
+                    self.elements.get(op.element()).and_then(|adds| adds.removed.get(stamp.id()));
                 if removed.is_some_and(settled) {
                     forget(stamp.id());
                 }

@@ -131,7 +131,9 @@ impl<E: core::fmt::Display, S: core::fmt::Display> core::fmt::Display for EditEr
     }
 }
 
-impl<E: core::error::Error + 'static, S: core::error::Error + 'static> core::error::Error for EditError<E, S> {
+impl<E: core::error::Error + 'static, S: core::error::Error + 'static> core::error::Error
+    for EditError<E, S>
+{
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         Some(match self {
             Self::Op(error) => error,
@@ -157,7 +159,9 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
         C::check(&op).map_err(EditError::Malformed)?;
         let action = self.timeline().reducer().action(&op).map_err(EditError::Action)?;
         let as_is = Entry::new(action.clone(), Meta::new(id.clone()));
-        let added = self.add(now, action, Draft { id: Some(id), ..Draft::default() }).map_err(EditError::Log)?;
+        let added = self
+            .add(now, action, Draft { id: Some(id), ..Draft::default() })
+            .map_err(EditError::Log)?;
         // The id is new, so the log has not got it yet.
         Ok(added.unwrap_or(as_is))
     }

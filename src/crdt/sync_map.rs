@@ -81,7 +81,10 @@ impl Records {
 
     /// The ids of all records that are there, sorted.
     pub fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.records.iter().filter(|(_, record)| record.visible().next().is_some()).map(|(id, _)| id)
+        self.records
+            .iter()
+            .filter(|(_, record)| record.visible().next().is_some())
+            .map(|(id, _)| id)
     }
 }
 
@@ -111,14 +114,20 @@ impl Reducer for SyncMaps {
             id: Arc<str>,
         }
         let malformed = |error: crate::action::ActionError| Malformed::new(error.to_string());
-        let verb = action.kind().strip_prefix(&*self.plural).and_then(|rest| rest.strip_prefix('/'));
+        let verb =
+            action.kind().strip_prefix(&*self.plural).and_then(|rest| rest.strip_prefix('/'));
         let change = match verb {
             Some("create" | "created" | "change" | "changed") => {
                 let Fields { id, fields } = action.parse().map_err(malformed)?;
                 let pairs = fields.into_iter().filter(|(name, _)| name != "id");
-                Change::Fields(id, pairs.map(|(name, value)| (name.into(), Arc::new(value))).collect())
+                Change::Fields(
+                    id,
+                    pairs.map(|(name, value)| (name.into(), Arc::new(value))).collect(),
+                )
             }
-            Some("delete" | "deleted") => Change::Delete(action.parse::<Id>().map_err(malformed)?.id),
+            Some("delete" | "deleted") => {
+                Change::Delete(action.parse::<Id>().map_err(malformed)?.id)
+            }
             _ => return Ok(None),
         };
         let (Change::Fields(id, _) | Change::Delete(id)) = &change;
@@ -152,7 +161,9 @@ impl Reducer for SyncMaps {
                     match record.fields.get_mut(name) {
                         Some((last, _)) if *last >= *stamp => {}
                         Some(own) => *own = (stamp.clone(), value.clone()),
-                        None => drop(record.fields.insert(name.clone(), (stamp.clone(), value.clone()))),
+                        None => {
+                            drop(record.fields.insert(name.clone(), (stamp.clone(), value.clone())))
+                        }
                     }
                 }
             }
@@ -170,7 +181,9 @@ impl Reducer for SyncMaps {
         }
         match change {
             Change::Fields(_, fields) => {
-                fields.iter().for_each(|(name, _)| push_once(&mut meta.reasons, self.reason(id, name)));
+                fields
+                    .iter()
+                    .for_each(|(name, _)| push_once(&mut meta.reasons, self.reason(id, name)));
             }
             Change::Delete(_) => push_once(&mut meta.reasons, self.reason(id, "")),
         }
@@ -198,7 +211,8 @@ impl Reducer for SyncMaps {
             }
             Change::Fields(_, fields) => {
                 for (name, _) in fields {
-                    let last = record.fields.get(name).map(|(last, _)| last).filter(|last| settled(last));
+                    let last =
+                        record.fields.get(name).map(|(last, _)| last).filter(|last| settled(last));
                     before(name, last.unwrap_or(stamp));
                 }
             }

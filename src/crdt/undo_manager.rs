@@ -80,7 +80,13 @@ impl UndoManager {
     /// Edits that follow each other within this time are one step; at most `max_steps` are remembered, then the oldest are forgotten.
     pub fn grouping(within: Duration, max_steps: usize) -> Self {
         let group_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        Self { done: VecDeque::new(), undone: Vec::new(), group_ms, max_steps: max_steps.max(1), open_since: None }
+        Self {
+            done: VecDeque::new(),
+            undone: Vec::new(),
+            group_ms,
+            max_steps: max_steps.max(1),
+            open_since: None,
+        }
     }
 
     /// An own edit was made. What was undone before can not be redone any more.

@@ -213,7 +213,10 @@ impl<S: Store, O: Observer> Log<S, O> {
                 Request::RemoveReason(reason, criteria) => self.take_reason(&reason, &criteria)?,
                 Request::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
                 Request::CopyReasons { from, to, except } => {
-                    let (Some(from), Some(to)) = (self.store.by_id(&from)?, self.store.by_id(&to)?) else { continue };
+                    let (Some(from), Some(to)) = (self.store.by_id(&from)?, self.store.by_id(&to)?)
+                    else {
+                        continue;
+                    };
                     let mut reasons = to.meta.reasons;
                     for reason in from.meta.reasons.into_iter().filter(|reason| *reason != except) {
                         push_once(&mut reasons, reason);
@@ -251,7 +254,11 @@ impl<S: Store, O: Observer> Log<S, O> {
     ///
     /// # Errors
     /// [`LogError::ReadOnly`] for a key that cannot be changed, or when the store fails.
-    pub fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, LogError<S::Error>> {
+    pub fn change_meta(
+        &mut self,
+        id: &ActionId,
+        change: &MetaChange,
+    ) -> Result<bool, LogError<S::Error>> {
         if let Some((key, _)) = change.extra.iter().find(|(key, _)| READ_ONLY.contains(&&**key)) {
             return Err(LogError::ReadOnly(key.clone()));
         }
@@ -275,7 +282,11 @@ impl<S: Store, O: Observer> Log<S, O> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn remove_reason(&mut self, reason: &str, criteria: &Criteria) -> Result<(), LogError<S::Error>> {
+    pub fn remove_reason(
+        &mut self,
+        reason: &str,
+        criteria: &Criteria,
+    ) -> Result<(), LogError<S::Error>> {
         self.take_reason(reason, criteria)?;
         self.fulfil()
     }
@@ -354,7 +365,9 @@ impl<E> From<E> for LogError<E> {
 impl<E: fmt::Display> fmt::Display for LogError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReadOnly(key) => write!(f, "meta key {key:?} is read-only: it is set when the action is added"),
+            Self::ReadOnly(key) => {
+                write!(f, "meta key {key:?} is read-only: it is set when the action is added")
+            }
             Self::Store(error) => write!(f, "the log's store failed: {error}"),
         }
     }

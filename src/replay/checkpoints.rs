@@ -108,7 +108,12 @@ impl<S: Clone> Checkpoints<S> {
     /// The longest way from one saved state, or the beginning, to the next or the end.
     pub(super) fn longest_gap(&self, end: usize) -> usize {
         let counts = self.saved.iter().map(|(own, _)| *own);
-        core::iter::once(0).chain(counts.clone()).zip(counts.chain([end])).map(|(a, b)| b - a).max().unwrap_or(0)
+        core::iter::once(0)
+            .chain(counts.clone())
+            .zip(counts.chain([end]))
+            .map(|(a, b)| b - a)
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -127,7 +132,10 @@ mod tests {
                     let (own, state) = saved.before(wanted).unwrap_or((0, &0));
                     assert_eq!(own, *state);
                     let work = wanted - own;
-                    assert!(work <= (distance * 3 / 4).clamp(32, 4_096), "{distance} back in {count} costs {work}");
+                    assert!(
+                        work <= (distance * 3 / 4).clamp(32, 4_096),
+                        "{distance} back in {count} costs {work}"
+                    );
                 }
             }
         }

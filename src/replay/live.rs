@@ -116,7 +116,9 @@ impl<R: Reducer> Observer for Timeline<R> {
 impl<R: Reducer> Timeline<R> {
     /// An action was in the log before: it can be taken back still, or not.
     pub(super) fn resume(&mut self, entry: &Entry, last_added: u64) {
-        let Some(added) = entry.meta.added.filter(|_| !logux::is_logux(entry.action.kind())) else { return };
+        let Some(added) = entry.meta.added.filter(|_| !logux::is_logux(entry.action.kind())) else {
+            return;
+        };
         let waits = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
         if waits || added > last_added.saturating_sub(self.options.history.unwrap_or(0)) {
             self.upkeep.follow(added, entry);
@@ -154,7 +156,9 @@ impl<R: Reducer> Timeline<R> {
         let mut requests = core::mem::take(&mut self.upkeep.requests);
         self.obsolete_by(stamp, &mut |obsolete| {
             requests.push_back(match obsolete {
-                Obsolete::Before(reason, stamp) => Request::RemoveReason(reason, Criteria::older_than(stamp)),
+                Obsolete::Before(reason, stamp) => {
+                    Request::RemoveReason(reason, Criteria::older_than(stamp))
+                }
                 Obsolete::One(reason, id) => Request::RemoveReason(reason, Criteria::id(id)),
             });
         });
@@ -164,7 +168,8 @@ impl<R: Reducer> Timeline<R> {
     /// Lets go of actions that came too long ago to be taken back: for them, what is obsolete may be forgotten.
     fn let_go(&mut self, last_added: u64) {
         let Some(max) = last_added.checked_sub(self.options.history.unwrap_or(0)) else { return };
-        while let Some((_, stamp)) = self.upkeep.unsettled.pop_front_if(|(added, _)| *added <= max) {
+        while let Some((_, stamp)) = self.upkeep.unsettled.pop_front_if(|(added, _)| *added <= max)
+        {
             match self.upkeep.unanswered.get_mut(stamp.id()) {
                 Some(waiting) => *waiting = Some(stamp),
                 None => self.let_go_of(&stamp),
@@ -174,7 +179,9 @@ impl<R: Reducer> Timeline<R> {
         let min_added = Some(self.upkeep.let_go_until + 1);
         self.upkeep.let_go_until = max;
         let criteria = Criteria { min_added, max_added: Some(max), ..Criteria::default() };
-        self.upkeep.requests.push_back(Request::RemoveReason(self.options.reason().into(), criteria));
+        self.upkeep
+            .requests
+            .push_back(Request::RemoveReason(self.options.reason().into(), criteria));
     }
 }
 
@@ -194,9 +201,19 @@ impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn undo(&mut self, now: WallTime, id: &ActionId, reason: &str) -> Result<Option<Entry>, LogError<S::Error>> {
+    pub fn undo(
+        &mut self,
+        now: WallTime,
+        id: &ActionId,
+        reason: &str,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
         let Some(entry) = self.by_id(id)? else { return Ok(None) };
-        let undo = Undo { id: id.to_string(), reason: reason.into(), action: Some(entry.action), extra: Vec::new() };
+        let undo = Undo {
+            id: id.to_string(),
+            reason: reason.into(),
+            action: Some(entry.action),
+            extra: Vec::new(),
+        };
         let Ok(action) = undo.to_action() else { return Ok(None) };
         self.add(now, action, Draft::default())
     }

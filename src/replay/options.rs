@@ -23,7 +23,14 @@ pub struct Options {
 impl Default for Options {
     /// A state saved every 16 actions, 4,096 far back; the last 1,000 actions held for time travel, as in `@logux/redux`.
     fn default() -> Self {
-        Self { save_every: 16, save_gap: 4_096, history: Some(1_000), clean_every: 25, max_cleaned: 1_000, tab: None }
+        Self {
+            save_every: 16,
+            save_gap: 4_096,
+            history: Some(1_000),
+            clean_every: 25,
+            max_cleaned: 1_000,
+            tab: None,
+        }
     }
 }
 
@@ -33,6 +40,8 @@ impl Options {
 
     /// The reason for which actions are kept for time travel.
     pub(super) fn reason(&self) -> String {
-        self.tab.as_ref().map_or_else(|| String::from("timeTravel"), |tab| format!("timeTravelTab{tab}"))
+        self.tab
+            .as_ref()
+            .map_or_else(|| String::from("timeTravel"), |tab| format!("timeTravelTab{tab}"))
     }
 }

@@ -41,7 +41,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(id, why) => write!(f, "action {id} was ignored: {why}"),
-            Self::MissedHistory(id) => write!(f, "action {id} came after the history before it was forgotten"),
+            Self::MissedHistory(id) => {
+                write!(f, "action {id} came after the history before it was forgotten")
+            }
             Self::MissedUndo(id) => write!(f, "undo {id} came after its action was forgotten"),
         }
     }

@@ -142,11 +142,13 @@ impl Snapshot {
         }
         let mut timeline = Timeline::from_base(reducer, options, state, horizon.clone());
         for (undo, target) in &self.undos {
-            let ids = (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
+            let ids =
+                (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
             timeline.change_undos(|undos, flipped| undos.add(&ids.0, ids.1, flipped));
         }
         let created = Query::created().oldest_first();
-        let tail = horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
+        let tail =
+            horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
         timeline.read_on(store, &tail).map_err(store_failed)?;
         timeline.extend(&older);
         Ok(timeline)
@@ -168,27 +170,46 @@ impl Snapshot {
 
     fn check_log<S: Store>(&self, node: &NodeId, store: &S) -> Result<(), SnapshotError> {
         let same = match &self.anchor {
-            _ if self.node != node.as_str() || store.last_added().map_err(store_failed)? < self.added => false,
+            _ if self.node != node.as_str()
+                || store.last_added().map_err(store_failed)? < self.added =>
+            {
+                false
+            }
             None => true,
             Some((id, added)) => {
                 let id: ActionId = id.parse().map_err(|_| damaged())?;
-                store.by_id(&id).map_err(store_failed)?.is_some_and(|entry| entry.meta.added == Some(*added))
+                store
+                    .by_id(&id)
+                    .map_err(store_failed)?
+                    .is_some_and(|entry| entry.meta.added == Some(*added))
             }
         };
-        if same { Ok(()) } else { Err(SnapshotError::AnotherLog { node: self.node.clone(), added: self.added }) }
+        if same {
+            Ok(())
+        } else {
+            Err(SnapshotError::AnotherLog { node: self.node.clone(), added: self.added })
+        }
     }
 }
 
 impl<R: Saved> Timeline<R> {
-    fn snapshot<S: Store>(&self, newest: Option<&Entry>, node: &NodeId, store: &S) -> Result<Snapshot, SnapshotError> {
+    fn snapshot<S: Store>(
+        &self,
+        newest: Option<&Entry>,
+        node: &NodeId,
+        store: &S,
+    ) -> Result<Snapshot, SnapshotError> {
         // What the log has forgotten cannot be read again behind the snapshot.
-        let forgotten = self.steps.iter().rposition(|step| step.cleaned).map_or(0, |index| index + 1);
+        let forgotten =
+            self.steps.iter().rposition(|step| step.cleaned).map_or(0, |index| index + 1);
         let count = self.steps.len().saturating_sub(MARGIN).max(forgotten);
-        let horizon = count.checked_sub(1).and_then(|last| self.steps.get(last)).map(|step| &step.stamp);
+        let horizon =
+            count.checked_sub(1).and_then(|last| self.steps.get(last)).map(|step| &step.stamp);
         let horizon = horizon.or(self.horizon.as_ref());
         let part_of_state = |id: &ActionId| self.steps.of(id).is_some_and(|index| index < count);
         let waiting = self.undos.iter().filter(|(_, target)| !part_of_state(target));
-        let mut undos: Vec<_> = waiting.map(|(undo, target)| (undo.to_string(), target.to_string())).collect();
+        let mut undos: Vec<_> =
+            waiting.map(|(undo, target)| (undo.to_string(), target.to_string())).collect();
         undos.sort();
         Ok(Snapshot {
             format: FORMAT.into(),
@@ -198,7 +219,8 @@ impl<R: Saved> Timeline<R> {
             node: node.to_string(),
             added: store.last_added().map_err(store_failed)?,
             anchor: newest.and_then(|entry| Some((entry.meta.id.to_string(), entry.meta.added?))),
-            horizon: horizon.map(|stamp| Place { id: stamp.id().to_string(), time: stamp.time().as_millis() }),
+            horizon: horizon
+                .map(|stamp| Place { id: stamp.id().to_string(), time: stamp.time().as_millis() }),
             undos,
             state: serde_json::to_value(self.state_after(count)).map_err(SnapshotError::State)?,
         })
@@ -281,17 +303,27 @@ impl fmt::Display for SnapshotError {
                 )
             }
             Self::AnotherReducer { expected, found } => {
-                write!(f, "expected a snapshot of {expected}, got one of {found}; read the whole log")
+                write!(
+                    f,
+                    "expected a snapshot of {expected}, got one of {found}; read the whole log"
+                )
             }
             Self::AnotherLog { node, added } => write!(
                 f,
                 "the snapshot stands for another log, of node {node} with {added} entries; read the whole log"
             ),
             Self::LateActions(id) => {
-                write!(f, "action {id} came after the snapshot and belongs before it; read the whole log")
+                write!(
+                    f,
+                    "action {id} came after the snapshot and belongs before it; read the whole log"
+                )
             }
-            Self::Damaged => f.write_str("an id or a time in the snapshot cannot be read; read the whole log"),
-            Self::State(error) => write!(f, "the state in the snapshot does not fit the reducer: {error}"),
+            Self::Damaged => {
+                f.write_str("an id or a time in the snapshot cannot be read; read the whole log")
+            }
+            Self::State(error) => {
+                write!(f, "the state in the snapshot does not fit the reducer: {error}")
+            }
             Self::Store(error) => write!(f, "the store failed: {error}"),
         }
     }

@@ -48,7 +48,11 @@ impl<A> Steps<A> {
     }
 
     /// The steps from one index to another.
-    pub(super) fn range(&self, from: usize, to: usize) -> impl DoubleEndedIterator<Item = &Step<A>> {
+    pub(super) fn range(
+        &self,
+        from: usize,
+        to: usize,
+    ) -> impl DoubleEndedIterator<Item = &Step<A>> {
         self.steps.range(from..to)
     }
 

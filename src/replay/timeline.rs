@@ -79,7 +79,12 @@ impl<R: Reducer> Timeline<R> {
         Self::from_base(reducer, options, base, None)
     }
 
-    pub(super) fn from_base(reducer: R, options: Options, base: R::State, horizon: Option<Stamp>) -> Self {
+    pub(super) fn from_base(
+        reducer: R,
+        options: Options,
+        base: R::State,
+        horizon: Option<Stamp>,
+    ) -> Self {
         Self {
             checkpoints: Checkpoints::new(&options),
             upkeep: super::live::Upkeep::default(),
@@ -154,7 +159,10 @@ impl<R: Reducer> Timeline<R> {
 
     /// The places of all actions that can be replayed, oldest first, and whether they are in effect.
     pub fn history(&self) -> impl DoubleEndedIterator<Item = (&Stamp, bool)> {
-        self.steps.iter().filter(|step| step.action.is_some()).map(|step| (&step.stamp, !step.undone))
+        self.steps
+            .iter()
+            .filter(|step| step.action.is_some())
+            .map(|step| (&step.stamp, !step.undone))
     }
 
     /// The state as it was, by what is known now, right after the action at `stamp` or where that would be. Costs at most
@@ -208,7 +216,11 @@ impl<R: Reducer> Timeline<R> {
         if logux::is_logux(entry.action.kind()) {
             return;
         }
-        match self.upkeep.take_read(&entry.meta.id).unwrap_or_else(|| self.reducer.read(&entry.action)) {
+        match self
+            .upkeep
+            .take_read(&entry.meta.id)
+            .unwrap_or_else(|| self.reducer.read(&entry.action))
+        {
             Ok(Some(action)) => self.place(entry.meta.stamp(), action),
             Ok(None) => {}
             Err(why) => self.reports.push(Report::Malformed(entry.meta.id.clone(), why)),
@@ -223,7 +235,8 @@ impl<R: Reducer> Timeline<R> {
         }
         let undone = self.undos.is_undone(stamp.id());
         let commutes = self.reducer.commutes();
-        if index == 0 && !commutes && self.horizon.as_ref().is_some_and(|horizon| stamp < *horizon) {
+        if index == 0 && !commutes && self.horizon.as_ref().is_some_and(|horizon| stamp < *horizon)
+        {
             self.reports.push(Report::MissedHistory(stamp.id().clone()));
         }
         self.touched(&stamp);
@@ -267,11 +280,17 @@ impl<R: Reducer> Timeline<R> {
 
     /// Whether an action is so old that it can be a part of the base.
     fn settled_before(&self, id: &ActionId) -> bool {
-        let old = self.horizon.as_ref().is_some_and(|horizon| Stamp::new(id.time(), id.clone()) <= *horizon);
+        let old = self
+            .horizon
+            .as_ref()
+            .is_some_and(|horizon| Stamp::new(id.time(), id.clone()) <= *horizon);
         old && self.steps.of(id).is_none() && self.undos.target(id).is_none()
     }
 
-    pub(super) fn change_undos(&mut self, change: impl FnOnce(&mut Undos, &mut dyn FnMut(&ActionId))) {
+    pub(super) fn change_undos(
+        &mut self,
+        change: impl FnOnce(&mut Undos, &mut dyn FnMut(&ActionId)),
+    ) {
         let mut undos = core::mem::take(&mut self.undos);
         change(&mut undos, &mut |id| self.flip(id));
         self.undos = undos;
@@ -280,7 +299,9 @@ impl<R: Reducer> Timeline<R> {
     /// An action is undone now and was not, or the other way around.
     fn flip(&mut self, id: &ActionId) {
         let Some(index) = self.steps.of(id) else { return };
-        let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some()) else { return };
+        let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some()) else {
+            return;
+        };
         step.undone = !step.undone;
         let stamp = step.stamp.clone();
         self.touched(&stamp);
@@ -323,7 +344,9 @@ impl<R: Reducer> Timeline<R> {
             }
             return;
         };
-        let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some() && !step.cleaned) else {
+        let Some(step) =
+            self.steps.get_mut(index).filter(|step| step.action.is_some() && !step.cleaned)
+        else {
             return;
         };
         if self.reducer.commutes() {
@@ -409,7 +432,9 @@ impl<R: Reducer> Timeline<R> {
         let Ok(index) = self.steps.find(stamp) else { return };
         self.mark_settled(stamp);
         let settled = |stamp: &Stamp| {
-            self.steps.find(stamp).map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled))
+            self.steps
+                .find(stamp)
+                .map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled))
         };
         if let Some(Step { action: Some(action), undone: false, .. }) = self.steps.get(index) {
             self.reducer.obsolete(&self.state, action, stamp, &settled, tell);
@@ -441,7 +466,11 @@ impl<R: Reducer> Timeline<R> {
         assert!(self.stale.is_none(), "the state is made");
         let stamps: Vec<_> = self.steps.iter().map(|step| &step.stamp).collect();
         assert!(stamps.is_sorted_by(|a, b| a < b), "steps are in order and different");
-        assert_eq!(self.cleaned, self.steps.iter().filter(|step| step.cleaned).count(), "cleaned steps are counted");
+        assert_eq!(
+            self.cleaned,
+            self.steps.iter().filter(|step| step.cleaned).count(),
+            "cleaned steps are counted"
+        );
         let mut state = self.base.clone();
         let check = |count: usize, state: &R::State| {
             if let Some((own, saved)) = self.checkpoints.before(count)
@@ -459,7 +488,10 @@ impl<R: Reducer> Timeline<R> {
             check(index + 1, &state);
         }
         assert_eq!(state, self.state, "the state is that of the steps");
-        assert!(self.checkpoints.longest_gap(self.steps.len()) <= Options::MAX_GAP + 1, "no past state is far away");
+        assert!(
+            self.checkpoints.longest_gap(self.steps.len()) <= Options::MAX_GAP + 1,
+            "no past state is far away"
+        );
     }
 }
 
@@ -486,6 +518,9 @@ where
     R::State: core::fmt::Debug,
 {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Timeline").field("state", &self.state).field("usage", &self.usage()).finish_non_exhaustive()
+        f.debug_struct("Timeline")
+            .field("state", &self.state)
+            .field("usage", &self.usage())
+            .finish_non_exhaustive()
     }
 }

@@ -49,7 +49,12 @@ impl Undos {
     }
 
     /// Adds an undo. Calls `flipped` with each action that is undone now and was not, or the other way around. O(length of the chain).
-    pub(super) fn add(&mut self, undo: &ActionId, target: ActionId, flipped: &mut dyn FnMut(&ActionId)) {
+    pub(super) fn add(
+        &mut self,
+        undo: &ActionId,
+        target: ActionId,
+        flipped: &mut dyn FnMut(&ActionId),
+    ) {
         if self.targets.contains_key(undo) {
             return;
         }
@@ -141,7 +146,9 @@ mod tests {
         let on_circle = |start: u8| {
             let mut at = start;
             for _ in 0..=edges.len() {
-                let Some((_, target)) = edges.iter().find(|(undo, _)| *undo == at) else { return false };
+                let Some((_, target)) = edges.iter().find(|(undo, _)| *undo == at) else {
+                    return false;
+                };
                 at = *target;
                 if at == start {
                     return true;

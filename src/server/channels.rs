@@ -25,7 +25,13 @@ impl fmt::Debug for Subscriber {
 }
 
 impl Channels {
-    pub(super) fn subscribe(&mut self, channel: &Arc<str>, session: SessionId, key: Arc<str>, filter: Option<Filter>) {
+    pub(super) fn subscribe(
+        &mut self,
+        channel: &Arc<str>,
+        session: SessionId,
+        key: Arc<str>,
+        filter: Option<Filter>,
+    ) {
         let subscribers = self.0.entry(channel.clone()).or_default();
         let subscriber = subscribers.entry(session).or_default();
         subscriber.0.retain(|(other, _)| *other != key);
@@ -59,16 +65,29 @@ impl Channels {
     }
 
     /// Who gets an action that is sent to a channel.
-    pub(super) fn receivers<'a>(&'a self, channel: &str, entry: &'a Entry) -> impl Iterator<Item = SessionId> + 'a {
+    pub(super) fn receivers<'a>(
+        &'a self,
+        channel: &str,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = SessionId> + 'a {
         let subscribers = self.0.get(channel).into_iter().flatten();
         subscribers.filter(|(_, subscriber)| subscriber.accepts(entry)).map(|(session, _)| *session)
     }
 
     /// Whether one of a subscriber's filters lets an action pass.
-    pub(super) fn passes(&self, channel: &str, session: SessionId, key: &str, entry: &Entry) -> bool {
+    pub(super) fn passes(
+        &self,
+        channel: &str,
+        session: SessionId,
+        key: &str,
+        entry: &Entry,
+    ) -> bool {
         let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
-        let filter = subscriber.and_then(|subscriber| subscriber.0.iter().find(|(other, _)| **other == *key));
-        filter.is_some_and(|(_, filter)| filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta)))
+        let filter = subscriber
+            .and_then(|subscriber| subscriber.0.iter().find(|(other, _)| **other == *key));
+        filter.is_some_and(|(_, filter)| {
+            filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta))
+        })
     }
 
     /// Whether a session gets an action that is sent to a channel.
@@ -84,7 +103,9 @@ impl Channels {
 
 impl Subscriber {
     fn accepts(&self, Entry { action, meta }: &Entry) -> bool {
-        let passes = |filter: &Option<Filter>, meta: &Meta| filter.as_ref().is_none_or(|filter| filter(action, meta));
+        let passes = |filter: &Option<Filter>, meta: &Meta| {
+            filter.as_ref().is_none_or(|filter| filter(action, meta))
+        };
         self.0.iter().any(|(_, filter)| passes(filter, meta))
     }
 }

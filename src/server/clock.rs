@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn time_stands_still_until_the_clock_has_caught_up() {
         let mut clock = Clock { latest: WallTime::from_millis(1_000), most_ms: 300 };
-        let read = [900, 999, 1_001, 701, 700, 710].map(|ms| clock.read(WallTime::from_millis(ms)).as_millis());
+        let read = [900, 999, 1_001, 701, 700, 710]
+            .map(|ms| clock.read(WallTime::from_millis(ms)).as_millis());
         assert_eq!(read, [1_000, 1_000, 1_001, 1_001, 700, 710]);
     }
 }

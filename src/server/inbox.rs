@@ -66,7 +66,9 @@ impl Ages {
     fn note(&mut self, now: WallTime, last_added: u64) -> Option<u64> {
         self.marks.push_back((self.touched.unwrap_or(now), last_added));
         let mut old = None;
-        while let Some((_, added)) = self.marks.front().filter(|(at, _)| elapsed(*at, now) >= self.keep_ms) {
+        while let Some((_, added)) =
+            self.marks.front().filter(|(at, _)| elapsed(*at, now) >= self.keep_ms)
+        {
             old = Some(*added);
             self.marks.pop_front();
         }
@@ -124,7 +126,11 @@ impl Inbox {
         Ok(old)
     }
 
-    pub(super) fn known<S: Store>(&self, log: &HubLog<S>, id: &ActionId) -> Result<Known, LogError<S::Error>> {
+    pub(super) fn known<S: Store>(
+        &self,
+        log: &HubLog<S>,
+        id: &ActionId,
+    ) -> Result<Known, LogError<S::Error>> {
         let Some(entry) = log.by_id(id)? else { return Ok(Known::New) };
         if let Some(answer) = self.answer_to(log, id)? {
             return Ok(Known::Answered(Arc::new(answer)));
@@ -178,9 +184,14 @@ impl Inbox {
     }
 
     /// An action is done with, whatever happens to its answer.
-    pub(super) fn settle<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    pub(super) fn settle<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        id: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
         let reasons: Names = Names::from_elem(self.remembered.clone(), 1);
-        log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
+        log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })
+            .map(drop)
     }
 
     /// Keeps an answer to an action that still waits: it may have to be done again.
@@ -194,7 +205,11 @@ impl Inbox {
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.ages.touched = Some(now);
         let client = client_index(to.node().client_id());
-        log.add(now, answer, draft.and_reason(self.remembered.clone()).index(answer_index(to)).index(client))
+        log.add(
+            now,
+            answer,
+            draft.and_reason(self.remembered.clone()).index(answer_index(to)).index(client),
+        )
     }
 
     /// What an answer needs that may be there without its action: [`recall`](Self::recall) finds it.
@@ -217,7 +232,11 @@ impl Inbox {
             .chain(to.channels.iter().map(|channel| undone_in_channel(channel)));
         let is_indexed = draft.indexes.len();
         let draft = indexes.fold(draft, Draft::index);
-        if draft.indexes.len() > is_indexed { draft.and_reason(self.remembered.clone()) } else { draft }
+        if draft.indexes.len() > is_indexed {
+            draft.and_reason(self.remembered.clone())
+        } else {
+            draft
+        }
     }
 
     /// The undos of what a channel had got, the latest first, until `visit` breaks.
@@ -231,7 +250,11 @@ impl Inbox {
     }
 
     /// Forgets an action and its answer.
-    pub(super) fn forget<S: Store>(&self, log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    pub(super) fn forget<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        id: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
         self.withdraw_answer(log, id)?;
         remove(log, id)
     }
@@ -285,7 +308,10 @@ impl Inbox {
 
     /// What was remembered before the last stop: the actions that were not answered and the ends of subscriptions, in the order in which they came, and
     /// how much it is in all.
-    pub(super) fn recall<S: Store>(&self, log: &HubLog<S>) -> Result<(Vec<Entry>, Held), LogError<S::Error>> {
+    pub(super) fn recall<S: Store>(
+        &self,
+        log: &HubLog<S>,
+    ) -> Result<(Vec<Entry>, Held), LogError<S::Error>> {
         let (mut unanswered, mut held, mut first) = (Vec::new(), Held::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
             first = entry.meta.added;
@@ -294,7 +320,9 @@ impl Inbox {
         let Some(first) = first else { return Ok((unanswered, held)) };
         log.walk(&Query::added().oldest_first().after_added(first.saturating_sub(1)), |entry| {
             held.added(entry);
-            if entry.action.kind() == UNSUBSCRIBE || entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
+            if entry.action.kind() == UNSUBSCRIBE
+                || entry.meta.reasons.iter().any(|reason| is_waiting(reason))
+            {
                 unanswered.push(entry.clone());
             }
             ControlFlow::Continue(())
@@ -314,7 +342,8 @@ impl Inbox {
 }
 
 fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
-    log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() }).map(drop)
+    log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() })
+        .map(drop)
 }
 
 /// Whether a reason holds an action until it is answered.

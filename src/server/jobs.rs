@@ -109,7 +109,9 @@ impl Jobs {
 
     /// How many actions of a client wait, in all its queues.
     pub(super) fn waiting(&self, client: &str) -> usize {
-        self.clients.get(client).map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
+        self.clients
+            .get(client)
+            .map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
     }
 
     pub(super) fn all_running(&self) -> usize {
@@ -209,8 +211,9 @@ impl Jobs {
     /// came before.
     pub(super) fn drain_behind(&mut self, task: &Task) -> Vec<Task> {
         let Some(queue) = self.queue_of(task) else { return Vec::new() };
-        let came_before =
-            |other: &Task| other.about == About::Subscription && other.entry.meta.added < task.entry.meta.added;
+        let came_before = |other: &Task| {
+            other.about == About::Subscription && other.entry.meta.added < task.entry.meta.added
+        };
         let (before, behind): (_, VecDeque<_>) = queue.waiting.drain(..).partition(came_before);
         queue.waiting = before;
         behind.into_iter().map(|task| self.forget(task)).collect()
@@ -230,8 +233,9 @@ impl Jobs {
     /// Subscriptions of a node that run or wait, and for which this is true, shall have no effect any more.
     pub(super) fn cancel_subscriptions(&mut self, node: &NodeId, is_meant: impl Fn(&Task) -> bool) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };
-        let is_meant =
-            |task: &Task| task.about == About::Subscription && task.entry.meta.id.node() == node && is_meant(task);
+        let is_meant = |task: &Task| {
+            task.about == About::Subscription && task.entry.meta.id.node() == node && is_meant(task)
+        };
         for queue in &mut client.0 {
             let running = queue.running.and_then(|job| self.running.tasks.get_mut(&job));
             for task in running.into_iter().chain(&mut queue.waiting) {

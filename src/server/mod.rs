@@ -20,7 +20,8 @@ mod sessions;
 
 pub use hub::{Census, Config, ConnectedClient, Hub};
 pub use io::{
-    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues, Recipients, Report, Undoing,
+    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues,
+    Recipients, Report, Undoing,
 };
 pub use keep::{Keep, Keeps};
 pub use rate::{Buckets, Rate, RateError, TokenBucket};

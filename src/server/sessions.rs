@@ -34,7 +34,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(node: NodeId, subprotocol: Subprotocol, headers: Option<Json>, ahead: u64, is_new: bool) -> Self {
+    pub(super) fn new(
+        node: NodeId,
+        subprotocol: Subprotocol,
+        headers: Option<Json>,
+        ahead: u64,
+        is_new: bool,
+    ) -> Self {
         Self {
             node,
             subprotocol,
@@ -100,7 +106,8 @@ impl Sessions {
 
     /// The connection of a node: one client has one connection at a time.
     pub(super) fn of_node(&self, node: &NodeId) -> Option<SessionId> {
-        self.of_client(node.client_id()).filter(|id| self.all.get(id).is_some_and(|session| session.node == *node))
+        self.of_client(node.client_id())
+            .filter(|id| self.all.get(id).is_some_and(|session| session.node == *node))
     }
 
     pub(super) fn of_user(&self, user: &str) -> &[SessionId] {
@@ -123,6 +130,7 @@ impl Sessions {
     /// Marks a connection as reached by this delivery, and gives by how much its numbers are higher; `None` if it was reached already.
     pub(super) fn reach(&mut self, id: SessionId) -> Option<u64> {
         let session = self.all.get_mut(&id)?;
-        (core::mem::replace(&mut session.reached, self.delivery) != self.delivery).then_some(session.ahead)
+        (core::mem::replace(&mut session.reached, self.delivery) != self.delivery)
+            .then_some(session.ahead)
     }
 }

@@ -64,7 +64,8 @@ pub fn to_stamp(key: &[u8]) -> Option<Stamp> {
     let (time, rest) = key.split_at_checked(TIME_BYTES)?;
     let time = WallTime::checked_from_millis(big_endian(time)? - TIME_BIAS)?;
     let end = rest.iter().position(|&byte| byte == 0)?;
-    let node = String::from_utf8(rest[..end].iter().map(|&byte| byte_of_node(byte)).collect()).ok()?;
+    let node =
+        String::from_utf8(rest[..end].iter().map(|&byte| byte_of_node(byte)).collect()).ok()?;
     let (&count, rest) = rest[end + 1..].split_first()?;
     let (sequence, rest) = rest.split_at_checked(count.into())?;
     let sequence = big_endian(sequence)?.try_into().ok()?;
@@ -147,7 +148,11 @@ mod tests {
             ("1 \u{e000} 0", 258, "80000000000102 f38080 00 00 7efeff"),
             ("0 \u{1f600} 0", 300, "8000000000012c ee9f9880 00 00 7efe d4"),
         ] {
-            assert_eq!(hex(&of_stamp(&stamp(id, time))), expected.replace(' ', ""), "{id} of {time}");
+            assert_eq!(
+                hex(&of_stamp(&stamp(id, time))),
+                expected.replace(' ', ""),
+                "{id} of {time}"
+            );
         }
     }
 
@@ -155,7 +160,8 @@ mod tests {
     fn the_ends_of_the_range_fit() {
         let (min, max) = (WallTime::MIN, WallTime::MAX);
         for (time, id_time) in [(min, max), (max, min), (min, min), (max, max)] {
-            let stamp = Stamp::new(time, ActionId::new(id_time, NodeId::new("a").unwrap(), u32::MAX));
+            let stamp =
+                Stamp::new(time, ActionId::new(id_time, NodeId::new("a").unwrap(), u32::MAX));
             let key = of_stamp(&stamp);
             assert!(FIRST < &key[..] && &key[..] < LAST);
             assert_eq!(to_stamp(&key), Some(stamp));

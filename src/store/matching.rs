@@ -15,9 +15,12 @@ pub fn equal(a: &Json, b: &Json) -> bool {
 /// change: FNV-1a of 64 bits over the three, with a byte between them that no text has.
 pub fn hash(collection: &str, key: &str, value: &Json) -> i64 {
     let value = canonical(value);
-    let bytes = collection.bytes().chain([0xFF]).chain(key.bytes()).chain([0xFF]).chain(value.bytes());
+    let bytes =
+        collection.bytes().chain([0xFF]).chain(key.bytes()).chain([0xFF]).chain(value.bytes());
     bytes
-        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        })
         .cast_signed()
 }
 
@@ -25,7 +28,10 @@ pub fn hash(collection: &str, key: &str, value: &Json) -> i64 {
 fn canonical(value: &Json) -> String {
     let text = value.as_str().trim_ascii();
     match text.as_bytes().first() {
-        Some(b'"') => value.to::<String>().ok().and_then(|text| Some(Json::from_value(&text).ok()?.to_string())),
+        Some(b'"') => value
+            .to::<String>()
+            .ok()
+            .and_then(|text| Some(Json::from_value(&text).ok()?.to_string())),
         // `+ 0.0` makes −0 to 0, which JavaScript finds equal.
         Some(b'-' | b'0'..=b'9') => value.to::<f64>().ok().map(|number| (number + 0.0).to_string()),
         Some(b'{' | b'[') => Some(without_blanks(text)),
@@ -68,8 +74,14 @@ mod tests {
         for [a, b] in same.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
             assert!(equal(&a, &b) && hash("c", "k", &a) == hash("c", "k", &b), "{a} and {b}");
         }
-        let different =
-            [["1", r#""1""#], ["0", "null"], ["false", "null"], [r#""a""#, r#""A""#], ["[1]", "[2]"], ["[]", "{}"]];
+        let different = [
+            ["1", r#""1""#],
+            ["0", "null"],
+            ["false", "null"],
+            [r#""a""#, r#""A""#],
+            ["[1]", "[2]"],
+            ["[]", "{}"],
+        ];
         for [a, b] in different.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
             assert!(!equal(&a, &b) && hash("c", "k", &a) != hash("c", "k", &b), "{a} and {b}");
         }

@@ -138,7 +138,11 @@ pub trait Store {
     ///
     /// # Errors
     /// When the back end fails.
-    fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Self::Error>;
+    fn walk(
+        &self,
+        query: &Query,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), Self::Error>;
 
     /// The highest `added` number ever given, also if that entry is gone. 0 in the beginning.
     ///

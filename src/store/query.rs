@@ -50,7 +50,11 @@ pub struct Query {
 impl Query {
     /// All entries by creation, newest first.
     pub const fn created() -> Self {
-        Self { order: Order::Created { after: None }, direction: Direction::NewestFirst, index: None }
+        Self {
+            order: Order::Created { after: None },
+            direction: Direction::NewestFirst,
+            index: None,
+        }
     }
 
     /// All entries by arrival, newest first.
@@ -90,10 +94,18 @@ impl Query {
     pub(super) fn reaches(&self, Entry { meta, .. }: &Entry) -> bool {
         match (&self.order, self.direction) {
             (Order::Created { after: None } | Order::Added { after: None }, _) => true,
-            (Order::Created { after: Some(after) }, Direction::OldestFirst) => meta.stamp() > *after,
-            (Order::Created { after: Some(after) }, Direction::NewestFirst) => meta.stamp() < *after,
-            (Order::Added { after: Some(after) }, Direction::OldestFirst) => meta.added > Some(*after),
-            (Order::Added { after: Some(after) }, Direction::NewestFirst) => meta.added < Some(*after),
+            (Order::Created { after: Some(after) }, Direction::OldestFirst) => {
+                meta.stamp() > *after
+            }
+            (Order::Created { after: Some(after) }, Direction::NewestFirst) => {
+                meta.stamp() < *after
+            }
+            (Order::Added { after: Some(after) }, Direction::OldestFirst) => {
+                meta.added > Some(*after)
+            }
+            (Order::Added { after: Some(after) }, Direction::NewestFirst) => {
+                meta.added < Some(*after)
+            }
         }
     }
 

@@ -62,7 +62,9 @@ impl Subprotocols {
         if protocol.numbers_subprotocol() {
             Subprotocol::Number(self.number)
         } else {
-            Subprotocol::SemVer(self.semver.clone().unwrap_or_else(|| format!("{}.0.0", self.number).into()))
+            Subprotocol::SemVer(
+                self.semver.clone().unwrap_or_else(|| format!("{}.0.0", self.number).into()),
+            )
         }
     }
 }

@@ -4,7 +4,8 @@ use core::mem;
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    AuthToken, Authentication, BatchToken, Config, Disconnect, Input, Output, Policy, Role, State, Why,
+    AuthToken, Authentication, BatchToken, Config, Disconnect, Input, Output, Policy, Role, State,
+    Why,
     io::time_fix,
     session::{Peer, Session},
 };
@@ -192,7 +193,9 @@ impl<P: Policy> Node<P> {
             }
             Input::Wake => self.wake(now.mono),
             Input::Allow(AuthToken(opening)) if opening == self.opening => self.allow(now),
-            Input::Refuse(AuthToken(opening), error) if opening == self.opening => self.refuse(error),
+            Input::Refuse(AuthToken(opening), error) if opening == self.opening => {
+                self.refuse(error)
+            }
             Input::Allow(_) | Input::Refuse(..) => Ok(()),
             Input::Kept(batch) => self.kept(&batch),
             Input::SetHeaders(headers) => {
@@ -217,7 +220,12 @@ impl<P: Policy> Node<P> {
     /// sent with this call. The first call after [`Output::Connected`] carries what the other end has missed, maybe nothing.
     ///
     /// Does nothing while the two are not connected: then the owner sends them after the next [`Output::Connected`].
-    pub fn send<'a>(&mut self, now: MonoTime, added: u64, entries: impl IntoIterator<Item = &'a Entry>) {
+    pub fn send<'a>(
+        &mut self,
+        now: MonoTime,
+        added: u64,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) {
         if let Phase::Open(session) = &mut self.phase {
             session.send(&self.config, now, added, entries, &mut self.policy, &mut self.out);
         }
@@ -261,7 +269,9 @@ impl<P: Policy> Node<P> {
 
     fn wake(&mut self, now: MonoTime) -> Result<(), Disconnect> {
         match &mut self.phase {
-            Phase::Greeting { until: Some(until), .. } if *until <= now => Err(Disconnect::Timeout(Why::Connect)),
+            Phase::Greeting { until: Some(until), .. } if *until <= now => {
+                Err(Disconnect::Timeout(Why::Connect))
+            }
             Phase::Open(session) => session.wake(&self.config, now, &mut self.out),
             _ => Ok(()),
         }
@@ -295,17 +305,22 @@ impl<P: Policy> Node<P> {
                 self.out.push_back(Output::Headers(headers));
                 Ok(())
             }
-            (message, Phase::Open(session)) => {
-                session.message(now.mono, message, &mut self.policy, &mut self.out).inspect_err(|error| {
+            (message, Phase::Open(session)) => session
+                .message(now.mono, message, &mut self.policy, &mut self.out)
+                .inspect_err(|error| {
                     if let Disconnect::OutOfOrder(_) | Disconnect::TimeOutOfRange = error {
-                        self.out.push_back(Output::Send(Message::Error(wrong_format(error)).encode()));
+                        self.out
+                            .push_back(Output::Send(Message::Error(wrong_format(error)).encode()));
                     }
-                })
-            }
-            (Message::Connect(connect), Phase::Greeting { .. }) if self.config.role == Role::Server => {
+                }),
+            (Message::Connect(connect), Phase::Greeting { .. })
+                if self.config.role == Role::Server =>
+            {
                 self.connect(now, connect)
             }
-            (Message::Connected(connected), Phase::Greeting { .. }) if self.config.role == Role::Client => {
+            (Message::Connected(connected), Phase::Greeting { .. })
+                if self.config.role == Role::Client =>
+            {
                 self.connected(now, connected)
             }
             (Message::Connect(_) | Message::Connected(_), _) => {
@@ -313,14 +328,19 @@ impl<P: Policy> Node<P> {
                 self.say(&Message::Error(wrong_format(&error)));
                 Err(error)
             }
-            (message, Phase::Greeting { waiting, .. }) => waiting.push(&self.config, message, text.len()),
-            (message, Phase::Authenticating(candidate)) => candidate.waiting.push(&self.config, message, text.len()),
+            (message, Phase::Greeting { waiting, .. }) => {
+                waiting.push(&self.config, message, text.len())
+            }
+            (message, Phase::Authenticating(candidate)) => {
+                candidate.waiting.push(&self.config, message, text.len())
+            }
             (_, Phase::Closed) => Ok(()),
         }
     }
 
     fn check_protocol(&mut self, used: u32) -> Result<Protocol, Disconnect> {
-        let spoken = Protocol::spoken_with(used).filter(|protocol| *protocol >= self.config.min_protocol);
+        let spoken =
+            Protocol::spoken_with(used).filter(|protocol| *protocol >= self.config.min_protocol);
         if spoken.is_none() {
             let supported = self.config.min_protocol.number();
             self.say(&Message::Error(ErrorMessage::wrong_protocol(supported, used)));
@@ -348,7 +368,8 @@ impl<P: Policy> Node<P> {
                 found
             }
         };
-        let base = WallTime::checked_from_millis(connected.sent).ok_or(Disconnect::TimeOutOfRange)?;
+        let base =
+            WallTime::checked_from_millis(connected.sent).ok_or(Disconnect::TimeOutOfRange)?;
         let hello = Hello::Connected { base, time_fix };
         self.ask(connected.node, protocol, connected.subprotocol, connected.token, hello);
         Ok(())
@@ -375,7 +396,13 @@ impl<P: Policy> Node<P> {
             subprotocol: subprotocol.clone(),
             headers: self.remote_headers.clone(),
         }));
-        self.phase = Phase::Authenticating(Box::new(Candidate { node, protocol, subprotocol, hello, waiting }));
+        self.phase = Phase::Authenticating(Box::new(Candidate {
+            node,
+            protocol,
+            subprotocol,
+            hello,
+            waiting,
+        }));
     }
 
     /// Other settings, for all that is said from now on.
@@ -385,7 +412,9 @@ impl<P: Policy> Node<P> {
 
     fn allow(&mut self, now: Now) -> Result<(), Disconnect> {
         // An answer may come when the connection is gone already.
-        let Phase::Authenticating(candidate) = mem::replace(&mut self.phase, Phase::Closed) else { return Ok(()) };
+        let Phase::Authenticating(candidate) = mem::replace(&mut self.phase, Phase::Closed) else {
+            return Ok(());
+        };
         let Candidate { node, protocol, subprotocol, hello, waiting } = *candidate;
         let (base, time_fix, since) = match hello {
             Hello::Connected { base, time_fix } => (base, time_fix, None),
@@ -408,7 +437,8 @@ impl<P: Policy> Node<P> {
         self.out.push_back(Output::Connected { peer: node, since });
         let mut early = Ok(());
         for message in waiting.messages {
-            early = early.and_then(|()| session.message(now.mono, message, &mut self.policy, &mut self.out));
+            early = early
+                .and_then(|()| session.message(now.mono, message, &mut self.policy, &mut self.out));
         }
         self.phase = Phase::Open(Box::new(session));
         early

@@ -96,10 +96,13 @@ impl Session {
 
     pub(super) fn next_deadline(&self, config: &Config) -> Option<Deadline<Why>> {
         let ping = match self.ping {
-            Ping::Silent(since) => config.ping_ms.map(|ms| Deadline { at: since.after(ms), why: Why::Ping }),
+            Ping::Silent(since) => {
+                config.ping_ms.map(|ms| Deadline { at: since.after(ms), why: Why::Ping })
+            }
             Ping::Asked(until) => until.map(|at| Deadline { at, why: Why::Pong }),
         };
-        let synced = self.sending.front().copied().flatten().map(|at| Deadline { at, why: Why::Synced });
+        let synced =
+            self.sending.front().copied().flatten().map(|at| Deadline { at, why: Why::Synced });
         match ping {
             Some(ping) => Some(ping.earlier(synced)),
             None => synced,
@@ -139,14 +142,22 @@ impl Session {
         let (at_least, _) = entries.size_hint();
         let mut passing = entries.filter_map(|entry| policy.outgoing(entry)).peekable();
         while passing.peek().is_some() {
-            let mut chunk = SmallVec::<[Cow<'a, Entry>; 1]>::with_capacity(at_least.min(config.actions_per_sync));
+            let mut chunk = SmallVec::<[Cow<'a, Entry>; 1]>::with_capacity(
+                at_least.min(config.actions_per_sync),
+            );
             chunk.extend(passing.by_ref().take(config.actions_per_sync));
             let last = passing.peek().is_none();
-            let reached = chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
-            let room = chunk.iter().map(|entry| entry.action.as_json().len() + HEAD).sum::<usize>() + HEAD;
+            let reached =
+                chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
+            let room =
+                chunk.iter().map(|entry| entry.action.as_json().len() + HEAD).sum::<usize>() + HEAD;
             let mut writer = SyncWriter::new(reached, self.base, &config.node, self.time_fix, room);
             for entry in &chunk {
-                writer.entry(&entry.action, &entry.meta, self.told_subprotocol(config, &entry.meta));
+                writer.entry(
+                    &entry.action,
+                    &entry.meta,
+                    self.told_subprotocol(config, &entry.meta),
+                );
             }
             out.push_back(Output::Send(writer.finish()));
             self.sending.push_back(config.timeout_ms.map(|ms| now.after(ms)));
@@ -157,7 +168,9 @@ impl Session {
 
     /// A client leaves out what the server knows from `connect`; a server always says it, as in the reference.
     fn told_subprotocol<'m>(&self, config: &Config, meta: &'m Meta) -> Option<&'m Subprotocol> {
-        meta.subprotocol.as_ref().filter(|own| config.role == Role::Server || **own != self.own_subprotocol)
+        meta.subprotocol
+            .as_ref()
+            .filter(|own| config.role == Role::Server || **own != self.own_subprotocol)
     }
 
     /// Takes a message of the other end that is only possible now.
@@ -198,7 +211,12 @@ impl Session {
         }
     }
 
-    fn receive<P: Policy>(&mut self, sync: Sync, policy: &mut P, out: &mut VecDeque<Output>) -> Result<(), Disconnect> {
+    fn receive<P: Policy>(
+        &mut self,
+        sync: Sync,
+        policy: &mut P,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), Disconnect> {
         let mut entries = Vec::with_capacity(sync.entries.len());
         for entry in sync.entries {
             let id = entry.id.expand(self.base, &self.peer).ok_or(Disconnect::TimeOutOfRange)?;
@@ -209,7 +227,8 @@ impl Session {
                 .and_then(WallTime::checked_from_millis)
                 .ok_or(Disconnect::TimeOutOfRange)?;
             let mut meta = Meta::new(id).with_time(time);
-            meta.subprotocol = Some(entry.subprotocol.unwrap_or_else(|| self.peer_subprotocol.clone()));
+            meta.subprotocol =
+                Some(entry.subprotocol.unwrap_or_else(|| self.peer_subprotocol.clone()));
             meta.extra = entry.extra;
             entries.extend(policy.incoming(Entry::new(entry.action, meta)));
         }
@@ -226,7 +245,9 @@ impl Session {
         if batch.opening != self.opening {
             return;
         }
-        if let Some(waiting) = self.receiving.iter_mut().find(|(number, ..)| *number == batch.number) {
+        if let Some(waiting) =
+            self.receiving.iter_mut().find(|(number, ..)| *number == batch.number)
+        {
             waiting.2 = true;
         }
         while let Some((_, added, true)) = self.receiving.front().copied() {

@@ -33,7 +33,9 @@ impl Write {
             Self::Add(mut entry) => store.add(&mut entry).map(drop),
             Self::ChangeMeta(id, change) => store.change_meta(&id, &change).map(drop),
             Self::Remove(id) => store.remove(&id).map(drop),
-            Self::RemoveReason(reason, criteria) => store.remove_reason(&reason, &criteria, &mut |_| {}),
+            Self::RemoveReason(reason, criteria) => {
+                store.remove_reason(&reason, &criteria, &mut |_| {})
+            }
             Self::SetSynced(synced) => store.set_synced(synced),
             Self::Clean => store.clean(),
         }
@@ -92,7 +94,11 @@ impl Store for CrashStore {
         self.now.newest_with_reason(reason)
     }
 
-    fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
+    fn walk(
+        &self,
+        query: &Query,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
         self.now.walk(query, visit)
     }
 

@@ -68,7 +68,10 @@ pub fn action_of(actions: &[&str]) -> impl Strategy<Value = Action> + use<> {
 ///
 /// # Panics
 /// With a short story when they do not.
-pub fn assert_converges<R: Reducer<State: PartialEq + Debug>>(reducer: R, actions: impl Strategy<Value = Action>) {
+pub fn assert_converges<R: Reducer<State: PartialEq + Debug>>(
+    reducer: R,
+    actions: impl Strategy<Value = Action>,
+) {
     laws(reducer, actions).converges();
 }
 
@@ -76,7 +79,10 @@ pub fn assert_converges<R: Reducer<State: PartialEq + Debug>>(reducer: R, action
 ///
 /// # Panics
 /// With a short story when it does not.
-pub fn assert_commutes<R: Reducer<State: PartialEq + Debug>>(reducer: R, actions: impl Strategy<Value = Action>) {
+pub fn assert_commutes<R: Reducer<State: PartialEq + Debug>>(
+    reducer: R,
+    actions: impl Strategy<Value = Action>,
+) {
     laws(reducer, actions).commutes();
 }
 
@@ -158,7 +164,8 @@ where
     pub fn converges(&self) {
         self.check("The users end in different states.", true, |story| {
             let expected = fold(&self.reducer, &story.all(), None);
-            let mut states: Vec<&R::State> = story.users.iter().map(|user| user.timeline.state()).collect();
+            let mut states: Vec<&R::State> =
+                story.users.iter().map(|user| user.timeline.state()).collect();
             if states.iter().all(|state| **state == expected) {
                 return Ok(());
             }
@@ -173,8 +180,12 @@ where
     /// With a short story when it does not.
     pub fn commutes(&self) {
         self.check("The order in which the actions come makes a difference.", false, |story| {
-            let states: Vec<R::State> = story.users.iter().map(|user| apply_all(&self.reducer, &user.heard)).collect();
-            let twice = apply_all(&self.reducer, &[&story.users[0].heard[..], &story.users[0].heard[..]].concat());
+            let states: Vec<R::State> =
+                story.users.iter().map(|user| apply_all(&self.reducer, &user.heard)).collect();
+            let twice = apply_all(
+                &self.reducer,
+                &[&story.users[0].heard[..], &story.users[0].heard[..]].concat(),
+            );
             if self.reducer.commutes() && twice != states[0] {
                 return Err(format!(
                     "  {} has {:?}\n  and after hearing all of it twice {twice:?}\n",
@@ -270,7 +281,10 @@ where
             for user in &story.users {
                 let in_effect: Vec<Entry> = all
                     .iter()
-                    .filter(|entry| !logux::is_logux(entry.action.kind()) && !user.timeline.is_undone(&entry.meta.id))
+                    .filter(|entry| {
+                        !logux::is_logux(entry.action.kind())
+                            && !user.timeline.is_undone(&entry.meta.id)
+                    })
                     .cloned()
                     .collect();
                 if !holds(&in_effect, user.timeline.state()) {
@@ -282,31 +296,50 @@ where
     }
 
     /// Tries random histories, and panics with the smallest one that breaks the law.
-    fn check(&self, law: &str, with_undo: bool, holds: impl Fn(&Story<'_, R>) -> Result<(), String>) {
-        let config =
-            Config { cases: self.cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
+    fn check(
+        &self,
+        law: &str,
+        with_undo: bool,
+        holds: impl Fn(&Story<'_, R>) -> Result<(), String>,
+    ) {
+        let config = Config {
+            cases: self.cases,
+            failure_persistence: None,
+            max_shrink_iters: 4_096,
+            ..Config::default()
+        };
         let undo_weight = u32::from(with_undo);
         let what = prop_oneof![
             6 => (&self.intents).prop_map(What::Do),
             2 => any::<bool>().prop_map(What::Hear),
             undo_weight => any::<Index>().prop_map(What::Undo),
         ];
-        let turn = (0..self.users, 0..3_i64, what).prop_map(|(who, wait_ms, what)| Turn { who, wait_ms, what });
+        let turn = (0..self.users, 0..3_i64, what).prop_map(|(who, wait_ms, what)| Turn {
+            who,
+            wait_ms,
+            what,
+        });
         let skews = proptest::collection::vec(-5..5_i64, self.users);
         let histories = (skews, proptest::collection::vec(turn, 1..=self.turns));
         let broken = |skews: &[i64], history: &[Turn<I::Value>]| {
             let story = self.play(skews, history);
             holds(&story).err().map(|end| format!("{law}\n\n{}\n{end}", story.text))
         };
-        let ran = TestRunner::new(config).run(&histories, |(skews, history)| match broken(&skews, &history) {
-            Some(story) => Err(TestCaseError::fail(story)),
-            None => Ok(()),
+        let ran = TestRunner::new(config).run(&histories, |(skews, history)| {
+            match broken(&skews, &history) {
+                Some(story) => Err(TestCaseError::fail(story)),
+                None => Ok(()),
+            }
         });
         match ran {
             Ok(()) => {}
             Err(TestError::Fail(_, (skews, history))) => {
                 let least = smallest(history, |history| broken(&skews, history).is_some());
-                panic!("{}", broken(&skews, &least).unwrap_or_else(|| format!("{law}\n\nBut not the second time.")))
+                panic!(
+                    "{}",
+                    broken(&skews, &least)
+                        .unwrap_or_else(|| format!("{law}\n\nBut not the second time."))
+                )
             }
             Err(other) => panic!("{other}"),
         }
@@ -318,7 +351,9 @@ where
         for turn in history {
             now += turn.wait_ms;
             match &turn.what {
-                What::Do(intent) => story.act(turn.who, now, |state, id| (self.make)(state, intent, id)),
+                What::Do(intent) => {
+                    story.act(turn.who, now, |state, id| (self.make)(state, intent, id))
+                }
                 What::Hear(reversed) => story.hear(turn.who, *reversed),
                 What::Undo(index) => story.undo(turn.who, now, *index),
             }
@@ -360,7 +395,8 @@ struct User<'a, R: Reducer> {
 }
 
 fn node(number: usize) -> NodeId {
-    NodeId::new(format!("{}:{}:x", (number + 1) * 10, NAMES[number].to_lowercase())).expect("a node id")
+    NodeId::new(format!("{}:{}:x", (number + 1) * 10, NAMES[number].to_lowercase()))
+        .expect("a node id")
 }
 
 /// Few steps between saved states, so that short histories have some.
@@ -381,11 +417,17 @@ impl<'a, R: Reducer> Story<'a, R> {
         Self { users: skews.iter().enumerate().map(user).collect(), text: String::new() }
     }
 
-    fn act(&mut self, who: usize, now: i64, make: impl FnOnce(&R::State, &ActionId) -> Option<Action>) {
+    fn act(
+        &mut self,
+        who: usize,
+        now: i64,
+        make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
+    ) {
         let user = &mut self.users[who];
         let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
         let Some(action) = make(user.timeline.state(), &id) else { return };
-        let _ = writeln!(self.text, "  {} does {} at {} ms", user.name, action.as_json(), id.time());
+        let _ =
+            writeln!(self.text, "  {} does {} at {} ms", user.name, action.as_json(), id.time());
         user.keep(Entry::new(action, Meta::new(id)));
     }
 
@@ -396,13 +438,21 @@ impl<'a, R: Reducer> Story<'a, R> {
         }
         let of = index.get(&user.heard).clone();
         let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
-        let _ = writeln!(self.text, "  {} takes back {} of {}", user.name, of.action.as_json(), of.meta.id);
+        let _ = writeln!(
+            self.text,
+            "  {} takes back {} of {}",
+            user.name,
+            of.action.as_json(),
+            of.meta.id
+        );
         user.keep(undo_of(&of.meta.id, &id.to_string()));
     }
 
     fn hear(&mut self, who: usize, reversed: bool) {
         let mut news: Vec<Entry> = self.all();
-        news.retain(|entry| self.users[who].heard.iter().all(|heard| heard.meta.id != entry.meta.id));
+        news.retain(|entry| {
+            self.users[who].heard.iter().all(|heard| heard.meta.id != entry.meta.id)
+        });
         if news.is_empty() {
             return;
         }
@@ -416,7 +466,8 @@ impl<'a, R: Reducer> Story<'a, R> {
 
     /// Everything that was done, in order.
     fn all(&self) -> Vec<Entry> {
-        let mut all: Vec<Entry> = self.users.iter().flat_map(|user| user.heard.iter().cloned()).collect();
+        let mut all: Vec<Entry> =
+            self.users.iter().flat_map(|user| user.heard.iter().cloned()).collect();
         all.sort_by_key(|entry| entry.meta.stamp());
         all.dedup_by_key(|entry| entry.meta.stamp());
         all
@@ -440,7 +491,8 @@ impl<R: Reducer> User<'_, R> {
 }
 
 fn undo_of(id: &ActionId, undo: &str) -> Entry {
-    let fields = Undo { id: id.to_string(), reason: "error".into(), action: None, extra: Vec::new() };
+    let fields =
+        Undo { id: id.to_string(), reason: "error".into(), action: None, extra: Vec::new() };
     Entry::new(fields.to_action().expect("an undo"), Meta::new(undo.parse().expect("an id")))
 }
 
@@ -449,13 +501,17 @@ fn fold<R: Reducer>(reducer: &R, sorted: &[Entry], without: Option<&ActionId>) -
     let undos: Vec<(&ActionId, String)> = sorted
         .iter()
         .filter(|entry| entry.action.kind() == logux::UNDO)
-        .map(|entry| (&entry.meta.id, entry.action.text_field("id").unwrap_or_default().into_owned()))
+        .map(|entry| {
+            (&entry.meta.id, entry.action.text_field("id").unwrap_or_default().into_owned())
+        })
         .collect();
     fn undone(undos: &[(&ActionId, String)], id: &ActionId) -> bool {
         let text = id.to_string();
         undos.iter().any(|(undo, target)| *target == text && !undone(undos, undo))
     }
-    let in_effect = sorted.iter().filter(|entry| without != Some(&entry.meta.id) && !undone(&undos, &entry.meta.id));
+    let in_effect = sorted
+        .iter()
+        .filter(|entry| without != Some(&entry.meta.id) && !undone(&undos, &entry.meta.id));
     apply_each(reducer, in_effect)
 }
 

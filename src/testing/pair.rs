@@ -62,7 +62,9 @@ impl TestTime {
     pub fn next_log_observed<O: Observer>(&mut self, observer: O) -> TestLog<O> {
         self.nodes += 1;
         let node = NodeId::new(format!("test{}", self.nodes)).expect("a node id");
-        TestLog { log: Log::observed(node, MemoryStore::new(), observer).expect("memory does not fail") }
+        TestLog {
+            log: Log::observed(node, MemoryStore::new(), observer).expect("memory does not fail"),
+        }
     }
 }
 
@@ -102,7 +104,11 @@ impl<O: Observer> TestLog<O> {
     /// # Panics
     /// Never: memory does not fail.
     pub fn reasons(&self, id: &ActionId) -> Names {
-        self.log.by_id(id).expect("memory does not fail").map(|entry| entry.meta.reasons).unwrap_or_default()
+        self.log
+            .by_id(id)
+            .expect("memory does not fail")
+            .map(|entry| entry.meta.reasons)
+            .unwrap_or_default()
     }
 }
 
@@ -170,14 +176,19 @@ impl TestPair {
     }
 
     fn send_news(&mut self, side: usize) {
-        let (log, node) =
-            if side == 0 { (&self.left, &mut self.left_node) } else { (&self.right, &mut self.right_node) };
+        let (log, node) = if side == 0 {
+            (&self.left, &mut self.left_node)
+        } else {
+            (&self.right, &mut self.right_node)
+        };
         if matches!(node.state(), State::Disconnected | State::Connecting) {
             return;
         }
         let mut news = log.entries();
         let own = log.log.node_id();
-        news.retain(|entry| entry.meta.added > Some(self.given[side]) && entry.meta.id.node() == own);
+        news.retain(|entry| {
+            entry.meta.added > Some(self.given[side]) && entry.meta.id.node() == own
+        });
         news.sort_by_key(|entry| entry.meta.added);
         let Ok(last) = log.log.store().last_added();
         self.given[side] = last;

@@ -98,11 +98,17 @@ fn run<S: Store>(store: &mut S, operation: &Operation) -> Answer {
             let insertion = store.add(&mut entry).expect("add");
             Answer::Added(if insertion == Insertion::Added { entry.meta.added } else { None })
         }
-        Operation::ChangeMeta(id, change) => Answer::Changed(store.change_meta(id, change).expect("change_meta")),
-        Operation::Remove(id) => Answer::Entries(store.remove(id).expect("remove").into_iter().collect()),
+        Operation::ChangeMeta(id, change) => {
+            Answer::Changed(store.change_meta(id, change).expect("change_meta"))
+        }
+        Operation::Remove(id) => {
+            Answer::Entries(store.remove(id).expect("remove").into_iter().collect())
+        }
         Operation::RemoveReason(reason, criteria) => {
             let mut removed = Vec::new();
-            store.remove_reason(reason, criteria, &mut |entry| removed.push(entry)).expect("remove_reason");
+            store
+                .remove_reason(reason, criteria, &mut |entry| removed.push(entry))
+                .expect("remove_reason");
             Answer::Entries(removed)
         }
         Operation::Walk(query, limit) => {
@@ -149,7 +155,12 @@ fn compare<S: Store>(store: &S, model: &Model) -> Result<(), TestCaseError> {
     }
     for reason in ["a", "b", "users/10/name", "c"] {
         let newest = store.newest_with_reason(reason).expect("newest_with_reason");
-        prop_assert_eq!(newest, model.newest_with_reason(reason), "the newest with the reason {}", reason);
+        prop_assert_eq!(
+            newest,
+            model.newest_with_reason(reason),
+            "the newest with the reason {}",
+            reason
+        );
     }
     prop_assert_eq!(store.last_added().expect("last_added"), model.last_added, "last added");
     prop_assert_eq!(store.synced().expect("synced"), model.synced, "synced");
@@ -177,12 +188,15 @@ impl Model {
                 self.entries = left;
                 Answer::Entries(gone)
             }
-            Operation::RemoveReason(reason, criteria) => Answer::Entries(self.remove_reason(reason, criteria)),
+            Operation::RemoveReason(reason, criteria) => {
+                Answer::Entries(self.remove_reason(reason, criteria))
+            }
             Operation::Walk(query, limit) => {
                 let found = self.select(query);
                 let up_to = |limit: usize| found[..limit.min(found.len())].to_vec();
                 let page = up_to(*limit);
-                let next = page.last().filter(|_| found.len() > *limit).map(|last| query.behind(last));
+                let next =
+                    page.last().filter(|_| found.len() > *limit).map(|last| query.behind(last));
                 Answer::Paged(up_to((*limit).max(1)), page, next)
             }
             Operation::SetSynced(synced) => {
@@ -224,7 +238,10 @@ impl Model {
     }
 
     fn newest_with_reason(&self, reason: &str) -> Option<Stamp> {
-        let holders = self.entries.iter().filter(|entry| entry.meta.reasons.iter().any(|own| **own == *reason));
+        let holders = self
+            .entries
+            .iter()
+            .filter(|entry| entry.meta.reasons.iter().any(|own| **own == *reason));
         holders.map(|entry| entry.meta.stamp()).max_by(naive_order)
     }
 
@@ -241,7 +258,9 @@ impl Model {
         }
         found.retain(|entry| {
             let place = match &query.order {
-                Order::Created { after } => after.as_ref().map(|after| naive_order(&entry.meta.stamp(), after)),
+                Order::Created { after } => {
+                    after.as_ref().map(|after| naive_order(&entry.meta.stamp(), after))
+                }
                 Order::Added { after } => after.map(|after| entry.meta.added.cmp(&Some(after))),
             };
             match query.direction {

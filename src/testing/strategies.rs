@@ -17,8 +17,21 @@ use crate::{
 
 /// Node ids, some of which the naive order of Rust's `str` would order wrongly.
 pub fn node_id() -> impl Strategy<Value = NodeId> {
-    select(&["a", "ab", "10:b:c", "a\u{0}", "a\u{1f}", "a!", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{1f600}"][..])
-        .prop_map(|text| NodeId::new(text).expect("a node id"))
+    select(
+        &[
+            "a",
+            "ab",
+            "10:b:c",
+            "a\u{0}",
+            "a\u{1f}",
+            "a!",
+            "\u{d7ff}",
+            "\u{e000}",
+            "\u{ffff}",
+            "\u{1f600}",
+        ][..],
+    )
+    .prop_map(|text| NodeId::new(text).expect("a node id"))
 }
 
 /// Times: mostly a few that meet, sometimes one from the whole range.
@@ -33,12 +46,14 @@ pub fn wall_time() -> impl Strategy<Value = WallTime> {
 /// Action ids that often meet.
 pub fn action_id() -> impl Strategy<Value = ActionId> {
     let sequence = prop_oneof![6 => 0..2_u32, 1 => select(&[255, 256, 65_536, u32::MAX][..])];
-    (wall_time(), node_id(), sequence).prop_map(|(time, node, sequence)| ActionId::new(time, node, sequence))
+    (wall_time(), node_id(), sequence)
+        .prop_map(|(time, node, sequence)| ActionId::new(time, node, sequence))
 }
 
 /// Places in the order. Half of them have the time of the id.
 pub fn stamp() -> impl Strategy<Value = Stamp> {
-    (option::of(wall_time()), action_id()).prop_map(|(time, id)| Stamp::new(time.unwrap_or(id.time()), id))
+    (option::of(wall_time()), action_id())
+        .prop_map(|(time, id)| Stamp::new(time.unwrap_or(id.time()), id))
 }
 
 /// JSON values, some of which Rust's own types cannot hold.
@@ -58,8 +73,9 @@ pub fn json() -> impl Strategy<Value = Json> {
 
 /// Actions of a few types with one field.
 pub fn action() -> impl Strategy<Value = Action> {
-    (select(&["a", "users/rename", "é"][..]), json())
-        .prop_map(|(kind, value)| Action::new(format!(r#"{{"type":"{kind}","value":{value}}}"#)).expect("an action"))
+    (select(&["a", "users/rename", "é"][..]), json()).prop_map(|(kind, value)| {
+        Action::new(format!(r#"{{"type":"{kind}","value":{value}}}"#)).expect("an action")
+    })
 }
 
 /// One of a few names for reasons.
@@ -101,8 +117,15 @@ pub fn meta() -> impl Strategy<Value = Meta> {
         any::<u32>().prop_map(|number| Some(Subprotocol::Number(number))),
         Just(Some(Subprotocol::SemVer("1.0.0".into()))),
     ];
-    (stamp(), subprotocol, names(reason()), names(index()), option::weighted(0.1, reason()), extra()).prop_map(
-        |(stamp, subprotocol, reasons, indexes, keep_last, extra)| Meta {
+    (
+        stamp(),
+        subprotocol,
+        names(reason()),
+        names(index()),
+        option::weighted(0.1, reason()),
+        extra(),
+    )
+        .prop_map(|(stamp, subprotocol, reasons, indexes, keep_last, extra)| Meta {
             id: stamp.id().clone(),
             time: stamp.time(),
             added: None,
@@ -111,8 +134,7 @@ pub fn meta() -> impl Strategy<Value = Meta> {
             indexes,
             keep_last,
             extra,
-        },
-    )
+        })
 }
 
 /// Entries that are not in a store yet.
@@ -122,7 +144,11 @@ pub fn entry() -> impl Strategy<Value = Entry> {
 
 /// What so many nodes have done, each with a clock of its own that is up to 1,000 ms wrong and stands still now and then: at most so many entries, in the
 /// order in which they were done. Ids of a node grow; those of different nodes cross.
-pub fn history(nodes: usize, most: usize, actions: impl Strategy<Value = Action>) -> impl Strategy<Value = Vec<Entry>> {
+pub fn history(
+    nodes: usize,
+    most: usize,
+    actions: impl Strategy<Value = Action>,
+) -> impl Strategy<Value = Vec<Entry>> {
     let skews = vec(-1_000..1_000_i64, nodes.max(1));
     let done = vec((0..nodes.max(1), 0..3_i64, actions), 0..=most);
     (skews, done).prop_map(|(skews, done)| {
@@ -150,7 +176,8 @@ pub fn arrivals(entries: Vec<Entry>) -> impl Strategy<Value = Vec<Entry>> {
 /// Changes of reasons and of extra keys.
 pub fn meta_change() -> impl Strategy<Value = MetaChange> {
     let pair = (select(&["k", "l", "n"][..]).prop_map(Arc::from), option::of(json()));
-    (option::of(names(reason())), vec(pair, 0..3)).prop_map(|(reasons, extra)| MetaChange { reasons, extra })
+    (option::of(names(reason())), vec(pair, 0..3))
+        .prop_map(|(reasons, extra)| MetaChange { reasons, extra })
 }
 
 /// `added` numbers: mostly of entries, sometimes beyond all of them.
@@ -216,21 +243,25 @@ pub fn subprotocol() -> impl Strategy<Value = Option<Subprotocol>> {
 
 /// Messages of all kinds.
 pub fn message() -> impl Strategy<Value = Message> {
-    let count = || prop_oneof![8 => 0..20_u64, 1 => Just(1 << 53), 1 => 0..=i64::MAX.unsigned_abs()];
+    let count =
+        || prop_oneof![8 => 0..20_u64, 1 => Just(1 << 53), 1 => 0..=i64::MAX.unsigned_abs()];
     let options = || (option::of(any::<String>()), subprotocol());
-    let connect =
-        (any::<u32>(), node_id(), count(), options()).prop_map(|(protocol, node, synced, (token, subprotocol))| {
+    let connect = (any::<u32>(), node_id(), count(), options()).prop_map(
+        |(protocol, node, synced, (token, subprotocol))| {
             Message::Connect(Connect { protocol, node, synced, token, subprotocol })
-        });
+        },
+    );
     let times = (relative_time(), relative_time());
     let connected = (any::<u32>(), node_id(), times, options()).prop_map(
         |(protocol, node, (received, sent), (token, subprotocol))| {
             Message::Connected(Connected { protocol, node, received, sent, token, subprotocol })
         },
     );
-    let entry = (action(), compact_id(), relative_time(), subprotocol(), extra())
-        .prop_map(|(action, id, time, subprotocol, extra)| SyncEntry { action, id, time, subprotocol, extra });
-    let sync = (count(), vec(entry, 0..4)).prop_map(|(added, entries)| Message::Sync(Sync { added, entries }));
+    let entry = (action(), compact_id(), relative_time(), subprotocol(), extra()).prop_map(
+        |(action, id, time, subprotocol, extra)| SyncEntry { action, id, time, subprotocol, extra },
+    );
+    let sync = (count(), vec(entry, 0..4))
+        .prop_map(|(added, entries)| Message::Sync(Sync { added, entries }));
     let error = (any::<String>(), option::of(json()))
         .prop_map(|(kind, options)| Message::Error(ErrorMessage { kind, options }));
     prop_oneof![

@@ -1,6 +1,9 @@
 //! From JSON to typed messages, in one walk over the text.
 
-use super::{Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Limits, Message, Sync, SyncEntry};
+use super::{
+    Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Limits, Message, Sync,
+    SyncEntry,
+};
 use crate::{
     action::{
         Action, ActionError, Extra, Json, JsonError, JsonProblem, NodeId, Subprotocol,
@@ -25,7 +28,8 @@ pub fn decode(text: &str, limits: &Limits) -> Result<Message, DecodeError> {
     if text.len() > limits.message_bytes {
         return Err(DecodeError::Beyond(Beyond::MessageBytes(limits.message_bytes)));
     }
-    let mut reader = Reader { cursor: Cursor::with_depth(text, limits.depth), limits, last_node: None };
+    let mut reader =
+        Reader { cursor: Cursor::with_depth(text, limits.depth), limits, last_node: None };
     reader.message().map_err(|wrong| match wrong {
         Wrong::Unknown(name) => DecodeError::unknown_message(&name),
         Wrong::Beyond(limit) => DecodeError::Beyond(limit),
@@ -171,7 +175,8 @@ impl<'a> Reader<'a, '_> {
     fn error(&mut self) -> Result<Message, Wrong> {
         self.comma()?;
         let kind = self.cursor.string()?.into_owned();
-        let options = if self.cursor.take(b',') { Some(Json::checked(self.cursor.value()?)) } else { None };
+        let options =
+            if self.cursor.take(b',') { Some(Json::checked(self.cursor.value()?)) } else { None };
         Ok(Message::Error(ErrorMessage { kind, options }))
     }
 
@@ -228,7 +233,8 @@ impl<'a> Reader<'a, '_> {
                 self.cursor.punctuation(b'}', "a comma or the closing bracket")?;
             }
         }
-        let missing = |what: &str| Wrong::Shape(format!("expected {what} in the meta of an action"));
+        let missing =
+            |what: &str| Wrong::Shape(format!("expected {what} in the meta of an action"));
         let id = id.ok_or_else(|| missing("`id`"))?;
         let time = time.ok_or_else(|| missing("`time`"))?;
         Ok(SyncEntry { action, id, time, subprotocol: told, extra })
@@ -268,20 +274,25 @@ impl<'a> Reader<'a, '_> {
         let time = self.cursor.integer()?;
         // Twice the range of a `Date`: the distance of its ends.
         if time.unsigned_abs() > 2 * WallTime::MAX.as_millis().unsigned_abs() {
-            return Err(Wrong::Shape("expected times within the range of a JavaScript Date".into()));
+            return Err(Wrong::Shape(
+                "expected times within the range of a JavaScript Date".into(),
+            ));
         }
         Ok(time)
     }
 
     fn number(&mut self) -> Result<u32, Wrong> {
         let number = self.cursor.integer()?;
-        u32::try_from(number).map_err(|_| Wrong::Shape(format!("expected a number from 0 to 4294967295, got {number}")))
+        u32::try_from(number).map_err(|_| {
+            Wrong::Shape(format!("expected a number from 0 to 4294967295, got {number}"))
+        })
     }
 
     fn next_count(&mut self) -> Result<u64, Wrong> {
         self.comma()?;
         let number = self.cursor.integer()?;
-        u64::try_from(number).map_err(|_| Wrong::Shape(format!("expected a number from 0 on, got {number}")))
+        u64::try_from(number)
+            .map_err(|_| Wrong::Shape(format!("expected a number from 0 on, got {number}")))
     }
 }
 
@@ -294,8 +305,9 @@ fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, Wrong> {
         Some(b'"') => Ok(Some(Subprotocol::SemVer(cursor.string()?.into()))),
         _ => {
             let number = cursor.integer()?;
-            let number = u32::try_from(number)
-                .map_err(|_| Wrong::Shape(format!("expected a subprotocol from 0 to 4294967295, got {number}")))?;
+            let number = u32::try_from(number).map_err(|_| {
+                Wrong::Shape(format!("expected a subprotocol from 0 to 4294967295, got {number}"))
+            })?;
             Ok(Some(Subprotocol::Number(number)))
         }
     }

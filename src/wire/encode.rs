@@ -48,7 +48,14 @@ impl Message {
                 open(out, "sync");
                 write_count(out, sync.added);
                 for entry in &sync.entries {
-                    write_entry(out, &entry.action, &entry.id, entry.time, entry.subprotocol.as_ref(), &entry.extra);
+                    write_entry(
+                        out,
+                        &entry.action,
+                        &entry.id,
+                        entry.time,
+                        entry.subprotocol.as_ref(),
+                        &entry.extra,
+                    );
                 }
             }
             Self::Error(error) => {
@@ -135,7 +142,9 @@ fn write_entry(
         subprotocol.write_json(out);
     }
     // A key that stands here twice would count in place of the one above.
-    for (key, value) in extra.iter().filter(|(key, _)| !matches!(*key, "id" | "time" | "subprotocol")) {
+    for (key, value) in
+        extra.iter().filter(|(key, _)| !matches!(*key, "id" | "time" | "subprotocol"))
+    {
         out.push(',');
         write_string(out, key);
         out.push(':');

@@ -39,7 +39,9 @@ impl DecodeError {
     pub fn reply(&self) -> ErrorMessage {
         match self {
             Self::WrongFormat { received, .. } => ErrorMessage::wrong_format(received),
-            Self::UnknownMessage(name) => ErrorMessage::new("unknown-message", Json::from_value(name).ok()),
+            Self::UnknownMessage(name) => {
+                ErrorMessage::new("unknown-message", Json::from_value(name).ok())
+            }
             Self::Beyond(limit) => ErrorMessage::wrong_format(&limit.to_string()),
         }
     }
@@ -79,7 +81,10 @@ impl ErrorMessage {
 
     /// `["error","wrong-protocol",{"supported":3,"used":2}]`: the protocol version is too old.
     pub fn wrong_protocol(supported: u32, used: u32) -> Self {
-        Self::new("wrong-protocol", Json::new(format!("{{\"supported\":{supported},\"used\":{used}}}")).ok())
+        Self::new(
+            "wrong-protocol",
+            Json::new(format!("{{\"supported\":{supported},\"used\":{used}}}")).ok(),
+        )
     }
 
     /// `["error","wrong-subprotocol",{"supported":2,"used":1}]`: the application's protocol version does not fit.

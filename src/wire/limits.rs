@@ -17,7 +17,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_bytes: 1024 * 1024, depth: crate::action::MAX_DEPTH, actions: 10_000, id_bytes: 256 }
+        Self {
+            message_bytes: 1024 * 1024,
+            depth: crate::action::MAX_DEPTH,
+            actions: 10_000,
+            id_bytes: 256,
+        }
     }
 }
 
@@ -41,7 +46,9 @@ impl fmt::Display for Beyond {
             Self::MessageBytes(limit) => write!(f, "the message is larger than {limit} bytes"),
             Self::Depth(limit) => write!(f, "the message is nested deeper than {limit}"),
             Self::Actions(limit) => write!(f, "the message has more than {limit} actions"),
-            Self::IdBytes(limit) => write!(f, "the message has a node id of more than {limit} bytes"),
+            Self::IdBytes(limit) => {
+                write!(f, "the message has a node id of more than {limit} bytes")
+            }
         }
     }
 }

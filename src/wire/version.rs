@@ -34,6 +34,10 @@ impl Protocol {
 
     /// The application's protocol version of a node that does not tell it: `0` or `"0.0.0"`.
     pub fn missing_subprotocol(self) -> Subprotocol {
-        if self.numbers_subprotocol() { Subprotocol::Number(0) } else { Subprotocol::SemVer("0.0.0".into()) }
+        if self.numbers_subprotocol() {
+            Subprotocol::Number(0)
+        } else {
+            Subprotocol::SemVer("0.0.0".into())
+        }
     }
 }

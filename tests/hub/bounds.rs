@@ -79,12 +79,24 @@ fn who_does_something_too_often_is_told_when_there_is_room_again() {
     world.receive(1, vec![too_many.clone()]);
     assert_eq!(world.delivered(), [&*refusal], "a user's clients share a bucket");
     world.receive(1, vec![too_many]);
-    assert_eq!(world.delivered(), [&*refusal], "what comes again is answered as before, and costs nothing");
+    assert_eq!(
+        world.delivered(),
+        [&*refusal],
+        "what comes again is answered as before, and costs nothing"
+    );
     world.receive(1, vec![entry("3 10:phone:x 0", r#"{"type":"b"}"#)]);
     world.receive(3, vec![entry("1 20:phone:x 0", A)]);
-    assert_eq!((world.delivered().len(), world.asks.len()), (0, 3), "other types and users have room, in their queues");
+    assert_eq!(
+        (world.delivered().len(), world.asks.len()),
+        (0, 3),
+        "other types and users have room, in their queues"
+    );
     let later = Now::from_millis(NOW.wall.as_millis(), 30_000);
-    let again = Input::Received { session: SessionId(2), batch: batch(), entries: vec![entry("4 10:laptop:x 0", A)] };
+    let again = Input::Received {
+        session: SessionId(2),
+        batch: batch(),
+        entries: vec![entry("4 10:laptop:x 0", A)],
+    };
     world.hub.handle(later, again).unwrap();
     world.settle();
     assert!(world.delivered().is_empty(), "there is room again");
@@ -99,7 +111,10 @@ fn a_client_has_no_more_subscriptions_than_allowed() {
     world.receive(1, vec![entry("2 10:one:x 0", second)]);
     world.answer([Answer::Approved(None), Answer::Processed]);
     assert_eq!(world.delivered(), [undone(1, second, "2 10:one:x 0", "subscriptionLimit")]);
-    world.receive(1, vec![entry("3 10:one:x 0", r#"{"type":"logux/unsubscribe","channel":"first"}"#)]);
+    world.receive(
+        1,
+        vec![entry("3 10:one:x 0", r#"{"type":"logux/unsubscribe","channel":"first"}"#)],
+    );
     world.receive(1, vec![entry("4 10:one:x 0", second)]);
     world.answer([Answer::Approved(None), Answer::Processed]);
     assert_eq!(world.delivered().pop(), Some(processed(1, "4 10:one:x 0")));

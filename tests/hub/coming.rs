@@ -17,7 +17,11 @@ fn the_same_client_again_replaces_its_connection() {
     assert!(world.other.iter().any(|output| output == "Replaced(SessionId(1))"));
     assert_eq!(world.hub.connected(), 1);
     world.handle(Input::Leave(SessionId(1)));
-    assert_eq!(world.hub.connected(), 1, "the end of the old connection is not the end of the new one");
+    assert_eq!(
+        world.hub.connected(),
+        1,
+        "the end of the old connection is not the end of the new one"
+    );
 }
 
 #[test]
@@ -53,10 +57,18 @@ fn clients_that_never_come_back_are_given_up() {
     }
     world.join(5_000, "0:one:x");
     assert!(world.asks.is_empty(), "the one that waited longest");
-    assert_eq!(world.delivered(), [undone(5_000, subscribe, "1 0:one:x 0", "error")], "but it is told");
+    assert_eq!(
+        world.delivered(),
+        [undone(5_000, subscribe, "1 0:one:x 0", "error")],
+        "but it is told"
+    );
     world.join(5_001, "1:one:x");
     assert_eq!(world.asks.len(), 1);
-    assert_eq!(world.hub.into_store().len(), 1_000 + 2, "the others wait, and what the one was told is remembered");
+    assert_eq!(
+        world.hub.into_store().len(),
+        1_000 + 2,
+        "the others wait, and what the one was told is remembered"
+    );
 }
 
 #[test]
@@ -69,10 +81,20 @@ fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
     assert_eq!(world.delivered(), [processed(1, "1 10:one:x 1")]);
     let load = Answer::Action(Action::new(A).unwrap(), Box::default());
     world.answer([Answer::Approved(None), load, Answer::Processed]);
-    assert_eq!(world.delivered(), [processed(1, "1 10:one:x 0")], "nothing is loaded, and nobody waits for ever");
+    assert_eq!(
+        world.delivered(),
+        [processed(1, "1 10:one:x 0")],
+        "nothing is loaded, and nobody waits for ever"
+    );
     let action = Action::new(A).unwrap();
     let to = Recipients::channel("room");
-    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    world.handle(Input::Add(Box::new(Addition {
+        action,
+        draft: Draft::default(),
+        to,
+        process: false,
+        ticket: None,
+    })));
     assert!(world.delivered().is_empty());
 }
 
@@ -81,11 +103,13 @@ fn a_subscription_that_was_cancelled_and_fails_takes_no_later_one_along() {
     let queues = Queues::by(|action| action.field("queue").unwrap_or_default().into());
     let mut world = World::with(Config { queues, ..config() }, MemoryStore::new());
     world.join(1, "10:one:x");
-    let subscribe = |queue| format!(r#"{{"type":"logux/subscribe","channel":"room","queue":{queue}}}"#);
+    let subscribe =
+        |queue| format!(r#"{{"type":"logux/subscribe","channel":"room","queue":{queue}}}"#);
     world.receive(1, vec![entry("1 10:one:x 0", &subscribe(1))]);
     let cancelled = world.asks.pop_front().unwrap();
     let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
-    world.receive(1, vec![entry("1 10:one:x 1", unsubscribe), entry("1 10:one:x 2", &subscribe(2))]);
+    world
+        .receive(1, vec![entry("1 10:one:x 1", unsubscribe), entry("1 10:one:x 2", &subscribe(2))]);
     world.answer([Answer::Approved(None), Answer::Processed]);
     world.handle(Input::Answer(cancelled.job, Answer::Approved(None)));
     world.handle(Input::Answer(cancelled.job, Answer::error()));

@@ -23,7 +23,13 @@ fn everyone_gets_it_once_and_the_excluded_do_not() {
         exclude_clients: vec!["30:four".into(), "10:one".into()],
     };
     let action = Action::new(A).unwrap();
-    world.handle(Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: false, ticket: None })));
+    world.handle(Input::Add(Box::new(Addition {
+        action,
+        draft: Draft::default(),
+        to,
+        process: false,
+        ticket: None,
+    })));
     let mut delivered = world.delivered();
     delivered.sort();
     assert_eq!(delivered, [1, 2, 3].map(|session| format!("{session} <- {A}")));
@@ -52,7 +58,8 @@ fn filters_decide_and_are_taken_away_one_by_one() {
     world.join(1, "10:one:x");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room","filter":{"a":1}}"#;
     world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
-    let filter: logux::server::Filter = std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
+    let filter: logux::server::Filter =
+        std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
     world.answer([Answer::Approved(Some(filter)), Answer::Processed]);
     world.delivered.clear();
     let send = |world: &mut World, json: &str| {

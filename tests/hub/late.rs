@@ -18,7 +18,9 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     world.handle(Input::Answer(ask.job, Answer::Approved(None)));
     assert_eq!(world.delivered(), [format!("3 <- {A}")]);
 
-    let subscribe = |filter: &str| format!(r#"{{"type":"logux/subscribe","channel":"room","filter":{filter}}}"#);
+    let subscribe = |filter: &str| {
+        format!(r#"{{"type":"logux/subscribe","channel":"room","filter":{filter}}}"#)
+    };
     let subscribe = |world: &mut World, session, id, filter| {
         world.receive(session, vec![entry(id, &subscribe(filter))]);
         world.answer([Answer::Approved(None), Answer::Processed]);
@@ -27,14 +29,22 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     let subscribed = |session, id| vec![format!("{session} <- {A}"), processed(session, id)];
     assert_eq!(subscribe(&mut world, 2, "1 20:two:x 0", "{}"), subscribed(2, "1 20:two:x 0"));
     let again = "1 20:two:x 1";
-    assert_eq!(subscribe(&mut world, 2, again, r#"{"other":1}"#), [processed(2, again)], "it has it");
+    assert_eq!(
+        subscribe(&mut world, 2, again, r#"{"other":1}"#),
+        [processed(2, again)],
+        "it has it"
+    );
 
     world.handle(Input::Answer(ask.job, Answer::error()));
     let mut undos = world.delivered();
     undos.sort();
     assert_eq!(undos, [1, 2, 3].map(|session| undone(session, A, "1 10:one:x 0", "error")));
     let late = "1 10:one:x 1";
-    assert_eq!(subscribe(&mut world, 1, late, "{}"), [processed(1, late)], "it is not in progress any more");
+    assert_eq!(
+        subscribe(&mut world, 1, late, "{}"),
+        [processed(1, late)],
+        "it is not in progress any more"
+    );
 }
 
 /// It has got the action, and would show it for ever.
@@ -58,7 +68,8 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
     world.delivered();
 
     let undo = r#"<- {"type":"logux/undo","id":"1 10:one:x 0","reason":"error"}"#;
-    let whole = r#"<- {"type":"logux/undo","action":{"type":"a"},"id":"1 10:one:x 0","reason":"error"}"#;
+    let whole =
+        r#"<- {"type":"logux/undo","action":{"type":"a"},"id":"1 10:one:x 0","reason":"error"}"#;
     world.join_since(4, "10:three:x", got);
     assert_eq!(world.delivered(), [format!("4 {whole}")], "its user has got it");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
@@ -74,7 +85,11 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
         delivered
     };
     assert_eq!(come_back(5, "20:two:x", false, subscribe), [format!("5 {undo}")]);
-    assert_eq!(come_back(6, "30:new:x", true, subscribe), [""; 0], "who has got nothing has nothing to undo");
+    assert_eq!(
+        come_back(6, "30:new:x", true, subscribe),
+        [""; 0],
+        "who has got nothing has nothing to undo"
+    );
     let later = r#"{"type":"logux/subscribe","channel":"room","since":{"id":"1564508138461 server:uuid 0","time":1564508138461}}"#;
     assert_eq!(come_back(7, "20:two:x", false, later), [""; 0], "nor who was subscribed after it");
 }

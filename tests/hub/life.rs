@@ -16,7 +16,11 @@ fn others_get_it_before_its_author_is_told() {
     world.subscribe(2, "1 20:two:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 0", A)]);
     assert_eq!(world.kept.last(), Some(&SessionId(1)));
-    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    world.answer([
+        Answer::Resend(Recipients::channel("room")),
+        Answer::Approved(None),
+        Answer::Processed,
+    ]);
     assert_eq!(world.delivered(), [format!("2 <- {A}"), processed(1, "1 10:one:x 0")]);
 }
 
@@ -28,7 +32,11 @@ fn a_failure_takes_what_waits_behind_it_along() {
     world.subscribe(2, "1 20:two:x 0", "room");
     let ids = ["1 10:one:x 0", "1 10:one:x 1"];
     world.receive(1, ids.map(|id| entry(id, A)).into());
-    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::error()]);
+    world.answer([
+        Answer::Resend(Recipients::channel("room")),
+        Answer::Approved(None),
+        Answer::error(),
+    ]);
     let undo = |session| undone(session, A, ids[0], "error");
     let mut delivered = world.delivered();
     delivered[1..3].sort();
@@ -65,11 +73,21 @@ fn own_actions_are_processed_on_demand_and_reported() {
     let addition = |ticket| {
         let action = Action::new(A).unwrap();
         let to = Recipients::default();
-        Input::Add(Box::new(Addition { action, draft: Draft::default(), to, process: true, ticket: Some(ticket) }))
+        Input::Add(Box::new(Addition {
+            action,
+            draft: Draft::default(),
+            to,
+            process: true,
+            ticket: Some(ticket),
+        }))
     };
     world.handle(addition(5));
     assert_eq!(world.asks[0].about, About::OwnAction);
-    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    world.answer([
+        Answer::Resend(Recipients::channel("room")),
+        Answer::Approved(None),
+        Answer::Processed,
+    ]);
     assert_eq!(world.delivered(), [format!("1 <- {A}")]);
     world.handle(addition(6));
     world.answer([Answer::UnknownType]);
@@ -84,8 +102,14 @@ fn queues_of_one_client_run_side_by_side() {
     let b = r#"{"type":"b"}"#;
     let ids = ["1 10:one:x 0", "1 10:one:x 1", "1 10:one:x 2"];
     world.receive(1, vec![entry(ids[0], A), entry(ids[1], A), entry(ids[2], b)]);
-    let asked = |world: &World| world.asks.iter().map(|ask| ask.entry.meta.id.to_string()).collect::<Vec<_>>();
-    assert_eq!(asked(&world), [ids[0], ids[2]], "the second of a queue waits for the first, the other queue does not");
+    let asked = |world: &World| {
+        world.asks.iter().map(|ask| ask.entry.meta.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        asked(&world),
+        [ids[0], ids[2]],
+        "the second of a queue waits for the first, the other queue does not"
+    );
     world.answer([Answer::error()]);
     assert_eq!(world.delivered(), [undone(1, A, ids[0], "error"), undone(1, A, ids[1], "error")]);
     assert_eq!(asked(&world), [ids[2]], "a failure takes only its own queue along");
@@ -101,7 +125,11 @@ fn the_application_undoes_what_is_done_and_what_is_not() {
     world.subscribe(2, "1 20:two:x 0", "room");
     let ids = [0, 1, 2].map(|n| format!("1 10:one:x {n}"));
     world.receive(1, ids.iter().map(|id| entry(id, A)).collect());
-    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Processed]);
+    world.answer([
+        Answer::Resend(Recipients::channel("room")),
+        Answer::Approved(None),
+        Answer::Processed,
+    ]);
     world.delivered();
     let undo = |world: &mut World, id: &str| {
         let undoing = Undoing::new(id.parse().unwrap(), "spam").to(Recipients::channel("room"));
@@ -109,7 +137,11 @@ fn the_application_undoes_what_is_done_and_what_is_not() {
     };
 
     undo(&mut world, &ids[2]);
-    assert_eq!(world.delivered(), [undone(1, A, &ids[2], "spam")], "nobody else has got what still waits");
+    assert_eq!(
+        world.delivered(),
+        [undone(1, A, &ids[2], "spam")],
+        "nobody else has got what still waits"
+    );
     undo(&mut world, &ids[0]);
     let mut delivered = world.delivered();
     delivered.sort();
@@ -121,7 +153,11 @@ fn the_application_undoes_what_is_done_and_what_is_not() {
 
     for id in &ids {
         world.receive(1, vec![entry(id, A)]);
-        assert_eq!(world.delivered(), [undone(1, A, id, "spam")], "and so they are answered when they come again");
+        assert_eq!(
+            world.delivered(),
+            [undone(1, A, id, "spam")],
+            "and so they are answered when they come again"
+        );
     }
 }
 

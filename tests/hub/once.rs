@@ -32,7 +32,10 @@ fn what_was_not_answered_before_a_restart_is_done_after_it() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
-    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", subscribe), entry("1 10:one:x 2", A)]);
+    world.receive(
+        1,
+        vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", subscribe), entry("1 10:one:x 2", A)],
+    );
     world.answer([Answer::Approved(None), Answer::Processed]);
     let store = world.hub.into_store();
 

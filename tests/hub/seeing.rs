@@ -23,7 +23,11 @@ fn what_happens_is_reported_in_order() {
 
     world.join(2, "20:two:x");
     world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 0", A)]);
-    world.answer([Answer::Resend(Recipients::channel("room")), Answer::Approved(None), Answer::Denied]);
+    world.answer([
+        Answer::Resend(Recipients::channel("room")),
+        Answer::Approved(None),
+        Answer::Denied,
+    ]);
     let undone = [
         "added a 2 20:two:x 0, kept: true",
         "again 2 20:two:x 0",
@@ -52,24 +56,35 @@ fn everything_can_be_counted() {
     world.join(2, "20:two:x");
     world.subscribe(1, "1 10:one:x 0", "room");
     world.subscribe(2, "1 20:two:x 0", "room");
-    world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)]);
+    world.receive(
+        2,
+        vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)],
+    );
     let census = world.hub.census().unwrap();
     assert_eq!((census.clients, census.channels, census.subscriptions), (2, 1, 2));
     assert_eq!((census.running, census.waiting, census.parked, census.unconfirmed), (1, 2, 0, 2));
     assert!(census.added >= 5);
-    let clients = world.hub.clients().map(|client| (client.node.as_str(), client.channels().count(), client.waiting));
+    let clients = world
+        .hub
+        .clients()
+        .map(|client| (client.node.as_str(), client.channels().count(), client.waiting));
     let mut clients: Vec<_> = clients.collect();
     clients.sort_unstable();
     assert_eq!(clients, [("10:one:x", 1, 0), ("20:two:x", 1, 2)]);
     world.handle(Input::Leave(SessionId(1)));
     world.handle(Input::Leave(SessionId(2)));
     let census = world.hub.census().unwrap();
-    assert_eq!((census.clients, census.channels, census.subscriptions, census.running), (0, 0, 0, 1));
+    assert_eq!(
+        (census.clients, census.channels, census.subscriptions, census.running),
+        (0, 0, 0, 1)
+    );
 }
 
 #[test]
 fn what_is_remembered_is_counted_across_a_restart() {
-    let held = |world: &World| world.hub.census().map(|census| (census.remembered, census.remembered_bytes)).unwrap();
+    let held = |world: &World| {
+        world.hub.census().map(|census| (census.remembered, census.remembered_bytes)).unwrap()
+    };
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");

@@ -35,13 +35,17 @@ pub(crate) fn entry(id: &str, json: &str) -> Entry {
 pub(crate) fn said(report: &Report) -> String {
     let of = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
     match report {
-        Report::Added(entry) => format!("added {}, kept: {}", of(entry), entry.meta.added.is_some()),
+        Report::Added(entry) => {
+            format!("added {}, kept: {}", of(entry), entry.meta.added.is_some())
+        }
         Report::Useless(entry) => format!("useless {}", of(entry)),
         Report::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
         Report::Processed(entry) => format!("processed {}", of(entry)),
         Report::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
         Report::Duplicate(id) => format!("again {id}"),
-        Report::Subscribed { id, node, channel } => format!("{node} in {channel} by action: {}", id.is_some()),
+        Report::Subscribed { id, node, channel } => {
+            format!("{node} in {channel} by action: {}", id.is_some())
+        }
         Report::Unsubscribed { node, channel } => format!("{node} left {channel}"),
         other => format!("{other:?}"),
     }
@@ -105,7 +109,13 @@ impl<S: Store> World<S> {
     pub(crate) fn join_since(&mut self, session: u64, node: &str, since: u64) {
         let node = NodeId::new(node).unwrap();
         let subprotocol = Subprotocol::Number(0);
-        self.handle(Input::Join { session: SessionId(session), node, subprotocol, headers: None, since });
+        self.handle(Input::Join {
+            session: SessionId(session),
+            node,
+            subprotocol,
+            headers: None,
+            since,
+        });
     }
 
     pub(crate) fn receive(&mut self, session: u64, entries: Vec<Entry>) {
@@ -120,7 +130,10 @@ impl<S: Store> World<S> {
     }
 
     pub(crate) fn subscribe(&mut self, session: u64, id: &str, channel: &str) {
-        self.receive(session, vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))]);
+        self.receive(
+            session,
+            vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))],
+        );
         self.answer([Answer::Approved(None), Answer::Processed]);
         self.delivered.clear();
     }
@@ -135,7 +148,9 @@ pub(crate) fn processed(session: u64, id: &str) -> String {
 }
 
 pub(crate) fn undone(session: u64, action: &str, id: &str, reason: &str) -> String {
-    format!(r#"{session} <- {{"type":"logux/undo","action":{action},"id":"{id}","reason":"{reason}"}}"#)
+    format!(
+        r#"{session} <- {{"type":"logux/undo","action":{action},"id":"{id}","reason":"{reason}"}}"#
+    )
 }
 
 pub(crate) const A: &str = r#"{"type":"a"}"#;

@@ -16,16 +16,21 @@ fn interop() -> PathBuf {
 
 /// Installs the packages of the lock file, unless they are there. Tests run as processes side by side: one installs, the others wait.
 fn install(folder: &Path) {
-    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-install.lock")).unwrap();
+    let lock =
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-install.lock")).unwrap();
     lock.lock().unwrap();
-    let modified = |file: &str| fs::metadata(folder.join(file)).and_then(|file| file.modified()).ok();
+    let modified =
+        |file: &str| fs::metadata(folder.join(file)).and_then(|file| file.modified()).ok();
     let installed = "node_modules/.package-lock.json";
     if modified(installed) > modified("package-lock.json") {
         return;
     }
     let arguments = ["ci", "--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error"];
     let npm = Command::new("npm").args(arguments).current_dir(folder).status();
-    assert!(npm.expect("npm starts: these tests need Node.js 20 or newer").success(), "npm ci failed");
+    assert!(
+        npm.expect("npm starts: these tests need Node.js 20 or newer").success(),
+        "npm ci failed"
+    );
     File::options()
         .append(true)
         .open(folder.join(installed))
@@ -47,7 +52,8 @@ pub(crate) fn ask_reference(script: &str, questions: &[String]) -> Vec<String> {
     let output = node.wait_with_output().unwrap();
     assert!(output.status.success(), "{script} failed");
     writer.join().unwrap().unwrap();
-    let answers: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    let answers: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(answers.len(), questions.len(), "one answer for each question");
     answers
 }

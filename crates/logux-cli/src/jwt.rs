@@ -28,7 +28,9 @@ struct Header {
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JwtError {
-    #[error("the token is no JSON Web Token: three parts in URL-safe base64, with a `sub` that is a text")]
+    #[error(
+        "the token is no JSON Web Token: three parts in URL-safe base64, with a `sub` that is a text"
+    )]
     Malformed,
     #[error("the token is signed by another algorithm than HS256")]
     Algorithm,
@@ -48,7 +50,8 @@ fn user_at(token: &str, secret: &[u8], now: f64) -> Result<String, JwtError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (header, claims) = signed.split_once('.').ok_or(JwtError::Malformed)?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed);
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| JwtError::Malformed)?;
+    let header: Header =
+        serde_json::from_slice(&decode(header)?).map_err(|_| JwtError::Malformed)?;
     if header.alg != "HS256" {
         return Err(JwtError::Algorithm);
     }
@@ -56,7 +59,8 @@ fn user_at(token: &str, secret: &[u8], now: f64) -> Result<String, JwtError> {
     mac.update(signed.as_bytes());
     // In constant time, so that a signature cannot be guessed byte by byte.
     mac.verify_slice(&decode(signature)?).map_err(|_| JwtError::Signature)?;
-    let claims: Claims = serde_json::from_slice(&decode(claims)?).map_err(|_| JwtError::Malformed)?;
+    let claims: Claims =
+        serde_json::from_slice(&decode(claims)?).map_err(|_| JwtError::Malformed)?;
     if claims.exp.is_some_and(|end| end <= now) || claims.nbf.is_some_and(|begin| begin > now) {
         return Err(JwtError::Time);
     }
@@ -70,7 +74,8 @@ mod tests {
     const SECRET: &[u8] = b"a secret";
 
     fn token(header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
         mac.update(signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
@@ -101,8 +106,14 @@ mod tests {
     fn nothing_else_is_accepted() {
         let good = token(HS256, r#"{"sub":"10"}"#);
         assert_eq!(user(&good, b"another"), Err(JwtError::Signature));
-        assert_eq!(user(&token(r#"{"alg":"none"}"#, r#"{"sub":"10"}"#), SECRET), Err(JwtError::Algorithm));
-        assert_eq!(user(&token(r#"{"alg":"HS512"}"#, r#"{"sub":"10"}"#), SECRET), Err(JwtError::Algorithm));
+        assert_eq!(
+            user(&token(r#"{"alg":"none"}"#, r#"{"sub":"10"}"#), SECRET),
+            Err(JwtError::Algorithm)
+        );
+        assert_eq!(
+            user(&token(r#"{"alg":"HS512"}"#, r#"{"sub":"10"}"#), SECRET),
+            Err(JwtError::Algorithm)
+        );
         for text in ["", ".", "..", "a.b.c", &good[..good.len() - 2], &format!("{good}.x")] {
             assert!(user(text, SECRET).is_err(), "{text}");
         }

@@ -36,7 +36,9 @@ pub(crate) fn start(logger: Logger, otlp: Option<&Otlp>) {
         Logger::Json => lines.event_format(Json).boxed(),
     };
     match otlp {
-        Some(otlp) => tracing_subscriber::registry().with(lines.with_filter(filter)).with(otlp.layer()).init(),
+        Some(otlp) => {
+            tracing_subscriber::registry().with(lines.with_filter(filter)).with(otlp.layer()).init()
+        }
         // A filter for everything is the cheaper one.
         None => tracing_subscriber::registry().with(lines).with(filter).init(),
     }
@@ -49,8 +51,14 @@ struct Human;
 struct Json;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Human {
-    fn format_event(&self, _: &FmtContext<'_, S, DefaultFields>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let (bold, dim, plain) = if to.has_ansi_escapes() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, DefaultFields>,
+        mut to: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (bold, dim, plain) =
+            if to.has_ansi_escapes() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         let level = *event.metadata().level();
         let colour = if to.has_ansi_escapes() { colour(level) } else { "" };
         let fields = Fields::of(event);
@@ -60,7 +68,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for H
         for (name, value) in &fields.others {
             // The message says which one it is.
             if name != "event" {
-                write!(to, " {dim}{name}={plain}{}", OneLine(value.as_str().unwrap_or(&value.to_string())))?;
+                write!(
+                    to,
+                    " {dim}{name}={plain}{}",
+                    OneLine(value.as_str().unwrap_or(&value.to_string()))
+                )?;
             }
         }
         to.write_char('\n')
@@ -68,7 +80,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for H
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Json {
-    fn format_event(&self, _: &FmtContext<'_, S, DefaultFields>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, DefaultFields>,
+        mut to: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let Fields { message, others } = Fields::of(event);
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
@@ -216,15 +233,24 @@ mod tests {
         let memory = Memory::default();
         let lines = tracing_subscriber::fmt().with_writer(memory.clone()).with_ansi(false);
         match logger {
-            Logger::Human => tracing::subscriber::with_default(lines.event_format(Human).finish(), say),
-            Logger::Json => tracing::subscriber::with_default(lines.event_format(Json).finish(), say),
+            Logger::Human => {
+                tracing::subscriber::with_default(lines.event_format(Human).finish(), say)
+            }
+            Logger::Json => {
+                tracing::subscriber::with_default(lines.event_format(Json).finish(), say)
+            }
         }
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
     fn denied() {
-        tracing::warn!(event = "denied", actionId = "1 10:a\n2026 INFO forged 0", latency = 3u128, "Action was denied");
+        tracing::warn!(
+            event = "denied",
+            actionId = "1 10:a\n2026 INFO forged 0",
+            latency = 3u128,
+            "Action was denied"
+        );
     }
 
     #[test]
@@ -232,7 +258,10 @@ mod tests {
         let line = line(Logger::Human, denied);
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
-        assert_eq!(rest, "WARN  Action was denied actionId=1 10:a\\u{a}2026 INFO forged 0 latency=3\n");
+        assert_eq!(
+            rest,
+            "WARN  Action was denied actionId=1 10:a\\u{a}2026 INFO forged 0 latency=3\n"
+        );
     }
 
     #[test]

@@ -39,7 +39,8 @@ async fn main() -> ExitCode {
         Ok(program) => program,
         Err(error)
             if error.use_stderr()
-                && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+                && error.kind()
+                    != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
         {
             // One line says it; the whole usage is one --help away.
             eprintln!("logux: {}; see `logux --help`", options::one_line(&error));

@@ -17,12 +17,18 @@ use crate::{
 /// Serves until it is told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
     let options = args.resolve(&Surroundings::of_process())?;
-    let otlp = options.traces.as_ref().map(|traces| Otlp::start(traces, options.settings.id.as_deref())).transpose()?;
+    let otlp = options
+        .traces
+        .as_ref()
+        .map(|traces| Otlp::start(traces, options.settings.id.as_deref()))
+        .transpose()?;
     logger::start(options.logger, otlp.as_ref());
     let mut signals = StopSignals::new();
     let mut server = start(&options).await?;
     if matches!(options.login, LoginBy::Nothing) {
-        tracing::warn!("DEVELOPMENT: everyone on this machine is let in, whoever they say they are");
+        tracing::warn!(
+            "DEVELOPMENT: everyone on this machine is let in, whoever they say they are"
+        );
     }
     tracing::info!(
         event = "serve",
@@ -87,8 +93,9 @@ async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
     let database = Database::open(&options.db)?;
     let maps = database.sync_maps();
     let login = options.login.clone();
-    let mut builder =
-        Server::builder().settings(|settings| settings.clone_from(&options.settings)).store(database.store());
+    let mut builder = Server::builder()
+        .settings(|settings| settings.clone_from(&options.settings))
+        .store(database.store());
     if !matches!(login, LoginBy::Backend) {
         builder = builder.auth(move |who| {
             let may = may_login(&login, &who);
@@ -103,11 +110,9 @@ async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
     }
     for collection in &options.collections {
         let records = maps.collection(collection.as_str());
-        builder = builder.sync_map(collection, records.clone(), |_, _| async { Ok(true) }).sync_map_filter(
-            collection,
-            records,
-            |_, _| async { Ok(true) },
-        );
+        builder = builder
+            .sync_map(collection, records.clone(), |_, _| async { Ok(true) })
+            .sync_map_filter(collection, records, |_, _| async { Ok(true) });
     }
     Ok(builder.listen_on(listeners).await?)
 }
@@ -121,7 +126,12 @@ fn may_login(by: &LoginBy, who: &Login) -> bool {
     match jwt::user(who.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
         Ok(user) => who.user_id() == Some(&user),
         Err(error) => {
-            tracing::warn!(event = "wrongToken", nodeId = who.node.as_str(), error = error.to_string(), "Wrong token");
+            tracing::warn!(
+                event = "wrongToken",
+                nodeId = who.node.as_str(),
+                error = error.to_string(),
+                "Wrong token"
+            );
             false
         }
     }

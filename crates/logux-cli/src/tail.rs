@@ -42,12 +42,18 @@ pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, Failed> {
             let json = entry.action.as_json();
             let written = if args.meta {
                 let (id, time) = (entry.meta.id.to_string(), entry.meta.time);
-                writeln!(io::stdout(), "[{json},{{\"id\":{},\"time\":{time}}}]", serde_json::to_string(&id)?)
+                writeln!(
+                    io::stdout(),
+                    "[{json},{{\"id\":{},\"time\":{time}}}]",
+                    serde_json::to_string(&id)?
+                )
             } else {
                 writeln!(io::stdout(), "{json}")
             };
             match written {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(ExitCode::SUCCESS);
+                }
                 other => other?,
             }
         }

@@ -10,7 +10,9 @@ async fn server() -> Running {
         // A crowd of wrong tokens is what one of the tests is about.
         .settings(|settings| settings.max_wrong_logins = None)
         .auth(|who| async move { Ok(who.token.as_deref() != Some("wrong")) })
-        .action_type("bench/note", |kind| kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") }))
+        .action_type("bench/note", |kind| {
+            kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") })
+        })
         .action_type("bench/denied", |kind| kind.own())
         .channel("bench", |channel| channel.access(|_| async { Ok(true) }))
         .listen(([127, 0, 0, 1], 0).into())
@@ -21,8 +23,14 @@ async fn server() -> Running {
 /// Runs the program beside the server.
 async fn bench(server: &Running, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
-    command.env_remove("LOGUX_TOKEN").arg("bench").args(flags).arg(format!("ws://{}", server.address()));
-    tokio::task::spawn_blocking(move || command.output().expect("the program")).await.expect("an end")
+    command
+        .env_remove("LOGUX_TOKEN")
+        .arg("bench")
+        .args(flags)
+        .arg(format!("ws://{}", server.address()));
+    tokio::task::spawn_blocking(move || command.output().expect("the program"))
+        .await
+        .expect("an end")
 }
 
 const SHORT: [&str; 7] = ["--json", "--warm-up", "0.1", "--seconds", "0.2", "--runs", "2"];
@@ -58,7 +66,12 @@ async fn fan_out_at_a_steady_rate_sends_no_more_than_that() {
     let flags = ["fan-out", "--subscribers", "10", "--rate", "1000"];
     let report = report(&[&flags[..], &SHORT].concat()).await;
     assert_complete(&report);
-    let count: u64 = report["runs"].as_array().expect("runs").iter().filter_map(|run| run["count"].as_u64()).sum();
+    let count: u64 = report["runs"]
+        .as_array()
+        .expect("runs")
+        .iter()
+        .filter_map(|run| run["count"].as_u64())
+        .sum();
     // 400 in 0.4 s; what the warm-up has left behind may come on top, on a machine with much else to do.
     assert!(count <= 600, "{report}");
 }
@@ -77,7 +90,8 @@ async fn connects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_kept_and_weighed() {
     let pid = std::process::id().to_string();
-    let report = report(&["idle", "--json", "--clients", "200", "--settle", "0", "--pid", &pid]).await;
+    let report =
+        report(&["idle", "--json", "--clients", "200", "--settle", "0", "--pid", &pid]).await;
     assert_eq!((&report["lost"], &report["duplicates"]), (&0.into(), &0.into()), "{report}");
     assert!(report["bytesAfter"].as_u64() >= report["bytesBefore"].as_u64(), "{report}");
 }
@@ -85,10 +99,14 @@ async fn idle_connections_are_kept_and_weighed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_get_a_table() {
     let server = server().await;
-    let flags = ["round-trip", "--clients", "2", "--warm-up", "0", "--seconds", "0.1", "--runs", "1"];
+    let flags =
+        ["round-trip", "--clients", "2", "--warm-up", "0", "--seconds", "0.1", "--runs", "1"];
     let output = bench(&server, &flags).await;
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("actions/s") && text.contains("0 lost"), "{text}");
+    assert!(
+        output.status.success() && text.contains("actions/s") && text.contains("0 lost"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

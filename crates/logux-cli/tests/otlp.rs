@@ -27,7 +27,8 @@ fn request(socket: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     loop {
         if let Some(end) = bytes.windows(4).position(|found| found == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
+            let length =
+                head.split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
             let body = &bytes[end + 4..];
             if body.len() >= length {
                 return Some((head, body[..length].to_vec()));
@@ -88,10 +89,11 @@ fn free_port() -> TcpListener {
 }
 
 fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        other => format!("{other:?}"),
-    };
+    let text =
+        |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.as_ref()) {
+            Some(Value::StringValue(text)) => text.clone(),
+            other => format!("{other:?}"),
+        };
     attributes.iter().map(|KeyValue { key, value, .. }| (key.clone(), text(value))).collect()
 }
 
@@ -108,7 +110,8 @@ fn quick() -> (tempfile::TempDir, Command) {
 }
 
 fn create(url: &str, id: &str) {
-    let action = format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"title":"Bearer hidden"}}}}"#);
+    let action =
+        format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"title":"Bearer hidden"}}}}"#);
     let sent = logux(folder().path()).args(["send", url, &action]).output().expect("the program");
     assert_eq!(&*sent.stdout, b"processed\n", "{}", said(&sent));
 }
@@ -119,13 +122,19 @@ fn an_action_is_a_trace_of_a_service_from_its_arrival_to_the_delivery_of_its_ans
     // Spans leave at the end of the program at the latest, here only then.
     let (folder, mut command) = (folder(), logux(folder().path()));
     command.current_dir(folder.path()).env("OTEL_BSP_SCHEDULE_DELAY", "60000");
-    command.env("OTEL_EXPORTER_OTLP_HEADERS", "x-team=blue").env("OTEL_RESOURCE_ATTRIBUTES", "place=here");
-    let (server, url) = Running::serve_in(command, &["--dev", "--id", "one", "--otlp", &collector.url]);
+    command
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-team=blue")
+        .env("OTEL_RESOURCE_ATTRIBUTES", "place=here");
+    let (server, url) =
+        Running::serve_in(command, &["--dev", "--id", "one", "--otlp", &collector.url]);
     create(&url, "1");
     assert_eq!(server.stop(), Some(0));
     let (head, service, spans) = collector.next();
     assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
-    assert!(head.contains("content-type: application/x-protobuf") && head.contains("x-team: blue"), "{head}");
+    assert!(
+        head.contains("content-type: application/x-protobuf") && head.contains("x-team: blue"),
+        "{head}"
+    );
     let expected = [
         ("place", "here"),
         ("service.instance.id", "one"),
@@ -148,7 +157,10 @@ fn an_action_is_a_trace_of_a_service_from_its_arrival_to_the_delivery_of_its_ans
     let moments: Vec<_> = action.events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(moments, ["kept", "asked", "resent", "answered", "delivered"]);
     let about = attributes(&action.attributes);
-    assert_eq!(about.keys().map(String::as_str).collect::<Vec<_>>(), ["actionId", "nodeId", "outcome", "type"]);
+    assert_eq!(
+        about.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["actionId", "nodeId", "outcome", "type"]
+    );
     assert_eq!((&*about["outcome"], &*about["type"]), ("processed", "tasks/create"));
     assert!(!format!("{spans:?}").contains("hidden"), "what is in actions stays out of traces");
 }
@@ -163,15 +175,21 @@ fn the_back_end_gets_the_trace_that_the_collector_gets() {
         let request: serde_json::Value = serde_json::from_slice(body).expect("JSON");
         let id = &request["commands"][0]["meta"]["id"];
         tell.send(head.to_owned()).expect("somebody waits");
-        let reply = |answer: &str| serde_json::json!({"answer": answer, "id": id, "channels": ["room"]});
+        let reply =
+            |answer: &str| serde_json::json!({"answer": answer, "id": id, "channels": ["room"]});
         serde_json::json!([reply("resend"), reply("approved"), reply("processed")]).to_string()
     });
     let (_folder, mut command) = quick();
     // As OpenTelemetry's own variables say.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).env("OTEL_SERVICE_NAME", "chat");
-    let (server, url) =
-        Running::serve_in(command, &["--dev", "--backend", &back_end, "--control-secret", "secret-of-control"]);
-    let sent = logux(folder().path()).args(["send", &url, r#"{"type":"say"}"#]).output().expect("the program");
+    let (server, url) = Running::serve_in(
+        command,
+        &["--dev", "--backend", &back_end, "--control-secret", "secret-of-control"],
+    );
+    let sent = logux(folder().path())
+        .args(["send", &url, r#"{"type":"say"}"#])
+        .output()
+        .expect("the program");
     assert_eq!(&*sent.stdout, b"processed\n", "{}", said(&sent));
     let head = heads.recv_timeout(PATIENCE).expect("a question");
     server.stop();
@@ -182,8 +200,12 @@ fn the_back_end_gets_the_trace_that_the_collector_gets() {
         assert_eq!(service["service.name"], "chat");
         spans.extend(more);
     }
-    let [action, application, backend] = ["action", "application", "backend"].map(|name| named(&spans, name));
-    assert_eq!((&application.parent_span_id, &backend.parent_span_id), (&action.span_id, &application.span_id));
+    let [action, application, backend] =
+        ["action", "application", "backend"].map(|name| named(&spans, name));
+    assert_eq!(
+        (&application.parent_span_id, &backend.parent_span_id),
+        (&action.span_id, &application.span_id)
+    );
     assert_eq!(
         [action, application, backend].map(Span::kind),
         [SpanKind::Server, SpanKind::Internal, SpanKind::Client]
@@ -199,7 +221,8 @@ fn the_back_end_gets_the_trace_that_the_collector_gets() {
 fn what_is_not_sampled_is_not_sent() {
     let collector = Collector::start(free_port());
     let (_folder, command) = quick();
-    let (server, url) = Running::serve_in(command, &["--dev", "--otlp", &collector.url, "--otlp-ratio", "0"]);
+    let (server, url) =
+        Running::serve_in(command, &["--dev", "--otlp", &collector.url, "--otlp-ratio", "0"]);
     create(&url, "1");
     assert_eq!(server.stop(), Some(0));
     assert!(collector.requests.try_recv().is_err());
@@ -211,7 +234,8 @@ fn a_collector_that_is_down_is_said_once_and_gets_what_is_new_when_it_is_back() 
     let address = listener.local_addr().expect("its address");
     drop(listener);
     let (_folder, command) = quick();
-    let (server, url) = Running::serve_in(command, &["--dev", "--otlp", &format!("http://{address}/")]);
+    let (server, url) =
+        Running::serve_in(command, &["--dev", "--otlp", &format!("http://{address}/")]);
     create(&url, "1");
     let line = server.line("Collector");
     assert!(line.contains("WARN") && line.contains("refused"), "{line}");
@@ -249,7 +273,6 @@ fn what_is_no_collector_is_said_at_the_start() {
     command.args(["serve", "--dev", "--collection", "tasks"]).env("LOGUX_OTLP", "localhost:4318");
     let output = command.output().expect("the program");
     assert_eq!(output.status.code(), Some(1));
-    let expected =
-        "logux: --otlp: expected the URL of a collector, such as http://127.0.0.1:4318, not `localhost:4318`";
+    let expected = "logux: --otlp: expected the URL of a collector, such as http://127.0.0.1:4318, not `localhost:4318`";
     assert_eq!(said(&output), expected);
 }

@@ -38,7 +38,8 @@ fn mistakes_are_one_line_and_an_exit_code() {
         assert_eq!(said.lines().count(), 1, "{flags:?}: {said}");
     }
     let (_server, _) = Running::serve(folder.path(), &["--dev"]);
-    let second = logux(folder.path()).args(tasks).args(["--port", "0"]).output().expect("the program");
+    let second =
+        logux(folder.path()).args(tasks).args(["--port", "0"]).output().expect("the program");
     assert!(said(&second).contains("in use by another process"), "{}", said(&second));
 }
 
@@ -50,7 +51,9 @@ fn tail_shows_what_send_does() {
     command.args(["tail", &url, "--channel", "tasks"]);
     let tail = Running::start(command);
     tail.line("subscribed to tasks");
-    let send = |action: &str| logux(folder.path()).args(["send", &url, action]).output().expect("the program");
+    let send = |action: &str| {
+        logux(folder.path()).args(["send", &url, action]).output().expect("the program")
+    };
 
     let create = send(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}"#);
     assert_eq!((create.status.code(), &*create.stdout), (Some(0), &b"processed\n"[..]));
@@ -66,7 +69,8 @@ fn tail_shows_what_send_does() {
     let (_server, url) = Running::serve(folder.path(), &["--dev"]);
     let mut command = logux(folder.path());
     command.args(["tail", &url, "--channel", "tasks/1", "--meta"]);
-    Running::start(command).line(r#"[{"type":"tasks/changed","id":"1","fields":{"title":"Tea"}},{"id":""#);
+    Running::start(command)
+        .line(r#"[{"type":"tasks/changed","id":"1","fields":{"title":"Tea"}},{"id":""#);
 }
 
 #[test]
@@ -94,12 +98,16 @@ fn tls_from_files() {
     let folder = folder();
     let made = Command::new("openssl")
         .current_dir(folder.path())
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"])
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
+            "cert.pem", "-days", "2",
+        ])
         .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
         .output()
         .expect("openssl");
     assert!(made.status.success(), "{}", said(&made));
-    let (_server, url) = Running::serve(folder.path(), &["--dev", "--cert", "cert.pem", "--key", "key.pem"]);
+    let (_server, url) =
+        Running::serve(folder.path(), &["--dev", "--cert", "cert.pem", "--key", "key.pem"]);
     assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
     let port = url.rsplit(':').next().expect("a port");
     let health = Command::new("curl")
@@ -110,8 +118,10 @@ fn tls_from_files() {
         .expect("curl");
     assert_eq!(String::from_utf8_lossy(&health.stdout), "Logux Server: OK\n", "{}", said(&health));
     // A certificate that nobody vouches for is not accepted by our own client.
-    let refused =
-        logux(folder.path()).args(["send", "--wait", "3", &url, r#"{"type":"a"}"#]).output().expect("the program");
+    let refused = logux(folder.path())
+        .args(["send", "--wait", "3", &url, r#"{"type":"a"}"#])
+        .output()
+        .expect("the program");
     assert_eq!(refused.status.code(), Some(2));
 }
 
@@ -122,8 +132,11 @@ fn help_names_every_command() {
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     for command in ["serve", "tail", "send", "bench"] {
         assert!(text.contains(command), "{text}");
-        let mut own =
-            logux(folder.path()).args([command, "--help"]).stdout(Stdio::piped()).spawn().expect("the program");
+        let mut own = logux(folder.path())
+            .args([command, "--help"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program");
         let mut text = String::new();
         own.stdout.take().expect("its output").read_to_string(&mut text).expect("text");
         assert!(text.contains("Usage:") && own.wait().expect("an end").success());

@@ -66,7 +66,11 @@ fn action_id(socket: &mut TcpStream) -> serde_json::Value {
 }
 
 /// A server with an action in progress, and the client that waits for it.
-fn in_progress(folder: &Path, back_end: &BackEnd, flags: &[&str]) -> (Running, String, std::process::Child) {
+fn in_progress(
+    folder: &Path,
+    back_end: &BackEnd,
+    flags: &[&str],
+) -> (Running, String, std::process::Child) {
     let mut all = vec!["--dev", "--backend", &back_end.url, "--control-secret", "s"];
     all.extend(flags);
     let (server, url) = Running::serve(folder, &all);
@@ -82,7 +86,9 @@ fn in_progress(folder: &Path, back_end: &BackEnd, flags: &[&str]) -> (Running, S
 
 fn status(url: &str) -> String {
     let health = format!("{}/health", url.replace("ws", "http"));
-    let output = Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}", &health]).output();
+    let output = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", &health])
+        .output();
     String::from_utf8_lossy(&output.expect("curl").stdout).into_owned()
 }
 
@@ -103,7 +109,8 @@ fn a_request_to_end_finishes_what_is_in_progress() {
 #[test]
 fn the_end_does_not_wait_for_ever() {
     let (folder, back_end) = (folder(), BackEnd::start());
-    let (mut server, _, mut send) = in_progress(folder.path(), &back_end, &["--finish-ms", "100", "--leave-ms", "500"]);
+    let (mut server, _, mut send) =
+        in_progress(folder.path(), &back_end, &["--finish-ms", "100", "--leave-ms", "500"]);
     let began = Instant::now();
     server.signal("INT");
     assert_eq!(server.process.wait().expect("an end").code(), Some(0));
@@ -126,13 +133,17 @@ fn a_second_request_ends_it_at_once() {
 
 fn serve_unix(folder: &Path, path: &Path) -> Command {
     let mut command = logux(folder);
-    command.args(["serve", "--dev", "--collection", "tasks", "--unix-mode", "600", "--unix"]).arg(path);
+    command
+        .args(["serve", "--dev", "--collection", "tasks", "--unix-mode", "600", "--unix"])
+        .arg(path);
     command
 }
 
 fn health(path: &Path) -> String {
     let mut socket = UnixStream::connect(path).expect("a connection");
-    socket.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("room");
+    socket
+        .write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("room");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer");
     answer
@@ -199,10 +210,15 @@ fn sockets_of_whoever_has_started_it_are_served() {
     let mut early = TcpStream::connect(address).expect("a connection");
     early.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     early.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("room");
-    let script =
-        format!("LISTEN_PID=$$ LISTEN_FDS=1 exec {} serve --dev --collection tasks 3<&0", env!("CARGO_BIN_EXE_logux"));
+    let script = format!(
+        "LISTEN_PID=$$ LISTEN_FDS=1 exec {} serve --dev --collection tasks 3<&0",
+        env!("CARGO_BIN_EXE_logux")
+    );
     let mut command = Command::new("sh");
-    command.args(["-c", &script]).current_dir(folder.path()).stdin(Stdio::from(OwnedFd::from(listener)));
+    command
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .stdin(Stdio::from(OwnedFd::from(listener)));
     let server = Running::start(command);
     assert!(server.line("listening").contains(&address.to_string()));
     let mut answer = String::new();
@@ -215,7 +231,10 @@ fn certificate_and_key_may_be_texts_in_variables() {
     let folder = folder();
     let made = Command::new("openssl")
         .current_dir(folder.path())
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"])
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
+            "cert.pem", "-days", "2",
+        ])
         .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
         .output()
         .expect("openssl");
@@ -226,7 +245,12 @@ fn certificate_and_key_may_be_texts_in_variables() {
     command.env("LOGUX_CERT", text("cert.pem")).env("LOGUX_KEY", text("key.pem"));
     let server = Running::start(command);
     let line = server.line("listening");
-    let port = line.split("wss://127.0.0.1:").nth(1).expect("a URL").split(|c: char| !c.is_ascii_digit()).next();
+    let port = line
+        .split("wss://127.0.0.1:")
+        .nth(1)
+        .expect("a URL")
+        .split(|c: char| !c.is_ascii_digit())
+        .next();
     let port = port.expect("a port");
     let health = Command::new("curl")
         .current_dir(folder.path())

@@ -72,7 +72,10 @@ impl Client {
     }
 
     /// Tells the task to do something, and waits until the server has answered.
-    pub(crate) async fn tell(&self, command: impl FnOnce(Done) -> Command) -> Result<(), SyncError> {
+    pub(crate) async fn tell(
+        &self,
+        command: impl FnOnce(Done) -> Command,
+    ) -> Result<(), SyncError> {
         let (done, answer) = oneshot::channel();
         if self.commands.send(command(done)).await.is_err() {
             return Err(self.stopped().await);
@@ -89,7 +92,8 @@ impl Client {
     /// # Errors
     /// As [`sync`](Self::sync).
     pub async fn subscribe(&self, channel: &str) -> Result<(), SyncError> {
-        let action: Result<Action, ActionError> = Subscribe { channel: channel.to_owned(), since: None }.to_action();
+        let action: Result<Action, ActionError> =
+            Subscribe { channel: channel.to_owned(), since: None }.to_action();
         match action {
             Ok(action) => self.sync(action).await,
             Err(error) => Err(SyncError::Stopped(error.to_string())),

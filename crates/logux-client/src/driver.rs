@@ -92,7 +92,9 @@ impl<O: Observer + Send + 'static> Driver<O> {
             let transport = match transport {
                 Ok(transport) => transport,
                 Err(stopped) => {
-                    return connecting.last_error().map_or_else(|| stopped.to_string(), ToString::to_string);
+                    return connecting
+                        .last_error()
+                        .map_or_else(|| stopped.to_string(), ToString::to_string);
                 }
             };
             match self.connection(Line::new(transport)).await {
@@ -167,7 +169,11 @@ impl<O: Observer + Send + 'static> Driver<O> {
     }
 
     /// Does what the machine wants; `true` when the connection is to be closed.
-    fn follow<T: logux_net::Transport>(&mut self, line: &mut Line<T>, refused: &mut Option<String>) -> bool {
+    fn follow<T: logux_net::Transport>(
+        &mut self,
+        line: &mut Line<T>,
+        refused: &mut Option<String>,
+    ) -> bool {
         let mut close = false;
         while let Some(output) = self.machine.poll_output() {
             match output {

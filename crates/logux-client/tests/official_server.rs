@@ -40,7 +40,10 @@ impl Official {
             .spawn()
             .expect("Node.js");
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.to_lowercase().contains("listening"));
+        let ready = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.to_lowercase().contains("listening"));
         assert!(ready, "the official server has started");
         // Its output has to go somewhere.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
@@ -48,7 +51,8 @@ impl Official {
     }
 
     fn client(&self, user: &str) -> Client {
-        let connector = WebSocketConnector::new(&format!("ws://127.0.0.1:{}", self.port)).expect("an address");
+        let connector =
+            WebSocketConnector::new(&format!("ws://127.0.0.1:{}", self.port)).expect("an address");
         Client::builder(user).expect("a user").token("good").subprotocol(3).start(connector)
     }
 }
@@ -89,7 +93,10 @@ async fn adds_receives_and_is_answered() {
     let (one, two) = (server.client("10"), server.client("20"));
     let (mut at_one, mut at_two) = (one.actions(), two.actions());
     for client in [&one, &two] {
-        timeout(PATIENCE, client.subscribe("counter")).await.expect("an answer").expect("subscribed");
+        timeout(PATIENCE, client.subscribe("counter"))
+            .await
+            .expect("an answer")
+            .expect("subscribed");
     }
     assert_eq!(next_of(&mut at_one, "counter/set").await.field("value"), Some("0"));
     assert_eq!(next_of(&mut at_two, "counter/set").await.field("value"), Some("0"));
@@ -106,8 +113,14 @@ async fn adds_receives_and_is_answered() {
     assert_eq!(undo.action.expect("the action").field("fail"), Some("true"));
     assert_eq!(undone(&one, r#"{"type":"secret/do"}"#).await.reason, "denied");
     assert_eq!(undone(&one, r#"{"type":"what"}"#).await.reason, "unknownType");
-    assert_eq!(undone(&one, r#"{"type":"logux/subscribe","channel":"what"}"#).await.reason, "wrongChannel");
-    assert_eq!(undone(&one, r#"{"type":"logux/subscribe","channel":"users/find/1"}"#).await.reason, "notFound");
+    assert_eq!(
+        undone(&one, r#"{"type":"logux/subscribe","channel":"what"}"#).await.reason,
+        "wrongChannel"
+    );
+    assert_eq!(
+        undone(&one, r#"{"type":"logux/subscribe","channel":"users/find/1"}"#).await.reason,
+        "notFound"
+    );
     assert!(timeout(PATIENCE, one.reached(State::Synchronized)).await.expect("in time"));
 }
 
@@ -129,15 +142,23 @@ async fn comes_back_after_a_restart_with_what_was_done_meanwhile() {
     // The subscription was made again, so others are heard.
     next_of(&mut actions, "counter/set").await;
     let other = server.client("20");
-    timeout(PATIENCE, other.sync(action(r#"{"type":"counter/inc"}"#))).await.expect("in time").expect("processed");
+    timeout(PATIENCE, other.sync(action(r#"{"type":"counter/inc"}"#)))
+        .await
+        .expect("in time")
+        .expect("processed");
     next_of(&mut actions, "counter/inc").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stops_when_it_is_refused() {
     let server = Official::start(free_port());
-    let connector = WebSocketConnector::new(&format!("ws://127.0.0.1:{}", server.port)).expect("an address");
-    let client = Client::builder("10").expect("a user").token("wrong").subprotocol(3).start(connector.clone());
+    let connector =
+        WebSocketConnector::new(&format!("ws://127.0.0.1:{}", server.port)).expect("an address");
+    let client = Client::builder("10")
+        .expect("a user")
+        .token("wrong")
+        .subprotocol(3)
+        .start(connector.clone());
     assert_eq!(timeout(PATIENCE, client.ended()).await.expect("in time"), "wrong-credentials");
     let stopped = client.sync(action(r#"{"type":"counter/inc"}"#)).await;
     assert_eq!(stopped, Err(SyncError::Stopped("wrong-credentials".into())));

@@ -20,7 +20,11 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { min_delay: Duration::from_secs(1), max_delay: Duration::from_secs(5), attempts: None }
+        Self {
+            min_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(5),
+            attempts: None,
+        }
     }
 }
 

@@ -145,12 +145,21 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &self,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         if self.pieces.is_empty() {
             return Pin::new(io).poll_write(cx, &self.tail);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let all = self.pieces.iter().map(|piece| &piece[..]).chain([&self.tail[..]]).filter(|piece| !piece.is_empty());
+        let all = self
+            .pieces
+            .iter()
+            .map(|piece| &piece[..])
+            .chain([&self.tail[..]])
+            .filter(|piece| !piece.is_empty());
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(all) {
             *slice = IoSlice::new(piece);
@@ -189,7 +198,11 @@ mod tests {
     }
 
     impl AsyncWrite for Narrow {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             let count = bytes.len().min(self.step);
             self.got.extend_from_slice(&bytes[..count]);
             self.writes += 1;
@@ -201,7 +214,8 @@ mod tests {
             _: &mut Context<'_>,
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(self.step).collect();
+            let all: Vec<u8> =
+                slices.iter().flat_map(|slice| slice.iter().copied()).take(self.step).collect();
             self.got.extend_from_slice(&all);
             self.writes += 1;
             Poll::Ready(Ok(all.len()))
@@ -227,8 +241,14 @@ mod tests {
     fn small_and_large_leave_in_order_in_one_write() {
         let mut outbox = Outbox::default();
         let mut expected = Vec::new();
-        for (size, letter) in [(3, b'a'), (SHARED_SIZE, b'b'), (5, b'c'), (7, b'd'), (2 * SHARED_SIZE, b'e'), (1, b'f')]
-        {
+        for (size, letter) in [
+            (3, b'a'),
+            (SHARED_SIZE, b'b'),
+            (5, b'c'),
+            (7, b'd'),
+            (2 * SHARED_SIZE, b'e'),
+            (1, b'f'),
+        ] {
             let bytes = vec![letter; size];
             expected.extend_from_slice(&bytes);
             outbox.share(bytes.into());

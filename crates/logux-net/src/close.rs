@@ -91,9 +91,9 @@ impl CloseReason {
     /// A text of ours stands for its reason. Without text, 1000 and 1005 (no code was sent) are [`Done`](Self::Done), and
     /// the codes that stand for one reason only are that one. Anything else is [`Other`](Self::Other).
     pub fn from_wire(code: u16, text: &str) -> Self {
-        let known = Self::KNOWN
-            .into_iter()
-            .find(|reason| reason.code() == code && (reason.text() == text || text.is_empty() && code != 1008));
+        let known = Self::KNOWN.into_iter().find(|reason| {
+            reason.code() == code && (reason.text() == text || text.is_empty() && code != 1008)
+        });
         match known {
             Some(reason) => reason,
             None if code == 1005 => Self::Done,

@@ -130,7 +130,11 @@ impl<C: Connector> Reconnecting<C> {
     }
 
     /// Connects with `connector`, with random numbers in 0.0..1.0 of the caller.
-    pub fn with_random(connector: C, backoff: Backoff, random: impl FnMut() -> f64 + Send + 'static) -> Self {
+    pub fn with_random(
+        connector: C,
+        backoff: Backoff,
+        random: impl FnMut() -> f64 + Send + 'static,
+    ) -> Self {
         Self {
             connector,
             policy: Reconnect::new(backoff),

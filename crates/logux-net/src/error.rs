@@ -65,9 +65,16 @@ impl NetError {
     /// Who has to change something.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::FrameTooLarge { .. } | Self::NotUtf8 | Self::Violation(_) | Self::Handshake(_) => Blame::Peer,
+            Self::FrameTooLarge { .. }
+            | Self::NotUtf8
+            | Self::Violation(_)
+            | Self::Handshake(_) => Blame::Peer,
             Self::Address { .. } => Blame::Caller,
-            Self::Refused(_) | Self::Truncated | Self::Closed | Self::ConnectTimeout(_) | Self::Io(_) => Blame::Network,
+            Self::Refused(_)
+            | Self::Truncated
+            | Self::Closed
+            | Self::ConnectTimeout(_)
+            | Self::Io(_) => Blame::Network,
         }
     }
 

@@ -84,7 +84,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LinesTransport<IO> {
                 return Poll::Ready(Ok(Some(frame)));
             }
             if ready!(poll_fill(&mut self.io, &mut self.inbox, cx))? == 0 {
-                return Poll::Ready(if self.inbox.is_empty() { Ok(None) } else { Err(NetError::Truncated) });
+                return Poll::Ready(if self.inbox.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(NetError::Truncated)
+                });
             }
         }
     }

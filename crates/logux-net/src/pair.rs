@@ -35,7 +35,8 @@ const FRAME_COST: usize = 32;
 /// # }
 /// ```
 pub fn pair(limits: Limits) -> (PairTransport, PairTransport) {
-    let (there, back) = (Arc::new(Mutex::new(Lane::default())), Arc::new(Mutex::new(Lane::default())));
+    let (there, back) =
+        (Arc::new(Mutex::new(Lane::default())), Arc::new(Mutex::new(Lane::default())));
     let end = |outgoing: &Shared, incoming: &Shared| PairTransport {
         limits,
         outgoing: outgoing.clone(),
@@ -159,7 +160,11 @@ impl Sink<Frame> for PairTransport {
         {
             return Poll::Ready(Err(error));
         }
-        if this.unflushed_cost < this.limits.write_buffer { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if this.unflushed_cost < this.limits.write_buffer {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
@@ -213,6 +218,8 @@ impl Drop for PairTransport {
 
 impl fmt::Debug for PairTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PairTransport").field("unflushed", &self.unflushed.len()).finish_non_exhaustive()
+        f.debug_struct("PairTransport")
+            .field("unflushed", &self.unflushed.len())
+            .finish_non_exhaustive()
     }
 }

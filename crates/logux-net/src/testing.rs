@@ -79,7 +79,8 @@ where
 
 /// Frames of many sizes and in all alphabets come out as they went in.
 pub async fn frames_arrive_whole_and_in_order(mut left: End, mut right: End) {
-    let mut sent: Vec<Frame> = ["", "[]", "żółć", "日本語", "\u{1f600}\u{0}\u{7f}", r#""\n""#].map(Frame::from).into();
+    let mut sent: Vec<Frame> =
+        ["", "[]", "żółć", "日本語", "\u{1f600}\u{0}\u{7f}", r#""\n""#].map(Frame::from).into();
     sent.extend((0..300).map(|i| numbered(i, i * 7)));
     sent.extend([125, 126, 127, 65_535, 65_536].map(|len| numbered(len, len)));
     let writing = async {
@@ -95,8 +96,11 @@ pub async fn frames_arrive_whole_and_in_order(mut left: End, mut right: End) {
 /// Two ends that send each other more than any buffer holds, each in one task, do not block each other.
 pub async fn both_directions_at_once(left: End, right: End) {
     let frames: Vec<Frame> = (0..600).map(|i| numbered(i, 16 << 10)).collect();
-    let (got_left, got_right) =
-        join(exchange(left, frames.clone(), frames.len()), exchange(right, frames.clone(), frames.len())).await;
+    let (got_left, got_right) = join(
+        exchange(left, frames.clone(), frames.len()),
+        exchange(right, frames.clone(), frames.len()),
+    )
+    .await;
     assert_frames(&got_left, &frames);
     assert_frames(&got_right, &frames);
 }
@@ -149,7 +153,10 @@ pub async fn closing_is_seen_by_the_peer(mut left: End, mut right: End) {
     left.set_close_reason(CloseReason::Replaced);
     left.feed("[1]".into()).await.expect("room");
     left.close().await.expect("closed");
-    assert!(matches!(left.send("[2]".into()).await, Err(NetError::Closed)), "nothing can be sent after closing");
+    assert!(
+        matches!(left.send("[2]".into()).await, Err(NetError::Closed)),
+        "nothing can be sent after closing"
+    );
     left.close().await.expect("closing twice does no harm");
 
     assert_frames(&take(&mut right, 1).await, &["[1]".into()]);
@@ -299,6 +306,12 @@ fn assert_frames(got: &[Frame], expected: &[Frame]) {
     assert_eq!(got.len(), expected.len(), "number of frames");
     for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
         let short = |frame: &Frame| frame.chars().take(40).collect::<String>();
-        assert!(got == expected, "frame {at}: {} bytes {:?} in place of {:?}", got.len(), short(got), short(expected));
+        assert!(
+            got == expected,
+            "frame {at}: {} bytes {:?} in place of {:?}",
+            got.len(),
+            short(got),
+            short(expected)
+        );
     }
 }

@@ -29,7 +29,9 @@ use crate::{CloseReason, Frame, NetError};
 /// Nothing here has a time limit: a peer may stay silent or stop reading for ever. Put a limit around what you wait for.
 ///
 /// The suite in `logux_net::testing` (feature `testing`) checks all of this for a transport of your own.
-pub trait Transport: Stream<Item = Result<Frame, NetError>> + Sink<Frame, Error = NetError> + Send + Unpin {
+pub trait Transport:
+    Stream<Item = Result<Frame, NetError>> + Sink<Frame, Error = NetError> + Send + Unpin
+{
     /// Sets what the peer is told when this end closes. Without a call it is [`CloseReason::Done`], or after an error from
     /// reading what [`NetError::close_reason`] says.
     fn set_close_reason(&mut self, reason: CloseReason);
@@ -46,7 +48,10 @@ pub trait Transport: Stream<Item = Result<Frame, NetError>> + Sink<Frame, Error 
     /// # Errors
     ///
     /// Those of writing; an error in what still comes in counts as the end.
-    fn close_with(&mut self, reason: CloseReason) -> impl Future<Output = Result<(), NetError>> + Send
+    fn close_with(
+        &mut self,
+        reason: CloseReason,
+    ) -> impl Future<Output = Result<(), NetError>> + Send
     where
         Self: Sized,
     {

@@ -1,7 +1,8 @@
 //! Every transport of the crate passes the suite.
 
 use logux_net::{
-    Connector, Limits, LinesTransport, WebSocketConnector, WebSocketTransport, transport_suite, websocket,
+    Connector, Limits, LinesTransport, WebSocketConnector, WebSocketTransport, transport_suite,
+    websocket,
 };
 use tokio::{
     io::duplex,
@@ -21,7 +22,8 @@ mod websocket_tcp {
     transport_suite!(async |limits: Limits| {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let connector =
-            WebSocketConnector::new(&format!("ws://{}", listener.local_addr().expect("bound"))).expect("a URL");
+            WebSocketConnector::new(&format!("ws://{}", listener.local_addr().expect("bound")))
+                .expect("a URL");
         let accepting = async {
             let (socket, _) = listener.accept().await.expect("a connection");
             websocket::accept(socket, limits).await.expect("an upgrade").0
@@ -38,7 +40,8 @@ mod websocket_duplex {
     transport_suite!(async |limits: Limits| {
         let (here, there) = duplex(ROOM);
         let connector = WebSocketConnector::new("ws://example.com").expect("a URL").limits(limits);
-        let (client, server) = tokio::join!(connector.upgrade(here), websocket::accept(there, limits));
+        let (client, server) =
+            tokio::join!(connector.upgrade(here), websocket::accept(there, limits));
         (client.expect("connected"), server.expect("an upgrade").0)
     });
 }
@@ -58,7 +61,8 @@ mod lines_tcp {
     transport_suite!(async |limits: Limits| {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
-        let (client, server) = tokio::join!(logux_net::lines::tcp(&address, limits), listener.accept());
+        let (client, server) =
+            tokio::join!(logux_net::lines::tcp(&address, limits), listener.accept());
         (client.expect("connected"), LinesTransport::new(server.expect("a connection").0, limits))
     });
 }
@@ -75,7 +79,9 @@ mod lines_unix {
 
 /// The types stay sendable to other threads, where servers keep them.
 #[allow(dead_code, reason = "it only has to compile")]
-fn transports_are_send_and_static(ends: (WebSocketTransport<TcpStream>, LinesTransport<TcpStream>)) {
+fn transports_are_send_and_static(
+    ends: (WebSocketTransport<TcpStream>, LinesTransport<TcpStream>),
+) {
     fn check(_: impl Send + 'static) {}
     check(ends);
 }

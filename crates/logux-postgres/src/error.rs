@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum PostgresError {
     /// A later version of this crate has made the tables. They were not touched.
-    #[error("the tables have version {found}, this program knows versions up to {supported}; use a newer program")]
+    #[error(
+        "the tables have version {found}, this program knows versions up to {supported}; use a newer program"
+    )]
     NewerSchema {
         /// The version of the tables.
         found: i32,

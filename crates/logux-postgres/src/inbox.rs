@@ -59,10 +59,15 @@ impl Inbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_older_than(self, db: impl PgExecutor<'_>, age: Duration) -> Result<u64, PostgresError> {
+    pub async fn forget_older_than(
+        self,
+        db: impl PgExecutor<'_>,
+        age: Duration,
+    ) -> Result<u64, PostgresError> {
         // A century is for ever; PostgreSQL's times end somewhere.
         let age = age.min(Duration::from_secs(3_155_760_000)).as_secs_f64();
-        let statement = "DELETE FROM logux_inbox WHERE arrived < clock_timestamp() - make_interval(secs => $1)";
+        let statement =
+            "DELETE FROM logux_inbox WHERE arrived < clock_timestamp() - make_interval(secs => $1)";
         Ok(sqlx::query(statement).bind(age).execute(db).await?.rows_affected())
     }
 
@@ -70,7 +75,11 @@ impl Inbox {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_all_but(self, db: impl PgExecutor<'_>, count: u64) -> Result<u64, PostgresError> {
+    pub async fn forget_all_but(
+        self,
+        db: impl PgExecutor<'_>,
+        count: u64,
+    ) -> Result<u64, PostgresError> {
         let statement = "DELETE FROM logux_inbox WHERE (arrived, id) <= (
                 SELECT arrived, id FROM logux_inbox ORDER BY arrived DESC, id DESC LIMIT 1 OFFSET $1
             )";

@@ -48,9 +48,15 @@ impl From<HeadRow> for Head {
 
 /// Reads a field.
 pub(crate) fn field((key, value, stamp, arrived): FieldRow) -> Result<Field, PostgresError> {
-    let value = Json::new(value)
-        .map_err(|error| PostgresError::Corrupt(format!("field {key:?} of a record has no value: {error}")))?;
-    Ok(Field { key: key.into(), value, stamp: stamp_of(&stamp)?, arrived: WallTime::from_millis(arrived) })
+    let value = Json::new(value).map_err(|error| {
+        PostgresError::Corrupt(format!("field {key:?} of a record has no value: {error}"))
+    })?;
+    Ok(Field {
+        key: key.into(),
+        value,
+        stamp: stamp_of(&stamp)?,
+        arrived: WallTime::from_millis(arrived),
+    })
 }
 
 /// Reads the records whose fields follow one another in the rows.
@@ -70,11 +76,14 @@ pub(crate) fn records(rows: Vec<JoinedRow>) -> Result<Vec<Record>, PostgresError
 }
 
 /// Reads the ids and deletions of records.
-pub(crate) fn deletions(rows: Vec<(String, Vec<u8>)>) -> Result<Vec<(Arc<str>, Stamp)>, PostgresError> {
+pub(crate) fn deletions(
+    rows: Vec<(String, Vec<u8>)>,
+) -> Result<Vec<(Arc<str>, Stamp)>, PostgresError> {
     rows.into_iter().map(|(id, deleted)| Ok((id.into(), stamp_of(&deleted)?))).collect()
 }
 
 /// Reads a stamp that [`key::of_stamp`] wrote.
 pub(crate) fn stamp_of(bytes: &[u8]) -> Result<Stamp, PostgresError> {
-    key::to_stamp(bytes).ok_or_else(|| PostgresError::Corrupt(format!("expected a stamp, got {bytes:02x?}")))
+    key::to_stamp(bytes)
+        .ok_or_else(|| PostgresError::Corrupt(format!("expected a stamp, got {bytes:02x?}")))
 }

@@ -58,12 +58,15 @@ const LOCK: i64 = 0x4C4F_4758_4C4F_4758;
 pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
-    let there: bool =
-        sqlx::query_scalar("SELECT to_regclass(quote_ident(current_schema()) || '.logux_schema') IS NOT NULL")
-            .fetch_one(&mut *transaction)
-            .await?;
+    let there: bool = sqlx::query_scalar(
+        "SELECT to_regclass(quote_ident(current_schema()) || '.logux_schema') IS NOT NULL",
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     let found = if there {
-        sqlx::query_scalar("SELECT max(version) FROM logux_schema").fetch_one(&mut *transaction).await?
+        sqlx::query_scalar("SELECT max(version) FROM logux_schema")
+            .fetch_one(&mut *transaction)
+            .await?
     } else {
         None
     };
@@ -71,13 +74,13 @@ pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     if found > VERSION {
         return Err(PostgresError::NewerSchema { found, supported: VERSION });
     }
-    let done = usize::try_from(found).map_err(|_| PostgresError::Corrupt(format!("version {found} of the tables")))?;
+    let done = usize::try_from(found)
+        .map_err(|_| PostgresError::Corrupt(format!("version {found} of the tables")))?;
     if found < VERSION {
         for step in &STEPS[done..] {
             sqlx::raw_sql(*step).execute(&mut *transaction).await?;
         }
-        let set =
-            "INSERT INTO logux_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
+        let set = "INSERT INTO logux_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
         sqlx::query(set).bind(VERSION).execute(&mut *transaction).await?;
     }
     Ok(transaction.commit().await?)

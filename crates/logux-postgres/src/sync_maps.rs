@@ -126,12 +126,14 @@ impl SyncMaps {
         if head.deleted.as_ref() >= Some(&time) {
             return Ok(head.deleted.as_ref() == Some(&time) && !head.exists());
         }
-        sqlx::query("UPDATE logux_records SET deleted = $2, deletion_arrived = $3 WHERE record = $1")
-            .bind(head.record)
-            .bind(&time)
-            .bind(arrived.as_millis())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE logux_records SET deleted = $2, deletion_arrived = $3 WHERE record = $1",
+        )
+        .bind(head.record)
+        .bind(&time)
+        .bind(arrived.as_millis())
+        .execute(&mut *transaction)
+        .await?;
         sqlx::query("DELETE FROM logux_fields WHERE record = $1 AND stamp < $2")
             .bind(head.record)
             .bind(&time)
@@ -154,19 +156,20 @@ impl SyncMaps {
     ) -> Result<(Option<Record>, Option<Stamp>), PostgresError> {
         check_texts([collection, id])?;
         // Both from one moment.
-        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let head: Option<HeadRow> =
-            sqlx::query_as("SELECT record, touched, deleted FROM logux_records WHERE collection = $1 AND id = $2")
-                .bind(collection)
-                .bind(id)
-                .fetch_optional(&mut *transaction)
-                .await?;
+        let mut transaction =
+            self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let head: Option<HeadRow> = sqlx::query_as(
+            "SELECT record, touched, deleted FROM logux_records WHERE collection = $1 AND id = $2",
+        )
+        .bind(collection)
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
         let Some(head) = head.map(Head::from) else { return Ok((None, None)) };
         if !head.exists() {
             return Ok((None, head.deletion()?));
         }
-        let select =
-            "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND arrived >= $2 ORDER BY key";
+        let select = "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND arrived >= $2 ORDER BY key";
         let rows: Vec<FieldRow> = sqlx::query_as(select)
             .bind(head.record)
             .bind(since.unwrap_or(WallTime::MIN).as_millis())
@@ -191,7 +194,8 @@ impl SyncMaps {
         if check_texts([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err() {
             return Ok(Vec::new());
         }
-        let hashes: Vec<i64> = filter.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
+        let hashes: Vec<i64> =
+            filter.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
         let select = "SELECT r.id, f.key, f.value, f.stamp, f.arrived
             FROM logux_records r LEFT JOIN logux_fields f ON f.record = r.record
             WHERE r.collection = $1 AND r.touched IS NOT NULL AND (r.deleted IS NULL OR r.touched > r.deleted)
@@ -199,7 +203,8 @@ impl SyncMaps {
                 SELECT record FROM logux_fields WHERE hash = ANY ($2) GROUP BY record HAVING count(*) >= cardinality($2)
             ))
             ORDER BY r.id, f.key";
-        let rows: Vec<JoinedRow> = sqlx::query_as(select).bind(collection).bind(&hashes).fetch_all(&self.pool).await?;
+        let rows: Vec<JoinedRow> =
+            sqlx::query_as(select).bind(collection).bind(&hashes).fetch_all(&self.pool).await?;
         let mut found = records(rows)?;
         found.retain(|record| matches(record, filter));
         if let Some(since) = since {
@@ -230,8 +235,12 @@ impl SyncMaps {
             WHERE r.collection = $1 AND (r.deleted IS NULL OR r.touched > r.deleted)
             AND r.record IN (SELECT record FROM logux_fields WHERE arrived >= $3 AND key = ANY ($2))
             ORDER BY r.id, f.key";
-        let rows: Vec<JoinedRow> =
-            sqlx::query_as(select).bind(collection).bind(&keys).bind(since.as_millis()).fetch_all(&self.pool).await?;
+        let rows: Vec<JoinedRow> = sqlx::query_as(select)
+            .bind(collection)
+            .bind(&keys)
+            .bind(since.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
         records(rows)
     }
 
@@ -248,7 +257,11 @@ impl SyncMaps {
         check_texts([collection])?;
         let select = "SELECT id, deleted FROM logux_records WHERE collection = $1 AND deletion_arrived >= $2
             AND deleted IS NOT NULL AND (touched IS NULL OR touched < deleted) ORDER BY deletion_arrived, id";
-        let rows = sqlx::query_as(select).bind(collection).bind(since.as_millis()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query_as(select)
+            .bind(collection)
+            .bind(since.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
         deletions(rows)
     }
 
@@ -257,7 +270,11 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_deletions(&self, collection: &str, before: WallTime) -> Result<u64, PostgresError> {
+    pub async fn forget_deletions(
+        &self,
+        collection: &str,
+        before: WallTime,
+    ) -> Result<u64, PostgresError> {
         check_texts([collection])?;
         let time = key::of_time(before);
         let mut transaction = self.begin().await?;
@@ -266,7 +283,11 @@ impl SyncMaps {
             "DELETE FROM logux_records WHERE collection = $1 AND deleted < $2 AND (touched IS NULL OR touched < deleted)",
             "UPDATE logux_records SET deleted = NULL, deletion_arrived = NULL WHERE collection = $1 AND deleted < $2",
         ] {
-            let done = sqlx::query(statement).bind(collection).bind(&time).execute(&mut *transaction).await?;
+            let done = sqlx::query(statement)
+                .bind(collection)
+                .bind(&time)
+                .execute(&mut *transaction)
+                .await?;
             forgotten += done.rows_affected();
         }
         transaction.commit().await?;
@@ -288,9 +309,14 @@ async fn lock(db: &mut PgConnection, collection: &str, id: &str) -> Result<Head,
 }
 
 /// The fields of a record that have the keys of `fields`.
-async fn fields_of(db: &mut PgConnection, record: i64, fields: &Extra) -> Result<Vec<Field>, PostgresError> {
+async fn fields_of(
+    db: &mut PgConnection,
+    record: i64,
+    fields: &Extra,
+) -> Result<Vec<Field>, PostgresError> {
     let keys: Vec<&str> = fields.iter().map(|(key, _)| key).collect();
-    let select = "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND key = ANY ($2)";
+    let select =
+        "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND key = ANY ($2)";
     let rows: Vec<FieldRow> = sqlx::query_as(select).bind(record).bind(&keys).fetch_all(db).await?;
     rows.into_iter().map(field).collect()
 }
@@ -307,7 +333,8 @@ async fn set_fields(
     }
     let keys: Vec<&str> = fields.iter().map(|(key, _)| key).collect();
     let values: Vec<&str> = fields.iter().map(|(_, value)| value.as_str()).collect();
-    let hashes: Vec<i64> = fields.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
+    let hashes: Vec<i64> =
+        fields.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
     let upsert = "INSERT INTO logux_fields (record, key, value, stamp, hash, arrived)
         SELECT $1, new.key, new.value, $5, new.hash, $6
         FROM unnest($2::text[], $3::text[], $4::bigint[]) AS new (key, value, hash)

@@ -38,7 +38,10 @@ async fn an_action_is_new_once_unless_it_was_rolled_back() {
     }
     let mut transaction = pool.begin().await.expect("a transaction");
     assert!(Inbox.first_time(&mut transaction, &id("5 a 0")).await.expect("an answer"));
-    assert!(!Inbox.first_time(&mut transaction, &id("5 a 0")).await.expect("an answer"), "within it is known");
+    assert!(
+        !Inbox.first_time(&mut transaction, &id("5 a 0")).await.expect("an answer"),
+        "within it is known"
+    );
     transaction.rollback().await.expect("rolled back");
     assert!(takes(&pool, "5 a 0").await);
 }
@@ -52,12 +55,20 @@ async fn forgets_by_number_and_by_age() {
     }
     assert_eq!(Inbox.forget_all_but(&pool, 10).await.expect("forgotten"), 0);
     assert_eq!(Inbox.forget_all_but(&pool, 3).await.expect("forgotten"), 7);
-    assert!(!takes(&pool, "9 a 0").await && !takes(&pool, "7 a 0").await && takes(&pool, "6 a 0").await);
+    assert!(
+        !takes(&pool, "9 a 0").await && !takes(&pool, "7 a 0").await && takes(&pool, "6 a 0").await
+    );
     let earlier = "UPDATE logux_inbox SET arrived = arrived - interval '1 hour' WHERE id = '7 a 0'";
     sqlx::query(earlier).execute(&pool).await.expect("an update");
-    assert_eq!(Inbox.forget_older_than(&pool, Duration::from_secs(7_200)).await.expect("forgotten"), 0);
+    assert_eq!(
+        Inbox.forget_older_than(&pool, Duration::from_secs(7_200)).await.expect("forgotten"),
+        0
+    );
     assert_eq!(Inbox.forget_older_than(&pool, Duration::MAX).await.expect("forgotten"), 0);
-    assert_eq!(Inbox.forget_older_than(&pool, Duration::from_secs(1_800)).await.expect("forgotten"), 1);
+    assert_eq!(
+        Inbox.forget_older_than(&pool, Duration::from_secs(1_800)).await.expect("forgotten"),
+        1
+    );
     assert!(takes(&pool, "7 a 0").await);
 }
 

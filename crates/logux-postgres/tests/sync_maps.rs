@@ -24,7 +24,10 @@ async fn maps(server: &Server, connections: u32) -> SyncMaps {
 async fn shown(maps: &SyncMaps, id: &str) -> Option<String> {
     let (record, _) = maps.find("tasks", id, None).await.expect("found");
     let shown = |record: logux_postgres::Record| {
-        let fields = record.fields.iter().map(|field| format!(" {}={}@{}", field.key, field.value, field.stamp.time()));
+        let fields = record
+            .fields
+            .iter()
+            .map(|field| format!(" {}={}@{}", field.key, field.value, field.stamp.time()));
         format!("{}:{}", record.id, fields.collect::<String>())
     };
     record.map(shown)
@@ -34,9 +37,13 @@ async fn shown(maps: &SyncMaps, id: &str) -> Option<String> {
 async fn values_stay_to_the_letter() {
     let server = Server::start().await;
     let maps = maps(&server, 1).await;
-    let text = r#"{"a":9007199254740993,"b":"\ud83d\u0000","c":[ 1.50 ],"":0.30000000000000004,"é":null}"#;
+    let text =
+        r#"{"a":9007199254740993,"b":"\ud83d\u0000","c":[ 1.50 ],"":0.30000000000000004,"é":null}"#;
     let (changed, stamp) = maps.change("tasks", "1", &fields(text), &at(1)).await.expect("changed");
-    assert_eq!((changed, stamp), (Changed { won: fields(text), existed: false, exists: true }, at(1)));
+    assert_eq!(
+        (changed, stamp),
+        (Changed { won: fields(text), existed: false, exists: true }, at(1))
+    );
     let expected = r#"1: =0.30000000000000004@1 a=9007199254740993@1 b="\ud83d\u0000"@1 c=[ 1.50 ]@1 é=null@1"#;
     assert_eq!(shown(&maps, "1").await.as_deref(), Some(expected));
 }
@@ -45,13 +52,16 @@ async fn values_stay_to_the_letter() {
 async fn mistakes_of_the_caller_change_nothing() {
     let server = Server::start().await;
     let maps = maps(&server, 1).await;
-    let refused = maps.change("tasks", "1", &fields(r#"{"a":1,"id":2}"#), &at(1)).await.expect_err("an id");
+    let refused =
+        maps.change("tasks", "1", &fields(r#"{"a":1,"id":2}"#), &at(1)).await.expect_err("an id");
     assert!(matches!(refused, PostgresError::IdAmongFields), "{refused}");
     for (id, json) in [("a\0", "{}"), ("1", r#"{"a\u0000":1}"#)] {
         let refused = maps.change("tasks", id, &fields(json), &at(1)).await.expect_err("U+0000");
         assert!(matches!(refused, PostgresError::NulCharacter(_)), "{refused}");
     }
-    assert!(maps.list("tasks", &fields(r#"{"a\u0000":1}"#), None).await.expect("a list").is_empty());
+    assert!(
+        maps.list("tasks", &fields(r#"{"a\u0000":1}"#), None).await.expect("a list").is_empty()
+    );
     assert!(maps.list("tasks", &Extra::default(), None).await.expect("a list").is_empty());
 }
 
@@ -67,15 +77,29 @@ async fn deletions_are_remembered_until_told() {
     }
     maps.change("tasks", "2", &fields(r#"{"a":2}"#), &at(10)).await.expect("back");
     let since = async |time| {
-        let gone = maps.deleted_since("tasks", WallTime::from_millis(time)).await.expect("deletions");
-        gone.iter().map(|(id, stamp)| format!("{id}@{}", stamp.time())).collect::<Vec<_>>().join(" ")
+        let gone =
+            maps.deleted_since("tasks", WallTime::from_millis(time)).await.expect("deletions");
+        gone.iter()
+            .map(|(id, stamp)| format!("{id}@{}", stamp.time()))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!([since(0).await, since(7).await, since(8).await], ["3@5 1@7", "1@7", ""]);
-    assert_eq!(maps.forget_deletions("tasks", WallTime::from_millis(7)).await.expect("forgotten"), 1);
+    assert_eq!(
+        maps.forget_deletions("tasks", WallTime::from_millis(7)).await.expect("forgotten"),
+        1
+    );
     assert_eq!(since(0).await, "1@7");
     maps.change("tasks", "3", &fields(r#"{"a":1}"#), &at(2)).await.expect("changed");
-    assert_eq!(shown(&maps, "3").await.as_deref(), Some("3: a=1@2"), "nothing speaks against it now");
-    assert_eq!(maps.forget_deletions("tasks", WallTime::from_millis(100)).await.expect("forgotten"), 2);
+    assert_eq!(
+        shown(&maps, "3").await.as_deref(),
+        Some("3: a=1@2"),
+        "nothing speaks against it now"
+    );
+    assert_eq!(
+        maps.forget_deletions("tasks", WallTime::from_millis(100)).await.expect("forgotten"),
+        2
+    );
     assert_eq!(shown(&maps, "2").await.as_deref(), Some("2: a=2@10"));
 }
 
@@ -99,7 +123,9 @@ async fn several_servers_may_write_whatever_isolation_is_the_default() {
                 maps.change("tasks", "1", &fields(&json), write).await.expect("changed");
                 if turn % 5 == 4 {
                     maps.delete("tasks", "2", &at(time)).await.expect("deleted");
-                    maps.change("tasks", "2", &fields(&json), &at(time + 1_000)).await.expect("changed");
+                    maps.change("tasks", "2", &fields(&json), &at(time + 1_000))
+                        .await
+                        .expect("changed");
                 }
             }
         }));

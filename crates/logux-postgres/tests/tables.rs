@@ -4,7 +4,9 @@ mod common;
 
 use logux::{Stamp, store::key, testing::strategies};
 use logux_postgres::{PostgresError, STEPS, migrate, sqlx};
-use proptest::{collection::vec, strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
+use proptest::{
+    collection::vec, strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner,
+};
 
 use common::Server;
 
@@ -20,8 +22,10 @@ async fn several_programs_may_begin_at_the_same_time() {
         begun.await.expect("no panic").expect("tables");
     }
     migrate(&pool).await.expect("nothing to do");
-    let version: i32 =
-        sqlx::query_scalar("SELECT version FROM logux_schema").fetch_one(&pool).await.expect("a version");
+    let version: i32 = sqlx::query_scalar("SELECT version FROM logux_schema")
+        .fetch_one(&pool)
+        .await
+        .expect("a version");
     assert_eq!(version as usize, STEPS.len());
 }
 
@@ -30,8 +34,14 @@ async fn older_tables_are_brought_up_to_date() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
     sqlx::raw_sql(STEPS[0]).execute(&pool).await.expect("tables of version 1");
-    sqlx::query("INSERT INTO logux_schema (version) VALUES (1)").execute(&pool).await.expect("a version");
-    sqlx::query("INSERT INTO logux_records (collection, id) VALUES ('a', 'b')").execute(&pool).await.expect("a row");
+    sqlx::query("INSERT INTO logux_schema (version) VALUES (1)")
+        .execute(&pool)
+        .await
+        .expect("a version");
+    sqlx::query("INSERT INTO logux_records (collection, id) VALUES ('a', 'b')")
+        .execute(&pool)
+        .await
+        .expect("a row");
     migrate(&pool).await.expect("newer tables");
     let (version, records): (i32, i64) =
         sqlx::query_as("SELECT version, (SELECT count(*) FROM logux_records) FROM logux_schema")
@@ -46,7 +56,10 @@ async fn tables_of_a_newer_version_are_left_alone() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
     migrate(&pool).await.expect("tables");
-    sqlx::query("UPDATE logux_schema SET version = version + 1").execute(&pool).await.expect("an update");
+    sqlx::query("UPDATE logux_schema SET version = version + 1")
+        .execute(&pool)
+        .await
+        .expect("an update");
     let refused = migrate(&pool).await.expect_err("a newer version");
     assert!(matches!(refused, PostgresError::NewerSchema { .. }), "{refused}");
 }
@@ -62,10 +75,11 @@ async fn tables_lie_in_the_schema_of_the_connection() {
     for _ in 0..2 {
         migrate(&other).await.expect("tables of its own");
     }
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE tablename = 'logux_records'")
-        .fetch_one(&plain)
-        .await
-        .expect("a number");
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE tablename = 'logux_records'")
+            .fetch_one(&plain)
+            .await
+            .expect("a number");
     assert_eq!(count, 2);
 }
 
@@ -76,12 +90,14 @@ async fn the_database_orders_stamps_as_the_engine_does() {
     let mut runner = TestRunner::deterministic();
     let stamps = vec(strategies::stamp(), 500).new_tree(&mut runner).expect("stamps").current();
     let keys: Vec<Vec<u8>> = stamps.iter().map(key::of_stamp).collect();
-    let sorted: Vec<Vec<u8>> = sqlx::query_scalar("SELECT key FROM unnest($1::bytea[]) AS key ORDER BY key")
-        .bind(&keys)
-        .fetch_all(&pool)
-        .await
-        .expect("sorted");
-    let sorted: Vec<Stamp> = sorted.iter().map(|key| key::to_stamp(key).expect("a stamp")).collect();
+    let sorted: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT key FROM unnest($1::bytea[]) AS key ORDER BY key")
+            .bind(&keys)
+            .fetch_all(&pool)
+            .await
+            .expect("sorted");
+    let sorted: Vec<Stamp> =
+        sorted.iter().map(|key| key::to_stamp(key).expect("a stamp")).collect();
     let mut expected = stamps;
     expected.sort();
     assert_eq!(sorted, expected);

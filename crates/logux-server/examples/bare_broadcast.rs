@@ -86,12 +86,17 @@ impl Client {
     async fn received(&mut self, frame: Frame) -> Result<(), NetError> {
         let text = frame.as_str();
         if text.starts_with("[\"connect\",") {
-            let connected = Frame::from_static(r#"["connected",5,"server:bare",[0,0],{"subprotocol":0}]"#);
+            let connected =
+                Frame::from_static(r#"["connected",5,"server:bare",[0,0],{"subprotocol":0}]"#);
             return self.transport.feed(connected).await;
         }
         let Some(rest) = text.strip_prefix("[\"sync\",") else { return Ok(()) };
         let added = rest.split(',').next().unwrap_or_default();
-        let sequence = rest.rsplit("\"id\":[").next().and_then(|id| id.split([',', ']']).nth(1)).unwrap_or_default();
+        let sequence = rest
+            .rsplit("\"id\":[")
+            .next()
+            .and_then(|id| id.split([',', ']']).nth(1))
+            .unwrap_or_default();
         let synced = Frame::from(format!("[\"synced\",{added}]"));
         let processed = format!(
             r#"["sync",{added},{{"type":"logux/processed","id":"0 bare {sequence}"}},{{"id":{added},"time":{added}}}]"#

@@ -12,7 +12,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "31337".into()).parse()?;
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
-        .action_type("bench/note", |kind| kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") }))
+        .action_type("bench/note", |kind| {
+            kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") })
+        })
         .channel("bench", |channel| channel.access(|_| async { Ok(true) }))
         .listen(([127, 0, 0, 1], port).into())
         .await?;

@@ -47,10 +47,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .action_type("secret/do", |action| action.access(|_| async { Ok(false) }))
         .channel("private/:user", |channel| {
-            channel.access(|context| async move { Ok(context.user_id() == Some(context.param("user"))) })
+            channel.access(
+                |context| async move { Ok(context.user_id() == Some(context.param("user"))) },
+            )
         })
         .channel("users/find/:id", |channel| {
-            channel.access(|_| async { Ok(true) }).load(|_| async { Err::<(), _>(HandlerError::NotFound) })
+            channel
+                .access(|_| async { Ok(true) })
+                .load(|_| async { Err::<(), _>(HandlerError::NotFound) })
         })
         .listen(([127, 0, 0, 1], port).into())
         .await?;

@@ -43,10 +43,13 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                 .access(not_for_guests)
                 // A subscriber may ask for one author's posts: `filter: {"author": "10"}`.
                 .filter(|context| async move {
-                    let author = context.parse::<Subscription>()?.filter.map(|filter| filter.author);
+                    let author =
+                        context.parse::<Subscription>()?.filter.map(|filter| filter.author);
                     Ok(move |action: &Action, _: &logux::Meta| match &author {
                         None => true,
-                        Some(author) => action.text_field("author").is_none_or(|other| other == **author),
+                        Some(author) => {
+                            action.text_field("author").is_none_or(|other| other == **author)
+                        }
                     })
                 })
                 .load(|context| async move {
@@ -69,7 +72,9 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                 .process(|context, moderate| async move {
                     let post: ActionId = moderate.post.parse()?;
                     let by = Json::from_value(&context.user_id())?;
-                    let undoing = Undoing::new(post, "spam").with("by", by).to(Recipients::channel("posts/news"));
+                    let undoing = Undoing::new(post, "spam")
+                        .with("by", by)
+                        .to(Recipients::channel("posts/news"));
                     context.server().undo(undoing).await;
                     Ok(())
                 })

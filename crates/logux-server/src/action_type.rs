@@ -28,7 +28,10 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
     }
 
     /// May the author do this? `false` undoes the action with the reason `denied`.
-    pub fn access<F>(self, access: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> ActionType<S>
+    pub fn access<F>(
+        self,
+        access: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+    ) -> ActionType<S>
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
@@ -44,7 +47,10 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
 
     /// Decides and does it in one step, for an application that learns by trying, such as a request to another service. To deny, return
     /// [`HandlerError::Denied`]. Others get the action when it is done.
-    pub fn access_and_process<F>(self, both: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> ActionType<S>
+    pub fn access_and_process<F>(
+        self,
+        both: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+    ) -> ActionType<S>
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
@@ -163,7 +169,10 @@ impl<S: Send + Sync + 'static> ActionType<S> {
 
     /// The same for each action: the reason may depend on it. `None` does not keep it. Called for every action, so it has to be quick.
     #[must_use]
-    pub fn keep_by(mut self, keep: impl Fn(&Action, &Meta) -> Option<Keep> + Send + Sync + 'static) -> Self {
+    pub fn keep_by(
+        mut self,
+        keep: impl Fn(&Action, &Meta) -> Option<Keep> + Send + Sync + 'static,
+    ) -> Self {
         self.keep = Some(Arc::new(keep));
         self
     }

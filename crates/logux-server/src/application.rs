@@ -53,7 +53,11 @@ impl<S: Send + Sync + 'static> Application<S> {
         }
     }
 
-    pub(crate) fn add_type(&mut self, names: Names, handlers: ActionType<S>) -> Result<(), BuildError> {
+    pub(crate) fn add_type(
+        &mut self,
+        names: Names,
+        handlers: ActionType<S>,
+    ) -> Result<(), BuildError> {
         let name = match names {
             Names::Text(name) => name,
             Names::Regex(regex) => {
@@ -75,7 +79,11 @@ impl<S: Send + Sync + 'static> Application<S> {
         Ok(())
     }
 
-    pub(crate) fn add_channel(&mut self, names: Names, handlers: Channel<S>) -> Result<(), BuildError> {
+    pub(crate) fn add_channel(
+        &mut self,
+        names: Names,
+        handlers: Channel<S>,
+    ) -> Result<(), BuildError> {
         let text = match &names {
             Names::Text(text) => text.clone(),
             Names::Regex(regex) => regex.as_str().to_owned(),
@@ -103,14 +111,23 @@ impl<S: Send + Sync + 'static> Application<S> {
     }
 
     fn channel(&self, name: &str) -> Option<(&Channel<S>, Params)> {
-        let known = self.channels.iter().find_map(|(pattern, channel)| Some((channel, pattern.matches(name)?)));
+        let known = self
+            .channels
+            .iter()
+            .find_map(|(pattern, channel)| Some((channel, pattern.matches(name)?)));
         known.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
     }
 
     fn action_type(&self, kind: &str) -> Option<&ActionType<S>> {
-        let family = || self.type_families.iter().find(|(regex, _)| regex.is_match(kind)).map(|(_, handlers)| handlers);
+        let family = || {
+            self.type_families
+                .iter()
+                .find(|(regex, _)| regex.is_match(kind))
+                .map(|(_, handlers)| handlers)
+        };
         // Logux's own types are in no family, and `logux/undo` only where it is named.
-        let of_family = || if is_logux(kind) { None } else { family().or(self.other_type.as_ref()) };
+        let of_family =
+            || if is_logux(kind) { None } else { family().or(self.other_type.as_ref()) };
         self.types.get(kind).or_else(of_family)
     }
 
@@ -149,10 +166,17 @@ impl<S: Send + Sync + 'static> Application<S> {
     }
 
     /// The answers that are left to be told; the last ends the question.
-    async fn answer(&self, ask: Ask, origin: Arc<Origin>, handle: &Handle) -> Result<Answers, HandlerError> {
+    async fn answer(
+        &self,
+        ask: Ask,
+        origin: Arc<Origin>,
+        handle: &Handle,
+    ) -> Result<Answers, HandlerError> {
         let (about, entry) = (ask.about, ask.entry.clone());
         if about == About::Subscription {
-            let Some(name) = entry.action.text_field("channel") else { return Ok(vec![Answer::WrongChannel]) };
+            let Some(name) = entry.action.text_field("channel") else {
+                return Ok(vec![Answer::WrongChannel]);
+            };
             let Some((channel, params)) = self.channel(&name) else {
                 return self.ask_backend(ask, origin, handle, Answer::WrongChannel).await;
             };
@@ -204,7 +228,13 @@ impl<S: Send + Sync + 'static> Application<S> {
         let (handlers, params) = self.channel(&channel)?;
         let unsubscribe = handlers.unsubscribe.clone()?;
         let action = Unsubscribe { channel: channel.to_string() }.to_action().ok()?;
-        let context = Context::unsubscribing(action, node.clone(), params, self.state.clone(), handle.clone());
+        let context = Context::unsubscribing(
+            action,
+            node.clone(),
+            params,
+            self.state.clone(),
+            handle.clone(),
+        );
         let watch = handle.watch().clone();
         Some(async move {
             if let Err(error) = unsubscribe(context).await {
@@ -215,8 +245,14 @@ impl<S: Send + Sync + 'static> Application<S> {
     }
 }
 
-async fn act<S>(handlers: &ActionType<S>, context: &Context<S>, about: About) -> Result<Answers, HandlerError> {
-    if about == About::Action && !(handlers.access)(context.clone()).instrument(span!("access")).await? {
+async fn act<S>(
+    handlers: &ActionType<S>,
+    context: &Context<S>,
+    about: About,
+) -> Result<Answers, HandlerError> {
+    if about == About::Action
+        && !(handlers.access)(context.clone()).instrument(span!("access")).await?
+    {
         return Ok(vec![Answer::Denied]);
     }
     let mut answers = Answers::with_capacity(3);
@@ -257,7 +293,9 @@ async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answ
 }
 
 /// A handler that panics is one that failed.
-async fn caught(running: impl Future<Output = Result<Answers, HandlerError>>) -> Result<Answers, HandlerError> {
+async fn caught(
+    running: impl Future<Output = Result<Answers, HandlerError>>,
+) -> Result<Answers, HandlerError> {
     let ended = AssertUnwindSafe(running).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
 }
@@ -289,7 +327,13 @@ fn failed(id: &ActionId, error: HandlerError, watch: &Watch) -> Answer {
 
 impl<S> Context<S> {
     /// The context of a client's leaving, which is no action of its own when the connection is gone.
-    fn unsubscribing(action: Action, node: NodeId, params: Params, state: Arc<S>, handle: Handle) -> Self {
+    fn unsubscribing(
+        action: Action,
+        node: NodeId,
+        params: Params,
+        state: Arc<S>,
+        handle: Handle,
+    ) -> Self {
         let meta = Meta::new(ActionId::new(logux::WallTime::default(), node.clone(), 0));
         let ask = Ask::notice(
             logux::Entry::new(action, meta),

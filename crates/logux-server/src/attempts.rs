@@ -34,7 +34,8 @@ impl Attempts {
     /// Whether an address has used up its tries.
     pub(crate) fn are_used_up(&self, now: MonoTime, address: IpAddr) -> bool {
         let Some(allowed) = self.allowed else { return false };
-        let counting = |times: &VecDeque<MonoTime>| times.iter().filter(|time| counts(now, **time)).count();
+        let counting =
+            |times: &VecDeque<MonoTime>| times.iter().filter(|time| counts(now, **time)).count();
         self.wrong().get(&network(address)).is_some_and(|times| counting(times) >= allowed)
     }
 
@@ -45,7 +46,10 @@ impl Attempts {
         let address = network(address);
         if wrong.len() >= MAX_ADDRESSES && !wrong.contains_key(&address) {
             wrong.retain(|_, times| times.back().is_some_and(|time| counts(now, *time)));
-            let oldest = wrong.iter().min_by_key(|(_, times)| times.back().copied()).map(|(address, _)| *address);
+            let oldest = wrong
+                .iter()
+                .min_by_key(|(_, times)| times.back().copied())
+                .map(|(address, _)| *address);
             if let (true, Some(oldest)) = (wrong.len() >= MAX_ADDRESSES, oldest) {
                 wrong.remove(&oldest);
             }
@@ -86,7 +90,9 @@ mod tests {
             assert!(!attempts.are_used_up(at(ms), guesser));
             attempts.note(at(ms), guesser);
         }
-        assert!(attempts.are_used_up(at(2_999), guesser) && !attempts.are_used_up(at(2_999), other));
+        assert!(
+            attempts.are_used_up(at(2_999), guesser) && !attempts.are_used_up(at(2_999), other)
+        );
         assert!(!attempts.are_used_up(at(3_000), guesser), "the first does not count any more");
         attempts.note(at(3_000), guesser);
         assert!(attempts.are_used_up(at(3_999), guesser), "going on guessing keeps the door shut");

@@ -43,7 +43,10 @@ impl Login {
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("node", &self.node).field("remote", &self.remote).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("node", &self.node)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,8 +67,11 @@ impl From<bool> for Verdict {
     }
 }
 
-pub(crate) type Authenticator =
-    Arc<dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<Verdict, HandlerError>> + Send>> + Send + Sync>;
+pub(crate) type Authenticator = Arc<
+    dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<Verdict, HandlerError>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// The error about a version that does not fit, in the way in which the client writes versions: a number is the first of the range.
 pub(crate) fn wrong_subprotocol(supported: &str, used: &Subprotocol) -> ErrorMessage {
@@ -111,21 +117,31 @@ impl Admission {
         Ok(())
     }
 
-    fn check_subprotocol(&self, protocol: Protocol, used: &Subprotocol) -> Result<(), ErrorMessage> {
+    fn check_subprotocol(
+        &self,
+        protocol: Protocol,
+        used: &Subprotocol,
+    ) -> Result<(), ErrorMessage> {
         let min = self.min_subprotocol;
         match (used, &self.supports) {
-            (Subprotocol::Number(number), _) if protocol.numbers_subprotocol() && *number >= min => Ok(()),
+            (Subprotocol::Number(number), _)
+                if protocol.numbers_subprotocol() && *number >= min =>
+            {
+                Ok(())
+            }
             (Subprotocol::SemVer(text), Some((_, range)))
                 if Version::parse(text).is_ok_and(|v| range.satisfies(&v)) =>
             {
                 Ok(())
             }
-            (Subprotocol::SemVer(text), None) if Version::parse(text).is_ok_and(|v| v.major() >= u64::from(min)) => {
+            (Subprotocol::SemVer(text), None)
+                if Version::parse(text).is_ok_and(|v| v.major() >= u64::from(min)) =>
+            {
                 Ok(())
             }
-            (_, Some((range, _))) if !protocol.numbers_subprotocol() => {
-                Err(ErrorMessage::wrong_subprotocol(&Subprotocol::SemVer(range.as_str().into()), used))
-            }
+            (_, Some((range, _))) if !protocol.numbers_subprotocol() => Err(
+                ErrorMessage::wrong_subprotocol(&Subprotocol::SemVer(range.as_str().into()), used),
+            ),
             _ => Err(ErrorMessage::wrong_subprotocol(&Subprotocol::Number(min), used)),
         }
     }
@@ -143,9 +159,18 @@ mod tests {
     #[test]
     fn numbers_and_ranges() {
         let semver = |text: &str| Subprotocol::SemVer(text.into());
-        assert!(check(2, None, 5, &Subprotocol::Number(2)) && !check(2, None, 5, &Subprotocol::Number(1)));
-        assert!(check(0, Some("^1.0.0"), 4, &semver("1.2.3")) && !check(0, Some("^1.0.0"), 4, &semver("0.9.0")));
-        assert!(!check(0, Some("^1.0.0"), 4, &semver("1.0.0-beta")) && !check(0, Some("^1.0.0"), 4, &semver("x")));
+        assert!(
+            check(2, None, 5, &Subprotocol::Number(2))
+                && !check(2, None, 5, &Subprotocol::Number(1))
+        );
+        assert!(
+            check(0, Some("^1.0.0"), 4, &semver("1.2.3"))
+                && !check(0, Some("^1.0.0"), 4, &semver("0.9.0"))
+        );
+        assert!(
+            !check(0, Some("^1.0.0"), 4, &semver("1.0.0-beta"))
+                && !check(0, Some("^1.0.0"), 4, &semver("x"))
+        );
         assert!(check(2, None, 4, &semver("2.0.0")) && !check(2, None, 4, &semver("1.9.0")));
         assert!(Admission::new(0, Some("what".into())).is_err());
     }

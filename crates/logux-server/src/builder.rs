@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login, Names, NewActionType,
-    NewChannel, Reduced, Settings,
+    ActionType, Backend, BuildError, Channel, Connected, Handle, HandlerError, Loaded, Login,
+    Names, NewActionType, NewChannel, Reduced, Settings,
     application::Application,
     asking::Asking,
     attempts::Attempts,
@@ -125,7 +125,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// });
     /// ```
     #[must_use]
-    pub fn send_on_connect<F, L>(mut self, greeting: impl Fn(Connected<S>) -> F + Send + Sync + 'static) -> Self
+    pub fn send_on_connect<F, L>(
+        mut self,
+        greeting: impl Fn(Connected<S>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
         L: Into<Loaded>,
@@ -179,14 +182,21 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// What to do with subscriptions to channels whose names have a form such as `users/:id`, or match a regular expression. The first that
     /// fits counts.
     #[must_use]
-    pub fn channel(mut self, names: impl Into<Names>, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
+    pub fn channel(
+        mut self,
+        names: impl Into<Names>,
+        handlers: impl FnOnce(NewChannel<S>) -> Channel<S>,
+    ) -> Self {
         let added = self.application.add_channel(names.into(), handlers(NewChannel::new()));
         self.note(added)
     }
 
     /// What to do with actions of all other types. Without it they are undone with the reason `unknownType`.
     #[must_use]
-    pub fn other_type<A: Into<ActionType<S>>>(mut self, handlers: impl FnOnce(NewActionType<S>) -> A) -> Self {
+    pub fn other_type<A: Into<ActionType<S>>>(
+        mut self,
+        handlers: impl FnOnce(NewActionType<S>) -> A,
+    ) -> Self {
         let added = self.application.set_other_type(handlers(NewActionType::new()).into());
         self.note(added)
     }
@@ -226,7 +236,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
     /// What to answer to all other HTTP requests, those to `/` and `/health` too.
     #[must_use]
-    pub fn other_http<F, R>(mut self, handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static) -> Self
+    pub fn other_http<F, R>(
+        mut self,
+        handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
         R: Into<Reply>,
@@ -245,9 +258,28 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
-        let Self { application, authenticator, backend, greeting, reductions, routes, settings, first_error, store: _ } =
-            self;
-        Builder { application, authenticator, backend, greeting, reductions, routes, store, settings, first_error }
+        let Self {
+            application,
+            authenticator,
+            backend,
+            greeting,
+            reductions,
+            routes,
+            settings,
+            first_error,
+            store: _,
+        } = self;
+        Builder {
+            application,
+            authenticator,
+            backend,
+            greeting,
+            reductions,
+            routes,
+            store,
+            settings,
+            first_error,
+        }
     }
 
     fn note(mut self, done: Result<(), BuildError>) -> Self {
@@ -259,7 +291,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
     /// Those who keep an eye on the server.
     fn watch(&self) -> Watch {
-        let Settings { development, collect_metrics, metrics_address, inspector_audience, .. } = &self.settings;
+        let Settings { development, collect_metrics, metrics_address, inspector_audience, .. } =
+            &self.settings;
         let counts = *development || *collect_metrics || metrics_address.is_some();
         let metrics = counts.then(|| Metrics::new(self.application.type_names()));
         Watch::new(metrics, development.then(|| Inspector::new(inspector_audience.clone())))
@@ -268,7 +301,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Lets everyone in if nothing was said about that.
     #[cfg(feature = "testing")]
     pub(crate) fn or_let_all_in(self) -> Self {
-        if self.authenticator.is_some() || self.backend.is_some() { self } else { self.auth(|_| async { Ok(true) }) }
+        if self.authenticator.is_some() || self.backend.is_some() {
+            self
+        } else {
+            self.auth(|_| async { Ok(true) })
+        }
     }
 
     /// Starts everything behind the sockets. `spawn` runs the hub.
@@ -281,7 +318,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             return Err(error);
         }
         let watch = self.watch();
-        let client = self.backend.as_ref().map(|backend| backend.connect(clock, &watch)).transpose()?;
+        let client =
+            self.backend.as_ref().map(|backend| backend.connect(clock, &watch)).transpose()?;
         let asks_backend = client.clone().map(|client| -> Authenticator {
             Arc::new(move |login| {
                 let client = client.clone();
@@ -305,7 +343,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let broken = |error: LogError<St::Error>| BuildError::Store(error.to_string());
         let hub = Hub::new(hub_config, self.store).map_err(broken)?;
         let mut reductions = self.reductions;
-        hub.recorded(|entry| reductions.iter_mut().for_each(|reduction| reduction.record(entry))).map_err(broken)?;
+        hub.recorded(|entry| reductions.iter_mut().for_each(|reduction| reduction.record(entry)))
+            .map_err(broken)?;
         let hub_end = spawn(HubTask {
             hub,
             application: application.clone(),
@@ -322,9 +361,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             admission,
             attempts: Attempts::new(settings.max_wrong_logins),
             authenticator,
-            greet: self.greeting.map(|greeting| shared(greeting, application.state.clone(), handle.clone())),
+            greet: self
+                .greeting
+                .map(|greeting| shared(greeting, application.state.clone(), handle.clone())),
             auth_timeout: Duration::from_millis(settings.timeout_ms),
-            outbox: OutboxLimits { parcels: settings.max_outbox_messages, bytes: settings.max_outbox_bytes },
+            outbox: OutboxLimits {
+                parcels: settings.max_outbox_messages,
+                bytes: settings.max_outbox_bytes,
+            },
             paces: Paces::new(settings.max_rate, settings.max_rate_per_user),
             handle,
             clock,
@@ -340,11 +384,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             handle: shared.handle.clone(),
         };
         let control = self.backend.as_ref().map(|backend| {
-            Arc::new(Control::new(backend, settings.max_body_bytes, move |kind| application.has_handlers(kind)))
+            Arc::new(Control::new(backend, settings.max_body_bytes, move |kind| {
+                application.has_handlers(kind)
+            }))
         });
         let http = Http {
             shared,
-            limits: logux_net::Limits { max_frame: settings.max_message_bytes, ..logux_net::Limits::default() },
+            limits: logux_net::Limits {
+                max_frame: settings.max_message_bytes,
+                ..logux_net::Limits::default()
+            },
             origins: settings.allowed_origins.map(Into::into),
             control,
             pages: (!settings.disable_http).then(|| Arc::new(routes) as _),

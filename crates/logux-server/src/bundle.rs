@@ -60,7 +60,8 @@ impl Bundle {
 }
 
 fn leaves_alone(kind: &str) -> bool {
-    const CHANGES: [&str; 6] = ["/create", "/created", "/change", "/changed", "/delete", "/deleted"];
+    const CHANGES: [&str; 6] =
+        ["/create", "/created", "/change", "/changed", "/delete", "/deleted"];
     kind == UNDO || CHANGES.iter().any(|change| kind.ends_with(change))
 }
 
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn changes_of_records_leave_alone() {
-        let (note, change) = (r#"{"type":"note"}"#, r#"{"type":"posts/changed","id":"1","fields":{}}"#);
+        let (note, change) =
+            (r#"{"type":"note"}"#, r#"{"type":"posts/changed","id":"1","fields":{}}"#);
         assert!(go_together(note, note));
         assert!(!go_together(note, change));
         assert!(!go_together(change, note));

@@ -46,7 +46,10 @@ impl<S: Send + Sync + 'static> NewChannel<S> {
     /// Decides and loads in one step, for an application that learns by trying, such as a request to another service. To deny, return
     /// [`HandlerError::Denied`]. The client is subscribed when it has loaded: what happens in the channel meanwhile is not told, so where that matters
     /// use [`access`](Self::access) and [`load`](Channel::load).
-    pub fn access_and_load<F, L>(self, both: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Channel<S>
+    pub fn access_and_load<F, L>(
+        self,
+        both: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+    ) -> Channel<S>
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
         L: Into<Loaded> + Send + 'static,
@@ -59,7 +62,8 @@ impl<S: Send + Sync + 'static> NewChannel<S> {
                 Ok(true)
             }
         };
-        self.access(access).load(|context| async move { Ok(context.get::<Loaded>().unwrap_or_default()) })
+        self.access(access)
+            .load(|context| async move { Ok(context.get::<Loaded>().unwrap_or_default()) })
     }
 }
 
@@ -102,7 +106,10 @@ impl<S: Send + Sync + 'static> Channel<S> {
 
     /// Called when a subscriber has left, by `logux/unsubscribe` or because its connection is gone.
     #[must_use]
-    pub fn unsubscribe<F>(mut self, unsubscribe: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
+    pub fn unsubscribe<F>(
+        mut self,
+        unsubscribe: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {

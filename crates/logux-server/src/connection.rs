@@ -129,7 +129,8 @@ impl<T: Transport> Connection<T> {
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
             let pause = self.pace.as_ref().and_then(|pace| pace.wakes_at(now));
             let deadline = [deadline, pause].into_iter().flatten().min();
-            let wants_frames = self.node.wants_frames() && self.pace.as_ref().is_none_or(|pace| pace.may_read(now));
+            let wants_frames = self.node.wants_frames()
+                && self.pace.as_ref().is_none_or(|pace| pace.may_read(now));
             let event = tokio::select! {
                 event = self.line.event(wants_frames) => Some(event),
                 () = self.outbox.filled() => None,
@@ -231,7 +232,8 @@ impl<T: Transport> Connection<T> {
                     // Who was not let in was noted then.
                     if !matches!(reason, Disconnect::Refused(_)) {
                         let node = self.member.as_ref().map(|member| &member.node);
-                        let event = Event::ClientError { session: self.session, node, error: &reason };
+                        let event =
+                            Event::ClientError { session: self.session, node, error: &reason };
                         self.shared.watch().note(&event);
                     }
                     return Err(close_reason(&reason));
@@ -258,13 +260,19 @@ impl<T: Transport> Connection<T> {
     }
 
     /// What makes the client a member, and what tells it something then.
-    fn join(&self, node: NodeId, since: u64) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
+    fn join(
+        &self,
+        node: NodeId,
+        since: u64,
+    ) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
         let member = self.member.as_ref();
-        let subprotocol = member.map_or(Subprotocol::Number(0), |member| member.subprotocol.clone());
+        let subprotocol =
+            member.map_or(Subprotocol::Number(0), |member| member.subprotocol.clone());
         let headers = self.node.remote_headers().cloned();
         let greeting = self.shared.greet.clone().map(|greet| {
             let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
-            let arrival = Arrival { node, since, subprotocol, headers, origin: self.origin.clone() };
+            let arrival =
+                Arrival { node, since, subprotocol, headers, origin: self.origin.clone() };
             greeting::greet(greet, arrival, self.shared.handle.clone())
         });
         if since > 0 {
@@ -325,11 +333,17 @@ impl<T: Transport> Connection<T> {
         let (now, took) = (self.shared.clock.now(), asked.elapsed());
         let (node, subprotocol) = (who.node, who.subprotocol);
         let refused = |reason: &str| {
-            self.shared.watch().note(&Event::Unauthenticated { session, node: &node, reason, took });
+            self.shared.watch().note(&Event::Unauthenticated {
+                session,
+                node: &node,
+                reason,
+                took,
+            });
         };
         match decided {
             Ok(()) => {
-                let event = Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
+                let event =
+                    Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
                 self.shared.watch().note(&event);
                 self.member = Some(Member { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
@@ -351,7 +365,9 @@ impl<T: Transport> Connection<T> {
 fn close_reason(reason: &Disconnect) -> CloseReason {
     match reason {
         Disconnect::Timeout(_) => CloseReason::Timeout,
-        Disconnect::Refused(_) | Disconnect::WrongProtocol(_) | Disconnect::TooMuchWaiting => CloseReason::Refused,
+        Disconnect::Refused(_) | Disconnect::WrongProtocol(_) | Disconnect::TooMuchWaiting => {
+            CloseReason::Refused
+        }
         Disconnect::PeerError(_) => CloseReason::Done,
         _ => CloseReason::WrongFormat,
     }

@@ -42,13 +42,24 @@ impl<S> Clone for Context<S> {
 
 impl<S> std::fmt::Debug for Context<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("ask", &self.inner.ask).field("params", &self.inner.params).finish()
+        f.debug_struct("Context")
+            .field("ask", &self.inner.ask)
+            .field("params", &self.inner.params)
+            .finish()
     }
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(ask: Ask, params: Params, origin: Arc<Origin>, state: Arc<S>, handle: Handle) -> Self {
-        Self { inner: Arc::new(Inner { ask, params, origin, data: Mutex::default(), state, handle }) }
+    pub(crate) fn new(
+        ask: Ask,
+        params: Params,
+        origin: Arc<Origin>,
+        state: Arc<S>,
+        handle: Handle,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner { ask, params, origin, data: Mutex::default(), state, handle }),
+        }
     }
 
     /// The action.

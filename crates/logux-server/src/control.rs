@@ -47,7 +47,12 @@ impl Control {
     }
 
     /// Answers a request: the status, and what to say about it.
-    pub(crate) async fn respond<B>(&self, shared: &Shared, body: B, remote: Option<IpAddr>) -> Refusal
+    pub(crate) async fn respond<B>(
+        &self,
+        shared: &Shared,
+        body: B,
+        remote: Option<IpAddr>,
+    ) -> Refusal
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -66,7 +71,10 @@ impl Control {
         let remote = remote.map(|address| address.to_canonical());
         if remote.is_some_and(|address| !contain(&self.mask, address)) {
             shared.handle.watch().note(&Event::WrongControlIp { address: remote });
-            return Err((StatusCode::FORBIDDEN, "IP address is not in LOGUX_CONTROL_MASK/controlMask"));
+            return Err((
+                StatusCode::FORBIDDEN,
+                "IP address is not in LOGUX_CONTROL_MASK/controlMask",
+            ));
         }
         let body = timeout(BODY, Limited::new(body, self.max_bytes).collect())
             .await
@@ -76,7 +84,9 @@ impl Control {
         let wrong = |error: logux::backend::ControlError| {
             let text = match error {
                 logux::backend::ControlError::Format => "Wrong format",
-                logux::backend::ControlError::Version => "Back-end protocol version is not supported",
+                logux::backend::ControlError::Version => {
+                    "Back-end protocol version is not supported"
+                }
                 logux::backend::ControlError::Command => "Wrong command",
                 _ => "Wrong body",
             };
@@ -86,7 +96,8 @@ impl Control {
         self.check(shared, &request, remote)?;
         for (action, meta) in request.actions().map_err(wrong)? {
             let process = (self.has_handlers)(action.kind());
-            let addition = Addition { action, draft: meta.draft, to: meta.to, process, ticket: None };
+            let addition =
+                Addition { action, draft: meta.draft, to: meta.to, process, ticket: None };
             if shared.handle.add(addition).await == Err(AddError::Stopped) {
                 return Err((StatusCode::SERVICE_UNAVAILABLE, "The server is stopping"));
             }
@@ -94,10 +105,19 @@ impl Control {
         Ok(())
     }
 
-    fn check(&self, shared: &Shared, request: &ControlRequest, remote: Option<IpAddr>) -> Result<(), Refusal> {
+    fn check(
+        &self,
+        shared: &Shared,
+        request: &ControlRequest,
+        remote: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let now = || shared.clock.now().mono;
         if remote.is_some_and(|address| shared.attempts.are_used_up(now(), address)) {
-            shared.handle.watch().note(&Event::Limited { node: None, address: remote, limit: Limit::WrongLogins });
+            shared.handle.watch().note(&Event::Limited {
+                node: None,
+                address: remote,
+                limit: Limit::WrongLogins,
+            });
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too many wrong secret attempts"));
         }
         if request.secret.as_bytes().ct_eq(self.secret.as_bytes()).into() {

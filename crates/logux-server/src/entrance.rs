@@ -36,7 +36,11 @@ impl Entrance {
 
     /// Answers a request as a server with a socket of its own does: the upgrade to WebSocket on any path, the application's routes,
     /// `/health`. The request has to come from hyper or what is built on it, since the connection is taken over after the answer.
-    pub async fn respond<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Full<Bytes>>
+    pub async fn respond<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -48,7 +52,11 @@ impl Entrance {
     }
 
     /// Answers a request of a client, whatever its path is: the upgrade to WebSocket, or actions that the back end sends. Others get status 426.
-    pub async fn upgrade<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Full<Bytes>>
+    pub async fn upgrade<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -82,7 +90,10 @@ impl Entrance {
         use axum::extract::{ConnectInfo, Request};
         let entrance = self.clone();
         axum::routing::any(move |request: Request| async move {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+            let peer = request
+                .extensions()
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|ConnectInfo(peer)| *peer);
             entrance.upgrade(request, peer).await
         })
     }

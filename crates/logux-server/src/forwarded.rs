@@ -36,9 +36,15 @@ impl FromStr for Proxies {
 }
 
 /// Reads addresses and networks.
-pub(crate) fn read_networks<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<IpNet>, BuildError> {
-    let read = |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    names.into_iter().map(|text| read(text).map_err(|_| BuildError::Mask { network: text.to_owned() })).collect()
+pub(crate) fn read_networks<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<IpNet>, BuildError> {
+    let read =
+        |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    names
+        .into_iter()
+        .map(|text| read(text).map_err(|_| BuildError::Mask { network: text.to_owned() }))
+        .collect()
 }
 
 /// Whether an address lies in one of several networks. IPv4 addresses in IPv6 clothes count as what they are.
@@ -58,10 +64,17 @@ impl Proxies {
 
     /// Where a request really came from: each proxy adds the address it sees at the end, so it is the last one that is none of
     /// ours. What stands before it could have been written by anybody. The port is 0 where the proxy does not tell it.
-    pub(crate) fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<SocketAddr> {
+    pub(crate) fn client(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> Option<SocketAddr> {
         let mut nearest = peer;
-        let lines: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+        let lines: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .collect();
         let mut hops = lines.iter().flat_map(|line| line.split(',')).map(str::trim).rev();
         while self.trust(nearest) {
             let Some(hop) = hops.next().and_then(read_hop) else { break };
@@ -111,10 +124,16 @@ mod tests {
 
     #[test]
     fn nobody_else_is_believed() {
-        assert_eq!(client("10.0.0.0/8", Some("9.9.9.9:1"), &["1.1.1.1"]).as_deref(), Some("9.9.9.9:1"));
+        assert_eq!(
+            client("10.0.0.0/8", Some("9.9.9.9:1"), &["1.1.1.1"]).as_deref(),
+            Some("9.9.9.9:1")
+        );
         assert_eq!(client("", Some("127.0.0.1:1"), &["1.1.1.1"]).as_deref(), Some("127.0.0.1:1"));
         assert_eq!(client("10.0.0.0/8", None, &["1.1.1.1"]), None, "a Unix socket has to be named");
-        assert_eq!(client("unix, 10.0.0.1", None, &["1.1.1.1, 10.0.0.1"]).as_deref(), Some("1.1.1.1:0"));
+        assert_eq!(
+            client("unix, 10.0.0.1", None, &["1.1.1.1, 10.0.0.1"]).as_deref(),
+            Some("1.1.1.1:0")
+        );
         assert_eq!(client("unix", None, &["1.1.1.1, 2.2.2.2"]).as_deref(), Some("2.2.2.2:0"));
         assert_eq!(client("unix", None, &[]), None);
         assert!("10.0.0.0/33".parse::<Proxies>().is_err());

@@ -65,7 +65,10 @@ impl<S> Connected<S> {
 
 impl<S> fmt::Debug for Connected<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connected").field("node", &self.node).field("since", &self.since).finish_non_exhaustive()
+        f.debug_struct("Connected")
+            .field("node", &self.node)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +88,11 @@ pub(crate) struct Arrival {
 }
 
 /// Gives every greeting what all share.
-pub(crate) fn shared<S: Send + Sync + 'static>(greeting: Greeting<S>, state: Arc<S>, handle: Handle) -> Greet {
+pub(crate) fn shared<S: Send + Sync + 'static>(
+    greeting: Greeting<S>,
+    state: Arc<S>,
+    handle: Handle,
+) -> Greet {
     Arc::new(move |Arrival { node, since, subprotocol, headers, origin }| {
         let (state, handle) = (state.clone(), handle.clone());
         greeting(Connected { node, since, subprotocol, headers, origin, state, handle })
@@ -99,7 +106,9 @@ pub(crate) async fn greet(greet: Greet, arrival: Arrival, handle: Handle) {
         Ok(Loaded(actions)) => {
             let to = Recipients { nodes: vec![node.as_str().into()], ..Recipients::default() };
             for (action, draft) in actions {
-                handle.post(Addition { action, draft, to: to.clone(), process: false, ticket: None }).await;
+                handle
+                    .post(Addition { action, draft, to: to.clone(), process: false, ticket: None })
+                    .await;
             }
         }
         Err(error) => {

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    IntoRecipients, application::Answers, inspector::Clients, metrics::Levels, origin::Origin, outbox::Outbox,
-    watch::Watch,
+    IntoRecipients, application::Answers, inspector::Clients, metrics::Levels, origin::Origin,
+    outbox::Outbox, watch::Watch,
 };
 
 /// How long the hub may take to say how much there is of everything.
@@ -92,7 +92,13 @@ impl Handle {
     /// As [`send`](Self::send), with a creation time of its own.
     pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
         let to = to.into_recipients();
-        let addition = Addition { action, draft: Draft { time, ..Draft::default() }, to, process: false, ticket: None };
+        let addition = Addition {
+            action,
+            draft: Draft { time, ..Draft::default() },
+            to,
+            process: false,
+            ticket: None,
+        };
         self.post(addition).await;
     }
 
@@ -102,8 +108,14 @@ impl Handle {
     /// # Errors
     /// [`AddError::Undone`] when a handler failed or there is none, [`AddError::Stopped`] when the server stopped before.
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
-        self.add(Addition { action, draft: Draft::default(), to: Recipients::default(), process: true, ticket: None })
-            .await
+        self.add(Addition {
+            action,
+            draft: Draft::default(),
+            to: Recipients::default(),
+            process: true,
+            ticket: None,
+        })
+        .await
     }
 
     /// Adds an action behind all that was told before.
@@ -138,7 +150,8 @@ impl Handle {
     /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,
     /// or is subscribed already.
     pub async fn subscribe(&self, node: &NodeId, channel: impl Into<Arc<str>>) {
-        self.tell(Command::Input(Input::Subscribe { node: node.clone(), channel: channel.into() })).await;
+        self.tell(Command::Input(Input::Subscribe { node: node.clone(), channel: channel.into() }))
+            .await;
     }
 
     /// Returns as soon as the server has seen to all it was told before: a sign of life, for a watchdog. `false` when it has stopped.

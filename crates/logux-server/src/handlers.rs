@@ -10,7 +10,9 @@ use crate::{Context, HandlerError};
 pub(crate) type Running<T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send>>;
 pub(crate) type Handler<S, T> = Arc<dyn Fn(Context<S>) -> Running<T> + Send + Sync>;
 
-pub(crate) fn handler<S, T, R, F>(handler: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Handler<S, T>
+pub(crate) fn handler<S, T, R, F>(
+    handler: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+) -> Handler<S, T>
 where
     S: Send + Sync + 'static,
     F: Future<Output = Result<R, HandlerError>> + Send + 'static,

@@ -79,7 +79,12 @@ impl Visit {
             http.watch().note(&Event::Refused { remote: peer, why: Refusal::TooMany });
             return None;
         };
-        Some(Self { _place: Arc::new(place), _alive: http.alive.upgrade()?, http: http.clone(), peer })
+        Some(Self {
+            _place: Arc::new(place),
+            _alive: http.alive.upgrade()?,
+            http: http.clone(),
+            peer,
+        })
     }
 
     /// Serves one accepted socket.
@@ -131,7 +136,9 @@ impl Visit {
             return page.answer(request, remote, self.http.watch()).await;
         }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        if let Some(seen) = inspector::respond(&self.http.shared.handle, remote, method, uri, headers).await {
+        if let Some(seen) =
+            inspector::respond(&self.http.shared.handle, remote, method, uri, headers).await
+        {
             return seen;
         }
         match (request.method(), request.uri().path()) {
@@ -161,7 +168,9 @@ impl Visit {
         }
         match upgrade_key(request.headers()) {
             Some(accept) => self.upgrade(request, accept),
-            None if request.method() == Method::POST && self.http.control.is_some() => self.control(request).await,
+            None if request.method() == Method::POST && self.http.control.is_some() => {
+                self.control(request).await
+            }
             None => upgrade_required(),
         }
     }
@@ -181,15 +190,20 @@ impl Visit {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some(control) = &self.http.control else { return text(StatusCode::NOT_FOUND, "Not found\n") };
-        let remote = self.http.proxies.client(self.peer, request.headers()).map(|remote| remote.ip());
+        let Some(control) = &self.http.control else {
+            return text(StatusCode::NOT_FOUND, "Not found\n");
+        };
+        let remote =
+            self.http.proxies.client(self.peer, request.headers()).map(|remote| remote.ip());
         let (status, words) = control.respond(&self.http.shared, request.into_body(), remote).await;
         text(status, words)
     }
 
     /// Whether a page of this origin may connect. Who sends none is no browser, and could say anything.
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else { return true };
+        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else {
+            return true;
+        };
         allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
     }
 
@@ -207,7 +221,10 @@ impl Visit {
             place_behind_proxy = http.room.enter_again(remote.ip());
             if place_behind_proxy.is_none() {
                 http.watch().note(&Event::Refused { remote: Some(remote), why: Refusal::TooMany });
-                return text(StatusCode::SERVICE_UNAVAILABLE, "There is no room for this connection now\n");
+                return text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "There is no room for this connection now\n",
+                );
             }
         }
         let upgrading = hyper::upgrade::on(&mut request);
@@ -215,8 +232,10 @@ impl Visit {
         tokio::spawn(async move {
             match upgrading.await {
                 Ok(upgraded) => {
-                    let transport = websocket::from_upgraded(TokioIo::new(upgraded), self.http.limits);
-                    serve(transport, self.http.shared.clone(), Origin { remote, http_headers }).await;
+                    let transport =
+                        websocket::from_upgraded(TokioIo::new(upgraded), self.http.limits);
+                    serve(transport, self.http.shared.clone(), Origin { remote, http_headers })
+                        .await;
                 }
                 Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
             }
@@ -235,7 +254,10 @@ impl Visit {
 /// The proof that the server understood the request for a WebSocket, if it was one.
 fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let has = |name, word: &str| {
-        let value = headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+        let value = headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .unwrap_or_default();
         value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
     };
     if !has(CONNECTION, "upgrade") || !has(UPGRADE, "websocket") {
@@ -267,7 +289,8 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {
-    let mut response = text(StatusCode::UPGRADE_REQUIRED, "Logux clients connect here by WebSocket\n");
+    let mut response =
+        text(StatusCode::UPGRADE_REQUIRED, "Logux clients connect here by WebSocket\n");
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     response
@@ -276,6 +299,8 @@ fn upgrade_required() -> Response<Full<Bytes>> {
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

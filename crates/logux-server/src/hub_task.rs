@@ -124,7 +124,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
         ran
     }
 
-    fn run_rounds(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<(), LogError<St::Error>> {
+    fn run_rounds(
+        &mut self,
+        waiting: &mut Waiting,
+        round: &mut Vec<Command>,
+    ) -> Result<(), LogError<St::Error>> {
         let mut drained = self.carry_out(waiting, round)?;
         while !drained && self.commands.blocking_recv_many(round, ROUND) > 0 {
             drained = self.carry_out(waiting, round)?;
@@ -144,7 +148,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
 
     /// One round: gives the hub what came, commits, hands out. The first one has no commands, only actions that were not answered
     /// before the last stop.
-    fn carry_out(&mut self, waiting: &mut Waiting, round: &mut Vec<Command>) -> Result<bool, LogError<St::Error>> {
+    fn carry_out(
+        &mut self,
+        waiting: &mut Waiting,
+        round: &mut Vec<Command>,
+    ) -> Result<bool, LogError<St::Error>> {
         let (began, commands) = (Instant::now(), round.len());
         self.hub.report_cleaned(self.handle.watch().hears_of_cleaned());
         // One reading for all: what comes together came at the same time.
@@ -183,13 +191,19 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
         let mut drained = false;
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Joined { session, added, missed } => waiting.put(session, Parcel::Joined { added, missed }),
+                Output::Joined { session, added, missed } => {
+                    waiting.put(session, Parcel::Joined { added, missed })
+                }
                 Output::Kept(session, batch) => waiting.put(session, Parcel::Kept(batch)),
                 Output::Deliver { session, added, entry, confirm } => {
                     waiting.put(session, Parcel::Deliver(Delivery { added, entry, confirm }));
                 }
-                Output::Replay { session, added, entries } => waiting.put(session, Parcel::Replay { added, entries }),
-                Output::Recorded(entry) => self.reductions.iter_mut().for_each(|reduction| reduction.record(&entry)),
+                Output::Replay { session, added, entries } => {
+                    waiting.put(session, Parcel::Replay { added, entries })
+                }
+                Output::Recorded(entry) => {
+                    self.reductions.iter_mut().for_each(|reduction| reduction.record(&entry))
+                }
                 Output::Debug(session, text) => waiting.put(session, Parcel::Debug(text)),
                 Output::Replaced(session) => {
                     if let Some(mut member) = waiting.members.remove(&session) {
@@ -201,7 +215,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     self.handle.watch().note(&Event::Asked(&ask.entry));
                     let author = ask.author.session;
                     let member = author.and_then(|session| waiting.members.get(&session));
-                    let origin = member.map_or_else(Origin::nowhere, |member| member.origin.clone());
+                    let origin =
+                        member.map_or_else(Origin::nowhere, |member| member.origin.clone());
                     let span = self.handle.watch().traces().of_application(&ask.entry.meta.id);
                     let running = self.application.clone().run(ask, origin, self.handle.clone());
                     if self.asking.start(running.instrument(span)) {
@@ -209,7 +224,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> HubTask<S, St> {
                     }
                 }
                 Output::Unsubscribed { node, channel } => {
-                    if let Some(running) = self.application.unsubscribed(node, channel, &self.handle) {
+                    if let Some(running) =
+                        self.application.unsubscribed(node, channel, &self.handle)
+                    {
                         self.runtime.spawn(running);
                     }
                 }
@@ -242,7 +259,13 @@ impl Waiting {
                 if let Input::Join { session, .. } = &input {
                     self.members.insert(
                         *session,
-                        Member { outbox, origin, packed: VecDeque::new(), answered_after: 0, has_waited: false },
+                        Member {
+                            outbox,
+                            origin,
+                            packed: VecDeque::new(),
+                            answered_after: 0,
+                            has_waited: false,
+                        },
                     );
                 }
                 return Some(input);
@@ -256,7 +279,10 @@ impl Waiting {
             Command::Respond(reply) => drop(reply.send(())),
             Command::Stop => self.are_stopped = true,
             // Answered by whoever has the hub.
-            Command::Inputs(_) | Command::Answers(..) | Command::Levels(_) | Command::Clients(_) => {}
+            Command::Inputs(_)
+            | Command::Answers(..)
+            | Command::Levels(_)
+            | Command::Clients(_) => {}
         }
         None
     }
@@ -268,14 +294,19 @@ impl Waiting {
             subprotocol: client.subprotocol.clone(),
             channels: client.channels().cloned().collect(),
             waiting: client.waiting,
-            unread: self.members.get(&client.session).map(|member| member.outbox.level()).unwrap_or_default(),
+            unread: self
+                .members
+                .get(&client.session)
+                .map(|member| member.outbox.level())
+                .unwrap_or_default(),
         });
         Clients { connected: hub.connected(), clients: listed.collect() }
     }
 
     fn levels(&self, census: Census) -> Levels {
         let outboxes = self.members.values().map(|member| member.outbox.level());
-        let (messages, bytes) = outboxes.fold((0, 0), |(messages, bytes), (m, b)| (messages + m, bytes + b));
+        let (messages, bytes) =
+            outboxes.fold((0, 0), |(messages, bytes), (m, b)| (messages + m, bytes + b));
         Levels { census, outbox_messages: messages, outbox_bytes: bytes, ..Levels::default() }
     }
 

@@ -57,13 +57,17 @@ impl Listener {
     /// [`BuildError::Listen`] when the operating system does not let it.
     pub fn tcp(address: SocketAddr) -> Result<Self, BuildError> {
         let bind = || {
-            let socket =
-                if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+            let socket = if address.is_ipv4() {
+                tokio::net::TcpSocket::new_v4()
+            } else {
+                tokio::net::TcpSocket::new_v6()
+            }?;
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             socket.listen(BACKLOG)?.into_std()
         };
-        let listener = bind().map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
+        let listener =
+            bind().map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
         Ok(Self(Inner::Tcp(listener)))
     }
 
@@ -83,13 +87,16 @@ impl Listener {
     /// Where it listens.
     pub fn address(&self) -> Address {
         match &self.0 {
-            Inner::Tcp(listener) => {
-                Address::Tcp(listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))))
-            }
+            Inner::Tcp(listener) => Address::Tcp(
+                listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
+            ),
             #[cfg(unix)]
             Inner::Unix(listener, file) => Address::Unix(match file {
                 Some(file) => Some(file.path().to_owned()),
-                None => listener.local_addr().ok().and_then(|address| address.as_pathname().map(Into::into)),
+                None => listener
+                    .local_addr()
+                    .ok()
+                    .and_then(|address| address.as_pathname().map(Into::into)),
             }),
         }
     }
@@ -105,7 +112,10 @@ impl Listener {
             Inner::Unix(listener, file) => {
                 listener.set_nonblocking(true)?;
                 let door = Door { certificate: None, ..door };
-                let listener = unix::Accepting { listener: tokio::net::UnixListener::from_std(listener)?, _file: file };
+                let listener = unix::Accepting {
+                    listener: tokio::net::UnixListener::from_std(listener)?,
+                    _file: file,
+                };
                 tokio::spawn(accept(listener, door))
             }
         })

@@ -43,7 +43,11 @@ impl Open {
     pub(crate) fn close_all(&self) {
         let mut inner = self.inner();
         inner.is_over = true;
-        inner.outboxes.values().filter_map(Weak::upgrade).for_each(|outbox| outbox.close(CloseReason::Shutdown));
+        inner
+            .outboxes
+            .values()
+            .filter_map(Weak::upgrade)
+            .for_each(|outbox| outbox.close(CloseReason::Shutdown));
     }
 
     /// Closes all connections that are left, whatever waits. Returns how many they were.

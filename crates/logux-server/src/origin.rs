@@ -43,7 +43,9 @@ pub(crate) fn cookies(headers: &HeaderMap) -> BTreeMap<String, String> {
 /// The value of a cookie, percent escapes decoded. The first of its name counts, as browsers send the most specific one first
 /// (RFC 6265, section 5.4).
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    all(headers).find(|cookie| cookie.name() == name).map(|cookie| cookie.value_trimmed().to_owned())
+    all(headers)
+        .find(|cookie| cookie.name() == name)
+        .map(|cookie| cookie.value_trimmed().to_owned())
 }
 
 fn all(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
@@ -61,6 +63,9 @@ mod tests {
         headers.append(COOKIE, "a=1; token=x%20y; broken; token=second".parse().unwrap());
         headers.append(COOKIE, "quoted=\"q\"".parse().unwrap());
         let values = ["a", "token", "quoted", "broken", "none"].map(|name| cookie(&headers, name));
-        assert_eq!(values.each_ref().map(Option::as_deref), [Some("1"), Some("x y"), Some("q"), None, None]);
+        assert_eq!(
+            values.each_ref().map(Option::as_deref),
+            [Some("1"), Some("x y"), Some("q"), None, None]
+        );
     }
 }

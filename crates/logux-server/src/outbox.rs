@@ -59,7 +59,12 @@ struct Queue {
 
 impl Outbox {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
-        Self { queue: Mutex::default(), is_filled: AtomicBool::new(false), waker: AtomicWaker::new(), limits }
+        Self {
+            queue: Mutex::default(),
+            is_filled: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            limits,
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -186,7 +191,9 @@ mod tests {
 
     #[test]
     fn closes_beyond_the_bound() {
-        for limits in [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }] {
+        for limits in
+            [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }]
+        {
             let outbox = Outbox::new(limits);
             outbox.push(&mut [parcel(), parcel()].into());
             assert!(outbox.closing().is_none());

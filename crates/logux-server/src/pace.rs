@@ -44,7 +44,13 @@ impl Paces {
 
 impl Pace {
     /// Pays for what came. `true` when the connection is slowed down for the first time.
-    pub(crate) fn spend(&mut self, paces: &Paces, user: Option<&str>, now: MonoTime, tokens: u64) -> bool {
+    pub(crate) fn spend(
+        &mut self,
+        paces: &Paces,
+        user: Option<&str>,
+        now: MonoTime,
+        tokens: u64,
+    ) -> bool {
         let mut paid_at = now;
         if let Some(rate) = paces.connection {
             paid_at = self.bucket.spend(rate, now, tokens);
@@ -73,7 +79,8 @@ impl Pace {
     /// Takes a frame that was read, and gives it back if it may be handled now. Signs of life may be, debts or not; work has to wait.
     pub(crate) fn admit(&mut self, now: MonoTime, frame: Frame) -> Option<Frame> {
         let text = frame.as_str();
-        let is_sign_of_life = ["[\"ping\"", "[\"pong\"", "[\"synced\""].iter().any(|start| text.starts_with(start));
+        let is_sign_of_life =
+            ["[\"ping\"", "[\"pong\"", "[\"synced\""].iter().any(|start| text.starts_with(start));
         if now >= self.paid_at || is_sign_of_life {
             return Some(frame);
         }
@@ -118,7 +125,10 @@ mod tests {
         assert_eq!(pace.wakes_at(at(0)), Some(at(5_000)), "it is not deaf for the whole 20 s");
         assert!(pace.admit(at(5_000), frame(r#"["ping",1]"#)).is_some());
         pace.spend(&paces, None, at(5_000), 1);
-        assert!(!pace.may_read(at(9_999)) && pace.may_read(at(10_000)), "pings are not free either");
+        assert!(
+            !pace.may_read(at(9_999)) && pace.may_read(at(10_000)),
+            "pings are not free either"
+        );
         assert!(pace.admit(at(10_000), frame(r#"[ "sync",1]"#)).is_none());
         assert!(!pace.may_read(at(15_000)) && pace.due(at(20_099)).is_none());
         assert_eq!(pace.wakes_at(at(10_000)), Some(at(20_100)));

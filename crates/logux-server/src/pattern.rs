@@ -56,7 +56,8 @@ impl ChannelNames {
             Self::Regex(regex) => {
                 let found = regex.captures(channel)?;
                 let names = regex.capture_names().enumerate();
-                let groups = names.filter_map(|(number, name)| Some((number, name, found.get(number)?.as_str())));
+                let groups = names
+                    .filter_map(|(number, name)| Some((number, name, found.get(number)?.as_str())));
                 Some(groups.fold(Params::new(), |mut params, (number, name, text)| {
                     params.extend(name.map(|name| (name.into(), text.to_owned())));
                     params.insert(number.to_string().into(), text.to_owned());
@@ -101,7 +102,9 @@ impl Pattern {
         let mut rest = text;
         while !rest.is_empty() {
             if let Some(behind) = rest.strip_prefix(':') {
-                let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
+                let end = behind
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(behind.len());
                 let name: Arc<str> = behind[..end].into();
                 if name.is_empty() {
                     return Err(wrong("a name is missing behind the colon"));
@@ -133,7 +136,9 @@ impl Pattern {
 fn matches(parts: &[Part], text: &str, params: &mut Params) -> bool {
     match parts {
         [] => text.is_empty(),
-        [Part::Text(part), rest @ ..] => text.strip_prefix(&**part).is_some_and(|behind| matches(rest, behind, params)),
+        [Part::Text(part), rest @ ..] => {
+            text.strip_prefix(&**part).is_some_and(|behind| matches(rest, behind, params))
+        }
         [Part::Param(name), rest @ ..] => {
             let segment = text.find('/').unwrap_or(text.len());
             // A parameter takes all it can: up to the last place in the segment where the text behind it stands.
@@ -166,22 +171,31 @@ mod tests {
 
     #[test]
     fn finds_parameters() {
-        let pairs = |list: &[(&str, &str)]| Some(list.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect());
+        let pairs = |list: &[(&str, &str)]| {
+            Some(list.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect())
+        };
         assert_eq!(found("counter", "counter"), pairs(&[]));
         assert_eq!(found("counter", "counters"), None);
         assert_eq!(found("users/:id", "users/10"), pairs(&[("id", "10")]));
         assert_eq!(found("users/:id", "users/"), None);
         assert_eq!(found("users/:id", "users/10/posts"), None);
-        assert_eq!(found("users/:id/posts/:post", "users/1/posts/2"), pairs(&[("id", "1"), ("post", "2")]));
+        assert_eq!(
+            found("users/:id/posts/:post", "users/1/posts/2"),
+            pairs(&[("id", "1"), ("post", "2")])
+        );
         assert_eq!(found("files/:name.txt", "files/a.txt.txt"), pairs(&[("name", "a.txt")]));
         assert_eq!(found(":a-:b", "x-y-z"), pairs(&[("a", "x-y"), ("b", "z")]));
     }
 
     #[test]
     fn groups_of_a_regular_expression_are_parameters() {
-        let names = ChannelNames::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
+        let names =
+            ChannelNames::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
         let params = names.matches("users/10").unwrap();
-        assert_eq!((params["id"].as_str(), params["1"].as_str(), params["0"].as_str()), ("10", "10", "users/10"));
+        assert_eq!(
+            (params["id"].as_str(), params["1"].as_str(), params["0"].as_str()),
+            ("10", "10", "users/10")
+        );
         assert!(!params.contains_key("2") && names.matches("users/a").is_none());
     }
 

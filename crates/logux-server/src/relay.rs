@@ -31,8 +31,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self.action_type("0", move |action| {
             action
                 .access(|context| async move { Ok(context.user_id().is_some()) })
-                .resend(|context| async move { Ok(Recipients::user(context.user_id().unwrap_or_default())) })
-                .keep_by(move |_, meta| Some(Keep::last(&format!("relay/{}", meta.id.node().user_id()?), kept)))
+                .resend(|context| async move {
+                    Ok(Recipients::user(context.user_id().unwrap_or_default()))
+                })
+                .keep_by(move |_, meta| {
+                    Some(Keep::last(&format!("relay/{}", meta.id.node().user_id()?), kept))
+                })
         })
         .action_type("0/clean", |action| {
             action

@@ -50,8 +50,10 @@ impl Room {
 
     fn take(&self, counts: bool, address: Option<IpAddr>) -> Option<Place> {
         let mut taken = self.taken();
-        let of_address = address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
-        if counts && taken.all >= self.max || address.is_some() && of_address >= self.max_of_address {
+        let of_address =
+            address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
+        if counts && taken.all >= self.max || address.is_some() && of_address >= self.max_of_address
+        {
             return None;
         }
         taken.all += usize::from(counts);
@@ -96,6 +98,9 @@ mod tests {
         let known = b.and_then(|b| room.enter_again(b)).expect("room");
         assert_eq!(room.taken().all, 1, "one that is known later counts once");
         drop((unknown, known));
-        assert!(room.taken().by_address.is_empty() && room.taken().all == 0, "nothing is left behind");
+        assert!(
+            room.taken().by_address.is_empty() && room.taken().all == 0,
+            "nothing is left behind"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The application's own HTTP routes, on the same port.
 
 use std::{
-    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
-    time::Duration,
+    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
+    sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
@@ -88,7 +88,10 @@ impl<S> HttpRequest<S> {
 
 impl<S> fmt::Debug for HttpRequest<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRequest").field("method", self.method()).field("uri", self.uri()).finish_non_exhaustive()
+        f.debug_struct("HttpRequest")
+            .field("method", self.method())
+            .field("uri", self.uri())
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +115,9 @@ impl From<(StatusCode, String)> for Reply {
     fn from((status, text): (StatusCode, String)) -> Self {
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         Self(response)
     }
 }
@@ -170,7 +175,9 @@ impl<S> Default for Routes<S> {
     }
 }
 
-pub(crate) fn handler<S, F, R>(handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static) -> Handler<S>
+pub(crate) fn handler<S, F, R>(
+    handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static,
+) -> Handler<S>
 where
     F: Future<Output = Result<R, HandlerError>> + Send + 'static,
     R: Into<Reply>,
@@ -182,13 +189,21 @@ where
 }
 
 impl<S> Routes<S> {
-    pub(crate) fn add(&mut self, method: Method, path: &str, handler: Handler<S>) -> Result<(), BuildError> {
+    pub(crate) fn add(
+        &mut self,
+        method: Method,
+        path: &str,
+        handler: Handler<S>,
+    ) -> Result<(), BuildError> {
         if !path.starts_with('/') {
             return Err(BuildError::Route { path: path.to_owned(), why: "a path begins with `/`" });
         }
         let of_path = self.by_path.entry(path.to_owned()).or_default();
         if of_path.iter().any(|(other, _)| *other == method) {
-            return Err(BuildError::Route { path: path.to_owned(), why: "it has a handler for this method already" });
+            return Err(BuildError::Route {
+                path: path.to_owned(),
+                why: "it has a handler for this method already",
+            });
         }
         of_path.push((method, handler));
         Ok(())
@@ -205,7 +220,9 @@ impl<S> Routes<S> {
     fn find(&self, method: &Method, path: &str) -> Option<Handler<S>> {
         let of_path = self.by_path.get(path).map(Vec::as_slice).unwrap_or_default();
         let exact = of_path.iter().find(|(own, _)| own == method);
-        let found = exact.or_else(|| of_path.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET));
+        let found = exact.or_else(|| {
+            of_path.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET)
+        });
         found.map(|(_, handler)| handler).or(self.other.as_ref()).cloned()
     }
 }
@@ -228,7 +245,8 @@ impl<S: Send + Sync + 'static> Pages for Bound<S> {
     fn find(&self, method: &Method, path: &str) -> Option<Page> {
         let handler = self.routes.find(method, path)?;
         let (state, handle) = (self.state.clone(), self.handle.clone());
-        let call = move |head, body, remote| handler(HttpRequest { head, body, remote, state, handle });
+        let call =
+            move |head, body, remote| handler(HttpRequest { head, body, remote, state, handle });
         Some(Page { max_body_bytes: self.max_body_bytes, call: Box::new(call) })
     }
 }
@@ -269,11 +287,13 @@ impl Page {
         match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(Ok(Reply(response))) => response,
             Ok(Err(HandlerError::Denied)) => text(StatusCode::FORBIDDEN, "Denied\n"),
-            Ok(Err(HandlerError::Undo { reason, .. })) => Reply::from((StatusCode::BAD_REQUEST, reason)).0,
-            Ok(Err(HandlerError::Failed(error))) => failed(&error),
-            Ok(Err(HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel)) => {
-                text(StatusCode::NOT_FOUND, "Not found\n")
+            Ok(Err(HandlerError::Undo { reason, .. })) => {
+                Reply::from((StatusCode::BAD_REQUEST, reason)).0
             }
+            Ok(Err(HandlerError::Failed(error))) => failed(&error),
+            Ok(Err(
+                HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel,
+            )) => text(StatusCode::NOT_FOUND, "Not found\n"),
             Err(_) => failed(&"it panicked"),
         }
     }

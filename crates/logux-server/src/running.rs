@@ -90,7 +90,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
     pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
         let running = self.listen_on([Listener::tcp(address)?]).await?;
-        let found = running.at.iter().find_map(|at| if let Address::Tcp(at) = at { Some(*at) } else { None });
+        let found = running
+            .at
+            .iter()
+            .find_map(|at| if let Address::Tcp(at) = at { Some(*at) } else { None });
         Ok(running.at(found.unwrap_or(address)))
     }
 
@@ -105,7 +108,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let reload = Duration::from_millis(self.settings.tls_reload_ms.max(1));
         let read = self.settings.tls.clone().map(Certificate::read).transpose()?;
         let scheme = if read.is_some() { "wss" } else { "ws" };
-        let (subprotocol, min_subprotocol) = (self.settings.subprotocol, self.settings.min_subprotocol);
+        let (subprotocol, min_subprotocol) =
+            (self.settings.subprotocol, self.settings.min_subprotocol);
         let mut running = self.attach().await?;
         let watch = running.handle().watch().clone();
         let certificate = read.map(|read| read.keep_fresh(reload, watch.clone()));
@@ -114,7 +118,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         for listener in listeners {
             let address = listener.address();
             let accepting = listener.accept(door.clone());
-            let accepting = accepting.map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
+            let accepting = accepting
+                .map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
             running.accepting.0.push(accepting);
             let url = match &address {
                 Address::Tcp(address) => format!("{scheme}://{address}"),
@@ -122,7 +127,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 unix @ Address::Unix(_) => unix.to_string(),
             };
             let (node, metrics) = (&running.node, running.metrics_address());
-            watch.note(&Event::Listening { url: &url, metrics, node, subprotocol, min_subprotocol });
+            watch.note(&Event::Listening {
+                url: &url,
+                metrics,
+                node,
+                subprotocol,
+                min_subprotocol,
+            });
             addresses.push(address);
         }
         Ok(running.at(addresses))
@@ -133,7 +144,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// # Errors
     /// [`BuildError`] for a mistake in the description, or a path that cannot be listened on.
     #[cfg(unix)]
-    pub async fn listen_unix(self, path: impl AsRef<std::path::Path>) -> Result<Running<Vec<Address>>, BuildError> {
+    pub async fn listen_unix(
+        self,
+        path: impl AsRef<std::path::Path>,
+    ) -> Result<Running<Vec<Address>>, BuildError> {
         self.listen_on([Listener::unix(path, None)?]).await
     }
 
@@ -150,10 +164,22 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let metrics = self.settings.metrics_address;
         let Started { http, node, hub_end, stage, alive, all_ended } =
             self.start(Clock::start(), HubTask::spawn_thread)?;
-        let metrics = metrics.map(|address| Endpoint::open(address, &http.shared.handle)).transpose()?;
+        let metrics =
+            metrics.map(|address| Endpoint::open(address, &http.shared.handle)).transpose()?;
         let entrance = Entrance(Arc::new(http));
         let accepting = Accepting::default();
-        Ok(Running { at: (), node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience })
+        Ok(Running {
+            at: (),
+            node,
+            entrance,
+            accepting,
+            metrics,
+            hub_end,
+            stage,
+            alive,
+            all_ended,
+            patience,
+        })
     }
 }
 
@@ -173,8 +199,30 @@ impl Running<Vec<Address>> {
 
 impl<At> Running<At> {
     fn at<New>(self, at: New) -> Running<New> {
-        let Self { at: _, node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience } = self;
-        Running { at, node, entrance, accepting, metrics, hub_end, stage, alive, all_ended, patience }
+        let Self {
+            at: _,
+            node,
+            entrance,
+            accepting,
+            metrics,
+            hub_end,
+            stage,
+            alive,
+            all_ended,
+            patience,
+        } = self;
+        Running {
+            at,
+            node,
+            entrance,
+            accepting,
+            metrics,
+            hub_end,
+            stage,
+            alive,
+            all_ended,
+            patience,
+        }
     }
 
     /// Where it serves metrics, if it does.
@@ -241,7 +289,10 @@ impl<At> Running<At> {
         drop(alive);
         if timeout(patience.leave, all_ended.recv()).await.is_err() {
             let left = entrance.0.shared.open.cut_all();
-            watch.note(&Event::Failed { what: Failure::Farewell, error: &format_args!("{left} were cut off") });
+            watch.note(&Event::Failed {
+                what: Failure::Farewell,
+                error: &format_args!("{left} were cut off"),
+            });
         }
         match ended {
             Ok(Ok(Err(error))) => Err(Broken(error)),

@@ -153,8 +153,10 @@ impl Settings {
         config.ping_ms = Some(self.ping_ms);
         config.timeout_ms = Some(self.timeout_ms);
         config.limits.message_bytes = self.max_message_bytes;
-        config.headers =
-            self.development.then(|| Json::from_value(&serde_json::json!({"env": "development"})).ok()).flatten();
+        config.headers = self
+            .development
+            .then(|| Json::from_value(&serde_json::json!({"env": "development"})).ok())
+            .flatten();
         config
     }
 }

@@ -60,7 +60,9 @@ impl Shared {
         who: &Authentication,
     ) -> Result<(), Refusal> {
         self.admission.check(who)?;
-        let Some(remote) = origin.remote else { return self.ask_application(session, origin, who).await };
+        let Some(remote) = origin.remote else {
+            return self.ask_application(session, origin, who).await;
+        };
         let are_used_up = || self.attempts.are_used_up(self.clock.now().mono, remote.ip());
         let mut decided = Err(ErrorMessage::wrong_credentials().into());
         if !are_used_up() {
@@ -72,15 +74,22 @@ impl Shared {
             self.watch().note(&Event::Limited { node, address, limit: Limit::WrongLogins });
             decided = Err(ErrorMessage::wrong_credentials().into());
         }
-        if matches!(&decided, Err(Refusal::Told(error)) if *error == ErrorMessage::wrong_credentials()) {
+        if matches!(&decided, Err(Refusal::Told(error)) if *error == ErrorMessage::wrong_credentials())
+        {
             self.attempts.note(self.clock.now().mono, remote.ip());
         }
         decided
     }
 
-    async fn ask_application(&self, session: SessionId, origin: &Origin, who: &Authentication) -> Result<(), Refusal> {
+    async fn ask_application(
+        &self,
+        session: SessionId,
+        origin: &Origin,
+        who: &Authentication,
+    ) -> Result<(), Refusal> {
         let failed = |error: &dyn std::fmt::Display| {
-            self.watch().note(&Event::Failed { what: Failure::Login { session, node: &who.node }, error });
+            self.watch()
+                .note(&Event::Failed { what: Failure::Login { session, node: &who.node }, error });
             Err(Refusal::Failed)
         };
         let login = Login {
@@ -104,7 +113,9 @@ impl Shared {
                 Ok(())
             }
             Verdict::Denied => Err(ErrorMessage::wrong_credentials().into()),
-            Verdict::WrongSubprotocol { supported } => Err(wrong_subprotocol(&supported, &who.subprotocol).into()),
+            Verdict::WrongSubprotocol { supported } => {
+                Err(wrong_subprotocol(&supported, &who.subprotocol).into())
+            }
         }
     }
 
@@ -112,7 +123,8 @@ impl Shared {
     fn set_subprotocol(&self, version: Arc<str>) {
         let mut config = self.node.lock().unwrap_or_else(PoisonError::into_inner);
         if config.subprotocol.semver.as_ref() != Some(&version) {
-            let subprotocol = Subprotocols { number: first_number(&version), semver: Some(version) };
+            let subprotocol =
+                Subprotocols { number: first_number(&version), semver: Some(version) };
             *config = Arc::new(sync::Config { subprotocol, ..(**config).clone() });
         }
     }

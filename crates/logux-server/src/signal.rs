@@ -26,7 +26,10 @@ impl StopSignals {
     #[cfg(unix)]
     pub fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
+        Self {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
     }
 
     /// Begins to listen: signals from now on do not end the program by themselves. Has to be called within a runtime.

@@ -61,7 +61,8 @@ impl Tls {
         if chain.is_empty() {
             return Err(self.cert.unusable("it has no certificate in PEM".into()));
         }
-        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| self.key.unusable(error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|error| self.key.unusable(error.to_string()))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| self.cert.unusable(error.to_string()))?
@@ -215,6 +216,9 @@ mod tests {
         assert_eq!(Pem::from("certs/key.pem"), Pem::File("certs/key.pem".into()));
         let key = Pem::from("-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n");
         assert!(matches!(key, Pem::Text(_)));
-        assert_eq!(format!("{:?}", Tls::new("cert.pem", key)), "Tls { cert: cert.pem, key: PEM text }");
+        assert_eq!(
+            format!("{:?}", Tls::new("cert.pem", key)),
+            "Tls { cert: cert.pem, key: PEM text }"
+        );
     }
 }

@@ -72,7 +72,9 @@ impl Traces {
         if !tracing::enabled!(target: "logux_server::traces", tracing::Level::DEBUG) {
             return Span::none();
         }
-        self.followed().get(id).map_or_else(Span::none, |followed| span!(parent: &followed.span, "application"))
+        self.followed()
+            .get(id)
+            .map_or_else(Span::none, |followed| span!(parent: &followed.span, "application"))
     }
 
     fn begin(&self, Entry { action, meta }: &Entry) {
@@ -121,13 +123,16 @@ impl Traces {
             }
             Report::Sent(entry, clients) => match entry.action.kind() {
                 PROCESSED | UNDO => {
-                    let id = entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
+                    let id =
+                        entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
                     if let Some(id) = id {
                         self.with(&id, |followed| moment!(&followed.span, clients, "delivered"));
                         self.end(&id);
                     }
                 }
-                _ => self.with(&entry.meta.id, |followed| moment!(&followed.span, clients, "resent")),
+                _ => {
+                    self.with(&entry.meta.id, |followed| moment!(&followed.span, clients, "resent"))
+                }
             },
             Report::Processed(entry) => self.answered(entry, "processed"),
             Report::Undone { entry, reason } => self.answered(entry, reason),
@@ -141,7 +146,9 @@ impl Traces {
             moment!(&followed.span, outcome, "answered");
         });
         // The answers to these go to one connection, and are not reported as sent.
-        if entry.meta.added.is_none() && (entry.action.kind() == UNSUBSCRIBE || !entry.meta.id.node().is_server()) {
+        if entry.meta.added.is_none()
+            && (entry.action.kind() == UNSUBSCRIBE || !entry.meta.id.node().is_server())
+        {
             self.end(&entry.meta.id);
         }
     }

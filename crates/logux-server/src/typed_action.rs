@@ -5,7 +5,10 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 use logux::server::Keep;
 use serde::de::DeserializeOwned;
 
-use crate::{ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running, watch::Event};
+use crate::{
+    ActionType, Context, HandlerError, IntoRecipients, NewActionType, handlers::Running,
+    watch::Event,
+};
 
 /// The beginning of what to do with actions of a type that are read into `T`: who may do them.
 pub struct NewTypedAction<S, T>(NewActionType<S>, PhantomData<fn(T)>);
@@ -43,12 +46,17 @@ where
 }
 
 /// The action as a value. The first handler reads it, the others find it.
-fn read<S, T: DeserializeOwned + Send + Sync + 'static>(context: &Context<S>) -> Result<Arc<T>, HandlerError> {
+fn read<S, T: DeserializeOwned + Send + Sync + 'static>(
+    context: &Context<S>,
+) -> Result<Arc<T>, HandlerError> {
     if let Some(known) = context.get::<Arc<T>>() {
         return Ok(known);
     }
     let value = context.parse::<T>().map(Arc::new).map_err(|error| {
-        context.server().watch().note(&Event::WrongFormat { id: &context.meta().id, error: &error });
+        context
+            .server()
+            .watch()
+            .note(&Event::WrongFormat { id: &context.meta().id, error: &error });
         HandlerError::undo("wrongFormat")
     })?;
     context.set(value.clone());
@@ -91,7 +99,10 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> NewT
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> TypedActionType<S, T> {
     /// As [`ActionType::resend`].
     #[must_use]
-    pub fn resend<F, R>(self, resend: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static) -> Self
+    pub fn resend<F, R>(
+        self,
+        resend: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
         R: IntoRecipients + Send + 'static,
@@ -101,7 +112,10 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
 
     /// As [`ActionType::process`].
     #[must_use]
-    pub fn process<F>(self, process: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static) -> Self
+    pub fn process<F>(
+        self,
+        process: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {

@@ -55,7 +55,11 @@ async fn names_count_before_expressions_and_these_before_the_rest() {
             .other_type(|on| {
                 on.access(|context| async move {
                     context.state().note("rest");
-                    if context.action().kind() == "what" { Err(HandlerError::UnknownType) } else { Ok(true) }
+                    if context.action().kind() == "what" {
+                        Err(HandlerError::UnknownType)
+                    } else {
+                        Ok(true)
+                    }
                 })
             }),
     )
@@ -82,7 +86,9 @@ async fn typed_handlers_get_the_action_read() {
             .channel("users/:id", |channel| channel.access(|_| async { Ok(true) }))
             .action_type("user/rename", |on| {
                 on.typed::<Rename>()
-                    .access(|context, rename| async move { Ok(context.user_id() == Some(&*rename.user)) })
+                    .access(|context, rename| async move {
+                        Ok(context.user_id() == Some(&*rename.user))
+                    })
                     .resend(|_, rename| async move { Ok(format!("users/{}", rename.user)) })
                     .process(|context, rename| async move {
                         context.state().note(rename.name.clone());
@@ -95,7 +101,8 @@ async fn typed_handlers_get_the_action_read() {
             }),
     )
     .expect("a server");
-    let [author, other] = [server.connect("10").await.expect("in"), server.connect("20").await.expect("in")];
+    let [author, other] =
+        [server.connect("10").await.expect("in"), server.connect("20").await.expect("in")];
     other.subscribe("users/10").await.expect("subscribed");
     let rename = json!({"type": "user/rename", "user": "10", "name": "Ada"});
     let received = other.received(author.process(rename.clone())).await;
@@ -118,11 +125,20 @@ async fn one_handler_may_decide_and_do() {
         })
     }))
     .expect("a server");
-    let [user, guest] = [server.connect("10").await.expect("in"), server.connect("guest").await.expect("in")];
+    let [user, guest] =
+        [server.connect("10").await.expect("in"), server.connect("guest").await.expect("in")];
     user.process(json!({"type": "pay"})).await.expect("processed");
     guest.expect_denied(json!({"type": "pay"})).await;
-    server.handle().process(Action::new(r#"{"type":"pay"}"#).expect("an action")).await.expect("processed");
-    assert_eq!(seen.take(), ["paid by 10:1:1".to_owned(), format!("paid by {}", server.node_id())], "each once");
+    server
+        .handle()
+        .process(Action::new(r#"{"type":"pay"}"#).expect("an action"))
+        .await
+        .expect("processed");
+    assert_eq!(
+        seen.take(),
+        ["paid by 10:1:1".to_owned(), format!("paid by {}", server.node_id())],
+        "each once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +177,9 @@ async fn who_gets_an_action_does_not_wait_until_it_is_processed() {
     let builder = Server::builder()
         .channel("posts", |channel| channel.access(|_| async { Ok(true) }))
         .action_type("slow", move |on| {
-            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") }).process(move |_| notified(held.clone()))
+            on.access(|_| async { Ok(true) })
+                .resend(|_| async { Ok("posts") })
+                .process(move |_| notified(held.clone()))
         })
         .action_type("left", move |on| {
             on.access(|_| async { Ok(true) })
@@ -169,7 +187,8 @@ async fn who_gets_an_action_does_not_wait_until_it_is_processed() {
                 .finally(move |_| notified(finally.clone()))
         });
     let server = TestServer::start(builder).expect("a server");
-    let (author, reader) = (server.connect("10").await.expect("in"), server.connect("20").await.expect("in"));
+    let (author, reader) =
+        (server.connect("10").await.expect("in"), server.connect("20").await.expect("in"));
     reader.subscribe("posts").await.expect("subscribed");
     for (kind, release) in [("slow", release), ("left", left)] {
         let released = async {
@@ -233,10 +252,13 @@ async fn the_application_takes_back_what_was_done_long_ago() {
     let server = TestServer::start(
         Server::builder()
             .channel("posts", |channel| channel.access(|_| async { Ok(true) }))
-            .action_type("posts/add", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") })),
+            .action_type("posts/add", |on| {
+                on.access(|_| async { Ok(true) }).resend(|_| async { Ok("posts") })
+            }),
     )
     .expect("a server");
-    let [author, reader] = [server.connect("1").await.expect("in"), server.connect("2").await.expect("in")];
+    let [author, reader] =
+        [server.connect("1").await.expect("in"), server.connect("2").await.expect("in")];
     reader.subscribe("posts").await.expect("subscribed");
     let mut posts = reader.client().actions();
     author.process(json!({"type": "posts/add"})).await.expect("processed");
@@ -244,7 +266,8 @@ async fn the_application_takes_back_what_was_done_long_ago() {
     let undo = Undoing::new(id.clone(), "spam")
         .with("by", logux::Json::new("\"moderator\"").expect("JSON"))
         .to(Recipients::channel("posts"));
-    let (of_reader, of_author) = tokio::join!(reader.received(server.handle().undo(undo)), author.received(async {}));
+    let (of_reader, of_author) =
+        tokio::join!(reader.received(server.handle().undo(undo)), author.received(async {}));
     let expected = format!(
         r#"{{"type":"logux/undo","action":{{"type":"posts/add"}},"id":"{id}","reason":"spam","by":"moderator"}}"#
     );

@@ -14,7 +14,9 @@ use wire::{connect_with, farewell, greet, http, next_with, send};
 async fn logux() -> Running<()> {
     Server::builder()
         .settings(|settings| settings.max_connections = 1)
-        .auth(|login| async move { Ok(login.token.as_deref() == Some("good") && login.remote.is_some()) })
+        .auth(|login| async move {
+            Ok(login.token.as_deref() == Some("good") && login.remote.is_some())
+        })
         .action_type("inc", |action| action.access(|_| async { Ok(true) }))
         .attach()
         .await
@@ -24,21 +26,26 @@ async fn logux() -> Running<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_axum_application_has_logux_on_a_path_of_its_own() {
     let logux = logux().await;
-    let app = Router::new().route("/", get(|| async { "mine" })).route("/live", logux.entrance().route());
+    let app =
+        Router::new().route("/", get(|| async { "mine" })).route("/live", logux.entrance().route());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let serving =
-        tokio::spawn(
-            async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await },
-        );
-    let connector = || WebSocketConnector::new(&format!("ws://{address}/live")).expect("an address");
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
+    });
+    let connector =
+        || WebSocketConnector::new(&format!("ws://{address}/live")).expect("an address");
     let mut client = connect_with(connector()).await;
     greet(&mut client, "10:client:tab").await;
     send(&mut client, r#"["sync",1,{"type":"inc"},{"id":1,"time":1}]"#).await;
     next_with(&mut client, "logux/processed").await;
 
     assert_eq!(http(address, "GET", "/", "").await, (200, "mine".into()));
-    assert_eq!(http(address, "GET", "/live", "").await.0, 503, "bounds on connections count here too");
+    assert_eq!(
+        http(address, "GET", "/live", "").await.0,
+        503,
+        "bounds on connections count here too"
+    );
     logux.shutdown().await.expect("not broken");
     assert_eq!(farewell(&mut client).await, Some(CloseReason::Shutdown));
     assert_eq!(http(address, "GET", "/live", "").await.0, 503, "it has stopped");
@@ -62,9 +69,13 @@ async fn any_stream_of_bytes_can_be_a_connection() {
     let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
     tokio::spawn(async move { entrance.serve(far, peer).await });
     let connector = WebSocketConnector::new("ws://localhost/").expect("an address");
-    let mut client: websocket::WebSocketTransport<_> = connector.upgrade(near).await.expect("a connection");
+    let mut client: websocket::WebSocketTransport<_> =
+        connector.upgrade(near).await.expect("a connection");
     use futures_util::{SinkExt as _, StreamExt as _};
-    client.send(r#"["connect",5,"10:client:tab",0,{"token":"good"}]"#.to_owned().into()).await.expect("room");
+    client
+        .send(r#"["connect",5,"10:client:tab",0,{"token":"good"}]"#.to_owned().into())
+        .await
+        .expect("room");
     let answer = client.next().await.expect("an answer").expect("a frame");
     assert!(answer.as_str().starts_with(r#"["connected""#));
 }

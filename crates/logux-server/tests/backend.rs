@@ -9,7 +9,8 @@ use std::{
 };
 
 use axum::{
-    Router, body::Body, extract::State, http::StatusCode, response::Response, routing::post, serve::ListenerExt as _,
+    Router, body::Body, extract::State, http::StatusCode, response::Response, routing::post,
+    serve::ListenerExt as _,
 };
 use logux::Action;
 use logux_client::{Client, SyncError};
@@ -52,7 +53,9 @@ impl Asked {
     }
 
     fn approve(self) {
-        let each = |id: &String| [json!({"answer": "approved", "id": id}), json!({"answer": "processed", "id": id})];
+        let each = |id: &String| {
+            [json!({"answer": "approved", "id": id}), json!({"answer": "processed", "id": id})]
+        };
         let answers = self.ids().iter().flat_map(each).collect();
         self.say(&answers);
     }
@@ -105,7 +108,8 @@ async fn serve(url: &str, change: impl FnOnce(&mut Backend)) -> Running {
 }
 
 fn client(server: &Running, user: &str) -> Client {
-    let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+    let connector =
+        WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     Client::builder(user).expect("a user").start(connector)
 }
 
@@ -140,7 +144,9 @@ async fn answers_count_as_they_come() {
     assert_eq!((&asked.body["version"], &asked.body["secret"]), (&json!(4), &json!(SECRET)));
     let id = asked.ids().remove(0);
     let pieces = asked.stream();
-    let begin = format!(r#"[{{"answer":"resend","id":"{id}","channel":"room"}},{{"answer":"approved","id":"{id}"}}"#);
+    let begin = format!(
+        r#"[{{"answer":"resend","id":"{id}","channel":"room"}},{{"answer":"approved","id":"{id}"}}"#
+    );
     // Cut in the middle of an answer.
     for piece in [&begin[..40], &begin[40..]] {
         pieces.send(piece.to_owned()).await.expect("a reader");
@@ -181,11 +187,14 @@ async fn http2_carries_all_requests_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_wait_share_a_request() {
     let mut application = Application::start().await;
-    let server = serve(&application.url, |backend| (backend.max_requests, backend.max_commands) = (1, 3)).await;
+    let server =
+        serve(&application.url, |backend| (backend.max_requests, backend.max_commands) = (1, 3))
+            .await;
     let clients = ["1", "2", "3", "4", "5"].map(|user| client(&server, user));
     let first = does(&clients[0], r#"{"type":"a"}"#);
     let asked = application.next().await;
-    let mut doing: Vec<_> = clients[1..].iter().map(|client| does(client, r#"{"type":"a"}"#)).collect();
+    let mut doing: Vec<_> =
+        clients[1..].iter().map(|client| does(client, r#"{"type":"a"}"#)).collect();
     doing.push(first);
     // All have joined and sent theirs when the server has confirmed them.
     for client in &clients[1..] {
@@ -277,7 +286,8 @@ async fn answers_out_of_order_undo_the_action() {
         let done = does(&client, r#"{"type":"a"}"#);
         let asked = application.next().await;
         let id = asked.ids().remove(0);
-        let answers = names.iter().map(|name| json!({"answer": name, "id": id, "channel": "x"})).collect();
+        let answers =
+            names.iter().map(|name| json!({"answer": name, "id": id, "channel": "x"})).collect();
         asked.say(&answers);
         assert_eq!(done.await.expect("no panic"), reason, "{names:?}");
     }

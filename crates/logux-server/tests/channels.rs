@@ -17,11 +17,15 @@ async fn groups_of_an_expression_are_parameters() {
     let server = TestServer::start(
         Server::builder()
             .channel(Regex::new(r"^(?<kind>\w+)/(\d+)$").expect("an expression"), |channel| {
-                channel.access(|context| async move { Ok(context.param("kind") != "secrets") }).load(
-                    |context| async move {
-                        action(&format!(r#"{{"type":"{}","id":{}}}"#, context.param("kind"), context.param("2")))
-                    },
-                )
+                channel
+                    .access(|context| async move { Ok(context.param("kind") != "secrets") })
+                    .load(|context| async move {
+                        action(&format!(
+                            r#"{{"type":"{}","id":{}}}"#,
+                            context.param("kind"),
+                            context.param("2")
+                        ))
+                    })
             })
             .other_channel(|channel| {
                 channel.access(|context| async move {
@@ -45,7 +49,10 @@ async fn one_handler_may_decide_and_load() {
     let server = TestServer::start(Server::builder().channel("files/:name", |channel| {
         channel.access_and_load(|context| async move {
             match context.param("name") {
-                "mine" => Ok(vec![action(r#"{"type":"file","n":1}"#)?, action(r#"{"type":"file","n":2}"#)?]),
+                "mine" => Ok(vec![
+                    action(r#"{"type":"file","n":1}"#)?,
+                    action(r#"{"type":"file","n":2}"#)?,
+                ]),
                 "yours" => Err(HandlerError::Denied),
                 _ => Err(HandlerError::NotFound),
             }
@@ -55,7 +62,12 @@ async fn one_handler_may_decide_and_load() {
     let client = server.connect("10").await.expect("in");
     assert_eq!(client.subscribe("files/mine").await.expect("subscribed").len(), 2);
     for (name, reason) in [("yours", "denied"), ("none", "notFound")] {
-        client.expect_undo(reason, json!({"type": "logux/subscribe", "channel": format!("files/{name}")})).await;
+        client
+            .expect_undo(
+                reason,
+                json!({"type": "logux/subscribe", "channel": format!("files/{name}")}),
+            )
+            .await;
     }
 }
 
@@ -113,12 +125,22 @@ async fn each_client_is_greeted() {
         ))
     }))
     .expect("a server");
-    let client = server.client("10").cookie("lang", "fr").headers(json!({"os": "x"})).connect().await.expect("in");
+    let client = server
+        .client("10")
+        .cookie("lang", "fr")
+        .headers(json!({"os": "x"}))
+        .connect()
+        .await
+        .expect("in");
     let mut actions = client.client().actions();
     client.disconnect().await;
     client.reconnect().await.expect("in again");
     let greeting = actions.next().await.expect("a greeting").action;
     let expected = r#"{"type":"welcome","user":"10","since":"#;
     assert!(greeting.as_json().starts_with(expected), "{}", greeting.as_json());
-    assert!(greeting.as_json().ends_with(r#""lang":"fr","says":{"os":"x"}}"#), "{}", greeting.as_json());
+    assert!(
+        greeting.as_json().ends_with(r#""lang":"fr","says":{"os":"x"}}"#),
+        "{}",
+        greeting.as_json()
+    );
 }

@@ -37,8 +37,10 @@ async fn server(refuse: Arc<Notify>) -> Running {
 }
 
 async fn tasks(server: &Running, user: &str) -> Tasks {
-    let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
-    let tasks = Client::builder(user).expect("a user").start_document(connector, Shared::new("tasks"));
+    let connector =
+        WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+    let tasks =
+        Client::builder(user).expect("a user").start_document(connector, Shared::new("tasks"));
     tasks.client().subscribe("tasks").await.expect("everybody may");
     tasks
 }

@@ -13,13 +13,16 @@ use serde_json::json;
 
 /// Messages in rooms, the last three of each room kept, and how many there are in all.
 fn rooms() -> (Builder, Reduced<i64>) {
-    let count = raw(0, |count: &mut i64, action: &Action| *count += i64::from(action.kind() == "say"));
+    let count =
+        raw(0, |count: &mut i64, action: &Action| *count += i64::from(action.kind() == "say"));
     let (server, count) = Server::builder().reduce(count);
     let server = server
         .channel("rooms/:id", |channel| {
             channel.access(|_| async { Ok(true) }).replay().filter(|context| async move {
                 let quiet = context.action().field("filter").is_some();
-                Ok(move |action: &Action, _: &Meta| !(quiet && action.field("loud") == Some("true")))
+                Ok(move |action: &Action, _: &Meta| {
+                    !(quiet && action.field("loud") == Some("true"))
+                })
             })
         })
         .action_type("say", |action| {
@@ -28,7 +31,9 @@ fn rooms() -> (Builder, Reduced<i64>) {
                 .resend(|context| async move {
                     Ok(format!("rooms/{}", context.action().text_field("room").unwrap_or_default()))
                 })
-                .keep_by(|action, _| Some(Keep::last(&format!("room/{}", action.text_field("room")?), 3)))
+                .keep_by(|action, _| {
+                    Some(Keep::last(&format!("room/{}", action.text_field("room")?), 3))
+                })
         });
     (server, count)
 }
@@ -56,7 +61,8 @@ async fn who_comes_late_is_given_what_was_kept() {
     let (server, count) = rooms();
     let server = TestServer::start(server).expect("a server");
     let [ada, bob, guest] = ["ada", "bob", "guest"].map(|user| server.client(user).connect());
-    let (ada, bob, guest) = (ada.await.expect("in"), bob.await.expect("in"), guest.await.expect("in"));
+    let (ada, bob, guest) =
+        (ada.await.expect("in"), bob.await.expect("in"), guest.await.expect("in"));
     for n in 1..=3 {
         ada.process(say(n)).await.expect("processed");
     }
@@ -78,7 +84,9 @@ async fn who_comes_back_is_given_what_passes_its_filter_and_is_new() {
     let last = said(&mut entries).await;
     bob.unsubscribe("rooms/a").await.expect("processed");
     ada.process(say(2)).await.expect("processed");
-    ada.process(json!({"type": "say", "room": "a", "n": 3, "loud": true})).await.expect("processed");
+    ada.process(json!({"type": "say", "room": "a", "n": 3, "loud": true}))
+        .await
+        .expect("processed");
     let subscribe = json!({
         "type": "logux/subscribe", "channel": "rooms/a", "filter": {"loud": false},
         "since": {"id": last.id.to_string(), "time": last.time.as_millis()},
@@ -123,7 +131,10 @@ async fn a_document_is_loaded_from_the_log() {
     let (server, note) = Server::builder().reduce(shared.clone());
     let server = server
         .action_type("note", |action| {
-            action.access(|_| async { Ok(true) }).resend(|_| async { Ok("notes/1") }).keep(Keep::forever("note"))
+            action
+                .access(|_| async { Ok(true) })
+                .resend(|_| async { Ok("notes/1") })
+                .keep(Keep::forever("note"))
         })
         .channel("notes/1", move |channel| {
             channel.access(|_| async { Ok(true) }).load(move |_| {
@@ -134,7 +145,10 @@ async fn a_document_is_loaded_from_the_log() {
     let server = TestServer::start(server).expect("a server");
     let ada = server.connect("ada").await.expect("in");
     for title in ["Shopping", "Tea"] {
-        let set = MapOp::Set { path: "/title".parse().expect("a path"), value: std::sync::Arc::new(title.into()) };
+        let set = MapOp::Set {
+            path: "/title".parse().expect("a path"),
+            value: std::sync::Arc::new(title.into()),
+        };
         ada.process(shared.action(&set).expect("an action")).await.expect("processed");
     }
     let loaded = ada.subscribe("notes/1").await.expect("subscribed");

@@ -22,7 +22,9 @@ async fn server(development: bool) -> Running {
             }
         })
         .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
-        .action_type("say", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") }))
+        .action_type("say", |on| {
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") })
+        })
         .action_type("forbidden", |on| on.access(|_| async { Ok(false) }))
         .action_type("broken", |on| on.access(|_| async { Err(HandlerError::failed("no disk")) }))
         .action_type("own", |on| on.access(|_| async { Err(HandlerError::undo("tooLate")) }))
@@ -34,9 +36,15 @@ async fn server(development: bool) -> Running {
 /// The names of the events about an action, in order.
 fn life(captured: &Captured, kind: &str) -> Vec<String> {
     let lines = captured.all();
-    let id =
-        &lines.iter().find(|line| line.get("type").is_some_and(|found| found == kind)).expect("it came")["actionId"];
-    lines.iter().filter(|line| line.get("actionId") == Some(id)).map(|line| line["event"].clone()).collect()
+    let id = &lines
+        .iter()
+        .find(|line| line.get("type").is_some_and(|found| found == kind))
+        .expect("it came")["actionId"];
+    lines
+        .iter()
+        .filter(|line| line.get("actionId") == Some(id))
+        .map(|line| line["event"].clone())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +66,10 @@ async fn connections_and_actions_from_beginning_to_end() {
     sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
     captured.wait("subscribed", &[who, ("channel", "rooms/1")]);
     sync(&mut socket, 2, r#"{"type":"say","text":"Bearer action-secret"}"#).await;
-    assert!(!captured.wait("add", &[("type", "say")]).contains_key("action"), "production shows no actions");
+    assert!(
+        !captured.wait("add", &[("type", "say")]).contains_key("action"),
+        "production shows no actions"
+    );
     captured.wait("processed", &[("type", "say")]);
     assert_eq!(life(&captured, "say"), ["add", "send", "processed"]);
 
@@ -70,7 +81,10 @@ async fn connections_and_actions_from_beginning_to_end() {
     captured.wait("wrongChannel", &[("channel", "nowhere")]);
     sync(&mut socket, 6, r#"{"type":"broken"}"#).await;
     let broken = captured.wait("undone", &[("type", "broken"), ("reason", "error")]);
-    captured.wait("error", &[("actionId", &broken["actionId"]), ("error", "no disk"), ("level", "ERROR")]);
+    captured.wait(
+        "error",
+        &[("actionId", &broken["actionId"]), ("error", "no disk"), ("level", "ERROR")],
+    );
     sync(&mut socket, 7, r#"{"type":"own"}"#).await;
     captured.wait("undone", &[("type", "own"), ("reason", "tooLate")]);
     sync(&mut socket, 7, r#"{"type":"own"}"#).await;
@@ -79,7 +93,10 @@ async fn connections_and_actions_from_beginning_to_end() {
     let nothing: [&str; 0] = [];
     server
         .handle()
-        .send(Action::new(r#"{"type":"lost"}"#).expect("an action"), nothing.map(str::to_owned).to_vec())
+        .send(
+            Action::new(r#"{"type":"lost"}"#).expect("an action"),
+            nothing.map(str::to_owned).to_vec(),
+        )
         .await;
     captured.wait("useless", &[("type", "lost")]);
     captured.wait("addClean", &[("type", "lost")]);
@@ -121,7 +138,9 @@ async fn what_has_no_reason_left_is_cleaned() {
     // What is kept is moved in the log when it is approved: that is no end.
     assert_eq!(life(&captured, "stays"), ["add", "send", "processed"]);
     let answers = captured.all().into_iter().filter(|line| {
-        line["event"] == "clean" && line["type"].starts_with("logux/") && line["type"] != "logux/subscribe"
+        line["event"] == "clean"
+            && line["type"].starts_with("logux/")
+            && line["type"] != "logux/subscribe"
     });
     assert_eq!(answers.count(), 0, "answers are not actions of anybody's");
     server.shutdown().await.expect("an end");
@@ -133,7 +152,8 @@ async fn who_is_not_let_in_and_what_is_wrong() {
     let server = server(true).await;
     let mut socket = open(&server, "10:wrong:tab", "token-secret").await;
     read(&mut socket, "wrong-credentials").await;
-    captured.wait("unauthenticated", &[("nodeId", "10:wrong:tab"), ("reason", "wrong-credentials")]);
+    captured
+        .wait("unauthenticated", &[("nodeId", "10:wrong:tab"), ("reason", "wrong-credentials")]);
     let _socket = open(&server, "10:breaks:tab", "breaks").await;
     captured.wait("unauthenticated", &[("nodeId", "10:breaks:tab"), ("reason", "error")]);
     captured.wait("error", &[("nodeId", "10:breaks:tab"), ("error", "no database")]);

@@ -34,7 +34,8 @@ fn action(json: &str) -> Action {
 }
 
 fn client(server: &Running, user: &str) -> Client {
-    let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+    let connector =
+        WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     let headers = Json::new(r#"{"lang":"fr"}"#).expect("an object");
     Client::builder(user).expect("a user").subprotocol(7).headers(headers).start(connector)
 }
@@ -61,7 +62,9 @@ async fn a_context_knows_the_author() {
                     context.is_server(),
                     context.action().as_json(),
                 );
-                context.send_back(Action::typed("seen", &serde_json::json!({ "text": text }))?).await;
+                context
+                    .send_back(Action::typed("seen", &serde_json::json!({ "text": text }))?)
+                    .await;
                 Ok(true)
             })
         })
@@ -94,10 +97,15 @@ async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
             })
             .process(|context| async move {
                 let found = context.get::<Found>().map(|found| found.0);
-                let agent =
-                    context.http_headers().get("user-agent").and_then(|agent| agent.to_str().ok()).map(str::to_owned);
+                let agent = context
+                    .http_headers()
+                    .get("user-agent")
+                    .and_then(|agent| agent.to_str().ok())
+                    .map(str::to_owned);
                 let local = context.remote().is_some_and(|remote| remote.ip().is_loopback());
-                context.state().note(format!("{found:?} {:?} {agent:?} {local}", context.cookie("lang")));
+                context
+                    .state()
+                    .note(format!("{found:?} {:?} {agent:?} {local}", context.cookie("lang")));
                 Ok(())
             })
             .finally(|context| async move {
@@ -110,7 +118,8 @@ async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
         .listen(([127, 0, 0, 1], 0).into())
         .await
         .expect("a server");
-    let mut request = format!("ws://{}", server.address()).into_client_request().expect("an address");
+    let mut request =
+        format!("ws://{}", server.address()).into_client_request().expect("an address");
     request.headers_mut().insert("cookie", "lang=fr; token=a%20b".parse().expect("a value"));
     request.headers_mut().insert("user-agent", "test".parse().expect("a value"));
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
@@ -164,7 +173,11 @@ async fn the_last_handler_is_called_once_whatever_happened() {
     }
     assert_eq!(seen.all(), cases.map(|(json, _)| json));
     assert_eq!(reason(&client, r#"{"type":"try","do":"panic"}"#).await, "error");
-    assert_eq!(reason(&client, r#"{"type":"try"}"#).await, "Ok(())", "a panic costs only its action");
+    assert_eq!(
+        reason(&client, r#"{"type":"try"}"#).await,
+        "Ok(())",
+        "a panic costs only its action"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,10 +192,15 @@ async fn others_and_own_actions() {
             })
         })
         .action_type("own/fails", |on| on.own().process(|_| async { Err(HandlerError::NotFound) }))
-        .other_type(|on| on.access(|context| async move { Ok(context.action().kind() == "whatever") }))
+        .other_type(|on| {
+            on.access(|context| async move { Ok(context.action().kind() == "whatever") })
+        })
         .other_channel(|on| {
             on.access(|_| async { Ok(true) }).unsubscribe(|context| async move {
-                context.state().note(format!("left {}", context.action().text_field("channel").unwrap_or_default()));
+                context.state().note(format!(
+                    "left {}",
+                    context.action().text_field("channel").unwrap_or_default()
+                ));
                 Ok(())
             })
         })
@@ -199,7 +217,10 @@ async fn others_and_own_actions() {
     while actions.next().await.expect("the action").action.kind() != "own" {}
     let failed = server.handle().process(action(r#"{"type":"own/fails"}"#)).await;
     assert_eq!(failed, Err(AddError::Undone("notFound".into())));
-    assert_eq!(reason(&client, r#"{"type":"logux/unsubscribe","channel":"rest/of/it"}"#).await, "Ok(())");
+    assert_eq!(
+        reason(&client, r#"{"type":"logux/unsubscribe","channel":"rest/of/it"}"#).await,
+        "Ok(())"
+    );
     while seen.all().len() < 2 {
         tokio::task::yield_now().await;
     }

@@ -4,7 +4,9 @@ use std::{io, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use logux::Action;
-use logux_net::{Connector as _, Frame, NetError, WebSocketConnector, WebSocketTransport, websocket::ClientIo};
+use logux_net::{
+    Connector as _, Frame, NetError, WebSocketConnector, WebSocketTransport, websocket::ClientIo,
+};
 use logux_server::{Running, Server, Settings};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,7 +25,10 @@ async fn server(change: impl FnOnce(&mut Settings)) -> Running {
         .settings(change)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .action_type("echo", |action| {
-            action.access(|_| async { Ok(true) }).resend(|_| async { Ok("room") }).process(|_| async { Ok(()) })
+            action
+                .access(|_| async { Ok(true) })
+                .resend(|_| async { Ok("room") })
+                .process(|_| async { Ok(()) })
         })
         .channel("room", |channel| channel.access(|_| async { Ok(true) }))
         .listen(([127, 0, 0, 1], 0).into())
@@ -38,7 +43,10 @@ async fn connect(address: SocketAddr) -> Socket {
 
 async fn login(address: SocketAddr, node: &str) -> Socket {
     let mut socket = connect(address).await;
-    socket.send(Frame::from(format!(r#"["connect",5,"{node}",0,{{"token":"good"}}]"#))).await.expect("room");
+    socket
+        .send(Frame::from(format!(r#"["connect",5,"{node}",0,{{"token":"good"}}]"#)))
+        .await
+        .expect("room");
     let answer = next(&mut socket).await.expect("an answer");
     assert!(answer.starts_with(r#"["connected""#), "{answer}");
     socket
@@ -63,8 +71,11 @@ async fn assert_well(address: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_costs_its_sender_the_connection() {
     let server = server(|_| {}).await;
-    let deep =
-        format!(r#"["sync",1,{{"type":"echo","a":{}1{}}},{{"id":1,"time":1}}]"#, "[".repeat(600), "]".repeat(600));
+    let deep = format!(
+        r#"["sync",1,{{"type":"echo","a":{}1{}}},{{"id":1,"time":1}}]"#,
+        "[".repeat(600),
+        "]".repeat(600)
+    );
     let nonsense = [
         "",
         "{",
@@ -86,8 +97,11 @@ async fn nonsense_costs_its_sender_the_connection() {
     ];
     for text in nonsense {
         for logged_in in [false, true] {
-            let mut socket =
-                if logged_in { login(server.address(), "10:evil:tab").await } else { connect(server.address()).await };
+            let mut socket = if logged_in {
+                login(server.address(), "10:evil:tab").await
+            } else {
+                connect(server.address()).await
+            };
             socket.send(text.into()).await.expect("room");
             let reply = next(&mut socket).await.unwrap_or_default();
             assert!(reply.starts_with(r#"["error","#), "{text}: {reply}");
@@ -117,10 +131,15 @@ async fn bytes_that_are_no_websocket_change_nothing() {
         socket.write_all(upgrade.as_bytes()).await.expect("room");
         socket.write_all(frame).await.expect("room");
         let mut answer = Vec::new();
-        let _ = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the server closes");
+        let _ =
+            timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the server closes");
         assert!(answer.starts_with(b"HTTP/1.1 101"), "{frame:?}");
     }
-    for junk in [&b"\x16\x03\x01\x02\0"[..], b"GET", b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"] {
+    for junk in [
+        &b"\x16\x03\x01\x02\0"[..],
+        b"GET",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+    ] {
         let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
         socket.write_all(junk).await.expect("room");
     }
@@ -165,12 +184,19 @@ async fn a_slow_reader_costs_its_own_connection() {
     while !next(&mut quick).await.expect("an answer").contains("logux/processed") {}
 
     // More than the sockets' buffers and the outbox hold. The slow one reads nothing of it.
-    let action = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(100_000))).expect("an action");
+    let action = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(100_000)))
+        .expect("an action");
     let (sent, mut got) = (400, 0);
     for _ in 0..sent {
         server.handle().send(action.clone(), "room").await;
         while got < sent
-            && next(&mut quick).await.expect("frames").matches("\"big\"").inspect(|_| got += 1).count() == 0
+            && next(&mut quick)
+                .await
+                .expect("frames")
+                .matches("\"big\"")
+                .inspect(|_| got += 1)
+                .count()
+                == 0
         {}
     }
     assert_eq!(got, sent, "the quick one has missed nothing");
@@ -207,7 +233,10 @@ async fn ten_thousand_who_never_log_in() {
     let mut said = String::new();
     while !said.contains("flooded") {
         let mut buffer = [0; 4096];
-        let read = timeout(Duration::from_secs(120), output.read(&mut buffer)).await.expect("in time").expect("output");
+        let read = timeout(Duration::from_secs(120), output.read(&mut buffer))
+            .await
+            .expect("in time")
+            .expect("output");
         assert_ne!(read, 0, "the flood failed: {said}");
         said += &String::from_utf8_lossy(&buffer[..read]);
     }
@@ -244,7 +273,10 @@ async fn guessed_tokens_shut_the_door_for_a_while() {
     let stays = login(address, "stays:client:tab").await;
     let answer = async |token: &str| {
         let mut socket = connect(address).await;
-        socket.send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into()).await.expect("room");
+        socket
+            .send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into())
+            .await
+            .expect("room");
         next(&mut socket).await.expect("an answer")
     };
     for _ in 0..3 {
@@ -289,13 +321,19 @@ async fn guesses_made_side_by_side_count_together() {
         .expect("a free port");
     let guess = async |token: &str| {
         let mut socket = connect(server.address()).await;
-        socket.send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into()).await.expect("room");
+        socket
+            .send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into())
+            .await
+            .expect("room");
         socket
     };
     let mut right = guess("good").await;
     timeout(PATIENCE, asked.notified()).await.expect("asked");
     for _ in 0..3 {
-        assert_eq!(next(&mut guess("bad").await).await.expect("an answer"), r#"["error","wrong-credentials"]"#);
+        assert_eq!(
+            next(&mut guess("bad").await).await.expect("an answer"),
+            r#"["error","wrong-credentials"]"#
+        );
     }
     go_on.notify_one();
     assert_eq!(next(&mut right).await.expect("an answer"), r#"["error","wrong-credentials"]"#);
@@ -303,7 +341,9 @@ async fn guesses_made_side_by_side_count_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_origins_do_not_connect() {
-    let server = server(|settings| settings.allowed_origins = Some(vec!["https://example.com".into()])).await;
+    let server =
+        server(|settings| settings.allowed_origins = Some(vec!["https://example.com".into()]))
+            .await;
     let status = async |origin: &str| {
         let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
         let head = format!(
@@ -312,7 +352,10 @@ async fn pages_of_other_origins_do_not_connect() {
         );
         socket.write_all(head.as_bytes()).await.expect("room");
         let mut answer = [0; 12];
-        timeout(PATIENCE, socket.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+        timeout(PATIENCE, socket.read_exact(&mut answer))
+            .await
+            .expect("in time")
+            .expect("an answer");
         String::from_utf8_lossy(&answer[9..]).into_owned()
     };
     assert_eq!(status("origin: https://example.com\r\n").await, "101");
@@ -330,7 +373,8 @@ async fn one_address_has_no_more_connections_than_allowed() {
     drop(first);
     let room_again = async {
         loop {
-            let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+            let connector =
+                WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
             if connector.connect().await.is_ok() {
                 return;
             }

@@ -32,7 +32,9 @@ async fn server(change: impl FnOnce(&mut Settings)) -> Running {
         })
         .http(Method::GET, "/health", |_| async { Ok(Response::new("my own".to_owned())) })
         .http(Method::GET, "/panic", |request| async move { Ok([""][request.body().len() + 1]) })
-        .http(Method::GET, "/fails", |_| async { Err::<(), _>(HandlerError::failed("a secret of the database")) })
+        .http(Method::GET, "/fails", |_| async {
+            Err::<(), _>(HandlerError::failed("a secret of the database"))
+        })
         .http(Method::GET, "/denied", |_| async { Err::<(), _>(HandlerError::Denied) })
         .http(Method::GET, "/missing", |_| async { Err::<(), _>(HandlerError::NotFound) })
         .http(Method::GET, "/wrong", |_| async { Err::<(), _>(HandlerError::undo("no such day")) })
@@ -50,13 +52,21 @@ async fn a_route_has_the_request_the_state_and_the_server() {
     let server = server(|_| {}).await;
     let address = server.address();
     let mut reader = login(address, "10:client:tab").await;
-    send(&mut reader, r#"["sync",1,{"type":"logux/subscribe","channel":"news"},{"id":1,"time":1}]"#).await;
+    send(
+        &mut reader,
+        r#"["sync",1,{"type":"logux/subscribe","channel":"news"},{"id":1,"time":1}]"#,
+    )
+    .await;
     next_with(&mut reader, "logux/processed").await;
     assert_eq!(http(address, "POST", "/news", "\r\n\r\n\"hello\"").await, (201, "1".into()));
     next_with(&mut reader, r#"{"text":"hello","type":"news"}"#).await;
     let (status, body) = http(address, "GET", "/who?a=1", "cookie: session=x%20y\r\n").await;
     assert_eq!((status, &*body), (200, r#"{"cookie":"x y","from":"127.0.0.1","query":"a=1"}"#));
-    assert_eq!(get(address, "/health").await, (200, "my own".into()), "it counts before the server's own");
+    assert_eq!(
+        get(address, "/health").await,
+        (200, "my own".into()),
+        "it counts before the server's own"
+    );
     assert_eq!(http(address, "HEAD", "/who", "").await, (200, String::new()));
 }
 
@@ -104,17 +114,24 @@ async fn without_http_there_is_nothing_but_websocket() {
 async fn all_other_requests_may_have_a_handler() {
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
-        .other_http(|request| async move { Ok(format!("{} {}", request.method(), request.uri().path())) })
+        .other_http(|request| async move {
+            Ok(format!("{} {}", request.method(), request.uri().path()))
+        })
         .listen(([127, 0, 0, 1], 0).into())
         .await
         .expect("a free port");
-    assert_eq!(http(server.address(), "PATCH", "/any/thing", "").await, (200, "PATCH /any/thing".into()));
+    assert_eq!(
+        http(server.address(), "PATCH", "/any/thing", "").await,
+        (200, "PATCH /any/thing".into())
+    );
     assert_eq!(get(server.address(), "/").await, (200, "GET /".into()));
 }
 
 #[tokio::test]
 async fn a_route_is_registered_once() {
-    let builder = || Server::builder().auth(|_| async { Ok(true) }).http(Method::GET, "/a", |_| async { Ok(()) });
+    let builder = || {
+        Server::builder().auth(|_| async { Ok(true) }).http(Method::GET, "/a", |_| async { Ok(()) })
+    };
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let twice = builder().http(Method::GET, "/a", |_| async { Ok(()) }).listen(address).await;
     assert!(matches!(twice, Err(BuildError::Route { .. })));

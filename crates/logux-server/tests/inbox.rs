@@ -42,7 +42,8 @@ enum Crash {
 impl Crash {
     fn here(self, place: Self) {
         if self == place {
-            let killed = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+            let killed =
+                Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
             panic!("the process is gone by now, not {killed:?}");
         }
     }
@@ -61,7 +62,8 @@ impl Bank {
         match self {
             Self::Sqlite(bank, inbox) => {
                 let pay = move || -> Result<(), HandlerError> {
-                    let mut bank = bank.lock().map_err(|_| HandlerError::failed("a payment panicked"))?;
+                    let mut bank =
+                        bank.lock().map_err(|_| HandlerError::failed("a payment panicked"))?;
                     let transaction = bank.transaction()?;
                     if inbox.first_time(&transaction, &id)? {
                         transaction.execute("UPDATE account SET balance = balance + 1", [])?;
@@ -111,7 +113,8 @@ fn serve_until_killed() {
                 action.access(|_| async { Ok(true) }).process(move |context| {
                     let (bank, calls) = (bank.clone(), calls.clone());
                     async move {
-                        let mut calls = fs::File::options().create(true).append(true).open(calls)?;
+                        let mut calls =
+                            fs::File::options().create(true).append(true).open(calls)?;
                         writeln!(calls, "{}", context.meta().id)?;
                         bank.pay(context.meta().id.clone(), crash).await
                     }
@@ -129,7 +132,9 @@ fn serve_until_killed() {
 async fn bank(folder: &Path) -> Bank {
     #[cfg(feature = "postgres")]
     if let Ok(url) = std::env::var(POSTGRES) {
-        return Bank::Postgres(logux_postgres::sqlx::PgPool::connect(&url).await.expect("connections"));
+        return Bank::Postgres(
+            logux_postgres::sqlx::PgPool::connect(&url).await.expect("connections"),
+        );
     }
     let bank = Connection::open(folder.join("bank.db")).expect("a database");
     let inbox = logux_sqlite::Inbox::create(&bank).expect("a table");
@@ -185,7 +190,11 @@ async fn pay_through(folder: &Path, crashes: &[Crash], postgres: Option<&str>) -
             life.ready();
             life.0.wait()
         });
-        timeout(PATIENCE, ended).await.expect("it dies of the action").expect("no panic").expect("its end");
+        timeout(PATIENCE, ended)
+            .await
+            .expect("it dies of the action")
+            .expect("no panic")
+            .expect("its end");
     }
     let _life = Life::begin(folder, port, Crash::Never, postgres);
     timeout(PATIENCE, paying).await.expect("an answer").expect("no panic").expect("processed");
@@ -196,21 +205,27 @@ async fn pay_through(folder: &Path, crashes: &[Crash], postgres: Option<&str>) -
 }
 
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("inbox-{name}-{}", std::process::id()));
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("inbox-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-const PLACES: [&[Crash]; 3] =
-    [&[Crash::Before], &[Crash::After], &[Crash::Before, Crash::Before, Crash::After, Crash::After, Crash::After]];
+const PLACES: [&[Crash]; 3] = [
+    &[Crash::Before],
+    &[Crash::After],
+    &[Crash::Before, Crash::Before, Crash::After, Crash::After, Crash::After],
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_sqlite_is_done_once() -> Result<(), rusqlite::Error> {
     for (n, crashes) in PLACES.into_iter().enumerate() {
         let folder = folder(&format!("sqlite-{n}"));
         let bank = Connection::open(folder.join("bank.db"))?;
-        bank.execute_batch("CREATE TABLE account (balance INTEGER); INSERT INTO account VALUES (0)")?;
+        bank.execute_batch(
+            "CREATE TABLE account (balance INTEGER); INSERT INTO account VALUES (0)",
+        )?;
         let calls = pay_through(&folder, crashes, None).await;
         assert_eq!(calls, crashes.len() + 1, "it was asked again after each crash");
         let balance: i64 = bank.query_one("SELECT balance FROM account", [], |row| row.get(0))?;
@@ -230,10 +245,16 @@ async fn what_is_in_postgres_is_done_once() {
     sqlx::raw_sql("CREATE TABLE account (balance BIGINT)").execute(&pool).await.expect("a table");
     for (n, crashes) in PLACES.into_iter().enumerate() {
         let folder = folder(&format!("postgres-{n}"));
-        sqlx::raw_sql("DELETE FROM account; INSERT INTO account VALUES (0)").execute(&pool).await.expect("an account");
+        sqlx::raw_sql("DELETE FROM account; INSERT INTO account VALUES (0)")
+            .execute(&pool)
+            .await
+            .expect("an account");
         let calls = pay_through(&folder, crashes, Some(&server.url())).await;
         assert_eq!(calls, crashes.len() + 1, "it was asked again after each crash");
-        let balance: i64 = sqlx::query_scalar("SELECT balance FROM account").fetch_one(&pool).await.expect("a balance");
+        let balance: i64 = sqlx::query_scalar("SELECT balance FROM account")
+            .fetch_one(&pool)
+            .await
+            .expect("a balance");
         assert_eq!(balance, 1, "after {crashes:?}");
         let _ = fs::remove_dir_all(&folder);
     }

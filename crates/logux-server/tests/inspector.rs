@@ -14,7 +14,9 @@ async fn server(settings: impl FnOnce(&mut Settings)) -> Running {
         })
         .auth(|login| async move { Ok(login.token.as_deref() == Some("right")) })
         .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
-        .action_type("say", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") }))
+        .action_type("say", |on| {
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") })
+        })
         .action_type("broken", |on| on.access(|_| async { Err(HandlerError::failed("no disk")) }))
         .listen(([127, 0, 0, 1], 0).into())
         .await
@@ -41,8 +43,12 @@ async fn clients_channels_and_actions_with_their_outcome() {
 
     let seen = news(&server, 0).await;
     assert_eq!(seen["connected"], 2);
-    let client = |node: &str| seen["clients"].as_array()?.iter().find(|client| client["node"] == node);
-    assert_eq!(client("10:a:tab").expect("it is there")["channels"], serde_json::json!(["rooms/1"]));
+    let client =
+        |node: &str| seen["clients"].as_array()?.iter().find(|client| client["node"] == node);
+    assert_eq!(
+        client("10:a:tab").expect("it is there")["channels"],
+        serde_json::json!(["rooms/1"])
+    );
     let author_seen = client("20:b:tab").expect("it is there");
     assert!(author_seen["remote"].as_str().is_some_and(|remote| remote.starts_with("127.0.0.1:")));
     assert_eq!(author_seen["subprotocol"], "3");
@@ -57,7 +63,9 @@ async fn clients_channels_and_actions_with_their_outcome() {
     let broken = action("broken");
     assert_eq!((&broken["outcome"], &broken["reason"]), (&"undone".into(), &"error".into()));
     assert_eq!(broken["errors"], serde_json::json!(["no disk"]));
-    let told = |event: &str| seen["events"].as_array().is_some_and(|all| all.iter().any(|told| told["event"] == event));
+    let told = |event: &str| {
+        seen["events"].as_array().is_some_and(|all| all.iter().any(|told| told["event"] == event))
+    };
     assert!(told("authenticated") && told("subscribed") && !told("unauthenticated"));
 
     // Only what is new the next time.
@@ -75,10 +83,17 @@ async fn the_page_brings_everything_along() {
     let (head, page) = get(server.address(), "/", "").await;
     assert!(head.contains("text/html") && head.contains("default-src 'none'"), "{head}");
     assert!(page.contains("Logux inspector") && !page.contains("://"), "nothing from elsewhere");
-    let files = [("/inspector.js", "text/javascript"), ("/inspector.css", "text/css"), ("/metrics", "openmetrics")];
+    let files = [
+        ("/inspector.js", "text/javascript"),
+        ("/inspector.css", "text/css"),
+        ("/metrics", "openmetrics"),
+    ];
     for (path, kind) in files {
         let (head, body) = get(server.address(), path, "").await;
-        assert!(head.starts_with("HTTP/1.1 200") && head.contains(kind) && !body.is_empty(), "{path}: {head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.contains(kind) && !body.is_empty(),
+            "{path}: {head}"
+        );
     }
 }
 
@@ -97,11 +112,16 @@ async fn nobody_else_sees_it() {
     let production = server(|settings| settings.development = false).await;
     assert!(is_hidden(&production, "").await);
 
-    let elsewhere = server(|settings| settings.inspector_audience = "10.0.0.0/8".parse().expect("a network")).await;
+    let elsewhere =
+        server(|settings| settings.inspector_audience = "10.0.0.0/8".parse().expect("a network"))
+            .await;
     assert!(is_hidden(&elsewhere, "").await);
 
     let development = server(|_| {}).await;
     assert!(!is_hidden(&development, "").await);
     assert!(!is_hidden(&development, "Host: localhost:1\r\n").await);
-    assert!(is_hidden(&development, "Host: evil.example\r\n").await, "a page that lets its name point here");
+    assert!(
+        is_hidden(&development, "Host: evil.example\r\n").await,
+        "a page that lets its name point here"
+    );
 }

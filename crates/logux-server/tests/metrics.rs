@@ -12,7 +12,9 @@ async fn server(settings: impl FnOnce(&mut Settings)) -> Running {
         .settings(settings)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("right")) })
         .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
-        .action_type("say", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") }))
+        .action_type("say", |on| {
+            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("rooms/1") })
+        })
         .action_type("late", |on| on.access(|_| async { Err(HandlerError::undo("tooLate")) }))
         .listen(([127, 0, 0, 1], 0).into())
         .await
@@ -26,7 +28,8 @@ fn value(text: &str, name: &str) -> Option<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_in_numbers() {
-    let server = server(|settings| settings.metrics_address = Some(([127, 0, 0, 1], 0).into())).await;
+    let server =
+        server(|settings| settings.metrics_address = Some(([127, 0, 0, 1], 0).into())).await;
     let address = server.metrics_address().expect("an address");
 
     let mut wrong = open(&server, "10:a:tab", "wrong").await;
@@ -38,7 +41,9 @@ async fn a_busy_server_in_numbers() {
     sync(&mut author, 1, r#"{"type":"say"}"#).await;
     read(&mut author, "logux/processed").await;
     read(&mut reader, r#"{"type":"say"}"#).await;
-    for (sequence, action) in [(2, r#"{"type":"late"}"#), (3, r#"{"type":"made-up"}"#), (4, r#"{"type":"forged"}"#)] {
+    for (sequence, action) in
+        [(2, r#"{"type":"late"}"#), (3, r#"{"type":"made-up"}"#), (4, r#"{"type":"forged"}"#)]
+    {
         sync(&mut author, sequence, action).await;
         read(&mut author, "logux/undo").await;
     }
@@ -50,7 +55,10 @@ async fn a_busy_server_in_numbers() {
     read(&mut back, "pong").await;
 
     let (head, text) = get(address, "/metrics", "").await;
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains(logux_server::metrics::CONTENT_TYPE), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains(logux_server::metrics::CONTENT_TYPE),
+        "{head}"
+    );
     for (name, expected) in [
         ("logux_connections_total", 4.0),
         (r#"logux_logins_total{outcome="welcome"}"#, 3.0),
@@ -74,7 +82,9 @@ async fn a_busy_server_in_numbers() {
     ] {
         assert_eq!(value(&text, name), Some(expected), "{name} in {text}");
     }
-    for name in ["logux_received_bytes_total", "logux_sent_bytes_total", "logux_hub_round_seconds_count"] {
+    for name in
+        ["logux_received_bytes_total", "logux_sent_bytes_total", "logux_hub_round_seconds_count"]
+    {
         assert!(value(&text, name).is_some_and(|value| value > 5.0), "{name} in {text}");
     }
     assert!(!text.contains("made-up") && !text.contains("-secret"), "{text}");
@@ -101,7 +111,8 @@ async fn what_exactly_once_takes_in_numbers() {
     assert_eq!(value(&text, "logux_subscriptions_unconfirmed"), Some(0.0), "{text}");
     let all = "the action, its answer, and the last answer to a subscription";
     assert_eq!(value(&text, "logux_remembered_entries"), Some(3.0), "{all}: {text}");
-    let bytes = r#"{"type":"say"}"#.len() + 2 * r#"{"type":"logux/processed","id":"2 10:a:tab 0"}"#.len();
+    let bytes =
+        r#"{"type":"say"}"#.len() + 2 * r#"{"type":"logux/processed","id":"2 10:a:tab 0"}"#.len();
     let remembered = value(&text, "logux_remembered_bytes").expect("a number");
     // The ids have the time of the connection in them.
     assert!(remembered >= bytes as f64 && remembered < bytes as f64 + 40.0, "{remembered}");

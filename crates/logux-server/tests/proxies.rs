@@ -14,7 +14,8 @@ async fn server(change: impl FnOnce(&mut Settings)) -> Running {
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .action_type("where", |action| {
             action.access(|_| async { Ok(true) }).process(|context| async move {
-                let remote = context.remote().map(|remote| remote.ip().to_string()).unwrap_or_default();
+                let remote =
+                    context.remote().map(|remote| remote.ip().to_string()).unwrap_or_default();
                 Err(logux_server::HandlerError::undo(remote))
             })
         })
@@ -47,7 +48,11 @@ async fn handlers_see_the_address_that_the_proxy_tells() {
     assert_eq!(remote(proxied.address(), "203.0.113.7").await, "203.0.113.7");
     assert_eq!(remote(proxied.address(), "6.6.6.6, 203.0.113.7, 10.1.1.1").await, "203.0.113.7");
     let direct = server(|_| {}).await;
-    assert_eq!(remote(direct.address(), "203.0.113.7").await, "127.0.0.1", "nobody is believed unless named");
+    assert_eq!(
+        remote(direct.address(), "203.0.113.7").await,
+        "127.0.0.1",
+        "nobody is believed unless named"
+    );
 }
 
 #[tokio::test]
@@ -62,8 +67,14 @@ async fn wrong_logins_count_for_the_client_not_for_the_proxy() {
         // A client can write what it likes in front.
         answer(&format!("9.9.9.{guess}, 203.0.113.7"), "bad").await;
     }
-    assert!(answer("203.0.113.7", "good").await.starts_with(r#"["error""#), "the guesser is shut out");
-    assert!(answer("203.0.113.8", "good").await.starts_with(r#"["connected""#), "others behind the proxy are not");
+    assert!(
+        answer("203.0.113.7", "good").await.starts_with(r#"["error""#),
+        "the guesser is shut out"
+    );
+    assert!(
+        answer("203.0.113.8", "good").await.starts_with(r#"["connected""#),
+        "others behind the proxy are not"
+    );
 }
 
 #[tokio::test]
@@ -79,8 +90,9 @@ async fn connections_are_counted_for_the_client_not_for_the_proxy() {
     assert_eq!(upgrade_status(server.address(), "x-forwarded-for: 203.0.113.8\r\n").await, 101);
     assert_eq!(http(server.address(), "GET", "/health", "").await.0, 200);
     drop(first);
-    let room_again =
-        async { while upgrade_status(server.address(), "x-forwarded-for: 203.0.113.7\r\n").await != 101 {} };
+    let room_again = async {
+        while upgrade_status(server.address(), "x-forwarded-for: 203.0.113.7\r\n").await != 101 {}
+    };
     tokio::time::timeout(wire::PATIENCE, room_again).await.expect("room again");
     let _ = connect(server.address()).await;
 }

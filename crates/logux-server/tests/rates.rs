@@ -54,15 +54,21 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     // The last is read when the one before it is paid; the login may be paid long ago.
     assert!(took >= Duration::from_millis(900), "19 beyond the rate took {took:?}");
     events.wait("limited", &[("nodeId", "fast:client:tab"), ("limit", "rate")]);
-    assert!(!events.all().iter().any(|line| line.get("nodeId").is_some_and(|node| node == "calm:client:tab")
-        && line.get("event").is_some_and(|event| event == "limited")));
+    assert!(
+        !events
+            .all()
+            .iter()
+            .any(|line| line.get("nodeId").is_some_and(|node| node == "calm:client:tab")
+                && line.get("event").is_some_and(|event| event == "limited"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn actions_in_one_message_count_each() {
     let server = server(|settings| settings.max_rate = "20/s".parse().ok()).await;
     let mut fast = login(server.address(), "10:client:tab").await;
-    let entries: Vec<String> = (1..=29).map(|id| format!(r#"{{"type":"a"}},{{"id":{id},"time":{id}}}"#)).collect();
+    let entries: Vec<String> =
+        (1..=29).map(|id| format!(r#"{{"type":"a"}},{{"id":{id},"time":{id}}}"#)).collect();
     let began = Instant::now();
     send(&mut fast, &format!(r#"["sync",29,{}]"#, entries.join(","))).await;
     send(&mut fast, r#"["sync",30,{"type":"a"},{"id":30,"time":30}]"#).await;
@@ -98,14 +104,21 @@ async fn who_does_one_thing_too_often_is_told_when_to_try_again() {
     act(&mut client, 1..=2).await;
     send(&mut client, r#"["sync",3,{"type":"a"},{"id":3,"time":3}]"#).await;
     let undo = next_with(&mut client, "logux/undo").await;
-    assert!(undo.contains(r#""reason":"rateLimit""#) && undo.contains(r#""retryAfterMs":1"#), "{undo}");
+    assert!(
+        undo.contains(r#""reason":"rateLimit""#) && undo.contains(r#""retryAfterMs":1"#),
+        "{undo}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_have_a_bound() {
     let server = server(|settings| settings.max_subscriptions = 0).await;
     let mut client = login(server.address(), "10:client:tab").await;
-    send(&mut client, r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#).await;
+    send(
+        &mut client,
+        r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#,
+    )
+    .await;
     let undo = next_with(&mut client, "logux/undo").await;
     assert!(undo.contains(r#""reason":"subscriptionLimit""#), "{undo}");
 }
@@ -115,9 +128,11 @@ async fn the_log_says_why_a_slow_reader_was_cut_off() {
     let events = capture();
     let server = server(|settings| settings.max_outbox_bytes = 256 * 1024).await;
     let mut deaf = login(server.address(), "deaf:client:tab").await;
-    send(&mut deaf, r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#).await;
+    send(&mut deaf, r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#)
+        .await;
     next_with(&mut deaf, "logux/processed").await;
-    let big = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(100_000))).expect("an action");
+    let big = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(100_000)))
+        .expect("an action");
     for _ in 0..200 {
         server.handle().send(big.clone(), "room").await;
     }

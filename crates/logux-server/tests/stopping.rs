@@ -106,7 +106,8 @@ async fn who_does_not_read_its_farewell_is_cut_off() {
         .expect("room");
     next_with(&mut deaf, "logux/processed").await;
     // More than the sockets hold between the two, less than the bound of the queue.
-    let big = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(1_000_000))).expect("an action");
+    let big = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(1_000_000)))
+        .expect("an action");
     for _ in 0..7 {
         server.handle().send(big.clone(), "room").await;
     }

@@ -25,7 +25,8 @@ async fn in_memory() {
 
 #[tokio::test]
 async fn on_sqlite() {
-    let empty = async || Database::open_in_memory().expect("a database").sync_maps().collection("records");
+    let empty =
+        async || Database::open_in_memory().expect("a database").sync_maps().collection("records");
     sync_map_suite::run((), FIELDS, empty).await;
     sync_map_suite::run_filter((), FIELDS, empty).await;
     sync_map_suite::run_merging((), FIELDS, empty).await;
@@ -57,7 +58,8 @@ mod postgres {
         let maps = SyncMaps::new(pool);
         let count = AtomicU32::new(0);
         // Side by side in one database, as collections are.
-        let empty = async || maps.collection(format!("records{}", count.fetch_add(1, Ordering::Relaxed)));
+        let empty =
+            async || maps.collection(format!("records{}", count.fetch_add(1, Ordering::Relaxed)));
         sync_map_suite::run((), FIELDS, empty).await;
         sync_map_suite::run_filter((), FIELDS, empty).await;
         sync_map_suite::run_merging((), FIELDS, empty).await;
@@ -75,14 +77,19 @@ mod postgres {
     }
 
     async fn client(server: &Running, user: &str) -> Client {
-        let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+        let connector =
+            WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);
-        assert!(timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection"));
+        assert!(
+            timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection")
+        );
         client
     }
 
     async fn act(client: &Client, json: &str) -> Result<(), SyncError> {
-        timeout(PATIENCE, client.sync(Action::new(json).expect("an action"))).await.expect("an answer")
+        timeout(PATIENCE, client.sync(Action::new(json).expect("an action")))
+            .await
+            .expect("an answer")
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -92,20 +99,29 @@ mod postgres {
         migrate(&pool).await.expect("tables");
         let (one, two) = (serve(pool).await, serve(database.pool(4).await).await);
         let (ada, bob) = (client(&one, "ada").await, client(&two, "bob").await);
-        act(&ada, r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#).await.expect("created");
-        act(&bob, r#"{"type":"tasks/change","id":"1","fields":{"done":true}}"#).await.expect("changed");
+        act(&ada, r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#)
+            .await
+            .expect("created");
+        act(&bob, r#"{"type":"tasks/change","id":"1","fields":{"done":true}}"#)
+            .await
+            .expect("changed");
         for (client, filter) in [(&ada, r#"{"done":true}"#), (&bob, "{}")] {
             let mut actions = client.actions();
-            let subscribe = format!(r#"{{"type":"logux/subscribe","channel":"tasks","filter":{filter}}}"#);
+            let subscribe =
+                format!(r#"{{"type":"logux/subscribe","channel":"tasks","filter":{filter}}}"#);
             act(client, &subscribe).await.expect("subscribed");
             let mut loaded = Vec::new();
             while loaded.len() < 2 {
-                let entry = timeout(PATIENCE, actions.next()).await.expect("an action").expect("a connection");
+                let entry = timeout(PATIENCE, actions.next())
+                    .await
+                    .expect("an action")
+                    .expect("a connection");
                 if entry.action.kind() == "tasks/changed" {
                     loaded.push(entry.action.as_json().to_owned());
                 }
             }
-            let changed = |fields: &str| format!(r#"{{"type":"tasks/changed","id":"1","fields":{fields}}}"#);
+            let changed =
+                |fields: &str| format!(r#"{{"type":"tasks/changed","id":"1","fields":{fields}}}"#);
             assert_eq!(loaded, [changed(r#"{"title":"Tea"}"#), changed(r#"{"done":true}"#)]);
         }
         act(&ada, r#"{"type":"tasks/delete","id":"1"}"#).await.expect("deleted");

@@ -6,8 +6,8 @@ use logux::{Action, WallTime, action::Extra, server::Filter, sync::State};
 use logux_client::{Actions, Client, SyncError};
 use logux_net::WebSocketConnector;
 use logux_server::{
-    Builder, Context, Edit, Edited, Found, HandlerError, Listed, Running, Server, SyncMap, SyncMapData, SyncMapFilter,
-    Write,
+    Builder, Context, Edit, Edited, Found, HandlerError, Listed, Running, Server, SyncMap,
+    SyncMapData, SyncMapFilter, Write,
 };
 use tasks::Tasks;
 use tokio::time::timeout;
@@ -45,10 +45,13 @@ struct Device {
 
 impl Device {
     async fn new(server: &Running, user: &str) -> Self {
-        let connector = WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+        let connector =
+            WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);
         let actions = client.actions();
-        assert!(timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection"));
+        assert!(
+            timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection")
+        );
         Self { client, actions }
     }
 
@@ -69,7 +72,10 @@ impl Device {
     /// The next action and its time.
     async fn next(&mut self) -> (String, WallTime) {
         loop {
-            let entry = timeout(PATIENCE, self.actions.next()).await.expect("an action").expect("a connection");
+            let entry = timeout(PATIENCE, self.actions.next())
+                .await
+                .expect("an action")
+                .expect("a connection");
             if !entry.action.kind().starts_with("logux/") {
                 return (entry.action.as_json().to_owned(), entry.meta.time);
             }
@@ -132,12 +138,16 @@ async fn one_who_comes_back_is_told_of_what_is_gone() {
     let server = start(of_tasks()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
     for id in ["1", "2", "3"] {
-        ada.done(&format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"list":"a"}}}}"#)).await;
+        ada.done(&format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"list":"a"}}}}"#))
+            .await;
     }
     ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
     ada.done(r#"{"type":"tasks/change","id":"2","fields":{"list":"b"}}"#).await;
     let since = r#""since":{"id":"1 server:x 0","time":1}"#;
-    bob.done(&format!(r#"{{"type":"logux/subscribe","channel":"tasks","filter":{{"list":"a"}},{since}}}"#)).await;
+    bob.done(&format!(
+        r#"{{"type":"logux/subscribe","channel":"tasks","filter":{{"list":"a"}},{since}}}"#
+    ))
+    .await;
     bob.sees(r#"{"type":"tasks/changed","id":"2","fields":{"list":"b"}}"#).await;
     bob.sees(r#"{"type":"tasks/changed","id":"3","fields":{"list":"a"}}"#).await;
     bob.sees(r#"{"type":"tasks/deleted","id":"1"}"#).await;
@@ -209,7 +219,8 @@ async fn a_wrong_shape_never_reaches_the_storage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn single_records_without_the_filter() {
-    let server = start(builder().sync_map("tasks", Tasks::default(), |_, _| async { Ok(true) })).await;
+    let server =
+        start(builder().sync_map("tasks", Tasks::default(), |_, _| async { Ok(true) })).await;
     let ada = Device::new(&server, "ada").await;
     ada.done(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
     ada.done(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
@@ -218,7 +229,9 @@ async fn single_records_without_the_filter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_filter_without_single_records() {
-    let server = start(builder().sync_map_filter("tasks", Tasks::default(), |_, _| async { Ok(true) })).await;
+    let server =
+        start(builder().sync_map_filter("tasks", Tasks::default(), |_, _| async { Ok(true) }))
+            .await;
     let mut ada = Device::new(&server, "ada").await;
     assert_eq!(ada.act(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await, "unknownType");
     assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "wrongChannel");
@@ -233,8 +246,11 @@ async fn the_filter_without_single_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_application_itself_tells_the_subscribers() {
     let server = start(of_tasks()).await;
-    let (ada, mut all, mut one) =
-        (Device::new(&server, "ada").await, Device::new(&server, "all").await, Device::new(&server, "one").await);
+    let (ada, mut all, mut one) = (
+        Device::new(&server, "ada").await,
+        Device::new(&server, "all").await,
+        Device::new(&server, "one").await,
+    );
     ada.done(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
     all.done(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
     one.done(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
@@ -248,11 +264,17 @@ async fn the_application_itself_tells_the_subscribers() {
 struct Notes;
 
 impl SyncMap for Notes {
-    async fn load(&self, _: &Context, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+    async fn load(
+        &self,
+        _: &Context,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Found, HandlerError> {
         match id {
-            "known" => {
-                Ok(SyncMapData::new(id).without_time("text", "Tea")?.changed_at("n", &1, WallTime::default())?.into())
-            }
+            "known" => Ok(SyncMapData::new(id)
+                .without_time("text", "Tea")?
+                .changed_at("n", &1, WallTime::default())?
+                .into()),
             "old" => {
                 let note = SyncMapData::new(id).changed_at("n", &1, WallTime::from_millis(5))?;
                 Ok(note.changed_at("n", &2, WallTime::from_millis(20))?.since(since).into())
@@ -262,8 +284,17 @@ impl SyncMap for Notes {
         }
     }
 
-    async fn change(&self, context: &Context, id: &str, _: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
-        assert!((write.arrived.since(write.time())).abs() < 60_000, "the clocks of this test are one");
+    async fn change(
+        &self,
+        context: &Context,
+        id: &str,
+        _: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
+        assert!(
+            (write.arrived.since(write.time())).abs() < 60_000,
+            "the clocks of this test are one"
+        );
         assert_eq!(context.meta().stamp(), *write.stamp);
         match id {
             "ignored" => Ok(false.into()),
@@ -278,8 +309,16 @@ impl SyncMap for Notes {
 }
 
 impl SyncMapFilter for Notes {
-    async fn list(&self, context: &Context, _: &Extra, _: Option<WallTime>) -> Result<Listed, HandlerError> {
-        Ok(vec![SyncMapData::new(context.user_id().unwrap_or_default()).without_time("text", "own")?].into())
+    async fn list(
+        &self,
+        context: &Context,
+        _: &Extra,
+        _: Option<WallTime>,
+    ) -> Result<Listed, HandlerError> {
+        Ok(vec![
+            SyncMapData::new(context.user_id().unwrap_or_default()).without_time("text", "own")?,
+        ]
+        .into())
     }
 
     async fn actions(&self, context: &Context, _: &Extra) -> Result<Option<Filter>, HandlerError> {
@@ -303,7 +342,10 @@ async fn a_field_without_a_time_counts_as_written_now() {
     let (now, first) = (ada.next().await, ada.next().await);
     assert_eq!(now.0, r#"{"type":"notes/changed","id":"known","fields":{"text":"Tea"}}"#);
     assert_eq!(first.0, r#"{"type":"notes/changed","id":"known","fields":{"n":1}}"#);
-    assert!(now.1.as_millis() > 1_000_000_000_000 && first.1.as_millis() < 100_000, "{now:?} {first:?}");
+    assert!(
+        now.1.as_millis() > 1_000_000_000_000 && first.1.as_millis() < 100_000,
+        "{now:?} {first:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,9 +361,20 @@ async fn errors_of_the_storage_undo() {
     let server = start(of_notes()).await;
     let ada = Device::new(&server, "ada").await;
     assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"notes/hidden"}"#).await, "denied");
-    assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"notes/missing"}"#).await, "notFound");
-    assert_eq!(ada.act(r#"{"type":"notes/create","id":"1","fields":{}}"#).await, "unknownType", "not written");
-    assert_eq!(ada.act(r#"{"type":"notes/delete","id":"1"}"#).await, "processed", "by handlers of one's own");
+    assert_eq!(
+        ada.act(r#"{"type":"logux/subscribe","channel":"notes/missing"}"#).await,
+        "notFound"
+    );
+    assert_eq!(
+        ada.act(r#"{"type":"notes/create","id":"1","fields":{}}"#).await,
+        "unknownType",
+        "not written"
+    );
+    assert_eq!(
+        ada.act(r#"{"type":"notes/delete","id":"1"}"#).await,
+        "processed",
+        "by handlers of one's own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,10 @@ async fn all_read_one_clock_that_takes_no_time() {
     assert!(begin.elapsed() >= Duration::from_secs(3_600), "an hour by the clock");
     assert!(really.elapsed() < Duration::from_secs(60), "which nobody has waited for");
     let time = actions.next().await.expect("an action").meta.time;
-    assert!(time.since(START) >= 3_600_000 && time.since(START) < 3_700_000, "times are those of the test: {time}");
+    assert!(
+        time.since(START) >= 3_600_000 && time.since(START) < 3_700_000,
+        "times are those of the test: {time}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,10 +57,13 @@ async fn what_is_done_while_the_cable_is_cut_waits() {
     let server = TestServer::start(
         Server::builder()
             .channel("room", |channel| channel.access(|_| async { Ok(true) }))
-            .action_type("say", |on| on.access(|_| async { Ok(true) }).resend(|_| async { Ok("room") })),
+            .action_type("say", |on| {
+                on.access(|_| async { Ok(true) }).resend(|_| async { Ok("room") })
+            }),
     )
     .expect("a server");
-    let [ada, bob] = [server.connect("ada").await.expect("in"), server.connect("bob").await.expect("in")];
+    let [ada, bob] =
+        [server.connect("ada").await.expect("in"), server.connect("bob").await.expect("in")];
     bob.subscribe("room").await.expect("subscribed");
     ada.disconnect().await;
     let said = ada.process(json!({"type": "say"}));
@@ -72,9 +78,13 @@ async fn what_is_done_while_the_cable_is_cut_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "expected an undo with the reason `denied`, but the action was processed")]
+#[should_panic(
+    expected = "expected an undo with the reason `denied`, but the action was processed"
+)]
 async fn a_wrong_expectation_says_so() {
-    let server = TestServer::start(Server::builder().action_type("a", |on| on.access(|_| async { Ok(true) })))
-        .expect("a server");
+    let server = TestServer::start(
+        Server::builder().action_type("a", |on| on.access(|_| async { Ok(true) })),
+    )
+    .expect("a server");
     server.connect("10").await.expect("in").expect_denied(json!({"type": "a"})).await;
 }

@@ -23,7 +23,10 @@ async fn server(change: impl FnOnce(&mut Settings)) -> Result<Running, BuildErro
 }
 
 /// Connects, trusting one certificate alone.
-async fn connect(address: SocketAddr, trusted: &rcgen::Certificate) -> io::Result<TlsStream<TcpStream>> {
+async fn connect(
+    address: SocketAddr,
+    trusted: &rcgen::Certificate,
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.der().clone()).expect("a root");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -32,7 +35,9 @@ async fn connect(address: SocketAddr, trusted: &rcgen::Certificate) -> io::Resul
         .with_root_certificates(roots)
         .with_no_client_auth();
     let socket = TcpStream::connect(address).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").expect("a name"), socket).await
+    TlsConnector::from(Arc::new(config))
+        .connect(ServerName::try_from("localhost").expect("a name"), socket)
+        .await
 }
 
 async fn health(socket: &mut TlsStream<TcpStream>) -> u16 {
@@ -46,7 +51,10 @@ async fn certificate_and_key_may_be_texts() {
     let server = server(|settings| settings.tls = Some(tls)).await.expect("a server");
     let mut socket = connect(server.address(), &own.cert).await.expect("trust");
     assert_eq!(health(&mut socket).await, 200);
-    assert!(connect(server.address(), &certificate().cert).await.is_err(), "another certificate is not this one");
+    assert!(
+        connect(server.address(), &certificate().cert).await.is_err(),
+        "another certificate is not this one"
+    );
 }
 
 #[tokio::test]
@@ -54,11 +62,18 @@ async fn what_cannot_be_used_is_said_at_the_start_without_the_key() {
     let (own, other) = (certificate(), certificate());
     let cases = [
         (Tls::new("missing.pem", "missing.pem"), "cannot use `missing.pem` for TLS"),
-        (Tls::new(own.cert.pem(), other.signing_key.serialize_pem()), "cannot use `PEM text` for TLS"),
-        (Tls::new(own.signing_key.serialize_pem(), own.signing_key.serialize_pem()), "no certificate"),
+        (
+            Tls::new(own.cert.pem(), other.signing_key.serialize_pem()),
+            "cannot use `PEM text` for TLS",
+        ),
+        (
+            Tls::new(own.signing_key.serialize_pem(), own.signing_key.serialize_pem()),
+            "no certificate",
+        ),
     ];
     for (tls, expected) in cases {
-        let error = server(|settings| settings.tls = Some(tls)).await.expect_err("no server").to_string();
+        let error =
+            server(|settings| settings.tls = Some(tls)).await.expect_err("no server").to_string();
         assert!(error.contains(expected) && !error.contains("PRIVATE"), "{error}");
     }
 }

@@ -22,8 +22,13 @@ async fn serve_one(listener: TcpListener) -> String {
         let read = stream.read(&mut bytes).await.expect("bytes");
         request += std::str::from_utf8(&bytes[..read]).expect("text");
     }
-    let id = request.split(r#""meta":{"id":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
-    let body = format!(r#"[{{"answer":"approved","id":"{id}"}},{{"answer":"processed","id":"{id}"}}]"#);
+    let id = request
+        .split(r#""meta":{"id":""#)
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("an id");
+    let body =
+        format!(r#"[{{"answer":"approved","id":"{id}"}},{{"answer":"processed","id":"{id}"}}]"#);
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await.expect("room");
     request
@@ -35,7 +40,8 @@ async fn the_request_carries_the_trace_of_the_action() {
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("logux"));
     let layer = layer.with_filter(filter_fn(|metadata| metadata.target() == TARGET));
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).expect("the only one");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+        .expect("the only one");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -59,14 +65,19 @@ async fn the_request_carries_the_trace_of_the_action() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         spans = exporter.get_finished_spans().expect("spans");
     }
-    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}")).clone();
+    let named = |name: &str| {
+        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}")).clone()
+    };
     let (action, application, backend) = (named("action"), named("application"), named("backend"));
     assert_eq!(application.parent_span_id, action.span_context.span_id());
     assert_eq!(backend.parent_span_id, application.span_context.span_id());
     let of = &backend.span_context;
     let expected = format!("traceparent: 00-{}-{}-01\r\n", of.trace_id(), of.span_id());
     assert!(request.contains(&expected), "{expected} in {request}");
-    assert!(action.attributes.iter().any(|attribute| attribute.key.as_str() == "actionId"), "{action:?}");
+    assert!(
+        action.attributes.iter().any(|attribute| attribute.key.as_str() == "actionId"),
+        "{action:?}"
+    );
     let moments: Vec<_> = action.events.iter().map(|event| event.name.to_string()).collect();
     assert_eq!(moments, ["kept", "asked", "resent", "answered", "delivered"]);
 }

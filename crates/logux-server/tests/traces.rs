@@ -89,7 +89,9 @@ async fn from_the_arrival_to_the_answer() {
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
         .action_type("say", |on| {
-            on.access(|_| async { Ok(true) }).resend(|_| async { Ok("room") }).process(|_| async { Ok(()) })
+            on.access(|_| async { Ok(true) })
+                .resend(|_| async { Ok("room") })
+                .process(|_| async { Ok(()) })
         })
         .action_type("no", |on| on.access(|_| async { Ok(false) }))
         .listen(([127, 0, 0, 1], 0).into())
@@ -108,13 +110,18 @@ async fn from_the_arrival_to_the_answer() {
 
     let all = seen.all();
     let of = |kind: &str| {
-        let from = all.iter().position(|text| *text == format!("+action {kind} in nothing")).expect("it came");
+        let from = all
+            .iter()
+            .position(|text| *text == format!("+action {kind} in nothing"))
+            .expect("it came");
         let to = all.iter().skip(from).position(|text| text == "-action").expect("it ended");
         all[from + 1..from + to].to_vec()
     };
     let say = of("say");
     // These happen beside the hub, as does the arrival of the next action.
-    let is_aside = |text: &String| ["-application", "action: resent", "+action no in nothing"].contains(&text.as_str());
+    let is_aside = |text: &String| {
+        ["-application", "action: resent", "+action no in nothing"].contains(&text.as_str())
+    };
     let (aside, in_order): (Vec<_>, Vec<_>) = say.into_iter().partition(is_aside);
     assert!(aside.contains(&"action: resent".to_owned()), "{all:#?}");
     assert_eq!(
@@ -138,5 +145,9 @@ async fn from_the_arrival_to_the_answer() {
     assert!(of("no").contains(&"action: answered denied".to_owned()), "{all:#?}");
     let count = |text: &str| all.iter().filter(|found| *found == text).count();
     assert_eq!(count("action: came again"), 1);
-    assert_eq!((count("-action"), count("-application")), (3, 2), "nothing is left behind: {all:#?}");
+    assert_eq!(
+        (count("-action"), count("-application")),
+        (3, 2),
+        "nothing is left behind: {all:#?}"
+    );
 }

@@ -17,7 +17,8 @@ fn entries(from: u64, count: u64) -> Vec<Entry> {
             r#"{{"type":"users/change","id":"{number}","fields":{{"name":"Ada Lovelace","email":"ada@example.com"}}}}"#
         );
         let id = ActionId::new(WallTime::from_millis(at), node.clone(), 0);
-        let meta = Meta::new(id).with_time(WallTime::from_millis(at - 40 * (at % 2))).with_reason("users");
+        let meta =
+            Meta::new(id).with_time(WallTime::from_millis(at - 40 * (at % 2))).with_reason("users");
         Entry::new(Action::new(json).expect("an action"), meta)
     };
     (from..from + count).map(make).collect()
@@ -25,17 +26,20 @@ fn entries(from: u64, count: u64) -> Vec<Entry> {
 
 fn durable_adds(criterion: &mut Criterion) {
     for (name, durability) in [("full", Durability::Full), ("normal", Durability::Normal)] {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("adds-{name}-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("adds-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let mut group = criterion.benchmark_group(format!("durable adds, {name}"));
         for batch in [1, 100, 1_000] {
-            let database = Database::open_with(folder.join(format!("{batch}.db")), durability).expect("a database");
+            let database = Database::open_with(folder.join(format!("{batch}.db")), durability)
+                .expect("a database");
             let mut store = database.store();
             let mut from = 0;
             group.throughput(Throughput::Elements(batch));
             group.bench_function(format!("batch of {batch}"), |bencher| {
                 bencher.iter_custom(|times| {
-                    let batches: Vec<_> = (0..times).map(|at| entries(from + at * batch, batch)).collect();
+                    let batches: Vec<_> =
+                        (0..times).map(|at| entries(from + at * batch, batch)).collect();
                     from += times * batch;
                     let start = Instant::now();
                     for mut batch in batches {

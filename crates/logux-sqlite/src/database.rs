@@ -76,7 +76,11 @@ impl Database {
         Self::over(connection, Durability::Normal, None)
     }
 
-    fn over(connection: Connection, durability: Durability, lock: Option<FileLock>) -> Result<Self, SqliteError> {
+    fn over(
+        connection: Connection,
+        durability: Durability,
+        lock: Option<FileLock>,
+    ) -> Result<Self, SqliteError> {
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
@@ -87,7 +91,8 @@ impl Database {
         connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
         connection.pragma_update(None, "cache_size", -16_000)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut connected = Connected { connection, state: State::Idle, last_added: 0, _lock: lock };
+        let mut connected =
+            Connected { connection, state: State::Idle, last_added: 0, _lock: lock };
         connected.read_last_added()?;
         Ok(Self { shared: Arc::new(Mutex::new(connected)) })
     }
@@ -122,7 +127,10 @@ impl Database {
     }
 
     /// Asks the database something. Nothing of the caller's may run inside: it could ask in turn, and wait for itself.
-    pub(crate) fn read<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+    pub(crate) fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
         ask(&self.connected().connection)
     }
 
@@ -253,7 +261,8 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn entry(id: &str, length: usize) -> Entry {
-        let action = Action::new(format!(r#"{{"type":"a","text":"{}"}}"#, "x".repeat(length))).unwrap();
+        let action =
+            Action::new(format!(r#"{{"type":"a","text":"{}"}}"#, "x".repeat(length))).unwrap();
         Entry::new(action, Meta::new(id.parse().unwrap()).with_reason("r"))
     }
 
@@ -276,7 +285,10 @@ mod tests {
             });
         }));
         assert!(panicked.is_err());
-        assert_eq!((store.last_added().unwrap(), store.by_id(&"2 a 0".parse().unwrap()).unwrap()), (1, None));
+        assert_eq!(
+            (store.last_added().unwrap(), store.by_id(&"2 a 0".parse().unwrap()).unwrap()),
+            (1, None)
+        );
         assert!(matches!(store.add(&mut entry("3 a 0", 1)), Err(SqliteError::RolledBack(_))));
         assert!(matches!(store.commit(), Err(SqliteError::RolledBack(_))));
         assert_eq!(store.add(&mut entry("3 a 0", 1)).unwrap(), Insertion::Added);
@@ -304,14 +316,15 @@ mod tests {
         let (database, mut store) = with_one_committed();
         database.read(|db| Ok(db.pragma_update(None, "max_page_count", 60)?)).unwrap();
         let mut added = 1;
-        let failure = (2..).find_map(|number| match store.add(&mut entry(&format!("{number} a 0"), 5_000)) {
-            Ok(insertion) => {
-                assert_eq!(insertion, Insertion::Added);
-                added = number;
-                None
-            }
-            Err(error) => Some((number, error)),
-        });
+        let failure =
+            (2..).find_map(|number| match store.add(&mut entry(&format!("{number} a 0"), 5_000)) {
+                Ok(insertion) => {
+                    assert_eq!(insertion, Insertion::Added);
+                    added = number;
+                    None
+                }
+                Err(error) => Some((number, error)),
+            });
         let (number, error) = failure.expect("the disk fills up");
         assert!(matches!(error, SqliteError::Sqlite(_)), "{error}");
         assert_eq!(store.by_id(&format!("{number} a 0").parse().unwrap()).unwrap(), None);

@@ -25,17 +25,23 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-const INSERT: &str = "INSERT INTO entries (added, created, action, reasons, indexes, subprotocol, keep_last, extra)
+const INSERT: &str =
+    "INSERT INTO entries (added, created, action, reasons, indexes, subprotocol, keep_last, extra)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (created) DO NOTHING";
 
 /// Writes an entry with the next number.
-pub(crate) fn insert(db: &Connection, last_added: &mut u64, entry: &mut Entry) -> Result<Insertion, SqliteError> {
+pub(crate) fn insert(
+    db: &Connection,
+    last_added: &mut u64,
+    entry: &mut Entry,
+) -> Result<Insertion, SqliteError> {
     let meta = &entry.meta;
     let created = key::of_stamp(&meta.stamp());
     let moved = meta.time != meta.id.time();
     let id = key::of_id(&meta.id);
     if exists(db, "SELECT 1 FROM moved_ids WHERE id = ?1", &id)?
-        || moved && exists(db, "SELECT 1 FROM entries WHERE created = ?1", &key::of_unmoved(&meta.id))?
+        || moved
+            && exists(db, "SELECT 1 FROM entries WHERE created = ?1", &key::of_unmoved(&meta.id))?
     {
         return Ok(Insertion::Duplicate);
     }
@@ -55,12 +61,15 @@ pub(crate) fn insert(db: &Connection, last_added: &mut u64, entry: &mut Entry) -
         return Ok(Insertion::Duplicate);
     }
     if moved {
-        db.prepare_cached("INSERT INTO moved_ids (id, added) VALUES (?1, ?2)")?.execute(params![id, added])?;
+        db.prepare_cached("INSERT INTO moved_ids (id, added) VALUES (?1, ?2)")?
+            .execute(params![id, added])?;
     }
     put_reasons(db, &meta.reasons, &created, added)?;
     for index in &meta.indexes {
-        db.prepare_cached("INSERT OR IGNORE INTO indexes (name, created, added) VALUES (?1, ?2, ?3)")?
-            .execute(params![index, created, added])?;
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO indexes (name, created, added) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![index, created, added])?;
         db.prepare_cached("INSERT OR IGNORE INTO indexes_added (name, added) VALUES (?1, ?2)")?
             .execute(params![index, added])?;
     }
@@ -75,12 +84,19 @@ fn exists(db: &Connection, question: &'static str, key: &[u8]) -> Result<bool, S
 
 /// Finds an entry by its id.
 pub(crate) fn by_id(db: &Connection, id: &ActionId) -> Result<Option<Entry>, SqliteError> {
-    let unmoved = one(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.created = ?1"), key::of_unmoved(id))?;
+    let unmoved = one(
+        db,
+        concat!("SELECT ", columns!(), " FROM entries e WHERE e.created = ?1"),
+        key::of_unmoved(id),
+    )?;
     if unmoved.is_some() {
         return Ok(unmoved);
     }
-    let moved =
-        concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = (SELECT added FROM moved_ids WHERE id = ?1)");
+    let moved = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM entries e WHERE e.added = (SELECT added FROM moved_ids WHERE id = ?1)"
+    );
     one(db, moved, key::of_id(id))
 }
 
@@ -89,7 +105,11 @@ pub(crate) fn by_added(db: &Connection, added: i64) -> Result<Option<Entry>, Sql
     one(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = ?1"), added)
 }
 
-fn one(db: &Connection, question: &'static str, key: impl ToSql) -> Result<Option<Entry>, SqliteError> {
+fn one(
+    db: &Connection,
+    question: &'static str,
+    key: impl ToSql,
+) -> Result<Option<Entry>, SqliteError> {
     db.prepare_cached(question)?.query_row([key], |row| Ok(read(row))).optional()?.transpose()
 }
 
@@ -97,11 +117,8 @@ fn one(db: &Connection, question: &'static str, key: impl ToSql) -> Result<Optio
 pub(crate) fn update(db: &Connection, entry: &Entry, before: &Names) -> Result<(), SqliteError> {
     let meta = &entry.meta;
     let added = number_of(entry)?;
-    db.prepare_cached("UPDATE entries SET reasons = ?2, extra = ?3 WHERE added = ?1")?.execute(params![
-        added,
-        names_text(&meta.reasons),
-        extra_text(&meta.extra)
-    ])?;
+    db.prepare_cached("UPDATE entries SET reasons = ?2, extra = ?3 WHERE added = ?1")?
+        .execute(params![added, names_text(&meta.reasons), extra_text(&meta.extra)])?;
     if meta.reasons != *before {
         let created = key::of_stamp(&meta.stamp());
         for reason in before {
@@ -119,13 +136,15 @@ pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<
     let created = key::of_stamp(&meta.stamp());
     db.prepare_cached("DELETE FROM entries WHERE added = ?1")?.execute([added])?;
     if meta.time != meta.id.time() {
-        db.prepare_cached("DELETE FROM moved_ids WHERE id = ?1")?.execute([key::of_id(&meta.id)])?;
+        db.prepare_cached("DELETE FROM moved_ids WHERE id = ?1")?
+            .execute([key::of_id(&meta.id)])?;
     }
     for reason in &meta.reasons {
         forget_reason(db, reason, &created, added)?;
     }
     for index in &meta.indexes {
-        db.prepare_cached("DELETE FROM indexes WHERE name = ?1 AND created = ?2")?.execute(params![index, created])?;
+        db.prepare_cached("DELETE FROM indexes WHERE name = ?1 AND created = ?2")?
+            .execute(params![index, created])?;
         db.prepare_cached("DELETE FROM indexes_added WHERE name = ?1 AND added = ?2")?
             .execute(params![index, added])?;
     }
@@ -137,31 +156,46 @@ pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<
 
 /// Remembers a number under a name.
 pub(crate) fn put_number(db: &Connection, name: &str, number: u64) -> Result<(), SqliteError> {
-    let statement =
-        "INSERT INTO numbers (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+    let statement = "INSERT INTO numbers (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
     db.prepare_cached(statement)?.execute(params![name, number.cast_signed()])?;
     Ok(())
 }
 
-fn put_reasons(db: &Connection, reasons: &Names, created: &[u8], added: i64) -> Result<(), SqliteError> {
+fn put_reasons(
+    db: &Connection,
+    reasons: &Names,
+    created: &[u8],
+    added: i64,
+) -> Result<(), SqliteError> {
     for reason in reasons {
-        db.prepare_cached("INSERT OR IGNORE INTO reasons (name, created, added) VALUES (?1, ?2, ?3)")?
-            .execute(params![reason, created, added])?;
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO reasons (name, created, added) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![reason, created, added])?;
         db.prepare_cached("INSERT OR IGNORE INTO reasons_added (name, added) VALUES (?1, ?2)")?
             .execute(params![reason, added])?;
     }
     Ok(())
 }
 
-fn forget_reason(db: &Connection, reason: &str, created: &[u8], added: i64) -> Result<(), SqliteError> {
-    db.prepare_cached("DELETE FROM reasons WHERE name = ?1 AND created = ?2")?.execute(params![reason, created])?;
-    db.prepare_cached("DELETE FROM reasons_added WHERE name = ?1 AND added = ?2")?.execute(params![reason, added])?;
+fn forget_reason(
+    db: &Connection,
+    reason: &str,
+    created: &[u8],
+    added: i64,
+) -> Result<(), SqliteError> {
+    db.prepare_cached("DELETE FROM reasons WHERE name = ?1 AND created = ?2")?
+        .execute(params![reason, created])?;
+    db.prepare_cached("DELETE FROM reasons_added WHERE name = ?1 AND added = ?2")?
+        .execute(params![reason, added])?;
     Ok(())
 }
 
 fn number_of(entry: &Entry) -> Result<i64, SqliteError> {
-    let added =
-        entry.meta.added.ok_or_else(|| SqliteError::Corrupt(format!("entry {} has no number", entry.meta.id)))?;
+    let added = entry
+        .meta
+        .added
+        .ok_or_else(|| SqliteError::Corrupt(format!("entry {} has no number", entry.meta.id)))?;
     Ok(added.cast_signed())
 }
 
@@ -170,13 +204,13 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
     let added: i64 = row.get(0)?;
     let damaged = |what: &str| SqliteError::Corrupt(format!("entry number {added} has {what}"));
     let stamp = stamp_of(row.get_ref(1)?)?;
-    let action =
-        Action::new(text(row, 2)?.unwrap_or_default()).map_err(|error| damaged(&format!("no action: {error}")))?;
+    let action = Action::new(text(row, 2)?.unwrap_or_default())
+        .map_err(|error| damaged(&format!("no action: {error}")))?;
     let subprotocol = match row.get_ref(5)? {
         ValueRef::Null => None,
-        ValueRef::Integer(number) => {
-            Some(Subprotocol::Number(number.try_into().map_err(|_| damaged("a subprotocol out of range"))?))
-        }
+        ValueRef::Integer(number) => Some(Subprotocol::Number(
+            number.try_into().map_err(|_| damaged("a subprotocol out of range"))?,
+        )),
         _ => text(row, 5)?.map(|text| Subprotocol::SemVer(text.into())),
     };
     let meta = Meta {
@@ -189,9 +223,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
         keep_last: text(row, 6)?.map(Arc::from),
         extra: match text(row, 7)? {
             None => Extra::default(),
-            Some(text) => {
-                Extra::from_json(text).map_err(|error| damaged(&format!("unreadable extra keys: {error}")))?
-            }
+            Some(text) => Extra::from_json(text)
+                .map_err(|error| damaged(&format!("unreadable extra keys: {error}")))?,
         },
     };
     Ok(Entry { action, meta })
@@ -200,12 +233,16 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
 /// Reads a stamp that [`key::of_stamp`] wrote.
 pub(crate) fn stamp_of(value: ValueRef<'_>) -> Result<Stamp, SqliteError> {
     let read = value.as_blob().ok().and_then(key::to_stamp);
-    read.ok_or_else(|| SqliteError::Corrupt(format!("expected a stamp, got {:?}", Value::try_from(value))))
+    read.ok_or_else(|| {
+        SqliteError::Corrupt(format!("expected a stamp, got {:?}", Value::try_from(value)))
+    })
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, SqliteError> {
     let value = row.get_ref(column)?;
-    value.as_str_or_null().map_err(|error| SqliteError::Corrupt(format!("expected text in column {column}: {error}")))
+    value
+        .as_str_or_null()
+        .map_err(|error| SqliteError::Corrupt(format!("expected text in column {column}: {error}")))
 }
 
 /// Names as a JSON array; nothing for none.

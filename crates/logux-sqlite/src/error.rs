@@ -79,10 +79,18 @@ impl fmt::Display for SqliteError {
         match self {
             Self::File { path, source } => write!(f, "cannot open {}: {source}", path.display()),
             Self::InUse { path } => {
-                write!(f, "{} is in use by another process; stop it or choose another file", path.display())
+                write!(
+                    f,
+                    "{} is in use by another process; stop it or choose another file",
+                    path.display()
+                )
             }
             Self::NotADatabase { path } => {
-                write!(f, "{} is no SQLite database; it was left as it is, choose another file", path.display())
+                write!(
+                    f,
+                    "{} is no SQLite database; it was left as it is, choose another file",
+                    path.display()
+                )
             }
             Self::OtherApplication { path, application_id } => write!(
                 f,
@@ -95,8 +103,12 @@ impl fmt::Display for SqliteError {
                 path.display()
             ),
             Self::Corrupt(what) => write!(f, "the database is damaged: {what}"),
-            Self::RolledBack(why) => write!(f, "everything since the last commit was undone: {why}"),
-            Self::IdAmongFields => f.write_str("expected fields without the key \"id\": the id stands beside them"),
+            Self::RolledBack(why) => {
+                write!(f, "everything since the last commit was undone: {why}")
+            }
+            Self::IdAmongFields => {
+                f.write_str("expected fields without the key \"id\": the id stands beside them")
+            }
             Self::Sqlite(failure) => write!(f, "SQLite failed: {failure}"),
         }
     }

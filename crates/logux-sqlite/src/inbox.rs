@@ -65,7 +65,11 @@ impl Inbox {
     ///
     /// # Errors
     /// When the database fails, also when it stays locked by others for longer than `busy_timeout`. Roll back then.
-    pub fn first_time(self, transaction: &Transaction<'_>, id: &ActionId) -> Result<bool, SqliteError> {
+    pub fn first_time(
+        self,
+        transaction: &Transaction<'_>,
+        id: &ActionId,
+    ) -> Result<bool, SqliteError> {
         let statement = "INSERT INTO logux_inbox (id, arrived)
             VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER)) ON CONFLICT DO NOTHING";
         let added = transaction.prepare_cached(statement)?.execute([id.to_string().as_bytes()])?;

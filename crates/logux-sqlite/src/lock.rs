@@ -19,11 +19,13 @@ pub(crate) struct FileLock {
 impl FileLock {
     pub(crate) fn take(database: &Path) -> Result<Self, SqliteError> {
         // A file that is reached through a link has the lock beside itself, not beside the link.
-        let mut path = fs::canonicalize(database).unwrap_or_else(|_| database.into()).into_os_string();
+        let mut path =
+            fs::canonicalize(database).unwrap_or_else(|_| database.into()).into_os_string();
         path.push("-lock");
         let path = PathBuf::from(path);
         let failed = |source| SqliteError::File { path: path.clone(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(SqliteError::InUse { path: database.into() }),

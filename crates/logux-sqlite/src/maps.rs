@@ -135,7 +135,12 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn delete<'a>(&self, collection: &str, id: &str, write: impl Into<Write<'a>>) -> Result<bool, SqliteError> {
+    pub fn delete<'a>(
+        &self,
+        collection: &str,
+        id: &str,
+        write: impl Into<Write<'a>>,
+    ) -> Result<bool, SqliteError> {
         let Write { stamp, arrived } = write.into();
         let time = key::of_stamp(stamp);
         self.database.write(|db, _| {
@@ -158,9 +163,16 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn load(&self, collection: &str, id: &str, since: Option<WallTime>) -> Result<Option<Record>, SqliteError> {
+    pub fn load(
+        &self,
+        collection: &str,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Option<Record>, SqliteError> {
         self.database.read(|db| match Row::find(db, collection, id)? {
-            Some(row) if row.exists() => Ok(Some(Record { id: id.into(), fields: row.fields(db, since)? })),
+            Some(row) if row.exists() => {
+                Ok(Some(Record { id: id.into(), fields: row.fields(db, since)? }))
+            }
             _ => Ok(None),
         })
     }
@@ -171,7 +183,9 @@ impl SyncMaps {
     /// When the database fails.
     pub fn deletion(&self, collection: &str, id: &str) -> Result<Option<Stamp>, SqliteError> {
         self.database.read(|db| match Row::find(db, collection, id)? {
-            Some(row) if !row.exists() => row.deleted.map(|deleted| stamp_of(deleted.as_slice().into())).transpose(),
+            Some(row) if !row.exists() => {
+                row.deleted.map(|deleted| stamp_of(deleted.as_slice().into())).transpose()
+            }
             _ => Ok(None),
         })
     }
@@ -185,7 +199,12 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn list(&self, collection: &str, filter: &Extra, since: Option<WallTime>) -> Result<Vec<Record>, SqliteError> {
+    pub fn list(
+        &self,
+        collection: &str,
+        filter: &Extra,
+        since: Option<WallTime>,
+    ) -> Result<Vec<Record>, SqliteError> {
         let ids: Vec<Arc<str>> = self.database.read(|db| match filter.iter().next() {
             None => ids(db, "SELECT id FROM records WHERE collection = ?1 ORDER BY id", params![collection]),
             Some((key, value)) => {
@@ -199,7 +218,10 @@ impl SyncMaps {
         for id in ids {
             let Some(mut record) = self.load(collection, &id, None)? else { continue };
             let has = |(key, value): (&str, &Json)| {
-                record.fields.iter().any(|field| &*field.key == key && matching::equal(&field.value, value))
+                record
+                    .fields
+                    .iter()
+                    .any(|field| &*field.key == key && matching::equal(&field.value, value))
             };
             if filter.iter().all(has) {
                 if let Some(since) = since {
@@ -216,9 +238,14 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn deleted_since(&self, collection: &str, since: WallTime) -> Result<Vec<(Arc<str>, Stamp)>, SqliteError> {
+    pub fn deleted_since(
+        &self,
+        collection: &str,
+        since: WallTime,
+    ) -> Result<Vec<(Arc<str>, Stamp)>, SqliteError> {
         self.database.read(|db| {
-            let statement = "SELECT id, deleted FROM records WHERE collection = ?1 AND deletion_arrived >= ?2
+            let statement =
+                "SELECT id, deleted FROM records WHERE collection = ?1 AND deletion_arrived >= ?2
                 AND (touched IS NULL OR touched < deleted) ORDER BY deletion_arrived";
             let mut statement = db.prepare_cached(statement)?;
             let mut rows = statement.query(params![collection, since.as_millis()])?;
@@ -235,7 +262,11 @@ impl SyncMaps {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn forget_deletions(&self, collection: &str, before: WallTime) -> Result<usize, SqliteError> {
+    pub fn forget_deletions(
+        &self,
+        collection: &str,
+        before: WallTime,
+    ) -> Result<usize, SqliteError> {
         self.database.write(|db, _| {
             let time = key::of_time(before);
             let gone =
@@ -291,7 +322,8 @@ struct Row {
 
 impl Row {
     fn find(db: &Connection, collection: &str, id: &str) -> Result<Option<Self>, SqliteError> {
-        let statement = "SELECT record, touched, deleted FROM records WHERE collection = ?1 AND id = ?2";
+        let statement =
+            "SELECT record, touched, deleted FROM records WHERE collection = ?1 AND id = ?2";
         let mut statement = db.prepare_cached(statement)?;
         let row = statement.query_row([collection, id], |row| {
             Ok(Self { record: row.get(0)?, touched: row.get(1)?, deleted: row.get(2)? })
@@ -304,7 +336,13 @@ impl Row {
         self.touched > self.deleted
     }
 
-    fn touch(db: &Connection, row: Option<&Self>, collection: &str, id: &str, time: &[u8]) -> Result<i64, SqliteError> {
+    fn touch(
+        db: &Connection,
+        row: Option<&Self>,
+        collection: &str,
+        id: &str,
+        time: &[u8],
+    ) -> Result<i64, SqliteError> {
         let Some(row) = row else {
             let statement = "INSERT INTO records (collection, id, touched) VALUES (?1, ?2, ?3)";
             return Ok(db.prepare_cached(statement)?.insert(params![collection, id, time])?);
@@ -318,15 +356,15 @@ impl Row {
 
     fn fields(&self, db: &Connection, since: Option<WallTime>) -> Result<Vec<Field>, SqliteError> {
         let since = since.unwrap_or(WallTime::MIN).as_millis();
-        let statement =
-            "SELECT key, value, stamp, arrived FROM fields WHERE record = ?1 AND arrived >= ?2 ORDER BY key";
+        let statement = "SELECT key, value, stamp, arrived FROM fields WHERE record = ?1 AND arrived >= ?2 ORDER BY key";
         let mut statement = db.prepare_cached(statement)?;
         let mut rows = statement.query(params![self.record, since])?;
         let mut fields = Vec::new();
         while let Some(row) = rows.next()? {
             let key: Arc<str> = row.get(0)?;
-            let value = Json::new(row.get::<_, Arc<str>>(1)?)
-                .map_err(|error| SqliteError::Corrupt(format!("field {key:?} of a record has no value: {error}")))?;
+            let value = Json::new(row.get::<_, Arc<str>>(1)?).map_err(|error| {
+                SqliteError::Corrupt(format!("field {key:?} of a record has no value: {error}"))
+            })?;
             let arrived = WallTime::from_millis(row.get(3)?);
             fields.push(Field { key, value, stamp: stamp_of(row.get_ref(2)?)?, arrived });
         }
@@ -348,10 +386,23 @@ fn set_field(
         SET value = excluded.value, stamp = excluded.stamp, hash = excluded.hash, arrived = excluded.arrived
         WHERE excluded.stamp > stamp";
     let hash = matching::hash(collection, key, value);
-    Ok(db.prepare_cached(statement)?.execute(params![record, key, value.as_str(), time, hash, arrived.as_millis()])?
-        > 0)
+    Ok(db.prepare_cached(statement)?.execute(params![
+        record,
+        key,
+        value.as_str(),
+        time,
+        hash,
+        arrived.as_millis()
+    ])? > 0)
 }
 
-fn ids(db: &Connection, statement: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Arc<str>>, SqliteError> {
-    Ok(db.prepare_cached(statement)?.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?)
+fn ids(
+    db: &Connection,
+    statement: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Arc<str>>, SqliteError> {
+    Ok(db
+        .prepare_cached(statement)?
+        .query_map(values, |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
 }

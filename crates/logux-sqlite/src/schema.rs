@@ -77,7 +77,10 @@ pub(crate) fn check_header(path: &Path) -> Result<(), SqliteError> {
         Err(error) => return Err(failed(error)),
     };
     match file.read_exact(&mut header) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof && file.metadata().map_err(failed)?.len() == 0 => {
+        Err(error)
+            if error.kind() == ErrorKind::UnexpectedEof
+                && file.metadata().map_err(failed)?.len() == 0 =>
+        {
             return Ok(());
         }
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(failed(error)),
@@ -92,7 +95,9 @@ pub(crate) fn check_header(path: &Path) -> Result<(), SqliteError> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(SqliteError::NotADatabase { path: path.into() });
     }
-    let number = |at: usize| header[at..].iter().take(4).fold(0, |number, &byte| number << 8 | u32::from(byte));
+    let number = |at: usize| {
+        header[at..].iter().take(4).fold(0, |number, &byte| number << 8 | u32::from(byte))
+    };
     check(path, number(68), number(60))
 }
 
@@ -113,10 +118,14 @@ pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), Sq
         _ => error.into(),
     };
     let pragma = |connection: &Connection, name| {
-        connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map(i32::cast_unsigned)
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+            .map(i32::cast_unsigned)
     };
     let mut version = pragma(connection, "user_version").map_err(not_a_database)?;
-    let tables: bool = connection.query_one("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+    let tables: bool =
+        connection
+            .query_one("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
     let application_id = pragma(connection, "application_id")?;
     if tables || application_id != 0 {
         check(path, application_id, version)?;

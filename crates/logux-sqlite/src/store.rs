@@ -97,14 +97,21 @@ impl Store for SqliteStore {
 
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, SqliteError> {
         self.database.read(|db| {
-            let question = "SELECT created FROM reasons WHERE name = ?1 ORDER BY created DESC LIMIT 1";
+            let question =
+                "SELECT created FROM reasons WHERE name = ?1 ORDER BY created DESC LIMIT 1";
             let mut statement = db.prepare_cached(question)?;
-            let newest = statement.query_row([reason], |row| Ok(entries::stamp_of(row.get_ref(0)?))).optional()?;
+            let newest = statement
+                .query_row([reason], |row| Ok(entries::stamp_of(row.get_ref(0)?)))
+                .optional()?;
             newest.transpose()
         })
     }
 
-    fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), SqliteError> {
+    fn walk(
+        &self,
+        query: &Query,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), SqliteError> {
         let mut limit = FIRST_READ;
         let mut rest = query.clone();
         loop {
@@ -129,7 +136,8 @@ impl Store for SqliteStore {
     fn synced(&self) -> Result<Synced, SqliteError> {
         self.database.read(|db| {
             let mut statement = db.prepare_cached("SELECT value FROM numbers WHERE name = ?1")?;
-            let mut number = |name: &str| statement.query_row([name], |row| row.get::<_, i64>(0)).optional();
+            let mut number =
+                |name: &str| statement.query_row([name], |row| row.get::<_, i64>(0)).optional();
             let sent = number("sent")?.unwrap_or_default().cast_unsigned();
             let received = number("received")?.unwrap_or_default().cast_unsigned();
             Ok(Synced { sent, received })
@@ -146,7 +154,15 @@ impl Store for SqliteStore {
     /// Forgets the log. The records of [`SyncMaps`](crate::SyncMaps) stay.
     fn clean(&mut self) -> Result<(), SqliteError> {
         self.database.write(|db, last_added| {
-            for table in ["entries", "moved_ids", "reasons", "reasons_added", "indexes", "indexes_added", "numbers"] {
+            for table in [
+                "entries",
+                "moved_ids",
+                "reasons",
+                "reasons_added",
+                "indexes",
+                "indexes_added",
+                "numbers",
+            ] {
                 db.execute(&format!("DELETE FROM {table}"), [])?;
             }
             *last_added = 0;
@@ -163,8 +179,9 @@ impl Store for SqliteStore {
 fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<Entry>, SqliteError> {
     if let Some(id) = &criteria.id {
         let found = entries::by_id(db, id)?;
-        let meets =
-            |entry: &Entry| criteria.matches(&entry.meta) && entry.meta.reasons.iter().any(|own| **own == *reason);
+        let meets = |entry: &Entry| {
+            criteria.matches(&entry.meta) && entry.meta.reasons.iter().any(|own| **own == *reason)
+        };
         return Ok(found.into_iter().filter(meets).collect());
     }
     let least = criteria.min_added.map_or(0, clamp);
@@ -178,14 +195,18 @@ fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<En
             .query_map(params![reason, least, most, criteria.index], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     } else {
-        let younger = criteria.younger_than.as_ref().map_or_else(|| key::FIRST.into(), key::of_stamp);
+        let younger =
+            criteria.younger_than.as_ref().map_or_else(|| key::FIRST.into(), key::of_stamp);
         let older = criteria.older_than.as_ref().map_or_else(|| key::LAST.into(), key::of_stamp);
         let mut statement = db.prepare_cached(HOLDERS_BY_TIME)?;
         let values = params![reason, least, most, criteria.index, younger, older];
         statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?
     };
-    let missing =
-        |added| SqliteError::Corrupt(format!("reason {reason:?} leads to entry number {added}, which is not there"));
+    let missing = |added| {
+        SqliteError::Corrupt(format!(
+            "reason {reason:?} leads to entry number {added}, which is not there"
+        ))
+    };
     let mut found = Vec::with_capacity(numbers.len());
     for added in numbers {
         found.push(entries::by_added(db, added)?.ok_or_else(|| missing(added))?);
@@ -217,7 +238,10 @@ fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, Sq
             let end = if forward { key::FIRST } else { key::LAST };
             let behind = after.as_ref().map_or_else(|| end.into(), key::of_stamp);
             match &query.index {
-                None => collect(db.prepare_cached(if forward { CREATED } else { CREATED_BACK })?, &[&behind, &limit]),
+                None => collect(
+                    db.prepare_cached(if forward { CREATED } else { CREATED_BACK })?,
+                    &[&behind, &limit],
+                ),
                 Some(index) => {
                     let sql = if forward { INDEX_CREATED } else { INDEX_CREATED_BACK };
                     collect(db.prepare_cached(sql)?, &[&behind, &limit, index])
@@ -227,7 +251,10 @@ fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, Sq
         Order::Added { after } => {
             let behind = after.map_or(if forward { 0 } else { i64::MAX }, clamp);
             match &query.index {
-                None => collect(db.prepare_cached(if forward { ADDED } else { ADDED_BACK })?, &[&behind, &limit]),
+                None => collect(
+                    db.prepare_cached(if forward { ADDED } else { ADDED_BACK })?,
+                    &[&behind, &limit],
+                ),
                 Some(index) => {
                     let sql = if forward { INDEX_ADDED } else { INDEX_ADDED_BACK };
                     collect(db.prepare_cached(sql)?, &[&behind, &limit, index])
@@ -245,10 +272,26 @@ fn clamp(added: u64) -> i64 {
 
 macro_rules! walk {
     ($from:literal, $place:literal, $forward:ident, $back:ident) => {
-        const $forward: &str =
-            concat!("SELECT ", columns!(), " FROM ", $from, $place, " > ?1 ORDER BY ", $place, " LIMIT ?2");
-        const $back: &str =
-            concat!("SELECT ", columns!(), " FROM ", $from, $place, " < ?1 ORDER BY ", $place, " DESC LIMIT ?2");
+        const $forward: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM ",
+            $from,
+            $place,
+            " > ?1 ORDER BY ",
+            $place,
+            " LIMIT ?2"
+        );
+        const $back: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM ",
+            $from,
+            $place,
+            " < ?1 ORDER BY ",
+            $place,
+            " DESC LIMIT ?2"
+        );
     };
 }
 
@@ -275,19 +318,23 @@ mod tests {
     #[test]
     fn no_question_reads_or_sorts_a_whole_table() {
         let database = Database::open_in_memory().expect("a database");
-        let questions = [CREATED, CREATED_BACK, ADDED, ADDED_BACK, HOLDERS_BY_NUMBER, HOLDERS_BY_TIME];
+        let questions =
+            [CREATED, CREATED_BACK, ADDED, ADDED_BACK, HOLDERS_BY_NUMBER, HOLDERS_BY_TIME];
         let by_index = [INDEX_CREATED, INDEX_CREATED_BACK, INDEX_ADDED, INDEX_ADDED_BACK];
         let steps = |question: &str| {
             database.read(|db| {
                 let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {question}"))?;
-                let steps =
-                    statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>()?;
+                let steps = statement
+                    .raw_query()
+                    .mapped(|row| row.get::<_, String>(3))
+                    .collect::<Result<Vec<_>, _>>()?;
                 Ok(steps)
             })
         };
         for question in questions.into_iter().chain(by_index) {
             for step in steps(question).expect("a plan") {
-                let whole = step.starts_with("SCAN") && !step.contains("CONSTANT ROW") || step.contains("TEMP B-TREE");
+                let whole = step.starts_with("SCAN") && !step.contains("CONSTANT ROW")
+                    || step.contains("TEMP B-TREE");
                 assert!(!whole, "{step} in {question}");
             }
         }

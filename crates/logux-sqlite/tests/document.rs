@@ -24,7 +24,9 @@ fn edit(log: &mut Notes, n: i64) {
     log.edit(WallTime::from_millis(n), |note, id| {
         let list = note.list("/items").map_or(0, logux::crdt::List::len);
         // Seven of eight items are taken out again.
-        note.in_list(&items, |items| if n % 8 == 0 || list < 2 { items.push(json!(n), id) } else { items.remove(0) })
+        note.in_list(&items, |items| {
+            if n % 8 == 0 || list < 2 { items.push(json!(n), id) } else { items.remove(0) }
+        })
     })
     .unwrap();
 }
@@ -56,6 +58,7 @@ fn a_document_is_there_after_a_restart() {
     assert!(kept < 400, "{kept} of 900 actions kept");
     let whole = Timeline::read(reducer(), options(), &store).unwrap();
     assert_eq!(whole.state().to_json(), state);
-    let opened = snapshot.parse::<Snapshot>().unwrap().open(reducer(), options(), &node, &store).unwrap();
+    let opened =
+        snapshot.parse::<Snapshot>().unwrap().open(reducer(), options(), &node, &store).unwrap();
     assert_eq!(opened.state().to_json(), state);
 }

@@ -33,7 +33,11 @@ fn takes(db: &mut Connection, inbox: Inbox, text: &str) -> bool {
 fn an_action_is_new_once() {
     let (mut db, inbox) = in_memory();
     for text in ["1 10:a:b 0", "1 10:a:b 1", "2 10:a:b 0", "1 \u{1f600} 0", "1 a\u{0} 0", "1 a 0"] {
-        assert_eq!((takes(&mut db, inbox, text), takes(&mut db, inbox, text)), (true, false), "{text}");
+        assert_eq!(
+            (takes(&mut db, inbox, text), takes(&mut db, inbox, text)),
+            (true, false),
+            "{text}"
+        );
     }
 }
 
@@ -42,7 +46,10 @@ fn what_is_rolled_back_was_not_done() {
     let (mut db, inbox) = in_memory();
     let transaction = db.transaction().expect("a transaction");
     assert!(inbox.first_time(&transaction, &id("1 a 0")).expect("an answer"));
-    assert!(!inbox.first_time(&transaction, &id("1 a 0")).expect("an answer"), "within the transaction it is known");
+    assert!(
+        !inbox.first_time(&transaction, &id("1 a 0")).expect("an answer"),
+        "within the transaction it is known"
+    );
     transaction.rollback().expect("rolled back");
     assert!(takes(&mut db, inbox, "1 a 0"));
 }
@@ -66,7 +73,11 @@ fn forgets_by_number() {
     }
     assert_eq!(inbox.forget_all_but(&db, 10).expect("forgotten"), 0);
     assert_eq!(inbox.forget_all_but(&db, 3).expect("forgotten"), 7);
-    assert!(!takes(&mut db, inbox, "9 a 0") && !takes(&mut db, inbox, "7 a 0") && takes(&mut db, inbox, "6 a 0"));
+    assert!(
+        !takes(&mut db, inbox, "9 a 0")
+            && !takes(&mut db, inbox, "7 a 0")
+            && takes(&mut db, inbox, "6 a 0")
+    );
     assert_eq!(inbox.forget_all_but(&db, 0).expect("forgotten"), 4);
 }
 
@@ -75,7 +86,8 @@ fn forgets_by_age() {
     let (mut db, inbox) = in_memory();
     takes(&mut db, inbox, "1 a 0");
     takes(&mut db, inbox, "2 a 0");
-    db.execute("UPDATE logux_inbox SET arrived = arrived - 3600000 WHERE id = ?1", [b"1 a 0"]).expect("an update");
+    db.execute("UPDATE logux_inbox SET arrived = arrived - 3600000 WHERE id = ?1", [b"1 a 0"])
+        .expect("an update");
     assert_eq!(inbox.forget_older_than(&db, Duration::from_secs(7_200)).expect("forgotten"), 0);
     assert_eq!(inbox.forget_older_than(&db, Duration::MAX).expect("forgotten"), 0);
     assert_eq!(inbox.forget_older_than(&db, Duration::from_secs(1_800)).expect("forgotten"), 1);
@@ -97,10 +109,16 @@ fn of_many_at_the_same_time_one_is_the_first() {
                 db.busy_timeout(Duration::from_secs(20)).expect("a setting");
                 together.wait();
                 for number in 0..20 {
-                    let transaction =
-                        db.transaction_with_behavior(TransactionBehavior::Deferred).expect("a transaction");
-                    if inbox.first_time(&transaction, &id(&format!("{number} a 0"))).expect("an answer") {
-                        transaction.execute("INSERT INTO done VALUES (?1)", [number]).expect("a row");
+                    let transaction = db
+                        .transaction_with_behavior(TransactionBehavior::Deferred)
+                        .expect("a transaction");
+                    if inbox
+                        .first_time(&transaction, &id(&format!("{number} a 0")))
+                        .expect("an answer")
+                    {
+                        transaction
+                            .execute("INSERT INTO done VALUES (?1)", [number])
+                            .expect("a row");
                     }
                     transaction.commit().expect("committed");
                 }
@@ -108,7 +126,9 @@ fn of_many_at_the_same_time_one_is_the_first() {
         }
     });
     let done: (i64, i64) = db
-        .query_one("SELECT count(*), count(DISTINCT id) FROM done", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_one("SELECT count(*), count(DISTINCT id) FROM done", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .expect("numbers");
     assert_eq!(done, (20, 20));
 }

@@ -30,11 +30,15 @@ const ROUNDS: u64 = 1_000;
 
 /// The entry with the number `number`: its place by creation has nothing to do with its place by arrival.
 fn numbered(number: u64) -> Entry {
-    let node = NodeId::new(["10:a:b", "\u{e000}", "\u{1f600}"][number as usize % 3]).expect("a node id");
+    let node =
+        NodeId::new(["10:a:b", "\u{e000}", "\u{1f600}"][number as usize % 3]).expect("a node id");
     let time = WallTime::from_millis((number * 7_919 % 100_003).cast_signed());
     let id = ActionId::new(time.shifted((number % 5).cast_signed()), node, number as u32);
     let action = Action::new(format!(r#"{{"type":"a","number":{number}}}"#)).expect("an action");
-    Entry::new(action, Meta::new(id).with_time(time).with_reason(["a", "b"][number as usize % 2]).with_index("i"))
+    Entry::new(
+        action,
+        Meta::new(id).with_time(time).with_reason(["a", "b"][number as usize % 2]).with_index("i"),
+    )
 }
 
 /// The place of a write to the record: later for each number.
@@ -54,7 +58,8 @@ fn acknowledged_is_safe() {
         let acknowledged = write_until_killed(&file, round, &mut random);
         acknowledging += u64::from(acknowledged.is_some());
         let expected = safe.max(acknowledged.unwrap_or_default());
-        let database = Database::open(&file).unwrap_or_else(|error| panic!("after kill {round}: {error}"));
+        let database =
+            Database::open(&file).unwrap_or_else(|error| panic!("after kill {round}: {error}"));
         safe = check_new(&database, safe, round);
         assert!(safe >= expected, "kill {round}: {expected} were acknowledged, {safe} are there");
         if round % 250 == 0 {
@@ -62,7 +67,10 @@ fn acknowledged_is_safe() {
         }
     }
     println!("{ROUNDS} kills, {acknowledging} of them after an acknowledgement, {safe} actions");
-    assert!(acknowledging > ROUNDS / 2 && safe > ROUNDS, "most processes came to write: {acknowledging}, {safe}");
+    assert!(
+        acknowledging > ROUNDS / 2 && safe > ROUNDS,
+        "most processes came to write: {acknowledging}, {safe}"
+    );
 }
 
 /// Runs a writing process for a moment. Returns the last number that it acknowledged.
@@ -132,8 +140,9 @@ fn check_all(database: &Database, last: u64) {
     for entry in expected.iter().step_by(97) {
         assert_eq!(store.by_id(&entry.meta.id).expect("by_id").as_ref(), Some(entry));
     }
-    let newest =
-        |reason: &str| expected.iter().rfind(|entry| &*entry.meta.reasons[0] == reason).map(|e| e.meta.stamp());
+    let newest = |reason: &str| {
+        expected.iter().rfind(|entry| &*entry.meta.reasons[0] == reason).map(|e| e.meta.stamp())
+    };
     for reason in ["a", "b"] {
         assert_eq!(store.newest_with_reason(reason).expect("newest"), newest(reason));
     }
@@ -144,7 +153,8 @@ fn check_all(database: &Database, last: u64) {
 #[test]
 fn write_and_acknowledge() {
     let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else { return };
-    let round: u64 = std::env::var(ROUND).ok().and_then(|round| round.parse().ok()).expect("a round");
+    let round: u64 =
+        std::env::var(ROUND).ok().and_then(|round| round.parse().ok()).expect("a round");
     let durability = if round.is_multiple_of(2) { Durability::Full } else { Durability::Normal };
     let database = Database::open_with(file, durability).expect("the database");
     let (mut store, maps) = (database.store(), database.sync_maps());
@@ -168,7 +178,8 @@ struct Random(u64);
 
 impl Random {
     const fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }

@@ -21,7 +21,10 @@ fn fields(json: &str) -> Extra {
 }
 
 fn show(record: &Record) -> String {
-    let fields = record.fields.iter().map(|field| format!(" {}={}@{}", field.key, field.value, field.stamp.time()));
+    let fields = record
+        .fields
+        .iter()
+        .map(|field| format!(" {}={}@{}", field.key, field.value, field.stamp.time()));
     format!("{}:{}", record.id, fields.collect::<String>())
 }
 
@@ -30,7 +33,8 @@ fn load(maps: &SyncMaps, id: &str) -> Option<String> {
 }
 
 fn list(maps: &SyncMaps, filter: &str, since: Option<i64>) -> Vec<String> {
-    let found = maps.list("tasks", &fields(filter), since.map(WallTime::from_millis)).expect("list");
+    let found =
+        maps.list("tasks", &fields(filter), since.map(WallTime::from_millis)).expect("list");
     found.iter().map(show).collect()
 }
 
@@ -38,12 +42,18 @@ fn list(maps: &SyncMaps, filter: &str, since: Option<i64>) -> Vec<String> {
 fn the_latest_write_of_a_field_wins() {
     let maps = maps();
     let created = maps.create("tasks", "1", &fields(r#"{"b":"x","a":1}"#), &at(3)).unwrap();
-    assert_eq!(created, Changed { won: fields(r#"{"b":"x","a":1}"#), existed: false, exists: true });
+    assert_eq!(
+        created,
+        Changed { won: fields(r#"{"b":"x","a":1}"#), existed: false, exists: true }
+    );
     let late = maps.change("tasks", "1", &fields(r#"{"a":2}"#), &at(5)).unwrap();
     assert_eq!(late, Changed { won: fields(r#"{"a":2}"#), existed: true, exists: true });
     let mixed = maps.change("tasks", "1", &fields(r#"{"c":null,"a":3,"b":"y"}"#), &at(4)).unwrap();
     assert_eq!(mixed.won, fields(r#"{"c":null,"b":"y"}"#));
-    assert!(maps.change("tasks", "1", &fields(r#"{"a":2}"#), &at(5)).unwrap().won.is_empty(), "the same again");
+    assert!(
+        maps.change("tasks", "1", &fields(r#"{"a":2}"#), &at(5)).unwrap().won.is_empty(),
+        "the same again"
+    );
     assert_eq!(load(&maps, "1").unwrap(), r#"1: a=2@5 b="y"@4 c=null@4"#);
     assert_eq!((load(&maps, "2"), maps.load("users", "1", None).unwrap()), (None, None));
 }
@@ -71,7 +81,10 @@ fn a_deletion_takes_what_is_older() {
     assert_eq!(load(&maps, "1"), None);
     let back = maps.create("tasks", "1", &fields(r#"{"a":3}"#), &at(4)).unwrap();
     assert_eq!(back, Changed { won: fields(r#"{"a":3}"#), existed: false, exists: true });
-    assert_eq!((load(&maps, "1").unwrap(), maps.deletion("tasks", "1").unwrap()), ("1: a=3@4".into(), None));
+    assert_eq!(
+        (load(&maps, "1").unwrap(), maps.deletion("tasks", "1").unwrap()),
+        ("1: a=3@4".into(), None)
+    );
 }
 
 #[test]
@@ -90,7 +103,10 @@ fn a_late_deletion_does_not_take_what_is_newer() {
 fn a_record_without_fields_is_a_record() {
     let maps = maps();
     assert!(maps.create("tasks", "1", &Extra::default(), &at(1)).unwrap().exists);
-    assert_eq!((load(&maps, "1").unwrap(), list(&maps, "{}", None)), ("1:".into(), vec!["1:".into()]));
+    assert_eq!(
+        (load(&maps, "1").unwrap(), list(&maps, "{}", None)),
+        ("1:".into(), vec!["1:".into()])
+    );
 }
 
 #[test]
@@ -107,8 +123,14 @@ fn values_stay_to_the_letter() {
     let text = r#"{"a\u0000":9007199254740993,"b":"\ud83d","c":[ 1.50 ],"":0.30000000000000004}"#;
     maps.create("tasks", "é", &fields(text), &at(1)).unwrap();
     let record = maps.load("tasks", "é", None).unwrap().unwrap();
-    let kept: Vec<_> = record.fields.iter().map(|field| (&*field.key, field.value.as_str())).collect();
-    let expected = [("", "0.30000000000000004"), ("a\0", "9007199254740993"), ("b", r#""\ud83d""#), ("c", "[ 1.50 ]")];
+    let kept: Vec<_> =
+        record.fields.iter().map(|field| (&*field.key, field.value.as_str())).collect();
+    let expected = [
+        ("", "0.30000000000000004"),
+        ("a\0", "9007199254740993"),
+        ("b", r#""\ud83d""#),
+        ("c", "[ 1.50 ]"),
+    ];
     assert_eq!(kept, expected);
 }
 
@@ -133,10 +155,16 @@ fn lists_by_fields() {
     assert_eq!(found(r#"{"project":"10"}"#), "1 2 5");
     assert_eq!(found(r#"{"project":"10","done":true}"#), "2");
     assert_eq!(found(r#"{"project":1e1}"#), "3");
-    assert_eq!((found(r#"{"project":null}"#), found(r#"{"unknown":1}"#)), (String::new(), String::new()));
+    assert_eq!(
+        (found(r#"{"project":null}"#), found(r#"{"unknown":1}"#)),
+        (String::new(), String::new())
+    );
     maps.change("tasks", "1", &fields(r#"{"project":"20"}"#), &at(2)).unwrap();
     maps.delete("tasks", "5", &at(2)).unwrap();
-    assert_eq!((found(r#"{"project":"10"}"#), found(r#"{"project":"20"}"#)), ("2".into(), "1".into()));
+    assert_eq!(
+        (found(r#"{"project":"10"}"#), found(r#"{"project":"20"}"#)),
+        ("2".into(), "1".into())
+    );
 }
 
 #[test]
@@ -146,9 +174,18 @@ fn gives_only_what_is_newer() {
     maps.change("tasks", "1", &fields(r#"{"b":2}"#), &at(5)).unwrap();
     maps.create("tasks", "2", &fields(r#"{"a":1}"#), &at(3)).unwrap();
     assert_eq!(list(&maps, "{}", Some(3)), ["1: b=2@5", "2: a=1@3"], "the time itself is included");
-    assert_eq!(list(&maps, r#"{"a":1}"#, Some(4)), ["1: b=2@5", "2:"], "a filter looks at all fields");
-    let since = |time| maps.load("tasks", "1", Some(WallTime::from_millis(time))).unwrap().as_ref().map(show);
-    assert_eq!([since(0), since(5), since(6)], ["1: a=1@1 b=2@5", "1: b=2@5", "1:"].map(|text| Some(text.to_owned())));
+    assert_eq!(
+        list(&maps, r#"{"a":1}"#, Some(4)),
+        ["1: b=2@5", "2:"],
+        "a filter looks at all fields"
+    );
+    let since = |time| {
+        maps.load("tasks", "1", Some(WallTime::from_millis(time))).unwrap().as_ref().map(show)
+    };
+    assert_eq!(
+        [since(0), since(5), since(6)],
+        ["1: a=1@1 b=2@5", "1: b=2@5", "1:"].map(|text| Some(text.to_owned()))
+    );
 }
 
 #[test]
@@ -162,7 +199,10 @@ fn what_arrives_late_is_news_all_the_same() {
     maps.create("tasks", "3", &fields("{}"), arriving(&at(1), 1)).unwrap();
     maps.delete("tasks", "3", arriving(&at(2), 9)).unwrap();
     assert_eq!(list(&maps, "{}", Some(8)), ["1:", "2: a=1@1"]);
-    assert_eq!(maps.deleted_since("tasks", WallTime::from_millis(8)).unwrap(), [("3".into(), at(2))]);
+    assert_eq!(
+        maps.deleted_since("tasks", WallTime::from_millis(8)).unwrap(),
+        [("3".into(), at(2))]
+    );
 }
 
 #[test]
@@ -177,12 +217,19 @@ fn remembers_deletions_until_told() {
     maps.create("tasks", "2", &fields(r#"{"a":2}"#), &at(10)).unwrap();
     let since = |time| {
         let found = maps.deleted_since("tasks", WallTime::from_millis(time)).unwrap();
-        found.iter().map(|(id, stamp)| format!("{id}@{}", stamp.time())).collect::<Vec<_>>().join(" ")
+        found
+            .iter()
+            .map(|(id, stamp)| format!("{id}@{}", stamp.time()))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!([since(0), since(7), since(8)], ["3@5 1@7", "1@7", ""]);
     assert_eq!(maps.forget_deletions("tasks", WallTime::from_millis(7)).unwrap(), 1);
     assert_eq!(since(0), "1@7");
-    assert!(maps.create("tasks", "3", &fields(r#"{"a":1}"#), &at(2)).unwrap().exists, "nothing speaks against it now");
+    assert!(
+        maps.create("tasks", "3", &fields(r#"{"a":1}"#), &at(2)).unwrap().exists,
+        "nothing speaks against it now"
+    );
     assert!(!maps.create("tasks", "1", &fields(r#"{"a":1}"#), &at(2)).unwrap().exists);
     assert_eq!(maps.forget_deletions("tasks", WallTime::from_millis(100)).unwrap(), 2);
     assert_eq!(list(&maps, "{}", None), ["2: a=2@10", "3: a=1@2", "4: a=1@1"]);
@@ -205,7 +252,10 @@ fn one_commit_for_the_log_and_the_records() {
     assert_eq!(list(&database.sync_maps(), "{}", None).len(), 2, "reads see what is not committed");
     drop((store, database));
     let database = Database::open(&path).unwrap();
-    assert_eq!((database.store().last_added().unwrap(), list(&database.sync_maps(), "{}", None).len()), (1, 1));
+    assert_eq!(
+        (database.store().last_added().unwrap(), list(&database.sync_maps(), "{}", None).len()),
+        (1, 1)
+    );
 }
 
 /// Something that happens to one record.

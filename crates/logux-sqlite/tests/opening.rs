@@ -36,12 +36,16 @@ fn all(store: &impl Store) -> Vec<Entry> {
 #[test]
 fn what_is_no_database_is_refused() {
     let folder = Folder::new("not-a-database");
-    for (name, content) in [("short", &b"hello"[..]), ("long", &[b'x'; 5_000]), ("magic", b"SQLite format 3\0 or not")]
+    for (name, content) in
+        [("short", &b"hello"[..]), ("long", &[b'x'; 5_000]), ("magic", b"SQLite format 3\0 or not")]
     {
         let path = folder.file(name);
         fs::write(&path, content).unwrap();
         assert!(
-            matches!(refused(&path), SqliteError::NotADatabase { .. } | SqliteError::OtherApplication { .. }),
+            matches!(
+                refused(&path),
+                SqliteError::NotADatabase { .. } | SqliteError::OtherApplication { .. }
+            ),
             "{name}"
         );
     }
@@ -102,14 +106,21 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     let database = Database::open(&path).unwrap();
     let store = database.store();
     let entries = all(&store);
-    let written: Vec<_> = entries.iter().map(|entry| (entry.meta.id.to_string(), entry.action.as_json())).collect();
+    let written: Vec<_> =
+        entries.iter().map(|entry| (entry.meta.id.to_string(), entry.action.as_json())).collect();
     assert_eq!(
         written,
-        [("1 a 0".to_owned(), r#"{"type":"first"}"#), ("9 b 1".to_owned(), r#"{"type":"second","z":1,"a":2}"#)]
+        [
+            ("1 a 0".to_owned(), r#"{"type":"first"}"#),
+            ("9 b 1".to_owned(), r#"{"type":"second","z":1,"a":2}"#)
+        ]
     );
     let second = &entries[1].meta;
     assert_eq!((second.time.as_millis(), second.added), (2, Some(2)));
-    assert_eq!((second.reasons.len(), second.indexes.len(), second.keep_last.as_deref()), (2, 1, Some("a")));
+    assert_eq!(
+        (second.reasons.len(), second.indexes.len(), second.keep_last.as_deref()),
+        (2, 1, Some("a"))
+    );
     assert_eq!(second.subprotocol, Some(Subprotocol::SemVer("1.2.0".into())));
     assert_eq!(
         (entries[0].meta.subprotocol.clone(), second.extra.to_json()),
@@ -117,17 +128,26 @@ fn a_file_of_version_1_is_brought_up_to_date() {
     );
     assert_eq!(store.by_id(&second.id).unwrap().as_ref(), Some(&entries[1]));
     assert_eq!(store.newest_with_reason("a").unwrap(), Some(second.stamp()));
-    assert_eq!((store.last_added().unwrap(), store.synced().unwrap()), (5, Synced { sent: 4, received: 7 }));
+    assert_eq!(
+        (store.last_added().unwrap(), store.synced().unwrap()),
+        (5, Synced { sent: 4, received: 7 })
+    );
 
     // What version 2 brought works.
-    let fields = [("a", "1")].into_iter().fold(logux::action::Extra::default(), |mut fields, (key, value)| {
-        fields.set(key, Json::new(value).unwrap());
-        fields
-    });
+    let fields = [("a", "1")].into_iter().fold(
+        logux::action::Extra::default(),
+        |mut fields, (key, value)| {
+            fields.set(key, Json::new(value).unwrap());
+            fields
+        },
+    );
     database.sync_maps().create("tasks", "1", &fields, &second.stamp()).unwrap();
     database.commit().unwrap();
     drop((store, database));
-    let version: i32 = Connection::open(&path).unwrap().query_one("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let version: i32 = Connection::open(&path)
+        .unwrap()
+        .query_one("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(version, 3);
 }
 
@@ -139,7 +159,10 @@ fn a_file_has_one_owner_in_a_process() {
     let store = first.store();
     assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }));
     drop(first);
-    assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }), "the store still holds it");
+    assert!(
+        matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }),
+        "the store still holds it"
+    );
     drop(store);
     Database::open(&path).unwrap();
 }

@@ -176,7 +176,10 @@ impl<'a> Cursor<'a> {
                     }
                     break;
                 }
-                self.punctuation(if object { b'}' } else { b']' }, "a comma or the closing bracket")?;
+                self.punctuation(
+                    if object { b'}' } else { b']' },
+                    "a comma or the closing bracket",
+                )?;
                 open.pop();
             }
         }
@@ -207,7 +210,9 @@ impl<'a> Cursor<'a> {
                 Some(b'\\') => {
                     self.at += 1;
                     match bytes.get(self.at) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                            self.at += 1
+                        }
                         Some(b'u') => {
                             self.at += 1;
                             for _ in 0..4 {
@@ -283,7 +288,9 @@ impl<'a> Cursor<'a> {
         }
         match text.parse::<f64>() {
             // 2⁵³ bounds what JavaScript computes exactly, so the cast loses nothing.
-            Ok(float) if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 => Ok(float as i64),
+            Ok(float) if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 => {
+                Ok(float as i64)
+            }
             _ => Err(JsonError { at: start, problem: JsonProblem::Expected(WHOLE) }),
         }
     }
@@ -376,7 +383,8 @@ mod tests {
                 for place in 0..=length {
                     let mut bytes = vec![b'a'; length];
                     bytes.splice(place..place, [byte, byte.wrapping_add(1), b'"']);
-                    let slow = bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
+                    let slow =
+                        bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
                     assert_eq!(Some(end_of_plain(&bytes, 0)), slow, "{bytes:?}");
                 }
                 assert_eq!(end_of_plain(&vec![b'a'; length], 0), length);

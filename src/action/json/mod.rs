@@ -99,12 +99,18 @@ impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem {
             JsonProblem::Ended => write!(f, "JSON ended too early, at byte {}", self.at),
-            JsonProblem::Expected(what) => write!(f, "expected {what} at byte {} of the JSON", self.at),
+            JsonProblem::Expected(what) => {
+                write!(f, "expected {what} at byte {} of the JSON", self.at)
+            }
             JsonProblem::TooDeep(limit) => {
                 write!(f, "JSON is nested deeper than the limit of {limit}, at byte {}", self.at)
             }
             JsonProblem::LoneSurrogate => {
-                write!(f, "expected text, got a string with half of a surrogate pair, at byte {} of the JSON", self.at)
+                write!(
+                    f,
+                    "expected text, got a string with half of a surrogate pair, at byte {} of the JSON",
+                    self.at
+                )
             }
         }
     }
@@ -117,7 +123,9 @@ pub(crate) fn key_is(raw: &str, name: &str) -> bool {
     match key.len().cmp(&(name_bytes.len() + 2)) {
         core::cmp::Ordering::Equal => key[1..key.len() - 1] == *name_bytes,
         // Escapes make a key longer than it reads.
-        core::cmp::Ordering::Greater => has_escapes(raw) && decode(raw).is_some_and(|decoded| decoded == name),
+        core::cmp::Ordering::Greater => {
+            has_escapes(raw) && decode(raw).is_some_and(|decoded| decoded == name)
+        }
         core::cmp::Ordering::Less => false,
     }
 }
@@ -131,7 +139,11 @@ pub(crate) fn has_escapes(text: &str) -> bool {
 /// Reads a checked string with its quotes; `None` if it has half of a surrogate pair.
 pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let inner = &raw[1..raw.len() - 1];
-    if has_escapes(inner) { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    if has_escapes(inner) {
+        serde_json::from_str(raw).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
 }
 
 /// Writes a string as JSON, with quotes.
@@ -260,10 +272,16 @@ mod tests {
             "[1 2]",
         ];
         for text in good {
-            assert!(accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
+            assert!(
+                accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_ok(),
+                "{text}"
+            );
         }
         for text in bad {
-            assert!(!accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_err(), "{text}");
+            assert!(
+                !accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -289,13 +307,18 @@ mod tests {
         // Objects and arrays in turns that do not repeat every 64 levels.
         let object = |level: usize| level.is_multiple_of(3) || level.is_multiple_of(7);
         for depth in [1, 2, 63, 64, 65, 66, 127, 128, 129, 200] {
-            let open: String = (0..depth).map(|level| if object(level) { "{\"a\":" } else { "[" }).collect();
-            let close: Vec<&str> = (0..depth).rev().map(|level| if object(level) { "}" } else { "]" }).collect();
+            let open: String =
+                (0..depth).map(|level| if object(level) { "{\"a\":" } else { "[" }).collect();
+            let close: Vec<&str> =
+                (0..depth).rev().map(|level| if object(level) { "}" } else { "]" }).collect();
             assert!(accepts(&format!("{open}1{}", close.concat())), "depth {depth}");
             for wrong in 0..depth {
                 let mut close = close.clone();
                 close[wrong] = if close[wrong] == "}" { "]" } else { "}" };
-                assert!(!accepts(&format!("{open}1{}", close.concat())), "depth {depth}, bracket {wrong}");
+                assert!(
+                    !accepts(&format!("{open}1{}", close.concat())),
+                    "depth {depth}, bracket {wrong}"
+                );
             }
         }
     }

@@ -15,7 +15,12 @@ use crate::{
 };
 
 impl<S: Store> Hub<S> {
-    pub(super) fn answer(&mut self, now: WallTime, job: Job, answer: Answer) -> Result<(), LogError<S::Error>> {
+    pub(super) fn answer(
+        &mut self,
+        now: WallTime,
+        job: Job,
+        answer: Answer,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
         match answer {
             Answer::Resend(recipients) => {
@@ -32,7 +37,9 @@ impl<S: Store> Hub<S> {
                     *draft = self.inbox.remember(&client, *draft);
                 }
                 draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
-                let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else { return Ok(()) };
+                let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else {
+                    return Ok(());
+                };
                 self.report(Report::Added(entry.clone()));
                 self.deliver_also(Some(&client), &entry, &Recipients::default(), None)
             }
@@ -43,16 +50,23 @@ impl<S: Store> Hub<S> {
             }
             Answer::Processed => self.processed(now, job),
             Answer::Denied => {
-                self.debug_author(job, |task| format!("Action \"{}\" was denied", task.entry.meta.id));
+                self.debug_author(job, |task| {
+                    format!("Action \"{}\" was denied", task.entry.meta.id)
+                });
                 self.undone(now, job, "denied", Vec::new())
             }
             Answer::UnknownType => {
-                self.debug_author(job, |task| format!("Action with unknown type {}", task.entry.action.kind()));
+                self.debug_author(job, |task| {
+                    format!("Action with unknown type {}", task.entry.action.kind())
+                });
                 self.undone(now, job, "unknownType", Vec::new())
             }
             Answer::WrongChannel => {
                 self.debug_author(job, |task| {
-                    format!("Wrong channel name {}", task.entry.action.field("channel").unwrap_or("undefined"))
+                    format!(
+                        "Wrong channel name {}",
+                        task.entry.action.field("channel").unwrap_or("undefined")
+                    )
                 });
                 self.undone(now, job, "wrongChannel", Vec::new())
             }
@@ -60,7 +74,12 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    fn approved(&mut self, now: WallTime, job: Job, filter: Option<Filter>) -> Result<(), LogError<S::Error>> {
+    fn approved(
+        &mut self,
+        now: WallTime,
+        job: Job,
+        filter: Option<Filter>,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
         if core::mem::replace(&mut task.approved, true) || task.cancelled {
             return Ok(());
@@ -79,10 +98,14 @@ impl<S: Store> Hub<S> {
             }
             return Ok(());
         }
-        let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) else { return Ok(()) };
+        let (Some(id), Some(channel)) = (task.session, entry.action.text_field("channel")) else {
+            return Ok(());
+        };
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         let channel: Arc<str> = channel.into();
-        if session.channels.len() >= self.config.max_subscriptions && !session.channels.contains(&channel) {
+        if session.channels.len() >= self.config.max_subscriptions
+            && !session.channels.contains(&channel)
+        {
             return self.undone(now, job, "subscriptionLimit", Vec::new());
         }
         session.channels.insert(channel.clone());
@@ -145,7 +168,8 @@ impl<S: Store> Hub<S> {
         // A text can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
         let draft = self.inbox.alone(at(now));
-        let entry = self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, draft)?;
+        let entry =
+            self.inbox.answer_for_now(&mut self.log, now, &task.entry.meta.id, answer, draft)?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         for _ in 0..task.repeats {
             self.deliver_to(session, entry.clone(), false)?;
@@ -191,7 +215,8 @@ impl<S: Store> Hub<S> {
         {
             self.unsubscribe_session(id, &channel, &filter_key(&task.entry.action));
         }
-        let recipients = if task.approved { task.recipients.clone() } else { Recipients::default() };
+        let recipients =
+            if task.approved { task.recipients.clone() } else { Recipients::default() };
         let undo = undo_of(&task.entry, reason, extra);
         // Clients of the reference take an action back only by an undo that is later, and clocks are never quite corrected.
         let time = now.max(task.entry.meta.time.shifted(1));

@@ -72,7 +72,11 @@ impl<S: Store> Hub<S> {
             running: self.jobs.all_running(),
             waiting: self.jobs.all_waiting(),
             parked: self.jobs.all_parked(),
-            unconfirmed: self.sessions.iter().map(|(_, session)| session.unacknowledged.len()).sum(),
+            unconfirmed: self
+                .sessions
+                .iter()
+                .map(|(_, session)| session.unacknowledged.len())
+                .sum(),
             remembered: held.entries,
             remembered_bytes: held.bytes,
             added: self.log.last_added()?,

@@ -11,7 +11,10 @@ use crate::{
     action::{Json, NodeId, Subprotocol, logux::UNSUBSCRIBE},
     log::LogError,
     now::WallTime,
-    server::{About, Output, Recipients, Report, SessionId, jobs::Task, keep::was_approved, sessions::Session},
+    server::{
+        About, Output, Recipients, Report, SessionId, jobs::Task, keep::was_approved,
+        sessions::Session,
+    },
     store::{Entry, Store},
 };
 
@@ -53,9 +56,12 @@ impl<S: Store> Hub<S> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut subscriptions: HashMap<_, Vec<usize>> = HashMap::new();
         for entry in unanswered {
-            let place = subscribed_to(&entry.action).map(|place| (entry.meta.id.node().clone(), place));
+            let place =
+                subscribed_to(&entry.action).map(|place| (entry.meta.id.node().clone(), place));
             if entry.action.kind() == UNSUBSCRIBE {
-                for earlier in place.and_then(|place| subscriptions.remove(&place)).into_iter().flatten() {
+                for earlier in
+                    place.and_then(|place| subscriptions.remove(&place)).into_iter().flatten()
+                {
                     tasks[earlier].cancelled = true;
                 }
                 continue;
@@ -68,7 +74,8 @@ impl<S: Store> Hub<S> {
         }
         // If something fails, it may not take along what may have been done already. So what had begun comes first, which is known of what is kept: it was added
         // anew then. What was ended comes last.
-        let (ended, mut tasks): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.cancelled);
+        let (ended, mut tasks): (Vec<Task>, Vec<Task>) =
+            tasks.into_iter().partition(|task| task.cancelled);
         tasks.sort_by_key(|task| !was_approved(&task.entry.meta));
         for task in tasks {
             if task.about == About::Subscription {
@@ -82,12 +89,17 @@ impl<S: Store> Hub<S> {
     }
 
     /// The subscriptions of a node whose answers it has not got, to be done again.
-    fn lost_subscriptions(&mut self, node: &NodeId, since: u64) -> Result<Vec<Task>, LogError<S::Error>> {
+    fn lost_subscriptions(
+        &mut self,
+        node: &NodeId,
+        since: u64,
+    ) -> Result<Vec<Task>, LogError<S::Error>> {
         let mut again = Vec::new();
         for task in self.jobs.unpark(node.client_id()) {
             let id = &task.entry.meta.id;
             let answer = self.inbox.answer_to(&self.log, id)?;
-            let has_answer = answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
+            let has_answer =
+                answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
             // Tabs share a connection that one of them holds. Any other is gone for good.
             let is_wanted = id.node() == node || task.sender == *node;
             if has_answer || !is_wanted {
@@ -104,7 +116,10 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
         for channel in session.channels {
             self.channels.leave(&channel, id);
-            self.report(Report::Unsubscribed { node: session.node.clone(), channel: channel.clone() });
+            self.report(Report::Unsubscribed {
+                node: session.node.clone(),
+                channel: channel.clone(),
+            });
             self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
         }
         for (_, task) in session.unacknowledged {
@@ -118,7 +133,9 @@ impl<S: Store> Hub<S> {
         let node = task.entry.meta.id.node();
         let current = self.sessions.of_client(node.client_id());
         let is_back = |id: &SessionId| {
-            self.sessions.get(*id).is_some_and(|session| session.node == *node || session.node == task.sender)
+            self.sessions
+                .get(*id)
+                .is_some_and(|session| session.node == *node || session.node == task.sender)
         };
         let session = current.filter(is_back);
         let task = Task { approved: false, session, recipients: Recipients::default(), ..task };
@@ -143,10 +160,15 @@ impl<S: Store> Hub<S> {
     }
 
     /// The client has got everything up to a number of ours.
-    pub(super) fn acknowledged(&mut self, id: SessionId, added: u64) -> Result<(), LogError<S::Error>> {
+    pub(super) fn acknowledged(
+        &mut self,
+        id: SessionId,
+        added: u64,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         let added = added.saturating_sub(session.ahead);
-        let known = session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
+        let known =
+            session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
         let known: Vec<_> = session.unacknowledged.drain(..known).collect();
         for (_, task) in known {
             self.inbox.acknowledged(&mut self.log, &task.entry.meta.id)?;

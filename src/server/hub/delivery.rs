@@ -7,12 +7,19 @@ use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
     now::WallTime,
-    server::{About, Addition, Output, QueueName, Recipients, Report, SessionId, jobs::Task, sessions::Sessions},
+    server::{
+        About, Addition, Output, QueueName, Recipients, Report, SessionId, jobs::Task,
+        sessions::Sessions,
+    },
     store::{Entry, Store},
 };
 
 impl<S: Store> Hub<S> {
-    pub(super) fn add(&mut self, now: WallTime, addition: Addition) -> Result<(), LogError<S::Error>> {
+    pub(super) fn add(
+        &mut self,
+        now: WallTime,
+        addition: Addition,
+    ) -> Result<(), LogError<S::Error>> {
         let Addition { action, mut draft, to, process, ticket } = addition;
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
         let mut keep = None;
@@ -61,7 +68,10 @@ impl<S: Store> Hub<S> {
     }
 
     pub(super) fn own_draft(&self) -> Draft {
-        Draft { subprotocol: Some(Subprotocol::Number(self.config.subprotocol)), ..Draft::default() }
+        Draft {
+            subprotocol: Some(Subprotocol::Number(self.config.subprotocol)),
+            ..Draft::default()
+        }
     }
 
     pub(super) fn send_to_session(
@@ -86,7 +96,12 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         if let Some(session) = self.sessions.get(id) {
             let added = self.log.last_added()? + session.ahead;
-            self.pending.push_back(Output::Deliver { session: id, added, entry: entry.clone(), confirm });
+            self.pending.push_back(Output::Deliver {
+                session: id,
+                added,
+                entry: entry.clone(),
+                confirm,
+            });
             self.report(Report::Sent(entry, 1));
         }
         Ok(())
@@ -122,7 +137,9 @@ impl<S: Store> Hub<S> {
             }
         };
         for node in &to.nodes {
-            if let Some(id) = NodeId::new(node.clone()).ok().and_then(|node| sessions.of_node(&node)) {
+            if let Some(id) =
+                NodeId::new(node.clone()).ok().and_then(|node| sessions.of_node(&node))
+            {
                 send(sessions, id);
             }
         }
@@ -163,7 +180,8 @@ impl<S: Store> Hub<S> {
     fn may_miss(&self, task: &Task, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let (client, to) = (session.node.client_id(), &task.recipients);
-        let is_author = task.about == About::Action && task.entry.meta.id.node().client_id() == client;
+        let is_author =
+            task.about == About::Action && task.entry.meta.id.node().client_id() == client;
         let is_client = |other: &Arc<str>| **other == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author

@@ -14,7 +14,9 @@ use crate::{
     server::{
         Job, Output, Recipients,
         inbox::is_waiting,
-        keep::{KEPT, Keep, approved_at, approved_index, channel_index, is_keep, is_kept, user_index},
+        keep::{
+            KEPT, Keep, approved_at, approved_index, channel_index, is_keep, is_kept, user_index,
+        },
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
 };
@@ -33,7 +35,10 @@ impl<S: Store> Hub<S> {
         }
         let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) else { return Ok(entry) };
         let id = &entry.meta.id;
-        self.log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() })?;
+        self.log.change_meta(
+            id,
+            &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() },
+        )?;
         self.log.observer().0.moves(id);
         let meta = entry.meta.clone();
         let draft = Draft {
@@ -100,7 +105,10 @@ impl<S: Store> Hub<S> {
             }
         })?;
         if beyond.is_some() {
-            self.log.remove_reason(keep.reason(), &Criteria { max_added: beyond, ..Criteria::default() })?;
+            self.log.remove_reason(
+                keep.reason(),
+                &Criteria { max_added: beyond, ..Criteria::default() },
+            )?;
         }
         Ok(())
     }
@@ -114,17 +122,29 @@ impl<S: Store> Hub<S> {
     }
 
     /// The reasons that an action has besides waiting, if it was kept. Others may have been approved after it, so it is looked up.
-    pub(super) fn reasons_to_keep(&self, entry: &Entry) -> Result<Option<Names>, LogError<S::Error>> {
+    pub(super) fn reasons_to_keep(
+        &self,
+        entry: &Entry,
+    ) -> Result<Option<Names>, LogError<S::Error>> {
         if !is_kept(&entry.meta) {
             return Ok(None);
         }
         let known = self.log.by_id(&entry.meta.id)?;
-        Ok(known.map(|known| known.meta.reasons.into_iter().filter(|reason| !is_waiting(reason)).collect()))
+        Ok(known.map(|known| {
+            known.meta.reasons.into_iter().filter(|reason| !is_waiting(reason)).collect()
+        }))
     }
 
     /// An action is done: what was kept of it stays, and whoever reduces the log gets to know it.
-    pub(super) fn record(&mut self, entry: &Arc<Entry>, reasons: Names) -> Result<(), LogError<S::Error>> {
-        self.log.change_meta(&entry.meta.id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })?;
+    pub(super) fn record(
+        &mut self,
+        entry: &Arc<Entry>,
+        reasons: Names,
+    ) -> Result<(), LogError<S::Error>> {
+        self.log.change_meta(
+            &entry.meta.id,
+            &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
+        )?;
         if let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) {
             self.outdate(&keep, entry)?;
         }
@@ -133,11 +153,16 @@ impl<S: Store> Hub<S> {
     }
 
     /// An action that was kept is undone: it is kept no more, its undo is in its place.
-    pub(super) fn keep_undo(&mut self, undone: &Entry, mut draft: Draft) -> Result<Draft, LogError<S::Error>> {
+    pub(super) fn keep_undo(
+        &mut self,
+        undone: &Entry,
+        mut draft: Draft,
+    ) -> Result<Draft, LogError<S::Error>> {
         if !is_kept(&undone.meta) {
             return Ok(draft);
         }
-        let (kept, others): (Names, Names) = undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
+        let (kept, others): (Names, Names) =
+            undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
         let latest = self.config.keeps.of(&undone.action, &undone.meta).filter(Keep::is_latest);
@@ -155,21 +180,32 @@ impl<S: Store> Hub<S> {
 
     /// The application does not want it to be kept any more.
     pub(super) fn forget(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
-        let Some(entry) = self.log.by_id(id)?.filter(|entry| is_kept(&entry.meta)) else { return Ok(()) };
+        let Some(entry) = self.log.by_id(id)?.filter(|entry| is_kept(&entry.meta)) else {
+            return Ok(());
+        };
         let reasons = entry.meta.reasons.into_iter().filter(|reason| !is_keep(reason)).collect();
-        self.log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() }).map(drop)
+        self.log
+            .change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })
+            .map(drop)
     }
 
     /// What was sent to a user and kept, behind an `added` number, oldest first; without what the client has done itself.
-    pub(super) fn kept_for_user(&self, node: &NodeId, since: u64) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
+    pub(super) fn kept_for_user(
+        &self,
+        node: &NodeId,
+        since: u64,
+    ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
         let mut found = Vec::new();
         let Some(user) = node.user_id() else { return Ok(found) };
-        self.log.walk(&Query::added().oldest_first().index(user_index(user)).after_added(since), |entry| {
-            if is_kept(&entry.meta) && entry.meta.id.node().client_id() != node.client_id() {
-                found.push(Arc::new(entry.clone()));
-            }
-            ControlFlow::Continue(())
-        })?;
+        self.log.walk(
+            &Query::added().oldest_first().index(user_index(user)).after_added(since),
+            |entry| {
+                if is_kept(&entry.meta) && entry.meta.id.node().client_id() != node.client_id() {
+                    found.push(Arc::new(entry.clone()));
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
         Ok(found)
     }
 
@@ -177,31 +213,45 @@ impl<S: Store> Hub<S> {
     pub(super) fn replay(&mut self, job: Job) -> Result<(), LogError<S::Error>> {
         let Some(task) = self.jobs.running(job) else { return Ok(()) };
         let (entry, session, is_cancelled) = (task.entry.clone(), task.session, task.cancelled);
-        let (Some(session), false, Some(channel)) = (session, is_cancelled, entry.action.text_field("channel")) else {
+        let (Some(session), false, Some(channel)) =
+            (session, is_cancelled, entry.action.text_field("channel"))
+        else {
             return Ok(());
         };
         let since = since(&entry);
         let after = match &since {
-            Some((id, _)) => self.log.by_id(id)?.and_then(|entry| entry.meta.added).unwrap_or_default(),
+            Some((id, _)) => {
+                self.log.by_id(id)?.and_then(|entry| entry.meta.added).unwrap_or_default()
+            }
             None => 0,
         };
         let author = entry.meta.id.node().client_id();
         let (channels, jobs, key) = (&self.channels, &self.jobs, filter_key(&entry.action));
         let mut found = Vec::new();
-        self.log.walk(&Query::added().oldest_first().index(channel_index(&channel)).after_added(after), |kept| {
-            // Without the entry that it has got last, the time has to do: that of the approval, since an action may have been made long before it came. Of those of
-            // the same millisecond it gets some again rather than none.
-            let is_new = after > 0 || since.as_ref().is_none_or(|(_, time)| approved_at(&kept.meta) >= *time);
-            // What it has done itself it has, unless it begins anew.
-            let is_own = kept.meta.id.node().client_id() == author;
-            // What is not done yet it has got when it subscribed.
-            let has_got = if is_own { since.is_some() } else { jobs.is_in_channels(&kept.meta.id) };
-            if is_new && !has_got && is_kept(&kept.meta) && channels.passes(&channel, session, &key, kept) {
-                found.push(Arc::new(kept.clone()));
-            }
-            ControlFlow::Continue(())
-        })?;
-        let added = self.log.last_added()? + self.sessions.get(session).map_or(0, |session| session.ahead);
+        self.log.walk(
+            &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
+            |kept| {
+                // Without the entry that it has got last, the time has to do: that of the approval, since an action may have been made long before it came. Of those of
+                // the same millisecond it gets some again rather than none.
+                let is_new = after > 0
+                    || since.as_ref().is_none_or(|(_, time)| approved_at(&kept.meta) >= *time);
+                // What it has done itself it has, unless it begins anew.
+                let is_own = kept.meta.id.node().client_id() == author;
+                // What is not done yet it has got when it subscribed.
+                let has_got =
+                    if is_own { since.is_some() } else { jobs.is_in_channels(&kept.meta.id) };
+                if is_new
+                    && !has_got
+                    && is_kept(&kept.meta)
+                    && channels.passes(&channel, session, &key, kept)
+                {
+                    found.push(Arc::new(kept.clone()));
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        let added =
+            self.log.last_added()? + self.sessions.get(session).map_or(0, |session| session.ahead);
         if !found.is_empty() {
             self.pending.push_back(Output::Replay { session, added, entries: found });
         }
@@ -249,7 +299,11 @@ fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Dra
 /// The same for one that is done at once.
 fn with(draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
     let draft = indexed(draft, keep, to, now);
-    if keep.is_latest() { draft.keep_last(keep.reason().clone()) } else { draft.and_reason(keep.reason().clone()) }
+    if keep.is_latest() {
+        draft.keep_last(keep.reason().clone())
+    } else {
+        draft.and_reason(keep.reason().clone())
+    }
 }
 
 /// The last action that a subscriber has got, and when that was by our clock.
@@ -257,6 +311,10 @@ pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
     let since: Since = Json::new(subscription.action.field("since")?).ok()?.to().ok()?;
     let id: ActionId = since.id.parse().ok()?;
     let ahead = subscription.meta.id.time().since(subscription.meta.time);
-    let time = if id.node().is_server() { id.time() } else { WallTime::from_millis(since.time).shifted(-ahead) };
+    let time = if id.node().is_server() {
+        id.time()
+    } else {
+        WallTime::from_millis(since.time).shifted(-ahead)
+    };
     Some((id, time))
 }

@@ -133,7 +133,11 @@ impl<S: Store> Hub<S> {
         let mut hub = Self {
             clock,
             inbox: Inbox::new(config.remembered, config.remembered_ms),
-            rates: config.rates.iter().map(|(kind, rate)| (kind.clone(), Buckets::new(*rate))).collect(),
+            rates: config
+                .rates
+                .iter()
+                .map(|(kind, rate)| (kind.clone(), Buckets::new(*rate)))
+                .collect(),
             moment: MonoTime::default(),
             config,
             log,
@@ -203,7 +207,9 @@ impl<S: Store> Hub<S> {
                     session.headers = Some(headers);
                 }
             }
-            Input::Received { session, batch, entries } => self.received(now, session, batch, entries)?,
+            Input::Received { session, batch, entries } => {
+                self.received(now, session, batch, entries)?
+            }
             Input::Answer(job, answer) => self.answer(now, job, answer)?,
             Input::Add(addition) => self.add(now, *addition)?,
             Input::Forget(id) => self.forget(&id)?,
@@ -212,7 +218,8 @@ impl<S: Store> Hub<S> {
             Input::Drain => self.draining = true,
         }
         let cleaned = self.log.observer().0.take();
-        self.pending.extend(cleaned.into_iter().map(|entry| Output::Report(Report::Cleaned(entry))));
+        self.pending
+            .extend(cleaned.into_iter().map(|entry| Output::Report(Report::Cleaned(entry))));
         if self.draining && self.jobs.is_idle() {
             self.pending.push_back(Output::Drained);
         }
@@ -234,8 +241,13 @@ impl<S: Store> Hub<S> {
     }
 
     fn task_of_client(&self, entry: Entry, session: Option<SessionId>) -> Task {
-        let sender = session.and_then(|id| self.sessions.get(id)).map(|session| session.node.clone());
-        let about = if entry.action.kind() == logux::SUBSCRIBE { About::Subscription } else { About::Action };
+        let sender =
+            session.and_then(|id| self.sessions.get(id)).map(|session| session.node.clone());
+        let about = if entry.action.kind() == logux::SUBSCRIBE {
+            About::Subscription
+        } else {
+            About::Action
+        };
         Task {
             about,
             queue: self.config.queues.name(&entry.action),
@@ -282,7 +294,12 @@ fn ask(sessions: &Sessions, job: Job, task: &Task) -> Ask {
     let session = id.and_then(|id| sessions.get(id));
     let author = Author {
         node: node.clone(),
-        subprotocol: task.entry.meta.subprotocol.clone().or_else(|| session.map(|session| session.subprotocol.clone())),
+        subprotocol: task
+            .entry
+            .meta
+            .subprotocol
+            .clone()
+            .or_else(|| session.map(|session| session.subprotocol.clone())),
         headers: session.and_then(|session| session.headers.clone()),
         session: id,
     };

@@ -39,10 +39,16 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    fn receive(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
+    fn receive(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        entry: Entry,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let action_id = &entry.meta.id;
-        if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty() {
+        if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty()
+        {
             return self.refuse_forged(now, id, entry);
         }
         if self.jobs.came_again(action_id) {
@@ -56,7 +62,11 @@ impl<S: Store> Hub<S> {
             }
             Known::Done => {
                 self.report(Report::Duplicate(action_id.clone()));
-                return self.send_to_session(now, id, Processed { id: action_id.to_text() }.to_action());
+                return self.send_to_session(
+                    now,
+                    id,
+                    Processed { id: action_id.to_text() }.to_action(),
+                );
             }
             Known::Waiting => {
                 self.report(Report::Duplicate(action_id.clone()));
@@ -64,18 +74,25 @@ impl<S: Store> Hub<S> {
             }
             Known::New => {}
         }
-        let is_from_future =
-            entry.meta.time.since(now).try_into().is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
+        let is_from_future = entry
+            .meta
+            .time
+            .since(now)
+            .try_into()
+            .is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
         let kept = self.inbox.keep(&mut self.log, now, entry)?;
         let task = self.task_of_client(kept, Some(id));
         self.report(Report::Added(task.entry.clone()));
         if is_from_future {
-            self.debug(Some(id), || format!("Action \"{}\" has a time in the future", task.entry.meta.id));
+            self.debug(Some(id), || {
+                format!("Action \"{}\" has a time in the future", task.entry.meta.id)
+            });
             return self.undo_task(now, &task, "wrongTime", Vec::new());
         }
         if let Err(wait_ms) = self.take_token(&task.entry) {
             self.debug(Some(id), || format!("Action \"{}\" came too soon", task.entry.meta.id));
-            let retry_after = Json::from_value(&wait_ms).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
+            let retry_after =
+                Json::from_value(&wait_ms).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
             return self.undo_task(now, &task, "rateLimit", retry_after.into_iter().collect());
         }
         if task.entry.action.kind() == logux::UNSUBSCRIBE {
@@ -94,7 +111,12 @@ impl<S: Store> Hub<S> {
     }
 
     /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.
-    fn refuse_forged(&mut self, now: WallTime, id: SessionId, entry: Entry) -> Result<(), LogError<S::Error>> {
+    fn refuse_forged(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        entry: Entry,
+    ) -> Result<(), LogError<S::Error>> {
         self.debug(Some(id), || format!("Action \"{}\" was denied", entry.meta.id));
         let undo = undo_of(&entry, "denied", Vec::new());
         self.report_undone(&Arc::new(entry), "denied");
@@ -121,7 +143,9 @@ impl<S: Store> Hub<S> {
         // There is room again: take what was held back.
         while self.jobs.waiting(node.client_id()) < self.config.max_queue {
             let Some(id) = self.sessions.of_client(node.client_id()) else { break };
-            let Some((batch, entries)) = self.sessions.get_mut(id).and_then(|session| session.held.pop_front()) else {
+            let Some((batch, entries)) =
+                self.sessions.get_mut(id).and_then(|session| session.held.pop_front())
+            else {
                 break;
             };
             for entry in entries {
@@ -141,7 +165,8 @@ impl<S: Store> Hub<S> {
         if let Some(session) = self.sessions.get_mut(id) {
             let is_meant = |task: &Task| task.entry.meta.id.node() == node && is_meant(task);
             let all = core::mem::take(&mut session.unacknowledged);
-            let (ended, others): (VecDeque<_>, _) = all.into_iter().partition(|(_, task)| is_meant(task));
+            let (ended, others): (VecDeque<_>, _) =
+                all.into_iter().partition(|(_, task)| is_meant(task));
             session.unacknowledged = others;
             for (_, task) in ended {
                 self.inbox.settle(&mut self.log, &task.entry.meta.id)?;
@@ -153,7 +178,12 @@ impl<S: Store> Hub<S> {
     }
 
     /// Answers the end of a subscription. The application is not asked about it.
-    fn unsubscribed(&mut self, now: WallTime, id: SessionId, task: &Task) -> Result<(), LogError<S::Error>> {
+    fn unsubscribed(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        task: &Task,
+    ) -> Result<(), LogError<S::Error>> {
         if task.entry.action.text_field("channel").is_none() {
             self.debug(Some(id), || "Wrong channel name undefined".to_owned());
             return self.undo_task(now, task, "wrongChannel", Vec::new());

@@ -13,7 +13,11 @@ use crate::{
 };
 
 impl<S: Store> Hub<S> {
-    pub(super) fn undo(&mut self, now: WallTime, undoing: Undoing) -> Result<(), LogError<S::Error>> {
+    pub(super) fn undo(
+        &mut self,
+        now: WallTime,
+        undoing: Undoing,
+    ) -> Result<(), LogError<S::Error>> {
         let Undoing { id, reason, extra, to } = undoing;
         if let Some(job) = self.jobs.job_of(&id) {
             if let Some(task) = self.jobs.running(job) {
@@ -77,7 +81,9 @@ impl<S: Store> Hub<S> {
                 return ControlFlow::Break(());
             }
             let undo = Undo::from_action(&entry.action);
-            let is_own = |undo: &Undo| undo.id.parse().is_ok_and(|id: ActionId| id.node().client_id() == client);
+            let is_own = |undo: &Undo| {
+                undo.id.parse().is_ok_and(|id: ActionId| id.node().client_id() == client)
+            };
             // Its own it is told in any case.
             if let Some(undo) = undo.filter(|undo| !is_own(undo))
                 && channels.passes(channel, session, filter, entry)

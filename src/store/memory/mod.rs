@@ -108,7 +108,9 @@ impl Indexed {
 
     fn walk(&self, slots: &Slots, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
         match self {
-            Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => drop(visit(*slot)),
+            Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => {
+                drop(visit(*slot))
+            }
             Self::One(_) => {}
             Self::Many(orders) => orders.walk(slots, query, visit),
         }
@@ -169,33 +171,52 @@ impl MemoryStore {
         let created = self.all.created(&self.slots);
         assert_eq!(live, created.len(), "each entry has a place by creation");
         assert_eq!(live, self.all.len(), "each entry has a place by arrival");
-        assert_eq!(live + self.slots.free.len(), self.slots.entries.len(), "a slot is used or free");
+        assert_eq!(
+            live + self.slots.free.len(),
+            self.slots.entries.len(),
+            "a slot is used or free"
+        );
         let mut indexed = 0;
         let mut reasons = 0;
         for (stamp, &slot) in created {
             let entry = self.slots.get(slot).expect("a place leads to an entry");
             let added = entry.meta.added.expect("a kept entry has its number");
             assert_eq!(*stamp, entry.meta.stamp(), "the place is the entry's own");
-            assert_eq!(self.all.added().get(added), Some(slot), "both orders lead to the same entry");
+            assert_eq!(
+                self.all.added().get(added),
+                Some(slot),
+                "both orders lead to the same entry"
+            );
             assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id leads to the same entry");
             assert!(added <= self.last_added, "no number is above the last one");
             for index in &entry.meta.indexes {
                 match &self.indexes[index] {
                     Indexed::One(only) => assert_eq!(*only, slot, "each index knows its entry"),
                     Indexed::Many(orders) => {
-                        assert_eq!(orders.created(&self.slots).get(stamp), Some(&slot), "each index knows its entries");
+                        assert_eq!(
+                            orders.created(&self.slots).get(stamp),
+                            Some(&slot),
+                            "each index knows its entries"
+                        );
                     }
                 }
                 indexed += 1;
             }
             for reason in &entry.meta.reasons {
-                assert!(self.reasons[reason].contains(&(stamp.time(), slot)), "each reason knows its entries");
+                assert!(
+                    self.reasons[reason].contains(&(stamp.time(), slot)),
+                    "each reason knows its entries"
+                );
                 reasons += 1;
             }
         }
         let in_indexes: usize = self.indexes.values().map(Indexed::len).sum();
         let in_reasons: usize = self.reasons.values().map(BTreeSet::len).sum();
-        assert_eq!((indexed, reasons), (in_indexes, in_reasons), "indexes and reasons have no others");
+        assert_eq!(
+            (indexed, reasons),
+            (in_indexes, in_reasons),
+            "indexes and reasons have no others"
+        );
     }
 }
 
@@ -223,7 +244,9 @@ impl Store for MemoryStore {
         for index in &entry.meta.indexes {
             match self.indexes.entry(index.clone()) {
                 hash_map::Entry::Vacant(vacant) => drop(vacant.insert(Indexed::One(slot))),
-                hash_map::Entry::Occupied(mut indexed) => indexed.get_mut().insert(&self.slots, entry, slot),
+                hash_map::Entry::Occupied(mut indexed) => {
+                    indexed.get_mut().insert(&self.slots, entry, slot)
+                }
             }
         }
         for reason in &entry.meta.reasons {
@@ -283,11 +306,16 @@ impl Store for MemoryStore {
             if from > to {
                 return Ok(());
             }
-            holders.range((from, 0)..=(to, Slot::MAX)).filter_map(|&(_, slot)| meets(slot)).collect()
+            holders
+                .range((from, 0)..=(to, Slot::MAX))
+                .filter_map(|&(_, slot)| meets(slot))
+                .collect()
         };
-        matching.sort_unstable_by(|one, other| match (self.slots.get(*one), self.slots.get(*other)) {
-            (Some(one), Some(other)) => one.meta.cmp_stamp(&other.meta),
-            _ => Ordering::Equal,
+        matching.sort_unstable_by(|one, other| {
+            match (self.slots.get(*one), self.slots.get(*other)) {
+                (Some(one), Some(other)) => one.meta.cmp_stamp(&other.meta),
+                _ => Ordering::Equal,
+            }
         });
         if let Some(holders) = self.reasons.get_mut(reason) {
             for slot in &matching {
@@ -313,10 +341,17 @@ impl Store for MemoryStore {
         let Some(holders) = self.reasons.get(reason) else { return Ok(None) };
         let Some((latest, _)) = holders.last() else { return Ok(None) };
         let of_that_time = holders.range((*latest, 0)..);
-        Ok(of_that_time.filter_map(|(_, slot)| self.slots.get(*slot)).map(|entry| entry.meta.stamp()).max())
+        Ok(of_that_time
+            .filter_map(|(_, slot)| self.slots.get(*slot))
+            .map(|entry| entry.meta.stamp())
+            .max())
     }
 
-    fn walk(&self, query: &Query, visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> Result<(), Infallible> {
+    fn walk(
+        &self,
+        query: &Query,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
         let mut visit = |slot| self.slots.get(slot).map_or(ControlFlow::Continue(()), &mut *visit);
         match &query.index {
             None => self.all.walk(&self.slots, query, &mut visit),

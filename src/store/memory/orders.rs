@@ -50,18 +50,24 @@ impl Orders {
         self.created.get_or_init(|| self.added.all().filter_map(stamped).collect())
     }
 
-    pub(super) fn walk(&self, slots: &Slots, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
+    pub(super) fn walk(
+        &self,
+        slots: &Slots,
+        query: &Query,
+        visit: &mut dyn FnMut(Slot) -> ControlFlow<()>,
+    ) {
         let _ = match &query.order {
             Order::Created { after } => {
                 let behind = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
                 let created = self.created(slots);
                 match query.direction {
-                    Direction::OldestFirst => {
-                        created.range((behind, Bound::Unbounded)).try_for_each(|(_, &slot)| visit(slot))
-                    }
-                    Direction::NewestFirst => {
-                        created.range((Bound::Unbounded, behind)).rev().try_for_each(|(_, &slot)| visit(slot))
-                    }
+                    Direction::OldestFirst => created
+                        .range((behind, Bound::Unbounded))
+                        .try_for_each(|(_, &slot)| visit(slot)),
+                    Direction::NewestFirst => created
+                        .range((Bound::Unbounded, behind))
+                        .rev()
+                        .try_for_each(|(_, &slot)| visit(slot)),
                 }
             }
             Order::Added { after } => match query.direction {
@@ -69,9 +75,10 @@ impl Orders {
                     .added
                     .from(after.map_or(0, |after| after.saturating_add(1)))
                     .try_for_each(|(_, slot)| visit(slot)),
-                Direction::NewestFirst => {
-                    self.added.before(after.unwrap_or(u64::MAX)).try_for_each(|(_, slot)| visit(slot))
-                }
+                Direction::NewestFirst => self
+                    .added
+                    .before(after.unwrap_or(u64::MAX))
+                    .try_for_each(|(_, slot)| visit(slot)),
             },
         };
     }
@@ -126,7 +133,8 @@ impl Arrivals {
 
     /// Below a number, downwards.
     fn before(&self, added: u64) -> impl Iterator<Item = (u64, Slot)> {
-        living(self.places.range(..self.places.partition_point(|(number, _)| *number < added))).rev()
+        living(self.places.range(..self.places.partition_point(|(number, _)| *number < added)))
+            .rev()
     }
 
     pub(super) fn get(&self, added: u64) -> Option<Slot> {

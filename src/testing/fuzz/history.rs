@@ -66,9 +66,22 @@ impl Choice<'_> {
     }
 }
 
-const OPS: [&str; 12] =
-    ["set", "delete", "add", "remove", "fold", "insert", "move", "increment", "discard", "no such op", "", "set"];
-const PATHS: [&str; 9] = ["\"\"", "\"/a\"", "\"/a/b\"", "\"/a!\"", "\"/1 a 0/x\"", "\"a\"", "\"/~\"", "7", "null"];
+const OPS: [&str; 12] = [
+    "set",
+    "delete",
+    "add",
+    "remove",
+    "fold",
+    "insert",
+    "move",
+    "increment",
+    "discard",
+    "no such op",
+    "",
+    "set",
+];
+const PATHS: [&str; 9] =
+    ["\"\"", "\"/a\"", "\"/a/b\"", "\"/a!\"", "\"/1 a 0/x\"", "\"a\"", "\"/~\"", "7", "null"];
 const VALUES: [&str; 9] = [
     "null",
     "1",
@@ -100,7 +113,8 @@ fn entries(data: &[u8]) -> Vec<Entry> {
     let mut choice = Choice(data);
     let mut entries: Vec<Entry> = Vec::new();
     while !choice.0.is_empty() && entries.len() < MOST {
-        let (node, time, sequence) = (choice.of(&["a", "b", "c"]), choice.byte() % 8, choice.byte() % 2);
+        let (node, time, sequence) =
+            (choice.of(&["a", "b", "c"]), choice.byte() % 8, choice.byte() % 2);
         let node = NodeId::new(node).expect("a node id");
         let id = ActionId::new(WallTime::from_millis(time as i64), node, sequence as u32);
         let corrected = WallTime::from_millis(id.time().as_millis() + (choice.byte() % 3) as i64);

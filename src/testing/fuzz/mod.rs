@@ -40,7 +40,11 @@ pub fn decoder(text: &str) {
     }
     let tight = Limits { message_bytes: 200, depth: 4, actions: 1, id_bytes: 8 };
     match decode(text, &tight) {
-        Ok(message) => assert_eq!(decode(text, &limits).as_ref(), Ok(&message), "tight limits changed a message"),
+        Ok(message) => assert_eq!(
+            decode(text, &limits).as_ref(),
+            Ok(&message),
+            "tight limits changed a message"
+        ),
         Err(error) => assert_reply(text, &error),
     }
 }
@@ -51,11 +55,19 @@ pub fn decoder(text: &str) {
 /// When it does not.
 pub fn assert_round_trip(message: &Message) {
     let encoded = message.encode();
-    let no_limits =
-        Limits { message_bytes: usize::MAX, depth: MAX_DEPTH + 8, actions: usize::MAX, id_bytes: usize::MAX };
+    let no_limits = Limits {
+        message_bytes: usize::MAX,
+        depth: MAX_DEPTH + 8,
+        actions: usize::MAX,
+        id_bytes: usize::MAX,
+    };
     let again = decode(&encoded, &no_limits);
     assert_eq!(again.as_ref(), Ok(message), "another message after a round trip by {encoded}");
-    assert_eq!(again.map(|again| again.encode()).as_deref(), Ok(&*encoded), "another text after a round trip");
+    assert_eq!(
+        again.map(|again| again.encode()).as_deref(),
+        Ok(&*encoded),
+        "another text after a round trip"
+    );
 }
 
 /// A refused message has a reply that can be sent: a bounded one, that this decoder reads as an error.
@@ -68,10 +80,15 @@ fn assert_reply(text: &str, error: &DecodeError) {
     match error {
         DecodeError::WrongFormat { received, .. } => {
             if !is_json(text) {
-                assert!(text.starts_with(received.trim_end_matches('…')), "the reminder is not what came");
+                assert!(
+                    text.starts_with(received.trim_end_matches('…')),
+                    "the reminder is not what came"
+                );
             }
         }
-        DecodeError::UnknownMessage(_) => assert!(is_json(text), "an unknown message that is no JSON"),
+        DecodeError::UnknownMessage(_) => {
+            assert!(is_json(text), "an unknown message that is no JSON")
+        }
         DecodeError::Beyond(Beyond::MessageBytes(limit)) => assert!(text.len() > *limit),
         DecodeError::Beyond(_) => {}
     }
@@ -104,7 +121,11 @@ pub fn json(text: &str) {
 pub fn action(text: &str) {
     let read = Action::new(text);
     if let Ok(action) = &read {
-        assert_eq!(action.as_json(), text.trim_matches([' ', '\n', '\r', '\t']), "changed the text");
+        assert_eq!(
+            action.as_json(),
+            text.trim_matches([' ', '\n', '\r', '\t']),
+            "changed the text"
+        );
         assert_eq!(Action::new(action.as_json()).ok().as_ref(), Some(action));
     }
     // Where serde_json gives up on depth, on half of a surrogate pair or on the size of a number, there is nothing to compare.
@@ -113,10 +134,15 @@ pub fn action(text: &str) {
     match (read, kind) {
         (Ok(action), Some(kind)) => {
             assert_eq!(action.kind(), kind);
-            let fields: HashMap<String, Value> = serde_json::from_str(text).expect("it was an object");
+            let fields: HashMap<String, Value> =
+                serde_json::from_str(text).expect("it was an object");
             for (name, value) in fields {
                 let field = action.field(&name).expect("a field that is there");
-                assert_eq!(serde_json::from_str::<Value>(field).ok(), Some(value), "field {name:?}");
+                assert_eq!(
+                    serde_json::from_str::<Value>(field).ok(),
+                    Some(value),
+                    "field {name:?}"
+                );
             }
         }
         (Err(_), None) => {}

@@ -26,7 +26,12 @@ pub trait Application {
     fn channels(&self) -> Vec<String>;
 
     /// What a user does who sees a state; `number` is any number. The action will have this id.
-    fn act(&self, state: &<Self::Reducer as Reducer>::State, id: &ActionId, number: u64) -> Option<Action>;
+    fn act(
+        &self,
+        state: &<Self::Reducer as Reducer>::State,
+        id: &ActionId,
+        number: u64,
+    ) -> Option<Action>;
 
     /// Whether the author may do an action, or subscribe. Asked again when the server has crashed before it was answered, also when it was processed by then.
     fn access(&self, data: &Self::Data, entry: &Entry) -> bool {
@@ -86,7 +91,11 @@ impl<D: Clone + Default> Database<D> {
     }
 
     /// One transaction: the action's id and what the action changes, both or none.
-    pub(super) fn commit<A: Application<Data = D>>(&mut self, application: &A, entry: &Entry) -> Result<(), String> {
+    pub(super) fn commit<A: Application<Data = D>>(
+        &mut self,
+        application: &A,
+        entry: &Entry,
+    ) -> Result<(), String> {
         let id = &entry.meta.id;
         if self.inbox.as_ref().is_some_and(|inbox| inbox.contains(id)) {
             return Ok(());

@@ -51,17 +51,37 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Restless(what) => write!(f, "it does not come to rest: {what}"),
-            Self::AskedAgain(id) => write!(f, "the application is asked about {id}, which was answered"),
-            Self::AskedTwice(id) => write!(f, "the application does {id} again without a crash in between"),
-            Self::NotDone(id) => write!(f, "the author of {id} is told that it is done, but it is not"),
-            Self::DoneAndUndone(id) => write!(f, "the author of {id} is told that it is undone, but it is done"),
-            Self::TwoAnswers(id) => write!(f, "the author of {id} is told that it is done, and that it is undone"),
+            Self::AskedAgain(id) => {
+                write!(f, "the application is asked about {id}, which was answered")
+            }
+            Self::AskedTwice(id) => {
+                write!(f, "the application does {id} again without a crash in between")
+            }
+            Self::NotDone(id) => {
+                write!(f, "the author of {id} is told that it is done, but it is not")
+            }
+            Self::DoneAndUndone(id) => {
+                write!(f, "the author of {id} is told that it is undone, but it is done")
+            }
+            Self::TwoAnswers(id) => {
+                write!(f, "the author of {id} is told that it is done, and that it is undone")
+            }
             Self::DoneTwice(id, times) => write!(f, "{id} was done {times} times"),
-            Self::Unanswered(device, id) => write!(f, "device {device} still waits for the answer to {id}"),
-            Self::Lost(device, id) => write!(f, "device {device} has got no answer to {id}, and does not wait for one"),
-            Self::NotSentBack(id) => write!(f, "the author of {id} has not got what was sent back to it"),
-            Self::SentTwice(connection, id) => write!(f, "{id} is sent twice over connection {connection}"),
-            Self::NotSubscribed(device, channel) => write!(f, "device {device} is not subscribed to {channel}"),
+            Self::Unanswered(device, id) => {
+                write!(f, "device {device} still waits for the answer to {id}")
+            }
+            Self::Lost(device, id) => {
+                write!(f, "device {device} has got no answer to {id}, and does not wait for one")
+            }
+            Self::NotSentBack(id) => {
+                write!(f, "the author of {id} has not got what was sent back to it")
+            }
+            Self::SentTwice(connection, id) => {
+                write!(f, "{id} is sent twice over connection {connection}")
+            }
+            Self::NotSubscribed(device, channel) => {
+                write!(f, "device {device} is not subscribed to {channel}")
+            }
             Self::StillSubscribed(device, channel) => {
                 write!(f, "device {device} has left {channel} and is subscribed to it")
             }

@@ -160,7 +160,9 @@ impl End {
 
     fn unpack(&mut self, now: Now, parcel: Parcel) {
         match parcel {
-            Parcel::Joined(added, missed) => self.node.send(now.mono, added, missed.iter().map(|entry| &**entry)),
+            Parcel::Joined(added, missed) => {
+                self.node.send(now.mono, added, missed.iter().map(|entry| &**entry))
+            }
             Parcel::Kept(batch) => self.node.handle(now, sync::Input::Kept(batch)),
             Parcel::Deliver(added, entry, confirm) => {
                 self.to_confirm.extend(confirm.then_some(added));
@@ -194,13 +196,20 @@ impl End {
                     let Some((node, subprotocol)) = self.member.clone() else { continue };
                     let (headers, since) = (None, since.unwrap_or_default());
                     self.has_joined = true;
-                    wishes.push(Wish::Tell(Input::Join { session, node, subprotocol, headers, since }));
+                    wishes.push(Wish::Tell(Input::Join {
+                        session,
+                        node,
+                        subprotocol,
+                        headers,
+                        since,
+                    }));
                 }
                 sync::Output::Received { batch, entries, .. } => {
                     wishes.push(Wish::Tell(Input::Received { session, batch, entries }));
                 }
                 sync::Output::SentUpTo(added) => {
-                    let known = self.to_confirm.iter().take_while(|number| **number <= added).count();
+                    let known =
+                        self.to_confirm.iter().take_while(|number| **number <= added).count();
                     if known > 0 {
                         self.to_confirm.drain(..known);
                         wishes.push(Wish::Tell(Input::Acknowledged { session, added }));

@@ -110,7 +110,8 @@ impl Handlers {
             }
             // A database that cannot be reached: where the action was done already, the handler has to wait for it.
             Step::Load | Step::Commit
-                if database.times(&entry.meta.id) == 0 && course.fails(course.setup.errors_once_in) =>
+                if database.times(&entry.meta.id) == 0
+                    && course.fails(course.setup.errors_once_in) =>
             {
                 course.tell(|| format!("the handler of {} fails", entry.meta.id));
                 vec![Answer::error()]
@@ -131,8 +132,10 @@ impl Handlers {
                     course.tell(|| format!("{} is done", entry.meta.id));
                 }
                 course.note_done(&entry.meta.id);
-                let sent_back =
-                    application.send_back(&entry).into_iter().map(|action| sent((action, Draft::default())));
+                let sent_back = application
+                    .send_back(&entry)
+                    .into_iter()
+                    .map(|action| sent((action, Draft::default())));
                 let answers = sent_back.chain([Answer::Processed]).collect();
                 self.go_on(course, ask, Step::Answer(answers));
                 Vec::new()

@@ -67,7 +67,12 @@ impl<A: Application> World<A> {
         if let Some((id, times)) = self.database.done.iter().find(again) {
             return Err(Broken::DoneTwice(id.clone(), *times));
         }
-        for (id, actions) in self.course.sent_back.iter().filter(|(id, _)| self.course.answers.get(id) == Some(&true)) {
+        for (id, actions) in self
+            .course
+            .sent_back
+            .iter()
+            .filter(|(id, _)| self.course.answers.get(id) == Some(&true))
+        {
             let has = |action: &&Action| {
                 let sent = (id.node().client_id().to_owned(), action.as_json().to_owned());
                 self.course.got.contains(&sent)
@@ -83,7 +88,8 @@ impl<A: Application> World<A> {
         }
         self.check_subscriptions()?;
         let stored = self.application.stored(self.data());
-        for device in (0..self.devices.len()).filter(|device| self.devices[*device].left.is_empty()) {
+        for device in (0..self.devices.len()).filter(|device| self.devices[*device].left.is_empty())
+        {
             let seen = self.application.seen(self.state(device));
             if seen != stored {
                 return Err(Broken::Differs { device, seen, stored });
@@ -95,12 +101,13 @@ impl<A: Application> World<A> {
     /// The actions of a device that it knows to be without an answer.
     fn waiting(&self, device: usize) -> BTreeSet<ActionId> {
         let mut waiting = BTreeSet::new();
-        let Ok(()) = self.devices[device].client().log().store().walk(&Query::added(), &mut |entry| {
-            if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
-                waiting.insert(entry.meta.id.clone());
-            }
-            ControlFlow::Continue(())
-        });
+        let Ok(()) =
+            self.devices[device].client().log().store().walk(&Query::added(), &mut |entry| {
+                if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
+                    waiting.insert(entry.meta.id.clone());
+                }
+                ControlFlow::Continue(())
+            });
         waiting
     }
 
@@ -109,7 +116,8 @@ impl<A: Application> World<A> {
         for (number, device) in self.devices.iter().enumerate() {
             let client = clients.iter().find(|client| Some(client.session) == device.session);
             for channel in self.application.channels() {
-                let is_subscribed = client.is_some_and(|client| client.channels().any(|other| **other == *channel));
+                let is_subscribed =
+                    client.is_some_and(|client| client.channels().any(|other| **other == *channel));
                 match (is_subscribed, device.left.contains(&channel)) {
                     (false, false) => return Err(Broken::NotSubscribed(number, channel)),
                     (true, true) => return Err(Broken::StillSubscribed(number, channel)),

@@ -41,7 +41,11 @@ pub(super) enum Effect {
 
 impl Server {
     /// Starts over what is durable.
-    pub(super) fn start<A: Application>(course: &mut Course, application: &A, store: CrashStore) -> Self {
+    pub(super) fn start<A: Application>(
+        course: &mut Course,
+        application: &A,
+        store: CrashStore,
+    ) -> Self {
         course.life += 1;
         // One id for all starts is harder than one for each; but a clock that steps back would make ids again.
         let start = if course.setup.server_clock_error_ms > 0 { course.life } else { 0 };
@@ -182,10 +186,16 @@ impl Server {
     fn hand_out(&mut self, course: &mut Course) {
         while let Some(output) = self.hub.poll_output() {
             let (session, parcel) = match output {
-                Output::Joined { session, added, missed } => (session, Parcel::Joined(added, missed)),
+                Output::Joined { session, added, missed } => {
+                    (session, Parcel::Joined(added, missed))
+                }
                 Output::Kept(session, batch) => (session, Parcel::Kept(batch)),
-                Output::Deliver { session, added, entry, confirm } => (session, Parcel::Deliver(added, entry, confirm)),
-                Output::Replay { session, added, entries } => (session, Parcel::Replay(added, entries)),
+                Output::Deliver { session, added, entry, confirm } => {
+                    (session, Parcel::Deliver(added, entry, confirm))
+                }
+                Output::Replay { session, added, entries } => {
+                    (session, Parcel::Replay(added, entries))
+                }
                 Output::Replaced(session) => {
                     if let Some(end) = self.ends.get_mut(&session) {
                         end.replace(course);

@@ -67,14 +67,20 @@ impl<A: Application> World<A> {
 ///
 /// # Panics
 /// With the first seed for which it is not so, and the trace of the smallest number of its events that show it.
-pub fn assert_survives<A: Application + Clone>(application: &A, setup: &Setup, seeds: Range<u64>, events: usize) {
+pub fn assert_survives<A: Application + Clone>(
+    application: &A,
+    setup: &Setup,
+    seeds: Range<u64>,
+    events: usize,
+) {
     for seed in seeds {
         let setup = Setup { seed, ..setup.clone() };
         if World::lived(&setup, application.clone(), events).1.is_ok() {
             continue;
         }
         let setup = Setup { trace: true, ..setup };
-        let worlds = (0..=events).map(|events| (events, World::lived(&setup, application.clone(), events)));
+        let worlds =
+            (0..=events).map(|events| (events, World::lived(&setup, application.clone(), events)));
         for (events, (world, end)) in worlds {
             if let Err(broken) = end {
                 panic!("{broken}\n\n{}\n\nSeed {seed}, {events} events", world.trace().join("\n"));

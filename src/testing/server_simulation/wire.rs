@@ -34,7 +34,12 @@ impl Wire {
     }
 
     /// Cuts it in both directions, each at a byte of its own; returns how many frames are lost. The ends learn of it at these times.
-    pub(super) fn cut(&mut self, chance: &mut Chance, server_learns: u64, client_learns: u64) -> usize {
+    pub(super) fn cut(
+        &mut self,
+        chance: &mut Chance,
+        server_learns: u64,
+        client_learns: u64,
+    ) -> usize {
         if !self.is_whole() {
             return 0;
         }

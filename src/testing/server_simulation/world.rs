@@ -131,7 +131,9 @@ impl<A: Application> World<A> {
         let lost = wire.cut(&mut self.course.chance, server_learns, client_learns);
         self.course.counts.cuts += 1;
         self.course.counts.lost += lost;
-        self.course.tell(|| format!("connection {} of device {device} is cut, {lost} frames are lost", session.0));
+        self.course.tell(|| {
+            format!("connection {} of device {device} is cut, {lost} frames are lost", session.0)
+        });
     }
 
     /// A device's power fails; it starts again with what was durable.
@@ -211,7 +213,10 @@ impl<A: Application> World<A> {
     pub(super) fn next_moment(&self) -> Option<u64> {
         let wires = self.wires.iter().flat_map(|(session, (device, wire))| {
             let [server, client] = [Side::Server, Side::Client].map(|side| wire.next_moment(side));
-            [server.filter(|_| self.server_reads(*session)), client.filter(|_| self.reads(*device, *session))]
+            [
+                server.filter(|_| self.server_reads(*session)),
+                client.filter(|_| self.reads(*device, *session)),
+            ]
         });
         let devices = self.devices.iter().map(Device::next_moment);
         let server = self.server.as_ref().and_then(Server::next_moment);
@@ -224,7 +229,8 @@ impl<A: Application> World<A> {
     }
 
     fn reads(&self, device: usize, session: SessionId) -> bool {
-        self.devices[device].session != Some(session) || self.devices[device].client().wants_frames()
+        self.devices[device].session != Some(session)
+            || self.devices[device].client().wants_frames()
     }
 
     /// Lets the next thing happen.
@@ -241,7 +247,8 @@ impl<A: Application> World<A> {
             self.course.tell(|| format!("the server starts, its clock is {offset} ms off"));
             self.server = Some(Server::start(&mut self.course, &self.application, store));
         }
-        let sessions: Vec<(SessionId, usize)> = self.wires.iter().map(|(id, (device, _))| (*id, *device)).collect();
+        let sessions: Vec<(SessionId, usize)> =
+            self.wires.iter().map(|(id, (device, _))| (*id, *device)).collect();
         for (session, device) in sessions {
             self.at_server(session);
             self.at_device(device, session);
@@ -296,7 +303,8 @@ impl<A: Application> World<A> {
             self.tell_client(device, client::Input::Wake);
         }
         let here = &mut self.devices[device];
-        let due: Vec<(u64, String)> = here.subscribes_at.extract_if(.., |(at, _)| *at <= now).collect();
+        let due: Vec<(u64, String)> =
+            here.subscribes_at.extract_if(.., |(at, _)| *at <= now).collect();
         for (_, channel) in due {
             if !self.devices[device].left.contains(&channel) {
                 let subscribe = logux::Subscribe { channel, since: None };
@@ -311,7 +319,8 @@ impl<A: Application> World<A> {
     fn connect(&mut self, device: usize) {
         let Some(server) = &mut self.server else {
             // Nobody listens.
-            self.devices[device].connects_at = Some(self.course.after(self.course.setup.reconnect_ms));
+            self.devices[device].connects_at =
+                Some(self.course.after(self.course.setup.reconnect_ms));
             return;
         };
         self.last_session += 1;
@@ -355,13 +364,16 @@ impl<A: Application> World<A> {
                         self.send(session, Side::Server, frame);
                     }
                 }
-                client::Output::Disconnect(_) if self.devices[device].session.is_some() => self.disconnect(device),
+                client::Output::Disconnect(_) if self.devices[device].session.is_some() => {
+                    self.disconnect(device)
+                }
                 client::Output::TimeFix(time_fix) => self.devices[device].time_fix = Some(time_fix),
                 client::Output::Added(entry) => self.note_added(device, &entry),
                 client::Output::Processed(id) => self.note_answer(device, &id, true),
                 client::Output::Undone(id, undo) => {
                     self.note_answer(device, &id, false);
-                    let channel = undo.action.and_then(|action| self.devices[device].refused(&id, &action));
+                    let channel =
+                        undo.action.and_then(|action| self.devices[device].refused(&id, &action));
                     // It waited behind an action that was refused, or its handler failed.
                     channel.into_iter().for_each(|channel| self.subscribe_soon(device, channel));
                 }
@@ -414,13 +426,17 @@ impl<A: Application> World<A> {
         if !server.is_idle() {
             return Some(format!("the server has something to do: {:?}", server.hub.census()));
         }
-        let connected: BTreeSet<SessionId> = self.devices.iter().filter_map(|device| device.session).collect();
+        let connected: BTreeSet<SessionId> =
+            self.devices.iter().filter_map(|device| device.session).collect();
         for (number, device) in self.devices.iter().enumerate() {
             if device.client().state() != State::Synchronized || !device.subscribes_at.is_empty() {
                 return Some(format!("device {number} is {:?}", device.client().state()));
             }
         }
-        let busy = self.wires.iter().find(|(session, (_, wire))| !wire.is_idle() || !connected.contains(session));
+        let busy = self
+            .wires
+            .iter()
+            .find(|(session, (_, wire))| !wire.is_idle() || !connected.contains(session));
         busy.map(|(session, _)| format!("something is on its way over connection {}", session.0))
     }
 }

@@ -16,7 +16,10 @@ impl Clock {
     pub(in crate::testing) fn now(self, ms: u64) -> Now {
         let elapsed = i64::try_from(ms).unwrap_or(i64::MAX);
         let drift = elapsed.saturating_mul(self.drift_ppm) / 1_000_000;
-        let wall = WallTime::from_millis(BEGINNING_MS).shifted(elapsed).shifted(drift).shifted(self.offset_ms);
+        let wall = WallTime::from_millis(BEGINNING_MS)
+            .shifted(elapsed)
+            .shifted(drift)
+            .shifted(self.offset_ms);
         Now { wall, mono: MonoTime::from_millis(ms) }
     }
 }

@@ -83,16 +83,21 @@ impl<I: Debug + Clone + 'static> Plan<I> {
         view: fn(&R::State) -> String,
         make: impl Fn(&R::State, &I, &ActionId) -> Option<Action>,
     ) -> (Simulation<R>, Result<(), Unsettled>) {
-        let mut sim = Simulation::new(Setup { seed: self.seed, ..setup.clone() }, reducer).viewed(view);
+        let mut sim =
+            Simulation::new(Setup { seed: self.seed, ..setup.clone() }, reducer).viewed(view);
         let mut done: Vec<ActionId> = Vec::new();
         for event in &self.events {
             match event {
-                Event::Act(client, intent) => done.extend(sim.act(*client, |state, id| make(state, intent, id))),
+                Event::Act(client, intent) => {
+                    done.extend(sim.act(*client, |state, id| make(state, intent, id)))
+                }
                 Event::Undo(client, index) => {
-                    let known: Vec<&ActionId> = done.iter().filter(|id| sim.has(*client, id)).collect();
+                    let known: Vec<&ActionId> =
+                        done.iter().filter(|id| sim.has(*client, id)).collect();
                     if !known.is_empty() {
                         let id = index.get(&known).to_string();
-                        let undo = Undo { id, reason: "undo".into(), action: None, extra: Vec::new() };
+                        let undo =
+                            Undo { id, reason: "undo".into(), action: None, extra: Vec::new() };
                         done.extend(sim.act(*client, |_, _| undo.to_action().ok()));
                     }
                 }
@@ -127,7 +132,8 @@ pub fn assert_survives<R, I>(
     R: Reducer<State: Debug> + Clone,
     I: Debug + Clone + 'static,
 {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_048, ..Config::default() };
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 2_048, ..Config::default() };
     let plans = Plan::strategy(setup, events, intents);
     let ran = TestRunner::new(config).run(&plans, |plan| {
         let (_, end) = plan.run(setup, reducer.clone(), view, &make);
@@ -137,11 +143,20 @@ pub fn assert_survives<R, I>(
         Ok(()) => {}
         Err(TestError::Fail(_, plan)) => {
             let with = |events: &[Event<I>]| Plan { seed: plan.seed, events: events.to_vec() };
-            let fails = |events: &[Event<I>]| with(events).run(setup, reducer.clone(), view, &make).1.is_err();
+            let fails = |events: &[Event<I>]| {
+                with(events).run(setup, reducer.clone(), view, &make).1.is_err()
+            };
             let plan = with(&smallest(plan.events.clone(), fails));
-            let (sim, end) = plan.run(&Setup { trace: true, ..setup.clone() }, reducer.clone(), view, &make);
-            let end = end.map_or_else(|error| error.to_string(), |()| "it went well the second time".into());
-            panic!("In the end {end}\n\n{}\n\nSeed {}, events {:?}", sim.trace().join("\n"), plan.seed, plan.events);
+            let (sim, end) =
+                plan.run(&Setup { trace: true, ..setup.clone() }, reducer.clone(), view, &make);
+            let end = end
+                .map_or_else(|error| error.to_string(), |()| "it went well the second time".into());
+            panic!(
+                "In the end {end}\n\n{}\n\nSeed {}, events {:?}",
+                sim.trace().join("\n"),
+                plan.seed,
+                plan.events
+            );
         }
         Err(other) => panic!("{other}"),
     }

@@ -47,7 +47,8 @@ impl<R: Reducer> Relay<R> {
     pub fn new(reducer: R, options: Options, store: CrashStore, names: &[NodeId]) -> Self {
         let config = Arc::new(Config::server(NodeId::new("server:sim").expect("a node id")));
         let Ok(timeline) = Timeline::read(reducer, options, &store);
-        let log = Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
+        let log =
+            Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
         let nodes = names.iter().map(|_| Node::new(config.clone(), ())).collect();
         Self { config, log, nodes, names: names.to_vec(), compacts: false }
     }
@@ -74,7 +75,11 @@ impl<R: Reducer> Relay<R> {
 
     /// When to call [`wake`](Self::wake) at the latest, in monotonic milliseconds.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.nodes.iter().filter_map(Node::next_deadline).map(|deadline| deadline.at.as_millis()).min()
+        self.nodes
+            .iter()
+            .filter_map(Node::next_deadline)
+            .map(|deadline| deadline.at.as_millis())
+            .min()
     }
 
     /// Takes what happened on the connection of a client.
@@ -98,7 +103,9 @@ impl<R: Reducer> Relay<R> {
             match output {
                 Output::Send(frame) => effects.push(Effect::Send(client, frame)),
                 Output::Disconnect(_) => effects.push(Effect::Disconnect(client)),
-                Output::Authenticate(who) => self.nodes[client].handle(now, Input::Allow(who.token)),
+                Output::Authenticate(who) => {
+                    self.nodes[client].handle(now, Input::Allow(who.token))
+                }
                 Output::Connected { since, .. } => {
                     let mut missed = Vec::new();
                     let query = Query::added().oldest_first().after_added(since.unwrap_or(0));
@@ -116,11 +123,18 @@ impl<R: Reducer> Relay<R> {
                     for entry in entries {
                         let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
                         let draft = if self.compacts { draft } else { draft.and_reason(KEPT) };
-                        if let Some(entry) = self.log.add(now.wall, entry.action, draft).expect("memory does not fail")
+                        if let Some(entry) = self
+                            .log
+                            .add(now.wall, entry.action, draft)
+                            .expect("memory does not fail")
                         {
-                            let answer = Processed { id: entry.meta.id.to_string() }.to_action().expect("an action");
-                            let answer =
-                                self.log.add(now.wall, answer, Draft::reason(ANSWER)).expect("memory does not fail");
+                            let answer = Processed { id: entry.meta.id.to_string() }
+                                .to_action()
+                                .expect("an action");
+                            let answer = self
+                                .log
+                                .add(now.wall, answer, Draft::reason(ANSWER))
+                                .expect("memory does not fail");
                             news.push(entry);
                             news.extend(answer);
                         }
@@ -136,7 +150,10 @@ impl<R: Reducer> Relay<R> {
     }
 
     fn poll(&mut self) -> Option<(usize, Output)> {
-        self.nodes.iter_mut().enumerate().find_map(|(client, node)| Some((client, node.poll_output()?)))
+        self.nodes
+            .iter_mut()
+            .enumerate()
+            .find_map(|(client, node)| Some((client, node.poll_output()?)))
     }
 
     fn tell(&mut self, now: Now, news: &[Entry]) {
@@ -179,6 +196,9 @@ fn is_for(entry: &Entry, client: &NodeId) -> bool {
 
 impl<R: Reducer> core::fmt::Debug for Relay<R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Relay").field("store", self.log.store()).field("nodes", &self.nodes).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("store", self.log.store())
+            .field("nodes", &self.nodes)
+            .finish_non_exhaustive()
     }
 }

@@ -147,8 +147,12 @@ impl fmt::Display for Unsettled {
             }
             Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
             Self::Unanswered { node, id } => write!(f, "{node} still waits for the answer to {id}"),
-            Self::Extra { node, has, done } => write!(f, "{node} has {has} actions, but {done} were done"),
-            Self::Differs(node, own, server) => write!(f, "{node} has {own}\nbut the server has {server}"),
+            Self::Extra { node, has, done } => {
+                write!(f, "{node} has {has} actions, but {done} were done")
+            }
+            Self::Differs(node, own, server) => {
+                write!(f, "{node} has {own}\nbut the server has {server}")
+            }
         }
     }
 }
@@ -164,17 +168,29 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         let mut chance = Chance::new(setup.seed);
         let mut around = |most: i64| {
             let most = most.unsigned_abs();
-            i64::try_from(chance.between(0, 2 * most)).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
+            i64::try_from(chance.between(0, 2 * most)).unwrap_or(0)
+                - i64::try_from(most).unwrap_or(0)
         };
         let mut devices = Vec::new();
         for number in 0..setup.clients {
-            let name = NodeId::new(format!("{}:client{number}", (number + 1) * 10)).expect("a node id");
-            let clock = Clock { offset_ms: around(setup.clock_error_ms), drift_ppm: around(setup.drift_ppm) };
-            devices.push(Device { name, starts: 0, clock, client: None, time_fix: None, link: Link::Down(Some(0)) });
+            let name =
+                NodeId::new(format!("{}:client{number}", (number + 1) * 10)).expect("a node id");
+            let clock = Clock {
+                offset_ms: around(setup.clock_error_ms),
+                drift_ppm: around(setup.drift_ppm),
+            };
+            devices.push(Device {
+                name,
+                starts: 0,
+                clock,
+                client: None,
+                time_fix: None,
+                link: Link::Down(Some(0)),
+            });
         }
         let names: Vec<NodeId> = devices.iter().map(|device| device.name.clone()).collect();
-        let server =
-            Relay::new(reducer.clone(), setup.timeline.clone(), CrashStore::new(), &names).compacting(setup.compact);
+        let server = Relay::new(reducer.clone(), setup.timeline.clone(), CrashStore::new(), &names)
+            .compacting(setup.compact);
         let mut world = Self {
             setup,
             reducer,
@@ -295,8 +311,10 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         if let Some(gone) = self.server.take() {
             self.counts.crashes += 1;
             self.tell("the server crashes");
-            let names: Vec<NodeId> = self.devices.iter().map(|device| device.name.clone()).collect();
-            let again = Relay::new(self.reducer.clone(), self.setup.timeline.clone(), gone.crash(), &names);
+            let names: Vec<NodeId> =
+                self.devices.iter().map(|device| device.name.clone()).collect();
+            let again =
+                Relay::new(self.reducer.clone(), self.setup.timeline.clone(), gone.crash(), &names);
             self.server = Some(again.compacting(self.setup.compact));
         }
     }
@@ -347,15 +365,24 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 return Err(Unsettled::NotSynchronized(client, state));
             }
         }
-        let clients = self.devices.iter().enumerate().map(|(client, device)| (&device.name, self.client(client).log()));
-        for (node, log) in core::iter::once((self.server().node_id(), self.server().log())).chain(clients) {
+        let clients = self
+            .devices
+            .iter()
+            .enumerate()
+            .map(|(client, device)| (&device.name, self.client(client).log()));
+        for (node, log) in
+            core::iter::once((self.server().node_id(), self.server().log())).chain(clients)
+        {
             let [own, server] = [log.state(), self.server_state()].map(self.view);
             if own != server {
                 return Err(Unsettled::Differs(node.to_string(), own, server));
             }
             let waits = log.store().newest_with_reason("syncing").ok().flatten();
             if let Some(stamp) = waits {
-                return Err(Unsettled::Unanswered { node: node.to_string(), id: stamp.id().clone() });
+                return Err(Unsettled::Unanswered {
+                    node: node.to_string(),
+                    id: stamp.id().clone(),
+                });
             }
             if self.setup.compact {
                 continue;
@@ -370,7 +397,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 ControlFlow::Continue(())
             });
             if has != self.done.len() {
-                return Err(Unsettled::Extra { node: node.to_string(), has, done: self.done.len() });
+                return Err(Unsettled::Extra {
+                    node: node.to_string(),
+                    has,
+                    done: self.done.len(),
+                });
             }
         }
         Ok(())
@@ -379,14 +410,22 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     /// When the next thing happens.
     fn next_moment(&self) -> Option<u64> {
         let of_device = |(client, device): (usize, &Device<R>)| {
-            let deadline = self.client(client).next_deadline().map(|deadline| deadline.at.as_millis());
+            let deadline =
+                self.client(client).next_deadline().map(|deadline| deadline.at.as_millis());
             let link = match &device.link {
-                Link::Up { to_server, to_client } => to_server.next().into_iter().chain(to_client.next()).min(),
+                Link::Up { to_server, to_client } => {
+                    to_server.next().into_iter().chain(to_client.next()).min()
+                }
                 Link::Down(again) => *again,
             };
             deadline.into_iter().chain(link).min()
         };
-        self.devices.iter().enumerate().filter_map(of_device).chain(self.server().next_deadline()).min()
+        self.devices
+            .iter()
+            .enumerate()
+            .filter_map(of_device)
+            .chain(self.server().next_deadline())
+            .min()
     }
 
     /// Lets the next thing happen.
@@ -408,7 +447,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                     }
                 }
             }
-            if self.client(client).next_deadline().is_some_and(|deadline| deadline.at.as_millis() <= now) {
+            if self
+                .client(client)
+                .next_deadline()
+                .is_some_and(|deadline| deadline.at.as_millis() <= now)
+            {
                 self.at_client(client, client::Input::Wake);
             }
         }
@@ -449,11 +492,17 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         let device = &mut self.devices[client];
         device.starts += 1;
         // Each start has a tab id of its own, as official clients have: ids then differ, whatever the clock does.
-        let node = NodeId::new(format!("{}:{}", device.name.client_id(), device.starts)).expect("a node id");
-        let Ok(timeline) = Timeline::read(self.reducer.clone(), self.setup.timeline.clone(), &store);
-        let config =
-            client::Config { node: Arc::new(sync::Config::client(node)), token: None, time_fix: device.time_fix };
-        device.client = Some(Client::observed(config, store, timeline).expect("memory does not fail"));
+        let node = NodeId::new(format!("{}:{}", device.name.client_id(), device.starts))
+            .expect("a node id");
+        let Ok(timeline) =
+            Timeline::read(self.reducer.clone(), self.setup.timeline.clone(), &store);
+        let config = client::Config {
+            node: Arc::new(sync::Config::client(node)),
+            token: None,
+            time_fix: device.time_fix,
+        };
+        device.client =
+            Some(Client::observed(config, store, timeline).expect("memory does not fail"));
     }
 
     fn at_server(&mut self, client: usize, input: sync::Input<'_>) {
@@ -486,7 +535,8 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn drain(&mut self, client: usize) {
-        while let Some(output) = self.devices[client].client.as_mut().and_then(Client::poll_output) {
+        while let Some(output) = self.devices[client].client.as_mut().and_then(Client::poll_output)
+        {
             match output {
                 client::Output::Send(frame) => {
                     let arrives = self.arrival();
@@ -498,7 +548,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 client::Output::Disconnect(_) => self.cut(client),
                 client::Output::TimeFix(time_fix) => self.devices[client].time_fix = Some(time_fix),
                 client::Output::Added(entry) if self.setup.trace => {
-                    self.tell(&format!("client {client} gets {} as {}", entry.action.as_json(), entry.meta.id));
+                    self.tell(&format!(
+                        "client {client} gets {} as {}",
+                        entry.action.as_json(),
+                        entry.meta.id
+                    ));
                 }
                 _ => {}
             }
@@ -526,6 +580,9 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 
 impl<R: Reducer + Clone> Debug for Simulation<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulation").field("setup", &self.setup).field("counts", &self.counts).finish_non_exhaustive()
+        f.debug_struct("Simulation")
+            .field("setup", &self.setup)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }

@@ -42,7 +42,11 @@ pub(super) fn orders_node_ids_as_javascript_does<S: Store>(mut store: S) {
     let tab = add(&mut store, "7", meta("1 a\u{1f} 0", 1));
     let mark = add(&mut store, "8", meta("1 a! 0", 1));
     let created = [&plain, &control, &tab, &mark, &korean, &emoji, &private, &last];
-    expect_orders(&store, &created, &[&private, &emoji, &last, &control, &plain, &korean, &tab, &mark]);
+    expect_orders(
+        &store,
+        &created,
+        &[&private, &emoji, &last, &control, &plain, &korean, &tab, &mark],
+    );
 }
 
 pub(super) fn orders_times_before_the_epoch<S: Store>(mut store: S) {
@@ -59,7 +63,8 @@ pub(super) fn orders_times_before_the_epoch<S: Store>(mut store: S) {
 
 pub(super) fn ignores_an_id_it_has<S: Store>(mut store: S) {
     let kept = add(&mut store, "A", meta("1 a 1", 1).with_reason("a"));
-    let mut again = Entry::new(Action::new(r#"{"type":"B"}"#).expect("an action"), meta("1 a 1", 1));
+    let mut again =
+        Entry::new(Action::new(r#"{"type":"B"}"#).expect("an action"), meta("1 a 1", 1));
     again.meta = again.meta.with_reason("b").with_index("b");
     assert_eq!(store.add(&mut again).expect("add"), Insertion::Duplicate);
     expect_both(&store, &[&kept]);
@@ -71,14 +76,23 @@ pub(super) fn ignores_an_id_it_has_under_another_time<S: Store>(mut store: S) {
     let same = add(&mut store, "A", meta("1 a 1", 1));
     let moved = add(&mut store, "B", meta("5 a 0", 2));
     for (id, time) in [("1 a 1", 2), ("5 a 0", 5), ("5 a 0", 3), ("5 a 0", 2)] {
-        let mut again = Entry::new(Action::new(r#"{"type":"C"}"#).expect("an action"), meta(id, time));
-        assert_eq!(store.add(&mut again).expect("add"), Insertion::Duplicate, "{id} of time {time}");
+        let mut again =
+            Entry::new(Action::new(r#"{"type":"C"}"#).expect("an action"), meta(id, time));
+        assert_eq!(
+            store.add(&mut again).expect("add"),
+            Insertion::Duplicate,
+            "{id} of time {time}"
+        );
     }
     expect_both(&store, &[&same, &moved]);
 }
 
 pub(super) fn keeps_all_of_the_meta<S: Store>(mut store: S) {
-    let mut full = meta("1 10:client:tab 7", 3).with_reason("a").with_reason("b").with_index("x").with_index("y");
+    let mut full = meta("1 10:client:tab 7", 3)
+        .with_reason("a")
+        .with_reason("b")
+        .with_index("x")
+        .with_index("y");
     full.subprotocol = Some(Subprotocol::Number(4_294_967_295));
     full.keep_last = Some("a".into());
     full.extra.set("test", Json::new("1").expect("JSON"));
@@ -98,10 +112,10 @@ pub(super) fn keeps_all_of_the_meta<S: Store>(mut store: S) {
 }
 
 pub(super) fn keeps_json_to_the_letter<S: Store>(mut store: S) {
-    let action =
-        r#"{"z":9007199254740993,"type":"a","f":0.30000000000000004,"s":"\ud83d","a":1,"a":[ 1 , "é\u0000" ]}"#;
+    let action = r#"{"z":9007199254740993,"type":"a","f":0.30000000000000004,"s":"\ud83d","a":1,"a":[ 1 , "é\u0000" ]}"#;
     let mut entry = Entry::new(Action::new(action).expect("an action"), meta("1 a 0", 1));
-    entry.meta.extra = Extra::from_json(r#"{"b":"\uD83D","a":1e400,"c":"\u0061"}"#).expect("an object");
+    entry.meta.extra =
+        Extra::from_json(r#"{"b":"\uD83D","a":1e400,"c":"\u0061"}"#).expect("an object");
     assert_eq!(store.add(&mut entry).expect("add"), Insertion::Added);
     expect_both(&store, &[&entry]);
     let found = store.by_id(&entry.meta.id).expect("by_id").expect("the entry");
@@ -116,7 +130,11 @@ pub(super) fn finds_by_id<S: Store>(mut store: S) {
         assert_eq!(store.by_id(&entry.meta.id).expect("by_id").as_ref(), Some(entry));
     }
     for unknown in ["2 node 1", "2 node 2", "1 nod 0", "3 node 0"] {
-        assert_eq!(store.by_id(&unknown.parse().expect("an id")).expect("by_id"), None, "{unknown}");
+        assert_eq!(
+            store.by_id(&unknown.parse().expect("an id")).expect("by_id"),
+            None,
+            "{unknown}"
+        );
     }
 }
 
@@ -126,7 +144,8 @@ pub(super) fn changes_meta<S: Store>(mut store: S) {
     first.extra.set("c", Json::new("1").expect("JSON"));
     let mut entry = add(&mut store, "A", first);
     let two = || Some(Json::new("2").expect("JSON"));
-    let extra = vec![("a".into(), two()), ("b".into(), two()), ("c".into(), None), ("d".into(), None)];
+    let extra =
+        vec![("a".into(), two()), ("b".into(), two()), ("c".into(), None), ("d".into(), None)];
     let change = MetaChange { reasons: None, extra };
     assert!(store.change_meta(&entry.meta.id, &change).expect("change_meta"));
     entry.meta.extra = Extra::from_json(r#"{"a":2,"b":2}"#).expect("an object");
@@ -158,8 +177,14 @@ pub(super) fn changes_nothing_of_an_unknown_id<S: Store>(mut store: S) {
 }
 
 pub(super) fn removes_an_entry<S: Store>(mut store: S) {
-    let ids =
-        [("1 node1 0", 1), ("1 node1 1", 2), ("1 node1 2", 2), ("1 node1 3", 2), ("1 node2 0", 2), ("4 node1 0", 4)];
+    let ids = [
+        ("1 node1 0", 1),
+        ("1 node1 1", 2),
+        ("1 node1 2", 2),
+        ("1 node1 3", 2),
+        ("1 node2 0", 2),
+        ("4 node1 0", 4),
+    ];
     let [first, second, third, fourth, fifth, sixth] =
         ids.map(|(id, time)| add(&mut store, id, meta(id, time).with_reason("a")));
     assert_eq!(store.remove(&second.meta.id).expect("remove").as_ref(), Some(&second));

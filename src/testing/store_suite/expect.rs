@@ -29,7 +29,8 @@ pub(super) fn add<S: Store>(store: &mut S, kind: &str, meta: Meta) -> Entry {
 
 /// Adds three actions, of the times 1, 2 and 3, that have the reason `a`.
 pub(super) fn add_three<S: Store>(store: &mut S) -> [Entry; 3] {
-    [("1 n 0", 1), ("2 n 0", 2), ("3 n 0", 3)].map(|(id, time)| add(store, id, meta(id, time).with_reason("a")))
+    [("1 n 0", 1), ("2 n 0", 2), ("3 n 0", 3)]
+        .map(|(id, time)| add(store, id, meta(id, time).with_reason("a")))
 }
 
 /// All entries that a query visits.

@@ -14,7 +14,11 @@ pub(super) fn is_empty_in_the_beginning<S: Store>(store: S) {
 }
 
 pub(super) fn keeps_how_far_the_exchange_came<S: Store>(mut store: S) {
-    for synced in [Synced { sent: 1, received: 0 }, Synced { sent: 1, received: 1 }, Synced { sent: 2, received: 1 }] {
+    for synced in [
+        Synced { sent: 1, received: 0 },
+        Synced { sent: 1, received: 1 },
+        Synced { sent: 2, received: 1 },
+    ] {
         store.set_synced(synced).expect("set_synced");
         assert_eq!(store.synced().expect("synced"), synced);
     }
@@ -27,7 +31,8 @@ pub(super) fn keeps_how_far_the_exchange_came<S: Store>(mut store: S) {
 pub(super) fn last_added_grows_with_each_entry_only<S: Store>(mut store: S) {
     add(&mut store, "A", meta("1 n 0", 1));
     assert_eq!(store.last_added().expect("last_added"), 1);
-    let mut again = Entry::new(Action::new(r#"{"type":"A"}"#).expect("an action"), meta("1 n 0", 1));
+    let mut again =
+        Entry::new(Action::new(r#"{"type":"A"}"#).expect("an action"), meta("1 n 0", 1));
     assert_eq!(store.add(&mut again).expect("add"), Insertion::Duplicate);
     assert_eq!(store.last_added().expect("last_added"), 1);
     add(&mut store, "B", meta("0 n 0", 0));
@@ -56,7 +61,10 @@ pub(super) fn cleans_everything<S: Store>(mut store: S) {
     expect_index(&store, "b", &[], &[]);
     assert_eq!(store.newest_with_reason("r").expect("newest"), None);
     assert_eq!(store.by_id(&"6 n 0".parse().expect("an id")).expect("by_id"), None);
-    assert_eq!((store.last_added().expect("last_added"), store.synced().expect("synced")), (0, Synced::default()));
+    assert_eq!(
+        (store.last_added().expect("last_added"), store.synced().expect("synced")),
+        (0, Synced::default())
+    );
     let first = add(&mut store, "A", meta("6 n 0", 6));
     assert_eq!(first.meta.added, Some(1), "numbers begin again");
     expect_both(&store, &[&first]);

@@ -42,7 +42,8 @@ pub(super) fn removes_a_reason_and_what_has_none_left<S: Store>(mut store: S) {
 pub(super) fn removes_a_reason_from_indexes<S: Store>(mut store: S) {
     add(&mut store, "1", meta("1 n 0", 1).with_index("a").with_index("b").with_reason("a"));
     let second = add(&mut store, "2", meta("2 n 0", 2).with_index("b").with_reason("b"));
-    let third = add(&mut store, "3", meta("3 n 0", 3).with_index("b").with_reason("b").with_reason("a"));
+    let third =
+        add(&mut store, "3", meta("3 n 0", 3).with_index("b").with_reason("b").with_reason("a"));
     remove_a(&mut store, &Criteria::default());
     expect_index(&store, "a", &[], &[]);
     let third = bare(&third);
@@ -124,8 +125,11 @@ pub(super) fn removes_a_reason_by_id<S: Store>(mut store: S) {
 pub(super) fn removes_a_reason_within_an_index<S: Store>(mut store: S) {
     let first = add(&mut store, "1", meta("1 n 0", 1).with_reason("a").with_index("i"));
     let second = add(&mut store, "2", meta("2 n 0", 2).with_reason("a").with_index("j"));
-    let third =
-        add(&mut store, "3", meta("3 n 0", 3).with_reason("a").with_reason("b").with_index("j").with_index("i"));
+    let third = add(
+        &mut store,
+        "3",
+        meta("3 n 0", 3).with_reason("a").with_reason("b").with_index("j").with_index("i"),
+    );
     let fourth = add(&mut store, "4", meta("4 n 0", 4).with_reason("b").with_index("i"));
     let within = Criteria { index: Some("i".into()), ..Criteria::default() };
     assert_eq!(remove_a(&mut store, &within), [bare(&first)]);
@@ -143,8 +147,16 @@ pub(super) fn removes_only_where_all_criteria_meet<S: Store>(mut store: S) {
         Criteria { min_added: Some(2), ..older.clone() },
         Criteria { id: Some(third.meta.id.clone()), ..older.clone() },
         Criteria { id: Some(first.meta.id.clone()), min_added: Some(2), ..Criteria::default() },
-        Criteria { id: Some(first.meta.id.clone()), younger_than: Some(first.meta.stamp()), ..Criteria::default() },
-        Criteria { id: Some(first.meta.id.clone()), index: Some(Arc::from("i")), ..Criteria::default() },
+        Criteria {
+            id: Some(first.meta.id.clone()),
+            younger_than: Some(first.meta.stamp()),
+            ..Criteria::default()
+        },
+        Criteria {
+            id: Some(first.meta.id.clone()),
+            index: Some(Arc::from("i")),
+            ..Criteria::default()
+        },
         Criteria { index: Some(Arc::from("i")), ..older.clone() },
     ];
     for criteria in nobody {

@@ -64,7 +64,10 @@ pub(super) fn keeps_the_numbers<S: Store>(open: &mut dyn FnMut() -> S) {
     store.commit().expect("commit");
     drop(store);
     let store = open();
-    assert_eq!((store.last_added().expect("last_added"), store.synced().expect("synced")), (1, synced));
+    assert_eq!(
+        (store.last_added().expect("last_added"), store.synced().expect("synced")),
+        (1, synced)
+    );
 }
 
 pub(super) fn keeps_last_added_without_entries<S: Store>(open: &mut dyn FnMut() -> S) {
@@ -98,5 +101,8 @@ pub(super) fn stays_clean<S: Store>(open: &mut dyn FnMut() -> S) {
     drop(store);
     let store = open();
     expect_both(&store, &[]);
-    assert_eq!((store.last_added().expect("last_added"), store.synced().expect("synced")), (0, Synced::default()));
+    assert_eq!(
+        (store.last_added().expect("last_added"), store.synced().expect("synced")),
+        (0, Synced::default())
+    );
 }

@@ -54,7 +54,10 @@ pub(super) fn begins_behind_a_place_that_nobody_has<S: Store>(mut store: S) {
         assert_eq!(walk(&store, &behind), slice::from_ref(&first));
         assert_eq!(walk(&store, &behind.oldest_first()), slice::from_ref(&last));
         assert_eq!(walk(&store, &query.clone().after_added(0)), []);
-        assert_eq!(walk(&store, &query.clone().oldest_first().after_added(0)), [first.clone(), last.clone()]);
+        assert_eq!(
+            walk(&store, &query.clone().oldest_first().after_added(0)),
+            [first.clone(), last.clone()]
+        );
         assert_eq!(walk(&store, &query.clone().oldest_first().after_added(9)), []);
         assert_eq!(walk(&store, &query.clone().oldest_first().after_added(u64::MAX)), []);
         assert_eq!(walk(&store, &query.after_added(u64::MAX)), [last.clone(), first.clone()]);
@@ -65,7 +68,9 @@ pub(super) fn stops_when_told<S: Store>(mut store: S) {
     for time in 1..=20 {
         add(&mut store, "A", meta(&format!("{time} a 0"), time).with_index("i"));
     }
-    for query in [Query::created(), Query::added(), Query::created().index("i"), Query::added().index("i")] {
+    for query in
+        [Query::created(), Query::added(), Query::created().index("i"), Query::added().index("i")]
+    {
         let mut seen = Vec::new();
         let visit = &mut |entry: &crate::Entry| {
             seen.push(entry.meta.time.as_millis());
@@ -103,7 +108,10 @@ pub(super) fn pages_without_gap_or_repetition<S: Store>(mut store: S) {
             let mut found = Vec::new();
             while let Some(query) = next {
                 let page = store.page(&query, limit).expect("page");
-                assert!(page.entries.len() <= limit && (page.next.is_none() || page.entries.len() == limit));
+                assert!(
+                    page.entries.len() <= limit
+                        && (page.next.is_none() || page.entries.len() == limit)
+                );
                 found.extend(page.entries);
                 next = page.next;
             }

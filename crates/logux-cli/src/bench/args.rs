@@ -61,9 +61,11 @@ impl Target {
     /// The address of the server, and the host and the path of its URL.
     pub(super) fn resolve(&self) -> Result<(SocketAddr, &str, &str), Failed> {
         let Some(rest) = self.url.strip_prefix("ws://") else {
-            return Err(
-                format!("{}: expected ws://; with TLS it is the clients that would be measured", self.url).into()
-            );
+            return Err(format!(
+                "{}: expected ws://; with TLS it is the clients that would be measured",
+                self.url
+            )
+            .into());
         };
         let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         let with_port = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {

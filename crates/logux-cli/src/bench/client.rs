@@ -56,7 +56,13 @@ pub(super) enum Heard<'a> {
 /// What happens with what clients hear.
 pub(super) trait Work {
     /// Takes it. `at` is the client's place in the crowd, `now` the crowd's clock when it was read.
-    fn heard(&mut self, at: usize, client: &mut Client, heard: Heard<'_>, now: u64) -> Result<(), Failed>;
+    fn heard(
+        &mut self,
+        at: usize,
+        client: &mut Client,
+        heard: Heard<'_>,
+        now: u64,
+    ) -> Result<(), Failed>;
 }
 
 impl Client {
@@ -156,7 +162,13 @@ impl Client {
     }
 
     /// Tells, once, that the connection is over.
-    pub(super) fn gone(&mut self, at: usize, now: u64, why: &str, work: &mut impl Work) -> Result<(), Failed> {
+    pub(super) fn gone(
+        &mut self,
+        at: usize,
+        now: u64,
+        why: &str,
+        work: &mut impl Work,
+    ) -> Result<(), Failed> {
         if mem::replace(&mut self.phase, Phase::Gone) == Phase::Gone {
             return Ok(());
         }
@@ -164,7 +176,13 @@ impl Client {
         work.heard(at, self, Heard::Gone(why.to_owned()), now)
     }
 
-    fn take(&mut self, at: usize, now: u64, bytes: &[u8], work: &mut impl Work) -> Result<(), Failed> {
+    fn take(
+        &mut self,
+        at: usize,
+        now: u64,
+        bytes: &[u8],
+        work: &mut impl Work,
+    ) -> Result<(), Failed> {
         let mut joined = mem::take(&mut self.rest);
         let bytes = if joined.is_empty() {
             bytes
@@ -194,14 +212,24 @@ impl Client {
         let head = &bytes[..end];
         if !head.starts_with(b"HTTP/1.1 101") || memchr::memmem::find(head, ACCEPT).is_none() {
             let first = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            return Err(format!("no WebSocket: the server answers {:?}", String::from_utf8_lossy(first)).into());
+            return Err(format!(
+                "no WebSocket: the server answers {:?}",
+                String::from_utf8_lossy(first)
+            )
+            .into());
         }
         self.phase = Phase::Greeting;
         frame::push_text(&mut self.outbox, &mem::take(&mut self.greeting));
         Ok(end + 4)
     }
 
-    fn frame(&mut self, at: usize, now: u64, frame: &Frame<'_>, work: &mut impl Work) -> Result<(), Failed> {
+    fn frame(
+        &mut self,
+        at: usize,
+        now: u64,
+        frame: &Frame<'_>,
+        work: &mut impl Work,
+    ) -> Result<(), Failed> {
         let text = match *frame {
             Frame::Text(text) => text,
             Frame::Ping(payload) => {
@@ -229,7 +257,9 @@ impl Client {
                 self.reply("pong", self.sent);
                 Ok(())
             }
-            Message::Error => Err(format!("the server says {}", String::from_utf8_lossy(text)).into()),
+            Message::Error => {
+                Err(format!("the server says {}", String::from_utf8_lossy(text)).into())
+            }
             Message::Synced | Message::Other => Ok(()),
         }
     }

@@ -78,7 +78,13 @@ impl Visits {
 }
 
 impl Work for Visits {
-    fn heard(&mut self, at: usize, client: &mut Client, heard: Heard<'_>, now: u64) -> Result<(), Failed> {
+    fn heard(
+        &mut self,
+        at: usize,
+        client: &mut Client,
+        heard: Heard<'_>,
+        now: u64,
+    ) -> Result<(), Failed> {
         match heard {
             Heard::In if mem::replace(&mut self.inside[at], true) => self.duplicates += 1,
             Heard::In => {

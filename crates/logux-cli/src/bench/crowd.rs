@@ -95,7 +95,11 @@ impl Crowd {
 
     fn connect(&mut self, at: usize) -> Result<Client, Failed> {
         let mut socket = TcpStream::connect(self.entrance.address)?;
-        self.poll.registry().register(&mut socket, Token(at), Interest::READABLE | Interest::WRITABLE)?;
+        self.poll.registry().register(
+            &mut socket,
+            Token(at),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
         Ok(Client::new(socket, self.entrance.greeting(), self.now()))
     }
 
@@ -132,7 +136,8 @@ impl Crowd {
             let Token(at) = event.token();
             let client = &mut self.clients[at];
             let now = micros(self.start);
-            let written = if event.is_writable() { client.writable(&self.entrance.request) } else { Ok(()) };
+            let written =
+                if event.is_writable() { client.writable(&self.entrance.request) } else { Ok(()) };
             if event.is_readable() {
                 self.heard = now;
                 client.readable((at, now), event.is_read_closed(), &mut self.buffer, work)?;

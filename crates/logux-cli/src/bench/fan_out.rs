@@ -53,14 +53,16 @@ const TURN: Duration = Duration::from_millis(20);
 pub(super) fn run(args: &FanOutArgs) -> Result<ExitCode, Failed> {
     let mut crowd = Crowd::new(&args.target)?;
     let mut fan_out = FanOut::new(args);
-    crowd.gather(fan_out.subscribers + fan_out.sent.len(), &mut fan_out, |fan_out| fan_out.inside)?;
+    crowd
+        .gather(fan_out.subscribers + fan_out.sent.len(), &mut fan_out, |fan_out| fan_out.inside)?;
     while fan_out.subscribed < fan_out.subscribers {
         crowd.turn(TURN, &mut fan_out)?;
         crowd.must_talk()?;
     }
     let runs = fan_out.load(&mut crowd, args)?;
     let lost = fan_out.wait_for_rest(&mut crowd)?;
-    let mut load = serde_json::json!({"subscribers": args.subscribers, "publishers": args.publishers});
+    let mut load =
+        serde_json::json!({"subscribers": args.subscribers, "publishers": args.publishers});
     match args.rate {
         Some(rate) => load["rate"] = rate.into(),
         None => load["window"] = args.window.into(),
@@ -116,7 +118,8 @@ impl FanOut {
     fn load(&mut self, crowd: &mut Crowd, args: &FanOutArgs) -> Result<Vec<Run>, Failed> {
         let start = Instant::now();
         let interval = args.rate.map(|rate| Duration::from_secs(1) * args.subscribers / rate);
-        let _ticker = interval.map(|interval| Ticker::start(crowd.waker()?, start, interval)).transpose()?;
+        let _ticker =
+            interval.map(|interval| Ticker::start(crowd.waker()?, start, interval)).transpose()?;
         let publish = |fan_out: &mut Self, crowd: &mut Crowd| match interval {
             Some(interval) => fan_out.publish_due(crowd, start, interval),
             None => fan_out.publish_within(crowd, args.window.into()),
@@ -142,7 +145,8 @@ impl FanOut {
 
     /// As many as may be under way.
     fn publish_within(&mut self, crowd: &mut Crowd, window: u64) -> Result<(), Failed> {
-        let room = (self.got + window * self.subscribers as u64).saturating_sub(self.due()) / self.subscribers as u64;
+        let room = (self.got + window * self.subscribers as u64).saturating_sub(self.due())
+            / self.subscribers as u64;
         let now = crowd.now();
         for _ in 0..room {
             self.publish(crowd, now);
@@ -151,7 +155,12 @@ impl FanOut {
     }
 
     /// Those whose time has come. Each counts from when it should have left, so that a late program does not look like a fast server.
-    fn publish_due(&mut self, crowd: &mut Crowd, start: Instant, interval: Duration) -> Result<(), Failed> {
+    fn publish_due(
+        &mut self,
+        crowd: &mut Crowd,
+        start: Instant,
+        interval: Duration,
+    ) -> Result<(), Failed> {
         // Not in microseconds: the ticker counts in finer steps, and what is due at a tick must not have to wait for the next.
         let due = start.elapsed().as_nanos() / interval.as_nanos().max(1);
         let begun = crowd.micros(start);
@@ -205,7 +214,9 @@ impl FanOut {
             let (n, after) = field(&rest[digits..], b",\"n\":");
             let (at, after) = field(after, b",\"at\":");
             rest = after;
-            let Some(seen) = self.seen.get_mut(subscriber * self.sent.len() + by as usize) else { continue };
+            let Some(seen) = self.seen.get_mut(subscriber * self.sent.len() + by as usize) else {
+                continue;
+            };
             if seen.note(n) {
                 self.got += 1;
                 self.latencies.add(now.saturating_sub(at));
@@ -243,7 +254,13 @@ fn field<'a>(text: &'a [u8], name: &[u8]) -> (u64, &'a [u8]) {
 }
 
 impl Work for FanOut {
-    fn heard(&mut self, at: usize, client: &mut Client, heard: Heard<'_>, now: u64) -> Result<(), Failed> {
+    fn heard(
+        &mut self,
+        at: usize,
+        client: &mut Client,
+        heard: Heard<'_>,
+        now: u64,
+    ) -> Result<(), Failed> {
         match heard {
             Heard::In => {
                 self.inside += 1;

@@ -24,18 +24,25 @@ pub(super) enum Frame<'a> {
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
     let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
     if first & 0xf0 != 0x80 {
-        return Err("the server sends messages in pieces, or uses an extension that nobody has offered");
+        return Err(
+            "the server sends messages in pieces, or uses an extension that nobody has offered",
+        );
     }
     if second & 0x80 != 0 {
         return Err("the server masks its frames");
     }
     let (len, head) = match (second, rest) {
         (126, &[a, b, ..]) => (u64::from(u16::from_be_bytes([a, b])), 4),
-        (127, rest) if let Some(bytes) = rest.first_chunk::<8>() => (u64::from_be_bytes(*bytes), 10),
+        (127, rest) if let Some(bytes) = rest.first_chunk::<8>() => {
+            (u64::from_be_bytes(*bytes), 10)
+        }
         (126 | 127, _) => return Ok(None),
         (len, _) => (u64::from(len), 2),
     };
-    let end = usize::try_from(len).ok().and_then(|len| len.checked_add(head)).ok_or("a frame beyond any memory")?;
+    let end = usize::try_from(len)
+        .ok()
+        .and_then(|len| len.checked_add(head))
+        .ok_or("a frame beyond any memory")?;
     let Some(payload) = bytes.get(head..end) else { return Ok(None) };
     let frame = match first & 0x0f {
         TEXT | BINARY => Frame::Text(payload),
@@ -106,6 +113,9 @@ mod tests {
         assert!(parse(&[0x01, 0]).is_err(), "a piece");
         assert!(parse(&[0xc1, 0]).is_err(), "compressed");
         assert!(parse(&[0x81, 0x80, 0, 0, 0, 0]).is_err(), "masked");
-        assert_eq!(parse(&[0x88, 5, 3, 0xe8, b'b', b'y', b'e']), Ok(Some((Frame::Close(b"bye"), 7))));
+        assert_eq!(
+            parse(&[0x88, 5, 3, 0xe8, b'b', b'y', b'e']),
+            Ok(Some((Frame::Close(b"bye"), 7)))
+        );
     }
 }

@@ -50,7 +50,10 @@ struct Found<'a> {
 
 /// Measures.
 pub(super) fn run(args: &IdleArgs) -> Result<ExitCode, Failed> {
-    let pid = args.target.pid.ok_or("expected --pid, the process of the server whose memory is to be read")?;
+    let pid = args
+        .target
+        .pid
+        .ok_or("expected --pid, the process of the server whose memory is to be read")?;
     let server = Process::Other(pid);
     server.resident()?;
     let mut crowd = Crowd::new(&args.target)?;
@@ -69,7 +72,8 @@ pub(super) fn run(args: &IdleArgs) -> Result<ExitCode, Failed> {
         bytes_after,
         bytes_each: bytes_after.saturating_sub(bytes_before) as f64 / f64::from(args.clients),
         lost: crew.lost,
-        duplicates: (crew.inside as u64).saturating_sub(u64::from(args.before) + u64::from(args.clients)),
+        duplicates: (crew.inside as u64)
+            .saturating_sub(u64::from(args.before) + u64::from(args.clients)),
     };
     found.print(args.target.json)?;
     Ok(if found.lost == 0 && found.duplicates == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -36,7 +36,9 @@ pub(super) fn parse(text: &[u8]) -> Message<'_> {
 /// The number at the beginning, and how many digits it has.
 pub(super) fn number(text: &[u8]) -> (u64, usize) {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let value = text[..digits].iter().fold(0_u64, |value, digit| value.wrapping_mul(10) + u64::from(digit - b'0'));
+    let value = text[..digits]
+        .iter()
+        .fold(0_u64, |value, digit| value.wrapping_mul(10) + u64::from(digit - b'0'));
     (value, digits)
 }
 

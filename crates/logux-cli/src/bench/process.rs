@@ -26,8 +26,10 @@ impl Process {
     /// The memory that is in use, in bytes.
     pub(super) fn resident(self) -> Result<u64, Failed> {
         let status = self.read("status")?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the system does not tell VmRSS")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("the system does not tell VmRSS")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024)
     }
@@ -38,7 +40,12 @@ impl Process {
         // The name in brackets may hold anything, so what comes behind it is counted.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let mut times = fields.split_whitespace().skip(11);
-        let mut ticks = || times.next().and_then(|field| field.parse::<u64>().ok()).ok_or("the system tells no times");
+        let mut ticks = || {
+            times
+                .next()
+                .and_then(|field| field.parse::<u64>().ok())
+                .ok_or("the system tells no times")
+        };
         Ok(Duration::from_millis((ticks()? + ticks()?) * 1_000 / TICKS_A_SECOND))
     }
 }

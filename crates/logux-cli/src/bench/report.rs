@@ -117,25 +117,48 @@ impl<'a> Report<'a> {
         } else {
             print!("{}", self.table());
         }
-        Ok(if self.lost == 0 && self.duplicates == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if self.lost == 0 && self.duplicates == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
     fn table(&self) -> String {
-        let load: Vec<String> =
-            self.load.as_object().into_iter().flatten().map(|(name, value)| format!("{name} {value}")).collect();
+        let load: Vec<String> = self
+            .load
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
         let mut out = format!("{} of {}: {}\n\n", self.scenario, self.url, load.join(", "));
         let row = |cells: [&str; 7]| {
             let [run, rate, p50, p99, max, clients, server] = cells;
-            format!("{run:>8}  {rate:>14}  {p50:>10}  {p99:>10}  {max:>10}  {clients:>13}  {server:>12}\n")
+            format!(
+                "{run:>8}  {rate:>14}  {p50:>10}  {p99:>10}  {max:>10}  {clients:>13}  {server:>12}\n"
+            )
         };
         let rate = format!("{}/s", self.unit);
         out += &row(["run", &rate, "p50", "p99", "max", "clients, cores", "server, cores"]);
         for (n, run) in self.runs.iter().enumerate() {
-            let latency = run.latency.map(|l| [l.p50_us, l.p99_us, l.max_us].map(milliseconds)).unwrap_or_default();
+            let latency = run
+                .latency
+                .map(|l| [l.p50_us, l.p99_us, l.max_us].map(milliseconds))
+                .unwrap_or_default();
             let [p50, p99, max] = latency;
-            let cores = |cores: Option<f64>| cores.map(|cores| format!("{cores:.2}")).unwrap_or_default();
+            let cores =
+                |cores: Option<f64>| cores.map(|cores| format!("{cores:.2}")).unwrap_or_default();
             let (clients, server) = (cores(run.clients_cores), cores(run.server_cores));
-            out += &row([&(n + 1).to_string(), &thousands(run.per_second), &p50, &p99, &max, &clients, &server]);
+            out += &row([
+                &(n + 1).to_string(),
+                &thousands(run.per_second),
+                &p50,
+                &p99,
+                &max,
+                &clients,
+                &server,
+            ]);
         }
         let Spread { median, min, max } = self.per_second;
         out += &row(["median", &thousands(median), "", "", "", "", ""]);
@@ -187,9 +210,14 @@ mod tests {
     #[test]
     fn a_table_has_each_run_and_the_middle() {
         let table = report().table();
-        for part in
-            ["fan-out of ws://a: subscribers 3", "900,000", "1.50 ms", "20.00 ms", "1,000,000", "20.0 % between"]
-        {
+        for part in [
+            "fan-out of ws://a: subscribers 3",
+            "900,000",
+            "1.50 ms",
+            "20.00 ms",
+            "1,000,000",
+            "20.0 % between",
+        ] {
             assert!(table.contains(part), "{part} in\n{table}");
         }
         assert!(table.contains("0 lost, 0 came twice"), "{table}");

@@ -60,7 +60,8 @@ pub(super) fn run(args: &RoundTripArgs) -> Result<ExitCode, Failed> {
     }
     let load = serde_json::json!({"clients": args.clients});
     let report = Report::new("round-trip", &args.target.url, load, "actions", runs);
-    Report { lost: trips.under_way(), duplicates: trips.duplicates, ..report }.print(args.target.json)
+    Report { lost: trips.under_way(), duplicates: trips.duplicates, ..report }
+        .print(args.target.json)
 }
 
 struct Trips {
@@ -114,7 +115,13 @@ impl Trips {
         self.asked.iter().filter(|(asked, _)| asked.is_some()).count() as u64
     }
 
-    fn answered(&mut self, at: usize, client: &mut Client, actions: &[u8], now: u64) -> Result<(), Failed> {
+    fn answered(
+        &mut self,
+        at: usize,
+        client: &mut Client,
+        actions: &[u8],
+        now: u64,
+    ) -> Result<(), Failed> {
         if memmem::find(actions, b"\"logux/processed\"").is_none() {
             return refused(actions);
         }
@@ -144,7 +151,13 @@ fn processed(actions: &[u8]) -> Option<u64> {
 }
 
 impl Work for Trips {
-    fn heard(&mut self, at: usize, client: &mut Client, heard: Heard<'_>, now: u64) -> Result<(), Failed> {
+    fn heard(
+        &mut self,
+        at: usize,
+        client: &mut Client,
+        heard: Heard<'_>,
+        now: u64,
+    ) -> Result<(), Failed> {
         match heard {
             Heard::In => {
                 self.asked.push((None, 0));
@@ -163,7 +176,8 @@ mod tests {
     #[test]
     fn the_answer_names_the_action_wherever_its_id_stands() {
         let ours = br#"{"type":"logux/processed","id":"1564508138460 10:client:0 17"},{"id":[1,0],"time":1}]"#;
-        let theirs = br#"{"id":"1564508138460 10:client:0 17","type":"logux/processed"},{"id":1,"time":1}]"#;
+        let theirs =
+            br#"{"id":"1564508138460 10:client:0 17","type":"logux/processed"},{"id":1,"time":1}]"#;
         assert_eq!((processed(ours), processed(theirs)), (Some(17), Some(17)));
         assert_eq!(processed(br#"{"type":"logux/processed"},{"id":1}]"#), None);
     }

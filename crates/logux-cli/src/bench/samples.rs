@@ -35,8 +35,9 @@ impl Samples {
     /// The percentiles, and begins anew. `None` without samples.
     pub(super) fn take(&mut self) -> Option<Latency> {
         self.0.sort_unstable();
-        let at =
-            |percent: usize| self.0.get((self.0.len() * percent / 100).min(self.0.len().saturating_sub(1))).copied();
+        let at = |percent: usize| {
+            self.0.get((self.0.len() * percent / 100).min(self.0.len().saturating_sub(1))).copied()
+        };
         let latency = Latency { p50_us: at(50)?, p99_us: at(99)?, max_us: at(100)? };
         self.0.clear();
         Some(latency)

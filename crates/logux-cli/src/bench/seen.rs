@@ -33,7 +33,8 @@ mod tests {
     #[test]
     fn each_number_is_new_once_in_any_order() {
         let mut seen = Seen::default();
-        let new: Vec<bool> = [0, 2, 2, 1, 3, 0, 1, 5, 4].into_iter().map(|number| seen.note(number)).collect();
+        let new: Vec<bool> =
+            [0, 2, 2, 1, 3, 0, 1, 5, 4].into_iter().map(|number| seen.note(number)).collect();
         assert_eq!(new, [true, true, false, true, true, false, false, true, true]);
         assert!(seen.next == 6 && seen.ahead.is_empty());
     }

@@ -40,12 +40,14 @@ impl fmt::Debug for Secret {
 }
 
 fn octal(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o777);
+    let mode =
+        u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| "expected an octal number such as 660".to_owned())
 }
 
 fn type_rate(text: &str) -> Result<(String, Rate), String> {
-    let (kind, rate) = text.rsplit_once('=').ok_or("expected a type and a rate, such as mail/send=5/m")?;
+    let (kind, rate) =
+        text.rsplit_once('=').ok_or("expected a type and a rate, such as mail/send=5/m")?;
     Ok((kind.to_owned(), rate.parse().map_err(|error: RateError| error.to_string())?))
 }
 

@@ -92,12 +92,19 @@ mod tests {
         serve: ServeArgs,
     }
 
-    fn resolve(flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Options, OptionsError> {
+    fn resolve(
+        flags: &[&str],
+        variables: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Result<Options, OptionsError> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let around = Surroundings { variables, folder: folder.path().to_owned() };
         let program = Program::try_parse_from(["logux"].iter().chain(flags)).unwrap();
         program.serve.resolve(&around)
@@ -136,9 +143,15 @@ mod tests {
             ("NODE_ENV", "development"),
         ];
         let options = resolve(&[], &variables, &[]).unwrap();
-        assert_eq!(options.places.tcp.map(|address| address.to_string()).as_deref(), Some("[::1]:31337"));
+        assert_eq!(
+            options.places.tcp.map(|address| address.to_string()).as_deref(),
+            Some("[::1]:31337")
+        );
         let settings = &options.settings;
-        assert_eq!((settings.subprotocol, settings.min_subprotocol, options.logger), (5, 4, Logger::Json));
+        assert_eq!(
+            (settings.subprotocol, settings.min_subprotocol, options.logger),
+            (5, 4, Logger::Json)
+        );
         assert_eq!(settings.tls, Some(Tls::new("cert.pem", "key.pem")));
         assert_eq!(options.collections, ["tasks", "notes"]);
         assert!(options.settings.development);
@@ -148,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_unix_socket_takes_the_place_of_an_address_unless_one_is_given() {
-        let tasks = ["--dev", "--collection", "tasks", "--unix", "logux.sock", "--unix-mode", "660"];
+        let tasks =
+            ["--dev", "--collection", "tasks", "--unix", "logux.sock", "--unix-mode", "660"];
         let only = resolve(&tasks, &[], &[]).unwrap().places;
         assert_eq!((only.tcp, only.unix), (None, Some(("logux.sock".into(), Some(0o660)))));
         let both = resolve(&tasks, &[("LOGUX_PORT", "1")], &[]).unwrap();
@@ -158,7 +172,8 @@ mod tests {
     #[test]
     fn a_switch_may_be_a_variable_or_in_the_file() {
         let disabled = |flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]| {
-            let flags: Vec<_> = ["--dev", "--collection", "tasks"].iter().chain(flags).copied().collect();
+            let flags: Vec<_> =
+                ["--dev", "--collection", "tasks"].iter().chain(flags).copied().collect();
             resolve(&flags, variables, files).unwrap().settings.disable_http
         };
         let file = [("logux.toml", "disable-http = true")];
@@ -170,16 +185,31 @@ mod tests {
     #[test]
     fn every_bound_of_the_server_can_be_set() {
         let file = "max-rate = \"5/s\"\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
-        let variables =
-            [("LOGUX_MAX_SUBSCRIPTIONS", "7"), ("LOGUX_MAX_RATE_PER_USER", "9/h"), ("LOGUX_REMEMBERED", "8")];
-        let flags = ["--dev", "--collection", "tasks", "--timeout-ms", "2", "--max-queue=3", "--max-message-bytes=4"];
+        let variables = [
+            ("LOGUX_MAX_SUBSCRIPTIONS", "7"),
+            ("LOGUX_MAX_RATE_PER_USER", "9/h"),
+            ("LOGUX_REMEMBERED", "8"),
+        ];
+        let flags = [
+            "--dev",
+            "--collection",
+            "tasks",
+            "--timeout-ms",
+            "2",
+            "--max-queue=3",
+            "--max-message-bytes=4",
+        ];
         let options = resolve(&flags, &variables, &[("logux.toml", file)]).unwrap().settings;
         assert_eq!(options.max_rate, "5/s".parse().ok());
         assert_eq!(options.max_rate_per_user, "9/h".parse().ok());
-        let rates = [("a", "1/s"), ("b/c", "2/m")].map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
+        let rates = [("a", "1/s"), ("b/c", "2/m")]
+            .map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
         assert_eq!(options.max_rates_of_types, rates.into());
         assert_eq!((options.ping_ms, options.timeout_ms, options.max_queue), (1, 2, 3));
-        assert_eq!((options.max_message_bytes, options.max_subscriptions, options.remembered), (4, 7, 8));
+        assert_eq!(
+            (options.max_message_bytes, options.max_subscriptions, options.remembered),
+            (4, 7, 8)
+        );
         assert_eq!((options.id.as_deref(), options.max_wrong_logins), (Some("one"), None));
     }
 
@@ -199,12 +229,22 @@ mod tests {
             (&tasks, &[], &[], "nobody could log in"),
             (&["--dev"], &[], &[], "nothing to serve"),
             (&["--dev", "--collection", "a/b"], &[], &[], "collection name \"a/b\""),
-            (&["--dev", "--collection", "a", "--host", "0.0.0.0"], &[], &[], "loopback addresses only"),
+            (
+                &["--dev", "--collection", "a", "--host", "0.0.0.0"],
+                &[],
+                &[],
+                "loopback addresses only",
+            ),
             (&tasks, &[("LOGUX_PORT", "x")], &[], "LOGUX_PORT: invalid value 'x'"),
             (&tasks, &[("LOGUX_PROT", "1")], &[], "LOGUX_PROT: there is no setting `prot`"),
             (&tasks, &[], &[("logux.toml", "\nprot = 1")], "line 2: there is no field `prot`"),
             (&["--config", "missing.toml"], &[], &[], "missing.toml: No such file"),
-            (&["--dev", "--collection", "a"], &[("LOGUX_CERT", "c")], &[], "one of them is missing"),
+            (
+                &["--dev", "--collection", "a"],
+                &[("LOGUX_CERT", "c")],
+                &[],
+                "one of them is missing",
+            ),
         ];
         for (flags, variables, files, expected) in cases {
             let error = resolve(flags, variables, files).unwrap_err().to_string();

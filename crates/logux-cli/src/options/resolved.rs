@@ -68,7 +68,11 @@ impl Options {
 
 impl Flags {
     /// Checks everything, and fills in what was not given.
-    pub(super) fn resolve(self, dev: bool, collector: Option<Collector>) -> Result<Options, OptionsError> {
+    pub(super) fn resolve(
+        self,
+        dev: bool,
+        collector: Option<Collector>,
+    ) -> Result<Options, OptionsError> {
         let mut settings = Settings::default();
         settings.remembered = REMEMBERED;
         settings.id = self.telling.id;
@@ -118,7 +122,12 @@ impl Listening {
 }
 
 impl Clients {
-    fn resolve(self, settings: &mut Settings, dev: bool, has_backend: bool) -> Result<LoginBy, OptionsError> {
+    fn resolve(
+        self,
+        settings: &mut Settings,
+        dev: bool,
+        has_backend: bool,
+    ) -> Result<LoginBy, OptionsError> {
         settings.subprotocol = self.subprotocol.unwrap_or_default();
         settings.min_subprotocol = self.min_subprotocol.unwrap_or_default();
         settings.supports = self.supports;
@@ -136,7 +145,8 @@ impl Bounds {
     fn resolve(self, settings: &mut Settings) {
         set(&mut settings.max_connections, self.max_connections);
         settings.max_connections_per_address = self.max_connections_per_address;
-        settings.max_wrong_logins = or_none_if_zero(self.max_wrong_logins, settings.max_wrong_logins);
+        settings.max_wrong_logins =
+            or_none_if_zero(self.max_wrong_logins, settings.max_wrong_logins);
         settings.max_rate = self.max_rate;
         settings.max_rate_per_user = self.max_rate_per_user;
         settings.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();

@@ -41,28 +41,39 @@ fn dotenv(path: &Path) -> Result<BTreeMap<String, String>, OptionsError> {
     if !path.exists() {
         return Ok(BTreeMap::new());
     }
-    let wrong = |error: dotenvy::Error| OptionsError::File { path: path.to_owned(), problem: error.to_string() };
+    let wrong = |error: dotenvy::Error| OptionsError::File {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
     dotenvy::from_path_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)
 }
 
 impl Flags {
     /// Puts the `LOGUX_*` variables above what is there. One that no flag corresponds to is an error, since it is most likely a mistake in
     /// writing.
-    pub(super) fn read_variables(&mut self, variables: &BTreeMap<String, String>) -> Result<(), OptionsError> {
+    pub(super) fn read_variables(
+        &mut self,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<(), OptionsError> {
         for (name, value) in variables {
             let Some(rest) = name.strip_prefix("LOGUX_") else { continue };
             if OTHER_VARIABLES.contains(&rest) {
                 continue;
             }
             let key = rest.to_ascii_lowercase().replace('_', "-");
-            self.read(&key, std::slice::from_ref(value))
-                .map_err(|problem| OptionsError::Variable { name: name.clone(), problem: problem.of("setting") })?;
+            self.read(&key, std::slice::from_ref(value)).map_err(|problem| {
+                OptionsError::Variable { name: name.clone(), problem: problem.of("setting") }
+            })?;
         }
         Ok(())
     }
 
     /// Puts a file above what is there: the given one, or the usual one if it exists.
-    pub(super) fn read_file(&mut self, given: Option<&Path>, folder: &Path) -> Result<(), OptionsError> {
+    pub(super) fn read_file(
+        &mut self,
+        given: Option<&Path>,
+        folder: &Path,
+    ) -> Result<(), OptionsError> {
         let path = match given {
             Some(path) => path.to_owned(),
             None => folder.join("logux.toml"),
@@ -82,7 +93,9 @@ impl Flags {
                 Some(values) => self.read(key.get_ref(), &values),
                 None => Err(Problem::Unknown(key.get_ref().clone())),
             };
-            read.map_err(|problem| wrong(format!("line {}: {}", line(key.span().start), problem.of("field"))))?;
+            read.map_err(|problem| {
+                wrong(format!("line {}: {}", line(key.span().start), problem.of("field")))
+            })?;
         }
         Ok(())
     }
@@ -90,11 +103,13 @@ impl Flags {
     /// Reads one setting by name.
     fn read(&mut self, key: &str, values: &[String]) -> Result<(), Problem> {
         let flags = values.iter().map(|value| format!("--{key}={value}"));
-        let command = Self::augment_args(Command::new("logux").no_binary_name(true).disable_help_flag(true));
-        let matches: ArgMatches = command.try_get_matches_from(flags).map_err(|error| match error.kind() {
-            clap::error::ErrorKind::UnknownArgument => Problem::Unknown(key.to_owned()),
-            _ => Problem::Clap(error),
-        })?;
+        let command =
+            Self::augment_args(Command::new("logux").no_binary_name(true).disable_help_flag(true));
+        let matches: ArgMatches =
+            command.try_get_matches_from(flags).map_err(|error| match error.kind() {
+                clap::error::ErrorKind::UnknownArgument => Problem::Unknown(key.to_owned()),
+                _ => Problem::Clap(error),
+            })?;
         self.update_from_arg_matches(&matches).map_err(Problem::Clap)
     }
 }
@@ -102,7 +117,9 @@ impl Flags {
 /// What a value of TOML is as flags: each item of a list is one. `None` for what is no setting.
 fn texts(value: &Value) -> Option<Vec<String>> {
     Some(vec![match value {
-        Value::Array(items) => return items.iter().map(texts).collect::<Option<Vec<_>>>().map(|texts| texts.concat()),
+        Value::Array(items) => {
+            return items.iter().map(texts).collect::<Option<Vec<_>>>().map(|texts| texts.concat());
+        }
         Value::String(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),

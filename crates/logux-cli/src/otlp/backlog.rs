@@ -81,7 +81,12 @@ pub(super) struct Telling<E> {
 }
 
 impl<E> Telling<E> {
-    pub(super) const fn new(exporter: E, backlog: Arc<Backlog>, trouble: Trouble, collector: String) -> Self {
+    pub(super) const fn new(
+        exporter: E,
+        backlog: Arc<Backlog>,
+        trouble: Trouble,
+        collector: String,
+    ) -> Self {
         let (known, is_troubled) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { exporter, backlog, trouble, collector, known, is_troubled }
     }
@@ -96,7 +101,12 @@ impl<E> Telling<E> {
             Some(error) if !is_troubled => {
                 self.is_troubled.store(true, Relaxed);
                 let collector = &self.collector;
-                tracing::warn!(event = "otlpDown", collector, error, "Collector does not take traces: they are lost");
+                tracing::warn!(
+                    event = "otlpDown",
+                    collector,
+                    error,
+                    "Collector does not take traces: they are lost"
+                );
             }
             None if is_troubled && self.backlog.waiting.load(Relaxed) < MAX_WAITING / 2 => {
                 self.is_troubled.store(false, Relaxed);
@@ -162,9 +172,12 @@ mod tests {
     fn what_a_slow_collector_has_no_time_for_is_lost_and_not_kept() {
         const SPANS: usize = 3 * MAX_WAITING;
         let (taken, backlog) = (Arc::new(Mutex::new(0)), Arc::new(Backlog::default()));
-        let exporter = Telling::new(Held(taken.clone()), backlog.clone(), Trouble::default(), String::new());
+        let exporter =
+            Telling::new(Held(taken.clone()), backlog.clone(), Trouble::default(), String::new());
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(
-            opentelemetry_sdk::trace::BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build(),
+            opentelemetry_sdk::trace::BatchConfigBuilder::default()
+                .with_max_queue_size(MAX_WAITING)
+                .build(),
         );
         let processor = Bounded::new(batches.build(), backlog.clone());
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();

@@ -16,7 +16,9 @@ pub(crate) struct Collector(Uri);
 pub(crate) enum CollectorError {
     #[error("{from}: expected the URL of a collector, such as http://127.0.0.1:4318, not `{url}`")]
     NoUrl { from: &'static str, url: String },
-    #[error("{from}: the URL of a collector is no place for a password: put it into OTEL_EXPORTER_OTLP_HEADERS")]
+    #[error(
+        "{from}: the URL of a collector is no place for a password: put it into OTEL_EXPORTER_OTLP_HEADERS"
+    )]
     Password { from: &'static str },
 }
 
@@ -27,7 +29,11 @@ impl Collector {
         variables: &BTreeMap<String, String>,
     ) -> Result<Option<Self>, CollectorError> {
         if let Some(setting) = setting {
-            return if setting.is_empty() { Ok(None) } else { Self::at("--otlp", setting).map(Some) };
+            return if setting.is_empty() {
+                Ok(None)
+            } else {
+                Self::at("--otlp", setting).map(Some)
+            };
         }
         let of = |from| variables.get(from).filter(|url| !url.is_empty()).map(|url| (from, url));
         if let Some((from, url)) = of("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
@@ -60,7 +66,12 @@ impl Collector {
 impl fmt::Display for Collector {
     /// Its address, without the path and what may be secret in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.0.scheme_str().unwrap_or_default(), self.0.host().unwrap_or_default())?;
+        write!(
+            f,
+            "{}://{}",
+            self.0.scheme_str().unwrap_or_default(),
+            self.0.host().unwrap_or_default()
+        )?;
         self.0.port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -76,7 +87,8 @@ fn read(from: &'static str, url: &str) -> Result<Uri, CollectorError> {
         return Err(CollectorError::Password { from });
     }
     let is_usable = |uri: &Uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
     };
     let parsed = url.parse().ok().filter(is_usable);
     parsed.ok_or_else(|| CollectorError::NoUrl { from, url: url.to_owned() })
@@ -87,15 +99,20 @@ mod tests {
     use super::*;
 
     fn chosen(setting: Option<&str>, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let chosen = Collector::choose(setting, &variables).map_err(|error| error.to_string())?;
         Ok(chosen.map(|collector| collector.url()))
     }
 
     #[test]
     fn the_setting_wins_over_the_variables_of_opentelemetry() {
-        let variables =
-            [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/own")];
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/own"),
+        ];
         let url = |url: &str| Ok(Some(url.to_owned()));
         assert_eq!(chosen(Some("https://x/"), &variables), url("https://x/v1/traces"));
         assert_eq!(chosen(Some("http://x:1/otel"), &[]), url("http://x:1/otel/v1/traces"));
@@ -109,17 +126,37 @@ mod tests {
 
     #[test]
     fn what_is_no_collector_is_said_without_passwords() {
-        for url in ["localhost:4318", "ws://x", "http://", "/v1/traces", "a b", "http://x/?a=b", "grpc://x:4317"] {
+        for url in [
+            "localhost:4318",
+            "ws://x",
+            "http://",
+            "/v1/traces",
+            "a b",
+            "http://x/?a=b",
+            "grpc://x:4317",
+        ] {
             let error = chosen(Some(url), &[]).unwrap_err();
-            assert!(error.starts_with("--otlp: expected the URL of a collector") && error.contains(url), "{error}");
+            assert!(
+                error.starts_with("--otlp: expected the URL of a collector") && error.contains(url),
+                "{error}"
+            );
         }
-        let error = chosen(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hidden@x")]).unwrap_err();
-        assert!(error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && !error.contains("hidden"), "{error}");
+        let error =
+            chosen(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hidden@x")]).unwrap_err();
+        assert!(
+            error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && !error.contains("hidden"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_path_does_not_show() {
-        let collector = Collector::choose(Some("https://x.example:4318/hidden"), &BTreeMap::new()).unwrap().unwrap();
-        assert_eq!(format!("{collector} {collector:?}"), "https://x.example:4318 Collector(https://x.example:4318)");
+        let collector = Collector::choose(Some("https://x.example:4318/hidden"), &BTreeMap::new())
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            format!("{collector} {collector:?}"),
+            "https://x.example:4318 Collector(https://x.example:4318)"
+        );
     }
 }

@@ -55,14 +55,17 @@ impl Otlp {
             .with_timeout(PATIENCE)
             .build()?;
         let backlog = Arc::new(Backlog::default());
-        let exporter = Telling::new(exporter, backlog.clone(), trouble, traces.collector.to_string());
-        let batches = BatchSpanProcessor::builder(exporter)
-            .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build());
+        let exporter =
+            Telling::new(exporter, backlog.clone(), trouble, traces.collector.to_string());
+        let batches = BatchSpanProcessor::builder(exporter).with_batch_config(
+            BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build(),
+        );
         let mut provider = SdkTracerProvider::builder()
             .with_span_processor(Bounded::new(batches.build(), backlog))
             .with_resource(resource(id));
         if let Some(ratio) = traces.ratio {
-            provider = provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))));
+            provider = provider
+                .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))));
         }
         Ok(Self { provider: provider.build(), open: Open::default() })
     }
@@ -85,7 +88,8 @@ impl Otlp {
         // A handler that has given its last answer has still a step to go.
         let _ = timeout(LAST_STEPS, self.open.all_ended()).await;
         let provider = self.provider;
-        let finished = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FAREWELL)).await;
+        let finished =
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FAREWELL)).await;
         if let Ok(Err(error)) = finished {
             tracing::debug!(%error, "last spans were not sent");
         }
@@ -98,7 +102,9 @@ fn resource(id: Option<&str>) -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let id = id.map(|id| KeyValue::new("service.instance.id", id.to_owned()));
     let named = SdkProvidedResourceDetector.detect().get(&NAME.into()).map(|name| name.to_string());
-    let name = named.filter(|name| !name.starts_with("unknown_service")).unwrap_or_else(|| "logux".to_owned());
+    let name = named
+        .filter(|name| !name.starts_with("unknown_service"))
+        .unwrap_or_else(|| "logux".to_owned());
     Resource::builder_empty()
         .with_attributes([version].into_iter().chain(id))
         .with_detector(Box::new(EnvResourceDetector::new()))

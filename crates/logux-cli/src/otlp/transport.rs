@@ -44,10 +44,18 @@ impl fmt::Debug for Transport {
 
 impl Transport {
     /// A client for this collector. Has to be called within a runtime.
-    pub(super) fn new(collector: &Collector, patience: Duration, trouble: Trouble) -> std::io::Result<Self> {
+    pub(super) fn new(
+        collector: &Collector,
+        patience: Duration,
+        trouble: Trouble,
+    ) -> std::io::Result<Self> {
         let client: Arc<dyn HttpClient> = if collector.is_https() {
             // The certificates of the system, so that those of one's own organisation count.
-            let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
+            let connector = HttpsConnectorBuilder::new()
+                .with_native_roots()?
+                .https_only()
+                .enable_http1()
+                .build();
             Arc::new(HyperClient::new(connector, patience, None))
         } else {
             Arc::new(HyperClient::new(HttpConnector::new(), patience, None))
@@ -64,8 +72,12 @@ impl HttpClient for Transport {
         let response = sent.map_err(HttpError::from).flatten();
         match &response {
             Ok(response) if response.status().is_success() => {}
-            Ok(response) => self.trouble.note(format!("it answered with HTTP status {}", response.status())),
-            Err(error) if error.is::<Elapsed>() => self.trouble.note("it was silent for too long".to_owned()),
+            Ok(response) => {
+                self.trouble.note(format!("it answered with HTTP status {}", response.status()))
+            }
+            Err(error) if error.is::<Elapsed>() => {
+                self.trouble.note("it was silent for too long".to_owned())
+            }
             Err(error) => self.trouble.note(root_cause(&**error)),
         }
         response
@@ -73,5 +85,7 @@ impl HttpClient for Transport {
 }
 
 fn root_cause(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).last().map_or_else(String::new, ToString::to_string)
+    std::iter::successors(Some(error), |&error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }

@@ -15,7 +15,11 @@ pub(crate) fn logux(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        if name.starts_with("LOGUX_") || name.starts_with("OTEL_") || name == "NODE_ENV" || name == "RUST_LOG" {
+        if name.starts_with("LOGUX_")
+            || name.starts_with("OTEL_")
+            || name == "NODE_ENV"
+            || name == "RUST_LOG"
+        {
             command.env_remove(name);
         }
     }
@@ -34,7 +38,8 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let (sender, lines) = mpsc::channel();
         let outputs: [Box<dyn std::io::Read + Send>; 2] = [
             Box::new(process.stdout.take().expect("its output")),
@@ -43,7 +48,10 @@ impl Running {
         for output in outputs {
             let sender = sender.clone();
             std::thread::spawn(move || {
-                BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+                BufReader::new(output)
+                    .lines()
+                    .map_while(Result::ok)
+                    .for_each(|line| drop(sender.send(line)));
             });
         }
         Self { process, lines }
@@ -51,7 +59,10 @@ impl Running {
 
     pub(crate) fn line(&self, with: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {with:?} came"));
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("no line with {with:?} came"));
             if line.contains(with) {
                 return line;
             }
@@ -76,7 +87,10 @@ impl Running {
     /// Sends the process a signal, such as `TERM`.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let killed = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().expect("kill");
+        let killed = Command::new("kill")
+            .args(["-s", name, &self.process.id().to_string()])
+            .status()
+            .expect("kill");
         assert!(killed.success());
     }
 

@@ -36,7 +36,8 @@ impl Alarm {
 
     fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         loop {
-            let (timer, at) = self.timer.get_or_insert_with(|| (Box::pin(sleep_until(deadline)), deadline));
+            let (timer, at) =
+                self.timer.get_or_insert_with(|| (Box::pin(sleep_until(deadline)), deadline));
             if *at > deadline {
                 timer.as_mut().reset(deadline);
                 *at = deadline;

@@ -30,7 +30,8 @@ impl Clock {
         let wall = match self.wall {
             Some(wall) => wall.shifted(i64::try_from(elapsed).unwrap_or(i64::MAX)),
             None => {
-                let system = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+                let system =
+                    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
                 WallTime::from_millis(i64::try_from(system).unwrap_or(i64::MAX))
             }
         };

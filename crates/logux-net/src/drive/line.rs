@@ -62,7 +62,10 @@ impl<T: Transport> Line<T> {
         if !self.is_idle()
             && let Poll::Ready(written) = self.poll_write(context)
         {
-            return Poll::Ready(written.map_or_else(|error| Event::Ended(error.close_reason()), |()| Event::Flushed));
+            return Poll::Ready(
+                written
+                    .map_or_else(|error| Event::Ended(error.close_reason()), |()| Event::Flushed),
+            );
         }
         if !wants_frames {
             return Poll::Pending;

@@ -56,8 +56,10 @@ impl WebSocketConnector {
     /// [`NetError::Address`] if it is not a URL with a host and the scheme `ws` or `wss`, if it holds a user name, or if it
     /// asks for TLS in a build without.
     pub fn new(url: &str) -> Result<Self, NetError> {
-        let bad = |problem: &str| NetError::Address { url: url.to_owned(), problem: problem.to_owned() };
-        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
+        let bad =
+            |problem: &str| NetError::Address { url: url.to_owned(), problem: problem.to_owned() };
+        let uri: Uri =
+            url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
         let secure = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") if cfg!(feature = "tls") => true,
@@ -95,10 +97,12 @@ impl WebSocketConnector {
     /// [`NetError::Address`] if the name or the value cannot stand in a header, or the header belongs to the handshake.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, NetError> {
         let bad = |problem: String| NetError::Address { url: self.url.clone(), problem };
-        let name = HeaderName::try_from(name).map_err(|error| bad(format!("header {name}: {error}")))?;
-        let value = HeaderValue::try_from(value).map_err(|error| bad(format!("header {name}: {error}")))?;
-        let taken =
-            ["host", "connection", "upgrade"].contains(&name.as_str()) || name.as_str().starts_with("sec-websocket-");
+        let name =
+            HeaderName::try_from(name).map_err(|error| bad(format!("header {name}: {error}")))?;
+        let value =
+            HeaderValue::try_from(value).map_err(|error| bad(format!("header {name}: {error}")))?;
+        let taken = ["host", "connection", "upgrade"].contains(&name.as_str())
+            || name.as_str().starts_with("sec-websocket-");
         if taken {
             return Err(bad(format!("header {name} belongs to the handshake")));
         }
@@ -158,11 +162,12 @@ impl WebSocketConnector {
             .body(())
             .map_err(|error| NetError::Handshake(error.to_string()))?;
         request.headers_mut().extend(self.headers.clone());
-        let (upgraded, _) = client_async(request, HeadReader::new(io)).await.map_err(|error| match error {
-            Error::Io(error) => NetError::Io(error),
-            Error::Http(response) => NetError::Refused(response.status().as_u16()),
-            other => NetError::Handshake(other.to_string()),
-        })?;
+        let (upgraded, _) =
+            client_async(request, HeadReader::new(io)).await.map_err(|error| match error {
+                Error::Io(error) => NetError::Io(error),
+                Error::Http(response) => NetError::Refused(response.status().as_u16()),
+                other => NetError::Handshake(other.to_string()),
+            })?;
         let HeadReader { io, early, .. } = upgraded.into_inner();
         Ok(WebSocketTransport::new(io, Role::Client, self.limits, early))
     }
@@ -172,7 +177,9 @@ impl Connector for WebSocketConnector {
     type Transport = WebSocketTransport<ClientIo>;
 
     async fn connect(&self) -> Result<Self::Transport, NetError> {
-        timeout(self.timeout, self.open()).await.map_err(|_| NetError::ConnectTimeout(self.timeout))?
+        timeout(self.timeout, self.open())
+            .await
+            .map_err(|_| NetError::ConnectTimeout(self.timeout))?
     }
 }
 
@@ -193,7 +200,11 @@ impl<IO> HeadReader<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for HeadReader<IO> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.early.is_empty() {
             ready!(poll_fill(&mut this.io, &mut this.early, cx))?;
@@ -215,7 +226,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HeadReader<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadReader<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 

@@ -77,9 +77,13 @@ impl Decoder {
     }
 
     /// Reads a header and refuses what can be refused before the payload is there.
-    fn decode_header(&self, inbox: &mut BytesMut) -> Result<Option<(FrameHeader, usize)>, NetError> {
+    fn decode_header(
+        &self,
+        inbox: &mut BytesMut,
+    ) -> Result<Option<(FrameHeader, usize)>, NetError> {
         let mut cursor = Cursor::new(&inbox[..]);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| NetError::Violation("unknown opcode"))?;
+        let parsed =
+            FrameHeader::parse(&mut cursor).map_err(|_| NetError::Violation("unknown opcode"))?;
         let Some((header, len)) = parsed else { return Ok(None) };
         let read = cursor.position() as usize;
         inbox.advance(read);
@@ -87,11 +91,17 @@ impl Decoder {
             return Err(NetError::Violation("a reserved bit is set"));
         }
         if header.mask.is_some() != (self.role == Role::Server) {
-            return Err(NetError::Violation("frames of clients are masked and those of servers are not"));
+            return Err(NetError::Violation(
+                "frames of clients are masked and those of servers are not",
+            ));
         }
         let room = match header.opcode {
-            OpCode::Control(_) if !header.is_final => return Err(NetError::Violation("a control frame in pieces")),
-            OpCode::Control(_) if len > MAX_CONTROL as u64 => return Err(NetError::Violation("a large control frame")),
+            OpCode::Control(_) if !header.is_final => {
+                return Err(NetError::Violation("a control frame in pieces"));
+            }
+            OpCode::Control(_) if len > MAX_CONTROL as u64 => {
+                return Err(NetError::Violation("a large control frame"));
+            }
             OpCode::Control(_) => MAX_CONTROL,
             OpCode::Data(Data::Continue) => match &self.fragments {
                 None => return Err(NetError::Violation("a continuation of nothing")),
@@ -109,7 +119,12 @@ impl Decoder {
     }
 
     /// Text and binary are the same here: both have to be UTF-8.
-    fn data_frame(&mut self, data: Data, is_final: bool, payload: BytesMut) -> Result<Option<Incoming>, NetError> {
+    fn data_frame(
+        &mut self,
+        data: Data,
+        is_final: bool,
+        payload: BytesMut,
+    ) -> Result<Option<Incoming>, NetError> {
         let whole = match (data, self.fragments.take()) {
             (Data::Continue, Some(mut fragments)) => {
                 fragments.extend_from_slice(&payload);
@@ -130,7 +145,9 @@ fn control_frame(control: Control, mut payload: Bytes) -> Result<Option<Incoming
     match control {
         Control::Ping => Ok(Some(Incoming::Ping(payload))),
         Control::Pong => Ok(None),
-        Control::Close if payload.is_empty() => Ok(Some(Incoming::Close(CloseReason::from_wire(1005, "")))),
+        Control::Close if payload.is_empty() => {
+            Ok(Some(Incoming::Close(CloseReason::from_wire(1005, ""))))
+        }
         Control::Close if payload.len() == 1 => Err(NetError::Violation("half of a close code")),
         Control::Close => {
             let code = payload.get_u16();

@@ -18,7 +18,10 @@ use crate::{Limits, NetError};
 /// The server's end of a connection whose HTTP upgrade was done by somebody else, for instance by hyper.
 ///
 /// On a TCP socket turn Nagle's algorithm off first (`set_nodelay(true)`), otherwise small frames wait.
-pub fn from_upgraded<IO: AsyncRead + AsyncWrite + Unpin>(io: IO, limits: Limits) -> WebSocketTransport<IO> {
+pub fn from_upgraded<IO: AsyncRead + AsyncWrite + Unpin>(
+    io: IO,
+    limits: Limits,
+) -> WebSocketTransport<IO> {
     WebSocketTransport::new(io, Role::Server, limits, BytesMut::new())
 }
 

@@ -31,12 +31,21 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("logux-postgres-{}-{number}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("logux-postgres-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let made = Command::new("install").args(["-d", "-m", "700"]).args(owner()).arg(&folder).status();
+        let made =
+            Command::new("install").args(["-d", "-m", "700"]).args(owner()).arg(&folder).status();
         assert!(made.expect("install").success(), "a folder for the database");
         let initdb = as_user("initdb")
-            .args(["--username=logux", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"])
+            .args([
+                "--username=logux",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--no-locale",
+                "--no-sync",
+                "-D",
+            ])
             .arg(folder.join("data"))
             .current_dir(&folder)
             .output()
@@ -52,7 +61,10 @@ impl Server {
             }
             server.folder = PathBuf::new();
         }
-        panic!("PostgreSQL does not start: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        panic!(
+            "PostgreSQL does not start: {}",
+            fs::read_to_string(folder.join("log")).unwrap_or_default()
+        );
     }
 
     /// Waits until it answers; `false` when it has ended instead.
@@ -72,7 +84,12 @@ impl Server {
 
     pub(crate) fn options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass();
-        options.host("127.0.0.1").port(self.port).username("logux").database("postgres").ssl_mode(PgSslMode::Disable)
+        options
+            .host("127.0.0.1")
+            .port(self.port)
+            .username("logux")
+            .database("postgres")
+            .ssl_mode(PgSslMode::Disable)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -81,7 +98,9 @@ impl Server {
 
     /// Connections, so many at most.
     pub(crate) async fn pool(&self, connections: u32) -> PgPool {
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(60));
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(60));
         pool.connect_with(self.options()).await.expect("connections")
     }
 }
@@ -146,7 +165,9 @@ fn bin() -> PathBuf {
         return given.into();
     }
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let found = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists());
+    let found = versions
+        .map(|version| version.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists());
     let number = |bin: &PathBuf| {
         let version = bin.parent().and_then(Path::file_name).and_then(|name| name.to_str());
         version.and_then(|version| version.parse::<u32>().ok())
@@ -159,5 +180,8 @@ fn bin() -> PathBuf {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|probe| probe.local_addr())
+        .expect("a free port")
+        .port()
 }

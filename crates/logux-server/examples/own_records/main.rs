@@ -19,7 +19,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::builder()
         .settings(|settings| settings.development = true)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
-        .sync_map("tasks", tasks.clone(), |context, _id| async move { Ok(context.user_id() != Some("guest")) })
+        .sync_map("tasks", tasks.clone(), |context, _id| async move {
+            Ok(context.user_id() != Some("guest"))
+        })
         .sync_map_filter("tasks", tasks, |_context, _filter| async { Ok(true) })
         .listen(([127, 0, 0, 1], port).into())
         .await?;

@@ -15,7 +15,9 @@ use logux::{
         record::{Field, place},
     },
 };
-use logux_server::{Context, Edited, Found, HandlerError, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
+use logux_server::{
+    Context, Edited, Found, HandlerError, Listed, SyncMap, SyncMapData, SyncMapFilter, Write,
+};
 
 /// The tasks of everybody.
 #[derive(Debug, Default)]
@@ -43,17 +45,22 @@ impl Task {
     /// What arrived at this time or later.
     fn data(&self, id: &Arc<str>, since: Option<WallTime>) -> SyncMapData {
         let news = self.fields.values().filter(|field| Some(field.arrived) >= since);
-        let fields = news.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
+        let fields =
+            news.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
         SyncMapData { id: id.clone(), fields: fields.collect() }
     }
 
     fn matches(&self, filter: &Extra) -> bool {
-        filter.iter().all(|(key, value)| self.fields.get(key).is_some_and(|field| matching::equal(&field.value, value)))
+        filter.iter().all(|(key, value)| {
+            self.fields.get(key).is_some_and(|field| matching::equal(&field.value, value))
+        })
     }
 
     /// Whether a field of the filter was written: it may have matched before.
     fn has_left(&self, filter: &Extra, since: WallTime) -> bool {
-        filter.iter().any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
+        filter
+            .iter()
+            .any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
     }
 
     fn write(&mut self, fields: &Extra, write: Write<'_>) -> Edited {
@@ -68,8 +75,12 @@ impl Task {
             // The very same write may come again after a crash, and is told again.
             if self.fields.get(key).is_none_or(|field| field.stamp <= stamp) {
                 let key: Arc<str> = key.into();
-                let field =
-                    Field { key: key.clone(), value: value.clone(), stamp: stamp.clone(), arrived: write.arrived };
+                let field = Field {
+                    key: key.clone(),
+                    value: value.clone(),
+                    stamp: stamp.clone(),
+                    arrived: write.arrived,
+                };
                 self.fields.insert(key.clone(), field);
                 won.set(key, value.clone());
             }
@@ -87,10 +98,17 @@ impl Tasks {
 }
 
 impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
-    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+    async fn load(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Found, HandlerError> {
         Ok(match self.all().get_key_value(id) {
             Some((id, task)) if task.exists() => task.data(id, since).into(),
-            Some((_, task)) => task.deletion().map_or(Found::Missing, |deletion| Found::Deleted(deletion.time())),
+            Some((_, task)) => {
+                task.deletion().map_or(Found::Missing, |deletion| Found::Deleted(deletion.time()))
+            }
             None => Found::Missing,
         })
     }
@@ -105,11 +123,22 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         self.change(context, id, fields, write).await
     }
 
-    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+    async fn change(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
         Ok(self.all().entry(id.into()).or_default().write(fields, write))
     }
 
-    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+    async fn delete(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        write: Write<'_>,
+    ) -> Result<bool, HandlerError> {
         let mut tasks = self.all();
         let task = tasks.entry(id.into()).or_default();
         if task.deletion() > Some(write.stamp) {
@@ -122,7 +151,12 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
 }
 
 impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
-    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+    async fn list(
+        &self,
+        _: &Context<S>,
+        filter: &Extra,
+        since: Option<WallTime>,
+    ) -> Result<Listed, HandlerError> {
         let mut listed = Listed::default();
         for (id, task) in self.all().iter() {
             let left = || since.is_some_and(|since| task.has_left(filter, since));
@@ -130,8 +164,10 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
                 if task.matches(filter) || left() {
                     listed.records.push(task.data(id, since));
                 }
-            } else if let Some((stamp, _)) =
-                task.deleted.as_ref().filter(|(_, arrived)| since.is_some_and(|since| *arrived >= since))
+            } else if let Some((stamp, _)) = task
+                .deleted
+                .as_ref()
+                .filter(|(_, arrived)| since.is_some_and(|since| *arrived >= since))
             {
                 listed.gone.push((id.clone(), stamp.time()));
             }

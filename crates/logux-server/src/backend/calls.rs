@@ -50,7 +50,8 @@ impl Calls {
         let (replies, receiver) = mpsc::channel(16);
         let asked = Instant::now();
         let span = span!("backend", command = name, "otel.kind" = "client");
-        let call = Call { span, about, command, name, asked, is_repeatable, was_answered: false, replies };
+        let call =
+            Call { span, about, command, name, asked, is_repeatable, was_answered: false, replies };
         // When it fails the receiver ends at once.
         let _ = self.0.send(call).await;
         receiver
@@ -64,7 +65,12 @@ pub(super) fn start(backend: &Backend, clock: Clock, watch: &Watch) -> Result<Ca
     Ok(Calls(sender))
 }
 
-async fn run(exchange: Arc<Exchange>, mut waiting: mpsc::Receiver<Call>, max_requests: usize, max_commands: usize) {
+async fn run(
+    exchange: Arc<Exchange>,
+    mut waiting: mpsc::Receiver<Call>,
+    max_requests: usize,
+    max_commands: usize,
+) {
     let slots = Arc::new(Semaphore::new(max_requests));
     while let Ok(slot) = slots.clone().acquire_owned().await {
         // The last free slot takes all that waits. With others free a command goes alone: a back end that answers at the end of its work

@@ -42,7 +42,9 @@ pub(crate) enum Failure {
     Status(StatusCode),
     #[error("the back end answered wrongly: {0}")]
     Wrong(#[from] BackendError),
-    #[error("the back end did not answer to the end: expected `approved` and `processed`, or why not")]
+    #[error(
+        "the back end did not answer to the end: expected `approved` and `processed`, or why not"
+    )]
     Incomplete,
     #[error("the back end is down")]
     Down,
@@ -97,7 +99,9 @@ impl Exchange {
             .map_err(|error| wrong(error.to_string()))?;
         // The certificates of the system, so that those of one's own organisation count. Without TLS none is looked for.
         let config = match backend.url.scheme_str() {
-            Some("https") => config.with_native_roots().map_err(|error| wrong(error.to_string()))?,
+            Some("https") => {
+                config.with_native_roots().map_err(|error| wrong(error.to_string()))?
+            }
             _ => config.with_root_certificates(RootCertStore::empty()),
         };
         let mut http = HttpConnector::new();
@@ -167,7 +171,9 @@ impl Exchange {
         if let Some(parent) = calls.iter().find_map(|call| traceparent(&call.span)) {
             request.headers_mut().insert("traceparent", parent);
         }
-        let response = timeout(self.timeout, self.client.request(request)).await.map_err(|_| Failure::TimedOut)?;
+        let response = timeout(self.timeout, self.client.request(request))
+            .await
+            .map_err(|_| Failure::TimedOut)?;
         let response = response.map_err(|error| match error.is_connect() {
             true => Failure::Unreachable(root_cause(&error)),
             false => Failure::Broken(root_cause(&error)),
@@ -181,7 +187,9 @@ impl Exchange {
     async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), Failure> {
         let mut answers = Answers::new(self.max_answer_bytes);
         while !calls.is_empty() {
-            let Some(frame) = timeout(self.timeout, body.frame()).await.map_err(|_| Failure::TimedOut)? else {
+            let Some(frame) =
+                timeout(self.timeout, body.frame()).await.map_err(|_| Failure::TimedOut)?
+            else {
                 return Ok(answers.finish()?);
             };
             let frame = frame.map_err(|error| Failure::Broken(root_cause(&error)))?;
@@ -191,7 +199,10 @@ impl Exchange {
             }
         }
         // The rest is read, so that the connection can be used again, but not for ever.
-        let _ = timeout(self.timeout, async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} }).await;
+        let _ = timeout(self.timeout, async {
+            while body.frame().await.is_some_and(|frame| frame.is_ok()) {}
+        })
+        .await;
         Ok(())
     }
 
@@ -227,7 +238,11 @@ impl Exchange {
     }
 
     fn note(&self, call: &Call, outcome: &'static str) {
-        self.watch.note(&Event::BackendAsked { command: call.name, outcome, took: call.asked.elapsed() });
+        self.watch.note(&Event::BackendAsked {
+            command: call.name,
+            outcome,
+            took: call.asked.elapsed(),
+        });
     }
 }
 

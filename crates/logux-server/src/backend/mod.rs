@@ -22,8 +22,8 @@ use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    BuildError, Context, HandlerError, Login, auth::Verdict, forwarded::read_networks, origin::cookies,
-    settings::random_id, watch::Watch,
+    BuildError, Context, HandlerError, Login, auth::Verdict, forwarded::read_networks,
+    origin::cookies, settings::random_id, watch::Watch,
 };
 
 use calls::Calls;
@@ -63,14 +63,22 @@ pub struct Backend {
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend").field("url", &self.to_string()).field("mask", &self.mask).finish_non_exhaustive()
+        f.debug_struct("Backend")
+            .field("url", &self.to_string())
+            .field("mask", &self.mask)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Backend {
     /// Its address, without the path and what may be secret in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.url.scheme_str().unwrap_or_default(), self.url.host().unwrap_or_default())?;
+        write!(
+            f,
+            "{}://{}",
+            self.url.scheme_str().unwrap_or_default(),
+            self.url.host().unwrap_or_default()
+        )?;
         self.url.port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -82,8 +90,11 @@ impl Backend {
     /// [`BuildError::Backend`] when the URL is none of `http` or `https`, or the secret is empty.
     pub fn new(url: &str, secret: impl Into<Arc<str>>) -> Result<Self, BuildError> {
         let wrong = |why: &str| BuildError::Backend { url: url.to_owned(), why: why.to_owned() };
-        let parsed: Uri = url.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
-        if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none_or(str::is_empty) {
+        let parsed: Uri =
+            url.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
+        if !matches!(parsed.scheme_str(), Some("http" | "https"))
+            || parsed.host().is_none_or(str::is_empty)
+        {
             return Err(wrong("expected a URL such as http://localhost:8000/logux"));
         }
         let secret = secret.into();
@@ -149,7 +160,8 @@ pub(crate) struct BackendClient {
 impl BackendClient {
     /// Asks whether a client may come in.
     pub(crate) async fn login(&self, login: &Login) -> Result<Verdict, HandlerError> {
-        let about: Arc<str> = format!("{}-{}", self.start, self.last_auth.fetch_add(1, Ordering::Relaxed)).into();
+        let about: Arc<str> =
+            format!("{}-{}", self.start, self.last_auth.fetch_add(1, Ordering::Relaxed)).into();
         let command = AuthCommand {
             auth_id: &about,
             user_id: login.user_id(),
@@ -164,17 +176,26 @@ impl BackendClient {
             Reply::Authenticated { subprotocol } => Ok(Verdict::Welcome { subprotocol }),
             Reply::Denied => Ok(Verdict::Denied),
             Reply::WrongSubprotocol { supported } => Ok(Verdict::WrongSubprotocol { supported }),
-            Reply::Error { details } => Err(HandlerError::failed(format!("the back end failed: {details}"))),
+            Reply::Error { details } => {
+                Err(HandlerError::failed(format!("the back end failed: {details}")))
+            }
             _ => Err(HandlerError::failed("the back end answered a login with something else")),
         }
     }
 
     /// Asks about an action or a subscription, passes on what is answered, and gives the last answer.
-    pub(crate) async fn act<S>(&self, context: &Context<S>, about: About) -> Result<Answer, HandlerError> {
+    pub(crate) async fn act<S>(
+        &self,
+        context: &Context<S>,
+        about: About,
+    ) -> Result<Answer, HandlerError> {
         let id: Arc<str> = context.meta().id.to_string().into();
-        let command =
-            ActionCommand { entry: context.entry(), subprotocol: context.subprotocol(), headers: context.headers() }
-                .to_command()?;
+        let command = ActionCommand {
+            entry: context.entry(),
+            subprotocol: context.subprotocol(),
+            headers: context.headers(),
+        }
+        .to_command()?;
         let is_subscription = about == About::Subscription;
         let mut replies = self.calls.ask("action", id, command, is_subscription).await;
         let mut is_approved = false;
@@ -188,7 +209,9 @@ impl BackendClient {
                 Reply::Resend(_) if is_subscription => {
                     return Err(HandlerError::failed("`resend` about a subscription"));
                 }
-                Reply::Resend(_) if is_approved => return Err(HandlerError::failed("`resend` came after `approved`")),
+                Reply::Resend(_) if is_approved => {
+                    return Err(HandlerError::failed("`resend` came after `approved`"));
+                }
                 Reply::Resend(to) => context.answer(vec![Answer::Resend(to)]).await,
                 Reply::Approved => {
                     is_approved = true;
@@ -198,12 +221,20 @@ impl BackendClient {
                 Reply::Action(added) => {
                     let (action, meta) = *added;
                     let to = match meta.to {
-                        nobody if nobody == Recipients::default() => Recipients::client(context.client_id()),
+                        nobody if nobody == Recipients::default() => {
+                            Recipients::client(context.client_id())
+                        }
                         to => to,
                     };
                     context
                         .server()
-                        .post(Addition { action, draft: meta.draft, to, process: false, ticket: None })
+                        .post(Addition {
+                            action,
+                            draft: meta.draft,
+                            to,
+                            process: false,
+                            ticket: None,
+                        })
                         .await;
                 }
                 Reply::Processed if !is_approved => {
@@ -215,7 +246,11 @@ impl BackendClient {
                 Reply::Error { details } => {
                     return Err(HandlerError::failed(format!("the back end failed: {details}")));
                 }
-                _ => return Err(HandlerError::failed("the back end answered an action with an answer to a login")),
+                _ => {
+                    return Err(HandlerError::failed(
+                        "the back end answered an action with an answer to a login",
+                    ));
+                }
             }
         }
     }

@@ -75,13 +75,20 @@ impl Actions {
             Report::Sent(entry, clients) => self.change(change, &entry.meta.id, |action, _| {
                 action.clients = Some(action.clients.unwrap_or(0) + clients);
                 // An own action that is not asked about has no other end; one that is loses this at the question.
-                if action.outcome.is_none() && action.waited.is_none() && entry.meta.id.node().is_server() {
+                if action.outcome.is_none()
+                    && action.waited.is_none()
+                    && entry.meta.id.node().is_server()
+                {
                     action.outcome = Some("sent");
                 }
             }),
             Report::Processed(entry) => self.end(change, now, entry, "processed", None),
-            Report::Undone { entry, reason } => self.end(change, now, entry, "undone", Some(reason)),
-            Report::Cleaned(entry) => self.change(change, &entry.meta.id, |action, _| action.is_cleaned = true),
+            Report::Undone { entry, reason } => {
+                self.end(change, now, entry, "undone", Some(reason))
+            }
+            Report::Cleaned(entry) => {
+                self.change(change, &entry.meta.id, |action, _| action.is_cleaned = true)
+            }
             Report::Duplicate(id) => self.change(change, id, |action, _| action.again += 1),
             _ => {}
         }
@@ -133,7 +140,14 @@ impl Actions {
         self.latest.push_back(Remembered { id: meta.id.clone(), came: Instant::now(), shown });
     }
 
-    fn end(&mut self, change: u64, now: u64, entry: &Entry, outcome: &'static str, reason: Option<&str>) {
+    fn end(
+        &mut self,
+        change: u64,
+        now: u64,
+        entry: &Entry,
+        outcome: &'static str,
+        reason: Option<&str>,
+    ) {
         if !self.places.contains_key(&entry.meta.id) {
             // A forged one, or one from before the last start.
             self.push(change, now, entry);
@@ -146,8 +160,11 @@ impl Actions {
     }
 
     fn change(&mut self, change: u64, id: &ActionId, make: impl FnOnce(&mut ShownAction, Instant)) {
-        let place = self.places.get(id).and_then(|place| usize::try_from(place - self.forgotten).ok());
-        if let Some(Remembered { shown, came, .. }) = place.and_then(|place| self.latest.get_mut(place)) {
+        let place =
+            self.places.get(id).and_then(|place| usize::try_from(place - self.forgotten).ok());
+        if let Some(Remembered { shown, came, .. }) =
+            place.and_then(|place| self.latest.get_mut(place))
+        {
             shown.change = change;
             make(shown, *came);
         }
@@ -190,9 +207,16 @@ mod tests {
         // One that was forgotten begins anew.
         actions.note(1_003, 0, &Report::Processed(entries[0].clone()));
         let news = actions.after(1_000);
-        let seen: Vec<_> = news.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
-        assert_eq!(seen, [("509 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]);
-        assert_eq!((news[0].reason.as_deref(), news[0].is_cleaned, news[1].is_cleaned), (Some("denied"), true, false));
+        let seen: Vec<_> =
+            news.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
+        assert_eq!(
+            seen,
+            [("509 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]
+        );
+        assert_eq!(
+            (news[0].reason.as_deref(), news[0].is_cleaned, news[1].is_cleaned),
+            (Some("denied"), true, false)
+        );
         assert_eq!(actions.latest.len(), MAX_ACTIONS);
     }
 

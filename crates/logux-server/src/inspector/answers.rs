@@ -7,7 +7,8 @@ use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Response, Uri,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
 use serde::Serialize;
@@ -56,15 +57,24 @@ pub(crate) async fn respond(
     headers: &HeaderMap,
 ) -> Option<Response<Full<Bytes>>> {
     let inspector = handle.watch().inspector()?;
-    if method != Method::GET || !inspector.audience().admits(remote.map(|remote| remote.ip()), headers) {
+    if method != Method::GET
+        || !inspector.audience().admits(remote.map(|remote| remote.ip()), headers)
+    {
         return None;
     }
     Some(match uri.path() {
         "/" => answer("text/html; charset=utf-8", Bytes::from_static(include_bytes!("page.html"))),
-        "/inspector.css" => answer("text/css; charset=utf-8", Bytes::from_static(include_bytes!("page.css"))),
-        "/inspector.js" => answer("text/javascript; charset=utf-8", Bytes::from_static(include_bytes!("page.js"))),
+        "/inspector.css" => {
+            answer("text/css; charset=utf-8", Bytes::from_static(include_bytes!("page.css")))
+        }
+        "/inspector.js" => {
+            answer("text/javascript; charset=utf-8", Bytes::from_static(include_bytes!("page.js")))
+        }
         "/inspector.json" => {
-            let after = uri.query().and_then(|query| query.strip_prefix("after=")?.parse().ok()).unwrap_or(0);
+            let after = uri
+                .query()
+                .and_then(|query| query.strip_prefix("after=")?.parse().ok())
+                .unwrap_or(0);
             answer("application/json", look(handle, inspector, after).await.into())
         }
         "/metrics" => answer(metrics::CONTENT_TYPE, handle.metrics().await?.into()),
@@ -76,7 +86,8 @@ async fn look(handle: &Handle, inspector: &Inspector, after: u64) -> Vec<u8> {
     let view = handle.clients().await.unwrap_or_default();
     let clients = view.clients.iter().map(|client| shown(client, inspector)).collect();
     let news = inspector.news(after);
-    let answer = Answer { version: env!("CARGO_PKG_VERSION"), news, connected: view.connected, clients };
+    let answer =
+        Answer { version: env!("CARGO_PKG_VERSION"), news, connected: view.connected, clients };
     // Texts and numbers can always be written.
     serde_json::to_vec(&answer).unwrap_or_default()
 }

@@ -64,13 +64,25 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost_only() {
-        for host in ["127.0.0.1:31337", "[::1]:80", "[::1]", "localhost", "LocalHost:1", "a.localhost:1", "192.168.1.2"]
-        {
+        for host in [
+            "127.0.0.1:31337",
+            "[::1]:80",
+            "[::1]",
+            "localhost",
+            "LocalHost:1",
+            "a.localhost:1",
+            "192.168.1.2",
+        ] {
             assert!(is_no_domain(host), "{host}");
         }
-        for host in
-            ["", "evil.example", "evil.example:31337", "localhost.evil.example", "127.0.0.1.evil.example:80", ":"]
-        {
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:31337",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            ":",
+        ] {
             assert!(!is_no_domain(host), "{host}");
         }
     }
@@ -79,7 +91,9 @@ mod tests {
     fn those_from_the_networks() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "192.168.1.2:31337".parse().unwrap());
-        let from = |audience: &Audience, remote: &str| audience.admits(Some(remote.parse().unwrap()), &headers);
+        let from = |audience: &Audience, remote: &str| {
+            audience.admits(Some(remote.parse().unwrap()), &headers)
+        };
         let own = Audience::default();
         assert!(from(&own, "127.0.0.9") && from(&own, "::1") && from(&own, "::ffff:127.0.0.1"));
         assert!(!from(&own, "192.168.1.3") && !own.admits(None, &headers));

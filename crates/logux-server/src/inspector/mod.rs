@@ -93,7 +93,9 @@ impl Inspector {
         match event {
             Event::Hub(report) => seen.actions.note(change, now(), report),
             Event::Asked(entry) => seen.actions.asked(change, &entry.meta.id),
-            Event::Failed { what: Failure::Action(id), error } => seen.actions.failed(change, id, error),
+            Event::Failed { what: Failure::Action(id), error } => {
+                seen.actions.failed(change, id, error)
+            }
             Event::Connected { session, remote } if seen.connections.len() < MAX_CONNECTIONS => {
                 seen.connections.insert(*session, Connection { since: now(), remote: *remote });
             }

@@ -60,7 +60,9 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
         Event::Authenticated { session, node, .. } => {
             ("authenticated", false, format!("{} on connection {}", node.as_str(), session.0))
         }
-        Event::Unauthenticated { node, reason, .. } => ("unauthenticated", true, format!("{} {reason}", node.as_str())),
+        Event::Unauthenticated { node, reason, .. } => {
+            ("unauthenticated", true, format!("{} {reason}", node.as_str()))
+        }
         Event::ClientError { session, node, error } => {
             let node = or_nothing(node.map(logux::NodeId::as_str));
             ("clientError", true, format!("{node} on connection {}: {error}", session.0))
@@ -82,14 +84,20 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
         Event::Failed { what, error } => ("error", true, format!("{}{error}", of(what))),
         Event::Fatal { error } => ("fatal", true, error.to_string()),
         Event::WrongFormat { id, error } => ("wrongFormat", true, format!("action {id}: {error}")),
-        Event::Limited { node, limit, .. } => {
-            ("limited", true, format!("{} {}", or_nothing(node.map(logux::NodeId::as_str)), limit.as_str()))
-        }
+        Event::Limited { node, limit, .. } => (
+            "limited",
+            true,
+            format!("{} {}", or_nothing(node.map(logux::NodeId::as_str)), limit.as_str()),
+        ),
         Event::WrongControlIp { address } => ("wrongControlIp", true, or_nothing(address.as_ref())),
-        Event::WrongControlSecret { address } => ("wrongControlSecret", true, or_nothing(address.as_ref())),
-        Event::BackendAsked { command, outcome, took } => {
-            ("backendAsked", false, format!("{command}: {outcome} in {} ms", super::milliseconds(*took)))
+        Event::WrongControlSecret { address } => {
+            ("wrongControlSecret", true, or_nothing(address.as_ref()))
         }
+        Event::BackendAsked { command, outcome, took } => (
+            "backendAsked",
+            false,
+            format!("{command}: {outcome} in {} ms", super::milliseconds(*took)),
+        ),
         Event::BackendRepeated { error } => ("backendRepeated", true, error.to_string()),
         Event::BackendDown { .. } => ("backendDown", true, String::new()),
         Event::BackendBack => ("backendBack", false, String::new()),
@@ -100,7 +108,9 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
 fn of(what: &Failure<'_>) -> String {
     match what {
         Failure::Action(id) => format!("action {id}: "),
-        Failure::Unsubscription { node, channel } => format!("{} leaving {channel}: ", node.as_str()),
+        Failure::Unsubscription { node, channel } => {
+            format!("{} leaving {channel}: ", node.as_str())
+        }
         Failure::Greeting { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
         _ => String::new(),
     }

@@ -57,32 +57,58 @@ struct OfType {
 }
 
 impl Actions {
-    pub(super) fn register(registry: &mut Registry, types: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn register(
+        registry: &mut Registry,
+        types: impl IntoIterator<Item = String>,
+    ) -> Self {
         let new = Self {
             outcomes: Family::default(),
             seconds: Family::new_with_constructor(seconds),
             waited: seconds(),
             duplicates: Counter::default(),
             deliveries: Counter::default(),
-            receivers: Histogram::new([0.0, 1.0, 2.0, 5.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0]),
+            receivers: Histogram::new([
+                0.0, 1.0, 2.0, 5.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0,
+            ]),
             subscriptions: Counter::default(),
             commands: Counter::default(),
             rounds: seconds(),
             state: Mutex::default(),
         };
-        registry.register("actions", "Actions that came to their end, by type and outcome", new.outcomes.clone());
+        registry.register(
+            "actions",
+            "Actions that came to their end, by type and outcome",
+            new.outcomes.clone(),
+        );
         let seconds = "From the arrival of an action to its answer, by type";
         registry.register("action_seconds", seconds, new.seconds.clone());
         let waited = "How long actions waited until the application was asked";
         registry.register("action_wait_seconds", waited, new.waited.clone());
         registry.register("action_duplicates", "Actions that came again", new.duplicates.clone());
-        registry.register("deliveries", "Actions and answers sent, once for each client", new.deliveries.clone());
-        registry.register("action_receivers", "How many clients an action was sent to", new.receivers.clone());
+        registry.register(
+            "deliveries",
+            "Actions and answers sent, once for each client",
+            new.deliveries.clone(),
+        );
+        registry.register(
+            "action_receivers",
+            "How many clients an action was sent to",
+            new.receivers.clone(),
+        );
         registry.register("subscribed", "Subscriptions that began", new.subscriptions.clone());
         registry.register("hub_commands", "Commands that the hub has done", new.commands.clone());
-        registry.register("hub_round_seconds", "Rounds of the hub: work and commit", new.rounds.clone());
+        registry.register(
+            "hub_round_seconds",
+            "Rounds of the hub: work and commit",
+            new.rounds.clone(),
+        );
         let mut state = new.state();
-        for name in [SUBSCRIBE, UNSUBSCRIBE, OTHER].map(str::to_owned).into_iter().chain(types).take(MAX_TYPES) {
+        for name in [SUBSCRIBE, UNSUBSCRIBE, OTHER]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(types)
+            .take(MAX_TYPES)
+        {
             new.own_numbers(&mut state, &name);
         }
         drop(state);

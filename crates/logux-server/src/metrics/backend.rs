@@ -23,9 +23,14 @@ impl Backend {
         };
         let commands = "Commands that the back end answered or failed to, by command and outcome";
         registry.register("backend_commands", commands, new.commands.clone());
-        let seconds = "From the command to its last answer, waiting and repetitions included, by command";
+        let seconds =
+            "From the command to its last answer, waiting and repetitions included, by command";
         registry.register("backend_command_seconds", seconds, new.seconds.clone());
-        registry.register("backend_down", "1 while the back end is taken for down", new.down.clone());
+        registry.register(
+            "backend_down",
+            "1 while the back end is taken for down",
+            new.down.clone(),
+        );
         new
     }
 

@@ -47,20 +47,56 @@ impl Connections {
         // Those that have not happened yet are 0, so that the first one is seen as a change.
         begin(&new.refused, "reason", &[Refusal::TooMany.as_str(), Refusal::Origin.as_str()]);
         begin(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
-        begin(&new.logins, "outcome", &["welcome", "wrongCredentials", "wrongSubprotocol", "error"]);
+        begin(
+            &new.logins,
+            "outcome",
+            &["welcome", "wrongCredentials", "wrongSubprotocol", "error"],
+        );
         begin(&new.limited, "limit", &[Limit::WrongLogins.as_str(), Limit::Rate.as_str()]);
         registry.register("connections_open", "WebSockets that are open now", new.open.clone());
         registry.register("connections", "WebSockets that were opened", new.opened.clone());
-        registry.register("connections_refused", "Connections refused before that, by reason", new.refused.clone());
-        registry.register("connections_ended", "WebSockets that were closed, by reason", new.ended.clone());
+        registry.register(
+            "connections_refused",
+            "Connections refused before that, by reason",
+            new.refused.clone(),
+        );
+        registry.register(
+            "connections_ended",
+            "WebSockets that were closed, by reason",
+            new.ended.clone(),
+        );
         registry.register("logins", "Clients that wanted in, by outcome", new.logins.clone());
-        registry.register("login_seconds", "How long it took to let a client in or not", new.login_seconds.clone());
-        registry.register("reconnects", "Clients let in that had been here before", new.reconnects.clone());
-        registry.register("zombies", "Connections closed because their client came again", new.zombies.clone());
-        registry.register("client_errors", "Clients that sent what is wrong or were silent", new.client_errors.clone());
+        registry.register(
+            "login_seconds",
+            "How long it took to let a client in or not",
+            new.login_seconds.clone(),
+        );
+        registry.register(
+            "reconnects",
+            "Clients let in that had been here before",
+            new.reconnects.clone(),
+        );
+        registry.register(
+            "zombies",
+            "Connections closed because their client came again",
+            new.zombies.clone(),
+        );
+        registry.register(
+            "client_errors",
+            "Clients that sent what is wrong or were silent",
+            new.client_errors.clone(),
+        );
         registry.register("limited", "Clients that reached a limit, by limit", new.limited.clone());
-        registry.register("errors", "What did not work at this server, such as handlers", new.errors.clone());
-        registry.register("received_bytes", "Bytes of messages of clients", new.bytes_received.clone());
+        registry.register(
+            "errors",
+            "What did not work at this server, such as handlers",
+            new.errors.clone(),
+        );
+        registry.register(
+            "received_bytes",
+            "Bytes of messages of clients",
+            new.bytes_received.clone(),
+        );
         registry.register("sent_bytes", "Bytes of messages to clients", new.bytes_sent.clone());
         new
     }

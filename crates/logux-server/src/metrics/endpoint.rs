@@ -43,7 +43,8 @@ impl Endpoint {
             listener.set_nonblocking(true)?;
             TcpListener::from_std(listener)
         };
-        let listener = bind().map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
+        let listener =
+            bind().map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
         let address = listener.local_addr().unwrap_or(address);
         Ok(Self { address, task: tokio::spawn(accept(listener, handle.clone())) })
     }
@@ -85,7 +86,8 @@ async fn accept(listener: TcpListener, handle: Handle) {
 }
 
 async fn serve(socket: TcpStream, handle: &Handle) {
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(respond(&request, handle).await) });
+    let service =
+        service_fn(|request| async move { Ok::<_, Infallible>(respond(&request, handle).await) });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

@@ -38,18 +38,35 @@ impl Gauges {
         registry.register("clients", "Clients that are in", new.clients.clone());
         registry.register("channels", "Channels with subscribers", new.channels.clone());
         registry.register("subscriptions", "Subscriptions", new.subscriptions.clone());
-        registry.register("actions_running", "Actions the application is busy with", new.running.clone());
-        registry.register("actions_waiting", "Actions that wait for earlier ones of their client", new.waiting.clone());
+        registry.register(
+            "actions_running",
+            "Actions the application is busy with",
+            new.running.clone(),
+        );
+        registry.register(
+            "actions_waiting",
+            "Actions that wait for earlier ones of their client",
+            new.waiting.clone(),
+        );
         let parked = "Subscriptions that wait for their client to come back";
         registry.register("subscriptions_parked", parked, new.parked.clone());
         let unconfirmed = "Subscriptions whose clients have not confirmed the answer yet";
         registry.register("subscriptions_unconfirmed", unconfirmed, new.unconfirmed.clone());
-        let remembered = "Actions and answers that are remembered so that they are done and answered once";
+        let remembered =
+            "Actions and answers that are remembered so that they are done and answered once";
         registry.register("remembered_entries", remembered, new.remembered.clone());
         let bytes = "Bytes of actions and answers that are remembered";
         registry.register("remembered_bytes", bytes, new.remembered_bytes.clone());
-        registry.register("log_added", "Number of the last action that the log kept", new.added.clone());
-        registry.register("hub_commands_waiting", "Commands that wait for the hub", new.commands.clone());
+        registry.register(
+            "log_added",
+            "Number of the last action that the log kept",
+            new.added.clone(),
+        );
+        registry.register(
+            "hub_commands_waiting",
+            "Commands that wait for the hub",
+            new.commands.clone(),
+        );
         let messages = "Messages that wait for clients to read them";
         registry.register("outbox_messages", messages, new.outbox_messages.clone());
         let bytes = "Bytes of messages that wait for clients to read them";

@@ -62,7 +62,9 @@ impl Metrics {
             Event::Hub(report) => self.actions.note(report),
             Event::Asked(entry) => self.actions.asked(entry),
             Event::Round { commands, took } => self.actions.round(*commands, *took),
-            Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => self.backend.note(event),
+            Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => {
+                self.backend.note(event)
+            }
             _ => self.connections.note(event),
         }
     }
@@ -87,7 +89,9 @@ type ByLabel = Family<Labels<1>, Counter>;
 
 /// How long something took, in seconds: from 100 µs to 30 s.
 fn seconds() -> Histogram {
-    Histogram::new([0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0])
+    Histogram::new([
+        0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+    ])
 }
 
 #[cfg(test)]
@@ -107,11 +111,14 @@ mod tests {
         let text = metrics.text(Some(&Levels::default()));
         let mut counted = BTreeSet::new();
         for line in text.lines() {
-            if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            if let Some((name, kind)) =
+                line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+            {
                 counted.insert(format!("{name}{}", if kind == "counter" { "_total" } else { "" }));
             }
         }
-        let documented = include_str!("../docs/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented =
+            include_str!("../docs/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
         let documented = documented.filter_map(|line| Some(line.split_once('`')?.0.to_owned()));
         assert_eq!(counted, documented.collect());
         assert!(text.ends_with("# EOF\n"));
@@ -121,7 +128,11 @@ mod tests {
     fn latency_and_failures_of_the_back_end_by_command() {
         let metrics = Metrics::new([]);
         metrics.note(&backend_asked());
-        metrics.note(&Event::BackendAsked { command: "action", outcome: "timedOut", took: Duration::from_secs(2) });
+        metrics.note(&Event::BackendAsked {
+            command: "action",
+            outcome: "timedOut",
+            took: Duration::from_secs(2),
+        });
         metrics.note(&Event::BackendDown { pause_ms: 1 });
         let text = metrics.text(None);
         for line in [

@@ -67,14 +67,20 @@ impl SyncMapData {
     }
 
     /// The record as `PLURAL/changed`, one for each time at which fields were written.
-    pub(super) fn actions(&self, plural: &str) -> Result<Vec<(Action, Option<WallTime>)>, HandlerError> {
+    pub(super) fn actions(
+        &self,
+        plural: &str,
+    ) -> Result<Vec<(Action, Option<WallTime>)>, HandlerError> {
         let mut by_time = BTreeMap::<_, Extra>::new();
         for (key, value, time) in self.fields.iter().filter(|(key, ..)| &**key != "id") {
             by_time.entry(*time).or_default().set(key.clone(), value.clone());
         }
         let id = Json::from_value(&*self.id)?;
         let action = |(time, fields): (_, Extra)| {
-            let json = format!("{{\"type\":\"{plural}/changed\",\"id\":{id},\"fields\":{}}}", fields.to_json());
+            let json = format!(
+                "{{\"type\":\"{plural}/changed\",\"id\":{id},\"fields\":{}}}",
+                fields.to_json()
+            );
             Ok((Action::new(json)?, time))
         };
         by_time.into_iter().map(action).collect()

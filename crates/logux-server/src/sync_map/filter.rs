@@ -8,7 +8,9 @@ pub(super) fn passes(filter: &Extra, action: &Action) -> bool {
     if filter.is_empty() {
         return true;
     }
-    let fields = || action.field("fields").and_then(|fields| Extra::from_json(fields).ok()).unwrap_or_default();
+    let fields = || {
+        action.field("fields").and_then(|fields| Extra::from_json(fields).ok()).unwrap_or_default()
+    };
     let equal = |other: &Json, value: &Json| matching::equal(other, value);
     if action.kind().ends_with("/created") {
         let fields = fields();

@@ -178,7 +178,12 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
 
 /// A storage that is shared is one too.
 impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
-    async fn load(&self, context: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+    async fn load(
+        &self,
+        context: &Context<S>,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Found, HandlerError> {
         (**self).load(context, id, since).await
     }
 
@@ -202,7 +207,12 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         (**self).change(context, id, fields, write).await
     }
 
-    async fn delete(&self, context: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+    async fn delete(
+        &self,
+        context: &Context<S>,
+        id: &str,
+        write: Write<'_>,
+    ) -> Result<bool, HandlerError> {
         (**self).delete(context, id, write).await
     }
 
@@ -222,7 +232,11 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Arc<M> 
         (**self).list(context, filter, since).await
     }
 
-    async fn actions(&self, context: &Context<S>, filter: &Extra) -> Result<Option<Filter>, HandlerError> {
+    async fn actions(
+        &self,
+        context: &Context<S>,
+        filter: &Extra,
+    ) -> Result<Option<Filter>, HandlerError> {
         (**self).actions(context, filter).await
     }
 }

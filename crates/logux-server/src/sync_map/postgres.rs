@@ -14,7 +14,12 @@ use crate::{Context, HandlerError};
 const MARGIN_MS: i64 = 10_000;
 
 impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
-    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+    async fn load(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Found, HandlerError> {
         let (record, deletion) = self.maps().find(self.name(), id, since.map(earlier)).await?;
         Ok(found(record, deletion))
     }
@@ -29,18 +34,34 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         self.change(context, id, fields, write).await
     }
 
-    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+    async fn change(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
         let (changed, stamp) = self.maps().change(self.name(), id, fields, write).await?;
         Ok(edited(changed, &stamp))
     }
 
-    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+    async fn delete(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        write: Write<'_>,
+    ) -> Result<bool, HandlerError> {
         Ok(self.maps().delete(self.name(), id, write).await?)
     }
 }
 
 impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
-    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+    async fn list(
+        &self,
+        _: &Context<S>,
+        filter: &Extra,
+        since: Option<WallTime>,
+    ) -> Result<Listed, HandlerError> {
         let (maps, name, since) = (self.maps(), self.name(), since.map(earlier));
         let matching = maps.list(name, filter, since).await?;
         let (mut touched, mut gone) = (Vec::new(), Vec::new());

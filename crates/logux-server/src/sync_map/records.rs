@@ -10,7 +10,10 @@ use super::{Edited, Found, Listed, SyncMapData};
 
 impl From<Record> for SyncMapData {
     fn from(record: Record) -> Self {
-        let fields = record.fields.into_iter().map(|field| (field.key, field.value, Some(field.stamp.time())));
+        let fields = record
+            .fields
+            .into_iter()
+            .map(|field| (field.key, field.value, Some(field.stamp.time())));
         Self { id: record.id, fields: fields.collect() }
     }
 }
@@ -42,10 +45,17 @@ pub(super) fn listed(
     gone: Vec<(std::sync::Arc<str>, Stamp)>,
 ) -> Listed {
     let mut records: Vec<SyncMapData> = matching.into_iter().map(Into::into).collect();
-    let known: std::collections::HashSet<_> = records.iter().map(|record| record.id.clone()).collect();
+    let known: std::collections::HashSet<_> =
+        records.iter().map(|record| record.id.clone()).collect();
     // A field of the filter was written meanwhile.
     let left = |record: &Record| record.fields.iter().any(|field| filter.get(&field.key).is_some());
-    records.extend(touched.into_iter().filter(|record| left(record) && !known.contains(&record.id)).map(Into::into));
-    let gone: Vec<(_, WallTime)> = gone.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
+    records.extend(
+        touched
+            .into_iter()
+            .filter(|record| left(record) && !known.contains(&record.id))
+            .map(Into::into),
+    );
+    let gone: Vec<(_, WallTime)> =
+        gone.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
     Listed { records, gone }
 }

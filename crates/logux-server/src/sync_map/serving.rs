@@ -179,7 +179,11 @@ impl<M> Served<M> {
     }
 
     fn deleted(&self, id: &str) -> Result<Action, HandlerError> {
-        Ok(Action::new(format!("{{\"type\":\"{}/deleted\",\"id\":{}}}", self.plural, Json::from_value(id)?))?)
+        Ok(Action::new(format!(
+            "{{\"type\":\"{}/deleted\",\"id\":{}}}",
+            self.plural,
+            Json::from_value(id)?
+        ))?)
     }
 
     async fn load_one<S>(&self, context: &Context<S>) -> Result<Loaded, HandlerError>
@@ -204,10 +208,14 @@ impl<M> Served<M> {
         M: SyncMapFilter<S>,
     {
         let filter = filter_of(context)?;
-        let Listed { records, gone } = self.storage.list(context, &filter, since_of(context)).await?;
+        let Listed { records, gone } =
+            self.storage.list(context, &filter, since_of(context)).await?;
         let mut actions = Vec::new();
         for record in records {
-            context.server().subscribe(context.node_id(), format!("{}/{}", self.plural, record.id)).await;
+            context
+                .server()
+                .subscribe(context.node_id(), format!("{}/{}", self.plural, record.id))
+                .await;
             actions.extend(record.actions(&self.plural)?);
         }
         for (id, time) in gone {
@@ -248,7 +256,8 @@ impl<M> Served<M> {
             Edited::All => (None, stamp.time()),
             Edited::Fields { won, time } => (Some(won), time),
         };
-        let action = with(context.action(), &format!("{}/{}", self.plural, edit.done()), fields.as_ref())?;
+        let action =
+            with(context.action(), &format!("{}/{}", self.plural, edit.done()), fields.as_ref())?;
         let mut to = edit.recipients(&self.plural, &id);
         if time == stamp.time() {
             to.exclude_clients.push(context.client_id().into());
@@ -260,9 +269,12 @@ impl<M> Served<M> {
 
 fn fields_of<S>(context: &Context<S>) -> Result<Extra, HandlerError> {
     let fields = context.action().field("fields").unwrap_or_default();
-    let fields = Extra::from_json(fields).map_err(|_| HandlerError::failed("expected an object in `fields`"))?;
+    let fields = Extra::from_json(fields)
+        .map_err(|_| HandlerError::failed("expected an object in `fields`"))?;
     if fields.get("id").is_some() {
-        return Err(HandlerError::failed("expected no `id` among the fields: it stands beside them"));
+        return Err(HandlerError::failed(
+            "expected no `id` among the fields: it stands beside them",
+        ));
     }
     Ok(fields)
 }

@@ -10,7 +10,12 @@ use super::{
 use crate::{Context, HandlerError};
 
 impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
-    async fn load(&self, _: &Context<S>, id: &str, since: Option<WallTime>) -> Result<Found, HandlerError> {
+    async fn load(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        since: Option<WallTime>,
+    ) -> Result<Found, HandlerError> {
         let id = id.to_owned();
         blocking(self, move |collection| {
             let (maps, name) = (collection.maps(), collection.name());
@@ -31,17 +36,30 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         self.change(context, id, fields, write).await
     }
 
-    async fn change(&self, _: &Context<S>, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
-        let (id, fields, stamp, arrived) = (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
+    async fn change(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        fields: &Extra,
+        write: Write<'_>,
+    ) -> Result<Edited, HandlerError> {
+        let (id, fields, stamp, arrived) =
+            (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
         blocking(self, move |collection| {
             let write = Write { stamp: &stamp, arrived };
-            let (changed, stamp) = collection.maps().change_in_turn(collection.name(), &id, &fields, write)?;
+            let (changed, stamp) =
+                collection.maps().change_in_turn(collection.name(), &id, &fields, write)?;
             Ok(edited(changed, &stamp))
         })
         .await
     }
 
-    async fn delete(&self, _: &Context<S>, id: &str, write: Write<'_>) -> Result<bool, HandlerError> {
+    async fn delete(
+        &self,
+        _: &Context<S>,
+        id: &str,
+        write: Write<'_>,
+    ) -> Result<bool, HandlerError> {
         let (id, stamp, arrived) = (id.to_owned(), write.stamp.clone(), write.arrived);
         blocking(self, move |collection| {
             collection.maps().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
@@ -51,7 +69,12 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
 }
 
 impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
-    async fn list(&self, _: &Context<S>, filter: &Extra, since: Option<WallTime>) -> Result<Listed, HandlerError> {
+    async fn list(
+        &self,
+        _: &Context<S>,
+        filter: &Extra,
+        since: Option<WallTime>,
+    ) -> Result<Listed, HandlerError> {
         let filter = filter.clone();
         blocking(self, move |collection| {
             let (maps, name) = (collection.maps(), collection.name());

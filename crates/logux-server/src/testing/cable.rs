@@ -37,7 +37,12 @@ pub(super) struct Cable {
 
 impl Cable {
     pub(super) fn new(outlet: Outlet, http_headers: HeaderMap) -> Self {
-        Self { outlet, http_headers, is_whole: Arc::new(watch::Sender::new(true)), running: Arc::default() }
+        Self {
+            outlet,
+            http_headers,
+            is_whole: Arc::new(watch::Sender::new(true)),
+            running: Arc::default(),
+        }
     }
 
     /// A new connection, as soon as the cable is whole.
@@ -46,7 +51,11 @@ impl Cable {
         let _ = self.is_whole.subscribe().wait_for(|is_whole| *is_whole).await;
         let ((client, near), (far, server)) = (pair(self.outlet.limits), pair(self.outlet.limits));
         let remote = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        tokio::spawn(serve(server, self.outlet.shared, Origin { remote, http_headers: self.http_headers }));
+        tokio::spawn(serve(
+            server,
+            self.outlet.shared,
+            Origin { remote, http_headers: self.http_headers },
+        ));
         let running = tokio::spawn(carry(near, far)).abort_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(client)

@@ -75,7 +75,15 @@ impl From<SyncError> for TestError {
 
 impl NewTestClient {
     pub(super) fn new(node: String, clock: Clock, outlet: Outlet) -> Self {
-        Self { node, token: None, subprotocol: 0, headers: None, http_headers: HeaderMap::new(), clock, outlet }
+        Self {
+            node,
+            token: None,
+            subprotocol: 0,
+            headers: None,
+            http_headers: HeaderMap::new(),
+            clock,
+            outlet,
+        }
     }
 
     /// What proves who the user is.
@@ -125,7 +133,8 @@ impl NewTestClient {
     /// [`ConnectError`] when the server does not let it in.
     pub async fn connect(self) -> Result<TestClient, ConnectError> {
         let cable = Cable::new(self.outlet, self.http_headers);
-        let mut builder = Client::builder(&self.node).map_err(|error| ConnectError::Id(error.to_string()))?;
+        let mut builder =
+            Client::builder(&self.node).map_err(|error| ConnectError::Id(error.to_string()))?;
         builder = builder.subprotocol(self.subprotocol).clock(self.clock);
         if let Some(token) = self.token {
             builder = builder.token(token);
@@ -187,7 +196,9 @@ impl TestClient {
     /// # Errors
     /// As [`process`](Self::process).
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), TestError> {
-        self.process(serde_json::json!({"type": "logux/unsubscribe", "channel": channel})).await.map(drop)
+        self.process(serde_json::json!({"type": "logux/unsubscribe", "channel": channel}))
+            .await
+            .map(drop)
     }
 
     /// What comes from the server while something is done, without `logux/processed`.
@@ -224,7 +235,9 @@ impl TestClient {
         match self.process(action).await {
             Err(TestError::Undone(undo)) if undo.reason == reason => {}
             Err(other) => panic!("expected an undo with the reason `{reason}`, but: {other}"),
-            Ok(_) => panic!("expected an undo with the reason `{reason}`, but the action was processed"),
+            Ok(_) => {
+                panic!("expected an undo with the reason `{reason}`, but the action was processed")
+            }
         }
     }
 

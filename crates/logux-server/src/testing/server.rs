@@ -43,7 +43,13 @@ impl TestServer {
         })?;
         let Http { shared, limits, .. } = started.http;
         let hub = hub.ok_or_else(|| BuildError::Store("its task was not started".into()))?;
-        Ok(Self { node: started.node, outlet: Outlet { shared, limits }, clock, hub, clients: Mutex::default() })
+        Ok(Self {
+            node: started.node,
+            outlet: Outlet { shared, limits },
+            clock,
+            hub,
+            clients: Mutex::default(),
+        })
     }
 
     /// A client of a user, not connected yet: with [`token`](NewTestClient::token), headers and cookies, if the server wants to see them.

@@ -16,7 +16,13 @@ use logux_net::CloseReason;
 /// Something that happened.
 pub(crate) enum Event<'a> {
     /// The server is ready.
-    Listening { url: &'a str, metrics: Option<SocketAddr>, node: &'a NodeId, subprotocol: u32, min_subprotocol: u32 },
+    Listening {
+        url: &'a str,
+        metrics: Option<SocketAddr>,
+        node: &'a NodeId,
+        subprotocol: u32,
+        min_subprotocol: u32,
+    },
     /// It has been asked to stop.
     Stopping,
     /// A connection was refused before anything was said.
@@ -24,7 +30,12 @@ pub(crate) enum Event<'a> {
     /// Somebody has opened a WebSocket.
     Connected { session: SessionId, remote: Option<SocketAddr> },
     /// A client was let in, after so long.
-    Authenticated { session: SessionId, node: &'a NodeId, subprotocol: &'a Subprotocol, took: Duration },
+    Authenticated {
+        session: SessionId,
+        node: &'a NodeId,
+        subprotocol: &'a Subprotocol,
+        took: Duration,
+    },
     /// A client was not let in, for this reason, after so long.
     Unauthenticated { session: SessionId, node: &'a NodeId, reason: &'a str, took: Duration },
     /// What is wrong with a client, or what it says is wrong with the server.

@@ -29,7 +29,10 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
     match event {
         Event::Hub(report) => write_report(report, development),
         Event::Failed { what, error } => write_failure(what, &error.to_string()),
-        Event::Listening { .. } | Event::Stopping | Event::Fatal { .. } | Event::CertificateRenewed { .. } => {
+        Event::Listening { .. }
+        | Event::Stopping
+        | Event::Fatal { .. }
+        | Event::CertificateRenewed { .. } => {
             write_life(event, development);
         }
         Event::BackendAsked { .. }
@@ -44,14 +47,19 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
         // Those that happen too often for lines, or say nothing to people.
-        Event::Traffic { .. } | Event::Round { .. } | Event::Received(_) | Event::Asked(_) | Event::Reconnected => {}
+        Event::Traffic { .. }
+        | Event::Round { .. }
+        | Event::Received(_)
+        | Event::Asked(_)
+        | Event::Reconnected => {}
         _ => write_connection(event),
     }
 }
 
 fn write_life(event: &Event<'_>, development: bool) {
     match event {
-        Event::Listening { url, metrics, node, subprotocol, min_subprotocol } => say!(info, "listen", {
+        Event::Listening { url, metrics, node, subprotocol, min_subprotocol } => {
+            say!(info, "listen", {
             listen = url,
             healthCheck = url.starts_with("ws").then(|| format!("{}/health", url.replacen("ws", "http", 1))),
             inspector = (development && url.starts_with("ws")).then(|| url.replacen("ws", "http", 1)),
@@ -61,12 +69,15 @@ fn write_life(event: &Event<'_>, development: bool) {
             loguxServer = env!("CARGO_PKG_VERSION"),
             subprotocol,
             minSubprotocol = min_subprotocol,
-        }, "Logux server is listening"),
+        }, "Logux server is listening")
+        }
         Event::CertificateRenewed { cert } => say!(info, "certificateRenewed", {
             cert = cert.to_string(),
         }, "New connections get the new certificate"),
         Event::Stopping => say!(info, "destroy", {}, "Shutting down Logux server"),
-        Event::Fatal { error } => say!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on"),
+        Event::Fatal { error } => {
+            say!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on")
+        }
         _ => {}
     }
 }
@@ -98,9 +109,11 @@ fn write_connection(event: &Event<'_>) {
             nodeId = node.map(NodeId::as_str),
             error = error.to_string(),
         }, "Client error"),
-        Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => say!(warn, "zombie", {
+        Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => {
+            say!(warn, "zombie", {
             nodeId = node.as_str(),
-        }, "Zombie client was disconnected"),
+        }, "Zombie client was disconnected")
+        }
         Event::Disconnected { session, node, reason } => say!(info, "disconnect", {
             connectionId = session.0,
             nodeId = node.map(NodeId::as_str),
@@ -123,7 +136,9 @@ fn write_connection(event: &Event<'_>) {
 
 fn write_failure(what: &Failure<'_>, error: &str) {
     match what {
-        Failure::Action(id) => say!(error, "error", { actionId = id.to_string(), error, }, "Handler failed"),
+        Failure::Action(id) => {
+            say!(error, "error", { actionId = id.to_string(), error, }, "Handler failed")
+        }
         Failure::Unsubscription { node, channel } => say!(error, "error", {
             nodeId = node.as_str(),
             channel,
@@ -141,7 +156,9 @@ fn write_failure(what: &Failure<'_>, error: &str) {
         Failure::Accept => say!(error, "error", { error, }, "Connection cannot be accepted"),
         Failure::Stop => say!(error, "error", { error, }, "Actions were not finished in time"),
         Failure::Farewell => say!(error, "error", { error, }, "Connections did not end in time"),
-        Failure::Route { path } => say!(error, "error", { path, error, }, "Handler of an HTTP route failed"),
+        Failure::Route { path } => {
+            say!(error, "error", { path, error, }, "Handler of an HTTP route failed")
+        }
         Failure::Certificate => {
             say!(error, "error", { error, }, "New certificate cannot be used: the old one stays in use");
         }
@@ -194,7 +211,9 @@ fn write_report(report: &Report, development: bool) {
             "type" = entry.action.kind(),
         }, "Action was processed"),
         Report::Undone { entry, reason } => write_undone(entry, reason),
-        Report::Duplicate(id) => say!(info, "duplicate", { actionId = id.to_string(), }, "Action came again"),
+        Report::Duplicate(id) => {
+            say!(info, "duplicate", { actionId = id.to_string(), }, "Action came again")
+        }
         Report::Subscribed { id, node, channel } => say!(info, "subscribed", {
             actionId = id.as_ref().map(ToString::to_string),
             nodeId = node.as_str(),
@@ -220,7 +239,9 @@ fn write_report(report: &Report, development: bool) {
 fn write_undone(entry: &Entry, reason: &str) {
     let (id, kind) = (&entry.meta.id, entry.action.kind());
     match reason {
-        "denied" => say!(warn, "denied", { actionId = id.to_string(), "type" = kind, }, "Action was denied"),
+        "denied" => {
+            say!(warn, "denied", { actionId = id.to_string(), "type" = kind, }, "Action was denied")
+        }
         // One of the server's own is a mistake here, not a client's.
         "unknownType" if id.node().is_server() => say!(error, "unknownType", {
             actionId = id.to_string(),
@@ -292,7 +313,10 @@ mod tests {
     #[test]
     fn actions_are_shown_without_tokens_and_in_part() {
         assert_eq!(shown(r#"{"a":1}"#), r#"{"a":1}"#);
-        assert_eq!(shown(r#"{"a":"Bearer x.y","b":"Bearer z"}"#), r#"{"a":"[SECRET]","b":"[SECRET]"}"#);
+        assert_eq!(
+            shown(r#"{"a":"Bearer x.y","b":"Bearer z"}"#),
+            r#"{"a":"[SECRET]","b":"[SECRET]"}"#
+        );
         let long = format!("{}Bearer {}", "ä".repeat(990), "x".repeat(9_000));
         let short = shown(&long);
         assert!(short.ends_with("ä[SECRET]…") && short.len() < 2_100, "{short}");

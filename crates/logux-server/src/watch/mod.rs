@@ -27,7 +27,12 @@ struct Watchers {
 
 impl Watch {
     pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
-        Self(Arc::new(Watchers { development: inspector.is_some(), metrics, inspector, traces: Traces::default() }))
+        Self(Arc::new(Watchers {
+            development: inspector.is_some(),
+            metrics,
+            inspector,
+            traces: Traces::default(),
+        }))
     }
 
     pub(crate) fn inspector(&self) -> Option<&Inspector> {

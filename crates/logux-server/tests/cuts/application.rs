@@ -37,7 +37,10 @@ impl Processed {
                     let transaction = database.transaction()?;
                     if inbox.first_time(&transaction, &id)? {
                         let node = id.node().to_string();
-                        transaction.execute("INSERT INTO processed VALUES (?1, ?2)", [node, id.to_string()])?;
+                        transaction.execute(
+                            "INSERT INTO processed VALUES (?1, ?2)",
+                            [node, id.to_string()],
+                        )?;
                     }
                     Ok(transaction.commit()?)
                 };
@@ -73,7 +76,8 @@ pub(crate) async fn start<St: Store + Send + 'static>(processed: Processed, stor
     Server::builder_with(processed)
         .auth(|_| async { Ok(true) })
         .channel("room/:id", move |on| {
-            on.access(|_| async { Ok(true) }).load(move |_| async move { Ok(action(r#"{"type":"room/set"}"#)) })
+            on.access(|_| async { Ok(true) })
+                .load(move |_| async move { Ok(action(r#"{"type":"room/set"}"#)) })
         })
         .action_type("inc", move |on| {
             on.access(|_| async { Ok(true) }).process(move |context| async move {

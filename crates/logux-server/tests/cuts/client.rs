@@ -8,7 +8,9 @@ use std::{
 };
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use logux_net::{Connector as _, Frame, WebSocketConnector, WebSocketTransport, websocket::ClientIo};
+use logux_net::{
+    Connector as _, Frame, WebSocketConnector, WebSocketTransport, websocket::ClientIo,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -107,7 +109,8 @@ impl Device {
     }
 
     async fn connect(&mut self) {
-        let connector = WebSocketConnector::new(&format!("ws://{}", self.proxy)).expect("an address");
+        let connector =
+            WebSocketConnector::new(&format!("ws://{}", self.proxy)).expect("an address");
         let Ok(socket) = connector.connect().await else { return tokio::task::yield_now().await };
         self.socket = Some(socket);
         // Until the server has answered nothing can be said about times, so nothing but this is sent.
@@ -156,7 +159,8 @@ impl Device {
             "logux/undo" => (action["reason"].as_str().expect("a reason"), &action["id"]),
             _ => return self.log.push(kind.to_owned()),
         };
-        let time = id.as_str().and_then(|id| id.split(' ').next()?.parse::<i64>().ok()).expect("an id");
+        let time =
+            id.as_str().and_then(|id| id.split(' ').next()?.parse::<i64>().ok()).expect("an id");
         let sequence = time - EPOCH;
         self.log.push(format!("answer {sequence}"));
         let earlier = self.answers.insert(sequence, answer.to_owned());
@@ -166,7 +170,9 @@ impl Device {
         let Some(action) = self.waiting.remove(&sequence) else { return };
         let channel = action["channel"].as_str().unwrap_or_default().to_owned();
         match action["type"].as_str() {
-            Some("logux/subscribe") if answer == "processed" => drop(self.subscribed.insert(channel)),
+            Some("logux/subscribe") if answer == "processed" => {
+                drop(self.subscribed.insert(channel))
+            }
             // It waited behind an action that failed, and was taken along.
             Some("logux/subscribe") => drop(self.lost.insert(channel)),
             Some("logux/unsubscribe") => drop(self.subscribed.remove(&channel)),

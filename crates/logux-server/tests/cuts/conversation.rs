@@ -83,14 +83,18 @@ impl Conversation {
         on_cut: impl FnOnce() + Send + 'static,
     ) -> ([usize; 2], usize) {
         let proxy = Proxy::start(server, self.cut, on_cut).await;
-        let connector = WebSocketConnector::new(&format!("ws://{}", proxy.address)).expect("an address");
-        let at_once = Backoff { min_delay: Duration::ZERO, max_delay: Duration::ZERO, ..Backoff::default() };
-        let client = Client::builder(&self.node()).expect("a node").backoff(at_once).start(connector);
+        let connector =
+            WebSocketConnector::new(&format!("ws://{}", proxy.address)).expect("an address");
+        let at_once =
+            Backoff { min_delay: Duration::ZERO, max_delay: Duration::ZERO, ..Backoff::default() };
+        let client =
+            Client::builder(&self.node()).expect("a node").backoff(at_once).start(connector);
         let (mut actions, room) = (client.actions(), self.room());
         let talking = async {
             let inc = || client.sync(action(r#"{"type":"inc"}"#));
             let forbidden = client.sync(action(r#"{"type":"forbidden"}"#));
-            let (subscribed, first, second, forbidden) = tokio::join!(client.subscribe(&room), inc(), inc(), forbidden);
+            let (subscribed, first, second, forbidden) =
+                tokio::join!(client.subscribe(&room), inc(), inc(), forbidden);
             subscribed.and(first).and(second).expect("processed");
             assert!(matches!(forbidden, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
             let leave = format!(r#"{{"type":"logux/unsubscribe","channel":"{room}"}}"#);
@@ -99,7 +103,8 @@ impl Conversation {
         timeout(PATIENCE, talking).await.unwrap_or_else(|_| panic!("hangs at {:?}", self.cut));
         let times: Vec<usize> = processed.of_node(&self.node()).into_values().collect();
         assert_eq!(times, [1, 1], "at {:?}", self.cut);
-        let counted = std::iter::from_fn(|| actions.try_next()).filter(|entry| entry.action.kind() == "counted");
+        let counted = std::iter::from_fn(|| actions.try_next())
+            .filter(|entry| entry.action.kind() == "counted");
         (passed(&proxy), counted.count())
     }
 }
@@ -107,12 +112,16 @@ impl Conversation {
 /// Subscribes, counts twice, does what it may not, is told something by the server, and unsubscribes.
 async fn converse(device: &mut Device, room: &str, news: &News) -> [i64; 2] {
     let subscription = device.sync(json!({"type": "logux/subscribe", "channel": room})).await;
-    let counted = [device.sync(json!({"type": "inc"})).await, device.sync(json!({"type": "inc"})).await];
+    let counted =
+        [device.sync(json!({"type": "inc"})).await, device.sync(json!({"type": "inc"})).await];
     let forbidden = device.sync(json!({"type": "forbidden"})).await;
     device.settle().await;
     let place = |what: &str| device.log.iter().position(|other| other == what);
     let loaded = place("room/set").expect("it was loaded");
-    assert!(Some(loaded) < place(&format!("answer {subscription}")), "loaded before it was answered");
+    assert!(
+        Some(loaded) < place(&format!("answer {subscription}")),
+        "loaded before it was answered"
+    );
     assert_eq!(device.answers[&forbidden], "denied");
 
     // It is subscribed: what is sent to the room while it is there arrives, at the latest at the next connection.

@@ -41,7 +41,8 @@ impl World {
     }
 
     async fn with_client(&self, conversation: Conversation) -> [usize; 2] {
-        let (bytes, counted) = conversation.with_client(self.address.subscribe(), &self.processed, || {}).await;
+        let (bytes, counted) =
+            conversation.with_client(self.address.subscribe(), &self.processed, || {}).await;
         assert_eq!(counted, 2, "at {:?}", conversation.cut);
         bytes
     }
@@ -59,7 +60,8 @@ async fn a_client_that_never_repeats_what_is_safe() {
     let world = World::start().await;
     let bytes = world.with_device(UNCUT).await;
     assert!(bytes.iter().all(|bytes| *bytes > 500), "{bytes:?}");
-    let conversations = stream::iter(all(bytes).map(|conversation| world.with_device(conversation)));
+    let conversations =
+        stream::iter(all(bytes).map(|conversation| world.with_device(conversation)));
     conversations.buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
     world.server.shutdown().await.expect("a log that works");
 }
@@ -68,7 +70,8 @@ async fn a_client_that_never_repeats_what_is_safe() {
 async fn the_client_of_this_project() {
     let world = World::start().await;
     let bytes = world.with_client(UNCUT).await;
-    let conversations = stream::iter(all(bytes).map(|conversation| world.with_client(conversation)));
+    let conversations =
+        stream::iter(all(bytes).map(|conversation| world.with_client(conversation)));
     conversations.buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
     world.server.shutdown().await.expect("a log that works");
 }

@@ -38,7 +38,8 @@ const LANES: usize = 4;
 #[test]
 fn serve_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let log = Database::open(folder.join("log.db")).expect("the server's log");
         let server = application::start(database(&folder), log.store()).await;
@@ -51,8 +52,11 @@ fn serve_until_killed() {
 /// The application's database.
 fn database(folder: &Path) -> Processed {
     let database = Connection::open(folder.join("application.db")).expect("a database");
-    let _: String = database.query_one("PRAGMA journal_mode = WAL", [], |row| row.get(0)).expect("a mode");
-    database.execute_batch("CREATE TABLE IF NOT EXISTS processed (node TEXT, id TEXT)").expect("a table");
+    let _: String =
+        database.query_one("PRAGMA journal_mode = WAL", [], |row| row.get(0)).expect("a mode");
+    database
+        .execute_batch("CREATE TABLE IF NOT EXISTS processed (node TEXT, id TEXT)")
+        .expect("a table");
     let inbox = Inbox::create(&database).expect("a table");
     Processed::InFile(Arc::new(Mutex::new(database)), inbox)
 }
@@ -70,7 +74,8 @@ impl Life {
             .expect("a process");
         let output = BufReader::new(server.stdout.take().expect("its output"));
         let mut lines = output.lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("serves ").and_then(|address| address.parse().ok()));
+        let address = lines
+            .find_map(|line| line.strip_prefix("serves ").and_then(|address| address.parse().ok()));
         (Self(server), address.expect("an address"))
     }
 }
@@ -101,7 +106,8 @@ impl Server {
     async fn live(self: Arc<Self>) {
         loop {
             let folder = self.folder.clone();
-            let (life, address) = spawn_blocking(move || Life::begin(&folder)).await.expect("no panic");
+            let (life, address) =
+                spawn_blocking(move || Life::begin(&folder)).await.expect("no panic");
             *self.life.lock().expect("no panic") = Some(life);
             self.address.send_replace(Some(address));
             self.died.notified().await;
@@ -122,7 +128,8 @@ impl Server {
 
 impl Mortal {
     fn start(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cuts-{name}-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("cuts-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder");
         let processed = database(&folder);
@@ -144,7 +151,8 @@ impl Mortal {
 
     async fn with_client(&self, conversation: Conversation) -> [usize; 2] {
         let address = self.server.address.subscribe();
-        let (bytes, counted) = conversation.with_client(address, &self.processed, self.killer()).await;
+        let (bytes, counted) =
+            conversation.with_client(address, &self.processed, self.killer()).await;
         // A handler that is called again sends back again.
         assert!((2..=4).contains(&counted), "{counted} were sent back at {:?}", conversation.cut);
         bytes
@@ -160,14 +168,23 @@ impl Drop for Mortal {
 }
 
 /// Each of the servers takes part in the conversations whose turn it is, one after the other.
-async fn die_at_cuts(name: &str, first: usize, converse: impl AsyncFn(&Mortal, Conversation) -> [usize; 2]) {
-    let stride = std::env::var("LOGUX_CUT_STRIDE").ok().and_then(|stride| stride.parse().ok()).unwrap_or(STRIDE);
+async fn die_at_cuts(
+    name: &str,
+    first: usize,
+    converse: impl AsyncFn(&Mortal, Conversation) -> [usize; 2],
+) {
+    let stride = std::env::var("LOGUX_CUT_STRIDE")
+        .ok()
+        .and_then(|stride| stride.parse().ok())
+        .unwrap_or(STRIDE);
     let lanes = (0..LANES).map(|lane| {
         let converse = &converse;
         async move {
             let mortal = Mortal::start(&format!("{name}-{lane}"));
             let bytes = converse(&mortal, UNCUT).await;
-            for conversation in all(bytes).skip(first % stride).step_by(stride).skip(lane).step_by(LANES) {
+            for conversation in
+                all(bytes).skip(first % stride).step_by(stride).skip(lane).step_by(LANES)
+            {
                 converse(&mortal, conversation).await;
             }
         }

@@ -65,7 +65,9 @@ impl Proxy {
             let (mut cut, mut server) = (cut.map(|cut| (cut, Box::new(on_cut) as OnCut)), server);
             while let Ok((client, _)) = listener.accept().await {
                 let at = *server.wait_for(Option::is_some).await.expect("a server");
-                let Ok(upstream) = TcpStream::connect(at.expect("an address")).await else { continue };
+                let Ok(upstream) = TcpStream::connect(at.expect("an address")).await else {
+                    continue;
+                };
                 tokio::spawn(forward(client, upstream, cut.take(), counters.clone()));
             }
         });
@@ -73,7 +75,12 @@ impl Proxy {
     }
 }
 
-async fn forward(client: TcpStream, server: TcpStream, cut: Option<(Cut, OnCut)>, [up, down]: [Arc<AtomicUsize>; 2]) {
+async fn forward(
+    client: TcpStream,
+    server: TcpStream,
+    cut: Option<(Cut, OnCut)>,
+    [up, down]: [Arc<AtomicUsize>; 2],
+) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut client_read, mut client_write), (mut server_read, mut server_write)) =
         (client.into_split(), server.into_split());
@@ -95,7 +102,12 @@ enum Ended {
     Cut,
 }
 
-async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, limit: Option<usize>, passed: &AtomicUsize) -> Ended {
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    limit: Option<usize>,
+    passed: &AtomicUsize,
+) -> Ended {
     let (mut buffer, mut left) = ([0; 4096], limit.unwrap_or(usize::MAX));
     while left > 0 {
         let room = buffer.len().min(left);

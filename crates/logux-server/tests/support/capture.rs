@@ -48,7 +48,9 @@ impl Captured {
     pub(crate) fn wait(&self, event: &str, fields: &[(&str, &str)]) -> Line {
         let fits = |line: &Line| {
             line.get("event").is_some_and(|name| name == event)
-                && fields.iter().all(|(key, value)| line.get(*key).is_some_and(|found| found == value))
+                && fields
+                    .iter()
+                    .all(|(key, value)| line.get(*key).is_some_and(|found| found == value))
         };
         let (lines, came) = &*self.0;
         let mut lines = lines.lock().expect("no panic");

@@ -22,7 +22,8 @@ pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection with secrets in all the places where there may be some, and logs in.
 pub(crate) async fn open(server: &Running, node: &str, token: &str) -> Socket {
-    let mut request = format!("ws://{}", server.address()).into_client_request().expect("an address");
+    let mut request =
+        format!("ws://{}", server.address()).into_client_request().expect("an address");
     request.headers_mut().insert("cookie", "session=cookie-secret".parse().expect("a value"));
     request.headers_mut().insert("authorization", "Bearer header-secret".parse().expect("a value"));
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
@@ -35,8 +36,11 @@ pub(crate) async fn open(server: &Running, node: &str, token: &str) -> Socket {
 /// Reads until a message has this text.
 pub(crate) async fn read(socket: &mut Socket, with: &str) {
     loop {
-        let message =
-            timeout(PATIENCE, socket.next()).await.expect("an answer").expect("a message").expect("a message");
+        let message = timeout(PATIENCE, socket.next())
+            .await
+            .expect("an answer")
+            .expect("a message")
+            .expect("a message");
         if matches!(&message, Message::Text(text) if text.contains(with)) {
             return;
         }
@@ -51,7 +55,8 @@ pub(crate) async fn sync(socket: &mut Socket, sequence: u32, action: &str) {
 /// `GET` in HTTP/1.1: the status line and headers, then the body.
 pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+    let host =
+        if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
     let request = format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("room");
     let mut answer = String::new();

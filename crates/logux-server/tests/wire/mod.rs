@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use logux_net::{
-    CloseReason, Connector as _, Frame, Transport as _, WebSocketConnector, WebSocketTransport, websocket::ClientIo,
+    CloseReason, Connector as _, Frame, Transport as _, WebSocketConnector, WebSocketTransport,
+    websocket::ClientIo,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -70,7 +71,12 @@ pub(crate) async fn farewell(socket: &mut Socket) -> Option<CloseReason> {
 }
 
 /// Sends a request and reads the whole answer, on a connection that is closed after it.
-pub(crate) async fn http(address: SocketAddr, method: &str, path: &str, more: &str) -> (u16, String) {
+pub(crate) async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    more: &str,
+) -> (u16, String) {
     let mut socket = TcpStream::connect(address).await.expect("a connection");
     http_on(&mut socket, method, path, more).await
 }
@@ -82,14 +88,17 @@ pub(crate) async fn http_on(
     more: &str,
 ) -> (u16, String) {
     let (headers, body) = more.split_once("\r\n\r\n").unwrap_or((more, ""));
-    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{length}{headers}\r\n\r\n{body}");
+    let length =
+        if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{length}{headers}\r\n\r\n{body}"
+    );
     io.write_all(request.replace("\r\n\r\n\r\n", "\r\n\r\n").as_bytes()).await.expect("room");
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, io.read_to_end(&mut answer)).await.expect("in time");
     let answer = String::from_utf8(answer).expect("text");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) =
+        answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
     (status, body.to_owned())
 }

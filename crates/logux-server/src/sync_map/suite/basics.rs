@@ -5,19 +5,28 @@ use super::{
     kit::{Kit, at, values},
 };
 
-pub(super) async fn what_was_created_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn what_was_created_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(
+    kit: &Kit<S, M>,
+) {
     assert_ne!(kit.create("1", &kit.one, at(1)).await, Edited::Nothing, "a new record is told");
     assert_eq!(kit.fields("1").await, Some(values(&kit.one)));
     let Found::Record(record) = kit.load("1", None).await else { panic!("the record is there") };
     assert_eq!(&*record.id, "1");
 }
 
-pub(super) async fn what_was_not_created_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn what_was_not_created_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(
+    kit: &Kit<S, M>,
+) {
     assert_eq!(kit.load("1", None).await, Found::Missing);
     assert_eq!(kit.load("1", Some(0)).await, Found::Missing);
 }
 
-pub(super) async fn a_change_sets_its_fields_and_no_others<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn a_change_sets_its_fields_and_no_others<
+    S: Send + Sync + 'static,
+    M: SyncMap<S>,
+>(
+    kit: &Kit<S, M>,
+) {
     kit.create("1", &kit.one, at(1)).await;
     let first = kit.only(&kit.other, 0);
     assert_ne!(kit.change("1", &first, at(2)).await, Edited::Nothing, "a later change is told");
@@ -26,7 +35,12 @@ pub(super) async fn a_change_sets_its_fields_and_no_others<S: Send + Sync + 'sta
     assert_eq!(kit.fields("1").await, Some(expected));
 }
 
-pub(super) async fn the_same_write_again_changes_nothing<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn the_same_write_again_changes_nothing<
+    S: Send + Sync + 'static,
+    M: SyncMap<S>,
+>(
+    kit: &Kit<S, M>,
+) {
     for _ in 0..2 {
         kit.create("1", &kit.one, at(1)).await;
         assert_eq!(kit.fields("1").await, Some(values(&kit.one)));
@@ -37,7 +51,9 @@ pub(super) async fn the_same_write_again_changes_nothing<S: Send + Sync + 'stati
     }
 }
 
-pub(super) async fn what_was_deleted_is_gone<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn what_was_deleted_is_gone<S: Send + Sync + 'static, M: SyncMap<S>>(
+    kit: &Kit<S, M>,
+) {
     kit.create("1", &kit.one, at(1)).await;
     assert!(kit.delete("1", at(2)).await, "the end of a record is told");
     assert_eq!(kit.fields("1").await, None);

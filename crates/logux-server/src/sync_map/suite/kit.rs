@@ -60,9 +60,14 @@ impl At {
 
 impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
     pub(super) fn new(state: Arc<S>, fields: [&str; 2], storage: M) -> Self {
-        let [one, other] = fields.map(|json| Extra::from_json(json).expect("fields are a JSON object"));
-        let different = |(key, value): (&str, &Json)| other.get(key).is_some_and(|other| other != value);
-        assert!(one.iter().count() == other.iter().count() && one.iter().all(different), "the same keys, other values");
+        let [one, other] =
+            fields.map(|json| Extra::from_json(json).expect("fields are a JSON object"));
+        let different =
+            |(key, value): (&str, &Json)| other.get(key).is_some_and(|other| other != value);
+        assert!(
+            one.iter().count() == other.iter().count() && one.iter().all(different),
+            "the same keys, other values"
+        );
         assert!(one.iter().count() > 1, "two fields at least");
         Self { state, storage, one, other }
     }
@@ -80,21 +85,28 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
 
     pub(super) async fn create(&self, id: &str, fields: &Extra, at: At) -> Edited {
         let (context, stamp) = self.edit("create", id, Some(fields), at);
-        let created =
-            self.storage.create(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        let created = self
+            .storage
+            .create(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) })
+            .await;
         created.expect("created")
     }
 
     pub(super) async fn change(&self, id: &str, fields: &Extra, at: At) -> Edited {
         let (context, stamp) = self.edit("change", id, Some(fields), at);
-        let changed =
-            self.storage.change(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        let changed = self
+            .storage
+            .change(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) })
+            .await;
         changed.expect("changed")
     }
 
     pub(super) async fn delete(&self, id: &str, at: At) -> bool {
         let (context, stamp) = self.edit("delete", id, None, at);
-        let deleted = self.storage.delete(&context, id, Write { stamp: &stamp, arrived: wall(at.arrived) }).await;
+        let deleted = self
+            .storage
+            .delete(&context, id, Write { stamp: &stamp, arrived: wall(at.arrived) })
+            .await;
         deleted.expect("deleted")
     }
 
@@ -140,15 +152,23 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
 
 impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
     pub(super) async fn list(&self, filter: &Extra, since: Option<i64>) -> Listed {
-        let action = format!(r#"{{"type":"logux/subscribe","channel":"records","filter":{}}}"#, filter.to_json());
+        let action = format!(
+            r#"{{"type":"logux/subscribe","channel":"records","filter":{}}}"#,
+            filter.to_json()
+        );
         let context = self.context(&at(0).stamp(), &action);
         self.storage.list(&context, filter, since.map(wall)).await.expect("listed")
     }
 
     /// The ids of the records that match, sorted.
     pub(super) async fn ids(&self, filter: &Extra) -> Vec<String> {
-        let mut ids: Vec<_> =
-            self.list(filter, None).await.records.iter().map(|record| record.id.to_string()).collect();
+        let mut ids: Vec<_> = self
+            .list(filter, None)
+            .await
+            .records
+            .iter()
+            .map(|record| record.id.to_string())
+            .collect();
         ids.sort();
         ids
     }

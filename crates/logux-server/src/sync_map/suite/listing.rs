@@ -17,7 +17,8 @@ where
     kit.create("1", &kit.one, at(1)).await;
     kit.create("2", &kit.other, at(2)).await;
     let listed = kit.list(&all, None).await;
-    let mut found: Vec<_> = listed.records.iter().map(|record| (record.id.to_string(), kit.values(record))).collect();
+    let mut found: Vec<_> =
+        listed.records.iter().map(|record| (record.id.to_string(), kit.values(record))).collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(found, [("1".to_owned(), values(&kit.one)), ("2".to_owned(), values(&kit.other))]);
 }

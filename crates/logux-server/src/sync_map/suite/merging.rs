@@ -30,7 +30,10 @@ impl Mirror {
             match known.get(key) {
                 Some(old) if *old == new => {}
                 Some((_, old)) => {
-                    assert_ne!(*old, time, "two writes of {key} are told at one time, so that clients differ for ever");
+                    assert_ne!(
+                        *old, time,
+                        "two writes of {key} are told at one time, so that clients differ for ever"
+                    );
                     if *old < time {
                         known.insert(key.to_owned(), new);
                     }
@@ -41,7 +44,10 @@ impl Mirror {
     }
 
     fn told_end(&self, time: WallTime) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, written)| *written > time);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, (_, written)| *written > time);
     }
 
     /// Holds what is told against what is kept, values and times.
@@ -55,9 +61,15 @@ impl Mirror {
             .fields
             .iter()
             .filter(|(key, ..)| kit.one.get(key).is_some())
-            .map(|(key, value, time)| (key.to_string(), (parsed(value), time.expect("a field has its time"))))
+            .map(|(key, value, time)| {
+                (key.to_string(), (parsed(value), time.expect("a field has its time")))
+            })
             .collect();
-        assert_eq!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), kept, "what clients have, and what is kept");
+        assert_eq!(
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            kept,
+            "what clients have, and what is kept"
+        );
     }
 }
 
@@ -80,7 +92,11 @@ where
     assert_eq!(won(kit.change("1", &first, at(5)).await, &first), values(&first));
     let mut rest = values(&kit.other);
     rest.retain(|key, _| first.get(key).is_none());
-    assert_eq!(won(kit.change("1", &kit.other, at(3)).await, &kit.other), rest, "only what was not written later");
+    assert_eq!(
+        won(kit.change("1", &kit.other, at(3)).await, &kit.other),
+        rest,
+        "only what was not written later"
+    );
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
     assert_eq!(kit.change("1", &kit.one, at(2)).await, Edited::Nothing);
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
@@ -106,7 +122,11 @@ where
 {
     kit.create("1", &kit.one, at(1)).await;
     assert!(kit.delete("1", at(4)).await);
-    assert_eq!(kit.change("1", &kit.other, at(3)).await, Edited::Nothing, "older than the deletion");
+    assert_eq!(
+        kit.change("1", &kit.other, at(3)).await,
+        Edited::Nothing,
+        "older than the deletion"
+    );
     assert!(!kit.delete("1", at(2)).await, "a later deletion is known");
     assert_eq!(kit.load("1", None).await, Found::Deleted(wall(4)));
     let first = kit.only(&kit.other, 0);
@@ -135,7 +155,9 @@ where
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     // Nodes that UTF-8 and UTF-16 order differently.
-    for (id, nodes) in [("1", ["a", "b", "c"]), ("2", ["c", "b", "a"]), ("3", ["\u{e000}", "\u{1f600}", "z"])] {
+    for (id, nodes) in
+        [("1", ["a", "b", "c"]), ("2", ["c", "b", "a"]), ("3", ["\u{e000}", "\u{1f600}", "z"])]
+    {
         let mirror = Mirror::default();
         for (n, node) in nodes.into_iter().enumerate() {
             let fields = if n == 1 { &kit.other } else { &kit.one };
@@ -144,7 +166,11 @@ where
             mirror.agrees(kit, id).await;
             // A third one may win or not; what is told and kept is the same.
             if n < 2 {
-                assert_eq!(kit.fields(id).await, Some(values(fields)), "the one that comes second is behind the first");
+                assert_eq!(
+                    kit.fields(id).await,
+                    Some(values(fields)),
+                    "the one that comes second is behind the first"
+                );
             }
         }
     }
@@ -156,9 +182,12 @@ where
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     let mirror = Mirror::default();
-    for (fields, at) in
-        [(&kit.one, at(7).by("a")), (&kit.other, at(7).by("b")), (&kit.other, at(7).by("b")), (&kit.one, at(7).by("a"))]
-    {
+    for (fields, at) in [
+        (&kit.one, at(7).by("a")),
+        (&kit.other, at(7).by("b")),
+        (&kit.other, at(7).by("b")),
+        (&kit.one, at(7).by("a")),
+    ] {
         mirror.told(fields, at, kit.change("1", fields, at).await);
     }
     mirror.agrees(kit, "1").await;
@@ -214,7 +243,8 @@ where
     let mirror = Mirror::default();
     let writer = async |n: usize, node: &'static str| {
         for turn in 0..8_usize {
-            let fields = kit.only(if (turn + n).is_multiple_of(2) { &kit.one } else { &kit.other }, turn % 2);
+            let fields = kit
+                .only(if (turn + n).is_multiple_of(2) { &kit.one } else { &kit.other }, turn % 2);
             // Most of them meet others at the same time.
             let at = At { time: (turn / 2) as i64, node, arrived: 100 };
             let at = At { time: at.time + 10 * (turn % 2) as i64, ..at };
@@ -230,7 +260,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 

@@ -69,7 +69,11 @@ macro_rules! run_all {
 ///
 /// # Panics
 /// When the storage does not, with what was expected and what came.
-pub async fn run<S: Send + Sync + 'static, M: SyncMap<S>>(state: S, fields: [&str; 2], empty: impl AsyncFn() -> M) {
+pub async fn run<S: Send + Sync + 'static, M: SyncMap<S>>(
+    state: S,
+    fields: [&str; 2],
+    empty: impl AsyncFn() -> M,
+) {
     run_all!(
         state,
         fields,

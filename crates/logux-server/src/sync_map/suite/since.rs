@@ -51,7 +51,11 @@ where
     kit.change("1", &kit.only(&kit.other, 0), at(50_000)).await;
     kit.change("2", &kit.only(&kit.other, 1), at(50_000)).await;
     let listed = kit.list(&kit.only(&kit.one, 0), Some(50_000)).await;
-    assert_eq!(told(kit, &listed, "1"), Some(values(&kit.only(&kit.other, 0))), "by what it does not match any more");
+    assert_eq!(
+        told(kit, &listed, "1"),
+        Some(values(&kit.only(&kit.other, 0))),
+        "by what it does not match any more"
+    );
     assert_eq!(told(kit, &listed, "2"), Some(values(&kit.only(&kit.other, 1))), "it matches");
 }
 
