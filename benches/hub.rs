@@ -6,10 +6,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::{ActionId, Subprotocol},
-    now::WallTime,
     server::{Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
     sync::BatchToken,
     testing::batch,
+    time::WallTime,
 };
 
 /// Clients that take turns.

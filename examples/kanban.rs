@@ -6,9 +6,9 @@ use std::error::Error;
 
 use logux::{
     ActionId, Log, MemoryStore, NodeId, Now, Store,
-    crdt::{Document, DocumentOp, Path, Shared, UndoManager},
+    crdt::{Document, DocumentOp, Path, Shared},
     log::Draft,
-    replay::Timeline,
+    replay::{Timeline, UndoManager},
     store::Query,
 };
 use serde_json::json;

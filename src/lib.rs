@@ -80,17 +80,20 @@ pub mod action;
 pub mod backend;
 pub mod client;
 pub mod crdt;
+pub mod json;
 pub mod log;
-pub mod now;
+pub mod record;
 pub mod replay;
 pub mod server;
 pub mod store;
 pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod time;
 pub mod wire;
 
-pub use action::{Action, ActionId, Json, Meta, NodeId, Stamp};
+pub use action::{Action, ActionId, Meta, NodeId, Stamp};
+pub use json::Json;
 pub use log::Log;
-pub use now::{Deadline, MonoTime, Now, WallTime};
 pub use store::{Entry, MemoryStore, Store};
+pub use time::{Deadline, MonoTime, Now, WallTime};

@@ -6,9 +6,9 @@ use core::convert::Infallible;
 
 use logux::{
     Log, MemoryStore, NodeId, Now, Store, WallTime,
-    crdt::{Crdt, List, ListError, ListOp, Map, MapOp, Shared, UndoManager},
+    crdt::{Crdt, List, ListError, ListOp, Map, MapOp, Shared},
     log::Draft,
-    replay::{Options, Timeline},
+    replay::{Options, Timeline, UndoManager},
     store::Query,
 };
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::json::{Cursor, JsonError, decode, has_escapes, key_is};
+use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
 
 /// A JSON object that says what happened, such as `{"type":"users/rename","id":"10","name":"Ada"}`.
 ///

@@ -2,11 +2,11 @@
 
 use core::{cmp::Ordering, fmt, str::FromStr};
 
-use super::{
-    IdError, NodeId,
+use super::{IdError, NodeId};
+use crate::{
     json::{write_count, write_integer},
+    time::WallTime,
 };
-use crate::now::WallTime;
 
 /// Name of one action, unique for ever: the time on the creating node, that node, a sequence number.
 ///

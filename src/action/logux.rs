@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError, Json, json::write_string};
+use super::{Action, ActionError};
+use crate::json::{Json, write_string};
 
 /// The type of [`Processed`].
 pub const PROCESSED: &str = "logux/processed";

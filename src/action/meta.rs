@@ -7,12 +7,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{
-    ActionId, Stamp,
+use super::{ActionId, Stamp, stamp};
+use crate::{
     json::{Cursor, Json, JsonError, decode, write_count, write_string},
-    stamp,
+    time::WallTime,
 };
-use crate::now::WallTime;
 
 /// A short list of names: reasons or indexes. Two names need no allocation for the list.
 pub type Names = SmallVec<[Arc<str>; 2]>;

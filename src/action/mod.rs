@@ -6,7 +6,6 @@
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod action;
 mod id;
-pub(crate) mod json;
 pub mod logux;
 mod meta;
 mod node_id;
@@ -15,7 +14,6 @@ mod stamp;
 
 pub use action::{Action, ActionError};
 pub use id::{ActionId, IdGenerator};
-pub use json::{Json, JsonError, JsonProblem, MAX_DEPTH};
 pub(crate) use meta::push_once;
 pub use meta::{Extra, Meta, Names, Subprotocol};
 pub use node_id::{IdError, NodeId};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error, ser};
 use serde_json::value::RawValue;
 
 use super::{Action, ActionId, NodeId, Stamp};
-use crate::now::WallTime;
+use crate::time::WallTime;
 
 macro_rules! as_text {
     ($($type:ty),*) => {$(

@@ -3,7 +3,7 @@
 use core::{cmp::Ordering, fmt};
 
 use super::ActionId;
-use crate::now::WallTime;
+use crate::time::WallTime;
 
 /// An action's place in the order that all nodes agree on. Everything that says "latest" compares stamps.
 ///

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{action::Names, log::Draft, now::WallTime, server::Recipients};
+use crate::{action::Names, log::Draft, server::Recipients, time::WallTime};
 
 /// Meta of an added action, as an application writes it: `{"clients": ["10:a"], "time": 1564508138460}`. Keys of the protocol that a server
 /// does not need, such as `status`, are passed over.

@@ -7,10 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::VERSION;
-use crate::{
-    action::{Json, Subprotocol},
-    store::Entry,
-};
+use crate::{action::Subprotocol, json::Json, store::Entry};
 
 /// One command as JSON, ready to be put into a request.
 #[derive(Clone)]

@@ -10,9 +10,9 @@ use crate::{
         logux::{self, Undo},
     },
     log::{Draft, Log, LogError, Observer},
-    now::{Deadline, Now, WallTime},
     store::{Criteria, Entry, Query, Store, Synced},
     sync::{self, Node, State, Why},
+    time::{Deadline, Now, WallTime},
 };
 
 /// Settings of a [`Client`].

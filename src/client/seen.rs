@@ -2,8 +2,8 @@
 
 use crate::{
     action::{ActionId, NodeId, Stamp, logux::is_logux},
-    now::WallTime,
     store::Entry,
+    time::WallTime,
 };
 
 /// Times that lie further ahead are the mistake of another clock: they are left to themselves.

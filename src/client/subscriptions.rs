@@ -5,10 +5,8 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexMap;
 
 use crate::{
-    action::{
-        Action, ActionError, ActionId, Json, Stamp, json::Cursor, json::JsonError, json::key_is,
-        logux,
-    },
+    action::{Action, ActionError, ActionId, Stamp, logux},
+    json::{Cursor, Json, JsonError, key_is},
     store::Entry,
 };
 

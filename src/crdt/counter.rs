@@ -6,11 +6,11 @@ use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::merge::Crdt;
+use super::crdt::Crdt;
 use crate::{
     action::{ActionId, NodeId, Stamp},
-    now::WallTime,
     replay::{Malformed, Obsolete},
+    time::WallTime,
 };
 
 /// A number to which all increments count, also those made at the same time: an operation-based counter (Shapiro et al., 2011, specification 5) that knows its

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{
     counter::{Counter, CounterOp},
+    crdt::Crdt,
     list::{Item, List, ListError, ListOp},
     map::{Map, MapOp, diff_keys, put},
-    merge::Crdt,
     path::{Path, within},
     position::Position,
     set::{AddWinsOp, AddWinsSet},

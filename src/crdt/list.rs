@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    crdt::Crdt,
     map::diff_keys,
-    merge::Crdt,
     path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     action::{ActionId, Stamp},
-    now::WallTime,
     replay::{Malformed, Obsolete},
+    time::WallTime,
 };
 
 /// A list of values. Each item has a [`Position`] and a value, both last-write-wins registers, so a move is one operation, and an item that two people move

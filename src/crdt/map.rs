@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    merge::Crdt,
+    crdt::Crdt,
     path::{Path, above, split_key, unescape, within},
 };
 use crate::{

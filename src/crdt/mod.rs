@@ -12,7 +12,7 @@
 //! | [`SyncMaps`] | the records of `@logux/client` | the last write wins, for each field |
 //!
 //! Each is a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of their action, in any order, any number of times. [`Shared`] makes a
-//! [`Reducer`](crate::replay::Reducer) of it, so that a log over a [`Timeline`](crate::replay::Timeline) has it as its state, with undo; [`UndoManager`]
+//! [`Reducer`](crate::replay::Reducer) of it, so that a log over a [`Timeline`](crate::replay::Timeline) has it as its state, with undo; [`UndoManager`](crate::replay::UndoManager)
 //! is undo and redo as people expect them.
 //!
 //! ```
@@ -46,13 +46,15 @@
 //! ([`Report::Malformed`](crate::replay::Report::Malformed)). An operation on something that is not there, such as to move an item
 //! that has not come, waits inside of the state until it comes; what was removed stays removed.
 //!
-//! In the order of reading: [`Crdt`], then one file for each type, then [`Shared`] and [`UndoManager`].
+//! Read [`Crdt`], then one file for each type, then [`Shared`].
 
 mod counter;
+#[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
+mod crdt;
 mod document;
 mod list;
 mod map;
-mod merge;
+
 mod path;
 mod position;
 mod register;
@@ -60,17 +62,15 @@ mod sequence;
 mod set;
 mod shared;
 mod sync_map;
-mod undo_manager;
 
 pub use counter::{Counter, CounterOp};
+pub use crdt::{Crdt, LoadError, MAX_TEXT};
 pub use document::{Document, DocumentOp};
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
-pub use merge::{Crdt, LoadError, MAX_TEXT};
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};
 pub use shared::{EditError, Shared};
 pub use sync_map::{Change, Records, SyncMaps};
-pub use undo_manager::{UndoManager, UndoStep};

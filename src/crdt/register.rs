@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::merge::Crdt;
+use super::crdt::Crdt;
 use crate::{
     action::Stamp,
     replay::{Malformed, Obsolete},

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    crdt::{Crdt, check_text},
     map::diff_keys,
-    merge::{Crdt, check_text},
 };
 use crate::{
     action::{ActionId, Stamp},
-    now::WallTime,
     replay::{Malformed, Obsolete},
+    time::WallTime,
 };
 
 /// What changed in a set.

@@ -3,13 +3,13 @@
 use core::marker::PhantomData;
 use std::sync::Arc;
 
-use super::merge::Crdt;
+use super::crdt::Crdt;
 use crate::{
     action::{Action, ActionError, ActionId, Meta, Stamp, push_once},
     log::{Draft, Log, LogError},
-    now::WallTime,
     replay::{Diff, Malformed, Obsolete, Reducer, Saved, Timeline},
     store::{Entry, Store},
+    time::WallTime,
 };
 
 /// A [`Reducer`] for one object of type `C`, whose operations stand in actions of one type: `{"type":"tasks","op":"insert",…}`.

@@ -6,7 +6,7 @@ use im::OrdMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{map::diff_keys, merge::MAX_TEXT};
+use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
     action::{Action, Meta, Stamp, push_once},
     replay::{Diff, Malformed, Obsolete, Reducer, Saved},
@@ -131,7 +131,7 @@ impl Reducer for SyncMaps {
             _ => return Ok(None),
         };
         let (Change::Fields(id, _) | Change::Delete(id)) = &change;
-        super::merge::check_text("an id", id)?;
+        super::crdt::check_text("an id", id)?;
         if let Change::Fields(_, fields) = &change
             && let Some((name, _)) = fields.iter().find(|(name, _)| name.len() > MAX_TEXT)
         {

@@ -10,9 +10,10 @@ use core::{fmt, ops::ControlFlow};
 use std::sync::Arc;
 
 use crate::{
-    action::{Action, ActionId, IdGenerator, Json, Meta, Names, NodeId, Subprotocol, push_once},
-    now::WallTime,
+    action::{Action, ActionId, IdGenerator, Meta, Names, NodeId, Subprotocol, push_once},
+    json::Json,
     store::{Criteria, Entry, Insertion, MetaChange, Query, Store, Synced},
+    time::WallTime,
 };
 
 /// The log of one node.

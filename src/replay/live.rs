@@ -4,10 +4,14 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Malformed, Obsolete, Reducer, Timeline};
 use crate::{
-    action::{Action, ActionId, Meta, Names, Stamp, logux, logux::Undo, push_once},
+    action::{
+        Action, ActionId, Meta, Names, Stamp,
+        logux::{self, Undo},
+        push_once,
+    },
     log::{Draft, Log, LogError, Observer, Request},
-    now::WallTime,
     store::{Criteria, Entry, Store},
+    time::WallTime,
 };
 
 /// What a timeline has to do for its log.

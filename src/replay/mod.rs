@@ -31,6 +31,7 @@ mod report;
 mod snapshot;
 mod steps;
 mod timeline;
+mod undo_manager;
 mod undos;
 
 pub use options::Options;
@@ -38,3 +39,4 @@ pub use reducer::{Diff, Obsolete, Raw, Reducer, Typed, raw, typed};
 pub use report::{Malformed, Report};
 pub use snapshot::{Saved, Snapshot, SnapshotError};
 pub use timeline::{Changes, Timeline, Usage};
+pub use undo_manager::{UndoManager, UndoStep};

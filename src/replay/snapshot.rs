@@ -8,8 +8,8 @@ use super::{Options, Reducer, Timeline};
 use crate::{
     action::{ActionId, NodeId, Stamp, push_once},
     log::Log,
-    now::WallTime,
     store::{Criteria, Entry, MetaChange, Query, Store},
+    time::WallTime,
 };
 
 /// A reducer whose state can be saved.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     action::{ActionId, Stamp},
-    now::WallTime,
+    time::WallTime,
 };
 
 /// One action in history.

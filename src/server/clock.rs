@@ -5,8 +5,8 @@ use core::ops::ControlFlow;
 use super::{HubLog, keep::approval};
 use crate::{
     log::LogError,
-    now::WallTime,
     store::{Query, Store},
+    time::WallTime,
 };
 
 /// How many entries are looked at for the latest time before a start.

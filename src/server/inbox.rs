@@ -9,9 +9,9 @@ use std::{collections::VecDeque, sync::Arc};
 use crate::{
     action::{Action, ActionId, Names, NodeId, logux::UNSUBSCRIBE},
     log::{Draft, LogError, Observer as _},
-    now::WallTime,
     server::{HubLog, Recipients, held::Held},
     store::{Criteria, Entry, MetaChange, Query, Store},
+    time::WallTime,
 };
 
 /// Holds an action or an answer as long as the memory of the server reaches.

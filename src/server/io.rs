@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::SessionId;
 use crate::{
-    action::{Action, ActionId, Json, Meta, NodeId, Subprotocol},
+    action::{Action, ActionId, Meta, NodeId, Subprotocol},
+    json::Json,
     log::Draft,
     store::Entry,
     sync::BatchToken,

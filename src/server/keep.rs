@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     action::{Action, ActionId, Meta, NodeId, Stamp},
-    now::WallTime,
     store::Criteria,
+    time::WallTime,
 };
 
 /// A reason to keep an action in the server's log after it was processed, and how long it holds.

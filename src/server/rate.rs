@@ -3,7 +3,7 @@
 use core::{fmt, hash::Hash, num::NonZeroU32, str::FromStr};
 use std::{borrow::Borrow, collections::HashMap};
 
-use crate::now::MonoTime;
+use crate::time::MonoTime;
 
 /// So many in so much time, as `100/s`, `30/m` or `1000/h`. All of them may come at once; then there is room for the next bit by bit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,8 @@ use std::{
 
 use super::{SessionId, SessionMap, jobs::Task};
 use crate::{
-    action::{Json, NodeId, Subprotocol},
+    action::{NodeId, Subprotocol},
+    json::Json,
     store::Entry,
     sync::BatchToken,
 };

@@ -16,7 +16,7 @@
 
 use crate::{
     action::{ActionId, NodeId, Stamp},
-    now::WallTime,
+    time::WallTime,
 };
 
 /// A key before every stamp.

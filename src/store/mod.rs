@@ -3,14 +3,11 @@
 //! A store keeps what it is given and finds it again; it knows no rules. The rules (reasons, generated ids, observers) are in
 //! [`log`](crate::log). A store of your own is right when it passes `logux::testing::store_suite` (feature `testing`).
 //!
-//! What databases need besides: [`key`] (places in the order as bytes that sort alike), [`record`] (records with a time for each field) and
-//! [`matching`] (which of them a filter takes).
+//! For stores in databases, [`key`] encodes places in the order as bytes that sort alike.
 
 pub mod key;
-pub mod matching;
 mod memory;
 mod query;
-pub mod record;
 
 pub use memory::MemoryStore;
 pub use query::{Criteria, Direction, Order, Page, Query};
@@ -18,7 +15,10 @@ pub use query::{Criteria, Direction, Order, Page, Query};
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::action::{Action, ActionId, Json, Meta, Names, Stamp};
+use crate::{
+    action::{Action, ActionId, Meta, Names, Stamp},
+    json::Json,
+};
 
 /// An action with its meta, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

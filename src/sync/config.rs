@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    action::{Json, NodeId, Subprotocol},
+    action::{NodeId, Subprotocol},
+    json::Json,
     wire::{Limits, Protocol},
 };
 

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use crate::{
-    action::{Json, NodeId, Subprotocol},
-    now::WallTime,
+    action::{NodeId, Subprotocol},
+    json::Json,
     store::Entry,
+    time::WallTime,
     wire::{DecodeError, ErrorMessage, Protocol},
 };
 

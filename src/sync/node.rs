@@ -10,9 +10,10 @@ use super::{
     session::{Peer, Session},
 };
 use crate::{
-    action::{Json, NodeId},
-    now::{Deadline, MonoTime, Now, WallTime},
+    action::NodeId,
+    json::Json,
     store::Entry,
+    time::{Deadline, MonoTime, Now, WallTime},
     wire::{Connect, Connected, ErrorMessage, Message, Protocol, decode},
 };
 

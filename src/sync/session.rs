@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use super::{BatchToken, Config, Disconnect, Output, Policy, Role, io::Why};
 use crate::{
     action::{Meta, NodeId, Subprotocol},
-    now::{Deadline, MonoTime, WallTime},
     store::Entry,
+    time::{Deadline, MonoTime, WallTime},
     wire::{Message, Protocol, Sync, SyncWriter},
 };
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     action::NodeId,
-    now::Now,
     sync::{BatchToken, Config, Input, Node, Output},
+    time::Now,
 };
 
 /// A batch token as the node of a connection makes them, for tests of a [`Hub`](crate::server::Hub) alone.

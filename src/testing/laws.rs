@@ -9,11 +9,14 @@ use proptest::{
 };
 
 use crate::{
-    action::{Action, ActionId, IdGenerator, Meta, NodeId, logux, logux::Undo},
+    action::{
+        Action, ActionId, IdGenerator, Meta, NodeId,
+        logux::{self, Undo},
+    },
     log::{Draft, Log},
-    now::WallTime,
     replay::{Options, Reducer, Timeline},
     store::{Entry, MemoryStore, Query, Store},
+    time::WallTime,
 };
 
 /// One thing that happens in a history. `I` is what a user wants to do.

@@ -21,9 +21,9 @@ use std::collections::VecDeque;
 use crate::{
     action::{Action, ActionId, Names, NodeId},
     log::{Draft, Log, Observer},
-    now::Now,
     store::{Entry, MemoryStore, Query, Store},
     sync::{Config, Input, Node, Output, State},
+    time::Now,
 };
 
 /// Time that goes by one millisecond each time somebody looks at it, so that every action of a test has its own; starting with 1, as in the reference.

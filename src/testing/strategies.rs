@@ -9,9 +9,10 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    action::{Action, ActionId, Extra, IdGenerator, Json, Meta, Names, NodeId, Stamp, Subprotocol},
-    now::WallTime,
+    action::{Action, ActionId, Extra, IdGenerator, Meta, Names, NodeId, Stamp, Subprotocol},
+    json::Json,
     store::{Criteria, Direction, Entry, MetaChange, Order, Query},
+    time::WallTime,
     wire::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry},
 };
 

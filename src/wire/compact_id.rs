@@ -3,7 +3,7 @@
 use super::CompactId;
 use crate::{
     action::{ActionId, NodeId},
-    now::WallTime,
+    time::WallTime,
 };
 
 impl CompactId {

@@ -5,11 +5,9 @@ use super::{
     SyncEntry,
 };
 use crate::{
-    action::{
-        Action, ActionError, Extra, Json, JsonError, JsonProblem, NodeId, Subprotocol,
-        json::{Cursor, decode as decode_string, key_is},
-    },
-    now::WallTime,
+    action::{Action, ActionError, Extra, NodeId, Subprotocol},
+    json::{Cursor, Json, JsonError, JsonProblem, decode as decode_string, key_is},
+    time::WallTime,
 };
 
 /// Reads one message. The shapes are those that the reference checks; a `sync` with one bad entry is refused whole.

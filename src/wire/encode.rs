@@ -2,11 +2,9 @@
 
 use super::{CompactId, Message};
 use crate::{
-    action::{
-        Action, Extra, Meta, NodeId, Subprotocol,
-        json::{write_count, write_integer, write_string},
-    },
-    now::WallTime,
+    action::{Action, Extra, Meta, NodeId, Subprotocol},
+    json::{write_count, write_integer, write_string},
+    time::WallTime,
 };
 
 impl Message {

@@ -3,7 +3,10 @@
 use core::fmt;
 
 use super::{Beyond, ErrorMessage};
-use crate::action::{Json, Subprotocol, json::without_blanks};
+use crate::{
+    action::Subprotocol,
+    json::{Json, without_blanks},
+};
 
 /// A message cannot be read: the sender's mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 1024 * 1024,
-            depth: crate::action::MAX_DEPTH,
+            depth: crate::json::MAX_DEPTH,
             actions: 10_000,
             id_bytes: 256,
         }

@@ -1,6 +1,9 @@
 //! The messages that two nodes exchange, as types.
 
-use crate::action::{Action, Extra, Json, NodeId, Subprotocol};
+use crate::{
+    action::{Action, Extra, NodeId, Subprotocol},
+    json::Json,
+};
 
 /// One message. On the wire it is a JSON array that begins with the name of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]

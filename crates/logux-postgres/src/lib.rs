@@ -28,7 +28,7 @@ mod sync_maps;
 
 pub use error::{Failure, PostgresError};
 pub use inbox::Inbox;
-pub use logux::store::record::{Changed, Field, Record, Write};
+pub use logux::record::{Changed, Field, Record, Write};
 pub use schema::{STEPS, migrate};
 pub use sqlx;
 pub use sync_maps::{Collection, SyncMaps};

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use logux::{
     Json, Stamp, WallTime,
-    store::{
-        key,
-        record::{Field, Record},
-    },
+    record::{Field, Record},
+    store::key,
 };
 
 use crate::PostgresError;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use logux::{
     Json, Stamp, WallTime,
     action::Extra,
-    store::{
-        key, matching,
-        record::{Changed, Field, Record, Write, place},
-    },
+    record::{Changed, Field, Record, Write, matching, place},
+    store::key,
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 

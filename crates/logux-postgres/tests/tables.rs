@@ -5,7 +5,9 @@ mod common;
 use logux::{Stamp, store::key, testing::strategies};
 use logux_postgres::{PostgresError, STEPS, migrate, sqlx};
 use proptest::{
-    collection::vec, strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner,
+    collection::vec,
+    strategy::{Strategy as _, ValueTree as _},
+    test_runner::TestRunner,
 };
 
 use common::Server;

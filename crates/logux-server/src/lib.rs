@@ -34,51 +34,21 @@
 //! thread owns the [`Hub`](logux::server::Hub): it takes what the connections have received in rounds, commits each round in one step of
 //! the store, and hands out what follows from it. Handlers run as tasks of their own.
 
-mod action_type;
-mod application;
-mod asking;
-mod attempts;
-mod auth;
 mod backend;
-mod builder;
-mod bundle;
-mod channel;
 mod connection;
-mod context;
-mod control;
-mod entrance;
+mod connection_info;
 mod error;
-mod forwarded;
-mod greeting;
-mod handle;
 mod handlers;
 mod http;
-mod hub_task;
-mod inspector;
-mod listen;
-pub mod metrics;
-mod open;
-mod origin;
-mod outbox;
-mod pace;
-mod pattern;
-mod reduced;
-mod relay;
-mod room;
-mod routes;
-mod running;
-mod settings;
-mod shared;
-mod signal;
+mod hub;
+mod lifecycle;
+mod networks;
+mod random_id;
+mod server;
 mod sync_map;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tls;
-pub mod traces;
-mod typed_action;
-#[cfg(unix)]
-mod unix;
-mod watch;
 
 #[doc = include_str!("docs/events.md")]
 pub mod events {
@@ -97,28 +67,37 @@ pub mod moving {}
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
 
-pub use action_type::{ActionType, NewActionType};
-pub use auth::Login;
 pub use backend::Backend;
-pub use builder::{Builder, Server};
-pub use channel::{Channel, Loaded, NewChannel};
-pub use context::Context;
-pub use entrance::Entrance;
+pub use connection::auth::Login;
 pub use error::{BuildError, HandlerError};
-pub use forwarded::Proxies;
-pub use greeting::Connected;
-pub use handle::{AddError, Handle};
-pub use handlers::IntoRecipients;
-/// Types of the crate `http` that are a part of this crate's interface.
+pub use handlers::{
+    action_type::{ActionType, NewActionType},
+    channel::{Channel, Loaded, NewChannel},
+    context::Context,
+    on_connect::Connected,
+    pattern::{Names, Params},
+    projection::Reduced,
+    typed_action::{NewTypedAction, TypedActionType},
+};
+pub use http::{
+    audience::Audience,
+    listener::{Address, Listener},
+    proxies::Proxies,
+    routes::{HttpRequest, Reply},
+    service::Entrance,
+    tls::{Pem, Tls},
+};
+pub use hub::{
+    handle::{AddError, Handle},
+    recipients::IntoRecipients,
+};
+/// Types of the crate `http` that are part of this crate's interface.
 pub use hyper::{HeaderMap, Method, Response, StatusCode};
-pub use inspector::Audience;
-pub use listen::{Address, Listener};
-pub use pattern::{Names, Params};
-pub use reduced::Reduced;
-pub use routes::{HttpRequest, Reply};
-pub use running::{Broken, Running};
-pub use settings::Settings;
-pub use signal::{StopSignals, stop_signal};
+pub use server::{
+    builder::{Builder, Server},
+    running::{Broken, Running},
+    settings::Settings,
+    signal::{StopSignals, stop_signal},
+};
 pub use sync_map::{Edit, Edited, Found, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
-pub use tls::{Pem, Tls};
-pub use typed_action::{NewTypedAction, TypedActionType};
+pub use telemetry::{metrics, traces};

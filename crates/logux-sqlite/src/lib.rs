@@ -28,7 +28,7 @@ mod store;
 pub use database::{Database, Durability};
 pub use error::{Failure, SqliteError};
 pub use inbox::Inbox;
-pub use logux::store::record::{Changed, Field, Record, Write};
+pub use logux::record::{Changed, Field, Record, Write};
 pub use maps::{Collection, SyncMaps};
 /// The driver, for the connections of an [`Inbox`]: a program can have one version of it only.
 pub use rusqlite;

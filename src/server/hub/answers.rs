@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::{Hub, filter_key, undo_of};
 use crate::{
     action::{
-        Action, ActionError, Json,
+        Action, ActionError,
         logux::{Processed, UNDO},
     },
+    json::Json,
     log::{Draft, LogError},
-    now::WallTime,
     server::{About, Answer, Filter, Job, Output, Recipients, Report, SessionId, jobs::Task},
     store::Store,
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

@@ -8,14 +8,15 @@ use std::collections::HashMap;
 
 use super::{Hub, subscribed_to};
 use crate::{
-    action::{Json, NodeId, Subprotocol, logux::UNSUBSCRIBE},
+    action::{NodeId, Subprotocol, logux::UNSUBSCRIBE},
+    json::Json,
     log::LogError,
-    now::WallTime,
     server::{
         About, Output, Recipients, Report, SessionId, jobs::Task, keep::was_approved,
         sessions::Session,
     },
     store::{Entry, Store},
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

@@ -6,12 +6,12 @@ use super::{Hub, NO_FILTER, ask};
 use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
-    now::WallTime,
     server::{
         About, Addition, Output, QueueName, Recipients, Report, SessionId, jobs::Task,
         sessions::Sessions,
     },
     store::{Entry, Store},
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::{Hub, filter_key};
 use crate::{
     action::{
-        Action, ActionId, Json, Names, NodeId,
+        Action, ActionId, Names, NodeId,
         logux::{Since, is_logux},
     },
+    json::Json,
     log::{Draft, LogError},
-    now::WallTime,
     server::{
         Job, Output, Recipients,
         inbox::is_waiting,
@@ -19,6 +19,7 @@ use crate::{
         },
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

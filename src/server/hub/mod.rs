@@ -31,12 +31,13 @@ use super::{
 };
 use crate::{
     action::{
-        Action, ActionError, Json, NodeId,
+        Action, ActionError, NodeId,
         logux::{self, Undo},
     },
+    json::Json,
     log::{Log, LogError},
-    now::{MonoTime, Now},
     store::{Entry, Store},
+    time::{MonoTime, Now},
 };
 
 /// Settings of a [`Hub`].

@@ -5,14 +5,15 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{Hub, ask, subscribed_to, undo_of};
 use crate::{
     action::{
-        Json, NodeId,
+        NodeId,
         logux::{self, Processed},
     },
+    json::Json,
     log::LogError,
-    now::WallTime,
     server::{Output, QueueName, Recipients, Report, SessionId, inbox::Known, jobs::Task},
     store::{Entry, Store},
     sync::BatchToken,
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

@@ -7,9 +7,9 @@ use super::{Hub, keeping::since};
 use crate::{
     action::{ActionId, logux::Undo},
     log::{Draft, LogError},
-    now::WallTime,
     server::{Output, Recipients, SessionId, Undoing, keep::is_kept},
     store::{Entry, Store},
+    time::WallTime,
 };
 
 impl<S: Store> Hub<S> {

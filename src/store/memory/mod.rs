@@ -12,7 +12,7 @@ use self::orders::Orders;
 use super::{Criteria, Entry, Insertion, MetaChange, Query, Store, Synced};
 use crate::{
     action::{ActionId, Stamp},
-    now::WallTime,
+    time::WallTime,
 };
 
 /// Keeps entries in memory.
@@ -109,7 +109,7 @@ impl Indexed {
     fn walk(&self, slots: &Slots, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
         match self {
             Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => {
-                drop(visit(*slot))
+                let _ = visit(*slot);
             }
             Self::One(_) => {}
             Self::Many(orders) => orders.walk(slots, query, visit),

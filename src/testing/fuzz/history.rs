@@ -5,9 +5,9 @@ use core::fmt::{Debug, Write as _};
 use crate::{
     action::{Action, ActionId, Meta, NodeId, logux},
     crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, SyncMaps},
-    now::WallTime,
     replay::{Options, Reducer, Timeline},
     store::Entry,
+    time::WallTime,
 };
 
 /// Makes a history of bytes, and gives it to every type in several orders.

@@ -15,7 +15,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::{
-    action::{Action, Json, JsonProblem, MAX_DEPTH},
+    action::Action,
+    json::{Json, JsonProblem, MAX_DEPTH},
     wire::{Beyond, DecodeError, Limits, Message, decode},
 };
 

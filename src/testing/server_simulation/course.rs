@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Broken, Counts, Setup};
 use crate::{
     action::{Action, ActionId},
-    now::Now,
     testing::simulation::clock::{Chance, Clock},
+    time::Now,
 };
 
 /// The course of a world's events.

@@ -8,10 +8,10 @@ use std::{
 use super::{Broken, course::Course};
 use crate::{
     action::{ActionId, NodeId, Subprotocol},
-    now::Now,
     server::{Input, SessionId},
     store::Entry,
     sync::{self, AuthToken, BatchToken, Node, State},
+    time::Now,
 };
 
 /// How many kept actions go in one message.

@@ -1,6 +1,6 @@
 //! Clocks that are wrong, and the numbers that decide.
 
-use crate::now::{MonoTime, Now, WallTime};
+use crate::time::{MonoTime, Now, WallTime};
 
 /// The clock of a device: an offset, a drift, and jumps on top of the world's time.
 #[derive(Clone, Copy, Debug, Default)]

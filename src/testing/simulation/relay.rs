@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::{
     action::{ActionId, NodeId, logux::Processed},
     log::{Draft, Log},
-    now::Now,
     replay::{Options, Reducer, Timeline},
     store::{Entry, Query, Store},
     sync::{Config, Input, Node, Output, State},
     testing::CrashStore,
+    time::Now,
 };
 
 /// The reasons for which the relay keeps actions and answers.

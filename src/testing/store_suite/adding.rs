@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::expect::{add, expect_both, expect_index, expect_orders, meta};
 use crate::{
-    action::{Action, Extra, Json, Names, Subprotocol},
+    action::{Action, Extra, Names, Subprotocol},
+    json::Json,
     store::{Entry, Insertion, MetaChange, Store},
 };
 

@@ -4,8 +4,8 @@ use core::ops::ControlFlow;
 
 use crate::{
     action::{Action, Meta, Stamp},
-    now::WallTime,
     store::{Entry, Insertion, Query, Store},
+    time::WallTime,
 };
 
 /// The meta of an action, by the text of its id.

@@ -2,7 +2,8 @@
 
 use super::expect::{add, expect_both, expect_index, expect_orders, meta};
 use crate::{
-    action::{Json, Names, Subprotocol},
+    action::{Names, Subprotocol},
+    json::Json,
     store::{Criteria, MetaChange, Store, Synced},
 };
 

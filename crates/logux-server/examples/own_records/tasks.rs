@@ -10,10 +10,7 @@ use std::{
 use logux::{
     Stamp, WallTime,
     action::Extra,
-    store::{
-        matching,
-        record::{Field, place},
-    },
+    record::{Field, matching, place},
 };
 use logux_server::{
     Context, Edited, Found, HandlerError, Listed, SyncMap, SyncMapData, SyncMapFilter, Write,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logux::MonoTime;
 
-use crate::watch::{Event, Watch};
+use crate::telemetry::{Watch, event::Event};
 
 /// Counts failures in a row. After too many of them nothing is tried for a while, then one request alone.
 #[derive(Debug)]

@@ -9,11 +9,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    Backend, Replies,
-    exchange::{Exchange, Failure},
+use crate::{
+    backend::{
+        Backend, Replies,
+        exchange::{Exchange, Failure},
+    },
+    error::BuildError,
+    telemetry::{Watch, traces::span},
 };
-use crate::{BuildError, traces::span, watch::Watch};
 
 /// How many commands may wait. Whoever has one more waits with it.
 const WAITING: usize = 4_096;

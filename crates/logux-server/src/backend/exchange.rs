@@ -19,11 +19,10 @@ use logux_net::drive::Clock;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use super::{Backend, breaker::Breaker, calls::Call};
 use crate::{
-    BuildError,
-    traces::traceparent,
-    watch::{Event, Watch},
+    backend::{Backend, breaker::Breaker, calls::Call},
+    error::BuildError,
+    telemetry::{Watch, event::Event, traces::traceparent},
 };
 
 /// How long to wait before the first repetition; twice as long before each further one.

@@ -22,8 +22,13 @@ use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    BuildError, Context, HandlerError, Login, auth::Verdict, forwarded::read_networks,
-    origin::cookies, settings::random_id, watch::Watch,
+    connection::auth::{Login, Verdict},
+    connection_info::cookies,
+    error::{BuildError, HandlerError},
+    handlers::context::Context,
+    networks::read_networks,
+    random_id::random_id,
+    telemetry::Watch,
 };
 
 use calls::Calls;
@@ -184,11 +189,7 @@ impl BackendClient {
     }
 
     /// Asks about an action or a subscription, passes on what is answered, and gives the last answer.
-    pub(crate) async fn act<S>(
-        &self,
-        context: &Context<S>,
-        about: About,
-    ) -> Result<Answer, HandlerError> {
+    pub(crate) async fn act<S>(&self, context: &Context<S>) -> Result<Answer, HandlerError> {
         let id: Arc<str> = context.meta().id.to_string().into();
         let command = ActionCommand {
             entry: context.entry(),
@@ -196,7 +197,7 @@ impl BackendClient {
             headers: context.headers(),
         }
         .to_command()?;
-        let is_subscription = about == About::Subscription;
+        let is_subscription = context.about() == About::Subscription;
         let mut replies = self.calls.ask("action", id, command, is_subscription).await;
         let mut is_approved = false;
         loop {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use logux::{Action, Json, WallTime, action::Extra};
 use serde::Serialize;
 
-use crate::HandlerError;
+use crate::error::HandlerError;
 
 /// A record as it is told to a client: fields, each with the time at which it was written, or without one.
 ///

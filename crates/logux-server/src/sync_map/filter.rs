@@ -1,6 +1,6 @@
 //! Which live actions of a collection a filter takes.
 
-use logux::{Action, Json, action::Extra, store::matching};
+use logux::{Action, Json, action::Extra, record::matching};
 
 /// Whether a subscriber with the filter gets an action of the collection, as in the reference: a creation has to match, a change only
 /// where it has the filter's fields.

@@ -20,13 +20,13 @@ mod sqlite;
 pub mod suite;
 
 pub use data::{Edited, Found, Listed, SyncMapData};
-pub use logux::store::record::Write;
+pub use logux::record::Write;
 
 use std::{future::Future, sync::Arc};
 
 use logux::{WallTime, action::Extra, server::Filter};
 
-use crate::{Context, HandlerError};
+use crate::{error::HandlerError, handlers::context::Context};
 
 /// A collection of records in a storage of yours, for [`Builder::sync_map`](crate::Builder::sync_map).
 ///

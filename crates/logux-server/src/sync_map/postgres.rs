@@ -3,11 +3,15 @@
 use logux::{WallTime, action::Extra};
 use logux_postgres::Collection;
 
-use super::{
-    Edited, Found, Listed, SyncMap, SyncMapFilter, Write,
-    records::{edited, found, listed},
+use crate::{
+    error::HandlerError,
+    handlers::context::Context,
+    sync_map::{
+        SyncMap, SyncMapFilter, Write,
+        data::{Edited, Found, Listed},
+        records::{edited, found, listed},
+    },
 };
-use crate::{Context, HandlerError};
 
 /// How much earlier than asked for, in milliseconds, what has arrived is told again: a write may be seen some time after it has arrived, when its
 /// transaction is committed, and several servers write by clocks of their own.

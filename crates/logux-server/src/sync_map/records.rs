@@ -3,10 +3,10 @@
 use logux::{
     Stamp, WallTime,
     action::Extra,
-    store::record::{Changed, Record},
+    record::{Changed, Record},
 };
 
-use super::{Edited, Found, Listed, SyncMapData};
+use crate::sync_map::data::{Edited, Found, Listed, SyncMapData};
 
 impl From<Record> for SyncMapData {
     fn from(record: Record) -> Self {

@@ -18,8 +18,16 @@ use logux::{
     store::Store,
 };
 
-use super::{Edit, Edited, Found, Listed, SyncMap, SyncMapFilter, Write, filter::passes};
-use crate::{Builder, Context, HandlerError, Loaded};
+use crate::{
+    error::HandlerError,
+    handlers::{channel::Loaded, context::Context},
+    server::builder::Builder,
+    sync_map::{
+        Edit, SyncMap, SyncMapFilter, Write,
+        data::{Edited, Found, Listed},
+        filter::passes,
+    },
+};
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Serves the records of a collection one by one: the channel `PLURAL/ID`, and the types `PLURAL/create`, `PLURAL/change` and

@@ -3,11 +3,15 @@
 use logux::{WallTime, action::Extra};
 use logux_sqlite::{Collection, SqliteError};
 
-use super::{
-    Edited, Found, Listed, SyncMap, SyncMapFilter, Write,
-    records::{edited, found, listed},
+use crate::{
+    error::HandlerError,
+    handlers::context::Context,
+    sync_map::{
+        SyncMap, SyncMapFilter, Write,
+        data::{Edited, Found, Listed},
+        records::{edited, found, listed},
+    },
 };
-use crate::{Context, HandlerError};
 
 impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
     async fn load(

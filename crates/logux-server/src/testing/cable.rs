@@ -11,7 +11,10 @@ use hyper::HeaderMap;
 use logux_net::{Limits, NetError, PairTransport, pair};
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::{connection::serve, origin::Origin, shared::Shared};
+use crate::{
+    connection::{driver::serve, shared::Shared},
+    connection_info::Origin,
+};
 
 /// Where cables are plugged in: what a server needs to serve a connection.
 #[derive(Clone)]

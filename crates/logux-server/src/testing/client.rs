@@ -19,7 +19,7 @@ use logux_client::{Client, SyncError};
 use logux_net::drive::Clock;
 use serde::Serialize;
 
-use super::{
+use crate::testing::{
     cable::{Cable, Outlet},
     server::settle,
 };

@@ -9,8 +9,16 @@ use logux::{NodeId, WallTime, store::Store};
 use logux_net::drive::Clock;
 use tokio::task::AbortHandle;
 
-use super::{ConnectError, NewTestClient, TestClient, cable::Outlet};
-use crate::{BuildError, Builder, Handle, http::Http};
+use crate::{
+    error::BuildError,
+    http::connection::Http,
+    hub::handle::Handle,
+    server::builder::Builder,
+    testing::{
+        cable::Outlet,
+        client::{ConnectError, NewTestClient, TestClient},
+    },
+};
 
 /// When the clock of a test begins: 2024-01-01, 00:00 UTC.
 pub const START: WallTime = WallTime::from_millis(1_704_067_200_000);

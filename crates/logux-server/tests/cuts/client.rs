@@ -171,7 +171,7 @@ impl Device {
         let channel = action["channel"].as_str().unwrap_or_default().to_owned();
         match action["type"].as_str() {
             Some("logux/subscribe") if answer == "processed" => {
-                drop(self.subscribed.insert(channel))
+                self.subscribed.insert(channel);
             }
             // It waited behind an action that failed, and was taken along.
             Some("logux/subscribe") => drop(self.lost.insert(channel)),

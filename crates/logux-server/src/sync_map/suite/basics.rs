@@ -1,8 +1,9 @@
 //! What was written is there, and nothing else.
 
-use super::{
-    super::{Edited, Found, SyncMap},
-    kit::{Kit, at, values},
+use crate::sync_map::{
+    SyncMap,
+    data::{Edited, Found},
+    suite::kit::{Kit, at, values},
 };
 
 pub(super) async fn what_was_created_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(

@@ -10,8 +10,16 @@ use logux::{
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
-use super::super::{Edited, Found, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
-use crate::{Context, Handle, Params, origin::Origin, watch::Watch};
+use crate::{
+    connection_info::Origin,
+    handlers::{context::Context, pattern::Params},
+    hub::handle::Handle,
+    sync_map::{
+        SyncMap, SyncMapFilter, Write,
+        data::{Edited, Found, Listed, SyncMapData},
+    },
+    telemetry::Watch,
+};
 
 /// The times of the checks count from here, so that a storage may take them for real ones.
 const BEGIN: i64 = 1_700_000_000_000;

@@ -2,9 +2,9 @@
 
 use logux::action::Extra;
 
-use super::{
-    super::{SyncMap, SyncMapFilter},
-    kit::{Kit, at, values},
+use crate::sync_map::{
+    SyncMap, SyncMapFilter,
+    suite::kit::{Kit, at, values},
 };
 
 pub(super) async fn an_empty_filter_lists_all<S, M>(kit: &Kit<S, M>)

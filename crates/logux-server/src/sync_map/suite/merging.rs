@@ -8,9 +8,10 @@ use std::{
 use futures_util::future::join_all;
 use logux::{WallTime, action::Extra};
 
-use super::{
-    super::{Edited, Found, SyncMap, SyncMapFilter},
-    kit::{At, Kit, Values, at, parsed, values, wall},
+use crate::sync_map::{
+    SyncMap, SyncMapFilter,
+    data::{Edited, Found},
+    suite::kit::{At, Kit, Values, at, parsed, values, wall},
 };
 
 /// A client that hears of everything and takes the later of two writes, as the official ones do.

@@ -51,7 +51,7 @@ mod since;
 
 use kit::Kit;
 
-use super::{SyncMap, SyncMapFilter};
+use crate::sync_map::{SyncMap, SyncMapFilter};
 
 /// Runs a list of checks, each over an empty storage; says which one before it begins.
 macro_rules! run_all {

@@ -2,9 +2,10 @@
 
 use logux::action::Extra;
 
-use super::{
-    super::{Found, Listed, SyncMap, SyncMapFilter},
-    kit::{Kit, Values, at, values, wall},
+use crate::sync_map::{
+    SyncMap, SyncMapFilter,
+    data::{Found, Listed},
+    suite::kit::{Kit, Values, at, values, wall},
 };
 
 pub(super) async fn what_arrived_since_then_is_loaded<S, M>(kit: &Kit<S, M>)

@@ -1,0 +1,17 @@
+//! The application's side: which handlers there are, and what they receive.
+//!
+//! Read [`handler`] (what a handler is), then [`context`] (its argument), then [`action_type`],
+//! [`typed_action`] and [`channel`] (descriptions made of handlers), then [`pattern`] (the names
+//! that they are registered under) and [`registry`], which finds and calls the handlers for each
+//! request of the hub. [`on_connect`] sends actions to clients that connect; [`projection`] keeps
+//! states made from the server's log.
+
+pub(crate) mod action_type;
+pub(crate) mod channel;
+pub(crate) mod context;
+pub(crate) mod handler;
+pub(crate) mod on_connect;
+pub(crate) mod pattern;
+pub(crate) mod projection;
+pub(crate) mod registry;
+pub(crate) mod typed_action;

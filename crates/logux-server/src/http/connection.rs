@@ -1,0 +1,311 @@
+//! HTTP in front of the WebSocket: who may enter, the upgrade, pages and the application's own routes.
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Body,
+    header::{
+        CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use logux_net::websocket;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{mpsc, watch},
+};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::{
+    connection::{driver::serve, shared::Shared},
+    connection_info::Origin,
+    http::{
+        audience::Audience,
+        connection_limit::{Place, Room},
+        control::Control,
+        inspector,
+        proxies::Proxies,
+        response::text,
+        routes::Pages,
+    },
+    lifecycle::Stage,
+    telemetry::{
+        Watch,
+        event::{Event, Refusal},
+    },
+};
+
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// What serving HTTP takes.
+pub(crate) struct Http {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) limits: logux_net::Limits,
+    /// The origins of pages that may connect, if not all may.
+    pub(crate) origins: Option<Arc<[String]>>,
+    /// For actions of the back end, if there is one.
+    pub(crate) control: Option<Arc<Control>>,
+    /// The application's own; `None` when there is nothing but WebSocket.
+    pub(crate) pages: Option<Arc<dyn Pages>>,
+    pub(crate) proxies: Proxies,
+    pub(crate) inspector_audience: Audience,
+    pub(crate) room: Room,
+    pub(crate) stage: watch::Receiver<Stage>,
+    /// Held by each connection until its end, so that a stop can wait for all.
+    pub(crate) alive: mpsc::WeakSender<()>,
+}
+
+impl Http {
+    /// Where to note what happens.
+    pub(crate) fn watch(&self) -> &Watch {
+        self.shared.handle.watch()
+    }
+}
+
+/// Somebody who has connected. Clones last as long as the connection.
+#[derive(Clone)]
+pub(crate) struct Visit {
+    http: Arc<Http>,
+    peer: Option<SocketAddr>,
+    _place: Arc<Place>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Visit {
+    /// Lets somebody in, if there is room and the server does not end. Whoever comes through a proxy is counted by address later, when
+    /// the proxy has told it.
+    pub(crate) fn enter(http: &Arc<Http>, peer: Option<SocketAddr>) -> Option<Self> {
+        let address = peer.filter(|_| !http.proxies.trust(peer)).map(|peer| peer.ip());
+        let Some(place) = http.room.enter(address) else {
+            http.watch().note(&Event::Refused { remote: peer, why: Refusal::TooMany });
+            return None;
+        };
+        Some(Self {
+            _place: Arc::new(place),
+            _alive: http.alive.upgrade()?,
+            http: http.clone(),
+            peer,
+        })
+    }
+
+    /// Serves one accepted socket.
+    pub(crate) async fn serve<I>(self, io: I)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut stage = self.http.stage.clone();
+        let service = service_fn(move |request| {
+            let response = self.clone().respond(request);
+            async move { Ok::<_, Infallible>(response.await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        // Also when the server is gone without a farewell.
+        let leaving = async move { drop(stage.wait_for(|stage| *stage == Stage::Leaving).await) };
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = leaving => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "HTTP connection failed");
+        }
+    }
+
+    /// Answers any request.
+    pub(crate) async fn respond<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Some(refusal) = self.refusal() {
+            return refusal;
+        }
+        if let Some(accept) = upgrade_key(request.headers()) {
+            return self.upgrade(request, accept);
+        }
+        let Some(pages) = &self.http.pages else { return upgrade_required() };
+        let remote = self.http.proxies.client(self.peer, request.headers());
+        if let Some(page) = pages.find(request.method(), request.uri().path()) {
+            return page.answer(request, remote, self.http.watch()).await;
+        }
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        if let Some(seen) = inspector::respond(
+            &self.http.shared.handle,
+            &self.http.inspector_audience,
+            remote,
+            method,
+            uri,
+            headers,
+        )
+        .await
+        {
+            return seen;
+        }
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/") if self.http.control.is_some() => self.control(request).await,
+            (_, "/") if self.http.control.is_some() && request.method() != Method::GET => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "Wrong method")
+            }
+            (&Method::GET, "/health") => text(StatusCode::OK, "Logux Server: OK\n"),
+            (&Method::GET, "/") => {
+                let mut response = text(StatusCode::OK, include_str!("page.html"));
+                let html = HeaderValue::from_static("text/html; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, html);
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "Not found\n"),
+        }
+    }
+
+    /// Answers a request that another server's routes have sent here, whatever its path is: an upgrade, or actions of the back end.
+    pub(crate) async fn respond_anywhere<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Some(refusal) = self.refusal() {
+            return refusal;
+        }
+        match upgrade_key(request.headers()) {
+            Some(accept) => self.upgrade(request, accept),
+            None if request.method() == Method::POST && self.http.control.is_some() => {
+                self.control(request).await
+            }
+            None => upgrade_required(),
+        }
+    }
+
+    /// What everybody is told while the server stops.
+    fn refusal(&self) -> Option<Response<Full<Bytes>>> {
+        if *self.http.stage.borrow() == Stage::Serving {
+            return None;
+        }
+        let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping\n");
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Some(response)
+    }
+
+    async fn control<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(control) = &self.http.control else {
+            return text(StatusCode::NOT_FOUND, "Not found\n");
+        };
+        let remote =
+            self.http.proxies.client(self.peer, request.headers()).map(|remote| remote.ip());
+        let (status, words) = control.respond(&self.http.shared, request.into_body(), remote).await;
+        text(status, words)
+    }
+
+    /// Whether a page of this origin may connect. Who sends none is no browser, and could say anything.
+    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else {
+            return true;
+        };
+        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+    }
+
+    /// Answers that the connection becomes a WebSocket, and serves it as such. Any path will do, as in the reference.
+    fn upgrade<B>(self, mut request: Request<B>, accept: HeaderValue) -> Response<Full<Bytes>> {
+        if !self.is_allowed(request.headers()) {
+            let remote = self.http.proxies.client(self.peer, request.headers());
+            self.http.watch().note(&Event::Refused { remote, why: Refusal::Origin });
+            return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
+        }
+        let http = &self.http;
+        let remote = http.proxies.client(self.peer, request.headers());
+        let mut place_behind_proxy = None;
+        if let (true, Some(remote)) = (http.proxies.trust(self.peer), remote) {
+            place_behind_proxy = http.room.enter_again(remote.ip());
+            if place_behind_proxy.is_none() {
+                http.watch().note(&Event::Refused { remote: Some(remote), why: Refusal::TooMany });
+                return text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "There is no room for this connection now\n",
+                );
+            }
+        }
+        let upgrading = hyper::upgrade::on(&mut request);
+        let http_headers = kept(request.headers());
+        tokio::spawn(async move {
+            match upgrading.await {
+                Ok(upgraded) => {
+                    let transport =
+                        websocket::from_upgraded(TokioIo::new(upgraded), self.http.limits);
+                    serve(transport, self.http.shared.clone(), Origin { remote, http_headers })
+                        .await;
+                }
+                Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
+            }
+            drop((self, place_behind_proxy));
+        });
+        let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_TYPE);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        response
+    }
+}
+
+/// The proof that the server understood the request for a WebSocket, if it was one.
+fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let has = |name, word: &str| {
+        let value = headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .unwrap_or_default();
+        value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    if !has(CONNECTION, "upgrade") || !has(UPGRADE, "websocket") {
+        return None;
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY)?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+/// What an opening handshake says about its connection alone.
+const ABOUT_CONNECTION: [HeaderName; 5] =
+    [CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_EXTENSIONS];
+
+/// A copy of the headers without those that are about this connection alone. Those of the request are views into the buffer that it was read into,
+/// some 8 KiB, which would live as long as they.
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let is_about_connection = |name: &HeaderName| ABOUT_CONNECTION.contains(name);
+    let copy = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    };
+    headers.iter().filter(|(name, _)| !is_about_connection(name)).filter_map(copy).fold(
+        HeaderMap::new(),
+        |mut kept, (name, value)| {
+            kept.append(name, value);
+            kept
+        },
+    )
+}
+
+fn upgrade_required() -> Response<Full<Bytes>> {
+    let mut response =
+        text(StatusCode::UPGRADE_REQUIRED, "Logux clients connect here by WebSocket\n");
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}

@@ -1,0 +1,126 @@
+//! Whose connection it is when there is a proxy in front.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use hyper::HeaderMap;
+use ipnet::IpNet;
+
+use crate::{
+    error::BuildError,
+    networks::{contain, read_networks},
+};
+
+/// The proxies whose `X-Forwarded-For` is believed: addresses and networks, and the word `unix` for whoever connects over a Unix socket.
+///
+/// ```
+/// use logux_server::Proxies;
+///
+/// let proxies: Proxies = "10.0.0.0/8, ::1, unix".parse()?;
+/// # Ok::<(), logux_server::BuildError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
+
+impl FromStr for Proxies {
+    type Err = BuildError;
+
+    /// Reads a list separated by commas.
+    fn from_str(list: &str) -> Result<Self, BuildError> {
+        let names = list.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let (unix, networks): (Vec<&str>, Vec<&str>) = names.partition(|name| *name == "unix");
+        Ok(Self { networks: read_networks(networks)?, unix: !unix.is_empty() })
+    }
+}
+
+impl Proxies {
+    /// Whether what this peer says about other addresses is believed. `None` is a peer on a Unix socket.
+    pub(crate) fn trust(&self, peer: Option<SocketAddr>) -> bool {
+        match peer {
+            None => self.unix,
+            Some(peer) => contain(&self.networks, peer.ip()),
+        }
+    }
+
+    /// Where a request really came from: each proxy adds the address it sees at the end, so it is the last one that is none of
+    /// ours. What stands before it could have been written by anybody. The port is 0 where the proxy does not tell it.
+    pub(crate) fn client(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> Option<SocketAddr> {
+        let mut nearest = peer;
+        let lines: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .collect();
+        let mut hops = lines.iter().flat_map(|line| line.split(',')).map(str::trim).rev();
+        while self.trust(nearest) {
+            let Some(hop) = hops.next().and_then(read_hop) else { break };
+            nearest = Some(hop);
+        }
+        nearest
+    }
+}
+
+/// An address with or without a port.
+fn read_hop(hop: &str) -> Option<SocketAddr> {
+    let without_port = || hop.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    hop.parse().ok().or_else(|| without_port().map(|address| SocketAddr::new(address, 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(proxies: &str, peer: Option<&str>, lines: &[&str]) -> Option<String> {
+        let proxies: Proxies = proxies.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let found = proxies.client(peer.map(|peer| peer.parse().unwrap()), &headers);
+        found.map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_counts() {
+        let proxy = Some("10.0.0.1:5000");
+        let cases: [(&[&str], &str); 8] = [
+            (&["203.0.113.7"], "203.0.113.7:0"),
+            (&["203.0.113.7:1234"], "203.0.113.7:1234"),
+            (&["6.6.6.6, 203.0.113.7, 10.9.9.9"], "203.0.113.7:0"),
+            (&["6.6.6.6", "203.0.113.7, 10.9.9.9"], "203.0.113.7:0"),
+            (&["2001:db8::7"], "[2001:db8::7]:0"),
+            (&["[2001:db8::7]:99, ::ffff:10.0.0.2"], "[2001:db8::7]:99"),
+            (&[], "10.0.0.1:5000"),
+            (&["203.0.113.7, unknown"], "10.0.0.1:5000"),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(client("10.0.0.0/8", proxy, lines).as_deref(), Some(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_believed() {
+        assert_eq!(
+            client("10.0.0.0/8", Some("9.9.9.9:1"), &["1.1.1.1"]).as_deref(),
+            Some("9.9.9.9:1")
+        );
+        assert_eq!(client("", Some("127.0.0.1:1"), &["1.1.1.1"]).as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(client("10.0.0.0/8", None, &["1.1.1.1"]), None, "a Unix socket has to be named");
+        assert_eq!(
+            client("unix, 10.0.0.1", None, &["1.1.1.1, 10.0.0.1"]).as_deref(),
+            Some("1.1.1.1:0")
+        );
+        assert_eq!(client("unix", None, &["1.1.1.1, 2.2.2.2"]).as_deref(), Some("2.2.2.2:0"));
+        assert_eq!(client("unix", None, &[]), None);
+        assert!("10.0.0.0/33".parse::<Proxies>().is_err());
+    }
+}

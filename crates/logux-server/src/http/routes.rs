@@ -1,0 +1,304 @@
+//! The application's own HTTP routes, on the same port.
+
+use std::{
+    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
+    sync::Arc, time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::Body,
+    header::{CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::{
+    connection_info::cookie,
+    error::{BuildError, HandlerError},
+    http::response::text,
+    hub::handle::Handle,
+    telemetry::{
+        Watch,
+        event::{Event, Failure},
+    },
+};
+
+/// How long a client may take to send the body of a request.
+const BODY: Duration = Duration::from_secs(15);
+
+/// A request to one of the application's own routes, read to its end.
+pub struct HttpRequest<S = ()> {
+    head: Parts,
+    body: Bytes,
+    remote: Option<SocketAddr>,
+    state: Arc<S>,
+    handle: Handle,
+}
+
+impl<S> HttpRequest<S> {
+    /// The method.
+    pub const fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// Path and query.
+    pub const fn uri(&self) -> &Uri {
+        &self.head.uri
+    }
+
+    /// The headers.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// A cookie, percent escapes decoded.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        cookie(&self.head.headers, name)
+    }
+
+    /// The body, empty if there is none. Not longer than [`Settings::max_body_bytes`](crate::Settings::max_body_bytes).
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// When it is not what the type wants; passed on by `?` the answer is status 500, so answer 400 yourself if the client is to blame.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+
+    /// Where it comes from, as told by [trusted proxies](crate::Settings::proxies); `None` if that is no IP address.
+    pub const fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// What all handlers share, given to the builder.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The server, for actions.
+    pub const fn server(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl<S> fmt::Debug for HttpRequest<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", self.method())
+            .field("uri", self.uri())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a route answers. Made from a text, a status, both, or a whole response.
+#[derive(Debug)]
+pub struct Reply(Response<Full<Bytes>>);
+
+impl From<Response<Bytes>> for Reply {
+    fn from(response: Response<Bytes>) -> Self {
+        Self(response.map(Full::new))
+    }
+}
+
+impl From<Response<String>> for Reply {
+    fn from(response: Response<String>) -> Self {
+        Self(response.map(|text| Full::new(text.into())))
+    }
+}
+
+impl From<(StatusCode, String)> for Reply {
+    fn from((status, text): (StatusCode, String)) -> Self {
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        Self(response)
+    }
+}
+
+impl From<(StatusCode, &str)> for Reply {
+    fn from((status, text): (StatusCode, &str)) -> Self {
+        (status, text.to_owned()).into()
+    }
+}
+
+impl From<StatusCode> for Reply {
+    fn from(status: StatusCode) -> Self {
+        (status, String::new()).into()
+    }
+}
+
+impl From<&str> for Reply {
+    fn from(text: &str) -> Self {
+        (StatusCode::OK, text).into()
+    }
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        (StatusCode::OK, text).into()
+    }
+}
+
+impl From<()> for Reply {
+    fn from((): ()) -> Self {
+        StatusCode::NO_CONTENT.into()
+    }
+}
+
+impl From<serde_json::Value> for Reply {
+    fn from(value: serde_json::Value) -> Self {
+        let mut reply = Self::from(value.to_string());
+        reply.0.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        reply
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
+type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> Answering + Send + Sync>;
+
+/// All routes.
+pub(crate) struct Routes<S> {
+    by_path: HashMap<String, Vec<(Method, Handler<S>)>>,
+    other: Option<Handler<S>>,
+}
+
+impl<S> Default for Routes<S> {
+    fn default() -> Self {
+        Self { by_path: HashMap::new(), other: None }
+    }
+}
+
+pub(crate) fn handler<S, F, R>(
+    handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static,
+) -> Handler<S>
+where
+    F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    R: Into<Reply>,
+{
+    Arc::new(move |request| {
+        let answering = handler(request);
+        Box::pin(async move { answering.await.map(Into::into) })
+    })
+}
+
+impl<S> Routes<S> {
+    pub(crate) fn add(
+        &mut self,
+        method: Method,
+        path: &str,
+        handler: Handler<S>,
+    ) -> Result<(), BuildError> {
+        if !path.starts_with('/') {
+            return Err(BuildError::Route { path: path.to_owned(), why: "a path begins with `/`" });
+        }
+        let of_path = self.by_path.entry(path.to_owned()).or_default();
+        if of_path.iter().any(|(other, _)| *other == method) {
+            return Err(BuildError::Route {
+                path: path.to_owned(),
+                why: "it has a handler for this method already",
+            });
+        }
+        of_path.push((method, handler));
+        Ok(())
+    }
+
+    pub(crate) fn set_other(&mut self, handler: Handler<S>) -> Result<(), BuildError> {
+        match self.other.replace(handler) {
+            None => Ok(()),
+            Some(_) => Err(BuildError::OtherTwice("other HTTP requests")),
+        }
+    }
+
+    /// A `HEAD` is a `GET` whose body stays here.
+    fn find(&self, method: &Method, path: &str) -> Option<Handler<S>> {
+        let of_path = self.by_path.get(path).map(Vec::as_slice).unwrap_or_default();
+        let exact = of_path.iter().find(|(own, _)| own == method);
+        let found = exact.or_else(|| {
+            of_path.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET)
+        });
+        found.map(|(_, handler)| handler).or(self.other.as_ref()).cloned()
+    }
+}
+
+/// The routes of a server that runs, whatever its handlers share.
+pub(crate) trait Pages: Send + Sync {
+    /// What answers a request. O(methods of the path).
+    fn find(&self, method: &Method, path: &str) -> Option<Page>;
+}
+
+/// Routes with what their handlers are given.
+pub(crate) struct Bound<S> {
+    pub(crate) routes: Routes<S>,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) state: Arc<S>,
+    pub(crate) handle: Handle,
+}
+
+impl<S: Send + Sync + 'static> Pages for Bound<S> {
+    fn find(&self, method: &Method, path: &str) -> Option<Page> {
+        let handler = self.routes.find(method, path)?;
+        let (state, handle) = (self.state.clone(), self.handle.clone());
+        let call =
+            move |head, body, remote| handler(HttpRequest { head, body, remote, state, handle });
+        Some(Page { max_body_bytes: self.max_body_bytes, call: Box::new(call) })
+    }
+}
+
+/// What answers one request.
+pub(crate) struct Page {
+    max_body_bytes: usize,
+    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> Answering + Send>,
+}
+
+impl Page {
+    pub(crate) async fn answer<B>(
+        self,
+        request: Request<B>,
+        remote: Option<SocketAddr>,
+        watch: &Watch,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let body = match timeout(BODY, Limited::new(body, self.max_body_bytes).collect()).await {
+            Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "Too slow\n"),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return text(StatusCode::PAYLOAD_TOO_LARGE, "Too long\n");
+            }
+            Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "The body is cut off\n"),
+            Ok(Ok(body)) => body.to_bytes(),
+        };
+        let call = self.call;
+        let answering = async move { call(head, body, remote).await };
+        let failed = |error: &dyn fmt::Display| {
+            watch.note(&Event::Failed { what: Failure::Route { path: &path }, error });
+            text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error\n")
+        };
+        match AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(Ok(Reply(response))) => response,
+            Ok(Err(HandlerError::Denied)) => text(StatusCode::FORBIDDEN, "Denied\n"),
+            Ok(Err(HandlerError::Undo { reason, .. })) => {
+                Reply::from((StatusCode::BAD_REQUEST, reason)).0
+            }
+            Ok(Err(HandlerError::Failed(error))) => failed(&error),
+            Ok(Err(
+                HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel,
+            )) => text(StatusCode::NOT_FOUND, "Not found\n"),
+            Err(_) => failed(&"it panicked"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the hub's driver needs of the application.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use logux::{Entry, NodeId, server::Ask};
+
+use crate::{connection_info::Origin, hub::handle::Handle};
+
+/// The application behind the hub.
+pub(crate) trait Application: Send + Sync + 'static {
+    /// Handles one request of the hub, and sends the answers through `handle`.
+    fn run(
+        self: Arc<Self>,
+        ask: Ask,
+        origin: Arc<Origin>,
+        handle: Handle,
+    ) -> impl Future<Output = ()> + Send + 'static;
+
+    /// Handles the end of a subscription. `None` if the channel has no handler for it.
+    fn unsubscribed(
+        &self,
+        node: NodeId,
+        channel: Arc<str>,
+        handle: &Handle,
+    ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+}
+
+/// Observes the entries that the server's log keeps.
+pub(crate) trait Reduction: Send {
+    /// Receives an entry that was kept, or the undo of one.
+    fn record(&mut self, entry: &Entry);
+}

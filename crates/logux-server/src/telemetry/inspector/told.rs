@@ -1,0 +1,121 @@
+//! The latest events that are not about one action alone.
+
+use std::collections::VecDeque;
+
+use logux::server::Report;
+use logux_net::CloseReason;
+use serde::Serialize;
+
+use crate::telemetry::event::{Event, Failure};
+
+/// How many events are remembered.
+const MAX_EVENTS: usize = 300;
+/// How many characters of one are shown.
+const MAX_TEXT: usize = 500;
+
+#[derive(Debug, Default)]
+pub(super) struct Told(VecDeque<ToldEvent>);
+
+/// An event for the page.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ToldEvent {
+    /// Its number.
+    change: u64,
+    /// Ms since the epoch.
+    time: u64,
+    /// Its name, as in log lines.
+    event: &'static str,
+    /// Whether something is wrong.
+    is_bad: bool,
+    text: String,
+}
+
+impl Told {
+    pub(super) fn note(&mut self, change: u64, time: u64, event: &Event<'_>) {
+        let Some((event, is_bad, text)) = told(event) else { return };
+        if self.0.len() >= MAX_EVENTS {
+            self.0.pop_front();
+        }
+        let text = text.chars().take(MAX_TEXT).collect();
+        self.0.push_back(ToldEvent { change, time, event, is_bad, text });
+    }
+
+    /// Those after this number, oldest first.
+    pub(super) fn after(&self, change: u64) -> Vec<ToldEvent> {
+        self.0.iter().filter(|event| event.change > change).cloned().collect()
+    }
+}
+
+/// Name, whether something is wrong, and who or what it is about.
+fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
+    Some(match event {
+        Event::Listening { url, .. } => ("listen", false, (*url).to_owned()),
+        Event::Stopping => ("destroy", false, String::new()),
+        Event::Refused { remote, why } => {
+            ("refused", true, format!("{} {}", why.as_str(), or_nothing(remote.as_ref())))
+        }
+        Event::Connected { session, remote } => {
+            ("connect", false, format!("connection {} {}", session.0, or_nothing(remote.as_ref())))
+        }
+        Event::Authenticated { session, node, .. } => {
+            ("authenticated", false, format!("{} on connection {}", node.as_str(), session.0))
+        }
+        Event::Unauthenticated { node, reason, .. } => {
+            ("unauthenticated", true, format!("{} {reason}", node.as_str()))
+        }
+        Event::ClientError { session, node, error } => {
+            let node = or_nothing(node.map(logux::NodeId::as_str));
+            ("clientError", true, format!("{node} on connection {}: {error}", session.0))
+        }
+        Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => {
+            ("zombie", false, node.as_str().to_owned())
+        }
+        Event::Disconnected { session, node, reason } => {
+            let node = or_nothing(node.map(logux::NodeId::as_str));
+            ("disconnect", false, format!("{node} connection {}: {reason}", session.0))
+        }
+        Event::Hub(Report::Subscribed { node, channel, .. }) => {
+            ("subscribed", false, format!("{} to {channel}", node.as_str()))
+        }
+        Event::Hub(Report::Unsubscribed { node, channel }) => {
+            ("unsubscribed", false, format!("{} from {channel}", node.as_str()))
+        }
+        Event::Hub(Report::Useless(entry)) => ("useless", true, entry.action.kind().to_owned()),
+        Event::Failed { what, error } => ("error", true, format!("{}{error}", of(what))),
+        Event::Fatal { error } => ("fatal", true, error.to_string()),
+        Event::WrongFormat { id, error } => ("wrongFormat", true, format!("action {id}: {error}")),
+        Event::Limited { node, limit, .. } => (
+            "limited",
+            true,
+            format!("{} {}", or_nothing(node.map(logux::NodeId::as_str)), limit.as_str()),
+        ),
+        Event::WrongControlIp { address } => ("wrongControlIp", true, or_nothing(address.as_ref())),
+        Event::WrongControlSecret { address } => {
+            ("wrongControlSecret", true, or_nothing(address.as_ref()))
+        }
+        Event::BackendAsked { command, outcome, took } => (
+            "backendAsked",
+            false,
+            format!("{command}: {outcome} in {} ms", super::milliseconds(*took)),
+        ),
+        Event::BackendRepeated { error } => ("backendRepeated", true, error.to_string()),
+        Event::BackendDown { .. } => ("backendDown", true, String::new()),
+        Event::BackendBack => ("backendBack", false, String::new()),
+        _ => return None,
+    })
+}
+
+fn of(what: &Failure<'_>) -> String {
+    match what {
+        Failure::Action(id) => format!("action {id}: "),
+        Failure::Unsubscription { node, channel } => {
+            format!("{} leaving {channel}: ", node.as_str())
+        }
+        Failure::Greeting { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
+        _ => String::new(),
+    }
+}
+
+fn or_nothing(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! Numbers about the back end.
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::telemetry::{
+    event::Event,
+    metrics::{Labels, seconds},
+};
+
+pub(super) struct Backend {
+    commands: Family<Labels<2>, Counter>,
+    seconds: Family<Labels<1>, Histogram>,
+    down: Gauge,
+}
+
+impl Backend {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let new = Self {
+            commands: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            down: Gauge::default(),
+        };
+        let commands = "Commands that the back end answered or failed to, by command and outcome";
+        registry.register("backend_commands", commands, new.commands.clone());
+        let seconds =
+            "From the command to its last answer, waiting and repetitions included, by command";
+        registry.register("backend_command_seconds", seconds, new.seconds.clone());
+        registry.register(
+            "backend_down",
+            "1 while the back end is taken for down",
+            new.down.clone(),
+        );
+        new
+    }
+
+    pub(super) fn note(&self, event: &Event<'_>) {
+        match event {
+            Event::BackendAsked { command, outcome, took } => {
+                self.commands.get_or_create(&[("command", *command), ("outcome", *outcome)]).inc();
+                self.seconds.get_or_create(&[("command", *command)]).observe(took.as_secs_f64());
+            }
+            Event::BackendDown { .. } => {
+                self.down.set(1);
+            }
+            Event::BackendBack => {
+                self.down.set(0);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Telemetry: every event of a server is recorded here, once, for all who observe it.
+//!
+//! Read [`event`], then [`log`] (events as log lines), [`metrics`] (events as numbers), [`traces`]
+//! (the life of an action as spans) and [`inspector`] (the latest events, for developers).
+
+pub(crate) mod event;
+pub(crate) mod inspector;
+mod log;
+pub mod metrics;
+pub mod traces;
+
+use std::sync::Arc;
+
+use crate::telemetry::{event::Event, inspector::Inspector, metrics::Metrics, traces::Traces};
+
+/// Tells everybody who keeps an eye on the server. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch(Arc<Watchers>);
+
+#[derive(Debug, Default)]
+struct Watchers {
+    /// Whether log lines may show what is in actions.
+    development: bool,
+    metrics: Option<Metrics>,
+    inspector: Option<Inspector>,
+    traces: Traces,
+}
+
+impl Watch {
+    pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
+        Self(Arc::new(Watchers {
+            development: inspector.is_some(),
+            metrics,
+            inspector,
+            traces: Traces::default(),
+        }))
+    }
+
+    pub(crate) fn inspector(&self) -> Option<&Inspector> {
+        self.0.inspector.as_ref()
+    }
+
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.0.traces
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.0.metrics.as_ref()
+    }
+
+    /// Whether anybody wants to hear of actions that leave the log.
+    pub(crate) fn hears_of_cleaned(&self) -> bool {
+        self.0.inspector.is_some() || log::hears_of_cleaned()
+    }
+
+    /// Notes what happened.
+    pub(crate) fn note(&self, event: &Event<'_>) {
+        log::write(event, self.0.development);
+        self.0.traces.note(event);
+        if let Some(metrics) = &self.0.metrics {
+            metrics.note(event);
+        }
+        if let Some(inspector) = &self.0.inspector {
+            inspector.note(event);
+        }
+    }
+}
