@@ -6,8 +6,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use logux::{
     Action, ActionId, NodeId, Stamp, WallTime,
     crdt::{Counter, CounterOp, Crdt, List, Map, Path},
-    replay::raw,
-    testing::simulation::{Setup, Simulation},
+    replay::untyped_reducer,
+    testing::simulation::{Config, Simulation},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -90,9 +90,9 @@ fn simulation(criterion: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("5 nodes, 1,000 actions each, 100 cuts", |bencher| {
         bencher.iter(|| {
-            let count = raw(0, |count: &mut u64, _: &Action| *count += 1);
-            let setup = Setup { clients: 4, seed: 1, reconnect_ms: (1, 50), ..Setup::default() };
-            let mut sim = Simulation::new(setup, count);
+            let count = untyped_reducer(0, |count: &mut u64, _: &Action| *count += 1);
+            let config = Config { clients: 4, seed: 1, reconnect_ms: (1, 50), ..Config::default() };
+            let mut sim = Simulation::new(config, count);
             for n in 0..4_000_usize {
                 sim.act(n % 4, |_, _| Action::new(r#"{"type":"a"}"#).ok());
                 sim.run_for(5);

@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::{ActionId, Subprotocol},
-    server::{Answer, Ask, Config, Hub, Input, Output, Recipients, SessionId},
+    server::{Config, HandlerRequest, HandlerResponse, Hub, Input, Output, Recipients, SessionId},
     sync::BatchToken,
     testing::batch,
     time::WallTime,
@@ -22,7 +22,7 @@ struct World {
     action: Action,
     millis: i64,
     sequence: u32,
-    asks: Vec<Ask>,
+    requests: Vec<HandlerRequest>,
     /// Tokens of batches that were confirmed, to be used again: making one takes a node.
     batches: Vec<BatchToken>,
 }
@@ -39,7 +39,7 @@ impl World {
                 .expect("an action"),
             millis: 1_564_508_138_460,
             sequence: 0,
-            asks: Vec::new(),
+            requests: Vec::new(),
             batches: Vec::new(),
         };
         for (n, node) in world.nodes.clone().into_iter().enumerate() {
@@ -89,18 +89,21 @@ impl World {
         self.hub.commit().expect("a store in memory never fails");
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Ask(ask) => self.asks.push(ask),
-                Output::Kept(_, batch) => self.batches.push(batch),
+                Output::Request(request) => self.requests.push(request),
+                Output::Persisted(_, batch) => self.batches.push(batch),
                 other => drop(black_box(other)),
             }
         }
     }
 
     fn answer(&mut self) {
-        for ask in std::mem::take(&mut self.asks) {
-            self.handle(Input::Answer(ask.job, Answer::Resend(Recipients::channel("tasks"))));
-            self.handle(Input::Answer(ask.job, Answer::Approved(None)));
-            self.handle(Input::Answer(ask.job, Answer::Processed));
+        for request in std::mem::take(&mut self.requests) {
+            self.handle(Input::Respond(
+                request.id,
+                HandlerResponse::Resend(Recipients::channel("tasks")),
+            ));
+            self.handle(Input::Respond(request.id, HandlerResponse::Approved(None)));
+            self.handle(Input::Respond(request.id, HandlerResponse::Processed));
         }
     }
 

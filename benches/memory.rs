@@ -3,7 +3,7 @@
 use logux::{
     ActionId, NodeId, Stamp, WallTime,
     crdt::{Map, MapOp, Shared},
-    replay::{Options, Timeline},
+    replay::{Timeline, TimelineConfig},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -27,15 +27,15 @@ fn main() {
         ("a state every 100", 100, 100),
     ] {
         let before = resident();
-        let options = Options { save_every, save_gap, ..Options::default() };
-        let mut timeline = Timeline::with_options(Shared::<Map>::new("note"), options);
+        let config = TimelineConfig { save_every, save_gap, ..TimelineConfig::default() };
+        let mut timeline = Timeline::with_config(Shared::<Map>::new("note"), config);
         for n in 0..1_000_000_i64 {
             let time = WallTime::from_millis(n);
             let path = &paths[usize::try_from(n).expect("an index") * 7_919 % paths.len()];
             let op = MapOp::Set { path: Clone::clone(path), value: value.clone() };
             timeline.add_read(Stamp::new(time, ActionId::new(time, node.clone(), 0)), op);
         }
-        println!("{name}: {} KiB, {:?}", resident() - before, timeline.usage());
+        println!("{name}: {} KiB, {:?}", resident() - before, timeline.stats());
         // The next one has a process's memory as it was.
         std::mem::forget(timeline);
     }

@@ -7,7 +7,7 @@ use logux::{
     Action, ActionId, Entry, Log, MemoryStore, Meta, NodeId, Stamp, WallTime,
     crdt::SyncMaps,
     log::Draft,
-    replay::{Options, Timeline, typed},
+    replay::{Timeline, TimelineConfig, typed_reducer},
 };
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ struct Add {
 
 /// A small reducer that does not commute: the order of the actions is in the result.
 fn reducer() -> impl logux::replay::Reducer<State = u64, Action = Add> {
-    typed(&["add"], 0, |sum: &mut u64, action: &Add| *sum = sum.rotate_left(1) ^ action.n)
+    typed_reducer(&["add"], 0, |sum: &mut u64, action: &Add| *sum = sum.rotate_left(1) ^ action.n)
 }
 
 fn entry(node: &NodeId, ms: i64) -> Entry {
@@ -33,7 +33,7 @@ fn history(
     node: &NodeId,
     count: i64,
 ) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
-    let mut timeline = Timeline::with_options(reducer(), Options::default());
+    let mut timeline = Timeline::with_config(reducer(), TimelineConfig::default());
     for n in 0..count {
         // Every other millisecond is free for what comes late.
         timeline.add_read(stamp(node, 2 * n), Add { n: n.unsigned_abs() });
@@ -85,7 +85,7 @@ fn late(criterion: &mut Criterion) {
         timeline = history(&node, count);
     }
     group.finish();
-    println!("{:?}", timeline.usage());
+    println!("{:?}", timeline.stats());
 }
 
 fn past(criterion: &mut Criterion) {
@@ -108,11 +108,11 @@ fn live(criterion: &mut Criterion) {
     let node = NodeId::new("10:client:tab").expect("a node id");
     let mut group = criterion.benchmark_group("log over a timeline");
     let log = |count: i64| {
-        let timeline = Timeline::with_options(
+        let timeline = Timeline::with_config(
             reducer(),
-            Options { history: Some(1_000_000), ..Options::default() },
+            TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() },
         );
-        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline)
+        let mut log = Log::with_observer(node.clone(), MemoryStore::new(), timeline)
             .expect("memory does not fail");
         for ms in 0..count {
             log.add(WallTime::from_millis(2 * ms), entry(&node, ms).action, Draft::reason("kept"))
@@ -142,7 +142,7 @@ fn live(criterion: &mut Criterion) {
     }
     group.bench_function("change of a sync map's field", |bencher| {
         let timeline = Timeline::new(SyncMaps::new("tasks"));
-        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline)
+        let mut log = Log::with_observer(node.clone(), MemoryStore::new(), timeline)
             .expect("memory does not fail");
         let mut ms = 0;
         bencher.iter(|| {

@@ -70,7 +70,7 @@ fn receiving(criterion: &mut Criterion) {
                 while let Some(output) = node.poll_output() {
                     if let Output::Received { batch, entries, .. } = output {
                         black_box(entries);
-                        node.handle(NOW, Input::Kept(batch));
+                        node.handle(NOW, Input::Persisted(batch));
                     }
                 }
             });

@@ -25,8 +25,11 @@ struct Person {
 impl Person {
     fn new(name: &str) -> Result<Self, Box<dyn Error>> {
         let timeline = Timeline::new(Shared::new("board"));
-        let log =
-            Log::observed(NodeId::new(format!("{name}:browser:1"))?, MemoryStore::new(), timeline)?;
+        let log = Log::with_observer(
+            NodeId::new(format!("{name}:browser:1"))?,
+            MemoryStore::new(),
+            timeline,
+        )?;
         Ok(Self { log, undo: UndoManager::default(), ms: 0 })
     }
 

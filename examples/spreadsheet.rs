@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, error::Error};
 
 use logux::{
     Action, Entry, Meta, Stamp,
-    replay::{Timeline, typed},
+    replay::{Timeline, typed_reducer},
 };
 use serde::Deserialize;
 
@@ -43,7 +43,7 @@ fn show(what: &str, sheet: &Sheet) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut sheet = Timeline::new(typed(&["cell/set", "cell/fill"], Sheet::new(), apply));
+    let mut sheet = Timeline::new(typed_reducer(&["cell/set", "cell/fill"], Sheet::new(), apply));
 
     sheet.add(&action("1000 ada:laptop:1 0", r#"{"type":"cell/set","cell":"A1","value":10}"#)?);
     let copied = action("3000 ada:laptop:1 0", r#"{"type":"cell/fill","from":"A1","to":"B1"}"#)?;

@@ -37,7 +37,7 @@ impl Reducer for Basket {
             _ => return Ok(None),
         };
         let thing = action
-            .text_field("thing")
+            .str_field("thing")
             .ok_or_else(|| Malformed::new("expected \"thing\" with a text"))?;
         Ok(Some((add, thing.into_owned())))
     }

@@ -69,11 +69,11 @@ impl End {
             if self.node.state() == State::Synchronized && self.log.store().len() == self.goal {
                 return Ok(self.log);
             }
-            let deadline = self
+            let timeout = self
                 .node
                 .next_deadline()
-                .map_or(1_000, |deadline| deadline.at.since(self.now().mono));
-            match incoming.recv_timeout(Duration::from_millis(deadline)) {
+                .map_or(Duration::from_secs(1), |deadline| deadline.at.since(self.now().mono));
+            match incoming.recv_timeout(timeout) {
                 Ok(line) => self.node.handle(self.now(), Input::Frame(&line)),
                 Err(RecvTimeoutError::Timeout) => self.node.handle(self.now(), Input::Wake),
                 Err(RecvTimeoutError::Disconnected) => return Ok(self.log),
@@ -105,7 +105,7 @@ impl End {
                     self.log.add(self.now().wall, entry.action, draft)?;
                 }
                 self.log.commit()?;
-                self.node.handle(self.now(), Input::Kept(batch));
+                self.node.handle(self.now(), Input::Persisted(batch));
             }
             Output::Disconnect(why) => {
                 eprintln!("closed: {why}");

@@ -1,80 +1,70 @@
-//! The Logux engine: a log of JSON actions that stays the same on every node.
+//! The Logux engine: a log of JSON actions that is the same on every node, and the state that
+//! reducers make of it.
 //!
-//! Each node has a [`Log`]. An action is in it at once, goes to the other nodes when there is a connection, and takes the same place
-//! among all actions everywhere: the order of [`Stamp`]s.
-//!
-//! ```text
-//!   what you do ──▶ Log ──▶ sync::Node ─── frames ───▶ sync::Node ──▶ Log ──▶ what others see
-//!                    ▲          one end of a connection        ▲
-//!                  Store                                     Store
-//! ```
-//!
-//! The engine is pure: no I/O, no clock, no randomness, no threads, no async. It takes what happened and says what has to be
-//! done; `logux-net`, `logux-client` and `logux-server` do it over sockets, you can do it over anything. Here two nodes converge,
-//! with a vector for a network:
+//! A document that two people edit while they are apart:
 //!
 //! ```
-//! use logux::{Action, Log, MemoryStore, NodeId, Now, log::Draft, store::Query, sync::{Config, Input, Node, Output}};
-//! use std::{collections::VecDeque, ops::ControlFlow};
+//! use logux::{Log, MemoryStore, NodeId, WallTime, log::Draft, replay::Timeline, store::{Query, Store}};
+//! use logux::crdt::{Crdt, Document, DocumentOp, ListError, Path, Shared};
+//! use serde_json::json;
 //!
-//! let now = Now::from_millis(1_564_508_138_460, 0);
-//! let configs = [Config::client(NodeId::new("10:phone:tab")?), Config::server(NodeId::new("server:x")?)];
-//! let mut logs = configs.clone().map(|config| Log::new(config.node, MemoryStore::new()).expect("memory does not fail"));
-//! let mut nodes = configs.map(|config| Node::new(config.into(), ()));
+//! // Each person has a log. Its state is a document.
+//! let replica = |node: &str| -> Result<_, Box<dyn std::error::Error>> {
+//!     let timeline = Timeline::new(Shared::<Document>::new("note"));
+//!     Ok(Log::with_observer(NodeId::new(node)?, MemoryStore::new(), timeline)?)
+//! };
+//! let (mut ada, mut grace) = (replica("ada:laptop:1")?, replica("grace:phone:1")?);
 //!
-//! // Both have done something while they were apart.
-//! for (log, json) in logs.iter_mut().zip([r#"{"type":"rename","name":"Ada"}"#, r#"{"type":"rename","name":"Grace"}"#]) {
-//!     log.add(now.wall, Action::new(json)?, Draft::reason("name"))?;
+//! // Each edits for itself: a field, and a list.
+//! let now = WallTime::from_millis(1_564_508_138_460);
+//! let (title, guests) = (Path::of(&["title"])?, Path::of(&["guests"])?);
+//! for (log, text, guest) in [(&mut ada, "Tea", "Charles"), (&mut grace, "Tea party", "Anne")] {
+//!     let value = json!(text).into();
+//!     log.edit(now, |_, _| Ok::<_, ListError>(DocumentOp::Set { path: title.clone(), value }))?;
+//!     log.edit(now, |note, id| note.in_list(&guests, |list| list.push(json!(guest), id)))?;
 //! }
 //!
-//! // A connection opens, and everything that comes out goes in at the other end.
-//! let mut network: VecDeque<(usize, String)> = VecDeque::new();
-//! nodes.iter_mut().for_each(|node| node.handle(now, Input::Opened));
-//! loop {
-//!     for here in [0, 1] {
-//!         while let Some(output) = nodes[here].poll_output() {
-//!             match output {
-//!                 Output::Send(frame) => network.push_back((1 - here, frame)),
-//!                 Output::Authenticate(who) => nodes[here].handle(now, Input::Allow(who.token)),
-//!                 Output::Connected { .. } => {
-//!                     let missed = logs[here].store().page(&Query::added().oldest_first(), 100)?.entries;
-//!                     nodes[here].send(now.mono, logs[here].last_added()?, &missed);
-//!                 }
-//!                 Output::Received { batch, entries, .. } => {
-//!                     for entry in entries {
-//!                         let draft = Draft::of(entry.meta.id, entry.meta.time).and_reason("name");
-//!                         logs[here].add(now.wall, entry.action, draft)?;
-//!                     }
-//!                     nodes[here].handle(now, Input::Kept(batch)); // only now the other end may forget it
-//!                 }
-//!                 _ => {}
-//!             }
-//!         }
+//! // They meet: each receives what the other did. Now both have the same history and state.
+//! let all = Query::added().oldest_first();
+//! let (from_ada, from_grace) = (ada.store().page(&all, 100)?, grace.store().page(&all, 100)?);
+//! for (log, entries) in [(&mut ada, from_grace.entries), (&mut grace, from_ada.entries)] {
+//!     for entry in entries {
+//!         log.add(now, entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
 //!     }
-//!     let Some((to, frame)) = network.pop_front() else { break };
-//!     nodes[to].handle(now, Input::Frame(&frame));
 //! }
-//!
-//! let names = logs.map(|log| {
-//!     let mut names = Vec::new();
-//!     let walked = log.walk(&Query::created().oldest_first(), |entry| {
-//!         names.push(entry.action.text_field("name").unwrap_or_default().into_owned());
-//!         ControlFlow::Continue(())
-//!     });
-//!     walked.map(|()| names).expect("memory does not fail")
-//! });
-//! assert_eq!(names[0], ["Ada", "Grace"]);
-//! assert_eq!(names[0], names[1]);
-//! # use logux::Store;
+//! assert_eq!(ada.state(), grace.state());
+//! assert_eq!(ada.state().to_json(), json!({"title": "Tea party", "guests": ["Charles", "Anne"]}));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What the log means is the state that a reducer makes of it: [`replay`] has time travel, [`crdt`] the types that merge.
+//! The engine is pure: no I/O, clock, randomness, threads or async. Each of its machines is given what
+//! happened and returns what has to be done; `logux-net`, `logux-client` and `logux-server` do it over
+//! sockets, and a program of your own can do it over anything: [`sync`] shows two connected nodes.
 //!
-//! In the order of reading: [`now`], [`action`], [`store`], [`log`](mod@log), [`replay`], [`crdt`], [`wire`], [`sync`], [`client`], [`server`]; a module uses
-//! itself and those before it. The feature `testing` adds laws for reducers, a simulated world, the suite that judges a store, and strategies for proptest.
+//! # Reading order
+//! A module uses itself and those before it.
+//!
+//! | Module | Subject |
+//! | --- | --- |
+//! | [`time`] | wall time, monotonic time, deadlines |
+//! | [`json`] | JSON text that is checked and kept as it is |
+//! | [`action`] | actions, their ids, order and metadata |
+//! | [`store`] | where entries are kept: the [`Store`] trait and [`MemoryStore`] |
+//! | [`record`] | records with last write wins, as databases keep them |
+//! | [`log`](mod@log) | the rules over a store: ids, reasons, observers |
+//! | [`replay`] | time travel: reducers, the state of a log, snapshots, undo |
+//! | [`crdt`] | types that merge |
+//! | [`wire`] | messages and their JSON |
+//! | [`sync`] | one end of one connection |
+//! | [`client`] | a device: its log, its connection, its subscriptions |
+//! | [`server`] | a hub: sessions, channels, the life of each action |
+//! | [`backend`] | the back-end protocol, for applications behind HTTP |
+//! | `testing` | feature `testing`: laws for reducers, simulations, the store suite |
 
 #![forbid(unsafe_code)]
+// One seed decides everything: no output depends on the order of a hashed collection.
+#![deny(clippy::iter_over_hash_type)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod action;
 pub mod backend;

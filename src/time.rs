@@ -3,7 +3,7 @@
 //! The engine never asks for the time: the caller passes [`Now`] to each call. Wall time goes into ids
 //! and the order of actions; monotonic time goes into time-outs. Neither is ever converted into the other.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -98,16 +98,21 @@ impl MonoTime {
         self.0
     }
 
-    /// The moment `ms` milliseconds later.
+    /// Returns the moment `duration` later, in whole milliseconds.
     #[must_use]
-    pub const fn after(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms))
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(as_millis(duration)))
     }
 
-    /// Milliseconds from `earlier` to this moment, 0 when `earlier` is later.
-    pub const fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    /// Returns the time from `earlier` to this moment. Zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Whole milliseconds of a duration, at most [`u64::MAX`].
+pub(crate) fn as_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Both clocks, read by the driver at one moment.

@@ -6,7 +6,8 @@ use logux::{
     Action, Entry, Json, Meta,
     action::Subprotocol,
     backend::{
-        ActionCommand, Answer, Answers, AuthCommand, BackendError, ControlRequest, Reply, request,
+        ActionCommand, AuthCommand, BackendAnswer, BackendError, BackendReply, ControlRequest,
+        ResponseReader, request,
     },
     server::Recipients,
 };
@@ -32,36 +33,38 @@ fn address(to: &Recipients) -> Value {
         .collect()
 }
 
-fn written(answer: &Answer) -> Value {
-    let about = &answer.about;
+fn written(answer: &BackendAnswer) -> Value {
+    let id = &answer.id;
     match &answer.reply {
-        Reply::Authenticated { subprotocol } => json!([about, "authenticated", subprotocol]),
-        Reply::Denied => json!([about, "denied"]),
-        Reply::WrongSubprotocol { supported } => json!([about, "wrongSubprotocol", supported]),
-        Reply::Resend(to) => json!([about, "resend", address(to)]),
-        Reply::Approved => json!([about, "approved"]),
-        Reply::Forbidden => json!([about, "forbidden"]),
-        Reply::Action(added) => {
+        BackendReply::Authenticated { subprotocol } => json!([id, "authenticated", subprotocol]),
+        BackendReply::Denied => json!([id, "denied"]),
+        BackendReply::WrongSubprotocol { supported } => {
+            json!([id, "wrongSubprotocol", supported])
+        }
+        BackendReply::Resend(to) => json!([id, "resend", address(to)]),
+        BackendReply::Approved => json!([id, "approved"]),
+        BackendReply::Forbidden => json!([id, "forbidden"]),
+        BackendReply::Action(added) => {
             let (action, meta) = &**added;
             json!([
-                about,
+                id,
                 "action",
                 action.as_json(),
                 address(&meta.to),
                 meta.draft.time.unwrap().as_millis()
             ])
         }
-        Reply::Processed => json!([about, "processed"]),
-        Reply::UnknownAction => json!([about, "unknownAction"]),
-        Reply::UnknownChannel => json!([about, "unknownChannel"]),
-        Reply::Error { details } => json!([about, "error", details]),
+        BackendReply::Processed => json!([id, "processed"]),
+        BackendReply::UnknownAction => json!([id, "unknownAction"]),
+        BackendReply::UnknownChannel => json!([id, "unknownChannel"]),
+        BackendReply::Error { details } => json!([id, "error", details]),
         other => panic!("{other:?}"),
     }
 }
 
 /// What is read from pieces: the answers, and how it ended.
 fn read(pieces: &[&[u8]]) -> (Vec<Value>, Option<&'static str>) {
-    let mut answers = Answers::new(1_000);
+    let mut answers = ResponseReader::new(1_000);
     let mut replies = Vec::new();
     for piece in pieces {
         answers.push(piece);
@@ -98,7 +101,7 @@ fn answers_are_read_however_they_are_cut() {
 
 #[test]
 fn an_answer_has_a_bound() {
-    let mut answers = Answers::new(20);
+    let mut answers = ResponseReader::new(20);
     answers.push(br#"[{"answer":"approved","id":"long"}]"#);
     assert_eq!(answers.next().unwrap().unwrap_err(), BackendError::TooLong { limit: 20 });
 }

@@ -254,11 +254,12 @@ fn any_arrival_of_a_history_gives_one_state() {
 fn a_snapshot_of_a_document_and_the_tail() {
     use logux::{
         Log, MemoryStore, NodeId, WallTime,
-        replay::{Options, Snapshot, Timeline},
+        replay::{Snapshot, Timeline, TimelineConfig},
     };
     let node = NodeId::new("10:a:b").unwrap();
     let shared = || Shared::<List>::new("it");
-    let mut log = Log::observed(node.clone(), MemoryStore::new(), Timeline::new(shared())).unwrap();
+    let mut log =
+        Log::with_observer(node.clone(), MemoryStore::new(), Timeline::new(shared())).unwrap();
     for n in 0..300_i64 {
         log.edit(WallTime::from_millis(n), |list, id| list.insert(0, json!(n), id)).unwrap();
     }
@@ -269,14 +270,14 @@ fn a_snapshot_of_a_document_and_the_tail() {
     let opened = text
         .parse::<Snapshot>()
         .unwrap()
-        .open(shared(), Options::default(), &node, log.store())
+        .open(shared(), TimelineConfig::default(), &node, log.store())
         .unwrap();
     assert_eq!(opened.state(), log.state());
-    assert!(opened.usage().steps < 200, "only the tail was read: {:?}", opened.usage());
+    assert!(opened.stats().steps < 200, "only the tail was read: {:?}", opened.stats());
     let other = Snapshot::open::<Shared<Map>, _>(
         &text.parse().unwrap(),
         Shared::new("it"),
-        Options::default(),
+        TimelineConfig::default(),
         &node,
         log.store(),
     );

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::time::Duration;
+
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
     log::Draft,
     server::{
-        Addition, Answer, Config, Hub, Input, Keep, Keeps, Output, Recipients, SessionId, Undoing,
+        AddAction, Config, HandlerResponse, Hub, Input, Output, Recipients, Retention,
+        RetentionPolicy, SessionId, UndoRequest,
     },
     store::Store,
     testing::batch,
@@ -28,22 +31,22 @@ struct World<S = MemoryStore> {
 const START: i64 = 1_000_000;
 
 fn n(entry: &Entry) -> String {
-    let undone = entry.action.text_field("reason").map(|_| "undo ".to_owned()).unwrap_or_default();
+    let undone = entry.action.str_field("reason").map(|_| "undo ".to_owned()).unwrap_or_default();
     let inner = entry.action.field("action").map(|inner| Action::new(inner).unwrap());
     let action = inner.as_ref().unwrap_or(&entry.action);
     undone + action.field("n").unwrap_or("?")
 }
 
 impl World {
-    fn new(keep: impl Fn(&Action) -> Option<Keep> + Send + Sync + 'static) -> Self {
+    fn new(keep: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static) -> Self {
         Self::over(keep, MemoryStore::new())
     }
 }
 
 impl<S: Store> World<S> {
-    fn over(keep: impl Fn(&Action) -> Option<Keep> + Send + Sync + 'static, store: S) -> Self {
+    fn over(keep: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static, store: S) -> Self {
         let config = Config {
-            keeps: Keeps::by(move |action, _| keep(action)),
+            retention: RetentionPolicy::by(move |action, _| keep(action)),
             ..Config::new(NodeId::new("server:x").unwrap())
         };
         let hub = Hub::new(config, store).unwrap();
@@ -62,20 +65,28 @@ impl<S: Store> World<S> {
         self.hub.commit().unwrap();
         while let Some(output) = self.hub.poll_output() {
             let answers = match output {
-                Output::Ask(ask) if ask.entry.action.kind() == "logux/subscribe" => {
+                Output::Request(request) if request.entry.action.kind() == "logux/subscribe" => {
                     vec![
-                        (ask.job, Answer::Approved(None)),
-                        (ask.job, Answer::Replay),
-                        (ask.job, Answer::Processed),
+                        (request.id, HandlerResponse::Approved(None)),
+                        (request.id, HandlerResponse::Replay),
+                        (request.id, HandlerResponse::Processed),
                     ]
                 }
-                Output::Ask(ask) => {
-                    let last = if self.fails { Answer::error() } else { Answer::Processed };
-                    let resend = Answer::Resend(Recipients {
+                Output::Request(request) => {
+                    let last = if self.fails {
+                        HandlerResponse::error()
+                    } else {
+                        HandlerResponse::Processed
+                    };
+                    let resend = HandlerResponse::Resend(Recipients {
                         users: vec!["10".into()],
                         ..Recipients::channel("room")
                     });
-                    vec![(ask.job, resend), (ask.job, Answer::Approved(None)), (ask.job, last)]
+                    vec![
+                        (request.id, resend),
+                        (request.id, HandlerResponse::Approved(None)),
+                        (request.id, last),
+                    ]
                 }
                 Output::Deliver { session, entry, .. }
                     if entry.action.kind() != "logux/processed" =>
@@ -101,7 +112,9 @@ impl<S: Store> World<S> {
                 _ => Vec::new(),
             };
             for (job, answer) in answers {
-                self.hub.handle(Now::from_millis(self.now, 0), Input::Answer(job, answer)).unwrap();
+                self.hub
+                    .handle(Now::from_millis(self.now, 0), Input::Respond(job, answer))
+                    .unwrap();
             }
             self.hub.commit().unwrap();
         }
@@ -157,7 +170,7 @@ impl<S: Store> World<S> {
 
 #[test]
 fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let ids = [1, 2, 3].map(|n| world.act(n, START - i64::from(10 * n)));
     assert_eq!(
         world.subscribe(2, None),
@@ -176,7 +189,7 @@ fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
 /// It was made offline, long before it came.
 #[test]
 fn what_came_late_is_new_to_who_was_there_before_it_came() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     world.act(1, START);
     world.now = START + 10_000;
     world.act(2, START - 50_000);
@@ -191,7 +204,7 @@ fn what_came_late_is_new_to_who_was_there_before_it_came() {
 #[test]
 fn nothing_is_kept_unless_told() {
     let mut world =
-        World::new(|action| (action.field("n") == Some("2")).then(|| Keep::forever("talk")));
+        World::new(|action| (action.field("n") == Some("2")).then(|| Retention::forever("talk")));
     for n in [1, 2, 3] {
         world.act(n, START);
     }
@@ -200,7 +213,7 @@ fn nothing_is_kept_unless_told() {
 
 #[test]
 fn who_comes_back_is_not_given_what_it_did_itself() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let first = world.act(1, START);
     world.receive(1, "10:author:x", START, r#"{"type":"say","n":2}"#);
     world.seen.clear();
@@ -215,7 +228,7 @@ fn who_comes_back_is_not_given_what_it_did_itself() {
 
 #[test]
 fn refused_and_undone_actions_are_not_kept_but_their_undo_is() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let first = world.act(1, START);
     world.fails = true;
     world.act(2, START);
@@ -224,7 +237,7 @@ fn refused_and_undone_actions_are_not_kept_but_their_undo_is() {
         (world.recorded.clone(), world.kept()),
         (vec!["1".into()], vec!["1".into(), "undo 2".into()])
     );
-    world.handle(Input::Undo(Box::new(Undoing::new(first.parse().unwrap(), "spam"))));
+    world.handle(Input::Undo(Box::new(UndoRequest::new(first.parse().unwrap(), "spam"))));
     assert_eq!(
         world.subscribe(2, Some(&first)),
         ["2 <= undo 2", "2 <= undo 1"],
@@ -235,7 +248,7 @@ fn refused_and_undone_actions_are_not_kept_but_their_undo_is() {
 
 #[test]
 fn bounds_of_count_age_and_the_latest_hold() {
-    let mut world = World::new(|_| Some(Keep::last("talk", 8)));
+    let mut world = World::new(|_| Some(Retention::last("talk", 8)));
     for n in 1..=30 {
         world.act(n, START);
         assert!(world.kept().len() <= 10, "a quarter more at most");
@@ -243,13 +256,14 @@ fn bounds_of_count_age_and_the_latest_hold() {
     let kept = world.kept();
     assert!(kept.len() >= 8 && kept.last().unwrap() == "30", "{kept:?}");
 
-    let mut world = World::new(|_| Some(Keep::latest("cursor")));
+    let mut world = World::new(|_| Some(Retention::latest("cursor")));
     world.act(1, START + 1);
     world.act(2, START + 3);
     world.act(3, START + 2);
     assert_eq!(world.kept(), ["2"], "the latest by its time, not by its arrival");
 
-    let mut world = World::new(|_| Some(Keep::for_ms("news", 1_600)));
+    let mut world =
+        World::new(|_| Some(Retention::for_duration("news", Duration::from_millis(1_600))));
     world.act(1, START);
     world.now = START + 1_000;
     world.act(2, START + 1_000);
@@ -260,7 +274,7 @@ fn bounds_of_count_age_and_the_latest_hold() {
 
 #[test]
 fn the_latest_that_fails_leaves_the_one_before_it() {
-    let keep = |_: &Action| Some(Keep::latest("cursor"));
+    let keep = |_: &Action| Some(Retention::latest("cursor"));
     let mut world = World::new(keep);
     world.act(1, START);
     world.fails = true;
@@ -277,12 +291,12 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
     assert_eq!(world.kept(), ["undo 2", "3"], "an undo is no later action");
     let id = world.act(4, START + 30);
     assert_eq!(world.kept(), ["4"]);
-    world.handle(Input::Undo(Box::new(Undoing::new(id.parse().unwrap(), "spam"))));
+    world.handle(Input::Undo(Box::new(UndoRequest::new(id.parse().unwrap(), "spam"))));
     assert_eq!(world.kept(), ["undo 4"], "it was done: the one before it is forgotten");
     let (action, to) =
         (Action::new(r#"{"type":"say","n":5}"#).unwrap(), Recipients::channel("room"));
     world.now = START + 100;
-    world.handle(Input::Add(Box::new(Addition {
+    world.handle(Input::Add(Box::new(AddAction {
         action,
         draft: Draft::default(),
         to,
@@ -294,7 +308,7 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
 
 #[test]
 fn what_was_kept_outlives_a_restart_and_so_does_its_bound() {
-    let keep = |_: &Action| Some(Keep::for_ms("news", 1_600));
+    let keep = |_: &Action| Some(Retention::for_duration("news", Duration::from_millis(1_600)));
     let mut world = World::new(keep);
     world.act(1, START);
     let store = world.hub.into_store();
@@ -308,11 +322,11 @@ fn what_was_kept_outlives_a_restart_and_so_does_its_bound() {
 
 #[test]
 fn actions_of_the_application_are_kept_too() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let action = || Action::new(r#"{"type":"say","n":7}"#).unwrap();
     for process in [false, true] {
         let (draft, to) = (Draft::default(), Recipients::channel("room"));
-        world.handle(Input::Add(Box::new(Addition {
+        world.handle(Input::Add(Box::new(AddAction {
             action: action(),
             draft,
             to,
@@ -326,10 +340,12 @@ fn actions_of_the_application_are_kept_too() {
 
 #[test]
 fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_again() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let id = world.act(1, START);
     world.now = START
-        + i64::try_from(Config::new(NodeId::new("server:x").unwrap()).remembered_ms).unwrap() * 2;
+        + i64::try_from(Config::new(NodeId::new("server:x").unwrap()).remembered_for.as_millis())
+            .unwrap()
+            * 2;
     world.handle(Input::Leave(SessionId(99)));
     world.recorded.clear();
     let entry =
@@ -341,7 +357,7 @@ fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_agai
 
 #[test]
 fn clients_of_a_user_are_given_what_was_kept_for_it_until_it_is_forgotten() {
-    let mut world = World::new(|_| Some(Keep::forever("talk")));
+    let mut world = World::new(|_| Some(Retention::forever("talk")));
     let ids = [1, 2, 3].map(|n| world.act(n, START));
     world.seen.clear();
     world.join(2, "10:other:x");

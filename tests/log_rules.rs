@@ -57,7 +57,7 @@ fn node() -> NodeId {
 
 fn observed() -> (Log<MemoryStore, Diary>, Diary) {
     let diary = Diary::default();
-    (Log::observed(node(), MemoryStore::new(), diary.clone()).expect("a log"), diary)
+    (Log::with_observer(node(), MemoryStore::new(), diary.clone()).expect("a log"), diary)
 }
 
 fn kept<O: Observer>(log: &Log<MemoryStore, O>) -> Vec<String> {
@@ -95,7 +95,7 @@ fn with_a_reason_an_action_is_kept_and_numbered() {
 #[test]
 fn a_reason_may_come_from_an_observer() {
     let diary = Diary { reason: Some("seen"), ..Diary::default() };
-    let mut log = Log::observed(node(), MemoryStore::new(), diary).unwrap();
+    let mut log = Log::with_observer(node(), MemoryStore::new(), diary).unwrap();
     let entry = log.add(at(5), action("a"), Draft::default()).unwrap().unwrap();
     assert_eq!((reasons(&log, &entry), entry.meta.added), (vec!["seen".to_owned()], Some(1)));
 }
@@ -109,7 +109,7 @@ fn an_observer_cannot_change_the_id() {
             meta.extra.set("seen", Json::new("true").expect("JSON"));
         }
     }
-    let mut log = Log::observed(node(), MemoryStore::new(), Forger).unwrap();
+    let mut log = Log::with_observer(node(), MemoryStore::new(), Forger).unwrap();
     let entry = log.add(at(5), action("a"), Draft::reason("r")).unwrap().unwrap();
     assert_eq!(entry.meta.id.to_string(), "5 10:client:tab 0");
     assert_eq!(entry.meta.extra.to_json(), r#"{"seen":true}"#);
@@ -120,7 +120,7 @@ fn the_first_observer_sees_everything_first() {
     let lines = Arc::default();
     let first = Diary { name: "1 ", lines: Arc::clone(&lines), reason: None };
     let second = Diary { name: "2 ", lines, reason: None };
-    let mut log = Log::observed(node(), MemoryStore::new(), (first.clone(), second)).unwrap();
+    let mut log = Log::with_observer(node(), MemoryStore::new(), (first.clone(), second)).unwrap();
     log.add(at(1), action("x"), Draft::default()).unwrap();
     let seen: Vec<String> =
         first.take().iter().filter_map(|line| Some(line.split_once(" x ")?.0.to_owned())).collect();

@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
-    server::{About, Answer, Ask, Config, Hub, Input, Output, SessionId},
+    server::{Config, HandlerRequest, HandlerResponse, Hub, Input, Output, RequestKind, SessionId},
     testing::batch,
 };
 
@@ -21,7 +21,7 @@ struct World {
     hub: Hub<MemoryStore>,
     now: i64,
     session: u64,
-    asks: VecDeque<Ask>,
+    requests: VecDeque<HandlerRequest>,
     /// What the current connection got: number, type, and the id of what it answers.
     got: Vec<(u64, String)>,
     /// Numbers whose confirmation the hub waits for.
@@ -29,7 +29,10 @@ struct World {
 }
 
 fn config() -> Config {
-    Config { remembered_ms: 160_000, ..Config::new(NodeId::new("server:uuid").unwrap()) }
+    Config {
+        remembered_for: Duration::from_secs(160),
+        ..Config::new(NodeId::new("server:uuid").unwrap())
+    }
 }
 
 impl World {
@@ -43,7 +46,7 @@ impl World {
             hub,
             now: 1_000,
             session: 0,
-            asks: VecDeque::new(),
+            requests: VecDeque::new(),
             got: Vec::new(),
             to_confirm: Vec::new(),
         };
@@ -60,7 +63,7 @@ impl World {
         self.hub.commit().unwrap();
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Ask(ask) => self.asks.push_back(ask),
+                Output::Request(request) => self.requests.push_back(request),
                 Output::Deliver { session, added, entry, confirm } if session.0 == self.session => {
                     self.to_confirm.extend(confirm.then_some(added));
                     self.note(added, &entry);
@@ -78,7 +81,7 @@ impl World {
 
     fn note(&mut self, added: u64, entry: &Entry) {
         let kind = entry.action.kind();
-        let id = entry.action.text_field("id").map_or(String::new(), |id| format!(" {id}"));
+        let id = entry.action.str_field("id").map_or(String::new(), |id| format!(" {id}"));
         self.got.push((added, format!("{kind}{id}")));
     }
 
@@ -110,17 +113,18 @@ impl World {
     }
 
     /// Answers the only question.
-    fn answer(&mut self, answers: impl IntoIterator<Item = Answer>) {
-        let ask = self.asks.pop_front().expect("a question");
-        assert!(self.asks.is_empty());
+    fn answer(&mut self, answers: impl IntoIterator<Item = HandlerResponse>) {
+        let request = self.requests.pop_front().expect("a question");
+        assert!(self.requests.is_empty());
         for answer in answers {
-            self.handle(Input::Answer(ask.job, answer));
+            self.handle(Input::Respond(request.id, answer));
         }
     }
 
     fn load(&mut self) {
-        let load = Answer::Action(Action::new(r#"{"type":"load"}"#).unwrap(), Box::default());
-        self.answer([Answer::Approved(None), load, Answer::Processed]);
+        let load =
+            HandlerResponse::Action(Action::new(r#"{"type":"load"}"#).unwrap(), Box::default());
+        self.answer([HandlerResponse::Approved(None), load, HandlerResponse::Processed]);
     }
 
     fn got(&self) -> Vec<&str> {
@@ -142,10 +146,10 @@ fn a_subscription_whose_answer_was_lost_is_done_again() {
     world.leave();
     world.join(NODE, 0);
     assert_eq!(world.got(), [""; 0], "the answer comes when it is true");
-    assert_eq!(world.asks[0].about, About::Subscription);
+    assert_eq!(world.requests[0].kind, RequestKind::Subscription);
     world.load();
     assert_eq!(world.got(), ["load", "logux/processed 1 10:phone:tab 0"]);
-    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
+    assert_eq!(world.hub.stats().unwrap().subscriptions, 1);
 }
 
 #[test]
@@ -156,10 +160,10 @@ fn also_when_its_client_is_back_before_it_is_done() {
     world.leave();
     world.join(NODE, 0);
     world.load();
-    assert_eq!(world.asks.len(), 1, "what was done was for a connection that is gone");
+    assert_eq!(world.requests.len(), 1, "what was done was for a connection that is gone");
     world.load();
     assert_eq!(world.got().last(), Some(&"logux/processed 1 10:phone:tab 0"));
-    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
+    assert_eq!(world.hub.stats().unwrap().subscriptions, 1);
 }
 
 #[test]
@@ -184,7 +188,7 @@ fn a_client_that_has_the_answer_asks_by_itself() {
     let last = world.last_number();
     world.leave();
     world.join(NODE, last);
-    assert!(world.asks.is_empty());
+    assert!(world.requests.is_empty());
     assert_eq!(world.got(), [""; 0]);
 
     // Or by a confirmation.
@@ -195,7 +199,7 @@ fn a_client_that_has_the_answer_asks_by_itself() {
     world.handle(Input::Acknowledged { session: SessionId(world.session), added });
     world.leave();
     world.join(NODE, 0);
-    assert!(world.asks.is_empty());
+    assert!(world.requests.is_empty());
     assert_eq!(
         world.hub.into_store().len(),
         1,
@@ -212,7 +216,7 @@ fn what_it_has_unsubscribed_from_meanwhile_is_not_done_again() {
     world.receive("2 10:phone:tab 0", UNSUBSCRIBE);
     world.leave();
     world.join(NODE, 0);
-    assert!(world.asks.is_empty());
+    assert!(world.requests.is_empty());
     assert_eq!(
         world.got(),
         ["logux/processed 1 10:phone:tab 0", "logux/processed 2 10:phone:tab 0"]
@@ -232,7 +236,7 @@ fn nor_after_a_restart() {
         world.got(),
         ["logux/processed 2 10:phone:tab 0", "logux/processed 1 10:phone:tab 0"]
     );
-    assert_eq!(world.hub.census().unwrap().subscriptions, 0);
+    assert_eq!(world.hub.stats().unwrap().subscriptions, 0);
 }
 
 #[test]
@@ -244,7 +248,7 @@ fn an_end_that_comes_again_ends_nothing_that_came_later() {
     world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
     world.load();
     world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
-    assert_eq!(world.hub.census().unwrap().subscriptions, 1);
+    assert_eq!(world.hub.stats().unwrap().subscriptions, 1);
 }
 
 #[test]
@@ -254,7 +258,7 @@ fn another_tab_of_the_client_does_not_want_it_unless_it_has_sent_it() {
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
     world.load();
     world.join("10:phone:other", 0);
-    assert!(world.asks.is_empty());
+    assert!(world.requests.is_empty());
     assert_eq!(world.got(), [""; 0]);
 
     // Tabs that share a connection: one sends for the other.
@@ -273,7 +277,7 @@ fn a_subscription_that_is_done_when_another_tab_is_there_is_for_nobody() {
     world.join("10:phone:other", 0);
     world.load();
     assert!(world.to_confirm.is_empty(), "nobody is told");
-    assert_eq!(world.hub.census().unwrap().parked, 0);
+    assert_eq!(world.hub.stats().unwrap().parked, 0);
     assert_eq!(world.hub.into_store().len(), 0, "nothing is kept for it");
 }
 
@@ -282,10 +286,10 @@ fn a_refusal_of_a_subscription_that_was_lost_is_sent_again() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
-    world.answer([Answer::Denied]);
+    world.answer([HandlerResponse::Denied]);
     world.join(NODE, 0);
     assert_eq!(world.got(), ["logux/undo 1 10:phone:tab 0"]);
-    assert!(world.asks.is_empty());
+    assert!(world.requests.is_empty());
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn a_client_that_knows_numbers_of_another_log_misses_nothing() {
     let mut world = World::new();
     world.join(NODE, 500);
     world.receive("1 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     let told = world.last_number();
     assert!(told > 500, "numbers go on from what the client knows");
     world.join(NODE, 500);
@@ -322,22 +326,22 @@ fn what_is_older_than_the_memory_is_forgotten() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 100_000;
     world.receive("2 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.receive("3 10:phone:tab 0", SUBSCRIBE);
     world.leave();
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 100_000;
     world.join(NODE, 0);
     assert_eq!(world.got(), ["logux/processed 2 10:phone:tab 0"]);
-    assert_eq!(world.asks.len(), 1, "the subscription still waits");
+    assert_eq!(world.requests.len(), 1, "the subscription still waits");
 
     world.leave();
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 200_000;
     world.join(NODE, 0);
-    assert!(world.asks.is_empty(), "now it does not");
+    assert!(world.requests.is_empty(), "now it does not");
     assert_eq!(world.got(), ["logux/undo 3 10:phone:tab 0"]);
 }

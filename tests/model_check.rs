@@ -20,7 +20,7 @@ use std::{
 use logux::{
     Action, MemoryStore, NodeId, Now, Store,
     client::{self, Client},
-    replay::{Options, raw},
+    replay::{TimelineConfig, untyped_reducer},
     store::Query,
     sync::{self, State},
     testing::{
@@ -60,7 +60,7 @@ struct World {
 }
 
 /// Counts how often actions are applied.
-type Counting = logux::replay::Raw<usize, fn(&mut usize, &Action)>;
+type Counting = logux::replay::UntypedReducer<usize, fn(&mut usize, &Action)>;
 
 const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
@@ -70,8 +70,8 @@ impl World {
             (0..CLIENTS).map(|n| NodeId::new(format!("{}:client:tab", n + 1)).unwrap()).collect();
         let client = |name: &NodeId| {
             let node = sync::Config {
-                ping_ms: None,
-                timeout_ms: None,
+                ping_interval: None,
+                timeout: None,
                 ..sync::Config::client(name.clone())
             };
             Client::new(
@@ -80,10 +80,10 @@ impl World {
             )
             .unwrap()
         };
-        let counting: Counting = raw(0, |count, _| *count += 1);
+        let counting: Counting = untyped_reducer(0, |count, _| *count += 1);
         Self {
             clients: names.iter().map(client).collect(),
-            relay: Relay::new(counting, Options::default(), CrashStore::new(), &names),
+            relay: Relay::new(counting, TimelineConfig::default(), CrashStore::new(), &names),
             up: vec![VecDeque::new(); CLIENTS],
             down: vec![VecDeque::new(); CLIENTS],
             open: vec![false; CLIENTS],

@@ -7,9 +7,9 @@
 use logux::{
     Action, ActionId, Entry,
     log::Draft,
-    replay::{Raw, raw},
-    server::{Config, Keep, Keeps, Queues, Recipients},
-    testing::server_simulation::{Application, Setup, World, assert_survives},
+    replay::{UntypedReducer, untyped_reducer},
+    server::{Config, Queues, Recipients, Retention, RetentionPolicy},
+    testing::server_simulation::{self as simulation, Application, World, assert_survives},
 };
 use std::collections::BTreeSet;
 
@@ -29,16 +29,16 @@ fn note(name: &str) -> Action {
 }
 
 fn name_of(action: &Action) -> Option<String> {
-    (action.kind() == "note").then(|| action.text_field("name").unwrap().into_owned())
+    (action.kind() == "note").then(|| action.str_field("name").unwrap().into_owned())
 }
 
 impl Application for Notes {
     /// Names, once for each time that they were added.
     type Data = Vec<String>;
-    type Reducer = Raw<Names, fn(&mut Names, &Action)>;
+    type Reducer = UntypedReducer<Names, fn(&mut Names, &Action)>;
 
     fn reducer(&self) -> Self::Reducer {
-        raw(Names::new(), |names, action| names.extend(name_of(action)))
+        untyped_reducer(Names::new(), |names, action| names.extend(name_of(action)))
     }
 
     fn channels(&self) -> Vec<String> {
@@ -78,7 +78,7 @@ impl Application for Notes {
 
     fn configure(&self, config: &mut Config) {
         if self.are_kept {
-            config.keeps = Keeps::by(|_, _| Some(Keep::forever("notes")));
+            config.retention = RetentionPolicy::by(|_, _| Some(Retention::forever("notes")));
         }
         if let Some((queues, max_queue)) = self.queues {
             config.max_queue = max_queue;
@@ -103,24 +103,25 @@ fn seeds(default: u64) -> core::ops::Range<u64> {
 
 #[test]
 fn the_clock_of_the_server_may_step() {
-    let setup = Setup { server_clock_error_ms: 60_000, ..Setup::default() };
+    let config =
+        simulation::Config { server_clock_error_ms: 60_000, ..simulation::Config::default() };
     for are_kept in [false, true] {
-        assert_survives(&Notes { are_kept, ..Notes::default() }, &setup, seeds(150), 40);
+        assert_survives(&Notes { are_kept, ..Notes::default() }, &config, seeds(150), 40);
     }
 }
 
 #[test]
 fn with_an_inbox_every_action_is_done_once() {
-    assert_survives(&Notes::default(), &Setup::default(), seeds(800), 40);
+    assert_survives(&Notes::default(), &simulation::Config::default(), seeds(800), 40);
 }
 
 #[test]
 fn without_one_it_is_done_again_only_after_a_crash() {
-    let setup = Setup { inbox: false, ..Setup::default() };
-    assert_survives(&Notes::default(), &setup, seeds(300), 40);
+    let config = simulation::Config { inbox: false, ..simulation::Config::default() };
+    assert_survives(&Notes::default(), &config, seeds(300), 40);
     let mut again = 0;
     for seed in 0..50 {
-        let mut world = World::new(Setup { seed, ..setup.clone() }, Notes::default());
+        let mut world = World::new(simulation::Config { seed, ..config.clone() }, Notes::default());
         world.live(40);
         world.settle().unwrap();
         again += world.data().len() - world.data().iter().collect::<BTreeSet<_>>().len();
@@ -130,7 +131,12 @@ fn without_one_it_is_done_again_only_after_a_crash() {
 
 #[test]
 fn what_is_kept_reaches_every_subscriber() {
-    assert_survives(&Notes { are_kept: true, queues: None }, &Setup::default(), seeds(300), 40);
+    assert_survives(
+        &Notes { are_kept: true, queues: None },
+        &simulation::Config::default(),
+        seeds(300),
+        40,
+    );
 }
 
 /// Where a queue is full, what comes is not confirmed yet.
@@ -138,7 +144,7 @@ fn what_is_kept_reaches_every_subscriber() {
 fn queues_of_one_client_go_their_own_ways() {
     assert_survives(
         &Notes { are_kept: false, queues: Some((3, 2)) },
-        &Setup::default(),
+        &simulation::Config::default(),
         seeds(300),
         40,
     );
@@ -147,20 +153,22 @@ fn queues_of_one_client_go_their_own_ways() {
 /// What is slow meets what is fast: rounds of the server that take longer than the network, devices that come back before it knows that they were gone.
 #[test]
 fn nobody_is_in_a_hurry() {
-    let setup = Setup {
+    let config = simulation::Config {
         round_ms: (0, 300),
         latency_ms: (1, 20),
         unaware_ms: (0, 5_000),
-        ..Setup::default()
+        ..simulation::Config::default()
     };
-    assert_survives(&Notes::default(), &setup, seeds(200), 40);
+    assert_survives(&Notes::default(), &config, seeds(200), 40);
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
-        let mut world =
-            World::new(Setup { seed, trace: true, ..Setup::default() }, Notes::default());
+        let mut world = World::new(
+            simulation::Config { seed, trace: true, ..simulation::Config::default() },
+            Notes::default(),
+        );
         world.live(100);
         world.settle().unwrap();
         (world.trace().to_vec(), world.counts())

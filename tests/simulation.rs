@@ -5,8 +5,8 @@
 use logux::{
     Action, ActionId,
     crdt::{Crdt, List, Shared},
-    replay::{Options, raw},
-    testing::simulation::{Setup, Simulation, assert_survives},
+    replay::{TimelineConfig, untyped_reducer},
+    testing::simulation::{Config, Simulation, assert_survives},
 };
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn cases() -> u32 {
 
 /// A reducer that remembers the order in which actions were applied.
 fn history() -> impl logux::replay::Reducer<State = Vec<String>> + Clone {
-    raw(Vec::new(), |all: &mut Vec<String>, action: &Action| {
+    untyped_reducer(Vec::new(), |all: &mut Vec<String>, action: &Action| {
         all.push(action.field("n").unwrap_or_default().to_owned())
     })
 }
@@ -27,9 +27,9 @@ fn say(n: u32) -> Option<Action> {
 
 #[test]
 fn every_order_is_the_same_order_whatever_happens() {
-    let setup = Setup { clients: 3, ..Setup::default() };
+    let config = Config { clients: 3, ..Config::default() };
     assert_survives(
-        &setup,
+        &config,
         (cases(), 40),
         &history(),
         |all| all.concat(),
@@ -40,17 +40,17 @@ fn every_order_is_the_same_order_whatever_happens() {
 
 #[test]
 fn a_list_survives_everything() {
-    list_survives(&Setup { clients: 3, ..Setup::default() });
+    list_survives(&Config { clients: 3, ..Config::default() });
 }
 
 /// Logs forget what is settled and obsolete, at once; who was away meanwhile gets what is left.
 #[test]
 fn a_list_survives_being_compacted() {
-    let timeline = Options { history: Some(0), clean_every: 1, ..Options::default() };
-    list_survives(&Setup { clients: 3, timeline, compact: true, ..Setup::default() });
+    let timeline = TimelineConfig { history: Some(0), clean_every: 1, ..TimelineConfig::default() };
+    list_survives(&Config { clients: 3, timeline, compact: true, ..Config::default() });
 }
 
-fn list_survives(setup: &Setup) {
+fn list_survives(config: &Config) {
     let tasks = Shared::<List>::new("tasks");
     let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
     let shared = tasks.clone();
@@ -64,14 +64,21 @@ fn list_survives(setup: &Setup) {
         };
         op.ok().and_then(|op| shared.action(&op).ok())
     };
-    assert_survives(setup, (cases(), 40), &tasks, |list| list.to_json().to_string(), intents, make);
+    assert_survives(
+        config,
+        (cases(), 40),
+        &tasks,
+        |list| list.to_json().to_string(),
+        intents,
+        make,
+    );
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
     let trace = |seed| {
         let mut sim = Simulation::new(
-            Setup { seed, trace: true, reconnect_ms: (1, 50), ..Setup::default() },
+            Config { seed, trace: true, reconnect_ms: (1, 50), ..Config::default() },
             history(),
         );
         for n in 0..20 {
@@ -91,8 +98,8 @@ fn the_same_seed_is_the_same_world() {
 
 #[test]
 fn a_busy_world() {
-    let setup = Setup { clients: 5, seed: 1, reconnect_ms: (1, 50), ..Setup::default() };
-    let mut sim = Simulation::new(setup, history());
+    let config = Config { clients: 5, seed: 1, reconnect_ms: (1, 50), ..Config::default() };
+    let mut sim = Simulation::new(config, history());
     for n in 0..1_000 {
         sim.act(n % 5, |_, _| say(n.try_into().unwrap()));
         sim.run_for(7);
@@ -109,9 +116,9 @@ fn a_busy_world() {
 #[test]
 #[ignore = "runs for hours: for when the exchange has changed"]
 fn the_long_run() {
-    let setup = Setup { clients: 4, ..Setup::default() };
+    let config = Config { clients: 4, ..Config::default() };
     assert_survives(
-        &setup,
+        &config,
         (cases().max(1_000_000), 150),
         &history(),
         |all| all.concat(),

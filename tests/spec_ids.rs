@@ -7,7 +7,7 @@ mod support;
 use logux::{
     ActionId, NodeId, WallTime,
     action::IdGenerator,
-    wire::{CompactId, Limits, Message, decode},
+    wire::{CompactId, Message, MessageLimits, decode},
 };
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn time(value: &Value) -> WallTime {
 /// The id as it comes in a sync.
 fn received(compact: &Value) -> CompactId {
     let message = format!(r#"["sync",1,{{"type":"a"}},{{"id":{compact},"time":0}}]"#);
-    match decode(&message, &Limits::default()) {
+    match decode(&message, &MessageLimits::default()) {
         Ok(Message::Sync(sync)) => sync.entries[0].id.clone(),
         other => panic!("{message} is {other:?}"),
     }

@@ -7,7 +7,7 @@ mod support;
 
 use logux::{
     action::Subprotocol,
-    wire::{CompactId, Limits, Message, SyncEntry, decode},
+    wire::{CompactId, Message, MessageLimits, SyncEntry, decode},
 };
 use serde_json::{Value, json};
 
@@ -18,12 +18,12 @@ fn vectors(group: &str) -> Vec<Value> {
     vectors
 }
 
-fn limits(vector: &Value) -> Limits {
+fn limits(vector: &Value) -> MessageLimits {
     let limit = |name: &str, default: usize| {
         vector["limits"][name].as_u64().map_or(default, |limit| limit.try_into().unwrap())
     };
-    let default = Limits::default();
-    Limits {
+    let default = MessageLimits::default();
+    MessageLimits {
         message_bytes: limit("message_bytes", default.message_bytes),
         depth: limit("depth", default.depth),
         actions: limit("actions", default.actions),
@@ -88,8 +88,8 @@ fn entry(entry: &SyncEntry) -> Value {
 fn valid_messages_mean_what_the_vectors_say() {
     for vector in vectors("valid") {
         let text = vector["text"].as_str().unwrap();
-        let message =
-            decode(text, &Limits::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let message = decode(text, &MessageLimits::default())
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(
             message.encode(),
             vector["encoded"].as_str().unwrap_or(text),

@@ -9,7 +9,7 @@ use logux::{
     client::{self, Client},
     crdt::{Map, MapOp, Shared, SyncMaps},
     log::Draft,
-    replay::{Options, Timeline},
+    replay::{Timeline, TimelineConfig},
     store::Query,
     sync,
 };
@@ -17,9 +17,9 @@ use serde_json::json;
 
 type Tasks = Log<MemoryStore, Timeline<SyncMaps>>;
 
-fn tasks(options: Options) -> Tasks {
-    let timeline = Timeline::with_options(SyncMaps::new("tasks"), options);
-    Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap()
+fn tasks(config: TimelineConfig) -> Tasks {
+    let timeline = Timeline::with_config(SyncMaps::new("tasks"), config);
+    Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap()
 }
 
 fn add(log: &mut Tasks, ms: i64, json: &str, draft: Draft) -> ActionId {
@@ -44,7 +44,7 @@ fn kept(log: &Tasks) -> Vec<String> {
 
 #[test]
 fn a_refused_change_goes_back_field_by_field() {
-    let mut log = tasks(Options::default());
+    let mut log = tasks(TimelineConfig::default());
     add(
         &mut log,
         1,
@@ -71,7 +71,8 @@ fn a_refused_change_goes_back_field_by_field() {
 #[test]
 fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
     // No time for undo but that for the server's answer.
-    let mut log = tasks(Options { history: Some(0), clean_every: 1, ..Options::default() });
+    let mut log =
+        tasks(TimelineConfig { history: Some(0), clean_every: 1, ..TimelineConfig::default() });
     let first = r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea"}}"#;
     add(&mut log, 1, first, Draft::default());
     let refused = add(
@@ -98,7 +99,7 @@ fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
 
 #[test]
 fn a_deletion_takes_away_what_is_older_only() {
-    let mut log = tasks(Options::default());
+    let mut log = tasks(TimelineConfig::default());
     add(
         &mut log,
         1,
@@ -132,7 +133,7 @@ fn a_deletion_takes_away_what_is_older_only() {
 
 #[test]
 fn malformed_actions_change_nothing_and_are_reported() {
-    let mut log = tasks(Options::default());
+    let mut log = tasks(TimelineConfig::default());
     let long = format!(r#"{{"type":"tasks/change","id":"{}","fields":{{}}}}"#, "7".repeat(5_000));
     let bad = [
         r#"{"type":"tasks/change","id":7,"fields":{}}"#,
@@ -144,17 +145,17 @@ fn malformed_actions_change_nothing_and_are_reported() {
         add(&mut log, 1, json, Draft::default());
     }
     assert_eq!(log.state().ids().count(), 0);
-    assert_eq!(std::iter::from_fn(|| log.observer().take_report()).count(), bad.len());
+    assert_eq!(std::iter::from_fn(|| log.observer_mut().take_warning()).count(), bad.len());
 }
 
 #[test]
 fn a_log_keeps_what_matters() {
-    let timeline = Timeline::with_options(
+    let timeline = Timeline::with_config(
         Shared::<Map>::new("note"),
-        Options { history: Some(10), clean_every: 1, ..Options::default() },
+        TimelineConfig { history: Some(10), clean_every: 1, ..TimelineConfig::default() },
     );
     let mut log =
-        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+        Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for n in 0..1_000 {
         let op = MapOp::Set {
             path: format!("/field{}", n % 5).parse().unwrap(),
@@ -163,9 +164,9 @@ fn a_log_keeps_what_matters() {
         log.edit(WallTime::from_millis(n), |_, _| Ok::<_, std::convert::Infallible>(op)).unwrap();
     }
     assert!(log.store().len() <= 20, "{} of 1,000 kept", log.store().len());
-    assert!(log.timeline().usage().steps <= 20, "{:?}", log.timeline().usage());
+    assert!(log.timeline().stats().steps <= 20, "{:?}", log.timeline().stats());
     let again =
-        Timeline::read(Shared::<Map>::new("note"), Options::default(), log.store()).unwrap();
+        Timeline::read(Shared::<Map>::new("note"), TimelineConfig::default(), log.store()).unwrap();
     assert_eq!(again.state(), log.state());
 }
 
@@ -177,24 +178,24 @@ fn a_client_shows_its_own_changes_at_once() {
         time_fix: None,
     };
     let mut client =
-        Client::observed(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks")))
+        Client::with_observer(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks")))
             .unwrap();
     let change =
         Action::new(r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#).unwrap();
     client.sync(Now::from_millis(1, 1), change).unwrap();
     assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea")));
-    assert_eq!(client.observer().take_changes().unwrap().parts, ["7".into()]);
+    assert_eq!(client.observer_mut().take_changes().unwrap().parts, ["7".into()]);
 }
 
 #[test]
 fn what_was_obsolete_is_forgotten_after_a_restart_too() {
-    let options = Options { history: Some(10), clean_every: 1, ..Options::default() };
+    let config = TimelineConfig { history: Some(10), clean_every: 1, ..TimelineConfig::default() };
     let reducer = || Shared::<Map>::new("note");
     let node = NodeId::new("10:a:b").unwrap();
-    let mut log = Log::observed(
+    let mut log = Log::with_observer(
         node.clone(),
         MemoryStore::new(),
-        Timeline::with_options(reducer(), options.clone()),
+        Timeline::with_config(reducer(), config.clone()),
     )
     .unwrap();
     let write = |log: &mut Log<MemoryStore, Timeline<Shared<Map>>>, n: i64, path: &str| {
@@ -203,13 +204,11 @@ fn what_was_obsolete_is_forgotten_after_a_restart_too() {
     };
     (0..5).for_each(|n| write(&mut log, n, "/a"));
     let store = log.into_store();
-    let timeline = Timeline::read(reducer(), options, &store).unwrap();
-    let mut log = Log::observed(node, store, timeline).unwrap();
+    let timeline = Timeline::read(reducer(), config, &store).unwrap();
+    let mut log = Log::with_observer(node, store, timeline).unwrap();
     (5..30).for_each(|n| write(&mut log, n, "/b"));
     let of_a = log.store().page(&Query::created(), 100).unwrap().entries;
-    let of_a = of_a
-        .iter()
-        .filter(|entry| entry.action.text_field("path").as_deref() == Some("/a"))
-        .count();
+    let of_a =
+        of_a.iter().filter(|entry| entry.action.str_field("path").as_deref() == Some("/a")).count();
     assert_eq!(of_a, 1, "the writes before the restart are forgotten, but the last");
 }

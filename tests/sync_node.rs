@@ -7,8 +7,10 @@ use std::sync::Arc;
 use logux::{
     Action, Entry, Meta, NodeId, Now, WallTime,
     action::Subprotocol,
-    sync::{Authentication, BatchToken, Config, Disconnect, Input, Node, Output, State, Why},
-    wire::{ErrorMessage, Limits},
+    sync::{
+        Authentication, BatchToken, Config, Disconnect, Input, Node, Output, State, TimeoutKind,
+    },
+    wire::{ErrorMessage, MessageLimits},
 };
 
 /// One end, with everything it wanted done since the last look.
@@ -194,7 +196,7 @@ fn actions_go_both_ways_with_short_ids_and_corrected_times() {
     assert_eq!(entries[0].meta.id.to_string(), id);
     assert_eq!(entries[0].meta.time.as_millis(), EPOCH + 30);
     assert!(server.sent().is_empty(), "nothing is confirmed before it is safe");
-    server.handle(at(41), Input::Kept(batch));
+    server.handle(at(41), Input::Persisted(batch));
     assert_eq!(server.sent(), [r#"["synced",1]"#]);
 
     server.send(at(50), 9, &[entry("1 20:other:x 3", EPOCH + 50, r#"{"type":"b"}"#)]);
@@ -216,9 +218,9 @@ fn confirmations_keep_the_order_of_what_they_confirm() {
     }
     let mut batches: Vec<BatchToken> = server.received.drain(..).map(|(batch, _)| batch).collect();
     server.sent();
-    server.handle(at(2), Input::Kept(batches.remove(1)));
+    server.handle(at(2), Input::Persisted(batches.remove(1)));
     assert!(server.sent().is_empty());
-    server.handle(at(2), Input::Kept(batches.remove(0)));
+    server.handle(at(2), Input::Persisted(batches.remove(0)));
     assert_eq!(server.sent(), [r#"["synced",1]"#, r#"["synced",2]"#]);
 }
 
@@ -241,7 +243,7 @@ fn silence_is_asked_about_and_then_ended() {
     let (mut client, _) = connected();
     client.sent();
     let deadline = client.node.next_deadline().unwrap();
-    assert_eq!((deadline.at.as_millis(), deadline.why), (10_000, Why::Ping));
+    assert_eq!((deadline.at.as_millis(), deadline.why), (10_000, TimeoutKind::Ping));
     client.handle(at(9_999), Input::Wake);
     assert!(client.sent().is_empty());
     client.handle(at(10_000), Input::Wake);
@@ -252,7 +254,7 @@ fn silence_is_asked_about_and_then_ended() {
     client.handle(at(90_009), Input::Wake);
     assert_eq!(client.disconnected, None);
     client.handle(at(90_010), Input::Wake);
-    assert_eq!(client.disconnected, Some(Disconnect::Timeout(Why::Pong)));
+    assert_eq!(client.disconnected, Some(Disconnect::Timeout(TimeoutKind::Pong)));
     assert_eq!(client.node.state(), State::Disconnected);
 }
 
@@ -261,7 +263,7 @@ fn who_never_says_who_it_is_is_closed_without_a_word() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(70_000), Input::Wake);
-    assert_eq!(server.disconnected, Some(Disconnect::Timeout(Why::Connect)));
+    assert_eq!(server.disconnected, Some(Disconnect::Timeout(TimeoutKind::Connect)));
     assert!(server.sent().is_empty());
 }
 
@@ -272,13 +274,13 @@ fn unconfirmed_actions_end_the_connection() {
     assert_eq!(client.node.state(), State::Sending);
     client.handle(at(10_005), Input::Wake);
     client.handle(at(10_006), Input::Frame(r#"["pong",0]"#));
-    assert_eq!(client.node.next_deadline().map(|deadline| deadline.why), Some(Why::Ping));
+    assert_eq!(client.node.next_deadline().map(|deadline| deadline.why), Some(TimeoutKind::Ping));
     for ms in (20_006..70_005).step_by(10_000) {
         client.handle(at(ms), Input::Wake);
         client.handle(at(ms), Input::Frame(r#"["pong",0]"#));
     }
     client.handle(at(70_005), Input::Wake);
-    assert_eq!(client.disconnected, Some(Disconnect::Timeout(Why::Synced)));
+    assert_eq!(client.disconnected, Some(Disconnect::Timeout(TimeoutKind::Synced)));
 }
 
 #[test]
@@ -362,7 +364,7 @@ fn messages_in_the_wrong_place_end_the_connection() {
 #[test]
 fn limits_are_told() {
     let mut config = Config::server(node("server:uuid"));
-    config.limits = Limits { message_bytes: 100, depth: 4, actions: 2, id_bytes: 10 };
+    config.limits = MessageLimits { message_bytes: 100, depth: 4, actions: 2, id_bytes: 10 };
     let config = Arc::new(config);
     let action = r#",{"type":"a"},{"id":1,"time":1}"#;
     let cases = [
@@ -401,7 +403,7 @@ fn a_flood_of_batches_stops_the_reading() {
     }
     let batches: Vec<BatchToken> = server.received.drain(..).map(|(batch, _)| batch).collect();
     for batch in batches {
-        server.handle(at(1), Input::Kept(batch));
+        server.handle(at(1), Input::Persisted(batch));
     }
     assert!(server.node.wants_frames());
 }

@@ -8,7 +8,8 @@ use logux::{
     Action, ActionId, Entry, Log, MemoryStore, Meta, NodeId, Stamp, Store, WallTime,
     log::Draft,
     replay::{
-        Diff, Malformed, Options, Reducer, Report, Saved, Snapshot, SnapshotError, Timeline, raw,
+        Diff, Malformed, Reducer, Saved, Snapshot, SnapshotError, Timeline, TimelineConfig,
+        TimelineWarning, untyped_reducer,
     },
     store::{Criteria, Query},
 };
@@ -81,7 +82,7 @@ fn undo(time: i64, of: i64) -> Entry {
 /// The state by the definition: the set in order, without what is taken back.
 fn expected(entries: &[Entry], reducer: &Letters) -> Vec<u64> {
     let target =
-        |entry: &Entry| entry.action.text_field("id").map(|id| id.parse::<ActionId>().unwrap());
+        |entry: &Entry| entry.action.str_field("id").map(|id| id.parse::<ActionId>().unwrap());
     let undos = |id: &ActionId| {
         let of_id = |entry: &&Entry| {
             entry.action.kind() == "logux/undo" && target(entry).as_ref() == Some(id)
@@ -105,8 +106,13 @@ fn expected(entries: &[Entry], reducer: &Letters) -> Vec<u64> {
     state
 }
 
-fn small() -> Options {
-    Options { save_every: 2, save_gap: 6, history: Some(10_000), ..Options::default() }
+fn small() -> TimelineConfig {
+    TimelineConfig {
+        save_every: 2,
+        save_gap: 6,
+        history: Some(10_000),
+        ..TimelineConfig::default()
+    }
 }
 
 /// Actions and undos of earlier ids, each id once.
@@ -140,7 +146,7 @@ proptest! {
         entries in history(), batch in 1..10_usize, commutes: bool, twice: bool
     ) {
         let reducer = Letters { commutes };
-        let mut timeline = Timeline::with_options(reducer.clone(), small());
+        let mut timeline = Timeline::with_config(reducer.clone(), small());
         for (chunk, so_far) in entries.chunks(batch).zip(1..) {
             timeline.extend(chunk);
             if twice {
@@ -165,8 +171,8 @@ proptest! {
         entries in history(), forgotten in vec(any::<prop::sample::Index>(), 0..40), commutes: bool
     ) {
         let reducer = Letters { commutes };
-        let timeline = Timeline::with_options(reducer.clone(), Options { max_cleaned: 5, ..small() });
-        let mut log = Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+        let timeline = Timeline::with_config(reducer.clone(), TimelineConfig { max_cleaned: 5, ..small() });
+        let mut log = Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
         for entry in &entries {
             let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
             log.add(WallTime::default(), entry.action.clone(), draft).unwrap();
@@ -185,8 +191,8 @@ proptest! {
     ) {
         let reducer = Letters { commutes };
         let node = NodeId::new("10:a:b").unwrap();
-        let timeline = Timeline::with_options(reducer.clone(), small());
-        let mut log = Log::observed(node.clone(), MemoryStore::new(), timeline).unwrap();
+        let timeline = Timeline::with_config(reducer.clone(), small());
+        let mut log = Log::with_observer(node.clone(), MemoryStore::new(), timeline).unwrap();
         let saved = saved.index(entries.len());
         let mut snapshot = None;
         for (at, entry) in entries.iter().enumerate() {
@@ -211,7 +217,7 @@ proptest! {
 #[test]
 fn a_long_history_stays_close_to_its_saved_states() {
     for commutes in [false, true] {
-        let mut timeline = Timeline::with_options(raw_sum(commutes), Options::default());
+        let mut timeline = Timeline::with_config(raw_sum(commutes), TimelineConfig::default());
         for time in (0..30_000).rev() {
             if commutes {
                 timeline.add(&number(time, 1));
@@ -219,8 +225,8 @@ fn a_long_history_stays_close_to_its_saved_states() {
         }
         timeline.extend(&(0..30_000).map(|time| number(time, 1)).collect::<Vec<_>>());
         assert_eq!(timeline.state()[0], 30_000);
-        assert!(timeline.usage().longest_gap <= Options::MAX_GAP, "{:?}", timeline.usage());
-        assert!(timeline.usage().checkpoints < 64, "{:?}", timeline.usage());
+        assert!(timeline.stats().longest_gap <= TimelineConfig::MAX_GAP, "{:?}", timeline.stats());
+        assert!(timeline.stats().checkpoints < 64, "{:?}", timeline.stats());
         timeline.assert_invariants();
     }
 }
@@ -276,10 +282,10 @@ fn malformed_actions_are_ignored_and_reported() {
     timeline.extend([&bad, &bad_undo]);
     assert!(timeline.state().is_empty());
     assert_eq!(
-        timeline.take_report().unwrap().to_string(),
+        timeline.take_warning().unwrap().to_string(),
         r#"action 1 10:a:b 0 was ignored: expected a number in "n""#
     );
-    assert!(matches!(timeline.take_report(), Some(Report::Malformed(..))));
+    assert!(matches!(timeline.take_warning(), Some(TimelineWarning::Malformed(..))));
     for _ in 0..200 {
         timeline.add(&bad);
     }
@@ -288,11 +294,15 @@ fn malformed_actions_are_ignored_and_reported() {
 
 #[test]
 fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
-    let options =
-        Options { history: Some(10), clean_every: 1, max_cleaned: 5, ..Options::default() };
-    let timeline = Timeline::with_options(Letters { commutes: false }, options);
+    let config = TimelineConfig {
+        history: Some(10),
+        clean_every: 1,
+        max_cleaned: 5,
+        ..TimelineConfig::default()
+    };
+    let timeline = Timeline::with_config(Letters { commutes: false }, config);
     let mut log =
-        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+        Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for time in 10..40 {
         log.add(
             WallTime::from_millis(time),
@@ -302,22 +312,22 @@ fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
         .unwrap();
     }
     assert_eq!(log.store().len(), 10, "so many are kept for time travel");
-    assert_eq!(log.timeline().usage().steps, 10);
+    assert_eq!(log.timeline().stats().steps, 10);
     assert_eq!(log.state().len(), 30, "the state remembers all");
     log.add(WallTime::default(), number(5, 5).action, Draft::of(id(5), WallTime::from_millis(5)))
         .unwrap();
     assert_eq!(log.state()[20], 5, "applied to the earliest state there is");
-    assert_eq!(log.observer().take_report(), Some(Report::MissedHistory(id(5))));
+    assert_eq!(log.observer_mut().take_warning(), Some(TimelineWarning::MissedHistory(id(5))));
     log.undo(WallTime::from_millis(50), &id(39), "error").unwrap().unwrap();
     assert_eq!(log.state().len(), 30);
 }
 
 #[test]
 fn an_undo_lives_as_long_as_what_it_undoes() {
-    let options = Options { history: Some(2), clean_every: 1, ..Options::default() };
-    let timeline = Timeline::with_options(Letters { commutes: false }, options);
+    let config = TimelineConfig { history: Some(2), clean_every: 1, ..TimelineConfig::default() };
+    let timeline = Timeline::with_config(Letters { commutes: false }, config);
     let mut log =
-        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+        Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     let wanted = log
         .add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine"))
         .unwrap()
@@ -336,10 +346,10 @@ fn an_undo_lives_as_long_as_what_it_undoes() {
 
 #[test]
 fn actions_of_another_tab_are_left_out() {
-    let options = Options { tab: Some("tab1".into()), ..Options::default() };
-    let timeline = Timeline::with_options(Letters { commutes: false }, options);
+    let config = TimelineConfig { tab: Some("tab1".into()), ..TimelineConfig::default() };
+    let timeline = Timeline::with_config(Letters { commutes: false }, config);
     let mut log =
-        Log::observed(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
+        Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
     for (tab, n) in [("tab1", 1), ("tab2", 2)] {
         let draft = Draft::default().extra("tab", logux::Json::from_value(tab).unwrap());
         log.add(WallTime::from_millis(1), number(1, n).action, draft).unwrap();
@@ -353,8 +363,12 @@ fn actions_of_another_tab_are_left_out() {
 fn snapshots_that_do_not_fit_are_refused() {
     let node = NodeId::new("10:a:b").unwrap();
     let log = || {
-        Log::observed(node.clone(), MemoryStore::new(), Timeline::new(Letters { commutes: false }))
-            .unwrap()
+        Log::with_observer(
+            node.clone(),
+            MemoryStore::new(),
+            Timeline::new(Letters { commutes: false }),
+        )
+        .unwrap()
     };
     let (mut ours, mut theirs) = (log(), log());
     for (log, time) in [(&mut ours, 1), (&mut theirs, 2)] {
@@ -365,7 +379,7 @@ fn snapshots_that_do_not_fit_are_refused() {
         let letters = Letters { commutes: false };
         let opened = text
             .parse::<Snapshot>()
-            .and_then(|saved| saved.open(letters, Options::default(), &node, log.store()));
+            .and_then(|saved| saved.open(letters, TimelineConfig::default(), &node, log.store()));
         opened.map(|timeline| timeline.state().clone()).map_err(|error| error.to_string())
     };
     assert_eq!(open(&text, &ours), Ok(vec![1]));
@@ -399,7 +413,7 @@ fn an_action_is_there_once_also_when_it_comes_with_another_time() {
 
 #[test]
 fn a_closure_is_a_reducer() {
-    let mut timeline = Timeline::new(raw(0, |count: &mut u32, _: &Action| *count += 1));
+    let mut timeline = Timeline::new(untyped_reducer(0, |count: &mut u32, _: &Action| *count += 1));
     timeline.extend([&number(1, 1), &undo(2, 1), &undo(3, 2)]);
     assert_eq!(*timeline.state(), 1, "the undo was undone");
 }

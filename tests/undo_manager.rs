@@ -8,7 +8,7 @@ use logux::{
     Log, MemoryStore, NodeId, Now, Store, WallTime,
     crdt::{Crdt, List, ListError, ListOp, Map, MapOp, Shared},
     log::Draft,
-    replay::{Options, Timeline, UndoManager},
+    replay::{Timeline, TimelineConfig, UndoManager},
     store::Query,
 };
 use serde_json::{Value, json};
@@ -16,8 +16,12 @@ use serde_json::{Value, json};
 type Replica<C> = Log<MemoryStore, Timeline<Shared<C>>>;
 
 fn replica<C: Crdt>(node: &str) -> Replica<C> {
-    Log::observed(NodeId::new(node).unwrap(), MemoryStore::new(), Timeline::new(Shared::new("it")))
-        .unwrap()
+    Log::with_observer(
+        NodeId::new(node).unwrap(),
+        MemoryStore::new(),
+        Timeline::new(Shared::new("it")),
+    )
+    .unwrap()
 }
 
 /// Each gets what it lacks.
@@ -107,8 +111,9 @@ fn survives_a_restart() {
     undo.undo(at(6_000).wall, &mut log).unwrap();
     let saved = serde_json::to_string(&undo).unwrap();
     let store = log.into_store();
-    let timeline = Timeline::read(Shared::<Map>::new("it"), Options::default(), &store).unwrap();
-    let mut log = Log::observed(NodeId::new("10:ada:x").unwrap(), store, timeline).unwrap();
+    let timeline =
+        Timeline::read(Shared::<Map>::new("it"), TimelineConfig::default(), &store).unwrap();
+    let mut log = Log::with_observer(NodeId::new("10:ada:x").unwrap(), store, timeline).unwrap();
     let mut undo: UndoManager = serde_json::from_str(&saved).unwrap();
     assert_eq!(log.state().to_json(), json!({"a": 1}));
     undo.redo(at(7_000).wall, &mut log).unwrap();
@@ -141,10 +146,10 @@ fn what_was_deleted_meanwhile_stays_deleted_and_a_deletion_brings_back_what_othe
 
 #[test]
 fn steps_that_are_forgotten_are_skipped() {
-    let options = Options { history: Some(3), clean_every: 1, ..Options::default() };
-    let timeline = Timeline::with_options(Shared::<Map>::new("it"), options);
+    let config = TimelineConfig { history: Some(3), clean_every: 1, ..TimelineConfig::default() };
+    let timeline = Timeline::with_config(Shared::<Map>::new("it"), config);
     let mut log =
-        Log::observed(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
+        Log::with_observer(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
     let mut undo = UndoManager::default();
     for n in 0..10_u64 {
         write(&mut log, &mut undo, n * 1_000, "/n", json!(n));

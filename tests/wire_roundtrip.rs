@@ -4,9 +4,10 @@
 
 use logux::{
     Action, ActionId, Json, Meta, NodeId, WallTime,
-    action::{Extra, Subprotocol},
+    action::Subprotocol,
+    json::JsonObject,
     testing::{fuzz, strategies},
-    wire::{CompactId, Limits, Message, Sync, SyncEntry, SyncWriter, decode},
+    wire::{CompactId, Message, MessageLimits, Sync, SyncEntry, SyncWriter, decode},
 };
 use proptest::prelude::*;
 
@@ -121,7 +122,7 @@ proptest! {
                 time: entry.meta.time.since(base) - time_fix,
                 subprotocol: subprotocol.clone(),
                 action: entry.action,
-                extra: Extra::default(),
+                extra: JsonObject::default(),
             });
         }
         prop_assert_eq!(writer.finish(), Message::Sync(message).encode());
@@ -157,7 +158,7 @@ fn an_entry_is_written_byte_for_byte() {
 
 #[test]
 fn extra_keys_cannot_stand_in_for_the_id() {
-    let mut extra = Extra::default();
+    let mut extra = JsonObject::default();
     for key in ["id", "time", "subprotocol", "mine"] {
         extra.set(key, Json::new("99").unwrap());
     }
@@ -171,7 +172,8 @@ fn extra_keys_cannot_stand_in_for_the_id() {
 fn replies_stay_small_whatever_came() {
     let long = "x".repeat(100_000);
     for text in [format!("[\"{long}\"]"), long.clone(), format!("[\"ping\",\"{long}\"]")] {
-        let reply = Message::Error(decode(&text, &Limits::default()).unwrap_err().reply()).encode();
+        let reply =
+            Message::Error(decode(&text, &MessageLimits::default()).unwrap_err().reply()).encode();
         assert!(reply.len() < 1_100, "{} bytes", reply.len());
     }
 }
@@ -179,8 +181,8 @@ fn replies_stay_small_whatever_came() {
 #[test]
 fn damage_is_found_wherever_a_message_is_cut() {
     let text = r#"["sync",1,{"type":"a"},{"id":[1,"b",0],"time":1,"subprotocol":1}]"#;
-    assert!(decode(text, &Limits::default()).is_ok());
+    assert!(decode(text, &MessageLimits::default()).is_ok());
     for end in 0..text.len() {
-        assert!(decode(&text[..end], &Limits::default()).is_err(), "cut at {end}");
+        assert!(decode(&text[..end], &MessageLimits::default()).is_err(), "cut at {end}");
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use logux::{
     Action,
-    replay::{Malformed, Obsolete, Reducer, raw},
+    replay::{Malformed, Obsolete, Reducer, untyped_reducer},
     testing::{
         action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
         assert_undo_is_inverse,
@@ -25,7 +25,7 @@ fn story(assertion: impl FnOnce()) -> String {
 #[test]
 fn a_set_that_is_not_atomic() {
     // "Make the tags these": done by taking out and putting in, where one action should decide for the whole.
-    let tags = raw(BTreeSet::new(), |tags: &mut BTreeSet<String>, action: &Action| {
+    let tags = untyped_reducer(BTreeSet::new(), |tags: &mut BTreeSet<String>, action: &Action| {
         let wanted: Vec<String> = action
             .field("tags")
             .and_then(|json| serde_json::from_str(json).ok())
@@ -48,7 +48,7 @@ fn a_set_that_is_not_atomic() {
 
 #[test]
 fn a_counter_by_assignment() {
-    let counter = raw(0, |count: &mut i64, action: &Action| {
+    let counter = untyped_reducer(0, |count: &mut i64, action: &Action| {
         *count = action.field("to").and_then(|to| to.parse().ok()).unwrap_or(*count);
     });
     let story = story(|| {
@@ -62,8 +62,8 @@ fn a_counter_by_assignment() {
 
 #[test]
 fn a_deletion_without_a_tombstone() {
-    let set = raw(BTreeSet::new(), |set: &mut BTreeSet<String>, action: &Action| {
-        let id = action.text_field("id").unwrap_or_default().into_owned();
+    let set = untyped_reducer(BTreeSet::new(), |set: &mut BTreeSet<String>, action: &Action| {
+        let id = action.str_field("id").unwrap_or_default().into_owned();
         match action.kind() {
             "add" => drop(set.insert(id)),
             _ => drop(set.remove(&id)),
@@ -80,7 +80,7 @@ fn a_deletion_without_a_tombstone() {
 
 #[test]
 fn the_same_reducers_are_right_with_time_travel() {
-    let counter = raw(0, |count: &mut i64, action: &Action| {
+    let counter = untyped_reducer(0, |count: &mut i64, action: &Action| {
         *count = action.field("to").and_then(|to| to.parse().ok()).unwrap_or(*count);
     });
     let actions = || action_of(&[r#"{"type":"count","to":1}"#, r#"{"type":"count","to":2}"#]);

@@ -109,7 +109,7 @@ impl Action {
     }
 
     /// One field that is a string. `None` when it is missing, of another type, or holds half of a surrogate pair. O(length).
-    pub fn text_field(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub fn str_field(&self, name: &str) -> Option<Cow<'_, str>> {
         self.field(name).filter(|raw| raw.starts_with('"')).and_then(decode)
     }
 
@@ -230,10 +230,7 @@ mod tests {
             (action.field("z"), action.field("a"), action.field("b")),
             (Some("9007199254740993"), Some("1"), None)
         );
-        assert_eq!(
-            (action.text_field("s"), action.text_field("type").as_deref()),
-            (None, Some("t"))
-        );
+        assert_eq!((action.str_field("s"), action.str_field("type").as_deref()), (None, Some("t")));
     }
 
     #[test]

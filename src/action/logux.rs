@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, ActionError};
-use crate::json::{Json, write_string};
+use crate::json::{Json, JsonObject, write_string};
 
 /// The type of [`Processed`].
 pub const PROCESSED: &str = "logux/processed";
@@ -90,10 +90,10 @@ impl Undo {
         if action.kind() != UNDO {
             return None;
         }
-        let extra = super::Extra::from_json(action.as_json()).ok()?;
+        let extra = JsonObject::from_json(action.as_json()).ok()?;
         Some(Self {
-            id: action.text_field("id")?.into_owned(),
-            reason: action.text_field("reason").map(Into::into).unwrap_or_default(),
+            id: action.str_field("id")?.into_owned(),
+            reason: action.str_field("reason").map(Into::into).unwrap_or_default(),
             action: action.field("action").and_then(|json| Action::new(json).ok()),
             extra: extra
                 .iter()

@@ -3,18 +3,17 @@
 use core::{cmp::Ordering, fmt};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::{ActionId, Stamp, stamp};
 use crate::{
-    json::{Cursor, Json, JsonError, decode, write_count, write_string},
+    json::{JsonObject, write_count, write_string},
     time::WallTime,
 };
 
 /// A short list of names: reasons or indexes. Two names need no allocation for the list.
-pub type Names = SmallVec<[Arc<str>; 2]>;
+pub type NameList = SmallVec<[Arc<str>; 2]>;
 
 /// What a node knows about an action: its id and place in the order, why it is kept, and anything else under keys of your own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +27,13 @@ pub struct Meta {
     /// The version of the application's own protocol that the creator spoke.
     pub subprotocol: Option<Subprotocol>,
     /// Why the log keeps the action. Without a reason it is not kept.
-    pub reasons: Names,
+    pub reasons: NameList,
     /// By what the action can be found besides its place in the order.
-    pub indexes: Names,
+    pub indexes: NameList,
     /// A reason that only the latest action may have: adding this one takes it from older ones.
     pub keep_last: Option<Arc<str>>,
     /// Anything else, under its JSON key.
-    pub extra: Extra,
+    pub extra: JsonObject,
 }
 
 impl Meta {
@@ -45,10 +44,10 @@ impl Meta {
             id,
             added: None,
             subprotocol: None,
-            reasons: Names::new(),
-            indexes: Names::new(),
+            reasons: NameList::new(),
+            indexes: NameList::new(),
             keep_last: None,
-            extra: Extra::default(),
+            extra: JsonObject::default(),
         }
     }
 
@@ -84,84 +83,9 @@ impl Meta {
     }
 }
 
-pub(crate) fn push_once(names: &mut Names, name: Arc<str>) {
+pub(crate) fn push_once(names: &mut NameList, name: Arc<str>) {
     if !names.contains(&name) {
         names.push(name);
-    }
-}
-
-/// Meta keys that this library does not know, in the order in which they came.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Extra(Option<Box<IndexMap<Arc<str>, Json>>>);
-
-impl Extra {
-    /// Reads an object; where a key stands twice, the last counts.
-    ///
-    /// # Errors
-    /// [`JsonError`] if the text is no JSON object, or a key holds half of a surrogate pair.
-    pub fn from_json(text: &str) -> Result<Self, JsonError> {
-        let mut extra = Self::default();
-        let mut cursor = Cursor::new(text);
-        cursor.object(|cursor, key| {
-            let Some(key) = decode(key) else {
-                return cursor.expected("a key of whole characters");
-            };
-            extra.set(&*key, Json::checked(cursor.value()?));
-            Ok::<_, JsonError>(())
-        })?;
-        cursor.end()?;
-        Ok(extra)
-    }
-
-    /// The value under a key.
-    pub fn get(&self, key: &str) -> Option<&Json> {
-        self.0.as_ref()?.get(key)
-    }
-
-    /// Puts a value under a key, in place of the one that was there.
-    pub fn set(&mut self, key: impl Into<Arc<str>>, value: Json) {
-        self.0.get_or_insert_default().insert(key.into(), value);
-    }
-
-    /// Takes a value away. The order of the others stays. O(number of keys).
-    pub fn remove(&mut self, key: &str) -> Option<Json> {
-        let map = self.0.as_mut()?;
-        let removed = map.shift_remove(key);
-        if map.is_empty() {
-            self.0 = None;
-        }
-        removed
-    }
-
-    /// Whether there are no keys.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// The keys and values in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().flat_map(|map| map.iter().map(|(key, value)| (&**key, value)))
-    }
-
-    /// All of it as one JSON object.
-    pub fn to_json(&self) -> String {
-        let mut out = String::from("{");
-        for (key, value) in self.iter() {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            write_string(&mut out, key);
-            out.push(':');
-            out.push_str(value.as_str());
-        }
-        out.push('}');
-        out
-    }
-}
-
-impl fmt::Debug for Extra {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json())
     }
 }
 
@@ -193,21 +117,5 @@ impl Subprotocol {
             Self::Number(number) => write_count(out, (*number).into()),
             Self::SemVer(text) => write_string(out, text),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keeps_unknown_keys_in_order() {
-        let text = r#"{"z":1,"a":{"b":"\ud83d"},"c\"d":[]}"#;
-        let mut extra = Extra::from_json(text).unwrap();
-        assert_eq!(extra.to_json(), text);
-        assert_eq!(extra.get("a").unwrap().as_str(), r#"{"b":"\ud83d"}"#);
-        assert!(extra.remove("z").is_some() && extra.remove("z").is_none());
-        assert_eq!(extra.to_json(), r#"{"a":{"b":"\ud83d"},"c\"d":[]}"#);
-        assert!(Extra::from_json("{}").unwrap().is_empty() && Extra::from_json("[]").is_err());
     }
 }

@@ -5,22 +5,22 @@ use std::{collections::VecDeque, sync::Arc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{AddedMeta, BackendError, elements::Elements, meta::Address};
+use super::{AddedMeta, BackendError, elements::Elements, meta::RecipientFields};
 use crate::{action::Action, server::Recipients};
 
 /// One answer: about which command, and what.
 #[derive(Debug)]
-pub struct Answer {
+pub struct BackendAnswer {
     /// The `id` of the action or the `authId` of the login. An error may concern all commands of its request.
-    pub about: Option<Arc<str>>,
+    pub id: Option<Arc<str>>,
     /// What it says.
-    pub reply: Reply,
+    pub reply: BackendReply,
 }
 
 /// What an answer says.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Reply {
+pub enum BackendReply {
     /// The client may come in.
     Authenticated {
         /// The application's protocol version, if it says so.
@@ -54,7 +54,7 @@ pub enum Reply {
     },
 }
 
-impl PartialEq for Reply {
+impl PartialEq for BackendReply {
     /// Actions are compared by their text and who gets them.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -74,13 +74,13 @@ impl PartialEq for Reply {
 
 /// Reads the body of a response, a JSON list, while it comes.
 #[derive(Debug)]
-pub struct Answers {
+pub struct ResponseReader {
     elements: Elements,
     ready: VecDeque<Vec<u8>>,
     failed: Option<BackendError>,
 }
 
-impl Answers {
+impl ResponseReader {
     /// A reader that holds at most `limit` bytes of an answer that is not complete.
     pub const fn new(limit: usize) -> Self {
         Self { elements: Elements::new(limit), ready: VecDeque::new(), failed: None }
@@ -107,7 +107,7 @@ impl Answers {
         clippy::should_implement_trait,
         reason = "`None` means that nothing is there yet, not that it is the end"
     )]
-    pub fn next(&mut self) -> Option<Result<Answer, BackendError>> {
+    pub fn next(&mut self) -> Option<Result<BackendAnswer, BackendError>> {
         match self.ready.pop_front() {
             Some(element) => Some(read(&element)),
             None => self.failed.clone().map(Err),
@@ -125,7 +125,7 @@ impl Answers {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct RequestFields<'a> {
     answer: String,
     id: Option<Arc<str>>,
     auth_id: Option<Arc<str>>,
@@ -139,22 +139,22 @@ struct Fields<'a> {
     meta: Option<&'a RawValue>,
 }
 
-fn read(text: &[u8]) -> Result<Answer, BackendError> {
+fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
     let wrong = |error: serde_json::Error| BackendError::NotAnAnswer { why: error.to_string() };
     let missing =
         |field| BackendError::NotAnAnswer { why: format!("the field `{field}` is missing") };
-    let fields: Fields<'_> = serde_json::from_slice(text).map_err(wrong)?;
+    let fields: RequestFields<'_> = serde_json::from_slice(text).map_err(wrong)?;
     let reply = match fields.answer.as_str() {
-        "authenticated" => Reply::Authenticated { subprotocol: fields.subprotocol },
-        "denied" => Reply::Denied,
-        "wrongSubprotocol" => Reply::WrongSubprotocol {
+        "authenticated" => BackendReply::Authenticated { subprotocol: fields.subprotocol },
+        "denied" => BackendReply::Denied,
+        "wrongSubprotocol" => BackendReply::WrongSubprotocol {
             supported: fields.supported.ok_or_else(|| missing("supported"))?,
         },
-        "resend" => {
-            Reply::Resend(serde_json::from_slice::<Address>(text).map_err(wrong)?.into_recipients())
-        }
-        "approved" => Reply::Approved,
-        "forbidden" => Reply::Forbidden,
+        "resend" => BackendReply::Resend(
+            serde_json::from_slice::<RecipientFields>(text).map_err(wrong)?.into_recipients(),
+        ),
+        "approved" => BackendReply::Approved,
+        "forbidden" => BackendReply::Forbidden,
         "action" => {
             let action = fields.action.ok_or_else(|| missing("action"))?.get();
             let action = Action::new(action)
@@ -163,18 +163,18 @@ fn read(text: &[u8]) -> Result<Answer, BackendError> {
                 .meta
                 .map(|meta| serde_json::from_str(meta.get()).map_err(wrong))
                 .transpose()?;
-            Reply::Action(Box::new((action, meta.unwrap_or_default())))
+            BackendReply::Action(Box::new((action, meta.unwrap_or_default())))
         }
-        "processed" => Reply::Processed,
-        "unknownAction" => Reply::UnknownAction,
-        "unknownChannel" => Reply::UnknownChannel,
+        "processed" => BackendReply::Processed,
+        "unknownAction" => BackendReply::UnknownAction,
+        "unknownChannel" => BackendReply::UnknownChannel,
         "error" => {
             let details = fields.details.map(RawValue::get).unwrap_or_default();
             // A text without its quotes, anything else as it is.
             let text = serde_json::from_str(details).unwrap_or_else(|_| details.to_owned());
-            Reply::Error { details: text }
+            BackendReply::Error { details: text }
         }
         other => return Err(BackendError::Unknown(other.to_owned())),
     };
-    Ok(Answer { about: fields.id.or(fields.auth_id), reply })
+    Ok(BackendAnswer { id: fields.id.or(fields.auth_id), reply })
 }

@@ -57,13 +57,13 @@ impl ControlRequest {
     /// [`ControlError`], in the order of its variants.
     pub fn from_json(body: &[u8]) -> Result<Self, ControlError> {
         #[derive(Deserialize)]
-        struct Fields {
+        struct RequestFields {
             version: f64,
             secret: String,
             commands: Vec<Box<RawValue>>,
         }
         serde_json::from_slice::<&RawValue>(body).map_err(|_| ControlError::Format)?;
-        let Fields { version, secret, commands } =
+        let RequestFields { version, secret, commands } =
             serde_json::from_slice(body).map_err(|_| ControlError::Body)?;
         if commands.iter().any(|command| !command.get().starts_with('{')) {
             return Err(ControlError::Body);
@@ -88,14 +88,14 @@ impl ControlRequest {
 
 fn action(command: &str) -> Option<(Action, AddedMeta)> {
     #[derive(Deserialize)]
-    struct Fields<'a> {
+    struct RequestFields<'a> {
         command: String,
         #[serde(borrow)]
         action: &'a RawValue,
         #[serde(borrow)]
         meta: &'a RawValue,
     }
-    let fields: Fields<'_> = serde_json::from_str(command).ok()?;
+    let fields: RequestFields<'_> = serde_json::from_str(command).ok()?;
     let is_object = fields.meta.get().starts_with('{');
     if fields.command != "action" || !is_object {
         return None;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{action::Names, log::Draft, server::Recipients, time::WallTime};
+use crate::{action::NameList, log::Draft, server::Recipients, time::WallTime};
 
 /// Meta of an added action, as an application writes it: `{"clients": ["10:a"], "time": 1564508138460}`. Keys of the protocol that a server
 /// does not need, such as `status`, are passed over.
@@ -45,14 +45,14 @@ struct Keys {
     indexes: Option<Texts>,
     keep_last: Option<String>,
     #[serde(flatten)]
-    address: Address,
+    address: RecipientFields,
 }
 
 /// Who gets an action, in all the ways in which applications write it: one name or a list, under the singular or the plural. An object stands for
 /// what it says itself: `logux-django` writes `{"channels": {"channel": "counter"}}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Address {
+pub(super) struct RecipientFields {
     channels: Option<Texts>,
     channel: Option<Texts>,
     users: Option<Texts>,
@@ -64,7 +64,7 @@ pub(super) struct Address {
     exclude_clients: Option<Texts>,
 }
 
-impl Address {
+impl RecipientFields {
     pub(super) fn into_recipients(self) -> Recipients {
         let mut to = Recipients::default();
         let fields = [
@@ -96,15 +96,15 @@ impl Address {
 enum Texts {
     One(String),
     Many(Vec<String>),
-    Nested(Box<Address>),
+    Nested(Box<RecipientFields>),
 }
 
 impl Texts {
-    fn into_names(self) -> Names {
+    fn into_names(self) -> NameList {
         match self {
             Self::One(name) => [name.into()].into_iter().collect(),
             Self::Many(names) => names.into_iter().map(Into::into).collect(),
-            Self::Nested(_) => Names::new(),
+            Self::Nested(_) => NameList::new(),
         }
     }
 }

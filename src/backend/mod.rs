@@ -4,12 +4,12 @@
 //! above. The protocol is the fourth version of the reference's, which `spec/backend.md` describes.
 //!
 //! ```
-//! use logux::backend::{Answers, Reply};
+//! use logux::backend::{ResponseReader, BackendReply};
 //!
-//! let mut answers = Answers::new(1024);
+//! let mut answers = ResponseReader::new(1024);
 //! answers.push(br#"[{"answer":"approved","id":"1 10:a:b 0"},{"answer":"proc"#);
 //! let first = answers.next().expect("one is complete")?;
-//! assert_eq!((first.about.as_deref(), first.reply), (Some("1 10:a:b 0"), Reply::Approved));
+//! assert_eq!((first.id.as_deref(), first.reply), (Some("1 10:a:b 0"), BackendReply::Approved));
 //! assert!(answers.next().is_none(), "the rest has not come yet");
 //! # Ok::<(), logux::backend::BackendError>(())
 //! ```
@@ -20,7 +20,7 @@ mod elements;
 mod meta;
 mod request;
 
-pub use answers::{Answer, Answers, Reply};
+pub use answers::{BackendAnswer, BackendReply, ResponseReader};
 pub use control::{ControlError, ControlRequest};
 pub use meta::AddedMeta;
 pub use request::{ActionCommand, AuthCommand, Command, request};

@@ -64,7 +64,7 @@ fn semver(subprotocol: Option<&Subprotocol>) -> String {
     }
 }
 
-fn raw(json: Option<&str>) -> Result<&RawValue, serde_json::Error> {
+fn untyped_reducer(json: Option<&str>) -> Result<&RawValue, serde_json::Error> {
     serde_json::from_str(json.unwrap_or("{}"))
 }
 
@@ -76,7 +76,7 @@ impl AuthCommand<'_> {
     pub fn to_command(&self) -> Result<Command, serde_json::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Fields<'a> {
+        struct RequestFields<'a> {
             command: &'static str,
             auth_id: &'a str,
             user_id: Option<&'a str>,
@@ -86,14 +86,14 @@ impl AuthCommand<'_> {
             cookie: &'a BTreeMap<String, String>,
             headers: &'a RawValue,
         }
-        serde_json::value::to_raw_value(&Fields {
+        serde_json::value::to_raw_value(&RequestFields {
             command: "auth",
             auth_id: self.auth_id,
             user_id: self.user_id,
             token: self.token,
             subprotocol: semver(self.subprotocol),
             cookie: &self.cookie,
-            headers: raw(self.headers.map(Json::as_str))?,
+            headers: untyped_reducer(self.headers.map(Json::as_str))?,
         })
         .map(Command)
     }
@@ -112,22 +112,22 @@ impl ActionCommand<'_> {
             subprotocol: String,
         }
         #[derive(Serialize)]
-        struct Fields<'a> {
+        struct RequestFields<'a> {
             command: &'static str,
             action: &'a RawValue,
             meta: Meta,
             headers: &'a RawValue,
         }
         let meta = &self.entry.meta;
-        serde_json::value::to_raw_value(&Fields {
+        serde_json::value::to_raw_value(&RequestFields {
             command: "action",
-            action: raw(Some(self.entry.action.as_json()))?,
+            action: untyped_reducer(Some(self.entry.action.as_json()))?,
             meta: Meta {
                 id: meta.id.to_string(),
                 time: meta.time.as_millis(),
                 subprotocol: semver(self.subprotocol),
             },
-            headers: raw(self.headers.map(Json::as_str))?,
+            headers: untyped_reducer(self.headers.map(Json::as_str))?,
         })
         .map(Command)
     }
@@ -136,12 +136,12 @@ impl ActionCommand<'_> {
 /// The body of a request with some commands.
 pub fn request<'a>(secret: &str, commands: impl IntoIterator<Item = &'a Command>) -> String {
     #[derive(Serialize)]
-    struct Fields<'a> {
+    struct RequestFields<'a> {
         version: u32,
         secret: &'a str,
         commands: Vec<&'a RawValue>,
     }
     let commands = commands.into_iter().map(|command| &*command.0).collect();
     // Numbers, texts and JSON can always be written as JSON.
-    serde_json::to_string(&Fields { version: VERSION, secret, commands }).unwrap_or_default()
+    serde_json::to_string(&RequestFields { version: VERSION, secret, commands }).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Input, Output, seen::Seen, subscriptions::Subscriptions};
+use super::{Input, Output, hybrid_clock::HybridClock, subscriptions::Subscriptions};
 use crate::{
     action::{
         Action, ActionId, Subprotocol,
@@ -11,7 +11,7 @@ use crate::{
     },
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, Node, State, Why},
+    sync::{self, Node, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
 
@@ -55,7 +55,7 @@ pub struct Client<S, O = ()> {
     token: Option<Secret>,
     subprotocol: Subprotocol,
     subscriptions: Subscriptions,
-    seen: Seen,
+    hybrid_clock: HybridClock,
     /// The correction of the clock, found at the first connection and kept, so that the order of actions never changes.
     time_fix: Option<i64>,
     out: VecDeque<Output>,
@@ -67,7 +67,7 @@ impl<S: Store> Client<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
-        Self::observed(config, store, ())
+        Self::with_observer(config, store, ())
     }
 }
 
@@ -76,19 +76,23 @@ impl<S: Store, O: Observer> Client<S, O> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn observed(config: Config, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
+    pub fn with_observer(
+        config: Config,
+        store: S,
+        observer: O,
+    ) -> Result<Self, LogError<S::Error>> {
         let newest = crate::wire::Protocol::NEWEST;
-        let mut log = Log::observed(config.node.node.clone(), store, observer)?;
+        let mut log = Log::with_observer(config.node.node.clone(), store, observer)?;
         forget_subscriptions(&mut log)?;
-        let mut seen = Seen::default();
+        let mut hybrid_clock = HybridClock::default();
         log.walk(&Query::created(), |entry| {
             // There is no time yet to hold it against.
-            seen.note(WallTime::MAX, &config.node.node, entry);
-            if seen.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            hybrid_clock.note(WallTime::MAX, &config.node.node, entry);
+            if hybrid_clock.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(Self {
             log,
-            seen,
+            hybrid_clock,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
@@ -104,8 +108,8 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     /// The one who observes the log.
-    pub const fn observer(&mut self) -> &mut O {
-        self.log.observer()
+    pub const fn observer_mut(&mut self) -> &mut O {
+        self.log.observer_mut()
     }
 
     /// Gives the store back.
@@ -129,7 +133,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     /// When to say [`Input::Wake`] at the latest, and why.
-    pub fn next_deadline(&self) -> Option<Deadline<Why>> {
+    pub fn next_deadline(&self) -> Option<Deadline<TimeoutKind>> {
         self.node.next_deadline()
     }
 
@@ -146,13 +150,13 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::reason(SYNCING);
         draft.subprotocol = Some(self.subprotocol.clone());
         let id = self.log.generate_id(now.wall);
-        draft.time = Some(self.seen.time_of(&id));
+        draft.time = Some(self.hybrid_clock.time_of(&id));
         draft.id = Some(id.clone());
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
         }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
-            self.seen.note(now.wall, self.log.node_id(), &entry);
+            self.hybrid_clock.note(now.wall, self.log.node_id(), &entry);
             self.log.commit()?;
             self.send(now, &[entry])?;
         }
@@ -198,7 +202,7 @@ impl<S: Store, O: Observer> Client<S, O> {
                         self.receive(now, entry)?;
                     }
                     self.log.commit()?;
-                    self.node.handle(now, sync::Input::Kept(batch));
+                    self.node.handle(now, sync::Input::Persisted(batch));
                 }
                 sync::Output::ReceivedUpTo(received) => {
                     let synced = self.log.synced()?;
@@ -256,12 +260,12 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
-        self.seen.note(now.wall, self.log.node_id(), &entry);
+        self.hybrid_clock.note(now.wall, self.log.node_id(), &entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
         let Some(id) = entry
             .action
-            .text_field("id")
+            .str_field("id")
             .filter(|_| answered)
             .and_then(|id| id.parse::<ActionId>().ok())
         else {

@@ -12,7 +12,7 @@
 //! let note = Shared::<Map>::new("note");
 //! let node = sync::Config::client(NodeId::new("10:laptop:tab")?);
 //! let config = Config { node: node.into(), token: None, time_fix: None };
-//! let mut client = Client::observed(config, MemoryStore::new(), Timeline::new(note.clone()))?;
+//! let mut client = Client::with_observer(config, MemoryStore::new(), Timeline::new(note.clone()))?;
 //!
 //! let write = note.action(&MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() })?;
 //! client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
@@ -20,9 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod hybrid_clock;
 mod io;
 mod machine;
-mod seen;
 mod subscriptions;
 
 pub use io::{Input, Output};

@@ -22,7 +22,7 @@
 //! // Two people, each with a log, change one list while they are apart.
 //! let mut logs = ["10:ada:x", "10:grace:x"].map(|node| {
 //!     let node = NodeId::new(node).expect("a node id");
-//!     Log::observed(node, MemoryStore::new(), Timeline::new(Shared::<List>::new("tasks"))).expect("memory does not fail")
+//!     Log::with_observer(node, MemoryStore::new(), Timeline::new(Shared::<List>::new("tasks"))).expect("memory does not fail")
 //! });
 //! for (log, words) in logs.iter_mut().zip([["buy", "milk"], ["call", "mum"]]) {
 //!     for word in words {
@@ -43,7 +43,7 @@
 //! # Bad input
 //! An action of a shared type whose fields are missing, of a wrong type or beyond a limit ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]) is ignored: the
 //! check looks at the action alone, so every replica ignores the same ones, and each reports it
-//! ([`Report::Malformed`](crate::replay::Report::Malformed)). An operation on something that is not there, such as to move an item
+//! ([`TimelineWarning::Malformed`](crate::replay::TimelineWarning::Malformed)). An operation on something that is not there, such as to move an item
 //! that has not come, waits inside of the state until it comes; what was removed stays removed.
 //!
 //! Read [`Crdt`], then one file for each type, then [`Shared`].

@@ -1,12 +1,14 @@
 //! JSON text that is checked and walked, but not changed: key order, long integers and lone surrogates stay as they came.
 //!
 //! A general JSON library decodes what it reads. Actions must go through untouched, also those that Rust cannot hold (`"\ud83d"`
-//! is a string in JavaScript), and a hostile frame must not recurse. So [`Cursor`] walks over the text once, with a stack
+//! is a string in JavaScript), and a hostile frame must not recurse. So a cursor walks over the text once, with a stack
 //! of its own and a bound on it, and hands out slices. Decoding into the application's types is left to `serde_json`.
 
 mod cursor;
+mod object;
 
 pub(crate) use cursor::Cursor;
+pub use object::JsonObject;
 
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
@@ -52,7 +54,7 @@ impl Json {
     ///
     /// # Errors
     /// What `serde_json` says when the shapes do not fit.
-    pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
 }

@@ -4,13 +4,13 @@
 
 mod observer;
 
-pub use observer::{Observer, Request};
+pub use observer::{Observer, ObserverRequest};
 
 use core::{fmt, ops::ControlFlow};
 use std::sync::Arc;
 
 use crate::{
-    action::{Action, ActionId, IdGenerator, Meta, Names, NodeId, Subprotocol, push_once},
+    action::{Action, ActionId, IdGenerator, Meta, NameList, NodeId, Subprotocol, push_once},
     json::Json,
     store::{Criteria, Entry, Insertion, MetaChange, Query, Store, Synced},
     time::WallTime,
@@ -45,13 +45,13 @@ pub struct Draft {
     /// The application's protocol version of the creator.
     pub subprotocol: Option<Subprotocol>,
     /// Why to keep the action. Without a reason it passes through the observers and is gone.
-    pub reasons: Names,
+    pub reasons: NameList,
     /// By what to find it.
-    pub indexes: Names,
+    pub indexes: NameList,
     /// A reason that only the latest action keeps.
     pub keep_last: Option<Arc<str>>,
     /// Keys of your own.
-    pub extra: crate::action::Extra,
+    pub extra: crate::json::JsonObject,
 }
 
 impl Draft {
@@ -116,7 +116,7 @@ impl<S: Store> Log<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(node: NodeId, store: S) -> Result<Self, LogError<S::Error>> {
-        Self::observed(node, store, ())
+        Self::with_observer(node, store, ())
     }
 }
 
@@ -129,7 +129,7 @@ impl<S: Store, O: Observer> Log<S, O> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn observed(node: NodeId, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
+    pub fn with_observer(node: NodeId, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
         let mut ids = IdGenerator::new(node);
         let mut left = 1_000;
         store.walk(&Query::added(), &mut |entry| {
@@ -151,12 +151,12 @@ impl<S: Store, O: Observer> Log<S, O> {
     }
 
     /// The one who observes.
-    pub const fn observer(&mut self) -> &mut O {
+    pub const fn observer_mut(&mut self) -> &mut O {
         &mut self.observer
     }
 
     /// The one who observes, to look at.
-    pub const fn observed_by(&self) -> &O {
+    pub const fn observer(&self) -> &O {
         &self.observer
     }
 
@@ -211,9 +211,11 @@ impl<S: Store, O: Observer> Log<S, O> {
     fn fulfil(&mut self) -> Result<(), LogError<S::Error>> {
         while let Some(request) = self.observer.next_request() {
             match request {
-                Request::RemoveReason(reason, criteria) => self.take_reason(&reason, &criteria)?,
-                Request::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
-                Request::CopyReasons { from, to, except } => {
+                ObserverRequest::RemoveReason(reason, criteria) => {
+                    self.take_reason(&reason, &criteria)?
+                }
+                ObserverRequest::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
+                ObserverRequest::CopyReasons { from, to, except } => {
                     let (Some(from), Some(to)) = (self.store.by_id(&from)?, self.store.by_id(&to)?)
                     else {
                         continue;
@@ -229,7 +231,11 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(())
     }
 
-    fn set_reasons(&mut self, id: &ActionId, reasons: Names) -> Result<bool, LogError<S::Error>> {
+    fn set_reasons(
+        &mut self,
+        id: &ActionId,
+        reasons: NameList,
+    ) -> Result<bool, LogError<S::Error>> {
         self.set_meta(id, &MetaChange { reasons: Some(reasons), extra: Vec::new() })
     }
 

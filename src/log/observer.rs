@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    action::{Action, ActionId, Meta, Names},
+    action::{Action, ActionId, Meta, NameList},
     store::{Criteria, Entry},
 };
 
 /// What an observer wants done with the log it observes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum ObserverRequest {
     /// Take a reason from the actions that meet the criteria.
     RemoveReason(Arc<str>, Criteria),
     /// Give an action these reasons in place of its own; without any it is removed.
-    SetReasons(ActionId, Names),
+    SetReasons(ActionId, NameList),
     /// Give an action the reasons of another, besides its own.
     CopyReasons {
         /// Whose reasons.
@@ -45,7 +45,7 @@ pub trait Observer {
     }
 
     /// What the log has to do next. The log asks after each change, until `None`.
-    fn next_request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<ObserverRequest> {
         None
     }
 }
@@ -65,7 +65,7 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
         (**self).cleaned(entry);
     }
 
-    fn next_request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<ObserverRequest> {
         (**self).next_request()
     }
 }
@@ -86,7 +86,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.cleaned(entry);
     }
 
-    fn next_request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<ObserverRequest> {
         self.0.next_request().or_else(|| self.1.next_request())
     }
 }

@@ -29,11 +29,13 @@ fn canonical(value: &Json) -> String {
     let text = value.as_str().trim_ascii();
     match text.as_bytes().first() {
         Some(b'"') => value
-            .to::<String>()
+            .parse::<String>()
             .ok()
             .and_then(|text| Some(Json::from_value(&text).ok()?.to_string())),
         // `+ 0.0` makes −0 to 0, which JavaScript finds equal.
-        Some(b'-' | b'0'..=b'9') => value.to::<f64>().ok().map(|number| (number + 0.0).to_string()),
+        Some(b'-' | b'0'..=b'9') => {
+            value.parse::<f64>().ok().map(|number| (number + 0.0).to_string())
+        }
         Some(b'{' | b'[') => Some(without_blanks(text)),
         _ => None,
     }

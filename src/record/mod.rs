@@ -7,8 +7,8 @@ pub mod matching;
 use std::sync::Arc;
 
 use crate::{
-    action::{Extra, Stamp},
-    json::Json,
+    action::Stamp,
+    json::{Json, JsonObject},
     time::WallTime,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct Changed {
     /// The fields that it set, with their values: what to tell the others. Empty if later writes had set all of them, or a later
     /// deletion is known.
-    pub won: Extra,
+    pub won: JsonObject,
     /// Whether the record was there before.
     pub existed: bool,
     /// Whether the record is there now; not so when a later deletion is known.
@@ -78,17 +78,17 @@ impl<'a> From<&'a Stamp> for Write<'a> {
 /// crash in the middle, keeps the place that it got. O(known · fields).
 ///
 /// ```
-/// use logux::{Stamp, WallTime, action::Extra, record::{Field, place}};
+/// use logux::{Stamp, WallTime, json::JsonObject, record::{Field, place}};
 ///
 /// let stamp = |text: &str| Stamp::new(WallTime::from_millis(5), text.parse().unwrap());
-/// let fields = Extra::from_json(r#"{"title":"Tea"}"#)?;
+/// let fields = JsonObject::from_json(r#"{"title":"Tea"}"#)?;
 /// let value = fields.get("title").unwrap().clone();
 /// let known = [Field { key: "title".into(), value, stamp: stamp("5 a 0"), arrived: WallTime::from_millis(9) }];
 /// assert_eq!(place(&known, &fields, &stamp("5 b 0")).time(), WallTime::from_millis(6));
 /// assert_eq!(place(&known, &fields, &stamp("5 a 0")).time(), WallTime::from_millis(5));
 /// # Ok::<(), logux::json::JsonError>(())
 /// ```
-pub fn place(known: &[Field], fields: &Extra, stamp: &Stamp) -> Stamp {
+pub fn place(known: &[Field], fields: &JsonObject, stamp: &Stamp) -> Stamp {
     let written = || known.iter().filter(|field| fields.get(&field.key).is_some());
     if let Some(again) = written().find(|field| field.stamp.id() == stamp.id()) {
         return again.stamp.clone();

@@ -1,6 +1,6 @@
 //! Saved states: dense near the end of history, sparser behind.
 
-use super::Options;
+use super::TimelineConfig;
 
 /// States after some of the steps. `count` says after how many.
 ///
@@ -14,9 +14,13 @@ pub(super) struct Checkpoints<S> {
 }
 
 impl<S: Clone> Checkpoints<S> {
-    pub(super) fn new(options: &Options) -> Self {
-        let dense = options.save_every.clamp(1, Options::MAX_GAP);
-        Self { saved: Vec::new(), dense, sparse: options.save_gap.clamp(dense, Options::MAX_GAP) }
+    pub(super) fn new(config: &TimelineConfig) -> Self {
+        let dense = config.save_every.clamp(1, TimelineConfig::MAX_GAP);
+        Self {
+            saved: Vec::new(),
+            dense,
+            sparse: config.save_gap.clamp(dense, TimelineConfig::MAX_GAP),
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -91,7 +95,8 @@ impl<S: Clone> Checkpoints<S> {
         let from = self.before(count).map_or(0, |(own, _)| own);
         let to = self.after(count).unwrap_or(end);
         // Up to twice the gap is normal until then, so that splitting costs a constant part of what came.
-        (to - from > (2 * self.sparse).min(Options::MAX_GAP)).then_some(from + (to - from) / 2)
+        (to - from > (2 * self.sparse).min(TimelineConfig::MAX_GAP))
+            .then_some(from + (to - from) / 2)
     }
 
     /// Saves a state in the middle.
@@ -123,7 +128,7 @@ mod tests {
 
     #[test]
     fn few_are_saved_and_none_is_far_away() {
-        let mut saved = Checkpoints::new(&Options::default());
+        let mut saved = Checkpoints::new(&TimelineConfig::default());
         for count in 1..=100_000 {
             saved.offer(count, count, &count);
             if count.is_multiple_of(997) {

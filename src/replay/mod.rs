@@ -4,13 +4,13 @@
 //! [`Observer`](crate::log::Observer): a [`Log`](crate::Log) over one keeps the state up to date by itself.
 //!
 //! ```
-//! use logux::{Action, Log, MemoryStore, NodeId, WallTime, log::Draft, replay::{Timeline, raw}};
+//! use logux::{Action, Log, MemoryStore, NodeId, WallTime, log::Draft, replay::{Timeline, untyped_reducer}};
 //!
 //! // The last word said wins, and a word that is taken back was never said.
-//! let reducer = raw(String::new(), |word: &mut String, action: &Action| {
-//!     *word = action.text_field("word").unwrap_or_default().into_owned();
+//! let reducer = untyped_reducer(String::new(), |word: &mut String, action: &Action| {
+//!     *word = action.str_field("word").unwrap_or_default().into_owned();
 //! });
-//! let mut log = Log::observed(NodeId::new("10:client:tab")?, MemoryStore::new(), Timeline::new(reducer))?;
+//! let mut log = Log::with_observer(NodeId::new("10:client:tab")?, MemoryStore::new(), Timeline::new(reducer))?;
 //! let mut say = |ms, word| {
 //!     let action = Action::new(format!(r#"{{"type":"say","word":"{word}"}}"#)).expect("JSON");
 //!     log.add(WallTime::from_millis(ms), action, Draft::default()).map(|entry| entry.expect("a new action").meta.id)
@@ -24,19 +24,21 @@
 //! ```
 
 mod checkpoints;
-mod live;
-mod options;
+mod config;
 mod reducer;
-mod report;
+mod retention;
 mod snapshot;
 mod steps;
 mod timeline;
 mod undo_manager;
 mod undos;
+mod warning;
 
-pub use options::Options;
-pub use reducer::{Diff, Obsolete, Raw, Reducer, Typed, raw, typed};
-pub use report::{Malformed, Report};
+pub use config::TimelineConfig;
+pub use reducer::{
+    Diff, Obsolete, Reducer, TypedReducer, UntypedReducer, typed_reducer, untyped_reducer,
+};
 pub use snapshot::{Saved, Snapshot, SnapshotError};
-pub use timeline::{Changes, Timeline, Usage};
+pub use timeline::{Changes, Timeline, TimelineStats};
 pub use undo_manager::{UndoManager, UndoStep};
+pub use warning::{Malformed, TimelineWarning};

@@ -11,7 +11,7 @@ use crate::action::{Action, ActionId, Meta, Stamp};
 /// Makes a state of actions. Pure: the same actions in the same order give the same state on every node.
 ///
 /// It looks at nothing but its arguments: no clock, no randomness, no map whose order changes from run to run. For a few lines, take
-/// [`raw`] or [`typed`] with a closure.
+/// [`untyped_reducer`] or [`typed_reducer`] with a closure.
 pub trait Reducer {
     /// An action as this reducer understands it. Read once when the action comes, applied as often as history is replayed.
     type Action;
@@ -111,19 +111,22 @@ pub trait Diff: Reducer {
     fn diff(&self, before: &Self::State, after: &Self::State, part: &mut dyn FnMut(Self::Part));
 }
 
-/// A reducer of a closure over actions as they are. Made by [`raw`].
+/// A reducer of a closure over actions as they are. Made by [`untyped_reducer`].
 #[derive(Clone, Debug)]
-pub struct Raw<S, F> {
+pub struct UntypedReducer<S, F> {
     initial: S,
     apply: F,
 }
 
 /// A reducer that is given every action but those of Logux itself.
-pub const fn raw<S: Clone, F: Fn(&mut S, &Action)>(initial: S, apply: F) -> Raw<S, F> {
-    Raw { initial, apply }
+pub const fn untyped_reducer<S: Clone, F: Fn(&mut S, &Action)>(
+    initial: S,
+    apply: F,
+) -> UntypedReducer<S, F> {
+    UntypedReducer { initial, apply }
 }
 
-impl<S: Clone, F: Fn(&mut S, &Action)> Reducer for Raw<S, F> {
+impl<S: Clone, F: Fn(&mut S, &Action)> Reducer for UntypedReducer<S, F> {
     type Action = Action;
     type State = S;
 
@@ -140,9 +143,9 @@ impl<S: Clone, F: Fn(&mut S, &Action)> Reducer for Raw<S, F> {
     }
 }
 
-/// A reducer of a closure over actions of a type of yours. Made by [`typed`].
+/// A reducer of a closure over actions of a type of yours. Made by [`typed_reducer`].
 #[derive(Clone, Debug)]
-pub struct Typed<A, S, F> {
+pub struct TypedReducer<A, S, F> {
     kinds: &'static [&'static str],
     initial: S,
     apply: F,
@@ -152,7 +155,7 @@ pub struct Typed<A, S, F> {
 /// A reducer that is given actions of the named types, read into a type of yours.
 ///
 /// ```
-/// use logux::replay::{Timeline, typed};
+/// use logux::replay::{Timeline, typed_reducer};
 /// use serde::Deserialize;
 ///
 /// #[derive(Deserialize)]
@@ -164,22 +167,22 @@ pub struct Typed<A, S, F> {
 ///     Empty,
 /// }
 ///
-/// let reducer = typed(&["cart/add", "cart/empty"], 0_u32, |total: &mut u32, action: &Cart| match action {
+/// let reducer = typed_reducer(&["cart/add", "cart/empty"], 0_u32, |total: &mut u32, action: &Cart| match action {
 ///     Cart::Add { price } => *total += price,
 ///     Cart::Empty => *total = 0,
 /// });
 /// let timeline = Timeline::new(reducer);
 /// assert_eq!(*timeline.state(), 0);
 /// ```
-pub const fn typed<A: DeserializeOwned, S: Clone, F: Fn(&mut S, &A)>(
+pub const fn typed_reducer<A: DeserializeOwned, S: Clone, F: Fn(&mut S, &A)>(
     kinds: &'static [&'static str],
     initial: S,
     apply: F,
-) -> Typed<A, S, F> {
-    Typed { kinds, initial, apply, action: PhantomData }
+) -> TypedReducer<A, S, F> {
+    TypedReducer { kinds, initial, apply, action: PhantomData }
 }
 
-impl<A: DeserializeOwned, S: Clone, F: Fn(&mut S, &A)> Reducer for Typed<A, S, F> {
+impl<A: DeserializeOwned, S: Clone, F: Fn(&mut S, &A)> Reducer for TypedReducer<A, S, F> {
     type Action = A;
     type State = S;
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Options, Reducer, Timeline};
+use super::{Reducer, Timeline, TimelineConfig};
 use crate::{
     action::{ActionId, NodeId, Stamp, push_once},
     log::Log,
@@ -27,7 +27,7 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 ///
 /// ```
 /// # use logux::{Action, Log, MemoryStore, NodeId, Stamp, WallTime, log::Draft};
-/// use logux::replay::{Malformed, Options, Reducer, Saved, Snapshot, Timeline};
+/// use logux::replay::{Malformed, TimelineConfig, Reducer, Saved, Snapshot, Timeline};
 ///
 /// struct Count;
 /// impl Reducer for Count {
@@ -43,14 +43,14 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 /// }
 ///
 /// let node = NodeId::new("10:client:tab")?;
-/// let mut log = Log::observed(node.clone(), MemoryStore::new(), Timeline::new(Count))?;
+/// let mut log = Log::with_observer(node.clone(), MemoryStore::new(), Timeline::new(Count))?;
 /// for ms in 0..500 {
 ///     log.add(WallTime::from_millis(ms), Action::new(r#"{"type":"a"}"#)?, Draft::default())?;
 /// }
 /// let text = Snapshot::of(&mut log)?.to_string();
 ///
 /// // Later: the snapshot, and what the log has behind it.
-/// let timeline = text.parse::<Snapshot>()?.open(Count, Options::default(), &node, log.store())?;
+/// let timeline = text.parse::<Snapshot>()?.open(Count, TimelineConfig::default(), &node, log.store())?;
 /// assert_eq!(*timeline.state(), 500);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -113,7 +113,7 @@ impl Snapshot {
     pub fn open<R: Saved, S: Store>(
         &self,
         reducer: R,
-        options: Options,
+        config: TimelineConfig,
         node: &NodeId,
         store: &S,
     ) -> Result<Timeline<R>, SnapshotError> {
@@ -140,7 +140,7 @@ impl Snapshot {
         {
             return Err(SnapshotError::LateActions(late.meta.id.clone()));
         }
-        let mut timeline = Timeline::from_base(reducer, options, state, horizon.clone());
+        let mut timeline = Timeline::from_base(reducer, config, state, horizon.clone());
         for (undo, target) in &self.undos {
             let ids =
                 (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);

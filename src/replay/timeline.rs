@@ -1,11 +1,11 @@
 //! The state of a log under a reducer.
 
 use super::{
-    Diff, Malformed, Obsolete, Options, Reducer, Report,
+    Diff, Malformed, Obsolete, Reducer, TimelineConfig, TimelineWarning,
     checkpoints::Checkpoints,
-    report::Reports,
     steps::{Step, Steps},
     undos::Undos,
+    warning::TimelineWarnings,
 };
 use crate::{
     action::{Action, ActionId, Stamp, logux},
@@ -22,11 +22,11 @@ use crate::{
 ///
 /// # Calling
 /// As the observer of a [`Log`](crate::Log) it needs no calls but [`Log::state`](crate::Log::state). On its own: [`add`](Self::add) or, for
-/// many at once, [`extend`](Self::extend). [`take_changes`](Self::take_changes) says what to draw again, [`take_report`](Self::take_report) what could not
+/// many at once, [`extend`](Self::extend). [`take_changes`](Self::take_changes) says what to draw again, [`take_warning`](Self::take_warning) what could not
 /// be done.
 pub struct Timeline<R: Reducer> {
     pub(super) reducer: R,
-    pub(super) options: Options,
+    pub(super) config: TimelineConfig,
     /// The state before the first step, and the last action that is part of it for good.
     pub(super) base: R::State,
     pub(super) horizon: Option<Stamp>,
@@ -39,10 +39,10 @@ pub struct Timeline<R: Reducer> {
     /// The earliest place that changed since somebody asked, and the state at that time.
     changed: Option<Stamp>,
     seen: R::State,
-    reports: Reports,
+    warnings: TimelineWarnings,
     /// Steps that the log has forgotten, and that are not part of the base.
     cleaned: usize,
-    pub(super) upkeep: super::live::Upkeep<R::Action>,
+    pub(super) retainer: super::retention::Retainer<R::Action>,
 }
 
 /// What changed between two looks at a timeline.
@@ -56,7 +56,7 @@ pub struct Changes<P> {
 
 /// What a timeline holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct TimelineStats {
     /// Actions that can be replayed.
     pub steps: usize,
     /// Of these, actions that the log has forgotten.
@@ -68,36 +68,36 @@ pub struct Usage {
 }
 
 impl<R: Reducer> Timeline<R> {
-    /// An empty timeline with the default [`Options`].
+    /// An empty timeline with the default [`TimelineConfig`].
     pub fn new(reducer: R) -> Self {
-        Self::with_options(reducer, Options::default())
+        Self::with_config(reducer, TimelineConfig::default())
     }
 
     /// An empty timeline.
-    pub fn with_options(reducer: R, options: Options) -> Self {
+    pub fn with_config(reducer: R, config: TimelineConfig) -> Self {
         let base = reducer.initial();
-        Self::from_base(reducer, options, base, None)
+        Self::from_base(reducer, config, base, None)
     }
 
     pub(super) fn from_base(
         reducer: R,
-        options: Options,
+        config: TimelineConfig,
         base: R::State,
         horizon: Option<Stamp>,
     ) -> Self {
         Self {
-            checkpoints: Checkpoints::new(&options),
-            upkeep: super::live::Upkeep::default(),
+            checkpoints: Checkpoints::new(&config),
+            retainer: super::retention::Retainer::default(),
             steps: Steps::new(),
             undos: Undos::default(),
             state: base.clone(),
             seen: base.clone(),
             stale: None,
             changed: None,
-            reports: Reports::default(),
+            warnings: TimelineWarnings::default(),
             cleaned: 0,
             reducer,
-            options,
+            config,
             base,
             horizon,
         }
@@ -107,8 +107,8 @@ impl<R: Reducer> Timeline<R> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn read<S: Store>(reducer: R, options: Options, store: &S) -> Result<Self, S::Error> {
-        let mut timeline = Self::with_options(reducer, options);
+    pub fn read<S: Store>(reducer: R, config: TimelineConfig, store: &S) -> Result<Self, S::Error> {
+        let mut timeline = Self::with_config(reducer, config);
         timeline.read_on(store, &Query::created().oldest_first())?;
         timeline.changed = None;
         timeline.seen = timeline.state.clone();
@@ -138,8 +138,8 @@ impl<R: Reducer> Timeline<R> {
     }
 
     /// The settings.
-    pub const fn options(&self) -> &Options {
-        &self.options
+    pub const fn config(&self) -> &TimelineConfig {
+        &self.config
     }
 
     /// The latest action.
@@ -147,7 +147,7 @@ impl<R: Reducer> Timeline<R> {
         self.steps.iter().next_back().map(|step| &step.stamp).or(self.horizon.as_ref())
     }
 
-    /// The last action that nothing can come before any more without being [`Report::MissedHistory`].
+    /// The last action that nothing can come before any more without being [`TimelineWarning::MissedHistory`].
     pub const fn horizon(&self) -> Option<&Stamp> {
         self.horizon.as_ref()
     }
@@ -166,7 +166,7 @@ impl<R: Reducer> Timeline<R> {
     }
 
     /// The state as it was, by what is known now, right after the action at `stamp` or where that would be. Costs at most
-    /// [`Options::save_gap`] applied actions, twice that where late actions have come.
+    /// [`TimelineConfig::save_gap`] applied actions, twice that where late actions have come.
     pub fn state_at(&self, stamp: &Stamp) -> R::State {
         self.state_after(self.steps.until(stamp))
     }
@@ -205,8 +205,8 @@ impl<R: Reducer> Timeline<R> {
 
     /// Adds an action without making the state of it.
     pub(super) fn accept(&mut self, entry: &Entry) {
-        if let (Some(tab), Some(own)) = (entry.meta.extra.get("tab"), &self.options.tab)
-            && tab.to::<String>().ok().as_ref() != Some(own)
+        if let (Some(tab), Some(own)) = (entry.meta.extra.get("tab"), &self.config.tab)
+            && tab.parse::<String>().ok().as_ref() != Some(own)
         {
             return;
         }
@@ -217,13 +217,13 @@ impl<R: Reducer> Timeline<R> {
             return;
         }
         match self
-            .upkeep
+            .retainer
             .take_read(&entry.meta.id)
             .unwrap_or_else(|| self.reducer.read(&entry.action))
         {
             Ok(Some(action)) => self.place(entry.meta.stamp(), action),
             Ok(None) => {}
-            Err(why) => self.reports.push(Report::Malformed(entry.meta.id.clone(), why)),
+            Err(why) => self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), why)),
         }
     }
 
@@ -237,7 +237,7 @@ impl<R: Reducer> Timeline<R> {
         let commutes = self.reducer.commutes();
         if index == 0 && !commutes && self.horizon.as_ref().is_some_and(|horizon| stamp < *horizon)
         {
-            self.reports.push(Report::MissedHistory(stamp.id().clone()));
+            self.warnings.push(TimelineWarning::MissedHistory(stamp.id().clone()));
         }
         self.touched(&stamp);
         let step = Step { stamp, action: Some(action), undone, cleaned: false, settled: false };
@@ -267,13 +267,13 @@ impl<R: Reducer> Timeline<R> {
     }
 
     fn accept_undo(&mut self, entry: &Entry) {
-        let target = entry.action.text_field("id").and_then(|id| id.parse().ok());
+        let target = entry.action.str_field("id").and_then(|id| id.parse().ok());
         let Some(target) = target else {
             let why = Malformed::new("expected \"id\" with the id of an action in logux/undo");
-            return self.reports.push(Report::Malformed(entry.meta.id.clone(), why));
+            return self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), why));
         };
         if self.settled_before(&target) {
-            self.reports.push(Report::MissedUndo(entry.meta.id.clone()));
+            self.warnings.push(TimelineWarning::MissedUndo(entry.meta.id.clone()));
         }
         self.change_undos(|undos, flipped| undos.add(&entry.meta.id, target, flipped));
     }
@@ -372,7 +372,7 @@ impl<R: Reducer> Timeline<R> {
     fn fix_oldest(&mut self) {
         let mut fixed = 0;
         while let Some(first) = self.steps.get(0)
-            && (first.cleaned || self.cleaned > self.options.max_cleaned)
+            && (first.cleaned || self.cleaned > self.config.max_cleaned)
         {
             run(&self.reducer, &mut self.base, first);
             let Some(step) = self.steps.pop_front() else { break };
@@ -408,18 +408,18 @@ impl<R: Reducer> Timeline<R> {
     }
 
     /// The next thing that could not be done as asked. At most the latest 100 wait here.
-    pub fn take_report(&mut self) -> Option<Report> {
-        self.reports.pop()
+    pub fn take_warning(&mut self) -> Option<TimelineWarning> {
+        self.warnings.pop()
     }
 
     /// How many reports nobody took in time.
     pub const fn dropped_reports(&self) -> u64 {
-        self.reports.dropped()
+        self.warnings.dropped()
     }
 
     /// What the timeline holds. O(number of saved states).
-    pub fn usage(&self) -> Usage {
-        Usage {
+    pub fn stats(&self) -> TimelineStats {
+        TimelineStats {
             steps: self.steps.used(),
             cleaned: self.cleaned,
             checkpoints: self.checkpoints.len(),
@@ -489,7 +489,7 @@ impl<R: Reducer> Timeline<R> {
         }
         assert_eq!(state, self.state, "the state is that of the steps");
         assert!(
-            self.checkpoints.longest_gap(self.steps.len()) <= Options::MAX_GAP + 1,
+            self.checkpoints.longest_gap(self.steps.len()) <= TimelineConfig::MAX_GAP + 1,
             "no past state is far away"
         );
     }
@@ -520,7 +520,7 @@ where
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Timeline")
             .field("state", &self.state)
-            .field("usage", &self.usage())
+            .field("usage", &self.stats())
             .finish_non_exhaustive()
     }
 }

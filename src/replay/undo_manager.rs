@@ -26,7 +26,7 @@ use crate::{
 /// - *Somebody has deleted the item that was edited*: undo takes out the own edit, the item stays deleted. If they undo their deletion, the item comes
 ///   back without the edit.
 /// - *The own step was the deletion*: undo brings the thing back with everything that others have written into it meanwhile.
-/// - *The action is not in the log any more* (it is older than the time of undo, [`Options::history`](crate::replay::Options::history)): it is left out; a step
+/// - *The action is not in the log any more* (it is older than the time of undo, [`TimelineConfig::history`](crate::replay::TimelineConfig::history)): it is left out; a step
 ///   of which nothing is left is skipped.
 ///
 /// The state is a JSON value (`serde`), to be kept across restarts.
@@ -35,7 +35,7 @@ use crate::{
 /// use logux::{Log, MemoryStore, NodeId, Now, crdt::{Map, MapOp, Shared}, replay::{Timeline, UndoManager}};
 /// use serde_json::json;
 ///
-/// let mut log = Log::observed(NodeId::new("10:a:b")?, MemoryStore::new(), Timeline::new(Shared::<Map>::new("note")))?;
+/// let mut log = Log::with_observer(NodeId::new("10:a:b")?, MemoryStore::new(), Timeline::new(Shared::<Map>::new("note")))?;
 /// let mut undo = UndoManager::default();
 /// for (ms, title) in [(0, "L"), (100, "Lo"), (5_000, "Logux")] {
 ///     let now = Now::from_millis(ms, ms.unsigned_abs());
@@ -92,7 +92,9 @@ impl UndoManager {
     /// An own edit was made. What was undone before can not be redone any more.
     pub fn done(&mut self, now: MonoTime, id: ActionId) {
         self.undone.clear();
-        let belongs = self.open_since.is_some_and(|last| now.since(last) <= self.group_ms);
+        let belongs = self
+            .open_since
+            .is_some_and(|last| now.since(last) <= Duration::from_millis(self.group_ms));
         match self.done.back_mut().filter(|_| belongs) {
             Some(step) => step.0.push(id),
             None => self.push(UndoStep(vec![id])),

@@ -1,8 +1,8 @@
 //! The server's time, which does not go back.
 
-use core::ops::ControlFlow;
+use core::{ops::ControlFlow, time::Duration};
 
-use super::{HubLog, keep::approval};
+use super::{HubLog, retention::approval};
 use crate::{
     log::LogError,
     store::{Query, Store},
@@ -19,12 +19,15 @@ const LOOKED_AT: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Clock {
     latest: WallTime,
-    most_ms: u64,
+    max_ahead: Duration,
 }
 
 impl Clock {
-    /// A clock that goes on behind the times in a log, if it is not more than `most_ms` milliseconds behind them.
-    pub(super) fn of<S: Store>(log: &HubLog<S>, most_ms: u64) -> Result<Self, LogError<S::Error>> {
+    /// A clock that goes on behind the times in a log, if it is not more than `max_ahead` behind them.
+    pub(super) fn of<S: Store>(
+        log: &HubLog<S>,
+        max_ahead: Duration,
+    ) -> Result<Self, LogError<S::Error>> {
         let (mut latest, mut left) = (WallTime::MIN, LOOKED_AT);
         log.walk(&Query::added(), |entry| {
             let id = &entry.meta.id;
@@ -33,13 +36,13 @@ impl Clock {
             left -= 1;
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(Self { latest, most_ms })
+        Ok(Self { latest, max_ahead })
     }
 
     /// The time when the machine's clock says `now`.
     pub(super) fn read(&mut self, now: WallTime) -> WallTime {
         let behind = u64::try_from(self.latest.since(now)).unwrap_or_default();
-        if behind == 0 || behind > self.most_ms {
+        if behind == 0 || Duration::from_millis(behind) > self.max_ahead {
             self.latest = now;
         }
         self.latest
@@ -52,7 +55,8 @@ mod tests {
 
     #[test]
     fn time_stands_still_until_the_clock_has_caught_up() {
-        let mut clock = Clock { latest: WallTime::from_millis(1_000), most_ms: 300 };
+        let mut clock =
+            Clock { latest: WallTime::from_millis(1_000), max_ahead: Duration::from_millis(300) };
         let read = [900, 999, 1_001, 701, 700, 710]
             .map(|ms| clock.read(WallTime::from_millis(ms)).as_millis());
         assert_eq!(read, [1_000, 1_000, 1_001, 1_001, 700, 710]);

@@ -3,15 +3,15 @@
 //! It lies in the server's log: an action of a client is kept there from the moment it came, before it is confirmed, and its answer beside it,
 //! in one commit with what the application did to the same database. After a restart the unanswered ones are done.
 
-use core::ops::ControlFlow;
+use core::{ops::ControlFlow, time::Duration};
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    action::{Action, ActionId, Names, NodeId, logux::UNSUBSCRIBE},
+    action::{Action, ActionId, NameList, NodeId, logux::UNSUBSCRIBE},
     log::{Draft, LogError, Observer as _},
-    server::{HubLog, Recipients, held::Held},
+    server::{HubLog, Recipients, inbox_usage::InboxUsage},
     store::{Criteria, Entry, MetaChange, Query, Store},
-    time::WallTime,
+    time::{WallTime, as_millis},
 };
 
 /// Holds an action or an answer as long as the memory of the server reaches.
@@ -99,11 +99,15 @@ pub(super) enum Known {
 
 impl Inbox {
     /// An empty one that remembers so many entries for so many milliseconds.
-    pub(super) fn new(capacity: u64, keep_ms: u64) -> Self {
+    pub(super) fn new(capacity: u64, remembered_for: Duration) -> Self {
         Self {
             capacity,
             until_pruned: PRUNE_EVERY,
-            ages: Ages { keep_ms, marks: VecDeque::new(), touched: None },
+            ages: Ages {
+                keep_ms: as_millis(remembered_for),
+                marks: VecDeque::new(),
+                touched: None,
+            },
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
             acknowledged: None,
@@ -189,7 +193,7 @@ impl Inbox {
         log: &mut HubLog<S>,
         id: &ActionId,
     ) -> Result<(), LogError<S::Error>> {
-        let reasons: Names = Names::from_elem(self.remembered.clone(), 1);
+        let reasons: NameList = NameList::from_elem(self.remembered.clone(), 1);
         log.change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })
             .map(drop)
     }
@@ -311,8 +315,8 @@ impl Inbox {
     pub(super) fn recall<S: Store>(
         &self,
         log: &HubLog<S>,
-    ) -> Result<(Vec<Entry>, Held), LogError<S::Error>> {
-        let (mut unanswered, mut held, mut first) = (Vec::new(), Held::default(), None);
+    ) -> Result<(Vec<Entry>, InboxUsage), LogError<S::Error>> {
+        let (mut unanswered, mut held, mut first) = (Vec::new(), InboxUsage::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
             first = entry.meta.added;
             ControlFlow::Break(())
@@ -342,7 +346,7 @@ impl Inbox {
 }
 
 fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
-    log.change_meta(id, &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() })
+    log.change_meta(id, &MetaChange { reasons: Some(NameList::new()), ..MetaChange::default() })
         .map(drop)
 }
 

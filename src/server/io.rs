@@ -50,11 +50,11 @@ pub enum Input {
         added: u64,
     },
     /// The application answers a question. Several answers to one question may come, the last is one that ends it.
-    Answer(Job, Answer),
+    Respond(RequestId, HandlerResponse),
     /// The application adds an action of its own.
-    Add(Box<Addition>),
+    Add(Box<AddAction>),
     /// The application takes an action back.
-    Undo(Box<Undoing>),
+    Undo(Box<UndoRequest>),
     /// The application does not want an action to be kept any more.
     Forget(ActionId),
     /// The application subscribes a client by itself; the client is told by `logux/subscribed`.
@@ -70,7 +70,7 @@ pub enum Input {
 
 /// An action of the application.
 #[derive(Debug)]
-pub struct Addition {
+pub struct AddAction {
     /// The action.
     pub action: Action,
     /// What its meta is to say; id, creation time and subprotocol are the server's unless given.
@@ -88,7 +88,7 @@ pub struct Addition {
 /// The author is told `logux/undo`, and whoever got the action while it was in progress. In progress, it ends as if its handler had failed. For one
 /// that is done say in `to` who got it.
 #[derive(Clone, Debug)]
-pub struct Undoing {
+pub struct UndoRequest {
     /// The action.
     pub id: ActionId,
     /// Why.
@@ -99,7 +99,7 @@ pub struct Undoing {
     pub to: Recipients,
 }
 
-impl Undoing {
+impl UndoRequest {
     /// For a reason, which is `error` in the reference unless given.
     pub fn new(id: ActionId, reason: impl Into<String>) -> Self {
         Self { id, reason: reason.into(), extra: Vec::new(), to: Recipients::default() }
@@ -155,9 +155,9 @@ impl fmt::Debug for Queues {
 
 /// Number of one question to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Job(pub(super) u64);
+pub struct RequestId(pub(super) u64);
 
-impl Job {
+impl RequestId {
     /// The number, for log lines.
     pub const fn number(self) -> u64 {
         self.0
@@ -166,27 +166,27 @@ impl Job {
 
 /// A question to the application.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct HandlerRequest {
     /// For the answers.
-    pub job: Job,
+    pub id: RequestId,
     /// What is asked.
-    pub about: About,
+    pub kind: RequestKind,
     /// The action it is about.
     pub entry: Arc<Entry>,
     /// Who sent it.
     pub author: Author,
 }
 
-impl Ask {
+impl HandlerRequest {
     /// Something for the application to know that needs no answer: an answer to it is ignored.
     pub fn notice(entry: Entry, author: Author) -> Self {
-        Self { job: Job(0), about: About::OwnAction, entry: Arc::new(entry), author }
+        Self { id: RequestId(0), kind: RequestKind::OwnAction, entry: Arc::new(entry), author }
     }
 }
 
 /// What the application is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum RequestKind {
     /// May the author do this? Who else gets it? Then do it.
     Action,
     /// The same without the first question: the action is the application's own.
@@ -211,7 +211,7 @@ pub struct Author {
 /// What the application answers. The words are those of the Logux back-end protocol.
 #[derive(Clone)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum HandlerResponse {
     /// Others get the action too, when it is approved.
     Resend(Recipients),
     /// The author may do it. For a subscription: what may pass, or everything.
@@ -240,7 +240,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl HandlerResponse {
     /// Undone with the reason `error`.
     pub fn error() -> Self {
         Self::Undo { reason: "error".into(), extra: Vec::new() }
@@ -252,7 +252,7 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for HandlerResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resend(_) => "Resend",
@@ -331,7 +331,7 @@ pub enum Output {
         missed: Vec<Arc<Entry>>,
     },
     /// Actions of a client are safe; confirm them.
-    Kept(SessionId, BatchToken),
+    Persisted(SessionId, BatchToken),
     /// Send an action. Many receivers share one entry, so that it is written once.
     Deliver {
         /// To this connection.
@@ -360,7 +360,7 @@ pub enum Output {
     /// Close a connection: the same client has come again.
     Replaced(SessionId),
     /// Ask the application.
-    Ask(Ask),
+    Request(HandlerRequest),
     /// Tell the application that a client left a channel.
     Unsubscribed {
         /// Who.
@@ -371,7 +371,7 @@ pub enum Output {
     /// An addition with a ticket is finished: processed, or undone for this reason.
     Done(u64, Result<(), String>),
     /// For whoever keeps an eye on the server.
-    Report(Report),
+    Event(HubEvent),
     /// Nothing is in progress any more.
     Drained,
 }
@@ -381,7 +381,7 @@ pub enum Output {
 /// Each report comes in the order in which things happened, and after the commit that made them safe.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Report {
+pub enum HubEvent {
     /// An action came in, of a client or of the application. Without `meta.added` it was not kept. The hub's answers to actions are
     /// not reported: [`Processed`](Self::Processed) and [`Undone`](Self::Undone) say the same.
     Added(Arc<Entry>),

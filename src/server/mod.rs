@@ -1,31 +1,32 @@
 //! A hub: who is connected, who is subscribed to what, and the life of each action. No sockets, no callbacks.
 //!
-//! Read [`Hub`], then [`Input`], [`Output`] and [`Answer`]. Each connection has a [`sync::Node`](crate::sync::Node) of its own, outside;
-//! the hub speaks to them by [`SessionId`]. The application is asked by [`Output::Ask`] and answers by [`Input::Answer`] whenever it
+//! Read [`Hub`], then [`Input`], [`Output`] and [`HandlerResponse`]. Each connection has a [`sync::Node`](crate::sync::Node) of its own, outside;
+//! the hub speaks to them by [`SessionId`]. The application is asked by [`Output::Request`] and answers by [`Input::Respond`] whenever it
 //! likes.
 
+mod added_offsets;
 mod channels;
-mod cleaned;
+mod clean_log;
 mod clock;
-mod held;
 mod hub;
 mod inbox;
+mod inbox_usage;
 mod io;
-mod jobs;
-mod keep;
-mod numbers;
+mod observer;
 mod rate;
+mod requests;
+mod retention;
 mod session_id;
 mod sessions;
 
-pub use hub::{Census, Config, ConnectedClient, Hub};
+pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{
-    About, Addition, Answer, Ask, Author, Filter, Input, Job, Output, QueueName, Queues,
-    Recipients, Report, Undoing,
+    AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output, QueueName,
+    Queues, Recipients, RequestId, RequestKind, UndoRequest,
 };
-pub use keep::{Keep, Keeps};
-pub use rate::{Buckets, Rate, RateError, TokenBucket};
+pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
+pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};
 
-/// The log of a hub, and who looks at what comes and goes.
-type HubLog<S> = crate::log::Log<S, (cleaned::Cleaned, held::Held)>;
+/// The log of a hub, with its observer.
+type HubLog<S> = crate::log::Log<S, observer::HubObserver>;

@@ -1,6 +1,6 @@
 //! So many in so much time: what a rate is, who keeps to it, and when there is room again.
 
-use core::{fmt, hash::Hash, num::NonZeroU32, str::FromStr};
+use core::{fmt, hash::Hash, num::NonZeroU32, str::FromStr, time::Duration};
 use std::{borrow::Borrow, collections::HashMap};
 
 use crate::time::MonoTime;
@@ -17,8 +17,10 @@ pub struct Rate {
 pub struct RateError;
 
 impl Rate {
-    /// `count` in `per_ms` milliseconds; `None` if one of them is 0.
-    pub const fn new(count: u32, per_ms: u32) -> Option<Self> {
+    /// Creates a rate of `count` in `per`. `None` if `count` is 0, or `per` is less than 1 ms or more
+    /// than [`u32::MAX`] ms.
+    pub fn new(count: u32, per: Duration) -> Option<Self> {
+        let per_ms = u32::try_from(per.as_millis()).ok()?;
         match (NonZeroU32::new(count), NonZeroU32::new(per_ms)) {
             (Some(count), Some(per_ms)) => Some(Self { count, per_ms }),
             _ => None,
@@ -44,13 +46,13 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (count, unit) = text.split_once('/').ok_or(RateError)?;
-        let per_ms = match unit.trim() {
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
+        let per = match unit.trim() {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_mins(1),
+            "h" => Duration::from_hours(1),
             _ => return Err(RateError),
         };
-        count.trim().parse().ok().and_then(|count| Self::new(count, per_ms)).ok_or(RateError)
+        count.trim().parse().ok().and_then(|count| Self::new(count, per)).ok_or(RateError)
     }
 }
 
@@ -90,24 +92,24 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// Takes tokens, also those that are not there yet. Returns the moment when all of them are paid for: now, unless the bucket is in
     /// debt. For what can be slowed down. O(1).
-    pub fn spend(&mut self, rate: Rate, now: MonoTime, tokens: u64) -> MonoTime {
+    pub fn acquire(&mut self, rate: Rate, now: MonoTime, tokens: u64) -> MonoTime {
         self.full_at = self.full_at.max(rate.at(now)).saturating_add(rate.cost(tokens));
-        now.after(self.wait_ms(rate, now))
+        now.after(Duration::from_millis(self.wait_ms(rate, now)))
     }
 
     /// Takes one token if there is one. For what can be refused. O(1).
     ///
     /// # Errors
     /// When there is none: how many milliseconds later there will be.
-    pub fn take(&mut self, rate: Rate, now: MonoTime) -> Result<(), u64> {
+    pub fn try_acquire(&mut self, rate: Rate, now: MonoTime) -> Result<(), Duration> {
         let mut after = *self;
-        after.spend(rate, now, 1);
+        after.acquire(rate, now, 1);
         match after.wait_ms(rate, now) {
             0 => {
                 *self = after;
                 Ok(())
             }
-            wait => Err(wait),
+            wait => Err(Duration::from_millis(wait)),
         }
     }
 
@@ -125,7 +127,7 @@ impl TokenBucket {
 /// One bucket each for many, of one rate. Those that are full are forgotten from time to time, so it holds no more than have been busy
 /// within the rate's time, twice at most.
 #[derive(Clone, Debug)]
-pub struct Buckets<K> {
+pub struct TokenBuckets<K> {
     rate: Rate,
     in_use: HashMap<K, TokenBucket>,
     tidy_at: usize,
@@ -134,33 +136,33 @@ pub struct Buckets<K> {
 /// Below this it is not worth looking for full buckets.
 const FEW: usize = 1_024;
 
-impl<K: Hash + Eq> Buckets<K> {
+impl<K: Hash + Eq> TokenBuckets<K> {
     /// All full.
     pub fn new(rate: Rate) -> Self {
         Self { rate, in_use: HashMap::new(), tidy_at: FEW }
     }
 
-    /// [`TokenBucket::spend`] for one of them. O(1) on average.
-    pub fn spend<Q>(&mut self, key: &Q, now: MonoTime, tokens: u64) -> MonoTime
+    /// [`TokenBucket::acquire`] for one of them. O(1) on average.
+    pub fn acquire<Q>(&mut self, key: &Q, now: MonoTime, tokens: u64) -> MonoTime
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
         Q: Hash + Eq + ?Sized,
     {
         let rate = self.rate;
-        self.bucket(key, now).spend(rate, now, tokens)
+        self.bucket(key, now).acquire(rate, now, tokens)
     }
 
-    /// [`TokenBucket::take`] for one of them. O(1) on average.
+    /// [`TokenBucket::try_acquire`] for one of them. O(1) on average.
     ///
     /// # Errors
     /// As there.
-    pub fn take<Q>(&mut self, key: &Q, now: MonoTime) -> Result<(), u64>
+    pub fn try_acquire<Q>(&mut self, key: &Q, now: MonoTime) -> Result<(), Duration>
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
         Q: Hash + Eq + ?Sized,
     {
         let rate = self.rate;
-        self.bucket(key, now).take(rate, now)
+        self.bucket(key, now).try_acquire(rate, now)
     }
 
     fn bucket<Q>(&mut self, key: &Q, now: MonoTime) -> &mut TokenBucket
@@ -194,7 +196,7 @@ mod tests {
         for text in ["100/s", "30/m", "1/h"] {
             assert_eq!(rate(text).to_string(), text);
         }
-        assert_eq!(rate(" 5 / s "), Rate::new(5, 1_000).unwrap());
+        assert_eq!(rate(" 5 / s "), Rate::new(5, Duration::from_secs(1)).unwrap());
         for text in ["", "5", "0/s", "-1/s", "1/d", "x/s", "1.5/s"] {
             assert_eq!(text.parse::<Rate>(), Err(RateError), "{text}");
         }
@@ -204,26 +206,30 @@ mod tests {
     fn all_may_come_at_once_and_then_one_by_one() {
         let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
         for _ in 0..3 {
-            assert_eq!(bucket.take(rate, at(5)), Ok(()));
+            assert_eq!(bucket.try_acquire(rate, at(5)), Ok(()));
         }
-        assert_eq!(bucket.take(rate, at(5)), Err(334));
-        assert_eq!(bucket.take(rate, at(338)), Err(1), "what was refused has taken nothing");
-        assert_eq!(bucket.take(rate, at(339)), Ok(()));
-        assert_eq!(bucket.take(rate, at(339)), Err(333));
+        assert_eq!(bucket.try_acquire(rate, at(5)), Err(Duration::from_millis(334)));
+        assert_eq!(
+            bucket.try_acquire(rate, at(338)),
+            Err(Duration::from_millis(1)),
+            "what was refused has taken nothing"
+        );
+        assert_eq!(bucket.try_acquire(rate, at(339)), Ok(()));
+        assert_eq!(bucket.try_acquire(rate, at(339)), Err(Duration::from_millis(333)));
         assert!(!bucket.is_full(rate, at(1_338)) && bucket.is_full(rate, at(1_339)));
     }
 
     #[test]
     fn debts_are_paid_in_time_and_not_a_millisecond_too_many() {
         let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
-        assert_eq!(bucket.spend(rate, at(0), 3), at(0));
-        assert_eq!(bucket.spend(rate, at(0), 3), at(1_000));
-        assert_eq!(bucket.spend(rate, at(500), 1), at(1_334));
+        assert_eq!(bucket.acquire(rate, at(0), 3), at(0));
+        assert_eq!(bucket.acquire(rate, at(0), 3), at(1_000));
+        assert_eq!(bucket.acquire(rate, at(500), 1), at(1_334));
         // An hour at the limit: nothing is lost to rounding.
         let (mut now, mut sent) = (at(0), 0_u64);
         let mut bucket = TokenBucket::default();
         while now < at(3_600_000) {
-            now = bucket.spend(rate, now, 1);
+            now = bucket.acquire(rate, now, 1);
             sent += 1;
         }
         assert_eq!(sent, 3 + 3 * 3_600);
@@ -232,20 +238,20 @@ mod tests {
     #[test]
     fn extremes_do_not_overflow() {
         let mut bucket = TokenBucket::default();
-        let slow = Rate::new(1, u32::MAX).unwrap();
-        assert_eq!(bucket.spend(slow, at(u64::MAX), u64::MAX), at(u64::MAX));
-        assert!(bucket.take(slow, at(0)).is_err());
+        let slow = Rate::new(1, Duration::from_millis(u32::MAX.into())).unwrap();
+        assert_eq!(bucket.acquire(slow, at(u64::MAX), u64::MAX), at(u64::MAX));
+        assert!(bucket.try_acquire(slow, at(0)).is_err());
     }
 
     #[test]
     fn buckets_of_the_idle_are_forgotten() {
-        let mut buckets = Buckets::<String>::new(rate("1/s"));
+        let mut buckets = TokenBuckets::<String>::new(rate("1/s"));
         for n in 0..FEW {
-            buckets.take(&*n.to_string(), at(0)).unwrap();
+            buckets.try_acquire(&*n.to_string(), at(0)).unwrap();
         }
-        buckets.take("another", at(2_000)).unwrap();
+        buckets.try_acquire("another", at(2_000)).unwrap();
         assert_eq!(buckets.in_use.len(), 1);
-        buckets.take("each has its own", at(2_000)).unwrap();
-        assert_eq!(buckets.take("another", at(2_999)), Err(1));
+        buckets.try_acquire("each has its own", at(2_000)).unwrap();
+        assert_eq!(buckets.try_acquire("another", at(2_999)), Err(Duration::from_millis(1)));
     }
 }

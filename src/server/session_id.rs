@@ -1,18 +1,20 @@
-//! Numbers of connections, and maps by them.
+//! The numbers of connections, and maps by them.
 
 use core::hash::{BuildHasherDefault, Hasher};
-use std::collections::HashMap;
 
-/// Number of one connection, given by the driver, never used twice.
+use indexmap::IndexMap;
+
+/// The number of one connection. The driver chooses it and never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// A map by connections, looked into for each action that one is sent.
+/// A map by connections, with a fixed order of iteration.
 ///
-/// The driver gives the numbers one after the other, so nobody outside can choose some that collide, and hashing them can be a multiplication.
-pub type SessionMap<V> = HashMap<SessionId, V, BuildHasherDefault<NumberHasher>>;
+/// It is read for each delivery of an action. The driver counts the connections, so that no peer can
+/// choose numbers that collide, and a multiplication is a sufficient hash.
+pub type SessionMap<V> = IndexMap<SessionId, V, BuildHasherDefault<NumberHasher>>;
 
-/// The hasher of [`SessionMap`], for numbers that are given one after the other.
+/// The hasher of [`SessionMap`], for consecutive numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NumberHasher(u64);
 

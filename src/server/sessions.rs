@@ -1,11 +1,13 @@
 //! Who is connected, found by client, node and user.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
-use super::{SessionId, SessionMap, jobs::Task};
+use indexmap::IndexSet;
+
+use super::{SessionId, SessionMap, requests::PendingRequest};
 use crate::{
     action::{NodeId, Subprotocol},
     json::Json,
@@ -20,12 +22,12 @@ pub(super) struct Session {
     pub(super) subprotocol: Subprotocol,
     pub(super) headers: Option<Json>,
     /// The channels it is subscribed to.
-    pub(super) channels: HashSet<Arc<str>>,
+    pub(super) channels: IndexSet<Arc<str>>,
     /// Batches that wait until the client's queue has room.
     pub(super) held: VecDeque<(BatchToken, Vec<Entry>)>,
     /// Subscriptions whose answers it has not confirmed, with the numbers of the answers, lowest first. Not more than a connection may have
     /// unconfirmed and waiting: one that confirms nothing is closed.
-    pub(super) unacknowledged: VecDeque<(u64, Task)>,
+    pub(super) unacknowledged: VecDeque<(u64, PendingRequest)>,
     /// How much higher than ours the numbers are that it is told.
     pub(super) ahead: u64,
     /// Whether it has got nothing yet, neither here nor at another connection.
@@ -46,7 +48,7 @@ impl Session {
             node,
             subprotocol,
             headers,
-            channels: HashSet::new(),
+            channels: IndexSet::new(),
             held: VecDeque::new(),
             unacknowledged: VecDeque::new(),
             ahead,
@@ -77,7 +79,7 @@ impl Sessions {
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
-        let session = self.all.remove(&id)?;
+        let session = self.all.swap_remove(&id)?;
         let client = session.node.client_id();
         if self.clients.get(client) == Some(&id) {
             self.clients.remove(client);

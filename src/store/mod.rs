@@ -16,7 +16,7 @@ use core::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::{
-    action::{Action, ActionId, Meta, Names, Stamp},
+    action::{Action, ActionId, Meta, NameList, Stamp},
     json::Json,
 };
 
@@ -50,7 +50,7 @@ pub enum Insertion {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetaChange {
     /// New reasons in place of the old ones.
-    pub reasons: Option<Names>,
+    pub reasons: Option<NameList>,
     /// Extra keys to set, or with `None` to take away.
     pub extra: Vec<(Arc<str>, Option<Json>)>,
 }

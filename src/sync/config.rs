@@ -1,11 +1,12 @@
 //! What one end of a connection is told at the start.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use crate::{
     action::{NodeId, Subprotocol},
     json::Json,
-    wire::{Limits, Protocol},
+    wire::{MessageLimits, Protocol},
 };
 
 /// Which end of the connection a node is.
@@ -30,12 +31,13 @@ pub struct Config {
     pub subprotocol: Subprotocols,
     /// What the other end gets to know about this one, before `connect` or `connected`.
     pub headers: Option<Json>,
-    /// Milliseconds of silence after which to ask whether the other is still there. `None`: never ask.
-    pub ping_ms: Option<u64>,
-    /// Milliseconds to wait for `connect`, `connected`, `pong` and `synced` before giving up. `None`: for ever.
-    pub timeout_ms: Option<u64>,
+    /// The time without a message after which a ping is sent. `None`: never.
+    pub ping_interval: Option<Duration>,
+    /// The time to wait for `connect`, `connected`, `pong` and `synced` before the connection is
+    /// closed. `None`: no limit.
+    pub timeout: Option<Duration>,
     /// What the other end may make us hold.
-    pub limits: Limits,
+    pub limits: MessageLimits,
     /// How many messages may wait for the authentication.
     pub max_waiting: usize,
     /// How many bytes they may have together.
@@ -73,7 +75,11 @@ impl Subprotocols {
 impl Config {
     /// The settings of a client: ping after 10 s of silence, give up after 70 s, as in the reference.
     pub fn client(node: NodeId) -> Self {
-        Self { role: Role::Client, ping_ms: Some(10_000), ..Self::server(node) }
+        Self {
+            role: Role::Client,
+            ping_interval: Some(Duration::from_secs(10)),
+            ..Self::server(node)
+        }
     }
 
     /// The settings of a server: ping after 20 s of silence, give up after 70 s, as in the reference.
@@ -84,9 +90,9 @@ impl Config {
             min_protocol: Protocol::OLDEST,
             subprotocol: Subprotocols::default(),
             headers: None,
-            ping_ms: Some(20_000),
-            timeout_ms: Some(70_000),
-            limits: Limits::default(),
+            ping_interval: Some(Duration::from_secs(20)),
+            timeout: Some(Duration::from_secs(70)),
+            limits: MessageLimits::default(),
             max_waiting: 100,
             max_waiting_bytes: 64 * 1024,
             max_receiving: 64,

@@ -27,7 +27,7 @@ pub enum Input<'a> {
     /// The answer to [`Output::Authenticate`]: tell it why not, and close.
     Refuse(AuthToken, ErrorMessage),
     /// The answer to [`Output::Received`]: the actions are safe.
-    Kept(BatchToken),
+    Persisted(BatchToken),
     /// Tell the other end about us; replaces what was told before.
     SetHeaders(Json),
     /// Show the developer at the other end a text.
@@ -52,7 +52,7 @@ pub enum Output {
     /// Clock differences are corrected by this many milliseconds from now on: local minus remote time. Keep it and give it to
     /// [`Node::new`](super::Node::new) at the next connection.
     TimeFix(i64),
-    /// Actions came. When they are safe, say [`Input::Kept`].
+    /// Actions came. When they are safe, say [`Input::Persisted`].
     Received {
         /// For the answer.
         batch: BatchToken,
@@ -144,7 +144,7 @@ pub enum Disconnect {
     /// It sent too much before it was let in.
     TooMuchWaiting,
     /// It did not answer in time.
-    Timeout(Why),
+    Timeout(TimeoutKind),
     /// It said that it cannot go on.
     PeerError(ErrorMessage),
     /// A time leaves the range of a JavaScript `Date`.
@@ -168,7 +168,7 @@ impl fmt::Display for Disconnect {
 
 /// What a deadline of a node is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum TimeoutKind {
     /// The other end has not said who it is.
     Connect,
     /// It is time to ask whether the other end is still there.
@@ -179,7 +179,7 @@ pub enum Why {
     Synced,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for TimeoutKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "the opened connection",

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     AuthToken, Authentication, BatchToken, Config, Disconnect, Input, Output, Policy, Role, State,
-    Why,
+    TimeoutKind,
     io::time_fix,
     session::{Peer, Session},
 };
@@ -160,9 +160,11 @@ impl<P: Policy> Node<P> {
     }
 
     /// When to say [`Input::Wake`] at the latest, and why.
-    pub fn next_deadline(&self) -> Option<Deadline<Why>> {
+    pub fn next_deadline(&self) -> Option<Deadline<TimeoutKind>> {
         match &self.phase {
-            Phase::Greeting { until, .. } => until.map(|at| Deadline { at, why: Why::Connect }),
+            Phase::Greeting { until, .. } => {
+                until.map(|at| Deadline { at, why: TimeoutKind::Connect })
+            }
             Phase::Open(session) => session.next_deadline(&self.config),
             Phase::Closed | Phase::Authenticating(_) => None,
         }
@@ -198,7 +200,7 @@ impl<P: Policy> Node<P> {
                 self.refuse(error)
             }
             Input::Allow(_) | Input::Refuse(..) => Ok(()),
-            Input::Kept(batch) => self.kept(&batch),
+            Input::Persisted(batch) => self.kept(&batch),
             Input::SetHeaders(headers) => {
                 if !matches!(self.phase, Phase::Closed) {
                     self.say(&Message::Headers { headers: headers.clone() });
@@ -238,7 +240,7 @@ impl<P: Policy> Node<P> {
 
     fn opened(&mut self, now: Now) -> Result<(), Disconnect> {
         self.opening = self.opening.wrapping_add(1);
-        let until = self.config.timeout_ms.map(|ms| now.mono.after(ms));
+        let until = self.config.timeout.map(|timeout| now.mono.after(timeout));
         self.phase = Phase::Greeting { until, sent: now.wall, waiting: Waiting::default() };
         if self.config.role == Role::Client {
             let changed = self.changed_state();
@@ -271,7 +273,7 @@ impl<P: Policy> Node<P> {
     fn wake(&mut self, now: MonoTime) -> Result<(), Disconnect> {
         match &mut self.phase {
             Phase::Greeting { until: Some(until), .. } if *until <= now => {
-                Err(Disconnect::Timeout(Why::Connect))
+                Err(Disconnect::Timeout(TimeoutKind::Connect))
             }
             Phase::Open(session) => session.wake(&self.config, now, &mut self.out),
             _ => Ok(()),

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use smallvec::SmallVec;
 
-use super::{BatchToken, Config, Disconnect, Output, Policy, Role, io::Why};
+use super::{BatchToken, Config, Disconnect, Output, Policy, Role, io::TimeoutKind};
 use crate::{
     action::{Meta, NodeId, Subprotocol},
     store::Entry,
@@ -94,15 +94,19 @@ impl Session {
         }
     }
 
-    pub(super) fn next_deadline(&self, config: &Config) -> Option<Deadline<Why>> {
+    pub(super) fn next_deadline(&self, config: &Config) -> Option<Deadline<TimeoutKind>> {
         let ping = match self.ping {
-            Ping::Silent(since) => {
-                config.ping_ms.map(|ms| Deadline { at: since.after(ms), why: Why::Ping })
-            }
-            Ping::Asked(until) => until.map(|at| Deadline { at, why: Why::Pong }),
+            Ping::Silent(since) => config
+                .ping_interval
+                .map(|interval| Deadline { at: since.after(interval), why: TimeoutKind::Ping }),
+            Ping::Asked(until) => until.map(|at| Deadline { at, why: TimeoutKind::Pong }),
         };
-        let synced =
-            self.sending.front().copied().flatten().map(|at| Deadline { at, why: Why::Synced });
+        let synced = self
+            .sending
+            .front()
+            .copied()
+            .flatten()
+            .map(|at| Deadline { at, why: TimeoutKind::Synced });
         match ping {
             Some(ping) => Some(ping.earlier(synced)),
             None => synced,
@@ -117,9 +121,9 @@ impl Session {
         out: &mut VecDeque<Output>,
     ) -> Result<(), Disconnect> {
         match self.next_deadline(config) {
-            Some(Deadline { at, why: Why::Ping }) if at <= now => {
+            Some(Deadline { at, why: TimeoutKind::Ping }) if at <= now => {
                 out.push_back(Output::Send(Message::Ping { added: self.last_added }.encode()));
-                self.ping = Ping::Asked(config.timeout_ms.map(|ms| now.after(ms)));
+                self.ping = Ping::Asked(config.timeout.map(|timeout| now.after(timeout)));
                 Ok(())
             }
             Some(Deadline { at, why }) if at <= now => Err(Disconnect::Timeout(why)),
@@ -160,7 +164,7 @@ impl Session {
                 );
             }
             out.push_back(Output::Send(writer.finish()));
-            self.sending.push_back(config.timeout_ms.map(|ms| now.after(ms)));
+            self.sending.push_back(config.timeout.map(|timeout| now.after(timeout)));
             self.heard(now);
         }
         self.last_added = self.last_added.max(added);

@@ -14,7 +14,7 @@ use crate::{
         logux::{self, Undo},
     },
     log::{Draft, Log},
-    replay::{Options, Reducer, Timeline},
+    replay::{Reducer, Timeline, TimelineConfig},
     store::{Entry, MemoryStore, Query, Store},
     time::WallTime,
 };
@@ -211,7 +211,7 @@ where
             let all = story.all();
             for entry in &all {
                 let without = fold(&self.reducer, &all, Some(&entry.meta.id));
-                let mut timeline = Timeline::with_options(&self.reducer, small_steps());
+                let mut timeline = Timeline::with_config(&self.reducer, small_steps());
                 timeline.extend(&all);
                 let before = fold(&self.reducer, &all, None);
                 let undo = undo_of(&entry.meta.id, "999 30:x:y 0");
@@ -241,10 +241,10 @@ where
     pub fn compaction_is_invisible(&self, alike: impl Fn(&R::State, &R::State) -> bool) {
         self.check("What was forgotten makes a difference.", false, |story| {
             // Everything is settled at once, so everything that is obsolete goes.
-            let options = Options { history: Some(0), clean_every: 1, ..small_steps() };
+            let config = TimelineConfig { history: Some(0), clean_every: 1, ..small_steps() };
             for user in &story.users {
                 let full = fold(&self.reducer, &story.all(), None);
-                let mut log = Log::observed(node(0), MemoryStore::new(), Timeline::with_options(&self.reducer, options.clone()))
+                let mut log = Log::with_observer(node(0), MemoryStore::new(), Timeline::with_config(&self.reducer, config.clone()))
                     .expect("memory does not fail");
                 for entry in &user.heard {
                     let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason("on its way");
@@ -254,7 +254,7 @@ where
                 }
                 let left = log.store().page(&Query::created().oldest_first(), usize::MAX).expect("memory does not fail");
                 let kept = Timeline::read(&self.reducer, small_steps(), log.store()).expect("memory does not fail");
-                let mut away = Timeline::with_options(&self.reducer, small_steps());
+                let mut away = Timeline::with_config(&self.reducer, small_steps());
                 let own = &story.users[story.users.len() - 1];
                 let own_actions = own.heard.iter().filter(|entry| *entry.meta.id.node() == own.node);
                 away.extend(own_actions.clone());
@@ -403,8 +403,8 @@ fn node(number: usize) -> NodeId {
 }
 
 /// Few steps between saved states, so that short histories have some.
-fn small_steps() -> Options {
-    Options { save_every: 2, save_gap: 4, history: None, ..Options::default() }
+fn small_steps() -> TimelineConfig {
+    TimelineConfig { save_every: 2, save_gap: 4, history: None, ..TimelineConfig::default() }
 }
 
 impl<'a, R: Reducer> Story<'a, R> {
@@ -414,7 +414,7 @@ impl<'a, R: Reducer> Story<'a, R> {
             node: node(number),
             ids: IdGenerator::new(node(number)),
             skew_ms: *skew_ms,
-            timeline: Timeline::with_options(reducer, small_steps()),
+            timeline: Timeline::with_config(reducer, small_steps()),
             heard: Vec::new(),
         };
         Self { users: skews.iter().enumerate().map(user).collect(), text: String::new() }
@@ -505,7 +505,7 @@ fn fold<R: Reducer>(reducer: &R, sorted: &[Entry], without: Option<&ActionId>) -
         .iter()
         .filter(|entry| entry.action.kind() == logux::UNDO)
         .map(|entry| {
-            (&entry.meta.id, entry.action.text_field("id").unwrap_or_default().into_owned())
+            (&entry.meta.id, entry.action.str_field("id").unwrap_or_default().into_owned())
         })
         .collect();
     fn undone(undos: &[(&ActionId, String)], id: &ActionId) -> bool {

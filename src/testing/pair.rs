@@ -19,7 +19,7 @@ use core::ops::ControlFlow;
 use std::collections::VecDeque;
 
 use crate::{
-    action::{Action, ActionId, Names, NodeId},
+    action::{Action, ActionId, NameList, NodeId},
     log::{Draft, Log, Observer},
     store::{Entry, MemoryStore, Query, Store},
     sync::{Config, Input, Node, Output, State},
@@ -52,18 +52,19 @@ impl TestTime {
 
     /// A log of a new node: `test1`, `test2`, …
     pub fn next_log(&mut self) -> TestLog {
-        self.next_log_observed(())
+        self.next_log_with_observer(())
     }
 
     /// A log of a new node, observed: by a [`Timeline`](crate::replay::Timeline), say.
     ///
     /// # Panics
     /// Never: an empty store in memory does not fail.
-    pub fn next_log_observed<O: Observer>(&mut self, observer: O) -> TestLog<O> {
+    pub fn next_log_with_observer<O: Observer>(&mut self, observer: O) -> TestLog<O> {
         self.nodes += 1;
         let node = NodeId::new(format!("test{}", self.nodes)).expect("a node id");
         TestLog {
-            log: Log::observed(node, MemoryStore::new(), observer).expect("memory does not fail"),
+            log: Log::with_observer(node, MemoryStore::new(), observer)
+                .expect("memory does not fail"),
         }
     }
 }
@@ -103,7 +104,7 @@ impl<O: Observer> TestLog<O> {
     ///
     /// # Panics
     /// Never: memory does not fail.
-    pub fn reasons(&self, id: &ActionId) -> Names {
+    pub fn reasons(&self, id: &ActionId) -> NameList {
         self.log
             .by_id(id)
             .expect("memory does not fail")
@@ -234,7 +235,7 @@ impl TestPair {
                     let draft = Draft::of(entry.meta.id, entry.meta.time).and_reason("test");
                     let _ = log.log.add(now.wall, entry.action, draft);
                 }
-                self.node(side).handle(now, Input::Kept(batch));
+                self.node(side).handle(now, Input::Persisted(batch));
             }
             _ => {}
         }

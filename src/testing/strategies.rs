@@ -9,8 +9,8 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    action::{Action, ActionId, Extra, IdGenerator, Meta, Names, NodeId, Stamp, Subprotocol},
-    json::Json,
+    action::{Action, ActionId, IdGenerator, Meta, NameList, NodeId, Stamp, Subprotocol},
+    json::{Json, JsonObject},
     store::{Criteria, Direction, Entry, MetaChange, Order, Query},
     time::WallTime,
     wire::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry},
@@ -90,9 +90,9 @@ pub fn index() -> impl Strategy<Value = Arc<str>> {
 }
 
 /// Up to three different names.
-pub fn names(name: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Names> {
+pub fn names(name: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = NameList> {
     vec(name, 0..4).prop_map(|names| {
-        let mut different = Names::new();
+        let mut different = NameList::new();
         for name in names {
             crate::action::push_once(&mut different, name);
         }
@@ -101,9 +101,9 @@ pub fn names(name: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = Nam
 }
 
 /// Extra keys of a meta.
-pub fn extra() -> impl Strategy<Value = Extra> {
+pub fn extra() -> impl Strategy<Value = JsonObject> {
     vec((select(&["k", "l", "m\""][..]), json()), 0..3).prop_map(|pairs| {
-        let mut extra = Extra::default();
+        let mut extra = JsonObject::default();
         for (key, value) in pairs {
             extra.set(key, value);
         }

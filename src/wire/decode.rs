@@ -1,12 +1,12 @@
 //! From JSON to typed messages, in one walk over the text.
 
 use super::{
-    Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Limits, Message, Sync,
+    Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Message, MessageLimits, Sync,
     SyncEntry,
 };
 use crate::{
-    action::{Action, ActionError, Extra, NodeId, Subprotocol},
-    json::{Cursor, Json, JsonError, JsonProblem, decode as decode_string, key_is},
+    action::{Action, ActionError, NodeId, Subprotocol},
+    json::{Cursor, Json, JsonError, JsonObject, JsonProblem, decode as decode_string, key_is},
     time::WallTime,
 };
 
@@ -18,11 +18,11 @@ use crate::{
 /// [`DecodeError`], with the reply for the sender.
 ///
 /// ```
-/// use logux::wire::{Limits, Message, decode};
-/// assert_eq!(decode(r#"["ping",5]"#, &Limits::default())?, Message::Ping { added: 5 });
+/// use logux::wire::{Message, MessageLimits, decode};
+/// assert_eq!(decode(r#"["ping",5]"#, &MessageLimits::default())?, Message::Ping { added: 5 });
 /// # Ok::<(), logux::wire::DecodeError>(())
 /// ```
-pub fn decode(text: &str, limits: &Limits) -> Result<Message, DecodeError> {
+pub fn decode(text: &str, limits: &MessageLimits) -> Result<Message, DecodeError> {
     if text.len() > limits.message_bytes {
         return Err(DecodeError::Beyond(Beyond::MessageBytes(limits.message_bytes)));
     }
@@ -71,7 +71,7 @@ impl From<ActionError> for Wrong {
 
 struct Reader<'a, 'l> {
     cursor: Cursor<'a>,
-    limits: &'l Limits,
+    limits: &'l MessageLimits,
     /// The node id that was read last: the next is often the same, and can share its text.
     last_node: Option<NodeId>,
 }
@@ -209,7 +209,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn meta(&mut self, action: Action) -> Result<SyncEntry, Wrong> {
-        let (mut id, mut time, mut told, mut extra) = (None, None, None, Extra::default());
+        let (mut id, mut time, mut told, mut extra) = (None, None, None, JsonObject::default());
         self.cursor.punctuation(b'{', "an object")?;
         let mut more = !self.cursor.take(b'}');
         while more {

@@ -2,8 +2,8 @@
 
 use super::{CompactId, Message};
 use crate::{
-    action::{Action, Extra, Meta, NodeId, Subprotocol},
-    json::{write_count, write_integer, write_string},
+    action::{Action, Meta, NodeId, Subprotocol},
+    json::{JsonObject, write_count, write_integer, write_string},
     time::WallTime,
 };
 
@@ -109,7 +109,7 @@ fn write_entry(
     id: &CompactId,
     time: i64,
     subprotocol: Option<&Subprotocol>,
-    extra: &Extra,
+    extra: &JsonObject,
 ) {
     out.push(',');
     out.push_str(action.as_json());
@@ -174,7 +174,7 @@ impl<'a> SyncWriter<'a> {
     pub fn entry(&mut self, action: &Action, meta: &Meta, subprotocol: Option<&Subprotocol>) {
         let id = CompactId::of(&meta.id, self.base, self.sender);
         let time = meta.time.since(self.base).saturating_sub(self.time_fix);
-        write_entry(&mut self.out, action, &id, time, subprotocol, &Extra::default());
+        write_entry(&mut self.out, action, &id, time, subprotocol, &JsonObject::default());
     }
 
     /// The message.

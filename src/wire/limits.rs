@@ -4,7 +4,7 @@ use core::fmt;
 
 /// Bounds of one message. Each is checked before anything is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct MessageLimits {
     /// Bytes of a message. 1 MiB unless set.
     pub message_bytes: usize,
     /// How deep arrays and objects may nest in it. 512 unless set.
@@ -15,7 +15,7 @@ pub struct Limits {
     pub id_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for MessageLimits {
     fn default() -> Self {
         Self {
             message_bytes: 1024 * 1024,

@@ -1,8 +1,8 @@
 //! The messages that two nodes exchange, as types.
 
 use crate::{
-    action::{Action, Extra, NodeId, Subprotocol},
-    json::Json,
+    action::{Action, NodeId, Subprotocol},
+    json::{Json, JsonObject},
 };
 
 /// One message. On the wire it is a JSON array that begins with the name of the message.
@@ -97,7 +97,7 @@ pub struct SyncEntry {
     /// The application's protocol version of its creator, if it is not the sender's.
     pub subprotocol: Option<Subprotocol>,
     /// Other keys of its meta.
-    pub extra: Extra,
+    pub extra: JsonObject,
 }
 
 /// An id without what the receiver knows: the time is relative, the sender's own node id is left out, and so is 0 as

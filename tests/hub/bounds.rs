@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use logux::{
     Action, Entry, MemoryStore, Meta, Now,
-    server::{Answer, Config, Input, SessionId},
+    server::{Config, HandlerResponse, Input, SessionId},
     store::{Query, Store as _},
     testing::batch,
 };
@@ -24,7 +24,7 @@ fn nobody_acts_as_somebody_else() {
         [undone(1, A, "1 20:two:x 0", "denied"), undone(1, A, "2 10:one:x 0", "denied")],
         "only the one who sent it is told"
     );
-    assert_eq!(world.asks.len(), 1, "another tab of the same client is no stranger");
+    assert_eq!(world.requests.len(), 1, "another tab of the same client is no stranger");
 }
 
 #[test]
@@ -37,15 +37,15 @@ fn a_time_in_the_future_wins_nothing() {
             (id.clone(), Entry::new(action, Meta::new(id.parse().unwrap())))
         })
     };
-    let limit = i64::try_from(config().max_ahead_ms).unwrap();
+    let limit = i64::try_from(config().max_ahead.as_millis()).unwrap();
     let (_, allowed) = ahead(limit).unwrap();
     world.receive(1, vec![allowed]);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.delivered();
 
     let (id, refused) = ahead(limit + 1).unwrap();
     world.receive(1, vec![refused.clone()]);
-    assert!(world.asks.is_empty(), "the application is not asked");
+    assert!(world.requests.is_empty(), "the application is not asked");
     assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
     // The answer was lost with the connection: it is remembered, and so is the action.
     world.receive(1, vec![refused.clone()]);
@@ -72,7 +72,7 @@ fn who_does_something_too_often_is_told_when_there_is_room_again() {
     world.join(3, "20:phone:x");
     world.receive(1, vec![entry("1 10:phone:x 0", A)]);
     world.receive(2, vec![entry("1 10:laptop:x 0", A)]);
-    assert_eq!(world.asks.len(), 2);
+    assert_eq!(world.requests.len(), 2);
     let too_many = entry("2 10:phone:x 0", A);
     let refusal = undone(1, A, "2 10:phone:x 0", "rateLimit");
     let refusal = format!("{},\"retryAfterMs\":30000}}", &refusal[..refusal.len() - 1]);
@@ -87,7 +87,7 @@ fn who_does_something_too_often_is_told_when_there_is_room_again() {
     world.receive(1, vec![entry("3 10:phone:x 0", r#"{"type":"b"}"#)]);
     world.receive(3, vec![entry("1 20:phone:x 0", A)]);
     assert_eq!(
-        (world.delivered().len(), world.asks.len()),
+        (world.delivered().len(), world.requests.len()),
         (0, 3),
         "other types and users have room, in their queues"
     );
@@ -109,14 +109,14 @@ fn a_client_has_no_more_subscriptions_than_allowed() {
     world.subscribe(1, "1 10:one:x 0", "first");
     let second = r#"{"type":"logux/subscribe","channel":"second"}"#;
     world.receive(1, vec![entry("2 10:one:x 0", second)]);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered(), [undone(1, second, "2 10:one:x 0", "subscriptionLimit")]);
     world.receive(
         1,
         vec![entry("3 10:one:x 0", r#"{"type":"logux/unsubscribe","channel":"first"}"#)],
     );
     world.receive(1, vec![entry("4 10:one:x 0", second)]);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered().pop(), Some(processed(1, "4 10:one:x 0")));
 }
 
@@ -129,7 +129,7 @@ fn a_full_queue_holds_confirmations_back() {
     }
     assert_eq!(world.kept.len(), 4, "one is asked about, three wait, the rest is held");
     for n in 0..8 {
-        world.answer([Answer::Approved(None), Answer::Processed]);
+        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         assert_eq!(world.delivered(), [processed(1, &format!("{n} 10:one:x 0"))]);
     }
     assert_eq!(world.kept.len(), 8);

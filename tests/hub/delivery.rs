@@ -3,7 +3,7 @@
 use logux::{
     Action,
     log::Draft,
-    server::{Addition, Answer, Input, Recipients},
+    server::{AddAction, HandlerResponse, Input, Recipients},
 };
 
 use crate::world::{A, World, entry, processed};
@@ -23,7 +23,7 @@ fn everyone_gets_it_once_and_the_excluded_do_not() {
         exclude_clients: vec!["30:four".into(), "10:one".into()],
     };
     let action = Action::new(A).unwrap();
-    world.handle(Input::Add(Box::new(Addition {
+    world.handle(Input::Add(Box::new(AddAction {
         action,
         draft: Draft::default(),
         to,
@@ -42,13 +42,16 @@ fn the_author_hears_of_its_own_action_only_by_name() {
     world.subscribe(1, "1 10:one:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 1", A)]);
     let both = Recipients { users: vec!["10".into()], ..Recipients::channel("room") };
-    world.answer([Answer::Resend(both), Answer::Approved(None)]);
+    world.answer([HandlerResponse::Resend(both), HandlerResponse::Approved(None)]);
     assert!(world.delivered().is_empty());
-    world.asks.clear();
+    world.requests.clear();
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.receive(1, vec![entry("1 10:one:x 1", A)]);
-    world.answer([Answer::Resend(Recipients::client("10:one")), Answer::Approved(None)]);
+    world.answer([
+        HandlerResponse::Resend(Recipients::client("10:one")),
+        HandlerResponse::Approved(None),
+    ]);
     assert_eq!(world.delivered(), [format!("1 <- {A}")]);
 }
 
@@ -60,10 +63,10 @@ fn filters_decide_and_are_taken_away_one_by_one() {
     world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
     let filter: logux::server::Filter =
         std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
-    world.answer([Answer::Approved(Some(filter)), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(Some(filter)), HandlerResponse::Processed]);
     world.delivered.clear();
     let send = |world: &mut World, json: &str| {
-        let addition = Addition {
+        let addition = AddAction {
             action: Action::new(json).unwrap(),
             draft: Draft::default(),
             to: Recipients::channel("room"),

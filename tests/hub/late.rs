@@ -1,6 +1,6 @@
 //! Who comes too late, and gets it all the same.
 
-use logux::server::{Answer, Input, Recipients, SessionId};
+use logux::server::{HandlerResponse, Input, Recipients, SessionId};
 
 use crate::world::{A, World, entry, processed, undone};
 
@@ -13,9 +13,9 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     world.join(3, "30:three:x");
     world.subscribe(3, "1 30:three:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 0", A)]);
-    let ask = world.asks.pop_front().unwrap();
-    world.handle(Input::Answer(ask.job, Answer::Resend(Recipients::channel("room"))));
-    world.handle(Input::Answer(ask.job, Answer::Approved(None)));
+    let request = world.requests.pop_front().unwrap();
+    world.handle(Input::Respond(request.id, HandlerResponse::Resend(Recipients::channel("room"))));
+    world.handle(Input::Respond(request.id, HandlerResponse::Approved(None)));
     assert_eq!(world.delivered(), [format!("3 <- {A}")]);
 
     let subscribe = |filter: &str| {
@@ -23,7 +23,7 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     };
     let subscribe = |world: &mut World, session, id, filter| {
         world.receive(session, vec![entry(id, &subscribe(filter))]);
-        world.answer([Answer::Approved(None), Answer::Processed]);
+        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         world.delivered()
     };
     let subscribed = |session, id| vec![format!("{session} <- {A}"), processed(session, id)];
@@ -35,7 +35,7 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
         "it has it"
     );
 
-    world.handle(Input::Answer(ask.job, Answer::error()));
+    world.handle(Input::Respond(request.id, HandlerResponse::error()));
     let mut undos = world.delivered();
     undos.sort();
     assert_eq!(undos, [1, 2, 3].map(|session| undone(session, A, "1 10:one:x 0", "error")));
@@ -56,15 +56,15 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
     world.join(3, "10:three:x");
     world.subscribe(2, "1 20:two:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 0", A)]);
-    let ask = world.asks.pop_front().unwrap();
+    let request = world.requests.pop_front().unwrap();
     let mut to = Recipients::channel("room");
     to.extend(Recipients::user("10"));
-    world.handle(Input::Answer(ask.job, Answer::Resend(to)));
-    world.handle(Input::Answer(ask.job, Answer::Approved(None)));
-    let got = world.hub.census().unwrap().added;
+    world.handle(Input::Respond(request.id, HandlerResponse::Resend(to)));
+    world.handle(Input::Respond(request.id, HandlerResponse::Approved(None)));
+    let got = world.hub.stats().unwrap().added;
     world.handle(Input::Leave(SessionId(2)));
     world.handle(Input::Leave(SessionId(3)));
-    world.handle(Input::Answer(ask.job, Answer::error()));
+    world.handle(Input::Respond(request.id, HandlerResponse::error()));
     world.delivered();
 
     let undo = r#"<- {"type":"logux/undo","id":"1 10:one:x 0","reason":"error"}"#;
@@ -75,11 +75,11 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
     let mut come_back = |session, node: &str, is_new: bool, action: &str| {
         // What number it has got says nothing about what it was subscribed to.
-        let since = if is_new { 0 } else { world.hub.census().unwrap().added };
+        let since = if is_new { 0 } else { world.hub.stats().unwrap().added };
         world.join_since(session, node, since);
         let id = format!("{session} {node} 0");
         world.receive(session, vec![entry(&id, action)]);
-        world.answer([Answer::Approved(None), Answer::Processed]);
+        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         let mut delivered = world.delivered();
         assert_eq!(delivered.pop(), Some(processed(session, &id)));
         delivered

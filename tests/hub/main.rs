@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
-mod coming;
 mod delivery;
+mod determinism;
+mod events;
+mod filters;
+mod join;
 mod late;
 mod life;
 mod once;
-mod seeing;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use logux::{
     Action, Entry, MemoryStore, Meta, NodeId, Now,
     action::Subprotocol,
-    server::{Answer, Ask, Config, Hub, Input, Output, Report, SessionId},
+    server::{Config, HandlerRequest, HandlerResponse, Hub, HubEvent, Input, Output, SessionId},
     store::Store,
     testing::batch,
 };
@@ -13,12 +13,12 @@ use logux::{
 /// A hub with what it wanted done since the last look.
 pub(crate) struct World<S = MemoryStore> {
     pub(crate) hub: Hub<S>,
-    pub(crate) asks: VecDeque<Ask>,
+    pub(crate) requests: VecDeque<HandlerRequest>,
     /// `SESSION <- ACTION`, in order.
     pub(crate) delivered: Vec<String>,
     pub(crate) kept: Vec<SessionId>,
     /// What happened, in order.
-    pub(crate) reports: Vec<String>,
+    pub(crate) events: Vec<String>,
     pub(crate) other: Vec<String>,
 }
 
@@ -32,21 +32,21 @@ pub(crate) fn entry(id: &str, json: &str) -> Entry {
     Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()))
 }
 
-pub(crate) fn said(report: &Report) -> String {
+pub(crate) fn said(event: &HubEvent) -> String {
     let of = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
-    match report {
-        Report::Added(entry) => {
+    match event {
+        HubEvent::Added(entry) => {
             format!("added {}, kept: {}", of(entry), entry.meta.added.is_some())
         }
-        Report::Useless(entry) => format!("useless {}", of(entry)),
-        Report::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
-        Report::Processed(entry) => format!("processed {}", of(entry)),
-        Report::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
-        Report::Duplicate(id) => format!("again {id}"),
-        Report::Subscribed { id, node, channel } => {
+        HubEvent::Useless(entry) => format!("useless {}", of(entry)),
+        HubEvent::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
+        HubEvent::Processed(entry) => format!("processed {}", of(entry)),
+        HubEvent::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
+        HubEvent::Duplicate(id) => format!("again {id}"),
+        HubEvent::Subscribed { id, node, channel } => {
             format!("{node} in {channel} by action: {}", id.is_some())
         }
-        Report::Unsubscribed { node, channel } => format!("{node} left {channel}"),
+        HubEvent::Unsubscribed { node, channel } => format!("{node} left {channel}"),
         other => format!("{other:?}"),
     }
 }
@@ -66,10 +66,10 @@ impl<S: Store> World<S> {
         let hub = Hub::new(config, store).unwrap();
         let mut world = Self {
             hub,
-            asks: VecDeque::new(),
+            requests: VecDeque::new(),
             delivered: Vec::new(),
             kept: Vec::new(),
-            reports: Vec::new(),
+            events: Vec::new(),
             other: Vec::new(),
         };
         world.settle();
@@ -86,7 +86,7 @@ impl<S: Store> World<S> {
         self.hub.commit().unwrap();
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Ask(ask) => self.asks.push_back(ask),
+                Output::Request(request) => self.requests.push_back(request),
                 Output::Deliver { session, entry, .. } => {
                     self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
                 }
@@ -95,8 +95,8 @@ impl<S: Store> World<S> {
                         self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
                     }
                 }
-                Output::Kept(session, _) => self.kept.push(session),
-                Output::Report(report) => self.reports.push(said(&report)),
+                Output::Persisted(session, _) => self.kept.push(session),
+                Output::Event(event) => self.events.push(said(&event)),
                 other => self.other.push(format!("{other:?}")),
             }
         }
@@ -122,10 +122,10 @@ impl<S: Store> World<S> {
         self.handle(Input::Received { session: SessionId(session), batch: batch(), entries });
     }
 
-    pub(crate) fn answer(&mut self, answers: impl IntoIterator<Item = Answer>) {
-        let ask = self.asks.pop_front().expect("a question");
+    pub(crate) fn answer(&mut self, answers: impl IntoIterator<Item = HandlerResponse>) {
+        let request = self.requests.pop_front().expect("a question");
         for answer in answers {
-            self.handle(Input::Answer(ask.job, answer));
+            self.handle(Input::Respond(request.id, answer));
         }
     }
 
@@ -134,7 +134,7 @@ impl<S: Store> World<S> {
             session,
             vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))],
         );
-        self.answer([Answer::Approved(None), Answer::Processed]);
+        self.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         self.delivered.clear();
     }
 

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use logux_server::{Address, HandlerError, Listener, Login, Running, Server, StopSignals};
+use logux_server::{Address, HandlerError, Listener, Login, RunningServer, Server, StopSignals};
 use logux_sqlite::Database;
 
 use crate::{
@@ -88,13 +88,13 @@ fn listeners(places: &Places) -> Result<Vec<Listener>, Failed> {
     Ok(listeners)
 }
 
-async fn start(options: &Options) -> Result<Running<Vec<Address>>, Failed> {
+async fn start(options: &Options) -> Result<RunningServer<Vec<Address>>, Failed> {
     let listeners = listeners(&options.places)?;
     let database = Database::open(&options.db)?;
     let maps = database.sync_maps();
     let login = options.login.clone();
     let mut builder = Server::builder()
-        .settings(|settings| settings.clone_from(&options.settings))
+        .config(|settings| settings.clone_from(&options.settings))
         .store(database.store());
     if !matches!(login, LoginBy::Backend) {
         builder = builder.auth(move |who| {

@@ -2,13 +2,13 @@
 
 use std::process::{Command, Output};
 
-use logux_server::{Running, Server};
+use logux_server::{RunningServer, Server};
 use serde_json::Value;
 
-async fn server() -> Running {
+async fn server() -> RunningServer {
     Server::builder()
         // A crowd of wrong tokens is what one of the tests is about.
-        .settings(|settings| settings.max_wrong_logins = None)
+        .config(|settings| settings.max_wrong_logins = None)
         .auth(|who| async move { Ok(who.token.as_deref() != Some("wrong")) })
         .action_type("bench/note", |kind| {
             kind.access(|_| async { Ok(true) }).resend(|_| async { Ok("bench") })
@@ -21,7 +21,7 @@ async fn server() -> Running {
 }
 
 /// Runs the program beside the server.
-async fn bench(server: &Running, flags: &[&str]) -> Output {
+async fn bench(server: &RunningServer, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
     command
         .env_remove("LOGUX_TOKEN")

@@ -155,7 +155,7 @@ impl Builder {
         let node = self.node.node.clone();
         let config =
             Config { node: Arc::new(self.node), token: self.token.map(Secret), time_fix: None };
-        let machine = match Machine::observed(config, MemoryStore::new(), observer) {
+        let machine = match Machine::with_observer(config, MemoryStore::new(), observer) {
             Ok(machine) => machine,
             Err(logux::log::LogError::Store(never)) => match never {},
             Err(other) => unreachable!("an empty log in memory can be opened: {other}"),

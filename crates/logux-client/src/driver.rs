@@ -142,7 +142,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         never_fails(handled);
-        (self.look)(self.machine.observer());
+        (self.look)(self.machine.observer_mut());
     }
 
     fn command<T: logux_net::Transport>(&mut self, command: Command, line: Option<&mut Line<T>>) {
@@ -151,7 +151,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
             Command::Sync(action, done) => (Some(action), done),
             Command::Edit(Edit(make), done) => {
                 let id = self.machine.next_id(now.wall);
-                (make(self.machine.observer(), &id), done)
+                (make(self.machine.observer_mut(), &id), done)
             }
         };
         let Some(action) = action else {
@@ -162,7 +162,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
         if let Some(id) = never_fails(synced) {
             self.waiting.insert(id, done);
         }
-        (self.look)(self.machine.observer());
+        (self.look)(self.machine.observer_mut());
         if let Some(line) = line {
             let _ = self.follow(line, &mut None);
         }

@@ -1,7 +1,7 @@
 //! Logux records with last write wins per field on PostgreSQL, and an inbox for what an application keeps there itself.
 //!
 //! ```no_run
-//! use logux::{Stamp, WallTime, action::Extra};
+//! use logux::{Stamp, WallTime, json::JsonObject};
 //! use logux_postgres::{SyncMaps, sqlx::PgPool};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -9,7 +9,7 @@
 //! logux_postgres::migrate(&pool).await?;
 //! let maps = SyncMaps::new(pool);
 //! let stamp = Stamp::new(WallTime::from_millis(1), "1 10:phone:tab 0".parse()?);
-//! maps.change("tasks", "1", &Extra::from_json(r#"{"title":"Tea"}"#)?, &stamp).await?;
+//! maps.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Tea"}"#)?, &stamp).await?;
 //! # Ok(())
 //! # }
 //! ```

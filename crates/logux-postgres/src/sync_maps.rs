@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logux::{
     Json, Stamp, WallTime,
-    action::Extra,
+    json::JsonObject,
     record::{Changed, Field, Record, Write, matching, place},
     store::key,
 };
@@ -74,7 +74,7 @@ impl SyncMaps {
         &self,
         collection: &str,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<(Changed, Stamp), PostgresError> {
         let Write { stamp, arrived } = write.into();
@@ -90,9 +90,12 @@ impl SyncMaps {
         // The same write again is told as if it were the first time.
         let existed = head.exists() && head.touched.as_ref() != Some(&time);
         if head.deleted.as_ref() >= Some(&time) {
-            return Ok((Changed { won: Extra::default(), existed, exists: head.exists() }, stamp));
+            return Ok((
+                Changed { won: JsonObject::default(), existed, exists: head.exists() },
+                stamp,
+            ));
         }
-        let mut won = Extra::default();
+        let mut won = JsonObject::default();
         for (key, value) in fields.iter() {
             if known.iter().all(|field| *field.key != *key || field.stamp <= stamp) {
                 won.set(key, value.clone());
@@ -186,7 +189,7 @@ impl SyncMaps {
     pub async fn list(
         &self,
         collection: &str,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<Vec<Record>, PostgresError> {
         if check_texts([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err() {
@@ -221,7 +224,7 @@ impl SyncMaps {
     pub async fn touched_since(
         &self,
         collection: &str,
-        filter: &Extra,
+        filter: &JsonObject,
         since: WallTime,
     ) -> Result<Vec<Record>, PostgresError> {
         if check_texts([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err() {
@@ -310,7 +313,7 @@ async fn lock(db: &mut PgConnection, collection: &str, id: &str) -> Result<Head,
 async fn fields_of(
     db: &mut PgConnection,
     record: i64,
-    fields: &Extra,
+    fields: &JsonObject,
 ) -> Result<Vec<Field>, PostgresError> {
     let keys: Vec<&str> = fields.iter().map(|(key, _)| key).collect();
     let select =
@@ -323,7 +326,7 @@ async fn set_fields(
     db: &mut PgConnection,
     record: i64,
     collection: &str,
-    fields: &Extra,
+    fields: &JsonObject,
     (time, arrived): (&[u8], WallTime),
 ) -> Result<(), PostgresError> {
     if fields.is_empty() {
@@ -350,7 +353,7 @@ async fn set_fields(
     Ok(())
 }
 
-fn matches(record: &Record, filter: &Extra) -> bool {
+fn matches(record: &Record, filter: &JsonObject) -> bool {
     let has = |(key, value): (&str, &Json)| {
         record.fields.iter().any(|field| *field.key == *key && matching::equal(&field.value, value))
     };

@@ -2,7 +2,7 @@
 
 mod common;
 
-use logux::{Stamp, WallTime, action::Extra};
+use logux::{Stamp, WallTime, json::JsonObject};
 use logux_postgres::{Changed, PostgresError, SyncMaps, Write, migrate, sqlx};
 
 use common::Server;
@@ -11,8 +11,8 @@ fn at(time: i64) -> Stamp {
     Stamp::new(WallTime::from_millis(time), format!("{time} a 0").parse().expect("an id"))
 }
 
-fn fields(json: &str) -> Extra {
-    Extra::from_json(json).expect("an object")
+fn fields(json: &str) -> JsonObject {
+    JsonObject::from_json(json).expect("an object")
 }
 
 async fn maps(server: &Server, connections: u32) -> SyncMaps {
@@ -62,7 +62,7 @@ async fn mistakes_of_the_caller_change_nothing() {
     assert!(
         maps.list("tasks", &fields(r#"{"a\u0000":1}"#), None).await.expect("a list").is_empty()
     );
-    assert!(maps.list("tasks", &Extra::default(), None).await.expect("a list").is_empty());
+    assert!(maps.list("tasks", &JsonObject::default(), None).await.expect("a list").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,10 +20,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("LOGUX_PORT").unwrap_or_else(|_| "31337".into()).parse()?;
 
     let mut server = Server::builder_with(AtomicI64::new(0))
-        .settings(|settings| {
-            settings.subprotocol = 3;
-            settings.min_subprotocol = 2;
-            settings.development = true;
+        .config(|config| {
+            config.subprotocol = 3;
+            config.min_subprotocol = 2;
+            config.development = true;
         })
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .channel("counter", |channel| {

@@ -5,7 +5,7 @@
 
 use logux::{
     Action, ActionId, Json,
-    server::{Recipients, Undoing},
+    server::{Recipients, UndoRequest},
 };
 use logux_server::{Builder, Context, HandlerError, Server, stop_signal};
 use regex::Regex;
@@ -48,7 +48,7 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                     Ok(move |action: &Action, _: &logux::Meta| match &author {
                         None => true,
                         Some(author) => {
-                            action.text_field("author").is_none_or(|other| other == **author)
+                            action.str_field("author").is_none_or(|other| other == **author)
                         }
                     })
                 })
@@ -62,7 +62,7 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
         })
         .action_type(Regex::new("^posts/(add|change)$")?, |action| {
             action.access(not_for_guests).resend(|context| async move {
-                Ok(format!("posts/{}", context.action().text_field("tag").unwrap_or_default()))
+                Ok(format!("posts/{}", context.action().str_field("tag").unwrap_or_default()))
             })
         })
         .action_type("moderate", |action| {
@@ -72,7 +72,7 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                 .process(|context, moderate| async move {
                     let post: ActionId = moderate.post.parse()?;
                     let by = Json::from_value(&context.user_id())?;
-                    let undoing = Undoing::new(post, "spam")
+                    let undoing = UndoRequest::new(post, "spam")
                         .with("by", by)
                         .to(Recipients::channel("posts/news"));
                     context.server().undo(undoing).await;
@@ -133,9 +133,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("LOGUX_PORT").unwrap_or_else(|_| "31337".into()).parse()?;
 
     let server = Server::builder_with(Gate::default())
-        .settings(|settings| {
-            settings.subprotocol = 3;
-            settings.development = true;
+        .config(|config| {
+            config.subprotocol = 3;
+            config.development = true;
         })
         .auth(|login| async move { Ok(login.token.is_some()) })
         .send_on_connect(|client| async move {

@@ -11,23 +11,23 @@ use hyper::{HeaderMap, header::COOKIE};
 
 /// The HTTP request that opened a connection. Headers may hold secrets: they are left out of `Debug`.
 #[derive(Default)]
-pub(crate) struct Origin {
+pub(crate) struct ConnectionInfo {
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) http_headers: HeaderMap,
 }
 
 /// Of an action whose author is not connected.
-static NOWHERE: LazyLock<Arc<Origin>> = LazyLock::new(Arc::default);
+static NOWHERE: LazyLock<Arc<ConnectionInfo>> = LazyLock::new(Arc::default);
 
-impl Origin {
+impl ConnectionInfo {
     pub(crate) fn nowhere() -> Arc<Self> {
         NOWHERE.clone()
     }
 }
 
-impl std::fmt::Debug for Origin {
+impl std::fmt::Debug for ConnectionInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Origin").field("remote", &self.remote).finish_non_exhaustive()
+        f.debug_struct("ConnectionInfo").field("remote", &self.remote).finish_non_exhaustive()
     }
 }
 

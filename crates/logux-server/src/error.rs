@@ -13,19 +13,19 @@ pub enum BuildError {
     NoAuth,
     /// A type has handlers already.
     #[error("action type `{0}` has handlers already: register it once")]
-    TypeTwice(String),
+    DuplicateType(String),
     /// Logux's own types have their meaning already.
     #[error("action type `{0}` belongs to Logux itself: choose another name")]
     ReservedType(String),
     /// A channel pattern has handlers already.
     #[error("channel `{0}` has handlers already: register it once")]
-    ChannelTwice(String),
+    DuplicateChannel(String),
     /// The rest of the types or channels has handlers already.
     #[error("there are handlers for {0} already: register them once")]
-    OtherTwice(&'static str),
+    DuplicateFallback(&'static str),
     /// A channel pattern cannot be read.
     #[error("cannot read channel pattern `{pattern}`: {why}; expected a form such as `users/:id`")]
-    Pattern {
+    ChannelPattern {
         /// The pattern.
         pattern: String,
         /// What is wrong.

@@ -34,6 +34,9 @@
 //! thread owns the [`Hub`](logux::server::Hub): it takes what the connections have received in rounds, commits each round in one step of
 //! the store, and hands out what follows from it. Handlers run as tasks of their own.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod backend;
 mod connection;
 mod connection_info;
@@ -71,21 +74,21 @@ pub use backend::Backend;
 pub use connection::auth::Login;
 pub use error::{BuildError, HandlerError};
 pub use handlers::{
-    action_type::{ActionType, NewActionType},
-    channel::{Channel, Loaded, NewChannel},
+    action_type::{ActionType, ActionTypeBuilder},
+    channel::{Channel, ChannelBuilder, InitialActions},
     context::Context,
-    on_connect::Connected,
-    pattern::{Names, Params},
-    projection::Reduced,
-    typed_action::{NewTypedAction, TypedActionType},
+    on_connect::ConnectContext,
+    pattern::{NamePattern, Params},
+    projection::Projection,
+    typed_action::{TypedActionType, TypedActionTypeBuilder},
 };
 pub use http::{
-    audience::Audience,
+    inspector_access::InspectorAccess,
     listener::{Address, Listener},
-    proxies::Proxies,
-    routes::{HttpRequest, Reply},
-    service::Entrance,
+    routes::{HttpRequest, HttpResponse},
+    service::HttpService,
     tls::{Pem, Tls},
+    trusted_proxies::TrustedProxies,
 };
 pub use hub::{
     handle::{AddError, Handle},
@@ -95,9 +98,11 @@ pub use hub::{
 pub use hyper::{HeaderMap, Method, Response, StatusCode};
 pub use server::{
     builder::{Builder, Server},
-    running::{Broken, Running},
-    settings::Settings,
+    config::Config,
+    running::{RunningServer, ServerError},
     signal::{StopSignals, stop_signal},
 };
-pub use sync_map::{Edit, Edited, Found, Listed, SyncMap, SyncMapData, SyncMapFilter, Write};
+pub use sync_map::{
+    EditKind, EditOutcome, LoadOutcome, RecordList, SyncMap, SyncMapData, SyncMapFilter, Write,
+};
 pub use telemetry::{metrics, traces};

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-/// How far a server is on its way to its end.
+/// The stage of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// It is not.
+pub(crate) enum Lifecycle {
+    /// It serves clients.
     Serving,
-    /// What is in progress is finished, nothing new begins.
+    /// Actions in progress are finished, new ones are not accepted.
     Draining,
-    /// Everybody is told to go.
-    Leaving,
+    /// All connections are closed.
+    Disconnecting,
 }
 
 /// How long a server that stops waits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    pub(crate) finish: Duration,
-    pub(crate) leave: Duration,
+pub(crate) struct ShutdownTimeouts {
+    /// For actions in progress.
+    pub(crate) drain: Duration,
+    /// For clients to read what is queued for them.
+    pub(crate) disconnect: Duration,
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use logux::{
     Action,
-    server::{Recipients, Undoing},
+    server::{Recipients, UndoRequest},
 };
 use logux_server::{HandlerError, Server, testing::TestServer};
 use regex::Regex;
@@ -263,7 +263,7 @@ async fn the_application_takes_back_what_was_done_long_ago() {
     let mut posts = reader.client().actions();
     author.process(json!({"type": "posts/add"})).await.expect("processed");
     let id = posts.next().await.expect("a post").meta.id;
-    let undo = Undoing::new(id.clone(), "spam")
+    let undo = UndoRequest::new(id.clone(), "spam")
         .with("by", logux::Json::new("\"moderator\"").expect("JSON"))
         .to(Recipients::channel("posts"));
     let (of_reader, of_author) =

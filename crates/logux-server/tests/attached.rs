@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
 use logux_net::{CloseReason, WebSocketConnector, websocket};
-use logux_server::{Running, Server};
+use logux_server::{RunningServer, Server};
 use tokio::net::TcpListener;
 use wire::{connect_with, farewell, greet, http, next_with, send};
 
-async fn logux() -> Running<()> {
+async fn logux() -> RunningServer<()> {
     Server::builder()
-        .settings(|settings| settings.max_connections = 1)
+        .config(|config| config.max_connections = 1)
         .auth(|login| async move {
             Ok(login.token.as_deref() == Some("good") && login.remote.is_some())
         })
@@ -26,8 +26,9 @@ async fn logux() -> Running<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_axum_application_has_logux_on_a_path_of_its_own() {
     let logux = logux().await;
-    let app =
-        Router::new().route("/", get(|| async { "mine" })).route("/live", logux.entrance().route());
+    let app = Router::new()
+        .route("/", get(|| async { "mine" }))
+        .route("/live", logux.http_service().route());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("its address");
     let serving = tokio::spawn(async move {
@@ -58,16 +59,16 @@ async fn what_asks_for_no_websocket_is_told_so() {
     let logux = logux().await;
     let request = hyper::Request::new(http_body_util::Empty::new());
     let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-    assert_eq!(logux.entrance().upgrade(request, peer).await.status(), 426);
+    assert_eq!(logux.http_service().upgrade(request, peer).await.status(), 426);
 }
 
 #[tokio::test]
 async fn any_stream_of_bytes_can_be_a_connection() {
     let logux = logux().await;
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let entrance = logux.entrance().clone();
+    let http_service = logux.http_service().clone();
     let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-    tokio::spawn(async move { entrance.serve(far, peer).await });
+    tokio::spawn(async move { http_service.serve(far, peer).await });
     let connector = WebSocketConnector::new("ws://localhost/").expect("an address");
     let mut client: websocket::WebSocketTransport<_> =
         connector.upgrade(near).await.expect("a connection");

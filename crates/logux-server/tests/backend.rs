@@ -15,7 +15,7 @@ use axum::{
 use logux::Action;
 use logux_client::{Client, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{Backend, Running, Server};
+use logux_server::{Backend, RunningServer, Server};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -101,13 +101,13 @@ async fn ask(State(asked): State<mpsc::Sender<Asked>>, body: String) -> Response
     answered.await.expect("an answer")
 }
 
-async fn serve(url: &str, change: impl FnOnce(&mut Backend)) -> Running {
-    let backend = Backend::new(url, SECRET).expect("a back end").settings(change);
+async fn serve(url: &str, change: impl FnOnce(&mut Backend)) -> RunningServer {
+    let backend = Backend::new(url, SECRET).expect("a back end").config(change);
     let server = Server::builder().auth(|_| async { Ok(true) }).backend(backend);
     server.listen(([127, 0, 0, 1], 0).into()).await.expect("a server")
 }
 
-fn client(server: &Running, user: &str) -> Client {
+fn client(server: &RunningServer, user: &str) -> Client {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     Client::builder(user).expect("a user").start(connector)
@@ -240,7 +240,8 @@ async fn a_back_end_that_is_down_is_left_alone_for_a_while() {
     let url = format!("http://{}/logux", free.local_addr().expect("an address"));
     drop(free);
     let server = serve(&url, |backend| {
-        (backend.retries, backend.max_failures, backend.pause_ms) = (0, 2, 3_600_000);
+        (backend.retries, backend.max_failures, backend.reset_timeout) =
+            (0, 2, Duration::from_hours(1));
     })
     .await;
     let client = client(&server, "1");
@@ -254,7 +255,7 @@ async fn a_back_end_that_is_down_is_left_alone_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_a_failure() {
     let mut application = Application::start().await;
-    let server = serve(&application.url, |backend| backend.timeout_ms = 1_000).await;
+    let server = serve(&application.url, |backend| backend.timeout = Duration::from_secs(1)).await;
     let client = client(&server, "1");
     let done = does(&client, r#"{"type":"a"}"#);
     let asked = application.next().await;

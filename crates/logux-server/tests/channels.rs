@@ -29,7 +29,7 @@ async fn groups_of_an_expression_are_parameters() {
             })
             .other_channel(|channel| {
                 channel.access(|context| async move {
-                    let name = context.action().text_field("channel").unwrap_or_default();
+                    let name = context.action().str_field("channel").unwrap_or_default();
                     if name == "open" { Ok(true) } else { Err(HandlerError::WrongChannel) }
                 })
             }),

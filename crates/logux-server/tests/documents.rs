@@ -8,7 +8,7 @@ use logux::{
 };
 use logux_client::{Client, Document, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{Running, Server};
+use logux_server::{RunningServer, Server};
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 type Tasks = Document<Shared<List>>;
 
 /// A server that refuses what begins with a bang, when it is told to.
-async fn server(refuse: Arc<Notify>) -> Running {
+async fn server(refuse: Arc<Notify>) -> RunningServer {
     Server::builder_with(refuse)
         .auth(|_| async { Ok(true) })
         .channel("tasks", |on| on.access(|_| async { Ok(true) }))
@@ -36,7 +36,7 @@ async fn server(refuse: Arc<Notify>) -> Running {
         .expect("a server")
 }
 
-async fn tasks(server: &Running, user: &str) -> Tasks {
+async fn tasks(server: &RunningServer, user: &str) -> Tasks {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     let tasks =

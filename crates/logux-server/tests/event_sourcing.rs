@@ -3,19 +3,20 @@
 use logux::{
     Action, Meta,
     crdt::{Map, MapOp, Shared},
-    replay::raw,
-    server::{Keep, Recipients, Undoing},
+    replay::untyped_reducer,
+    server::{Recipients, Retention, UndoRequest},
 };
 use logux_client::Actions;
-use logux_server::{Builder, Reduced, Server, testing::TestServer};
+use logux_server::{Builder, Projection, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::json;
 
 /// Messages in rooms, the last three of each room kept, and how many there are in all.
-fn rooms() -> (Builder, Reduced<i64>) {
-    let count =
-        raw(0, |count: &mut i64, action: &Action| *count += i64::from(action.kind() == "say"));
-    let (server, count) = Server::builder().reduce(count);
+fn rooms() -> (Builder, Projection<i64>) {
+    let count = untyped_reducer(0, |count: &mut i64, action: &Action| {
+        *count += i64::from(action.kind() == "say")
+    });
+    let (server, count) = Server::builder().projection(count);
     let server = server
         .channel("rooms/:id", |channel| {
             channel.access(|_| async { Ok(true) }).replay().filter(|context| async move {
@@ -29,10 +30,10 @@ fn rooms() -> (Builder, Reduced<i64>) {
             action
                 .access(|context| async move { Ok(context.user_id() != Some("guest")) })
                 .resend(|context| async move {
-                    Ok(format!("rooms/{}", context.action().text_field("room").unwrap_or_default()))
+                    Ok(format!("rooms/{}", context.action().str_field("room").unwrap_or_default()))
                 })
                 .keep_by(|action, _| {
-                    Some(Keep::last(&format!("room/{}", action.text_field("room")?), 3))
+                    Some(Retention::last(&format!("room/{}", action.str_field("room")?), 3))
                 })
         });
     (server, count)
@@ -119,7 +120,7 @@ async fn a_state_of_the_log_holds_after_a_restart() {
     let first = said(&mut entries).await.id;
     ada.process(say(3)).await.expect("processed");
     assert_eq!(count.get(), 3);
-    server.handle().undo(Undoing::new(first, "spam").to(Recipients::channel("rooms/a"))).await;
+    server.handle().undo(UndoRequest::new(first, "spam").to(Recipients::channel("rooms/a"))).await;
     while count.get() != 2 {
         assert!(count.changed().await, "as if it never was");
     }
@@ -128,13 +129,13 @@ async fn a_state_of_the_log_holds_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn a_document_is_loaded_from_the_log() {
     let shared = Shared::<Map>::new("note");
-    let (server, note) = Server::builder().reduce(shared.clone());
+    let (server, note) = Server::builder().projection(shared.clone());
     let server = server
         .action_type("note", |action| {
             action
                 .access(|_| async { Ok(true) })
                 .resend(|_| async { Ok("notes/1") })
-                .keep(Keep::forever("note"))
+                .keep(Retention::forever("note"))
         })
         .channel("notes/1", move |channel| {
             channel.access(|_| async { Ok(true) }).load(move |_| {

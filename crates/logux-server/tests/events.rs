@@ -5,15 +5,17 @@ mod capture;
 #[path = "support/raw.rs"]
 mod raw;
 
+use std::time::Duration;
+
 use capture::{Captured, capture};
 use futures_util::SinkExt as _;
-use logux::{Action, server::Keep};
-use logux_server::{HandlerError, Running, Server};
+use logux::{Action, server::Retention};
+use logux_server::{HandlerError, RunningServer, Server};
 use raw::{open, read, sync};
 
-async fn server(development: bool) -> Running {
+async fn server(development: bool) -> RunningServer {
     Server::builder()
-        .settings(|settings| settings.development = development)
+        .config(|config| config.development = development)
         .auth(|login| async move {
             match login.token.as_deref() {
                 Some("right") => Ok(true),
@@ -116,10 +118,12 @@ async fn connections_and_actions_from_beginning_to_end() {
 async fn what_has_no_reason_left_is_cleaned() {
     let captured = capture();
     let server = Server::builder()
-        .settings(|settings| settings.remembered_ms = 16)
+        .config(|config| config.remembered_for = Duration::from_millis(16))
         .auth(|_| async { Ok(true) })
         .action_type("note", |on| on.access(|_| async { Ok(true) }))
-        .action_type("stays", |on| on.access(|_| async { Ok(true) }).keep(Keep::forever("stays")))
+        .action_type("stays", |on| {
+            on.access(|_| async { Ok(true) }).keep(Retention::forever("stays"))
+        })
         .listen(([127, 0, 0, 1], 0).into())
         .await
         .expect("a server");
@@ -129,7 +133,7 @@ async fn what_has_no_reason_left_is_cleaned() {
     let noted = captured.wait("processed", &[("type", "note")])["actionId"].clone();
     // What is too old is forgotten when something else comes.
     for sequence in 3..6 {
-        tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
         sync(&mut socket, sequence, r#"{"type":"later"}"#).await;
         read(&mut socket, "unknownType").await;
     }

@@ -9,7 +9,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use logux::{Action, Json, sync::State};
 use logux_client::{Client, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{AddError, BuildError, HandlerError, Running, Server};
+use logux_server::{AddError, BuildError, HandlerError, RunningServer, Server};
 use tokio::{sync::Notify, time::timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -33,7 +33,7 @@ fn action(json: &str) -> Action {
     Action::new(json).expect("an action")
 }
 
-fn client(server: &Running, user: &str) -> Client {
+fn client(server: &RunningServer, user: &str) -> Client {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     let headers = Json::new(r#"{"lang":"fr"}"#).expect("an object");
@@ -76,7 +76,7 @@ async fn a_context_knows_the_author() {
     client.sync(action(r#"{"type":"who"}"#)).await.expect("processed");
     let seen = actions.next().await.expect("an answer").action;
     assert_eq!(
-        seen.text_field("text").expect("text"),
+        seen.str_field("text").expect("text"),
         r#"Some("10") 10:phone Some("7") Some("{\"lang\":\"fr\"}") false {"type":"who"}"#
     );
 }
@@ -144,7 +144,7 @@ async fn the_last_handler_is_called_once_whatever_happened() {
         .action_type("try", |on| {
             on.access(|context| async move { Ok(context.action().field("deny").is_none()) })
                 .process(|context| async move {
-                    match context.action().text_field("do").as_deref() {
+                    match context.action().str_field("do").as_deref() {
                         Some("fail") => Err(HandlerError::failed("asked to")),
                         Some("panic") => panic!("asked to"),
                         Some("undo") => Err(HandlerError::undo("full")),
@@ -199,7 +199,7 @@ async fn others_and_own_actions() {
             on.access(|_| async { Ok(true) }).unsubscribe(|context| async move {
                 context.state().note(format!(
                     "left {}",
-                    context.action().text_field("channel").unwrap_or_default()
+                    context.action().str_field("channel").unwrap_or_default()
                 ));
                 Ok(())
             })
@@ -265,11 +265,13 @@ async fn mistakes_are_told_at_the_start() {
     assert!(matches!(Server::builder().listen(listen).await, Err(BuildError::NoAuth)));
     let builder = || Server::builder().auth(|_| async { Ok(true) });
     let twice = builder().action_type("a", |on| on.own()).action_type("a", |on| on.own());
-    assert!(matches!(twice.listen(listen).await, Err(BuildError::TypeTwice(name)) if name == "a"));
+    assert!(
+        matches!(twice.listen(listen).await, Err(BuildError::DuplicateType(name)) if name == "a")
+    );
     let reserved = builder().action_type("logux/processed", |on| on.own());
     assert!(matches!(reserved.listen(listen).await, Err(BuildError::ReservedType(_))));
     let pattern = builder().channel("users/:", |on| on.access(|_| async { Ok(true) }));
-    assert!(matches!(pattern.listen(listen).await, Err(BuildError::Pattern { .. })));
-    let range = builder().settings(|settings| settings.supports = Some("what".into()));
+    assert!(matches!(pattern.listen(listen).await, Err(BuildError::ChannelPattern { .. })));
+    let range = builder().config(|config| config.supports = Some("what".into()));
     assert!(matches!(range.listen(listen).await, Err(BuildError::Supports { .. })));
 }

@@ -7,7 +7,7 @@ use logux::Action;
 use logux_net::{
     Connector as _, Frame, NetError, WebSocketConnector, WebSocketTransport, websocket::ClientIo,
 };
-use logux_server::{Running, Server, Settings};
+use logux_server::{Config, RunningServer, Server};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -20,9 +20,9 @@ type Socket = WebSocketTransport<ClientIo>;
 /// Nothing in these tests takes this long unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn server(change: impl FnOnce(&mut Settings)) -> Running {
+async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
-        .settings(change)
+        .config(change)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .action_type("echo", |action| {
             action
@@ -148,7 +148,7 @@ async fn bytes_that_are_no_websocket_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_over_the_limit_is_not_buffered() {
-    let server = server(|settings| settings.max_message_bytes = 10_000).await;
+    let server = server(|config| config.max_message_bytes = 10_000).await;
     let mut socket = login(server.address(), "10:evil:tab").await;
     let big = format!(r#"["sync",1,{{"type":"{}"}},{{"id":1,"time":1}}]"#, "x".repeat(20_000));
     let _ = socket.send(Frame::from(big)).await;
@@ -158,7 +158,11 @@ async fn a_message_over_the_limit_is_not_buffered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_sockets_are_closed_in_time() {
-    let server = server(|settings| (settings.timeout_ms, settings.ping_ms) = (300, 100)).await;
+    let server = server(|config| {
+        (config.timeout, config.ping_interval) =
+            (Duration::from_millis(300), Duration::from_millis(100))
+    })
+    .await;
     // One never says who it is, the other falls silent.
     let mut stranger = connect(server.address()).await;
     assert_eq!(next(&mut stranger).await, None);
@@ -170,7 +174,7 @@ async fn half_open_sockets_are_closed_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_costs_its_own_connection() {
-    let server = server(|settings| settings.max_outbox_bytes = 256 * 1024).await;
+    let server = server(|config| config.max_outbox_bytes = 256 * 1024).await;
     let mut slow = login(server.address(), "10:slow:tab").await;
     slow.send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
         .await
@@ -268,7 +272,7 @@ async fn flood(address: SocketAddr) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guessed_tokens_shut_the_door_for_a_while() {
-    let server = server(|settings| settings.max_wrong_logins = Some(3)).await;
+    let server = server(|config| config.max_wrong_logins = Some(3)).await;
     let address = server.address();
     let stays = login(address, "stays:client:tab").await;
     let answer = async |token: &str| {
@@ -342,8 +346,7 @@ async fn guesses_made_side_by_side_count_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_origins_do_not_connect() {
     let server =
-        server(|settings| settings.allowed_origins = Some(vec!["https://example.com".into()]))
-            .await;
+        server(|config| config.allowed_origins = Some(vec!["https://example.com".into()])).await;
     let status = async |origin: &str| {
         let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
         let head = format!(
@@ -365,7 +368,7 @@ async fn pages_of_other_origins_do_not_connect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_has_no_more_connections_than_allowed() {
-    let server = server(|settings| settings.max_connections_per_address = Some(1)).await;
+    let server = server(|config| config.max_connections_per_address = Some(1)).await;
     let first = login(server.address(), "first:client:tab").await;
     let mut second = TcpStream::connect(server.address()).await.expect("a connection");
     let ended = timeout(PATIENCE, second.read(&mut [0; 1])).await.expect("in time");

@@ -9,13 +9,13 @@ use std::{
 
 use hyper::{Method, Response, StatusCode};
 use logux::Action;
-use logux_server::{BuildError, HandlerError, Running, Server, Settings};
+use logux_server::{BuildError, Config, HandlerError, RunningServer, Server};
 use serde_json::json;
 use wire::{http, login, next_with, send, upgrade_status};
 
-async fn server(change: impl FnOnce(&mut Settings)) -> Running {
+async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder_with(AtomicU32::new(0))
-        .settings(change)
+        .config(change)
         .auth(|_| async { Ok(true) })
         .channel("news", |channel| channel.access(|_| async { Ok(true) }))
         .http(Method::POST, "/news", |request| async move {
@@ -87,7 +87,7 @@ async fn failures_are_statuses_and_tell_no_secrets() {
 
 #[tokio::test]
 async fn a_body_has_a_bound() {
-    let server = server(|settings| settings.max_body_bytes = 10).await;
+    let server = server(|config| config.max_body_bytes = 10).await;
     let address = server.address();
     assert_eq!(http(address, "POST", "/news", "\r\n\r\n\"12345678\"").await.0, 201);
     assert_eq!(http(address, "POST", "/news", "\r\n\r\n\"123456789\"").await.0, 413);
@@ -102,7 +102,7 @@ async fn a_body_has_a_bound() {
 
 #[tokio::test]
 async fn without_http_there_is_nothing_but_websocket() {
-    let server = server(|settings| settings.disable_http = true).await;
+    let server = server(|config| config.disable_http = true).await;
     let address = server.address();
     for path in ["/", "/health", "/who"] {
         assert_eq!(get(address, path).await.0, 426, "{path}");

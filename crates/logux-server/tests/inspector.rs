@@ -3,14 +3,14 @@
 #[path = "support/raw.rs"]
 mod raw;
 
-use logux_server::{HandlerError, Running, Server, Settings};
+use logux_server::{Config, HandlerError, RunningServer, Server};
 use raw::{get, open, read, sync};
 
-async fn server(settings: impl FnOnce(&mut Settings)) -> Running {
+async fn server(config: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
-        .settings(|all| {
+        .config(|all| {
             all.development = true;
-            settings(all);
+            config(all);
         })
         .auth(|login| async move { Ok(login.token.as_deref() == Some("right")) })
         .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
@@ -23,7 +23,7 @@ async fn server(settings: impl FnOnce(&mut Settings)) -> Running {
         .expect("a server")
 }
 
-async fn news(server: &Running, after: u64) -> serde_json::Value {
+async fn news(server: &RunningServer, after: u64) -> serde_json::Value {
     let (head, body) = get(server.address(), &format!("/inspector.json?after={after}"), "").await;
     assert!(head.starts_with("HTTP/1.1 200") && !body.contains("-secret"), "{head}\n{body}");
     serde_json::from_str(&body).expect("JSON")
@@ -97,7 +97,7 @@ async fn the_page_brings_everything_along() {
     }
 }
 
-async fn is_hidden(server: &Running, headers: &str) -> bool {
+async fn is_hidden(server: &RunningServer, headers: &str) -> bool {
     let (_, page) = get(server.address(), "/", headers).await;
     assert!(!page.is_empty(), "there is a plain page");
     let mut hidden = !page.contains("inspector");
@@ -109,12 +109,11 @@ async fn is_hidden(server: &Running, headers: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_sees_it() {
-    let production = server(|settings| settings.development = false).await;
+    let production = server(|config| config.development = false).await;
     assert!(is_hidden(&production, "").await);
 
     let elsewhere =
-        server(|settings| settings.inspector_audience = "10.0.0.0/8".parse().expect("a network"))
-            .await;
+        server(|config| config.inspector_audience = "10.0.0.0/8".parse().expect("a network")).await;
     assert!(is_hidden(&elsewhere, "").await);
 
     let development = server(|_| {}).await;

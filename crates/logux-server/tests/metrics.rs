@@ -4,12 +4,12 @@
 mod raw;
 
 use futures_util::SinkExt as _;
-use logux_server::{HandlerError, Running, Server, Settings};
+use logux_server::{Config, HandlerError, RunningServer, Server};
 use raw::{get, open, read, sync};
 
-async fn server(settings: impl FnOnce(&mut Settings)) -> Running {
+async fn server(config: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
-        .settings(settings)
+        .config(config)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("right")) })
         .channel("rooms/:id", |on| on.access(|_| async { Ok(true) }))
         .action_type("say", |on| {
@@ -28,8 +28,7 @@ fn value(text: &str, name: &str) -> Option<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_in_numbers() {
-    let server =
-        server(|settings| settings.metrics_address = Some(([127, 0, 0, 1], 0).into())).await;
+    let server = server(|config| config.metrics_address = Some(([127, 0, 0, 1], 0).into())).await;
     let address = server.metrics_address().expect("an address");
 
     let mut wrong = open(&server, "10:a:tab", "wrong").await;
@@ -96,7 +95,7 @@ async fn a_busy_server_in_numbers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_exactly_once_takes_in_numbers() {
-    let server = server(|settings| settings.collect_metrics = true).await;
+    let server = server(|config| config.collect_metrics = true).await;
     let mut socket = open(&server, "10:a:tab", "right").await;
     sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
     read(&mut socket, "logux/processed").await;
@@ -127,7 +126,7 @@ async fn nobody_reads_numbers_unless_it_was_granted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_text_is_for_routes_of_your_own_too() {
-    let server = server(|settings| settings.collect_metrics = true).await;
+    let server = server(|config| config.collect_metrics = true).await;
     let text = server.handle().metrics().await.expect("numbers");
     assert_eq!(value(&text, "logux_clients"), Some(0.0), "{text}");
     assert!(get(server.address(), "/metrics", "").await.0.starts_with("HTTP/1.1 404"));

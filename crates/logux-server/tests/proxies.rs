@@ -5,12 +5,12 @@ mod wire;
 use std::net::SocketAddr;
 
 use logux_net::WebSocketConnector;
-use logux_server::{Running, Server, Settings};
+use logux_server::{Config, RunningServer, Server};
 use wire::{Socket, connect, connect_with, greet, http, next, send, upgrade_status};
 
-async fn server(change: impl FnOnce(&mut Settings)) -> Running {
+async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
-        .settings(change)
+        .config(change)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .action_type("where", |action| {
             action.access(|_| async { Ok(true) }).process(|context| async move {
@@ -24,8 +24,8 @@ async fn server(change: impl FnOnce(&mut Settings)) -> Running {
         .expect("a free port")
 }
 
-fn behind_proxy(settings: &mut Settings) {
-    settings.proxies = "127.0.0.0/8, 10.0.0.0/8".parse().expect("networks");
+fn behind_proxy(config: &mut Config) {
+    config.proxies = "127.0.0.0/8, 10.0.0.0/8".parse().expect("networks");
 }
 
 async fn connect_from(address: SocketAddr, forwarded: &str) -> Socket {
@@ -79,9 +79,9 @@ async fn wrong_logins_count_for_the_client_not_for_the_proxy() {
 
 #[tokio::test]
 async fn connections_are_counted_for_the_client_not_for_the_proxy() {
-    let server = server(|settings| {
-        behind_proxy(settings);
-        settings.max_connections_per_address = Some(1);
+    let server = server(|config| {
+        behind_proxy(config);
+        config.max_connections_per_address = Some(1);
     })
     .await;
     let mut first = connect_from(server.address(), "203.0.113.7").await;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use capture::capture;
 use logux::Action;
-use logux_server::{Running, Server, Settings};
+use logux_server::{Config, RunningServer, Server};
 use wire::{Socket, login, next, next_with, send};
 
-async fn server(change: impl FnOnce(&mut Settings)) -> Running {
+async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
-        .settings(change)
+        .config(change)
         .auth(|_| async { Ok(true) })
         .action_type("a", |action| action.access(|_| async { Ok(true) }))
         .channel("room", |channel| channel.access(|_| async { Ok(true) }))
@@ -44,7 +44,7 @@ async fn processed(socket: &mut Socket, mut missing: usize) {
 async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     let events = capture();
     // 20 at once, then 20 a second; logging in costs one.
-    let server = server(|settings| settings.max_rate = "20/s".parse().ok()).await;
+    let server = server(|config| config.max_rate = "20/s".parse().ok()).await;
     let mut fast = login(server.address(), "fast:client:tab").await;
     let mut calm = login(server.address(), "calm:client:tab").await;
     let hurrying = tokio::spawn(async move { act(&mut fast, 1..=39).await });
@@ -65,7 +65,7 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn actions_in_one_message_count_each() {
-    let server = server(|settings| settings.max_rate = "20/s".parse().ok()).await;
+    let server = server(|config| config.max_rate = "20/s".parse().ok()).await;
     let mut fast = login(server.address(), "10:client:tab").await;
     let entries: Vec<String> =
         (1..=29).map(|id| format!(r#"{{"type":"a"}},{{"id":{id},"time":{id}}}"#)).collect();
@@ -79,7 +79,7 @@ async fn actions_in_one_message_count_each() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_connections_of_a_user_share_its_rate() {
     let events = capture();
-    let server = server(|settings| settings.max_rate_per_user = "20/s".parse().ok()).await;
+    let server = server(|config| config.max_rate_per_user = "20/s".parse().ok()).await;
     let mut phone = login(server.address(), "10:phone:tab").await;
     let mut laptop = login(server.address(), "10:laptop:tab").await;
     let mut other = login(server.address(), "20:phone:tab").await;
@@ -99,7 +99,7 @@ async fn all_connections_of_a_user_share_its_rate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_one_thing_too_often_is_told_when_to_try_again() {
     let rates = [("a".to_owned(), "2/h".parse().expect("a rate"))];
-    let server = server(|settings| settings.max_rates_of_types = rates.into()).await;
+    let server = server(|config| config.max_rates_of_types = rates.into()).await;
     let mut client = login(server.address(), "10:client:tab").await;
     act(&mut client, 1..=2).await;
     send(&mut client, r#"["sync",3,{"type":"a"},{"id":3,"time":3}]"#).await;
@@ -112,7 +112,7 @@ async fn who_does_one_thing_too_often_is_told_when_to_try_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_have_a_bound() {
-    let server = server(|settings| settings.max_subscriptions = 0).await;
+    let server = server(|config| config.max_subscriptions = 0).await;
     let mut client = login(server.address(), "10:client:tab").await;
     send(
         &mut client,
@@ -126,7 +126,7 @@ async fn subscriptions_have_a_bound() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_why_a_slow_reader_was_cut_off() {
     let events = capture();
-    let server = server(|settings| settings.max_outbox_bytes = 256 * 1024).await;
+    let server = server(|config| config.max_outbox_bytes = 256 * 1024).await;
     let mut deaf = login(server.address(), "deaf:client:tab").await;
     send(&mut deaf, r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#)
         .await;

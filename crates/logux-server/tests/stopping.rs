@@ -11,16 +11,16 @@ use std::{
 use futures_util::SinkExt as _;
 use logux::Action;
 use logux_net::CloseReason;
-use logux_server::{Running, Server, Settings};
+use logux_server::{Config, RunningServer, Server};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
 use wire::{PATIENCE, connect, farewell, http, login, next_with, send, upgrade_status};
 
 /// A server whose action `slow` begins, says so, and waits until it may end.
-async fn server(change: impl FnOnce(&mut Settings)) -> (Running, Arc<Notify>, Arc<Notify>) {
+async fn server(change: impl FnOnce(&mut Config)) -> (RunningServer, Arc<Notify>, Arc<Notify>) {
     let (began, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let notes = (began.clone(), end.clone());
     let server = Server::builder()
-        .settings(change)
+        .config(change)
         .auth(|login| async move {
             if login.user_id() == Some("undecided") {
                 std::future::pending::<()>().await;
@@ -89,7 +89,8 @@ async fn whoever_is_connected_is_told_whether_it_was_let_in_or_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_never_ends_is_not_waited_for_longer_than_allowed() {
-    let (server, began, _end) = server(|settings| settings.finish_ms = 50).await;
+    let (server, began, _end) =
+        server(|config| config.drain_timeout = Duration::from_millis(50)).await;
     let mut client = login(server.address(), "10:client:tab").await;
     send(&mut client, SLOW).await;
     began.notified().await;
@@ -99,7 +100,8 @@ async fn a_handler_that_never_ends_is_not_waited_for_longer_than_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_its_farewell_is_cut_off() {
-    let (server, _, _) = server(|settings| settings.leave_ms = 50).await;
+    let (server, _, _) =
+        server(|config| config.disconnect_timeout = Duration::from_millis(50)).await;
     let mut deaf = login(server.address(), "10:client:tab").await;
     deaf.send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
         .await

@@ -43,7 +43,7 @@ mod postgres {
     use logux_client::{Client, SyncError};
     use logux_net::WebSocketConnector;
     use logux_postgres::{SyncMaps, migrate, sqlx::PgPool};
-    use logux_server::{Running, Server as LoguxServer};
+    use logux_server::{RunningServer, Server as LoguxServer};
     use tokio::time::timeout;
 
     use super::{FIELDS, server::Server, sync_map_suite};
@@ -65,7 +65,7 @@ mod postgres {
         sync_map_suite::run_merging((), FIELDS, empty).await;
     }
 
-    async fn serve(pool: PgPool) -> Running {
+    async fn serve(pool: PgPool) -> RunningServer {
         let tasks = SyncMaps::new(pool).collection("tasks");
         LoguxServer::builder()
             .auth(|_| async { Ok(true) })
@@ -76,7 +76,7 @@ mod postgres {
             .expect("a server")
     }
 
-    async fn client(server: &Running, user: &str) -> Client {
+    async fn client(server: &RunningServer, user: &str) -> Client {
         let connector =
             WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use logux::{Action, WallTime, action::Extra, server::Filter, sync::State};
+use logux::{Action, WallTime, json::JsonObject, server::Filter, sync::State};
 use logux_client::{Actions, Client, SyncError};
 use logux_net::WebSocketConnector;
 use logux_server::{
-    Builder, Context, Edit, Edited, Found, HandlerError, Listed, Running, Server, SyncMap,
-    SyncMapData, SyncMapFilter, Write,
+    Builder, Context, EditKind, EditOutcome, HandlerError, LoadOutcome, RecordList, RunningServer,
+    Server, SyncMap, SyncMapData, SyncMapFilter, Write,
 };
 use tasks::Tasks;
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ fn of_tasks() -> Builder {
         })
 }
 
-async fn start(builder: Builder) -> Running {
+async fn start(builder: Builder) -> RunningServer {
     builder.listen(([127, 0, 0, 1], 0).into()).await.expect("a server")
 }
 
@@ -44,7 +44,7 @@ struct Device {
 }
 
 impl Device {
-    async fn new(server: &Running, user: &str) -> Self {
+    async fn new(server: &RunningServer, user: &str) -> Self {
         let connector =
             WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);
@@ -269,7 +269,7 @@ impl SyncMap for Notes {
         _: &Context,
         id: &str,
         since: Option<WallTime>,
-    ) -> Result<Found, HandlerError> {
+    ) -> Result<LoadOutcome, HandlerError> {
         match id {
             "known" => Ok(SyncMapData::new(id)
                 .without_time("text", "Tea")?
@@ -288,9 +288,9 @@ impl SyncMap for Notes {
         &self,
         context: &Context,
         id: &str,
-        _: &Extra,
+        _: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         assert!(
             (write.arrived.since(write.time())).abs() < 60_000,
             "the clocks of this test are one"
@@ -298,13 +298,16 @@ impl SyncMap for Notes {
         assert_eq!(context.meta().stamp(), *write.stamp);
         match id {
             "ignored" => Ok(false.into()),
-            "later" => Ok(Edited::Fields { won: Extra::default(), time: write.time().shifted(1) }),
+            "later" => Ok(EditOutcome::Fields {
+                won: JsonObject::default(),
+                time: write.time().shifted(1),
+            }),
             _ => Ok(().into()),
         }
     }
 
-    fn edits(&self) -> &[Edit] {
-        &[Edit::Create, Edit::Change]
+    fn edits(&self) -> &[EditKind] {
+        &[EditKind::Create, EditKind::Change]
     }
 }
 
@@ -312,18 +315,22 @@ impl SyncMapFilter for Notes {
     async fn list(
         &self,
         context: &Context,
-        _: &Extra,
+        _: &JsonObject,
         _: Option<WallTime>,
-    ) -> Result<Listed, HandlerError> {
+    ) -> Result<RecordList, HandlerError> {
         Ok(vec![
             SyncMapData::new(context.user_id().unwrap_or_default()).without_time("text", "own")?,
         ]
         .into())
     }
 
-    async fn actions(&self, context: &Context, _: &Extra) -> Result<Option<Filter>, HandlerError> {
+    async fn actions(
+        &self,
+        context: &Context,
+        _: &JsonObject,
+    ) -> Result<Option<Filter>, HandlerError> {
         let user = context.user_id().unwrap_or_default().to_owned();
-        Ok(Some(Arc::new(move |action, _| action.text_field("for").is_none_or(|to| to == user))))
+        Ok(Some(Arc::new(move |action, _| action.str_field("for").is_none_or(|to| to == user))))
     }
 }
 

@@ -4,7 +4,7 @@ mod wire;
 
 use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use logux_server::{BuildError, Running, Server, Settings, Tls};
+use logux_server::{BuildError, Config, RunningServer, Server, Tls};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{
     TlsConnector,
@@ -17,8 +17,8 @@ fn certificate() -> rcgen::CertifiedKey<rcgen::KeyPair> {
     rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate")
 }
 
-async fn server(change: impl FnOnce(&mut Settings)) -> Result<Running, BuildError> {
-    let builder = Server::builder().settings(change).auth(|_| async { Ok(true) });
+async fn server(change: impl FnOnce(&mut Config)) -> Result<RunningServer, BuildError> {
+    let builder = Server::builder().config(change).auth(|_| async { Ok(true) });
     builder.listen(([127, 0, 0, 1], 0).into()).await
 }
 
@@ -48,7 +48,7 @@ async fn health(socket: &mut TlsStream<TcpStream>) -> u16 {
 async fn certificate_and_key_may_be_texts() {
     let own = certificate();
     let tls = Tls::new(own.cert.pem(), own.signing_key.serialize_pem());
-    let server = server(|settings| settings.tls = Some(tls)).await.expect("a server");
+    let server = server(|config| config.tls = Some(tls)).await.expect("a server");
     let mut socket = connect(server.address(), &own.cert).await.expect("trust");
     assert_eq!(health(&mut socket).await, 200);
     assert!(
@@ -73,7 +73,7 @@ async fn what_cannot_be_used_is_said_at_the_start_without_the_key() {
     ];
     for (tls, expected) in cases {
         let error =
-            server(|settings| settings.tls = Some(tls)).await.expect_err("no server").to_string();
+            server(|config| config.tls = Some(tls)).await.expect_err("no server").to_string();
         assert!(error.contains(expected) && !error.contains("PRIVATE"), "{error}");
     }
 }
@@ -86,9 +86,9 @@ async fn new_files_are_taken_up_and_open_connections_stay() {
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     fs::write(&cert, first.cert.pem()).expect("a file");
     fs::write(&key, first.signing_key.serialize_pem()).expect("a file");
-    let server = server(|settings| {
-        settings.tls = Some(Tls::new(cert.as_path(), key.as_path()));
-        settings.tls_reload_ms = 5;
+    let server = server(|config| {
+        config.tls = Some(Tls::new(cert.as_path(), key.as_path()));
+        config.tls_reload_interval = Duration::from_millis(5);
     })
     .await
     .expect("a server");

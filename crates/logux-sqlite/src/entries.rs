@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use logux::{
     Action, ActionId, Entry, Json, Meta, Stamp,
-    action::{Extra, Names, Subprotocol},
+    action::{NameList, Subprotocol},
+    json::JsonObject,
     store::{Insertion, key},
 };
 use rusqlite::{
@@ -114,7 +115,7 @@ fn one(
 }
 
 /// Writes the reasons and extra keys of an entry again; `before` are the reasons it had.
-pub(crate) fn update(db: &Connection, entry: &Entry, before: &Names) -> Result<(), SqliteError> {
+pub(crate) fn update(db: &Connection, entry: &Entry, before: &NameList) -> Result<(), SqliteError> {
     let meta = &entry.meta;
     let added = number_of(entry)?;
     db.prepare_cached("UPDATE entries SET reasons = ?2, extra = ?3 WHERE added = ?1")?
@@ -163,7 +164,7 @@ pub(crate) fn put_number(db: &Connection, name: &str, number: u64) -> Result<(),
 
 fn put_reasons(
     db: &Connection,
-    reasons: &Names,
+    reasons: &NameList,
     created: &[u8],
     added: i64,
 ) -> Result<(), SqliteError> {
@@ -222,8 +223,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
         indexes: names(text(row, 4)?).ok_or_else(|| damaged("unreadable indexes"))?,
         keep_last: text(row, 6)?.map(Arc::from),
         extra: match text(row, 7)? {
-            None => Extra::default(),
-            Some(text) => Extra::from_json(text)
+            None => JsonObject::default(),
+            Some(text) => JsonObject::from_json(text)
                 .map_err(|error| damaged(&format!("unreadable extra keys: {error}")))?,
         },
     };
@@ -246,7 +247,7 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, SqliteEr
 }
 
 /// Names as a JSON array; nothing for none.
-fn names_text(names: &Names) -> Option<Arc<str>> {
+fn names_text(names: &NameList) -> Option<Arc<str>> {
     if names.is_empty() {
         return None;
     }
@@ -255,14 +256,14 @@ fn names_text(names: &Names) -> Option<Arc<str>> {
     Json::from_value(&names).ok().map(|json| json.as_str().into())
 }
 
-fn names(text: Option<&str>) -> Option<Names> {
+fn names(text: Option<&str>) -> Option<NameList> {
     match text {
-        None => Some(Names::new()),
-        Some(text) => Some(Json::new(text).ok()?.to::<Vec<Arc<str>>>().ok()?.into()),
+        None => Some(NameList::new()),
+        Some(text) => Some(Json::new(text).ok()?.parse::<Vec<Arc<str>>>().ok()?.into()),
     }
 }
 
-fn extra_text(extra: &Extra) -> Option<String> {
+fn extra_text(extra: &JsonObject) -> Option<String> {
     (!extra.is_empty()).then(|| extra.to_json())
 }
 

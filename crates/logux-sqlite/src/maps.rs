@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logux::{
     Json, Stamp, WallTime,
-    action::Extra,
+    json::JsonObject,
     record::{Changed, Field, Record, Write, matching, place},
     store::key,
 };
@@ -27,15 +27,15 @@ use crate::{Database, SqliteError, entries::stamp_of};
 /// durable after [`commit`](Self::commit).
 ///
 /// ```
-/// use logux::{Stamp, WallTime, action::Extra};
+/// use logux::{Stamp, WallTime, json::JsonObject};
 /// use logux_sqlite::Database;
 ///
 /// let maps = Database::open_in_memory()?.sync_maps();
 /// let at = |time, id: &str| Ok::<_, logux::action::IdError>(Stamp::new(WallTime::from_millis(time), id.parse()?));
-/// maps.create("tasks", "1", &Extra::from_json(r#"{"title":"Tea","done":false}"#)?, &at(1, "1 a 0")?)?;
-/// let late = maps.change("tasks", "1", &Extra::from_json(r#"{"title":"Coffee"}"#)?, &at(5, "5 a 0")?)?;
+/// maps.create("tasks", "1", &JsonObject::from_json(r#"{"title":"Tea","done":false}"#)?, &at(1, "1 a 0")?)?;
+/// let late = maps.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Coffee"}"#)?, &at(5, "5 a 0")?)?;
 /// assert_eq!(late.won.to_json(), r#"{"title":"Coffee"}"#);
-/// let early = maps.change("tasks", "1", &Extra::from_json(r#"{"title":"Water","done":true}"#)?, &at(3, "3 b 0")?)?;
+/// let early = maps.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Water","done":true}"#)?, &at(3, "3 b 0")?)?;
 /// assert_eq!(early.won.to_json(), r#"{"done":true}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -81,7 +81,7 @@ impl SyncMaps {
         &self,
         collection: &str,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<Changed, SqliteError> {
         self.change(collection, id, fields, write)
@@ -95,7 +95,7 @@ impl SyncMaps {
         &self,
         collection: &str,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<Changed, SqliteError> {
         let Write { stamp, arrived } = write.into();
@@ -112,7 +112,7 @@ impl SyncMaps {
         &self,
         collection: &str,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<(Changed, Stamp), SqliteError> {
         let Write { stamp, arrived } = write.into();
@@ -200,7 +200,7 @@ impl SyncMaps {
     pub fn list(
         &self,
         collection: &str,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<Vec<Record>, SqliteError> {
         let ids: Vec<Arc<str>> = self.database.read(|db| match filter.iter().next() {
@@ -285,24 +285,24 @@ impl SyncMaps {
 }
 
 /// The id stands beside the fields.
-fn check_keys(fields: &Extra) -> Result<(), SqliteError> {
+fn check_keys(fields: &JsonObject) -> Result<(), SqliteError> {
     if fields.get("id").is_some() { Err(SqliteError::IdAmongFields) } else { Ok(()) }
 }
 
 fn change(
     db: &Connection,
     (collection, id): (&str, &str),
-    fields: &Extra,
+    fields: &JsonObject,
     Write { stamp, arrived }: Write<'_>,
 ) -> Result<Changed, SqliteError> {
     let time = key::of_stamp(stamp);
     let before = Row::find(db, collection, id)?;
     let existed = before.as_ref().is_some_and(Row::exists);
     if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
-        return Ok(Changed { won: Extra::default(), existed, exists: existed });
+        return Ok(Changed { won: JsonObject::default(), existed, exists: existed });
     }
     let record = Row::touch(db, before.as_ref(), collection, id, &time)?;
-    let mut won = Extra::default();
+    let mut won = JsonObject::default();
     for (key, value) in fields.iter() {
         if set_field(db, record, collection, (key, value), &time, arrived)? {
             won.set(key, value.clone());

@@ -7,7 +7,7 @@ mod common;
 use logux::{
     Log, NodeId, Store, WallTime,
     crdt::{Crdt, Document, DocumentOp, ListError, Path, Shared},
-    replay::{Options, Snapshot, Timeline},
+    replay::{Snapshot, Timeline, TimelineConfig},
     store::Query,
 };
 use logux_sqlite::{Database, SqliteStore};
@@ -35,14 +35,14 @@ fn edit(log: &mut Notes, n: i64) {
 fn a_document_is_there_after_a_restart() {
     let folder = Folder::new("document");
     let (file, node) = (folder.file("note.db"), NodeId::new("10:laptop:tab").unwrap());
-    let options = || Options { history: Some(50), ..Options::default() };
+    let config = || TimelineConfig { history: Some(50), ..TimelineConfig::default() };
     let reducer = || Shared::<Document>::new("note");
     let snapshot;
     let state: Value;
     {
         let database = Database::open(&file).unwrap();
-        let timeline = Timeline::with_options(reducer(), options());
-        let mut log = Log::observed(node.clone(), database.store(), timeline).unwrap();
+        let timeline = Timeline::with_config(reducer(), config());
+        let mut log = Log::with_observer(node.clone(), database.store(), timeline).unwrap();
         (0..400).for_each(|n| edit(&mut log, n));
         snapshot = Snapshot::of(&mut log).unwrap().to_string();
         (400..450).for_each(|n| edit(&mut log, n));
@@ -56,9 +56,9 @@ fn a_document_is_there_after_a_restart() {
     let store = database.store();
     let kept = store.page(&Query::created(), 10_000).unwrap().entries.len();
     assert!(kept < 400, "{kept} of 900 actions kept");
-    let whole = Timeline::read(reducer(), options(), &store).unwrap();
+    let whole = Timeline::read(reducer(), config(), &store).unwrap();
     assert_eq!(whole.state().to_json(), state);
     let opened =
-        snapshot.parse::<Snapshot>().unwrap().open(reducer(), options(), &node, &store).unwrap();
+        snapshot.parse::<Snapshot>().unwrap().open(reducer(), config(), &node, &store).unwrap();
     assert_eq!(opened.state().to_json(), state);
 }

@@ -17,7 +17,7 @@ use std::{
 
 use logux::{
     Action, ActionId, Entry, Meta, NodeId, Stamp, Store, WallTime,
-    action::Extra,
+    json::JsonObject,
     store::{Insertion, Query},
 };
 use logux_sqlite::{Database, Durability};
@@ -115,7 +115,7 @@ fn check_new(database: &Database, from: u64, round: u64) -> u64 {
     assert_eq!(store.last_added().expect("last_added"), last);
     // The record was written in the same transaction.
     let record = database.sync_maps().load("counters", "1", None).expect("load");
-    let count = record.map_or(0, |record| record.fields[0].value.to().expect("a number"));
+    let count = record.map_or(0, |record| record.fields[0].value.parse().expect("a number"));
     assert_eq!(count, last, "the record agrees with the log after kill {round}");
     last
 }
@@ -166,7 +166,7 @@ fn write_and_acknowledge() {
             number += 1;
             assert_eq!(store.add(&mut numbered(number)).expect("add"), Insertion::Added);
         }
-        let fields = Extra::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
+        let fields = JsonObject::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
         maps.change("counters", "1", &fields, &write_stamp(number)).expect("change");
         store.commit().expect("commit");
         writeln!(output, "safe {number}.").expect("the other process reads");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use logux::{Json, Stamp, WallTime, action::Extra, testing::strategies};
+use logux::{Json, Stamp, WallTime, json::JsonObject, testing::strategies};
 use logux_sqlite::{Changed, Database, Record, SqliteError, SyncMaps, Write};
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -16,8 +16,8 @@ fn at(time: i64) -> Stamp {
     Stamp::new(WallTime::from_millis(time), format!("{time} a 0").parse().expect("an id"))
 }
 
-fn fields(json: &str) -> Extra {
-    Extra::from_json(json).expect("an object")
+fn fields(json: &str) -> JsonObject {
+    JsonObject::from_json(json).expect("an object")
 }
 
 fn show(record: &Record) -> String {
@@ -75,7 +75,7 @@ fn a_deletion_takes_what_is_older() {
     assert!(maps.delete("tasks", "1", &at(3)).unwrap());
     assert_eq!((load(&maps, "1"), maps.deletion("tasks", "1").unwrap()), (None, Some(at(3))));
     let late = maps.change("tasks", "1", &fields(r#"{"a":2}"#), &at(2)).unwrap();
-    assert_eq!(late, Changed { won: Extra::default(), existed: false, exists: false });
+    assert_eq!(late, Changed { won: JsonObject::default(), existed: false, exists: false });
     assert!(!maps.create("tasks", "1", &fields(r#"{"a":2}"#), &at(3)).unwrap().exists);
     assert!(!maps.delete("tasks", "1", &at(2)).unwrap(), "a later deletion is known");
     assert_eq!(load(&maps, "1"), None);
@@ -102,7 +102,7 @@ fn a_late_deletion_does_not_take_what_is_newer() {
 #[test]
 fn a_record_without_fields_is_a_record() {
     let maps = maps();
-    assert!(maps.create("tasks", "1", &Extra::default(), &at(1)).unwrap().exists);
+    assert!(maps.create("tasks", "1", &JsonObject::default(), &at(1)).unwrap().exists);
     assert_eq!(
         (load(&maps, "1").unwrap(), list(&maps, "{}", None)),
         ("1:".into(), vec!["1:".into()])
@@ -261,13 +261,13 @@ fn one_commit_for_the_log_and_the_records() {
 /// Something that happens to one record.
 #[derive(Clone, Debug)]
 enum Event {
-    Change(Extra, Stamp),
+    Change(JsonObject, Stamp),
     Delete(Stamp),
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let change = vec((select(&["a", "b", "c"][..]), 0..3_u8), 0..3).prop_map(|pairs| {
-        let mut fields = Extra::default();
+        let mut fields = JsonObject::default();
         for (key, value) in pairs {
             fields.set(key, Json::new(value.to_string()).expect("JSON"));
         }

@@ -135,7 +135,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
 
     // What version 2 brought works.
     let fields = [("a", "1")].into_iter().fold(
-        logux::action::Extra::default(),
+        logux::json::JsonObject::default(),
         |mut fields, (key, value)| {
             fields.set(key, Json::new(value).unwrap());
             fields

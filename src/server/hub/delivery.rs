@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Hub, NO_FILTER, ask};
+use super::{Hub, NO_FILTER, handler_request};
 use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
     server::{
-        About, Addition, Output, QueueName, Recipients, Report, SessionId, jobs::Task,
+        AddAction, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
+        requests::{PendingRequest, Subject},
         sessions::Sessions,
     },
     store::{Entry, Store},
@@ -18,9 +19,9 @@ impl<S: Store> Hub<S> {
     pub(super) fn add(
         &mut self,
         now: WallTime,
-        addition: Addition,
+        addition: AddAction,
     ) -> Result<(), LogError<S::Error>> {
-        let Addition { action, mut draft, to, process, ticket } = addition;
+        let AddAction { action, mut draft, to, process, ticket } = addition;
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
         let mut keep = None;
         if !process {
@@ -32,28 +33,23 @@ impl<S: Store> Hub<S> {
             return Ok(());
         };
         let entry = Arc::new(entry);
-        self.report(Report::Added(entry.clone()));
+        self.report(HubEvent::Added(entry.clone()));
         if process {
-            let task = Task {
-                about: About::OwnAction,
+            let request = PendingRequest {
+                subject: Subject::OwnAction { ticket },
                 entry,
                 recipients: to,
-                approved: false,
+                is_approved: false,
                 queue: QueueName::default(),
-                cancelled: false,
-                sender: self.config.node.clone(),
-                session: None,
-                ticket,
-                kept: false,
                 repeats: 0,
             };
-            let (job, task) = self.jobs.start_alone(task);
-            let ask = ask(&self.sessions, job, task);
-            self.pending.push_back(Output::Ask(ask));
+            let (request_id, request) = self.requests.start_alone(request);
+            let handler_request = handler_request(&self.sessions, request_id, request);
+            self.pending.push_back(Output::Request(handler_request));
             return Ok(());
         }
         if to == Recipients::default() && entry.meta.added.is_none() {
-            self.report(Report::Useless(entry.clone()));
+            self.report(HubEvent::Useless(entry.clone()));
         }
         if let Some(keep) = keep {
             self.bound(now, &keep)?;
@@ -102,7 +98,7 @@ impl<S: Store> Hub<S> {
                 entry: entry.clone(),
                 confirm,
             });
-            self.report(Report::Sent(entry, 1));
+            self.report(HubEvent::Sent(entry, 1));
         }
         Ok(())
     }
@@ -165,39 +161,40 @@ impl<S: Store> Hub<S> {
                 send(sessions, id);
             }
         }
-        self.report(Report::Sent(entry.clone(), sent));
+        self.report(HubEvent::Sent(entry.clone(), sent));
         Ok(())
     }
 
     /// What a channel has got that is not done yet, and a client that is about to subscribe has not. It would miss it otherwise: it came too early to be
     /// resent to it, and may come too late to be loaded.
     pub(super) fn in_progress(&self, channel: &str, id: SessionId) -> Vec<Arc<Entry>> {
-        let tasks = self.jobs.in_channel(channel).filter(|task| self.may_miss(task, id));
-        tasks.map(|task| task.entry.clone()).collect()
+        let requests =
+            self.requests.in_channel(channel).filter(|request| self.may_miss(request, id));
+        requests.map(|request| request.entry.clone()).collect()
     }
 
     /// Whether a client is neither the author of an action that was sent, nor excluded, nor has got it.
-    fn may_miss(&self, task: &Task, id: SessionId) -> bool {
+    fn may_miss(&self, request: &PendingRequest, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
-        let (client, to) = (session.node.client_id(), &task.recipients);
-        let is_author =
-            task.about == About::Action && task.entry.meta.id.node().client_id() == client;
+        let (client, to) = (session.node.client_id(), &request.recipients);
+        let is_author = request.kind() == RequestKind::Action
+            && request.entry.meta.id.node().client_id() == client;
         let is_client = |other: &Arc<str>| **other == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author
             || to.exclude_clients.iter().chain(&to.clients).any(is_client)
             || to.users.iter().any(is_user)
             || to.nodes.iter().any(|node| **node == *session.node.as_str())
-            || to.channels.iter().any(|channel| self.channels.accepts(channel, id, &task.entry)))
+            || to.channels.iter().any(|channel| self.channels.accepts(channel, id, &request.entry)))
     }
 
     pub(super) fn unsubscribe_session(&mut self, id: SessionId, channel: &str, filter: &str) {
         if self.channels.unsubscribe(channel, id, filter)
             && let Some(session) = self.sessions.get_mut(id)
-            && let Some(channel) = session.channels.take(channel)
+            && let Some(channel) = session.channels.swap_take(channel)
         {
             let node = session.node.clone();
-            self.report(Report::Unsubscribed { node: node.clone(), channel: channel.clone() });
+            self.report(HubEvent::Unsubscribed { node: node.clone(), channel: channel.clone() });
             self.pending.push_back(Output::Unsubscribed { node, channel });
         }
     }
@@ -218,7 +215,11 @@ impl<S: Store> Hub<S> {
         }
         session.channels.insert(channel.clone());
         self.channels.subscribe(channel, id, NO_FILTER.into(), None);
-        self.report(Report::Subscribed { id: None, node: node.clone(), channel: channel.clone() });
+        self.report(HubEvent::Subscribed {
+            id: None,
+            node: node.clone(),
+            channel: channel.clone(),
+        });
         self.send_to_session(now, id, Subscribed { channel: channel.to_string() }.to_action())
     }
 }

@@ -3,30 +3,32 @@
 //! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`, how
 //! the application takes one back in `undo`, what stays in the log in `keeping`.
 
-mod answers;
-mod census;
-mod coming;
 mod delivery;
-mod keeping;
-mod received;
+mod join;
+mod receive;
+mod respond;
+mod retention;
+mod stats;
 mod undo;
 
-pub use census::{Census, ConnectedClient};
+pub use stats::{ConnectedClient, HubStats};
 
+use core::time::Duration;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
 use super::{
-    About, Ask, Author, HubLog, Input, Job, Output, Queues, Recipients, Report, SessionId,
+    Author, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients, RequestId,
+    SessionId,
+    added_offsets::AddedOffsets,
     channels::Channels,
     clock::Clock,
     inbox::Inbox,
-    jobs::{Jobs, Task},
-    keep::{Bounds, Keeps},
-    numbers::Numbers,
-    rate::{Buckets, Rate},
+    rate::{Rate, TokenBuckets},
+    requests::{PendingRequest, Requests, Subject, Subscription},
+    retention::{Bounds, RetentionPolicy},
     sessions::Sessions,
 };
 use crate::{
@@ -51,9 +53,9 @@ pub struct Config {
     pub debug: bool,
     /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
     /// again: that many entries of the log, the latest, and those of up to 64 actions more. What was not answered yet is kept in any case.
-    pub remembered: u64,
+    pub remembered_entries: u64,
     /// For how many milliseconds to remember them at most, up to a sixteenth more. A restart begins anew.
-    pub remembered_ms: u64,
+    pub remembered_for: Duration,
     /// How many actions of one client may wait for the application before no more is read from it.
     pub max_queue: usize,
     /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`.
@@ -62,14 +64,14 @@ pub struct Config {
     /// was corrected. What lies further ahead is undone with the reason `wrongTime`: it would win over everybody else's changes until
     /// that time comes. It is refused and not moved to now, because its author would keep it where it was, and so have another order
     /// than the rest.
-    pub max_ahead_ms: u64,
+    pub max_ahead: Duration,
     /// How often one user, or one client that has none, may do actions of a type. What is beyond is undone with the reason `rateLimit` and
     /// with `retryAfterMs`: after how many milliseconds there is room again. It is answered once: the same action comes again in vain.
     pub rates: HashMap<String, Rate>,
     /// In which queue an action waits for the application. One for all unless given.
     pub queues: Queues,
     /// What stays in the log once it is done. Nothing unless given.
-    pub keeps: Keeps,
+    pub retention: RetentionPolicy,
 }
 
 impl Config {
@@ -79,14 +81,14 @@ impl Config {
             node,
             subprotocol: 0,
             debug: false,
-            remembered: 10_000,
-            remembered_ms: 7 * 24 * 60 * 60 * 1_000,
+            remembered_entries: 10_000,
+            remembered_for: Duration::from_hours(7 * 24),
             max_queue: 1_000,
             max_subscriptions: 10_000,
-            max_ahead_ms: 5 * 60 * 1_000,
+            max_ahead: Duration::from_mins(5),
             rates: HashMap::new(),
             queues: Queues::default(),
-            keeps: Keeps::default(),
+            retention: RetentionPolicy::default(),
         }
     }
 }
@@ -100,7 +102,7 @@ impl Config {
 ///
 /// # Life of an action of a client
 /// Received → checked to be the client's own → kept in the inbox → confirmed → waits for the client's earlier ones of the same queue → the application is
-/// asked ([`Output::Ask`]) → approved: sent to the recipients → processed: the author is told `logux/processed`. Whatever goes wrong,
+/// asked ([`Output::Request`]) → approved: sent to the recipients → processed: the author is told `logux/processed`. Whatever goes wrong,
 /// the author, and the recipients if they got it, are told `logux/undo`; and as in the reference, what waits behind it in the same queue
 /// of the client is undone too, with the reason `error`, since it may build on it.
 #[derive(Debug)]
@@ -109,13 +111,13 @@ pub struct Hub<S> {
     log: HubLog<S>,
     sessions: Sessions,
     channels: Channels,
-    jobs: Jobs,
+    requests: Requests,
     inbox: Inbox,
-    rates: HashMap<String, Buckets<Arc<str>>>,
+    rates: HashMap<String, TokenBuckets<Arc<str>>>,
     /// The moment of the input that is handled.
-    moment: MonoTime,
+    now: MonoTime,
     bounds: Bounds,
-    numbers: Numbers,
+    added_offsets: AddedOffsets,
     clock: Clock,
     draining: bool,
     /// Outputs that wait for the commit, and those behind it.
@@ -129,31 +131,31 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
-        let log = Log::observed(config.node.clone(), store, Default::default())?;
-        let clock = Clock::of(&log, config.max_ahead_ms)?;
+        let log = Log::with_observer(config.node.clone(), store, Default::default())?;
+        let clock = Clock::of(&log, config.max_ahead)?;
         let mut hub = Self {
             clock,
-            inbox: Inbox::new(config.remembered, config.remembered_ms),
+            inbox: Inbox::new(config.remembered_entries, config.remembered_for),
             rates: config
                 .rates
                 .iter()
-                .map(|(kind, rate)| (kind.clone(), Buckets::new(*rate)))
+                .map(|(kind, rate)| (kind.clone(), TokenBuckets::new(*rate)))
                 .collect(),
-            moment: MonoTime::default(),
+            now: MonoTime::default(),
             config,
             log,
             sessions: Sessions::default(),
             channels: Channels::default(),
-            jobs: Jobs::default(),
-            numbers: Numbers::default(),
+            requests: Requests::default(),
+            added_offsets: AddedOffsets::default(),
             bounds: Bounds::default(),
             draining: false,
             pending: VecDeque::new(),
             ready: VecDeque::new(),
         };
         hub.find_bounds()?;
-        let (unanswered, held) = hub.inbox.recall(&hub.log)?;
-        hub.log.observer().1 = held;
+        let (unanswered, usage) = hub.inbox.recall(&hub.log)?;
+        hub.log.observer_mut().inbox_usage = usage;
         hub.take_up(unanswered)?;
         Ok(hub)
     }
@@ -163,9 +165,9 @@ impl<S: Store> Hub<S> {
         self.log.into_store()
     }
 
-    /// Whether actions that leave the log are to be reported ([`Report::Cleaned`]). They are not until this says so.
+    /// Whether actions that leave the log are to be reported ([`HubEvent::Cleaned`]). They are not until this says so.
     pub fn report_cleaned(&mut self, is_wanted: bool) {
-        self.log.observer().0.want(is_wanted);
+        self.log.observer_mut().clean_log.want(is_wanted);
     }
 
     /// How many clients are connected.
@@ -193,7 +195,7 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// When the store fails: the server has to stop then, clients will send again what was not confirmed.
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
-        self.moment = now.mono;
+        self.now = now.mono;
         let now = self.clock.read(now.wall);
         self.grow_older(now)?;
         self.forget_old(now)?;
@@ -211,28 +213,28 @@ impl<S: Store> Hub<S> {
             Input::Received { session, batch, entries } => {
                 self.received(now, session, batch, entries)?
             }
-            Input::Answer(job, answer) => self.answer(now, job, answer)?,
+            Input::Respond(request_id, answer) => self.answer(now, request_id, answer)?,
             Input::Add(addition) => self.add(now, *addition)?,
             Input::Forget(id) => self.forget(&id)?,
             Input::Undo(undoing) => self.undo(now, *undoing)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,
         }
-        let cleaned = self.log.observer().0.take();
+        let cleaned = self.log.observer_mut().clean_log.take();
         self.pending
-            .extend(cleaned.into_iter().map(|entry| Output::Report(Report::Cleaned(entry))));
-        if self.draining && self.jobs.is_idle() {
+            .extend(cleaned.into_iter().map(|entry| Output::Event(HubEvent::Cleaned(entry))));
+        if self.draining && self.requests.is_idle() {
             self.pending.push_back(Output::Drained);
         }
         Ok(())
     }
 
-    fn report(&mut self, report: Report) {
-        self.pending.push_back(Output::Report(report));
+    fn report(&mut self, report: HubEvent) {
+        self.pending.push_back(Output::Event(report));
     }
 
     fn report_undone(&mut self, entry: &Arc<Entry>, reason: &str) {
-        self.report(Report::Undone { entry: entry.clone(), reason: reason.into() });
+        self.report(HubEvent::Undone { entry: entry.clone(), reason: reason.into() });
     }
 
     fn debug(&mut self, session: Option<SessionId>, text: impl FnOnce() -> String) {
@@ -241,32 +243,34 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    fn task_of_client(&self, entry: Entry, session: Option<SessionId>) -> Task {
-        let sender =
-            session.and_then(|id| self.sessions.get(id)).map(|session| session.node.clone());
-        let about = if entry.action.kind() == logux::SUBSCRIBE {
-            About::Subscription
+    fn client_request(&self, entry: Entry, session: Option<SessionId>) -> PendingRequest {
+        let subject = if entry.action.kind() == logux::SUBSCRIBE {
+            let sender = session.and_then(|id| self.sessions.get(id)).map(|session| &session.node);
+            Subject::Subscription(Subscription {
+                sender: sender.unwrap_or_else(|| entry.meta.id.node()).clone(),
+                session,
+                is_cancelled: false,
+            })
         } else {
-            About::Action
+            Subject::Action
         };
-        Task {
-            about,
+        PendingRequest {
+            subject,
             queue: self.config.queues.name(&entry.action),
             recipients: Recipients::default(),
-            approved: false,
-            cancelled: false,
-            sender: sender.unwrap_or_else(|| entry.meta.id.node().clone()),
+            is_approved: false,
             entry: Arc::new(entry),
-            session,
-            ticket: None,
-            kept: true,
             repeats: 0,
         }
     }
 
-    fn debug_author(&mut self, job: Job, text: impl FnOnce(&Task) -> String) {
-        let Some(task) = self.jobs.running(job) else { return };
-        let (client, text) = (task.entry.meta.id.node().clone(), text(task));
+    fn debug_author(
+        &mut self,
+        request_id: RequestId,
+        text: impl FnOnce(&PendingRequest) -> String,
+    ) {
+        let Some(request) = self.requests.running(request_id) else { return };
+        let (client, text) = (request.entry.meta.id.node().clone(), text(request));
         let session = self.sessions.of_client(client.client_id());
         self.debug(session, || text);
     }
@@ -281,7 +285,7 @@ fn filter_key(action: &Action) -> Arc<str> {
 
 /// What a subscription, or its end, is about: a channel, and the filter by which it is told from others of the same channel.
 fn subscribed_to(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
-    Some((action.text_field("channel")?.into(), filter_key(action)))
+    Some((action.str_field("channel")?.into(), filter_key(action)))
 }
 
 fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Action, ActionError> {
@@ -289,20 +293,20 @@ fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Ac
     Undo { id, reason: reason.to_owned(), action: Some(entry.action.clone()), extra }.to_action()
 }
 
-fn ask(sessions: &Sessions, job: Job, task: &Task) -> Ask {
-    let node = task.entry.meta.id.node();
-    let id = sessions.of_client(node.client_id());
-    let session = id.and_then(|id| sessions.get(id));
+fn handler_request(sessions: &Sessions, id: RequestId, request: &PendingRequest) -> HandlerRequest {
+    let node = request.entry.meta.id.node();
+    let connection = sessions.of_client(node.client_id());
+    let session = connection.and_then(|connection| sessions.get(connection));
     let author = Author {
         node: node.clone(),
-        subprotocol: task
+        subprotocol: request
             .entry
             .meta
             .subprotocol
             .clone()
             .or_else(|| session.map(|session| session.subprotocol.clone())),
         headers: session.and_then(|session| session.headers.clone()),
-        session: id,
+        session: connection,
     };
-    Ask { job, about: task.about, entry: task.entry.clone(), author }
+    HandlerRequest { id, kind: request.kind(), entry: request.entry.clone(), author }
 }

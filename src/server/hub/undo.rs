@@ -3,11 +3,11 @@
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Hub, keeping::since};
+use super::{Hub, retention::since};
 use crate::{
     action::{ActionId, logux::Undo},
     log::{Draft, LogError},
-    server::{Output, Recipients, SessionId, Undoing, keep::is_kept},
+    server::{Output, Recipients, SessionId, UndoRequest, retention::is_kept},
     store::{Entry, Store},
     time::WallTime,
 };
@@ -16,25 +16,25 @@ impl<S: Store> Hub<S> {
     pub(super) fn undo(
         &mut self,
         now: WallTime,
-        undoing: Undoing,
+        undoing: UndoRequest,
     ) -> Result<(), LogError<S::Error>> {
-        let Undoing { id, reason, extra, to } = undoing;
-        if let Some(job) = self.jobs.job_of(&id) {
-            if let Some(task) = self.jobs.running(job) {
-                task.recipients.extend(to);
+        let UndoRequest { id, reason, extra, to } = undoing;
+        if let Some(request_id) = self.requests.running_id(&id) {
+            if let Some(request) = self.requests.running(request_id) {
+                request.recipients.extend(to);
             }
-            return self.undone(now, job, &reason, extra);
+            return self.undone(now, request_id, &reason, extra);
         }
-        if let Some(task) = self.jobs.take_waiting(&id) {
-            self.undo_task(now, &task, &reason, extra)?;
-            return self.start_next(now, id.node(), &task.queue);
+        if let Some(request) = self.requests.take_waiting(&id) {
+            self.undo_request(now, &request, &reason, extra)?;
+            return self.start_next(now, id.node(), &request.queue);
         }
-        self.undo_done(now, Undoing { id, reason, extra, to })
+        self.undo_done(now, UndoRequest { id, reason, extra, to })
     }
 
     /// Takes back what was processed already. Its author is told again if it asks again.
-    fn undo_done(&mut self, now: WallTime, undoing: Undoing) -> Result<(), LogError<S::Error>> {
-        let Undoing { id, reason, extra, mut to } = undoing;
+    fn undo_done(&mut self, now: WallTime, undoing: UndoRequest) -> Result<(), LogError<S::Error>> {
+        let UndoRequest { id, reason, extra, mut to } = undoing;
         let known = self.log.by_id(&id)?.map(Arc::new);
         let time = known.as_ref().map_or(id.time(), |entry| entry.meta.time);
         if let Some(entry) = &known {

@@ -1,6 +1,6 @@
 //! What a back end says.
 
-use crate::backend::{Answers, ControlRequest};
+use crate::backend::{ControlRequest, ResponseReader};
 
 /// Longer answers than this are refused: short, so that the bound is met.
 const LIMIT: usize = 256;
@@ -22,7 +22,7 @@ pub fn backend(text: &str) {
 
 /// All that is read, as text.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-    let mut answers = Answers::new(LIMIT);
+    let mut answers = ResponseReader::new(LIMIT);
     let mut seen = Vec::new();
     for piece in pieces {
         answers.push(piece);

@@ -5,7 +5,7 @@ use core::fmt::{Debug, Write as _};
 use crate::{
     action::{Action, ActionId, Meta, NodeId, logux},
     crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, SyncMaps},
-    replay::{Options, Reducer, Timeline},
+    replay::{Reducer, Timeline, TimelineConfig},
     store::Entry,
     time::WallTime,
 };
@@ -38,10 +38,10 @@ fn shared<C: Crdt>(entries: &[Entry]) -> C {
 
 /// The state that all orders give.
 fn agree<R: Reducer<State: PartialEq + Debug>>(reducer: &R, entries: &[Entry]) -> R::State {
-    let options = Options { save_every: 2, save_gap: 4, ..Options::default() };
-    let mut forwards = Timeline::with_options(reducer, options.clone());
+    let options = TimelineConfig { save_every: 2, save_gap: 4, ..TimelineConfig::default() };
+    let mut forwards = Timeline::with_config(reducer, options.clone());
     entries.iter().for_each(|entry| forwards.add(entry));
-    let mut backwards = Timeline::with_options(reducer, options);
+    let mut backwards = Timeline::with_config(reducer, options);
     entries.iter().rev().for_each(|entry| backwards.add(entry));
     // All of it once more, as after a lost confirmation.
     backwards.extend(entries);

@@ -9,7 +9,7 @@ mod history;
 pub use backend::backend;
 pub use history::history;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     action::Action,
     json::{Json, JsonProblem, MAX_DEPTH},
-    wire::{Beyond, DecodeError, Limits, Message, decode},
+    wire::{Beyond, DecodeError, Message, MessageLimits, decode},
 };
 
 /// Bytes from outside as text; what is not UTF-8 never gets as far as a decoder.
@@ -31,7 +31,7 @@ pub fn text(data: &[u8]) -> Option<&str> {
 /// When a message changes on its way through the encoder, when a refused one has no sendable reply, or when a tighter limit lets
 /// more through.
 pub fn decoder(text: &str) {
-    let limits = Limits::default();
+    let limits = MessageLimits::default();
     match decode(text, &limits) {
         Ok(message) => {
             assert!(is_json(text), "accepted what is no JSON");
@@ -39,7 +39,7 @@ pub fn decoder(text: &str) {
         }
         Err(error) => assert_reply(text, &error),
     }
-    let tight = Limits { message_bytes: 200, depth: 4, actions: 1, id_bytes: 8 };
+    let tight = MessageLimits { message_bytes: 200, depth: 4, actions: 1, id_bytes: 8 };
     match decode(text, &tight) {
         Ok(message) => assert_eq!(
             decode(text, &limits).as_ref(),
@@ -56,7 +56,7 @@ pub fn decoder(text: &str) {
 /// When it does not.
 pub fn assert_round_trip(message: &Message) {
     let encoded = message.encode();
-    let no_limits = Limits {
+    let no_limits = MessageLimits {
         message_bytes: usize::MAX,
         depth: MAX_DEPTH + 8,
         actions: usize::MAX,
@@ -76,7 +76,7 @@ fn assert_reply(text: &str, error: &DecodeError) {
     let reply = Message::Error(error.reply());
     assert_round_trip(&reply);
     let Message::Error(reply) = reply else { unreachable!("it was made an error") };
-    let told = reply.options.expect("a reply with details").to::<String>().expect("a text");
+    let told = reply.options.expect("a reply with details").parse::<String>().expect("a text");
     assert!(told.chars().count() <= 1_001, "a reply of {} characters", told.chars().count());
     match error {
         DecodeError::WrongFormat { received, .. } => {
@@ -135,7 +135,7 @@ pub fn action(text: &str) {
     match (read, kind) {
         (Ok(action), Some(kind)) => {
             assert_eq!(action.kind(), kind);
-            let fields: HashMap<String, Value> =
+            let fields: BTreeMap<String, Value> =
                 serde_json::from_str(text).expect("it was an object");
             for (name, value) in fields {
                 let field = action.field(&name).expect("a field that is there");

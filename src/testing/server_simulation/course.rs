@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Broken, Counts, Setup};
+use super::{Broken, Config, Counts};
 use crate::{
     action::{Action, ActionId},
     testing::simulation::clock::{Chance, Clock},
@@ -12,7 +12,7 @@ use crate::{
 /// The course of a world's events.
 #[derive(Debug)]
 pub(super) struct Course {
-    pub(super) setup: Setup,
+    pub(super) config: Config,
     pub(super) chance: Chance,
     pub(super) counts: Counts,
     pub(super) server_clock: Clock,
@@ -33,10 +33,10 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(setup: Setup) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self {
-            chance: Chance::new(setup.seed),
-            setup,
+            chance: Chance::new(config.seed),
+            config,
             counts: Counts::default(),
             server_clock: Clock::default(),
             is_calm: false,
@@ -77,7 +77,7 @@ impl Course {
     }
 
     pub(super) fn tell(&mut self, what: impl FnOnce() -> String) {
-        if self.setup.trace {
+        if self.config.trace {
             self.trace.push(format!("{:>7} ms  {}", self.counts.ms, what()));
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     action::{Action, ActionId, NodeId, logux::SUBSCRIBE},
     client::{Client, Config},
-    replay::{Options, Reducer, Timeline},
+    replay::{Reducer, Timeline, TimelineConfig},
     server::SessionId,
     sync,
     testing::{CrashStore, simulation::clock::Clock},
@@ -60,12 +60,12 @@ impl<R: Reducer + Clone> Device<R> {
         // Each start has a tab id of its own, as official clients have.
         let node =
             NodeId::new(format!("{}:{}", self.name.client_id(), self.starts)).expect("a node id");
-        let options = Options { history: Some(1_000_000), ..Options::default() };
+        let options = TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() };
         let Ok(timeline) = Timeline::read(reducer, options, &store);
         let node = Arc::new(sync::Config { actions_per_sync, ..sync::Config::client(node) });
         let config = Config { node, token: None, time_fix: self.time_fix };
         self.client =
-            Some(Client::observed(config, store, timeline).expect("memory does not fail"));
+            Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }
 
     /// What is durable.
@@ -84,7 +84,7 @@ impl<R: Reducer + Clone> Device<R> {
     /// An action of its own is undone. Returns the channel if that was a subscription, and the page that has asked for it is there and still wants it.
     pub(super) fn refused(&mut self, id: &ActionId, action: &Action) -> Option<String> {
         let channel =
-            action.text_field("channel").filter(|_| action.kind() == SUBSCRIBE)?.into_owned();
+            action.str_field("channel").filter(|_| action.kind() == SUBSCRIBE)?.into_owned();
         let is_of_now = id.node() == self.client().log().node_id();
         let age = |id: &ActionId| (id.time(), id.sequence());
         let is_over = self.left_by.get(&channel).is_some_and(|left| age(id) < age(left));

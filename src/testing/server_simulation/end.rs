@@ -28,7 +28,7 @@ pub(super) struct End {
     member: Option<(NodeId, Subprotocol)>,
     /// Whether the hub knows it.
     pub(super) has_joined: bool,
-    outbox: VecDeque<Parcel>,
+    outbox: VecDeque<OutboxItem>,
     /// When what lies in the outbox is taken out.
     unpacks_at: Option<u64>,
     /// To be closed when the outbox is empty.
@@ -41,11 +41,11 @@ pub(super) struct End {
 
 /// Something for one connection to do.
 #[derive(Debug)]
-pub(super) enum Parcel {
+pub(super) enum OutboxItem {
     /// The client is in; send what it missed.
     Joined(u64, Vec<Arc<Entry>>),
     /// Confirm a batch.
-    Kept(BatchToken),
+    Persisted(BatchToken),
     /// Send an action; `true`: the hub waits for the confirmation.
     Deliver(u64, Arc<Entry>, bool),
     /// Send what was kept of a channel.
@@ -98,8 +98,8 @@ impl End {
     }
 
     /// The hub has something for it.
-    pub(super) fn put(&mut self, course: &mut Course, parcel: Parcel) {
-        if let Parcel::Deliver(_, entry, _) = &parcel
+    pub(super) fn put(&mut self, course: &mut Course, parcel: OutboxItem) {
+        if let OutboxItem::Deliver(_, entry, _) = &parcel
             && !entry.meta.id.node().is_server()
             && !self.sent.insert(entry.meta.id.clone())
         {
@@ -123,7 +123,7 @@ impl End {
     }
 
     fn unpack_soon(&mut self, course: &mut Course) {
-        let at = course.after(course.setup.round_ms);
+        let at = course.after(course.config.round_ms);
         self.unpacks_at.get_or_insert(at);
     }
 
@@ -158,17 +158,17 @@ impl End {
         wishes
     }
 
-    fn unpack(&mut self, now: Now, parcel: Parcel) {
+    fn unpack(&mut self, now: Now, parcel: OutboxItem) {
         match parcel {
-            Parcel::Joined(added, missed) => {
+            OutboxItem::Joined(added, missed) => {
                 self.node.send(now.mono, added, missed.iter().map(|entry| &**entry))
             }
-            Parcel::Kept(batch) => self.node.handle(now, sync::Input::Kept(batch)),
-            Parcel::Deliver(added, entry, confirm) => {
+            OutboxItem::Persisted(batch) => self.node.handle(now, sync::Input::Persisted(batch)),
+            OutboxItem::Deliver(added, entry, confirm) => {
                 self.to_confirm.extend(confirm.then_some(added));
                 self.node.send(now.mono, added, [&*entry]);
             }
-            Parcel::Replay(added, entries) => {
+            OutboxItem::Replay(added, entries) => {
                 for some in entries.chunks(REPLAYED) {
                     self.node.send(now.mono, added, some.iter().map(|entry| &**entry));
                 }
@@ -188,8 +188,8 @@ impl End {
             match output {
                 sync::Output::Send(frame) => wishes.push(Wish::Send(frame)),
                 sync::Output::Authenticate(who) => {
-                    let fails = course.fails(course.setup.errors_once_in);
-                    self.login = Some((course.after(course.setup.handler_ms), fails, who.token));
+                    let fails = course.fails(course.config.errors_once_in);
+                    self.login = Some((course.after(course.config.handler_ms), fails, who.token));
                     self.member = Some((who.node, who.subprotocol));
                 }
                 sync::Output::Connected { since, .. } => {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     action::{Action, logux},
     log::Draft,
-    server::{About, Answer, Ask, Job},
+    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind},
 };
 
 /// What the application is working on.
@@ -18,7 +18,7 @@ pub(super) struct Handlers(Vec<Handler>);
 struct Handler {
     /// When it goes on; `None`: it hangs, until the server crashes.
     at: Option<u64>,
-    ask: Ask,
+    ask: HandlerRequest,
     step: Step,
 }
 
@@ -31,7 +31,7 @@ enum Step {
     /// Reads what a subscriber is to get.
     Load,
     /// Says what it has found.
-    Answer(Vec<Answer>),
+    Respond(Vec<HandlerResponse>),
 }
 
 impl Handlers {
@@ -49,18 +49,18 @@ impl Handlers {
     }
 
     /// A question has come.
-    pub(super) fn start(&mut self, course: &mut Course, ask: Ask) {
+    pub(super) fn start(&mut self, course: &mut Course, ask: HandlerRequest) {
         let id = &ask.entry.meta.id;
         course.tell(|| format!("the application is asked about {id}"));
-        if ask.about == About::Action {
+        if ask.kind == RequestKind::Action {
             course.note_asked(id);
         }
         self.go_on(course, ask, Step::Decide);
     }
 
-    fn go_on(&mut self, course: &mut Course, ask: Ask, step: Step) {
-        let hangs = course.fails(course.setup.hangs_once_in);
-        let at = course.after(course.setup.handler_ms);
+    fn go_on(&mut self, course: &mut Course, ask: HandlerRequest, step: Step) {
+        let hangs = course.fails(course.config.hangs_once_in);
+        let at = course.after(course.config.handler_ms);
         if hangs {
             course.counts.hangs += 1;
             course.tell(|| format!("the handler of {} hangs", ask.entry.meta.id));
@@ -74,13 +74,13 @@ impl Handlers {
         course: &mut Course,
         application: &A,
         database: &mut Database<A::Data>,
-    ) -> Vec<(Job, Answer)> {
+    ) -> Vec<(RequestId, HandlerResponse)> {
         let now = course.ms();
         let is_due = |handler: &mut Handler| handler.at.is_some_and(|at| at <= now);
         let due: Vec<Handler> = self.0.extract_if(.., is_due).collect();
         let mut answers = Vec::new();
         for Handler { ask, step, .. } in due {
-            let job = ask.job;
+            let job = ask.id;
             let said = self.take_step(course, application, database, ask, step);
             answers.extend(said.into_iter().map(|answer| (job, answer)));
         }
@@ -92,41 +92,46 @@ impl Handlers {
         course: &mut Course,
         application: &A,
         database: &mut Database<A::Data>,
-        ask: Ask,
+        ask: HandlerRequest,
         step: Step,
-    ) -> Vec<Answer> {
+    ) -> Vec<HandlerResponse> {
         let entry = ask.entry.clone();
-        let channel = entry.action.text_field("channel").unwrap_or_default();
+        let channel = entry.action.str_field("channel").unwrap_or_default();
         match step {
-            Step::Decide if !application.access(&database.data, &entry) => vec![Answer::Denied],
-            Step::Decide if ask.about == About::Subscription => {
+            Step::Decide if !application.access(&database.data, &entry) => {
+                vec![HandlerResponse::Denied]
+            }
+            Step::Decide if ask.kind == RequestKind::Subscription => {
                 self.go_on(course, ask, Step::Load);
-                let replay = application.replays(&channel).then_some(Answer::Replay);
-                core::iter::once(Answer::Approved(None)).chain(replay).collect()
+                let replay = application.replays(&channel).then_some(HandlerResponse::Replay);
+                core::iter::once(HandlerResponse::Approved(None)).chain(replay).collect()
             }
             Step::Decide => {
                 self.go_on(course, ask, Step::Commit);
-                vec![Answer::Resend(application.resend(&entry)), Answer::Approved(None)]
+                vec![
+                    HandlerResponse::Resend(application.resend(&entry)),
+                    HandlerResponse::Approved(None),
+                ]
             }
             // A database that cannot be reached: where the action was done already, the handler has to wait for it.
             Step::Load | Step::Commit
                 if database.times(&entry.meta.id) == 0
-                    && course.fails(course.setup.errors_once_in) =>
+                    && course.fails(course.config.errors_once_in) =>
             {
                 course.tell(|| format!("the handler of {} fails", entry.meta.id));
-                vec![Answer::error()]
+                vec![HandlerResponse::error()]
             }
             Step::Load => {
                 let loaded = application.load(&database.data, &channel);
-                let mut answers: Vec<Answer> = loaded.into_iter().map(sent).collect();
-                answers.push(Answer::Processed);
-                self.go_on(course, ask, Step::Answer(answers));
+                let mut answers: Vec<HandlerResponse> = loaded.into_iter().map(sent).collect();
+                answers.push(HandlerResponse::Processed);
+                self.go_on(course, ask, Step::Respond(answers));
                 Vec::new()
             }
             Step::Commit => {
                 let before = database.times(&entry.meta.id);
                 if let Err(reason) = database.commit(application, &entry) {
-                    return vec![Answer::Undo { reason, extra: Vec::new() }];
+                    return vec![HandlerResponse::Undo { reason, extra: Vec::new() }];
                 }
                 if database.times(&entry.meta.id) > before {
                     course.tell(|| format!("{} is done", entry.meta.id));
@@ -136,16 +141,16 @@ impl Handlers {
                     .send_back(&entry)
                     .into_iter()
                     .map(|action| sent((action, Draft::default())));
-                let answers = sent_back.chain([Answer::Processed]).collect();
-                self.go_on(course, ask, Step::Answer(answers));
+                let answers = sent_back.chain([HandlerResponse::Processed]).collect();
+                self.go_on(course, ask, Step::Respond(answers));
                 Vec::new()
             }
-            Step::Answer(answers) => answers,
+            Step::Respond(answers) => answers,
         }
     }
 }
 
-fn sent((action, draft): (Action, Draft)) -> Answer {
+fn sent((action, draft): (Action, Draft)) -> HandlerResponse {
     debug_assert!(!logux::is_logux(action.kind()), "an application sends what is its own");
-    Answer::Action(action, Box::new(draft))
+    HandlerResponse::Action(action, Box::new(draft))
 }

@@ -14,7 +14,7 @@
 //!
 //! Checked are at each step and in the end:
 //!
-//! - An action is done once. With [`Setup::inbox`] that is so in the application's database; without it, it is asked to do an action again only after a crash, and
+//! - An action is done once. With [`Config::inbox`] that is so in the application's database; without it, it is asked to do an action again only after a crash, and
 //!   never when the author has been answered.
 //! - Each action of each user has one answer, however often that comes: done, and then it is; or undone, and then it is not. Nobody waits for one in the end.
 //! - What an action sends back to its author comes.
@@ -24,8 +24,8 @@
 //! ```
 //! use std::collections::BTreeSet;
 //! use logux::{
-//!     Action, ActionId, Entry, log::Draft, replay::{Raw, raw}, server::Recipients,
-//!     testing::server_simulation::{Application, Setup, assert_survives},
+//!     Action, ActionId, Entry, log::Draft, replay::{UntypedReducer, untyped_reducer}, server::Recipients,
+//!     testing::server_simulation::{Application, Config, assert_survives},
 //! };
 //!
 //! type Guests = BTreeSet<String>;
@@ -39,15 +39,15 @@
 //! }
 //!
 //! fn name(action: &Action) -> Option<String> {
-//!     (action.kind() == "come").then(|| action.text_field("name"))?.map(|name| name.into_owned())
+//!     (action.kind() == "come").then(|| action.str_field("name"))?.map(|name| name.into_owned())
 //! }
 //!
 //! impl Application for Party {
 //!     type Data = Guests;
-//!     type Reducer = Raw<Guests, fn(&mut Guests, &Action)>;
+//!     type Reducer = UntypedReducer<Guests, fn(&mut Guests, &Action)>;
 //!
 //!     fn reducer(&self) -> Self::Reducer {
-//!         raw(Guests::new(), |guests, action| guests.extend(name(action)))
+//!         untyped_reducer(Guests::new(), |guests, action| guests.extend(name(action)))
 //!     }
 //!     fn channels(&self) -> Vec<String> {
 //!         vec!["guests".into()]
@@ -76,24 +76,24 @@
 //!     }
 //! }
 //!
-//! assert_survives(&Party, &Setup::default(), 0..20, 40);
+//! assert_survives(&Party, &Config::default(), 0..20, 40);
 //! ```
 
 mod application;
 mod broken;
+mod config;
 mod course;
 mod device;
 mod end;
 mod handlers;
 mod outcome;
 mod server;
-mod setup;
 mod survival;
 mod wire;
 mod world;
 
 pub use application::Application;
 pub use broken::Broken;
-pub use setup::{Counts, Setup};
+pub use config::{Config, Counts};
 pub use survival::assert_survives;
 pub use world::World;

@@ -63,7 +63,7 @@ impl<A: Application> World<A> {
                 false => return Err(Broken::Lost(*device, id.clone())),
             }
         }
-        let again = |(_, times): &(&ActionId, &usize)| self.course.setup.inbox && **times > 1;
+        let again = |(_, times): &(&ActionId, &usize)| self.course.config.inbox && **times > 1;
         if let Some((id, times)) = self.database.done.iter().find(again) {
             return Err(Broken::DoneTwice(id.clone(), *times));
         }
@@ -131,7 +131,7 @@ impl<A: Application> World<A> {
     /// Nothing is left behind in the server but what it remembers.
     fn check_server(&self) -> Result<(), Broken> {
         let Some(server) = &self.server else { return Ok(()) };
-        let census = server.hub.census().expect("memory does not fail");
+        let census = server.hub.stats().expect("memory does not fail");
         if census.parked > 0 || census.clients != self.devices.len() {
             return Err(Broken::LeftBehind(format!("{census:?}")));
         }

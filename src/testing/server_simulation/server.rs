@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     application::{Application, Database},
     course::Course,
-    end::{End, Parcel, Wish},
+    end::{End, OutboxItem, Wish},
     handlers::Handlers,
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Server {
     ) -> Self {
         course.life += 1;
         // One id for all starts is harder than one for each; but a clock that steps back would make ids again.
-        let start = if course.setup.server_clock_error_ms > 0 { course.life } else { 0 };
+        let start = if course.config.server_clock_error_ms > 0 { course.life } else { 0 };
         let node = NodeId::new(format!("server:sim{start}")).expect("a node id");
         let mut config = Config::new(node.clone());
         application.configure(&mut config);
@@ -70,7 +70,7 @@ impl Server {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let census = self.hub.census().expect("memory does not fail");
+        let census = self.hub.stats().expect("memory does not fail");
         self.commands.is_empty()
             && self.commits_at.is_none()
             && self.handlers.is_idle()
@@ -131,7 +131,7 @@ impl Server {
 
     fn command(&mut self, course: &mut Course, input: Input) {
         self.commands.push(input);
-        let at = course.after(course.setup.round_ms);
+        let at = course.after(course.config.round_ms);
         self.round_at.get_or_insert(at);
     }
 
@@ -143,7 +143,7 @@ impl Server {
         database: &mut Database<A::Data>,
     ) -> Vec<Effect> {
         for (job, answer) in self.handlers.wake(course, application, database) {
-            self.command(course, Input::Answer(job, answer));
+            self.command(course, Input::Respond(job, answer));
         }
         let now = course.ms();
         if self.commits_at.take_if(|at| *at <= now).is_some() {
@@ -166,9 +166,9 @@ impl Server {
         let some = course.chance.between(1, self.commands.len() as u64);
         self.take_in(course, usize::try_from(some).unwrap_or(1));
         self.hand_out(course);
-        self.commits_at = Some(course.after(course.setup.commit_ms));
+        self.commits_at = Some(course.after(course.config.commit_ms));
         if !self.commands.is_empty() {
-            self.round_at = Some(course.after(course.setup.round_ms));
+            self.round_at = Some(course.after(course.config.round_ms));
         }
     }
 
@@ -187,14 +187,14 @@ impl Server {
         while let Some(output) = self.hub.poll_output() {
             let (session, parcel) = match output {
                 Output::Joined { session, added, missed } => {
-                    (session, Parcel::Joined(added, missed))
+                    (session, OutboxItem::Joined(added, missed))
                 }
-                Output::Kept(session, batch) => (session, Parcel::Kept(batch)),
+                Output::Persisted(session, batch) => (session, OutboxItem::Persisted(batch)),
                 Output::Deliver { session, added, entry, confirm } => {
-                    (session, Parcel::Deliver(added, entry, confirm))
+                    (session, OutboxItem::Deliver(added, entry, confirm))
                 }
                 Output::Replay { session, added, entries } => {
-                    (session, Parcel::Replay(added, entries))
+                    (session, OutboxItem::Replay(added, entries))
                 }
                 Output::Replaced(session) => {
                     if let Some(end) = self.ends.get_mut(&session) {
@@ -206,7 +206,7 @@ impl Server {
                     self.ends.values_mut().for_each(|end| end.forget_sent(&node));
                     continue;
                 }
-                Output::Ask(ask) => {
+                Output::Request(ask) => {
                     self.handlers.start(course, ask);
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Application, Broken, Setup, World, server::Server};
+use super::{Application, Broken, Config, World, server::Server};
 
 /// How many steps to wait for a commit at most.
 const STEPS_TO_COMMIT: usize = 100;
@@ -54,8 +54,8 @@ impl<A: Application> World<A> {
         self.crash_server();
     }
 
-    fn lived(setup: &Setup, application: A, events: usize) -> (Self, Result<(), Broken>) {
-        let mut world = Self::new(setup.clone(), application);
+    fn lived(config: &Config, application: A, events: usize) -> (Self, Result<(), Broken>) {
+        let mut world = Self::new(config.clone(), application);
         world.live(events);
         let end = world.settle();
         (world, end)
@@ -69,18 +69,18 @@ impl<A: Application> World<A> {
 /// With the first seed for which it is not so, and the trace of the smallest number of its events that show it.
 pub fn assert_survives<A: Application + Clone>(
     application: &A,
-    setup: &Setup,
+    config: &Config,
     seeds: Range<u64>,
     events: usize,
 ) {
     for seed in seeds {
-        let setup = Setup { seed, ..setup.clone() };
-        if World::lived(&setup, application.clone(), events).1.is_ok() {
+        let config = Config { seed, ..config.clone() };
+        if World::lived(&config, application.clone(), events).1.is_ok() {
             continue;
         }
-        let setup = Setup { trace: true, ..setup };
+        let config = Config { trace: true, ..config };
         let worlds =
-            (0..=events).map(|events| (events, World::lived(&setup, application.clone(), events)));
+            (0..=events).map(|events| (events, World::lived(&config, application.clone(), events)));
         for (events, (world, end)) in worlds {
             if let Err(broken) = end {
                 panic!("{broken}\n\n{}\n\nSeed {seed}, {events} events", world.trace().join("\n"));

@@ -4,7 +4,7 @@ use core::fmt::{self, Debug};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Counts, Setup,
+    Config, Counts,
     application::{Application, Database},
     course::Course,
     device::Device,
@@ -39,21 +39,21 @@ pub struct World<A: Application> {
 
 impl<A: Application> World<A> {
     /// A world at its beginning: the server runs, the devices are about to connect.
-    pub fn new(setup: Setup, application: A) -> Self {
-        let mut course = Course::new(setup);
+    pub fn new(config: Config, application: A) -> Self {
+        let mut course = Course::new(config);
         let mut devices = Vec::new();
-        for number in 0..course.setup.devices {
-            let user = number % course.setup.users.max(1);
+        for number in 0..course.config.devices {
+            let user = number % course.config.users.max(1);
             let name = NodeId::new(format!("{user}:device{number}")).expect("a node id");
             let clock = Clock {
-                offset_ms: course.around(course.setup.clock_error_ms),
-                drift_ppm: course.around(course.setup.drift_ppm),
+                offset_ms: course.around(course.config.clock_error_ms),
+                drift_ppm: course.around(course.config.drift_ppm),
             };
             devices.push(Device::new(name, clock));
         }
         let server = Server::start(&mut course, &application, CrashStore::new());
         let mut world = Self {
-            database: Database::new(course.setup.inbox),
+            database: Database::new(course.config.inbox),
             application,
             course,
             server: Some(server),
@@ -85,7 +85,7 @@ impl<A: Application> World<A> {
         self.course.counts
     }
 
-    /// What happened when, if [`Setup::trace`] is set.
+    /// What happened when, if [`Config::trace`] is set.
     pub fn trace(&self) -> &[String] {
         &self.course.trace
     }
@@ -121,7 +121,7 @@ impl<A: Application> World<A> {
     /// When there is no such device.
     pub fn cut(&mut self, device: usize) {
         let Some(session) = self.devices[device].session else { return };
-        let unaware = self.course.setup.unaware_ms;
+        let unaware = self.course.config.unaware_ms;
         // Now and then one end hears nothing of it, and finds out by itself.
         let [server_learns, client_learns] = [unaware, unaware].map(|unaware| {
             let learns = self.course.after(unaware);
@@ -154,7 +154,7 @@ impl<A: Application> World<A> {
         let Some(server) = self.server.take() else { return };
         self.course.tell(|| "the server crashes".to_owned());
         self.course.counts.server_crashes += 1;
-        let starts_at = self.course.after(self.course.setup.restart_ms);
+        let starts_at = self.course.after(self.course.config.restart_ms);
         self.down = Some((starts_at, server.crash(&mut self.course)));
         for (_, wire) in self.wires.values_mut() {
             let learns = self.course.counts.ms + self.course.chance.between(0, 100);
@@ -190,7 +190,7 @@ impl<A: Application> World<A> {
     fn switch_on(&mut self, device: usize, store: CrashStore) {
         let some = usize::try_from(self.course.chance.between(1, 4)).unwrap_or(1);
         let reducer = self.application.reducer();
-        let connects_at = self.course.after(self.course.setup.reconnect_ms);
+        let connects_at = self.course.after(self.course.config.reconnect_ms);
         let here = &mut self.devices[device];
         here.start(reducer, some, store);
         here.connects_at = Some(connects_at);
@@ -239,7 +239,7 @@ impl<A: Application> World<A> {
         self.course.counts.ms = self.course.counts.ms.max(next);
         let now = self.course.ms();
         if let Some((_, store)) = self.down.take_if(|(at, _)| *at <= now) {
-            let error = self.course.setup.server_clock_error_ms;
+            let error = self.course.config.server_clock_error_ms;
             if error > 0 {
                 self.course.server_clock.offset_ms = self.course.around(error);
             }
@@ -320,7 +320,7 @@ impl<A: Application> World<A> {
         let Some(server) = &mut self.server else {
             // Nobody listens.
             self.devices[device].connects_at =
-                Some(self.course.after(self.course.setup.reconnect_ms));
+                Some(self.course.after(self.course.config.reconnect_ms));
             return;
         };
         self.last_session += 1;
@@ -337,12 +337,12 @@ impl<A: Application> World<A> {
     fn disconnect(&mut self, device: usize) {
         self.hang_up(device);
         self.tell_client(device, client::Input::Closed);
-        self.devices[device].connects_at = Some(self.course.after(self.course.setup.reconnect_ms));
+        self.devices[device].connects_at = Some(self.course.after(self.course.config.reconnect_ms));
     }
 
     fn hang_up(&mut self, device: usize) {
         let Some(session) = self.devices[device].session.take() else { return };
-        let learns = self.course.after(self.course.setup.latency_ms);
+        let learns = self.course.after(self.course.config.latency_ms);
         if let Some((_, wire)) = self.wires.get_mut(&session) {
             wire.hang_up(Side::Client, learns);
         }
@@ -398,7 +398,7 @@ impl<A: Application> World<A> {
     }
 
     fn send(&mut self, session: SessionId, to: Side, frame: String) {
-        let arrives = self.course.after(self.course.setup.latency_ms);
+        let arrives = self.course.after(self.course.config.latency_ms);
         self.course.counts.frames += 1;
         match self.wires.get_mut(&session) {
             Some((_, wire)) if wire.is_whole() => wire.way(to).send(arrives, frame),
@@ -411,7 +411,7 @@ impl<A: Application> World<A> {
             match effect {
                 Effect::Send(session, frame) => self.send(session, Side::Client, frame),
                 Effect::Close(session) => {
-                    let learns = self.course.after(self.course.setup.latency_ms);
+                    let learns = self.course.after(self.course.config.latency_ms);
                     if let Some((_, wire)) = self.wires.get_mut(&session) {
                         wire.hang_up(Side::Server, learns);
                     }
@@ -424,7 +424,7 @@ impl<A: Application> World<A> {
     pub(super) fn unrest(&self) -> Option<String> {
         let Some(server) = &self.server else { return Some("the server is down".into()) };
         if !server.is_idle() {
-            return Some(format!("the server has something to do: {:?}", server.hub.census()));
+            return Some(format!("the server has something to do: {:?}", server.hub.stats()));
         }
         let connected: BTreeSet<SessionId> =
             self.devices.iter().filter_map(|device| device.session).collect();
@@ -444,7 +444,7 @@ impl<A: Application> World<A> {
 impl<A: Application> Debug for World<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
-            .field("setup", &self.course.setup)
+            .field("setup", &self.course.config)
             .field("counts", &self.course.counts)
             .finish_non_exhaustive()
     }

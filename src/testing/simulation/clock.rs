@@ -1,5 +1,8 @@
 //! Clocks that are wrong, and the numbers that decide.
 
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use crate::time::{MonoTime, Now, WallTime};
 
 /// The clock of a device: an offset, a drift, and jumps on top of the world's time.
@@ -27,30 +30,22 @@ impl Clock {
 /// When the world begins: some day in 2019, in milliseconds since the epoch.
 const BEGINNING_MS: i64 = 1_564_508_138_460;
 
-/// Numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014).
+/// The random choices of a simulation. The generator is ChaCha with 8 rounds, whose values for a seed
+/// are the same on every platform and in every version, so that a seed stays a test.
 #[derive(Clone, Debug)]
-pub(in crate::testing) struct Chance(u64);
+pub(in crate::testing) struct Chance(ChaCha8Rng);
 
 impl Chance {
-    pub(in crate::testing) const fn new(seed: u64) -> Self {
-        Self(seed)
+    pub(in crate::testing) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included. `low` if `high` is less.
     pub(in crate::testing) fn between(&mut self, low: u64, high: u64) -> u64 {
-        let range = high.saturating_sub(low).saturating_add(1);
-        low + self.next() % range.max(1)
+        self.0.random_range(low..=high.max(low))
     }
 
-    /// Whether something happens that does so once in `times`; never for 0.
+    /// Returns `true` with a probability of 1 in `times`. Never for 0.
     pub(in crate::testing) fn once_in(&mut self, times: u64) -> bool {
         times > 0 && self.between(1, times) == 1
     }

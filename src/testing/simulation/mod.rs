@@ -4,7 +4,7 @@
 //! [`Timeline`](crate::replay::Timeline) over each log. Time is virtual: an hour costs what happens in it. One seed decides everything, so a seed that fails
 //! fails again.
 //!
-//! - Frames take their time ([`Setup::latency_ms`]), in order. A connection can be cut at any byte: what is whole before that arrives, the rest is lost,
+//! - Frames take their time ([`Config::latency_ms`]), in order. A connection can be cut at any byte: what is whole before that arrives, the rest is lost,
 //!   confirmations too.
 //! - Clocks are wrong, drift and jump.
 //! - Nodes crash, and start again with what their store had made durable.
@@ -12,9 +12,9 @@
 //! [`Simulation`] is driven by hand; [`assert_survives`] makes up plans, and shrinks a plan that fails to the smallest one, with the trace of who did what when.
 //!
 //! ```
-//! use logux::{Action, crdt::{Counter, Shared}, testing::simulation::{Setup, Simulation}};
+//! use logux::{Action, crdt::{Counter, Shared}, testing::simulation::{Config, Simulation}};
 //!
-//! let sim = Simulation::new(Setup { clients: 2, ..Setup::default() }, Shared::<Counter>::new("likes"));
+//! let sim = Simulation::new(Config { clients: 2, ..Config::default() }, Shared::<Counter>::new("likes"));
 //! let mut sim = sim.viewed(|likes| likes.value().to_string());
 //! sim.run_for(1_000);
 //! sim.cut(0);
@@ -35,4 +35,4 @@ mod world;
 
 pub use plan::{Event, Plan, assert_survives};
 pub use relay::{Effect, Relay};
-pub use world::{Counts, Setup, Simulation, Unsettled};
+pub use world::{Config, Counts, Simulation, Unsettled};

@@ -6,10 +6,10 @@ use proptest::{
     collection::vec,
     prelude::*,
     sample::Index,
-    test_runner::{Config, TestError, TestRunner},
+    test_runner::{Config as ProptestConfig, TestError, TestRunner},
 };
 
-use super::{Setup, Simulation, Unsettled};
+use super::{Config, Simulation, Unsettled};
 use crate::{
     action::{Action, ActionId, logux::Undo},
     replay::Reducer,
@@ -51,12 +51,12 @@ pub struct Plan<I> {
 impl<I: Debug + Clone + 'static> Plan<I> {
     /// Plans of up to so many events for the clients of a world. Where logs are compacted, nothing is taken back: it might be forgotten already.
     pub fn strategy(
-        setup: &Setup,
+        config: &Config,
         events: usize,
         intents: impl Strategy<Value = I> + Clone + 'static,
     ) -> impl Strategy<Value = Self> {
-        let client = 0..setup.clients;
-        let undo_weight = u32::from(!setup.compact);
+        let client = 0..config.clients;
+        let undo_weight = u32::from(!config.compact);
         let event = prop_oneof![
             12 => (client.clone(), intents).prop_map(|(client, intent)| Event::Act(client, intent)),
             undo_weight => (client.clone(), any::<Index>()).prop_map(|(client, index)| Event::Undo(client, index)),
@@ -78,13 +78,13 @@ impl<I: Debug + Clone + 'static> Plan<I> {
     /// [`Unsettled`] says what is wrong in the end.
     pub fn run<R: Reducer<State: Debug> + Clone>(
         &self,
-        setup: &Setup,
+        config: &Config,
         reducer: R,
         view: fn(&R::State) -> String,
         make: impl Fn(&R::State, &I, &ActionId) -> Option<Action>,
     ) -> (Simulation<R>, Result<(), Unsettled>) {
         let mut sim =
-            Simulation::new(Setup { seed: self.seed, ..setup.clone() }, reducer).viewed(view);
+            Simulation::new(Config { seed: self.seed, ..config.clone() }, reducer).viewed(view);
         let mut done: Vec<ActionId> = Vec::new();
         for event in &self.events {
             match event {
@@ -122,7 +122,7 @@ impl<I: Debug + Clone + 'static> Plan<I> {
 /// # Panics
 /// With the trace of the smallest plan for which it is not so.
 pub fn assert_survives<R, I>(
-    setup: &Setup,
+    config: &Config,
     (cases, events): (u32, usize),
     reducer: &R,
     view: fn(&R::State) -> String,
@@ -132,11 +132,15 @@ pub fn assert_survives<R, I>(
     R: Reducer<State: Debug> + Clone,
     I: Debug + Clone + 'static,
 {
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 2_048, ..Config::default() };
-    let plans = Plan::strategy(setup, events, intents);
-    let ran = TestRunner::new(config).run(&plans, |plan| {
-        let (_, end) = plan.run(setup, reducer.clone(), view, &make);
+    let proptest_config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 2_048,
+        ..ProptestConfig::default()
+    };
+    let plans = Plan::strategy(config, events, intents);
+    let ran = TestRunner::new(proptest_config).run(&plans, |plan| {
+        let (_, end) = plan.run(config, reducer.clone(), view, &make);
         end.map_err(|error| TestCaseError::fail(error.to_string()))
     });
     match ran {
@@ -144,11 +148,11 @@ pub fn assert_survives<R, I>(
         Err(TestError::Fail(_, plan)) => {
             let with = |events: &[Event<I>]| Plan { seed: plan.seed, events: events.to_vec() };
             let fails = |events: &[Event<I>]| {
-                with(events).run(setup, reducer.clone(), view, &make).1.is_err()
+                with(events).run(config, reducer.clone(), view, &make).1.is_err()
             };
             let plan = with(&smallest(plan.events.clone(), fails));
             let (sim, end) =
-                plan.run(&Setup { trace: true, ..setup.clone() }, reducer.clone(), view, &make);
+                plan.run(&Config { trace: true, ..config.clone() }, reducer.clone(), view, &make);
             let end = end
                 .map_or_else(|error| error.to_string(), |()| "it went well the second time".into());
             panic!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     action::{ActionId, NodeId, logux::Processed},
     log::{Draft, Log},
-    replay::{Options, Reducer, Timeline},
+    replay::{Reducer, Timeline, TimelineConfig},
     store::{Entry, Query, Store},
     sync::{Config, Input, Node, Output, State},
     testing::CrashStore,
@@ -44,11 +44,11 @@ impl<R: Reducer> Relay<R> {
     ///
     /// # Panics
     /// Never: memory does not fail.
-    pub fn new(reducer: R, options: Options, store: CrashStore, names: &[NodeId]) -> Self {
+    pub fn new(reducer: R, timeline: TimelineConfig, store: CrashStore, names: &[NodeId]) -> Self {
         let config = Arc::new(Config::server(NodeId::new("server:sim").expect("a node id")));
-        let Ok(timeline) = Timeline::read(reducer, options, &store);
+        let Ok(timeline) = Timeline::read(reducer, timeline, &store);
         let log =
-            Log::observed(config.node.clone(), store, timeline).expect("memory does not fail");
+            Log::with_observer(config.node.clone(), store, timeline).expect("memory does not fail");
         let nodes = names.iter().map(|_| Node::new(config.clone(), ())).collect();
         Self { config, log, nodes, names: names.to_vec(), compacts: false }
     }
@@ -141,7 +141,7 @@ impl<R: Reducer> Relay<R> {
                     }
                     // Only what is safe is confirmed, and told to others.
                     let Ok(()) = commit(&mut self.log);
-                    self.nodes[client].handle(now, Input::Kept(batch));
+                    self.nodes[client].handle(now, Input::Persisted(batch));
                     self.tell(now, &news);
                 }
                 _ => {}
@@ -188,7 +188,7 @@ fn commit<R: Reducer>(log: &mut Log<CrashStore, Timeline<R>>) -> Result<(), Infa
 /// Clients get what others did, and answers to what they did, also before they started again.
 fn is_for(entry: &Entry, client: &NodeId) -> bool {
     if entry.meta.reasons.iter().any(|reason| **reason == *ANSWER) {
-        let id = entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
+        let id = entry.action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());
         return id.is_some_and(|id| id.node().client_id() == client.client_id());
     }
     entry.meta.id.node().client_id() != client.client_id()

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     action::{Action, ActionId, NodeId, logux},
     client::{self, Client},
-    replay::{Options, Reducer, Timeline},
+    replay::{Reducer, Timeline, TimelineConfig},
     store::{Query, Store},
     sync::{self, State},
     testing::CrashStore,
@@ -22,7 +22,7 @@ use crate::{
 
 /// What world to simulate.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct Config {
     /// Decides everything that is left to chance.
     pub seed: u64,
     /// How many clients there are besides the server.
@@ -36,7 +36,7 @@ pub struct Setup {
     /// How much faster or slower they go at most, in millionths.
     pub drift_ppm: i64,
     /// The options of the timelines.
-    pub timeline: Options,
+    pub timeline: TimelineConfig,
     /// Let the logs forget what the reducer says does not matter. Without it the server keeps everything, and [`Simulation::settle`] checks that every
     /// action is everywhere.
     pub compact: bool,
@@ -44,7 +44,7 @@ pub struct Setup {
     pub trace: bool,
 }
 
-impl Default for Setup {
+impl Default for Config {
     /// 2 clients, 5 to 200 ms of latency, clocks up to an hour wrong that drift by up to 100 ppm.
     fn default() -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Default for Setup {
             reconnect_ms: (50, 2_000),
             clock_error_ms: 3_600_000,
             drift_ppm: 100,
-            timeline: Options { history: Some(1_000_000), ..Options::default() },
+            timeline: TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() },
             compact: false,
             trace: false,
         }
@@ -80,7 +80,7 @@ pub struct Counts {
 
 /// A simulated world.
 pub struct Simulation<R: Reducer + Clone> {
-    setup: Setup,
+    config: Config,
     reducer: R,
     view: fn(&R::State) -> String,
     chance: Chance,
@@ -119,7 +119,7 @@ pub enum Unsettled {
         id: ActionId,
     },
     /// A node has an action that nobody did, or has it twice.
-    Extra {
+    JsonObject {
         /// Who.
         node: String,
         /// How many actions it has.
@@ -147,7 +147,7 @@ impl fmt::Display for Unsettled {
             }
             Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
             Self::Unanswered { node, id } => write!(f, "{node} still waits for the answer to {id}"),
-            Self::Extra { node, has, done } => {
+            Self::JsonObject { node, has, done } => {
                 write!(f, "{node} has {has} actions, but {done} were done")
             }
             Self::Differs(node, own, server) => {
@@ -164,20 +164,20 @@ const MAX_STEPS: usize = 2_000_000;
 
 impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     /// A world at its beginning: the clients are about to connect.
-    pub fn new(setup: Setup, reducer: R) -> Self {
-        let mut chance = Chance::new(setup.seed);
+    pub fn new(config: Config, reducer: R) -> Self {
+        let mut chance = Chance::new(config.seed);
         let mut around = |most: i64| {
             let most = most.unsigned_abs();
             i64::try_from(chance.between(0, 2 * most)).unwrap_or(0)
                 - i64::try_from(most).unwrap_or(0)
         };
         let mut devices = Vec::new();
-        for number in 0..setup.clients {
+        for number in 0..config.clients {
             let name =
                 NodeId::new(format!("{}:client{number}", (number + 1) * 10)).expect("a node id");
             let clock = Clock {
-                offset_ms: around(setup.clock_error_ms),
-                drift_ppm: around(setup.drift_ppm),
+                offset_ms: around(config.clock_error_ms),
+                drift_ppm: around(config.drift_ppm),
             };
             devices.push(Device {
                 name,
@@ -189,10 +189,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             });
         }
         let names: Vec<NodeId> = devices.iter().map(|device| device.name.clone()).collect();
-        let server = Relay::new(reducer.clone(), setup.timeline.clone(), CrashStore::new(), &names)
-            .compacting(setup.compact);
+        let server =
+            Relay::new(reducer.clone(), config.timeline.clone(), CrashStore::new(), &names)
+                .compacting(config.compact);
         let mut world = Self {
-            setup,
+            config,
             reducer,
             view: |state| format!("{state:?}"),
             chance,
@@ -239,7 +240,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         self.counts
     }
 
-    /// Who did what when, if [`Setup::trace`] is set.
+    /// Who did what when, if [`Config::trace`] is set.
     pub fn trace(&self) -> &[String] {
         &self.trace
     }
@@ -258,7 +259,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         // The id it will have: the client makes the same when it is told to do the action.
         let id = device.next_id(now.wall);
         let action = make(device.log().state(), &id)?;
-        if self.setup.trace {
+        if self.config.trace {
             self.tell(&format!("client {client} does {} as {id}", action.as_json()));
         }
         let device = self.devices[client].client.as_mut().expect("a client that runs");
@@ -271,7 +272,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 
     /// Cuts a client's connection, at a byte that chance decides. It connects again after a while.
     pub fn cut(&mut self, client: usize) {
-        let again = self.chance.between(self.setup.reconnect_ms.0, self.setup.reconnect_ms.1);
+        let again = self.chance.between(self.config.reconnect_ms.0, self.config.reconnect_ms.1);
         self.disconnect(client, Some(self.counts.ms + again));
     }
 
@@ -313,9 +314,13 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             self.tell("the server crashes");
             let names: Vec<NodeId> =
                 self.devices.iter().map(|device| device.name.clone()).collect();
-            let again =
-                Relay::new(self.reducer.clone(), self.setup.timeline.clone(), gone.crash(), &names);
-            self.server = Some(again.compacting(self.setup.compact));
+            let again = Relay::new(
+                self.reducer.clone(),
+                self.config.timeline.clone(),
+                gone.crash(),
+                &names,
+            );
+            self.server = Some(again.compacting(self.config.compact));
         }
     }
 
@@ -384,7 +389,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                     id: stamp.id().clone(),
                 });
             }
-            if self.setup.compact {
+            if self.config.compact {
                 continue;
             }
             let has = |id: &ActionId| log.store().by_id(id).is_ok_and(|entry| entry.is_some());
@@ -397,7 +402,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 ControlFlow::Continue(())
             });
             if has != self.done.len() {
-                return Err(Unsettled::Extra {
+                return Err(Unsettled::JsonObject {
                     node: node.to_string(),
                     has,
                     done: self.done.len(),
@@ -495,14 +500,14 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         let node = NodeId::new(format!("{}:{}", device.name.client_id(), device.starts))
             .expect("a node id");
         let Ok(timeline) =
-            Timeline::read(self.reducer.clone(), self.setup.timeline.clone(), &store);
+            Timeline::read(self.reducer.clone(), self.config.timeline.clone(), &store);
         let config = client::Config {
             node: Arc::new(sync::Config::client(node)),
             token: None,
             time_fix: device.time_fix,
         };
         device.client =
-            Some(Client::observed(config, store, timeline).expect("memory does not fail"));
+            Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }
 
     fn at_server(&mut self, client: usize, input: sync::Input<'_>) {
@@ -547,7 +552,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 }
                 client::Output::Disconnect(_) => self.cut(client),
                 client::Output::TimeFix(time_fix) => self.devices[client].time_fix = Some(time_fix),
-                client::Output::Added(entry) if self.setup.trace => {
+                client::Output::Added(entry) if self.config.trace => {
                     self.tell(&format!(
                         "client {client} gets {} as {}",
                         entry.action.as_json(),
@@ -560,11 +565,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn arrival(&mut self) -> u64 {
-        self.counts.ms + self.chance.between(self.setup.latency_ms.0, self.setup.latency_ms.1)
+        self.counts.ms + self.chance.between(self.config.latency_ms.0, self.config.latency_ms.1)
     }
 
     fn tell(&mut self, what: &str) {
-        if self.setup.trace {
+        if self.config.trace {
             self.trace.push(format!("{:>7} ms  {what}", self.counts.ms));
         }
     }
@@ -581,7 +586,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
 impl<R: Reducer + Clone> Debug for Simulation<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulation")
-            .field("setup", &self.setup)
+            .field("config", &self.config)
             .field("counts", &self.counts)
             .finish_non_exhaustive()
     }

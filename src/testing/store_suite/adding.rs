@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::expect::{add, expect_both, expect_index, expect_orders, meta};
 use crate::{
-    action::{Action, Extra, Names, Subprotocol},
-    json::Json,
+    action::{Action, NameList, Subprotocol},
+    json::{Json, JsonObject},
     store::{Entry, Insertion, MetaChange, Store},
 };
 
@@ -116,7 +116,7 @@ pub(super) fn keeps_json_to_the_letter<S: Store>(mut store: S) {
     let action = r#"{"z":9007199254740993,"type":"a","f":0.30000000000000004,"s":"\ud83d","a":1,"a":[ 1 , "é\u0000" ]}"#;
     let mut entry = Entry::new(Action::new(action).expect("an action"), meta("1 a 0", 1));
     entry.meta.extra =
-        Extra::from_json(r#"{"b":"\uD83D","a":1e400,"c":"\u0061"}"#).expect("an object");
+        JsonObject::from_json(r#"{"b":"\uD83D","a":1e400,"c":"\u0061"}"#).expect("an object");
     assert_eq!(store.add(&mut entry).expect("add"), Insertion::Added);
     expect_both(&store, &[&entry]);
     let found = store.by_id(&entry.meta.id).expect("by_id").expect("the entry");
@@ -149,7 +149,7 @@ pub(super) fn changes_meta<S: Store>(mut store: S) {
         vec![("a".into(), two()), ("b".into(), two()), ("c".into(), None), ("d".into(), None)];
     let change = MetaChange { reasons: None, extra };
     assert!(store.change_meta(&entry.meta.id, &change).expect("change_meta"));
-    entry.meta.extra = Extra::from_json(r#"{"a":2,"b":2}"#).expect("an object");
+    entry.meta.extra = JsonObject::from_json(r#"{"a":2,"b":2}"#).expect("an object");
     expect_both(&store, &[&entry]);
     expect_index(&store, "a", &[&entry], &[&entry]);
     assert_eq!(store.newest_with_reason("r").expect("newest"), Some(entry.meta.stamp()));
@@ -157,22 +157,22 @@ pub(super) fn changes_meta<S: Store>(mut store: S) {
 
 pub(super) fn changes_reasons<S: Store>(mut store: S) {
     let mut entry = add(&mut store, "A", meta("1 n 0", 5).with_reason("a").with_reason("b"));
-    let reasons: Names = ["c", "b"].map(Arc::from).into_iter().collect();
+    let reasons: NameList = ["c", "b"].map(Arc::from).into_iter().collect();
     let change = MetaChange { reasons: Some(reasons.clone()), extra: vec![] };
     assert!(store.change_meta(&entry.meta.id, &change).expect("change_meta"));
     entry.meta.reasons = reasons;
     expect_both(&store, &[&entry]);
     let newest = |reason| store.newest_with_reason(reason).expect("newest").is_some();
     assert_eq!(["a", "b", "c"].map(newest), [false, true, true]);
-    let change = MetaChange { reasons: Some(Names::new()), extra: vec![] };
+    let change = MetaChange { reasons: Some(NameList::new()), extra: vec![] };
     assert!(store.change_meta(&entry.meta.id, &change).expect("change_meta"));
-    entry.meta.reasons = Names::new();
+    entry.meta.reasons = NameList::new();
     expect_both(&store, &[&entry]);
 }
 
 pub(super) fn changes_nothing_of_an_unknown_id<S: Store>(mut store: S) {
     let entry = add(&mut store, "A", meta("1 n 0", 1));
-    let change = MetaChange { reasons: Some(Names::new()), extra: vec![] };
+    let change = MetaChange { reasons: Some(NameList::new()), extra: vec![] };
     assert!(!store.change_meta(&"1 n 1".parse().expect("an id"), &change).expect("change_meta"));
     expect_both(&store, &[&entry]);
 }

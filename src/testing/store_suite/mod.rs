@@ -150,7 +150,7 @@ pub fn reopen_checks<S: Store>() -> Vec<ReopenCheck<S>> {
 /// # Panics
 /// When checks fail, after all have run, with their names. What each expected is on standard error.
 pub fn run<S: Store>(mut make: impl FnMut() -> S) {
-    report(checks().iter().map(|check: &Check<S>| {
+    warning(checks().iter().map(|check: &Check<S>| {
         let empty = make();
         (check.name, catch_unwind(AssertUnwindSafe(|| check.run(empty))).is_ok())
     }));
@@ -161,13 +161,13 @@ pub fn run<S: Store>(mut make: impl FnMut() -> S) {
 /// # Panics
 /// When checks fail, after all have run, with their names. What each expected is on standard error.
 pub fn run_reopened<S: Store, O: FnMut() -> S>(mut place: impl FnMut() -> O) {
-    report(reopen_checks().iter().map(|check: &ReopenCheck<S>| {
+    warning(reopen_checks().iter().map(|check: &ReopenCheck<S>| {
         let open = place();
         (check.name, catch_unwind(AssertUnwindSafe(|| check.run(open))).is_ok())
     }));
 }
 
-fn report(results: impl Iterator<Item = (&'static str, bool)>) {
+fn warning(results: impl Iterator<Item = (&'static str, bool)>) {
     let failed: Vec<_> = results.filter(|(_, passed)| !passed).map(|(name, _)| name).collect();
     assert!(failed.is_empty(), "the store fails {} checks: {}", failed.len(), failed.join(", "));
 }
@@ -181,7 +181,7 @@ mod tests {
     fn a_failure_names_its_check() {
         let failure = catch_unwind(|| {
             let checks: [(&str, bool); 3] = [("a", true), ("b", false), ("c", false)];
-            report(checks.into_iter());
+            warning(checks.into_iter());
         });
         let message = *failure.unwrap_err().downcast::<String>().unwrap();
         assert_eq!(message, "the store fails 2 checks: b, c");

@@ -2,7 +2,7 @@
 
 use super::expect::{add, expect_both, expect_index, expect_orders, meta};
 use crate::{
-    action::{Names, Subprotocol},
+    action::{NameList, Subprotocol},
     json::Json,
     store::{Criteria, MetaChange, Store, Synced},
 };
@@ -38,7 +38,7 @@ pub(super) fn keeps_changes_and_removals<S: Store>(open: &mut dyn FnMut() -> S) 
     drop(store);
 
     let mut store = open();
-    changed.meta.reasons = Names::from_iter(["z".into()]);
+    changed.meta.reasons = NameList::from_iter(["z".into()]);
     changed.meta.extra.set("k", Json::new("[]").expect("JSON"));
     let change = MetaChange {
         reasons: Some(changed.meta.reasons.clone()),
@@ -47,7 +47,7 @@ pub(super) fn keeps_changes_and_removals<S: Store>(open: &mut dyn FnMut() -> S) 
     assert!(store.change_meta(&changed.meta.id, &change).expect("change_meta"));
     assert!(store.remove(&removed.meta.id).expect("remove").is_some());
     store.remove_reason("c", &Criteria::default(), &mut |_| ()).expect("remove_reason");
-    reduced.meta.reasons = Names::from_iter(["a".into()]);
+    reduced.meta.reasons = NameList::from_iter(["a".into()]);
     store.commit().expect("commit");
     drop(store);
 

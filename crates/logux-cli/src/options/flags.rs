@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use logux::server::{Rate, RateError};
-use logux_server::{Audience, BuildError, Pem, Proxies};
+use logux_server::{BuildError, InspectorAccess, Pem, TrustedProxies};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,7 +55,7 @@ fn pem(text: &str) -> Result<Pem, std::convert::Infallible> {
     Ok(text.into())
 }
 
-fn proxies(text: &str) -> Result<Proxies, String> {
+fn proxies(text: &str) -> Result<TrustedProxies, String> {
     text.parse().map_err(|error: BuildError| error.to_string())
 }
 
@@ -64,7 +64,7 @@ fn ratio(text: &str) -> Result<f64, String> {
     ratio.ok_or_else(|| "expected a number from 0 to 1, such as 0.05".to_owned())
 }
 
-fn audience(text: &str) -> Result<Audience, String> {
+fn audience(text: &str) -> Result<InspectorAccess, String> {
     text.parse().map_err(|error: BuildError| error.to_string())
 }
 
@@ -134,7 +134,7 @@ pub(super) struct Listening {
     pub(super) tls_reload_ms: Option<u64>,
     /// Proxies whose X-Forwarded-For is believed: addresses, networks, and `unix` for the Unix socket
     #[arg(long, value_name = "NETWORKS", value_parser = proxies)]
-    pub(super) trust_proxy: Option<Proxies>,
+    pub(super) trust_proxy: Option<TrustedProxies>,
     /// Answer nothing but WebSocket: no pages, no /health, no actions from the back end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) disable_http: Option<bool>,
@@ -242,7 +242,7 @@ pub(super) struct Telling {
     pub(super) otlp_ratio: Option<f64>,
     /// Addresses and networks that may see the inspector at / in development [default: loopback]
     #[arg(long, value_name = "NETWORKS", value_parser = audience)]
-    pub(super) inspect_from: Option<Audience>,
+    pub(super) inspect_from: Option<InspectorAccess>,
     /// Environment: in `development` clients are told why actions are refused [default: production]
     #[arg(long, value_name = "NAME")]
     pub(super) env: Option<String>,

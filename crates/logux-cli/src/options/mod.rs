@@ -84,6 +84,8 @@ mod tests {
     use clap::Parser as _;
     use logux_server::Tls;
 
+    use std::time::Duration;
+
     use super::*;
 
     #[derive(clap::Parser)]
@@ -205,9 +207,10 @@ mod tests {
         let rates = [("a", "1/s"), ("b/c", "2/m")]
             .map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
         assert_eq!(options.max_rates_of_types, rates.into());
-        assert_eq!((options.ping_ms, options.timeout_ms, options.max_queue), (1, 2, 3));
+        let ms = Duration::from_millis;
+        assert_eq!((options.ping_interval, options.timeout, options.max_queue), (ms(1), ms(2), 3));
         assert_eq!(
-            (options.max_message_bytes, options.max_subscriptions, options.remembered),
+            (options.max_message_bytes, options.max_subscriptions, options.remembered_entries),
             (4, 7, 8)
         );
         assert_eq!((options.id.as_deref(), options.max_wrong_logins), (Some("one"), None));

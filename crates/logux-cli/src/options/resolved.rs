@@ -3,9 +3,10 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
-use logux_server::{Backend, Settings, Tls};
+use logux_server::{Backend, Config, Tls};
 
 use super::{
     Logger, OptionsError, Secret,
@@ -29,7 +30,7 @@ pub(crate) struct Options {
     /// How many encrypted actions of a user to keep, if any.
     pub(crate) relay: Option<u64>,
     /// Everything that the server takes as it is.
-    pub(crate) settings: Settings,
+    pub(crate) settings: Config,
 }
 
 /// Where to listen, unless the process was started with sockets.
@@ -73,8 +74,8 @@ impl Flags {
         dev: bool,
         collector: Option<Collector>,
     ) -> Result<Options, OptionsError> {
-        let mut settings = Settings::default();
-        settings.remembered = REMEMBERED;
+        let mut settings = Config::default();
+        settings.remembered_entries = REMEMBERED;
         settings.id = self.telling.id;
         settings.development = dev || self.telling.env.as_deref() == Some("development");
         settings.metrics_address = self.telling.metrics;
@@ -100,7 +101,7 @@ impl Flags {
 }
 
 impl Listening {
-    fn resolve(self, settings: &mut Settings, dev: bool) -> Result<Places, OptionsError> {
+    fn resolve(self, settings: &mut Config, dev: bool) -> Result<Places, OptionsError> {
         let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if dev && !host.is_loopback() {
             return Err(OptionsError::DevOnNetwork(host));
@@ -110,11 +111,11 @@ impl Listening {
             (None, None) => None,
             _ => return Err(OptionsError::HalfTls),
         };
-        set(&mut settings.tls_reload_ms, self.tls_reload_ms);
+        set(&mut settings.tls_reload_interval, self.tls_reload_ms.map(Duration::from_millis));
         set(&mut settings.proxies, self.trust_proxy);
         set(&mut settings.disable_http, self.disable_http);
-        set(&mut settings.finish_ms, self.finish_ms);
-        set(&mut settings.leave_ms, self.leave_ms);
+        set(&mut settings.drain_timeout, self.finish_ms.map(Duration::from_millis));
+        set(&mut settings.disconnect_timeout, self.leave_ms.map(Duration::from_millis));
         let wants_tcp = self.unix.is_none() || self.host.is_some() || self.port.is_some();
         let tcp = wants_tcp.then(|| SocketAddr::new(host, self.port.unwrap_or(31337)));
         Ok(Places { tcp, unix: self.unix.map(|path| (path, self.unix_mode)) })
@@ -124,7 +125,7 @@ impl Listening {
 impl Clients {
     fn resolve(
         self,
-        settings: &mut Settings,
+        settings: &mut Config,
         dev: bool,
         has_backend: bool,
     ) -> Result<LoginBy, OptionsError> {
@@ -142,7 +143,7 @@ impl Clients {
 }
 
 impl Bounds {
-    fn resolve(self, settings: &mut Settings) {
+    fn resolve(self, settings: &mut Config) {
         set(&mut settings.max_connections, self.max_connections);
         settings.max_connections_per_address = self.max_connections_per_address;
         settings.max_wrong_logins =
@@ -156,10 +157,10 @@ impl Bounds {
         set(&mut settings.max_body_bytes, self.max_body_bytes);
         set(&mut settings.max_outbox_messages, self.max_outbox_messages);
         set(&mut settings.max_outbox_bytes, self.max_outbox_bytes);
-        set(&mut settings.max_ahead_ms, self.max_ahead_ms);
-        set(&mut settings.remembered, self.remembered);
-        set(&mut settings.ping_ms, self.ping_ms);
-        set(&mut settings.timeout_ms, self.timeout_ms);
+        set(&mut settings.max_ahead, self.max_ahead_ms.map(Duration::from_millis));
+        set(&mut settings.remembered_entries, self.remembered);
+        set(&mut settings.ping_interval, self.ping_ms.map(Duration::from_millis));
+        set(&mut settings.timeout, self.timeout_ms.map(Duration::from_millis));
     }
 }
 

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("LOGUX_PORT").unwrap_or_else(|_| "31337".into()).parse()?;
     let tasks = Arc::new(Tasks::default());
     let mut server = Server::builder()
-        .settings(|settings| settings.development = true)
+        .config(|config| config.development = true)
         .auth(|login| async move { Ok(login.token.as_deref() == Some("good")) })
         .sync_map("tasks", tasks.clone(), |context, _id| async move {
             Ok(context.user_id() != Some("guest"))

@@ -9,11 +9,12 @@ use std::{
 
 use logux::{
     Stamp, WallTime,
-    action::Extra,
+    json::JsonObject,
     record::{Field, matching, place},
 };
 use logux_server::{
-    Context, Edited, Found, HandlerError, Listed, SyncMap, SyncMapData, SyncMapFilter, Write,
+    Context, EditOutcome, HandlerError, LoadOutcome, RecordList, SyncMap, SyncMapData,
+    SyncMapFilter, Write,
 };
 
 /// The tasks of everybody.
@@ -47,27 +48,27 @@ impl Task {
         SyncMapData { id: id.clone(), fields: fields.collect() }
     }
 
-    fn matches(&self, filter: &Extra) -> bool {
+    fn matches(&self, filter: &JsonObject) -> bool {
         filter.iter().all(|(key, value)| {
             self.fields.get(key).is_some_and(|field| matching::equal(&field.value, value))
         })
     }
 
     /// Whether a field of the filter was written: it may have matched before.
-    fn has_left(&self, filter: &Extra, since: WallTime) -> bool {
+    fn has_left(&self, filter: &JsonObject, since: WallTime) -> bool {
         filter
             .iter()
             .any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
     }
 
-    fn write(&mut self, fields: &Extra, write: Write<'_>) -> Edited {
+    fn write(&mut self, fields: &JsonObject, write: Write<'_>) -> EditOutcome {
         let existed = self.exists();
         let known: Vec<Field> = self.fields.values().cloned().collect();
         let stamp = place(&known, fields, write.stamp);
         if self.deletion() >= Some(&stamp) {
-            return Edited::Nothing;
+            return EditOutcome::Nothing;
         }
-        let mut won = Extra::default();
+        let mut won = JsonObject::default();
         for (key, value) in fields.iter() {
             // The very same write may come again after a crash, and is told again.
             if self.fields.get(key).is_none_or(|field| field.stamp <= stamp) {
@@ -84,7 +85,11 @@ impl Task {
         }
         let time = stamp.time();
         self.touched = self.touched.take().max(Some(stamp));
-        if won.is_empty() && existed { Edited::Nothing } else { Edited::Fields { won, time } }
+        if won.is_empty() && existed {
+            EditOutcome::Nothing
+        } else {
+            EditOutcome::Fields { won, time }
+        }
     }
 }
 
@@ -100,13 +105,13 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         _: &Context<S>,
         id: &str,
         since: Option<WallTime>,
-    ) -> Result<Found, HandlerError> {
+    ) -> Result<LoadOutcome, HandlerError> {
         Ok(match self.all().get_key_value(id) {
             Some((id, task)) if task.exists() => task.data(id, since).into(),
-            Some((_, task)) => {
-                task.deletion().map_or(Found::Missing, |deletion| Found::Deleted(deletion.time()))
-            }
-            None => Found::Missing,
+            Some((_, task)) => task
+                .deletion()
+                .map_or(LoadOutcome::Missing, |deletion| LoadOutcome::Deleted(deletion.time())),
+            None => LoadOutcome::Missing,
         })
     }
 
@@ -114,9 +119,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         self.change(context, id, fields, write).await
     }
 
@@ -124,9 +129,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         &self,
         _: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         Ok(self.all().entry(id.into()).or_default().write(fields, write))
     }
 
@@ -151,10 +156,10 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
     async fn list(
         &self,
         _: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
-    ) -> Result<Listed, HandlerError> {
-        let mut listed = Listed::default();
+    ) -> Result<RecordList, HandlerError> {
+        let mut listed = RecordList::default();
         for (id, task) in self.all().iter() {
             let left = || since.is_some_and(|since| task.has_left(filter, since));
             if task.exists() {

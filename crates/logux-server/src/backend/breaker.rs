@@ -1,18 +1,21 @@
 //! A back end that is down is not asked again and again: a circuit breaker.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use logux::MonoTime;
 
-use crate::telemetry::{Watch, event::Event};
+use crate::telemetry::{Telemetry, event::Event};
 
 /// Counts failures in a row. After too many of them nothing is tried for a while, then one request alone.
 #[derive(Debug)]
 pub(super) struct Breaker {
     max_failures: u32,
-    pause_ms: u64,
+    reset_timeout: Duration,
     state: Mutex<State>,
-    watch: Watch,
+    telemetry: Telemetry,
 }
 
 #[derive(Debug, Default)]
@@ -25,8 +28,13 @@ struct State {
 }
 
 impl Breaker {
-    pub(super) fn new(max_failures: u32, pause_ms: u64, watch: Watch) -> Self {
-        Self { max_failures: max_failures.max(1), pause_ms, state: Mutex::default(), watch }
+    pub(super) fn new(max_failures: u32, reset_timeout: Duration, telemetry: Telemetry) -> Self {
+        Self {
+            max_failures: max_failures.max(1),
+            reset_timeout,
+            state: Mutex::default(),
+            telemetry,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,7 +56,7 @@ impl Breaker {
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         if state.failures >= self.max_failures {
-            self.watch.note(&Event::BackendBack);
+            self.telemetry.record(&Event::BackendBack);
         }
         *state = State::default();
     }
@@ -57,9 +65,9 @@ impl Breaker {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
         state.is_trying = false;
-        state.retry_at = now.after(self.pause_ms);
+        state.retry_at = now.after(self.reset_timeout);
         if state.failures == self.max_failures {
-            self.watch.note(&Event::BackendDown { pause_ms: self.pause_ms });
+            self.telemetry.record(&Event::BackendDown { pause: self.reset_timeout });
         }
     }
 }
@@ -71,7 +79,7 @@ mod tests {
     #[test]
     fn it_opens_tries_one_and_closes() {
         let at = MonoTime::from_millis;
-        let breaker = Breaker::new(2, 100, Watch::default());
+        let breaker = Breaker::new(2, Duration::from_millis(100), Telemetry::default());
         assert!(breaker.may_try(at(0)));
         breaker.failed(at(0));
         assert!(breaker.may_try(at(1)), "one failure is not enough");

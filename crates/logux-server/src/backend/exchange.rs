@@ -14,7 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use logux::backend::{Answer, Answers, BackendError, Reply, request};
+use logux::backend::{BackendAnswer, BackendError, BackendReply, ResponseReader, request};
 use logux_net::drive::Clock;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use crate::{
     backend::{Backend, breaker::Breaker, calls::Call},
     error::BuildError,
-    telemetry::{Watch, event::Event, traces::traceparent},
+    telemetry::{Telemetry, event::Event, traces::traceparent},
 };
 
 /// How long to wait before the first repetition; twice as long before each further one.
@@ -30,11 +30,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a back end did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum ExchangeError {
     #[error("the back end cannot be reached: {0}")]
     Unreachable(String),
     #[error("the connection to the back end broke: {0}")]
-    Broken(String),
+    ServerError(String),
     #[error("the back end was silent for too long")]
     TimedOut,
     #[error("the back end answered with HTTP status {0}")]
@@ -49,12 +49,12 @@ pub(crate) enum Failure {
     Down,
 }
 
-impl Failure {
+impl ExchangeError {
     /// As in log lines and metrics.
     const fn as_str(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
-            Self::Broken(_) => "broken",
+            Self::ServerError(_) => "broken",
             Self::TimedOut => "timedOut",
             Self::Status(_) => "status",
             Self::Wrong(_) => "wrong",
@@ -66,7 +66,7 @@ impl Failure {
     /// Whether the back end itself is in trouble, not only this command.
     fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Broken(_) | Self::TimedOut => true,
+            Self::Unreachable(_) | Self::ServerError(_) | Self::TimedOut => true,
             Self::Status(status) => status.is_server_error(),
             Self::Wrong(_) | Self::Incomplete | Self::Down => false,
         }
@@ -87,11 +87,15 @@ pub(super) struct Exchange {
     max_answer_bytes: usize,
     breaker: Breaker,
     clock: Clock,
-    watch: Watch,
+    telemetry: Telemetry,
 }
 
 impl Exchange {
-    pub(super) fn new(backend: &Backend, clock: Clock, watch: Watch) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        backend: &Backend,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> Result<Self, BuildError> {
         let wrong = |why: String| BuildError::Backend { url: backend.url.to_string(), why };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -106,7 +110,7 @@ impl Exchange {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        http.set_connect_timeout(Some(Duration::from_millis(backend.timeout_ms)));
+        http.set_connect_timeout(Some(backend.timeout));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config.with_no_client_auth())
             .https_or_http()
@@ -120,11 +124,11 @@ impl Exchange {
             client,
             url: backend.url.clone(),
             secret: backend.secret.clone(),
-            timeout: Duration::from_millis(backend.timeout_ms),
+            timeout: backend.timeout,
             retries: backend.retries,
             max_answer_bytes: backend.max_answer_bytes,
-            breaker: Breaker::new(backend.max_failures, backend.pause_ms, watch.clone()),
-            watch,
+            breaker: Breaker::new(backend.max_failures, backend.reset_timeout, telemetry.clone()),
+            telemetry,
             clock,
         })
     }
@@ -135,10 +139,10 @@ impl Exchange {
         let mut retries = self.retries;
         loop {
             if !self.breaker.may_try(self.clock.now().mono) {
-                return self.fail(calls, &Failure::Down).await;
+                return self.fail(calls, &ExchangeError::Down).await;
             }
-            let failure = match self.ask(&mut calls).await {
-                Ok(()) => Failure::Incomplete,
+            let failure = match self.request(&mut calls).await {
+                Ok(()) => ExchangeError::Incomplete,
                 Err(failure) => failure,
             };
             if failure.is_outage() {
@@ -153,14 +157,14 @@ impl Exchange {
             if calls.is_empty() {
                 return;
             }
-            self.watch.note(&Event::BackendRepeated { error: &failure });
+            self.telemetry.record(&Event::BackendRepeated { error: &failure });
             sleep(pause).await;
             (retries, pause) = (retries - 1, pause * 2);
         }
     }
 
     /// Asks once. Takes out the calls that have got their last answer.
-    async fn ask(&self, calls: &mut Vec<Call>) -> Result<(), Failure> {
+    async fn request(&self, calls: &mut Vec<Call>) -> Result<(), ExchangeError> {
         let body = request(&self.secret, calls.iter().map(|call| &call.command));
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
@@ -172,26 +176,26 @@ impl Exchange {
         }
         let response = timeout(self.timeout, self.client.request(request))
             .await
-            .map_err(|_| Failure::TimedOut)?;
+            .map_err(|_| ExchangeError::TimedOut)?;
         let response = response.map_err(|error| match error.is_connect() {
-            true => Failure::Unreachable(root_cause(&error)),
-            false => Failure::Broken(root_cause(&error)),
+            true => ExchangeError::Unreachable(root_cause(&error)),
+            false => ExchangeError::ServerError(root_cause(&error)),
         })?;
         if !response.status().is_success() {
-            return Err(Failure::Status(response.status()));
+            return Err(ExchangeError::Status(response.status()));
         }
         self.read(response.into_body(), calls).await
     }
 
-    async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), Failure> {
-        let mut answers = Answers::new(self.max_answer_bytes);
+    async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), ExchangeError> {
+        let mut answers = ResponseReader::new(self.max_answer_bytes);
         while !calls.is_empty() {
             let Some(frame) =
-                timeout(self.timeout, body.frame()).await.map_err(|_| Failure::TimedOut)?
+                timeout(self.timeout, body.frame()).await.map_err(|_| ExchangeError::TimedOut)?
             else {
                 return Ok(answers.finish()?);
             };
-            let frame = frame.map_err(|error| Failure::Broken(root_cause(&error)))?;
+            let frame = frame.map_err(|error| ExchangeError::ServerError(root_cause(&error)))?;
             answers.push(frame.data_ref().map_or(&[], |bytes| bytes));
             while let Some(answer) = answers.next() {
                 self.route(answer?, calls).await;
@@ -206,9 +210,9 @@ impl Exchange {
     }
 
     /// Gives an answer to the call it is about. An error that names none of them concerns them all.
-    async fn route(&self, answer: Answer, calls: &mut Vec<Call>) {
-        let Answer { about, reply } = answer;
-        let position = about.and_then(|about| calls.iter().position(|call| call.about == about));
+    async fn route(&self, answer: BackendAnswer, calls: &mut Vec<Call>) {
+        let BackendAnswer { id, reply } = answer;
+        let position = id.and_then(|id| calls.iter().position(|call| call.id == id));
         match (position, reply) {
             (Some(position), reply) => {
                 let call = &mut calls[position];
@@ -216,46 +220,49 @@ impl Exchange {
                 let outcome = outcome(&reply);
                 let is_awaited = call.replies.send(Ok(reply)).await.is_ok();
                 if outcome.is_some() || !is_awaited {
-                    self.note(&calls.swap_remove(position), outcome.unwrap_or("abandoned"));
+                    self.record(&calls.swap_remove(position), outcome.unwrap_or("abandoned"));
                 }
             }
-            (None, Reply::Error { details }) => {
+            (None, BackendReply::Error { details }) => {
                 for call in calls.drain(..) {
-                    self.note(&call, "error");
-                    let _ = call.replies.send(Ok(Reply::Error { details: details.clone() })).await;
+                    self.record(&call, "error");
+                    let _ = call
+                        .replies
+                        .send(Ok(BackendReply::Error { details: details.clone() }))
+                        .await;
                 }
             }
             (None, reply) => tracing::debug!(?reply, "the back end answered what was not asked"),
         }
     }
 
-    async fn fail(&self, calls: Vec<Call>, failure: &Failure) {
+    async fn fail(&self, calls: Vec<Call>, failure: &ExchangeError) {
         for call in calls {
-            self.note(&call, failure.as_str());
+            self.record(&call, failure.as_str());
             let _ = call.replies.send(Err(failure.clone())).await;
         }
     }
 
-    fn note(&self, call: &Call, outcome: &'static str) {
-        self.watch.note(&Event::BackendAsked {
+    fn record(&self, call: &Call, outcome: &'static str) {
+        self.telemetry.record(&Event::BackendAsked {
             command: call.name,
             outcome,
-            took: call.asked.elapsed(),
+            took: call.started.elapsed(),
         });
     }
 }
 
 /// The last answer, as in log lines and metrics; `None` if more may come.
-fn outcome(reply: &Reply) -> Option<&'static str> {
+fn outcome(reply: &BackendReply) -> Option<&'static str> {
     match reply {
-        Reply::Resend(_) | Reply::Approved | Reply::Action(_) => None,
-        Reply::Authenticated { .. } => Some("authenticated"),
-        Reply::Denied => Some("denied"),
-        Reply::WrongSubprotocol { .. } => Some("wrongSubprotocol"),
-        Reply::Forbidden => Some("forbidden"),
-        Reply::Processed => Some("processed"),
-        Reply::UnknownAction => Some("unknownAction"),
-        Reply::UnknownChannel => Some("unknownChannel"),
+        BackendReply::Resend(_) | BackendReply::Approved | BackendReply::Action(_) => None,
+        BackendReply::Authenticated { .. } => Some("authenticated"),
+        BackendReply::Denied => Some("denied"),
+        BackendReply::WrongSubprotocol { .. } => Some("wrongSubprotocol"),
+        BackendReply::Forbidden => Some("forbidden"),
+        BackendReply::Processed => Some("processed"),
+        BackendReply::UnknownAction => Some("unknownAction"),
+        BackendReply::UnknownChannel => Some("unknownChannel"),
         _ => Some("error"),
     }
 }

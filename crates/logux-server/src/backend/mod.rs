@@ -10,29 +10,30 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use hyper::Uri;
 use ipnet::IpNet;
 use logux::{
-    backend::{ActionCommand, AuthCommand, Reply},
-    server::{About, Addition, Answer, Recipients},
+    backend::{ActionCommand, AuthCommand, BackendReply},
+    server::{AddAction, HandlerResponse, Recipients, RequestKind},
 };
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    connection::auth::{Login, Verdict},
+    connection::auth::{AuthOutcome, Login},
     connection_info::cookies,
     error::{BuildError, HandlerError},
     handlers::context::Context,
     networks::read_networks,
     random_id::random_id,
-    telemetry::Watch,
+    telemetry::Telemetry,
 };
 
 use calls::Calls;
-use exchange::Failure;
+use exchange::ExchangeError;
 
 /// An HTTP server that is the application: everything that has no handler here is asked there.
 ///
@@ -52,14 +53,14 @@ pub struct Backend {
     /// How many commands may go in one request then. 16; 1 for a back end that takes only one.
     pub max_commands: usize,
     /// Milliseconds of silence after which a request has failed. 30,000.
-    pub timeout_ms: u64,
+    pub timeout: Duration,
     /// How often what can be repeated is repeated: what did not reach the back end, and logins and subscriptions that were not answered. 2.
     pub retries: u32,
     /// After how many failures in a row the back end is taken for down. 5.
     pub max_failures: u32,
     /// Milliseconds after which a back end that was taken for down is tried again; until then actions are undone at once with
     /// the reason `backendUnavailable`. 3,000.
-    pub pause_ms: u64,
+    pub reset_timeout: Duration,
     /// Speak HTTP/2 without TLS (with TLS the two ends agree on it by themselves). `false`.
     pub http2: bool,
     /// How many bytes one answer may have. 8 MiB.
@@ -112,10 +113,10 @@ impl Backend {
             mask: Vec::new(),
             max_requests: 64,
             max_commands: 16,
-            timeout_ms: 30_000,
+            timeout: Duration::from_secs(30),
             retries: 2,
             max_failures: 5,
-            pause_ms: 3_000,
+            reset_timeout: Duration::from_secs(3),
             http2: false,
             max_answer_bytes: 8 * 1024 * 1024,
         };
@@ -133,7 +134,7 @@ impl Backend {
 
     /// Changes how it is asked.
     #[must_use]
-    pub fn settings(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub fn config(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
@@ -147,8 +148,12 @@ impl Backend {
     }
 
     /// Begins to ask. Has to be called within a runtime.
-    pub(crate) fn connect(&self, clock: Clock, watch: &Watch) -> Result<BackendClient, BuildError> {
-        let calls = calls::start(self, clock, watch)?;
+    pub(crate) fn connect(
+        &self,
+        clock: Clock,
+        telemetry: &Telemetry,
+    ) -> Result<BackendClient, BuildError> {
+        let calls = calls::start(self, clock, telemetry)?;
         Ok(BackendClient { calls, start: random_id().into(), last_auth: Arc::default() })
     }
 }
@@ -164,11 +169,11 @@ pub(crate) struct BackendClient {
 
 impl BackendClient {
     /// Asks whether a client may come in.
-    pub(crate) async fn login(&self, login: &Login) -> Result<Verdict, HandlerError> {
-        let about: Arc<str> =
+    pub(crate) async fn login(&self, login: &Login) -> Result<AuthOutcome, HandlerError> {
+        let id: Arc<str> =
             format!("{}-{}", self.start, self.last_auth.fetch_add(1, Ordering::Relaxed)).into();
         let command = AuthCommand {
-            auth_id: &about,
+            auth_id: &id,
             user_id: login.user_id(),
             token: login.token.as_deref(),
             subprotocol: Some(&login.subprotocol),
@@ -176,12 +181,16 @@ impl BackendClient {
             headers: login.headers.as_ref(),
         }
         .to_command()?;
-        let mut replies = self.calls.ask("auth", about, command, true).await;
-        match replies.recv().await.unwrap_or(Err(Failure::Incomplete))? {
-            Reply::Authenticated { subprotocol } => Ok(Verdict::Welcome { subprotocol }),
-            Reply::Denied => Ok(Verdict::Denied),
-            Reply::WrongSubprotocol { supported } => Ok(Verdict::WrongSubprotocol { supported }),
-            Reply::Error { details } => {
+        let mut replies = self.calls.send("auth", id, command, true).await;
+        match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete))? {
+            BackendReply::Authenticated { subprotocol } => {
+                Ok(AuthOutcome::Accepted { subprotocol })
+            }
+            BackendReply::Denied => Ok(AuthOutcome::Denied),
+            BackendReply::WrongSubprotocol { supported } => {
+                Ok(AuthOutcome::WrongSubprotocol { supported })
+            }
+            BackendReply::Error { details } => {
                 Err(HandlerError::failed(format!("the back end failed: {details}")))
             }
             _ => Err(HandlerError::failed("the back end answered a login with something else")),
@@ -189,7 +198,10 @@ impl BackendClient {
     }
 
     /// Asks about an action or a subscription, passes on what is answered, and gives the last answer.
-    pub(crate) async fn act<S>(&self, context: &Context<S>) -> Result<Answer, HandlerError> {
+    pub(crate) async fn act<S>(
+        &self,
+        context: &Context<S>,
+    ) -> Result<HandlerResponse, HandlerError> {
         let id: Arc<str> = context.meta().id.to_string().into();
         let command = ActionCommand {
             entry: context.entry(),
@@ -197,29 +209,29 @@ impl BackendClient {
             headers: context.headers(),
         }
         .to_command()?;
-        let is_subscription = context.about() == About::Subscription;
-        let mut replies = self.calls.ask("action", id, command, is_subscription).await;
+        let is_subscription = context.request_kind() == RequestKind::Subscription;
+        let mut replies = self.calls.send("action", id, command, is_subscription).await;
         let mut is_approved = false;
         loop {
-            let reply = match replies.recv().await.unwrap_or(Err(Failure::Incomplete)) {
+            let reply = match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete)) {
                 Ok(reply) => reply,
-                Err(Failure::Down) => return Ok(unavailable()),
+                Err(ExchangeError::Down) => return Ok(unavailable()),
                 Err(failure) => return Err(failure.into()),
             };
             match reply {
-                Reply::Resend(_) if is_subscription => {
+                BackendReply::Resend(_) if is_subscription => {
                     return Err(HandlerError::failed("`resend` about a subscription"));
                 }
-                Reply::Resend(_) if is_approved => {
+                BackendReply::Resend(_) if is_approved => {
                     return Err(HandlerError::failed("`resend` came after `approved`"));
                 }
-                Reply::Resend(to) => context.answer(vec![Answer::Resend(to)]).await,
-                Reply::Approved => {
+                BackendReply::Resend(to) => context.answer(vec![HandlerResponse::Resend(to)]).await,
+                BackendReply::Approved => {
                     is_approved = true;
-                    context.answer(vec![Answer::Approved(None)]).await;
+                    context.answer(vec![HandlerResponse::Approved(None)]).await;
                 }
-                Reply::Forbidden => return Ok(Answer::Denied),
-                Reply::Action(added) => {
+                BackendReply::Forbidden => return Ok(HandlerResponse::Denied),
+                BackendReply::Action(added) => {
                     let (action, meta) = *added;
                     let to = match meta.to {
                         nobody if nobody == Recipients::default() => {
@@ -229,7 +241,7 @@ impl BackendClient {
                     };
                     context
                         .server()
-                        .post(Addition {
+                        .enqueue(AddAction {
                             action,
                             draft: meta.draft,
                             to,
@@ -238,13 +250,13 @@ impl BackendClient {
                         })
                         .await;
                 }
-                Reply::Processed if !is_approved => {
+                BackendReply::Processed if !is_approved => {
                     return Err(HandlerError::failed("`processed` came before `approved`"));
                 }
-                Reply::Processed => return Ok(Answer::Processed),
-                Reply::UnknownAction => return Ok(Answer::UnknownType),
-                Reply::UnknownChannel => return Ok(Answer::WrongChannel),
-                Reply::Error { details } => {
+                BackendReply::Processed => return Ok(HandlerResponse::Processed),
+                BackendReply::UnknownAction => return Ok(HandlerResponse::UnknownType),
+                BackendReply::UnknownChannel => return Ok(HandlerResponse::WrongChannel),
+                BackendReply::Error { details } => {
                     return Err(HandlerError::failed(format!("the back end failed: {details}")));
                 }
                 _ => {
@@ -258,9 +270,9 @@ impl BackendClient {
 }
 
 /// What the author is told while the back end is taken for down.
-fn unavailable() -> Answer {
-    Answer::Undo { reason: "backendUnavailable".into(), extra: Vec::new() }
+fn unavailable() -> HandlerResponse {
+    HandlerResponse::Undo { reason: "backendUnavailable".into(), extra: Vec::new() }
 }
 
 /// The other end of a call: replies, or why there are none.
-type Replies = mpsc::Receiver<Result<Reply, Failure>>;
+type Replies = mpsc::Receiver<Result<BackendReply, ExchangeError>>;

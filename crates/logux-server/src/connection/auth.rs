@@ -55,23 +55,23 @@ impl fmt::Debug for Login {
 
 /// What the application says about a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum AuthOutcome {
     /// Come in. The application may say which version of its own protocol it speaks.
-    Welcome { subprotocol: Option<Arc<str>> },
+    Accepted { subprotocol: Option<Arc<str>> },
     /// It is not who it says it is.
     Denied,
     /// Its version of the application does not fit.
     WrongSubprotocol { supported: Arc<str> },
 }
 
-impl From<bool> for Verdict {
+impl From<bool> for AuthOutcome {
     fn from(may: bool) -> Self {
-        if may { Self::Welcome { subprotocol: None } } else { Self::Denied }
+        if may { Self::Accepted { subprotocol: None } } else { Self::Denied }
     }
 }
 
 pub(crate) type Authenticator = Arc<
-    dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<Verdict, HandlerError>> + Send>>
+    dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<AuthOutcome, HandlerError>> + Send>>
         + Send
         + Sync,
 >;

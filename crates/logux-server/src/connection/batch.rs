@@ -14,13 +14,13 @@ const BYTES: usize = 16 * 1024;
 /// in one message `createFilter` of `@logux/client` loses fields of it, since no store listens yet when the second is looked at. So changes of records, and
 /// what takes changes back, leave alone.
 #[derive(Debug, Default)]
-pub(crate) struct Bundle {
+pub(crate) struct Batch {
     deliveries: SmallVec<[Delivery; 2]>,
     bytes: usize,
     leaves_alone: bool,
 }
 
-impl Bundle {
+impl Batch {
     /// Puts a delivery in. What it may not go with comes back, to be sent first.
     #[must_use]
     pub(crate) fn add(&mut self, delivery: Delivery) -> Option<Self> {
@@ -44,7 +44,7 @@ impl Bundle {
     }
 
     /// The numbers for whose confirmation the hub waits.
-    pub(crate) fn to_confirm(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = u64> {
         self.deliveries.iter().filter(|delivery| delivery.confirm).map(|delivery| delivery.added)
     }
 }
@@ -70,9 +70,9 @@ mod tests {
     }
 
     fn go_together(first: &str, second: &str) -> bool {
-        let mut bundle = Bundle::default();
-        assert!(bundle.add(delivery(first)).is_none());
-        bundle.add(delivery(second)).is_none()
+        let mut batch = Batch::default();
+        assert!(batch.add(delivery(first)).is_none());
+        batch.add(delivery(second)).is_none()
     }
 
     #[test]

@@ -21,15 +21,15 @@ use tokio::time::Instant;
 
 use crate::{
     connection::{
-        batch::Bundle,
-        rate_limit::Pace,
-        shared::{Refusal, Shared},
+        batch::Batch,
+        rate_limit::RateLimiter,
+        shared::{ConnectionShared, Rejection},
     },
-    connection_info::Origin,
-    handlers::on_connect::{self, Arrival},
+    connection_info::ConnectionInfo,
+    handlers::on_connect::{self, JoinedClient},
     hub::{
-        handle::{Command, Inputs},
-        outbox::{Outbox, Parcel},
+        handle::{HubCommand, Inputs},
+        outbox::{Outbox, OutboxItem},
     },
     telemetry::event::{Event, Limit},
 };
@@ -38,64 +38,68 @@ use crate::{
 const FRAMES: usize = 64;
 
 /// How many parcels are taken at a time: enough for one write to be worth it, not more than one message may carry.
-const PARCELS: usize = 64;
+const ITEMS: usize = 64;
 
 /// How many kept actions go in one message.
 const REPLAYED: usize = 100;
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<T: Transport>(transport: T, shared: Arc<Shared>, origin: Origin) {
+pub(crate) async fn serve<T: Transport>(
+    transport: T,
+    shared: Arc<ConnectionShared>,
+    info: ConnectionInfo,
+) {
     let session = SessionId(shared.last_session.fetch_add(1, Ordering::Relaxed));
-    shared.watch().note(&Event::Connected { session, remote: origin.remote });
+    shared.telemetry().record(&Event::Connected { session, remote: info.remote });
     let mut connection = Connection {
         node: Node::new(shared.node_config(), ()),
         outbox: Arc::new(Outbox::new(shared.outbox)),
         line: Line::new(transport),
         alarm: Alarm::new(shared.clock),
         session,
-        origin: Arc::new(origin),
-        member: None,
+        info: Arc::new(info),
+        client: None,
         traffic: Traffic::default(),
         now: shared.clock.now(),
-        pace: shared.paces.pace(),
+        rate_limiter: shared.rate_limits.rate_limiter(),
         to_confirm: VecDeque::new(),
         shared,
     };
     connection.shared.open.add(session, &connection.outbox);
     let reason = connection.run().await;
     connection.shared.open.remove(session);
-    connection.tell_traffic();
-    if connection.member.is_some() {
-        connection.shared.handle.tell(Command::Input(HubInput::Leave(session))).await;
+    connection.record_traffic();
+    if connection.client.is_some() {
+        connection.shared.handle.send_command(HubCommand::Input(HubInput::Leave(session))).await;
     }
-    let node = connection.member.as_ref().map(|member| &member.node);
+    let node = connection.client.as_ref().map(|client| &client.node);
     if let Some((messages, bytes)) = connection.outbox.overflow() {
-        connection.shared.watch().note(&Event::SlowReader { session, node, messages, bytes });
+        connection.shared.telemetry().record(&Event::SlowReader { session, node, messages, bytes });
     }
-    connection.shared.watch().note(&Event::Disconnected { session, node, reason: &reason });
+    connection.shared.telemetry().record(&Event::Disconnected { session, node, reason: &reason });
     connection.line.close(reason).await;
 }
 
 struct Connection<T> {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     session: SessionId,
     node: Node,
     outbox: Arc<Outbox>,
     line: Line<T>,
     alarm: Alarm,
-    origin: Arc<Origin>,
+    info: Arc<ConnectionInfo>,
     /// The client, when it was let in.
-    member: Option<Member>,
+    client: Option<AuthenticatedClient>,
     traffic: Traffic,
     /// The time when it was last looked at: once for all that came together.
     now: Now,
     /// Where there are rates to keep to.
-    pace: Option<Box<Pace>>,
+    rate_limiter: Option<Box<RateLimiter>>,
     /// The numbers for whose confirmation the hub waits, lowest first.
     to_confirm: VecDeque<u64>,
 }
 
-/// Bytes of messages that were not told to those who watch.
+/// Bytes of messages that were not told to those who telemetry.
 #[derive(Default)]
 struct Traffic {
     received: u64,
@@ -103,7 +107,7 @@ struct Traffic {
 }
 
 /// A client that was let in.
-struct Member {
+struct AuthenticatedClient {
     node: NodeId,
     /// The application's protocol version it speaks.
     subprotocol: Subprotocol,
@@ -113,10 +117,10 @@ impl<T: Transport> Connection<T> {
     async fn run(&mut self) -> CloseReason {
         self.node.handle(self.now, Input::Opened);
         loop {
-            if let Err(reason) = self.carry_out().await {
+            if let Err(reason) = self.perform_outputs().await {
                 return reason;
             }
-            if self.line.is_idle() && self.unpack() {
+            if self.line.is_idle() && self.drain_outbox() {
                 continue;
             }
             match self.outbox.closing() {
@@ -124,17 +128,20 @@ impl<T: Transport> Connection<T> {
                 Some(reason) if self.line.is_idle() => return reason,
                 _ => {}
             }
-            self.tell_traffic();
+            self.record_traffic();
             let now = self.now.mono;
-            if let Some(frame) = self.pace.as_mut().and_then(|pace| pace.due(now)) {
+            if let Some(frame) =
+                self.rate_limiter.as_mut().and_then(|rate_limiter| rate_limiter.due(now))
+            {
                 self.handle(&frame);
                 continue;
             }
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
-            let pause = self.pace.as_ref().and_then(|pace| pace.wakes_at(now));
+            let pause =
+                self.rate_limiter.as_ref().and_then(|rate_limiter| rate_limiter.wakes_at(now));
             let deadline = [deadline, pause].into_iter().flatten().min();
             let wants_frames = self.node.wants_frames()
-                && self.pace.as_ref().is_none_or(|pace| pace.may_read(now));
+                && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
                 event = self.line.event(wants_frames) => Some(event),
                 () = self.outbox.filled() => None,
@@ -146,7 +153,7 @@ impl<T: Transport> Connection<T> {
             self.now = self.shared.clock.now();
             if let Some(reason) = event.and_then(|event| self.read(event)) {
                 // What has come with the goodbye counts.
-                return self.carry_out().await.err().unwrap_or(reason);
+                return self.perform_outputs().await.err().unwrap_or(reason);
             }
         }
     }
@@ -160,7 +167,7 @@ impl<T: Transport> Connection<T> {
                 drive::Event::Ended(reason) => return Some(reason),
             }
             // Where there are rates to keep to, each frame has to be paid before the next is read.
-            if left == 0 || self.pace.is_some() || !self.node.wants_frames() {
+            if left == 0 || self.rate_limiter.is_some() || !self.node.wants_frames() {
                 break;
             }
             event = self.line.event(true).now_or_never()?;
@@ -171,8 +178,8 @@ impl<T: Transport> Connection<T> {
     /// Takes a frame from the line.
     fn admit(&mut self, frame: Frame) {
         self.traffic.received += frame.as_str().len() as u64;
-        let admitted = match &mut self.pace {
-            Some(pace) => pace.admit(self.now.mono, frame),
+        let admitted = match &mut self.rate_limiter {
+            Some(rate_limiter) => rate_limiter.admit(self.now.mono, frame),
             None => Some(frame),
         };
         if let Some(frame) = admitted {
@@ -182,33 +189,38 @@ impl<T: Transport> Connection<T> {
 
     fn handle(&mut self, frame: &Frame) {
         self.node.handle(self.now, Input::Frame(frame.as_str()));
-        self.pay(1);
+        self.acquire(1);
     }
 
     /// Pays for messages and actions, where there are rates to keep to.
-    fn pay(&mut self, tokens: u64) {
-        let Some(pace) = &mut self.pace else { return };
-        let node = self.member.as_ref().map(|member| &member.node);
+    fn acquire(&mut self, tokens: u64) {
+        let Some(rate_limiter) = &mut self.rate_limiter else { return };
+        let node = self.client.as_ref().map(|client| &client.node);
         let now = self.now.mono;
-        if pace.spend(&self.shared.paces, node.and_then(NodeId::user_id), now, tokens) {
-            let address = self.origin.remote.map(|remote| remote.ip());
-            self.shared.watch().note(&Event::Limited { node, address, limit: Limit::Rate });
+        if rate_limiter.acquire(
+            &self.shared.rate_limits,
+            node.and_then(NodeId::user_id),
+            now,
+            tokens,
+        ) {
+            let address = self.info.remote.map(|remote| remote.ip());
+            self.shared.telemetry().record(&Event::Limited { node, address, limit: Limit::Rate });
         }
     }
 
     /// Does what the node wants.
-    async fn carry_out(&mut self) -> Result<(), CloseReason> {
+    async fn perform_outputs(&mut self) -> Result<(), CloseReason> {
         let mut inputs = Inputs::new();
-        let carried_out = self.carry_out_here(&mut inputs).await;
+        let carried_out = self.perform_node_outputs(&mut inputs).await;
         // Together, so that the hub commits them together.
         if !inputs.is_empty() {
-            self.shared.handle.tell(Command::Inputs(inputs)).await;
+            self.shared.handle.send_command(HubCommand::Inputs(inputs)).await;
         }
         carried_out
     }
 
     /// Does what the node wants, but for what the hub has to be told.
-    async fn carry_out_here(&mut self, inputs: &mut Inputs) -> Result<(), CloseReason> {
+    async fn perform_node_outputs(&mut self, inputs: &mut Inputs) -> Result<(), CloseReason> {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Send(text) => {
@@ -217,28 +229,28 @@ impl<T: Transport> Connection<T> {
                 }
                 Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {
-                    let (join, greeting) = self.join(peer, since.unwrap_or_default());
-                    if !self.shared.handle.tell(join).await {
+                    let (join, on_connect) = self.join(peer, since.unwrap_or_default());
+                    if !self.shared.handle.send_command(join).await {
                         return Err(CloseReason::Shutdown);
                     }
-                    greeting.map(tokio::spawn);
+                    on_connect.map(tokio::spawn);
                 }
                 Output::Received { batch, entries, .. } => {
-                    self.pay(entries.len().saturating_sub(1) as u64);
-                    self.shared.watch().note(&Event::Received(&entries));
+                    self.acquire(entries.len().saturating_sub(1) as u64);
+                    self.shared.telemetry().record(&Event::Received(&entries));
                     inputs.push(HubInput::Received { session: self.session, batch, entries });
                 }
                 Output::SentUpTo(added) => inputs.extend(self.confirmed(added)),
-                Output::Headers(headers) if self.member.is_some() => {
+                Output::Headers(headers) if self.client.is_some() => {
                     inputs.push(HubInput::Headers(self.session, headers));
                 }
                 Output::Disconnect(reason) => {
                     // Who was not let in was noted then.
                     if !matches!(reason, Disconnect::Refused(_)) {
-                        let node = self.member.as_ref().map(|member| &member.node);
+                        let node = self.client.as_ref().map(|client| &client.node);
                         let event =
                             Event::ClientError { session: self.session, node, error: &reason };
-                        self.shared.watch().note(&event);
+                        self.shared.telemetry().record(&event);
                     }
                     return Err(close_reason(&reason));
                 }
@@ -256,10 +268,10 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Once for each time that the connection has something to do, not for each message.
-    fn tell_traffic(&mut self) {
+    fn record_traffic(&mut self) {
         let Traffic { received, sent } = std::mem::take(&mut self.traffic);
         if received + sent > 0 {
-            self.shared.watch().note(&Event::Traffic { received, sent });
+            self.shared.telemetry().record(&Event::Traffic { received, sent });
         }
     }
 
@@ -268,76 +280,76 @@ impl<T: Transport> Connection<T> {
         &self,
         node: NodeId,
         since: u64,
-    ) -> (Command, Option<impl Future<Output = ()> + Send + 'static>) {
-        let member = self.member.as_ref();
+    ) -> (HubCommand, Option<impl Future<Output = ()> + Send + 'static>) {
+        let client = self.client.as_ref();
         let subprotocol =
-            member.map_or(Subprotocol::Number(0), |member| member.subprotocol.clone());
+            client.map_or(Subprotocol::Number(0), |client| client.subprotocol.clone());
         let headers = self.node.remote_headers().cloned();
-        let greeting = self.shared.greet.clone().map(|greet| {
+        let on_connect = self.shared.greet.clone().map(|greet| {
             let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
             let arrival =
-                Arrival { node, since, subprotocol, headers, origin: self.origin.clone() };
+                JoinedClient { node, since, subprotocol, headers, info: self.info.clone() };
             on_connect::greet(greet, arrival, self.shared.handle.clone())
         });
         if since > 0 {
-            self.shared.watch().note(&Event::Reconnected);
+            self.shared.telemetry().record(&Event::Reconnected);
         }
         let input = HubInput::Join { session: self.session, node, subprotocol, headers, since };
-        (Command::Join(input, self.outbox.clone(), self.origin.clone()), greeting)
+        (HubCommand::Join(input, self.outbox.clone(), self.info.clone()), on_connect)
     }
 
     /// Takes what the hub has for this client; `false` if that is nothing.
-    fn unpack(&mut self) -> bool {
-        if self.member.is_some() && !self.node.can_send() {
+    fn drain_outbox(&mut self) -> bool {
+        if self.client.is_some() && !self.node.can_send() {
             return false;
         }
         let now = self.now;
-        let parcels = self.outbox.take(PARCELS);
-        let any = !parcels.is_empty();
-        let mut bundle = Bundle::default();
-        for parcel in parcels {
-            match parcel {
-                Parcel::Deliver(delivery) => {
-                    if let Some(full) = bundle.add(delivery) {
+        let items = self.outbox.take(ITEMS);
+        let any = !items.is_empty();
+        let mut batch = Batch::default();
+        for item in items {
+            match item {
+                OutboxItem::Deliver(delivery) => {
+                    if let Some(full) = batch.add(delivery) {
                         self.send(&full);
                     }
                 }
-                Parcel::Joined { added, missed } => {
-                    self.send(&std::mem::take(&mut bundle));
+                OutboxItem::Joined { added, missed } => {
+                    self.send(&std::mem::take(&mut batch));
                     self.node.send(now.mono, added, missed.iter().map(|entry| &**entry));
                 }
-                Parcel::Replay { added, entries } => {
-                    self.send(&std::mem::take(&mut bundle));
+                OutboxItem::Replay { added, entries } => {
+                    self.send(&std::mem::take(&mut batch));
                     for some in entries.chunks(REPLAYED) {
                         self.node.send(now.mono, added, some.iter().map(|entry| &**entry));
                     }
                 }
-                Parcel::Kept(batch) => self.node.handle(now, Input::Kept(batch)),
-                Parcel::Debug(text) => self.node.handle(now, Input::Debug(&text)),
+                OutboxItem::Persisted(batch) => self.node.handle(now, Input::Persisted(batch)),
+                OutboxItem::Debug(text) => self.node.handle(now, Input::Debug(&text)),
             }
         }
-        self.send(&bundle);
+        self.send(&batch);
         any
     }
 
     /// Sends what was bundled, in one message.
-    fn send(&mut self, bundle: &Bundle) {
-        if let Some(added) = bundle.added() {
-            self.to_confirm.extend(bundle.to_confirm());
-            self.node.send(self.now.mono, added, bundle.entries());
+    fn send(&mut self, batch: &Batch) {
+        if let Some(added) = batch.added() {
+            self.to_confirm.extend(batch.unconfirmed());
+            self.node.send(self.now.mono, added, batch.entries());
         }
     }
 
     async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {
         let (session, asked) = (self.session, Instant::now());
         let decided = tokio::select! {
-            decided = self.shared.decide(session, &self.origin, &who) => decided,
+            decided = self.shared.decide(session, &self.info, &who) => decided,
             reason = self.outbox.closed() => return Err(reason),
         };
         let (now, took) = (self.shared.clock.now(), asked.elapsed());
         let (node, subprotocol) = (who.node, who.subprotocol);
         let refused = |reason: &str| {
-            self.shared.watch().note(&Event::Unauthenticated {
+            self.shared.telemetry().record(&Event::Unauthenticated {
                 session,
                 node: &node,
                 reason,
@@ -348,16 +360,16 @@ impl<T: Transport> Connection<T> {
             Ok(()) => {
                 let event =
                     Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
-                self.shared.watch().note(&event);
-                self.member = Some(Member { node, subprotocol });
+                self.shared.telemetry().record(&event);
+                self.client = Some(AuthenticatedClient { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
                 self.node.handle(now, Input::Allow(who.token));
             }
-            Err(Refusal::Told(error)) => {
+            Err(Rejection::EventLog(error)) => {
                 refused(&error.kind);
                 self.node.handle(now, Input::Refuse(who.token, error));
             }
-            Err(Refusal::Failed) => {
+            Err(Rejection::Failed) => {
                 refused("error");
                 return Err(CloseReason::Done);
             }

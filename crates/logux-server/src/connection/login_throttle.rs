@@ -4,23 +4,24 @@ use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use logux::MonoTime;
 
 /// How long a wrong login counts, as in the reference.
-const COUNTS_FOR_MS: u64 = 3_000;
+const COUNTS_FOR: Duration = Duration::from_secs(3);
 /// How many addresses are remembered at most. Beyond it those in use longest ago give way.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The latest wrong logins by address.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub(crate) struct LoginThrottle {
     allowed: Option<usize>,
     wrong: Mutex<HashMap<IpAddr, VecDeque<MonoTime>>>,
 }
 
-impl Attempts {
+impl LoginThrottle {
     /// After `allowed` wrong logins from one address within 3 s no login from there is right, until some have ceased to count.
     pub(crate) fn new(allowed: Option<usize>) -> Self {
         Self { allowed, wrong: Mutex::default() }
@@ -32,7 +33,7 @@ impl Attempts {
     }
 
     /// Whether an address has used up its tries.
-    pub(crate) fn are_used_up(&self, now: MonoTime, address: IpAddr) -> bool {
+    pub(crate) fn is_blocked(&self, now: MonoTime, address: IpAddr) -> bool {
         let Some(allowed) = self.allowed else { return false };
         let counting =
             |times: &VecDeque<MonoTime>| times.iter().filter(|time| counts(now, **time)).count();
@@ -40,7 +41,7 @@ impl Attempts {
     }
 
     /// Notes a wrong login, or one that was refused because there were too many.
-    pub(crate) fn note(&self, now: MonoTime, address: IpAddr) {
+    pub(crate) fn record_failure(&self, now: MonoTime, address: IpAddr) {
         let Some(allowed) = self.allowed else { return };
         let mut wrong = self.wrong();
         let address = network(address);
@@ -63,7 +64,7 @@ impl Attempts {
 }
 
 fn counts(now: MonoTime, time: MonoTime) -> bool {
-    now.since(time) < COUNTS_FOR_MS
+    now.since(time) < COUNTS_FOR
 }
 
 /// What one customer of a provider has: one address of IPv4, 64 bits of IPv6.
@@ -84,32 +85,39 @@ mod tests {
 
     #[test]
     fn three_wrong_logins_in_three_seconds_are_enough() {
-        let attempts = Attempts::new(Some(3));
+        let login_throttle = LoginThrottle::new(Some(3));
         let [guesser, other] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
         for ms in [0, 1_000, 2_000] {
-            assert!(!attempts.are_used_up(at(ms), guesser));
-            attempts.note(at(ms), guesser);
+            assert!(!login_throttle.is_blocked(at(ms), guesser));
+            login_throttle.record_failure(at(ms), guesser);
         }
         assert!(
-            attempts.are_used_up(at(2_999), guesser) && !attempts.are_used_up(at(2_999), other)
+            login_throttle.is_blocked(at(2_999), guesser)
+                && !login_throttle.is_blocked(at(2_999), other)
         );
-        assert!(!attempts.are_used_up(at(3_000), guesser), "the first does not count any more");
-        attempts.note(at(3_000), guesser);
-        assert!(attempts.are_used_up(at(3_999), guesser), "going on guessing keeps the door shut");
+        assert!(
+            !login_throttle.is_blocked(at(3_000), guesser),
+            "the first does not count any more"
+        );
+        login_throttle.record_failure(at(3_000), guesser);
+        assert!(
+            login_throttle.is_blocked(at(3_999), guesser),
+            "going on guessing keeps the door shut"
+        );
     }
 
     #[test]
     fn networks_of_ipv6_count_as_one_and_there_is_a_bound() {
-        let attempts = Attempts::new(Some(1));
-        attempts.note(at(0), "2001:db8::1".parse().unwrap());
-        assert!(attempts.are_used_up(at(1), "2001:db8::2".parse().unwrap()));
-        assert!(!attempts.are_used_up(at(1), "2001:db8:0:1::1".parse().unwrap()));
+        let login_throttle = LoginThrottle::new(Some(1));
+        login_throttle.record_failure(at(0), "2001:db8::1".parse().unwrap());
+        assert!(login_throttle.is_blocked(at(1), "2001:db8::2".parse().unwrap()));
+        assert!(!login_throttle.is_blocked(at(1), "2001:db8:0:1::1".parse().unwrap()));
         for n in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 5 {
-            attempts.note(at(1), IpAddr::V4(n.into()));
+            login_throttle.record_failure(at(1), IpAddr::V4(n.into()));
         }
-        assert_eq!(attempts.wrong().len(), MAX_ADDRESSES);
-        let without = Attempts::new(None);
-        without.note(at(0), "10.0.0.1".parse().unwrap());
-        assert!(!without.are_used_up(at(0), "10.0.0.1".parse().unwrap()));
+        assert_eq!(login_throttle.wrong().len(), MAX_ADDRESSES);
+        let without = LoginThrottle::new(None);
+        without.record_failure(at(0), "10.0.0.1".parse().unwrap());
+        assert!(!without.is_blocked(at(0), "10.0.0.1".parse().unwrap()));
     }
 }

@@ -12,7 +12,7 @@ use crate::hub::outbox::Outbox;
 
 /// All open connections, whether their clients were let in or not.
 #[derive(Debug, Default)]
-pub(crate) struct Open(Mutex<Inner>);
+pub(crate) struct ConnectionRegistry(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -21,7 +21,7 @@ struct Inner {
     is_over: bool,
 }
 
-impl Open {
+impl ConnectionRegistry {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // A panic of another holder leaves the map whole: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -15,40 +15,40 @@ use tokio::time::timeout;
 
 use crate::{
     connection::{
-        auth::{Admission, Authenticator, Login, Verdict, first_number, wrong_subprotocol},
-        login_throttle::Attempts,
-        rate_limit::Paces,
-        registry::Open,
+        auth::{Admission, AuthOutcome, Authenticator, Login, first_number, wrong_subprotocol},
+        login_throttle::LoginThrottle,
+        rate_limit::RateLimits,
+        registry::ConnectionRegistry,
     },
-    connection_info::Origin,
-    handlers::on_connect::Greet,
+    connection_info::ConnectionInfo,
+    handlers::on_connect::BoundOnConnect,
     hub::{handle::Handle, outbox::OutboxLimits},
     telemetry::{
-        Watch,
+        Telemetry,
         event::{Event, Failure, Limit},
     },
 };
 
 /// What all connections share.
-pub(crate) struct Shared {
+pub(crate) struct ConnectionShared {
     /// The settings of new connections. A back end may tell its version of the application's protocol any time.
     pub(crate) node: Mutex<Arc<sync::Config>>,
     pub(crate) admission: Admission,
-    pub(crate) attempts: Attempts,
+    pub(crate) login_throttle: LoginThrottle,
     pub(crate) authenticator: Authenticator,
-    pub(crate) greet: Option<Greet>,
+    pub(crate) greet: Option<BoundOnConnect>,
     pub(crate) auth_timeout: Duration,
     pub(crate) outbox: OutboxLimits,
-    pub(crate) paces: Paces,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
-    pub(crate) open: Open,
+    pub(crate) open: ConnectionRegistry,
     pub(crate) last_session: AtomicU64,
 }
 
-impl Shared {
-    pub(crate) fn watch(&self) -> &Watch {
-        self.handle.watch()
+impl ConnectionShared {
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        self.handle.telemetry()
     }
 
     pub(crate) fn node_config(&self) -> Arc<sync::Config> {
@@ -60,27 +60,27 @@ impl Shared {
     pub(crate) async fn decide(
         &self,
         session: SessionId,
-        origin: &Origin,
+        info: &ConnectionInfo,
         who: &Authentication,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         self.admission.check(who)?;
-        let Some(remote) = origin.remote else {
-            return self.ask_application(session, origin, who).await;
+        let Some(remote) = info.remote else {
+            return self.ask_application(session, info, who).await;
         };
-        let are_used_up = || self.attempts.are_used_up(self.clock.now().mono, remote.ip());
+        let is_blocked = || self.login_throttle.is_blocked(self.clock.now().mono, remote.ip());
         let mut decided = Err(ErrorMessage::wrong_credentials().into());
-        if !are_used_up() {
-            decided = self.ask_application(session, origin, who).await;
+        if !is_blocked() {
+            decided = self.ask_application(session, info, who).await;
         }
         // Asked again, since guesses may be made side by side: none of a burst may learn more than the first few.
-        if are_used_up() {
+        if is_blocked() {
             let (node, address) = (Some(&who.node), Some(remote.ip()));
-            self.watch().note(&Event::Limited { node, address, limit: Limit::WrongLogins });
+            self.telemetry().record(&Event::Limited { node, address, limit: Limit::WrongLogins });
             decided = Err(ErrorMessage::wrong_credentials().into());
         }
-        if matches!(&decided, Err(Refusal::Told(error)) if *error == ErrorMessage::wrong_credentials())
+        if matches!(&decided, Err(Rejection::EventLog(error)) if *error == ErrorMessage::wrong_credentials())
         {
-            self.attempts.note(self.clock.now().mono, remote.ip());
+            self.login_throttle.record_failure(self.clock.now().mono, remote.ip());
         }
         decided
     }
@@ -88,21 +88,23 @@ impl Shared {
     async fn ask_application(
         &self,
         session: SessionId,
-        origin: &Origin,
+        info: &ConnectionInfo,
         who: &Authentication,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let failed = |error: &dyn std::fmt::Display| {
-            self.watch()
-                .note(&Event::Failed { what: Failure::Login { session, node: &who.node }, error });
-            Err(Refusal::Failed)
+            self.telemetry().record(&Event::Failed {
+                what: Failure::Login { session, node: &who.node },
+                error,
+            });
+            Err(Rejection::Failed)
         };
         let login = Login {
             node: who.node.clone(),
             token: who.secret.clone(),
             subprotocol: who.subprotocol.clone(),
             headers: who.headers.clone(),
-            http_headers: origin.http_headers.clone(),
-            remote: origin.remote,
+            http_headers: info.http_headers.clone(),
+            remote: info.remote,
         };
         let verdict = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
             Ok(Ok(verdict)) => verdict,
@@ -110,14 +112,14 @@ impl Shared {
             Err(_) => return failed(&"it took too long"),
         };
         match verdict {
-            Verdict::Welcome { subprotocol } => {
+            AuthOutcome::Accepted { subprotocol } => {
                 if let Some(version) = subprotocol {
                     self.set_subprotocol(version);
                 }
                 Ok(())
             }
-            Verdict::Denied => Err(ErrorMessage::wrong_credentials().into()),
-            Verdict::WrongSubprotocol { supported } => {
+            AuthOutcome::Denied => Err(ErrorMessage::wrong_credentials().into()),
+            AuthOutcome::WrongSubprotocol { supported } => {
                 Err(wrong_subprotocol(&supported, &who.subprotocol).into())
             }
         }
@@ -135,15 +137,15 @@ impl Shared {
 }
 
 /// Why a client may not come in.
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     /// For this reason, which it is told. It will not try again by itself.
-    Told(ErrorMessage),
+    EventLog(ErrorMessage),
     /// Nobody can say: it may try again.
     Failed,
 }
 
-impl From<ErrorMessage> for Refusal {
+impl From<ErrorMessage> for Rejection {
     fn from(error: ErrorMessage) -> Self {
-        Self::Told(error)
+        Self::EventLog(error)
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use logux::{
     Action, Meta,
-    server::{Keep, QueueName, Recipients},
+    server::{QueueName, Recipients, Retention},
 };
 
 use crate::{
@@ -17,15 +17,15 @@ use crate::{
 };
 
 /// The beginning of what to do with actions of a type: who may do them.
-pub struct NewActionType<S>(PhantomData<fn(S)>);
+pub struct ActionTypeBuilder<S>(PhantomData<fn(S)>);
 
-impl<S> fmt::Debug for NewActionType<S> {
+impl<S> fmt::Debug for ActionTypeBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NewActionType")
+        f.write_str("ActionTypeBuilder")
     }
 }
 
-impl<S: Send + Sync + 'static> NewActionType<S> {
+impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
     pub(crate) const fn new() -> Self {
         Self(PhantomData)
     }
@@ -87,7 +87,7 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
 }
 
 /// Tells why an action is kept.
-pub(crate) type KeepRule = Arc<dyn Fn(&Action, &Meta) -> Option<Keep> + Send + Sync>;
+pub(crate) type KeepRule = Arc<dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync>;
 
 /// Set when an action was done while its access was decided.
 #[derive(Clone)]
@@ -138,9 +138,9 @@ impl<S: Send + Sync + 'static> ActionType<S> {
     }
 
     /// Why the server's log keeps actions of this type once they are done, and how long: for subscribers that
-    /// [`replay`](crate::Channel::replay), and for [`Builder::reduce`](crate::Builder::reduce).
+    /// [`replay`](crate::Channel::replay), and for [`Builder::projection`](crate::Builder::projection).
     #[must_use]
-    pub fn keep(self, keep: Keep) -> Self {
+    pub fn keep(self, keep: Retention) -> Self {
         self.keep_by(move |_, _| Some(keep.clone()))
     }
 
@@ -148,7 +148,7 @@ impl<S: Send + Sync + 'static> ActionType<S> {
     #[must_use]
     pub fn keep_by(
         mut self,
-        keep: impl Fn(&Action, &Meta) -> Option<Keep> + Send + Sync + 'static,
+        keep: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static,
     ) -> Self {
         self.keep = Some(Arc::new(keep));
         self

@@ -17,15 +17,15 @@ use crate::{
 };
 
 /// The beginning of what to do with subscriptions to channels of a form: who may subscribe.
-pub struct NewChannel<S>(PhantomData<fn(S)>);
+pub struct ChannelBuilder<S>(PhantomData<fn(S)>);
 
-impl<S> fmt::Debug for NewChannel<S> {
+impl<S> fmt::Debug for ChannelBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NewChannel")
+        f.write_str("ChannelBuilder")
     }
 }
 
-impl<S: Send + Sync + 'static> NewChannel<S> {
+impl<S: Send + Sync + 'static> ChannelBuilder<S> {
     pub(crate) const fn new() -> Self {
         Self(PhantomData)
     }
@@ -55,18 +55,18 @@ impl<S: Send + Sync + 'static> NewChannel<S> {
     ) -> Channel<S>
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<Loaded> + Send + 'static,
+        L: Into<InitialActions> + Send + 'static,
     {
         let access = move |context: Context<S>| {
             let running = both(context.clone());
             async move {
-                let loaded: Loaded = running.await?.into();
+                let loaded: InitialActions = running.await?.into();
                 context.set(loaded);
                 Ok(true)
             }
         };
         self.access(access)
-            .load(|context| async move { Ok(context.get::<Loaded>().unwrap_or_default()) })
+            .load(|context| async move { Ok(context.get::<InitialActions>().unwrap_or_default()) })
     }
 }
 
@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static> NewChannel<S> {
 pub struct Channel<S = ()> {
     pub(crate) access: Handler<S, bool>,
     pub(crate) filter: Option<Handler<S, Option<Filter>>>,
-    pub(crate) load: Option<Handler<S, Loaded>>,
+    pub(crate) load: Option<Handler<S, InitialActions>>,
     pub(crate) unsubscribe: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
@@ -101,7 +101,7 @@ impl<S: Send + Sync + 'static> Channel<S> {
     pub fn load<F, L>(mut self, load: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<Loaded>,
+        L: Into<InitialActions>,
     {
         self.load = Some(handler(load));
         self
@@ -155,46 +155,46 @@ impl<S> fmt::Debug for Channel<S> {
 /// Actions for one client, each maybe with its creation time, or with more of its meta: what a channel has for a new subscriber, or what a client
 /// is told when it connects.
 #[derive(Clone, Debug, Default)]
-pub struct Loaded(pub(crate) Vec<(Action, Draft)>);
+pub struct InitialActions(pub(crate) Vec<(Action, Draft)>);
 
-impl From<()> for Loaded {
+impl From<()> for InitialActions {
     fn from((): ()) -> Self {
         Self::default()
     }
 }
 
-impl From<Action> for Loaded {
+impl From<Action> for InitialActions {
     fn from(action: Action) -> Self {
         Self(vec![(action, Draft::default())])
     }
 }
 
-impl From<Option<Action>> for Loaded {
+impl From<Option<Action>> for InitialActions {
     fn from(action: Option<Action>) -> Self {
         action.map_or_else(Self::default, Self::from)
     }
 }
 
-impl From<Vec<Action>> for Loaded {
+impl From<Vec<Action>> for InitialActions {
     fn from(actions: Vec<Action>) -> Self {
         Self(actions.into_iter().map(|action| (action, Draft::default())).collect())
     }
 }
 
-impl From<Vec<(Action, WallTime)>> for Loaded {
+impl From<Vec<(Action, WallTime)>> for InitialActions {
     fn from(actions: Vec<(Action, WallTime)>) -> Self {
         actions.into_iter().map(|(action, time)| (action, Some(time))).collect::<Vec<_>>().into()
     }
 }
 
-impl From<Vec<(Action, Option<WallTime>)>> for Loaded {
+impl From<Vec<(Action, Option<WallTime>)>> for InitialActions {
     fn from(actions: Vec<(Action, Option<WallTime>)>) -> Self {
         let draft = |time| Draft { time, ..Draft::default() };
         Self(actions.into_iter().map(|(action, time)| (action, draft(time))).collect())
     }
 }
 
-impl From<Vec<(Action, Draft)>> for Loaded {
+impl From<Vec<(Action, Draft)>> for InitialActions {
     fn from(actions: Vec<(Action, Draft)>) -> Self {
         Self(actions)
     }

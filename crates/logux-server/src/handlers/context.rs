@@ -10,14 +10,14 @@ use logux::{
     Action, Entry, Json, Meta, NodeId,
     action::{ActionError, Subprotocol},
     log::Draft,
-    server::{About, Answer, Ask, Job},
+    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
-    connection_info::{Origin, cookie},
+    connection_info::{ConnectionInfo, cookie},
     handlers::pattern::Params,
-    hub::handle::{Answers, Handle},
+    hub::handle::{Handle, HandlerResponses},
 };
 
 /// One action and who sent it. Cheap to clone.
@@ -26,9 +26,9 @@ pub struct Context<S = ()> {
 }
 
 struct Inner<S> {
-    ask: Ask,
+    request: HandlerRequest,
     params: Params,
-    origin: Arc<Origin>,
+    info: Arc<ConnectionInfo>,
     data: Mutex<Extensions>,
     state: Arc<S>,
     handle: Handle,
@@ -43,7 +43,7 @@ impl<S> Clone for Context<S> {
 impl<S> std::fmt::Debug for Context<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
-            .field("ask", &self.inner.ask)
+            .field("request", &self.inner.request)
             .field("params", &self.inner.params)
             .finish()
     }
@@ -51,29 +51,29 @@ impl<S> std::fmt::Debug for Context<S> {
 
 impl<S> Context<S> {
     pub(crate) fn new(
-        ask: Ask,
+        request: HandlerRequest,
         params: Params,
-        origin: Arc<Origin>,
+        info: Arc<ConnectionInfo>,
         state: Arc<S>,
         handle: Handle,
     ) -> Self {
         Self {
-            inner: Arc::new(Inner { ask, params, origin, data: Mutex::default(), state, handle }),
+            inner: Arc::new(Inner { request, params, info, data: Mutex::default(), state, handle }),
         }
     }
 
     /// The action.
     pub fn action(&self) -> &Action {
-        &self.inner.ask.entry.action
+        &self.inner.request.entry.action
     }
 
     /// The meta of the action.
     pub fn meta(&self) -> &Meta {
-        &self.inner.ask.entry.meta
+        &self.inner.request.entry.meta
     }
 
     pub(crate) fn entry(&self) -> &Entry {
-        &self.inner.ask.entry
+        &self.inner.request.entry
     }
 
     /// Reads the action into a type of yours.
@@ -96,7 +96,7 @@ impl<S> Context<S> {
 
     /// The node that sent the action.
     pub fn node_id(&self) -> &NodeId {
-        &self.inner.ask.author.node
+        &self.inner.request.author.node
     }
 
     /// Whether the action is the server's own.
@@ -106,18 +106,18 @@ impl<S> Context<S> {
 
     /// The application's protocol version that the author speaks.
     pub fn subprotocol(&self) -> Option<&Subprotocol> {
-        self.inner.ask.author.subprotocol.as_ref()
+        self.inner.request.author.subprotocol.as_ref()
     }
 
     /// What the client says about itself: a JSON object, as it was when the action came to be processed.
     pub fn headers(&self) -> Option<&Json> {
-        self.inner.ask.author.headers.as_ref()
+        self.inner.request.author.headers.as_ref()
     }
 
     /// The headers of the HTTP request that opened the author's connection. Empty when the author is not connected any more, or is the
     /// server itself.
     pub fn http_headers(&self) -> &HeaderMap {
-        &self.inner.origin.http_headers
+        &self.inner.info.http_headers
     }
 
     /// A cookie of that request, percent escapes decoded.
@@ -127,7 +127,7 @@ impl<S> Context<S> {
 
     /// The address that the author connects from, or that of a proxy between.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.inner.origin.remote
+        self.inner.info.remote
     }
 
     /// Keeps a value for the handlers that are called after this one for the same action: what `access` has found, `process` need not
@@ -168,18 +168,18 @@ impl<S> Context<S> {
 
     /// Sends an action to the author's client alone, with meta of its own, such as its creation time or a reason to keep it in the server's log.
     pub async fn send_back_with(&self, action: Action, draft: Draft) {
-        self.answer(vec![Answer::Action(action, Box::new(draft))]).await;
+        self.answer(vec![HandlerResponse::Action(action, Box::new(draft))]).await;
     }
 
-    pub(crate) async fn answer(&self, answers: Answers) {
-        self.inner.handle.answer(self.job(), answers).await;
+    pub(crate) async fn answer(&self, answers: HandlerResponses) {
+        self.inner.handle.answer(self.request_id(), answers).await;
     }
 
-    pub(crate) fn about(&self) -> About {
-        self.inner.ask.about
+    pub(crate) fn request_kind(&self) -> RequestKind {
+        self.inner.request.kind
     }
 
-    pub(crate) fn job(&self) -> Job {
-        self.inner.ask.job
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.inner.request.id
     }
 }

@@ -5,8 +5,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use crate::{error::HandlerError, handlers::context::Context};
 
 /// What a handler gives back, some time.
-pub(crate) type Running<T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send>>;
-pub(crate) type Handler<S, T> = Arc<dyn Fn(Context<S>) -> Running<T> + Send + Sync>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send>>;
+pub(crate) type Handler<S, T> = Arc<dyn Fn(Context<S>) -> BoxFuture<T> + Send + Sync>;
 
 pub(crate) fn handler<S, T, R, F>(
     handler: impl Fn(Context<S>) -> F + Send + Sync + 'static,

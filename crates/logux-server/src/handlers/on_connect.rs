@@ -6,18 +6,18 @@ use hyper::HeaderMap;
 use logux::{
     Json, NodeId,
     action::Subprotocol,
-    server::{Addition, Recipients},
+    server::{AddAction, Recipients},
 };
 
 use crate::{
-    connection_info::{Origin, cookie},
-    handlers::{channel::Loaded, handler::Running},
+    connection_info::{ConnectionInfo, cookie},
+    handlers::{channel::InitialActions, handler::BoxFuture},
     hub::handle::Handle,
     telemetry::event::{Event, Failure},
 };
 
 /// A client that was just let in.
-pub struct Connected<S = ()> {
+pub struct ConnectContext<S = ()> {
     /// Its node.
     pub node: NodeId,
     /// The number of the last action of this server's log that it has got, 0 for none.
@@ -26,12 +26,12 @@ pub struct Connected<S = ()> {
     pub subprotocol: Subprotocol,
     /// What it says about itself: a JSON object.
     pub headers: Option<Json>,
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) state: Arc<S>,
     pub(crate) handle: Handle,
 }
 
-impl<S> Connected<S> {
+impl<S> ConnectContext<S> {
     /// Whose client it is.
     pub fn user_id(&self) -> Option<&str> {
         self.node.user_id()
@@ -39,7 +39,7 @@ impl<S> Connected<S> {
 
     /// The headers of the HTTP request that opened the connection.
     pub fn http_headers(&self) -> &HeaderMap {
-        &self.origin.http_headers
+        &self.info.http_headers
     }
 
     /// A cookie of that request, percent escapes decoded.
@@ -49,7 +49,7 @@ impl<S> Connected<S> {
 
     /// Where it connects from; `None` if that is no IP address.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.origin.remote
+        self.info.remote
     }
 
     /// What all handlers share, given to the builder.
@@ -63,9 +63,9 @@ impl<S> Connected<S> {
     }
 }
 
-impl<S> fmt::Debug for Connected<S> {
+impl<S> fmt::Debug for ConnectContext<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connected")
+        f.debug_struct("ConnectContext")
             .field("node", &self.node)
             .field("since", &self.since)
             .finish_non_exhaustive()
@@ -73,47 +73,55 @@ impl<S> fmt::Debug for Connected<S> {
 }
 
 /// Finds what a client is told.
-pub(crate) type Greeting<S> = Arc<dyn Fn(Connected<S>) -> Running<Loaded> + Send + Sync>;
+pub(crate) type OnConnect<S> =
+    Arc<dyn Fn(ConnectContext<S>) -> BoxFuture<InitialActions> + Send + Sync>;
 
 /// The same with what all clients share left out.
-pub(crate) type Greet = Arc<dyn Fn(Arrival) -> Running<Loaded> + Send + Sync>;
+pub(crate) type BoundOnConnect =
+    Arc<dyn Fn(JoinedClient) -> BoxFuture<InitialActions> + Send + Sync>;
 
 /// What is known about the client alone.
-pub(crate) struct Arrival {
+pub(crate) struct JoinedClient {
     pub(crate) node: NodeId,
     pub(crate) since: u64,
     pub(crate) subprotocol: Subprotocol,
     pub(crate) headers: Option<Json>,
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) info: Arc<ConnectionInfo>,
 }
 
 /// Gives every greeting what all share.
 pub(crate) fn shared<S: Send + Sync + 'static>(
-    greeting: Greeting<S>,
+    on_connect: OnConnect<S>,
     state: Arc<S>,
     handle: Handle,
-) -> Greet {
-    Arc::new(move |Arrival { node, since, subprotocol, headers, origin }| {
+) -> BoundOnConnect {
+    Arc::new(move |JoinedClient { node, since, subprotocol, headers, info }| {
         let (state, handle) = (state.clone(), handle.clone());
-        greeting(Connected { node, since, subprotocol, headers, origin, state, handle })
+        on_connect(ConnectContext { node, since, subprotocol, headers, info, state, handle })
     })
 }
 
 /// Tells a client that has joined.
-pub(crate) async fn greet(greet: Greet, arrival: Arrival, handle: Handle) {
+pub(crate) async fn greet(greet: BoundOnConnect, arrival: JoinedClient, handle: Handle) {
     let node = arrival.node.clone();
     match greet(arrival).await {
-        Ok(Loaded(actions)) => {
+        Ok(InitialActions(actions)) => {
             let to = Recipients { nodes: vec![node.as_str().into()], ..Recipients::default() };
             for (action, draft) in actions {
                 handle
-                    .post(Addition { action, draft, to: to.clone(), process: false, ticket: None })
+                    .enqueue(AddAction {
+                        action,
+                        draft,
+                        to: to.clone(),
+                        process: false,
+                        ticket: None,
+                    })
                     .await;
             }
         }
         Err(error) => {
-            let what = Failure::Greeting { node: &node };
-            handle.watch().note(&Event::Failed { what, error: &error.in_words() });
+            let what = Failure::OnConnect { node: &node };
+            handle.telemetry().record(&Event::Failed { what, error: &error.in_words() });
         }
     }
 }

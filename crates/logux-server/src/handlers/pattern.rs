@@ -9,26 +9,26 @@ use crate::error::BuildError;
 /// Which action types or channels are meant: by a text, or by a regular expression that has to be found in the name (anchor it with `^` and `$` to
 /// have it match the whole).
 #[derive(Clone, Debug)]
-pub enum Names {
+pub enum NamePattern {
     /// A type as it is written; for channels a form such as `users/:id`.
     Text(String),
     /// All names in which it is found.
     Regex(Regex),
 }
 
-impl From<&str> for Names {
+impl From<&str> for NamePattern {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<String> for Names {
+impl From<String> for NamePattern {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<Regex> for Names {
+impl From<Regex> for NamePattern {
     fn from(regex: Regex) -> Self {
         Self::Regex(regex)
     }
@@ -36,16 +36,16 @@ impl From<Regex> for Names {
 
 /// Which channels.
 #[derive(Clone, Debug)]
-pub(crate) enum ChannelNames {
-    Form(Pattern),
+pub(crate) enum ChannelMatcher {
+    Form(ChannelPattern),
     Regex(Regex),
 }
 
-impl ChannelNames {
-    pub(crate) fn new(names: Names) -> Result<Self, BuildError> {
+impl ChannelMatcher {
+    pub(crate) fn new(names: NamePattern) -> Result<Self, BuildError> {
         match names {
-            Names::Text(text) => Pattern::new(&text).map(Self::Form),
-            Names::Regex(regex) => Ok(Self::Regex(regex)),
+            NamePattern::Text(text) => ChannelPattern::new(&text).map(Self::Form),
+            NamePattern::Regex(regex) => Ok(Self::Regex(regex)),
         }
     }
 
@@ -68,7 +68,7 @@ impl ChannelNames {
     }
 }
 
-impl PartialEq for ChannelNames {
+impl PartialEq for ChannelMatcher {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Form(a), Self::Form(b)) => a == b,
@@ -83,7 +83,7 @@ pub type Params = BTreeMap<Arc<str>, String>;
 
 /// A channel name in which `:name` stands for one or more characters other than `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern(Vec<Part>);
+pub(crate) struct ChannelPattern(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -91,13 +91,13 @@ enum Part {
     Param(Arc<str>),
 }
 
-impl Pattern {
+impl ChannelPattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// [`BuildError::Pattern`] when a colon has no name behind it, a name stands twice, or two parameters touch.
+    /// [`BuildError::ChannelPattern`] when a colon has no name behind it, a name stands twice, or two parameters touch.
     pub(crate) fn new(text: &str) -> Result<Self, BuildError> {
-        let wrong = |why| BuildError::Pattern { pattern: text.to_owned(), why };
+        let wrong = |why| BuildError::ChannelPattern { pattern: text.to_owned(), why };
         let mut parts = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn found(pattern: &str, channel: &str) -> Option<Vec<(String, String)>> {
-        let params = Pattern::new(pattern).unwrap().matches(channel)?;
+        let params = ChannelPattern::new(pattern).unwrap().matches(channel)?;
         Some(params.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
 
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn groups_of_a_regular_expression_are_parameters() {
         let names =
-            ChannelNames::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
+            ChannelMatcher::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
         let params = names.matches("users/10").unwrap();
         assert_eq!(
             (params["id"].as_str(), params["1"].as_str(), params["0"].as_str()),
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn refuses_wrong_patterns() {
         for pattern in ["users/:", "users/:/posts", ":id/:id", ":a:b"] {
-            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+            assert!(ChannelPattern::new(pattern).is_err(), "{pattern}");
         }
     }
 }

@@ -9,27 +9,29 @@ use logux::{
         ActionId,
         logux::{SUBSCRIBE, Unsubscribe, is_logux},
     },
-    server::{About, Answer, Ask, Author, Keep, QueueName, Recipients},
+    server::{
+        Author, HandlerRequest, HandlerResponse, QueueName, Recipients, RequestKind, Retention,
+    },
 };
 use regex::Regex;
 use tracing::Instrument as _;
 
 use crate::{
-    connection_info::Origin,
+    connection_info::ConnectionInfo,
     error::{BuildError, HandlerError},
     handlers::{
         action_type::ActionType,
-        channel::{Channel, Loaded},
+        channel::{Channel, InitialActions},
         context::Context,
         handler::Handler,
-        pattern::{ChannelNames, Names, Params},
+        pattern::{ChannelMatcher, NamePattern, Params},
     },
     hub::{
         application::Application,
-        handle::{Answers, Handle},
+        handle::{Handle, HandlerResponses},
     },
     telemetry::{
-        Watch,
+        Telemetry,
         event::{Event, Failure},
         traces::span,
     },
@@ -41,11 +43,11 @@ pub(crate) struct HandlerRegistry<S> {
     types: HashMap<String, ActionType<S>>,
     /// Types that a regular expression matches.
     type_families: Vec<(Regex, ActionType<S>)>,
-    channels: Vec<(ChannelNames, Channel<S>)>,
+    channels: Vec<(ChannelMatcher, Channel<S>)>,
     other_type: Option<ActionType<S>>,
     other_channel: Option<Channel<S>>,
     /// Handles everything that has no handlers here.
-    pub(crate) fallback: Option<Handler<S, Answer>>,
+    pub(crate) fallback: Option<Handler<S, HandlerResponse>>,
 }
 
 impl<S: Send + Sync + 'static> HandlerRegistry<S> {
@@ -63,14 +65,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
 
     pub(crate) fn add_type(
         &mut self,
-        names: Names,
+        names: NamePattern,
         handlers: ActionType<S>,
     ) -> Result<(), BuildError> {
         let name = match names {
-            Names::Text(name) => name,
-            Names::Regex(regex) => {
+            NamePattern::Text(name) => name,
+            NamePattern::Regex(regex) => {
                 if self.type_families.iter().any(|(other, _)| other.as_str() == regex.as_str()) {
-                    return Err(BuildError::TypeTwice(regex.as_str().to_owned()));
+                    return Err(BuildError::DuplicateType(regex.as_str().to_owned()));
                 }
                 self.type_families.push((regex, handlers));
                 return Ok(());
@@ -81,7 +83,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             return Err(BuildError::ReservedType(name));
         }
         if self.types.contains_key(&name) {
-            return Err(BuildError::TypeTwice(name));
+            return Err(BuildError::DuplicateType(name));
         }
         self.types.insert(name, handlers);
         Ok(())
@@ -89,16 +91,16 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
 
     pub(crate) fn add_channel(
         &mut self,
-        names: Names,
+        names: NamePattern,
         handlers: Channel<S>,
     ) -> Result<(), BuildError> {
         let text = match &names {
-            Names::Text(text) => text.clone(),
-            Names::Regex(regex) => regex.as_str().to_owned(),
+            NamePattern::Text(text) => text.clone(),
+            NamePattern::Regex(regex) => regex.as_str().to_owned(),
         };
-        let parsed = ChannelNames::new(names)?;
+        let parsed = ChannelMatcher::new(names)?;
         if self.channels.iter().any(|(other, _)| *other == parsed) {
-            return Err(BuildError::ChannelTwice(text));
+            return Err(BuildError::DuplicateChannel(text));
         }
         self.channels.push((parsed, handlers));
         Ok(())
@@ -107,14 +109,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     pub(crate) fn set_other_type(&mut self, handlers: ActionType<S>) -> Result<(), BuildError> {
         match self.other_type.replace(handlers) {
             None => Ok(()),
-            Some(_) => Err(BuildError::OtherTwice("other action types")),
+            Some(_) => Err(BuildError::DuplicateFallback("other action types")),
         }
     }
 
     pub(crate) fn set_other_channel(&mut self, handlers: Channel<S>) -> Result<(), BuildError> {
         match self.other_channel.replace(handlers) {
             None => Ok(()),
-            Some(_) => Err(BuildError::OtherTwice("other channels")),
+            Some(_) => Err(BuildError::DuplicateFallback("other channels")),
         }
     }
 
@@ -140,14 +142,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     }
 
     /// Why an action is kept once it is done.
-    pub(crate) fn keep(&self, action: &Action, meta: &Meta) -> Option<Keep> {
+    pub(crate) fn keep(&self, action: &Action, meta: &Meta) -> Option<Retention> {
         self.action_type(action.kind())?.keep.as_ref()?(action, meta)
     }
 
     /// In which queue of its client an action waits.
     pub(crate) fn queue(&self, action: &Action) -> QueueName {
         let queue = if action.kind() == SUBSCRIBE {
-            let channel = action.text_field("channel");
+            let channel = action.str_field("channel");
             channel.and_then(|name| self.channel(&name).map(|(channel, _)| &channel.queue))
         } else {
             self.action_type(action.kind()).map(|handlers| &handlers.queue)
@@ -158,28 +160,31 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     /// The answers that are left to be told; the last ends the question.
     async fn answer(
         &self,
-        ask: Ask,
-        origin: Arc<Origin>,
+        request: HandlerRequest,
+        info: Arc<ConnectionInfo>,
         handle: &Handle,
-    ) -> Result<Answers, HandlerError> {
-        let (about, entry) = (ask.about, ask.entry.clone());
-        if about == About::Subscription {
-            let Some(name) = entry.action.text_field("channel") else {
-                return Ok(vec![Answer::WrongChannel]);
+    ) -> Result<HandlerResponses, HandlerError> {
+        let (kind, entry) = (request.kind, request.entry.clone());
+        if kind == RequestKind::Subscription {
+            let Some(name) = entry.action.str_field("channel") else {
+                return Ok(vec![HandlerResponse::WrongChannel]);
             };
             let Some((channel, params)) = self.channel(&name) else {
-                return self.ask_fallback(ask, origin, handle, Answer::WrongChannel).await;
+                return self
+                    .ask_fallback(request, info, handle, HandlerResponse::WrongChannel)
+                    .await;
             };
-            let context = Context::new(ask, params, origin, self.state.clone(), handle.clone());
+            let context = Context::new(request, params, info, self.state.clone(), handle.clone());
             let answer = caught(subscribe(channel, &context)).await;
             finish(channel.finally.as_ref(), context).await;
             return answer;
         }
         let Some(handlers) = self.action_type(entry.action.kind()) else {
-            return self.ask_fallback(ask, origin, handle, Answer::UnknownType).await;
+            return self.ask_fallback(request, info, handle, HandlerResponse::UnknownType).await;
         };
-        let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
-        let answer = caught(act(handlers, &context, about)).await;
+        let context =
+            Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
+        let answer = caught(act(handlers, &context, kind)).await;
         finish(handlers.finally.as_ref(), context).await;
         answer
     }
@@ -187,13 +192,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     /// What the back end answers, or `otherwise` where there is none.
     async fn ask_fallback(
         &self,
-        ask: Ask,
-        origin: Arc<Origin>,
+        request: HandlerRequest,
+        info: Arc<ConnectionInfo>,
         handle: &Handle,
-        otherwise: Answer,
-    ) -> Result<Answers, HandlerError> {
+        otherwise: HandlerResponse,
+    ) -> Result<HandlerResponses, HandlerError> {
         let Some(fallback) = &self.fallback else { return Ok(vec![otherwise]) };
-        let context = Context::new(ask, Params::new(), origin, self.state.clone(), handle.clone());
+        let context =
+            Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
         Ok(vec![fallback(context).await?])
     }
 
@@ -210,21 +216,27 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
 
 impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
     /// Answers one question. A handler that panics is one that failed.
-    async fn run(self: Arc<Self>, ask: Ask, origin: Arc<Origin>, handle: Handle) {
-        let job = ask.job;
-        let id = ask.entry.meta.id.clone();
-        let left = match self.answer(ask, origin, &handle).await {
+    async fn run(
+        self: Arc<Self>,
+        request: HandlerRequest,
+        info: Arc<ConnectionInfo>,
+        handle: Handle,
+    ) {
+        let request_id = request.id;
+        let id = request.entry.meta.id.clone();
+        let left = match self.answer(request, info, &handle).await {
             Ok(answers) => answers,
             Err(error) => {
-                let mut answers = Answers::new();
+                let mut answers = HandlerResponses::new();
                 if let HandlerError::Failed(error) = &error {
-                    answers.push(Answer::Debug(format!("Action \"{id}\" failed: {error}")));
+                    answers
+                        .push(HandlerResponse::Debug(format!("Action \"{id}\" failed: {error}")));
                 }
-                answers.push(failed(&id, error, handle.watch()));
+                answers.push(failed(&id, error, handle.telemetry()));
                 answers
             }
         };
-        handle.answer(job, left).await;
+        handle.answer(request_id, left).await;
     }
 
     /// Calls the handler for a client that has left a channel, if there is one.
@@ -244,11 +256,11 @@ impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
             self.state.clone(),
             handle.clone(),
         );
-        let watch = handle.watch().clone();
+        let telemetry = handle.telemetry().clone();
         Some(Box::pin(async move {
             if let Err(error) = unsubscribe(context).await {
                 let what = Failure::Unsubscription { node: &node, channel: &channel };
-                watch.note(&Event::Failed { what, error: &error.in_words() });
+                telemetry.record(&Event::Failed { what, error: &error.in_words() });
             }
         }))
     }
@@ -257,19 +269,19 @@ impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
 async fn act<S>(
     handlers: &ActionType<S>,
     context: &Context<S>,
-    about: About,
-) -> Result<Answers, HandlerError> {
-    if about == About::Action
+    kind: RequestKind,
+) -> Result<HandlerResponses, HandlerError> {
+    if kind == RequestKind::Action
         && !(handlers.access)(context.clone()).instrument(span!("access")).await?
     {
-        return Ok(vec![Answer::Denied]);
+        return Ok(vec![HandlerResponse::Denied]);
     }
-    let mut answers = Answers::with_capacity(3);
+    let mut answers = HandlerResponses::with_capacity(3);
     if let Some(resend) = &handlers.resend {
         let recipients: Recipients = resend(context.clone()).instrument(span!("resend")).await?;
-        answers.push(Answer::Resend(recipients));
+        answers.push(HandlerResponse::Resend(recipients));
     }
-    answers.push(Answer::Approved(None));
+    answers.push(HandlerResponse::Approved(None));
     // Who gets it too does not wait until it is processed.
     if handlers.process.is_some() || handlers.finally.is_some() {
         context.answer(std::mem::take(&mut answers)).await;
@@ -277,34 +289,37 @@ async fn act<S>(
     if let Some(process) = &handlers.process {
         process(context.clone()).instrument(span!("process")).await?;
     }
-    answers.push(Answer::Processed);
+    answers.push(HandlerResponse::Processed);
     Ok(answers)
 }
 
-async fn subscribe<S>(channel: &Channel<S>, context: &Context<S>) -> Result<Answers, HandlerError> {
+async fn subscribe<S>(
+    channel: &Channel<S>,
+    context: &Context<S>,
+) -> Result<HandlerResponses, HandlerError> {
     if !(channel.access)(context.clone()).instrument(span!("access")).await? {
-        return Ok(vec![Answer::Denied]);
+        return Ok(vec![HandlerResponse::Denied]);
     }
     let filter = match &channel.filter {
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
-    let mut answers = vec![Answer::Approved(filter)];
-    answers.extend(channel.replays.then_some(Answer::Replay));
+    let mut answers = vec![HandlerResponse::Approved(filter)];
+    answers.extend(channel.replays.then_some(HandlerResponse::Replay));
     context.answer(answers).await;
     if let Some(load) = &channel.load {
-        let Loaded(actions) = load(context.clone()).instrument(span!("load")).await?;
+        let InitialActions(actions) = load(context.clone()).instrument(span!("load")).await?;
         for (action, draft) in actions {
             context.send_back_with(action, draft).await;
         }
     }
-    Ok(vec![Answer::Processed])
+    Ok(vec![HandlerResponse::Processed])
 }
 
 /// A handler that panics is one that failed.
 async fn caught(
-    running: impl Future<Output = Result<Answers, HandlerError>>,
-) -> Result<Answers, HandlerError> {
+    running: impl Future<Output = Result<HandlerResponses, HandlerError>>,
+) -> Result<HandlerResponses, HandlerError> {
     let ended = AssertUnwindSafe(running).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
 }
@@ -312,25 +327,26 @@ async fn caught(
 async fn finish<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) {
     if let Some(finally) = finally {
         let id = context.meta().id.clone();
-        let watch = context.server().watch().clone();
+        let telemetry = context.server().telemetry().clone();
         let ended = AssertUnwindSafe(finally(context)).catch_unwind().await;
         if let Err(error) = ended.unwrap_or_else(|_| Err(HandlerError::failed("it panicked"))) {
-            watch.note(&Event::Failed { what: Failure::Action(&id), error: &error.in_words() });
+            telemetry
+                .record(&Event::Failed { what: Failure::Action(&id), error: &error.in_words() });
         }
     }
 }
 
-fn failed(id: &ActionId, error: HandlerError, watch: &Watch) -> Answer {
+fn failed(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> HandlerResponse {
     match error {
         HandlerError::Failed(error) => {
-            watch.note(&Event::Failed { what: Failure::Action(id), error: &error });
-            Answer::error()
+            telemetry.record(&Event::Failed { what: Failure::Action(id), error: &error });
+            HandlerResponse::error()
         }
-        HandlerError::Denied => Answer::Denied,
-        HandlerError::NotFound => Answer::not_found(),
-        HandlerError::UnknownType => Answer::UnknownType,
-        HandlerError::WrongChannel => Answer::WrongChannel,
-        HandlerError::Undo { reason, extra } => Answer::Undo { reason, extra },
+        HandlerError::Denied => HandlerResponse::Denied,
+        HandlerError::NotFound => HandlerResponse::not_found(),
+        HandlerError::UnknownType => HandlerResponse::UnknownType,
+        HandlerError::WrongChannel => HandlerResponse::WrongChannel,
+        HandlerError::Undo { reason, extra } => HandlerResponse::Undo { reason, extra },
     }
 }
 
@@ -344,10 +360,10 @@ impl<S> Context<S> {
         handle: Handle,
     ) -> Self {
         let meta = Meta::new(ActionId::new(logux::WallTime::default(), node.clone(), 0));
-        let ask = Ask::notice(
+        let request = HandlerRequest::notice(
             logux::Entry::new(action, meta),
             Author { node, subprotocol: None, headers: None, session: None },
         );
-        Self::new(ask, params, Origin::nowhere(), state, handle)
+        Self::new(request, params, ConnectionInfo::nowhere(), state, handle)
     }
 }

@@ -2,24 +2,24 @@
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
-use logux::server::Keep;
+use logux::server::Retention;
 use serde::de::DeserializeOwned;
 
 use crate::{
     error::HandlerError,
     handlers::{
-        action_type::{ActionType, NewActionType},
+        action_type::{ActionType, ActionTypeBuilder},
         context::Context,
-        handler::Running,
+        handler::BoxFuture,
     },
     hub::recipients::IntoRecipients,
     telemetry::event::Event,
 };
 
 /// The beginning of what to do with actions of a type that are read into `T`: who may do them.
-pub struct NewTypedAction<S, T>(NewActionType<S>, PhantomData<fn(T)>);
+pub struct TypedActionTypeBuilder<S, T>(ActionTypeBuilder<S>, PhantomData<fn(T)>);
 
-impl<S: Send + Sync + 'static> NewActionType<S> {
+impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
     /// Reads each action into a type of yours first, for handlers that take it beside the context. An action that does not fit is undone
     /// with the reason `wrongFormat`.
     ///
@@ -42,17 +42,19 @@ impl<S: Send + Sync + 'static> NewActionType<S> {
     ///         })
     /// });
     /// ```
-    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(self) -> NewTypedAction<S, T> {
-        NewTypedAction::new(self)
+    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(
+        self,
+    ) -> TypedActionTypeBuilder<S, T> {
+        TypedActionTypeBuilder::new(self)
     }
 }
 
 /// What to do with actions of a type that are read into `T`.
 pub struct TypedActionType<S, T>(ActionType<S>, PhantomData<fn(T)>);
 
-impl<S, T> fmt::Debug for NewTypedAction<S, T> {
+impl<S, T> fmt::Debug for TypedActionTypeBuilder<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NewTypedAction")
+        f.write_str("TypedActionTypeBuilder")
     }
 }
 
@@ -65,7 +67,7 @@ impl<S, T> fmt::Debug for TypedActionType<S, T> {
 /// Calls a handler with the action read.
 fn with<S, T, F, R>(
     handler: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
-) -> impl Fn(Context<S>) -> Running<R> + Send + Sync + 'static
+) -> impl Fn(Context<S>) -> BoxFuture<R> + Send + Sync + 'static
 where
     S: Send + Sync + 'static,
     T: DeserializeOwned + Send + Sync + 'static,
@@ -89,20 +91,22 @@ fn read<S, T: DeserializeOwned + Send + Sync + 'static>(
     let value = context.parse::<T>().map(Arc::new).map_err(|error| {
         context
             .server()
-            .watch()
-            .note(&Event::WrongFormat { id: &context.meta().id, error: &error });
+            .telemetry()
+            .record(&Event::WrongFormat { id: &context.meta().id, error: &error });
         HandlerError::undo("wrongFormat")
     })?;
     context.set(value.clone());
     Ok(value)
 }
 
-impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> NewTypedAction<S, T> {
-    pub(crate) const fn new(new: NewActionType<S>) -> Self {
+impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static>
+    TypedActionTypeBuilder<S, T>
+{
+    pub(crate) const fn new(new: ActionTypeBuilder<S>) -> Self {
         Self(new, PhantomData)
     }
 
-    /// As [`NewActionType::access`].
+    /// As [`ActionTypeBuilder::access`].
     pub fn access<F>(
         self,
         access: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
@@ -113,7 +117,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> NewT
         TypedActionType(self.0.access(with(access)), PhantomData)
     }
 
-    /// As [`NewActionType::access_and_process`].
+    /// As [`ActionTypeBuilder::access_and_process`].
     pub fn access_and_process<F>(
         self,
         both: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
@@ -124,7 +128,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> NewT
         TypedActionType(self.0.access_and_process(with(both)), PhantomData)
     }
 
-    /// As [`NewActionType::own`].
+    /// As [`ActionTypeBuilder::own`].
     pub fn own(self) -> TypedActionType<S, T> {
         TypedActionType(self.0.own(), PhantomData)
     }
@@ -167,7 +171,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
 
     /// As [`ActionType::keep`].
     #[must_use]
-    pub fn keep(self, keep: Keep) -> Self {
+    pub fn keep(self, keep: Retention) -> Self {
         Self(self.0.keep(keep), PhantomData)
     }
 

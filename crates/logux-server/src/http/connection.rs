@@ -22,21 +22,21 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    connection::{driver::serve, shared::Shared},
-    connection_info::Origin,
+    connection::{driver::serve, shared::ConnectionShared},
+    connection_info::ConnectionInfo,
     http::{
-        audience::Audience,
-        connection_limit::{Place, Room},
-        control::Control,
+        connection_limit::{ConnectionLimit, ConnectionPermit},
+        control::ControlEndpoint,
         inspector,
-        proxies::Proxies,
+        inspector_access::InspectorAccess,
         response::text,
-        routes::Pages,
+        routes::RouteTable,
+        trusted_proxies::TrustedProxies,
     },
-    lifecycle::Stage,
+    lifecycle::Lifecycle,
     telemetry::{
-        Watch,
-        event::{Event, Refusal},
+        Telemetry,
+        event::{Event, RefusalReason},
     },
 };
 
@@ -44,50 +44,50 @@ use crate::{
 const HEAD: Duration = Duration::from_secs(15);
 
 /// What serving HTTP takes.
-pub(crate) struct Http {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct HttpContext {
+    pub(crate) shared: Arc<ConnectionShared>,
     pub(crate) limits: logux_net::Limits,
     /// The origins of pages that may connect, if not all may.
     pub(crate) origins: Option<Arc<[String]>>,
     /// For actions of the back end, if there is one.
-    pub(crate) control: Option<Arc<Control>>,
+    pub(crate) control: Option<Arc<ControlEndpoint>>,
     /// The application's own; `None` when there is nothing but WebSocket.
-    pub(crate) pages: Option<Arc<dyn Pages>>,
-    pub(crate) proxies: Proxies,
-    pub(crate) inspector_audience: Audience,
-    pub(crate) room: Room,
-    pub(crate) stage: watch::Receiver<Stage>,
+    pub(crate) pages: Option<Arc<dyn RouteTable>>,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) inspector_audience: InspectorAccess,
+    pub(crate) connection_limit: ConnectionLimit,
+    pub(crate) lifecycle: watch::Receiver<Lifecycle>,
     /// Held by each connection until its end, so that a stop can wait for all.
     pub(crate) alive: mpsc::WeakSender<()>,
 }
 
-impl Http {
+impl HttpContext {
     /// Where to note what happens.
-    pub(crate) fn watch(&self) -> &Watch {
-        self.shared.handle.watch()
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        self.shared.handle.telemetry()
     }
 }
 
 /// Somebody who has connected. Clones last as long as the connection.
 #[derive(Clone)]
-pub(crate) struct Visit {
-    http: Arc<Http>,
+pub(crate) struct HttpConnection {
+    http: Arc<HttpContext>,
     peer: Option<SocketAddr>,
-    _place: Arc<Place>,
+    _permit: Arc<ConnectionPermit>,
     _alive: mpsc::Sender<()>,
 }
 
-impl Visit {
+impl HttpConnection {
     /// Lets somebody in, if there is room and the server does not end. Whoever comes through a proxy is counted by address later, when
     /// the proxy has told it.
-    pub(crate) fn enter(http: &Arc<Http>, peer: Option<SocketAddr>) -> Option<Self> {
+    pub(crate) fn enter(http: &Arc<HttpContext>, peer: Option<SocketAddr>) -> Option<Self> {
         let address = peer.filter(|_| !http.proxies.trust(peer)).map(|peer| peer.ip());
-        let Some(place) = http.room.enter(address) else {
-            http.watch().note(&Event::Refused { remote: peer, why: Refusal::TooMany });
+        let Some(permit) = http.connection_limit.enter(address) else {
+            http.telemetry().record(&Event::Refused { remote: peer, why: RefusalReason::TooMany });
             return None;
         };
         Some(Self {
-            _place: Arc::new(place),
+            _permit: Arc::new(permit),
             _alive: http.alive.upgrade()?,
             http: http.clone(),
             peer,
@@ -99,7 +99,7 @@ impl Visit {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut stage = self.http.stage.clone();
+        let mut lifecycle = self.http.lifecycle.clone();
         let service = service_fn(move |request| {
             let response = self.clone().respond(request);
             async move { Ok::<_, Infallible>(response.await) }
@@ -112,7 +112,9 @@ impl Visit {
             .with_upgrades();
         let mut connection = pin!(connection);
         // Also when the server is gone without a farewell.
-        let leaving = async move { drop(stage.wait_for(|stage| *stage == Stage::Leaving).await) };
+        let leaving = async move {
+            drop(lifecycle.wait_for(|lifecycle| *lifecycle == Lifecycle::Disconnecting).await)
+        };
         let served = tokio::select! {
             served = connection.as_mut() => served,
             () = leaving => {
@@ -140,7 +142,7 @@ impl Visit {
         let Some(pages) = &self.http.pages else { return upgrade_required() };
         let remote = self.http.proxies.client(self.peer, request.headers());
         if let Some(page) = pages.find(request.method(), request.uri().path()) {
-            return page.answer(request, remote, self.http.watch()).await;
+            return page.answer(request, remote, self.http.telemetry()).await;
         }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         if let Some(seen) = inspector::respond(
@@ -191,7 +193,7 @@ impl Visit {
 
     /// What everybody is told while the server stops.
     fn refusal(&self) -> Option<Response<Full<Bytes>>> {
-        if *self.http.stage.borrow() == Stage::Serving {
+        if *self.http.lifecycle.borrow() == Lifecycle::Serving {
             return None;
         }
         let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping\n");
@@ -215,26 +217,27 @@ impl Visit {
 
     /// Whether a page of this origin may connect. Who sends none is no browser, and could say anything.
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else {
+        let (Some(allowed), Some(info)) = (&self.http.origins, headers.get(ORIGIN)) else {
             return true;
         };
-        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+        allowed.iter().any(|allowed| info.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
     }
 
     /// Answers that the connection becomes a WebSocket, and serves it as such. Any path will do, as in the reference.
     fn upgrade<B>(self, mut request: Request<B>, accept: HeaderValue) -> Response<Full<Bytes>> {
         if !self.is_allowed(request.headers()) {
             let remote = self.http.proxies.client(self.peer, request.headers());
-            self.http.watch().note(&Event::Refused { remote, why: Refusal::Origin });
+            self.http.telemetry().record(&Event::Refused { remote, why: RefusalReason::Origin });
             return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
         }
         let http = &self.http;
         let remote = http.proxies.client(self.peer, request.headers());
         let mut place_behind_proxy = None;
         if let (true, Some(remote)) = (http.proxies.trust(self.peer), remote) {
-            place_behind_proxy = http.room.enter_again(remote.ip());
+            place_behind_proxy = http.connection_limit.enter_again(remote.ip());
             if place_behind_proxy.is_none() {
-                http.watch().note(&Event::Refused { remote: Some(remote), why: Refusal::TooMany });
+                http.telemetry()
+                    .record(&Event::Refused { remote: Some(remote), why: RefusalReason::TooMany });
                 return text(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "There is no room for this connection now\n",
@@ -248,8 +251,12 @@ impl Visit {
                 Ok(upgraded) => {
                     let transport =
                         websocket::from_upgraded(TokioIo::new(upgraded), self.http.limits);
-                    serve(transport, self.http.shared.clone(), Origin { remote, http_headers })
-                        .await;
+                    serve(
+                        transport,
+                        self.http.shared.clone(),
+                        ConnectionInfo { remote, http_headers },
+                    )
+                    .await;
                 }
                 Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
             }

@@ -8,7 +8,7 @@ use std::{
 
 /// Counts connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Room {
+pub(crate) struct ConnectionLimit {
     taken: Arc<Mutex<Taken>>,
     max: usize,
     max_of_address: usize,
@@ -22,13 +22,13 @@ struct Taken {
 
 /// A connection's place; dropping it makes room for another.
 #[derive(Debug)]
-pub(crate) struct Place {
-    room: Room,
+pub(crate) struct ConnectionPermit {
+    connection_limit: ConnectionLimit,
     counts: bool,
     address: Option<IpAddr>,
 }
 
-impl Room {
+impl ConnectionLimit {
     pub(crate) fn new(max: usize, max_of_address: Option<usize>) -> Self {
         Self { taken: Arc::default(), max, max_of_address: max_of_address.unwrap_or(max) }
     }
@@ -39,16 +39,16 @@ impl Room {
     }
 
     /// A place for a connection, if there is one; the address counts if it is known.
-    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<ConnectionPermit> {
         self.take(true, address)
     }
 
     /// A place for a connection that has one already, now that its address is known.
-    pub(crate) fn enter_again(&self, address: IpAddr) -> Option<Place> {
+    pub(crate) fn enter_again(&self, address: IpAddr) -> Option<ConnectionPermit> {
         self.take(false, Some(address))
     }
 
-    fn take(&self, counts: bool, address: Option<IpAddr>) -> Option<Place> {
+    fn take(&self, counts: bool, address: Option<IpAddr>) -> Option<ConnectionPermit> {
         let mut taken = self.taken();
         let of_address =
             address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
@@ -60,13 +60,13 @@ impl Room {
         if let Some(address) = address {
             taken.by_address.insert(address, of_address + 1);
         }
-        Some(Place { room: self.clone(), counts, address })
+        Some(ConnectionPermit { connection_limit: self.clone(), counts, address })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.room.taken();
+        let mut taken = self.connection_limit.taken();
         taken.all -= usize::from(self.counts);
         let Some(address) = self.address else { return };
         if let Some(of_address) = taken.by_address.get_mut(&address) {
@@ -84,22 +84,22 @@ mod tests {
 
     #[test]
     fn places_are_counted_in_all_and_by_address() {
-        let room = Room::new(3, Some(2));
+        let connection_limit = ConnectionLimit::new(3, Some(2));
         let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().ok());
-        let first = room.enter(a).expect("room");
-        let second = room.enter(a).expect("room");
-        assert!(room.enter(a).is_none(), "two from one address");
-        let third = room.enter(b).expect("room for others");
-        assert!(room.enter(b).is_none(), "three in all");
+        let first = connection_limit.enter(a).expect("room");
+        let second = connection_limit.enter(a).expect("room");
+        assert!(connection_limit.enter(a).is_none(), "two from one address");
+        let third = connection_limit.enter(b).expect("room for others");
+        assert!(connection_limit.enter(b).is_none(), "three in all");
         drop(first);
-        assert!(room.enter(a).is_some());
+        assert!(connection_limit.enter(a).is_some());
         drop((second, third));
-        let unknown = room.enter(None).expect("room");
-        let known = b.and_then(|b| room.enter_again(b)).expect("room");
-        assert_eq!(room.taken().all, 1, "one that is known later counts once");
+        let unknown = connection_limit.enter(None).expect("room");
+        let known = b.and_then(|b| connection_limit.enter_again(b)).expect("room");
+        assert_eq!(connection_limit.taken().all, 1, "one that is known later counts once");
         drop((unknown, known));
         assert!(
-            room.taken().by_address.is_empty() && room.taken().all == 0,
+            connection_limit.taken().by_address.is_empty() && connection_limit.taken().all == 0,
             "nothing is left behind"
         );
     }

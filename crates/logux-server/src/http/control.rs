@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{StatusCode, body::Body};
 use ipnet::IpNet;
-use logux::{backend::ControlRequest, server::Addition};
+use logux::{backend::ControlRequest, server::AddAction};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 
 use crate::{
     backend::Backend,
-    connection::shared::Shared,
+    connection::shared::ConnectionShared,
     hub::handle::AddError,
     networks::contain,
     telemetry::event::{Event, Limit},
@@ -22,7 +22,7 @@ use crate::{
 const BODY: Duration = Duration::from_secs(15);
 
 /// Who may send actions, and what the application does with them.
-pub(crate) struct Control {
+pub(crate) struct ControlEndpoint {
     secret: Arc<str>,
     mask: Vec<IpNet>,
     max_bytes: usize,
@@ -31,9 +31,9 @@ pub(crate) struct Control {
 }
 
 /// A status and what to say about it. The texts are the reference's.
-type Refusal = (StatusCode, &'static str);
+type ControlResponse = (StatusCode, &'static str);
 
-impl Control {
+impl ControlEndpoint {
     pub(crate) fn new(
         backend: &Backend,
         max_bytes: usize,
@@ -50,10 +50,10 @@ impl Control {
     /// Answers a request: the status, and what to say about it.
     pub(crate) async fn respond<B>(
         &self,
-        shared: &Shared,
+        shared: &ConnectionShared,
         body: B,
         remote: Option<IpAddr>,
-    ) -> Refusal
+    ) -> ControlResponse
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -64,14 +64,19 @@ impl Control {
         }
     }
 
-    async fn add<B>(&self, shared: &Shared, body: B, remote: Option<IpAddr>) -> Result<(), Refusal>
+    async fn add<B>(
+        &self,
+        shared: &ConnectionShared,
+        body: B,
+        remote: Option<IpAddr>,
+    ) -> Result<(), ControlResponse>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let remote = remote.map(|address| address.to_canonical());
         if remote.is_some_and(|address| !contain(&self.mask, address)) {
-            shared.handle.watch().note(&Event::WrongControlIp { address: remote });
+            shared.handle.telemetry().record(&Event::WrongControlIp { address: remote });
             return Err((
                 StatusCode::FORBIDDEN,
                 "IP address is not in LOGUX_CONTROL_MASK/controlMask",
@@ -98,7 +103,7 @@ impl Control {
         for (action, meta) in request.actions().map_err(wrong)? {
             let process = (self.has_handlers)(action.kind());
             let addition =
-                Addition { action, draft: meta.draft, to: meta.to, process, ticket: None };
+                AddAction { action, draft: meta.draft, to: meta.to, process, ticket: None };
             if shared.handle.add(addition).await == Err(AddError::Stopped) {
                 return Err((StatusCode::SERVICE_UNAVAILABLE, "The server is stopping"));
             }
@@ -108,13 +113,13 @@ impl Control {
 
     fn check(
         &self,
-        shared: &Shared,
+        shared: &ConnectionShared,
         request: &ControlRequest,
         remote: Option<IpAddr>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ControlResponse> {
         let now = || shared.clock.now().mono;
-        if remote.is_some_and(|address| shared.attempts.are_used_up(now(), address)) {
-            shared.handle.watch().note(&Event::Limited {
+        if remote.is_some_and(|address| shared.login_throttle.is_blocked(now(), address)) {
+            shared.handle.telemetry().record(&Event::Limited {
                 node: None,
                 address: remote,
                 limit: Limit::WrongLogins,
@@ -125,9 +130,9 @@ impl Control {
             return Ok(());
         }
         if let Some(address) = remote {
-            shared.attempts.note(now(), address);
+            shared.login_throttle.record_failure(now(), address);
         }
-        shared.handle.watch().note(&Event::WrongControlSecret { address: remote });
+        shared.handle.telemetry().record(&Event::WrongControlSecret { address: remote });
         Err((StatusCode::FORBIDDEN, "Wrong secret"))
     }
 }

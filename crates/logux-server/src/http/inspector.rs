@@ -14,10 +14,10 @@ use hyper::{
 use serde::Serialize;
 
 use crate::{
-    http::audience::Audience,
+    http::inspector_access::InspectorAccess,
     hub::handle::Handle,
     telemetry::{
-        inspector::{Inspector, News, clients::ClientView},
+        inspector::{Inspector, InspectorUpdate, clients::ClientView},
         metrics,
     },
 };
@@ -30,10 +30,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Everything the page shows, from now on or since it asked last.
 #[derive(Serialize)]
-struct Answer {
+struct InspectorResponse {
     version: &'static str,
     #[serde(flatten)]
-    news: News,
+    news: InspectorUpdate,
     /// How many clients there are; not all of them may be listed.
     connected: usize,
     clients: Vec<ShownClient>,
@@ -57,13 +57,13 @@ struct ShownClient {
 /// Answers a request if it is one for the inspector, and who asks may see it.
 pub(crate) async fn respond(
     handle: &Handle,
-    audience: &Audience,
+    audience: &InspectorAccess,
     remote: Option<SocketAddr>,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Option<Response<Full<Bytes>>> {
-    let inspector = handle.watch().inspector()?;
+    let inspector = handle.telemetry().inspector()?;
     if method != Method::GET || !audience.admits(remote.map(|remote| remote.ip()), headers) {
         return None;
     }
@@ -94,8 +94,12 @@ async fn look(handle: &Handle, inspector: &Inspector, after: u64) -> Vec<u8> {
     let view = handle.clients().await.unwrap_or_default();
     let clients = view.clients.iter().map(|client| shown(client, inspector)).collect();
     let news = inspector.news(after);
-    let answer =
-        Answer { version: env!("CARGO_PKG_VERSION"), news, connected: view.connected, clients };
+    let answer = InspectorResponse {
+        version: env!("CARGO_PKG_VERSION"),
+        news,
+        connected: view.connected,
+        clients,
+    };
     // Texts and numbers can always be written.
     serde_json::to_vec(&answer).unwrap_or_default()
 }

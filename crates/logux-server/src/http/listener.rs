@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     error::BuildError,
     http::{
-        connection::{Http, Visit},
+        connection::{HttpConnection, HttpContext},
         tls::Certificate,
     },
     telemetry::event::{Event, Failure},
@@ -104,21 +104,24 @@ impl Listener {
     }
 
     /// Begins to serve the connections that come. TCP is wrapped in TLS when there is a certificate.
-    pub(crate) fn accept(self, door: Door) -> io::Result<tokio::task::JoinHandle<()>> {
+    pub(crate) fn accept(
+        self,
+        context: ListenerContext,
+    ) -> io::Result<tokio::task::JoinHandle<()>> {
         Ok(match self.0 {
             Inner::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                tokio::spawn(accept(tokio::net::TcpListener::from_std(listener)?, door))
+                tokio::spawn(accept(tokio::net::TcpListener::from_std(listener)?, context))
             }
             #[cfg(unix)]
             Inner::Unix(listener, file) => {
                 listener.set_nonblocking(true)?;
-                let door = Door { certificate: None, ..door };
+                let context = ListenerContext { certificate: None, ..context };
                 let listener = unix::Accepting {
                     listener: tokio::net::UnixListener::from_std(listener)?,
                     _file: file,
                 };
-                tokio::spawn(accept(listener, door))
+                tokio::spawn(accept(listener, context))
             }
         })
     }
@@ -152,8 +155,8 @@ impl fmt::Display for Address {
 
 /// What all who come through a socket meet.
 #[derive(Clone)]
-pub(crate) struct Door {
-    pub(crate) http: Arc<Http>,
+pub(crate) struct ListenerContext {
+    pub(crate) http: Arc<HttpContext>,
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -194,24 +197,27 @@ mod unix {
 }
 
 /// Serves every connection that comes.
-async fn accept(listener: impl Accept, door: Door) {
+async fn accept(listener: impl Accept, context: ListenerContext) {
     loop {
         let (socket, peer) = match listener.next().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: those in use will come back.
-                door.http.watch().note(&Event::Failed { what: Failure::Accept, error: &error });
+                context
+                    .http
+                    .telemetry()
+                    .record(&Event::Failed { what: Failure::Accept, error: &error });
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let Some(visit) = Visit::enter(&door.http, peer) else { continue };
-        let tls = door.certificate.as_ref().map(Certificate::acceptor);
+        let Some(connection) = HttpConnection::enter(&context.http, peer) else { continue };
+        let tls = context.certificate.as_ref().map(Certificate::acceptor);
         tokio::spawn(async move {
             match tls {
-                None => visit.serve(socket).await,
+                None => connection.serve(socket).await,
                 Some(tls) => match timeout(TLS_HANDSHAKE, tls.accept(socket)).await {
-                    Ok(Ok(socket)) => visit.serve(socket).await,
+                    Ok(Ok(socket)) => connection.serve(socket).await,
                     _ => tracing::debug!(?peer, "TLS handshake failed"),
                 },
             }

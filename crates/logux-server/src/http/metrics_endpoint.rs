@@ -31,12 +31,12 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// The listener; dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Endpoint {
+pub(crate) struct MetricsEndpoint {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Endpoint {
+impl MetricsEndpoint {
     /// Begins to serve on an address.
     pub(crate) fn open(address: SocketAddr, handle: &Handle) -> Result<Self, BuildError> {
         let bind = || {
@@ -62,7 +62,7 @@ impl Endpoint {
     }
 }
 
-impl Drop for Endpoint {
+impl Drop for MetricsEndpoint {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -71,7 +71,7 @@ impl Drop for Endpoint {
 async fn accept(listener: TcpListener, handle: Handle) {
     let readers = Arc::new(Semaphore::new(READERS));
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok(place) = readers.clone().acquire_owned().await {
+    while let Ok(permit) = readers.clone().acquire_owned().await {
         let Ok((socket, _)) = listener.accept().await else {
             sleep(Duration::from_millis(100)).await;
             continue;
@@ -79,7 +79,7 @@ async fn accept(listener: TcpListener, handle: Handle) {
         let handle = handle.clone();
         connections.spawn(async move {
             let _ = timeout(LIFETIME, serve(socket, &handle)).await;
-            drop(place);
+            drop(permit);
         });
         // Those that have ended are forgotten; all end with this task.
         while connections.try_join_next().is_some() {}

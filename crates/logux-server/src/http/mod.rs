@@ -3,20 +3,20 @@
 //! Read [`service`] (the public entry for accepted connections), then [`connection`] (one HTTP
 //! connection: limits, the upgrade to WebSocket, which endpoint answers). [`listener`] accepts
 //! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number and
-//! [`proxies`] finds their address. The endpoints are [`routes`] (the application's), [`control`]
-//! (actions from the back end), [`inspector`] with its [`audience`], and [`metrics_endpoint`].
+//! [`trusted_proxies`] finds their address. The endpoints are [`routes`] (the application's), [`control`]
+//! (actions from the back end), [`inspector`] with its [`inspector_access`], and [`metrics_endpoint`].
 
-pub(crate) mod audience;
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
 pub(crate) mod control;
 mod inspector;
+pub(crate) mod inspector_access;
 pub(crate) mod listener;
 pub(crate) mod metrics_endpoint;
-pub(crate) mod proxies;
 mod response;
 pub(crate) mod routes;
 pub(crate) mod service;
 pub(crate) mod tls;
+pub(crate) mod trusted_proxies;
 #[cfg(unix)]
 mod unix;

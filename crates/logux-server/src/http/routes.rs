@@ -23,7 +23,7 @@ use crate::{
     http::response::text,
     hub::handle::Handle,
     telemetry::{
-        Watch,
+        Telemetry,
         event::{Event, Failure},
     },
 };
@@ -61,7 +61,7 @@ impl<S> HttpRequest<S> {
         cookie(&self.head.headers, name)
     }
 
-    /// The body, empty if there is none. Not longer than [`Settings::max_body_bytes`](crate::Settings::max_body_bytes).
+    /// The body, empty if there is none. Not longer than [`Config::max_body_bytes`](crate::Config::max_body_bytes).
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
@@ -74,7 +74,7 @@ impl<S> HttpRequest<S> {
         serde_json::from_slice(&self.body)
     }
 
-    /// Where it comes from, as told by [trusted proxies](crate::Settings::proxies); `None` if that is no IP address.
+    /// Where it comes from, as told by [trusted proxies](crate::Config::proxies); `None` if that is no IP address.
     pub const fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
@@ -101,21 +101,21 @@ impl<S> fmt::Debug for HttpRequest<S> {
 
 /// What a route answers. Made from a text, a status, both, or a whole response.
 #[derive(Debug)]
-pub struct Reply(Response<Full<Bytes>>);
+pub struct HttpResponse(Response<Full<Bytes>>);
 
-impl From<Response<Bytes>> for Reply {
+impl From<Response<Bytes>> for HttpResponse {
     fn from(response: Response<Bytes>) -> Self {
         Self(response.map(Full::new))
     }
 }
 
-impl From<Response<String>> for Reply {
+impl From<Response<String>> for HttpResponse {
     fn from(response: Response<String>) -> Self {
         Self(response.map(|text| Full::new(text.into())))
     }
 }
 
-impl From<(StatusCode, String)> for Reply {
+impl From<(StatusCode, String)> for HttpResponse {
     fn from((status, text): (StatusCode, String)) -> Self {
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
@@ -126,37 +126,37 @@ impl From<(StatusCode, String)> for Reply {
     }
 }
 
-impl From<(StatusCode, &str)> for Reply {
+impl From<(StatusCode, &str)> for HttpResponse {
     fn from((status, text): (StatusCode, &str)) -> Self {
         (status, text.to_owned()).into()
     }
 }
 
-impl From<StatusCode> for Reply {
+impl From<StatusCode> for HttpResponse {
     fn from(status: StatusCode) -> Self {
         (status, String::new()).into()
     }
 }
 
-impl From<&str> for Reply {
+impl From<&str> for HttpResponse {
     fn from(text: &str) -> Self {
         (StatusCode::OK, text).into()
     }
 }
 
-impl From<String> for Reply {
+impl From<String> for HttpResponse {
     fn from(text: String) -> Self {
         (StatusCode::OK, text).into()
     }
 }
 
-impl From<()> for Reply {
+impl From<()> for HttpResponse {
     fn from((): ()) -> Self {
         StatusCode::NO_CONTENT.into()
     }
 }
 
-impl From<serde_json::Value> for Reply {
+impl From<serde_json::Value> for HttpResponse {
     fn from(value: serde_json::Value) -> Self {
         let mut reply = Self::from(value.to_string());
         reply.0.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -164,7 +164,7 @@ impl From<serde_json::Value> for Reply {
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, HandlerError>> + Send>>;
 type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> Answering + Send + Sync>;
 
 /// All routes.
@@ -184,7 +184,7 @@ pub(crate) fn handler<S, F, R>(
 ) -> Handler<S>
 where
     F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-    R: Into<Reply>,
+    R: Into<HttpResponse>,
 {
     Arc::new(move |request| {
         let answering = handler(request);
@@ -216,7 +216,7 @@ impl<S> Routes<S> {
     pub(crate) fn set_other(&mut self, handler: Handler<S>) -> Result<(), BuildError> {
         match self.other.replace(handler) {
             None => Ok(()),
-            Some(_) => Err(BuildError::OtherTwice("other HTTP requests")),
+            Some(_) => Err(BuildError::DuplicateFallback("other HTTP requests")),
         }
     }
 
@@ -232,41 +232,41 @@ impl<S> Routes<S> {
 }
 
 /// The routes of a server that runs, whatever its handlers share.
-pub(crate) trait Pages: Send + Sync {
+pub(crate) trait RouteTable: Send + Sync {
     /// What answers a request. O(methods of the path).
-    fn find(&self, method: &Method, path: &str) -> Option<Page>;
+    fn find(&self, method: &Method, path: &str) -> Option<Route>;
 }
 
 /// Routes with what their handlers are given.
-pub(crate) struct Bound<S> {
+pub(crate) struct BoundRoutes<S> {
     pub(crate) routes: Routes<S>,
     pub(crate) max_body_bytes: usize,
     pub(crate) state: Arc<S>,
     pub(crate) handle: Handle,
 }
 
-impl<S: Send + Sync + 'static> Pages for Bound<S> {
-    fn find(&self, method: &Method, path: &str) -> Option<Page> {
+impl<S: Send + Sync + 'static> RouteTable for BoundRoutes<S> {
+    fn find(&self, method: &Method, path: &str) -> Option<Route> {
         let handler = self.routes.find(method, path)?;
         let (state, handle) = (self.state.clone(), self.handle.clone());
         let call =
             move |head, body, remote| handler(HttpRequest { head, body, remote, state, handle });
-        Some(Page { max_body_bytes: self.max_body_bytes, call: Box::new(call) })
+        Some(Route { max_body_bytes: self.max_body_bytes, call: Box::new(call) })
     }
 }
 
 /// What answers one request.
-pub(crate) struct Page {
+pub(crate) struct Route {
     max_body_bytes: usize,
     call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> Answering + Send>,
 }
 
-impl Page {
+impl Route {
     pub(crate) async fn answer<B>(
         self,
         request: Request<B>,
         remote: Option<SocketAddr>,
-        watch: &Watch,
+        telemetry: &Telemetry,
     ) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -285,14 +285,14 @@ impl Page {
         let call = self.call;
         let answering = async move { call(head, body, remote).await };
         let failed = |error: &dyn fmt::Display| {
-            watch.note(&Event::Failed { what: Failure::Route { path: &path }, error });
+            telemetry.record(&Event::Failed { what: Failure::Route { path: &path }, error });
             text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error\n")
         };
         match AssertUnwindSafe(answering).catch_unwind().await {
-            Ok(Ok(Reply(response))) => response,
+            Ok(Ok(HttpResponse(response))) => response,
             Ok(Err(HandlerError::Denied)) => text(StatusCode::FORBIDDEN, "Denied\n"),
             Ok(Err(HandlerError::Undo { reason, .. })) => {
-                Reply::from((StatusCode::BAD_REQUEST, reason)).0
+                HttpResponse::from((StatusCode::BAD_REQUEST, reason)).0
             }
             Ok(Err(HandlerError::Failed(error))) => failed(&error),
             Ok(Err(

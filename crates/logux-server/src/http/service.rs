@@ -8,7 +8,7 @@ use hyper::{Request, Response, StatusCode, body::Body};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http::{
-    connection::{Http, Visit},
+    connection::{HttpConnection, HttpContext},
     response::text,
 };
 
@@ -16,24 +16,24 @@ use crate::http::{
 /// Cheap to clone.
 ///
 /// `peer` is always the address at the other end of the connection, `None` if it has none, as on Unix sockets. Bounds on connections count
-/// here too, and [trusted proxies](crate::Settings::proxies) are believed.
+/// here too, and [trusted proxies](crate::Config::proxies) are believed.
 #[derive(Clone)]
-pub struct Entrance(pub(crate) Arc<Http>);
+pub struct HttpService(pub(crate) Arc<HttpContext>);
 
-impl std::fmt::Debug for Entrance {
+impl std::fmt::Debug for HttpService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entrance")
+        f.write_str("HttpService")
     }
 }
 
-impl Entrance {
+impl HttpService {
     /// Serves an accepted connection from its first byte of HTTP to its end. Anything that carries bytes will do.
     pub async fn serve<I>(&self, io: I, peer: Option<SocketAddr>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Some(visit) = Visit::enter(&self.0, peer) {
-            visit.serve(io).await;
+        if let Some(connection) = HttpConnection::enter(&self.0, peer) {
+            connection.serve(io).await;
         }
     }
 
@@ -48,8 +48,8 @@ impl Entrance {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match Visit::enter(&self.0, peer) {
-            Some(visit) => visit.respond(request).await,
+        match HttpConnection::enter(&self.0, peer) {
+            Some(connection) => connection.respond(request).await,
             None => full(),
         }
     }
@@ -64,8 +64,8 @@ impl Entrance {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match Visit::enter(&self.0, peer) {
-            Some(visit) => visit.respond_anywhere(request).await,
+        match HttpConnection::enter(&self.0, peer) {
+            Some(connection) => connection.respond_anywhere(request).await,
             None => full(),
         }
     }
@@ -79,7 +79,7 @@ impl Entrance {
     ///
     /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
     /// let logux = logux_server::Server::builder().auth(|_| async { Ok(true) }).attach().await?;
-    /// let app = Router::new().route("/", get(|| async { "Hello" })).route("/logux", logux.entrance().route());
+    /// let app = Router::new().route("/", get(|| async { "Hello" })).route("/logux", logux.http_service().route());
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
     ///     .with_graceful_shutdown(logux_server::stop_signal())
@@ -91,13 +91,13 @@ impl Entrance {
     #[cfg(feature = "axum")]
     pub fn route<A: Clone + Send + Sync + 'static>(&self) -> axum::routing::MethodRouter<A> {
         use axum::extract::{ConnectInfo, Request};
-        let entrance = self.clone();
+        let http_service = self.clone();
         axum::routing::any(move |request: Request| async move {
             let peer = request
                 .extensions()
                 .get::<ConnectInfo<SocketAddr>>()
                 .map(|ConnectInfo(peer)| *peer);
-            entrance.upgrade(request, peer).await
+            http_service.upgrade(request, peer).await
         })
     }
 }

@@ -20,7 +20,7 @@ use tokio_rustls::{
 use crate::{
     error::BuildError,
     telemetry::{
-        Watch,
+        Telemetry,
         event::{Event, Failure},
     },
 };
@@ -30,7 +30,7 @@ use crate::{
 /// ```
 /// use logux_server::{Server, Tls};
 ///
-/// let server = Server::builder().settings(|settings| settings.tls = Some(Tls::new("cert.pem", "key.pem")));
+/// let server = Server::builder().config(|config| config.tls = Some(Tls::new("cert.pem", "key.pem")));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
@@ -165,10 +165,10 @@ pub(crate) struct Read {
 
 impl Read {
     /// Begins to look every so often whether its files have another. Has to be called within a runtime.
-    pub(crate) fn keep_fresh(self, every: Duration, watch: Watch) -> Certificate {
+    pub(crate) fn keep_fresh(self, every: Duration, telemetry: Telemetry) -> Certificate {
         let (current, certificate) = watch::channel(self.config);
         if self.tls.are_files() {
-            tokio::spawn(renew(self.tls.into(), self.contents, current, every, watch));
+            tokio::spawn(renew(self.tls.into(), self.contents, current, every, telemetry));
         }
         Certificate(certificate)
     }
@@ -181,7 +181,7 @@ async fn renew(
     mut known: Contents,
     current: watch::Sender<Arc<ServerConfig>>,
     every: Duration,
-    watch: Watch,
+    telemetry: Telemetry,
 ) {
     let mut complained = false;
     loop {
@@ -204,11 +204,11 @@ async fn renew(
         match renewed {
             Ok(config) => {
                 current.send_replace(config);
-                watch.note(&Event::CertificateRenewed { cert: &tls.cert });
+                telemetry.record(&Event::CertificateRenewed { cert: &tls.cert });
             }
             Err(error) if !complained => {
                 complained = true;
-                watch.note(&Event::Failed { what: Failure::Certificate, error: &error });
+                telemetry.record(&Event::Failed { what: Failure::Certificate, error: &error });
             }
             Err(_) => {}
         }

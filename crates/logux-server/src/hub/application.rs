@@ -2,17 +2,17 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use logux::{Entry, NodeId, server::Ask};
+use logux::{Entry, NodeId, server::HandlerRequest};
 
-use crate::{connection_info::Origin, hub::handle::Handle};
+use crate::{connection_info::ConnectionInfo, hub::handle::Handle};
 
 /// The application behind the hub.
 pub(crate) trait Application: Send + Sync + 'static {
     /// Handles one request of the hub, and sends the answers through `handle`.
     fn run(
         self: Arc<Self>,
-        ask: Ask,
-        origin: Arc<Origin>,
+        request: HandlerRequest,
+        info: Arc<ConnectionInfo>,
         handle: Handle,
     ) -> impl Future<Output = ()> + Send + 'static;
 
@@ -26,7 +26,7 @@ pub(crate) trait Application: Send + Sync + 'static {
 }
 
 /// Observes the entries that the server's log keeps.
-pub(crate) trait Reduction: Send {
+pub(crate) trait EntryObserver: Send {
     /// Receives an entry that was kept, or the undo of one.
     fn record(&mut self, entry: &Entry);
 }

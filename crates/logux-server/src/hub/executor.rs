@@ -1,4 +1,4 @@
-//! Where handlers run.
+//! Runs handlers.
 
 use std::{
     future::Future,
@@ -8,53 +8,75 @@ use std::{
 
 use tokio::runtime;
 
-/// What a handler may work on the average without waiting.
+/// The time that a handler may work without waiting, on average.
 const ALLOWED: Duration = Duration::from_micros(100);
-/// How much more all of them together may work before they are put aside. The system stops the thread for some milliseconds now and then, which is not
-/// their fault.
+/// The time beyond that after which handlers are moved off the hub's thread. The operating system
+/// stops the thread for some milliseconds now and then, which is not the handlers' fault.
 const TOO_LONG: Duration = Duration::from_millis(20);
-/// How many are not begun at once then.
-const ASIDE: u32 = 1_000;
+/// How many handlers are started as tasks then.
+const AS_TASKS: u32 = 1_000;
+/// The time without waiting after which a handler is reported.
+const BLOCKING: Duration = Duration::from_millis(5);
 
-/// Runs handlers: begun on the hub's thread, since most have nothing to wait for, and as tasks of the runtime if they have.
+/// Runs handlers: each is polled once on the hub's thread, since most complete at once, and continues
+/// as a task of the runtime if it waits.
 ///
-/// A task would wait behind all connections that the last action has woken, and its answer with it, while nothing gathers that could leave in one write: five times
-/// fewer deliveries a second. The price is that work without waiting holds up the hub, so when there is too much of it handlers are tasks from the start, for a while.
+/// A task would run after all connections that the last action has woken, and its responses with it,
+/// while nothing gathers that could leave in one write: a fifth of the deliveries per second. The price
+/// is that work without waiting delays the hub, so after too much of it handlers start as tasks for a
+/// while.
 #[derive(Debug)]
-pub(crate) struct Asking {
+pub(crate) struct HandlerExecutor {
     runtime: runtime::Handle,
-    aside: u32,
-    /// How long they have worked beyond what is allowed.
-    beyond: Duration,
+    /// How many of the next handlers start as tasks.
+    as_tasks: u32,
+    /// The time that handlers have worked beyond what is allowed.
+    excess: Duration,
 }
 
-impl Asking {
+/// How the first poll of a handler went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FirstPoll {
+    /// Whether the handler has completed.
+    pub(crate) is_completed: bool,
+    /// How long it has blocked the hub's thread, if that is to be reported.
+    pub(crate) blocked: Option<Duration>,
+}
+
+impl HandlerExecutor {
     pub(crate) const fn new(runtime: runtime::Handle) -> Self {
-        Self { runtime, aside: 0, beyond: Duration::ZERO }
+        Self { runtime, as_tasks: 0, excess: Duration::ZERO }
     }
 
-    /// Runs a handler to its end; `true` when it has come to it at once.
-    pub(crate) fn start(&mut self, running: impl Future<Output = ()> + Send + 'static) -> bool {
-        if self.aside > 0 {
-            self.aside -= 1;
-            self.runtime.spawn(running);
-            return false;
+    /// Starts a handler.
+    pub(crate) fn start(
+        &mut self,
+        handler: impl Future<Output = ()> + Send + 'static,
+    ) -> FirstPoll {
+        if self.as_tasks > 0 {
+            self.as_tasks -= 1;
+            self.runtime.spawn(handler);
+            return FirstPoll::default();
         }
-        let mut running = Box::pin(running);
+        let mut handler = Box::pin(handler);
         let began = Instant::now();
-        let begun = {
+        let polled = {
             let _context = self.runtime.enter();
-            running.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            handler.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         };
-        self.beyond = (self.beyond + began.elapsed()).saturating_sub(ALLOWED);
-        if self.beyond > TOO_LONG {
-            (self.aside, self.beyond) = (ASIDE, Duration::ZERO);
+        let took = began.elapsed();
+        self.excess = (self.excess + took).saturating_sub(ALLOWED);
+        if self.excess > TOO_LONG {
+            (self.as_tasks, self.excess) = (AS_TASKS, Duration::ZERO);
         }
-        if begun.is_pending() {
-            // Polled again at once, now with somebody to wake it.
-            self.runtime.spawn(running);
+        if polled.is_pending() {
+            // The task polls it again at once, with a waker.
+            self.runtime.spawn(handler);
         }
-        begun.is_ready()
+        FirstPoll {
+            is_completed: polled.is_ready(),
+            blocked: Some(took).filter(|took| *took > BLOCKING),
+        }
     }
 }
 
@@ -64,32 +86,37 @@ mod tests {
 
     use super::*;
 
-    /// Notes on which thread it runs, before and after it has waited.
-    async fn note(threads: Arc<Mutex<Vec<bool>>>, hub: std::thread::ThreadId, work: Duration) {
-        let here = move || std::thread::current().id() == hub;
-        threads.lock().unwrap().push(here());
+    /// Records whether it runs on the hub's thread, before and after it has waited.
+    async fn record(threads: Arc<Mutex<Vec<bool>>>, hub: std::thread::ThreadId, work: Duration) {
+        let is_here = move || std::thread::current().id() == hub;
+        threads.lock().unwrap().push(is_here());
         std::thread::sleep(work);
         tokio::task::yield_now().await;
-        threads.lock().unwrap().push(here());
+        threads.lock().unwrap().push(is_here());
     }
 
     #[test]
-    fn what_holds_up_the_hub_is_put_aside() {
+    fn handlers_that_block_the_hub_are_reported_and_followed_by_tasks() {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let mut asking = Asking::new(runtime.handle().clone());
+        let mut executor = HandlerExecutor::new(runtime.handle().clone());
         let hub = std::thread::current().id();
-        let seen = |asking: &mut Asking, work| {
+        let run = |executor: &mut HandlerExecutor, work| {
             let threads = Arc::new(Mutex::new(Vec::new()));
             let (done, end) = std::sync::mpsc::channel();
-            let noting = note(threads.clone(), hub, work);
-            asking.start(async move {
-                noting.await;
+            let handler = record(threads.clone(), hub, work);
+            let first_poll = executor.start(async move {
+                handler.await;
                 done.send(()).unwrap();
             });
             end.recv().unwrap();
-            threads.lock().unwrap().clone()
+            let threads = threads.lock().unwrap().clone();
+            (threads, first_poll)
         };
-        assert_eq!(seen(&mut asking, 2 * TOO_LONG), [true, false], "what waits goes on as a task");
-        assert_eq!(seen(&mut asking, Duration::ZERO), [false, false]);
+        let (threads, first_poll) = run(&mut executor, 2 * TOO_LONG);
+        assert_eq!(threads, [true, false], "a handler that waits continues as a task");
+        assert!(first_poll.blocked.is_some_and(|blocked| blocked >= 2 * TOO_LONG));
+        let (threads, first_poll) = run(&mut executor, 2 * BLOCKING);
+        assert_eq!(threads, [false, false]);
+        assert_eq!(first_poll, FirstPoll::default(), "a task does not block the hub");
     }
 }

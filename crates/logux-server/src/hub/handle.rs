@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use logux::{
     Action, ActionId, NodeId, WallTime,
     log::Draft,
-    server::{Addition, Answer, Input, Job, Recipients, Undoing},
+    server::{AddAction, HandlerResponse, Input, Recipients, RequestId, UndoRequest},
 };
 use logux_net::drive::Clock;
 use smallvec::SmallVec;
@@ -15,49 +15,49 @@ use tokio::{
 };
 
 use crate::{
-    connection_info::Origin,
+    connection_info::ConnectionInfo,
     hub::{outbox::Outbox, recipients::IntoRecipients},
-    telemetry::{Watch, inspector::clients::Clients, metrics::levels::Levels},
+    telemetry::{Telemetry, inspector::clients::ClientList, metrics::stats::StatsSnapshot},
 };
 
 /// How long the hub may take to say how much there is of everything.
 const LEVELS: Duration = Duration::from_secs(2);
 
 /// The answers to one request of the hub, in order.
-pub(crate) type Answers = Vec<Answer>;
+pub(crate) type HandlerResponses = Vec<HandlerResponse>;
 
 /// What a connection has for the hub.
 pub(crate) type Inputs = SmallVec<[Input; 1]>;
 
 /// What the hub's thread is told.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum HubCommand {
     /// A client was let in: an [`Input::Join`], where to put what is for it, and where it came from.
-    Join(Input, Arc<Outbox>, Arc<Origin>),
+    Join(Input, Arc<Outbox>, Arc<ConnectionInfo>),
     /// An input as it is.
     Input(Input),
     /// Inputs as they are, to be committed together; mostly one.
     Inputs(Inputs),
     /// What the application answers to one question, in order.
-    Answers(Job, Answers),
+    Respond(RequestId, HandlerResponses),
     /// Say that you are there.
-    Respond(oneshot::Sender<()>),
+    Ping(oneshot::Sender<()>),
     /// End, whatever is in progress.
     Stop,
     /// Who is connected.
-    Clients(oneshot::Sender<Clients>),
+    Clients(oneshot::Sender<ClientList>),
     /// How much there is of everything.
-    Levels(oneshot::Sender<Levels>),
+    Stats(oneshot::Sender<StatsSnapshot>),
     /// An action of the application, and whom to tell when it is done.
-    Add(Box<Addition>, oneshot::Sender<Result<(), String>>),
+    Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
 }
 
 /// A running server, for actions of the application's own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<HubCommand>,
     clock: Clock,
-    watch: Watch,
+    telemetry: Telemetry,
 }
 
 /// An action of the application was not processed.
@@ -73,13 +73,17 @@ pub enum AddError {
 }
 
 impl Handle {
-    pub(crate) const fn new(commands: mpsc::Sender<Command>, clock: Clock, watch: Watch) -> Self {
-        Self { commands, clock, watch }
+    pub(crate) const fn new(
+        commands: mpsc::Sender<HubCommand>,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self { commands, clock, telemetry }
     }
 
     /// Where to note what happens.
-    pub(crate) const fn watch(&self) -> &Watch {
-        &self.watch
+    pub(crate) const fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// The time by the server's clock.
@@ -96,14 +100,14 @@ impl Handle {
     /// As [`send`](Self::send), with a creation time of its own.
     pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
         let to = to.into_recipients();
-        let addition = Addition {
+        let addition = AddAction {
             action,
             draft: Draft { time, ..Draft::default() },
             to,
             process: false,
             ticket: None,
         };
-        self.post(addition).await;
+        self.enqueue(addition).await;
     }
 
     /// Does an action of the server's own as if a client had sent it, but without asking for access: it is resent and processed
@@ -112,7 +116,7 @@ impl Handle {
     /// # Errors
     /// [`AddError::Undone`] when a handler failed or there is none, [`AddError::Stopped`] when the server stopped before.
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
-        self.add(Addition {
+        self.add(AddAction {
             action,
             draft: Draft::default(),
             to: Recipients::default(),
@@ -123,80 +127,83 @@ impl Handle {
     }
 
     /// Adds an action behind all that was told before.
-    pub(crate) async fn post(&self, addition: Addition) {
-        self.tell(Command::Input(Input::Add(Box::new(addition)))).await;
+    pub(crate) async fn enqueue(&self, addition: AddAction) {
+        self.send_command(HubCommand::Input(Input::Add(Box::new(addition)))).await;
     }
 
     /// Adds an action, and returns when it is done: sent, or processed if that is asked for.
-    pub(crate) async fn add(&self, addition: Addition) -> Result<(), AddError> {
+    pub(crate) async fn add(&self, addition: AddAction) -> Result<(), AddError> {
         let (reply, done) = oneshot::channel();
-        self.tell(Command::Add(Box::new(addition), reply)).await;
+        self.send_command(HubCommand::Add(Box::new(addition), reply)).await;
         done.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
     }
 
     /// Takes an action back, in progress or done: its author and the given recipients are told `logux/undo`.
     ///
     /// ```
-    /// # use logux::{ActionId, server::{Recipients, Undoing}};
+    /// # use logux::{ActionId, server::{Recipients, UndoRequest}};
     /// # async fn refuse(server: &logux_server::Handle, id: ActionId) {
-    /// server.undo(Undoing::new(id, "spam").to(Recipients::channel("posts"))).await;
+    /// server.undo(UndoRequest::new(id, "spam").to(Recipients::channel("posts"))).await;
     /// # }
     /// ```
-    pub async fn undo(&self, undoing: Undoing) {
-        self.tell(Command::Input(Input::Undo(Box::new(undoing)))).await;
+    pub async fn undo(&self, undoing: UndoRequest) {
+        self.send_command(HubCommand::Input(Input::Undo(Box::new(undoing)))).await;
     }
 
     /// Makes the server's log forget an action that it [keeps](crate::ActionType::keep), as if its reason had ceased. Nobody is told.
     pub async fn forget(&self, id: ActionId) {
-        self.tell(Command::Input(Input::Forget(id))).await;
+        self.send_command(HubCommand::Input(Input::Forget(id))).await;
     }
 
     /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,
     /// or is subscribed already.
     pub async fn subscribe(&self, node: &NodeId, channel: impl Into<Arc<str>>) {
-        self.tell(Command::Input(Input::Subscribe { node: node.clone(), channel: channel.into() }))
-            .await;
+        self.send_command(HubCommand::Input(Input::Subscribe {
+            node: node.clone(),
+            channel: channel.into(),
+        }))
+        .await;
     }
 
     /// Returns as soon as the server has seen to all it was told before: a sign of life, for a watchdog. `false` when it has stopped.
     pub async fn responds(&self) -> bool {
         let (reply, done) = oneshot::channel();
-        self.tell(Command::Respond(reply)).await;
+        self.send_command(HubCommand::Ping(reply)).await;
         done.await.is_ok()
     }
 
     /// Everything that the server counts, as text in the format of OpenMetrics, for a route of your own; see [`metrics`](crate::metrics).
-    /// `None` when nothing is counted: see [`Settings::collect_metrics`](crate::Settings::collect_metrics).
+    /// `None` when nothing is counted: see [`Config::collect_metrics`](crate::Config::collect_metrics).
     pub async fn metrics(&self) -> Option<String> {
-        let metrics = self.watch.metrics()?;
-        let (reply, levels) = oneshot::channel();
+        let metrics = self.telemetry.metrics()?;
+        let (reply, stats) = oneshot::channel();
         let commands = self.commands.max_capacity() - self.commands.capacity();
-        let levels = async {
-            self.tell(Command::Levels(reply)).await;
-            levels.await.ok().map(|levels| Levels { commands, ..levels })
+        let stats = async {
+            self.send_command(HubCommand::Stats(reply)).await;
+            stats.await.ok().map(|stats| StatsSnapshot { commands, ..stats })
         };
         // A hub that is too busy to say how much it has to do keeps nobody from seeing the rest.
-        let levels = timeout(LEVELS, levels).await.ok().flatten();
-        Some(metrics.text(levels.as_ref()))
+        let stats = timeout(LEVELS, stats).await.ok().flatten();
+        Some(metrics.text(stats.as_ref()))
     }
 
     /// Who is connected; `None` if the hub is too busy to tell.
-    pub(crate) async fn clients(&self) -> Option<Clients> {
+    pub(crate) async fn clients(&self) -> Option<ClientList> {
         let (reply, clients) = oneshot::channel();
         let clients = async {
-            self.tell(Command::Clients(reply)).await;
+            self.send_command(HubCommand::Clients(reply)).await;
             clients.await.ok()
         };
         timeout(LEVELS, clients).await.ok().flatten()
     }
 
     /// Answers a question, in one command, so that the answers have one commit.
-    pub(crate) async fn answer(&self, job: Job, answers: Answers) {
-        self.tell(Command::Answers(job, answers)).await;
+    pub(crate) async fn answer(&self, request_id: RequestId, answers: HandlerResponses) {
+        self.send_command(HubCommand::Respond(request_id, answers)).await;
     }
 
     /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing. Whether it will hear it.
-    pub(crate) async fn tell(&self, command: Command) -> bool {
+    pub(crate) async fn send_command(&self, command: HubCommand) -> bool {
         self.commands.send(command).await.is_ok()
     }
 }

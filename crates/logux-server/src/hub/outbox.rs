@@ -16,11 +16,11 @@ use logux_net::CloseReason;
 
 /// Something for one connection to do.
 #[derive(Debug)]
-pub(crate) enum Parcel {
+pub(crate) enum OutboxItem {
     /// The client is in; send what it missed.
     Joined { added: u64, missed: Vec<Arc<Entry>> },
     /// Confirm a batch.
-    Kept(BatchToken),
+    Persisted(BatchToken),
     /// Send an action.
     Deliver(Delivery),
     /// Send what was kept of a channel.
@@ -42,7 +42,7 @@ pub(crate) struct Delivery {
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxLimits {
-    pub(crate) parcels: usize,
+    pub(crate) items: usize,
     pub(crate) bytes: usize,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    parcels: VecDeque<Parcel>,
+    items: VecDeque<OutboxItem>,
     bytes: usize,
     close: Option<CloseReason>,
     /// How many parcels and bytes there were when it was too much.
@@ -81,21 +81,21 @@ impl Outbox {
     }
 
     /// Adds parcels, and leaves none. Beyond the bound the queue is dropped and the connection is to be closed.
-    pub(crate) fn push(&self, parcels: &mut VecDeque<Parcel>) {
+    pub(crate) fn push(&self, items: &mut VecDeque<OutboxItem>) {
         let mut queue = self.queue();
         if queue.close.is_some() {
-            return parcels.clear();
+            return items.clear();
         }
-        queue.bytes += parcels.iter().map(Parcel::bytes).sum::<usize>();
-        if queue.parcels.is_empty() {
-            std::mem::swap(&mut queue.parcels, parcels);
+        queue.bytes += items.iter().map(OutboxItem::bytes).sum::<usize>();
+        if queue.items.is_empty() {
+            std::mem::swap(&mut queue.items, items);
         } else {
-            queue.parcels.append(parcels);
+            queue.items.append(items);
         }
-        let too_many = queue.parcels.len() > self.limits.parcels;
+        let too_many = queue.items.len() > self.limits.items;
         // One load larger than the bound has to be possible when nothing else waits.
-        if too_many || queue.bytes > self.limits.bytes && queue.parcels.len() > 1 {
-            let overflow = Some((queue.parcels.len(), queue.bytes));
+        if too_many || queue.bytes > self.limits.bytes && queue.items.len() > 1 {
+            let overflow = Some((queue.items.len(), queue.bytes));
             *queue = Queue { close: Some(CloseReason::SlowReader), overflow, ..Queue::default() };
         }
         drop(queue);
@@ -149,32 +149,32 @@ impl Outbox {
     }
 
     /// The next parcels, at most so many.
-    pub(crate) fn take(&self, most: usize) -> VecDeque<Parcel> {
+    pub(crate) fn take(&self, most: usize) -> VecDeque<OutboxItem> {
         let mut queue = self.queue();
-        if queue.parcels.len() <= most {
+        if queue.items.len() <= most {
             // With the room that they take: an idle connection needs none.
             queue.bytes = 0;
-            return std::mem::take(&mut queue.parcels);
+            return std::mem::take(&mut queue.items);
         }
-        let taken: VecDeque<_> = queue.parcels.drain(..most).collect();
-        queue.bytes -= taken.iter().map(Parcel::bytes).sum::<usize>();
+        let taken: VecDeque<_> = queue.items.drain(..most).collect();
+        queue.bytes -= taken.iter().map(OutboxItem::bytes).sum::<usize>();
         taken
     }
 
     /// How many parcels wait, and about how many bytes.
     pub(crate) fn level(&self) -> (usize, usize) {
         let queue = self.queue();
-        (queue.parcels.len(), queue.bytes)
+        (queue.items.len(), queue.bytes)
     }
 
     /// Why the connection is to be closed, if it is, once nothing waits.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         let queue = self.queue();
-        queue.close.clone().filter(|_| queue.parcels.is_empty())
+        queue.close.clone().filter(|_| queue.items.is_empty())
     }
 }
 
-impl Parcel {
+impl OutboxItem {
     /// About what it will take on the wire.
     fn bytes(&self) -> usize {
         let of = |entry: &Entry| entry.action.as_json().len() + 64;
@@ -182,7 +182,7 @@ impl Parcel {
             Self::Joined { missed: entries, .. } | Self::Replay { entries, .. } => {
                 entries.iter().map(|entry| of(entry)).sum()
             }
-            Self::Kept(_) => 32,
+            Self::Persisted(_) => 32,
             Self::Deliver(delivery) => of(&delivery.entry),
             Self::Debug(text) => text.len(),
         }
@@ -193,19 +193,19 @@ impl Parcel {
 mod tests {
     use super::*;
 
-    fn parcel() -> Parcel {
-        Parcel::Debug("x".repeat(10))
+    fn item() -> OutboxItem {
+        OutboxItem::Debug("x".repeat(10))
     }
 
     #[test]
     fn closes_beyond_the_bound() {
         for limits in
-            [OutboxLimits { parcels: 2, bytes: 1000 }, OutboxLimits { parcels: 100, bytes: 20 }]
+            [OutboxLimits { items: 2, bytes: 1000 }, OutboxLimits { items: 100, bytes: 20 }]
         {
             let outbox = Outbox::new(limits);
-            outbox.push(&mut [parcel(), parcel()].into());
+            outbox.push(&mut [item(), item()].into());
             assert!(outbox.closing().is_none());
-            outbox.push(&mut [parcel()].into());
+            outbox.push(&mut [item()].into());
             assert!(outbox.take(9).is_empty());
             assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
             assert_eq!(outbox.overflow(), Some((3, 30)));
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn closes_after_what_waits() {
-        let outbox = Outbox::new(OutboxLimits { parcels: 9, bytes: 99 });
-        outbox.push(&mut [parcel()].into());
+        let outbox = Outbox::new(OutboxLimits { items: 9, bytes: 99 });
+        outbox.push(&mut [item()].into());
         outbox.close(CloseReason::Shutdown);
         assert!(outbox.closing().is_none());
         assert_eq!(outbox.take(9).len(), 1);

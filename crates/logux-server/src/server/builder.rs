@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex, atomic::AtomicU64},
-    time::Duration,
 };
 
 use hyper::Method;
@@ -11,7 +10,7 @@ use logux::{
     NodeId,
     log::LogError,
     replay::Reducer,
-    server::{Hub, Keeps, Queues},
+    server::{Hub, Queues, RetentionPolicy},
     store::{MemoryStore, Store},
 };
 use logux_net::drive::Clock;
@@ -24,37 +23,37 @@ use crate::{
     backend::Backend,
     connection::{
         auth::{Admission, Authenticator, Login},
-        login_throttle::Attempts,
-        rate_limit::Paces,
-        registry::Open,
-        shared::Shared,
+        login_throttle::LoginThrottle,
+        rate_limit::RateLimits,
+        registry::ConnectionRegistry,
+        shared::ConnectionShared,
     },
     error::{BuildError, HandlerError},
     handlers::{
-        action_type::{ActionType, NewActionType},
-        channel::{Channel, Loaded, NewChannel},
+        action_type::{ActionType, ActionTypeBuilder},
+        channel::{Channel, ChannelBuilder, InitialActions},
         handler::handler,
-        on_connect::{Connected, Greeting, shared},
-        pattern::Names,
-        projection::{Reduced, follow},
+        on_connect::{ConnectContext, OnConnect, shared},
+        pattern::NamePattern,
+        projection::{Projection, follow},
         registry::HandlerRegistry,
     },
     http::{
-        connection::Http,
-        connection_limit::Room,
-        control::Control,
-        routes::{self, Bound, HttpRequest, Reply, Routes},
+        connection::HttpContext,
+        connection_limit::ConnectionLimit,
+        control::ControlEndpoint,
+        routes::{self, BoundRoutes, HttpRequest, HttpResponse, Routes},
     },
     hub::{
-        application::Reduction,
-        driver::{HubEnd, HubTask},
-        executor::Asking,
+        application::EntryObserver,
+        driver::{HubDriver, HubEnd},
+        executor::HandlerExecutor,
         handle::Handle,
         outbox::OutboxLimits,
     },
-    lifecycle::Stage,
-    server::settings::Settings,
-    telemetry::{Watch, inspector::Inspector, metrics::Metrics},
+    lifecycle::Lifecycle,
+    server::config::Config,
+    telemetry::{Telemetry, inspector::Inspector, metrics::Metrics},
 };
 
 /// How many commands may wait for the hub.
@@ -76,11 +75,11 @@ impl Server {
             application: HandlerRegistry::new(state),
             authenticator: None,
             backend: None,
-            greeting: None,
-            reductions: Vec::new(),
+            on_connect: None,
+            observers: Vec::new(),
             routes: Routes::default(),
             store: MemoryStore::new(),
-            settings: Settings::default(),
+            config: Config::default(),
             first_error: None,
         }
     }
@@ -91,17 +90,17 @@ pub struct Builder<S = (), St = MemoryStore> {
     application: HandlerRegistry<S>,
     authenticator: Option<Authenticator>,
     backend: Option<Backend>,
-    greeting: Option<Greeting<S>>,
-    reductions: Vec<Box<dyn Reduction>>,
+    on_connect: Option<OnConnect<S>>,
+    observers: Vec<Box<dyn EntryObserver>>,
     routes: Routes<S>,
     store: St,
-    pub(crate) settings: Settings,
+    pub(crate) config: Config,
     first_error: Option<BuildError>,
 }
 
 impl<S, St> std::fmt::Debug for Builder<S, St> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Builder").field("settings", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -140,14 +139,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     #[must_use]
     pub fn send_on_connect<F, L>(
         mut self,
-        greeting: impl Fn(Connected<S>) -> F + Send + Sync + 'static,
+        on_connect: impl Fn(ConnectContext<S>) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<Loaded>,
+        L: Into<InitialActions>,
     {
-        self.greeting = Some(Arc::new(move |client| {
-            let running = greeting(client);
+        self.on_connect = Some(Arc::new(move |client| {
+            let running = on_connect(client);
             Box::pin(async move { running.await.map(Into::into) })
         }));
         self
@@ -156,14 +155,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Makes a state of what the server's log keeps, for handlers to read: event sourcing. It holds after a restart, if the store is durable.
     ///
     /// ```
-    /// use logux::{Action, replay::raw, server::Keep};
+    /// use logux::{Action, replay::untyped_reducer, server::Retention};
     /// use logux_server::Server;
     ///
-    /// let count = raw(0, |count: &mut u64, action: &Action| *count += u64::from(action.kind() == "counter/inc"));
-    /// let (server, count) = Server::builder().reduce(count);
+    /// let count = untyped_reducer(0, |count: &mut u64, action: &Action| *count += u64::from(action.kind() == "counter/inc"));
+    /// let (server, count) = Server::builder().projection(count);
     /// let server = server
     ///     .action_type("counter/inc", |action| {
-    ///         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).keep(Keep::forever("counter"))
+    ///         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).keep(Retention::forever("counter"))
     ///     })
     ///     .channel("counter", |channel| {
     ///         channel.access(|_| async { Ok(true) }).load(move |_| {
@@ -172,12 +171,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ///         })
     ///     });
     /// ```
-    pub fn reduce<R>(mut self, reducer: R) -> (Self, Reduced<R::State>)
+    pub fn projection<R>(mut self, reducer: R) -> (Self, Projection<R::State>)
     where
         R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
-        let (reduction, state) = follow(reducer);
-        self.reductions.push(reduction);
+        let (observer, state) = follow(reducer);
+        self.observers.push(observer);
         (self, state)
     }
 
@@ -185,11 +184,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     #[must_use]
     pub fn action_type<A: Into<ActionType<S>>>(
         mut self,
-        names: impl Into<Names>,
-        handlers: impl FnOnce(NewActionType<S>) -> A,
+        names: impl Into<NamePattern>,
+        handlers: impl FnOnce(ActionTypeBuilder<S>) -> A,
     ) -> Self {
-        let added = self.application.add_type(names.into(), handlers(NewActionType::new()).into());
-        self.note(added)
+        let added =
+            self.application.add_type(names.into(), handlers(ActionTypeBuilder::new()).into());
+        self.record(added)
     }
 
     /// What to do with subscriptions to channels whose names have a form such as `users/:id`, or match a regular expression. The first that
@@ -197,28 +197,28 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     #[must_use]
     pub fn channel(
         mut self,
-        names: impl Into<Names>,
-        handlers: impl FnOnce(NewChannel<S>) -> Channel<S>,
+        names: impl Into<NamePattern>,
+        handlers: impl FnOnce(ChannelBuilder<S>) -> Channel<S>,
     ) -> Self {
-        let added = self.application.add_channel(names.into(), handlers(NewChannel::new()));
-        self.note(added)
+        let added = self.application.add_channel(names.into(), handlers(ChannelBuilder::new()));
+        self.record(added)
     }
 
     /// What to do with actions of all other types. Without it they are undone with the reason `unknownType`.
     #[must_use]
     pub fn other_type<A: Into<ActionType<S>>>(
         mut self,
-        handlers: impl FnOnce(NewActionType<S>) -> A,
+        handlers: impl FnOnce(ActionTypeBuilder<S>) -> A,
     ) -> Self {
-        let added = self.application.set_other_type(handlers(NewActionType::new()).into());
-        self.note(added)
+        let added = self.application.set_other_type(handlers(ActionTypeBuilder::new()).into());
+        self.record(added)
     }
 
     /// What to do with subscriptions to all other channels. Without it they are undone with the reason `wrongChannel`.
     #[must_use]
-    pub fn other_channel(mut self, handlers: impl FnOnce(NewChannel<S>) -> Channel<S>) -> Self {
-        let added = self.application.set_other_channel(handlers(NewChannel::new()));
-        self.note(added)
+    pub fn other_channel(mut self, handlers: impl FnOnce(ChannelBuilder<S>) -> Channel<S>) -> Self {
+        let added = self.application.set_other_channel(handlers(ChannelBuilder::new()));
+        self.record(added)
     }
 
     /// What to answer to HTTP requests of a method and exactly this path, on the same port. It counts before what the server answers
@@ -241,10 +241,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ) -> Self
     where
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-        R: Into<Reply>,
+        R: Into<HttpResponse>,
     {
         let added = self.routes.add(method, path, routes::handler(handler));
-        self.note(added)
+        self.record(added)
     }
 
     /// What to answer to all other HTTP requests, those to `/` and `/health` too.
@@ -255,16 +255,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ) -> Self
     where
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-        R: Into<Reply>,
+        R: Into<HttpResponse>,
     {
         let added = self.routes.set_other(routes::handler(handler));
-        self.note(added)
+        self.record(added)
     }
 
     /// Changes settings.
     #[must_use]
-    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings);
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
         self
     }
 
@@ -275,10 +275,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             application,
             authenticator,
             backend,
-            greeting,
-            reductions,
+            on_connect,
+            observers,
             routes,
-            settings,
+            config,
             first_error,
             store: _,
         } = self;
@@ -286,16 +286,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             application,
             authenticator,
             backend,
-            greeting,
-            reductions,
+            on_connect,
+            observers,
             routes,
             store,
-            settings,
+            config,
             first_error,
         }
     }
 
-    fn note(mut self, done: Result<(), BuildError>) -> Self {
+    fn record(mut self, done: Result<(), BuildError>) -> Self {
         if let Err(error) = done {
             self.first_error.get_or_insert(error);
         }
@@ -303,11 +303,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 
     /// Those who keep an eye on the server.
-    fn watch(&self) -> Watch {
-        let Settings { development, collect_metrics, metrics_address, .. } = &self.settings;
+    fn telemetry(&self, clock: Clock) -> Telemetry {
+        let Config { development, collect_metrics, metrics_address, .. } = &self.config;
         let counts = *development || *collect_metrics || metrics_address.is_some();
         let metrics = counts.then(|| Metrics::new(self.application.type_names()));
-        Watch::new(metrics, development.then(Inspector::new))
+        Telemetry::new(metrics, development.then(|| Inspector::new(clock)))
     }
 
     /// Lets everyone in if nothing was said about that.
@@ -324,14 +324,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     pub(crate) fn start(
         mut self,
         clock: Clock,
-        spawn: impl FnOnce(HubTask<HandlerRegistry<S>, St>) -> Result<HubEnd, BuildError>,
-    ) -> Result<Started, BuildError> {
+        spawn: impl FnOnce(HubDriver<HandlerRegistry<S>, St>) -> Result<HubEnd, BuildError>,
+    ) -> Result<ServerParts, BuildError> {
         if let Some(error) = self.first_error {
             return Err(error);
         }
-        let watch = self.watch();
+        let telemetry = self.telemetry(clock);
         let client =
-            self.backend.as_ref().map(|backend| backend.connect(clock, &watch)).transpose()?;
+            self.backend.as_ref().map(|backend| backend.connect(clock, &telemetry)).transpose()?;
         let asks_backend = client.clone().map(|client| -> Authenticator {
             Arc::new(move |login| {
                 let client = client.clone();
@@ -346,90 +346,94 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             })
         });
         let application = Arc::new(self.application);
-        let settings = self.settings;
-        let admission = Admission::new(settings.min_subprotocol, settings.supports.clone())?;
-        let node = settings.node()?;
+        let config = self.config;
+        let admission = Admission::new(config.min_subprotocol, config.supports.clone())?;
+        let node = config.node()?;
 
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let handle = Handle::new(commands, clock, watch);
-        let mut hub_config = settings.hub_config(node.clone());
+        let handle = Handle::new(commands, clock, telemetry);
+        let mut hub_config = config.hub_config(node.clone());
         let names_queue = application.clone();
         hub_config.queues = Queues::by(move |action| names_queue.queue(action));
         let names_reasons = application.clone();
-        hub_config.keeps = Keeps::by(move |action, meta| names_reasons.keep(action, meta));
+        hub_config.retention =
+            RetentionPolicy::by(move |action, meta| names_reasons.keep(action, meta));
         let broken = |error: LogError<St::Error>| BuildError::Store(error.to_string());
         let hub = Hub::new(hub_config, self.store).map_err(broken)?;
-        let mut reductions = self.reductions;
-        hub.recorded(|entry| reductions.iter_mut().for_each(|reduction| reduction.record(entry)))
+        let mut observers = self.observers;
+        hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry)))
             .map_err(broken)?;
-        let hub_end = spawn(HubTask {
+        let hub_end = spawn(HubDriver {
             hub,
             application: application.clone(),
             handle: handle.clone(),
             commands: receiver,
             clock,
-            asking: Asking::new(runtime::Handle::current()),
+            executor: HandlerExecutor::new(runtime::Handle::current()),
             runtime: runtime::Handle::current(),
-            reductions,
+            observers,
         })?;
 
-        let shared = Arc::new(Shared {
-            node: Mutex::new(Arc::new(settings.node_config(node.clone()))),
+        let shared = Arc::new(ConnectionShared {
+            node: Mutex::new(Arc::new(config.node_config(node.clone()))),
             admission,
-            attempts: Attempts::new(settings.max_wrong_logins),
+            login_throttle: LoginThrottle::new(config.max_wrong_logins),
             authenticator,
             greet: self
-                .greeting
-                .map(|greeting| shared(greeting, application.state.clone(), handle.clone())),
-            auth_timeout: Duration::from_millis(settings.timeout_ms),
+                .on_connect
+                .map(|on_connect| shared(on_connect, application.state.clone(), handle.clone())),
+            auth_timeout: config.timeout,
             outbox: OutboxLimits {
-                parcels: settings.max_outbox_messages,
-                bytes: settings.max_outbox_bytes,
+                items: config.max_outbox_messages,
+                bytes: config.max_outbox_bytes,
             },
-            paces: Paces::new(settings.max_rate, settings.max_rate_per_user),
+            rate_limits: RateLimits::new(config.max_rate, config.max_rate_per_user),
             handle,
             clock,
-            open: Open::default(),
+            open: ConnectionRegistry::default(),
             last_session: AtomicU64::new(1),
         });
         let (alive, all_ended) = mpsc::channel(1);
-        let (stage, stages) = watch::channel(Stage::Serving);
-        let routes = Bound {
+        let (lifecycle, lifecycles) = watch::channel(Lifecycle::Serving);
+        let routes = BoundRoutes {
             routes: self.routes,
-            max_body_bytes: settings.max_body_bytes,
+            max_body_bytes: config.max_body_bytes,
             state: application.state.clone(),
             handle: shared.handle.clone(),
         };
         let control = self.backend.as_ref().map(|backend| {
-            Arc::new(Control::new(backend, settings.max_body_bytes, move |kind| {
+            Arc::new(ControlEndpoint::new(backend, config.max_body_bytes, move |kind| {
                 application.has_handlers(kind)
             }))
         });
-        let http = Http {
+        let http = HttpContext {
             shared,
             limits: logux_net::Limits {
-                max_frame: settings.max_message_bytes,
+                max_frame: config.max_message_bytes,
                 ..logux_net::Limits::default()
             },
-            origins: settings.allowed_origins.map(Into::into),
+            origins: config.allowed_origins.map(Into::into),
             control,
-            pages: (!settings.disable_http).then(|| Arc::new(routes) as _),
-            proxies: settings.proxies,
-            inspector_audience: settings.inspector_audience,
-            room: Room::new(settings.max_connections, settings.max_connections_per_address),
-            stage: stages,
+            pages: (!config.disable_http).then(|| Arc::new(routes) as _),
+            proxies: config.proxies,
+            inspector_audience: config.inspector_audience,
+            connection_limit: ConnectionLimit::new(
+                config.max_connections,
+                config.max_connections_per_address,
+            ),
+            lifecycle: lifecycles,
             alive: alive.downgrade(),
         };
-        Ok(Started { http, node, hub_end, stage, alive, all_ended })
+        Ok(ServerParts { http, node, hub_end, lifecycle, alive, all_ended })
     }
 }
 
 /// Everything behind the sockets, running.
-pub(crate) struct Started {
-    pub(crate) http: Http,
+pub(crate) struct ServerParts {
+    pub(crate) http: HttpContext,
     pub(crate) node: NodeId,
     pub(crate) hub_end: HubEnd,
-    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) lifecycle: watch::Sender<Lifecycle>,
     pub(crate) alive: mpsc::Sender<()>,
     pub(crate) all_ended: mpsc::Receiver<()>,
 }

@@ -2,7 +2,7 @@
 
 use logux::{
     ActionId,
-    server::{Keep, Recipients},
+    server::{Recipients, Retention},
     store::Store,
 };
 use serde::Deserialize;
@@ -35,7 +35,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                     Ok(Recipients::user(context.user_id().unwrap_or_default()))
                 })
                 .keep_by(move |_, meta| {
-                    Some(Keep::last(&format!("relay/{}", meta.id.node().user_id()?), kept))
+                    Some(Retention::last(&format!("relay/{}", meta.id.node().user_id()?), kept))
                 })
         })
         .action_type("0/clean", |action| {

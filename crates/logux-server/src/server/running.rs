@@ -13,18 +13,18 @@ use tokio::{
 use crate::{
     error::BuildError,
     http::{
-        connection::Http,
-        listener::{Address, Door, Listener},
-        metrics_endpoint::Endpoint,
-        service::Entrance,
+        connection::HttpContext,
+        listener::{Address, Listener, ListenerContext},
+        metrics_endpoint::MetricsEndpoint,
+        service::HttpService,
         tls::Certificate,
     },
     hub::{
-        driver::{HubEnd, HubTask},
-        handle::{Command, Handle},
+        driver::{HubDriver, HubEnd},
+        handle::{Handle, HubCommand},
     },
-    lifecycle::{Patience, Stage},
-    server::builder::{Builder, Started},
+    lifecycle::{Lifecycle, ShutdownTimeouts},
+    server::builder::{Builder, ServerParts},
     telemetry::event::{Event, Failure},
 };
 
@@ -32,18 +32,18 @@ use crate::{
 ///
 /// Dropping it stops accepting, at once and without farewell; [`shutdown`](Self::shutdown) is the polite way.
 #[derive(Debug)]
-pub struct Running<At = SocketAddr> {
+pub struct RunningServer<At = SocketAddr> {
     at: At,
     node: NodeId,
-    entrance: Entrance,
+    http_service: HttpService,
     accepting: Accepting,
-    metrics: Option<Endpoint>,
+    metrics: Option<MetricsEndpoint>,
     hub_end: HubEnd,
-    stage: watch::Sender<Stage>,
+    lifecycle: watch::Sender<Lifecycle>,
     /// Together: `all_ended` tells when `alive` and its clones, one in each connection, are gone.
     alive: mpsc::Sender<()>,
     all_ended: mpsc::Receiver<()>,
-    patience: Patience,
+    timeouts: ShutdownTimeouts,
 }
 
 /// The tasks that accept connections; dropping them ends them.
@@ -69,14 +69,14 @@ impl Drop for Accepting {
 /// The server's log failed, so the server had to stop: what it could not keep, it did not confirm.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server had to stop: {0}")]
-pub struct Broken(String);
+pub struct ServerError(String);
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Starts the server on an address. It is ready when this returns. Port 0 takes a free one.
     ///
     /// # Errors
     /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
-    pub async fn listen(self, address: SocketAddr) -> Result<Running, BuildError> {
+    pub async fn listen(self, address: SocketAddr) -> Result<RunningServer, BuildError> {
         let running = self.listen_on([Listener::tcp(address)?]).await?;
         let found = running
             .at
@@ -92,20 +92,19 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     pub async fn listen_on(
         self,
         listeners: impl IntoIterator<Item = Listener>,
-    ) -> Result<Running<Vec<Address>>, BuildError> {
-        let reload = Duration::from_millis(self.settings.tls_reload_ms.max(1));
-        let read = self.settings.tls.clone().map(Certificate::read).transpose()?;
+    ) -> Result<RunningServer<Vec<Address>>, BuildError> {
+        let reload = self.config.tls_reload_interval.max(Duration::from_millis(1));
+        let read = self.config.tls.clone().map(Certificate::read).transpose()?;
         let scheme = if read.is_some() { "wss" } else { "ws" };
-        let (subprotocol, min_subprotocol) =
-            (self.settings.subprotocol, self.settings.min_subprotocol);
+        let (subprotocol, min_subprotocol) = (self.config.subprotocol, self.config.min_subprotocol);
         let mut running = self.attach().await?;
-        let watch = running.handle().watch().clone();
-        let certificate = read.map(|read| read.keep_fresh(reload, watch.clone()));
-        let door = Door { http: running.entrance.0.clone(), certificate };
+        let telemetry = running.handle().telemetry().clone();
+        let certificate = read.map(|read| read.keep_fresh(reload, telemetry.clone()));
+        let context = ListenerContext { http: running.http_service.0.clone(), certificate };
         let mut addresses = Vec::new();
         for listener in listeners {
             let address = listener.address();
-            let accepting = listener.accept(door.clone());
+            let accepting = listener.accept(context.clone());
             let accepting = accepting
                 .map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
             running.accepting.0.push(accepting);
@@ -115,7 +114,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 unix @ Address::Unix(_) => unix.to_string(),
             };
             let (node, metrics) = (&running.node, running.metrics_address());
-            watch.note(&Event::Listening {
+            telemetry.record(&Event::Listening {
                 url: &url,
                 metrics,
                 node,
@@ -135,87 +134,88 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     pub async fn listen_unix(
         self,
         path: impl AsRef<std::path::Path>,
-    ) -> Result<Running<Vec<Address>>, BuildError> {
+    ) -> Result<RunningServer<Vec<Address>>, BuildError> {
         self.listen_on([Listener::unix(path, None)?]).await
     }
 
     /// Starts the server without a socket of its own, as a part of another program: clients come by its
-    /// [`entrance`](Running::entrance). [`Settings::tls`](crate::Settings::tls) is not used.
+    /// [`http_service`](RunningServer::http_service). [`Config::tls`](crate::Config::tls) is not used.
     ///
     /// # Errors
     /// [`BuildError`] for a mistake in the description.
-    pub async fn attach(self) -> Result<Running<()>, BuildError> {
-        let patience = Patience {
-            finish: Duration::from_millis(self.settings.finish_ms),
-            leave: Duration::from_millis(self.settings.leave_ms),
+    pub async fn attach(self) -> Result<RunningServer<()>, BuildError> {
+        let timeouts = ShutdownTimeouts {
+            drain: self.config.drain_timeout,
+            disconnect: self.config.disconnect_timeout,
         };
-        let metrics = self.settings.metrics_address;
-        let Started { http, node, hub_end, stage, alive, all_ended } =
-            self.start(Clock::start(), HubTask::spawn_thread)?;
-        let metrics =
-            metrics.map(|address| Endpoint::open(address, &http.shared.handle)).transpose()?;
-        let entrance = Entrance(Arc::new(http));
+        let metrics = self.config.metrics_address;
+        let ServerParts { http, node, hub_end, lifecycle, alive, all_ended } =
+            self.start(Clock::start(), HubDriver::spawn_thread)?;
+        let metrics = metrics
+            .map(|address| MetricsEndpoint::open(address, &http.shared.handle))
+            .transpose()?;
+        let http_service = HttpService(Arc::new(http));
         let accepting = Accepting::default();
-        Ok(Running {
+        Ok(RunningServer {
             at: (),
             node,
-            entrance,
+            http_service,
             accepting,
             metrics,
             hub_end,
-            stage,
+            lifecycle,
             alive,
             all_ended,
-            patience,
+            timeouts,
         })
     }
 }
 
-impl Running<SocketAddr> {
+impl RunningServer<SocketAddr> {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.at
     }
 }
 
-impl Running<Vec<Address>> {
+impl RunningServer<Vec<Address>> {
     /// Where it listens, in the order of its listeners.
     pub fn addresses(&self) -> &[Address] {
         &self.at
     }
 }
 
-impl<At> Running<At> {
-    fn at<New>(self, at: New) -> Running<New> {
+impl<At> RunningServer<At> {
+    fn at<New>(self, at: New) -> RunningServer<New> {
         let Self {
             at: _,
             node,
-            entrance,
+            http_service,
             accepting,
             metrics,
             hub_end,
-            stage,
+            lifecycle,
             alive,
             all_ended,
-            patience,
+            timeouts,
         } = self;
-        Running {
+        RunningServer {
             at,
             node,
-            entrance,
+            http_service,
             accepting,
             metrics,
             hub_end,
-            stage,
+            lifecycle,
             alive,
             all_ended,
-            patience,
+            timeouts,
         }
     }
 
     /// Where it serves metrics, if it does.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(Endpoint::address)
+        self.metrics.as_ref().map(MetricsEndpoint::address)
     }
 
     /// Its node id.
@@ -229,61 +229,61 @@ impl<At> Running<At> {
     }
 
     /// The way in for clients whose connections somebody else accepts.
-    pub const fn entrance(&self) -> &Entrance {
-        &self.entrance
+    pub const fn http_service(&self) -> &HttpService {
+        &self.http_service
     }
 
-    fn http(&self) -> &Http {
-        &self.entrance.0
+    fn http(&self) -> &HttpContext {
+        &self.http_service.0
     }
 
     /// Waits until the server has to stop.
     ///
     /// # Errors
-    /// [`Broken`], always: a server does not stop by itself for any other reason.
-    pub async fn broken(&mut self) -> Broken {
+    /// [`ServerError`], always: a server does not stop by itself for any other reason.
+    pub async fn broken(&mut self) -> ServerError {
         match (&mut self.hub_end).await {
-            Ok(Err(error)) => Broken(error),
-            Ok(Ok(())) | Err(_) => Broken("its thread has ended".into()),
+            Ok(Err(error)) => ServerError(error),
+            Ok(Ok(())) | Err(_) => ServerError("its thread has ended".into()),
         }
     }
 
     /// Stops. From now on nobody new is let in, HTTP is answered with status 503, and actions of clients are not taken any more. What is
-    /// in progress is finished, within [`Settings::finish_ms`](crate::Settings::finish_ms); what a handler has not finished by then is
+    /// in progress is finished, within [`Config::drain_timeout`](crate::Config::drain_timeout); what a handler has not finished by then is
     /// done after the next start, if the log is durable. Then clients are sent what waits for them and the reason `shutdown`,
-    /// within [`Settings::leave_ms`](crate::Settings::leave_ms), and who has not read it by then is cut off.
+    /// within [`Config::disconnect_timeout`](crate::Config::disconnect_timeout), and who has not read it by then is cut off.
     ///
     /// # Errors
-    /// [`Broken`] if the log failed meanwhile.
-    pub async fn shutdown(mut self) -> Result<(), Broken> {
-        let watch = self.handle().watch().clone();
-        watch.note(&Event::Stopping);
-        self.stage.send_replace(Stage::Draining);
-        self.handle().tell(Command::Input(Input::Drain)).await;
-        let ended = timeout(self.patience.finish, &mut self.hub_end).await;
+    /// [`ServerError`] if the log failed meanwhile.
+    pub async fn shutdown(mut self) -> Result<(), ServerError> {
+        let telemetry = self.handle().telemetry().clone();
+        telemetry.record(&Event::Stopping);
+        self.lifecycle.send_replace(Lifecycle::Draining);
+        self.handle().send_command(HubCommand::Input(Input::Drain)).await;
+        let ended = timeout(self.timeouts.drain, &mut self.hub_end).await;
         if ended.is_err() {
             let error = "they are done after the next start, if the log is durable";
-            watch.note(&Event::Failed { what: Failure::Stop, error: &error });
-            self.handle().tell(Command::Stop).await;
-            let _ = timeout(self.patience.leave, &mut self.hub_end).await;
+            telemetry.record(&Event::Failed { what: Failure::Stop, error: &error });
+            self.handle().send_command(HubCommand::Stop).await;
+            let _ = timeout(self.timeouts.disconnect, &mut self.hub_end).await;
         }
         self.accepting.close().await;
-        self.stage.send_replace(Stage::Leaving);
+        self.lifecycle.send_replace(Lifecycle::Disconnecting);
         self.http().shared.open.close_all();
         if let Some(metrics) = self.metrics.take() {
             metrics.close().await;
         }
-        let Self { entrance, alive, mut all_ended, patience, .. } = self;
+        let Self { http_service, alive, mut all_ended, timeouts, .. } = self;
         drop(alive);
-        if timeout(patience.leave, all_ended.recv()).await.is_err() {
-            let left = entrance.0.shared.open.cut_all();
-            watch.note(&Event::Failed {
-                what: Failure::Farewell,
+        if timeout(timeouts.disconnect, all_ended.recv()).await.is_err() {
+            let left = http_service.0.shared.open.cut_all();
+            telemetry.record(&Event::Failed {
+                what: Failure::Disconnect,
                 error: &format_args!("{left} were cut off"),
             });
         }
         match ended {
-            Ok(Ok(Err(error))) => Err(Broken(error)),
+            Ok(Ok(Err(error))) => Err(ServerError(error)),
             _ => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! When the operating system wants the program to end.
 
 /// Waits for an interrupt from the keyboard or, on Unix, a polite request to end (SIGTERM). The moment to call
-/// [`Running::shutdown`](crate::Running::shutdown).
+/// [`RunningServer::shutdown`](crate::RunningServer::shutdown).
 pub async fn stop_signal() {
     StopSignals::new().next().await;
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use logux::{Action, Json, WallTime, action::Extra};
+use logux::{Action, Json, WallTime, json::JsonObject};
 use serde::Serialize;
 
 use crate::error::HandlerError;
@@ -71,12 +71,12 @@ impl SyncMapData {
         &self,
         plural: &str,
     ) -> Result<Vec<(Action, Option<WallTime>)>, HandlerError> {
-        let mut by_time = BTreeMap::<_, Extra>::new();
+        let mut by_time = BTreeMap::<_, JsonObject>::new();
         for (key, value, time) in self.fields.iter().filter(|(key, ..)| &**key != "id") {
             by_time.entry(*time).or_default().set(key.clone(), value.clone());
         }
         let id = Json::from_value(&*self.id)?;
-        let action = |(time, fields): (_, Extra)| {
+        let action = |(time, fields): (_, JsonObject)| {
             let json = format!(
                 "{{\"type\":\"{plural}/changed\",\"id\":{id},\"fields\":{}}}",
                 fields.to_json()
@@ -89,7 +89,7 @@ impl SyncMapData {
 
 /// What was found of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum LoadOutcome {
     /// It is there.
     Record(SyncMapData),
     /// It was deleted at this time. One who knew it is told so; for others it is missing.
@@ -98,13 +98,13 @@ pub enum Found {
     Missing,
 }
 
-impl From<SyncMapData> for Found {
+impl From<SyncMapData> for LoadOutcome {
     fn from(record: SyncMapData) -> Self {
         Self::Record(record)
     }
 }
 
-impl From<Option<SyncMapData>> for Found {
+impl From<Option<SyncMapData>> for LoadOutcome {
     fn from(record: Option<SyncMapData>) -> Self {
         record.map_or(Self::Missing, Self::Record)
     }
@@ -112,14 +112,14 @@ impl From<Option<SyncMapData>> for Found {
 
 /// What was found for a filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct RecordList {
     /// The records, and those that have stopped to match with the fields by which they did.
     pub records: Vec<SyncMapData>,
     /// The ids of records that were deleted since the time that was asked for, and when.
     pub gone: Vec<(Arc<str>, WallTime)>,
 }
 
-impl From<Vec<SyncMapData>> for Listed {
+impl From<Vec<SyncMapData>> for RecordList {
     fn from(records: Vec<SyncMapData>) -> Self {
         Self { records, gone: Vec::new() }
     }
@@ -127,14 +127,14 @@ impl From<Vec<SyncMapData>> for Listed {
 
 /// What an edit came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edited {
+pub enum EditOutcome {
     /// It was done: the subscribers get the fields as they came. `()` and `true` are short for it.
     All,
     /// Only these fields were written, or at another time than the action's: later writes were known, or one at the very same time. The
     /// subscribers get these; where the time is another one, the author too.
     Fields {
         /// The fields with their values.
-        won: Extra,
+        won: JsonObject,
         /// When they count as written.
         time: WallTime,
     },
@@ -142,13 +142,13 @@ pub enum Edited {
     Nothing,
 }
 
-impl From<()> for Edited {
+impl From<()> for EditOutcome {
     fn from((): ()) -> Self {
         Self::All
     }
 }
 
-impl From<bool> for Edited {
+impl From<bool> for EditOutcome {
     fn from(done: bool) -> Self {
         if done { Self::All } else { Self::Nothing }
     }

@@ -1,15 +1,18 @@
 //! Which live actions of a collection a filter takes.
 
-use logux::{Action, Json, action::Extra, record::matching};
+use logux::{Action, Json, json::JsonObject, record::matching};
 
 /// Whether a subscriber with the filter gets an action of the collection, as in the reference: a creation has to match, a change only
 /// where it has the filter's fields.
-pub(super) fn passes(filter: &Extra, action: &Action) -> bool {
+pub(super) fn passes(filter: &JsonObject, action: &Action) -> bool {
     if filter.is_empty() {
         return true;
     }
     let fields = || {
-        action.field("fields").and_then(|fields| Extra::from_json(fields).ok()).unwrap_or_default()
+        action
+            .field("fields")
+            .and_then(|fields| JsonObject::from_json(fields).ok())
+            .unwrap_or_default()
     };
     let equal = |other: &Json, value: &Json| matching::equal(other, value);
     if action.kind().ends_with("/created") {

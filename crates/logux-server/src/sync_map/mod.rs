@@ -19,12 +19,12 @@ mod sqlite;
 #[cfg(feature = "testing")]
 pub mod suite;
 
-pub use data::{Edited, Found, Listed, SyncMapData};
+pub use data::{EditOutcome, LoadOutcome, RecordList, SyncMapData};
 pub use logux::record::Write;
 
 use std::{future::Future, sync::Arc};
 
-use logux::{WallTime, action::Extra, server::Filter};
+use logux::{WallTime, json::JsonObject, server::Filter};
 
 use crate::{error::HandlerError, handlers::context::Context};
 
@@ -35,8 +35,8 @@ use crate::{error::HandlerError, handlers::context::Context};
 ///
 /// # What the storage decides
 /// Clients keep the time of each field, and of two writes they take the later. A storage that does the same with [`Write::stamp`] agrees with
-/// them whatever comes late, and tells by [`Edited::Fields`] what has won. One that keeps no times writes what comes, answers
-/// [`Edited::All`], and loads its fields [without a time](SyncMapData::without_time): they count as written at the moment of loading.
+/// them whatever comes late, and tells by [`EditOutcome::Fields`] what has won. One that keeps no times writes what comes, answers
+/// [`EditOutcome::All`], and loads its fields [without a time](SyncMapData::without_time): they count as written at the moment of loading.
 ///
 /// After a crash an action may come again that was done already, for the same reason as with any handler. A write that is compared by its
 /// stamp does no harm twice; else remember its id in the same transaction
@@ -46,8 +46,8 @@ use crate::{error::HandlerError, handlers::context::Context};
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use logux::{Json, WallTime, action::Extra};
-/// use logux_server::{Context, Edited, Found, HandlerError, Server, SyncMap, SyncMapData, Write};
+/// use logux::{Json, WallTime, json::JsonObject};
+/// use logux_server::{Context, EditOutcome, LoadOutcome, HandlerError, Server, SyncMap, SyncMapData, Write};
 /// use tokio::sync::Mutex;
 ///
 /// /// Notes with a text, and the time of its last change.
@@ -55,24 +55,24 @@ use crate::{error::HandlerError, handlers::context::Context};
 /// struct Notes(Mutex<BTreeMap<String, (String, WallTime)>>);
 ///
 /// impl SyncMap for Notes {
-///     async fn load(&self, _: &Context, id: &str, _: Option<WallTime>) -> Result<Found, HandlerError> {
+///     async fn load(&self, _: &Context, id: &str, _: Option<WallTime>) -> Result<LoadOutcome, HandlerError> {
 ///         let notes = self.0.lock().await;
-///         let Some((text, time)) = notes.get(id) else { return Ok(Found::Missing) };
+///         let Some((text, time)) = notes.get(id) else { return Ok(LoadOutcome::Missing) };
 ///         Ok(SyncMapData::new(id).changed_at("text", text, *time)?.into())
 ///     }
 ///
-///     async fn create(&self, context: &Context, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+///     async fn create(&self, context: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
 ///         self.change(context, id, fields, write).await
 ///     }
 ///
-///     async fn change(&self, _: &Context, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+///     async fn change(&self, _: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
 ///         let text = fields.get("text").ok_or_else(|| HandlerError::undo("textMissing"))?.to()?;
 ///         let mut notes = self.0.lock().await;
 ///         if notes.get(id).is_some_and(|(_, time)| *time > write.time()) {
-///             return Ok(Edited::Nothing);
+///             return Ok(EditOutcome::Nothing);
 ///         }
 ///         notes.insert(id.to_owned(), (text, write.time()));
-///         Ok(Edited::All)
+///         Ok(EditOutcome::All)
 ///     }
 ///
 ///     async fn delete(&self, _: &Context, id: &str, _: Write<'_>) -> Result<bool, HandlerError> {
@@ -96,16 +96,16 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         context: &Context<S>,
         id: &str,
         since: Option<WallTime>,
-    ) -> impl Future<Output = Result<Found, HandlerError>> + Send;
+    ) -> impl Future<Output = Result<LoadOutcome, HandlerError>> + Send;
 
     /// Creates the record. It may be there already, when a client tries again.
     fn create(
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> impl Future<Output = Result<Edited, HandlerError>> + Send {
+    ) -> impl Future<Output = Result<EditOutcome, HandlerError>> + Send {
         let _ = (context, id, fields, write);
         async { Err(HandlerError::UnknownType) }
     }
@@ -115,9 +115,9 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> impl Future<Output = Result<Edited, HandlerError>> + Send {
+    ) -> impl Future<Output = Result<EditOutcome, HandlerError>> + Send {
         let _ = (context, id, fields, write);
         async { Err(HandlerError::UnknownType) }
     }
@@ -134,14 +134,14 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
     }
 
     /// Which edits clients may ask for: all, unless this says otherwise. The action types of the others stay free for handlers of your own.
-    fn edits(&self) -> &[Edit] {
-        &[Edit::Create, Edit::Change, Edit::Delete]
+    fn edits(&self) -> &[EditKind] {
+        &[EditKind::Create, EditKind::Change, EditKind::Delete]
     }
 }
 
 /// An edit of a record by a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Edit {
+pub enum EditKind {
     /// `PLURAL/create`.
     Create,
     /// `PLURAL/change`.
@@ -155,21 +155,21 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
     /// The records that match, for one who subscribes with the filter; an empty filter takes all. A record matches when it has a field equal to each
     /// of the filter's. The subscriber is then subscribed to each of them too.
     ///
-    /// `since` is as for [`SyncMap::load`]. One who comes back should also be told of records that were deleted ([`Listed::gone`]), and
+    /// `since` is as for [`SyncMap::load`]. One who comes back should also be told of records that were deleted ([`RecordList::gone`]), and
     /// get the fields by which a record has stopped to match, meanwhile.
     fn list(
         &self,
         context: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
-    ) -> impl Future<Output = Result<Listed, HandlerError>> + Send;
+    ) -> impl Future<Output = Result<RecordList, HandlerError>> + Send;
 
     /// Which of the later `created`, `changed` and `deleted` the subscriber gets, besides that the filter has to take them: those for which
     /// the function returns `true`. All, unless this says otherwise. It runs for every action and subscriber, so it has to be quick.
     fn actions(
         &self,
         context: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
     ) -> impl Future<Output = Result<Option<Filter>, HandlerError>> + Send {
         let _ = (context, filter);
         async { Ok(None) }
@@ -183,7 +183,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         context: &Context<S>,
         id: &str,
         since: Option<WallTime>,
-    ) -> Result<Found, HandlerError> {
+    ) -> Result<LoadOutcome, HandlerError> {
         (**self).load(context, id, since).await
     }
 
@@ -191,9 +191,9 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         (**self).create(context, id, fields, write).await
     }
 
@@ -201,9 +201,9 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         (**self).change(context, id, fields, write).await
     }
 
@@ -216,7 +216,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         (**self).delete(context, id, write).await
     }
 
-    fn edits(&self) -> &[Edit] {
+    fn edits(&self) -> &[EditKind] {
         (**self).edits()
     }
 }
@@ -226,16 +226,16 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Arc<M> 
     async fn list(
         &self,
         context: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
-    ) -> Result<Listed, HandlerError> {
+    ) -> Result<RecordList, HandlerError> {
         (**self).list(context, filter, since).await
     }
 
     async fn actions(
         &self,
         context: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
     ) -> Result<Option<Filter>, HandlerError> {
         (**self).actions(context, filter).await
     }

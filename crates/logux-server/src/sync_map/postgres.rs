@@ -1,6 +1,6 @@
 //! Records in PostgreSQL: [`SyncMaps::collection`](logux_postgres::SyncMaps::collection) is a storage as it is.
 
-use logux::{WallTime, action::Extra};
+use logux::{WallTime, json::JsonObject};
 use logux_postgres::Collection;
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     handlers::context::Context,
     sync_map::{
         SyncMap, SyncMapFilter, Write,
-        data::{Edited, Found, Listed},
+        data::{EditOutcome, LoadOutcome, RecordList},
         records::{edited, found, listed},
     },
 };
@@ -23,7 +23,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         _: &Context<S>,
         id: &str,
         since: Option<WallTime>,
-    ) -> Result<Found, HandlerError> {
+    ) -> Result<LoadOutcome, HandlerError> {
         let (record, deletion) = self.maps().find(self.name(), id, since.map(earlier)).await?;
         Ok(found(record, deletion))
     }
@@ -32,9 +32,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         self.change(context, id, fields, write).await
     }
 
@@ -42,9 +42,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         &self,
         _: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         let (changed, stamp) = self.maps().change(self.name(), id, fields, write).await?;
         Ok(edited(changed, &stamp))
     }
@@ -63,9 +63,9 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
     async fn list(
         &self,
         _: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
-    ) -> Result<Listed, HandlerError> {
+    ) -> Result<RecordList, HandlerError> {
         let (maps, name, since) = (self.maps(), self.name(), since.map(earlier));
         let matching = maps.list(name, filter, since).await?;
         let (mut touched, mut gone) = (Vec::new(), Vec::new());

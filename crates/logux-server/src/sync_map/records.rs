@@ -2,11 +2,11 @@
 
 use logux::{
     Stamp, WallTime,
-    action::Extra,
+    json::JsonObject,
     record::{Changed, Record},
 };
 
-use crate::sync_map::data::{Edited, Found, Listed, SyncMapData};
+use crate::sync_map::data::{EditOutcome, LoadOutcome, RecordList, SyncMapData};
 
 impl From<Record> for SyncMapData {
     fn from(record: Record) -> Self {
@@ -19,31 +19,31 @@ impl From<Record> for SyncMapData {
 }
 
 /// A record, or else its deletion.
-pub(super) fn found(record: Option<Record>, deletion: Option<Stamp>) -> Found {
+pub(super) fn found(record: Option<Record>, deletion: Option<Stamp>) -> LoadOutcome {
     match (record, deletion) {
-        (Some(record), _) => Found::Record(record.into()),
-        (None, Some(deletion)) => Found::Deleted(deletion.time()),
-        (None, None) => Found::Missing,
+        (Some(record), _) => LoadOutcome::Record(record.into()),
+        (None, Some(deletion)) => LoadOutcome::Deleted(deletion.time()),
+        (None, None) => LoadOutcome::Missing,
     }
 }
 
 /// What a write came to that was made at `stamp`.
-pub(super) fn edited(changed: Changed, stamp: &Stamp) -> Edited {
+pub(super) fn edited(changed: Changed, stamp: &Stamp) -> EditOutcome {
     if changed.won.is_empty() && (changed.existed || !changed.exists) {
-        Edited::Nothing
+        EditOutcome::Nothing
     } else {
-        Edited::Fields { won: changed.won, time: stamp.time() }
+        EditOutcome::Fields { won: changed.won, time: stamp.time() }
     }
 }
 
 /// The records that match, those of `touched` that may have stopped to match, and deletions. `touched` is what arrived in any record since
 /// then.
 pub(super) fn listed(
-    filter: &Extra,
+    filter: &JsonObject,
     matching: Vec<Record>,
     touched: Vec<Record>,
     gone: Vec<(std::sync::Arc<str>, Stamp)>,
-) -> Listed {
+) -> RecordList {
     let mut records: Vec<SyncMapData> = matching.into_iter().map(Into::into).collect();
     let known: std::collections::HashSet<_> =
         records.iter().map(|record| record.id.clone()).collect();
@@ -57,5 +57,5 @@ pub(super) fn listed(
     );
     let gone: Vec<(_, WallTime)> =
         gone.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
-    Listed { records, gone }
+    RecordList { records, gone }
 }

@@ -12,19 +12,17 @@
 use std::{future::Future, sync::Arc};
 
 use logux::{
-    Action, ActionId, Json, Meta, WallTime,
-    action::{Extra, logux::Since},
-    server::Recipients,
-    store::Store,
+    Action, ActionId, Json, Meta, WallTime, action::logux::Since, json::JsonObject,
+    server::Recipients, store::Store,
 };
 
 use crate::{
     error::HandlerError,
-    handlers::{channel::Loaded, context::Context},
+    handlers::{channel::InitialActions, context::Context},
     server::builder::Builder,
     sync_map::{
-        Edit, SyncMap, SyncMapFilter, Write,
-        data::{Edited, Found, Listed},
+        EditKind, SyncMap, SyncMapFilter, Write,
+        data::{EditOutcome, LoadOutcome, RecordList},
         filter::passes,
     },
 };
@@ -93,15 +91,18 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 })
             })
         });
-        [Edit::Create, Edit::Change, Edit::Delete].into_iter().fold(builder, |builder, edit| {
-            let plural: Arc<str> = plural.into();
-            builder.action_type(format!("{plural}/{}", edit.done()), |action| {
-                action.own().resend(move |context| {
-                    let to = id_of(&context).map(|id| edit.recipients(&plural, &id));
-                    async move { to }
+        [EditKind::Create, EditKind::Change, EditKind::Delete].into_iter().fold(
+            builder,
+            |builder, edit| {
+                let plural: Arc<str> = plural.into();
+                builder.action_type(format!("{plural}/{}", edit.done()), |action| {
+                    action.own().resend(move |context| {
+                        let to = id_of(&context).map(|id| edit.recipients(&plural, &id));
+                        async move { to }
+                    })
                 })
-            })
-        })
+            },
+        )
     }
 
     /// Serves those records of a collection that match a filter: the channel `PLURAL`. `addSyncMapFilter` of the reference. `access` decides about every
@@ -113,7 +114,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self,
         plural: &str,
         filter: M,
-        access: impl Fn(Context<S>, Extra) -> F + Send + Sync + 'static,
+        access: impl Fn(Context<S>, JsonObject) -> F + Send + Sync + 'static,
     ) -> Self
     where
         M: SyncMapFilter<S>,
@@ -140,7 +141,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 }
 
-impl Edit {
+impl EditKind {
     /// What clients ask for.
     const fn asked(self) -> &'static str {
         match self {
@@ -194,29 +195,29 @@ impl<M> Served<M> {
         ))?)
     }
 
-    async fn load_one<S>(&self, context: &Context<S>) -> Result<Loaded, HandlerError>
+    async fn load_one<S>(&self, context: &Context<S>) -> Result<InitialActions, HandlerError>
     where
         M: SyncMap<S>,
     {
         let since = since_of(context);
         // A client that has just created a record has nothing to load; one that comes back to it does.
         if since.is_none() && context.action().field("creating") == Some("true") {
-            return Ok(Loaded::default());
+            return Ok(InitialActions::default());
         }
         let id = context.param("id");
         match (self.storage.load(context, id, since).await?, since) {
-            (Found::Record(record), _) => Ok(record.actions(&self.plural)?.into()),
-            (Found::Deleted(time), Some(_)) => Ok(vec![(self.deleted(id)?, time)].into()),
-            (Found::Deleted(_) | Found::Missing, _) => Err(HandlerError::NotFound),
+            (LoadOutcome::Record(record), _) => Ok(record.actions(&self.plural)?.into()),
+            (LoadOutcome::Deleted(time), Some(_)) => Ok(vec![(self.deleted(id)?, time)].into()),
+            (LoadOutcome::Deleted(_) | LoadOutcome::Missing, _) => Err(HandlerError::NotFound),
         }
     }
 
-    async fn load_all<S>(&self, context: &Context<S>) -> Result<Loaded, HandlerError>
+    async fn load_all<S>(&self, context: &Context<S>) -> Result<InitialActions, HandlerError>
     where
         M: SyncMapFilter<S>,
     {
         let filter = filter_of(context)?;
-        let Listed { records, gone } =
+        let RecordList { records, gone } =
             self.storage.list(context, &filter, since_of(context)).await?;
         let mut actions = Vec::new();
         for record in records {
@@ -247,7 +248,7 @@ impl<M> Served<M> {
     }
 
     /// Edits, and tells the subscribers what has come of it.
-    async fn edit<S>(&self, context: &Context<S>, edit: Edit) -> Result<(), HandlerError>
+    async fn edit<S>(&self, context: &Context<S>, edit: EditKind) -> Result<(), HandlerError>
     where
         M: SyncMap<S>,
     {
@@ -255,14 +256,18 @@ impl<M> Served<M> {
         let stamp = context.meta().stamp();
         let write = Write { stamp: &stamp, arrived: context.server().now() };
         let edited = match edit {
-            Edit::Create => self.storage.create(context, &id, &fields_of(context)?, write).await?,
-            Edit::Change => self.storage.change(context, &id, &fields_of(context)?, write).await?,
-            Edit::Delete => self.storage.delete(context, &id, write).await?.into(),
+            EditKind::Create => {
+                self.storage.create(context, &id, &fields_of(context)?, write).await?
+            }
+            EditKind::Change => {
+                self.storage.change(context, &id, &fields_of(context)?, write).await?
+            }
+            EditKind::Delete => self.storage.delete(context, &id, write).await?.into(),
         };
         let (fields, time) = match edited {
-            Edited::Nothing => return Ok(()),
-            Edited::All => (None, stamp.time()),
-            Edited::Fields { won, time } => (Some(won), time),
+            EditOutcome::Nothing => return Ok(()),
+            EditOutcome::All => (None, stamp.time()),
+            EditOutcome::Fields { won, time } => (Some(won), time),
         };
         let action =
             with(context.action(), &format!("{}/{}", self.plural, edit.done()), fields.as_ref())?;
@@ -275,9 +280,9 @@ impl<M> Served<M> {
     }
 }
 
-fn fields_of<S>(context: &Context<S>) -> Result<Extra, HandlerError> {
+fn fields_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
     let fields = context.action().field("fields").unwrap_or_default();
-    let fields = Extra::from_json(fields)
+    let fields = JsonObject::from_json(fields)
         .map_err(|_| HandlerError::failed("expected an object in `fields`"))?;
     if fields.get("id").is_some() {
         return Err(HandlerError::failed(
@@ -288,19 +293,20 @@ fn fields_of<S>(context: &Context<S>) -> Result<Extra, HandlerError> {
 }
 
 fn id_of<S>(context: &Context<S>) -> Result<String, HandlerError> {
-    let id = context.action().text_field("id").map(|id| id.into_owned()).unwrap_or_default();
+    let id = context.action().str_field("id").map(|id| id.into_owned()).unwrap_or_default();
     if id.is_empty() { Err(HandlerError::failed("expected a text in `id`")) } else { Ok(id) }
 }
 
 /// The filter of a subscription to the whole collection: an object, or nothing.
-fn filter_of<S>(context: &Context<S>) -> Result<Extra, HandlerError> {
+fn filter_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
     let filter = context.action().field("filter").unwrap_or("{}");
-    Extra::from_json(filter).map_err(|_| HandlerError::failed("expected an object in `filter`"))
+    JsonObject::from_json(filter)
+        .map_err(|_| HandlerError::failed("expected an object in `filter`"))
 }
 
 /// Since when the subscriber needs to be told, by our clock.
 fn since_of<S>(context: &Context<S>) -> Option<WallTime> {
-    let since: Since = Json::new(context.action().field("since")?).ok()?.to().ok()?;
+    let since: Since = Json::new(context.action().field("since")?).ok()?.parse().ok()?;
     let meta = context.meta();
     match since.id.parse::<ActionId>() {
         Ok(id) if id.node().is_server() => Some(id.time()),
@@ -310,8 +316,8 @@ fn since_of<S>(context: &Context<S>) -> Option<WallTime> {
 }
 
 /// The action under another type, and with the fields that have won.
-fn with(action: &Action, kind: &str, fields: Option<&Extra>) -> Result<Action, HandlerError> {
-    let mut keys = Extra::from_json(action.as_json())?;
+fn with(action: &Action, kind: &str, fields: Option<&JsonObject>) -> Result<Action, HandlerError> {
+    let mut keys = JsonObject::from_json(action.as_json())?;
     keys.set("type", Json::from_value(kind)?);
     if let Some(fields) = fields {
         keys.set("fields", Json::new(fields.to_json())?);

@@ -1,6 +1,6 @@
 //! Records in SQLite: [`SyncMaps::collection`](logux_sqlite::SyncMaps::collection) is a storage as it is.
 
-use logux::{WallTime, action::Extra};
+use logux::{WallTime, json::JsonObject};
 use logux_sqlite::{Collection, SqliteError};
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     handlers::context::Context,
     sync_map::{
         SyncMap, SyncMapFilter, Write,
-        data::{Edited, Found, Listed},
+        data::{EditOutcome, LoadOutcome, RecordList},
         records::{edited, found, listed},
     },
 };
@@ -19,7 +19,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         _: &Context<S>,
         id: &str,
         since: Option<WallTime>,
-    ) -> Result<Found, HandlerError> {
+    ) -> Result<LoadOutcome, HandlerError> {
         let id = id.to_owned();
         blocking(self, move |collection| {
             let (maps, name) = (collection.maps(), collection.name());
@@ -34,9 +34,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         &self,
         context: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         self.change(context, id, fields, write).await
     }
 
@@ -44,9 +44,9 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         &self,
         _: &Context<S>,
         id: &str,
-        fields: &Extra,
+        fields: &JsonObject,
         write: Write<'_>,
-    ) -> Result<Edited, HandlerError> {
+    ) -> Result<EditOutcome, HandlerError> {
         let (id, fields, stamp, arrived) =
             (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
         blocking(self, move |collection| {
@@ -76,9 +76,9 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
     async fn list(
         &self,
         _: &Context<S>,
-        filter: &Extra,
+        filter: &JsonObject,
         since: Option<WallTime>,
-    ) -> Result<Listed, HandlerError> {
+    ) -> Result<RecordList, HandlerError> {
         let filter = filter.clone();
         blocking(self, move |collection| {
             let (maps, name) = (collection.maps(), collection.name());
@@ -87,7 +87,7 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
             if let Some(since) = since {
                 gone = maps.deleted_since(name, since)?;
                 if !filter.is_empty() {
-                    touched = maps.list(name, &Extra::default(), Some(since))?;
+                    touched = maps.list(name, &JsonObject::default(), Some(since))?;
                 }
             }
             Ok(listed(&filter, matching, touched, gone))

@@ -9,7 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry, NodeId,
     action::Subprotocol,
-    server::{Report, SessionId},
+    server::{HubEvent, SessionId},
 };
 use logux_net::CloseReason;
 
@@ -26,7 +26,7 @@ pub(crate) enum Event<'a> {
     /// It has been asked to stop.
     Stopping,
     /// A connection was refused before anything was said.
-    Refused { remote: Option<SocketAddr>, why: Refusal },
+    Refused { remote: Option<SocketAddr>, why: RefusalReason },
     /// Somebody has opened a WebSocket.
     Connected { session: SessionId, remote: Option<SocketAddr> },
     /// A client was let in, after so long.
@@ -49,11 +49,13 @@ pub(crate) enum Event<'a> {
     /// Actions of a client came; nothing has been done about them yet.
     Received(&'a [Entry]),
     /// The application is asked about an action.
-    Asked(&'a Entry),
+    Requested(&'a Entry),
+    /// A handler has blocked the hub's thread.
+    HandlerBlocked { entry: &'a Entry, took: Duration },
     /// The hub has done so many commands and committed.
     Round { commands: usize, took: Duration },
     /// Something about actions and subscriptions.
-    Hub(&'a Report),
+    Hub(&'a HubEvent),
     /// Something does not work here.
     Failed { what: Failure<'a>, error: &'a dyn fmt::Display },
     /// An action does not fit the type that its handlers read it into.
@@ -73,7 +75,7 @@ pub(crate) enum Event<'a> {
     /// A back end is asked again what it did not answer.
     BackendRepeated { error: &'a dyn fmt::Display },
     /// A back end is taken for down; when it will be tried again.
-    BackendDown { pause_ms: u64 },
+    BackendDown { pause: Duration },
     /// It is not down any more.
     BackendBack,
     /// New connections get a new certificate.
@@ -87,7 +89,7 @@ pub(crate) enum Failure<'a> {
     /// The handler of a client's leaving a channel.
     Unsubscription { node: &'a NodeId, channel: &'a str },
     /// Finding what to send to a client that has come.
-    Greeting { node: &'a NodeId },
+    OnConnect { node: &'a NodeId },
     /// Finding out whether a client may come in.
     Login { session: SessionId, node: &'a NodeId },
     /// Accepting a connection.
@@ -95,7 +97,7 @@ pub(crate) enum Failure<'a> {
     /// Finishing in time when the server stopped.
     Stop,
     /// Telling clients in time that it stopped.
-    Farewell,
+    Disconnect,
     /// The handler of an HTTP route.
     Route { path: &'a str },
     /// The new certificate: the old one stays in use.
@@ -104,7 +106,7 @@ pub(crate) enum Failure<'a> {
 
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Refusal {
+pub(crate) enum RefusalReason {
     /// There are too many, in all or from its address.
     TooMany,
     /// The page that opened it is of an origin that is not allowed.
@@ -120,7 +122,7 @@ pub(crate) enum Limit {
     Rate,
 }
 
-impl Refusal {
+impl RefusalReason {
     /// As in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

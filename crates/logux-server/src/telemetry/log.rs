@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use logux::{Entry, NodeId, server::Report};
+use logux::{Entry, NodeId, server::HubEvent};
 use logux_net::CloseReason;
 
 use crate::telemetry::event::{Event, Failure};
@@ -20,7 +20,7 @@ macro_rules! say {
 }
 
 /// Whether there are lines about actions that leave the log.
-pub(super) fn hears_of_cleaned() -> bool {
+pub(super) fn records_cleaned() -> bool {
     tracing::enabled!(target: "logux_server::events", tracing::Level::DEBUG)
 }
 
@@ -46,11 +46,16 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
             // It quotes values of the action.
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
+        Event::HandlerBlocked { entry, took } => say!(warn, "handlerBlocked", {
+            actionId = entry.meta.id.to_string(),
+            "type" = entry.action.kind(),
+            took = took.as_millis(),
+        }, "Handler blocks the hub's thread: await what takes long, or use spawn_blocking"),
         // Those that happen too often for lines, or say nothing to people.
         Event::Traffic { .. }
         | Event::Round { .. }
         | Event::Received(_)
-        | Event::Asked(_)
+        | Event::Requested(_)
         | Event::Reconnected => {}
         _ => write_connection(event),
     }
@@ -144,7 +149,7 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel,
             error,
         }, "Handler of an unsubscription failed"),
-        Failure::Greeting { node } => say!(error, "error", {
+        Failure::OnConnect { node } => say!(error, "error", {
             nodeId = node.as_str(),
             error,
         }, "Actions for a new client were not found"),
@@ -155,7 +160,7 @@ fn write_failure(what: &Failure<'_>, error: &str) {
         }, "Authentication failed"),
         Failure::Accept => say!(error, "error", { error, }, "Connection cannot be accepted"),
         Failure::Stop => say!(error, "error", { error, }, "Actions were not finished in time"),
-        Failure::Farewell => say!(error, "error", { error, }, "Connections did not end in time"),
+        Failure::Disconnect => say!(error, "error", { error, }, "Connections did not end in time"),
         Failure::Route { path } => {
             say!(error, "error", { path, error, }, "Handler of an HTTP route failed")
         }
@@ -176,8 +181,8 @@ fn write_backend(event: &Event<'_>) {
         Event::BackendRepeated { error } => say!(warn, "backendRepeated", {
             error = error.to_string(),
         }, "Back end is asked again"),
-        Event::BackendDown { pause_ms } => say!(error, "backendDown", {
-            pause = pause_ms,
+        Event::BackendDown { pause } => say!(error, "backendDown", {
+            pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
         }, "Back end is down: actions are undone at once"),
         Event::BackendBack => say!(info, "backendBack", {}, "Back end is back"),
         Event::BackendAsked { command, outcome, took } => say!(debug, "backendAsked", {
@@ -189,45 +194,45 @@ fn write_backend(event: &Event<'_>) {
     }
 }
 
-fn write_report(report: &Report, development: bool) {
+fn write_report(report: &HubEvent, development: bool) {
     let shown = |entry: &Entry| development.then(|| shown(entry.action.as_json()).into_owned());
     match report {
-        Report::Added(entry) if entry.meta.added.is_some() => say!(info, "add", {
+        HubEvent::Added(entry) if entry.meta.added.is_some() => say!(info, "add", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
             action = shown(entry),
         }, "Action was added"),
-        Report::Added(entry) => say!(info, "addClean", {
+        HubEvent::Added(entry) => say!(info, "addClean", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
             action = shown(entry),
         }, "Action was added and cleaned"),
-        Report::Useless(entry) => say!(warn, "useless", {
+        HubEvent::Useless(entry) => say!(warn, "useless", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Useless action"),
-        Report::Processed(entry) => say!(info, "processed", {
+        HubEvent::Processed(entry) => say!(info, "processed", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Action was processed"),
-        Report::Undone { entry, reason } => write_undone(entry, reason),
-        Report::Duplicate(id) => {
+        HubEvent::Undone { entry, reason } => write_undone(entry, reason),
+        HubEvent::Duplicate(id) => {
             say!(info, "duplicate", { actionId = id.to_string(), }, "Action came again")
         }
-        Report::Subscribed { id, node, channel } => say!(info, "subscribed", {
+        HubEvent::Subscribed { id, node, channel } => say!(info, "subscribed", {
             actionId = id.as_ref().map(ToString::to_string),
             nodeId = node.as_str(),
             channel = &**channel,
         }, "Client was subscribed"),
-        Report::Unsubscribed { node, channel } => say!(info, "unsubscribed", {
+        HubEvent::Unsubscribed { node, channel } => say!(info, "unsubscribed", {
             nodeId = node.as_str(),
             channel = &**channel,
         }, "Client was unsubscribed"),
-        Report::Cleaned(entry) => say!(debug, "clean", {
+        HubEvent::Cleaned(entry) => say!(debug, "clean", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Action was cleaned"),
-        Report::Sent(entry, clients) => say!(debug, "send", {
+        HubEvent::Sent(entry, clients) => say!(debug, "send", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
             clients,
@@ -253,7 +258,7 @@ fn write_undone(entry: &Entry, reason: &str) {
         }, "Action with unknown type"),
         "wrongChannel" => say!(warn, "wrongChannel", {
             actionId = id.to_string(),
-            channel = entry.action.text_field("channel").as_deref(),
+            channel = entry.action.str_field("channel").as_deref(),
         }, "Wrong channel name"),
         _ => say!(warn, "undone", {
             actionId = id.to_string(),

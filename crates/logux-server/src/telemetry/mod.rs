@@ -15,10 +15,10 @@ use crate::telemetry::{event::Event, inspector::Inspector, metrics::Metrics, tra
 
 /// Tells everybody who keeps an eye on the server. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Watch(Arc<Watchers>);
+pub(crate) struct Telemetry(Arc<Sinks>);
 
 #[derive(Debug, Default)]
-struct Watchers {
+struct Sinks {
     /// Whether log lines may show what is in actions.
     development: bool,
     metrics: Option<Metrics>,
@@ -26,9 +26,9 @@ struct Watchers {
     traces: Traces,
 }
 
-impl Watch {
+impl Telemetry {
     pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
-        Self(Arc::new(Watchers {
+        Self(Arc::new(Sinks {
             development: inspector.is_some(),
             metrics,
             inspector,
@@ -49,19 +49,19 @@ impl Watch {
     }
 
     /// Whether anybody wants to hear of actions that leave the log.
-    pub(crate) fn hears_of_cleaned(&self) -> bool {
-        self.0.inspector.is_some() || log::hears_of_cleaned()
+    pub(crate) fn records_cleaned(&self) -> bool {
+        self.0.inspector.is_some() || log::records_cleaned()
     }
 
     /// Notes what happened.
-    pub(crate) fn note(&self, event: &Event<'_>) {
+    pub(crate) fn record(&self, event: &Event<'_>) {
         log::write(event, self.0.development);
-        self.0.traces.note(event);
+        self.0.traces.record(event);
         if let Some(metrics) = &self.0.metrics {
-            metrics.note(event);
+            metrics.record(event);
         }
         if let Some(inspector) = &self.0.inspector {
-            inspector.note(event);
+            inspector.record(event);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry,
     action::logux::{PROCESSED, UNDO, UNSUBSCRIBE},
-    server::Report,
+    server::HubEvent,
 };
 use tracing::Span;
 
@@ -52,13 +52,13 @@ impl Traces {
     }
 
     /// Goes on with the span of an action.
-    pub(crate) fn note(&self, event: &Event<'_>) {
+    pub(crate) fn record(&self, event: &Event<'_>) {
         if !tracing::enabled!(target: "logux_server::traces", tracing::Level::DEBUG) {
             return;
         }
         match event {
             Event::Received(entries) => entries.iter().for_each(|entry| self.begin(entry)),
-            Event::Asked(entry) => {
+            Event::Requested(entry) => {
                 self.begin(entry);
                 self.with(&entry.meta.id, |followed| moment!(&followed.span, "asked"));
             }
@@ -95,9 +95,9 @@ impl Traces {
         followed.insert(meta.id.clone(), Followed { span, is_in: false });
     }
 
-    fn with(&self, id: &ActionId, tell: impl FnOnce(&mut Followed)) {
+    fn with(&self, id: &ActionId, send_command: impl FnOnce(&mut Followed)) {
         if let Some(followed) = self.followed().get_mut(id) {
-            tell(followed);
+            send_command(followed);
         }
     }
 
@@ -105,13 +105,13 @@ impl Traces {
         self.followed().remove(id);
     }
 
-    fn report(&self, report: &Report) {
+    fn report(&self, report: &HubEvent) {
         match report {
-            Report::Added(entry) => self.with(&entry.meta.id, |followed| {
+            HubEvent::Added(entry) => self.with(&entry.meta.id, |followed| {
                 followed.is_in = true;
                 moment!(&followed.span, kept = entry.meta.added.is_some(), "kept");
             }),
-            Report::Duplicate(id) => {
+            HubEvent::Duplicate(id) => {
                 let mut is_over = false;
                 self.with(id, |followed| {
                     moment!(&followed.span, "came again");
@@ -121,10 +121,10 @@ impl Traces {
                     self.end(id);
                 }
             }
-            Report::Sent(entry, clients) => match entry.action.kind() {
+            HubEvent::Sent(entry, clients) => match entry.action.kind() {
                 PROCESSED | UNDO => {
                     let id =
-                        entry.action.text_field("id").and_then(|id| id.parse::<ActionId>().ok());
+                        entry.action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());
                     if let Some(id) = id {
                         self.with(&id, |followed| moment!(&followed.span, clients, "delivered"));
                         self.end(&id);
@@ -134,8 +134,8 @@ impl Traces {
                     self.with(&entry.meta.id, |followed| moment!(&followed.span, clients, "resent"))
                 }
             },
-            Report::Processed(entry) => self.answered(entry, "processed"),
-            Report::Undone { entry, reason } => self.answered(entry, reason),
+            HubEvent::Processed(entry) => self.answered(entry, "processed"),
+            HubEvent::Undone { entry, reason } => self.answered(entry, reason),
             _ => {}
         }
     }

@@ -20,21 +20,21 @@ use logux_net::drive::Clock;
 use serde::Serialize;
 
 use crate::testing::{
-    cable::{Cable, Outlet},
+    connector::{TestConnector, TestListener},
     server::settle,
 };
 
 /// A client that is not connected yet.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until it connects"]
-pub struct NewTestClient {
+pub struct TestClientBuilder {
     node: String,
     token: Option<String>,
     subprotocol: u32,
     headers: Option<Json>,
     http_headers: HeaderMap,
     clock: Clock,
-    outlet: Outlet,
+    listener: TestListener,
 }
 
 /// The server did not let a client in.
@@ -73,8 +73,8 @@ impl From<SyncError> for TestError {
     }
 }
 
-impl NewTestClient {
-    pub(super) fn new(node: String, clock: Clock, outlet: Outlet) -> Self {
+impl TestClientBuilder {
+    pub(super) fn new(node: String, clock: Clock, listener: TestListener) -> Self {
         Self {
             node,
             token: None,
@@ -82,7 +82,7 @@ impl NewTestClient {
             headers: None,
             http_headers: HeaderMap::new(),
             clock,
-            outlet,
+            listener,
         }
     }
 
@@ -132,7 +132,7 @@ impl NewTestClient {
     /// # Errors
     /// [`ConnectError`] when the server does not let it in.
     pub async fn connect(self) -> Result<TestClient, ConnectError> {
-        let cable = Cable::new(self.outlet, self.http_headers);
+        let connector = TestConnector::new(self.listener, self.http_headers);
         let mut builder =
             Client::builder(&self.node).map_err(|error| ConnectError::Id(error.to_string()))?;
         builder = builder.subprotocol(self.subprotocol).clock(self.clock);
@@ -142,9 +142,9 @@ impl NewTestClient {
         if let Some(headers) = self.headers {
             builder = builder.headers(headers);
         }
-        let plug = cable.clone();
+        let plug = connector.clone();
         let client = builder.start(move || plug.clone().connect());
-        let connected = TestClient { client, cable };
+        let connected = TestClient { client, connector };
         tokio::select! {
             biased;
             why = connected.client.ended() => Err(ConnectError::Refused(why)),
@@ -157,7 +157,7 @@ impl NewTestClient {
 #[derive(Debug)]
 pub struct TestClient {
     client: Client,
-    cable: Cable,
+    connector: TestConnector,
 }
 
 impl TestClient {
@@ -243,7 +243,7 @@ impl TestClient {
 
     /// Cuts the connection: neither end is told why. The client keeps its log, and what it does meanwhile waits.
     pub async fn disconnect(&self) {
-        self.cable.cut();
+        self.connector.cut();
         self.client.reached(State::Disconnected).await;
         settle().await;
     }
@@ -253,7 +253,7 @@ impl TestClient {
     /// # Errors
     /// [`ConnectError`] when the server does not let it in any more.
     pub async fn reconnect(&self) -> Result<(), ConnectError> {
-        self.cable.mend();
+        self.connector.mend();
         tokio::select! {
             biased;
             why = self.client.ended() => Err(ConnectError::Refused(why)),

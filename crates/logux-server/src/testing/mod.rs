@@ -25,10 +25,10 @@
 //! begins at [`START`] and stands still while anybody has something to do. With `start_paused` an hour of silence takes no time, and
 //! nobody waits for luck: what a test [`received`](TestClient::received) is all there is to receive.
 
-mod cable;
 mod client;
+mod connector;
 mod server;
 
 pub use crate::sync_map::suite as sync_map_suite;
-pub use client::{ConnectError, NewTestClient, TestClient, TestError};
+pub use client::{ConnectError, TestClient, TestClientBuilder, TestError};
 pub use server::{START, TestServer};

@@ -11,12 +11,12 @@ use tokio::task::AbortHandle;
 
 use crate::{
     error::BuildError,
-    http::connection::Http,
+    http::connection::HttpContext,
     hub::handle::Handle,
     server::builder::Builder,
     testing::{
-        cable::Outlet,
-        client::{ConnectError, NewTestClient, TestClient},
+        client::{ConnectError, TestClient, TestClientBuilder},
+        connector::TestListener,
     },
 };
 
@@ -27,7 +27,7 @@ pub const START: WallTime = WallTime::from_millis(1_704_067_200_000);
 #[derive(Debug)]
 pub struct TestServer {
     node: NodeId,
-    outlet: Outlet,
+    listener: TestListener,
     clock: Clock,
     hub: AbortHandle,
     /// How many clients each user has had.
@@ -49,20 +49,20 @@ impl TestServer {
             hub = Some(tokio::spawn(running).abort_handle());
             Ok(end)
         })?;
-        let Http { shared, limits, .. } = started.http;
+        let HttpContext { shared, limits, .. } = started.http;
         let hub = hub.ok_or_else(|| BuildError::Store("its task was not started".into()))?;
         Ok(Self {
             node: started.node,
-            outlet: Outlet { shared, limits },
+            listener: TestListener { shared, limits },
             clock,
             hub,
             clients: Mutex::default(),
         })
     }
 
-    /// A client of a user, not connected yet: with [`token`](NewTestClient::token), headers and cookies, if the server wants to see them.
+    /// A client of a user, not connected yet: with [`token`](TestClientBuilder::token), headers and cookies, if the server wants to see them.
     /// The first client of user `10` is the node `10:1:1`, the second `10:2:1`; for another give the whole id.
-    pub fn client(&self, id: &str) -> NewTestClient {
+    pub fn client(&self, id: &str) -> TestClientBuilder {
         let node = if id.contains(':') {
             id.to_owned()
         } else {
@@ -71,7 +71,7 @@ impl TestServer {
             *number += 1;
             format!("{id}:{number}:1")
         };
-        NewTestClient::new(node, self.clock, self.outlet.clone())
+        TestClientBuilder::new(node, self.clock, self.listener.clone())
     }
 
     /// Connects a client of a user.
@@ -86,7 +86,7 @@ impl TestServer {
     ///
     /// # Panics
     /// If it lets it in, or refuses it for another reason.
-    pub async fn expect_wrong_credentials(&self, client: NewTestClient) {
+    pub async fn expect_wrong_credentials(&self, client: TestClientBuilder) {
         match client.connect().await {
             Err(ConnectError::Refused(kind)) if kind == "wrong-credentials" => {}
             Err(other) => panic!("expected wrong-credentials, but: {other}"),
@@ -96,7 +96,7 @@ impl TestServer {
 
     /// The way to the server from anywhere, for actions of its own.
     pub fn handle(&self) -> &Handle {
-        &self.outlet.shared.handle
+        &self.listener.shared.handle
     }
 
     /// Its node id.

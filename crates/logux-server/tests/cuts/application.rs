@@ -6,7 +6,7 @@ use std::{
 };
 
 use logux::{Action, ActionId, store::Store};
-use logux_server::{HandlerError, Running, Server};
+use logux_server::{HandlerError, RunningServer, Server};
 
 /// The database of the application: how often each action was processed.
 #[derive(Clone)]
@@ -71,7 +71,10 @@ impl Processed {
     }
 }
 
-pub(crate) async fn start<St: Store + Send + 'static>(processed: Processed, store: St) -> Running {
+pub(crate) async fn start<St: Store + Send + 'static>(
+    processed: Processed,
+    store: St,
+) -> RunningServer {
     let action = |json: &str| Action::new(json).expect("an action");
     Server::builder_with(processed)
         .auth(|_| async { Ok(true) })
@@ -88,14 +91,14 @@ pub(crate) async fn start<St: Store + Send + 'static>(processed: Processed, stor
         })
         .action_type("shout", move |on| {
             on.access(|_| async { Ok(true) }).process(move |context| async move {
-                let room = context.action().text_field("room").unwrap_or_default().into_owned();
+                let room = context.action().str_field("room").unwrap_or_default().into_owned();
                 context.server().send(action(r#"{"type":"news"}"#), room).await;
                 Ok(())
             })
         })
         .action_type("forbidden", |on| on.access(|_| async { Ok(false) }))
         .store(store)
-        .settings(|settings| settings.id = Some("same".into()))
+        .config(|config| config.id = Some("same".into()))
         .listen(([127, 0, 0, 1], 0).into())
         .await
         .expect("a server")

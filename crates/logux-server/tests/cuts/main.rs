@@ -14,7 +14,7 @@ use application::Processed;
 use conversation::{Conversation, News, cuts};
 use futures_util::{StreamExt as _, stream};
 use logux::MemoryStore;
-use logux_server::Running;
+use logux_server::RunningServer;
 use tokio::sync::watch;
 
 /// How many conversations take place at a time.
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 
 /// One server for many conversations.
 struct World {
-    server: Running,
+    server: RunningServer,
     processed: Processed,
     address: watch::Sender<Option<SocketAddr>>,
 }

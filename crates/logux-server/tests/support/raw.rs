@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use logux_server::Running;
+use logux_server::RunningServer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection with secrets in all the places where there may be some, and logs in.
-pub(crate) async fn open(server: &Running, node: &str, token: &str) -> Socket {
+pub(crate) async fn open(server: &RunningServer, node: &str, token: &str) -> Socket {
     let mut request =
         format!("ws://{}", server.address()).into_client_request().expect("an address");
     request.headers_mut().insert("cookie", "session=cookie-secret".parse().expect("a value"));

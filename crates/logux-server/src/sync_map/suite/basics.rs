@@ -2,24 +2,30 @@
 
 use crate::sync_map::{
     SyncMap,
-    data::{Edited, Found},
+    data::{EditOutcome, LoadOutcome},
     suite::kit::{Kit, at, values},
 };
 
 pub(super) async fn what_was_created_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(
     kit: &Kit<S, M>,
 ) {
-    assert_ne!(kit.create("1", &kit.one, at(1)).await, Edited::Nothing, "a new record is told");
+    assert_ne!(
+        kit.create("1", &kit.one, at(1)).await,
+        EditOutcome::Nothing,
+        "a new record is told"
+    );
     assert_eq!(kit.fields("1").await, Some(values(&kit.one)));
-    let Found::Record(record) = kit.load("1", None).await else { panic!("the record is there") };
+    let LoadOutcome::Record(record) = kit.load("1", None).await else {
+        panic!("the record is there")
+    };
     assert_eq!(&*record.id, "1");
 }
 
 pub(super) async fn what_was_not_created_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(
     kit: &Kit<S, M>,
 ) {
-    assert_eq!(kit.load("1", None).await, Found::Missing);
-    assert_eq!(kit.load("1", Some(0)).await, Found::Missing);
+    assert_eq!(kit.load("1", None).await, LoadOutcome::Missing);
+    assert_eq!(kit.load("1", Some(0)).await, LoadOutcome::Missing);
 }
 
 pub(super) async fn a_change_sets_its_fields_and_no_others<
@@ -30,7 +36,11 @@ pub(super) async fn a_change_sets_its_fields_and_no_others<
 ) {
     kit.create("1", &kit.one, at(1)).await;
     let first = kit.only(&kit.other, 0);
-    assert_ne!(kit.change("1", &first, at(2)).await, Edited::Nothing, "a later change is told");
+    assert_ne!(
+        kit.change("1", &first, at(2)).await,
+        EditOutcome::Nothing,
+        "a later change is told"
+    );
     let mut expected = values(&kit.one);
     expected.extend(values(&first));
     assert_eq!(kit.fields("1").await, Some(expected));

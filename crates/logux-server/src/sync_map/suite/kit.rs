@@ -4,21 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use logux::{
     Action, ActionId, Entry, Json, Meta, NodeId, Stamp, WallTime,
-    action::Extra,
-    server::{Ask, Author},
+    json::JsonObject,
+    server::{Author, HandlerRequest},
 };
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    connection_info::Origin,
+    connection_info::ConnectionInfo,
     handlers::{context::Context, pattern::Params},
     hub::handle::Handle,
     sync_map::{
         SyncMap, SyncMapFilter, Write,
-        data::{Edited, Found, Listed, SyncMapData},
+        data::{EditOutcome, LoadOutcome, RecordList, SyncMapData},
     },
-    telemetry::Watch,
+    telemetry::Telemetry,
 };
 
 /// The times of the checks count from here, so that a storage may take them for real ones.
@@ -29,9 +29,9 @@ pub(super) struct Kit<S, M> {
     state: Arc<S>,
     pub(super) storage: M,
     /// What records can have.
-    pub(super) one: Extra,
+    pub(super) one: JsonObject,
     /// Other values of the same fields.
-    pub(super) other: Extra,
+    pub(super) other: JsonObject,
 }
 
 /// A write: made at this time by this node, arrived at that time.
@@ -69,7 +69,7 @@ impl At {
 impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
     pub(super) fn new(state: Arc<S>, fields: [&str; 2], storage: M) -> Self {
         let [one, other] =
-            fields.map(|json| Extra::from_json(json).expect("fields are a JSON object"));
+            fields.map(|json| JsonObject::from_json(json).expect("fields are a JSON object"));
         let different =
             |(key, value): (&str, &Json)| other.get(key).is_some_and(|other| other != value);
         assert!(
@@ -86,12 +86,15 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         meta.time = stamp.time();
         let node = stamp.id().node().clone();
         let author = Author { node, subprotocol: None, headers: None, session: None };
-        let ask = Ask::notice(Entry::new(Action::new(action).expect("an action"), meta), author);
-        let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Watch::default());
-        Context::new(ask, Params::new(), Origin::nowhere(), self.state.clone(), handle)
+        let ask = HandlerRequest::notice(
+            Entry::new(Action::new(action).expect("an action"), meta),
+            author,
+        );
+        let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Telemetry::default());
+        Context::new(ask, Params::new(), ConnectionInfo::nowhere(), self.state.clone(), handle)
     }
 
-    pub(super) async fn create(&self, id: &str, fields: &Extra, at: At) -> Edited {
+    pub(super) async fn create(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
         let (context, stamp) = self.edit("create", id, Some(fields), at);
         let created = self
             .storage
@@ -100,7 +103,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         created.expect("created")
     }
 
-    pub(super) async fn change(&self, id: &str, fields: &Extra, at: At) -> Edited {
+    pub(super) async fn change(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
         let (context, stamp) = self.edit("change", id, Some(fields), at);
         let changed = self
             .storage
@@ -118,8 +121,14 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         deleted.expect("deleted")
     }
 
-    fn edit(&self, what: &str, id: &str, fields: Option<&Extra>, at: At) -> (Context<S>, Stamp) {
-        let mut action = Extra::default();
+    fn edit(
+        &self,
+        what: &str,
+        id: &str,
+        fields: Option<&JsonObject>,
+        at: At,
+    ) -> (Context<S>, Stamp) {
+        let mut action = JsonObject::default();
         action.set("type", Json::from_value(&format!("records/{what}")).expect("JSON"));
         action.set("id", Json::from_value(id).expect("JSON"));
         if let Some(fields) = fields {
@@ -129,7 +138,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         (self.context(&stamp, &action.to_json()), stamp)
     }
 
-    pub(super) async fn load(&self, id: &str, since: Option<i64>) -> Found {
+    pub(super) async fn load(&self, id: &str, since: Option<i64>) -> LoadOutcome {
         let action = format!(r#"{{"type":"logux/subscribe","channel":"records/{id}"}}"#);
         let context = self.context(&at(0).stamp(), &action);
         self.storage.load(&context, id, since.map(wall)).await.expect("loaded")
@@ -138,7 +147,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
     /// The fields of a record that is there.
     pub(super) async fn fields(&self, id: &str) -> Option<Values> {
         match self.load(id, None).await {
-            Found::Record(record) => Some(self.values(&record)),
+            LoadOutcome::Record(record) => Some(self.values(&record)),
             _ => None,
         }
     }
@@ -150,16 +159,16 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
     }
 
     /// The n-th field alone.
-    pub(super) fn only(&self, fields: &Extra, n: usize) -> Extra {
+    pub(super) fn only(&self, fields: &JsonObject, n: usize) -> JsonObject {
         let (key, value) = fields.iter().nth(n).expect("two fields at least");
-        let mut only = Extra::default();
+        let mut only = JsonObject::default();
         only.set(key, value.clone());
         only
     }
 }
 
 impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
-    pub(super) async fn list(&self, filter: &Extra, since: Option<i64>) -> Listed {
+    pub(super) async fn list(&self, filter: &JsonObject, since: Option<i64>) -> RecordList {
         let action = format!(
             r#"{{"type":"logux/subscribe","channel":"records","filter":{}}}"#,
             filter.to_json()
@@ -169,7 +178,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
     }
 
     /// The ids of the records that match, sorted.
-    pub(super) async fn ids(&self, filter: &Extra) -> Vec<String> {
+    pub(super) async fn ids(&self, filter: &JsonObject) -> Vec<String> {
         let mut ids: Vec<_> = self
             .list(filter, None)
             .await
@@ -185,11 +194,11 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
 /// Fields by their keys, as JSON compares.
 pub(super) type Values = BTreeMap<String, serde_json::Value>;
 
-pub(super) fn values(fields: &Extra) -> Values {
+pub(super) fn values(fields: &JsonObject) -> Values {
     fields.iter().map(|(key, value)| (key.to_owned(), parsed(value))).collect()
 }
 
 /// A value as it compares; one that Rust's texts cannot hold by its letters.
 pub(super) fn parsed(value: &Json) -> serde_json::Value {
-    value.to().unwrap_or_else(|_| value.as_str().into())
+    value.parse().unwrap_or_else(|_| value.as_str().into())
 }

@@ -1,6 +1,6 @@
 //! Records by a filter.
 
-use logux::action::Extra;
+use logux::json::JsonObject;
 
 use crate::sync_map::{
     SyncMap, SyncMapFilter,
@@ -12,7 +12,7 @@ where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
-    let all = Extra::default();
+    let all = JsonObject::default();
     assert_eq!(kit.ids(&all).await, [""; 0]);
     kit.create("1", &kit.one, at(1)).await;
     kit.create("2", &kit.other, at(2)).await;
@@ -61,6 +61,6 @@ where
     kit.create("1", &kit.one, at(1)).await;
     kit.create("2", &kit.one, at(1)).await;
     kit.delete("1", at(2)).await;
-    assert_eq!(kit.ids(&Extra::default()).await, ["2"]);
+    assert_eq!(kit.ids(&JsonObject::default()).await, ["2"]);
     assert_eq!(kit.ids(&kit.only(&kit.one, 0)).await, ["2"]);
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use logux::{WallTime, action::Extra};
+use logux::{WallTime, json::JsonObject};
 
 use crate::sync_map::{
     SyncMap, SyncMapFilter,
-    data::{Edited, Found},
+    data::{EditOutcome, LoadOutcome},
     suite::kit::{At, Kit, Values, at, parsed, values, wall},
 };
 
@@ -19,11 +19,11 @@ use crate::sync_map::{
 struct Mirror(Mutex<BTreeMap<String, (serde_json::Value, WallTime)>>);
 
 impl Mirror {
-    fn told(&self, fields: &Extra, at: At, edited: Edited) {
+    fn told(&self, fields: &JsonObject, at: At, edited: EditOutcome) {
         let (won, time) = match edited {
-            Edited::Nothing => return,
-            Edited::All => (fields.clone(), wall(at.time)),
-            Edited::Fields { won, time } => (won, time),
+            EditOutcome::Nothing => return,
+            EditOutcome::All => (fields.clone(), wall(at.time)),
+            EditOutcome::Fields { won, time } => (won, time),
         };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in won.iter() {
@@ -57,7 +57,9 @@ impl Mirror {
         S: Send + Sync + 'static,
         M: SyncMap<S>,
     {
-        let Found::Record(record) = kit.load(id, None).await else { panic!("the record is there") };
+        let LoadOutcome::Record(record) = kit.load(id, None).await else {
+            panic!("the record is there")
+        };
         let kept: BTreeMap<_, _> = record
             .fields
             .iter()
@@ -75,11 +77,11 @@ impl Mirror {
 }
 
 /// The fields that subscribers are told.
-fn won(edited: Edited, all: &Extra) -> Values {
+fn won(edited: EditOutcome, all: &JsonObject) -> Values {
     match edited {
-        Edited::Nothing => Values::new(),
-        Edited::All => values(all),
-        Edited::Fields { won, .. } => values(&won),
+        EditOutcome::Nothing => Values::new(),
+        EditOutcome::All => values(all),
+        EditOutcome::Fields { won, .. } => values(&won),
     }
 }
 
@@ -99,7 +101,7 @@ where
         "only what was not written later"
     );
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
-    assert_eq!(kit.change("1", &kit.one, at(2)).await, Edited::Nothing);
+    assert_eq!(kit.change("1", &kit.one, at(2)).await, EditOutcome::Nothing);
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
 }
 
@@ -125,13 +127,13 @@ where
     assert!(kit.delete("1", at(4)).await);
     assert_eq!(
         kit.change("1", &kit.other, at(3)).await,
-        Edited::Nothing,
+        EditOutcome::Nothing,
         "older than the deletion"
     );
     assert!(!kit.delete("1", at(2)).await, "a later deletion is known");
-    assert_eq!(kit.load("1", None).await, Found::Deleted(wall(4)));
+    assert_eq!(kit.load("1", None).await, LoadOutcome::Deleted(wall(4)));
     let first = kit.only(&kit.other, 0);
-    assert_ne!(kit.change("1", &first, at(5)).await, Edited::Nothing);
+    assert_ne!(kit.change("1", &first, at(5)).await, EditOutcome::Nothing);
     assert_eq!(kit.fields("1").await, Some(values(&first)), "back, with only what is later");
 }
 
@@ -146,7 +148,7 @@ where
     assert!(!kit.delete("1", at(3)).await, "the record stays");
     assert_eq!(kit.fields("1").await, Some(values(&first)));
     assert!(kit.delete("2", at(3)).await, "it waits for what nobody knows yet");
-    assert_eq!(kit.create("2", &kit.one, at(1)).await, Edited::Nothing);
+    assert_eq!(kit.create("2", &kit.one, at(1)).await, EditOutcome::Nothing);
     assert_eq!(kit.fields("2").await, None);
 }
 
@@ -192,7 +194,9 @@ where
         mirror.told(fields, at, kit.change("1", fields, at).await);
     }
     mirror.agrees(kit, "1").await;
-    let Found::Record(record) = kit.load("1", None).await else { panic!("the record is there") };
+    let LoadOutcome::Record(record) = kit.load("1", None).await else {
+        panic!("the record is there")
+    };
     let times: Vec<_> = record.fields.iter().filter_map(|(_, _, time)| *time).collect();
     assert!(times.iter().all(|time| time.since(wall(7)) < 3), "it does not wander: {times:?}");
 }

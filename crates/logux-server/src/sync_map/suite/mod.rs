@@ -2,31 +2,31 @@
 //!
 //! ```
 //! # use std::{collections::BTreeMap, sync::Mutex};
-//! # use logux::{Json, WallTime, action::Extra};
-//! use logux_server::{Context, Edited, Found, HandlerError, SyncMap, SyncMapData, Write, testing::sync_map_suite};
+//! # use logux::{Json, WallTime, json::JsonObject};
+//! use logux_server::{Context, EditOutcome, LoadOutcome, HandlerError, SyncMap, SyncMapData, Write, testing::sync_map_suite};
 //!
 //! /// Whatever comes last is right.
 //! #[derive(Default)]
-//! struct Notes(Mutex<BTreeMap<String, Extra>>);
+//! struct Notes(Mutex<BTreeMap<String, JsonObject>>);
 //!
 //! impl SyncMap for Notes {
 //!     // …
-//! #     async fn load(&self, _: &Context, id: &str, _: Option<WallTime>) -> Result<Found, HandlerError> {
+//! #     async fn load(&self, _: &Context, id: &str, _: Option<WallTime>) -> Result<LoadOutcome, HandlerError> {
 //! #         let notes = self.0.lock().unwrap();
-//! #         let Some(note) = notes.get(id) else { return Ok(Found::Missing) };
+//! #         let Some(note) = notes.get(id) else { return Ok(LoadOutcome::Missing) };
 //! #         let fields = note.iter().map(|(key, value)| (key.into(), value.clone(), None)).collect();
 //! #         Ok(SyncMapData { id: id.into(), fields }.into())
 //! #     }
-//! #     async fn create(&self, context: &Context, id: &str, fields: &Extra, write: Write<'_>) -> Result<Edited, HandlerError> {
+//! #     async fn create(&self, context: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
 //! #         self.change(context, id, fields, write).await
 //! #     }
-//! #     async fn change(&self, _: &Context, id: &str, fields: &Extra, _: Write<'_>) -> Result<Edited, HandlerError> {
+//! #     async fn change(&self, _: &Context, id: &str, fields: &JsonObject, _: Write<'_>) -> Result<EditOutcome, HandlerError> {
 //! #         let mut notes = self.0.lock().unwrap();
 //! #         let note = notes.entry(id.to_owned()).or_default();
 //! #         for (key, value) in fields.iter() {
 //! #             note.set(key, value.clone());
 //! #         }
-//! #         Ok(Edited::All)
+//! #         Ok(EditOutcome::All)
 //! #     }
 //! #     async fn delete(&self, _: &Context, id: &str, _: Write<'_>) -> Result<bool, HandlerError> {
 //! #         Ok(self.0.lock().unwrap().remove(id).is_some())

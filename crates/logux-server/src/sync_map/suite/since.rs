@@ -1,10 +1,10 @@
 //! What those who come back are told.
 
-use logux::action::Extra;
+use logux::json::JsonObject;
 
 use crate::sync_map::{
     SyncMap, SyncMapFilter,
-    data::{Found, Listed},
+    data::{LoadOutcome, RecordList},
     suite::kit::{Kit, Values, at, values, wall},
 };
 
@@ -19,7 +19,7 @@ where
     kit.change("2", &late, at(1).arriving(50_000)).await;
     kit.change("1", &kit.only(&kit.other, 1), at(50_000)).await;
     let told = async |id: &str| match kit.load(id, Some(50_000)).await {
-        Found::Record(record) => kit.values(&record),
+        LoadOutcome::Record(record) => kit.values(&record),
         other => panic!("the record is there, not {other:?}"),
     };
     assert_eq!(told("2").await, values(&late), "what was made earlier and has arrived later");
@@ -34,7 +34,7 @@ where
     kit.create("1", &kit.one, at(20_000)).await;
     kit.create("2", &kit.one, at(1).arriving(50_000)).await;
     kit.change("1", &kit.only(&kit.other, 1), at(50_000)).await;
-    for filter in [Extra::default(), kit.only(&kit.one, 0)] {
+    for filter in [JsonObject::default(), kit.only(&kit.one, 0)] {
         let listed = kit.list(&filter, Some(50_000)).await;
         assert_eq!(told(kit, &listed, "1"), Some(values(&kit.only(&kit.other, 1))));
         assert_eq!(told(kit, &listed, "2"), Some(values(&kit.one)));
@@ -72,14 +72,14 @@ where
     kit.delete("2", at(3).arriving(50_000)).await;
     kit.delete("3", at(3).arriving(50_000)).await;
     kit.create("3", &kit.one, at(4).arriving(50_001)).await;
-    let listed = kit.list(&Extra::default(), Some(50_000)).await;
+    let listed = kit.list(&JsonObject::default(), Some(50_000)).await;
     assert_eq!(listed.gone, [("2".into(), wall(3))]);
     assert_eq!(told(kit, &listed, "3"), Some(values(&kit.one)), "it is back");
-    assert_eq!(kit.load("2", Some(50_000)).await, Found::Deleted(wall(3)));
+    assert_eq!(kit.load("2", Some(50_000)).await, LoadOutcome::Deleted(wall(3)));
 }
 
 /// What a list tells of a record.
-fn told<S, M>(kit: &Kit<S, M>, listed: &Listed, id: &str) -> Option<Values>
+fn told<S, M>(kit: &Kit<S, M>, listed: &RecordList, id: &str) -> Option<Values>
 where
     S: Send + Sync + 'static,
     M: SyncMap<S>,

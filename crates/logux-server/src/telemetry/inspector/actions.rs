@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use logux::{ActionId, Entry, server::Report};
+use logux::{ActionId, Entry, server::HubEvent};
 use serde::Serialize;
 
 use crate::telemetry::inspector::milliseconds;
@@ -69,10 +69,10 @@ pub(crate) struct ShownAction {
 }
 
 impl Actions {
-    pub(super) fn note(&mut self, change: u64, now: u64, report: &Report) {
+    pub(super) fn record(&mut self, change: u64, now: u64, report: &HubEvent) {
         match report {
-            Report::Added(entry) => self.push(change, now, entry),
-            Report::Sent(entry, clients) => self.change(change, &entry.meta.id, |action, _| {
+            HubEvent::Added(entry) => self.push(change, now, entry),
+            HubEvent::Sent(entry, clients) => self.change(change, &entry.meta.id, |action, _| {
                 action.clients = Some(action.clients.unwrap_or(0) + clients);
                 // An own action that is not asked about has no other end; one that is loses this at the question.
                 if action.outcome.is_none()
@@ -82,19 +82,19 @@ impl Actions {
                     action.outcome = Some("sent");
                 }
             }),
-            Report::Processed(entry) => self.end(change, now, entry, "processed", None),
-            Report::Undone { entry, reason } => {
+            HubEvent::Processed(entry) => self.end(change, now, entry, "processed", None),
+            HubEvent::Undone { entry, reason } => {
                 self.end(change, now, entry, "undone", Some(reason))
             }
-            Report::Cleaned(entry) => {
+            HubEvent::Cleaned(entry) => {
                 self.change(change, &entry.meta.id, |action, _| action.is_cleaned = true)
             }
-            Report::Duplicate(id) => self.change(change, id, |action, _| action.again += 1),
+            HubEvent::Duplicate(id) => self.change(change, id, |action, _| action.again += 1),
             _ => {}
         }
     }
 
-    pub(super) fn asked(&mut self, change: u64, id: &ActionId) {
+    pub(super) fn requested(&mut self, change: u64, id: &ActionId) {
         self.change(change, id, |action, came| action.waited = Some(milliseconds(came.elapsed())));
     }
 
@@ -160,10 +160,10 @@ impl Actions {
     }
 
     fn change(&mut self, change: u64, id: &ActionId, make: impl FnOnce(&mut ShownAction, Instant)) {
-        let place =
-            self.places.get(id).and_then(|place| usize::try_from(place - self.forgotten).ok());
+        let permit =
+            self.places.get(id).and_then(|permit| usize::try_from(permit - self.forgotten).ok());
         if let Some(Remembered { shown, came, .. }) =
-            place.and_then(|place| self.latest.get_mut(place))
+            permit.and_then(|permit| self.latest.get_mut(permit))
         {
             shown.change = change;
             make(shown, *came);
@@ -197,15 +197,19 @@ mod tests {
         let mut actions = Actions::default();
         let entries: Vec<_> = (0..u32::try_from(MAX_ACTIONS).unwrap() + 10).map(entry).collect();
         for (n, entry) in entries.iter().enumerate() {
-            actions.note(n as u64 + 1, 0, &Report::Added(entry.clone()));
+            actions.record(n as u64 + 1, 0, &HubEvent::Added(entry.clone()));
         }
         assert_eq!((actions.latest.len(), actions.places.len()), (MAX_ACTIONS, MAX_ACTIONS));
         let last = entries.last().unwrap();
-        actions.note(1_001, 0, &Report::Sent(last.clone(), 2));
-        actions.note(1_002, 0, &Report::Undone { entry: last.clone(), reason: "denied".into() });
-        actions.note(1_002, 0, &Report::Cleaned(last.clone()));
+        actions.record(1_001, 0, &HubEvent::Sent(last.clone(), 2));
+        actions.record(
+            1_002,
+            0,
+            &HubEvent::Undone { entry: last.clone(), reason: "denied".into() },
+        );
+        actions.record(1_002, 0, &HubEvent::Cleaned(last.clone()));
         // One that was forgotten begins anew.
-        actions.note(1_003, 0, &Report::Processed(entries[0].clone()));
+        actions.record(1_003, 0, &HubEvent::Processed(entries[0].clone()));
         let news = actions.after(1_000);
         let seen: Vec<_> =
             news.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();

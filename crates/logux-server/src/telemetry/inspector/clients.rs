@@ -6,7 +6,7 @@ use logux::{NodeId, action::Subprotocol, server::SessionId};
 
 /// Who is connected: the first [`MAX_LISTED`], in no order.
 #[derive(Debug, Default)]
-pub(crate) struct Clients {
+pub(crate) struct ClientList {
     /// How many there are.
     pub(crate) connected: usize,
     pub(crate) clients: Vec<ClientView>,

@@ -1,24 +1,25 @@
 //! A page for developers: who is connected, which channels there are, what became of each action.
 //!
-//! [`Inspector`] hears of every event and remembers the latest ones; [`answers`] gives them to the page, if the [`Audience`] allows. Only in
+//! [`Inspector`] hears of every event and remembers the latest ones; [`answers`] gives them to the page, if the [`InspectorAccess`] allows. Only in
 //! development: actions are shown as they are.
 
 mod actions;
 pub(crate) mod clients;
-mod told;
+mod event_log;
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use logux::server::{Report, SessionId};
+use logux::server::{HubEvent, SessionId};
+use logux_net::drive::Clock;
 use serde::Serialize;
 
 use actions::{Actions, ShownAction};
-use told::{Told, ToldEvent};
+use event_log::{EventLog, LoggedEvent};
 
 use crate::telemetry::event::{Event, Failure};
 
@@ -28,29 +29,30 @@ const MAX_CONNECTIONS: usize = 5_000;
 /// What the page shows.
 #[derive(Debug)]
 pub(crate) struct Inspector {
+    clock: Clock,
     started: u64,
-    seen: Mutex<Seen>,
+    seen: Mutex<InspectorState>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct InspectorState {
     /// Grows with each change, so that the page can ask for what is new.
     change: u64,
     actions: Actions,
-    told: Told,
-    connections: HashMap<SessionId, Connection>,
+    told: EventLog,
+    connections: HashMap<SessionId, ConnectionView>,
 }
 
 /// What is known about a connection from its beginning.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ConnectionView {
     pub(crate) since: u64,
     pub(crate) remote: Option<SocketAddr>,
 }
 
 /// What has changed since the page asked last.
 #[derive(Debug, Serialize)]
-pub(crate) struct News {
+pub(crate) struct InspectorUpdate {
     /// When the server was started, ms since the epoch.
     started: u64,
     /// When this was put together.
@@ -58,21 +60,21 @@ pub(crate) struct News {
     /// For the next question.
     change: u64,
     actions: Vec<ShownAction>,
-    events: Vec<ToldEvent>,
+    events: Vec<LoggedEvent>,
 }
 
 impl Inspector {
-    pub(crate) fn new() -> Self {
-        Self { started: now(), seen: Mutex::default() }
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, started: millis(clock), seen: Mutex::default() }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, InspectorState> {
         // What a panic of another holder leaves is shown as it is.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers what happened.
-    pub(crate) fn note(&self, event: &Event<'_>) {
+    pub(crate) fn record(&self, event: &Event<'_>) {
         if matches!(event, Event::Traffic { .. } | Event::Round { .. } | Event::Received(_)) {
             return;
         }
@@ -80,30 +82,33 @@ impl Inspector {
         seen.change += 1;
         let change = seen.change;
         match event {
-            Event::Hub(report) => seen.actions.note(change, now(), report),
-            Event::Asked(entry) => seen.actions.asked(change, &entry.meta.id),
+            Event::Hub(report) => seen.actions.record(change, millis(self.clock), report),
+            Event::Requested(entry) => seen.actions.requested(change, &entry.meta.id),
             Event::Failed { what: Failure::Action(id), error } => {
                 seen.actions.failed(change, id, error)
             }
             Event::Connected { session, remote } if seen.connections.len() < MAX_CONNECTIONS => {
-                seen.connections.insert(*session, Connection { since: now(), remote: *remote });
+                seen.connections.insert(
+                    *session,
+                    ConnectionView { since: millis(self.clock), remote: *remote },
+                );
             }
             Event::Disconnected { session, .. } => {
                 seen.connections.remove(session);
             }
             _ => {}
         }
-        if !matches!(event, Event::Hub(Report::Sent(..))) {
-            seen.told.note(change, now(), event);
+        if !matches!(event, Event::Hub(HubEvent::Sent(..))) {
+            seen.told.record(change, millis(self.clock), event);
         }
     }
 
     /// What has changed after this number.
-    pub(crate) fn news(&self, after: u64) -> News {
+    pub(crate) fn news(&self, after: u64) -> InspectorUpdate {
         let seen = self.seen();
-        News {
+        InspectorUpdate {
             started: self.started,
-            now: now(),
+            now: millis(self.clock),
             change: seen.change,
             actions: seen.actions.after(after),
             events: seen.told.after(after),
@@ -111,15 +116,14 @@ impl Inspector {
     }
 
     /// What is known about a connection.
-    pub(crate) fn connection(&self, session: SessionId) -> Option<Connection> {
+    pub(crate) fn connection(&self, session: SessionId) -> Option<ConnectionView> {
         self.seen().connections.get(&session).copied()
     }
 }
 
 /// Milliseconds since the epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn millis(clock: Clock) -> u64 {
+    u64::try_from(clock.now().wall.as_millis()).unwrap_or_default()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -9,7 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry,
     action::logux::{SUBSCRIBE, UNSUBSCRIBE, is_logux},
-    server::Report,
+    server::HubEvent,
 };
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -120,24 +120,24 @@ impl Actions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, report: &Report) {
+    pub(super) fn record(&self, report: &HubEvent) {
         match report {
             // The application's own actions have no end unless it is asked about them.
-            Report::Added(entry) if !entry.meta.id.node().is_server() => {
+            HubEvent::Added(entry) if !entry.meta.id.node().is_server() => {
                 self.state().take_off(&entry.meta.id);
             }
-            Report::Processed(entry) => self.processed(entry),
-            Report::Undone { entry, reason } => self.undone(entry, reason),
-            Report::Duplicate(_) => {
+            HubEvent::Processed(entry) => self.processed(entry),
+            HubEvent::Undone { entry, reason } => self.undone(entry, reason),
+            HubEvent::Duplicate(_) => {
                 self.duplicates.inc();
             }
-            Report::Sent(entry, clients) => {
+            HubEvent::Sent(entry, clients) => {
                 self.deliveries.inc_by(*clients as u64);
                 if !is_logux(entry.action.kind()) {
                     self.receivers.observe(*clients as f64);
                 }
             }
-            Report::Subscribed { .. } => {
+            HubEvent::Subscribed { .. } => {
                 self.subscriptions.inc();
             }
             _ => {}
@@ -145,7 +145,7 @@ impl Actions {
     }
 
     /// The application is asked about an action.
-    pub(super) fn asked(&self, entry: &Entry) {
+    pub(super) fn requested(&self, entry: &Entry) {
         let since = self.state().take_off(&entry.meta.id);
         self.waited.observe(since.elapsed().as_secs_f64());
     }

@@ -36,7 +36,7 @@ impl Backend {
         new
     }
 
-    pub(super) fn note(&self, event: &Event<'_>) {
+    pub(super) fn record(&self, event: &Event<'_>) {
         match event {
             Event::BackendAsked { command, outcome, took } => {
                 self.commands.get_or_create(&[("command", *command), ("outcome", *outcome)]).inc();

@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use crate::telemetry::{
-    event::{Event, Limit, Refusal},
+    event::{Event, Limit, RefusalReason},
     metrics::{ByLabel, seconds},
 };
 
@@ -47,7 +47,11 @@ impl Connections {
             bytes_sent: Counter::default(),
         };
         // Those that have not happened yet are 0, so that the first one is seen as a change.
-        begin(&new.refused, "reason", &[Refusal::TooMany.as_str(), Refusal::Origin.as_str()]);
+        begin(
+            &new.refused,
+            "reason",
+            &[RefusalReason::TooMany.as_str(), RefusalReason::Origin.as_str()],
+        );
         begin(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
         begin(
             &new.logins,
@@ -103,7 +107,7 @@ impl Connections {
         new
     }
 
-    pub(super) fn note(&self, event: &Event<'_>) {
+    pub(super) fn record(&self, event: &Event<'_>) {
         match event {
             Event::Refused { why, .. } => count(&self.refused, "reason", why.as_str()),
             Event::Connected { .. } => {

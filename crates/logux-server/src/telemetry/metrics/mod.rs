@@ -5,7 +5,7 @@
 mod actions;
 mod backend;
 mod connections;
-pub(crate) mod levels;
+pub(crate) mod stats;
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::telemetry::{event::Event, metrics::levels::Levels};
+use crate::telemetry::{event::Event, metrics::stats::StatsSnapshot};
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,7 +26,7 @@ pub(crate) struct Metrics {
     connections: connections::Connections,
     actions: actions::Actions,
     backend: backend::Backend,
-    levels: levels::Gauges,
+    stats: stats::Gauges,
 }
 
 impl fmt::Debug for Metrics {
@@ -47,28 +47,28 @@ impl Metrics {
             connections: connections::Connections::register(registering),
             actions: actions::Actions::register(registering, types),
             backend: backend::Backend::register(registering),
-            levels: levels::Gauges::register(registering),
+            stats: stats::Gauges::register(registering),
             registry,
         }
     }
 
     /// Counts what happened.
-    pub(crate) fn note(&self, event: &Event<'_>) {
+    pub(crate) fn record(&self, event: &Event<'_>) {
         match event {
-            Event::Hub(report) => self.actions.note(report),
-            Event::Asked(entry) => self.actions.asked(entry),
+            Event::Hub(report) => self.actions.record(report),
+            Event::Requested(entry) => self.actions.requested(entry),
             Event::Round { commands, took } => self.actions.round(*commands, *took),
             Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => {
-                self.backend.note(event)
+                self.backend.record(event)
             }
-            _ => self.connections.note(event),
+            _ => self.connections.record(event),
         }
     }
 
     /// Everything as text, with the levels of this moment where they could be found out.
-    pub(crate) fn text(&self, levels: Option<&Levels>) -> String {
-        if let Some(levels) = levels {
-            self.levels.set(levels);
+    pub(crate) fn text(&self, stats: Option<&StatsSnapshot>) -> String {
+        if let Some(stats) = stats {
+            self.stats.set(stats);
         }
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -96,15 +96,15 @@ mod tests {
 
     use super::*;
 
-    fn backend_asked() -> Event<'static> {
+    fn backend_request() -> Event<'static> {
         Event::BackendAsked { command: "auth", outcome: "denied", took: Duration::from_millis(30) }
     }
 
     #[test]
     fn every_number_is_documented_and_the_other_way_round() {
         let metrics = Metrics::new(["say".to_owned()]);
-        metrics.note(&backend_asked());
-        let text = metrics.text(Some(&Levels::default()));
+        metrics.record(&backend_request());
+        let text = metrics.text(Some(&StatsSnapshot::default()));
         let mut counted = BTreeSet::new();
         for line in text.lines() {
             if let Some((name, kind)) =
@@ -124,13 +124,13 @@ mod tests {
     #[test]
     fn latency_and_failures_of_the_back_end_by_command() {
         let metrics = Metrics::new([]);
-        metrics.note(&backend_asked());
-        metrics.note(&Event::BackendAsked {
+        metrics.record(&backend_request());
+        metrics.record(&Event::BackendAsked {
             command: "action",
             outcome: "timedOut",
             took: Duration::from_secs(2),
         });
-        metrics.note(&Event::BackendDown { pause_ms: 1 });
+        metrics.record(&Event::BackendDown { pause: Duration::from_millis(1) });
         let text = metrics.text(None);
         for line in [
             r#"logux_backend_commands_total{command="auth",outcome="denied"} 1"#,
@@ -142,7 +142,7 @@ mod tests {
         ] {
             assert!(text.contains(&format!("\n{line}\n")), "{line} in {text}");
         }
-        metrics.note(&Event::BackendBack);
+        metrics.record(&Event::BackendBack);
         assert!(metrics.text(None).contains("\nlogux_backend_down 0\n"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use logux::server::Report;
+use logux::server::HubEvent;
 use logux_net::CloseReason;
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ const MAX_EVENTS: usize = 300;
 const MAX_TEXT: usize = 500;
 
 #[derive(Debug, Default)]
-pub(super) struct Told(VecDeque<ToldEvent>);
+pub(super) struct EventLog(VecDeque<LoggedEvent>);
 
 /// An event for the page.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct ToldEvent {
+pub(crate) struct LoggedEvent {
     /// Its number.
     change: u64,
     /// Ms since the epoch.
@@ -30,18 +30,18 @@ pub(crate) struct ToldEvent {
     text: String,
 }
 
-impl Told {
-    pub(super) fn note(&mut self, change: u64, time: u64, event: &Event<'_>) {
+impl EventLog {
+    pub(super) fn record(&mut self, change: u64, time: u64, event: &Event<'_>) {
         let Some((event, is_bad, text)) = told(event) else { return };
         if self.0.len() >= MAX_EVENTS {
             self.0.pop_front();
         }
         let text = text.chars().take(MAX_TEXT).collect();
-        self.0.push_back(ToldEvent { change, time, event, is_bad, text });
+        self.0.push_back(LoggedEvent { change, time, event, is_bad, text });
     }
 
     /// Those after this number, oldest first.
-    pub(super) fn after(&self, change: u64) -> Vec<ToldEvent> {
+    pub(super) fn after(&self, change: u64) -> Vec<LoggedEvent> {
         self.0.iter().filter(|event| event.change > change).cloned().collect()
     }
 }
@@ -74,13 +74,17 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
             let node = or_nothing(node.map(logux::NodeId::as_str));
             ("disconnect", false, format!("{node} connection {}: {reason}", session.0))
         }
-        Event::Hub(Report::Subscribed { node, channel, .. }) => {
+        Event::HandlerBlocked { entry, took } => {
+            let (kind, id) = (entry.action.kind(), &entry.meta.id);
+            ("handlerBlocked", true, format!("{kind} {id} took {} ms", took.as_millis()))
+        }
+        Event::Hub(HubEvent::Subscribed { node, channel, .. }) => {
             ("subscribed", false, format!("{} to {channel}", node.as_str()))
         }
-        Event::Hub(Report::Unsubscribed { node, channel }) => {
+        Event::Hub(HubEvent::Unsubscribed { node, channel }) => {
             ("unsubscribed", false, format!("{} from {channel}", node.as_str()))
         }
-        Event::Hub(Report::Useless(entry)) => ("useless", true, entry.action.kind().to_owned()),
+        Event::Hub(HubEvent::Useless(entry)) => ("useless", true, entry.action.kind().to_owned()),
         Event::Failed { what, error } => ("error", true, format!("{}{error}", of(what))),
         Event::Fatal { error } => ("fatal", true, error.to_string()),
         Event::WrongFormat { id, error } => ("wrongFormat", true, format!("action {id}: {error}")),
@@ -111,7 +115,7 @@ fn of(what: &Failure<'_>) -> String {
         Failure::Unsubscription { node, channel } => {
             format!("{} leaving {channel}: ", node.as_str())
         }
-        Failure::Greeting { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
+        Failure::OnConnect { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
         _ => String::new(),
     }
 }

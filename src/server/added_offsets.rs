@@ -12,9 +12,9 @@ const MAX_CLIENTS: usize = 100_000;
 
 /// By how much numbers are higher for some clients.
 #[derive(Debug, Default)]
-pub(super) struct Numbers(IndexMap<Arc<str>, u64>);
+pub(super) struct AddedOffsets(IndexMap<Arc<str>, u64>);
 
-impl Numbers {
+impl AddedOffsets {
     /// What a client has got by our numbers, and by how much they have to be higher for it.
     pub(super) fn read(&mut self, client: &str, since: u64, last_added: u64) -> (u64, u64) {
         let ahead = self.0.get(client).copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 /// Settings of a [`Timeline`](super::Timeline).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct TimelineConfig {
     /// After how many actions at the end of history a state is saved. Further back the distance grows with the distance from the end.
     /// `saveStateEvery` of `@logux/redux`. Give a higher number when a clone of the state is costly.
     pub save_every: usize,
@@ -14,13 +14,13 @@ pub struct Options {
     /// After how many actions to forget those beyond `history`. `cleanEvery` of `@logux/redux`.
     pub clean_every: u64,
     /// How many actions that their log has forgotten may be remembered for replay. Beyond, the oldest part of history becomes fixed,
-    /// and what belongs before its end is [`MissedHistory`](super::Report::MissedHistory).
+    /// and what belongs before its end is [`MissedHistory`](super::TimelineWarning::MissedHistory).
     pub max_cleaned: usize,
     /// The browser tab whose state this is: actions with another `tab` in their meta are left out.
     pub tab: Option<String>,
 }
 
-impl Default for Options {
+impl Default for TimelineConfig {
     /// A state saved every 16 actions, 4,096 far back; the last 1,000 actions held for time travel, as in `@logux/redux`.
     fn default() -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl TimelineConfig {
     /// The highest [`save_gap`](Self::save_gap).
     pub const MAX_GAP: usize = 10_000;
 

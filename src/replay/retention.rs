@@ -5,21 +5,21 @@ use std::collections::{HashMap, VecDeque};
 use super::{Malformed, Obsolete, Reducer, Timeline};
 use crate::{
     action::{
-        Action, ActionId, Meta, Names, Stamp,
+        Action, ActionId, Meta, NameList, Stamp,
         logux::{self, Undo},
         push_once,
     },
-    log::{Draft, Log, LogError, Observer, Request},
+    log::{Draft, Log, LogError, Observer, ObserverRequest},
     store::{Criteria, Entry, Store},
     time::WallTime,
 };
 
 /// What a timeline has to do for its log.
 #[derive(Debug)]
-pub(super) struct Upkeep<A> {
+pub(super) struct Retainer<A> {
     /// An action that was read for its reasons, and is about to be added.
     read: Option<(ActionId, Result<Option<A>, Malformed>)>,
-    requests: VecDeque<Request>,
+    requests: VecDeque<ObserverRequest>,
     /// The actions that can be taken back still, by arrival.
     unsettled: VecDeque<(u64, Stamp)>,
     /// Own actions that the server has not answered; those that could be settled but for that have their stamp here.
@@ -29,7 +29,7 @@ pub(super) struct Upkeep<A> {
     let_go_until: u64,
 }
 
-impl<A> Default for Upkeep<A> {
+impl<A> Default for Retainer<A> {
     fn default() -> Self {
         Self {
             read: None,
@@ -42,7 +42,7 @@ impl<A> Default for Upkeep<A> {
     }
 }
 
-impl<A> Upkeep<A> {
+impl<A> Retainer<A> {
     /// Remembers that an action can be taken back for a while.
     fn follow(&mut self, added: u64, entry: &Entry) {
         if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
@@ -66,8 +66,8 @@ impl<R: Reducer> Observer for Timeline<R> {
     /// Actions of the reducer are kept for time travel and for the reducer's reasons, undos for those of what they undo.
     fn preadd(&mut self, action: &Action, meta: &mut Meta) {
         if action.kind() == logux::UNDO {
-            if self.options.history.is_some() {
-                push_once(&mut meta.reasons, self.options.reason().into());
+            if self.config.history.is_some() {
+                push_once(&mut meta.reasons, self.config.reason().into());
             }
             return;
         }
@@ -77,12 +77,12 @@ impl<R: Reducer> Observer for Timeline<R> {
         let read = self.read_action(action);
         if let Ok(Some(own)) = &read {
             let auto = meta.extra.get(NO_AUTO_REASON).is_none_or(|json| json.as_str() != "true");
-            if auto && self.options.history.is_some() {
-                push_once(&mut meta.reasons, self.options.reason().into());
+            if auto && self.config.history.is_some() {
+                push_once(&mut meta.reasons, self.config.reason().into());
             }
             self.reducer.preadd(own, meta);
         }
-        self.upkeep.read = Some((meta.id.clone(), read));
+        self.retainer.read = Some((meta.id.clone(), read));
     }
 
     fn added(&mut self, entry: &Entry) {
@@ -94,26 +94,26 @@ impl<R: Reducer> Observer for Timeline<R> {
         if entry.action.kind() == logux::UNDO {
             self.undo_added(entry);
         } else if !logux::is_logux(entry.action.kind()) {
-            self.upkeep.follow(added, entry);
+            self.retainer.follow(added, entry);
         }
-        self.upkeep.since_cleaning += 1;
-        if self.upkeep.since_cleaning >= self.options.clean_every {
-            self.upkeep.since_cleaning = 0;
+        self.retainer.since_cleaning += 1;
+        if self.retainer.since_cleaning >= self.config.clean_every {
+            self.retainer.since_cleaning = 0;
             self.let_go(added);
         }
     }
 
     fn cleaned(&mut self, entry: &Entry) {
         let undos = self.undos.by_target(&entry.meta.id).to_vec();
-        self.upkeep.unanswered.remove(&entry.meta.id);
+        self.retainer.unanswered.remove(&entry.meta.id);
         self.forget(&entry.meta.id);
         // Nobody needs an undo of what is gone.
-        let gone = undos.into_iter().map(|undo| Request::SetReasons(undo, Names::new()));
-        self.upkeep.requests.extend(gone);
+        let gone = undos.into_iter().map(|undo| ObserverRequest::SetReasons(undo, NameList::new()));
+        self.retainer.requests.extend(gone);
     }
 
-    fn next_request(&mut self) -> Option<Request> {
-        self.upkeep.requests.pop_front()
+    fn next_request(&mut self) -> Option<ObserverRequest> {
+        self.retainer.requests.pop_front()
     }
 }
 
@@ -124,8 +124,8 @@ impl<R: Reducer> Timeline<R> {
             return;
         };
         let waits = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
-        if waits || added > last_added.saturating_sub(self.options.history.unwrap_or(0)) {
-            self.upkeep.follow(added, entry);
+        if waits || added > last_added.saturating_sub(self.config.history.unwrap_or(0)) {
+            self.retainer.follow(added, entry);
         } else {
             self.mark_settled(&entry.meta.stamp());
         }
@@ -133,13 +133,13 @@ impl<R: Reducer> Timeline<R> {
 
     /// Puts what was resumed, in the order of creation, into that of arrival.
     pub(super) fn sort_resumed(&mut self) {
-        self.upkeep.unsettled.make_contiguous().sort_unstable_by_key(|(added, _)| *added);
+        self.retainer.unsettled.make_contiguous().sort_unstable_by_key(|(added, _)| *added);
     }
 
     /// An undo has come: it lives as long as what it undoes.
     fn undo_added(&mut self, entry: &Entry) {
         if let Some(target) = self.undos.target(&entry.meta.id) {
-            self.upkeep.requests.push_back(Request::CopyReasons {
+            self.retainer.requests.push_back(ObserverRequest::CopyReasons {
                 from: target.clone(),
                 to: entry.meta.id.clone(),
                 except: SYNCING.into(),
@@ -149,55 +149,59 @@ impl<R: Reducer> Timeline<R> {
 
     /// The server has done what an own action asked for, or taken it back.
     fn answered(&mut self, answer: &Action) {
-        let id = answer.text_field("id").and_then(|id| id.parse().ok());
-        if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.upkeep.unanswered.remove(&id)) {
+        let id = answer.str_field("id").and_then(|id| id.parse().ok());
+        if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.retainer.unanswered.remove(&id))
+        {
             self.let_go_of(&stamp);
         }
     }
 
     /// Nobody can take this action back any more.
     fn let_go_of(&mut self, stamp: &Stamp) {
-        let mut requests = core::mem::take(&mut self.upkeep.requests);
+        let mut requests = core::mem::take(&mut self.retainer.requests);
         self.obsolete_by(stamp, &mut |obsolete| {
             requests.push_back(match obsolete {
                 Obsolete::Before(reason, stamp) => {
-                    Request::RemoveReason(reason, Criteria::older_than(stamp))
+                    ObserverRequest::RemoveReason(reason, Criteria::older_than(stamp))
                 }
-                Obsolete::One(reason, id) => Request::RemoveReason(reason, Criteria::id(id)),
+                Obsolete::One(reason, id) => {
+                    ObserverRequest::RemoveReason(reason, Criteria::id(id))
+                }
             });
         });
-        self.upkeep.requests = requests;
+        self.retainer.requests = requests;
     }
 
     /// Lets go of actions that came too long ago to be taken back: for them, what is obsolete may be forgotten.
     fn let_go(&mut self, last_added: u64) {
-        let Some(max) = last_added.checked_sub(self.options.history.unwrap_or(0)) else { return };
-        while let Some((_, stamp)) = self.upkeep.unsettled.pop_front_if(|(added, _)| *added <= max)
+        let Some(max) = last_added.checked_sub(self.config.history.unwrap_or(0)) else { return };
+        while let Some((_, stamp)) =
+            self.retainer.unsettled.pop_front_if(|(added, _)| *added <= max)
         {
-            match self.upkeep.unanswered.get_mut(stamp.id()) {
+            match self.retainer.unanswered.get_mut(stamp.id()) {
                 Some(waiting) => *waiting = Some(stamp),
                 None => self.let_go_of(&stamp),
             }
         }
         // What came before was let go of before, and may be kept for other reasons: no need to look at it again.
-        let min_added = Some(self.upkeep.let_go_until + 1);
-        self.upkeep.let_go_until = max;
+        let min_added = Some(self.retainer.let_go_until + 1);
+        self.retainer.let_go_until = max;
         let criteria = Criteria { min_added, max_added: Some(max), ..Criteria::default() };
-        self.upkeep
+        self.retainer
             .requests
-            .push_back(Request::RemoveReason(self.options.reason().into(), criteria));
+            .push_back(ObserverRequest::RemoveReason(self.config.reason().into(), criteria));
     }
 }
 
 impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
     /// The state of the log.
     pub const fn state(&self) -> &R::State {
-        self.observed_by().state()
+        self.observer().state()
     }
 
     /// The state's past.
     pub const fn timeline(&self) -> &Timeline<R> {
-        self.observed_by()
+        self.observer()
     }
 
     /// Takes an action back, as if it never was: adds `logux/undo`. The undo of an undo brings the action back. `None` if no such

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use super::{Hub, filter_key};
 use crate::{
     action::{
-        Action, ActionId, Names, NodeId,
+        Action, ActionId, NameList, NodeId,
         logux::{Since, is_logux},
     },
     json::Json,
     log::{Draft, LogError},
     server::{
-        Job, Output, Recipients,
+        Output, Recipients, RequestId,
         inbox::is_waiting,
-        keep::{
-            KEPT, Keep, approved_at, approved_index, channel_index, is_keep, is_kept, user_index,
+        retention::{
+            KEPT, Retention, approved_at, approved_index, channel_index, is_keep, is_kept,
+            user_index,
         },
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
@@ -34,13 +35,15 @@ impl<S: Store> Hub<S> {
         if is_logux(entry.action.kind()) {
             return Ok(entry);
         }
-        let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) else { return Ok(entry) };
+        let Some(keep) = self.config.retention.of(&entry.action, &entry.meta) else {
+            return Ok(entry);
+        };
         let id = &entry.meta.id;
         self.log.change_meta(
             id,
-            &MetaChange { reasons: Some(Names::new()), ..MetaChange::default() },
+            &MetaChange { reasons: Some(NameList::new()), ..MetaChange::default() },
         )?;
-        self.log.observer().0.moves(id);
+        self.log.observer_mut().clean_log.moves(id);
         let meta = entry.meta.clone();
         let draft = Draft {
             id: Some(meta.id),
@@ -68,21 +71,26 @@ impl<S: Store> Hub<S> {
         action: &Action,
         draft: Draft,
         to: &Recipients,
-    ) -> (Draft, Option<Keep>) {
+    ) -> (Draft, Option<Retention>) {
         let own = ActionId::new(WallTime::default(), self.config.node.clone(), 0);
         let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
-        let keep = if is_logux(action.kind()) { None } else { self.config.keeps.of(action, &meta) };
+        let keep =
+            if is_logux(action.kind()) { None } else { self.config.retention.of(action, &meta) };
         (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to, now)), keep)
     }
 
     /// Whether no later one is kept. One that comes late while a later one is in progress counts as outdone, also if that one fails after all.
-    fn is_latest(&self, keep: &Keep, entry: &Entry) -> Result<bool, LogError<S::Error>> {
+    fn is_latest(&self, keep: &Retention, entry: &Entry) -> Result<bool, LogError<S::Error>> {
         let newest = self.log.store().newest_with_reason(keep.reason())?;
         Ok(newest.is_none_or(|newest| newest < entry.meta.stamp()))
     }
 
     /// An action is done: those before it are not kept any more, if the latest is enough.
-    pub(super) fn outdate(&mut self, keep: &Keep, by: &Entry) -> Result<(), LogError<S::Error>> {
+    pub(super) fn outdate(
+        &mut self,
+        keep: &Retention,
+        by: &Entry,
+    ) -> Result<(), LogError<S::Error>> {
         if keep.is_latest() {
             let earlier = Criteria::older_than(by.meta.stamp());
             self.log.remove_reason(keep.reason(), &earlier)?;
@@ -92,7 +100,11 @@ impl<S: Store> Hub<S> {
     }
 
     /// Forgets what is beyond the bound of a reason.
-    pub(super) fn bound(&mut self, now: WallTime, keep: &Keep) -> Result<(), LogError<S::Error>> {
+    pub(super) fn bound(
+        &mut self,
+        now: WallTime,
+        keep: &Retention,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(count) = self.bounds.note(keep, now) else { return Ok(()) };
         let (mut left, mut beyond) = (count, None);
         self.log.walk(&Query::added().index(keep.reason().clone()), |entry| match left {
@@ -126,7 +138,7 @@ impl<S: Store> Hub<S> {
     pub(super) fn reasons_to_keep(
         &self,
         entry: &Entry,
-    ) -> Result<Option<Names>, LogError<S::Error>> {
+    ) -> Result<Option<NameList>, LogError<S::Error>> {
         if !is_kept(&entry.meta) {
             return Ok(None);
         }
@@ -140,13 +152,13 @@ impl<S: Store> Hub<S> {
     pub(super) fn record(
         &mut self,
         entry: &Arc<Entry>,
-        reasons: Names,
+        reasons: NameList,
     ) -> Result<(), LogError<S::Error>> {
         self.log.change_meta(
             &entry.meta.id,
             &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
         )?;
-        if let Some(keep) = self.config.keeps.of(&entry.action, &entry.meta) {
+        if let Some(keep) = self.config.retention.of(&entry.action, &entry.meta) {
             self.outdate(&keep, entry)?;
         }
         self.pending.push_back(Output::Recorded(entry.clone()));
@@ -162,11 +174,12 @@ impl<S: Store> Hub<S> {
         if !is_kept(&undone.meta) {
             return Ok(draft);
         }
-        let (kept, others): (Names, Names) =
+        let (kept, others): (NameList, NameList) =
             undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
-        let latest = self.config.keeps.of(&undone.action, &undone.meta).filter(Keep::is_latest);
+        let latest =
+            self.config.retention.of(&undone.action, &undone.meta).filter(Retention::is_latest);
         for reason in kept {
             draft = draft.and_reason(match &latest {
                 Some(keep) if *keep.reason() == reason => keep.undo_reason(),
@@ -211,11 +224,12 @@ impl<S: Store> Hub<S> {
     }
 
     /// Sends a subscriber what was kept of its channel.
-    pub(super) fn replay(&mut self, job: Job) -> Result<(), LogError<S::Error>> {
-        let Some(task) = self.jobs.running(job) else { return Ok(()) };
-        let (entry, session, is_cancelled) = (task.entry.clone(), task.session, task.cancelled);
+    pub(super) fn replay(&mut self, request_id: RequestId) -> Result<(), LogError<S::Error>> {
+        let Some(request) = self.requests.running(request_id) else { return Ok(()) };
+        let (entry, session, is_cancelled) =
+            (request.entry.clone(), request.session(), request.is_cancelled());
         let (Some(session), false, Some(channel)) =
-            (session, is_cancelled, entry.action.text_field("channel"))
+            (session, is_cancelled, entry.action.str_field("channel"))
         else {
             return Ok(());
         };
@@ -227,7 +241,7 @@ impl<S: Store> Hub<S> {
             None => 0,
         };
         let author = entry.meta.id.node().client_id();
-        let (channels, jobs, key) = (&self.channels, &self.jobs, filter_key(&entry.action));
+        let (channels, requests, key) = (&self.channels, &self.requests, filter_key(&entry.action));
         let mut found = Vec::new();
         self.log.walk(
             &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
@@ -240,7 +254,7 @@ impl<S: Store> Hub<S> {
                 let is_own = kept.meta.id.node().client_id() == author;
                 // What is not done yet it has got when it subscribed.
                 let has_got =
-                    if is_own { since.is_some() } else { jobs.is_in_channels(&kept.meta.id) };
+                    if is_own { since.is_some() } else { requests.is_in_channels(&kept.meta.id) };
                 if is_new
                     && !has_got
                     && is_kept(&kept.meta)
@@ -274,7 +288,7 @@ impl<S: Store> Hub<S> {
 
     /// What bounds have to hold for what was kept before the start.
     pub(super) fn find_bounds(&mut self) -> Result<(), LogError<S::Error>> {
-        let (keeps, bounds) = (&self.config.keeps, &mut self.bounds);
+        let (keeps, bounds) = (&self.config.retention, &mut self.bounds);
         self.log.walk(&Query::added().oldest_first().index(KEPT), |entry| {
             if let Some(keep) = keeps.of(&entry.action, &entry.meta) {
                 // Looked through at the next action, or when the clock is first read.
@@ -286,7 +300,7 @@ impl<S: Store> Hub<S> {
 }
 
 /// Where an action that is kept is found.
-fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
+fn indexed(mut draft: Draft, keep: &Retention, to: &Recipients, now: WallTime) -> Draft {
     draft = draft.index(KEPT).index(approved_index(now)).index(keep.reason().clone());
     for channel in &to.channels {
         draft = draft.index(channel_index(channel));
@@ -298,7 +312,7 @@ fn indexed(mut draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Dra
 }
 
 /// The same for one that is done at once.
-fn with(draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
+fn with(draft: Draft, keep: &Retention, to: &Recipients, now: WallTime) -> Draft {
     let draft = indexed(draft, keep, to, now);
     if keep.is_latest() {
         draft.keep_last(keep.reason().clone())
@@ -309,7 +323,7 @@ fn with(draft: Draft, keep: &Keep, to: &Recipients, now: WallTime) -> Draft {
 
 /// The last action that a subscriber has got, and when that was by our clock.
 pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
-    let since: Since = Json::new(subscription.action.field("since")?).ok()?.to().ok()?;
+    let since: Since = Json::new(subscription.action.field("since")?).ok()?.parse().ok()?;
     let id: ActionId = since.id.parse().ok()?;
     let ahead = subscription.meta.id.time().since(subscription.meta.time);
     let time = if id.node().is_server() {

@@ -12,36 +12,36 @@ use logux_net::{Limits, NetError, PairTransport, pair};
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
-    connection::{driver::serve, shared::Shared},
-    connection_info::Origin,
+    connection::{driver::serve, shared::ConnectionShared},
+    connection_info::ConnectionInfo,
 };
 
 /// Where cables are plugged in: what a server needs to serve a connection.
 #[derive(Clone)]
-pub(super) struct Outlet {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct TestListener {
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) limits: Limits,
 }
 
-impl fmt::Debug for Outlet {
+impl fmt::Debug for TestListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Outlet")
+        f.write_str("TestListener")
     }
 }
 
 /// The way of one client to the server.
 #[derive(Clone, Debug)]
-pub(super) struct Cable {
-    outlet: Outlet,
+pub(super) struct TestConnector {
+    listener: TestListener,
     http_headers: HeaderMap,
     is_whole: Arc<watch::Sender<bool>>,
     running: Arc<Mutex<Option<AbortHandle>>>,
 }
 
-impl Cable {
-    pub(super) fn new(outlet: Outlet, http_headers: HeaderMap) -> Self {
+impl TestConnector {
+    pub(super) fn new(listener: TestListener, http_headers: HeaderMap) -> Self {
         Self {
-            outlet,
+            listener,
             http_headers,
             is_whole: Arc::new(watch::Sender::new(true)),
             running: Arc::default(),
@@ -52,12 +52,13 @@ impl Cable {
     pub(super) async fn connect(self) -> Result<PairTransport, NetError> {
         // The sender lives as long as this.
         let _ = self.is_whole.subscribe().wait_for(|is_whole| *is_whole).await;
-        let ((client, near), (far, server)) = (pair(self.outlet.limits), pair(self.outlet.limits));
+        let ((client, near), (far, server)) =
+            (pair(self.listener.limits), pair(self.listener.limits));
         let remote = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         tokio::spawn(serve(
             server,
-            self.outlet.shared,
-            Origin { remote, http_headers: self.http_headers },
+            self.listener.shared,
+            ConnectionInfo { remote, http_headers: self.http_headers },
         ));
         let running = tokio::spawn(carry(near, far)).abort_handle();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);

@@ -15,9 +15,9 @@ const MAX_AHEAD_MS: i64 = 60_000;
 /// what it answers, and a change before what it changes, and be lost. So the clock of a client is a hybrid one (Kulkarni et al., Logical Physical
 /// Clocks, 2014), but for the ids, which say what the device's own clock says.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Option<Stamp>);
+pub(super) struct HybridClock(Option<Stamp>);
 
-impl Seen {
+impl HybridClock {
     /// An action is in the log of the node `own`.
     pub(super) fn note(&mut self, now: WallTime, own: &NodeId, Entry { action, meta }: &Entry) {
         let is_mistake =
@@ -61,10 +61,10 @@ mod tests {
         Entry::new(action, Meta::new(id.parse().unwrap()).with_time(WallTime::from_millis(ms)))
     }
 
-    fn seen(kind: &str, ms: i64) -> Seen {
-        let mut seen = Seen::default();
-        seen.note(WallTime::MAX, &own(), &entry(kind, "1 20:b:c 0", ms));
-        seen
+    fn hybrid_clock(kind: &str, ms: i64) -> HybridClock {
+        let mut hybrid_clock = HybridClock::default();
+        hybrid_clock.note(WallTime::MAX, &own(), &entry(kind, "1 20:b:c 0", ms));
+        hybrid_clock
     }
 
     fn own() -> NodeId {
@@ -74,28 +74,35 @@ mod tests {
     #[test]
     fn what_was_seen_comes_before() {
         let id: ActionId = "1000 10:a:b 0".parse().unwrap();
-        let time = |seen: &Seen| seen.time_of(&id).as_millis();
-        assert_eq!(time(&Seen::default()), 1_000);
-        assert_eq!(time(&seen("note", 999)), 1_000);
-        assert_eq!(time(&seen("note", 1_000)), 1_001);
-        assert_eq!(time(&seen("note", 1_007)), 1_008);
-        assert_eq!(time(&seen("note", 1_000 + MAX_AHEAD_MS + 1)), 1_000, "another clock's mistake");
-        assert_eq!(time(&seen("logux/processed", 1_007)), 1_000);
-        assert!(seen("logux/processed", 1_007).is_empty() && !seen("note", 1_007).is_empty());
+        let time = |hybrid_clock: &HybridClock| hybrid_clock.time_of(&id).as_millis();
+        assert_eq!(time(&HybridClock::default()), 1_000);
+        assert_eq!(time(&hybrid_clock("note", 999)), 1_000);
+        assert_eq!(time(&hybrid_clock("note", 1_000)), 1_001);
+        assert_eq!(time(&hybrid_clock("note", 1_007)), 1_008);
+        assert_eq!(
+            time(&hybrid_clock("note", 1_000 + MAX_AHEAD_MS + 1)),
+            1_000,
+            "another clock's mistake"
+        );
+        assert_eq!(time(&hybrid_clock("logux/processed", 1_007)), 1_000);
+        assert!(
+            hybrid_clock("logux/processed", 1_007).is_empty()
+                && !hybrid_clock("note", 1_007).is_empty()
+        );
     }
 
     #[test]
     fn own_actions_keep_their_order_and_do_not_run_ahead() {
         // One action of somebody whose clock is as far ahead as may be, then three a millisecond.
-        let (mut seen, node) = (seen("note", 1_000 + MAX_AHEAD_MS), own());
+        let (mut hybrid_clock, node) = (hybrid_clock("note", 1_000 + MAX_AHEAD_MS), own());
         let mut last = None;
         for n in 0..3_000 {
             let id = format!("{} 10:a:b {}", 1_000 + n / 3, n % 3);
-            let time = seen.time_of(&id.parse().unwrap()).as_millis();
+            let time = hybrid_clock.time_of(&id.parse().unwrap()).as_millis();
             let own = entry("note", &id, time);
             assert!(last < Some(own.meta.stamp()), "{id}");
             last = Some(own.meta.stamp());
-            seen.note(WallTime::from_millis(1_000 + n / 3), &node, &own);
+            hybrid_clock.note(WallTime::from_millis(1_000 + n / 3), &node, &own);
         }
         assert_eq!(last.unwrap().time().as_millis(), 2_000 + MAX_AHEAD_MS);
     }
@@ -106,13 +113,13 @@ mod tests {
         let now = WallTime::from_millis(1_000);
         let far = entry("note", "1 30:d:e 0", 2_000 + MAX_AHEAD_MS);
         let near = entry("note", "1 20:b:c 0", 1_007);
-        let mut seen = Seen::default();
+        let mut hybrid_clock = HybridClock::default();
         for entry in [&near, &far] {
-            seen.note(now, &own(), entry);
-            assert_eq!(seen.time_of(&id).as_millis(), 1_008);
+            hybrid_clock.note(now, &own(), entry);
+            assert_eq!(hybrid_clock.time_of(&id).as_millis(), 1_008);
         }
         // The same when it was there before anybody knew the time.
-        let mut found = Seen::default();
+        let mut found = HybridClock::default();
         found.note(WallTime::MAX, &own(), &far);
         assert_eq!(found.time_of(&id).as_millis(), 1_000);
         found.note(now, &own(), &near);

@@ -1,13 +1,13 @@
 //! How much there is of everything at a moment, found out when somebody asks.
 
-use logux::server::Census;
+use logux::server::HubStats;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 /// How much there is of everything.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Levels {
+pub(crate) struct StatsSnapshot {
     /// In the hub.
-    pub(crate) census: Census,
+    pub(crate) hub: HubStats,
     /// Commands that wait for the hub.
     pub(crate) commands: usize,
     /// Messages and bytes that wait for clients to read them.
@@ -74,21 +74,21 @@ impl Gauges {
         new
     }
 
-    pub(super) fn set(&self, levels: &Levels) {
+    pub(super) fn set(&self, stats: &StatsSnapshot) {
         let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        let census = &levels.census;
-        set(&self.clients, census.clients);
-        set(&self.channels, census.channels);
-        set(&self.subscriptions, census.subscriptions);
-        set(&self.running, census.running);
-        set(&self.waiting, census.waiting);
-        set(&self.parked, census.parked);
-        set(&self.unconfirmed, census.unconfirmed);
-        set(&self.remembered, census.remembered);
-        set(&self.remembered_bytes, census.remembered_bytes);
-        self.added.set(i64::try_from(census.added).unwrap_or(i64::MAX));
-        set(&self.commands, levels.commands);
-        set(&self.outbox_messages, levels.outbox_messages);
-        set(&self.outbox_bytes, levels.outbox_bytes);
+        let hub = &stats.hub;
+        set(&self.clients, hub.clients);
+        set(&self.channels, hub.channels);
+        set(&self.subscriptions, hub.subscriptions);
+        set(&self.running, hub.running);
+        set(&self.waiting, hub.waiting);
+        set(&self.parked, hub.parked);
+        set(&self.unconfirmed, hub.unconfirmed);
+        set(&self.remembered, hub.remembered);
+        set(&self.remembered_bytes, hub.remembered_bytes);
+        self.added.set(i64::try_from(hub.added).unwrap_or(i64::MAX));
+        set(&self.commands, stats.commands);
+        set(&self.outbox_messages, stats.outbox_messages);
+        set(&self.outbox_bytes, stats.outbox_bytes);
     }
 }

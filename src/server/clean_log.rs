@@ -13,12 +13,12 @@ use crate::{
 
 /// Notes what leaves the log. What nobody wants to know is not noted.
 #[derive(Debug, Default)]
-pub(super) struct Cleaned {
+pub(super) struct CleanLog {
     is_wanted: bool,
     gone: Vec<Arc<Entry>>,
 }
 
-impl Cleaned {
+impl CleanLog {
     pub(super) fn want(&mut self, is_wanted: bool) {
         self.is_wanted = is_wanted;
     }
@@ -33,7 +33,7 @@ impl Cleaned {
     }
 }
 
-impl Observer for Cleaned {
+impl Observer for CleanLog {
     fn cleaned(&mut self, entry: &Entry) {
         // What was never kept has been reported as that, and answers are not reported at all.
         if self.is_wanted && entry.meta.added.is_some() && !is_answer(entry) {

@@ -12,7 +12,7 @@ use crate::{
     json::Json,
     log::LogError,
     server::{
-        About, Output, Recipients, Report, SessionId, jobs::Task, keep::was_approved,
+        HubEvent, Output, SessionId, requests::PendingRequest, retention::was_approved,
         sessions::Session,
     },
     store::{Entry, Store},
@@ -34,7 +34,8 @@ impl<S: Store> Hub<S> {
             self.pending.push_back(Output::Replaced(zombie));
         }
         let is_new = since == 0;
-        let (since, ahead) = self.numbers.read(node.client_id(), since, self.log.last_added()?);
+        let (since, ahead) =
+            self.added_offsets.read(node.client_id(), since, self.log.last_added()?);
         self.sessions.insert(id, Session::new(node.clone(), subprotocol, headers, ahead, is_new));
         let again = self.lost_subscriptions(node, since)?;
         let mut missed = self.inbox.missed(&self.log, node, since)?;
@@ -45,8 +46,8 @@ impl<S: Store> Hub<S> {
         }
         let added = self.log.last_added()? + ahead;
         self.pending.push_back(Output::Joined { session: id, added, missed });
-        for task in again {
-            self.enqueue(Task { session: Some(id), ..task });
+        for request in again {
+            self.enqueue(request.for_session(Some(id)));
         }
         Ok(())
     }
@@ -54,7 +55,7 @@ impl<S: Store> Hub<S> {
     /// Takes up what was not answered before the last stop, given with the ends of subscriptions. Subscriptions wait for their clients, but those that were
     /// ended by then have no effect.
     pub(super) fn take_up(&mut self, unanswered: Vec<Entry>) -> Result<(), LogError<S::Error>> {
-        let mut tasks: Vec<Task> = Vec::new();
+        let mut requests: Vec<PendingRequest> = Vec::new();
         let mut subscriptions: HashMap<_, Vec<usize>> = HashMap::new();
         for entry in unanswered {
             let place =
@@ -63,29 +64,29 @@ impl<S: Store> Hub<S> {
                 for earlier in
                     place.and_then(|place| subscriptions.remove(&place)).into_iter().flatten()
                 {
-                    tasks[earlier].cancelled = true;
+                    requests[earlier].cancel();
                 }
                 continue;
             }
-            let task = self.task_of_client(entry, None);
-            if let (About::Subscription, Some(place)) = (task.about, place) {
-                subscriptions.entry(place).or_default().push(tasks.len());
+            let request = self.client_request(entry, None);
+            if let (Some(_), Some(place)) = (request.subscription(), place) {
+                subscriptions.entry(place).or_default().push(requests.len());
             }
-            tasks.push(task);
+            requests.push(request);
         }
         // If something fails, it may not take along what may have been done already. So what had begun comes first, which is known of what is kept: it was added
         // anew then. What was ended comes last.
-        let (ended, mut tasks): (Vec<Task>, Vec<Task>) =
-            tasks.into_iter().partition(|task| task.cancelled);
-        tasks.sort_by_key(|task| !was_approved(&task.entry.meta));
-        for task in tasks {
-            if task.about == About::Subscription {
-                self.park(WallTime::default(), task)?;
+        let (ended, mut requests): (Vec<PendingRequest>, Vec<PendingRequest>) =
+            requests.into_iter().partition(PendingRequest::is_cancelled);
+        requests.sort_by_key(|request| !was_approved(&request.entry.meta));
+        for request in requests {
+            if request.subscription().is_some() {
+                self.park(WallTime::default(), request)?;
             } else {
-                self.enqueue(task);
+                self.enqueue(request);
             }
         }
-        ended.into_iter().for_each(|task| self.enqueue(task));
+        ended.into_iter().for_each(|request| self.enqueue(request));
         Ok(())
     }
 
@@ -94,20 +95,20 @@ impl<S: Store> Hub<S> {
         &mut self,
         node: &NodeId,
         since: u64,
-    ) -> Result<Vec<Task>, LogError<S::Error>> {
+    ) -> Result<Vec<PendingRequest>, LogError<S::Error>> {
         let mut again = Vec::new();
-        for task in self.jobs.unpark(node.client_id()) {
-            let id = &task.entry.meta.id;
+        for request in self.requests.unpark(node.client_id()) {
+            let id = &request.entry.meta.id;
             let answer = self.inbox.answer_to(&self.log, id)?;
             let has_answer =
                 answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
             // Tabs share a connection that one of them holds. Any other is gone for good.
-            let is_wanted = id.node() == node || task.sender == *node;
+            let is_wanted = id.node() == node || request.is_from(node);
             if has_answer || !is_wanted {
                 self.inbox.forget(&mut self.log, id)?;
             } else {
                 self.inbox.withdraw_answer(&mut self.log, id)?;
-                again.push(task);
+                again.push(request);
             }
         }
         Ok(again)
@@ -117,47 +118,55 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
         for channel in session.channels {
             self.channels.leave(&channel, id);
-            self.report(Report::Unsubscribed {
+            self.report(HubEvent::Unsubscribed {
                 node: session.node.clone(),
                 channel: channel.clone(),
             });
             self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
         }
-        for (_, task) in session.unacknowledged {
-            self.park(now, task)?;
+        for (_, request) in session.unacknowledged {
+            self.park(now, request)?;
         }
         Ok(())
     }
 
     /// Puts a subscription aside until its node comes back. Where that has happened already, while the application was still at work, it is done again.
-    pub(super) fn park(&mut self, now: WallTime, task: Task) -> Result<(), LogError<S::Error>> {
-        let node = task.entry.meta.id.node();
+    pub(super) fn park(
+        &mut self,
+        now: WallTime,
+        request: PendingRequest,
+    ) -> Result<(), LogError<S::Error>> {
+        let node = request.entry.meta.id.node();
         let current = self.sessions.of_client(node.client_id());
         let is_back = |id: &SessionId| {
             self.sessions
                 .get(*id)
-                .is_some_and(|session| session.node == *node || session.node == task.sender)
+                .is_some_and(|session| session.node == *node || request.is_from(&session.node))
         };
         let session = current.filter(is_back);
-        let task = Task { approved: false, session, recipients: Recipients::default(), ..task };
+        let request = request.for_session(session);
         if session.is_some() {
-            self.enqueue(task);
+            self.enqueue(request);
             return Ok(());
         }
         if current.is_some() {
             // Another start of the client is there, so this one is gone for good.
-            return self.inbox.forget(&mut self.log, &task.entry.meta.id);
+            return self.inbox.forget(&mut self.log, &request.entry.meta.id);
         }
-        match self.jobs.park(task) {
+        match self.requests.park(request) {
             Some(given_up) => self.give_up(now, &given_up),
             None => Ok(()),
         }
     }
 
     /// A subscription whose client stays away for too long has failed; if the client comes all the same, it is told.
-    fn give_up(&mut self, now: WallTime, task: &Task) -> Result<(), LogError<S::Error>> {
-        self.inbox.withdraw_answer(&mut self.log, &task.entry.meta.id)?;
-        self.undo_task(now, task, "error", Vec::new())
+    fn give_up(
+        &mut self,
+        now: WallTime,
+        request: &PendingRequest,
+    ) -> Result<(), LogError<S::Error>> {
+        self.inbox.withdraw_answer(&mut self.log, &request.entry.meta.id)?;
+        self.undo_request(now, request, "error", Vec::new())
     }
 
     /// The client has got everything up to a number of ours.
@@ -171,8 +180,8 @@ impl<S: Store> Hub<S> {
         let known =
             session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
         let known: Vec<_> = session.unacknowledged.drain(..known).collect();
-        for (_, task) in known {
-            self.inbox.acknowledged(&mut self.log, &task.entry.meta.id)?;
+        for (_, request) in known {
+            self.inbox.acknowledged(&mut self.log, &request.entry.meta.id)?;
         }
         Ok(())
     }
@@ -180,8 +189,8 @@ impl<S: Store> Hub<S> {
     /// Forgets what is too old.
     pub(super) fn grow_older(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
         let Some(old) = self.inbox.grow_older(&mut self.log, now)? else { return Ok(()) };
-        for task in self.jobs.unpark_old(old) {
-            self.give_up(now, &task)?;
+        for request in self.requests.unpark_old(old) {
+            self.give_up(now, &request)?;
         }
         Ok(())
     }

@@ -16,18 +16,18 @@ use crate::{
 /// The proxies whose `X-Forwarded-For` is believed: addresses and networks, and the word `unix` for whoever connects over a Unix socket.
 ///
 /// ```
-/// use logux_server::Proxies;
+/// use logux_server::TrustedProxies;
 ///
-/// let proxies: Proxies = "10.0.0.0/8, ::1, unix".parse()?;
+/// let proxies: TrustedProxies = "10.0.0.0/8, ::1, unix".parse()?;
 /// # Ok::<(), logux_server::BuildError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies {
+pub struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
 }
 
-impl FromStr for Proxies {
+impl FromStr for TrustedProxies {
     type Err = BuildError;
 
     /// Reads a list separated by commas.
@@ -38,7 +38,7 @@ impl FromStr for Proxies {
     }
 }
 
-impl Proxies {
+impl TrustedProxies {
     /// Whether what this peer says about other addresses is believed. `None` is a peer on a Unix socket.
     pub(crate) fn trust(&self, peer: Option<SocketAddr>) -> bool {
         match peer {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn client(proxies: &str, peer: Option<&str>, lines: &[&str]) -> Option<String> {
-        let proxies: Proxies = proxies.parse().unwrap();
+        let proxies: TrustedProxies = proxies.parse().unwrap();
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append("x-forwarded-for", line.parse().unwrap());
@@ -121,6 +121,6 @@ mod tests {
         );
         assert_eq!(client("unix", None, &["1.1.1.1, 2.2.2.2"]).as_deref(), Some("2.2.2.2:0"));
         assert_eq!(client("unix", None, &[]), None);
-        assert!("10.0.0.0/33".parse::<Proxies>().is_err());
+        assert!("10.0.0.0/33".parse::<TrustedProxies>().is_err());
     }
 }

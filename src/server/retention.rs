@@ -1,29 +1,32 @@
 //! What stays in the server's log, why, and how long.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
 
 use crate::{
     action::{Action, ActionId, Meta, NodeId, Stamp},
     store::Criteria,
-    time::WallTime,
+    time::{WallTime, as_millis},
 };
 
 /// A reason to keep an action in the server's log after it was processed, and how long it holds.
 ///
-/// Who subscribes to a channel can be given what was kept of it ([`Answer::Replay`](super::Answer::Replay)); what was sent to users is given to their clients when
+/// Who subscribes to a channel can be given what was kept of it ([`HandlerResponse::Replay`](super::HandlerResponse::Replay)); what was sent to users is given to their clients when
 /// they connect and have not got it yet; and reducers make states of it.
 ///
 /// ```
-/// use logux::server::Keep;
-/// let everything = Keep::forever("orders");
-/// let chat = Keep::last("chat/lobby", 500);
-/// let cursor = Keep::latest("cursor/10");
-/// let news = Keep::for_ms("news", 24 * 60 * 60 * 1_000);
+/// use std::time::Duration;
+/// use logux::server::Retention;
+/// let everything = Retention::forever("orders");
+/// let chat = Retention::last("chat/lobby", 500);
+/// let cursor = Retention::latest("cursor/10");
+/// let news = Retention::for_duration("news", Duration::from_hours(24));
 /// # let _ = (everything, chat, cursor, news);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     reason: Arc<str>,
     bound: Bound,
 }
@@ -43,7 +46,7 @@ const UNDO_PREFIX: &str = "keep-undo/";
 /// The index of all entries that are kept for such a reason.
 pub(super) const KEPT: &str = "kept";
 
-impl Keep {
+impl Retention {
     fn new(reason: &str, bound: Bound) -> Self {
         Self { reason: format!("{PREFIX}{reason}").into(), bound }
     }
@@ -67,8 +70,8 @@ impl Keep {
     }
 
     /// Until it was made so many milliseconds ago, and up to a sixteenth longer.
-    pub fn for_ms(reason: &str, ms: u64) -> Self {
-        Self::new(reason, Bound::Age(ms))
+    pub fn for_duration(reason: &str, duration: Duration) -> Self {
+        Self::new(reason, Bound::Age(as_millis(duration)))
     }
 
     pub(super) fn is_latest(&self) -> bool {
@@ -87,22 +90,22 @@ impl Keep {
 
 /// Tells for each action why it is kept. Nothing is kept unless told.
 #[derive(Clone, Default)]
-pub struct Keeps(Option<Arc<KeepOf>>);
+pub struct RetentionPolicy(Option<Arc<KeepOf>>);
 
-type KeepOf = dyn Fn(&Action, &Meta) -> Option<Keep> + Send + Sync;
+type KeepOf = dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync;
 
-impl Keeps {
+impl RetentionPolicy {
     /// A rule. Pure and quick: it is called for every action that was approved. Types of Logux's own are not asked about.
-    pub fn by(rule: impl Fn(&Action, &Meta) -> Option<Keep> + Send + Sync + 'static) -> Self {
+    pub fn by(rule: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(rule)))
     }
 
-    pub(super) fn of(&self, action: &Action, meta: &Meta) -> Option<Keep> {
+    pub(super) fn of(&self, action: &Action, meta: &Meta) -> Option<Retention> {
         self.0.as_ref().and_then(|rule| rule(action, meta))
     }
 }
 
-impl fmt::Debug for Keeps {
+impl fmt::Debug for RetentionPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "by a rule" } else { "nothing" })
     }
@@ -156,13 +159,13 @@ pub(super) fn is_keep(reason: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     counts: HashMap<Arc<str>, u64>,
-    ages: HashMap<Arc<str>, u64>,
+    ages: IndexMap<Arc<str>, u64>,
     next_look: Option<WallTime>,
 }
 
 impl Bounds {
     /// Notes that an entry was kept. Returns the count that is to be kept when it is time to look through them.
-    pub(super) fn note(&mut self, keep: &Keep, now: WallTime) -> Option<u64> {
+    pub(super) fn note(&mut self, keep: &Retention, now: WallTime) -> Option<u64> {
         match keep.bound {
             Bound::None | Bound::Latest => None,
             Bound::Age(ms) => {

@@ -2,7 +2,7 @@
 
 /// What world to simulate.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct Config {
     /// Decides everything that is left to chance.
     pub seed: u64,
     /// How many devices there are.
@@ -39,7 +39,7 @@ pub struct Setup {
     pub trace: bool,
 }
 
-impl Default for Setup {
+impl Default for Config {
     /// 3 devices of 2 users, an inbox, up to 100 ms of latency, handlers of up to 600 ms; one step in 60 hangs, one in 20 fails.
     fn default() -> Self {
         Self {

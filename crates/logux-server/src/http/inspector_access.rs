@@ -16,21 +16,21 @@ use crate::{
 /// point here, and would see everything with the eyes of whoever looks at that page.
 ///
 /// ```
-/// use logux_server::Audience;
+/// use logux_server::InspectorAccess;
 ///
-/// let at_home: Audience = "127.0.0.1, 192.168.1.0/24".parse()?;
+/// let at_home: InspectorAccess = "127.0.0.1, 192.168.1.0/24".parse()?;
 /// # Ok::<(), logux_server::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audience(Vec<IpNet>);
+pub struct InspectorAccess(Vec<IpNet>);
 
-impl Default for Audience {
+impl Default for InspectorAccess {
     fn default() -> Self {
         Self(["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect())
     }
 }
 
-impl FromStr for Audience {
+impl FromStr for InspectorAccess {
     type Err = BuildError;
 
     /// Reads a list separated by commas.
@@ -39,7 +39,7 @@ impl FromStr for Audience {
     }
 }
 
-impl Audience {
+impl InspectorAccess {
     /// Whether somebody may see it.
     pub(super) fn admits(&self, remote: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -91,13 +91,13 @@ mod tests {
     fn those_from_the_networks() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "192.168.1.2:31337".parse().unwrap());
-        let from = |audience: &Audience, remote: &str| {
+        let from = |audience: &InspectorAccess, remote: &str| {
             audience.admits(Some(remote.parse().unwrap()), &headers)
         };
-        let own = Audience::default();
+        let own = InspectorAccess::default();
         assert!(from(&own, "127.0.0.9") && from(&own, "::1") && from(&own, "::ffff:127.0.0.1"));
         assert!(!from(&own, "192.168.1.3") && !own.admits(None, &headers));
-        let home: Audience = "192.168.1.0/24".parse().unwrap();
+        let home: InspectorAccess = "192.168.1.0/24".parse().unwrap();
         assert!(from(&home, "192.168.1.3") && !from(&home, "127.0.0.1"));
         headers.insert(HOST, "evil.example".parse().unwrap());
         assert!(!home.admits(Some("192.168.1.3".parse().unwrap()), &headers));

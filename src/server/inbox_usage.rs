@@ -1,18 +1,18 @@
 //! How much is remembered so that actions are done and answered once.
 
-use super::{inbox::is_remembered, keep::KEPT};
+use super::{inbox::is_remembered, retention::KEPT};
 use crate::{log::Observer, store::Entry};
 
 /// Counts actions and answers that the inbox has put into the log and that are there. Those that the application wants to be kept are not counted: they
 /// would be there without the inbox.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct InboxUsage {
     pub(super) entries: usize,
     /// Of their JSON.
     pub(super) bytes: usize,
 }
 
-impl Held {
+impl InboxUsage {
     /// Whether an entry counts. Indexes never change, so what was counted when it came is counted when it goes.
     fn counts(entry: &Entry) -> bool {
         let indexes = &entry.meta.indexes;
@@ -22,7 +22,7 @@ impl Held {
     }
 }
 
-impl Observer for Held {
+impl Observer for InboxUsage {
     fn added(&mut self, entry: &Entry) {
         if Self::counts(entry) {
             self.entries += 1;

@@ -27,7 +27,7 @@ impl core::error::Error for Malformed {}
 /// What a timeline could not do as asked, to be shown to a developer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Report {
+pub enum TimelineWarning {
     /// The action was ignored.
     Malformed(ActionId, Malformed),
     /// The action belongs before everything that the timeline remembers, so it was applied to the earliest state it has; on nodes that
@@ -37,7 +37,7 @@ pub enum Report {
     MissedUndo(ActionId),
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for TimelineWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(id, why) => write!(f, "action {id} was ignored: {why}"),
@@ -51,24 +51,24 @@ impl fmt::Display for Report {
 
 /// The latest reports, with a bound.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reports {
-    waiting: VecDeque<Report>,
+pub(super) struct TimelineWarnings {
+    waiting: VecDeque<TimelineWarning>,
     dropped: u64,
 }
 
-impl Reports {
+impl TimelineWarnings {
     /// How many wait at most for somebody to take them; older ones give way.
     const MOST: usize = 100;
 
-    pub(super) fn push(&mut self, report: Report) {
+    pub(super) fn push(&mut self, warning: TimelineWarning) {
         if self.waiting.len() == Self::MOST {
             self.waiting.pop_front();
             self.dropped += 1;
         }
-        self.waiting.push_back(report);
+        self.waiting.push_back(warning);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Report> {
+    pub(super) fn pop(&mut self) -> Option<TimelineWarning> {
         self.waiting.pop_front()
     }
 

@@ -3,7 +3,7 @@
 use logux::{
     Action,
     log::Draft,
-    server::{Addition, Answer, Input, Recipients, SessionId},
+    server::{AddAction, HandlerResponse, Input, Recipients, SessionId},
 };
 
 use crate::world::{A, World, entry, processed};
@@ -19,14 +19,14 @@ fn what_happens_is_reported_in_order() {
         "processed logux/subscribe 1 10:one:x 0",
         "sent logux/processed to 1",
     ];
-    assert_eq!(std::mem::take(&mut world.reports), subscribed);
+    assert_eq!(std::mem::take(&mut world.events), subscribed);
 
     world.join(2, "20:two:x");
     world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 0", A)]);
     world.answer([
-        Answer::Resend(Recipients::channel("room")),
-        Answer::Approved(None),
-        Answer::Denied,
+        HandlerResponse::Resend(Recipients::channel("room")),
+        HandlerResponse::Approved(None),
+        HandlerResponse::Denied,
     ]);
     let undone = [
         "added a 2 20:two:x 0, kept: true",
@@ -37,16 +37,16 @@ fn what_happens_is_reported_in_order() {
         "sent logux/undo to 1",
         "sent logux/undo to 2",
     ];
-    assert_eq!(std::mem::take(&mut world.reports), undone);
+    assert_eq!(std::mem::take(&mut world.events), undone);
 
     let (action, to) = (Action::new(A).unwrap(), Recipients::default());
-    let useless = Addition { action, draft: Draft::default(), to, process: false, ticket: None };
+    let useless = AddAction { action, draft: Draft::default(), to, process: false, ticket: None };
     world.handle(Input::Add(Box::new(useless)));
     world.handle(Input::Leave(SessionId(1)));
-    let last = world.reports.split_off(world.reports.len() - 2);
-    assert!(world.reports[0].starts_with("added a ") && world.reports[0].ends_with("kept: false"));
+    let last = world.events.split_off(world.events.len() - 2);
+    assert!(world.events[0].starts_with("added a ") && world.events[0].ends_with("kept: false"));
     assert!(last[0].starts_with("sent a to 0") && last[1] == "10:one:x left room", "{last:?}");
-    assert!(world.reports[1].starts_with("useless a "));
+    assert!(world.events[1].starts_with("useless a "));
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn everything_can_be_counted() {
         2,
         vec![entry("2 20:two:x 0", A), entry("2 20:two:x 1", A), entry("2 20:two:x 2", A)],
     );
-    let census = world.hub.census().unwrap();
-    assert_eq!((census.clients, census.channels, census.subscriptions), (2, 1, 2));
-    assert_eq!((census.running, census.waiting, census.parked, census.unconfirmed), (1, 2, 0, 2));
-    assert!(census.added >= 5);
+    let stats = world.hub.stats().unwrap();
+    assert_eq!((stats.clients, stats.channels, stats.subscriptions), (2, 1, 2));
+    assert_eq!((stats.running, stats.waiting, stats.parked, stats.unconfirmed), (1, 2, 0, 2));
+    assert!(stats.added >= 5);
     let clients = world
         .hub
         .clients()
@@ -73,17 +73,14 @@ fn everything_can_be_counted() {
     assert_eq!(clients, [("10:one:x", 1, 0), ("20:two:x", 1, 2)]);
     world.handle(Input::Leave(SessionId(1)));
     world.handle(Input::Leave(SessionId(2)));
-    let census = world.hub.census().unwrap();
-    assert_eq!(
-        (census.clients, census.channels, census.subscriptions, census.running),
-        (0, 0, 0, 1)
-    );
+    let stats = world.hub.stats().unwrap();
+    assert_eq!((stats.clients, stats.channels, stats.subscriptions, stats.running), (0, 0, 0, 1));
 }
 
 #[test]
 fn what_is_remembered_is_counted_across_a_restart() {
     let held = |world: &World| {
-        world.hub.census().map(|census| (census.remembered, census.remembered_bytes)).unwrap()
+        world.hub.stats().map(|stats| (stats.remembered, stats.remembered_bytes)).unwrap()
     };
     let mut world = World::new();
     world.join(1, "10:one:x");
@@ -94,13 +91,13 @@ fn what_is_remembered_is_counted_across_a_restart() {
     assert_eq!(answers, 1, "the last answer to a subscription tells how late it was");
 
     world.receive(1, vec![entry("2 10:one:x 0", A), entry("3 10:one:x 0", A)]);
-    let loaded = Answer::Action(Action::new(A).unwrap(), Box::default());
-    world.answer([Answer::Approved(None), loaded, Answer::Processed]);
+    let loaded = HandlerResponse::Action(Action::new(A).unwrap(), Box::default());
+    world.answer([HandlerResponse::Approved(None), loaded, HandlerResponse::Processed]);
     let answer = processed(1, "2 10:one:x 0").len() - "1 <- ".len();
     let more = (1 + 4, bytes + 3 * A.len() + answer);
     assert_eq!(held(&world), more, "two actions, one more for the client, one answer");
     let mut world = World::over(world.hub.into_store());
     assert_eq!(held(&world), more);
-    world.answer([Answer::Approved(None), Answer::Processed]);
+    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(held(&world).0, 6);
 }

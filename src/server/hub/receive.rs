@@ -1,8 +1,9 @@
 //! What comes from clients: is it theirs, did it come before, may it be asked about now.
 
+use core::time::Duration;
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Hub, ask, subscribed_to, undo_of};
+use super::{Hub, handler_request, subscribed_to, undo_of};
 use crate::{
     action::{
         NodeId,
@@ -10,10 +11,12 @@ use crate::{
     },
     json::Json,
     log::LogError,
-    server::{Output, QueueName, Recipients, Report, SessionId, inbox::Known, jobs::Task},
+    server::{
+        HubEvent, Output, QueueName, Recipients, SessionId, inbox::Known, requests::PendingRequest,
+    },
     store::{Entry, Store},
     sync::BatchToken,
-    time::WallTime,
+    time::{WallTime, as_millis},
 };
 
 impl<S: Store> Hub<S> {
@@ -29,14 +32,15 @@ impl<S: Store> Hub<S> {
         }
         let max_queue = self.config.max_queue;
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        if !session.held.is_empty() || self.jobs.waiting(session.node.client_id()) >= max_queue {
+        if !session.held.is_empty() || self.requests.waiting(session.node.client_id()) >= max_queue
+        {
             session.held.push_back((batch, entries));
             return Ok(());
         }
         for entry in entries {
             self.receive(now, id, entry)?;
         }
-        self.pending.push_back(Output::Kept(id, batch));
+        self.pending.push_back(Output::Persisted(id, batch));
         Ok(())
     }
 
@@ -52,17 +56,17 @@ impl<S: Store> Hub<S> {
         {
             return self.refuse_forged(now, id, entry);
         }
-        if self.jobs.came_again(action_id) {
-            self.report(Report::Duplicate(action_id.clone()));
+        if self.requests.came_again(action_id) {
+            self.report(HubEvent::Duplicate(action_id.clone()));
             return Ok(());
         }
         match self.inbox.known(&self.log, action_id)? {
             Known::Answered(answer) => {
-                self.report(Report::Duplicate(action_id.clone()));
+                self.report(HubEvent::Duplicate(action_id.clone()));
                 return self.deliver_to(id, answer, false);
             }
             Known::Done => {
-                self.report(Report::Duplicate(action_id.clone()));
+                self.report(HubEvent::Duplicate(action_id.clone()));
                 return self.send_to_session(
                     now,
                     id,
@@ -70,7 +74,7 @@ impl<S: Store> Hub<S> {
                 );
             }
             Known::Waiting => {
-                self.report(Report::Duplicate(action_id.clone()));
+                self.report(HubEvent::Duplicate(action_id.clone()));
                 return Ok(());
             }
             Known::New => {}
@@ -80,35 +84,40 @@ impl<S: Store> Hub<S> {
             .time
             .since(now)
             .try_into()
-            .is_ok_and(|ahead: u64| ahead > self.config.max_ahead_ms);
+            .is_ok_and(|ahead| Duration::from_millis(ahead) > self.config.max_ahead);
         let kept = self.inbox.keep(&mut self.log, now, entry)?;
-        let task = self.task_of_client(kept, Some(id));
-        self.report(Report::Added(task.entry.clone()));
+        let request = self.client_request(kept, Some(id));
+        self.report(HubEvent::Added(request.entry.clone()));
         if is_from_future {
             self.debug(Some(id), || {
-                format!("Action \"{}\" has a time in the future", task.entry.meta.id)
+                format!("Action \"{}\" has a time in the future", request.entry.meta.id)
             });
-            return self.undo_task(now, &task, "wrongTime", Vec::new());
+            return self.undo_request(now, &request, "wrongTime", Vec::new());
         }
-        if let Err(wait_ms) = self.take_token(&task.entry) {
-            self.debug(Some(id), || format!("Action \"{}\" came too soon", task.entry.meta.id));
+        if let Err(wait) = self.take_token(&request.entry) {
+            self.debug(Some(id), || format!("Action \"{}\" came too soon", request.entry.meta.id));
             let retry_after =
-                Json::from_value(&wait_ms).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
-            return self.undo_task(now, &task, "rateLimit", retry_after.into_iter().collect());
+                Json::from_value(&as_millis(wait)).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
+            return self.undo_request(
+                now,
+                &request,
+                "rateLimit",
+                retry_after.into_iter().collect(),
+            );
         }
-        if task.entry.action.kind() == logux::UNSUBSCRIBE {
-            self.unsubscribe(id, &task.entry)?;
-            return self.unsubscribed(now, id, &task);
+        if request.entry.action.kind() == logux::UNSUBSCRIBE {
+            self.unsubscribe(id, &request.entry)?;
+            return self.unsubscribed(now, id, &request);
         }
-        self.enqueue(task);
+        self.enqueue(request);
         Ok(())
     }
 
     /// Whether its author may do an action of this type now, or when.
-    fn take_token(&mut self, entry: &Entry) -> Result<(), u64> {
+    fn take_token(&mut self, entry: &Entry) -> Result<(), Duration> {
         let Some(buckets) = self.rates.get_mut(entry.action.kind()) else { return Ok(()) };
         let node = entry.meta.id.node();
-        buckets.take(node.user_id().unwrap_or_else(|| node.client_id()), self.moment)
+        buckets.try_acquire(node.user_id().unwrap_or_else(|| node.client_id()), self.now)
     }
 
     /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.
@@ -124,10 +133,10 @@ impl<S: Store> Hub<S> {
         self.send_to_session(now, id, undo)
     }
 
-    pub(super) fn enqueue(&mut self, task: Task) {
-        if let Some((job, task)) = self.jobs.push(task) {
-            let ask = ask(&self.sessions, job, task);
-            self.pending.push_back(Output::Ask(ask));
+    pub(super) fn enqueue(&mut self, request: PendingRequest) {
+        if let Some((request_id, request)) = self.requests.push(request) {
+            let handler_request = handler_request(&self.sessions, request_id, request);
+            self.pending.push_back(Output::Request(handler_request));
         }
     }
 
@@ -137,12 +146,12 @@ impl<S: Store> Hub<S> {
         node: &NodeId,
         queue: &QueueName,
     ) -> Result<(), LogError<S::Error>> {
-        if let Some((job, task)) = self.jobs.next(node, queue) {
-            let ask = ask(&self.sessions, job, task);
-            self.pending.push_back(Output::Ask(ask));
+        if let Some((request_id, request)) = self.requests.next(node, queue) {
+            let handler_request = handler_request(&self.sessions, request_id, request);
+            self.pending.push_back(Output::Request(handler_request));
         }
         // There is room again: take what was held back.
-        while self.jobs.waiting(node.client_id()) < self.config.max_queue {
+        while self.requests.waiting(node.client_id()) < self.config.max_queue {
             let Some(id) = self.sessions.of_client(node.client_id()) else { break };
             let Some((batch, entries)) =
                 self.sessions.get_mut(id).and_then(|session| session.held.pop_front())
@@ -152,7 +161,7 @@ impl<S: Store> Hub<S> {
             for entry in entries {
                 self.receive(now, id, entry)?;
             }
-            self.pending.push_back(Output::Kept(id, batch));
+            self.pending.push_back(Output::Persisted(id, batch));
         }
         Ok(())
     }
@@ -161,16 +170,20 @@ impl<S: Store> Hub<S> {
     fn unsubscribe(&mut self, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
         let Some(place) = subscribed_to(&entry.action) else { return Ok(()) };
         let node = entry.meta.id.node();
-        let is_meant = |task: &Task| subscribed_to(&task.entry.action).as_ref() == Some(&place);
-        self.jobs.cancel_subscriptions(node, is_meant);
+        let is_meant = |request: &PendingRequest| {
+            subscribed_to(&request.entry.action).as_ref() == Some(&place)
+        };
+        self.requests.cancel_subscriptions(node, is_meant);
         if let Some(session) = self.sessions.get_mut(id) {
-            let is_meant = |task: &Task| task.entry.meta.id.node() == node && is_meant(task);
+            let is_meant = |request: &PendingRequest| {
+                request.entry.meta.id.node() == node && is_meant(request)
+            };
             let all = core::mem::take(&mut session.unacknowledged);
             let (ended, others): (VecDeque<_>, _) =
-                all.into_iter().partition(|(_, task)| is_meant(task));
+                all.into_iter().partition(|(_, request)| is_meant(request));
             session.unacknowledged = others;
-            for (_, task) in ended {
-                self.inbox.settle(&mut self.log, &task.entry.meta.id)?;
+            for (_, request) in ended {
+                self.inbox.settle(&mut self.log, &request.entry.meta.id)?;
             }
         }
         let (channel, filter) = place;
@@ -183,14 +196,14 @@ impl<S: Store> Hub<S> {
         &mut self,
         now: WallTime,
         id: SessionId,
-        task: &Task,
+        request: &PendingRequest,
     ) -> Result<(), LogError<S::Error>> {
-        if task.entry.action.text_field("channel").is_none() {
+        if request.entry.action.str_field("channel").is_none() {
             self.debug(Some(id), || "Wrong channel name undefined".to_owned());
-            return self.undo_task(now, task, "wrongChannel", Vec::new());
+            return self.undo_request(now, request, "wrongChannel", Vec::new());
         }
-        self.report(Report::Processed(task.entry.clone()));
-        let processed = Processed { id: task.entry.meta.id.to_text() }.to_action();
-        self.conclude(now, task, processed, now, &Recipients::default())
+        self.report(HubEvent::Processed(request.entry.clone()));
+        let processed = Processed { id: request.entry.meta.id.to_text() }.to_action();
+        self.conclude(now, request, processed, now, &Recipients::default())
     }
 }

@@ -1,6 +1,6 @@
 //! Everything about a server that is not a handler.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use logux::{
     Json, NodeId,
@@ -10,14 +10,14 @@ use logux::{
 
 use crate::{
     error::BuildError,
-    http::{audience::Audience, proxies::Proxies, tls::Tls},
+    http::{inspector_access::InspectorAccess, tls::Tls, trusted_proxies::TrustedProxies},
     random_id::random_id,
 };
 
 /// Everything about a server that is not a handler, with its defaults.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct Config {
     /// The part of the node id behind `server:`. Random unless given.
     pub id: Option<String>,
     /// The application's protocol version.
@@ -30,7 +30,7 @@ pub struct Settings {
     /// `/` to its audience.
     pub development: bool,
     /// Who may see the inspector in development. Loopback addresses unless given.
-    pub inspector_audience: Audience,
+    pub inspector_audience: InspectorAccess,
     /// Count what happens, for [`Handle::metrics`](crate::Handle::metrics). Implied by `development` and by `metrics_address`.
     pub collect_metrics: bool,
     /// Where to serve `/metrics` for Prometheus: an address of its own. Nowhere unless given, since who can reach it may read it.
@@ -39,12 +39,12 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// After how many milliseconds the files of certificate and key are looked at again. New connections get what is new in them; what
     /// cannot be used is reported, and the old one stays. 10,000.
-    pub tls_reload_ms: u64,
+    pub tls_reload_interval: Duration,
     /// Answer nothing but WebSocket: no routes, no pages, no `/health`, and no actions from a back end. HTTP gets status 426.
     pub disable_http: bool,
     /// The proxies in front of the server whose `X-Forwarded-For` is believed, for remote addresses and everything that is counted by
     /// address. None unless given.
-    pub proxies: Proxies,
+    pub proxies: TrustedProxies,
     /// The largest message of a client, in bytes. 1 MiB.
     pub max_message_bytes: usize,
     /// The largest body of an HTTP request, in bytes. 1 MiB.
@@ -77,23 +77,23 @@ pub struct Settings {
     pub allowed_origins: Option<Vec<String>>,
     /// How many milliseconds the time of a client's action may lie ahead of the server's clock. Others are undone with the reason `wrongTime`,
     /// since they would win over everybody else's changes. 300,000.
-    pub max_ahead_ms: u64,
+    pub max_ahead: Duration,
     /// Milliseconds of silence after which a client is asked whether it is there. 20,000.
-    pub ping_ms: u64,
+    pub ping_interval: Duration,
     /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
-    pub timeout_ms: u64,
+    pub timeout: Duration,
     /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
     /// again: so many of the latest entries of the log, and those of up to 64 actions more. 10,000.
-    pub remembered: u64,
+    pub remembered_entries: u64,
     /// For how many milliseconds to remember them at most. 604,800,000: a week.
-    pub remembered_ms: u64,
+    pub remembered_for: Duration,
     /// How many milliseconds what is in progress may take when the server stops. 30,000.
-    pub finish_ms: u64,
+    pub drain_timeout: Duration,
     /// How many milliseconds clients may take then to read what waits for them. 5,000.
-    pub leave_ms: u64,
+    pub disconnect_timeout: Duration,
 }
 
-impl Default for Settings {
+impl Default for Config {
     fn default() -> Self {
         Self {
             id: None,
@@ -101,13 +101,13 @@ impl Default for Settings {
             min_subprotocol: 0,
             supports: None,
             development: false,
-            inspector_audience: Audience::default(),
+            inspector_audience: InspectorAccess::default(),
             collect_metrics: false,
             metrics_address: None,
             tls: None,
-            tls_reload_ms: 10_000,
+            tls_reload_interval: Duration::from_secs(10),
             disable_http: false,
-            proxies: Proxies::default(),
+            proxies: TrustedProxies::default(),
             max_message_bytes: 1024 * 1024,
             max_body_bytes: 1024 * 1024,
             max_outbox_messages: 10_000,
@@ -121,18 +121,18 @@ impl Default for Settings {
             max_rates_of_types: HashMap::new(),
             max_wrong_logins: Some(3),
             allowed_origins: None,
-            max_ahead_ms: 300_000,
-            ping_ms: 20_000,
-            timeout_ms: 70_000,
-            remembered: 10_000,
-            remembered_ms: 7 * 24 * 60 * 60 * 1_000,
-            finish_ms: 30_000,
-            leave_ms: 5_000,
+            max_ahead: Duration::from_mins(5),
+            ping_interval: Duration::from_secs(20),
+            timeout: Duration::from_secs(70),
+            remembered_entries: 10_000,
+            remembered_for: Duration::from_hours(7 * 24),
+            drain_timeout: Duration::from_secs(30),
+            disconnect_timeout: Duration::from_secs(5),
         }
     }
 }
 
-impl Settings {
+impl Config {
     pub(crate) fn node(&self) -> Result<NodeId, BuildError> {
         let id = self.id.clone().unwrap_or_else(random_id);
         NodeId::new(format!("server:{id}")).map_err(|error| BuildError::Store(error.to_string()))
@@ -142,9 +142,9 @@ impl Settings {
         let mut config = HubConfig::new(node);
         config.subprotocol = self.subprotocol;
         config.debug = self.development;
-        config.remembered = self.remembered;
-        config.remembered_ms = self.remembered_ms;
-        config.max_ahead_ms = self.max_ahead_ms;
+        config.remembered_entries = self.remembered_entries;
+        config.remembered_for = self.remembered_for;
+        config.max_ahead = self.max_ahead;
         config.max_queue = self.max_queue;
         config.max_subscriptions = self.max_subscriptions;
         config.rates.clone_from(&self.max_rates_of_types);
@@ -154,8 +154,8 @@ impl Settings {
     pub(crate) fn node_config(&self, node: NodeId) -> sync::Config {
         let mut config = sync::Config::server(node);
         config.subprotocol = Subprotocols { number: self.subprotocol, semver: None };
-        config.ping_ms = Some(self.ping_ms);
-        config.timeout_ms = Some(self.timeout_ms);
+        config.ping_interval = Some(self.ping_interval);
+        config.timeout = Some(self.timeout);
         config.limits.message_bytes = self.max_message_bytes;
         config.headers = self
             .development

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::Hub;
 use crate::{
     action::{NodeId, Subprotocol},
@@ -13,7 +15,7 @@ use crate::{
 /// How much there is of everything in a hub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Census {
+pub struct HubStats {
     /// Clients that are connected.
     pub clients: usize,
     /// Channels that somebody is subscribed to.
@@ -28,7 +30,7 @@ pub struct Census {
     pub parked: usize,
     /// Subscriptions that were answered, where the client has not confirmed that it knows.
     pub unconfirmed: usize,
-    /// Actions and answers in the log that are remembered so that they are done and answered once. Those that a [`Keep`](crate::server::Keep) holds as well are
+    /// Actions and answers in the log that are remembered so that they are done and answered once. Those that a [`Retention`](crate::server::Retention) holds as well are
     /// not counted.
     pub remembered: usize,
     /// Bytes of their JSON.
@@ -46,7 +48,7 @@ pub struct ConnectedClient<'a> {
     pub node: &'a NodeId,
     /// The application's protocol version it speaks.
     pub subprotocol: &'a Subprotocol,
-    channels: &'a std::collections::HashSet<Arc<str>>,
+    channels: &'a IndexSet<Arc<str>>,
     /// How many of its actions wait for earlier ones.
     pub waiting: usize,
 }
@@ -63,34 +65,34 @@ impl<S: Store> Hub<S> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn census(&self) -> Result<Census, LogError<S::Error>> {
-        let held = self.log.observed_by().1;
-        Ok(Census {
+    pub fn stats(&self) -> Result<HubStats, LogError<S::Error>> {
+        let usage = self.log.observer().inbox_usage;
+        Ok(HubStats {
             clients: self.sessions.len(),
             channels: self.channels.len(),
             subscriptions: self.sessions.iter().map(|(_, session)| session.channels.len()).sum(),
-            running: self.jobs.all_running(),
-            waiting: self.jobs.all_waiting(),
-            parked: self.jobs.all_parked(),
+            running: self.requests.all_running(),
+            waiting: self.requests.all_waiting(),
+            parked: self.requests.all_parked(),
             unconfirmed: self
                 .sessions
                 .iter()
                 .map(|(_, session)| session.unacknowledged.len())
                 .sum(),
-            remembered: held.entries,
-            remembered_bytes: held.bytes,
+            remembered: usage.entries,
+            remembered_bytes: usage.bytes,
             added: self.log.last_added()?,
         })
     }
 
-    /// All clients that are connected, in no order.
+    /// Returns the connected clients, in an order that only depends on the inputs.
     pub fn clients(&self) -> impl Iterator<Item = ConnectedClient<'_>> {
         self.sessions.iter().map(|(session, client)| ConnectedClient {
             session,
             node: &client.node,
             subprotocol: &client.subprotocol,
             channels: &client.channels,
-            waiting: self.jobs.waiting(client.node.client_id()),
+            waiting: self.requests.waiting(client.node.client_id()),
         })
     }
 }

@@ -1,0 +1,165 @@
+//! The outboxes of all connected clients, filled in rounds.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use logux::server::{SessionId, SessionMap};
+use logux_net::CloseReason;
+
+use crate::{
+    connection_info::ConnectionInfo,
+    hub::outbox::{Outbox, OutboxItem},
+};
+
+/// The outboxes of all connected clients.
+///
+/// What a round has for a client is queued here and pushed to its outbox at the end of the round, so
+/// that its connection is woken once and sends everything in one write.
+#[derive(Default)]
+pub(crate) struct Outboxes {
+    clients: SessionMap<Client>,
+    /// The clients with queued items.
+    queued: Vec<SessionId>,
+    /// The largest number of items that one client received in the last round.
+    usual_len: usize,
+    /// The number of the current round.
+    round: u64,
+}
+
+struct Client {
+    outbox: Arc<Outbox>,
+    info: Arc<ConnectionInfo>,
+    queued: VecDeque<OutboxItem>,
+    /// The last round in which a handler of this client's action completed at once, so that its
+    /// responses come in the next round.
+    completed_in: u64,
+    /// Whether the queued items have waited a round for such responses.
+    has_waited: bool,
+}
+
+impl Outboxes {
+    /// Adds a connected client.
+    pub(crate) fn insert(
+        &mut self,
+        session: SessionId,
+        outbox: Arc<Outbox>,
+        info: Arc<ConnectionInfo>,
+    ) {
+        let queued = VecDeque::new();
+        let client = Client { outbox, info, queued, completed_in: 0, has_waited: false };
+        self.clients.insert(session, client);
+    }
+
+    /// Removes a client whose connection is closed.
+    pub(crate) fn remove(&mut self, session: SessionId) {
+        self.clients.swap_remove(&session);
+    }
+
+    /// Closes a connection that a new one of the same client replaces, after its queued items.
+    pub(crate) fn replace(&mut self, session: SessionId) {
+        if let Some(mut client) = self.clients.swap_remove(&session) {
+            client.outbox.push(&mut client.queued);
+            client.outbox.close(CloseReason::Replaced);
+        }
+    }
+
+    /// Closes all connections because the server stops.
+    pub(crate) fn close_all(&self) {
+        for client in self.clients.values() {
+            client.outbox.close(CloseReason::Shutdown);
+        }
+    }
+
+    /// Returns what is known about the connection of a client.
+    pub(crate) fn info(&self, session: Option<SessionId>) -> Arc<ConnectionInfo> {
+        let client = session.and_then(|session| self.clients.get(&session));
+        client.map_or_else(ConnectionInfo::nowhere, |client| client.info.clone())
+    }
+
+    /// Returns the number of items in a client's outbox, and about how many bytes they have.
+    pub(crate) fn level(&self, session: SessionId) -> (usize, usize) {
+        self.clients.get(&session).map(|client| client.outbox.level()).unwrap_or_default()
+    }
+
+    /// Returns the number of items in all outboxes, and about how many bytes they have.
+    pub(crate) fn total_level(&self) -> (usize, usize) {
+        let levels = self.clients.values().map(|client| client.outbox.level());
+        levels.fold((0, 0), |(items, bytes), (more, more_bytes)| (items + more, bytes + more_bytes))
+    }
+
+    /// Queues an item for a client.
+    pub(crate) fn queue(&mut self, session: SessionId, item: OutboxItem) {
+        if let Some(client) = self.clients.get_mut(&session) {
+            if client.queued.is_empty() {
+                self.queued.push(session);
+                client.queued.reserve(self.usual_len);
+            }
+            client.queued.push_back(item);
+        }
+    }
+
+    /// Lets the queued items of a client wait for the next round, once: the responses that follow
+    /// then leave in the same write.
+    pub(crate) fn expect_responses(&mut self, session: Option<SessionId>) {
+        if let Some(client) = session.and_then(|session| self.clients.get_mut(&session)) {
+            client.completed_in = self.round;
+        }
+    }
+
+    /// Ends a round: pushes the queued items to the outboxes.
+    pub(crate) fn flush(&mut self) {
+        self.usual_len = 0;
+        for session in std::mem::take(&mut self.queued) {
+            let Some(client) = self.clients.get_mut(&session) else { continue };
+            client.has_waited = client.completed_in == self.round && !client.has_waited;
+            if client.has_waited {
+                self.queued.push(session);
+            } else {
+                self.usual_len = self.usual_len.max(client.queued.len());
+                client.outbox.push(&mut client.queued);
+            }
+        }
+        self.round += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::outbox::OutboxLimits;
+
+    const SESSION: SessionId = SessionId(1);
+
+    fn outboxes() -> (Outboxes, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::new(OutboxLimits { items: 10, bytes: 1_000 }));
+        let mut outboxes = Outboxes::default();
+        // The first round has no commands.
+        outboxes.flush();
+        outboxes.insert(SESSION, outbox.clone(), ConnectionInfo::nowhere());
+        (outboxes, outbox)
+    }
+
+    #[test]
+    fn queued_items_wait_for_responses_of_the_next_round() {
+        let (mut outboxes, outbox) = outboxes();
+        let item = || OutboxItem::Debug("x".into());
+        outboxes.queue(SESSION, item());
+        outboxes.expect_responses(Some(SESSION));
+        outboxes.flush();
+        assert!(outbox.take(9).is_empty());
+        // More responses follow, but no item waits twice.
+        outboxes.queue(SESSION, item());
+        outboxes.expect_responses(Some(SESSION));
+        outboxes.flush();
+        assert_eq!(outbox.take(9).len(), 2);
+    }
+
+    #[test]
+    fn responses_of_an_earlier_round_are_not_waited_for() {
+        let (mut outboxes, outbox) = outboxes();
+        outboxes.expect_responses(Some(SESSION));
+        outboxes.flush();
+        outboxes.queue(SESSION, OutboxItem::Debug("x".into()));
+        outboxes.flush();
+        assert_eq!(outbox.take(9).len(), 1);
+    }
+}

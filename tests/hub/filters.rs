@@ -1,0 +1,106 @@
+//! A subscriber with a filter receives only what its filter accepts, whenever it is sent.
+
+use std::sync::Arc;
+
+use logux::{
+    MemoryStore,
+    server::{
+        Config, Filter, HandlerResponse, Input, Output, Queues, Recipients, RequestId, Retention,
+        RetentionPolicy, SessionId,
+    },
+};
+
+use crate::world::{A, NOW, World, config, entry, processed};
+
+const B: &str = r#"{"type":"b"}"#;
+const SUBSCRIBE: &str = r#"{"type":"logux/subscribe","channel":"room","filter":{"type":"b"}}"#;
+
+fn only_b() -> HandlerResponse {
+    let filter: Filter = Arc::new(|action, _| {
+        action.kind() == "b" || action.field("action").is_some_and(|inner| inner.contains("\"b\""))
+    });
+    HandlerResponse::Approved(Some(filter))
+}
+
+/// A hub with one connected client, whose actions of different types are in different queues.
+fn world(retention: RetentionPolicy) -> World {
+    let queues = Queues::by(|action| action.kind().to_owned().into());
+    let mut world = World::with(Config { queues, retention, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:x");
+    world
+}
+
+/// Sends the actions A and B to the channel `room`, and returns the requests to process them.
+fn send_both(world: &mut World) -> Vec<RequestId> {
+    let mut requests = Vec::new();
+    for (id, action) in [("1 10:one:x 0", A), ("1 10:one:x 1", B)] {
+        world.receive(1, vec![entry(id, action)]);
+        let request = world.requests.pop_front().expect("a request");
+        let recipients = Recipients::channel("room");
+        world.handle(Input::Respond(request.id, HandlerResponse::Resend(recipients)));
+        world.handle(Input::Respond(request.id, HandlerResponse::Approved(None)));
+        requests.push(request.id);
+    }
+    world.delivered();
+    requests
+}
+
+#[test]
+fn actions_in_progress_pass_the_filter_of_a_new_subscriber() {
+    let mut world = world(RetentionPolicy::default());
+    send_both(&mut world);
+    world.join(2, "20:two:x");
+    world.receive(2, vec![entry("2 20:two:x 0", SUBSCRIBE)]);
+    world.answer([only_b(), HandlerResponse::Processed]);
+    assert_eq!(world.delivered(), [format!("2 <- {B}"), processed(2, "2 20:two:x 0")]);
+}
+
+#[test]
+fn a_replay_passes_the_filter() {
+    let mut world = world(RetentionPolicy::by(|_, _| Some(Retention::forever("all"))));
+    for (id, action) in [("1 10:one:x 0", A), ("1 10:one:x 1", B)] {
+        world.receive(1, vec![entry(id, action)]);
+        let recipients = Recipients::channel("room");
+        world.answer([
+            HandlerResponse::Resend(recipients),
+            HandlerResponse::Approved(None),
+            HandlerResponse::Processed,
+        ]);
+    }
+    world.join(2, "20:two:x");
+    world.receive(2, vec![entry("2 20:two:x 0", SUBSCRIBE)]);
+    let request = world.requests.pop_front().expect("a request");
+    world.hub.handle(NOW, Input::Respond(request.id, only_b())).unwrap();
+    world.hub.handle(NOW, Input::Respond(request.id, HandlerResponse::Replay)).unwrap();
+    world.hub.commit().unwrap();
+    let outputs = std::iter::from_fn(|| world.hub.poll_output());
+    let replayed: Vec<_> = outputs
+        .filter_map(|output| match output {
+            Output::Replay { entries, .. } => Some(entries),
+            _ => None,
+        })
+        .flatten()
+        .map(|entry| entry.action.as_json().to_owned())
+        .collect();
+    assert_eq!(replayed, [B]);
+}
+
+#[test]
+fn undos_of_missed_actions_pass_the_filter_of_a_returning_subscriber() {
+    let mut world = world(RetentionPolicy::default());
+    world.join(2, "20:two:x");
+    world.receive(2, vec![entry("2 20:two:x 0", SUBSCRIBE)]);
+    world.answer([only_b(), HandlerResponse::Processed]);
+    let requests = send_both(&mut world);
+    world.handle(Input::Leave(SessionId(2)));
+    for request in requests {
+        world.handle(Input::Respond(request, HandlerResponse::error()));
+    }
+    world.delivered();
+    let added = world.hub.stats().unwrap().added;
+    world.join_since(3, "20:two:x", added);
+    world.receive(3, vec![entry("3 20:two:x 0", SUBSCRIBE)]);
+    world.answer([only_b(), HandlerResponse::Processed]);
+    let undo = r#"3 <- {"type":"logux/undo","id":"1 10:one:x 1","reason":"error"}"#;
+    assert_eq!(world.delivered(), [undo.to_owned(), processed(3, "3 20:two:x 0")]);
+}
