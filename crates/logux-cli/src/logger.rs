@@ -1,4 +1,4 @@
-//! Log lines for people or for programs.
+//! Log output: one line per event, as text or as JSON.
 
 use std::{
     fmt::{self, Write as _},
@@ -22,35 +22,35 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::{options::Logger, otlp::Otlp};
+use crate::{config::flags::LogFormat, otlp::OtlpPipeline};
 
-/// Begins to write log lines to standard output, and to follow actions if there is somewhere to send that. `RUST_LOG` says how many lines;
-/// information and worse unless it is set.
-pub(crate) fn start(logger: Logger, otlp: Option<&Otlp>) {
+/// Installs the global subscriber: log lines to standard output, and spans to `otlp`. `RUST_LOG`
+/// filters the log lines; it defaults to `info`.
+pub(crate) fn init(format: LogFormat, otlp: Option<&OtlpPipeline>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Colours are for terminals, not for files and pipes.
-    let colours = std::io::stdout().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(colours);
-    let lines = match logger {
-        Logger::Human => lines.event_format(Human).boxed(),
-        Logger::Json => lines.event_format(Json).boxed(),
+    let colors = std::io::stdout().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colors);
+    let lines = match format {
+        LogFormat::Human => lines.event_format(HumanFormat).boxed(),
+        LogFormat::Json => lines.event_format(JsonFormat).boxed(),
     };
     match otlp {
         Some(otlp) => {
             tracing_subscriber::registry().with(lines.with_filter(filter)).with(otlp.layer()).init()
         }
-        // A filter for everything is the cheaper one.
+        // A global filter is cheaper than one of a layer.
         None => tracing_subscriber::registry().with(lines).with(filter).init(),
     }
 }
 
-/// `TIME LEVEL MESSAGE NAME=VALUE …`, one event a line.
-struct Human;
+/// One line per event: `TIME LEVEL MESSAGE NAME=VALUE …`.
+struct HumanFormat;
 
-/// One JSON object a line, with the keys of the reference's logger: `level` (a number), `time`, `pid`, `msg`, and the fields.
-struct Json;
+/// One JSON object per line with the keys of the reference server's logger: `level` (a number),
+/// `time`, `pid`, `msg`, and the fields of the event.
+struct JsonFormat;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Human {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for HumanFormat {
     fn format_event(
         &self,
         _: &FmtContext<'_, S, DefaultFields>,
@@ -60,18 +60,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for H
         let (bold, dim, plain) =
             if to.has_ansi_escapes() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         let level = *event.metadata().level();
-        let colour = if to.has_ansi_escapes() { colour(level) } else { "" };
-        let fields = Fields::of(event);
+        let color = if to.has_ansi_escapes() { color(level) } else { "" };
+        let EventFields { message, fields } = EventFields::of(event);
         write!(to, "{dim}")?;
         SystemTime.format_time(&mut to)?;
-        write!(to, "{plain} {colour}{level:<5}{plain} {bold}{}{plain}", OneLine(&fields.message))?;
-        for (name, value) in &fields.others {
-            // The message says which one it is.
+        write!(to, "{plain} {color}{level:<5}{plain} {bold}{}{plain}", EscapedLine(&message))?;
+        for (name, value) in &fields {
+            // The message already identifies the event.
             if name != "event" {
                 write!(
                     to,
                     " {dim}{name}={plain}{}",
-                    OneLine(value.as_str().unwrap_or(&value.to_string()))
+                    EscapedLine(value.as_str().unwrap_or(&value.to_string()))
                 )?;
             }
         }
@@ -79,24 +79,24 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for H
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Json {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for JsonFormat {
     fn format_event(
         &self,
         _: &FmtContext<'_, S, DefaultFields>,
         mut to: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Fields { message, others } = Fields::of(event);
+        let EventFields { message, fields } = EventFields::of(event);
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let is_fatal = others.get("event").is_some_and(|event| event == "fatal");
+        let is_fatal = fields.get("event").is_some_and(|event| event == "fatal");
         let head = serde_json::json!({
-            "level": if is_fatal { 60 } else { number(*event.metadata().level()) },
+            "level": if is_fatal { 60 } else { level_number(*event.metadata().level()) },
             "time": time,
             "pid": std::process::id(),
             "msg": message,
         });
-        let mut line = others;
+        let mut line = fields;
         if let Value::Object(head) = head {
             line.extend(head);
         }
@@ -104,8 +104,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for J
     }
 }
 
-/// The numbers that bunyan and pino, and with them the reference, give to levels.
-fn number(level: Level) -> u8 {
+/// Returns the number of a level in bunyan and pino, which the reference server uses.
+fn level_number(level: Level) -> u8 {
     match level {
         Level::ERROR => 50,
         Level::WARN => 40,
@@ -115,7 +115,7 @@ fn number(level: Level) -> u8 {
     }
 }
 
-fn colour(level: Level) -> &'static str {
+fn color(level: Level) -> &'static str {
     match level {
         Level::ERROR => "\x1b[31m",
         Level::WARN => "\x1b[33m",
@@ -124,65 +124,66 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
-    others: Map<String, Value>,
+    fields: Map<String, Value>,
 }
 
-impl Fields {
+impl EventFields {
     fn of(event: &Event<'_>) -> Self {
         let mut fields = Self::default();
         event.record(&mut fields);
         fields
     }
 
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.others.insert(field.name().to_owned(), value.into());
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.fields.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
-            _ => self.put(field, format!("{value:?}")),
+            _ => self.insert(field, format!("{value:?}")),
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
-            _ => self.put(field, value),
+            _ => self.insert(field, value),
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.put(field, u64::try_from(value).unwrap_or(u64::MAX));
+        self.insert(field, u64::try_from(value).unwrap_or(u64::MAX));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 }
 
-/// A text that stays in its line, whoever it comes from: line ends and other control characters are escaped.
-struct OneLine<'a>(&'a str);
+/// Displays a string on one line: escapes line breaks, other control characters, and bidirectional
+/// formatting characters, so that input of clients cannot forge log lines.
+struct EscapedLine<'a>(&'a str);
 
-impl fmt::Display for OneLine<'_> {
+impl fmt::Display for EscapedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             if c.is_control()
@@ -209,9 +210,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Memory {
+    impl io::Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    impl MakeWriter<'_> for Memory {
+    impl MakeWriter<'_> for SharedBuffer {
         type Writer = Self;
 
         fn make_writer(&self) -> Self {
@@ -229,18 +230,18 @@ mod tests {
         }
     }
 
-    fn line(logger: Logger, say: impl FnOnce()) -> String {
-        let memory = Memory::default();
-        let lines = tracing_subscriber::fmt().with_writer(memory.clone()).with_ansi(false);
-        match logger {
-            Logger::Human => {
-                tracing::subscriber::with_default(lines.event_format(Human).finish(), say)
+    fn line(format: LogFormat, log: impl FnOnce()) -> String {
+        let buffer = SharedBuffer::default();
+        let lines = tracing_subscriber::fmt().with_writer(buffer.clone()).with_ansi(false);
+        match format {
+            LogFormat::Human => {
+                tracing::subscriber::with_default(lines.event_format(HumanFormat).finish(), log)
             }
-            Logger::Json => {
-                tracing::subscriber::with_default(lines.event_format(Json).finish(), say)
+            LogFormat::Json => {
+                tracing::subscriber::with_default(lines.event_format(JsonFormat).finish(), log)
             }
         }
-        let bytes = memory.0.lock().unwrap().clone();
+        let bytes = buffer.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -254,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn people_read_one_line_that_nobody_breaks_out_of() {
-        let line = line(Logger::Human, denied);
+    fn human_format_is_one_line_with_escaped_control_characters() {
+        let line = line(LogFormat::Human, denied);
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
         assert_eq!(
@@ -265,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_read_the_keys_of_the_reference() {
-        let text = line(Logger::Json, denied);
+    fn json_format_has_the_keys_of_the_reference_server() {
+        let text = line(LogFormat::Json, denied);
         let mut value: Value = serde_json::from_str(&text).unwrap();
         let time = value["time"].take();
         assert!(time.as_str().is_some_and(|time| time.ends_with('Z')));
@@ -275,7 +276,7 @@ mod tests {
             "event": "denied", "actionId": "1 10:a\n2026 INFO forged 0", "latency": 3,
         });
         assert_eq!((value, text.matches('\n').count()), (expected, 1));
-        let fatal = line(Logger::Json, || tracing::error!(event = "fatal", "The end"));
+        let fatal = line(LogFormat::Json, || tracing::error!(event = "fatal", "The end"));
         assert!(fatal.contains(r#""level":60"#), "{fatal}");
     }
 }

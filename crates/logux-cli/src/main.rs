@@ -1,60 +1,70 @@
-//! The `logux` program.
+//! The `logux` program: `serve` runs a server, `tail` prints the actions of a channel, `send` sends
+//! an action, `bench` measures a server.
 //!
-//! `serve` runs a server that needs no code, `tail` shows what happens in a channel, `send` does one action, `bench` measures a server.
+//! A module imports only modules that come before it in this list: `config`, `otlp`, `logger`,
+//! `systemd`, `jwt`, `bench`, `error`, `client_args`, and the subcommands `serve`, `tail`, `send`.
+
+#![forbid(unsafe_code)]
 
 mod bench;
+mod client_args;
+mod config;
+mod error;
 mod jwt;
 mod logger;
-mod options;
 mod otlp;
 mod send;
 mod serve;
 mod systemd;
 mod tail;
-mod talk;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
-/// Logux: a log of actions that stays the same on every node
+use crate::{bench::BenchArgs, config::ServeArgs, send::SendArgs, tail::TailArgs};
+
+/// Run, inspect and measure Logux servers
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Program {
+#[command(
+    name = "logux",
+    version,
+    arg_required_else_help = true,
+    after_help = "Run `logux <COMMAND> --help` for the options of a command."
+)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(Box<options::ServeArgs>),
-    Tail(tail::TailArgs),
-    Send(send::SendArgs),
-    Bench(Box<bench::BenchArgs>),
+    Serve(Box<ServeArgs>),
+    Tail(TailArgs),
+    Send(SendArgs),
+    Bench(Box<BenchArgs>),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let program = match Program::try_parse() {
-        Ok(program) => program,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error)
             if error.use_stderr()
-                && error.kind()
-                    != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+                && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
         {
-            // One line says it; the whole usage is one --help away.
-            eprintln!("logux: {}; see `logux --help`", options::one_line(&error));
+            eprintln!("logux: {}; see `logux --help`", config::error::one_line(&error));
             return ExitCode::from(2);
         }
         Err(error) => error.exit(),
     };
-    let ended = match program.command {
+    let result = match cli.command {
         Command::Serve(args) => serve::run(*args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Send(args) => send::run(args).await,
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args).map_err(Into::into),
     };
-    ended.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("logux: {error}");
         ExitCode::FAILURE
     })

@@ -1,4 +1,4 @@
-//! `logux send`: one action, and what became of it.
+//! `logux send`: sends one action and prints its result.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,30 +6,35 @@ use clap::Args;
 use logux::Action;
 use logux_client::SyncError;
 
-use crate::talk::{Failed, TalkArgs};
+use crate::{client_args::ClientArgs, error::CliError};
 
-/// Send an action and wait until the server has processed it: exit code 0, or 1 if it was undone, 2 without an answer
+/// Send an action and wait until the server has processed it
+///
+/// Prints `processed`, or `undone: ` and the reason.
+///
+/// The exit code is 0 if the action was processed, 1 if it was undone or is not valid, and 2 if the
+/// server did not respond or refused the connection.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SendArgs {
     #[command(flatten)]
-    talk: TalkArgs,
-    /// The action, such as '{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}'
+    client: ClientArgs,
+    /// Action as JSON, such as '{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}'
     #[arg(value_name = "ACTION")]
     action: String,
-    /// Seconds to wait for the answer
+    /// Seconds to wait for the response
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
 }
 
-/// No answer in time.
-const UNANSWERED: u8 = 2;
+/// The exit code when the server did not respond.
+const NO_RESPONSE: u8 = 2;
 
-/// Sends, waits, tells.
-pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, Failed> {
+/// Sends the action and waits for the response.
+pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, CliError> {
     let action = Action::new(args.action)?;
-    let client = args.talk.client()?;
+    let client = args.client.connect()?;
     tokio::select! {
-        done = client.sync(action) => match done {
+        result = client.sync(action) => match result {
             Ok(()) => {
                 println!("processed");
                 Ok(ExitCode::SUCCESS)
@@ -40,12 +45,12 @@ pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, Failed> {
             }
             Err(error) => {
                 eprintln!("logux: {error}");
-                Ok(ExitCode::from(UNANSWERED))
+                Ok(ExitCode::from(NO_RESPONSE))
             }
         },
         () = tokio::time::sleep(Duration::from_secs(args.wait)) => {
-            eprintln!("logux: no answer from the server in {} s", args.wait);
-            Ok(ExitCode::from(UNANSWERED))
+            eprintln!("logux: no response from the server within {} s", args.wait);
+            Ok(ExitCode::from(NO_RESPONSE))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `logux serve`: sync maps for the collections that are named, without code and without a database server, and an application that speaks
-//! HTTP.
+//! `logux serve`: a server for sync maps of the configured collections, for an HTTP back end, and
+//! for a relay of encrypted actions.
 
 use std::process::ExitCode;
 
@@ -7,108 +7,111 @@ use logux_server::{Address, HandlerError, Listener, Login, RunningServer, Server
 use logux_sqlite::Database;
 
 use crate::{
+    config::{
+        ServeArgs,
+        flags::SecretString,
+        serve_config::{AuthMethod, ListenAddresses, ServeConfig},
+        sources::Environment,
+    },
+    error::CliError,
     jwt, logger,
-    options::{LoginBy, Options, Places, Secret, ServeArgs, Surroundings},
-    otlp::Otlp,
+    otlp::OtlpPipeline,
     systemd,
-    talk::Failed,
 };
 
-/// Serves until it is told to stop.
-pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, Failed> {
-    let options = args.resolve(&Surroundings::of_process())?;
-    let otlp = options
-        .traces
+/// Serves until a stop signal is received.
+pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+    let config = args.resolve(&Environment::from_process())?;
+    let otlp = config
+        .otlp
         .as_ref()
-        .map(|traces| Otlp::start(traces, options.settings.id.as_deref()))
+        .map(|otlp| OtlpPipeline::start(otlp, config.server.id.as_deref()))
         .transpose()?;
-    logger::start(options.logger, otlp.as_ref());
+    logger::init(config.log_format, otlp.as_ref());
     let mut signals = StopSignals::new();
-    let mut server = start(&options).await?;
-    if matches!(options.login, LoginBy::Nothing) {
-        tracing::warn!(
-            "DEVELOPMENT: everyone on this machine is let in, whoever they say they are"
-        );
+    let mut server = start(&config).await?;
+    if matches!(config.auth, AuthMethod::Disabled) {
+        tracing::warn!("DEVELOPMENT: every client on this machine may connect as any user");
     }
     tracing::info!(
         event = "serve",
-        collections = options.collections.join(", "),
-        db = options.db.display().to_string(),
-        backend = options.backend.as_ref().map(ToString::to_string),
-        otlp = options.traces.as_ref().map(|traces| traces.collector.to_string()),
+        collections = config.collections.join(", "),
+        db = config.db.display().to_string(),
+        backend = config.backend.as_ref().map(ToString::to_string),
+        otlp = config.otlp.as_ref().map(|otlp| otlp.collector.to_string()),
         "Serving"
     );
-    systemd::ready();
-    tokio::spawn(systemd::keep_watchdog_quiet(server.handle().clone()));
+    systemd::notify_ready();
+    tokio::spawn(systemd::run_watchdog(server.handle().clone()));
     tokio::select! {
         () = signals.next() => {}
-        broken = server.broken() => {
-            finish(otlp).await;
-            return Err(broken.into());
+        error = server.broken() => {
+            shut_down(otlp).await;
+            return Err(error.into());
         }
     }
-    systemd::stopping();
-    let stop = async {
-        let stopped = server.shutdown().await;
-        finish(otlp).await;
-        stopped
+    systemd::notify_stopping();
+    let shutdown = async {
+        let result = server.shutdown().await;
+        shut_down(otlp).await;
+        result
     };
     tokio::select! {
-        stopped = stop => stopped?,
+        result = shutdown => result?,
         () = signals.next() => {
-            tracing::warn!("stopped at once: what was in progress is done after the next start");
-            // Not by returning: that would wait for what runs.
+            tracing::warn!("Stopped at once; actions in progress are processed after the next start");
+            // Returning would wait for running tasks.
             std::process::exit(1);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends the last traces.
-async fn finish(otlp: Option<Otlp>) {
+/// Sends the remaining spans.
+async fn shut_down(otlp: Option<OtlpPipeline>) {
     if let Some(otlp) = otlp {
-        otlp.finish().await;
+        otlp.shutdown().await;
     }
 }
 
-/// The sockets that the process was started with, or those that the settings name.
-fn listeners(places: &Places) -> Result<Vec<Listener>, Failed> {
-    let mut listeners = systemd::inherited()?;
+/// Returns the inherited sockets, or listens on the configured addresses if there are none.
+fn listeners(addresses: &ListenAddresses) -> Result<Vec<Listener>, CliError> {
+    let mut listeners = systemd::inherited_listeners()?;
     if !listeners.is_empty() {
         return Ok(listeners);
     }
-    listeners.extend(places.tcp.map(Listener::tcp).transpose()?);
-    match &places.unix {
+    listeners.extend(addresses.tcp.map(Listener::tcp).transpose()?);
+    match &addresses.unix {
         #[cfg(unix)]
         Some((path, mode)) => listeners.push(Listener::unix(path, *mode)?),
         #[cfg(not(unix))]
-        Some(_) => return Err("there are no Unix sockets on this system".into()),
+        Some(_) => return Err(CliError::NoUnixSockets),
         None => {}
     }
     Ok(listeners)
 }
 
-async fn start(options: &Options) -> Result<RunningServer<Vec<Address>>, Failed> {
-    let listeners = listeners(&options.places)?;
-    let database = Database::open(&options.db)?;
-    let maps = database.sync_maps();
-    let login = options.login.clone();
+async fn start(config: &ServeConfig) -> Result<RunningServer<Vec<Address>>, CliError> {
+    let listeners = listeners(&config.listen)?;
+    let database = Database::open(&config.db)?;
+    let maps = database.records();
+    let auth = config.auth.clone();
     let mut builder = Server::builder()
-        .config(|settings| settings.clone_from(&options.settings))
+        .config(|settings| settings.clone_from(&config.server))
         .store(database.store());
-    if !matches!(login, LoginBy::Backend) {
-        builder = builder.auth(move |who| {
-            let may = may_login(&login, &who);
-            async move { Ok::<_, HandlerError>(may) }
+    if !matches!(auth, AuthMethod::Backend) {
+        builder = builder.auth(move |login| {
+            let accepted = is_authenticated(&auth, &login);
+            async move { Ok::<_, HandlerError>(accepted) }
         });
     }
-    if let Some(backend) = &options.backend {
+    if let Some(backend) = &config.backend {
         builder = builder.backend(backend.clone());
     }
-    if let Some(kept) = options.relay {
-        builder = builder.relay(kept);
+    if let Some(limit) = config.relay {
+        builder = builder.relay(limit);
     }
-    for collection in &options.collections {
+    for collection in &config.collections {
         let records = maps.collection(collection.as_str());
         builder = builder
             .sync_map(collection, records.clone(), |_, _| async { Ok(true) })
@@ -117,18 +120,18 @@ async fn start(options: &Options) -> Result<RunningServer<Vec<Address>>, Failed>
     Ok(builder.listen_on(listeners).await?)
 }
 
-fn may_login(by: &LoginBy, who: &Login) -> bool {
-    let secret = match by {
-        LoginBy::Nothing => return true,
-        LoginBy::Backend => return false,
-        LoginBy::Token(Secret(secret)) => secret,
+fn is_authenticated(method: &AuthMethod, login: &Login) -> bool {
+    let secret = match method {
+        AuthMethod::Disabled => return true,
+        AuthMethod::Backend => return false,
+        AuthMethod::Token(SecretString(secret)) => secret,
     };
-    match jwt::user(who.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
-        Ok(user) => who.user_id() == Some(&user),
+    match jwt::verify(login.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
+        Ok(user) => login.user_id() == Some(&user),
         Err(error) => {
             tracing::warn!(
                 event = "wrongToken",
-                nodeId = who.node.as_str(),
+                nodeId = login.node.as_str(),
                 error = error.to_string(),
                 "Wrong token"
             );

@@ -1,78 +1,79 @@
-//! What systemd and its like want to know from a service, and give to it: readiness, a watchdog, sockets. Without them nothing here does anything.
+//! The service manager's protocols: readiness and watchdog notifications (`sd_notify`) and socket
+//! activation. They have no effect when the process was not started by a service manager.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use logux_server::{Handle, Listener};
 
-use crate::talk::Failed;
-
-/// The sockets that this process was started with (`LISTEN_FDS`). Connections may wait in them already.
+/// Returns the listening sockets that the process inherited (`LISTEN_FDS`). Their queues may
+/// already contain connections.
 #[cfg(unix)]
-pub(crate) fn inherited() -> Result<Vec<Listener>, Failed> {
+pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
     let mut sockets = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
-    for place in 0..sockets.len() {
-        // One that is of another kind is given back, and can be asked for as what it is.
-        match sockets.take_tcp_listener(place) {
+    for index in 0..sockets.len() {
+        // A socket of another kind stays available, so it can be taken as a Unix socket.
+        match sockets.take_tcp_listener(index) {
             Ok(Some(tcp)) => listeners.push(tcp.into()),
-            _ => listeners.extend(sockets.take_unix_listener(place)?.map(Listener::from)),
+            _ => listeners.extend(sockets.take_unix_listener(index)?.map(Listener::from)),
         }
     }
     Ok(listeners)
 }
 
 #[cfg(not(unix))]
-pub(crate) fn inherited() -> Result<Vec<Listener>, Failed> {
+pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
     Ok(Vec::new())
 }
 
-/// The server serves: what is ordered after it may begin.
-pub(crate) fn ready() {
-    tell(State::Ready);
+/// Notifies the service manager that the server accepts connections.
+pub(crate) fn notify_ready() {
+    notify(ServiceState::Ready);
 }
 
-/// The server drains.
-pub(crate) fn stopping() {
-    tell(State::Stopping);
+/// Notifies the service manager that the server is shutting down.
+pub(crate) fn notify_stopping() {
+    notify(ServiceState::Stopping);
 }
 
-/// Gives signs of life as often as is wanted, as long as the server answers. Ends with the server.
-pub(crate) async fn keep_watchdog_quiet(server: Handle) {
-    let Some(patience) = watchdog() else { return };
+/// Sends watchdog notifications at half of the requested interval while the server responds.
+/// Returns when it no longer does, or at once if no watchdog is enabled.
+pub(crate) async fn run_watchdog(server: Handle) {
+    let Some(interval) = watchdog_interval() else { return };
     while server.responds().await {
-        tell(State::Alive);
-        tokio::time::sleep(patience / 2).await;
+        notify(ServiceState::Watchdog);
+        tokio::time::sleep(interval / 2).await;
     }
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum ServiceState {
     Ready,
     Stopping,
-    Alive,
+    Watchdog,
 }
 
 #[cfg(unix)]
-fn tell(state: State) {
+fn notify(state: ServiceState) {
     let state = match state {
-        State::Ready => sd_notify::NotifyState::Ready,
-        State::Stopping => sd_notify::NotifyState::Stopping,
-        State::Alive => sd_notify::NotifyState::Watchdog,
+        ServiceState::Ready => sd_notify::NotifyState::Ready,
+        ServiceState::Stopping => sd_notify::NotifyState::Stopping,
+        ServiceState::Watchdog => sd_notify::NotifyState::Watchdog,
     };
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell the service manager how it stands");
+        tracing::warn!(%error, "Cannot notify the service manager");
     }
 }
 
 #[cfg(unix)]
-fn watchdog() -> Option<Duration> {
+fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
 #[cfg(not(unix))]
-fn tell(_: State) {}
+fn notify(_: ServiceState) {}
 
 #[cfg(not(unix))]
-fn watchdog() -> Option<Duration> {
+fn watchdog_interval() -> Option<Duration> {
     None
 }

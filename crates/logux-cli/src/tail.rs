@@ -1,4 +1,4 @@
-//! `logux tail`: what happens in a channel, as it happens.
+//! `logux tail`: prints the actions of channels as they are received.
 
 use std::{
     io::{self, Write as _},
@@ -8,31 +8,34 @@ use std::{
 use clap::Args;
 use logux::action::logux::is_logux;
 
-use crate::talk::{Failed, TalkArgs};
+use crate::{client_args::ClientArgs, error::CliError};
 
-/// Print the actions of a channel as they come, one JSON object a line
+/// Print the actions of a channel, one JSON object per line
+///
+/// Subscribes to the channels and prints each action that the server sends, except the `logux/*`
+/// actions of the protocol itself. Runs until it is interrupted.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TailArgs {
     #[command(flatten)]
-    talk: TalkArgs,
-    /// Channel to subscribe to; repeat it for several
+    client: ClientArgs,
+    /// Channel to subscribe to; can be repeated
     #[arg(long = "channel", short, value_name = "NAME", required = true)]
     channels: Vec<String>,
-    /// Print the ids and times too, as [ACTION, {"id": …, "time": …}]
+    /// Print the id and time of each action as well: [ACTION, {"id": …, "time": …}]
     #[arg(long)]
     meta: bool,
 }
 
-/// Runs until it is interrupted, or the reader of its output or the server has had enough.
-pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, Failed> {
-    let client = args.talk.client()?;
+/// Prints actions until the process is interrupted, standard output is closed, or the client stops.
+pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, CliError> {
+    let client = args.client.connect()?;
     let mut actions = client.actions();
     let subscribing = async {
         for channel in &args.channels {
             client.subscribe(channel).await?;
             eprintln!("subscribed to {channel}");
         }
-        std::future::pending::<Result<(), Failed>>().await
+        std::future::pending::<Result<(), CliError>>().await
     };
     let printing = async {
         while let Some(entry) = actions.next().await {
@@ -57,12 +60,12 @@ pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, Failed> {
                 other => other?,
             }
         }
-        Err::<_, Failed>(client.ended().await.into())
+        Err(CliError::ClientStopped(client.ended().await))
     };
     tokio::select! {
-        stopped = subscribing => stopped.map(|()| ExitCode::FAILURE),
-        printed = printing => printed,
-        why = client.ended() => Err(why.into()),
+        result = subscribing => result.map(|()| ExitCode::FAILURE),
+        result = printing => result,
+        reason = client.ended() => Err(CliError::ClientStopped(reason)),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
     }
 }

@@ -1,4 +1,4 @@
-//! `logux bench` against a server in this process: what it counts, not how fast that is.
+//! `logux bench` with a server in this process: the correctness of its reports, not the speed.
 
 use std::process::{Command, Output};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 async fn server() -> RunningServer {
     Server::builder()
-        // A crowd of wrong tokens is what one of the tests is about.
+        // A test connects many clients with a wrong token.
         .config(|settings| settings.max_wrong_logins = None)
         .auth(|who| async move { Ok(who.token.as_deref() != Some("wrong")) })
         .action_type("bench/note", |kind| {
@@ -20,7 +20,7 @@ async fn server() -> RunningServer {
         .expect("a server")
 }
 
-/// Runs the program beside the server.
+/// Runs `logux bench` with the URL of the server.
 async fn bench(server: &RunningServer, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
     command
@@ -28,9 +28,9 @@ async fn bench(server: &RunningServer, flags: &[&str]) -> Output {
         .arg("bench")
         .args(flags)
         .arg(format!("ws://{}", server.address()));
-    tokio::task::spawn_blocking(move || command.output().expect("the program"))
+    tokio::task::spawn_blocking(move || command.output().expect("the program runs"))
         .await
-        .expect("an end")
+        .expect("a finished task")
 }
 
 const SHORT: [&str; 7] = ["--json", "--warm-up", "0.1", "--seconds", "0.2", "--runs", "2"];
@@ -53,7 +53,7 @@ fn assert_complete(report: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fan_out_at_full_load() {
+async fn fan_out_at_full_load_is_complete() {
     let flags = ["fan-out", "--subscribers", "20", "--publishers", "3", "--window", "8"];
     let report = report(&[&flags[..], &SHORT].concat()).await;
     assert_complete(&report);
@@ -62,7 +62,7 @@ async fn fan_out_at_full_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fan_out_at_a_steady_rate_sends_no_more_than_that() {
+async fn fan_out_does_not_exceed_its_rate() {
     let flags = ["fan-out", "--subscribers", "10", "--rate", "1000"];
     let report = report(&[&flags[..], &SHORT].concat()).await;
     assert_complete(&report);
@@ -72,23 +72,23 @@ async fn fan_out_at_a_steady_rate_sends_no_more_than_that() {
         .iter()
         .filter_map(|run| run["count"].as_u64())
         .sum();
-    // 400 in 0.4 s; what the warm-up has left behind may come on top, on a machine with much else to do.
+    // 400 in 0.4 s, and late deliveries of the warm-up on a busy machine.
     assert!(count <= 600, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn round_trips() {
+async fn round_trips_are_complete() {
     assert_complete(&report(&[&["round-trip", "--clients", "5"][..], &SHORT].concat()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connects() {
+async fn connects_are_complete() {
     assert_complete(&report(&[&["connects", "--clients", "5"][..], &SHORT].concat()).await);
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_are_kept_and_weighed() {
+async fn idle_connections_stay_open() {
     let pid = std::process::id().to_string();
     let report =
         report(&["idle", "--json", "--clients", "200", "--settle", "0", "--pid", &pid]).await;
@@ -97,7 +97,7 @@ async fn idle_connections_are_kept_and_weighed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_get_a_table() {
+async fn report_is_a_table_by_default() {
     let server = server().await;
     let flags =
         ["round-trip", "--clients", "2", "--warm-up", "0", "--seconds", "0.1", "--runs", "1"];
@@ -110,17 +110,17 @@ async fn people_get_a_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_refuses_is_named_and_not_measured() {
+async fn errors_of_the_server_are_reported() {
     let server = server().await;
     let cases: [(&[&str], &str); 4] = [
         (&["connects", "--token", "wrong"], "wrong-credentials"),
-        (&["fan-out", "--channel", "unknown"], "the server refuses: "),
-        (&["round-trip", "--type", "bench/denied"], "the server refuses: "),
-        (&["idle"], "expected --pid"),
+        (&["fan-out", "--channel", "unknown"], "the server undid an action: "),
+        (&["round-trip", "--type", "bench/denied"], "the server undid an action: "),
+        (&["idle"], "--pid is required"),
     ];
     for (flags, expected) in cases {
         let output = bench(&server, flags).await;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(expected), "{flags:?}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && message.contains(expected), "{flags:?}: {message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The program as a service: how it is told to end, where it listens, and what it tells who has started it.
+//! The program as a service: signals, Unix sockets, and the protocols of the service manager.
 #![cfg(unix)]
 
 mod process;
@@ -20,42 +20,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use process::{PATIENCE, Running, folder, logux, said};
+use process::{RunningProgram, TIMEOUT, folder, logux, stderr};
 
-/// A back end that tells when it was asked about an action, and answers when it may.
+/// A back end that receives one action and responds when the test allows it.
 struct BackEnd {
     url: String,
-    asked: mpsc::Receiver<()>,
-    go_on: mpsc::Sender<()>,
+    requests: mpsc::Receiver<()>,
+    respond: mpsc::Sender<()>,
 }
 
 impl BackEnd {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/", listener.local_addr().expect("its address"));
-        let (tell, asked) = mpsc::channel();
-        let (go_on, may_go_on) = mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("a local address"));
+        let (request_sender, requests) = mpsc::channel();
+        let (respond, permission) = mpsc::channel();
         std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().expect("a connection");
             let id = action_id(&mut socket);
-            tell.send(()).expect("somebody waits");
-            if may_go_on.recv().is_ok() {
+            request_sender.send(()).expect("a receiver");
+            if permission.recv().is_ok() {
                 let body = serde_json::json!([{"answer": "approved", "id": id}, {"answer": "processed", "id": id}]);
                 let body = body.to_string();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-                socket.write_all((head + &body).as_bytes()).expect("room");
+                socket.write_all((head + &body).as_bytes()).expect("a writable socket");
             }
         });
-        Self { url, asked, go_on }
+        Self { url, requests, respond }
     }
 }
 
-/// Reads a request about an action; its id.
+/// Reads a request and returns the id of its action.
 fn action_id(socket: &mut TcpStream) -> serde_json::Value {
     let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         let read = socket.read(&mut buffer).expect("a request");
-        assert_ne!(read, 0, "the request is cut off");
+        assert_ne!(read, 0, "the request is incomplete");
         request.extend_from_slice(&buffer[..read]);
         let text = String::from_utf8_lossy(&request);
         let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
@@ -65,22 +65,23 @@ fn action_id(socket: &mut TcpStream) -> serde_json::Value {
     }
 }
 
-/// A server with an action in progress, and the client that waits for it.
+/// Starts a server with an action in progress. Returns it, its URL, and the client that waits for
+/// the action.
 fn in_progress(
     folder: &Path,
     back_end: &BackEnd,
     flags: &[&str],
-) -> (Running, String, std::process::Child) {
+) -> (RunningProgram, String, std::process::Child) {
     let mut all = vec!["--dev", "--backend", &back_end.url, "--control-secret", "s"];
     all.extend(flags);
-    let (server, url) = Running::serve(folder, &all);
+    let (server, url) = RunningProgram::serve(folder, &all);
     let send = logux(folder)
         .args(["send", &url, r#"{"type":"slow"}"#])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .expect("the program");
-    back_end.asked.recv_timeout(PATIENCE).expect("the back end is asked");
+        .expect("the program runs");
+    back_end.requests.recv_timeout(TIMEOUT).expect("a request");
     (server, url, send)
 }
 
@@ -93,42 +94,42 @@ fn status(url: &str) -> String {
 }
 
 #[test]
-fn a_request_to_end_finishes_what_is_in_progress() {
+fn actions_in_progress_are_finished_at_shutdown() {
     let (folder, back_end) = (folder(), BackEnd::start());
     let (mut server, url, send) = in_progress(folder.path(), &back_end, &[]);
     server.signal("TERM");
     server.line("Shutting down");
     assert_eq!(status(&url), "503");
-    assert!(server.process.try_wait().expect("a process").is_none(), "it has not ended yet");
-    back_end.go_on.send(()).expect("a back end");
-    let sent = send.wait_with_output().expect("an end");
+    assert!(server.process.try_wait().expect("a process").is_none(), "the server has not exited");
+    back_end.respond.send(()).expect("a back end");
+    let sent = send.wait_with_output().expect("an exit status");
     assert_eq!((sent.status.code(), &*sent.stdout), (Some(0), &b"processed\n"[..]));
-    assert_eq!(server.process.wait().expect("an end").code(), Some(0));
+    assert_eq!(server.process.wait().expect("an exit status").code(), Some(0));
 }
 
 #[test]
-fn the_end_does_not_wait_for_ever() {
+fn shutdown_has_a_time_out() {
     let (folder, back_end) = (folder(), BackEnd::start());
     let (mut server, _, mut send) =
         in_progress(folder.path(), &back_end, &["--finish-ms", "100", "--leave-ms", "500"]);
-    let began = Instant::now();
+    let start = Instant::now();
     server.signal("INT");
-    assert_eq!(server.process.wait().expect("an end").code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(server.process.wait().expect("an exit status").code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     send.kill().expect("a process");
-    send.wait().expect("an end");
+    send.wait().expect("an exit status");
 }
 
 #[test]
-fn a_second_request_ends_it_at_once() {
+fn second_signal_stops_the_server_at_once() {
     let (folder, back_end) = (folder(), BackEnd::start());
     let (mut server, _, mut send) = in_progress(folder.path(), &back_end, &[]);
     server.signal("TERM");
     server.line("Shutting down");
     server.signal("TERM");
-    assert_eq!(server.process.wait().expect("an end").code(), Some(1));
+    assert_eq!(server.process.wait().expect("an exit status").code(), Some(1));
     send.kill().expect("a process");
-    send.wait().expect("an end");
+    send.wait().expect("an exit status");
 }
 
 fn serve_unix(folder: &Path, path: &Path) -> Command {
@@ -143,73 +144,76 @@ fn health(path: &Path) -> String {
     let mut socket = UnixStream::connect(path).expect("a connection");
     socket
         .write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .expect("room");
+        .expect("a writable socket");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer");
     answer
 }
 
 #[test]
-fn a_unix_socket_is_taken_over_from_the_dead_and_from_nobody_else() {
+fn unix_socket_of_a_killed_server_is_replaced() {
     let (other, folder) = (folder(), folder());
     let path = folder.path().join("logux.sock");
-    let mut first = Running::start(serve_unix(folder.path(), &path));
+    let mut first = RunningProgram::start(serve_unix(folder.path(), &path));
     first.line("listening");
     assert!(health(&path).ends_with("Logux Server: OK\n"));
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
 
-    let second = serve_unix(other.path(), &path).output().expect("the program");
-    assert!(said(&second).contains("another process listens there"), "{}", said(&second));
-    assert!(health(&path).ends_with("OK\n"), "the first goes on");
+    let second = serve_unix(other.path(), &path).output().expect("the program runs");
+    assert!(stderr(&second).contains("logux.sock"), "{}", stderr(&second));
+    assert!(health(&path).ends_with("OK\n"), "the first server still responds");
 
     first.process.kill().expect("a process");
-    first.process.wait().expect("an end");
-    assert!(path.exists(), "it had no time to tidy up");
-    let third = Running::start(serve_unix(folder.path(), &path));
+    first.process.wait().expect("an exit status");
+    assert!(path.exists(), "the killed server left its socket");
+    let third = RunningProgram::start(serve_unix(folder.path(), &path));
     third.line("listening");
     assert!(health(&path).ends_with("OK\n"));
     assert_eq!(third.stop(), Some(0));
-    assert!(!path.exists(), "nothing is left behind");
+    assert!(!path.exists(), "the socket was removed");
 
     fs::write(&path, "precious").expect("a file");
-    let fourth = serve_unix(folder.path(), &path).output().expect("the program");
-    assert!(said(&fourth).contains("no socket"), "{}", said(&fourth));
+    let fourth = serve_unix(folder.path(), &path).output().expect("the program runs");
+    assert!(stderr(&fourth).contains("logux.sock"), "{}", stderr(&fourth));
     assert_eq!(fs::read_to_string(&path).expect("a file"), "precious");
 }
 
 #[test]
-fn who_has_started_it_is_told_how_it_stands() {
+fn service_manager_receives_notifications() {
     let folder = folder();
     let path = folder.path().join("notify.sock");
     let manager = UnixDatagram::bind(&path).expect("a socket");
-    manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    let told = || {
+    manager.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+    let notification = || {
         let mut buffer = [0; 256];
-        let length = manager.recv(&mut buffer).expect("a word");
+        let length = manager.recv(&mut buffer).expect("a notification");
         String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
     };
     let mut command = logux(folder.path());
     command.args(["serve", "--dev", "--port", "0", "--collection", "tasks"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
-    let server = Running::start(command);
-    assert_eq!(told(), "READY=1");
+    let server = RunningProgram::start(command);
+    assert_eq!(notification(), "READY=1");
     for _ in 0..3 {
-        assert_eq!(told(), "WATCHDOG=1");
+        assert_eq!(notification(), "WATCHDOG=1");
     }
     assert_eq!(server.stop(), Some(0));
-    let mut words = std::iter::from_fn(|| Some(told())).skip_while(|word| word == "WATCHDOG=1");
-    assert_eq!(words.next().as_deref(), Some("STOPPING=1"));
+    let mut notifications =
+        std::iter::from_fn(|| Some(notification())).skip_while(|text| text == "WATCHDOG=1");
+    assert_eq!(notifications.next().as_deref(), Some("STOPPING=1"));
 }
 
 #[test]
-fn sockets_of_whoever_has_started_it_are_served() {
+fn inherited_sockets_are_served() {
     let folder = folder();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address");
-    // Before the program is there: the connection waits for it.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a local address");
+    // The connection waits in the queue of the socket until the program starts.
     let mut early = TcpStream::connect(address).expect("a connection");
-    early.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    early.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("room");
+    early.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+    early
+        .write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("a writable socket");
     let script = format!(
         "LISTEN_PID=$$ LISTEN_FDS=1 exec {} serve --dev --collection tasks 3<&0",
         env!("CARGO_BIN_EXE_logux")
@@ -219,7 +223,7 @@ fn sockets_of_whoever_has_started_it_are_served() {
         .args(["-c", &script])
         .current_dir(folder.path())
         .stdin(Stdio::from(OwnedFd::from(listener)));
-    let server = Running::start(command);
+    let server = RunningProgram::start(command);
     assert!(server.line("listening").contains(&address.to_string()));
     let mut answer = String::new();
     early.read_to_string(&mut answer).expect("an answer");
@@ -227,9 +231,9 @@ fn sockets_of_whoever_has_started_it_are_served() {
 }
 
 #[test]
-fn certificate_and_key_may_be_texts_in_variables() {
+fn certificate_and_key_can_be_text_in_variables() {
     let folder = folder();
-    let made = Command::new("openssl")
+    let generated = Command::new("openssl")
         .current_dir(folder.path())
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
@@ -238,12 +242,12 @@ fn certificate_and_key_may_be_texts_in_variables() {
         .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
         .output()
         .expect("openssl");
-    assert!(made.status.success(), "{}", said(&made));
+    assert!(generated.status.success(), "{}", stderr(&generated));
     let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a file");
     let mut command = logux(folder.path());
     command.args(["serve", "--dev", "--port", "0", "--collection", "tasks"]);
     command.env("LOGUX_CERT", text("cert.pem")).env("LOGUX_KEY", text("key.pem"));
-    let server = Running::start(command);
+    let server = RunningProgram::start(command);
     let line = server.line("listening");
     let port = line
         .split("wss://127.0.0.1:")
@@ -251,12 +255,17 @@ fn certificate_and_key_may_be_texts_in_variables() {
         .expect("a URL")
         .split(|c: char| !c.is_ascii_digit())
         .next();
-    let port = port.expect("a port");
+    let port = port.expect("a free port");
     let health = Command::new("curl")
         .current_dir(folder.path())
         .args(["-sS", "--cacert", "cert.pem", "--resolve", &format!("localhost:{port}:127.0.0.1")])
         .arg(format!("https://localhost:{port}/health"))
         .output()
         .expect("curl");
-    assert_eq!(String::from_utf8_lossy(&health.stdout), "Logux Server: OK\n", "{}", said(&health));
+    assert_eq!(
+        String::from_utf8_lossy(&health.stdout),
+        "Logux Server: OK\n",
+        "{}",
+        stderr(&health)
+    );
 }

@@ -1,27 +1,24 @@
-//! What a client is told at the start.
+//! The configuration of a client.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use logux::{
     Json, MemoryStore, NodeId,
     action::IdError,
-    client::{Client as Machine, Config, Secret},
+    client::{Client as ClientMachine, Config, Secret},
     log::Observer,
     replay::{Reducer, Timeline},
     sync,
 };
-use logux_net::{Backoff, Connector, Reconnecting, drive::Clock};
+use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, Document, driver::Driver};
+use crate::{Client, DocumentHandle, driver::Driver};
 
-/// How many commands may wait for the client's task.
-const COMMANDS: usize = 256;
+/// The capacity of the queue of commands for the client's task.
+const COMMAND_CAPACITY: usize = 256;
 
-/// The description of a client.
+/// A builder of a client.
 #[derive(Debug)]
 pub struct Builder {
     node: sync::Config,
@@ -32,14 +29,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// For a user id, with a client id and a tab id made up; or for a whole node id `user:client:tab`.
+    /// `id` is a user id, which gets a random client id and tab id, or a whole node id
+    /// `user:client:tab`.
     pub(crate) fn new(id: &str) -> Result<Self, IdError> {
         let node = if id.contains(':') {
             NodeId::new(id)?
         } else {
-            // The keys of the standard library's hashers are random: enough to tell the devices of one user apart.
-            let random = RandomState::new().hash_one(std::process::id());
-            NodeId::new(format!("{id}:{:08x}:{:08x}", random >> 32, random & 0xFFFF_FFFF))?
+            let (client, tab): (u32, u32) = rand::random();
+            NodeId::new(format!("{id}:{client:08x}:{tab:08x}"))?
         };
         Ok(Self {
             node: sync::Config::client(node),
@@ -50,63 +47,66 @@ impl Builder {
         })
     }
 
-    /// What proves to the server who the user is.
+    /// Sets the token with which the server authenticates the user. Default: none.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The version of the application's own protocol.
+    /// Sets the version of the application's protocol. Default: 0.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: u32) -> Self {
         self.node.subprotocol.number = subprotocol;
         self
     }
 
-    /// What the server gets to know about the client: a JSON object.
+    /// Sets the headers that are sent to the server, a JSON object. Default: none.
     #[must_use]
     pub fn headers(mut self, headers: Json) -> Self {
         self.node.headers = Some(headers);
         self
     }
 
-    /// How long to wait before connecting again, and how often to try.
+    /// Sets the delays between connection attempts and their number. Defaults to
+    /// [`Backoff::default`].
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How many actions [`Actions`](crate::Actions) may be behind before it loses some. 1,024.
+    /// Sets the number of actions by which [`Actions`](crate::Actions) may lag before it misses
+    /// some. Default: 1,024.
     #[must_use]
     pub fn buffered(mut self, actions: usize) -> Self {
         self.buffered = actions.max(1);
         self
     }
 
-    /// Other settings of the connection: time-outs, limits.
+    /// Changes other values of the connection's configuration, such as time-outs and limits.
     #[must_use]
     pub fn connection(mut self, change: impl FnOnce(&mut sync::Config)) -> Self {
         change(&mut self.node);
         self
     }
 
-    /// The clock that it reads. The system's unless given; one of one's own is for tests in virtual time.
+    /// Sets the clock. Defaults to the system's clock; tests in virtual time use another one.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Starts the client, as a task of the current tokio runtime. It connects, and connects again, until it is dropped or the
-    /// server refuses it.
+    /// Starts the client as a task of the current tokio runtime. It connects and reconnects until
+    /// all its handles are dropped or the server refuses it.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
         self.start_observed(connector, (), Box::new(|()| {}))
     }
 
-    /// Starts the client with a document: the state that a reducer makes of its log. What the user does shows at once, what others do finds its place
-    /// in history, what the server refuses is taken back.
+    /// Starts the client with a document: the state that a reducer computes from its log. The
+    /// user's own actions take effect immediately, actions of other clients are applied at their
+    /// position in the history, and actions that the server refuses are undone.
     ///
     /// ```no_run
     /// use logux::crdt::{Map, MapOp, Shared};
@@ -127,50 +127,50 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start_document<C, R>(self, connector: C, reducer: R) -> Document<R>
+    pub fn start_document<C, R>(self, connector: C, reducer: R) -> DocumentHandle<R>
     where
         C: Connector + 'static,
         R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
         let timeline = Timeline::new(reducer);
         let (sender, state) = watch::channel(timeline.state().clone());
-        let look = move |timeline: &mut Timeline<R>| {
+        let on_change = move |timeline: &mut Timeline<R>| {
             if timeline.take_changed_since().is_some() {
                 sender.send_replace(timeline.state().clone());
             }
         };
-        Document::new(self.start_observed(connector, timeline, Box::new(look)), state)
+        DocumentHandle::new(self.start_observed(connector, timeline, Box::new(on_change)), state)
     }
 
     fn start_observed<C: Connector + 'static, O: Observer + Send + 'static>(
         self,
         connector: C,
         observer: O,
-        look: Box<dyn FnMut(&mut O) + Send>,
+        on_change: Box<dyn FnMut(&mut O) + Send>,
     ) -> Client {
-        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
         let (actions, _) = broadcast::channel(self.buffered);
         let (state_sender, state) = watch::channel(sync::State::Disconnected);
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
         let config =
             Config { node: Arc::new(self.node), token: self.token.map(Secret), time_fix: None };
-        let machine = match Machine::with_observer(config, MemoryStore::new(), observer) {
+        let machine = match ClientMachine::with_observer(config, MemoryStore::new(), observer) {
             Ok(machine) => machine,
             Err(logux::log::LogError::Store(never)) => match never {},
-            Err(other) => unreachable!("an empty log in memory can be opened: {other}"),
+            Err(other) => unreachable!("opening an empty in-memory log cannot fail: {other}"),
         };
         let driver = Driver::new(
             machine,
-            look,
+            on_change,
             receiver,
             actions.clone(),
             state_sender,
             self.clock.unwrap_or_else(Clock::start),
         );
-        let connecting = Reconnecting::new(connector, self.backoff);
+        let reconnector = Reconnector::new(connector, self.backoff);
         tokio::spawn(async move {
-            let _ = end_sender.send(Some(driver.run(connecting).await));
+            let _ = end_sender.send(Some(driver.run(reconnector).await));
         });
         Client::new(node, commands, actions, state, end)
     }

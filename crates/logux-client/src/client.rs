@@ -12,10 +12,10 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     Builder,
-    driver::{Command, Done},
+    driver::{Command, ResultSender},
 };
 
-/// A running client. Cheap to clone; when the last clone is dropped, the connection ends.
+/// A handle of a running client. Cheap to clone; the client stops when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Client {
     node: NodeId,
@@ -25,23 +25,23 @@ pub struct Client {
     end: watch::Receiver<Option<String>>,
 }
 
-/// An action did not go through.
+/// The error of an action that was not processed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The server has taken it back.
+    /// The server has undone the action.
     #[error("the server has undone the action: {}", .0.reason)]
     Undone(Box<Undo>),
-    /// The client has stopped, for this reason.
+    /// The client has stopped, with the reason.
     #[error("the client has stopped: {0}")]
     Stopped(String),
 }
 
 impl Client {
-    /// Begins the description of a client: of a user by the user's id, or with a whole node id `user:client:tab`.
+    /// Returns a builder for a user id, or for a whole node id `user:client:tab`.
     ///
     /// # Errors
-    /// [`IdError`] if it is empty or has a space.
+    /// [`IdError`] if the id is empty or contains a space.
     pub fn builder(id: &str) -> Result<Builder, IdError> {
         Builder::new(id)
     }
@@ -56,25 +56,27 @@ impl Client {
         Self { node, commands, actions, state, end }
     }
 
-    /// Its node id.
+    /// Returns the node id.
     pub const fn node_id(&self) -> &NodeId {
         &self.node
     }
 
-    /// Does an action, now or when there is a connection, and waits until the server has processed it.
+    /// Adds an action, sends it as soon as there is a connection, and waits until the server has
+    /// processed it.
     ///
-    /// Dropping the future does not take the action back.
+    /// Dropping the future does not undo the action.
     ///
     /// # Errors
-    /// [`SyncError::Undone`] with the server's reason, [`SyncError::Stopped`] if the client ended before.
+    /// [`SyncError::Undone`] with the server's reason, [`SyncError::Stopped`] if the client stopped
+    /// before.
     pub async fn sync(&self, action: Action) -> Result<(), SyncError> {
-        self.tell(|done| Command::Sync(action, done)).await
+        self.request(|done| Command::Sync(action, done)).await
     }
 
-    /// Tells the task to do something, and waits until the server has answered.
-    pub(crate) async fn tell(
+    /// Sends a command to the task and waits for the server's answer.
+    pub(crate) async fn request(
         &self,
-        command: impl FnOnce(Done) -> Command,
+        command: impl FnOnce(ResultSender) -> Command,
     ) -> Result<(), SyncError> {
         let (done, answer) = oneshot::channel();
         if self.commands.send(command(done)).await.is_err() {
@@ -87,7 +89,8 @@ impl Client {
         }
     }
 
-    /// Subscribes to a channel, and again after each reconnect. Returns when the server has sent what is there already.
+    /// Subscribes to a channel, and again after each reconnect. Returns when the server has sent
+    /// the existing data of the channel.
     ///
     /// # Errors
     /// As [`sync`](Self::sync).
@@ -100,26 +103,30 @@ impl Client {
         }
     }
 
-    /// The actions that come from the server from now on, in the order in which they come.
+    /// Returns the actions that are received from now on, in the order of arrival.
     pub fn actions(&self) -> Actions {
         Actions(self.actions.subscribe())
     }
 
-    /// How far the connection is.
+    /// Returns the state of the connection.
     pub fn state(&self) -> State {
         *self.state.borrow()
     }
 
-    /// Waits until the connection is as far as this. Returns `false` if the client stops before.
+    /// Waits until the connection has this state. Returns `false` if the client stops before.
     pub async fn reached(&self, state: State) -> bool {
         self.state.clone().wait_for(|now| *now == state).await.is_ok()
     }
 
-    /// Waits until the client stops because the server refused it or the attempts are used up, and says why.
+    /// Waits until the client stops, because the server refused it or no more attempts are allowed,
+    /// and returns the reason.
     pub async fn ended(&self) -> String {
         let mut end = self.end.clone();
         let ended = end.wait_for(Option::is_some).await;
-        ended.ok().and_then(|why| why.clone()).unwrap_or_else(|| "its task has ended".to_owned())
+        ended
+            .ok()
+            .and_then(|why| why.clone())
+            .unwrap_or_else(|| "the client's task has ended".to_owned())
     }
 
     async fn stopped(&self) -> SyncError {
@@ -127,34 +134,35 @@ impl Client {
     }
 }
 
-/// Actions that come from the server.
+/// Actions received from the server.
 #[derive(Debug)]
 pub struct Actions(broadcast::Receiver<Entry>);
 
 impl Actions {
-    /// The next one if it is there already.
+    /// Returns the next action if one was received.
     pub fn try_next(&mut self) -> Option<Entry> {
         loop {
             match self.0.try_recv() {
                 Ok(entry) => return Some(entry),
-                Err(broadcast::error::TryRecvError::Lagged(missed)) => warn_of(missed),
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => warn_missed(missed),
                 Err(_) => return None,
             }
         }
     }
 
-    /// The next one; `None` when the client has stopped. Those that a slow reader missed are skipped, with a warning in the log.
+    /// Waits for the next action; `None` when the client has stopped. Actions that a slow reader
+    /// missed are skipped, with a warning in the log.
     pub async fn next(&mut self) -> Option<Entry> {
         loop {
             match self.0.recv().await {
                 Ok(entry) => return Some(entry),
-                Err(broadcast::error::RecvError::Lagged(missed)) => warn_of(missed),
+                Err(broadcast::error::RecvError::Lagged(missed)) => warn_missed(missed),
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     }
 }
 
-fn warn_of(missed: u64) {
+fn warn_missed(missed: u64) {
     tracing::warn!(missed, "actions were lost because they were read too slowly");
 }

@@ -6,29 +6,29 @@ use std::{collections::HashMap, convert::Infallible};
 use logux::{
     Action, ActionId, Entry, MemoryStore,
     action::logux::Undo,
-    client::{Client as Machine, Input, Output},
+    client::{Client as ClientMachine, Input, Output},
     log::{LogError, Observer},
     sync::State,
 };
 use logux_net::{
-    CloseReason, Connector, Frame, Reconnecting,
-    drive::{Alarm, Clock, Event, Line},
+    CloseReason, Connector, Frame, Reconnector,
+    drive::{Clock, DeadlineTimer, Event, FrameConnection},
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-/// What the handle tells the task.
+/// A command from a handle to the task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Do an action, and say how it ended.
-    Sync(Action, Done),
-    /// Do an action made of the document as it is.
-    Edit(Edit, Done),
+    /// Adds an action and reports the result.
+    Sync(Action, ResultSender),
+    /// Adds an action made from the state of the document and reports the result.
+    Edit(Edit, ResultSender),
 }
 
-/// Gets to know how an action ended.
-pub(crate) type Done = oneshot::Sender<Result<(), Box<Undo>>>;
+/// Receives the result of an action.
+pub(crate) type ResultSender = oneshot::Sender<Result<(), Box<Undo>>>;
 
-/// Makes an action of who observes the log, and the id that the action will have.
+/// Makes an action from the log's observer and the id of the new action.
 pub(crate) struct Edit(pub(crate) Box<Make>);
 
 type Make = dyn FnOnce(&mut dyn Any, &ActionId) -> Option<Action> + Send;
@@ -39,113 +39,123 @@ impl core::fmt::Debug for Edit {
     }
 }
 
-/// The log, the connection's state, and who waits for what.
+/// The log, the connection's state, and the pending actions.
 pub(crate) struct Driver<O> {
-    machine: Machine<MemoryStore, O>,
-    /// Called when the log may have changed.
-    look: Box<dyn FnMut(&mut O) + Send>,
+    machine: ClientMachine<MemoryStore, O>,
+    /// Called after each possible change of the log.
+    on_change: Box<dyn FnMut(&mut O) + Send>,
     commands: mpsc::Receiver<Command>,
     actions: broadcast::Sender<Entry>,
     state: watch::Sender<State>,
-    waiting: HashMap<ActionId, Done>,
+    waiting: HashMap<ActionId, ResultSender>,
     clock: Clock,
 }
 
-/// Why a connection is over.
-enum Over {
-    /// It may come back.
+/// The reason why a connection has ended.
+enum Disconnected {
+    /// The connection was lost; the client reconnects.
     Lost,
-    /// The server said this.
+    /// The server refused the client with this kind of error.
     Refused(String),
-    /// Nobody needs it any more.
-    Unneeded,
+    /// All handles were dropped.
+    ClientDropped,
 }
 
 impl<O: Observer + Send + 'static> Driver<O> {
     pub(crate) fn new(
-        machine: Machine<MemoryStore, O>,
-        look: Box<dyn FnMut(&mut O) + Send>,
+        machine: ClientMachine<MemoryStore, O>,
+        on_change: Box<dyn FnMut(&mut O) + Send>,
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
         state: watch::Sender<State>,
         clock: Clock,
     ) -> Self {
-        Self { machine, look, commands, actions, state, waiting: HashMap::new(), clock }
+        Self { machine, on_change, commands, actions, state, waiting: HashMap::new(), clock }
     }
 
-    /// Runs until the client is not needed any more or cannot go on; says why.
-    pub(crate) async fn run<C: Connector>(mut self, mut connecting: Reconnecting<C>) -> String {
+    /// Runs until all handles are dropped or the client cannot continue; returns the reason.
+    pub(crate) async fn run<C: Connector>(mut self, mut reconnector: Reconnector<C>) -> String {
         loop {
             let transport = {
-                // One attempt, whatever is told meanwhile: dropping it would cut a connection that is almost there.
-                let mut connect = pin!(connecting.connect());
+                // Commands do not interrupt an attempt: cancelling it would drop an almost open
+                // connection.
+                let mut connect = pin!(reconnector.connect());
                 loop {
                     tokio::select! {
                         transport = &mut connect => break transport,
                         command = self.commands.recv() => match command {
-                            Some(command) => self.command(command, None::<&mut Line<C::Transport>>),
-                            None => return "it is not needed any more".to_owned(),
+                            Some(command) => self.command(command, None::<&mut FrameConnection<C::Transport>>),
+                            None => return "all handles of the client were dropped".to_owned(),
                         },
                     }
                 }
             };
             let transport = match transport {
                 Ok(transport) => transport,
-                Err(stopped) => {
-                    return connecting
+                Err(error) => {
+                    return reconnector
                         .last_error()
-                        .map_or_else(|| stopped.to_string(), ToString::to_string);
+                        .map_or_else(|| error.to_string(), ToString::to_string);
                 }
             };
-            match self.connection(Line::new(transport)).await {
-                Over::Lost => {}
-                Over::Refused(kind) => {
+            match self.run_connection(FrameConnection::new(transport)).await {
+                Disconnected::Lost => {}
+                Disconnected::Refused(kind) => {
                     tracing::warn!(kind, "the server refuses this client");
-                    connecting.peer_error(&kind);
+                    reconnector.peer_error(&kind);
                     if logux_net::FATAL_ERRORS.contains(&&*kind) {
                         return kind;
                     }
                 }
-                Over::Unneeded => return "it is not needed any more".to_owned(),
+                Disconnected::ClientDropped => {
+                    return "all handles of the client were dropped".to_owned();
+                }
             }
         }
     }
 
-    async fn connection<T: logux_net::Transport>(&mut self, mut line: Line<T>) -> Over {
+    async fn run_connection<T: logux_net::Transport>(
+        &mut self,
+        mut connection: FrameConnection<T>,
+    ) -> Disconnected {
         self.handle(Input::Opened);
-        let mut alarm = Alarm::new(self.clock);
+        let mut timer = DeadlineTimer::new(self.clock);
         let mut refused = None;
-        let over = loop {
-            if self.follow(&mut line, &mut refused) {
-                break refused.map_or(Over::Lost, Over::Refused);
+        let disconnected = loop {
+            if self.execute_outputs(&mut connection, &mut refused) {
+                break refused.map_or(Disconnected::Lost, Disconnected::Refused);
             }
             let deadline = self.machine.next_deadline().map(|deadline| deadline.at);
             tokio::select! {
-                event = line.event(self.machine.wants_frames()) => match event {
+                event = connection.event(self.machine.wants_frames()) => match event {
                     Event::Frame(frame) => self.handle(Input::Frame(frame.as_str())),
                     Event::Flushed => {}
-                    Event::Ended(_) => break Over::Lost,
+                    Event::Ended(_) => break Disconnected::Lost,
                 },
                 command = self.commands.recv() => match command {
-                    Some(command) => self.command(command, Some(&mut line)),
-                    None => break Over::Unneeded,
+                    Some(command) => self.command(command, Some(&mut connection)),
+                    None => break Disconnected::ClientDropped,
                 },
-                () = alarm.until(deadline) => self.handle(Input::Wake),
+                () = timer.until(deadline) => self.handle(Input::Wake),
             }
         };
         self.handle(Input::Closed);
-        let _ = self.follow(&mut line, &mut None);
-        line.close(CloseReason::Done).await;
-        over
+        let _ = self.execute_outputs(&mut connection, &mut None);
+        connection.close(CloseReason::Done).await;
+        disconnected
     }
 
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         never_fails(handled);
-        (self.look)(self.machine.observer_mut());
+        (self.on_change)(self.machine.observer_mut());
     }
 
-    fn command<T: logux_net::Transport>(&mut self, command: Command, line: Option<&mut Line<T>>) {
+    fn command<T: logux_net::Transport>(
+        &mut self,
+        command: Command,
+        connection: Option<&mut FrameConnection<T>>,
+    ) {
         let now = self.clock.now();
         let (action, done) = match command {
             Command::Sync(action, done) => (Some(action), done),
@@ -162,46 +172,47 @@ impl<O: Observer + Send + 'static> Driver<O> {
         if let Some(id) = never_fails(synced) {
             self.waiting.insert(id, done);
         }
-        (self.look)(self.machine.observer_mut());
-        if let Some(line) = line {
-            let _ = self.follow(line, &mut None);
+        (self.on_change)(self.machine.observer_mut());
+        if let Some(connection) = connection {
+            let _ = self.execute_outputs(connection, &mut None);
         }
     }
 
-    /// Does what the machine wants; `true` when the connection is to be closed.
-    fn follow<T: logux_net::Transport>(
+    /// Executes the outputs of the state machine; returns `true` if the connection has to be
+    /// closed.
+    fn execute_outputs<T: logux_net::Transport>(
         &mut self,
-        line: &mut Line<T>,
+        connection: &mut FrameConnection<T>,
         refused: &mut Option<String>,
     ) -> bool {
         let mut close = false;
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send(frame) => line.push(Frame::from(frame)),
+                Output::Send(frame) => connection.push(Frame::from(frame)),
                 Output::Disconnect(reason) => {
                     tracing::debug!(%reason, "disconnecting");
                     close = true;
                 }
                 Output::Added(entry) => drop(self.actions.send(entry)),
-                Output::Processed(id) => self.answer(&id, Ok(())),
-                Output::Undone(id, undo) => self.answer(&id, Err(undo)),
+                Output::Processed(id) => self.resolve(&id, Ok(())),
+                Output::Undone(id, undo) => self.resolve(&id, Err(undo)),
                 Output::State(state) => drop(self.state.send_replace(state)),
                 Output::Refused(error) => *refused = Some(error.kind),
-                Output::Debug(text) => tracing::warn!(text, "the server says"),
+                Output::Debug(text) => tracing::warn!(text, "debug message from the server"),
                 _ => {}
             }
         }
         close
     }
 
-    fn answer(&mut self, id: &ActionId, answer: Result<(), Box<Undo>>) {
+    fn resolve(&mut self, id: &ActionId, answer: Result<(), Box<Undo>>) {
         if let Some(done) = self.waiting.remove(id) {
             let _ = done.send(answer);
         }
     }
 }
 
-/// A log in memory has no way to fail.
+/// An in-memory log cannot fail.
 fn never_fails<T>(result: Result<T, LogError<Infallible>>) -> Option<T> {
     match result {
         Ok(value) => Some(value),

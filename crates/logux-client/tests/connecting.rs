@@ -1,4 +1,4 @@
-//! How a client gets to its connection.
+//! Connecting and the actions that are added meanwhile.
 
 use std::sync::{
     Arc,
@@ -7,11 +7,11 @@ use std::sync::{
 
 use logux::Action;
 use logux_client::Client;
-use logux_net::{Limits, pair};
+use logux_net::{FrameLimits, pair};
 use tokio::sync::Semaphore;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_meanwhile_does_not_begin_the_connection_anew() {
+async fn actions_do_not_interrupt_a_connection_attempt() {
     let (attempts, may_connect) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (counted, held) = (attempts.clone(), may_connect.clone());
     let (server_end, mut server_ends) = tokio::sync::mpsc::unbounded_channel();
@@ -20,7 +20,7 @@ async fn what_is_done_meanwhile_does_not_begin_the_connection_anew() {
         let (held, server_end) = (held.clone(), server_end.clone());
         async move {
             held.acquire().await.expect("open").forget();
-            let (here, there) = pair(Limits::default());
+            let (here, there) = pair(FrameLimits::default());
             let _ = server_end.send(there);
             Ok(here)
         }
@@ -32,7 +32,7 @@ async fn what_is_done_meanwhile_does_not_begin_the_connection_anew() {
             tokio::spawn(async move { client.sync(action()).await })
         })
         .collect();
-    // The clock moves when all have nothing to do but to wait.
+    // Virtual time advances when all tasks wait.
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     may_connect.add_permits(1);
     server_ends.recv().await.expect("a connection");

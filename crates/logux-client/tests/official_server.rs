@@ -1,4 +1,4 @@
-//! Our client against the official `@logux/server`, in a process of its own.
+//! The client with the official `@logux/server`, in a separate process.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,10 +13,10 @@ use logux_client::{Actions, Client, SyncError};
 use logux_net::WebSocketConnector;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The official server with the counter of `tests/interop/README.md`.
-struct Official {
+struct OfficialServer {
     process: Child,
     port: u16,
 }
@@ -29,10 +29,10 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port()
 }
 
-impl Official {
+impl OfficialServer {
     fn start(port: u16) -> Self {
         let installed = Command::new(interop().join("install")).status().expect("a shell");
-        assert!(installed.success(), "the packages of npm are there");
+        assert!(installed.success(), "the npm packages are installed");
         let mut process = Command::new("node")
             .arg(interop().join("reference/server.js"))
             .env("PORT", port.to_string())
@@ -45,7 +45,7 @@ impl Official {
             .map_while(Result::ok)
             .any(|line| line.to_lowercase().contains("listening"));
         assert!(ready, "the official server has started");
-        // Its output has to go somewhere.
+        // The output is read so that the server does not block.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self { process, port }
     }
@@ -57,7 +57,7 @@ impl Official {
     }
 }
 
-impl Drop for Official {
+impl Drop for OfficialServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -71,41 +71,41 @@ fn action(json: &str) -> Action {
 async fn next_of(actions: &mut Actions, kind: &str) -> Action {
     let wait = async {
         loop {
-            let entry = actions.next().await.expect("the client goes on");
+            let entry = actions.next().await.expect("an action");
             if entry.action.kind() == kind {
                 return entry.action;
             }
         }
     };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{kind} never came"))
+    timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("no action of type {kind}"))
 }
 
 async fn undone(client: &Client, json: &str) -> Box<Undo> {
-    match timeout(PATIENCE, client.sync(action(json))).await.expect("an answer") {
+    match timeout(TIMEOUT, client.sync(action(json))).await.expect("an answer") {
         Err(SyncError::Undone(undo)) => undo,
         other => panic!("{json} should be undone: {other:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adds_receives_and_is_answered() {
-    let server = Official::start(free_port());
+async fn adds_and_receives_actions() {
+    let server = OfficialServer::start(free_port());
     let (one, two) = (server.client("10"), server.client("20"));
-    let (mut at_one, mut at_two) = (one.actions(), two.actions());
+    let (mut actions_of_one, mut actions_of_two) = (one.actions(), two.actions());
     for client in [&one, &two] {
-        timeout(PATIENCE, client.subscribe("counter"))
+        timeout(TIMEOUT, client.subscribe("counter"))
             .await
             .expect("an answer")
             .expect("subscribed");
     }
-    assert_eq!(next_of(&mut at_one, "counter/set").await.field("value"), Some("0"));
-    assert_eq!(next_of(&mut at_two, "counter/set").await.field("value"), Some("0"));
+    assert_eq!(next_of(&mut actions_of_one, "counter/set").await.field("value"), Some("0"));
+    assert_eq!(next_of(&mut actions_of_two, "counter/set").await.field("value"), Some("0"));
 
-    timeout(PATIENCE, one.sync(action(r#"{"type":"counter/inc","n":9007199254740993}"#)))
+    timeout(TIMEOUT, one.sync(action(r#"{"type":"counter/inc","n":9007199254740993}"#)))
         .await
         .expect("an answer")
         .expect("processed");
-    let resent = next_of(&mut at_two, "counter/inc").await;
+    let resent = next_of(&mut actions_of_two, "counter/inc").await;
     assert!(resent.field("n").is_some());
 
     let undo = undone(&one, r#"{"type":"counter/inc","fail":true}"#).await;
@@ -121,28 +121,28 @@ async fn adds_receives_and_is_answered() {
         undone(&one, r#"{"type":"logux/subscribe","channel":"users/find/1"}"#).await.reason,
         "notFound"
     );
-    assert!(timeout(PATIENCE, one.reached(State::Synchronized)).await.expect("in time"));
+    assert!(timeout(TIMEOUT, one.reached(State::Synchronized)).await.expect("in time"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn comes_back_after_a_restart_with_what_was_done_meanwhile() {
+async fn reconnects_after_a_restart_and_sends_offline_actions() {
     let port = free_port();
-    let server = Official::start(port);
+    let server = OfficialServer::start(port);
     let client = server.client("10");
-    timeout(PATIENCE, client.subscribe("counter")).await.expect("an answer").expect("subscribed");
+    timeout(TIMEOUT, client.subscribe("counter")).await.expect("an answer").expect("subscribed");
     let mut actions = client.actions();
     drop(server);
-    assert!(timeout(PATIENCE, client.reached(State::Disconnected)).await.expect("in time"));
+    assert!(timeout(TIMEOUT, client.reached(State::Disconnected)).await.expect("in time"));
     let offline = tokio::spawn({
         let client = client.clone();
         async move { client.sync(action(r#"{"type":"counter/inc"}"#)).await }
     });
-    let server = Official::start(port);
-    timeout(PATIENCE, offline).await.expect("in time").expect("no panic").expect("processed");
-    // The subscription was made again, so others are heard.
+    let server = OfficialServer::start(port);
+    timeout(TIMEOUT, offline).await.expect("in time").expect("no panic").expect("processed");
+    // The client has subscribed again, so it receives actions of others.
     next_of(&mut actions, "counter/set").await;
     let other = server.client("20");
-    timeout(PATIENCE, other.sync(action(r#"{"type":"counter/inc"}"#)))
+    timeout(TIMEOUT, other.sync(action(r#"{"type":"counter/inc"}"#)))
         .await
         .expect("in time")
         .expect("processed");
@@ -150,8 +150,8 @@ async fn comes_back_after_a_restart_with_what_was_done_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stops_when_it_is_refused() {
-    let server = Official::start(free_port());
+async fn stops_when_refused() {
+    let server = OfficialServer::start(free_port());
     let connector =
         WebSocketConnector::new(&format!("ws://127.0.0.1:{}", server.port)).expect("an address");
     let client = Client::builder("10")
@@ -159,9 +159,9 @@ async fn stops_when_it_is_refused() {
         .token("wrong")
         .subprotocol(3)
         .start(connector.clone());
-    assert_eq!(timeout(PATIENCE, client.ended()).await.expect("in time"), "wrong-credentials");
+    assert_eq!(timeout(TIMEOUT, client.ended()).await.expect("in time"), "wrong-credentials");
     let stopped = client.sync(action(r#"{"type":"counter/inc"}"#)).await;
     assert_eq!(stopped, Err(SyncError::Stopped("wrong-credentials".into())));
     let old = Client::builder("10").expect("a user").token("good").subprotocol(1).start(connector);
-    assert_eq!(timeout(PATIENCE, old.ended()).await.expect("in time"), "wrong-subprotocol");
+    assert_eq!(timeout(TIMEOUT, old.ended()).await.expect("in time"), "wrong-subprotocol");
 }

@@ -1,20 +1,21 @@
-//! When to try again: the rules, without a clock, randomness or I/O.
+//! Rules for reconnecting, without a clock, randomness or I/O.
 
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
-/// Errors of the protocol after which trying again cannot help.
+/// Kinds of protocol errors after which the client does not reconnect.
 pub const FATAL_ERRORS: [&str; 3] = ["wrong-protocol", "wrong-subprotocol", "wrong-credentials"];
 
-/// How long to wait between attempts, and how many to make.
+/// The delays between attempts, and the number of attempts.
 ///
 /// The defaults are those of the JavaScript packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait after the first lost connection, before jitter. It doubles with each attempt. 1 s by default.
+    /// The delay after the first lost connection, before jitter. It doubles with each attempt.
+    /// Default: 1 s.
     pub min_delay: Duration,
-    /// No wait is longer. 5 s by default.
+    /// The longest delay. Default: 5 s.
     pub max_delay: Duration,
-    /// How many attempts in a row may fail; `None` is without end, the default.
+    /// The number of consecutive attempts that may fail; `None` for no limit. Default: `None`.
     pub attempts: Option<u32>,
 }
 
@@ -29,11 +30,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before the next attempt, after `attempts` in a row that led to no connection.
+    /// Returns the delay before the next attempt, after `attempts` consecutive attempts without a
+    /// connection.
     ///
-    /// `random` is evenly distributed over 0.0..1.0. The wait is `min_delay`·2^`attempts`, made longer by up to a half, so that
-    /// the clients of a server that was restarted do not come back all at once; in one case of ten it is made shorter
-    /// by 5 to 10 % instead. At last it is cut to `max_delay`.
+    /// `random` is uniformly distributed in 0.0..1.0. The delay is `min_delay`·2^`attempts` plus up
+    /// to 50 %, so that the clients of a restarted server do not reconnect all at once; for one in
+    /// ten values of `random` it is 5 to 10 % shorter instead. The result is at most `max_delay`.
     pub fn delay(&self, attempts: u32, random: f64) -> Duration {
         let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.0 };
         let base = self.min_delay.as_secs_f64() * 2_f64.powf(f64::from(attempts));
@@ -44,94 +46,91 @@ impl Backoff {
     }
 }
 
-/// Why no more attempts are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The reason why no more attempts are made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Stopped {
-    /// This many attempts in a row have failed, all that [`Backoff::attempts`] allows.
-    AttemptsUsedUp(u32),
-    /// The peer answered with an error that will not go away, one of [`FATAL_ERRORS`].
+pub enum ReconnectError {
+    /// This number of consecutive attempts failed, the maximum that [`Backoff::attempts`] allows.
+    #[error("no connection after {0} attempts")]
+    AttemptsExhausted(u32),
+    /// The peer answered with a permanent error, one of [`FATAL_ERRORS`].
+    #[error("the server refuses this client: {0}")]
     Fatal(&'static str),
 }
 
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AttemptsUsedUp(count) => write!(f, "no connection after {count} attempts"),
-            Self::Fatal(kind) => write!(f, "the server refuses this client: {kind}"),
-        }
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-/// The policy of one client: what happened goes in, what to do comes out.
+/// The reconnect policy of one client, as a state machine without I/O.
 ///
-/// Tell it when an attempt [begins](Self::connecting), when it has [led to a connection](Self::connected), and each
-/// [error message](Self::peer_error) of the peer. When the connection is lost or the attempt has failed, [`lost`](Self::lost)
-/// says how long to wait. [`Reconnecting`](crate::Reconnecting) does this over a [`Connector`](crate::Connector).
+/// Call [`connecting`](Self::connecting) when an attempt begins, [`connected`](Self::connected)
+/// when it succeeds, and [`peer_error`](Self::peer_error) for each error message of the peer. When
+/// the connection is lost or the attempt has failed, [`next_delay`](Self::next_delay) returns the
+/// delay before the next attempt. [`Reconnector`](crate::Reconnector) applies the policy to a
+/// [`Connector`](crate::Connector).
 ///
 /// ```
-/// use logux_net::{Backoff, Reconnect, Stopped};
+/// use logux_net::{Backoff, ReconnectPolicy, ReconnectError};
 ///
-/// let mut policy = Reconnect::new(Backoff::default());
+/// let mut policy = ReconnectPolicy::new(Backoff::default());
 /// policy.connecting();
 /// policy.connected();
-/// assert_eq!(policy.lost(0.0)?.as_millis(), 1000);
+/// assert_eq!(policy.next_delay(0.0)?.as_millis(), 1000);
 /// policy.connecting();
-/// assert_eq!(policy.lost(0.0)?.as_millis(), 2000);
+/// assert_eq!(policy.next_delay(0.0)?.as_millis(), 2000);
 /// policy.peer_error("wrong-credentials");
-/// assert_eq!(policy.lost(0.0), Err(Stopped::Fatal("wrong-credentials")));
-/// # Ok::<(), Stopped>(())
+/// assert_eq!(policy.next_delay(0.0), Err(ReconnectError::Fatal("wrong-credentials")));
+/// # Ok::<(), ReconnectError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Reconnect {
+pub struct ReconnectPolicy {
     backoff: Backoff,
     attempts: u32,
     fatal: Option<&'static str>,
 }
 
-impl Reconnect {
-    /// A policy that has seen no attempt yet.
+impl ReconnectPolicy {
+    /// Creates a policy without attempts.
     pub const fn new(backoff: Backoff) -> Self {
         Self { backoff, attempts: 0, fatal: None }
     }
 
-    /// An attempt begins.
+    /// Records the start of an attempt.
     pub const fn connecting(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// The attempt has led to a connection: the count of attempts begins anew.
+    /// Records that the attempt succeeded, and resets the number of attempts.
     pub const fn connected(&mut self) {
         self.attempts = 0;
     }
 
-    /// The peer sent `["error", kind, …]`. Kinds outside of [`FATAL_ERRORS`] change nothing.
+    /// Records an `["error", kind, …]` message of the peer. Kinds outside [`FATAL_ERRORS`] have no
+    /// effect.
     pub fn peer_error(&mut self, kind: &str) {
         if let Some(kind) = FATAL_ERRORS.into_iter().find(|fatal| *fatal == kind) {
             self.fatal = Some(kind);
         }
     }
 
-    /// The connection is lost, or the attempt has failed: how long to wait before the next attempt. `random` as in
-    /// [`Backoff::delay`].
+    /// Returns the delay before the next attempt, when the connection is lost or the attempt has
+    /// failed. `random` as in [`Backoff::delay`].
     ///
     /// # Errors
     ///
-    /// [`Stopped`] when there should be no next attempt, until [`restart`](Self::restart).
-    pub fn lost(&self, random: f64) -> Result<Duration, Stopped> {
+    /// [`ReconnectError`] if no more attempts are allowed until [`reset`](Self::reset).
+    pub fn next_delay(&self, random: f64) -> Result<Duration, ReconnectError> {
         if let Some(kind) = self.fatal {
-            return Err(Stopped::Fatal(kind));
+            return Err(ReconnectError::Fatal(kind));
         }
         match self.backoff.attempts {
-            Some(limit) if self.attempts >= limit => Err(Stopped::AttemptsUsedUp(self.attempts)),
+            Some(limit) if self.attempts >= limit => {
+                Err(ReconnectError::AttemptsExhausted(self.attempts))
+            }
             _ => Ok(self.backoff.delay(self.attempts, random)),
         }
     }
 
-    /// Forgets the fatal error and the attempts, for instance after the user has signed in anew.
-    pub const fn restart(&mut self) {
+    /// Clears the fatal error and the number of attempts, for example after the user has signed in
+    /// again.
+    pub const fn reset(&mut self) {
         self.attempts = 0;
         self.fatal = None;
     }
@@ -146,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn delays_are_those_of_the_reference() {
+    fn delays_match_the_reference_implementation() {
         assert_eq!([ms(0, 0.0), ms(1, 0.0), ms(2, 0.0), ms(3, 0.0)], [1000, 2000, 4000, 5000]);
         assert_eq!([ms(0, 0.5), ms(1, 0.5), ms(2, 0.5)], [1250, 2500, 5000]);
         assert_eq!([ms(0, 0.1), ms(0, 0.15), ms(0, 0.2)], [950, 925, 1100]);
     }
 
     #[test]
-    fn no_input_leads_outside_of_the_bounds() {
+    fn delays_stay_within_bounds_for_any_input() {
         for attempts in [0, 1, 5, 100, 5000, u32::MAX] {
             for random in [0.0, 0.15, 0.999, 1.0, -3.0, 7.0, f64::NAN, f64::INFINITY] {
                 let delay = ms(attempts, random);
@@ -163,28 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn attempts_run_out_and_a_connection_gives_them_back() {
-        let mut policy = Reconnect::new(Backoff { attempts: Some(2), ..Backoff::default() });
+    fn attempts_are_limited_and_reset_by_a_connection() {
+        let mut policy = ReconnectPolicy::new(Backoff { attempts: Some(2), ..Backoff::default() });
         policy.connecting();
-        assert!(policy.lost(0.0).is_ok());
+        assert!(policy.next_delay(0.0).is_ok());
         policy.connecting();
-        assert_eq!(policy.lost(0.0), Err(Stopped::AttemptsUsedUp(2)));
+        assert_eq!(policy.next_delay(0.0), Err(ReconnectError::AttemptsExhausted(2)));
         policy.connected();
-        assert!(policy.lost(0.0).is_ok());
+        assert!(policy.next_delay(0.0).is_ok());
     }
 
     #[test]
-    fn only_fatal_errors_stop() {
-        let mut policy = Reconnect::new(Backoff::default());
+    fn only_fatal_errors_stop_reconnecting() {
+        let mut policy = ReconnectPolicy::new(Backoff::default());
         policy.peer_error("wrong-format");
         policy.peer_error("timeout");
-        assert!(policy.lost(0.0).is_ok());
+        assert!(policy.next_delay(0.0).is_ok());
         for kind in FATAL_ERRORS {
             policy.peer_error(kind);
             policy.connected();
-            assert_eq!(policy.lost(0.0), Err(Stopped::Fatal(kind)));
-            policy.restart();
-            assert!(policy.lost(0.0).is_ok());
+            assert_eq!(policy.next_delay(0.0), Err(ReconnectError::Fatal(kind)));
+            policy.reset();
+            assert!(policy.next_delay(0.0).is_ok());
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The two halves that every transport over bytes needs: an inbox and an outbox that hold nothing while idle.
+//! The input and output buffers of the transports over byte streams. Both hold no memory while
+//! idle.
 //!
-//! Most connections of a server are silent most of the time, so what a silent connection holds is what counts. Reading
-//! goes through a buffer on the stack, and only what has arrived is kept; buffers are given back once they are empty.
+//! Most connections of a server are idle most of the time, so memory is optimized for idle
+//! connections. Reading uses a buffer on the stack, and only received bytes are kept; buffers are
+//! freed when they are empty.
 
 use core::{
     mem::MaybeUninit,
@@ -16,19 +18,19 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is read at once.
+/// The number of bytes to read at once.
 const READ_SIZE: usize = 16 << 10;
 
-/// From this size on, a frame is shared instead of being copied together with its neighbours.
+/// Frames of at least this size are shared; smaller ones are copied into one buffer.
 const SHARED_SIZE: usize = 16 << 10;
 
-/// How much room is made at least; it is given back when all is written.
-const LEAST_ROOM: usize = 256;
+/// The smallest capacity to reserve. It is freed when everything is written.
+const MIN_CAPACITY: usize = 256;
 
-/// How many pieces go into one vectored write.
+/// The largest number of pieces in one vectored write.
 const SLICES: usize = 16;
 
-/// Reads once and appends what came to `inbox`. Ready with 0 at the end of the stream.
+/// Reads once and appends the received bytes to `inbox`. Ready with 0 at the end of the stream.
 pub(crate) fn poll_fill(
     io: &mut (impl AsyncRead + Unpin),
     inbox: &mut BytesMut,
@@ -41,32 +43,32 @@ pub(crate) fn poll_fill(
     Poll::Ready(Ok(scratch.filled().len()))
 }
 
-/// Takes the next `len` bytes, and gives the buffer away with them if they are the last.
+/// Removes the next `len` bytes. If they are all of the buffer, its allocation goes with them.
 pub(crate) fn take(inbox: &mut BytesMut, len: usize) -> BytesMut {
     if inbox.len() == len { core::mem::take(inbox) } else { inbox.split_to(len) }
 }
 
-/// Where the writing direction of a connection stands.
+/// The state of the writing direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writing {
     /// Frames may be sent.
     Open,
-    /// The last bytes wait in the outbox, and after them nothing may be sent.
+    /// The last bytes are in the outbox. No more frames may be sent.
     Closing,
-    /// The stream below was told that nothing more comes.
+    /// The writing direction of the underlying stream is shut down.
     Closed,
 }
 
-/// Bytes that wait to be written, in order.
+/// Bytes to be written, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Finished pieces, before the tail.
+    /// Complete pieces, before the tail.
     pieces: VecDeque<Bytes>,
-    /// Small frames are copied together here.
+    /// Copies of small frames.
     tail: BytesMut,
-    /// Bytes in all pieces and the tail.
+    /// The number of bytes in all pieces and the tail.
     len: usize,
-    /// Everything was written, but the stream below may keep it back.
+    /// Whether written bytes may still be buffered by the underlying stream.
     unflushed: bool,
 }
 
@@ -75,28 +77,28 @@ impl Outbox {
         self.len
     }
 
-    /// So many bytes are about to be added, in one or more pieces.
-    pub(crate) fn make_room(&mut self, bytes: usize) {
+    /// Reserves capacity for the next `bytes` bytes, in one or more pieces.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
         if bytes < SHARED_SIZE {
-            // Mostly more follows.
-            self.tail.reserve(bytes.max(LEAST_ROOM));
+            // More frames usually follow.
+            self.tail.reserve(bytes.max(MIN_CAPACITY));
         }
     }
 
-    /// Adds bytes by copying them.
+    /// Appends a copy of the bytes.
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
     }
 
-    /// Adds bytes to be changed in place, as masking needs it.
+    /// Appends a copy of the bytes and changes it in place, for masking.
     pub(crate) fn copy_with(&mut self, bytes: &[u8], change: impl FnOnce(&mut [u8])) {
         let start = self.tail.len();
         self.copy(bytes);
         change(&mut self.tail[start..]);
     }
 
-    /// Adds bytes, sharing them when they are many.
+    /// Appends the bytes; large ones are shared, not copied.
     pub(crate) fn share(&mut self, bytes: Bytes) {
         if bytes.len() < SHARED_SIZE {
             return self.copy(&bytes);
@@ -108,8 +110,8 @@ impl Outbox {
         self.pieces.push_back(bytes);
     }
 
-    /// Ready when less than `limit` bytes wait, after writing if that is needed.
-    pub(crate) fn poll_room(
+    /// Ready when fewer than `limit` bytes are buffered. Writes if necessary.
+    pub(crate) fn poll_capacity(
         &mut self,
         io: &mut (impl AsyncWrite + Unpin),
         limit: usize,
@@ -124,7 +126,7 @@ impl Outbox {
         }
     }
 
-    /// Writes everything and flushes the stream.
+    /// Writes all bytes and flushes the stream.
     pub(crate) fn poll_flush(
         &mut self,
         io: &mut (impl AsyncWrite + Unpin),
@@ -190,14 +192,14 @@ mod tests {
 
     use super::*;
 
-    /// Takes at most `step` bytes per write and counts the writes.
-    struct Narrow {
+    /// Accepts at most `step` bytes per write and counts the writes.
+    struct LimitedWriter {
         step: usize,
         writes: usize,
         got: Vec<u8>,
     }
 
-    impl AsyncWrite for Narrow {
+    impl AsyncWrite for LimitedWriter {
         fn poll_write(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
@@ -231,14 +233,14 @@ mod tests {
     }
 
     fn flush(outbox: &mut Outbox, step: usize) -> (Vec<u8>, usize) {
-        let mut io = Narrow { step, writes: 0, got: Vec::new() };
+        let mut io = LimitedWriter { step, writes: 0, got: Vec::new() };
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(outbox.poll_flush(&mut io, &mut cx), Poll::Ready(Ok(()))));
         (io.got, io.writes)
     }
 
     #[test]
-    fn small_and_large_leave_in_order_in_one_write() {
+    fn small_and_large_pieces_are_written_in_order_in_one_write() {
         let mut outbox = Outbox::default();
         let mut expected = Vec::new();
         for (size, letter) in [
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!(outbox.len(), expected.len());
         assert_eq!(flush(&mut outbox, usize::MAX), (expected, 1));
         assert_eq!(outbox.len(), 0);
-        assert_eq!(outbox.tail.capacity(), 0, "an idle outbox holds nothing");
+        assert_eq!(outbox.tail.capacity(), 0, "an idle outbox holds no memory");
     }
 
     #[test]

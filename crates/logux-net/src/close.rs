@@ -1,42 +1,43 @@
-//! Why a connection is closed.
+//! Reasons for closing a connection.
 
 use core::fmt;
 use std::sync::Arc;
 
-/// Why one end closes the connection.
+/// The reason for which one end closes the connection.
 ///
-/// On WebSocket it travels as a status code with a text; the in-process pair carries it as it is; JSON lines do not carry
-/// it. The peers in JavaScript look at neither code nor text, so nothing may depend on the reason: what the other node
-/// has to know was said in an `error` message before.
+/// WebSocket carries it as a status code with a text, the in-process pair as this value; JSON lines
+/// do not carry it. The JavaScript peers ignore code and text, so no logic may depend on the
+/// reason: information for the other node is sent in an `error` message before the close.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// This end has nothing more to do. 1000 `done`; also what a close without a code is read as.
+    /// The end has finished. 1000 `done`; also the reason of a close without a code.
     #[default]
     Done,
-    /// The program ends or restarts. 1001 `shutdown`.
+    /// The program stops or restarts. 1001 `shutdown`.
     Shutdown,
-    /// The peer sent what is not a message of the protocol. 1007 `wrong-format`.
+    /// The peer sent an invalid message. 1007 `wrong-format`.
     WrongFormat,
-    /// The peer is not let in: wrong credentials, protocol or subprotocol. 1008 `refused`.
+    /// The peer is refused: wrong credentials, protocol or subprotocol. 1008 `refused`.
     Refused,
     /// The peer was silent for too long. 1008 `timeout`.
     Timeout,
-    /// The same client has connected again, and the newer connection takes the place of this one. 1008 `replaced`.
+    /// The same client has connected again, and the newer connection replaces this one. 1008
+    /// `replaced`.
     Replaced,
-    /// The peer does not read what it is sent, and the buffer for it is full. 1008 `slow-reader`.
+    /// The peer does not read, and its outgoing buffer is full. 1008 `slow-reader`.
     SlowReader,
     /// The peer sent a frame over the limit. 1009 `too-large`.
     TooLarge,
-    /// Something is broken at this end. 1011 `internal`.
+    /// An internal error of this end. 1011 `internal`.
     Internal,
-    /// There is no room for this connection now; later there may be. 1013 `overloaded`.
+    /// The limit of connections is reached; connecting later may succeed. 1013 `overloaded`.
     Overloaded,
-    /// A reason that this list does not know, as the peer gave it.
+    /// Any other reason, as the peer sent it.
     Other {
-        /// The status code of WebSocket.
+        /// The WebSocket status code.
         code: u16,
-        /// What the peer says about it; up to 123 bytes travel.
+        /// The text of the peer, at most 123 bytes.
         text: Arc<str>,
     },
 }
@@ -55,7 +56,7 @@ impl CloseReason {
         Self::Overloaded,
     ];
 
-    /// The status code of WebSocket.
+    /// Returns the WebSocket status code.
     pub const fn code(&self) -> u16 {
         match self {
             Self::Done => 1000,
@@ -69,7 +70,7 @@ impl CloseReason {
         }
     }
 
-    /// The text that travels with the code.
+    /// Returns the text that is sent with the code.
     pub fn text(&self) -> &str {
         match self {
             Self::Done => "done",
@@ -86,10 +87,11 @@ impl CloseReason {
         }
     }
 
-    /// The reason for which a peer sent this code and text.
+    /// Returns the reason for a received code and text.
     ///
-    /// A text of ours stands for its reason. Without text, 1000 and 1005 (no code was sent) are [`Done`](Self::Done), and
-    /// the codes that stand for one reason only are that one. Anything else is [`Other`](Self::Other).
+    /// A code with its own text is the matching reason. Without a text, 1000 and 1005 (no code in
+    /// the close frame) are [`Done`](Self::Done), and a code that belongs to one reason only is
+    /// that reason. Anything else is [`Other`](Self::Other).
     pub fn from_wire(code: u16, text: &str) -> Self {
         let known = Self::KNOWN.into_iter().find(|reason| {
             reason.code() == code && (reason.text() == text || text.is_empty() && code != 1008)
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_survives_the_wire() {
+    fn every_reason_round_trips() {
         for reason in CloseReason::KNOWN {
             assert_eq!(CloseReason::from_wire(reason.code(), reason.text()), reason);
         }
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_code_is_read_as_far_as_it_is_clear() {
+    fn a_code_without_text_is_a_reason_only_if_unambiguous() {
         assert_eq!(CloseReason::from_wire(1005, ""), CloseReason::Done);
         assert_eq!(CloseReason::from_wire(1000, ""), CloseReason::Done);
         assert_eq!(CloseReason::from_wire(1001, ""), CloseReason::Shutdown);

@@ -1,31 +1,31 @@
-//! Making connections, and making them again.
+//! Connecting and reconnecting.
 
 use core::{fmt, future::Future};
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::{Backoff, Limits, LinesTransport, NetError, Reconnect, Stopped, Transport, lines};
+use crate::{
+    Backoff, FrameLimits, JsonLinesTransport, NetError, ReconnectError, ReconnectPolicy, Transport,
+    json_lines,
+};
 
-/// A way to the other node that can be gone any number of times.
+/// A way to connect to the other node, any number of times.
 ///
 /// Closures that return a future are connectors too.
 pub trait Connector: Send + Sync {
-    /// What a connection is.
+    /// The type of the connections.
     type Transport: Transport;
 
     /// Makes a new connection.
     ///
     /// # Errors
     ///
-    /// Why there is none. Trying again later may help if [`NetError::blame`] is the network.
+    /// The reason of the failure. Trying again later may help if [`NetError::blame`] is the
+    /// network.
     fn connect(&self) -> impl Future<Output = Result<Self::Transport, NetError>> + Send;
 }
 
@@ -42,57 +42,58 @@ where
     }
 }
 
-/// How long connecting over TCP or to a Unix socket may take.
+/// The time limit for connecting over TCP or to a Unix socket.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects with JSON lines over TCP, within 30 s.
+/// A connector for JSON lines over TCP, with a time-out of 30 s.
 #[derive(Clone, Debug)]
-pub struct TcpLines {
-    /// `host:port`.
+pub struct TcpJsonLinesConnector {
+    /// The address, as `host:port`.
     pub address: String,
     /// The limits of the connections.
-    pub limits: Limits,
+    pub limits: FrameLimits,
 }
 
-impl Connector for TcpLines {
-    type Transport = LinesTransport<TcpStream>;
+impl Connector for TcpJsonLinesConnector {
+    type Transport = JsonLinesTransport<TcpStream>;
 
     async fn connect(&self) -> Result<Self::Transport, NetError> {
-        let connected = timeout(TIMEOUT, lines::tcp(&self.address, self.limits)).await;
+        let connected = timeout(TIMEOUT, json_lines::connect_tcp(&self.address, self.limits)).await;
         connected.map_err(|_| NetError::ConnectTimeout(TIMEOUT))?
     }
 }
 
-/// Connects with JSON lines to a Unix socket, within 30 s.
+/// A connector for JSON lines over a Unix socket, with a time-out of 30 s.
 #[cfg(unix)]
 #[derive(Clone, Debug)]
-pub struct UnixLines {
-    /// The file of the socket.
+pub struct UnixJsonLinesConnector {
+    /// The path of the socket.
     pub path: PathBuf,
     /// The limits of the connections.
-    pub limits: Limits,
+    pub limits: FrameLimits,
 }
 
 #[cfg(unix)]
-impl Connector for UnixLines {
-    type Transport = LinesTransport<tokio::net::UnixStream>;
+impl Connector for UnixJsonLinesConnector {
+    type Transport = JsonLinesTransport<tokio::net::UnixStream>;
 
     async fn connect(&self) -> Result<Self::Transport, NetError> {
-        let connected = timeout(TIMEOUT, lines::unix(&self.path, self.limits)).await;
+        let connected = timeout(TIMEOUT, json_lines::connect_unix(&self.path, self.limits)).await;
         connected.map_err(|_| NetError::ConnectTimeout(TIMEOUT))?
     }
 }
 
-/// A connector with the patience of a [`Reconnect`] policy.
+/// A connector that follows a [`ReconnectPolicy`].
 ///
-/// Each [`connect`](Self::connect) after the first waits as the policy says. It does not watch the connections it gives away:
-/// ask for the next one when the last has ended, and tell [`peer_error`](Self::peer_error) what the peer said.
+/// Each [`connect`](Self::connect) after the first waits for the delay of the policy. The returned
+/// connections are not observed: call `connect` again when the last one has ended, and pass error
+/// messages of the peer to [`peer_error`](Self::peer_error).
 ///
 /// ```
 /// # use futures_util::StreamExt;
-/// # use logux_net::{Backoff, Connector, Reconnecting, Stopped};
-/// # async fn run(connector: impl Connector) -> Result<(), Stopped> {
-/// let mut connections = Reconnecting::new(connector, Backoff::default());
+/// # use logux_net::{Backoff, Connector, Reconnector, ReconnectError};
+/// # async fn run(connector: impl Connector) -> Result<(), ReconnectError> {
+/// let mut connections = Reconnector::new(connector, Backoff::default());
 /// loop {
 ///     let mut connection = connections.connect().await?;
 ///     while let Some(Ok(frame)) = connection.next().await {
@@ -101,9 +102,9 @@ impl Connector for UnixLines {
 /// }
 /// # }
 /// ```
-pub struct Reconnecting<C> {
+pub struct Reconnector<C> {
     connector: C,
-    policy: Reconnect,
+    policy: ReconnectPolicy,
     random: Box<dyn FnMut() -> f64 + Send>,
     phase: Phase,
     last_error: Option<NetError>,
@@ -111,25 +112,21 @@ pub struct Reconnecting<C> {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// The next attempt may begin at once.
+    /// The next attempt may begin immediately.
     Fresh,
-    /// An attempt or a connection is under way, so the next call means that it is over.
+    /// An attempt or a connection is in progress; the next call means that it has ended.
     Busy,
     /// The next attempt begins at this time.
     Waiting(Instant),
 }
 
-impl<C: Connector> Reconnecting<C> {
-    /// Connects with `connector`, with random numbers of the operating system.
+impl<C: Connector> Reconnector<C> {
+    /// Creates a reconnector with the random numbers of the current thread's generator.
     pub fn new(connector: C, backoff: Backoff) -> Self {
-        // Each `RandomState` has keys of its own that nobody can predict; 53 bits of a hash fill an `f64`.
-        Self::with_random(connector, backoff, || {
-            let bits = RandomState::new().build_hasher().finish() >> 11;
-            bits as f64 / (1_u64 << 53) as f64
-        })
+        Self::with_random(connector, backoff, rand::random::<f64>)
     }
 
-    /// Connects with `connector`, with random numbers in 0.0..1.0 of the caller.
+    /// Creates a reconnector with the given source of random numbers in 0.0..1.0.
     pub fn with_random(
         connector: C,
         backoff: Backoff,
@@ -137,27 +134,28 @@ impl<C: Connector> Reconnecting<C> {
     ) -> Self {
         Self {
             connector,
-            policy: Reconnect::new(backoff),
+            policy: ReconnectPolicy::new(backoff),
             random: Box::new(random),
             phase: Phase::Fresh,
             last_error: None,
         }
     }
 
-    /// Makes the next connection, waiting and trying as often as the policy allows.
+    /// Makes the next connection, with the delays and as many attempts as the policy allows.
     ///
-    /// Cancel safe: after a cancelled call the next one goes on with the wait; a cancelled attempt counts as failed.
+    /// Cancel safe: after a cancelled call the next one continues the delay; a cancelled attempt
+    /// counts as failed.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] when the policy allows no more attempts. The reason of the last failure is in
-    /// [`last_error`](Self::last_error).
-    pub async fn connect(&mut self) -> Result<C::Transport, Stopped> {
+    /// [`ReconnectError`] if the policy allows no more attempts. [`last_error`](Self::last_error)
+    /// returns the error of the last attempt.
+    pub async fn connect(&mut self) -> Result<C::Transport, ReconnectError> {
         loop {
             match self.phase {
                 Phase::Fresh => {}
                 Phase::Busy => {
-                    let delay = self.policy.lost((self.random)())?;
+                    let delay = self.policy.next_delay((self.random)())?;
                     self.phase = Phase::Waiting(Instant::now() + delay);
                     continue;
                 }
@@ -176,31 +174,33 @@ impl<C: Connector> Reconnecting<C> {
         }
     }
 
-    /// The peer sent `["error", kind, …]`: a fatal kind stops the next [`connect`](Self::connect).
+    /// Records an `["error", kind, …]` message of the peer; after a fatal kind the next
+    /// [`connect`](Self::connect) fails.
     pub fn peer_error(&mut self, kind: &str) {
         self.policy.peer_error(kind);
     }
 
-    /// Why the last attempt failed. `None` after a connection.
+    /// Returns the error of the last attempt. `None` after a successful one.
     pub const fn last_error(&self) -> Option<&NetError> {
         self.last_error.as_ref()
     }
 
-    /// Begins anew at once: no wait, no attempts counted, no fatal error. For when the network or the user has come back.
-    pub const fn restart(&mut self) {
-        self.policy.restart();
+    /// Resets the reconnector: no delay, no counted attempts, no fatal error. For example when the
+    /// network is available again or the user has signed in.
+    pub const fn reset(&mut self) {
+        self.policy.reset();
         self.phase = Phase::Fresh;
     }
 
-    /// The connector, for instance to give it a new token.
+    /// Returns the connector, for example to change its token.
     pub const fn connector_mut(&mut self) -> &mut C {
         &mut self.connector
     }
 }
 
-impl<C: fmt::Debug> fmt::Debug for Reconnecting<C> {
+impl<C: fmt::Debug> fmt::Debug for Reconnector<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reconnecting")
+        f.debug_struct("Reconnector")
             .field("connector", &self.connector)
             .field("policy", &self.policy)
             .field("phase", &self.phase)

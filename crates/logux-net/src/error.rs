@@ -1,68 +1,70 @@
-//! What can go wrong between two nodes, sorted by blame.
+//! Errors between two nodes, sorted by blame.
 
 use std::{io, time::Duration};
 
 use crate::CloseReason;
 
-/// Who has to change something for the error to go away.
+/// The party that can resolve an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The other end broke the rules of the transport.
+    /// The peer violated the rules of the transport.
     Peer,
-    /// This program called in the wrong way or was configured wrongly.
+    /// This program made an invalid call or has an invalid configuration.
     Caller,
-    /// The way in between. Trying again later may help.
+    /// The network. Trying again later may help.
     Network,
 }
 
 /// An error of a transport or of connecting.
 ///
-/// After an error from reading, the stream of frames is at its end.
+/// After a read error, the stream of frames ends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetError {
-    /// The peer sent a frame of more than `limit` bytes. It was not buffered beyond the limit.
+    /// The peer sent a frame of more than `limit` bytes. At most `limit` bytes and one read were
+    /// buffered.
     #[error("the peer sent a frame of more than {limit} bytes")]
     FrameTooLarge {
-        /// [`Limits::max_frame`](crate::Limits::max_frame), in bytes.
+        /// [`FrameLimits::max_frame`](crate::FrameLimits::max_frame), in bytes.
         limit: usize,
     },
     /// The peer sent a frame that is not UTF-8.
     #[error("the peer sent a frame that is not UTF-8")]
     NotUtf8,
-    /// The peer does not keep to the rules of the transport, for instance of RFC 6455.
-    #[error("the peer breaks the transport's rules: {0}")]
+    /// The peer violated the rules of the transport, for example RFC 6455.
+    #[error("the peer violates the rules of the transport: {0}")]
     Violation(&'static str),
     /// The connection ended in the middle of a frame.
     #[error("the connection ended in the middle of a frame")]
     Truncated,
-    /// A frame was given to a connection that is closed, by either end.
+    /// A frame was sent on a connection that was closed, by either end.
     #[error("the connection is closed")]
     Closed,
-    /// The other end did not agree to the upgrade to WebSocket.
-    #[error("no WebSocket there: the answer is HTTP {0}")]
+    /// The server refused the upgrade to WebSocket, with this HTTP status.
+    #[error("the server refused the WebSocket upgrade: HTTP status {0}")]
     Refused(u16),
-    /// What should become a WebSocket is not the HTTP upgrade that RFC 6455 asks for.
-    #[error("no WebSocket there: {0}")]
+    /// The request or response is not the HTTP upgrade that RFC 6455 defines.
+    #[error("invalid WebSocket handshake: {0}")]
     Handshake(String),
-    /// The address cannot be used: not a URL, a scheme other than `ws` and `wss`, no host, a bad header.
+    /// The address is invalid: not a URL, a scheme other than `ws` and `wss`, no host, an invalid
+    /// header.
     #[error("cannot connect to {url}: {problem}")]
     Address {
-        /// The address as it was given.
+        /// The address.
         url: String,
-        /// What is wrong with it.
+        /// A description of the problem.
         problem: String,
     },
-    /// Connecting took longer than it may.
+    /// Connecting exceeded the time limit.
     #[error("no connection after {} s", .0.as_secs_f32())]
     ConnectTimeout(Duration),
-    /// The operating system, or TLS, reports a failure.
+    /// An error of the operating system or of TLS.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl NetError {
-    /// Who has to change something.
+    /// Returns the party that can resolve the error.
     pub const fn blame(&self) -> Blame {
         match self {
             Self::FrameTooLarge { .. }
@@ -78,7 +80,7 @@ impl NetError {
         }
     }
 
-    /// What the peer is told when the connection is closed because of this error.
+    /// Returns the reason to send to the peer when the connection is closed because of this error.
     pub const fn close_reason(&self) -> CloseReason {
         match self {
             Self::FrameTooLarge { .. } => CloseReason::TooLarge,

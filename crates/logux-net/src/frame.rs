@@ -1,39 +1,39 @@
-//! What travels: one JSON text.
+//! A frame of the protocol.
 
 use core::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error};
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// One message of the protocol as UTF-8 text. A clone shares the bytes.
+/// One message of the protocol, a UTF-8 string. Clones share the bytes.
 ///
-/// A frame that was received may share its bytes with others that arrived in the same read: copy out of it what has to
-/// be kept for long.
+/// A received frame may share its allocation with others from the same read: copy the parts that
+/// are kept for long.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Frame(Utf8Bytes);
 
 impl Frame {
-    /// A frame from text that lives as long as the program; nothing is copied.
+    /// Creates a frame from a static string without copying.
     pub const fn from_static(text: &'static str) -> Self {
         Self(Utf8Bytes::from_static(text))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no text at all. Such a frame can be sent and received like any other.
+    /// Returns `true` if the frame is empty. Empty frames can be sent and received.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The bytes of the text; nothing is copied.
+    /// Returns the bytes of the text without copying.
     pub fn into_bytes(self) -> Bytes {
         self.0.into()
     }
@@ -51,7 +51,7 @@ impl From<&str> for Frame {
     }
 }
 
-/// Checks that the bytes are UTF-8; nothing is copied.
+/// Checks that the bytes are UTF-8, without copying.
 impl TryFrom<Bytes> for Frame {
     type Error = Utf8Error;
 

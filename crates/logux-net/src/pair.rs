@@ -1,4 +1,4 @@
-//! Two ends in one process.
+//! A pair of connected transports in one process.
 
 use core::{
     fmt,
@@ -13,20 +13,21 @@ use std::{
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use crate::{CloseReason, Frame, Limits, NetError, Transport};
+use crate::{CloseReason, Frame, FrameLimits, NetError, Transport};
 
-/// What a frame costs beside its text, so that empty frames fill the buffer too.
-const FRAME_COST: usize = 32;
+/// The bytes that a frame counts in addition to its text, so that empty frames fill the buffer too.
+const FRAME_OVERHEAD: usize = 32;
 
-/// Two connected transports without a network, for tests and for nodes that live in one process.
+/// Creates two connected transports without a network, for tests and for nodes in one process.
 ///
-/// It behaves as a socket would: a frame is on its way only after a flush, and each direction holds
-/// [`Limits::write_buffer`] bytes before the writer has to wait. Frames are shared, not copied.
+/// They behave like a socket: a frame is sent by a flush, and each direction buffers
+/// [`FrameLimits::write_buffer`] bytes before the writer has to wait. Frames are shared, not
+/// copied.
 ///
 /// ```
 /// # use futures_util::{SinkExt, StreamExt};
 /// # tokio_test(async {
-/// let (mut client, mut server) = logux_net::pair(logux_net::Limits::default());
+/// let (mut client, mut server) = logux_net::pair(logux_net::FrameLimits::default());
 /// client.send(r#"["ping",1]"#.into()).await?;
 /// assert_eq!(server.next().await.expect("a frame")?, r#"["ping",1]"#);
 /// # Ok(()) });
@@ -34,10 +35,10 @@ const FRAME_COST: usize = 32;
 /// #     tokio::runtime::Builder::new_current_thread().build().expect("runtime").block_on(test).expect("no error");
 /// # }
 /// ```
-pub fn pair(limits: Limits) -> (PairTransport, PairTransport) {
-    let (there, back) =
-        (Arc::new(Mutex::new(Lane::default())), Arc::new(Mutex::new(Lane::default())));
-    let end = |outgoing: &Shared, incoming: &Shared| PairTransport {
+pub fn pair(limits: FrameLimits) -> (PairTransport, PairTransport) {
+    let (left_to_right, right_to_left) =
+        (Arc::new(Mutex::new(Queue::default())), Arc::new(Mutex::new(Queue::default())));
+    let end = |outgoing: &SharedQueue, incoming: &SharedQueue| PairTransport {
         limits,
         outgoing: outgoing.clone(),
         incoming: incoming.clone(),
@@ -48,14 +49,14 @@ pub fn pair(limits: Limits) -> (PairTransport, PairTransport) {
         close_reason: CloseReason::Done,
         received_close: None,
     };
-    (end(&there, &back), end(&back, &there))
+    (end(&left_to_right, &right_to_left), end(&right_to_left, &left_to_right))
 }
 
-/// One end of a [`pair`].
+/// One end of a [`pair()`].
 pub struct PairTransport {
-    limits: Limits,
-    outgoing: Shared,
-    incoming: Shared,
+    limits: FrameLimits,
+    outgoing: SharedQueue,
+    incoming: SharedQueue,
     unflushed: VecDeque<Frame>,
     unflushed_cost: usize,
     closing: bool,
@@ -64,28 +65,28 @@ pub struct PairTransport {
     received_close: Option<CloseReason>,
 }
 
-type Shared = Arc<Mutex<Lane>>;
+type SharedQueue = Arc<Mutex<Queue>>;
 
-/// One direction.
+/// One direction of a pair.
 #[derive(Default)]
-struct Lane {
+struct Queue {
     frames: VecDeque<Frame>,
     cost: usize,
-    /// No more frames will come: `Some` with the reason if the writer said goodbye.
+    /// Set when the writer has closed or is dropped; the reason only if it has closed.
     finished: Option<Option<CloseReason>>,
-    /// Nobody will read any more.
-    abandoned: bool,
+    /// Whether the reader is dropped.
+    reader_dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 fn cost(frame: &Frame) -> usize {
-    frame.len() + FRAME_COST
+    frame.len() + FRAME_OVERHEAD
 }
 
-/// A lane is whole between any two statements that could panic, so a poisoned lock is as good as any.
-fn lock(lane: &Shared) -> MutexGuard<'_, Lane> {
-    lane.lock().unwrap_or_else(PoisonError::into_inner)
+/// No statement that could panic leaves the queue inconsistent, so a poisoned lock is safe to use.
+fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wake(waker: &mut Option<Waker>) {
@@ -95,26 +96,26 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 impl PairTransport {
-    /// Puts on its way what fits. Pending while something is left.
-    fn poll_move(&mut self, cx: &Context<'_>) -> Poll<Result<(), NetError>> {
+    /// Moves frames to the peer while the limit allows. Pending while some are left.
+    fn poll_transfer(&mut self, cx: &Context<'_>) -> Poll<Result<(), NetError>> {
         if self.unflushed.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let mut lane = lock(&self.outgoing);
-        if lane.abandoned {
+        let mut queue = lock(&self.outgoing);
+        if queue.reader_dropped {
             return Poll::Ready(Err(NetError::Closed));
         }
-        while lane.cost < self.limits.write_buffer {
+        while queue.cost < self.limits.write_buffer {
             let Some(frame) = self.unflushed.pop_front() else { break };
             self.unflushed_cost -= cost(&frame);
-            lane.cost += cost(&frame);
-            lane.frames.push_back(frame);
+            queue.cost += cost(&frame);
+            queue.frames.push_back(frame);
         }
-        wake(&mut lane.reader);
+        wake(&mut queue.reader);
         if self.unflushed.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        lane.writer = Some(cx.waker().clone());
+        queue.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -127,25 +128,25 @@ impl Stream for PairTransport {
         if this.ended {
             return Poll::Ready(None);
         }
-        let mut lane = lock(&this.incoming);
-        if let Some(frame) = lane.frames.pop_front() {
-            lane.cost -= cost(&frame);
-            wake(&mut lane.writer);
+        let mut queue = lock(&this.incoming);
+        if let Some(frame) = queue.frames.pop_front() {
+            queue.cost -= cost(&frame);
+            wake(&mut queue.writer);
             if frame.len() <= this.limits.max_frame {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            drop(lane);
+            drop(queue);
             this.ended = true;
             let error = NetError::FrameTooLarge { limit: this.limits.max_frame };
             this.close_reason = error.close_reason();
             return Poll::Ready(Some(Err(error)));
         }
-        if let Some(reason) = lane.finished.clone() {
+        if let Some(reason) = queue.finished.clone() {
             this.ended = true;
             this.received_close = reason;
             return Poll::Ready(None);
         }
-        lane.reader = Some(cx.waker().clone());
+        queue.reader = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -156,7 +157,7 @@ impl Sink<Frame> for PairTransport {
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
         if this.unflushed_cost >= this.limits.write_buffer
-            && let Poll::Ready(Err(error)) = this.poll_move(cx)
+            && let Poll::Ready(Err(error)) = this.poll_transfer(cx)
         {
             return Poll::Ready(Err(error));
         }
@@ -169,7 +170,7 @@ impl Sink<Frame> for PairTransport {
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
         let this = self.get_mut();
-        if this.closing || lock(&this.outgoing).abandoned {
+        if this.closing || lock(&this.outgoing).reader_dropped {
             return Err(NetError::Closed);
         }
         this.unflushed_cost += cost(&frame);
@@ -178,16 +179,16 @@ impl Sink<Frame> for PairTransport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        self.get_mut().poll_move(cx)
+        self.get_mut().poll_transfer(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
         this.closing = true;
-        core::task::ready!(this.poll_move(cx))?;
-        let mut lane = lock(&this.outgoing);
-        lane.finished.get_or_insert_with(|| Some(this.close_reason.clone()));
-        wake(&mut lane.reader);
+        core::task::ready!(this.poll_transfer(cx))?;
+        let mut queue = lock(&this.outgoing);
+        queue.finished.get_or_insert_with(|| Some(this.close_reason.clone()));
+        wake(&mut queue.reader);
         Poll::Ready(Ok(()))
     }
 }
@@ -209,7 +210,7 @@ impl Drop for PairTransport {
         wake(&mut outgoing.reader);
         drop(outgoing);
         let mut incoming = lock(&self.incoming);
-        incoming.abandoned = true;
+        incoming.reader_dropped = true;
         incoming.frames.clear();
         incoming.cost = 0;
         wake(&mut incoming.writer);

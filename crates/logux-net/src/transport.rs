@@ -1,4 +1,4 @@
-//! The one trait that every connection is seen through.
+//! The trait of all transports.
 
 use core::future::Future;
 
@@ -8,46 +8,53 @@ use futures_util::{SinkExt, StreamExt};
 
 use crate::{CloseReason, Frame, NetError};
 
-/// One end of a connection: a stream of frames in, a sink of frames out, and a goodbye with a reason.
+/// One end of a connection: a stream of received frames, a sink of outgoing frames, and a close
+/// message with a reason.
 ///
-/// # The calling contract
+/// # Calling contract
 ///
-/// One task drives both directions; it polls reading and flushing as it likes, and neither waits for the other: while the
-/// peer does not read, frames still come in, and while the caller does not read, frames still leave.
+/// One task drives both directions and polls reading and flushing in any order. The directions are
+/// independent: frames are received while the peer does not read, and frames are sent while the
+/// caller does not read.
 ///
-/// - **Reading.** [`Stream`] gives whole frames in order. Taking the next one is cancel safe: a dropped `next()` loses nothing.
-///   `None` is the end: the peer has closed or is gone, and [`received_close`](Self::received_close) tells which. After
-///   an error comes `None`.
-/// - **Writing.** `poll_ready` asks for room, `start_send` only puts the frame into the buffer, `poll_flush` hands
-///   everything that waits to the system, in one write where it fits. `poll_ready` is pending while
-///   [`Limits::write_buffer`] bytes wait: a peer that does not read costs that much and one frame, no more.
-/// - **Closing.** `poll_close` sends what waits, then the reason, and ends the writing direction. It is done when the
-///   system has it all; that the peer reads it is another matter, see [`close_with`](Self::close_with). Then
-///   `start_send` fails with [`NetError::Closed`].
+/// - **Reading.** [`Stream`] returns complete frames in order. It is cancel safe: dropping a
+///   `next()` future loses no frame. `None` is the end: the peer has closed, or the connection is
+///   lost; [`received_close`](Self::received_close) tells which. After an error the stream returns
+///   `None`.
+/// - **Writing.** `poll_ready` waits for capacity, `start_send` only buffers the frame, and
+///   `poll_flush` passes all buffered frames to the operating system, in one write if possible.
+///   `poll_ready` is pending while [`FrameLimits::write_buffer`] bytes are buffered: a peer that
+///   does not read costs at most this memory and one frame.
+/// - **Closing.** `poll_close` sends the buffered frames and the reason, and ends the writing
+///   direction. It is ready when the operating system has accepted the data, which does not mean
+///   that the peer has read it; see [`close_with`](Self::close_with). After that, `start_send`
+///   fails with [`NetError::Closed`].
 /// - **Dropping** a transport ends the connection without a reason.
 ///
-/// Nothing here has a time limit: a peer may stay silent or stop reading for ever. Put a limit around what you wait for.
+/// No method has a time limit: a peer may be silent or stop reading forever. Set a time limit for
+/// each wait.
 ///
-/// The suite in `logux_net::testing` (feature `testing`) checks all of this for a transport of your own.
+/// The suite in `logux_net::testing` (feature `testing`) checks this contract for any transport.
 pub trait Transport:
     Stream<Item = Result<Frame, NetError>> + Sink<Frame, Error = NetError> + Send + Unpin
 {
-    /// Sets what the peer is told when this end closes. Without a call it is [`CloseReason::Done`], or after an error from
-    /// reading what [`NetError::close_reason`] says.
+    /// Sets the reason to send when this end closes. Default: [`CloseReason::Done`], or after a
+    /// read error [`NetError::close_reason`].
     fn set_close_reason(&mut self, reason: CloseReason);
 
-    /// What the peer said when it closed, once the stream has ended. `None` while it is open, after a connection that broke
-    /// off, and on transports that carry no reasons.
+    /// Returns the reason that the peer sent, once the stream has ended. `None` while the
+    /// connection is open, after it was lost, and on transports that do not carry reasons.
     fn received_close(&self) -> Option<&CloseReason>;
 
-    /// Says goodbye and waits until the peer has closed too, throwing away what still comes in.
+    /// Closes the connection and waits until the peer has closed too, discarding received frames.
     ///
-    /// Closing a socket with unread data in it may destroy what was sent last, so this is the way to be sure that
-    /// the peer sees the reason and the frames before it. A peer may never answer: put a time limit around it.
+    /// Closing a socket with unread data may discard the last frames that were sent, so this is the
+    /// way to ensure that the peer receives the frames and the reason. The peer may never answer:
+    /// set a time limit.
     ///
     /// # Errors
     ///
-    /// Those of writing; an error in what still comes in counts as the end.
+    /// Errors of writing; a read error counts as the end.
     fn close_with(
         &mut self,
         reason: CloseReason,
@@ -74,17 +81,18 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// How much one connection may hold. The same for every transport.
+/// The limits of one connection, the same for every transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest frame that is accepted from the peer, in bytes. 1 MiB by default. What this end sends is not limited.
+pub struct FrameLimits {
+    /// The largest frame accepted from the peer, in bytes. Default: 1 MiB. Outgoing frames are not
+    /// limited.
     pub max_frame: usize,
-    /// How many bytes may wait to be written before `poll_ready` is pending. 64 KiB by default. One more frame of any
-    /// size may be added on top, so that every frame can be sent.
+    /// The number of buffered bytes from which `poll_ready` is pending. Default: 64 KiB. One more
+    /// frame of any size may exceed it, so that every frame can be sent.
     pub write_buffer: usize,
 }
 
-impl Default for Limits {
+impl Default for FrameLimits {
     fn default() -> Self {
         Self { max_frame: 1 << 20, write_buffer: 64 << 10 }
     }

@@ -1,16 +1,16 @@
 //! Every transport of the crate passes the suite.
 
 use logux_net::{
-    Connector, Limits, LinesTransport, WebSocketConnector, WebSocketTransport, transport_suite,
-    websocket,
+    Connector, FrameLimits, JsonLinesTransport, WebSocketConnector, WebSocketTransport,
+    transport_suite, websocket,
 };
 use tokio::{
     io::duplex,
     net::{TcpListener, TcpStream},
 };
 
-/// Room in the streams in memory, in bytes.
-const ROOM: usize = 10_000;
+/// The capacity of in-memory streams, in bytes.
+const DUPLEX_CAPACITY: usize = 10_000;
 
 mod pair {
     super::transport_suite!(async |limits| logux_net::pair(limits));
@@ -19,7 +19,7 @@ mod pair {
 mod websocket_tcp {
     use super::*;
 
-    transport_suite!(async |limits: Limits| {
+    transport_suite!(async |limits: FrameLimits| {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let connector =
             WebSocketConnector::new(&format!("ws://{}", listener.local_addr().expect("bound")))
@@ -37,8 +37,8 @@ mod websocket_tcp {
 mod websocket_duplex {
     use super::*;
 
-    transport_suite!(async |limits: Limits| {
-        let (here, there) = duplex(ROOM);
+    transport_suite!(async |limits: FrameLimits| {
+        let (here, there) = duplex(DUPLEX_CAPACITY);
         let connector = WebSocketConnector::new("ws://example.com").expect("a URL").limits(limits);
         let (client, server) =
             tokio::join!(connector.upgrade(here), websocket::accept(there, limits));
@@ -46,41 +46,44 @@ mod websocket_duplex {
     });
 }
 
-mod lines_duplex {
+mod json_lines_duplex {
     use super::*;
 
-    transport_suite!(async |limits: Limits| {
-        let (here, there) = duplex(ROOM);
-        (LinesTransport::new(here, limits), LinesTransport::new(there, limits))
+    transport_suite!(async |limits: FrameLimits| {
+        let (here, there) = duplex(DUPLEX_CAPACITY);
+        (JsonLinesTransport::new(here, limits), JsonLinesTransport::new(there, limits))
     });
 }
 
-mod lines_tcp {
+mod json_lines_tcp {
     use super::*;
 
-    transport_suite!(async |limits: Limits| {
+    transport_suite!(async |limits: FrameLimits| {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let (client, server) =
-            tokio::join!(logux_net::lines::tcp(&address, limits), listener.accept());
-        (client.expect("connected"), LinesTransport::new(server.expect("a connection").0, limits))
+            tokio::join!(logux_net::json_lines::connect_tcp(&address, limits), listener.accept());
+        (
+            client.expect("connected"),
+            JsonLinesTransport::new(server.expect("a connection").0, limits),
+        )
     });
 }
 
 #[cfg(unix)]
-mod lines_unix {
+mod json_lines_unix {
     use super::*;
 
-    transport_suite!(async |limits: Limits| {
+    transport_suite!(async |limits: FrameLimits| {
         let (here, there) = tokio::net::UnixStream::pair().expect("a pair of sockets");
-        (LinesTransport::new(here, limits), LinesTransport::new(there, limits))
+        (JsonLinesTransport::new(here, limits), JsonLinesTransport::new(there, limits))
     });
 }
 
-/// The types stay sendable to other threads, where servers keep them.
-#[allow(dead_code, reason = "it only has to compile")]
+/// The transports are `Send`, because servers move them between threads.
+#[allow(dead_code, reason = "a compile-time check")]
 fn transports_are_send_and_static(
-    ends: (WebSocketTransport<TcpStream>, LinesTransport<TcpStream>),
+    ends: (WebSocketTransport<TcpStream>, JsonLinesTransport<TcpStream>),
 ) {
     fn check(_: impl Send + 'static) {}
     check(ends);

@@ -1,48 +1,31 @@
-//! What can go wrong, sorted by who can help.
+//! Errors, sorted by who can resolve them.
 
-/// What went wrong with a database.
+/// An error of a database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
-    /// A later version of this crate has made the tables. They were not touched.
+    /// The tables were made by a later version of this crate. They were not changed.
     #[error(
-        "the tables have version {found}, this program knows versions up to {supported}; use a newer program"
+        "the tables have version {found}, this program supports versions up to {supported}; use a \
+         newer program"
     )]
     NewerSchema {
         /// The version of the tables.
         found: i32,
-        /// The latest version that this crate knows.
+        /// The latest version that this crate supports.
         supported: i32,
     },
-    /// Something in the tables is not what this crate writes. Says what.
+    /// The tables have content that this crate does not write, with a description of it.
     #[error("the tables are damaged: {0}")]
     Corrupt(String),
-    /// The caller's mistake: a record's fields may not have the key `id`.
-    #[error("expected fields without the key \"id\": the id stands beside them")]
+    /// The fields of a record have the key `id`, an error of the caller.
+    #[error("expected fields without the key \"id\": the id is a separate argument")]
     IdAmongFields,
-    /// The caller's mistake: PostgreSQL keeps no text with the character U+0000, so an id, a key or the name of a collection may not
-    /// have it. Values may, since JSON escapes it.
-    #[error("expected no character U+0000 in {0:?}: PostgreSQL cannot keep it")]
+    /// An id, a key or the name of a collection has the character U+0000, which PostgreSQL cannot
+    /// store in text, an error of the caller. Values may have it, because JSON escapes it.
+    #[error("expected no character U+0000 in {0:?}: PostgreSQL cannot store it")]
     NulCharacter(String),
-    /// The database reported a failure, or cannot be reached. A transaction in the middle was undone.
+    /// The database failed or is unreachable. The transaction, if one was open, was rolled back.
     #[error("PostgreSQL failed: {0}")]
-    Postgres(#[from] Failure),
-}
-
-/// What the driver reported.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Failure(#[from] sqlx::Error);
-
-impl Failure {
-    /// The driver's own error.
-    pub const fn as_sqlx(&self) -> &sqlx::Error {
-        &self.0
-    }
-}
-
-impl From<sqlx::Error> for PostgresError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Postgres(Failure(error))
-    }
+    Postgres(#[from] sqlx::Error),
 }

@@ -1,4 +1,4 @@
-//! Actions that an application has done in a database of its own.
+//! The ids of actions that were processed in an application's own database.
 
 use std::time::Duration;
 
@@ -7,43 +7,50 @@ use sqlx::{PgExecutor, Postgres, Transaction};
 
 use crate::PostgresError;
 
-/// Remembers in your own PostgreSQL database which actions it has taken in, so that none is done twice, whatever is cut when.
+/// A table with the ids of processed actions in an application's own PostgreSQL database, so that
+/// each action is processed exactly once.
 ///
-/// A server asks again to process an action when it, or the way to your database, broke down before the answer was safe. If the database had committed by
-/// then, doing it again would be once too often. So the id of the action goes into the same transaction as what the action does: both are there,
-/// or neither. The table is made by [`migrate`](crate::migrate).
+/// A server retries an action if the server or the connection to your database failed before the
+/// answer was stored. The database may have committed before that, and processing the action again
+/// would repeat its effect. With this table the transaction of the action also inserts the action's
+/// id, so both are stored or neither. The table is created by [`migrate`](crate::migrate).
 ///
 /// ```no_run
 /// use logux::ActionId;
-/// use logux_postgres::{Inbox, sqlx::{self, PgPool}};
+/// use logux_postgres::{PostgresInbox, sqlx::{self, PgPool}};
 ///
 /// /// What `process` of an action type does with `context.meta().id`.
 /// async fn pay(bank: &PgPool, id: &ActionId, amount: i64) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut transaction = bank.begin().await?;
-///     if Inbox.first_time(&mut transaction, id).await? {
+///     if PostgresInbox.insert(&mut transaction, id).await? {
 ///         sqlx::query("UPDATE account SET balance = balance + $1").bind(amount).execute(&mut *transaction).await?;
 ///     }
 ///     Ok(transaction.commit().await?)
 /// }
 /// ```
 ///
-/// Ask first of all in a transaction: then another one with the same action waits for its end from the beginning. A transaction that is
-/// rolled back forgets the id with all the rest. In an isolation stricter than `READ COMMITTED` the one that has waited fails, and has to be tried again.
+/// Call [`insert`](Self::insert) first in a transaction: then a concurrent transaction with the
+/// same action waits for it. A rollback removes the id too. With an isolation level stricter than
+/// `READ COMMITTED` the waiting transaction fails and has to be retried.
 ///
-/// # How long to remember
-/// An action comes again until the server has kept its answer, which is soon, or after the server's next start. Then the server's log knows it, for
-/// [`Settings::remembered`](https://docs.rs/logux-server) actions. So a day is long for a server with a durable log; with a log in memory, as long as
-/// clients stay offline. Call [`forget_older_than`](Self::forget_older_than) or [`forget_all_but`](Self::forget_all_but) now and then.
+/// # How long to keep ids
+/// The server retries an action until it has stored the answer: within a moment, or after its next
+/// start. After that the log of the server recognizes the action, for as many actions as
+/// `logux-server` is configured to remember. So one day is ample for a server with a durable log;
+/// with an in-memory log, keep ids for as long as clients may be offline. Call
+/// [`forget_older_than`](Self::forget_older_than) or [`forget_all_but`](Self::forget_all_but)
+/// regularly.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Inbox;
+pub struct PostgresInbox;
 
-impl Inbox {
-    /// Remembers an action; `true` if it was not known, so that it has to be done, within this transaction. Waits for another transaction
-    /// that has asked for the same action. O(log n).
+impl PostgresInbox {
+    /// Inserts the id of an action. Returns `true` if it was new: the action has to be processed in
+    /// this transaction. Waits for a concurrent transaction that has inserted the same id. O(log
+    /// n).
     ///
     /// # Errors
-    /// When the database fails. Roll back then.
-    pub async fn first_time(
+    /// If the database fails. Roll back then.
+    pub async fn insert(
         self,
         transaction: &mut Transaction<'_, Postgres>,
         id: &ActionId,
@@ -55,26 +62,28 @@ impl Inbox {
         Ok(added.rows_affected() == 1)
     }
 
-    /// Forgets the actions that arrived longer ago than this by the database's clock, and returns how many they were. O(forgotten · log n).
+    /// Removes ids older than `age` by the database's clock and returns their number. O(removed ·
+    /// log n).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn forget_older_than(
         self,
         db: impl PgExecutor<'_>,
         age: Duration,
     ) -> Result<u64, PostgresError> {
-        // A century is for ever; PostgreSQL's times end somewhere.
+        // PostgreSQL's times have a limited range; 100 years are more than enough.
         let age = age.min(Duration::from_secs(3_155_760_000)).as_secs_f64();
         let statement =
             "DELETE FROM logux_inbox WHERE arrived < clock_timestamp() - make_interval(secs => $1)";
         Ok(sqlx::query(statement).bind(age).execute(db).await?.rows_affected())
     }
 
-    /// Forgets all actions but the latest `count`, and returns how many they were. O(count + forgotten · log n).
+    /// Removes all ids except the latest `count` and returns their number. O(count + removed · log
+    /// n).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn forget_all_but(
         self,
         db: impl PgExecutor<'_>,

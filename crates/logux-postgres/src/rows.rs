@@ -1,4 +1,4 @@
-//! Rows as values.
+//! Decoding of rows.
 
 use std::sync::Arc;
 
@@ -11,43 +11,43 @@ use logux::{
 use crate::PostgresError;
 
 /// The columns `record`, `touched` and `deleted` of a record.
-pub(crate) type HeadRow = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+pub(crate) type RecordStateRow = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// The columns `key`, `value`, `stamp` and `arrived` of a field.
 pub(crate) type FieldRow = (String, String, Vec<u8>, i64);
 
-/// The id of a record, and the columns of one of its fields; a record without fields has one such row too.
+/// The id of a record and the columns of one of its fields. A record without fields has one row.
 pub(crate) type JoinedRow = (String, Option<String>, Option<String>, Option<Vec<u8>>, Option<i64>);
 
-/// The latest creation or change of a record, and its latest deletion.
-pub(crate) struct Head {
+/// The stamps of the latest creation or change of a record and of its latest deletion.
+pub(crate) struct RecordState {
     pub(crate) record: i64,
     pub(crate) touched: Option<Vec<u8>>,
     pub(crate) deleted: Option<Vec<u8>>,
 }
 
-impl Head {
-    /// Stamps are bytes that compare as stamps; none is before all.
+impl RecordState {
+    /// Stamp keys are ordered as the stamps are; `None` is the lowest.
     pub(crate) fn exists(&self) -> bool {
         self.touched > self.deleted
     }
 
-    /// Where it is gone and that is remembered, when it was deleted.
+    /// Returns the stamp of a remembered deletion if the record is deleted.
     pub(crate) fn deletion(&self) -> Result<Option<Stamp>, PostgresError> {
         if self.exists() { Ok(None) } else { self.deleted.as_deref().map(stamp_of).transpose() }
     }
 }
 
-impl From<HeadRow> for Head {
-    fn from((record, touched, deleted): HeadRow) -> Self {
+impl From<RecordStateRow> for RecordState {
+    fn from((record, touched, deleted): RecordStateRow) -> Self {
         Self { record, touched, deleted }
     }
 }
 
-/// Reads a field.
+/// Decodes a field.
 pub(crate) fn field((key, value, stamp, arrived): FieldRow) -> Result<Field, PostgresError> {
     let value = Json::new(value).map_err(|error| {
-        PostgresError::Corrupt(format!("field {key:?} of a record has no value: {error}"))
+        PostgresError::Corrupt(format!("field {key:?} of a record has an invalid value: {error}"))
     })?;
     Ok(Field {
         key: key.into(),
@@ -57,7 +57,7 @@ pub(crate) fn field((key, value, stamp, arrived): FieldRow) -> Result<Field, Pos
     })
 }
 
-/// Reads the records whose fields follow one another in the rows.
+/// Groups rows into records. The rows of a record are consecutive.
 pub(crate) fn records(rows: Vec<JoinedRow>) -> Result<Vec<Record>, PostgresError> {
     let mut records: Vec<Record> = Vec::new();
     for (id, key, value, stamp, arrived) in rows {
@@ -73,14 +73,14 @@ pub(crate) fn records(rows: Vec<JoinedRow>) -> Result<Vec<Record>, PostgresError
     Ok(records)
 }
 
-/// Reads the ids and deletions of records.
+/// Decodes the ids and deletion stamps of records.
 pub(crate) fn deletions(
     rows: Vec<(String, Vec<u8>)>,
 ) -> Result<Vec<(Arc<str>, Stamp)>, PostgresError> {
     rows.into_iter().map(|(id, deleted)| Ok((id.into(), stamp_of(&deleted)?))).collect()
 }
 
-/// Reads a stamp that [`key::of_stamp`] wrote.
+/// Decodes a stamp that [`key::of_stamp`] encoded.
 pub(crate) fn stamp_of(bytes: &[u8]) -> Result<Stamp, PostgresError> {
     key::to_stamp(bytes)
         .ok_or_else(|| PostgresError::Corrupt(format!("expected a stamp, got {bytes:02x?}")))

@@ -1,15 +1,15 @@
-//! The tables, and how older versions of them become the current one.
+//! The tables and the migrations between their versions.
 
 use sqlx::PgPool;
 
 use crate::PostgresError;
 
-/// What leads from each version of the tables to the next; an empty database takes all of them. Never change one that was released: add
-/// one.
+/// The migration to each version of the tables from the previous one; an empty database runs all of
+/// them. Released migrations must not change.
 ///
-/// For programs that may not make tables: run these with a migration tool of yours, in order, and set the number of the last one by
-/// `INSERT INTO logux_schema (version) VALUES (…)`.
-pub const STEPS: [&str; 2] = [
+/// If a program may not create tables, run these with another migration tool, in order, and set the
+/// number of the last one with `INSERT INTO logux_schema (version) VALUES (…)`.
+pub const MIGRATIONS: [&str; 2] = [
     // 1: records.
     "CREATE TABLE logux_schema (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -44,26 +44,27 @@ pub const STEPS: [&str; 2] = [
      CREATE INDEX logux_inbox_arrived ON logux_inbox (arrived, id);",
 ];
 
-/// The version that this crate writes.
-const VERSION: i32 = STEPS.len() as i32;
+/// The version of the tables that this crate writes.
+const VERSION: i32 = MIGRATIONS.len() as i32;
 
-/// `LOGX` twice: the number of the lock under which tables are made.
+/// `LOGX` twice: the number of the advisory lock for migrations.
 const LOCK: i64 = 0x4C4F_4758_4C4F_4758;
 
-/// Makes the tables in the current schema of the connections (`search_path`), or brings those of an older version up to date, in one transaction. Does
-/// nothing when they are up to date. Several programs may call it at the same time.
+/// Creates the tables in the current schema of the connections (`search_path`), or migrates tables
+/// of an older version, in one transaction. No effect if they are up to date. Concurrent calls are
+/// safe.
 ///
 /// # Errors
-/// [`PostgresError::NewerSchema`], or what the database reports.
+/// [`PostgresError::NewerSchema`], or an error of the database.
 pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
-    let there: bool = sqlx::query_scalar(
+    let has_tables: bool = sqlx::query_scalar(
         "SELECT to_regclass(quote_ident(current_schema()) || '.logux_schema') IS NOT NULL",
     )
     .fetch_one(&mut *transaction)
     .await?;
-    let found = if there {
+    let found = if has_tables {
         sqlx::query_scalar("SELECT max(version) FROM logux_schema")
             .fetch_one(&mut *transaction)
             .await?
@@ -75,9 +76,9 @@ pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
         return Err(PostgresError::NewerSchema { found, supported: VERSION });
     }
     let done = usize::try_from(found)
-        .map_err(|_| PostgresError::Corrupt(format!("version {found} of the tables")))?;
+        .map_err(|_| PostgresError::Corrupt(format!("invalid version {found} of the tables")))?;
     if found < VERSION {
-        for step in &STEPS[done..] {
+        for step in &MIGRATIONS[done..] {
             sqlx::raw_sql(*step).execute(&mut *transaction).await?;
         }
         let set = "INSERT INTO logux_schema (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";

@@ -1,9 +1,10 @@
-//! The tables: made once however many begin at the same time, never those of a newer version, and ordered as stamps are.
+//! The tables: concurrent migrations are safe, newer versions are not changed, and stamp keys are
+//! ordered like stamps.
 
 mod common;
 
 use logux::{Stamp, store::key, testing::strategies};
-use logux_postgres::{PostgresError, STEPS, migrate, sqlx};
+use logux_postgres::{MIGRATIONS, PostgresError, migrate, sqlx};
 use proptest::{
     collection::vec,
     strategy::{Strategy as _, ValueTree as _},
@@ -13,7 +14,7 @@ use proptest::{
 use common::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_programs_may_begin_at_the_same_time() {
+async fn concurrent_migrations_are_safe() {
     let server = Server::start().await;
     let pool = server.pool(8).await;
     let beginning = (0..8).map(|_| {
@@ -23,19 +24,19 @@ async fn several_programs_may_begin_at_the_same_time() {
     for begun in beginning.collect::<Vec<_>>() {
         begun.await.expect("no panic").expect("tables");
     }
-    migrate(&pool).await.expect("nothing to do");
+    migrate(&pool).await.expect("up to date");
     let version: i32 = sqlx::query_scalar("SELECT version FROM logux_schema")
         .fetch_one(&pool)
         .await
         .expect("a version");
-    assert_eq!(version as usize, STEPS.len());
+    assert_eq!(version as usize, MIGRATIONS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn older_tables_are_brought_up_to_date() {
+async fn older_tables_are_migrated() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
-    sqlx::raw_sql(STEPS[0]).execute(&pool).await.expect("tables of version 1");
+    sqlx::raw_sql(MIGRATIONS[0]).execute(&pool).await.expect("tables of version 1");
     sqlx::query("INSERT INTO logux_schema (version) VALUES (1)")
         .execute(&pool)
         .await
@@ -50,11 +51,11 @@ async fn older_tables_are_brought_up_to_date() {
             .fetch_one(&pool)
             .await
             .expect("numbers");
-    assert_eq!((version as usize, records), (STEPS.len(), 1));
+    assert_eq!((version as usize, records), (MIGRATIONS.len(), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_of_a_newer_version_are_left_alone() {
+async fn newer_tables_are_not_changed() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
     migrate(&pool).await.expect("tables");
@@ -67,7 +68,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_lie_in_the_schema_of_the_connection() {
+async fn tables_are_in_the_schema_of_the_connection() {
     let server = Server::start().await;
     let plain = server.pool(1).await;
     migrate(&plain).await.expect("tables");
@@ -75,7 +76,7 @@ async fn tables_lie_in_the_schema_of_the_connection() {
     let options = server.options().options([("search_path", "\"Other one\"")]);
     let other = sqlx::PgPool::connect_with(options).await.expect("connections");
     for _ in 0..2 {
-        migrate(&other).await.expect("tables of its own");
+        migrate(&other).await.expect("separate tables");
     }
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE tablename = 'logux_records'")
@@ -86,7 +87,7 @@ async fn tables_lie_in_the_schema_of_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_orders_stamps_as_the_engine_does() {
+async fn stamp_keys_are_ordered_like_stamps() {
     let server = Server::start().await;
     let pool = server.pool(1).await;
     let mut runner = TestRunner::deterministic();

@@ -8,7 +8,7 @@
 //! write, as there.
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use logux_net::{Frame, Limits, NetError, WebSocketTransport, websocket};
+use logux_net::{Frame, FrameLimits, NetError, WebSocketTransport, websocket};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::broadcast::{self, error::RecvError},
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let everybody = everybody.clone();
         tokio::spawn(async move {
             let _ = socket.set_nodelay(true);
-            if let Ok((transport, _)) = websocket::accept(socket, Limits::default()).await {
+            if let Ok((transport, _)) = websocket::accept(socket, FrameLimits::default()).await {
                 let client = Client { transport, everybody, channel: None };
                 let _ = client.serve().await;
             }

@@ -6,7 +6,7 @@ use logux::{
     Action,
     crdt::{Crdt, List, ListError, ListOp, Shared},
 };
-use logux_client::{Client, Document, SyncError};
+use logux_client::{Client, DocumentHandle, SyncError};
 use logux_net::WebSocketConnector;
 use logux_server::{RunningServer, Server};
 use serde_json::json;
@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Tasks = Document<Shared<List>>;
+type Tasks = DocumentHandle<Shared<List>>;
 
 /// A server that refuses what begins with a bang, when it is told to.
 async fn server(refuse: Arc<Notify>) -> RunningServer {

@@ -52,7 +52,7 @@ impl Crash {
 /// The application's database.
 #[derive(Clone)]
 enum Bank {
-    Sqlite(Arc<Mutex<Connection>>, logux_sqlite::Inbox),
+    Sqlite(Arc<Mutex<Connection>>, logux_sqlite::SqliteInbox),
     #[cfg(feature = "postgres")]
     Postgres(logux_postgres::sqlx::PgPool),
 }
@@ -65,7 +65,7 @@ impl Bank {
                     let mut bank =
                         bank.lock().map_err(|_| HandlerError::failed("a payment panicked"))?;
                     let transaction = bank.transaction()?;
-                    if inbox.first_time(&transaction, &id)? {
+                    if inbox.insert(&transaction, &id)? {
                         transaction.execute("UPDATE account SET balance = balance + 1", [])?;
                     }
                     crash.here(Crash::Before);
@@ -78,7 +78,7 @@ impl Bank {
             #[cfg(feature = "postgres")]
             Self::Postgres(bank) => {
                 let mut transaction = bank.begin().await?;
-                if logux_postgres::Inbox.first_time(&mut transaction, &id).await? {
+                if logux_postgres::PostgresInbox.insert(&mut transaction, &id).await? {
                     let pay = "UPDATE account SET balance = balance + 1";
                     logux_postgres::sqlx::query(pay).execute(&mut *transaction).await?;
                 }
@@ -137,7 +137,7 @@ async fn bank(folder: &Path) -> Bank {
         );
     }
     let bank = Connection::open(folder.join("bank.db")).expect("a database");
-    let inbox = logux_sqlite::Inbox::create(&bank).expect("a table");
+    let inbox = logux_sqlite::SqliteInbox::create(&bank).expect("a table");
     Bank::Sqlite(Arc::new(Mutex::new(bank)), inbox)
 }
 

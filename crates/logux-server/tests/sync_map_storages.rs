@@ -26,7 +26,7 @@ async fn in_memory() {
 #[tokio::test]
 async fn on_sqlite() {
     let empty =
-        async || Database::open_in_memory().expect("a database").sync_maps().collection("records");
+        async || Database::open_in_memory().expect("a database").records().collection("records");
     sync_map_suite::run((), FIELDS, empty).await;
     sync_map_suite::run_filter((), FIELDS, empty).await;
     sync_map_suite::run_merging((), FIELDS, empty).await;
@@ -42,7 +42,7 @@ mod postgres {
     use logux::{Action, sync::State};
     use logux_client::{Client, SyncError};
     use logux_net::WebSocketConnector;
-    use logux_postgres::{SyncMaps, migrate, sqlx::PgPool};
+    use logux_postgres::{PostgresRecords, migrate, sqlx::PgPool};
     use logux_server::{RunningServer, Server as LoguxServer};
     use tokio::time::timeout;
 
@@ -55,7 +55,7 @@ mod postgres {
         let server = Server::start().await;
         let pool = server.pool(8).await;
         migrate(&pool).await.expect("tables");
-        let maps = SyncMaps::new(pool);
+        let maps = PostgresRecords::new(pool);
         let count = AtomicU32::new(0);
         // Side by side in one database, as collections are.
         let empty =
@@ -66,7 +66,7 @@ mod postgres {
     }
 
     async fn serve(pool: PgPool) -> RunningServer {
-        let tasks = SyncMaps::new(pool).collection("tasks");
+        let tasks = PostgresRecords::new(pool).collection("tasks");
         LoguxServer::builder()
             .auth(|_| async { Ok(true) })
             .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })

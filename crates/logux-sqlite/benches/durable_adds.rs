@@ -1,7 +1,7 @@
-//! Adds to a file that are durable when they return, in batches of 1, 100 and 1,000.
+//! Durable adds to a file, in batches of 1, 100 and 1,000.
 //!
-//! Entries as a server writes them: an action of about 100 bytes, one reason, and a corrected time that differs from the one in
-//! the id for every second.
+//! The entries are like those of a server: an action of about 100 bytes, one reason, and for every
+//! second entry a corrected time that differs from the time in its id.
 
 use std::{fs, hint::black_box, path::Path, time::Instant};
 
@@ -26,12 +26,12 @@ fn entries(from: u64, count: u64) -> Vec<Entry> {
 
 fn durable_adds(criterion: &mut Criterion) {
     for (name, durability) in [("full", Durability::Full), ("normal", Durability::Normal)] {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("adds-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
+        fs::create_dir_all(&directory).expect("a directory");
         let mut group = criterion.benchmark_group(format!("durable adds, {name}"));
         for batch in [1, 100, 1_000] {
-            let database = Database::open_with(folder.join(format!("{batch}.db")), durability)
+            let database = Database::open_with(directory.join(format!("{batch}.db")), durability)
                 .expect("a database");
             let mut store = database.store();
             let mut from = 0;
@@ -54,7 +54,7 @@ fn durable_adds(criterion: &mut Criterion) {
             });
         }
         group.finish();
-        let _ = fs::remove_dir_all(&folder);
+        let _ = fs::remove_dir_all(&directory);
     }
 }
 

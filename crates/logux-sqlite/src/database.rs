@@ -1,4 +1,4 @@
-//! One file, one connection, one open transaction.
+//! The database: one file, one connection, one open transaction.
 
 use core::fmt;
 use std::{
@@ -9,48 +9,51 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{SqliteError, SqliteStore, SyncMaps, lock::FileLock, schema};
+use crate::{SqliteError, SqliteRecords, SqliteStore, lock::FileLock, schema};
 
-/// A SQLite file of ours, open. Cheap to clone: clones share the connection and the open transaction.
+/// An open SQLite file with a log and records. Cheap to clone: clones share the connection and the
+/// open transaction.
 ///
-/// The first write begins a transaction and [`commit`](Self::commit) ends it, whoever wrote. So an action and what it changed in
-/// the records become durable in one step. Reads see what is written and not yet committed. What is not committed when the last
-/// clone goes is undone.
+/// The first write begins a transaction and [`commit`](Self::commit) ends it, for all clones. So an
+/// action and its changes of the records become durable together. Reads include uncommitted writes.
+/// Uncommitted writes are rolled back when the last clone is dropped.
 ///
-/// A call waits while another thread is in the middle of one. While a database is open nobody else can open its file:
-/// `FILE-lock` beside it is held locked.
+/// A call blocks while another thread is in a call. While a database is open, its file cannot be
+/// opened again, because the file `FILE-lock` beside it is locked.
 ///
 /// # When a write fails
-/// A write that SQLite refuses (a value of a gigabyte) is undone alone. One that breaks the transaction (no space, a broken disk)
-/// or a thread that panics in the middle undoes everything since the last commit, and then each write fails until a commit has
-/// failed with [`SqliteError::RolledBack`] too.
+/// If SQLite refuses a write, for example a value of a gigabyte, only this write is undone. If the
+/// transaction fails (no space, a broken disk) or a thread panics during a call, all writes since
+/// the last commit are rolled back. After that each write fails with [`SqliteError::RolledBack`]
+/// until a commit has failed with it too.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Mutex<Connected>>,
+    shared: Arc<Mutex<Inner>>,
 }
 
-/// What a commit waits for.
+/// The guarantee of a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// The disk has it: a loss of power does not take a commit back. `PRAGMA synchronous = FULL`.
+    /// Committed data is on the disk and survives a loss of power. `PRAGMA synchronous = FULL`.
     #[default]
     Full,
-    /// The operating system has it: the end of the process does not take a commit back, a loss of power may take the last ones,
-    /// whole and in order. `PRAGMA synchronous = NORMAL`.
+    /// Committed data is in the operating system and survives the end of the process. A loss of
+    /// power may undo the last commits, each as a whole and the latest first.
+    /// `PRAGMA synchronous = NORMAL`.
     Normal,
 }
 
 impl Database {
-    /// Opens a file, or creates it, with [`Durability::Full`].
+    /// Opens or creates a file with [`Durability::Full`].
     ///
     /// # Errors
-    /// [`SqliteError::InUse`], [`SqliteError::NotADatabase`], [`SqliteError::OtherApplication`], [`SqliteError::NewerSchema`],
-    /// [`SqliteError::File`], or what SQLite reports.
+    /// [`SqliteError::InUse`], [`SqliteError::NotADatabase`], [`SqliteError::OtherApplication`],
+    /// [`SqliteError::NewerSchema`], [`SqliteError::File`], or an error of SQLite.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
         Self::open_with(path, Durability::Full)
     }
 
-    /// Opens a file, or creates it.
+    /// Opens or creates a file.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -60,23 +63,24 @@ impl Database {
         let lock = FileLock::take(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        // Before the write-ahead log is switched on, so that the header of the file says whose it is from the first moment.
+        // Before the write-ahead log is enabled, so that the header of the file has the application
+        // id from the beginning.
         schema::upgrade(&mut connection, path)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        Self::over(connection, durability, Some(lock))
+        Self::with_connection(connection, durability, Some(lock))
     }
 
-    /// A database that is gone with its last clone. For tests.
+    /// Creates a database in memory, which is dropped with its last clone. For tests.
     ///
     /// # Errors
-    /// What SQLite reports.
+    /// An error of SQLite.
     pub fn open_in_memory() -> Result<Self, SqliteError> {
         let mut connection = Connection::open_in_memory()?;
         schema::upgrade(&mut connection, Path::new(":memory:"))?;
-        Self::over(connection, Durability::Normal, None)
+        Self::with_connection(connection, Durability::Normal, None)
     }
 
-    fn over(
+    fn with_connection(
         connection: Connection,
         durability: Durability,
         lock: Option<FileLock>,
@@ -86,73 +90,76 @@ impl Database {
             Durability::Normal => "NORMAL",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
-        // Fewer checkpoints than every 4 MB, and the upper pages of the indexes in memory: with creation times in random order that is
-        // a third more adds a second, for 16 MB of disk and of memory.
+        // Fewer checkpoints than the default of one per 4 MB, and the upper pages of the indexes in
+        // memory: with random creation times this adds a third more entries per second, for 16 MB
+        // of disk and of memory.
         connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
         connection.pragma_update(None, "cache_size", -16_000)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut connected =
-            Connected { connection, state: State::Idle, last_added: 0, _lock: lock };
-        connected.read_last_added()?;
-        Ok(Self { shared: Arc::new(Mutex::new(connected)) })
+        let mut inner = Inner { connection, state: State::Idle, last_added: 0, _lock: lock };
+        inner.read_last_added()?;
+        Ok(Self { shared: Arc::new(Mutex::new(inner)) })
     }
 
-    /// The log's store in this database. Several stores of one database are the same store.
+    /// Returns the store of the log. All stores of a database are the same store.
     pub fn store(&self) -> SqliteStore {
         SqliteStore::new(self.clone())
     }
 
-    /// The records in this database.
-    pub fn sync_maps(&self) -> SyncMaps {
-        SyncMaps::new(self.clone())
+    /// Returns the records.
+    pub fn records(&self) -> SqliteRecords {
+        SqliteRecords::new(self.clone())
     }
 
-    /// Makes all writes so far durable, those of the store and those of the records. Nothing to do when there were none.
+    /// Makes all previous writes durable, those of the store and those of the records. No effect
+    /// without writes.
     ///
     /// # Errors
-    /// When it fails, everything since the last commit is undone. [`SqliteError::RolledBack`] if that had happened before.
+    /// If the commit fails, all writes since the last commit are rolled back.
+    /// [`SqliteError::RolledBack`] if they already were.
     pub fn commit(&self) -> Result<(), SqliteError> {
-        self.connected().commit()
+        self.inner().commit()
     }
 
-    /// Undoes everything since the last commit.
+    /// Rolls back all writes since the last commit.
     ///
     /// # Errors
-    /// What SQLite reports.
+    /// An error of SQLite.
     pub fn rollback(&self) -> Result<(), SqliteError> {
-        let mut connected = self.connected();
-        connected.undo();
-        connected.state = State::Idle;
-        connected.read_last_added()
+        let mut inner = self.inner();
+        inner.roll_back();
+        inner.state = State::Idle;
+        inner.read_last_added()
     }
 
-    /// Asks the database something. Nothing of the caller's may run inside: it could ask in turn, and wait for itself.
+    /// Runs a read. The closure must not run code of the caller, which could call the database and
+    /// deadlock.
     pub(crate) fn read<T>(
         &self,
-        ask: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+        query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
-        ask(&self.connected().connection)
+        query(&self.inner().connection)
     }
 
-    /// The highest `added` number ever given.
+    /// Returns the highest `added` number ever assigned.
     pub(crate) fn last_added(&self) -> u64 {
-        self.connected().last_added
+        self.inner().last_added
     }
 
-    /// Changes something, or nothing when `change` fails.
+    /// Runs a write, which has no effect if `change` fails.
     pub(crate) fn write<T>(
         &self,
         change: impl FnOnce(&Connection, &mut u64) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
-        self.connected().write(change)
+        self.inner().write(change)
     }
 
-    fn connected(&self) -> MutexGuard<'_, Connected> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(|poisoned| {
-            let mut connected = poisoned.into_inner();
-            connected.break_off("a thread panicked in the middle of a call");
+            let mut inner = poisoned.into_inner();
+            inner.abort("a thread panicked during a call");
             self.shared.clear_poison();
-            connected
+            inner
         })
     }
 }
@@ -163,25 +170,26 @@ impl fmt::Debug for Database {
     }
 }
 
-/// The connection comes before the lock, so that it is closed before others may open the file.
-struct Connected {
+/// The connection is declared before the lock, so that it is closed before the file is unlocked.
+struct Inner {
     connection: Connection,
     state: State,
-    /// The highest `added` number ever given. The table `numbers` has it only where the entry with that number is gone.
+    /// The highest `added` number ever assigned. The table `numbers` has it only if the entry with
+    /// this number was removed.
     last_added: u64,
     _lock: Option<FileLock>,
 }
 
 enum State {
-    /// Nothing is written since the last commit.
+    /// No writes since the last commit.
     Idle,
     /// A transaction is open.
     Writing,
-    /// The open transaction was undone for this reason, and no commit has said so yet.
-    Lost(String),
+    /// The transaction was rolled back for this reason, and no commit has reported it yet.
+    RolledBack(String),
 }
 
-impl Connected {
+impl Inner {
     fn write<T>(
         &mut self,
         change: impl FnOnce(&Connection, &mut u64) -> Result<T, SqliteError>,
@@ -192,20 +200,20 @@ impl Connected {
                 self.state = State::Writing;
             }
             State::Writing => {}
-            State::Lost(why) => return Err(SqliteError::RolledBack(why.clone())),
+            State::RolledBack(cause) => return Err(SqliteError::RolledBack(cause.clone())),
         }
-        self.run("SAVEPOINT one")?;
+        self.run("SAVEPOINT write")?;
         let mut last_added = self.last_added;
         let outcome = change(&self.connection, &mut last_added).and_then(|value| {
-            self.run("RELEASE one")?;
+            self.run("RELEASE write")?;
             Ok(value)
         });
         match &outcome {
             Ok(_) => self.last_added = last_added,
             Err(error) => {
-                let undone = self.run("ROLLBACK TO one").and_then(|()| self.run("RELEASE one"));
+                let undone = self.run("ROLLBACK TO write").and_then(|()| self.run("RELEASE write"));
                 if undone.is_err() || self.connection.is_autocommit() {
-                    self.break_off(&error.to_string());
+                    self.abort(&error.to_string());
                 }
             }
         }
@@ -215,27 +223,27 @@ impl Connected {
     fn commit(&mut self) -> Result<(), SqliteError> {
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Idle => Ok(()),
-            State::Lost(why) => Err(SqliteError::RolledBack(why)),
+            State::RolledBack(cause) => Err(SqliteError::RolledBack(cause)),
             State::Writing => self.run("COMMIT").inspect_err(|_| {
-                self.undo();
-                // A failure to read is met again, and reported, by the next call.
+                self.roll_back();
+                // If reading fails, the next call fails too and reports it.
                 let _ = self.read_last_added();
             }),
         }
     }
 
-    /// Undoes the transaction, if one is open, and refuses further writes until a commit has reported it.
-    fn break_off(&mut self, why: &str) {
+    /// Rolls back the open transaction, if any, and refuses writes until a commit has reported it.
+    fn abort(&mut self, cause: &str) {
         if matches!(self.state, State::Writing) {
-            self.undo();
-            self.state = State::Lost(why.to_owned());
+            self.roll_back();
+            self.state = State::RolledBack(cause.to_owned());
             let _ = self.read_last_added();
         }
     }
 
-    fn undo(&self) {
+    fn roll_back(&self) {
         if !self.connection.is_autocommit() {
-            // If even this fails, the connection is of no use, and each further call says so.
+            // If this fails, the connection is unusable, and each further call reports it.
             let _ = self.run("ROLLBACK");
         }
     }
@@ -275,13 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_undoes_the_transaction_and_a_commit_says_so() {
+    fn a_panic_rolls_back_and_the_next_commit_reports_it() {
         let (database, mut store) = with_one_committed();
         assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _ = database.write::<()>(|db, _| {
                 db.execute("DELETE FROM entries", []).unwrap();
-                panic!("in the middle");
+                panic!("during a write");
             });
         }));
         assert!(panicked.is_err());
@@ -297,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_is_undone_alone() {
+    fn a_failed_write_undoes_only_itself() {
         let (database, mut store) = with_one_committed();
         assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
         let failed = database.write::<()>(|db, last_added| {
@@ -312,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_adds_nothing_and_keeps_what_was_committed() {
+    fn a_full_disk_keeps_committed_entries() {
         let (database, mut store) = with_one_committed();
         database.read(|db| Ok(db.pragma_update(None, "max_page_count", 60)?)).unwrap();
         let mut added = 1;
@@ -325,16 +333,16 @@ mod tests {
                 }
                 Err(error) => Some((number, error)),
             });
-        let (number, error) = failure.expect("the disk fills up");
+        let (number, error) = failure.expect("the disk is full");
         assert!(matches!(error, SqliteError::Sqlite(_)), "{error}");
         assert_eq!(store.by_id(&format!("{number} a 0").parse().unwrap()).unwrap(), None);
-        let kept = if store.commit().is_ok() { added } else { 1 };
-        assert_eq!(store.last_added().unwrap(), kept);
-        assert!(store.by_id(&format!("{kept} a 0").parse().unwrap()).unwrap().is_some());
+        let last = if store.commit().is_ok() { added } else { 1 };
+        assert_eq!(store.last_added().unwrap(), last);
+        assert!(store.by_id(&format!("{last} a 0").parse().unwrap()).unwrap().is_some());
     }
 
     #[test]
-    fn a_rollback_takes_back_the_numbers() {
+    fn a_rollback_restores_the_added_numbers() {
         let (database, mut store) = with_one_committed();
         assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
         store.clean().unwrap();

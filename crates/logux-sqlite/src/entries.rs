@@ -1,7 +1,8 @@
-//! Entries as rows: writing one with what leads to it, reading it back, taking it out.
+//! Entries as rows: inserting, reading, updating and removing them with the rows of their reasons
+//! and indexes.
 //!
-//! The id of an entry is part of `created`, so it is not stored a second time. Only for entries whose corrected time differs from
-//! the one in their id, `moved_ids` leads from the id to the entry.
+//! The id of an entry is part of `created`, so it is not stored twice. Only for entries whose
+//! corrected time differs from the time in their id, `moved_ids` maps the id to the entry.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use rusqlite::{
 
 use crate::SqliteError;
 
-/// The columns that [`read`] wants, of `entries` as `e`.
+/// The columns for [`read`], of `entries` as `e`.
 macro_rules! columns {
     () => {
         "e.added, e.created, e.action, e.reasons, e.indexes, e.subprotocol, e.keep_last, e.extra"
@@ -30,7 +31,7 @@ const INSERT: &str =
     "INSERT INTO entries (added, created, action, reasons, indexes, subprotocol, keep_last, extra)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (created) DO NOTHING";
 
-/// Writes an entry with the next number.
+/// Inserts an entry with the next `added` number.
 pub(crate) fn insert(
     db: &Connection,
     last_added: &mut u64,
@@ -65,7 +66,7 @@ pub(crate) fn insert(
         db.prepare_cached("INSERT INTO moved_ids (id, added) VALUES (?1, ?2)")?
             .execute(params![id, added])?;
     }
-    put_reasons(db, &meta.reasons, &created, added)?;
+    insert_reason_rows(db, &meta.reasons, &created, added)?;
     for index in &meta.indexes {
         db.prepare_cached(
             "INSERT OR IGNORE INTO indexes (name, created, added) VALUES (?1, ?2, ?3)",
@@ -79,13 +80,13 @@ pub(crate) fn insert(
     Ok(Insertion::Added)
 }
 
-fn exists(db: &Connection, question: &'static str, key: &[u8]) -> Result<bool, SqliteError> {
-    Ok(db.prepare_cached(question)?.exists([key])?)
+fn exists(db: &Connection, sql: &'static str, key: &[u8]) -> Result<bool, SqliteError> {
+    Ok(db.prepare_cached(sql)?.exists([key])?)
 }
 
 /// Finds an entry by its id.
 pub(crate) fn by_id(db: &Connection, id: &ActionId) -> Result<Option<Entry>, SqliteError> {
-    let unmoved = one(
+    let unmoved = query_entry(
         db,
         concat!("SELECT ", columns!(), " FROM entries e WHERE e.created = ?1"),
         key::of_unmoved(id),
@@ -98,42 +99,42 @@ pub(crate) fn by_id(db: &Connection, id: &ActionId) -> Result<Option<Entry>, Sql
         columns!(),
         " FROM entries e WHERE e.added = (SELECT added FROM moved_ids WHERE id = ?1)"
     );
-    one(db, moved, key::of_id(id))
+    query_entry(db, moved, key::of_id(id))
 }
 
-/// Finds an entry by its number.
+/// Finds an entry by its `added` number.
 pub(crate) fn by_added(db: &Connection, added: i64) -> Result<Option<Entry>, SqliteError> {
-    one(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = ?1"), added)
+    query_entry(db, concat!("SELECT ", columns!(), " FROM entries e WHERE e.added = ?1"), added)
 }
 
-fn one(
+fn query_entry(
     db: &Connection,
-    question: &'static str,
+    sql: &'static str,
     key: impl ToSql,
 ) -> Result<Option<Entry>, SqliteError> {
-    db.prepare_cached(question)?.query_row([key], |row| Ok(read(row))).optional()?.transpose()
+    db.prepare_cached(sql)?.query_row([key], |row| Ok(read(row))).optional()?.transpose()
 }
 
-/// Writes the reasons and extra keys of an entry again; `before` are the reasons it had.
+/// Writes the reasons and extra keys of an entry again; `before` are its previous reasons.
 pub(crate) fn update(db: &Connection, entry: &Entry, before: &NameList) -> Result<(), SqliteError> {
     let meta = &entry.meta;
-    let added = number_of(entry)?;
+    let added = added_number(entry)?;
     db.prepare_cached("UPDATE entries SET reasons = ?2, extra = ?3 WHERE added = ?1")?
         .execute(params![added, names_text(&meta.reasons), extra_text(&meta.extra)])?;
     if meta.reasons != *before {
         let created = key::of_stamp(&meta.stamp());
         for reason in before {
-            forget_reason(db, reason, &created, added)?;
+            remove_reason_rows(db, reason, &created, added)?;
         }
-        put_reasons(db, &meta.reasons, &created, added)?;
+        insert_reason_rows(db, &meta.reasons, &created, added)?;
     }
     Ok(())
 }
 
-/// Takes an entry out, with all that leads to it. It must be as it is stored.
+/// Removes an entry with its reasons and indexes. `entry` must equal the stored entry.
 pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<(), SqliteError> {
     let meta = &entry.meta;
-    let added = number_of(entry)?;
+    let added = added_number(entry)?;
     let created = key::of_stamp(&meta.stamp());
     db.prepare_cached("DELETE FROM entries WHERE added = ?1")?.execute([added])?;
     if meta.time != meta.id.time() {
@@ -141,7 +142,7 @@ pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<
             .execute([key::of_id(&meta.id)])?;
     }
     for reason in &meta.reasons {
-        forget_reason(db, reason, &created, added)?;
+        remove_reason_rows(db, reason, &created, added)?;
     }
     for index in &meta.indexes {
         db.prepare_cached("DELETE FROM indexes WHERE name = ?1 AND created = ?2")?
@@ -155,14 +156,14 @@ pub(crate) fn remove(db: &Connection, last_added: u64, entry: &Entry) -> Result<
     Ok(())
 }
 
-/// Remembers a number under a name.
+/// Stores a number under a name.
 pub(crate) fn put_number(db: &Connection, name: &str, number: u64) -> Result<(), SqliteError> {
     let statement = "INSERT INTO numbers (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
     db.prepare_cached(statement)?.execute(params![name, number.cast_signed()])?;
     Ok(())
 }
 
-fn put_reasons(
+fn insert_reason_rows(
     db: &Connection,
     reasons: &NameList,
     created: &[u8],
@@ -179,7 +180,7 @@ fn put_reasons(
     Ok(())
 }
 
-fn forget_reason(
+fn remove_reason_rows(
     db: &Connection,
     reason: &str,
     created: &[u8],
@@ -192,7 +193,7 @@ fn forget_reason(
     Ok(())
 }
 
-fn number_of(entry: &Entry) -> Result<i64, SqliteError> {
+fn added_number(entry: &Entry) -> Result<i64, SqliteError> {
     let added = entry
         .meta
         .added
@@ -203,14 +204,14 @@ fn number_of(entry: &Entry) -> Result<i64, SqliteError> {
 /// Reads the [`columns`] of a row.
 pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
     let added: i64 = row.get(0)?;
-    let damaged = |what: &str| SqliteError::Corrupt(format!("entry number {added} has {what}"));
+    let damaged = |what: &str| SqliteError::Corrupt(format!("entry number {added} {what}"));
     let stamp = stamp_of(row.get_ref(1)?)?;
     let action = Action::new(text(row, 2)?.unwrap_or_default())
-        .map_err(|error| damaged(&format!("no action: {error}")))?;
+        .map_err(|error| damaged(&format!("has no action: {error}")))?;
     let subprotocol = match row.get_ref(5)? {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some(Subprotocol::Number(
-            number.try_into().map_err(|_| damaged("a subprotocol out of range"))?,
+            number.try_into().map_err(|_| damaged("has a subprotocol out of range"))?,
         )),
         _ => text(row, 5)?.map(|text| Subprotocol::SemVer(text.into())),
     };
@@ -219,13 +220,13 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
         time: stamp.time(),
         added: Some(added.cast_unsigned()),
         subprotocol,
-        reasons: names(text(row, 3)?).ok_or_else(|| damaged("unreadable reasons"))?,
-        indexes: names(text(row, 4)?).ok_or_else(|| damaged("unreadable indexes"))?,
+        reasons: names(text(row, 3)?).ok_or_else(|| damaged("has invalid reasons"))?,
+        indexes: names(text(row, 4)?).ok_or_else(|| damaged("has invalid indexes"))?,
         keep_last: text(row, 6)?.map(Arc::from),
         extra: match text(row, 7)? {
             None => JsonObject::default(),
             Some(text) => JsonObject::from_json(text)
-                .map_err(|error| damaged(&format!("unreadable extra keys: {error}")))?,
+                .map_err(|error| damaged(&format!("has invalid extra keys: {error}")))?,
         },
     };
     Ok(Entry { action, meta })
@@ -246,13 +247,13 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, SqliteEr
         .map_err(|error| SqliteError::Corrupt(format!("expected text in column {column}: {error}")))
 }
 
-/// Names as a JSON array; nothing for none.
+/// Encodes names as a JSON array; `None` for no names.
 fn names_text(names: &NameList) -> Option<Arc<str>> {
     if names.is_empty() {
         return None;
     }
     let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-    // Texts have no way to fail.
+    // Serializing strings cannot fail.
     Json::from_value(&names).ok().map(|json| json.as_str().into())
 }
 
@@ -267,7 +268,7 @@ fn extra_text(extra: &JsonObject) -> Option<String> {
     (!extra.is_empty()).then(|| extra.to_json())
 }
 
-/// A number as an integer, a SemVer text as text.
+/// Stores a subprotocol number as an integer and a SemVer subprotocol as text.
 struct Version<'a>(&'a Subprotocol);
 
 impl ToSql for Version<'_> {

@@ -1,125 +1,72 @@
-//! What can go wrong, sorted by who can help: the operator with another file, the caller with another value, or the disk.
+//! Errors, sorted by who can resolve them: the operator with another file, the caller with another
+//! value, or the disk.
 
-use core::fmt;
 use std::{io, path::PathBuf};
 
-/// What went wrong with a database.
-#[derive(Debug)]
+/// An error of a database.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteError {
     /// The file cannot be opened or created.
+    #[error("cannot open {}: {source}", .path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another process, or another [`Database`](crate::Database) of this one, has the file open.
+    /// The file is open in another process, or in another [`Database`](crate::Database) of this one.
+    #[error("{} is in use by another process; stop it or choose another file", .path.display())]
     InUse {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The file is something else than a SQLite database. It was not touched.
+    /// The file is not a SQLite database. It was not changed.
+    #[error("{} is not a SQLite database; it was not changed, choose another file", .path.display())]
     NotADatabase {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The file is the SQLite database of another application. It was not touched.
+    /// The file is a SQLite database of another application. It was not changed.
+    #[error(
+        "{} is a database of another application (id {application_id:#010x}); it was not changed, \
+         choose another file",
+        .path.display()
+    )]
     OtherApplication {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The `application_id` in it; 0 where none was set.
+        /// The `application_id` of the file; 0 if it has none.
         application_id: u32,
     },
-    /// A later version of this crate has written the file. It was not touched.
+    /// The file was written by a later version of this crate. It was not changed.
+    #[error(
+        "{} has schema version {found}, this program supports versions up to {supported}; use a \
+         newer program",
+        .path.display()
+    )]
     NewerSchema {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The schema version of the file.
         found: u32,
-        /// The latest schema version that this crate knows.
+        /// The latest schema version that this crate supports.
         supported: u32,
     },
-    /// Something in the file is not what this crate writes. Says what.
+    /// The file has content that this crate does not write, with a description of it.
+    #[error("the database is damaged: {0}")]
     Corrupt(String),
-    /// Everything since the last commit is undone, because a write or a thread failed in the middle. Says why.
+    /// All writes since the last commit were rolled back, because a write failed or a thread
+    /// panicked, with the cause.
     ///
-    /// Writes are refused with it until a commit has reported it too, so that nobody takes what is lost for durable.
+    /// Writes fail with this error until a commit has failed with it too, so that no caller takes
+    /// lost writes for durable ones.
+    #[error("all writes since the last commit were rolled back: {0}")]
     RolledBack(String),
-    /// The caller's mistake: a record's fields may not have the key `id`.
+    /// The fields of a record have the key `id`, an error of the caller.
+    #[error("expected fields without the key \"id\": the id is a separate argument")]
     IdAmongFields,
-    /// SQLite reported a failure: no space, no access, too large a value.
-    Sqlite(Failure),
-}
-
-/// What SQLite reported.
-#[derive(Debug)]
-pub struct Failure(pub(crate) rusqlite::Error);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl core::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<rusqlite::Error> for SqliteError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(Failure(error))
-    }
-}
-
-impl fmt::Display for SqliteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, source } => write!(f, "cannot open {}: {source}", path.display()),
-            Self::InUse { path } => {
-                write!(
-                    f,
-                    "{} is in use by another process; stop it or choose another file",
-                    path.display()
-                )
-            }
-            Self::NotADatabase { path } => {
-                write!(
-                    f,
-                    "{} is no SQLite database; it was left as it is, choose another file",
-                    path.display()
-                )
-            }
-            Self::OtherApplication { path, application_id } => write!(
-                f,
-                "{} is the database of another application (id {application_id:#010x}); it was left as it is, choose another file",
-                path.display()
-            ),
-            Self::NewerSchema { path, found, supported } => write!(
-                f,
-                "{} has schema version {found}, this program knows versions up to {supported}; use a newer program",
-                path.display()
-            ),
-            Self::Corrupt(what) => write!(f, "the database is damaged: {what}"),
-            Self::RolledBack(why) => {
-                write!(f, "everything since the last commit was undone: {why}")
-            }
-            Self::IdAmongFields => {
-                f.write_str("expected fields without the key \"id\": the id stands beside them")
-            }
-            Self::Sqlite(failure) => write!(f, "SQLite failed: {failure}"),
-        }
-    }
-}
-
-impl core::error::Error for SqliteError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::File { source, .. } => Some(source),
-            Self::Sqlite(failure) => Some(failure),
-            _ => None,
-        }
-    }
+    /// SQLite failed: no space, no access, a value that is too large.
+    #[error("SQLite failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
 }

@@ -1,19 +1,11 @@
-//! A Logux store on SQLite, and durable records with last write wins beside it.
+#![doc = include_str!("../README.md")]
 //!
-//! ```
-//! use logux::{Log, NodeId, WallTime, Action, log::Draft};
-//! use logux_sqlite::Database;
+//! # Reading order
 //!
-//! let database = Database::open_in_memory()?; // or Database::open("logux.db")
-//! let mut log = Log::new(NodeId::new("server:x")?, database.store())?;
-//! log.add(WallTime::from_millis(1), Action::new(r#"{"type":"a"}"#)?, Draft::reason("r"))?;
-//! log.commit()?; // only now it is safe
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Read [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it), [`SyncMaps`] (records in
-//! it). What is written through either of them is durable, together, after a commit of either. The `README.md` of this crate
-//! describes the file byte by byte. [`Inbox`] is for databases of your own.
+//! [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it),
+//! [`SqliteRecords`] (the records in it), and [`SqliteInbox`] for databases of the application. A
+//! commit of any of the first three makes the writes of all of them durable.
+
 #![forbid(unsafe_code)]
 
 mod database;
@@ -21,15 +13,16 @@ mod entries;
 mod error;
 mod inbox;
 mod lock;
-mod maps;
+mod records;
 mod schema;
 mod store;
 
 pub use database::{Database, Durability};
-pub use error::{Failure, SqliteError};
-pub use inbox::Inbox;
+pub use error::SqliteError;
+pub use inbox::SqliteInbox;
 pub use logux::record::{Changed, Field, Record, Write};
-pub use maps::{Collection, SyncMaps};
-/// The driver, for the connections of an [`Inbox`]: a program can have one version of it only.
+pub use records::{SqliteCollection, SqliteRecords};
+/// The SQLite driver, for the connections of a [`SqliteInbox`]. A program can link only one version
+/// of it.
 pub use rusqlite;
 pub use store::SqliteStore;

@@ -1,4 +1,4 @@
-//! One owner per file.
+//! A lock that allows one owner per file.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -7,10 +7,12 @@ use std::{
 
 use crate::SqliteError;
 
-/// Holds the file `PATH-lock` locked while it lives. The system lets go of it when the process ends, however it ends.
+/// Holds a lock on the file `PATH-lock`. The operating system releases it when the process ends,
+/// for any reason.
 ///
-/// A file of its own, since SQLite has locks of its own on the database, and on some systems they would be in each other's way.
-/// It stays when it is let go of: a process could otherwise lock a file that another has just removed.
+/// The lock uses a separate file because SQLite locks the database file itself, and on some systems
+/// the locks would conflict. The file is not removed when the lock is released: otherwise a process
+/// could lock a file that another one has just removed.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     _file: File,
@@ -18,7 +20,7 @@ pub(crate) struct FileLock {
 
 impl FileLock {
     pub(crate) fn take(database: &Path) -> Result<Self, SqliteError> {
-        // A file that is reached through a link has the lock beside itself, not beside the link.
+        // The lock of a linked file is beside the file, not beside the link.
         let mut path =
             fs::canonicalize(database).unwrap_or_else(|_| database.into()).into_os_string();
         path.push("-lock");

@@ -1,4 +1,4 @@
-//! Whose file it is, which version its tables have, and how older versions become the current one.
+//! The identity of the file, the version of its tables, and the migrations between versions.
 
 use std::{
     fs::File,
@@ -10,10 +10,11 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::SqliteError;
 
-/// `LOGX`, in the header of each file of ours.
+/// `LOGX`, the `application_id` in the header of the file.
 pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
 
-/// What leads from each version to the next; a new file takes all of them. Never change one that was released: add one.
+/// The migration to each version from the previous one; a new file runs all of them. Released
+/// migrations must not change.
 const STEPS: [&str; 3] = [
     // 1: the log.
     "CREATE TABLE entries (
@@ -55,7 +56,8 @@ const STEPS: [&str; 3] = [
         PRIMARY KEY (record, key)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX fields_hash ON fields (hash);",
-    // 3: when writes arrived. Of those from before it is not known: the end of time, so that they are told again.
+    // 3: arrival times. Existing writes get the latest possible time, so that clients receive them
+    // again.
     "ALTER TABLE fields ADD COLUMN arrived INTEGER NOT NULL DEFAULT 8640000000000000;
      ALTER TABLE records ADD COLUMN deletion_arrived INTEGER;
      UPDATE records SET deletion_arrived = 8640000000000000 WHERE deleted IS NOT NULL;
@@ -63,11 +65,12 @@ const STEPS: [&str; 3] = [
      CREATE INDEX records_deleted ON records (collection, deletion_arrived) WHERE deletion_arrived IS NOT NULL;",
 ];
 
-/// The version that this crate writes.
+/// The version of the tables that this crate writes.
 pub(crate) const VERSION: u32 = STEPS.len() as u32;
 
-/// Refuses a file that is not ours, or of a newer version, by its first 100 bytes and without SQLite, which would write to it
-/// while opening it. Says nothing against a file that is missing, empty, or in the middle of a change.
+/// Refuses a file of another application or of a newer version by its first 100 bytes, because
+/// SQLite would write to it while opening it. Accepts a file that is missing, empty, or has a
+/// journal.
 pub(crate) fn check_header(path: &Path) -> Result<(), SqliteError> {
     let failed = |source| SqliteError::File { path: path.into(), source };
     let mut header = [0; 100];
@@ -86,7 +89,8 @@ pub(crate) fn check_header(path: &Path) -> Result<(), SqliteError> {
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(failed(error)),
         _ => {}
     }
-    // A crash in the middle of the first transaction may leave anything; SQLite puts it right with the journal.
+    // After a crash during the first transaction the content is undefined; SQLite repairs it with
+    // the journal.
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
     if PathBuf::from(journal).exists() {
@@ -111,7 +115,7 @@ fn check(path: &Path, application_id: u32, version: u32) -> Result<(), SqliteErr
     }
 }
 
-/// Brings the tables to the current version, in one transaction.
+/// Migrates the tables to the current version, in one transaction.
 pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
     let not_a_database = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => SqliteError::NotADatabase { path: path.into() },

@@ -1,4 +1,4 @@
-//! The log's store: walks, criteria and numbers over the rows.
+//! The store of the log: queries, criteria and numbers over the rows.
 
 use core::ops::ControlFlow;
 
@@ -13,11 +13,12 @@ use crate::{
     entries::{self, columns},
 };
 
-/// A [`Store`] in a [`Database`]. Durable with [`commit`](Store::commit).
+/// A [`Store`] in a [`Database`]. Durable after [`commit`](Store::commit).
 ///
-/// Each call on one entry is O(log n), a walk costs what it visits, and taking a reason away costs O(log n) for each entry that has
-/// it within the bounds of the criteria: of time where there are such, of `added` numbers otherwise. A walk reads some entries at
-/// a time and lets go of the database while it shows them, so whoever visits may use it.
+/// A call for one entry is O(log n), a walk O(visited entries). Removing a reason is O(log n) for
+/// each entry with this reason within the bounds of the criteria: bounds of time if there are any,
+/// otherwise bounds of `added` numbers. A walk reads a batch of entries at a time and unlocks the
+/// database while it visits them, so the visitor may use the database.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Database,
@@ -28,13 +29,13 @@ impl SqliteStore {
         Self { database }
     }
 
-    /// The database it is in.
+    /// Returns the database of the store.
     pub const fn database(&self) -> &Database {
         &self.database
     }
 }
 
-/// How many entries a walk reads at first, and at most, before it shows them.
+/// The number of entries in the first and in the largest batch of a walk.
 const FIRST_READ: usize = 16;
 const LARGEST_READ: usize = 512;
 
@@ -52,9 +53,9 @@ impl Store for SqliteStore {
     fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, SqliteError> {
         self.database.write(|db, _| {
             let Some(mut entry) = entries::by_id(db, id)? else { return Ok(false) };
-            let before = entry.meta.reasons.clone();
+            let previous = entry.meta.reasons.clone();
             change.apply(&mut entry.meta);
-            entries::update(db, &entry, &before)?;
+            entries::update(db, &entry, &previous)?;
             Ok(true)
         })
     }
@@ -75,31 +76,30 @@ impl Store for SqliteStore {
         criteria: &Criteria,
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), SqliteError> {
-        let gone = self.database.write(|db, last_added| {
-            let mut gone = Vec::new();
+        let removed_entries = self.database.write(|db, last_added| {
+            let mut removed_entries = Vec::new();
             for mut entry in matching(db, reason, criteria)? {
-                let before = entry.meta.reasons.clone();
-                let reasons = before.iter().filter(|own| ***own != *reason).cloned().collect();
-                if before.iter().all(|own| **own == *reason) {
+                let previous = entry.meta.reasons.clone();
+                let reasons = previous.iter().filter(|own| ***own != *reason).cloned().collect();
+                if previous.iter().all(|own| **own == *reason) {
                     entries::remove(db, *last_added, &entry)?;
                     entry.meta.reasons = reasons;
-                    gone.push(entry);
+                    removed_entries.push(entry);
                 } else {
                     entry.meta.reasons = reasons;
-                    entries::update(db, &entry, &before)?;
+                    entries::update(db, &entry, &previous)?;
                 }
             }
-            Ok(gone)
+            Ok(removed_entries)
         })?;
-        gone.into_iter().for_each(removed);
+        removed_entries.into_iter().for_each(removed);
         Ok(())
     }
 
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, SqliteError> {
         self.database.read(|db| {
-            let question =
-                "SELECT created FROM reasons WHERE name = ?1 ORDER BY created DESC LIMIT 1";
-            let mut statement = db.prepare_cached(question)?;
+            let sql = "SELECT created FROM reasons WHERE name = ?1 ORDER BY created DESC LIMIT 1";
+            let mut statement = db.prepare_cached(sql)?;
             let newest = statement
                 .query_row([reason], |row| Ok(entries::stamp_of(row.get_ref(0)?)))
                 .optional()?;
@@ -151,7 +151,7 @@ impl Store for SqliteStore {
         })
     }
 
-    /// Forgets the log. The records of [`SyncMaps`](crate::SyncMaps) stay.
+    /// Clears the log. The records of [`SqliteRecords`](crate::SqliteRecords) are kept.
     fn clean(&mut self) -> Result<(), SqliteError> {
         self.database.write(|db, last_added| {
             for table in [
@@ -175,7 +175,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// The entries that have a reason and meet the criteria, oldest first.
+/// Returns the entries that have a reason and match the criteria, oldest first.
 fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<Entry>, SqliteError> {
     if let Some(id) = &criteria.id {
         let found = entries::by_id(db, id)?;
@@ -184,27 +184,27 @@ fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<En
         };
         return Ok(found.into_iter().filter(meets).collect());
     }
-    let least = criteria.min_added.map_or(0, clamp);
-    let most = criteria.max_added.map_or(i64::MAX, clamp);
+    let min_added = criteria.min_added.map_or(0, clamp);
+    let max_added = criteria.max_added.map_or(i64::MAX, clamp);
     let numbers: Vec<i64> = if criteria.older_than.is_none()
         && criteria.younger_than.is_none()
         && (criteria.min_added.is_some() || criteria.max_added.is_some())
     {
-        let mut statement = db.prepare_cached(HOLDERS_BY_NUMBER)?;
+        let mut statement = db.prepare_cached(WITH_REASON_BY_ADDED)?;
         statement
-            .query_map(params![reason, least, most, criteria.index], |row| row.get(0))?
+            .query_map(params![reason, min_added, max_added, criteria.index], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     } else {
         let younger =
             criteria.younger_than.as_ref().map_or_else(|| key::FIRST.into(), key::of_stamp);
         let older = criteria.older_than.as_ref().map_or_else(|| key::LAST.into(), key::of_stamp);
-        let mut statement = db.prepare_cached(HOLDERS_BY_TIME)?;
-        let values = params![reason, least, most, criteria.index, younger, older];
+        let mut statement = db.prepare_cached(WITH_REASON_BY_CREATED)?;
+        let values = params![reason, min_added, max_added, criteria.index, younger, older];
         statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     let missing = |added| {
         SqliteError::Corrupt(format!(
-            "reason {reason:?} leads to entry number {added}, which is not there"
+            "reason {reason:?} refers to entry number {added}, which is missing"
         ))
     };
     let mut found = Vec::with_capacity(numbers.len());
@@ -215,13 +215,13 @@ fn matching(db: &Connection, reason: &str, criteria: &Criteria) -> Result<Vec<En
     Ok(found)
 }
 
-const HOLDERS_BY_NUMBER: &str = "SELECT r.added FROM reasons_added r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
+const WITH_REASON_BY_ADDED: &str = "SELECT r.added FROM reasons_added r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))";
-const HOLDERS_BY_TIME: &str = "SELECT r.added FROM reasons r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
+const WITH_REASON_BY_CREATED: &str = "SELECT r.added FROM reasons r WHERE r.name = ?1 AND r.added BETWEEN ?2 AND ?3
     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM indexes_added i WHERE i.name = ?4 AND i.added = r.added))
     AND r.created > ?5 AND r.created < ?6 ORDER BY r.created";
 
-/// The first entries of a query.
+/// Returns the first entries of a query.
 fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, SqliteError> {
     let forward = query.direction == Direction::OldestFirst;
     let limit = limit as i64;
@@ -236,28 +236,28 @@ fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, Sq
     match &query.order {
         Order::Created { after } => {
             let end = if forward { key::FIRST } else { key::LAST };
-            let behind = after.as_ref().map_or_else(|| end.into(), key::of_stamp);
+            let after_key = after.as_ref().map_or_else(|| end.into(), key::of_stamp);
             match &query.index {
                 None => collect(
                     db.prepare_cached(if forward { CREATED } else { CREATED_BACK })?,
-                    &[&behind, &limit],
+                    &[&after_key, &limit],
                 ),
                 Some(index) => {
                     let sql = if forward { INDEX_CREATED } else { INDEX_CREATED_BACK };
-                    collect(db.prepare_cached(sql)?, &[&behind, &limit, index])
+                    collect(db.prepare_cached(sql)?, &[&after_key, &limit, index])
                 }
             }
         }
         Order::Added { after } => {
-            let behind = after.map_or(if forward { 0 } else { i64::MAX }, clamp);
+            let after_key = after.map_or(if forward { 0 } else { i64::MAX }, clamp);
             match &query.index {
                 None => collect(
                     db.prepare_cached(if forward { ADDED } else { ADDED_BACK })?,
-                    &[&behind, &limit],
+                    &[&after_key, &limit],
                 ),
                 Some(index) => {
                     let sql = if forward { INDEX_ADDED } else { INDEX_ADDED_BACK };
-                    collect(db.prepare_cached(sql)?, &[&behind, &limit, index])
+                    collect(db.prepare_cached(sql)?, &[&after_key, &limit, index])
                 }
             }
         }
@@ -265,21 +265,21 @@ fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, Sq
     Ok(found)
 }
 
-/// No entry has a number as high as the highest of SQLite's integers.
+/// Entries never have the highest integer of SQLite as their number.
 fn clamp(added: u64) -> i64 {
     i64::try_from(added).unwrap_or(i64::MAX)
 }
 
 macro_rules! walk {
-    ($from:literal, $place:literal, $forward:ident, $back:ident) => {
+    ($from:literal, $column:literal, $forward:ident, $back:ident) => {
         const $forward: &str = concat!(
             "SELECT ",
             columns!(),
             " FROM ",
             $from,
-            $place,
+            $column,
             " > ?1 ORDER BY ",
-            $place,
+            $column,
             " LIMIT ?2"
         );
         const $back: &str = concat!(
@@ -287,9 +287,9 @@ macro_rules! walk {
             columns!(),
             " FROM ",
             $from,
-            $place,
+            $column,
             " < ?1 ORDER BY ",
-            $place,
+            $column,
             " DESC LIMIT ?2"
         );
     };
@@ -297,7 +297,7 @@ macro_rules! walk {
 
 walk!("entries e WHERE ", "e.created", CREATED, CREATED_BACK);
 walk!("entries e WHERE ", "e.added", ADDED, ADDED_BACK);
-// CROSS JOIN keeps the order of the tables: the index leads to the entries.
+// CROSS JOIN fixes the join order: from the index to the entries.
 walk!(
     "indexes i CROSS JOIN entries e ON e.added = i.added WHERE i.name = ?3 AND ",
     "i.created",
@@ -316,14 +316,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_question_reads_or_sorts_a_whole_table() {
+    fn no_query_scans_or_sorts_a_whole_table() {
         let database = Database::open_in_memory().expect("a database");
-        let questions =
-            [CREATED, CREATED_BACK, ADDED, ADDED_BACK, HOLDERS_BY_NUMBER, HOLDERS_BY_TIME];
+        let queries = [
+            CREATED,
+            CREATED_BACK,
+            ADDED,
+            ADDED_BACK,
+            WITH_REASON_BY_ADDED,
+            WITH_REASON_BY_CREATED,
+        ];
         let by_index = [INDEX_CREATED, INDEX_CREATED_BACK, INDEX_ADDED, INDEX_ADDED_BACK];
-        let steps = |question: &str| {
+        let steps = |sql: &str| {
             database.read(|db| {
-                let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {question}"))?;
+                let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
                 let steps = statement
                     .raw_query()
                     .mapped(|row| row.get::<_, String>(3))
@@ -331,11 +337,11 @@ mod tests {
                 Ok(steps)
             })
         };
-        for question in questions.into_iter().chain(by_index) {
-            for step in steps(question).expect("a plan") {
-                let whole = step.starts_with("SCAN") && !step.contains("CONSTANT ROW")
+        for sql in queries.into_iter().chain(by_index) {
+            for step in steps(sql).expect("a plan") {
+                let scans = step.starts_with("SCAN") && !step.contains("CONSTANT ROW")
                     || step.contains("TEMP B-TREE");
-                assert!(!whole, "{step} in {question}");
+                assert!(!scans, "{step} in {sql}");
             }
         }
     }

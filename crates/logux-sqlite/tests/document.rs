@@ -1,6 +1,7 @@
-//! A document over a log in a file: it is there after a restart, from the snapshot and the tail, and the file keeps what matters only.
+//! A document over a log in a file: it is restored from the snapshot and the later actions after a
+//! restart, and the file keeps only the necessary actions.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod common;
 
@@ -13,7 +14,7 @@ use logux::{
 use logux_sqlite::{Database, SqliteStore};
 use serde_json::{Value, json};
 
-use common::Folder;
+use common::TempDir;
 
 type Notes = Log<SqliteStore, Timeline<Shared<Document>>>;
 
@@ -23,7 +24,7 @@ fn edit(log: &mut Notes, n: i64) {
     let items = Path::of(&["items"]).unwrap();
     log.edit(WallTime::from_millis(n), |note, id| {
         let list = note.list("/items").map_or(0, logux::crdt::List::len);
-        // Seven of eight items are taken out again.
+        // Seven of eight items are removed again.
         note.in_list(&items, |items| {
             if n % 8 == 0 || list < 2 { items.push(json!(n), id) } else { items.remove(0) }
         })
@@ -32,22 +33,22 @@ fn edit(log: &mut Notes, n: i64) {
 }
 
 #[test]
-fn a_document_is_there_after_a_restart() {
-    let folder = Folder::new("document");
-    let (file, node) = (folder.file("note.db"), NodeId::new("10:laptop:tab").unwrap());
-    let config = || TimelineConfig { history: Some(50), ..TimelineConfig::default() };
+fn a_document_survives_a_restart() {
+    let directory = TempDir::new("document");
+    let (file, node) = (directory.file("note.db"), NodeId::new("10:laptop:tab").unwrap());
+    let options = || TimelineConfig { history: Some(50), ..TimelineConfig::default() };
     let reducer = || Shared::<Document>::new("note");
     let snapshot;
     let state: Value;
     {
         let database = Database::open(&file).unwrap();
-        let timeline = Timeline::with_config(reducer(), config());
+        let timeline = Timeline::with_config(reducer(), options());
         let mut log = Log::with_observer(node.clone(), database.store(), timeline).unwrap();
         (0..400).for_each(|n| edit(&mut log, n));
         snapshot = Snapshot::of(&mut log).unwrap().to_string();
         (400..450).for_each(|n| edit(&mut log, n));
         log.commit().unwrap();
-        // What is not committed is not there.
+        // Uncommitted edits are lost.
         state = log.state().to_json();
         edit(&mut log, 1_000);
         database.rollback().unwrap();
@@ -56,9 +57,9 @@ fn a_document_is_there_after_a_restart() {
     let store = database.store();
     let kept = store.page(&Query::created(), 10_000).unwrap().entries.len();
     assert!(kept < 400, "{kept} of 900 actions kept");
-    let whole = Timeline::read(reducer(), config(), &store).unwrap();
+    let whole = Timeline::read(reducer(), options(), &store).unwrap();
     assert_eq!(whole.state().to_json(), state);
     let opened =
-        snapshot.parse::<Snapshot>().unwrap().open(reducer(), config(), &node, &store).unwrap();
+        snapshot.parse::<Snapshot>().unwrap().open(reducer(), options(), &node, &store).unwrap();
     assert_eq!(opened.state().to_json(), state);
 }

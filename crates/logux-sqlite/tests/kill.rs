@@ -1,8 +1,9 @@
-//! A process that writes is killed in the middle, 1,000 times: every action that it had acknowledged is there afterwards, none twice,
-//! in the right order, and the records agree with the log.
+//! A writing process is killed 1,000 times: each acknowledged action exists afterwards, exactly
+//! once and in order, and the records match the log.
 //!
-//! The file is continued from kill to kill. Every other process writes with `Durability::Full`, the others with `Normal`: both must
-//! survive the end of a process, however it comes; what `Full` adds is a loss of power, which a test cannot make.
+//! All rounds use the same file. The processes write with `Durability::Full` and
+//! `Durability::Normal` in turn, because both survive the end of a process. `Full` also survives a
+//! loss of power, which a test cannot simulate.
 
 mod common;
 
@@ -22,13 +23,13 @@ use logux::{
 };
 use logux_sqlite::{Database, Durability};
 
-use common::Folder;
+use common::TempDir;
 
 const FILE: &str = "LOGUX_TEST_KILL_FILE";
 const ROUND: &str = "LOGUX_TEST_KILL_ROUND";
 const ROUNDS: u64 = 1_000;
 
-/// The entry with the number `number`: its place by creation has nothing to do with its place by arrival.
+/// The entry with the number `number`: its order by creation is unrelated to its order by arrival.
 fn numbered(number: u64) -> Entry {
     let node =
         NodeId::new(["10:a:b", "\u{e000}", "\u{1f600}"][number as usize % 3]).expect("a node id");
@@ -41,16 +42,16 @@ fn numbered(number: u64) -> Entry {
     )
 }
 
-/// The place of a write to the record: later for each number.
+/// The stamp of a write to the record, increasing with the number.
 fn write_stamp(number: u64) -> Stamp {
     let time = WallTime::from_millis(number.cast_signed());
     Stamp::new(time, ActionId::new(time, NodeId::new("w").expect("a node id"), 0))
 }
 
 #[test]
-fn acknowledged_is_safe() {
-    let folder = Folder::new("kill");
-    let file = folder.file("a.db");
+fn acknowledged_actions_survive_a_kill() {
+    let directory = TempDir::new("kill");
+    let file = directory.file("a.db");
     let mut random = Random(0x5EED);
     let mut safe = 0;
     let mut acknowledging = 0;
@@ -61,7 +62,7 @@ fn acknowledged_is_safe() {
         let database =
             Database::open(&file).unwrap_or_else(|error| panic!("after kill {round}: {error}"));
         safe = check_new(&database, safe, round);
-        assert!(safe >= expected, "kill {round}: {expected} were acknowledged, {safe} are there");
+        assert!(safe >= expected, "kill {round}: {expected} were acknowledged, {safe} exist");
         if round % 250 == 0 {
             check_all(&database, safe);
         }
@@ -69,7 +70,7 @@ fn acknowledged_is_safe() {
     println!("{ROUNDS} kills, {acknowledging} of them after an acknowledgement, {safe} actions");
     assert!(
         acknowledging > ROUNDS / 2 && safe > ROUNDS,
-        "most processes came to write: {acknowledging}, {safe}"
+        "most processes should acknowledge a write: {acknowledging}, {safe}"
     );
 }
 
@@ -84,7 +85,7 @@ fn write_until_killed(file: &Path, round: u64, random: &mut Random) -> Option<u6
         .expect("a process");
     let mut lines = BufReader::new(writer.stdout.take().expect("its output")).lines();
     let mut last = None;
-    // Some are killed while they open the file, the others at any moment of writing.
+    // One in eight is killed while it opens the file, the others while they write.
     if !round.is_multiple_of(8) {
         last = lines.by_ref().find_map(number_in);
     }
@@ -98,7 +99,8 @@ fn number_in(line: std::io::Result<String>) -> Option<u64> {
     line.ok()?.strip_prefix("safe ")?.strip_suffix('.')?.parse().ok()
 }
 
-/// Checks what was added since `from`: the numbers follow one another, each with its action. Returns the last.
+/// Checks the entries after `from`: consecutive numbers, each with its action. Returns the last
+/// number.
 fn check_new(database: &Database, from: u64, round: u64) -> u64 {
     let store = database.store();
     let mut next = from + 1;
@@ -114,13 +116,13 @@ fn check_new(database: &Database, from: u64, round: u64) -> u64 {
     let last = next - 1;
     assert_eq!(store.last_added().expect("last_added"), last);
     // The record was written in the same transaction.
-    let record = database.sync_maps().load("counters", "1", None).expect("load");
+    let record = database.records().load("counters", "1", None).expect("load");
     let count = record.map_or(0, |record| record.fields[0].value.parse().expect("a number"));
-    assert_eq!(count, last, "the record agrees with the log after kill {round}");
+    assert_eq!(count, last, "the record matches the log after kill {round}");
     last
 }
 
-/// Checks all orders and finds each entry.
+/// Checks all orders and look-ups by id.
 fn check_all(database: &Database, last: u64) {
     let store = database.store();
     let mut expected: Vec<Entry> = (1..=last).map(numbered).collect();
@@ -148,8 +150,8 @@ fn check_all(database: &Database, last: u64) {
     }
 }
 
-/// Not a test of its own: what the killed process does. Like a server it adds some actions, changes a record, commits, and only
-/// then says so.
+/// The body of the killed process, not a test. Like a server it adds actions, changes a record,
+/// commits, and then acknowledges.
 #[test]
 fn write_and_acknowledge() {
     let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else { return };
@@ -157,23 +159,23 @@ fn write_and_acknowledge() {
         std::env::var(ROUND).ok().and_then(|round| round.parse().ok()).expect("a round");
     let durability = if round.is_multiple_of(2) { Durability::Full } else { Durability::Normal };
     let database = Database::open_with(file, durability).expect("the database");
-    let (mut store, maps) = (database.store(), database.sync_maps());
+    let (mut store, records) = (database.store(), database.records());
     let mut number = store.last_added().expect("last_added");
     let mut output = std::io::stdout().lock();
-    writeln!(output).expect("the other process reads");
+    writeln!(output).expect("the parent process reads");
     for batch in 0_u64.. {
         for _ in 0..=(batch + round) % 4 {
             number += 1;
             assert_eq!(store.add(&mut numbered(number)).expect("add"), Insertion::Added);
         }
         let fields = JsonObject::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
-        maps.change("counters", "1", &fields, &write_stamp(number)).expect("change");
+        records.change("counters", "1", &fields, &write_stamp(number)).expect("change");
         store.commit().expect("commit");
-        writeln!(output, "safe {number}.").expect("the other process reads");
+        writeln!(output, "safe {number}.").expect("the parent process reads");
     }
 }
 
-/// A few lines of chance, the same in each run.
+/// A small random number generator with a fixed seed.
 struct Random(u64);
 
 impl Random {

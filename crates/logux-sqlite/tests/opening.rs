@@ -1,4 +1,4 @@
-//! Which files are opened, which are refused, and that a refused file stays as it is.
+//! Which files are opened and which are refused; a refused file is not changed.
 
 mod common;
 
@@ -17,14 +17,14 @@ use logux::{
 use logux_sqlite::{Database, SqliteError};
 use rusqlite::Connection;
 
-use common::{Folder, entry};
+use common::{TempDir, entry};
 
 const HOLDER: &str = "LOGUX_TEST_HOLD";
 
 fn refused(path: &Path) -> SqliteError {
     let before = fs::read(path).ok();
     let error = Database::open(path).expect_err("the file is refused");
-    assert_eq!(fs::read(path).ok(), before, "the file was not touched");
+    assert_eq!(fs::read(path).ok(), before, "the file was not changed");
     assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
     error
 }
@@ -34,12 +34,12 @@ fn all(store: &impl Store) -> Vec<Entry> {
 }
 
 #[test]
-fn what_is_no_database_is_refused() {
-    let folder = Folder::new("not-a-database");
+fn a_file_that_is_not_a_database_is_refused() {
+    let directory = TempDir::new("not-a-database");
     for (name, content) in
         [("short", &b"hello"[..]), ("long", &[b'x'; 5_000]), ("magic", b"SQLite format 3\0 or not")]
     {
-        let path = folder.file(name);
+        let path = directory.file(name);
         fs::write(&path, content).unwrap();
         assert!(
             matches!(
@@ -49,14 +49,14 @@ fn what_is_no_database_is_refused() {
             "{name}"
         );
     }
-    assert_eq!(folder.names(), ["long", "magic", "short"], "nothing was left beside them");
+    assert_eq!(directory.names(), ["long", "magic", "short"], "no other files were created");
 }
 
 #[test]
 fn the_database_of_another_application_is_refused() {
-    let folder = Folder::new("other-application");
+    let directory = TempDir::new("other-application");
     for (name, application_id) in [("plain.db", 0), ("marked.db", 0x1234_5678)] {
-        let path = folder.file(name);
+        let path = directory.file(name);
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE entries (a); INSERT INTO entries VALUES (1)").unwrap();
         other.pragma_update(None, "application_id", application_id).unwrap();
@@ -71,8 +71,8 @@ fn the_database_of_another_application_is_refused() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    let folder = Folder::new("newer-schema");
-    let path = folder.file("a.db");
+    let directory = TempDir::new("newer-schema");
+    let path = directory.file("a.db");
     drop(Database::open(&path).unwrap());
     let newer = Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
@@ -81,9 +81,9 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_refused() {
-    let folder = Folder::new("no-file");
-    for path in [folder.file("missing/a.db"), folder.file("")] {
+fn a_path_that_cannot_be_opened_is_refused() {
+    let directory = TempDir::new("no-file");
+    for path in [directory.file("missing/a.db"), directory.file("")] {
         let error = Database::open(&path).unwrap_err();
         assert!(matches!(error, SqliteError::File { .. }), "{error}");
     }
@@ -91,16 +91,16 @@ fn what_cannot_be_opened_is_refused() {
 
 #[test]
 fn an_empty_file_becomes_a_database() {
-    let folder = Folder::new("empty-file");
-    let path = folder.file("a.db");
+    let directory = TempDir::new("empty-file");
+    let path = directory.file("a.db");
     fs::write(&path, "").unwrap();
     assert_eq!(Database::open(&path).unwrap().store().last_added().unwrap(), 0);
 }
 
 #[test]
 fn a_file_of_version_1_is_brought_up_to_date() {
-    let folder = Folder::new("version-1");
-    let path = folder.file("a.db");
+    let directory = TempDir::new("version-1");
+    let path = directory.file("a.db");
     Connection::open(&path).unwrap().execute_batch(include_str!("fixtures/v1.sql")).unwrap();
 
     let database = Database::open(&path).unwrap();
@@ -133,7 +133,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
         (5, Synced { sent: 4, received: 7 })
     );
 
-    // What version 2 brought works.
+    // The tables of later versions work.
     let fields = [("a", "1")].into_iter().fold(
         logux::json::JsonObject::default(),
         |mut fields, (key, value)| {
@@ -141,7 +141,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
             fields
         },
     );
-    database.sync_maps().create("tasks", "1", &fields, &second.stamp()).unwrap();
+    database.records().create("tasks", "1", &fields, &second.stamp()).unwrap();
     database.commit().unwrap();
     drop((store, database));
     let version: i32 = Connection::open(&path)
@@ -153,15 +153,15 @@ fn a_file_of_version_1_is_brought_up_to_date() {
 
 #[test]
 fn a_file_has_one_owner_in_a_process() {
-    let folder = Folder::new("one-owner");
-    let path = folder.file("a.db");
+    let directory = TempDir::new("one-owner");
+    let path = directory.file("a.db");
     let first = Database::open(&path).unwrap();
     let store = first.store();
     assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }));
     drop(first);
     assert!(
         matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }),
-        "the store still holds it"
+        "the store keeps the file open"
     );
     drop(store);
     Database::open(&path).unwrap();
@@ -169,9 +169,9 @@ fn a_file_has_one_owner_in_a_process() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_has_one_owner_by_whatever_name() {
-    let folder = Folder::new("one-name");
-    let (path, link) = (folder.file("a.db"), folder.file("link.db"));
+fn a_linked_file_has_one_owner() {
+    let directory = TempDir::new("one-name");
+    let (path, link) = (directory.file("a.db"), directory.file("link.db"));
     let first = Database::open(&path).unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(matches!(Database::open(&link).unwrap_err(), SqliteError::InUse { .. }));
@@ -181,8 +181,8 @@ fn a_file_has_one_owner_by_whatever_name() {
 
 #[test]
 fn a_file_has_one_owner_among_processes() {
-    let folder = Folder::new("one-process");
-    let path = folder.file("a.db");
+    let directory = TempDir::new("one-process");
+    let path = directory.file("a.db");
     let mut holder = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "hold_a_file_open", "--nocapture", "--test-threads=1"])
         .env(HOLDER, &path)
@@ -196,10 +196,10 @@ fn a_file_has_one_owner_among_processes() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     let store = Database::open(&path).unwrap().store();
-    assert_eq!(all(&store).len(), 1, "what the other process committed is there");
+    assert_eq!(all(&store).len(), 1, "the commit of the other process is kept");
 }
 
-/// Not a test of its own: what the other process does.
+/// The body of the other process, not a test.
 #[test]
 fn hold_a_file_open() {
     let Some(path) = std::env::var_os(HOLDER) else { return };

@@ -1,11 +1,12 @@
-//! The store on SQLite keeps what every store promises, in memory and in a file that is closed and opened again.
+//! The SQLite store passes the suite of every store, in memory and in a file that is closed and
+//! reopened.
 
 mod common;
 
 use logux::testing::{store_model, store_suite};
 use logux_sqlite::{Database, SqliteStore};
 
-use common::Folder;
+use common::TempDir;
 
 fn in_memory() -> SqliteStore {
     Database::open_in_memory().expect("a database").store()
@@ -18,21 +19,21 @@ fn passes_the_suite_in_memory() {
 
 #[test]
 fn passes_the_suite_in_a_file() {
-    let folder = Folder::new("suite");
+    let directory = TempDir::new("suite");
     let mut count = 0;
     store_suite::run(|| {
         count += 1;
-        Database::open(folder.file(&format!("{count}.db"))).expect("a database").store()
+        Database::open(directory.file(&format!("{count}.db"))).expect("a database").store()
     });
 }
 
 #[test]
-fn passes_the_suite_of_reopening() {
-    let folder = Folder::new("reopening");
+fn passes_the_reopening_suite() {
+    let directory = TempDir::new("reopening");
     let mut count = 0;
     store_suite::run_reopened(|| {
         count += 1;
-        let file = folder.file(&format!("{count}.db"));
+        let file = directory.file(&format!("{count}.db"));
         move || Database::open(&file).expect("a database").store()
     });
 }

@@ -1,4 +1,4 @@
-//! What all scenarios ask for: where, as whom, how long.
+//! The arguments that scenarios share.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
@@ -7,65 +7,61 @@ use std::{
 
 use clap::Args;
 
-use crate::talk::Failed;
+use super::error::BenchError;
 
-/// The server, and how to come in.
+/// The server to measure, and the credentials of the clients.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Target {
-    /// Address of the server, such as ws://127.0.0.1:31337
+pub(super) struct TargetArgs {
+    /// URL of the server, such as ws://127.0.0.1:31337
     #[arg(value_name = "URL")]
     pub(super) url: String,
-    /// User id of all clients; without it each has its own, `bench` and a number
+    /// User id of all clients [default: a different one for each client]
     #[arg(long, value_name = "ID")]
     pub(super) user: Option<String>,
     /// Token of all clients [env: LOGUX_TOKEN]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TOKEN")]
     pub(super) token: Option<String>,
-    /// Version of the application's own protocol
+    /// Version of the application's protocol
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(super) subprotocol: u32,
-    /// Process of the server, if it runs here: what it takes of the processor and of memory is measured too
+    /// Process id of a server on this machine, to measure its CPU and memory usage (Linux)
     #[arg(long, value_name = "PID")]
     pub(super) pid: Option<u32>,
-    /// Print one JSON object in place of a table
+    /// Print the report as a JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// How long to measure.
+/// The duration of the measurement.
 #[derive(Args, Clone, Copy, Debug)]
-pub(super) struct Timing {
-    /// Seconds of load before anything counts
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+pub(super) struct TimingArgs {
+    /// Seconds of load before the first run
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
     warm_up: f64,
-    /// Seconds of each run
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    /// Duration of each run in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = parse_seconds)]
     seconds: f64,
-    /// How many runs
+    /// Number of runs
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) runs: u32,
 }
 
-/// What to send, and where it comes out.
+/// The actions to send.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Wording {
+pub(super) struct ActionArgs {
     /// Type of the actions
-    #[arg(long = "type", value_name = "TYPE", default_value = "bench/note", value_parser = plain)]
+    #[arg(long = "type", value_name = "TYPE", default_value = "bench/note", value_parser = parse_json_literal)]
     pub(super) kind: String,
-    /// Characters of text in each action, in addition to its type and number
+    /// Length of the text in each action, in characters
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     pub(super) text: usize,
 }
 
-impl Target {
-    /// The address of the server, and the host and the path of its URL.
-    pub(super) fn resolve(&self) -> Result<(SocketAddr, &str, &str), Failed> {
+impl TargetArgs {
+    /// Returns the address of the server, and the host and the path of its URL.
+    pub(super) fn resolve(&self) -> Result<(SocketAddr, &str, &str), BenchError> {
         let Some(rest) = self.url.strip_prefix("ws://") else {
-            return Err(format!(
-                "{}: expected ws://; with TLS it is the clients that would be measured",
-                self.url
-            )
-            .into());
+            return Err(BenchError::UnsupportedUrl(self.url.clone()));
         };
         let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         let with_port = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
@@ -73,19 +69,20 @@ impl Target {
         } else {
             format!("{host}:80")
         };
-        let unknown = |problem: String| format!("{}: {problem}", self.url);
-        let mut found = with_port.to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-        let address = found.next().ok_or_else(|| unknown("the host has no address".into()))?;
+        let mut addresses = with_port
+            .to_socket_addrs()
+            .map_err(|error| BenchError::Resolve { url: self.url.clone(), error })?;
+        let address = addresses.next().ok_or_else(|| BenchError::NoAddress(self.url.clone()))?;
         Ok((address, host, path))
     }
 
-    /// The token, also from the environment.
+    /// Returns the token, which defaults to `LOGUX_TOKEN`.
     pub(super) fn token(&self) -> Option<String> {
         self.token.clone().or_else(|| std::env::var("LOGUX_TOKEN").ok())
     }
 }
 
-impl Timing {
+impl TimingArgs {
     pub(super) fn warm_up(&self) -> Duration {
         Duration::from_secs_f64(self.warm_up)
     }
@@ -95,17 +92,24 @@ impl Timing {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("expected a number of seconds, at most a day".into()),
-    }
+/// The value of a flag cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ValueError {
+    #[error("expected a number of seconds, at most 86400")]
+    Seconds,
+    #[error("quotes, backslashes and control characters are not supported")]
+    JsonLiteral,
 }
 
-/// A text that stands in JSON as it is.
-pub(super) fn plain(text: &str) -> Result<String, String> {
+fn parse_seconds(text: &str) -> Result<f64, ValueError> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or(ValueError::Seconds)
+}
+
+/// Accepts strings that need no escapes in JSON.
+pub(super) fn parse_json_literal(text: &str) -> Result<String, ValueError> {
     if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\')) {
-        return Err("quotes, backslashes and control characters cannot stand here".into());
+        return Err(ValueError::JsonLiteral);
     }
     Ok(text.to_owned())
 }
@@ -114,12 +118,19 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn target(url: &str) -> Target {
-        Target { url: url.into(), user: None, token: None, subprotocol: 0, pid: None, json: false }
+    fn target(url: &str) -> TargetArgs {
+        TargetArgs {
+            url: url.into(),
+            user: None,
+            token: None,
+            subprotocol: 0,
+            pid: None,
+            json: false,
+        }
     }
 
     #[test]
-    fn urls_have_a_host_and_maybe_a_port_and_a_path() {
+    fn port_and_path_of_a_url_are_optional() {
         let v4 = "127.0.0.1:31337".parse().unwrap();
         assert_eq!(target("ws://127.0.0.1:31337").resolve().unwrap(), (v4, "127.0.0.1:31337", "/"));
         assert_eq!(target("ws://127.0.0.1:31337/a/b").resolve().unwrap().2, "/a/b");

@@ -1,95 +1,107 @@
-//! One client: a socket, how far it has come in, and what it owes the server.
+//! A client: its socket, the state of its connection, and the messages that it sends.
 
 use std::{
     io::{self, Read as _, Write as _},
     mem,
 };
 
+use logux_net::{
+    CloseReason,
+    websocket::codec::{
+        ServerFrame, decode_server_frame, encode_client_close, encode_client_pong,
+        encode_client_text,
+    },
+};
 use mio::net::TcpStream;
 
 use super::{
-    frame::{self, Frame},
-    message::{self, Message, push_number},
+    error::BenchError,
+    message::{ServerMessage, parse_message, push_number},
 };
-use crate::talk::Failed;
 
-/// Any key will do, and this one's answer stands in RFC 6455.
-pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// The key and its answer in the example of RFC 6455, section 1.3. Any key is valid.
+pub(super) const WEBSOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const WEBSOCKET_ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// One connection.
+/// A connection.
 pub(super) struct Client {
     pub(super) socket: TcpStream,
     phase: Phase,
     /// The `connect` message, until it is sent.
-    greeting: Box<[u8]>,
-    /// The beginning of a frame whose rest has not come.
-    rest: Vec<u8>,
+    connect_message: Box<[u8]>,
+    /// The start of a frame that was not received completely.
+    partial_frame: Vec<u8>,
     outbox: Vec<u8>,
-    /// When it began to connect, and when it was in, in microseconds of the crowd's clock.
-    pub(super) began: u64,
-    came_in: u64,
-    /// How many actions it has sent.
+    /// The start of the connection, in microseconds of the pool's clock.
+    pub(super) started_at: u64,
+    /// The time of the `connected` message, in microseconds of the pool's clock.
+    connected_at: u64,
+    /// The number of actions sent.
     sent: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// The TCP connection is being established.
     Opening,
+    /// Waiting for the response to the HTTP upgrade.
     Upgrading,
-    Greeting,
-    Open,
-    Leaving,
-    Gone,
+    /// Waiting for `connected`.
+    LoggingIn,
+    Connected,
+    /// Waiting for the server to close the connection.
+    Closing,
+    Closed,
 }
 
-/// What a scenario gets to know.
-pub(super) enum Heard<'a> {
-    /// The client is in.
-    In,
-    /// A `sync` came, and was confirmed: the JSON of its actions and metas behind the number.
+/// What happened on a connection.
+pub(super) enum ClientEvent<'a> {
+    /// The server accepted the client.
+    Connected,
+    /// A `sync` message was received and confirmed: the JSON of its actions and metas.
     Actions(&'a [u8]),
-    /// The connection is over; the server may have said why.
-    Gone(String),
+    /// The connection was closed, with the reason.
+    Closed(String),
 }
 
-/// What happens with what clients hear.
-pub(super) trait Work {
-    /// Takes it. `at` is the client's place in the crowd, `now` the crowd's clock when it was read.
-    fn heard(
+/// Handles the events of all clients.
+pub(super) trait EventHandler {
+    /// Handles an event of the client at `index` in the pool. `now` is the time when the data was
+    /// read, in microseconds of the pool's clock.
+    fn on_event(
         &mut self,
-        at: usize,
+        index: usize,
         client: &mut Client,
-        heard: Heard<'_>,
+        event: ClientEvent<'_>,
         now: u64,
-    ) -> Result<(), Failed>;
+    ) -> Result<(), BenchError>;
 }
 
 impl Client {
-    /// A client whose socket is connecting.
-    pub(super) fn new(socket: TcpStream, greeting: String, now: u64) -> Self {
+    /// Creates a client from a connecting socket.
+    pub(super) fn new(socket: TcpStream, connect_message: String, now: u64) -> Self {
         Self {
             socket,
             phase: Phase::Opening,
-            greeting: greeting.into_bytes().into(),
-            rest: Vec::new(),
+            connect_message: connect_message.into_bytes().into(),
+            partial_frame: Vec::new(),
             outbox: Vec::new(),
-            began: now,
-            came_in: 0,
+            started_at: now,
+            connected_at: 0,
             sent: 0,
         }
     }
 
-    /// Sends an action with the next id of this client's own; `action` appends its JSON.
-    pub(super) fn act(&mut self, now: u64, action: impl FnOnce(&mut Vec<u8>)) {
+    /// Queues an action with the next id of this client. `push_action` appends its JSON.
+    pub(super) fn send_action(&mut self, now: u64, push_action: impl FnOnce(&mut Vec<u8>)) {
         self.sent += 1;
         let mut text = Vec::with_capacity(256);
         text.extend_from_slice(b"[\"sync\",");
         push_number(&mut text, self.sent);
         text.push(b',');
-        action(&mut text);
-        // Times count from the moment when the server has let the client in.
-        let time = (now - self.came_in) / 1_000;
+        push_action(&mut text);
+        // Times in messages are relative to the `connected` message.
+        let time = (now - self.connected_at) / 1_000;
         text.extend_from_slice(b",{\"id\":[");
         push_number(&mut text, time);
         text.push(b',');
@@ -97,16 +109,16 @@ impl Client {
         text.extend_from_slice(b"],\"time\":");
         push_number(&mut text, time);
         text.extend_from_slice(b"}]");
-        frame::push_text(&mut self.outbox, &text);
+        encode_client_text(&text, &mut self.outbox);
     }
 
-    /// Says goodbye. The server closes.
-    pub(super) fn leave(&mut self) {
-        frame::push_close(&mut self.outbox);
-        self.phase = Phase::Leaving;
+    /// Queues a close frame. The server then closes the connection.
+    pub(super) fn close(&mut self) {
+        encode_client_close(&CloseReason::Done, &mut self.outbox);
+        self.phase = Phase::Closing;
     }
 
-    /// Writes what waits, as far as it goes.
+    /// Writes queued bytes until the socket would block.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while !self.outbox.is_empty() && self.phase != Phase::Opening {
             match self.socket.write(&self.outbox) {
@@ -119,8 +131,8 @@ impl Client {
         Ok(())
     }
 
-    /// The socket can be written to: the first time this means that it is connected, or never will be.
-    pub(super) fn writable(&mut self, request: &[u8]) -> io::Result<()> {
+    /// Handles a writable socket. The first time, the connection was established or has failed.
+    pub(super) fn on_writable(&mut self, upgrade_request: &[u8]) -> io::Result<()> {
         if self.phase == Phase::Opening {
             match self.socket.peer_addr() {
                 Ok(_) => {}
@@ -130,147 +142,157 @@ impl Client {
                 Err(error) => return Err(error),
             }
             self.socket.set_nodelay(true)?;
-            self.outbox.extend_from_slice(request);
+            self.outbox.extend_from_slice(upgrade_request);
             self.phase = Phase::Upgrading;
         }
         self.flush()
     }
 
-    /// Reads all that is there. A read that does not fill the buffer is the last, unless the end of the stream may be behind it.
-    pub(super) fn readable(
+    /// Reads until the socket would block. A read that does not fill the buffer is the last one,
+    /// unless the end of the stream may follow (`may_end`).
+    pub(super) fn on_readable(
         &mut self,
-        (at, now): (usize, u64),
+        (index, now): (usize, u64),
         may_end: bool,
         buffer: &mut [u8],
-        work: &mut impl Work,
-    ) -> Result<(), Failed> {
-        while self.phase != Phase::Gone {
+        handler: &mut impl EventHandler,
+    ) -> Result<(), BenchError> {
+        while self.phase != Phase::Closed {
             match self.socket.read(buffer) {
-                Ok(0) => return self.gone(at, now, "the server has closed the connection", work),
+                Ok(0) => {
+                    let reason = "the server closed the connection";
+                    return self.on_closed(index, now, reason, handler);
+                }
                 Ok(read) => {
-                    self.take(at, now, &buffer[..read], work)?;
+                    self.on_bytes(index, now, &buffer[..read], handler)?;
                     if read < buffer.len() && !may_end {
                         break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.gone(at, now, &error.to_string(), work),
+                Err(error) => return self.on_closed(index, now, &error.to_string(), handler),
             }
         }
         Ok(())
     }
 
-    /// Tells, once, that the connection is over.
-    pub(super) fn gone(
+    /// Reports, once, that the connection was closed.
+    pub(super) fn on_closed(
         &mut self,
-        at: usize,
+        index: usize,
         now: u64,
-        why: &str,
-        work: &mut impl Work,
-    ) -> Result<(), Failed> {
-        if mem::replace(&mut self.phase, Phase::Gone) == Phase::Gone {
+        reason: &str,
+        handler: &mut impl EventHandler,
+    ) -> Result<(), BenchError> {
+        if mem::replace(&mut self.phase, Phase::Closed) == Phase::Closed {
             return Ok(());
         }
         self.outbox.clear();
-        work.heard(at, self, Heard::Gone(why.to_owned()), now)
+        handler.on_event(index, self, ClientEvent::Closed(reason.to_owned()), now)
     }
 
-    fn take(
+    fn on_bytes(
         &mut self,
-        at: usize,
+        index: usize,
         now: u64,
         bytes: &[u8],
-        work: &mut impl Work,
-    ) -> Result<(), Failed> {
-        let mut joined = mem::take(&mut self.rest);
+        handler: &mut impl EventHandler,
+    ) -> Result<(), BenchError> {
+        let mut joined = mem::take(&mut self.partial_frame);
         let bytes = if joined.is_empty() {
             bytes
         } else {
             joined.extend_from_slice(bytes);
             &joined
         };
-        let mut done = 0;
+        let mut read = 0;
         if self.phase == Phase::Upgrading {
-            done = self.upgraded(bytes)?;
+            read = self.read_upgrade_response(bytes)?;
         }
         if self.phase != Phase::Upgrading {
-            while let Some((frame, len)) = frame::parse(&bytes[done..])? {
-                done += len;
-                self.frame(at, now, &frame, work)?;
+            while let Some((frame, len)) = decode_server_frame(&bytes[read..])? {
+                read += len;
+                self.on_frame(index, now, &frame, handler)?;
             }
         }
-        if done < bytes.len() {
-            self.rest = bytes[done..].to_vec();
+        if read < bytes.len() {
+            self.partial_frame = bytes[read..].to_vec();
         }
         Ok(())
     }
 
-    /// Looks for the end of the HTTP head; its length, or 0 while it is not whole.
-    fn upgraded(&mut self, bytes: &[u8]) -> Result<usize, Failed> {
+    /// Returns the length of the HTTP response, or 0 if it is incomplete.
+    fn read_upgrade_response(&mut self, bytes: &[u8]) -> Result<usize, BenchError> {
         let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
         let head = &bytes[..end];
-        if !head.starts_with(b"HTTP/1.1 101") || memchr::memmem::find(head, ACCEPT).is_none() {
-            let first = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            return Err(format!(
-                "no WebSocket: the server answers {:?}",
-                String::from_utf8_lossy(first)
-            )
-            .into());
+        let is_accepted = memchr::memmem::find(head, WEBSOCKET_ACCEPT).is_some();
+        if !head.starts_with(b"HTTP/1.1 101") || !is_accepted {
+            let status = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            return Err(BenchError::Upgrade(String::from_utf8_lossy(status).into_owned()));
         }
-        self.phase = Phase::Greeting;
-        frame::push_text(&mut self.outbox, &mem::take(&mut self.greeting));
+        self.phase = Phase::LoggingIn;
+        encode_client_text(&mem::take(&mut self.connect_message), &mut self.outbox);
         Ok(end + 4)
     }
 
-    fn frame(
+    fn on_frame(
         &mut self,
-        at: usize,
+        index: usize,
         now: u64,
-        frame: &Frame<'_>,
-        work: &mut impl Work,
-    ) -> Result<(), Failed> {
-        let text = match *frame {
-            Frame::Text(text) => text,
-            Frame::Ping(payload) => {
-                frame::push_pong(&mut self.outbox, payload);
-                return Ok(());
-            }
-            Frame::Pong => return Ok(()),
-            Frame::Close(_) if self.phase == Phase::Leaving => return Ok(()),
-            Frame::Close(why) => {
-                let why = format!("the server has said goodbye: {}", String::from_utf8_lossy(why));
-                return self.gone(at, now, &why, work);
-            }
-        };
-        match message::parse(text) {
-            Message::Sync { added, actions } => {
-                self.reply("synced", added);
-                work.heard(at, self, Heard::Actions(actions), now)
-            }
-            Message::Connected => {
-                self.phase = Phase::Open;
-                self.came_in = now;
-                work.heard(at, self, Heard::In, now)
-            }
-            Message::Ping => {
-                self.reply("pong", self.sent);
+        frame: &ServerFrame<'_>,
+        handler: &mut impl EventHandler,
+    ) -> Result<(), BenchError> {
+        match frame {
+            ServerFrame::Message(text) => self.on_message(index, now, text, handler),
+            ServerFrame::Ping(payload) => {
+                encode_client_pong(payload, &mut self.outbox);
                 Ok(())
             }
-            Message::Error => {
-                Err(format!("the server says {}", String::from_utf8_lossy(text)).into())
+            ServerFrame::Pong => Ok(()),
+            ServerFrame::Close(_) if self.phase == Phase::Closing => Ok(()),
+            ServerFrame::Close(reason) => {
+                let reason = format!("the server sent a close frame: {}", reason.text());
+                self.on_closed(index, now, &reason, handler)
             }
-            Message::Synced | Message::Other => Ok(()),
         }
     }
 
-    fn reply(&mut self, name: &str, number: u64) {
+    fn on_message(
+        &mut self,
+        index: usize,
+        now: u64,
+        text: &[u8],
+        handler: &mut impl EventHandler,
+    ) -> Result<(), BenchError> {
+        match parse_message(text) {
+            ServerMessage::Sync { added, actions } => {
+                self.send_number("synced", added);
+                handler.on_event(index, self, ClientEvent::Actions(actions), now)
+            }
+            ServerMessage::Connected => {
+                self.phase = Phase::Connected;
+                self.connected_at = now;
+                handler.on_event(index, self, ClientEvent::Connected, now)
+            }
+            ServerMessage::Ping => {
+                self.send_number("pong", self.sent);
+                Ok(())
+            }
+            ServerMessage::Error => {
+                Err(BenchError::Rejected(String::from_utf8_lossy(text).into_owned()))
+            }
+            ServerMessage::Synced | ServerMessage::Other => Ok(()),
+        }
+    }
+
+    fn send_number(&mut self, name: &str, number: u64) {
         let mut text = Vec::with_capacity(32);
         text.extend_from_slice(b"[\"");
         text.extend_from_slice(name.as_bytes());
         text.extend_from_slice(b"\",");
         push_number(&mut text, number);
         text.push(b']');
-        frame::push_text(&mut self.outbox, &text);
+        encode_client_text(&text, &mut self.outbox);
     }
 }

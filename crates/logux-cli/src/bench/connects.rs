@@ -1,102 +1,108 @@
-//! Clients that come in and leave again, all the time.
+//! The scenario `connects`: clients that connect, log in and disconnect in a loop.
 
 use std::{mem, process::ExitCode, time::Duration};
 
 use clap::Args;
 
 use super::{
-    args::{Target, Timing},
-    client::{Client, Heard, Work},
-    crowd::Crowd,
-    report::{Meter, Report},
-    samples::Samples,
+    args::{TargetArgs, TimingArgs},
+    client::{Client, ClientEvent, EventHandler},
+    client_pool::ClientPool,
+    error::BenchError,
+    report::{BenchReport, Meter},
+    samples::LatencySamples,
 };
-use crate::talk::Failed;
 
-/// Connect, log in and leave again: connects a second, and how long each takes from the first packet to `connected`
+/// Measure connects per second
+///
+/// Clients connect, log in and disconnect in a loop. The latency is the time from the start of the
+/// TCP connection to the `connected` message.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ConnectsArgs {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     #[command(flatten)]
-    timing: Timing,
-    /// Clients that do so side by side
+    timing: TimingArgs,
+    /// Number of concurrent clients
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
 }
 
-/// The longest wait for something to happen, so that the end of a run is not missed.
-const TURN: Duration = Duration::from_millis(20);
+/// The time-out of one poll, so that a run ends in time.
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Measures.
-pub(super) fn run(args: &ConnectsArgs) -> Result<ExitCode, Failed> {
-    let mut crowd = Crowd::new(&args.target)?;
-    let mut visits = Visits::default();
+/// Runs the scenario.
+pub(super) fn run(args: &ConnectsArgs) -> Result<ExitCode, BenchError> {
+    let mut pool = ClientPool::new(&args.target)?;
+    let mut scenario = ConnectsScenario::default();
     for _ in 0..args.clients {
-        crowd.enter()?;
-        visits.inside.push(false);
+        pool.add_client()?;
+        scenario.connected.push(false);
     }
     let warm_up = Meter::start(None);
     while warm_up.elapsed() < args.timing.warm_up() {
-        visits.turn(&mut crowd)?;
+        scenario.step(&mut pool)?;
     }
     let mut runs = Vec::new();
     for _ in 0..args.timing.runs {
-        visits.latencies.take();
+        scenario.latencies.take();
         let meter = Meter::start(args.target.pid);
         while meter.elapsed() < args.timing.run() {
-            visits.turn(&mut crowd)?;
+            scenario.step(&mut pool)?;
         }
-        runs.push(meter.finish(visits.latencies.len() as u64, &mut visits.latencies));
+        runs.push(meter.finish(scenario.latencies.len() as u64, &mut scenario.latencies));
     }
     let load = serde_json::json!({"clients": args.clients});
-    let report = Report::new("connects", &args.target.url, load, "connects", runs);
-    Report { lost: visits.lost, duplicates: visits.duplicates, ..report }.print(args.target.json)
+    let report = BenchReport::new("connects", &args.target.url, load, "connects", runs);
+    BenchReport { lost: scenario.lost, duplicates: scenario.duplicates, ..report }
+        .print(args.target.json)
 }
 
 #[derive(Default)]
-struct Visits {
-    /// Who was let in and is leaving.
-    inside: Vec<bool>,
-    /// Whose place is free.
-    gone: Vec<usize>,
-    latencies: Samples,
-    /// Connections that ended before the client was in.
+struct ConnectsScenario {
+    /// For each client, whether it has connected and is now disconnecting.
+    connected: Vec<bool>,
+    /// The indexes of closed clients.
+    closed: Vec<usize>,
+    latencies: LatencySamples,
+    /// The number of connections that were closed before the client had connected.
     lost: u64,
     duplicates: u64,
 }
 
-impl Visits {
-    fn turn(&mut self, crowd: &mut Crowd) -> Result<(), Failed> {
-        crowd.turn(TURN, self)?;
-        crowd.must_talk()?;
-        for at in mem::take(&mut self.gone) {
-            crowd.enter_again(at)?;
+impl ConnectsScenario {
+    fn step(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
+        pool.poll(POLL_TIMEOUT, self)?;
+        pool.ensure_responsive()?;
+        for index in mem::take(&mut self.closed) {
+            pool.replace_client(index)?;
         }
         Ok(())
     }
 }
 
-impl Work for Visits {
-    fn heard(
+impl EventHandler for ConnectsScenario {
+    fn on_event(
         &mut self,
-        at: usize,
+        index: usize,
         client: &mut Client,
-        heard: Heard<'_>,
+        event: ClientEvent<'_>,
         now: u64,
-    ) -> Result<(), Failed> {
-        match heard {
-            Heard::In if mem::replace(&mut self.inside[at], true) => self.duplicates += 1,
-            Heard::In => {
-                self.latencies.add(now - client.began);
-                client.leave();
+    ) -> Result<(), BenchError> {
+        match event {
+            ClientEvent::Connected if mem::replace(&mut self.connected[index], true) => {
+                self.duplicates += 1;
             }
-            Heard::Actions(_) => {}
-            Heard::Gone(_) => {
-                if !mem::take(&mut self.inside[at]) {
+            ClientEvent::Connected => {
+                self.latencies.add(now - client.started_at);
+                client.close();
+            }
+            ClientEvent::Actions(_) => {}
+            ClientEvent::Closed(_) => {
+                if !mem::take(&mut self.connected[index]) {
                     self.lost += 1;
                 }
-                self.gone.push(at);
+                self.closed.push(index);
             }
         }
         Ok(())

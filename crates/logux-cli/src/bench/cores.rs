@@ -1,7 +1,8 @@
-//! How far the cores of the machine are from each other.
+//! The latency between two cores of the machine.
 //!
-//! A virtual machine may have its cores near each other at one time and far at another, and a server whose threads speak to each other is then one third
-//! slower than a minute before. So a report says which it was.
+//! The cores of a virtual machine can be close to each other at one time and far apart at another.
+//! A server whose threads communicate is one third slower when they are far apart, so reports
+//! contain the latency.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,43 +10,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to look. The best of all that fits counts: the two threads are disturbed at times.
-const LOOK: Duration = Duration::from_millis(100);
-/// How many times a ball is passed at a time.
+/// The duration of the measurement. The best batch counts, because threads can be interrupted.
+const DURATION: Duration = Duration::from_millis(100);
+/// The number of round trips in a batch.
 const BATCH: u32 = 1_000;
-/// What is no ball any more.
+/// Tells the other thread to stop.
 const STOP: u64 = u64::MAX;
 
-/// How long one word takes to another core and back; nothing where there is no other.
-pub(super) fn round_trip() -> Option<Duration> {
+/// Measures how long a cache line takes to another core and back. `None` on a single core.
+pub(super) fn round_trip_time() -> Option<Duration> {
     if thread::available_parallelism().map_or(1, usize::from) < 2 {
         return None;
     }
-    let ball = AtomicU64::new(0);
+    let counter = AtomicU64::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             loop {
-                match ball.load(Ordering::Acquire) {
+                match counter.load(Ordering::Acquire) {
                     STOP => break,
-                    here if here % 2 == 1 => ball.store(here + 1, Ordering::Release),
+                    value if value % 2 == 1 => counter.store(value + 1, Ordering::Release),
                     _ => std::hint::spin_loop(),
                 }
             }
         });
-        let (began, mut count, mut best) = (Instant::now(), 0, None);
-        while began.elapsed() < LOOK {
-            let start = Instant::now();
+        let (start, mut count, mut best) = (Instant::now(), 0, None);
+        while start.elapsed() < DURATION {
+            let batch_start = Instant::now();
             for _ in 0..BATCH {
-                ball.store(count + 1, Ordering::Release);
+                counter.store(count + 1, Ordering::Release);
                 count += 2;
-                while ball.load(Ordering::Acquire) != count {
+                while counter.load(Ordering::Acquire) != count {
                     std::hint::spin_loop();
                 }
             }
-            let took = start.elapsed() / BATCH;
-            best = Some(best.map_or(took, |best: Duration| best.min(took)));
+            let time = batch_start.elapsed() / BATCH;
+            best = Some(best.map_or(time, |best: Duration| best.min(time)));
         }
-        ball.store(STOP, Ordering::Release);
+        counter.store(STOP, Ordering::Release);
         best
     })
 }
@@ -53,7 +54,7 @@ pub(super) fn round_trip() -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn comes_back() {
-        assert!(super::round_trip().is_none_or(|took| !took.is_zero()));
+    fn round_trip_time_is_not_zero() {
+        assert!(super::round_trip_time().is_none_or(|time| !time.is_zero()));
     }
 }

@@ -1,40 +1,52 @@
-//! Messages of the protocol, told apart by their first bytes; what they carry is found by search.
+//! Messages of the protocol, parsed in place as far as the scenarios need them.
 
-/// One message of the server.
+use memchr::memmem;
+
+use super::error::BenchError;
+
+/// A message from the server.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message<'a> {
-    /// The client is in.
+pub(super) enum ServerMessage<'a> {
+    /// The client was accepted.
     Connected,
-    /// Actions, and the number to confirm them by.
+    /// The JSON of actions and metas, and the number that confirms them.
     Sync { added: u64, actions: &'a [u8] },
-    /// What was sent has arrived.
+    /// Confirms the actions of the client.
     Synced,
-    /// Are you there?
+    /// Asks for a `pong`.
     Ping,
-    /// The server will not go on.
+    /// The server reports an error.
     Error,
-    /// Nothing to do.
+    /// Any other message.
     Other,
 }
 
-/// What a message is.
-pub(super) fn parse(text: &[u8]) -> Message<'_> {
+/// Parses a message.
+pub(super) fn parse_message(text: &[u8]) -> ServerMessage<'_> {
     if let Some(rest) = text.strip_prefix(b"[\"sync\",") {
-        let (added, digits) = number(rest);
-        return Message::Sync { added, actions: &rest[digits..] };
+        let (added, digits) = parse_number(rest);
+        return ServerMessage::Sync { added, actions: &rest[digits..] };
     }
     let name = text.strip_prefix(b"[\"").unwrap_or_default();
     match name.split(|byte| *byte == b'"').next().unwrap_or_default() {
-        b"synced" => Message::Synced,
-        b"connected" => Message::Connected,
-        b"ping" => Message::Ping,
-        b"error" => Message::Error,
-        _ => Message::Other,
+        b"synced" => ServerMessage::Synced,
+        b"connected" => ServerMessage::Connected,
+        b"ping" => ServerMessage::Ping,
+        b"error" => ServerMessage::Error,
+        _ => ServerMessage::Other,
     }
 }
 
-/// The number at the beginning, and how many digits it has.
-pub(super) fn number(text: &[u8]) -> (u64, usize) {
+/// Returns an error if the server undid an action.
+pub(super) fn ensure_not_undone(actions: &[u8]) -> Result<(), BenchError> {
+    if memmem::find(actions, b"\"logux/undo\"").is_some() {
+        return Err(BenchError::Undone(String::from_utf8_lossy(actions).into_owned()));
+    }
+    Ok(())
+}
+
+/// Parses the number at the start of `text`. Returns it and its number of digits.
+pub(super) fn parse_number(text: &[u8]) -> (u64, usize) {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let value = text[..digits]
         .iter()
@@ -42,7 +54,7 @@ pub(super) fn number(text: &[u8]) -> (u64, usize) {
     (value, digits)
 }
 
-/// Appends a number.
+/// Appends a number in decimal.
 pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -62,26 +74,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_known_by_their_name() {
+    fn messages_are_identified_by_their_name() {
         assert_eq!(
-            parse(br#"["sync",12,{"type":"a"},{}]"#),
-            Message::Sync { added: 12, actions: br#",{"type":"a"},{}]"# }
+            parse_message(br#"["sync",12,{"type":"a"},{}]"#),
+            ServerMessage::Sync { added: 12, actions: br#",{"type":"a"},{}]"# }
         );
-        assert_eq!(parse(br#"["synced",1]"#), Message::Synced);
-        assert_eq!(parse(br#"["connected",5,"server:a",[1,2]]"#), Message::Connected);
-        assert_eq!(parse(br#"["ping",1]"#), Message::Ping);
-        assert_eq!(parse(br#"["error","wrong-format"]"#), Message::Error);
-        assert_eq!(parse(br#"["headers",{}]"#), Message::Other);
-        assert_eq!(parse(b""), Message::Other);
+        assert_eq!(parse_message(br#"["synced",1]"#), ServerMessage::Synced);
+        assert_eq!(parse_message(br#"["connected",5,"server:a",[1,2]]"#), ServerMessage::Connected);
+        assert_eq!(parse_message(br#"["ping",1]"#), ServerMessage::Ping);
+        assert_eq!(parse_message(br#"["error","wrong-format"]"#), ServerMessage::Error);
+        assert_eq!(parse_message(br#"["headers",{}]"#), ServerMessage::Other);
+        assert_eq!(parse_message(b""), ServerMessage::Other);
     }
 
     #[test]
-    fn numbers_are_written_as_they_are_read() {
+    fn numbers_are_read_as_they_were_written() {
         for value in [0, 7, 10, 18_446_744_073_709_551_615] {
             let mut out = Vec::new();
             push_number(&mut out, value);
             assert_eq!(out, value.to_string().into_bytes());
-            assert_eq!(number(&out), (value, out.len()));
+            assert_eq!(parse_number(&out), (value, out.len()));
         }
     }
 }

@@ -1,35 +1,40 @@
-//! `logux bench`: load for any Logux server that speaks protocol 5 over WebSocket, and what it makes of it.
+//! `logux bench`: puts load on any Logux server that supports protocol 5 over WebSocket, and
+//! measures it.
 //!
-//! The clients must not be what is measured, so they are one thread with one loop: `crowd` holds all connections, `client` is one of them,
-//! `frame` and `message` look at bytes in place. `seen` finds losses and duplicates, `samples` and `report` make numbers of what
-//! came. Each scenario is a file of its own.
+//! The clients must cost as little as possible next to the server, so all of them run in one event
+//! loop on one thread: `client_pool` holds the connections, `client` is one of them, `message`
+//! parses messages in place. `sequence_tracker` detects duplicate actions, `samples` and `report`
+//! summarize the results. Each scenario has its own file.
 
 mod args;
 mod client;
+mod client_pool;
 mod connects;
 mod cores;
-mod crowd;
+pub(crate) mod error;
 mod fan_out;
-mod frame;
 mod idle;
 mod message;
 mod process;
 mod report;
 mod round_trip;
 mod samples;
-mod seen;
+mod sequence_tracker;
 mod ticker;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::talk::Failed;
+use error::BenchError;
 
 /// Put load on a Logux server and measure it
 ///
-/// The server needs an application that lets the clients in: `fan-out` and `round-trip` want a channel and an action type that is resent to
-/// it, `bench` and `bench/note` unless you say otherwise. Run the clients on another machine, or on other cores, if you can.
+/// `fan-out` and `round-trip` need a server with a channel and an action type that is resent to it:
+/// `bench` and `bench/note` by default. All scenarios need a server that accepts their clients. Run
+/// the clients on another machine or on other cores than the server if possible.
+///
+/// The exit code is 0 if no delivery was lost or duplicated, and 1 otherwise.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -44,8 +49,9 @@ enum Scenario {
     Idle(idle::IdleArgs),
 }
 
-/// Measures, and prints what was found. The exit code tells whether everything came, once.
-pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failed> {
+/// Runs a scenario and prints its report. The exit code tells whether everything was delivered
+/// exactly once.
+pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, BenchError> {
     match &args.scenario {
         Scenario::FanOut(args) => fan_out::run(args),
         Scenario::RoundTrip(args) => round_trip::run(args),

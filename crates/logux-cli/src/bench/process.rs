@@ -1,51 +1,52 @@
-//! What a process of this machine takes, as the system tells it. Only Linux does so in files.
+//! The memory and CPU time of a process, from `/proc`. Available on Linux only.
 
 use std::{fs, time::Duration};
 
-use crate::talk::Failed;
+use super::error::BenchError;
 
-/// The unit in which `/proc` counts the processor's time, the same on all Linux systems.
-const TICKS_A_SECOND: u64 = 100;
+/// The unit of CPU times in `/proc`, the same on all Linux systems.
+const TICKS_PER_SECOND: u64 = 100;
 
-/// A process, or this one.
+/// A process.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Process {
-    Own,
-    Other(u32),
+    Current,
+    Pid(u32),
 }
 
 impl Process {
-    fn read(self, file: &str) -> Result<String, Failed> {
-        let path = match self {
-            Self::Own => format!("/proc/self/{file}"),
-            Self::Other(pid) => format!("/proc/{pid}/{file}"),
-        };
-        fs::read_to_string(&path).map_err(|error| format!("{path}: {error}").into())
+    fn path(self, file: &str) -> String {
+        match self {
+            Self::Current => format!("/proc/self/{file}"),
+            Self::Pid(pid) => format!("/proc/{pid}/{file}"),
+        }
     }
 
-    /// The memory that is in use, in bytes.
-    pub(super) fn resident(self) -> Result<u64, Failed> {
-        let status = self.read("status")?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .ok_or("the system does not tell VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024)
+    /// Reads a file of the process and extracts a value from it.
+    fn read<T>(self, file: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, BenchError> {
+        let path = self.path(file);
+        match fs::read_to_string(&path) {
+            Ok(text) => parse(&text).ok_or(BenchError::ParseProc(path)),
+            Err(error) => Err(BenchError::ReadProc { path, error }),
+        }
     }
 
-    /// The processor's time that it has taken so far, on all cores.
-    pub(super) fn cpu(self) -> Result<Duration, Failed> {
-        let stat = self.read("stat")?;
-        // The name in brackets may hold anything, so what comes behind it is counted.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let mut times = fields.split_whitespace().skip(11);
-        let mut ticks = || {
-            times
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .ok_or("the system tells no times")
-        };
-        Ok(Duration::from_millis((ticks()? + ticks()?) * 1_000 / TICKS_A_SECOND))
+    /// Returns the resident memory (`VmRSS`), in bytes.
+    pub(super) fn resident_memory(self) -> Result<u64, BenchError> {
+        self.read("status", |status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+            Some(kib * 1024)
+        })
+    }
+
+    /// Returns the CPU time used so far, on all cores, in user and kernel mode.
+    pub(super) fn cpu_time(self) -> Result<Duration, BenchError> {
+        self.read("stat", |stat| {
+            // The name in parentheses can contain anything, so fields are counted after it.
+            let mut times = stat.rsplit(')').next()?.split_whitespace().skip(11);
+            let mut ticks = || times.next()?.parse::<u64>().ok();
+            Some(Duration::from_millis((ticks()? + ticks()?) * 1_000 / TICKS_PER_SECOND))
+        })
     }
 }

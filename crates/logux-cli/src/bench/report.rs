@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! Reports, as a table and as JSON.
 
 use std::{
     process::ExitCode,
@@ -9,109 +9,111 @@ use serde::Serialize;
 
 use super::{
     cores,
+    error::BenchError,
     process::Process,
-    samples::{Latency, Samples, Spread},
+    samples::{LatencySamples, LatencySummary, Spread},
 };
-use crate::talk::Failed;
 
-/// All of one scenario.
+/// The report of a scenario, as it is printed with `--json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report<'a> {
+pub(super) struct BenchReport<'a> {
     pub(super) scenario: &'static str,
     pub(super) url: &'a str,
-    /// What the load was, by name.
+    /// The parameters of the load, by name.
     pub(super) load: serde_json::Value,
-    /// What is counted.
+    /// The name of what is counted.
     pub(super) unit: &'static str,
     pub(super) per_second: Spread,
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<RunReport>,
     pub(super) lost: u64,
     pub(super) duplicates: u64,
-    /// How long a word takes from one core to another and back, in nanoseconds.
+    /// The round-trip time between two cores, in nanoseconds.
     pub(super) cores_apart_ns: Option<u128>,
 }
 
-/// One run.
+/// The result of one run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Run {
+pub(super) struct RunReport {
     pub(super) seconds: f64,
     pub(super) count: u64,
     pub(super) per_second: f64,
-    pub(super) latency: Option<Latency>,
-    /// How many cores the clients took, and the server if its process is known.
+    pub(super) latency: Option<LatencySummary>,
+    /// The CPU usage of the clients, in cores.
     pub(super) clients_cores: Option<f64>,
+    /// The CPU usage of the server, in cores, if its process is known.
     pub(super) server_cores: Option<f64>,
 }
 
-/// Measures one run while it lasts.
+/// Measures the duration and the CPU usage of a run.
 pub(super) struct Meter {
     start: Instant,
-    clients: Usage,
-    server: Option<Usage>,
+    clients: CpuUsage,
+    server: Option<CpuUsage>,
 }
 
-/// What a process had taken at the start.
-struct Usage(Process, Option<Duration>);
+/// A process, and its CPU time at the start of the run.
+struct CpuUsage(Process, Option<Duration>);
 
-impl Usage {
-    fn begin(process: Process) -> Self {
-        Self(process, process.cpu().ok())
+impl CpuUsage {
+    fn start(process: Process) -> Self {
+        Self(process, process.cpu_time().ok())
     }
 
-    fn cores(&self, over: Duration) -> Option<f64> {
-        let taken = self.0.cpu().ok()?.checked_sub(self.1?)?;
-        Some(taken.as_secs_f64() / over.as_secs_f64())
+    /// Returns the average number of cores that were used in `elapsed`.
+    fn cores(&self, elapsed: Duration) -> Option<f64> {
+        let used = self.0.cpu_time().ok()?.checked_sub(self.1?)?;
+        Some(used.as_secs_f64() / elapsed.as_secs_f64())
     }
 }
 
 impl Meter {
-    /// Begins.
+    /// Starts the measurement. `server` is the process id of the server.
     pub(super) fn start(server: Option<u32>) -> Self {
         Self {
             start: Instant::now(),
-            clients: Usage::begin(Process::Own),
-            server: server.map(|pid| Usage::begin(Process::Other(pid))),
+            clients: CpuUsage::start(Process::Current),
+            server: server.map(|pid| CpuUsage::start(Process::Pid(pid))),
         }
     }
 
-    /// How long it has been.
+    /// Returns the time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// The run, in which so much was done.
-    pub(super) fn finish(self, count: u64, samples: &mut Samples) -> Run {
-        let took = self.start.elapsed();
-        let seconds = took.as_secs_f64();
-        Run {
+    /// Ends the measurement of a run with `count` completed operations.
+    pub(super) fn finish(self, count: u64, samples: &mut LatencySamples) -> RunReport {
+        let elapsed = self.start.elapsed();
+        let seconds = elapsed.as_secs_f64();
+        RunReport {
             seconds,
             count,
             per_second: count as f64 / seconds,
-            clients_cores: self.clients.cores(took),
-            server_cores: self.server.and_then(|server| server.cores(took)),
+            clients_cores: self.clients.cores(elapsed),
+            server_cores: self.server.and_then(|server| server.cores(elapsed)),
             latency: samples.take(),
         }
     }
 }
 
-impl<'a> Report<'a> {
-    /// A report of runs.
+impl<'a> BenchReport<'a> {
+    /// Creates the report of runs, and measures the latency between cores.
     pub(super) fn new(
         scenario: &'static str,
         url: &'a str,
         load: serde_json::Value,
         unit: &'static str,
-        runs: Vec<Run>,
+        runs: Vec<RunReport>,
     ) -> Self {
         let per_second = Spread::of(runs.iter().map(|run| run.per_second));
-        let cores_apart_ns = cores::round_trip().map(|took| took.as_nanos());
+        let cores_apart_ns = cores::round_trip_time().map(|time| time.as_nanos());
         Self { scenario, url, load, unit, per_second, runs, lost: 0, duplicates: 0, cores_apart_ns }
     }
 
-    /// Prints it. The exit code tells whether everything came, once.
-    pub(super) fn print(&self, json: bool) -> Result<ExitCode, Failed> {
+    /// Prints the report. The exit code tells whether everything was delivered exactly once.
+    pub(super) fn print(&self, json: bool) -> Result<ExitCode, BenchError> {
         if json {
             println!("{}", serde_json::to_string(self)?);
         } else {
@@ -135,9 +137,10 @@ impl<'a> Report<'a> {
         let mut out = format!("{} of {}: {}\n\n", self.scenario, self.url, load.join(", "));
         let row = |cells: [&str; 7]| {
             let [run, rate, p50, p99, max, clients, server] = cells;
-            format!(
-                "{run:>8}  {rate:>14}  {p50:>10}  {p99:>10}  {max:>10}  {clients:>13}  {server:>12}\n"
-            )
+            let row = format!(
+                "{run:>8}  {rate:>14}  {p50:>10}  {p99:>10}  {max:>10}  {clients:>13}  {server:>12}"
+            );
+            row.trim_end().to_owned() + "\n"
         };
         let rate = format!("{}/s", self.unit);
         out += &row(["run", &rate, "p50", "p99", "max", "clients, cores", "server, cores"]);
@@ -163,10 +166,10 @@ impl<'a> Report<'a> {
         let Spread { median, min, max } = self.per_second;
         out += &row(["median", &thousands(median), "", "", "", "", ""]);
         let spread = if median > 0.0 { (max - min) / median * 100.0 } else { 0.0 };
-        out += &format!("\n{spread:.1} % between the slowest and the fastest run, ");
-        out += &format!("{} lost, {} came twice", self.lost, self.duplicates);
+        out += &format!("\n{spread:.1} % between the slowest and the fastest run; ");
+        out += &format!("{} lost, {} duplicates", self.lost, self.duplicates);
         if let Some(ns) = self.cores_apart_ns {
-            out += &format!("; the cores are {ns} ns apart");
+            out += &format!("; {ns} ns round trip between cores");
         }
         out.push('\n');
         out
@@ -177,7 +180,7 @@ fn milliseconds(us: u32) -> String {
     format!("{:.2} ms", f64::from(us) / 1_000.0)
 }
 
-/// A whole number, in groups of three digits.
+/// Formats a rounded number with digits in groups of three.
 pub(super) fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.max(0.0));
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -194,21 +197,27 @@ pub(super) fn thousands(number: f64) -> String {
 mod tests {
     use super::*;
 
-    fn report() -> Report<'static> {
-        let run = |per_second| Run {
+    fn report() -> BenchReport<'static> {
+        let run = |per_second| RunReport {
             seconds: 1.0,
             count: per_second as u64,
             per_second,
-            latency: Some(Latency { p50_us: 1_500, p99_us: 20_000, max_us: 21_000 }),
+            latency: Some(LatencySummary { p50_us: 1_500, p99_us: 20_000, max_us: 21_000 }),
             clients_cores: Some(0.5),
             server_cores: None,
         };
         let load = serde_json::json!({"subscribers": 3});
-        Report::new("fan-out", "ws://a", load, "deliveries", vec![run(900_000.0), run(1_100_000.0)])
+        BenchReport::new(
+            "fan-out",
+            "ws://a",
+            load,
+            "deliveries",
+            vec![run(900_000.0), run(1_100_000.0)],
+        )
     }
 
     #[test]
-    fn a_table_has_each_run_and_the_middle() {
+    fn table_has_each_run_and_the_median() {
         let table = report().table();
         for part in [
             "fan-out of ws://a: subscribers 3",
@@ -220,11 +229,11 @@ mod tests {
         ] {
             assert!(table.contains(part), "{part} in\n{table}");
         }
-        assert!(table.contains("0 lost, 0 came twice"), "{table}");
+        assert!(table.contains("0 lost, 0 duplicates"), "{table}");
     }
 
     #[test]
-    fn json_has_the_same() {
+    fn json_has_all_values() {
         let json = serde_json::to_value(report()).unwrap();
         assert_eq!(json["perSecond"]["median"], 1_000_000.0);
         assert_eq!(json["runs"][0]["latency"]["p99Us"], 20_000);

@@ -1,4 +1,4 @@
-//! Clients that wait for each answer before the next action.
+//! The scenario `round-trip`: clients that wait for each answer before they send the next action.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,165 +6,169 @@ use clap::Args;
 use memchr::memmem;
 
 use super::{
-    args::{Target, Timing, Wording},
-    client::{Client, Heard, Work},
-    crowd::Crowd,
-    fan_out::refused,
-    message::{number, push_number},
-    report::{Meter, Report},
-    samples::Samples,
+    args::{ActionArgs, TargetArgs, TimingArgs},
+    client::{Client, ClientEvent, EventHandler},
+    client_pool::ClientPool,
+    error::BenchError,
+    message::{ensure_not_undone, parse_number, push_number},
+    report::{BenchReport, Meter},
+    samples::LatencySamples,
 };
-use crate::talk::Failed;
 
-/// Send actions one after the other, each when the server has processed the last: actions a second, and how long each takes
+/// Measure round trips per second
+///
+/// Each client sends an action, waits until the server has processed it, and sends the next one.
+/// The latency is the time from sending an action to receiving `logux/processed`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct RoundTripArgs {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     #[command(flatten)]
-    timing: Timing,
+    timing: TimingArgs,
     #[command(flatten)]
-    wording: Wording,
-    /// Clients that do so side by side
+    action: ActionArgs,
+    /// Number of concurrent clients
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
 }
 
-/// The longest wait for something to happen, so that the end of a run is not missed.
-const TURN: Duration = Duration::from_millis(20);
+/// The time-out of one poll, so that a run ends in time.
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Measures.
-pub(super) fn run(args: &RoundTripArgs) -> Result<ExitCode, Failed> {
-    let mut crowd = Crowd::new(&args.target)?;
-    let mut trips = Trips::new(args);
-    crowd.gather(args.clients as usize, &mut trips, |trips| trips.asked.len())?;
-    trips.begin(&mut crowd)?;
+/// Runs the scenario.
+pub(super) fn run(args: &RoundTripArgs) -> Result<ExitCode, BenchError> {
+    let mut pool = ClientPool::new(&args.target)?;
+    let mut scenario = RoundTripScenario::new(args);
+    pool.connect_all(args.clients as usize, &mut scenario, |scenario| scenario.pending.len())?;
+    scenario.start(&mut pool)?;
     let warm_up = Meter::start(None);
     while warm_up.elapsed() < args.timing.warm_up() {
-        crowd.turn(TURN, &mut trips)?;
-        crowd.must_talk()?;
+        pool.poll(POLL_TIMEOUT, &mut scenario)?;
+        pool.ensure_responsive()?;
     }
     let mut runs = Vec::new();
     for _ in 0..args.timing.runs {
-        trips.latencies.take();
+        scenario.latencies.take();
         let meter = Meter::start(args.target.pid);
         while meter.elapsed() < args.timing.run() {
-            crowd.turn(TURN, &mut trips)?;
-            crowd.must_talk()?;
+            pool.poll(POLL_TIMEOUT, &mut scenario)?;
+            pool.ensure_responsive()?;
         }
-        runs.push(meter.finish(trips.latencies.len() as u64, &mut trips.latencies));
+        runs.push(meter.finish(scenario.latencies.len() as u64, &mut scenario.latencies));
     }
-    trips.over = true;
-    while trips.under_way() > 0 && !crowd.is_silent() {
-        crowd.turn(TURN, &mut trips)?;
+    scenario.is_stopping = true;
+    while scenario.in_flight() > 0 && !pool.is_unresponsive() {
+        pool.poll(POLL_TIMEOUT, &mut scenario)?;
     }
     let load = serde_json::json!({"clients": args.clients});
-    let report = Report::new("round-trip", &args.target.url, load, "actions", runs);
-    Report { lost: trips.under_way(), duplicates: trips.duplicates, ..report }
+    let report = BenchReport::new("round-trip", &args.target.url, load, "actions", runs);
+    BenchReport { lost: scenario.in_flight(), duplicates: scenario.duplicates, ..report }
         .print(args.target.json)
 }
 
-struct Trips {
-    /// For each client when its action left, if it waits for the answer, and the number of the action.
-    asked: Vec<(Option<u64>, u64)>,
-    latencies: Samples,
+struct RoundTripScenario {
+    /// For each client, the time when it sent the action that it waits for, and the number of its
+    /// last action.
+    pending: Vec<(Option<u64>, u64)>,
+    latencies: LatencySamples,
     duplicates: u64,
-    /// No more questions.
-    over: bool,
+    /// No further actions are sent.
+    is_stopping: bool,
     head: String,
     tail: String,
 }
 
-impl Trips {
+impl RoundTripScenario {
     fn new(args: &RoundTripArgs) -> Self {
         Self {
-            asked: Vec::new(),
-            latencies: Samples::default(),
+            pending: Vec::new(),
+            latencies: LatencySamples::default(),
             duplicates: 0,
-            over: false,
-            head: format!("{{\"type\":\"{}\",\"by\":", args.wording.kind),
-            tail: format!(",\"text\":\"{}\"}}", "x".repeat(args.wording.text)),
+            is_stopping: false,
+            head: format!("{{\"type\":\"{}\",\"by\":", args.action.kind),
+            tail: format!(",\"text\":\"{}\"}}", "x".repeat(args.action.text)),
         }
     }
 
-    fn begin(&mut self, crowd: &mut Crowd) -> Result<(), Failed> {
-        for at in 0..self.asked.len() {
-            let now = crowd.now();
-            let client = crowd.client(at);
-            self.ask(at, client, now);
+    fn start(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
+        for index in 0..self.pending.len() {
+            let now = pool.now();
+            let client = pool.client(index);
+            self.send(index, client, now);
             client.flush()?;
         }
         Ok(())
     }
 
-    fn ask(&mut self, at: usize, client: &mut Client, now: u64) {
-        let (asked, n) = &mut self.asked[at];
-        *asked = Some(now);
-        // The client counts its actions from 1 on too, and has sent nothing else.
+    fn send(&mut self, index: usize, client: &mut Client, now: u64) {
+        let (sent_at, n) = &mut self.pending[index];
+        *sent_at = Some(now);
+        // The same number as in the id of the action: the client sends no other actions.
         *n += 1;
-        client.act(now, |out| {
+        client.send_action(now, |out| {
             out.extend_from_slice(self.head.as_bytes());
-            push_number(out, at as u64);
+            push_number(out, index as u64);
             out.extend_from_slice(b",\"n\":");
             push_number(out, *n);
             out.extend_from_slice(self.tail.as_bytes());
         });
     }
 
-    fn under_way(&self) -> u64 {
-        self.asked.iter().filter(|(asked, _)| asked.is_some()).count() as u64
+    fn in_flight(&self) -> u64 {
+        self.pending.iter().filter(|(sent_at, _)| sent_at.is_some()).count() as u64
     }
 
-    fn answered(
+    fn on_actions(
         &mut self,
-        at: usize,
+        index: usize,
         client: &mut Client,
         actions: &[u8],
         now: u64,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), BenchError> {
         if memmem::find(actions, b"\"logux/processed\"").is_none() {
-            return refused(actions);
+            return ensure_not_undone(actions);
         }
-        let (asked, n) = &mut self.asked[at];
-        if processed(actions) != Some(*n) {
+        let (sent_at, n) = &mut self.pending[index];
+        if processed_number(actions) != Some(*n) {
             self.duplicates += 1;
             return Ok(());
         }
-        let Some(moment) = asked.take() else {
+        let Some(sent_at) = sent_at.take() else {
             self.duplicates += 1;
             return Ok(());
         };
-        self.latencies.add(now - moment);
-        if !self.over {
-            self.ask(at, client, now);
+        self.latencies.add(now - sent_at);
+        if !self.is_stopping {
+            self.send(index, client, now);
         }
         Ok(())
     }
 }
 
-/// The number of the action that was processed: the last part of its id, which in a meta would not be a text.
-fn processed(actions: &[u8]) -> Option<u64> {
+/// Returns the number of the processed action: the last part of its id. The `id` of the action is a
+/// string, and that of the meta is not.
+fn processed_number(actions: &[u8]) -> Option<u64> {
     let from = memmem::find(actions, b"\"id\":\"")? + 6;
     let id = &actions[from..];
     let id = &id[..memchr::memchr(b'"', id)?];
-    Some(number(&id[memchr::memrchr(b' ', id)? + 1..]).0)
+    Some(parse_number(&id[memchr::memrchr(b' ', id)? + 1..]).0)
 }
 
-impl Work for Trips {
-    fn heard(
+impl EventHandler for RoundTripScenario {
+    fn on_event(
         &mut self,
-        at: usize,
+        index: usize,
         client: &mut Client,
-        heard: Heard<'_>,
+        event: ClientEvent<'_>,
         now: u64,
-    ) -> Result<(), Failed> {
-        match heard {
-            Heard::In => {
-                self.asked.push((None, 0));
+    ) -> Result<(), BenchError> {
+        match event {
+            ClientEvent::Connected => {
+                self.pending.push((None, 0));
                 Ok(())
             }
-            Heard::Actions(actions) => self.answered(at, client, actions, now),
-            Heard::Gone(why) => Err(format!("a client was cut off: {why}").into()),
+            ClientEvent::Actions(actions) => self.on_actions(index, client, actions, now),
+            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
         }
     }
 }
@@ -174,11 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_names_the_action_wherever_its_id_stands() {
-        let ours = br#"{"type":"logux/processed","id":"1564508138460 10:client:0 17"},{"id":[1,0],"time":1}]"#;
-        let theirs =
+    fn processed_number_does_not_depend_on_the_order_of_keys() {
+        let type_first = br#"{"type":"logux/processed","id":"1564508138460 10:client:0 17"},{"id":[1,0],"time":1}]"#;
+        let id_first =
             br#"{"id":"1564508138460 10:client:0 17","type":"logux/processed"},{"id":1,"time":1}]"#;
-        assert_eq!((processed(ours), processed(theirs)), (Some(17), Some(17)));
-        assert_eq!(processed(br#"{"type":"logux/processed"},{"id":1}]"#), None);
+        assert_eq!(
+            (processed_number(type_first), processed_number(id_first)),
+            (Some(17), Some(17))
+        );
+        assert_eq!(processed_number(br#"{"type":"logux/processed"},{"id":1}]"#), None);
     }
 }

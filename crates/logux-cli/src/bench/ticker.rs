@@ -1,4 +1,5 @@
-//! Wakes the loop in time for a steady rate: what the loop waits with counts in whole milliseconds only.
+//! Wakes the event loop at a steady rate. The time-outs of the loop itself have a resolution of one
+//! millisecond only.
 
 use std::{
     io,
@@ -12,14 +13,14 @@ use std::{
 
 use mio::Waker;
 
-/// Wakes at a steady rate until it is dropped.
+/// A thread that wakes the event loop at a steady rate until it is dropped.
 pub(super) struct Ticker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    /// Wakes each `interval`, counted from `start`.
+    /// Starts to wake every `interval` after `start`.
     pub(super) fn start(waker: Waker, start: Instant, interval: Duration) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();

@@ -1,4 +1,4 @@
-//! What waits for a collector: so much and no more, whatever the collector does.
+//! The queue of spans for the collector: bounded, even when the collector is slow or fails.
 
 use std::{
     sync::{
@@ -15,43 +15,43 @@ use opentelemetry_sdk::{
     trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use super::transport::Trouble;
+use super::http_client::LastError;
 
-/// How many spans wait at most. What is beyond is lost.
-pub(super) const MAX_WAITING: usize = 8_192;
+/// The largest number of queued spans. Spans beyond it are dropped.
+pub(super) const MAX_QUEUED_SPANS: usize = 8_192;
 
-/// How many spans wait, and how many were lost.
+/// The number of queued spans, and of spans that were dropped.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    waiting: AtomicUsize,
-    lost: AtomicU64,
+    queued: AtomicUsize,
+    dropped: AtomicU64,
 }
 
-/// Takes spans that have ended, as long as there is room. Nobody waits for room.
+/// Queues ended spans, and drops them when [`MAX_QUEUED_SPANS`] are queued. Never blocks.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(super) struct BoundedProcessor {
     batches: BatchSpanProcessor,
     backlog: Arc<Backlog>,
 }
 
-impl Bounded {
+impl BoundedProcessor {
     pub(super) const fn new(batches: BatchSpanProcessor, backlog: Arc<Backlog>) -> Self {
         Self { batches, backlog }
     }
 }
 
-impl SpanProcessor for Bounded {
+impl SpanProcessor for BoundedProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.batches.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        // The queue behind this would lose what is beyond its bound without telling us.
-        if self.backlog.waiting.fetch_add(1, Relaxed) < MAX_WAITING {
+        // The queue of the SDK would drop spans beyond its limit without reporting it.
+        if self.backlog.queued.fetch_add(1, Relaxed) < MAX_QUEUED_SPANS {
             self.batches.on_end(span);
         } else {
-            self.backlog.waiting.fetch_sub(1, Relaxed);
-            self.backlog.lost.fetch_add(1, Relaxed);
+            self.backlog.queued.fetch_sub(1, Relaxed);
+            self.backlog.dropped.fetch_add(1, Relaxed);
         }
     }
 
@@ -68,71 +68,76 @@ impl SpanProcessor for Bounded {
     }
 }
 
-/// Sends batches, and tells once when a collector begins to be in trouble and once when it is over.
+/// Exports batches, and logs once when the collector begins to fail and once when it has recovered.
 #[derive(Debug)]
-pub(super) struct Telling<E> {
+pub(super) struct LoggingExporter<E> {
     exporter: E,
     backlog: Arc<Backlog>,
-    trouble: Trouble,
+    last_error: LastError,
     collector: String,
-    /// How many were lost when that was looked at last.
-    known: AtomicU64,
-    is_troubled: AtomicBool,
+    /// The number of dropped spans at the last check.
+    reported_drops: AtomicU64,
+    is_failing: AtomicBool,
 }
 
-impl<E> Telling<E> {
+impl<E> LoggingExporter<E> {
     pub(super) const fn new(
         exporter: E,
         backlog: Arc<Backlog>,
-        trouble: Trouble,
+        last_error: LastError,
         collector: String,
     ) -> Self {
-        let (known, is_troubled) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { exporter, backlog, trouble, collector, known, is_troubled }
+        let (reported_drops, is_failing) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { exporter, backlog, last_error, collector, reported_drops, is_failing }
     }
 
-    /// Batches are sent one after the other, so nobody else looks meanwhile.
-    fn tell(&self, problem: Option<String>) {
-        let lost = self.backlog.lost.load(Relaxed);
-        let loses = self.known.swap(lost, Relaxed) != lost;
-        let problem = problem.or_else(|| loses.then(|| "it takes spans too slowly".to_owned()));
-        let is_troubled = self.is_troubled.load(Relaxed);
-        match problem {
-            Some(error) if !is_troubled => {
-                self.is_troubled.store(true, Relaxed);
+    /// Batches are exported one after the other, so there are no concurrent calls.
+    fn log_transition(&self, error: Option<String>) {
+        let dropped = self.backlog.dropped.load(Relaxed);
+        let has_drops = self.reported_drops.swap(dropped, Relaxed) != dropped;
+        let error = error.or_else(|| has_drops.then(|| "it receives spans too slowly".to_owned()));
+        let is_failing = self.is_failing.load(Relaxed);
+        match error {
+            Some(error) if !is_failing => {
+                self.is_failing.store(true, Relaxed);
                 let collector = &self.collector;
                 tracing::warn!(
                     event = "otlpDown",
                     collector,
                     error,
-                    "Collector does not take traces: they are lost"
+                    "Collector does not accept traces: they are dropped"
                 );
             }
-            None if is_troubled && self.backlog.waiting.load(Relaxed) < MAX_WAITING / 2 => {
-                self.is_troubled.store(false, Relaxed);
+            None if is_failing && self.backlog.queued.load(Relaxed) < MAX_QUEUED_SPANS / 2 => {
+                self.is_failing.store(false, Relaxed);
                 let collector = &self.collector;
-                tracing::info!(event = "otlpBack", collector, lost, "Collector takes traces again");
+                tracing::info!(
+                    event = "otlpBack",
+                    collector,
+                    lost = dropped,
+                    "Collector accepts traces again"
+                );
             }
             _ => {}
         }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Telling<E> {
+impl<E: SpanExporter> SpanExporter for LoggingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
-        self.backlog.waiting.fetch_sub(spans, Relaxed);
-        let sent = self.exporter.export(batch).await;
-        let trouble = self.trouble.take();
-        match &sent {
-            // An attempt that failed and was repeated is no trouble.
-            Ok(()) => self.tell(None),
+        self.backlog.queued.fetch_sub(spans, Relaxed);
+        let result = self.exporter.export(batch).await;
+        let last_error = self.last_error.take();
+        match &result {
+            // A failed attempt that was retried successfully is not a failure.
+            Ok(()) => self.log_transition(None),
             Err(error) => {
-                self.backlog.lost.fetch_add(spans.try_into().unwrap_or(u64::MAX), Relaxed);
-                self.tell(Some(trouble.unwrap_or_else(|| error.to_string())));
+                self.backlog.dropped.fetch_add(spans.try_into().unwrap_or(u64::MAX), Relaxed);
+                self.log_transition(Some(last_error.unwrap_or_else(|| error.to_string())));
             }
         }
-        sent
+        result
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -157,11 +162,11 @@ mod tests {
 
     use super::*;
 
-    /// A collector that takes nothing as long as it is held.
+    /// Blocks while the test holds the lock, and counts the exported spans.
     #[derive(Debug)]
-    struct Held(Arc<Mutex<usize>>);
+    struct BlockingExporter(Arc<Mutex<usize>>);
 
-    impl SpanExporter for Held {
+    impl SpanExporter for BlockingExporter {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
             *self.0.lock().unwrap() += batch.len();
             Ok(())
@@ -169,26 +174,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_collector_has_no_time_for_is_lost_and_not_kept() {
-        const SPANS: usize = 3 * MAX_WAITING;
-        let (taken, backlog) = (Arc::new(Mutex::new(0)), Arc::new(Backlog::default()));
-        let exporter =
-            Telling::new(Held(taken.clone()), backlog.clone(), Trouble::default(), String::new());
+    fn spans_beyond_the_limit_are_dropped() {
+        const SPANS: usize = 3 * MAX_QUEUED_SPANS;
+        let (exported, backlog) = (Arc::new(Mutex::new(0)), Arc::new(Backlog::default()));
+        let exporter = LoggingExporter::new(
+            BlockingExporter(exported.clone()),
+            backlog.clone(),
+            LastError::default(),
+            String::new(),
+        );
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(
             opentelemetry_sdk::trace::BatchConfigBuilder::default()
-                .with_max_queue_size(MAX_WAITING)
+                .with_max_queue_size(MAX_QUEUED_SPANS)
                 .build(),
         );
-        let processor = Bounded::new(batches.build(), backlog.clone());
+        let processor = BoundedProcessor::new(batches.build(), backlog.clone());
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
         let tracer = provider.tracer("test");
-        let held = taken.lock().unwrap();
+        let guard = exported.lock().unwrap();
         (0..SPANS).for_each(|_| drop(tracer.start("span")));
-        assert!(backlog.waiting.load(Relaxed) <= MAX_WAITING);
-        let lost = usize::try_from(backlog.lost.load(Relaxed)).unwrap();
-        assert!(lost >= MAX_WAITING, "{lost}");
-        drop(held);
+        assert!(backlog.queued.load(Relaxed) <= MAX_QUEUED_SPANS);
+        let dropped = usize::try_from(backlog.dropped.load(Relaxed)).unwrap();
+        assert!(dropped >= MAX_QUEUED_SPANS, "{dropped}");
+        drop(guard);
         provider.shutdown().unwrap();
-        assert_eq!((*taken.lock().unwrap() + lost, backlog.waiting.load(Relaxed)), (SPANS, 0));
+        assert_eq!((*exported.lock().unwrap() + dropped, backlog.queued.load(Relaxed)), (SPANS, 0));
     }
 }

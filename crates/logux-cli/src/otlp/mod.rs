@@ -1,20 +1,19 @@
-//! Traces of actions, sent to an OpenTelemetry collector over HTTP.
+//! Traces of actions, exported to an OpenTelemetry collector over HTTP.
 //!
-//! `collector` says where it is, `transport` carries requests there, `backlog` bounds what waits for it and tells of its troubles once,
-//! `open` knows what has not ended yet.
+//! `http_client` sends the requests, `backlog` limits the spans that are queued and logs when the
+//! collector fails and recovers, `open_spans` counts the spans that have not ended.
 
 mod backlog;
-mod collector;
-mod open;
-mod transport;
+mod http_client;
+mod open_spans;
 
-pub(crate) use collector::{Collector, CollectorError};
-
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use logux_server::traces::TARGET;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
     resource::{EnvResourceDetector, ResourceDetector as _, SdkProvidedResourceDetector},
@@ -24,89 +23,104 @@ use tokio::time::timeout;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use crate::{options::Traces, talk::Failed};
-use backlog::{Backlog, Bounded, MAX_WAITING, Telling};
-use open::Open;
-use transport::{Transport, Trouble};
+use crate::config::serve_config::OtlpConfig;
+use backlog::{Backlog, BoundedProcessor, LoggingExporter, MAX_QUEUED_SPANS};
+use http_client::{LastError, OtlpHttpClient};
+use open_spans::OpenSpans;
 
-/// How long the last spans may take at the end.
-const FAREWELL: Duration = Duration::from_secs(3);
-/// How long spans may take to end once everything else has.
-const LAST_STEPS: Duration = Duration::from_millis(200);
-/// How long the collector may take for a request.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time-out for the export of the remaining spans at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The time-out for open spans to end at shutdown.
+const OPEN_SPANS_TIMEOUT: Duration = Duration::from_millis(200);
+/// The time-out of a request to the collector.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Spans on their way to a collector. They leave in batches, from a thread of their own.
-#[derive(Debug)]
-pub(crate) struct Otlp {
-    provider: SdkTracerProvider,
-    open: Open,
+/// The exporter could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OtlpError {
+    #[error("cannot read the root certificates of the system: {0}")]
+    RootCertificates(io::Error),
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
 }
 
-impl Otlp {
-    /// Begins to send what its layer sees. `id` is that of the server, if it was given one.
-    pub(crate) fn start(traces: &Traces, id: Option<&str>) -> Result<Self, Failed> {
-        let trouble = Trouble::default();
+/// The export of spans to a collector: in batches, from a thread of the SDK.
+#[derive(Debug)]
+pub(crate) struct OtlpPipeline {
+    provider: SdkTracerProvider,
+    open_spans: OpenSpans,
+}
+
+impl OtlpPipeline {
+    /// Starts to export the spans that [`layer`](Self::layer) records. `server_id` is the
+    /// configured id of the server.
+    pub(crate) fn start(config: &OtlpConfig, server_id: Option<&str>) -> Result<Self, OtlpError> {
+        let last_error = LastError::default();
+        let client = OtlpHttpClient::new(&config.collector, REQUEST_TIMEOUT, last_error.clone())
+            .map_err(OtlpError::RootCertificates)?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Transport::new(&traces.collector, PATIENCE, trouble.clone())?)
+            .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(traces.collector.url())
-            .with_timeout(PATIENCE)
+            .with_endpoint(config.collector.url())
+            .with_timeout(REQUEST_TIMEOUT)
             .build()?;
         let backlog = Arc::new(Backlog::default());
-        let exporter =
-            Telling::new(exporter, backlog.clone(), trouble, traces.collector.to_string());
+        let collector = config.collector.to_string();
+        let exporter = LoggingExporter::new(exporter, backlog.clone(), last_error, collector);
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(
-            BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING).build(),
+            BatchConfigBuilder::default().with_max_queue_size(MAX_QUEUED_SPANS).build(),
         );
         let mut provider = SdkTracerProvider::builder()
-            .with_span_processor(Bounded::new(batches.build(), backlog))
-            .with_resource(resource(id));
-        if let Some(ratio) = traces.ratio {
+            .with_span_processor(BoundedProcessor::new(batches.build(), backlog))
+            .with_resource(resource(server_id));
+        if let Some(ratio) = config.ratio {
             provider = provider
                 .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))));
         }
-        Ok(Self { provider: provider.build(), open: Open::default() })
+        Ok(Self { provider: provider.build(), open_spans: OpenSpans::default() })
     }
 
-    /// What a subscriber has to have. It sees the spans of actions and nothing else.
+    /// Returns the layer that records the spans of actions, and no other spans.
     pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer("logux"))
-            // Places in our code and threads mean nothing to who reads about actions.
+            // Source locations and threads of the server do not describe an action.
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .and_then(self.open.clone())
+            .and_then(self.open_spans.clone())
             .with_filter(Targets::new().with_target(TARGET, Level::DEBUG))
     }
 
-    /// Sends what waits, within a bounded time.
-    pub(crate) async fn finish(self) {
-        // A handler that has given its last answer has still a step to go.
-        let _ = timeout(LAST_STEPS, self.open.all_ended()).await;
+    /// Exports the remaining spans, within a bounded time.
+    pub(crate) async fn shutdown(self) {
+        // The span of a handler ends shortly after its response was sent.
+        let _ = timeout(OPEN_SPANS_TIMEOUT, self.open_spans.all_ended()).await;
         let provider = self.provider;
-        let finished =
-            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FAREWELL)).await;
-        if let Ok(Err(error)) = finished {
-            tracing::debug!(%error, "last spans were not sent");
+        let result =
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT))
+                .await;
+        if let Ok(Err(error)) = result {
+            tracing::debug!(%error, "The last spans were not sent");
         }
     }
 }
 
-/// What the spans are about: the service `logux` unless the variables of OpenTelemetry say something else.
-fn resource(id: Option<&str>) -> Resource {
+/// Returns the resource that the spans describe: the service `logux`, unless the environment
+/// variables of OpenTelemetry set another name.
+fn resource(server_id: Option<&str>) -> Resource {
     const NAME: &str = "service.name";
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let id = id.map(|id| KeyValue::new("service.instance.id", id.to_owned()));
-    let named = SdkProvidedResourceDetector.detect().get(&NAME.into()).map(|name| name.to_string());
-    let name = named
+    let instance = server_id.map(|id| KeyValue::new("service.instance.id", id.to_owned()));
+    let detected =
+        SdkProvidedResourceDetector.detect().get(&NAME.into()).map(|name| name.to_string());
+    let name = detected
         .filter(|name| !name.starts_with("unknown_service"))
         .unwrap_or_else(|| "logux".to_owned());
     Resource::builder_empty()
-        .with_attributes([version].into_iter().chain(id))
+        .with_attributes([version].into_iter().chain(instance))
         .with_detector(Box::new(EnvResourceDetector::new()))
         .with_service_name(name)
         .build()

@@ -1,5 +1,5 @@
-//! The program as a process of its own.
-#![allow(dead_code, reason = "each test file uses what it needs")]
+//! Runs the program as a process.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Returns a command for the program in `folder`, without the variables that configure it.
 pub(crate) fn logux(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
     command.current_dir(folder).stdin(Stdio::null());
@@ -27,23 +28,24 @@ pub(crate) fn logux(folder: &Path) -> Command {
 }
 
 pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+    tempfile::tempdir().expect("a temporary folder")
 }
 
-/// A running program whose lines can be waited for.
-pub(crate) struct Running {
+/// A running program. It is killed when it is dropped.
+pub(crate) struct RunningProgram {
     pub(crate) process: Child,
     lines: mpsc::Receiver<String>,
 }
 
-impl Running {
+impl RunningProgram {
+    /// Starts a command and collects the lines of its output.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let (sender, lines) = mpsc::channel();
         let outputs: [Box<dyn std::io::Read + Send>; 2] = [
-            Box::new(process.stdout.take().expect("its output")),
-            Box::new(process.stderr.take().expect("its errors")),
+            Box::new(process.stdout.take().expect("the standard output")),
+            Box::new(process.stderr.take().expect("the standard error")),
         ];
         for output in outputs {
             let sender = sender.clone();
@@ -57,58 +59,60 @@ impl Running {
         Self { process, lines }
     }
 
-    pub(crate) fn line(&self, with: &str) -> String {
+    /// Waits for a line that contains `text`.
+    pub(crate) fn line(&self, text: &str) -> String {
         loop {
             let line = self
                 .lines
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("no line with {with:?} came"));
-            if line.contains(with) {
+                .recv_timeout(TIMEOUT)
+                .unwrap_or_else(|_| panic!("no line contains {text:?}"));
+            if line.contains(text) {
                 return line;
             }
         }
     }
 
-    /// Serves `tasks` on a free port; the URL too.
+    /// Serves the collection `tasks` on a free port. Returns the program and its URL.
     pub(crate) fn serve(folder: &Path, flags: &[&str]) -> (Self, String) {
-        Self::serve_in(logux(folder), flags)
+        Self::serve_with(logux(folder), flags)
     }
 
-    /// The same by a program that was prepared.
-    pub(crate) fn serve_in(mut command: Command, flags: &[&str]) -> (Self, String) {
+    /// Like [`serve`](Self::serve), with a prepared command.
+    pub(crate) fn serve_with(mut command: Command, flags: &[&str]) -> (Self, String) {
         command.args(["serve", "--port", "0", "--collection", "tasks"]).args(flags);
         let server = Self::start(command);
         let line = server.line("listening");
-        let from = line.find("ws").expect("a URL");
-        let url = line[from..].split(['"', ' ']).next().expect("a URL").to_owned();
+        let start = line.find("ws").expect("a URL");
+        let url = line[start..].split(['"', ' ']).next().expect("a URL").to_owned();
         (server, url)
     }
 
-    /// Sends the process a signal, such as `TERM`.
+    /// Sends a signal, such as `TERM`.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let killed = Command::new("kill")
+        let status = Command::new("kill")
             .args(["-s", name, &self.process.id().to_string()])
             .status()
             .expect("kill");
-        assert!(killed.success());
+        assert!(status.success());
     }
 
-    /// Asks it to end, and returns its exit code.
+    /// Stops the program with `TERM` and returns its exit code.
     #[cfg(unix)]
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
-        self.process.wait().expect("an end").code()
+        self.process.wait().expect("an exit status").code()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-pub(crate) fn said(output: &Output) -> String {
+/// Returns the standard error.
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }

@@ -1,30 +1,31 @@
-//! The two clocks of the machine, for the engine, which has none.
+//! The monotonic clock and the wall clock of the machine, for the engine, which has no clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logux::{MonoTime, Now, WallTime};
 use tokio::time::Instant;
 
-/// Reads both clocks. Monotonic time counts from the moment when this was made.
+/// Reads both clocks. Monotonic time starts at 0 when the clock is created.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
-    /// The wall time then, if it is not the system's.
+    /// The wall time at the start, or `None` for the system's clock.
     wall: Option<WallTime>,
 }
 
 impl Clock {
-    /// Begins to count.
+    /// Creates a clock that starts now.
     pub fn start() -> Self {
         Self { start: Instant::now(), wall: None }
     }
 
-    /// Begins to count, with a wall clock that says `wall` now and goes with tokio's: for tests in virtual time.
+    /// Creates a clock that starts now with the wall time `wall` and advances with tokio's clock.
+    /// For tests in virtual time.
     pub fn starting_at(wall: WallTime) -> Self {
         Self { start: Instant::now(), wall: Some(wall) }
     }
 
-    /// Both clocks.
+    /// Returns the time of both clocks.
     pub fn now(&self) -> Now {
         let elapsed = millis(self.start.elapsed());
         let wall = match self.wall {
@@ -38,7 +39,7 @@ impl Clock {
         Now { wall, mono: MonoTime::from_millis(elapsed) }
     }
 
-    /// A moment of the monotonic clock, as the runtime's timers have it.
+    /// Converts a monotonic time to the instant of the runtime's timers.
     pub(super) fn instant(&self, at: MonoTime) -> Instant {
         self.start + Duration::from_millis(at.as_millis())
     }

@@ -1,9 +1,11 @@
-//! What drives a machine of the engine over a transport: clocks to read, an alarm for deadlines, and a line that reads and writes side by side.
+//! Building blocks for driving a state machine of the engine over a transport: the [`Clock`], the
+//! [`DeadlineTimer`] for its deadlines, and the [`FrameConnection`] that reads and writes
+//! independently.
 
-mod alarm;
 mod clock;
-mod line;
+mod deadline_timer;
+mod frame_connection;
 
-pub use alarm::Alarm;
 pub use clock::Clock;
-pub use line::{Event, Line};
+pub use deadline_timer::DeadlineTimer;
+pub use frame_connection::{Event, FrameConnection};

@@ -21,9 +21,9 @@ use tokio_tungstenite::{
 
 use super::WebSocketTransport;
 pub use super::tls::ClientIo;
-use crate::{Connector, Limits, NetError, bytes_io::poll_fill};
+use crate::{Connector, FrameLimits, NetError, bytes_io::poll_fill};
 
-/// Connects to a WebSocket URL, `ws://` or with the feature `tls` also `wss://`.
+/// A connector for WebSocket URLs: `ws://` and, with the feature `tls`, `wss://`.
 ///
 /// ```no_run
 /// # async fn connect() -> Result<(), logux_net::NetError> {
@@ -42,19 +42,19 @@ pub struct WebSocketConnector {
     #[cfg(feature = "tls")]
     secure: bool,
     headers: HeaderMap,
-    limits: Limits,
+    limits: FrameLimits,
     timeout: Duration,
     #[cfg(feature = "tls")]
     tls: Option<std::sync::Arc<rustls::ClientConfig>>,
 }
 
 impl WebSocketConnector {
-    /// Looks at the URL. A missing path is `/`, a missing port 80 or 443.
+    /// Creates a connector for a URL. The default path is `/`, the default port 80 or 443.
     ///
     /// # Errors
     ///
-    /// [`NetError::Address`] if it is not a URL with a host and the scheme `ws` or `wss`, if it holds a user name, or if it
-    /// asks for TLS in a build without.
+    /// [`NetError::Address`] if the URL is invalid, has no host, has a scheme other than `ws` and
+    /// `wss`, has a user name, or requires TLS in a build without it.
     pub fn new(url: &str) -> Result<Self, NetError> {
         let bad =
             |problem: &str| NetError::Address { url: url.to_owned(), problem: problem.to_owned() };
@@ -63,14 +63,14 @@ impl WebSocketConnector {
         let secure = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") if cfg!(feature = "tls") => true,
-            Some("wss") => return Err(bad("this build has no TLS")),
-            _ => return Err(bad("a URL begins with ws:// or wss://")),
+            Some("wss") => return Err(bad("this build does not support TLS")),
+            _ => return Err(bad("expected a URL that begins with ws:// or wss://")),
         };
         let authority = uri.authority().ok_or_else(|| bad("no host"))?;
         if authority.as_str().contains('@') {
-            return Err(bad("a user name in a URL is not sent"));
+            return Err(bad("expected a URL without a user name"));
         }
-        // An IPv6 address stands in brackets in a URL, and without them everywhere else.
+        // Only in URLs, IPv6 addresses are in brackets.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(bad("no host"));
@@ -83,7 +83,7 @@ impl WebSocketConnector {
             #[cfg(feature = "tls")]
             secure,
             headers: HeaderMap::new(),
-            limits: Limits::default(),
+            limits: FrameLimits::default(),
             timeout: Duration::from_secs(30),
             #[cfg(feature = "tls")]
             tls: None,
@@ -94,7 +94,8 @@ impl WebSocketConnector {
     ///
     /// # Errors
     ///
-    /// [`NetError::Address`] if the name or the value cannot stand in a header, or the header belongs to the handshake.
+    /// [`NetError::Address`] if the name or the value is invalid, or the header is part of the
+    /// handshake.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, NetError> {
         let bad = |problem: String| NetError::Address { url: self.url.clone(), problem };
         let name =
@@ -104,7 +105,7 @@ impl WebSocketConnector {
         let taken = ["host", "connection", "upgrade"].contains(&name.as_str())
             || name.as_str().starts_with("sec-websocket-");
         if taken {
-            return Err(bad(format!("header {name} belongs to the handshake")));
+            return Err(bad(format!("header {name} is part of the handshake")));
         }
         self.headers.append(name, value);
         Ok(self)
@@ -112,19 +113,20 @@ impl WebSocketConnector {
 
     /// Sets the limits of the connections.
     #[must_use]
-    pub const fn limits(mut self, limits: Limits) -> Self {
+    pub const fn limits(mut self, limits: FrameLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how long looking up, connecting and the handshake may take together. 30 s by default.
+    /// Sets the time limit for name resolution, connecting and the handshake together.
+    /// Default: 30 s.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets how `wss://` is encrypted and whom it trusts, in place of Mozilla's list of authorities.
+    /// Sets the TLS configuration for `wss://`. Default: trusts Mozilla's certificate authorities.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
@@ -143,12 +145,12 @@ impl WebSocketConnector {
         self.upgrade(ClientIo::Plain(socket)).await
     }
 
-    /// Does the HTTP upgrade over a stream that is connected already.
+    /// Performs the HTTP upgrade over an existing stream.
     ///
     /// # Errors
     ///
-    /// [`NetError::Refused`] with the status if the server answers otherwise, [`NetError::Handshake`] if it does not
-    /// answer as a WebSocket server, [`NetError::Io`] if the connection fails.
+    /// [`NetError::Refused`] with the status if the server refuses, [`NetError::Handshake`] if its
+    /// response is not a WebSocket handshake, [`NetError::Io`] if the connection fails.
     pub async fn upgrade<IO>(&self, io: IO) -> Result<WebSocketTransport<IO>, NetError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -183,11 +185,12 @@ impl Connector for WebSocketConnector {
     }
 }
 
-/// Lets the handshake read the HTTP head and not a byte more: a server may send its first frames right behind it.
+/// Lets the handshake read exactly the HTTP head, because the first frames of the server may follow
+/// in the same read.
 struct HeadReader<IO> {
     io: IO,
     early: BytesMut,
-    /// How much of the empty line at the end of the head has passed.
+    /// The number of matched bytes of [`HEAD_END`].
     matched: usize,
 }
 

@@ -1,4 +1,7 @@
-//! RFC 6455 without I/O: bytes to messages, messages to bytes.
+//! Encoding and decoding of RFC 6455 frames, without I/O.
+//!
+//! The public functions are for clients that manage their own sockets and buffers. Other programs
+//! use [`WebSocketTransport`](super::WebSocketTransport).
 
 use std::io::Cursor;
 
@@ -19,7 +22,7 @@ use crate::{
 /// The longest payload of a control frame, in bytes.
 const MAX_CONTROL: usize = 125;
 
-/// What the peer sent.
+/// A message from the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
     Frame(Frame),
@@ -27,28 +30,28 @@ pub(super) enum Incoming {
     Close(CloseReason),
 }
 
-/// Takes messages apart. It holds what has arrived of a message, never more than the limit and one read.
+/// Decodes messages. Buffers one incomplete message, at most the limit and one read.
 #[derive(Debug)]
 pub(super) struct Decoder {
     role: Role,
     max_frame: usize,
     header: Option<(FrameHeader, usize)>,
-    /// The pieces so far of a message in several frames.
+    /// The payload so far of a fragmented message.
     fragments: Option<BytesMut>,
 }
 
 impl Decoder {
-    /// A decoder for the end that plays `role`.
+    /// Creates a decoder for the end with this role.
     pub(super) const fn new(role: Role, max_frame: usize) -> Self {
         Self { role, max_frame, header: None, fragments: None }
     }
 
-    /// Whether nothing of a message has arrived yet.
+    /// Returns `true` if no part of the next message is received.
     pub(super) const fn is_between_messages(&self) -> bool {
         self.header.is_none() && self.fragments.is_none()
     }
 
-    /// The next message in `inbox`, or `None` when more bytes are needed.
+    /// Decodes the next message in `inbox`. `None` if more bytes are needed.
     pub(super) fn decode(&mut self, inbox: &mut BytesMut) -> Result<Option<Incoming>, NetError> {
         loop {
             let (header, len) = match self.header.take() {
@@ -76,49 +79,31 @@ impl Decoder {
         }
     }
 
-    /// Reads a header and refuses what can be refused before the payload is there.
+    /// Reads a header and validates it before the payload is received.
     fn decode_header(
         &self,
         inbox: &mut BytesMut,
     ) -> Result<Option<(FrameHeader, usize)>, NetError> {
-        let mut cursor = Cursor::new(&inbox[..]);
-        let parsed =
-            FrameHeader::parse(&mut cursor).map_err(|_| NetError::Violation("unknown opcode"))?;
-        let Some((header, len)) = parsed else { return Ok(None) };
-        let read = cursor.position() as usize;
+        let Some((header, len, read)) = parse_header(self.role, inbox)? else { return Ok(None) };
         inbox.advance(read);
-        if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(NetError::Violation("a reserved bit is set"));
-        }
-        if header.mask.is_some() != (self.role == Role::Server) {
-            return Err(NetError::Violation(
-                "frames of clients are masked and those of servers are not",
-            ));
-        }
-        let room = match header.opcode {
-            OpCode::Control(_) if !header.is_final => {
-                return Err(NetError::Violation("a control frame in pieces"));
-            }
-            OpCode::Control(_) if len > MAX_CONTROL as u64 => {
-                return Err(NetError::Violation("a large control frame"));
-            }
+        let max_len = match header.opcode {
             OpCode::Control(_) => MAX_CONTROL,
             OpCode::Data(Data::Continue) => match &self.fragments {
-                None => return Err(NetError::Violation("a continuation of nothing")),
+                None => return Err(NetError::Violation("continuation without a message")),
                 Some(fragments) => self.max_frame - fragments.len(),
             },
             OpCode::Data(_) if self.fragments.is_some() => {
-                return Err(NetError::Violation("a message inside a message"));
+                return Err(NetError::Violation("new message before the end of a fragmented one"));
             }
             OpCode::Data(_) => self.max_frame,
         };
         match usize::try_from(len) {
-            Ok(len) if len <= room => Ok(Some((header, len))),
+            Ok(len) if len <= max_len => Ok(Some((header, len))),
             _ => Err(NetError::FrameTooLarge { limit: self.max_frame }),
         }
     }
 
-    /// Text and binary are the same here: both have to be UTF-8.
+    /// Text and binary messages are equivalent: both have to be UTF-8.
     fn data_frame(
         &mut self,
         data: Data,
@@ -141,24 +126,54 @@ impl Decoder {
     }
 }
 
-fn control_frame(control: Control, mut payload: Bytes) -> Result<Option<Incoming>, NetError> {
+/// Parses a header and checks what does not depend on earlier frames. Returns the header, the
+/// length of the payload, and the length of the header.
+fn parse_header(role: Role, bytes: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, NetError> {
+    let mut cursor = Cursor::new(bytes);
+    let parsed =
+        FrameHeader::parse(&mut cursor).map_err(|_| NetError::Violation("unknown opcode"))?;
+    let Some((header, len)) = parsed else { return Ok(None) };
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(NetError::Violation("reserved bit set"));
+    }
+    if header.mask.is_some() != (role == Role::Server) {
+        return Err(NetError::Violation(
+            "expected masked frames from a client and unmasked frames from a server",
+        ));
+    }
+    match header.opcode {
+        OpCode::Control(_) if !header.is_final => {
+            Err(NetError::Violation("fragmented control frame"))
+        }
+        OpCode::Control(_) if len > MAX_CONTROL as u64 => {
+            Err(NetError::Violation("control frame over 125 bytes"))
+        }
+        _ => Ok(Some((header, len, cursor.position() as usize))),
+    }
+}
+
+fn control_frame(control: Control, payload: Bytes) -> Result<Option<Incoming>, NetError> {
     match control {
         Control::Ping => Ok(Some(Incoming::Ping(payload))),
         Control::Pong => Ok(None),
-        Control::Close if payload.is_empty() => {
-            Ok(Some(Incoming::Close(CloseReason::from_wire(1005, ""))))
-        }
-        Control::Close if payload.len() == 1 => Err(NetError::Violation("half of a close code")),
-        Control::Close => {
-            let code = payload.get_u16();
-            if !CloseCode::from(code).is_allowed() {
-                return Err(NetError::Violation("a close code that may not be sent"));
-            }
-            let text = core::str::from_utf8(&payload).map_err(|_| NetError::NotUtf8)?;
-            Ok(Some(Incoming::Close(CloseReason::from_wire(code, text))))
-        }
+        Control::Close => Ok(Some(Incoming::Close(close_reason(&payload)?))),
         Control::Reserved(_) => Err(NetError::Violation("unknown opcode")),
     }
+}
+
+/// Reads the payload of a close frame.
+fn close_reason(mut payload: &[u8]) -> Result<CloseReason, NetError> {
+    match payload.len() {
+        0 => return Ok(CloseReason::from_wire(1005, "")),
+        1 => return Err(NetError::Violation("incomplete close code")),
+        _ => {}
+    }
+    let code = payload.get_u16();
+    if !CloseCode::from(code).is_allowed() {
+        return Err(NetError::Violation("forbidden close code"));
+    }
+    let text = core::str::from_utf8(payload).map_err(|_| NetError::NotUtf8)?;
+    Ok(CloseReason::from_wire(code, text))
 }
 
 /// Appends a text message.
@@ -166,13 +181,18 @@ pub(super) fn encode_frame(role: Role, frame: Frame, outbox: &mut Outbox) {
     encode(role, OpCode::Data(Data::Text), frame.into_bytes(), outbox);
 }
 
-/// Appends the answer to a ping.
+/// Appends a pong.
 pub(super) fn encode_pong(role: Role, payload: Bytes, outbox: &mut Outbox) {
     encode(role, OpCode::Control(Control::Pong), payload, outbox);
 }
 
-/// Appends a goodbye.
+/// Appends a close frame.
 pub(super) fn encode_close(role: Role, reason: &CloseReason, outbox: &mut Outbox) {
+    let payload = close_payload(reason).into();
+    encode(role, OpCode::Control(Control::Close), payload, outbox);
+}
+
+fn close_payload(reason: &CloseReason) -> Vec<u8> {
     let mut payload = Vec::new();
     let code = reason.code();
     if CloseCode::from(code).is_allowed() {
@@ -180,7 +200,7 @@ pub(super) fn encode_close(role: Role, reason: &CloseReason, outbox: &mut Outbox
         payload.extend_from_slice(&code.to_be_bytes());
         payload.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(MAX_CONTROL - 2)]);
     }
-    encode(role, OpCode::Control(Control::Close), payload.into(), outbox);
+    payload
 }
 
 fn encode(role: Role, opcode: OpCode, payload: Bytes, outbox: &mut Outbox) {
@@ -189,8 +209,8 @@ fn encode(role: Role, opcode: OpCode, payload: Bytes, outbox: &mut Outbox) {
     let mut head = [0; 14];
     let len = payload.len() as u64;
     let mut rest = &mut head[..];
-    header.format(len, &mut rest).expect("no header is longer than 14 bytes");
-    outbox.make_room(header.len(len) + payload.len());
+    header.format(len, &mut rest).expect("a header has at most 14 bytes");
+    outbox.reserve(header.len(len) + payload.len());
     outbox.copy(&head[..header.len(len)]);
     match mask {
         None => outbox.share(payload),
@@ -198,7 +218,7 @@ fn encode(role: Role, opcode: OpCode, payload: Bytes, outbox: &mut Outbox) {
     }
 }
 
-/// Masks and unmasks.
+/// Masks or unmasks.
 fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
     let (words, rest) = bytes.as_chunks_mut::<4>();
     for word in words {
@@ -206,5 +226,116 @@ fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
     }
     for (byte, mask) in rest.iter_mut().zip(mask) {
         *byte ^= mask;
+    }
+}
+
+/// A frame from a server, borrowed from the buffer that it was received in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerFrame<'a> {
+    /// A text or binary message. It is not checked to be UTF-8.
+    Message(&'a [u8]),
+    /// A ping, which [`encode_client_pong`] answers with the same payload.
+    Ping(&'a [u8]),
+    /// A pong.
+    Pong,
+    /// A close frame.
+    Close(CloseReason),
+}
+
+/// Decodes the first frame in `bytes`, as a client. Returns the frame and its length in bytes, or
+/// `None` if the frame is incomplete.
+///
+/// Nothing is copied, and messages are not reassembled.
+///
+/// # Errors
+/// [`NetError::Violation`] if the frame is not valid or is a fragment of a message,
+/// [`NetError::NotUtf8`] if the reason of a close frame is not UTF-8.
+pub fn decode_server_frame(bytes: &[u8]) -> Result<Option<(ServerFrame<'_>, usize)>, NetError> {
+    let Some((header, len, read)) = parse_header(Role::Client, bytes)? else { return Ok(None) };
+    let end = usize::try_from(len).ok().and_then(|len| len.checked_add(read));
+    let Some(payload) = end.and_then(|end| bytes.get(read..end)) else { return Ok(None) };
+    let frame = match header.opcode {
+        OpCode::Data(Data::Text | Data::Binary) if header.is_final => ServerFrame::Message(payload),
+        OpCode::Data(_) => return Err(NetError::Violation("fragmented message")),
+        OpCode::Control(Control::Ping) => ServerFrame::Ping(payload),
+        OpCode::Control(Control::Pong) => ServerFrame::Pong,
+        OpCode::Control(Control::Close) => ServerFrame::Close(close_reason(payload)?),
+        OpCode::Control(Control::Reserved(_)) => return Err(NetError::Violation("unknown opcode")),
+    };
+    Ok(Some((frame, read + payload.len())))
+}
+
+/// Appends a text message of a client to `out`.
+pub fn encode_client_text(text: &[u8], out: &mut Vec<u8>) {
+    encode_client(OpCode::Data(Data::Text), text, out);
+}
+
+/// Appends a client's answer to a ping to `out`.
+pub fn encode_client_pong(payload: &[u8], out: &mut Vec<u8>) {
+    encode_client(OpCode::Control(Control::Pong), payload, out);
+}
+
+/// Appends a close frame of a client to `out`.
+pub fn encode_client_close(reason: &CloseReason, out: &mut Vec<u8>) {
+    encode_client(OpCode::Control(Control::Close), &close_payload(reason), out);
+}
+
+fn encode_client(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    let mask = rand::random();
+    let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
+    header.format(payload.len() as u64, out).expect("a vector can be written to");
+    let start = out.len();
+    out.extend_from_slice(payload);
+    apply_mask(&mut out[start..], mask);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_frames_of_every_header_length_are_decoded_in_place() {
+        for len in [0, 1, 125, 126, 127, 65_535, 65_536] {
+            let text = vec![b'x'; len];
+            let mut bytes = Vec::new();
+            let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+            header.format(len as u64, &mut bytes).expect("a header");
+            bytes.extend_from_slice(&text);
+            let last = bytes.len() - 1;
+            assert_eq!(decode_server_frame(&bytes[..last]).expect("a prefix"), None, "{len}");
+            bytes.push(0x81);
+            let decoded = decode_server_frame(&bytes).expect("a frame");
+            assert_eq!(decoded, Some((ServerFrame::Message(&text), last + 1)), "{len}");
+        }
+    }
+
+    #[test]
+    fn invalid_server_frames_are_errors() {
+        for (bytes, name) in [
+            (&[0x01, 0][..], "a fragment"),
+            (&[0x80, 0], "a continuation"),
+            (&[0xc1, 0], "a reserved bit"),
+            (&[0x81, 0x80, 0, 0, 0, 0], "a mask"),
+            (&[0x88, 1, 3], "half of a close code"),
+        ] {
+            assert!(decode_server_frame(bytes).is_err(), "{name}");
+        }
+        let close = [0x88, 5, 3, 0xe8, b'b', b'y', b'e'];
+        let reason = CloseReason::from_wire(1000, "bye");
+        let decoded = decode_server_frame(&close).expect("a close frame");
+        assert_eq!(decoded, Some((ServerFrame::Close(reason), 7)));
+    }
+
+    #[test]
+    fn client_frames_are_decoded_by_the_server() {
+        let mut bytes = Vec::new();
+        encode_client_text(b"text", &mut bytes);
+        encode_client_close(&CloseReason::Done, &mut bytes);
+        let (mut decoder, mut inbox) =
+            (Decoder::new(Role::Server, 100), BytesMut::from(&bytes[..]));
+        let message = decoder.decode(&mut inbox).expect("a message");
+        assert_eq!(message, Some(Incoming::Frame("text".into())));
+        let close = decoder.decode(&mut inbox).expect("a close frame");
+        assert!(matches!(close, Some(Incoming::Close(_))) && inbox.is_empty());
     }
 }

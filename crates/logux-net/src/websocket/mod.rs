@@ -1,15 +1,15 @@
-//! Logux over WebSocket (RFC 6455), as the JavaScript packages speak it.
+//! Logux over WebSocket (RFC 6455), compatible with the JavaScript packages.
 //!
-//! [`WebSocketTransport`] is the connection; [`accept`] and [`from_upgraded`] make the server's end, [`WebSocketConnector`]
-//! the client's. Text and binary messages are taken if they are UTF-8, in one frame or in pieces; pings are answered.
-//! No extension is offered or accepted.
+//! [`WebSocketTransport`] is the connection; [`accept`] and [`from_upgraded`] create the server's
+//! end, [`WebSocketConnector`] the client's. Text and binary messages are accepted if they are
+//! UTF-8, fragmented or not; pings are answered. No extensions are supported.
 //!
-//! The handshake is tungstenite's. The data path is our own, because of memory: tungstenite allocates its read buffer up
-//! front and gives neither buffer back after a burst, while here an idle connection holds no buffer at all, and a frame
-//! to many receivers is held once.
+//! The handshake is tungstenite's. The data path is implemented here to save memory: tungstenite
+//! allocates its read buffer up front and frees neither buffer after a burst, while an idle
+//! connection of this module holds no buffer, and a frame to many receivers is held once.
 
 mod client;
-mod codec;
+pub mod codec;
 mod server;
 mod tls;
 
@@ -30,21 +30,22 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use self::codec::{Decoder, Incoming};
 use crate::{
-    CloseReason, Frame, Limits, NetError, Transport,
+    CloseReason, Frame, FrameLimits, NetError, Transport,
     bytes_io::{Outbox, Writing, poll_fill},
 };
 
-/// One end of a WebSocket over any stream of bytes.
+/// One end of a WebSocket connection over any byte stream.
 pub struct WebSocketTransport<IO> {
     io: IO,
     role: Role,
-    limits: Limits,
+    limits: FrameLimits,
     inbox: BytesMut,
     decoder: Decoder,
     outbox: Outbox,
-    /// The latest ping that is not answered yet; older ones need no answer.
+    /// The latest unanswered ping; older ones need no answer.
     ping: Option<Bytes>,
-    /// A pong or a goodbye that reading has caused waits in the outbox, so reading has to see it off.
+    /// Whether the outbox holds a pong or a close frame that was added by reading, so that reading
+    /// has to flush it.
     replying: bool,
     reading: Reading,
     writing: Writing,
@@ -54,13 +55,13 @@ pub struct WebSocketTransport<IO> {
 #[derive(Debug, PartialEq, Eq)]
 enum Reading {
     Open,
-    /// The end, with the peer's goodbye if there was one.
+    /// The stream has ended, with the peer's reason if it sent a close frame.
     Ended(Option<CloseReason>),
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
-    /// `early` is what was read behind the HTTP head.
-    fn new(io: IO, role: Role, limits: Limits, early: BytesMut) -> Self {
+    /// `early` are the bytes received after the HTTP head.
+    fn new(io: IO, role: Role, limits: FrameLimits, early: BytesMut) -> Self {
         Self {
             io,
             role,
@@ -76,7 +77,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
         }
     }
 
-    /// The stream of bytes below, for instance to ask for the address of the peer.
+    /// Returns the underlying stream, for example for the address of the peer.
     pub const fn get_ref(&self) -> &IO {
         &self.io
     }
@@ -93,8 +94,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
         }
     }
 
-    /// Writes what can be written now, beginning with the answer to a ping if there is room. A failure shows itself at the
-    /// caller's next flush.
+    /// Writes without waiting, the answer to a ping first if the limit allows. An error is returned
+    /// by the caller's next flush.
     fn reply(&mut self, cx: &mut Context<'_>) {
         if let Some(ping) = self.ping.take_if(|_| self.outbox.len() < self.limits.write_buffer) {
             codec::encode_pong(self.role, ping, &mut self.outbox);
@@ -113,7 +114,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
         Poll::Ready(Ok(()))
     }
 
-    fn say_goodbye(&mut self, reason: &CloseReason) {
+    fn queue_close(&mut self, reason: &CloseReason) {
         if self.writing == Writing::Open {
             self.ping = None;
             codec::encode_close(self.role, reason, &mut self.outbox);
@@ -140,7 +141,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for WebSocketTransport<IO> {
                     }
                 }
                 Ok(Some(Incoming::Close(reason))) => {
-                    this.say_goodbye(&reason);
+                    this.queue_close(&reason);
                     this.reply(cx);
                     this.inbox = BytesMut::new();
                     this.reading = Reading::Ended(Some(reason));
@@ -163,7 +164,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocketTransport<IO> 
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
-        this.outbox.poll_room(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
+        this.outbox.poll_capacity(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
@@ -182,7 +183,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocketTransport<IO> 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
         let reason = this.close_reason.clone();
-        this.say_goodbye(&reason);
+        this.queue_close(&reason);
         if this.writing == Writing::Closing {
             ready!(this.poll_write_all(cx))?;
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;

@@ -13,29 +13,33 @@ use tokio_tungstenite::{
 };
 
 use super::WebSocketTransport;
-use crate::{Limits, NetError};
+use crate::{FrameLimits, NetError};
 
-/// The server's end of a connection whose HTTP upgrade was done by somebody else, for instance by hyper.
+/// Creates the server's end of a connection after an HTTP upgrade by another library, for example
+/// hyper.
 ///
-/// On a TCP socket turn Nagle's algorithm off first (`set_nodelay(true)`), otherwise small frames wait.
+/// On a TCP socket disable Nagle's algorithm first (`set_nodelay(true)`), otherwise small frames
+/// are delayed.
 pub fn from_upgraded<IO: AsyncRead + AsyncWrite + Unpin>(
     io: IO,
-    limits: Limits,
+    limits: FrameLimits,
 ) -> WebSocketTransport<IO> {
     WebSocketTransport::new(io, Role::Server, limits, BytesMut::new())
 }
 
-/// Does the HTTP upgrade on a new connection, on any path, and returns the request with it: its path, query and headers.
+/// Performs the HTTP upgrade on a new connection, on any path, and returns the transport and the
+/// request with its path, query and headers.
 ///
-/// It waits for the peer without a time limit: put one around it. What does not ask for a WebSocket is answered by
-/// closing the connection.
+/// It waits for the peer without a time limit: set one. After an invalid request the connection is
+/// closed without a response.
 ///
 /// # Errors
 ///
-/// [`NetError::Handshake`] if the request is not the upgrade of RFC 6455, [`NetError::Io`] if the connection fails.
+/// [`NetError::Handshake`] if the request is not an upgrade as RFC 6455 defines it,
+/// [`NetError::Io`] if the connection fails.
 pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     io: IO,
-    limits: Limits,
+    limits: FrameLimits,
 ) -> Result<(WebSocketTransport<IO>, Request<()>), NetError> {
     let mut seen = None;
     #[allow(clippy::result_large_err, reason = "tungstenite's signature")]
@@ -48,6 +52,6 @@ pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         other => NetError::Handshake(other.to_string()),
     })?;
     let request = seen.ok_or_else(|| NetError::Handshake("no request".to_owned()))?;
-    // Nothing is lost with tungstenite's buffer: it refuses a peer that sends frames before our answer.
+    // tungstenite's buffer is empty: it refuses a peer that sends frames before the response.
     Ok((from_upgraded(upgraded.into_inner(), limits), request))
 }

@@ -19,12 +19,12 @@ use tokio::{
 pub enum ClientIo {
     /// TCP without encryption.
     Plain(TcpStream),
-    /// TLS over TCP. Boxed, because its state takes a kilobyte.
+    /// TLS over TCP. Boxed, because its state takes about 1 KB.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// Encrypts a connection to `host`, with a configuration of the caller's or the default one.
+/// Encrypts a connection to `host`, with the given or the default configuration.
 #[cfg(feature = "tls")]
 pub(super) async fn encrypt(
     socket: TcpStream,
@@ -41,10 +41,10 @@ pub(super) async fn encrypt(
     Ok(ClientIo::Tls(Box::new(stream)))
 }
 
-/// Trusts the certificate authorities that Mozilla trusts, as compiled in.
+/// Returns a configuration that trusts Mozilla's certificate authorities, as compiled in.
 ///
-/// Compiled in, because then a program trusts the same authorities on every machine, also in a container without any
-/// certificates, and needs no file for it. Who has authorities of their own passes a configuration.
+/// With compiled-in authorities a program trusts the same ones on every machine, even in a
+/// container without certificates. For other authorities pass a configuration.
 #[cfg(feature = "tls")]
 fn default_config() -> io::Result<Arc<rustls::ClientConfig>> {
     use std::sync::OnceLock;
@@ -62,7 +62,7 @@ fn default_config() -> io::Result<Arc<rustls::ClientConfig>> {
     Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
-macro_rules! either {
+macro_rules! delegate {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             ClientIo::Plain(stream) => {
@@ -84,7 +84,7 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read(cx, buf))
+        delegate!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
@@ -94,7 +94,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, bytes))
+        delegate!(self, stream => stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -102,7 +102,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(cx, slices))
+        delegate!(self, stream => stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -114,10 +114,10 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+        delegate!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(cx))
+        delegate!(self, stream => stream.poll_shutdown(cx))
     }
 }

@@ -1,5 +1,5 @@
-//! A PostgreSQL server for one test: in a folder of its own, on a free port, gone afterwards.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! A PostgreSQL server for one test, in a temporary directory and on a free port.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{
     fs,
@@ -16,14 +16,15 @@ use logux_postgres::sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
-/// The programs are those of Debian's package `postgresql`; `LOGUX_POSTGRES_BIN` may name another folder with `initdb` and `postgres`.
+/// The environment variable for the directory with `initdb` and `postgres`. Defaults to the
+/// programs of Debian's package `postgresql`.
 const BIN: &str = "LOGUX_POSTGRES_BIN";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
 pub(crate) struct Server {
-    folder: PathBuf,
+    directory: PathBuf,
     port: u16,
     process: Child,
 }
@@ -31,12 +32,15 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder =
+        let directory =
             std::env::temp_dir().join(format!("logux-postgres-{}-{number}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        let made =
-            Command::new("install").args(["-d", "-m", "700"]).args(owner()).arg(&folder).status();
-        assert!(made.expect("install").success(), "a folder for the database");
+        let _ = fs::remove_dir_all(&directory);
+        let made = Command::new("install")
+            .args(["-d", "-m", "700"])
+            .args(owner())
+            .arg(&directory)
+            .status();
+        assert!(made.expect("install").success(), "a directory for the database");
         let initdb = as_user("initdb")
             .args([
                 "--username=logux",
@@ -46,28 +50,28 @@ impl Server {
                 "--no-sync",
                 "-D",
             ])
-            .arg(folder.join("data"))
-            .current_dir(&folder)
+            .arg(directory.join("data"))
+            .current_dir(&directory)
             .output()
             .expect("initdb runs");
         assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
-        // Another program may take the port before the server does.
+        // Another program may take the port before the server binds it.
         for _ in 0..5 {
             let port = free_port();
-            let process = launch(&folder, port);
-            let mut server = Self { folder: folder.clone(), port, process };
+            let process = launch(&directory, port);
+            let mut server = Self { directory: directory.clone(), port, process };
             if server.ready().await {
                 return server;
             }
-            server.folder = PathBuf::new();
+            server.directory = PathBuf::new();
         }
         panic!(
             "PostgreSQL does not start: {}",
-            fs::read_to_string(folder.join("log")).unwrap_or_default()
+            fs::read_to_string(directory.join("log")).unwrap_or_default()
         );
     }
 
-    /// Waits until it answers; `false` when it has ended instead.
+    /// Waits until the server accepts connections; `false` if it has exited.
     async fn ready(&mut self) -> bool {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(60) {
@@ -96,7 +100,7 @@ impl Server {
         format!("postgres://logux@127.0.0.1:{}/postgres?sslmode=disable", self.port)
     }
 
-    /// Connections, so many at most.
+    /// Returns a pool of at most `connections` connections.
     pub(crate) async fn pool(&self, connections: u32) -> PgPool {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -107,18 +111,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A fast stop: connections are cut.
+        // A fast shutdown: it closes open connections.
         let pid = self.process.id().to_string();
         let _ = Command::new("kill").args(["-INT", &pid]).status();
         let _ = self.process.wait();
-        if !self.folder.as_os_str().is_empty() {
-            let _ = fs::remove_dir_all(&self.folder);
+        if !self.directory.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.directory);
         }
     }
 }
 
-fn launch(folder: &Path, port: u16) -> Child {
-    let log = fs::File::create(folder.join("log")).expect("a log file");
+fn launch(directory: &Path, port: u16) -> Child {
+    let log = fs::File::create(directory.join("log")).expect("a log file");
     let port = port.to_string();
     as_user("postgres")
         .args([
@@ -132,8 +136,8 @@ fn launch(folder: &Path, port: u16) -> Child {
             &port,
             "-D",
         ])
-        .arg(folder.join("data"))
-        .current_dir(folder)
+        .arg(directory.join("data"))
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -141,7 +145,8 @@ fn launch(folder: &Path, port: u16) -> Child {
         .expect("postgres runs")
 }
 
-/// A program of PostgreSQL, which refuses to run as root. It ends with the test, however that ends.
+/// A command for a program of PostgreSQL, which refuses to run as root. The program is stopped when
+/// the test process ends.
 fn as_user(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "INT"]);
@@ -174,7 +179,7 @@ fn bin() -> PathBuf {
     };
     found.max_by_key(number).unwrap_or_else(|| {
         panic!(
-            "these tests need PostgreSQL: install Debian's package `postgresql`, or set {BIN} to the folder of initdb"
+            "these tests need PostgreSQL: install Debian's package `postgresql`, or set {BIN} to the directory of initdb"
         )
     })
 }

@@ -15,7 +15,7 @@ use logux::{
 };
 use logux_net::{
     CloseReason, Frame, Transport,
-    drive::{self, Alarm, Line},
+    drive::{self, DeadlineTimer, FrameConnection},
 };
 use tokio::time::Instant;
 
@@ -54,8 +54,8 @@ pub(crate) async fn serve<T: Transport>(
     let mut connection = Connection {
         node: Node::new(shared.node_config(), ()),
         outbox: Arc::new(Outbox::new(shared.outbox)),
-        line: Line::new(transport),
-        alarm: Alarm::new(shared.clock),
+        frame_connection: FrameConnection::new(transport),
+        deadline_timer: DeadlineTimer::new(shared.clock),
         session,
         info: Arc::new(info),
         client: None,
@@ -77,7 +77,7 @@ pub(crate) async fn serve<T: Transport>(
         connection.shared.telemetry().record(&Event::SlowReader { session, node, messages, bytes });
     }
     connection.shared.telemetry().record(&Event::Disconnected { session, node, reason: &reason });
-    connection.line.close(reason).await;
+    connection.frame_connection.close(reason).await;
 }
 
 struct Connection<T> {
@@ -85,8 +85,8 @@ struct Connection<T> {
     session: SessionId,
     node: Node,
     outbox: Arc<Outbox>,
-    line: Line<T>,
-    alarm: Alarm,
+    frame_connection: FrameConnection<T>,
+    deadline_timer: DeadlineTimer,
     info: Arc<ConnectionInfo>,
     /// The client, when it was let in.
     client: Option<AuthenticatedClient>,
@@ -120,12 +120,12 @@ impl<T: Transport> Connection<T> {
             if let Err(reason) = self.perform_outputs().await {
                 return reason;
             }
-            if self.line.is_idle() && self.drain_outbox() {
+            if self.frame_connection.is_idle() && self.drain_outbox() {
                 continue;
             }
             match self.outbox.closing() {
                 Some(CloseReason::SlowReader) => return CloseReason::SlowReader,
-                Some(reason) if self.line.is_idle() => return reason,
+                Some(reason) if self.frame_connection.is_idle() => return reason,
                 _ => {}
             }
             self.record_traffic();
@@ -143,9 +143,9 @@ impl<T: Transport> Connection<T> {
             let wants_frames = self.node.wants_frames()
                 && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
-                event = self.line.event(wants_frames) => Some(event),
+                event = self.frame_connection.event(wants_frames) => Some(event),
                 () = self.outbox.filled() => None,
-                () = self.alarm.until(deadline) => {
+                () = self.deadline_timer.until(deadline) => {
                     self.node.handle(self.shared.clock.now(), Input::Wake);
                     None
                 }
@@ -170,7 +170,7 @@ impl<T: Transport> Connection<T> {
             if left == 0 || self.rate_limiter.is_some() || !self.node.wants_frames() {
                 break;
             }
-            event = self.line.event(true).now_or_never()?;
+            event = self.frame_connection.event(true).now_or_never()?;
         }
         None
     }
@@ -225,7 +225,7 @@ impl<T: Transport> Connection<T> {
             match output {
                 Output::Send(text) => {
                     self.traffic.sent += text.len() as u64;
-                    self.line.push(Frame::from(text));
+                    self.frame_connection.push(Frame::from(text));
                 }
                 Output::Authenticate(who) => self.authenticate(who).await?,
                 Output::Connected { peer, since } => {

@@ -46,7 +46,7 @@ const HEAD: Duration = Duration::from_secs(15);
 /// What serving HTTP takes.
 pub(crate) struct HttpContext {
     pub(crate) shared: Arc<ConnectionShared>,
-    pub(crate) limits: logux_net::Limits,
+    pub(crate) limits: logux_net::FrameLimits,
     /// The origins of pages that may connect, if not all may.
     pub(crate) origins: Option<Arc<[String]>>,
     /// For actions of the back end, if there is one.

@@ -408,9 +408,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         });
         let http = HttpContext {
             shared,
-            limits: logux_net::Limits {
+            limits: logux_net::FrameLimits {
                 max_frame: config.max_message_bytes,
-                ..logux_net::Limits::default()
+                ..logux_net::FrameLimits::default()
             },
             origins: config.allowed_origins.map(Into::into),
             control,

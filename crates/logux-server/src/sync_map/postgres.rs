@@ -1,7 +1,7 @@
-//! Records in PostgreSQL: [`SyncMaps::collection`](logux_postgres::SyncMaps::collection) is a storage as it is.
+//! Records in PostgreSQL: [`PostgresRecords::collection`](logux_postgres::PostgresRecords::collection) is a storage as it is.
 
 use logux::{WallTime, json::JsonObject};
-use logux_postgres::Collection;
+use logux_postgres::PostgresCollection;
 
 use crate::{
     error::HandlerError,
@@ -17,14 +17,14 @@ use crate::{
 /// transaction is committed, and several servers write by clocks of their own.
 const MARGIN_MS: i64 = 10_000;
 
-impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
+impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
     async fn load(
         &self,
         _: &Context<S>,
         id: &str,
         since: Option<WallTime>,
     ) -> Result<LoadOutcome, HandlerError> {
-        let (record, deletion) = self.maps().find(self.name(), id, since.map(earlier)).await?;
+        let (record, deletion) = self.records().find(self.name(), id, since.map(earlier)).await?;
         Ok(found(record, deletion))
     }
 
@@ -45,7 +45,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        let (changed, stamp) = self.maps().change(self.name(), id, fields, write).await?;
+        let (changed, stamp) = self.records().change(self.name(), id, fields, write).await?;
         Ok(edited(changed, &stamp))
     }
 
@@ -55,18 +55,18 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
         id: &str,
         write: Write<'_>,
     ) -> Result<bool, HandlerError> {
-        Ok(self.maps().delete(self.name(), id, write).await?)
+        Ok(self.records().delete(self.name(), id, write).await?)
     }
 }
 
-impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
+impl<S: Send + Sync + 'static> SyncMapFilter<S> for PostgresCollection {
     async fn list(
         &self,
         _: &Context<S>,
         filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<RecordList, HandlerError> {
-        let (maps, name, since) = (self.maps(), self.name(), since.map(earlier));
+        let (maps, name, since) = (self.records(), self.name(), since.map(earlier));
         let matching = maps.list(name, filter, since).await?;
         let (mut touched, mut gone) = (Vec::new(), Vec::new());
         if let Some(since) = since {

@@ -44,7 +44,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// use logux_sqlite::Database;
     ///
     /// let database = Database::open("tasks.db")?;
-    /// let tasks = database.sync_maps().collection("tasks");
+    /// let tasks = database.records().collection("tasks");
     /// let server = Server::builder()
     ///     .store(database.store())
     ///     .auth(|login| async move { Ok(login.token.as_deref() == Some("secret")) })

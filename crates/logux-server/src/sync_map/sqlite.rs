@@ -1,7 +1,7 @@
-//! Records in SQLite: [`SyncMaps::collection`](logux_sqlite::SyncMaps::collection) is a storage as it is.
+//! Records in SQLite: [`SqliteRecords::collection`](logux_sqlite::SqliteRecords::collection) is a storage as it is.
 
 use logux::{WallTime, json::JsonObject};
-use logux_sqlite::{Collection, SqliteError};
+use logux_sqlite::{SqliteCollection, SqliteError};
 
 use crate::{
     error::HandlerError,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
+impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
     async fn load(
         &self,
         _: &Context<S>,
@@ -22,7 +22,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
     ) -> Result<LoadOutcome, HandlerError> {
         let id = id.to_owned();
         blocking(self, move |collection| {
-            let (maps, name) = (collection.maps(), collection.name());
+            let (maps, name) = (collection.records(), collection.name());
             let record = maps.load(name, &id, since)?;
             let deletion = if record.is_none() { maps.deletion(name, &id)? } else { None };
             Ok(found(record, deletion))
@@ -51,8 +51,12 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
             (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
         blocking(self, move |collection| {
             let write = Write { stamp: &stamp, arrived };
-            let (changed, stamp) =
-                collection.maps().change_in_turn(collection.name(), &id, &fields, write)?;
+            let (changed, stamp) = collection.records().change_with_unique_time(
+                collection.name(),
+                &id,
+                &fields,
+                write,
+            )?;
             Ok(edited(changed, &stamp))
         })
         .await
@@ -66,13 +70,13 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Collection {
     ) -> Result<bool, HandlerError> {
         let (id, stamp, arrived) = (id.to_owned(), write.stamp.clone(), write.arrived);
         blocking(self, move |collection| {
-            collection.maps().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
+            collection.records().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
         })
         .await
     }
 }
 
-impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
+impl<S: Send + Sync + 'static> SyncMapFilter<S> for SqliteCollection {
     async fn list(
         &self,
         _: &Context<S>,
@@ -81,7 +85,7 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
     ) -> Result<RecordList, HandlerError> {
         let filter = filter.clone();
         blocking(self, move |collection| {
-            let (maps, name) = (collection.maps(), collection.name());
+            let (maps, name) = (collection.records(), collection.name());
             let matching = maps.list(name, &filter, since)?;
             let (mut touched, mut gone) = (Vec::new(), Vec::new());
             if let Some(since) = since {
@@ -98,8 +102,8 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Collection {
 
 /// Asks the database on a thread where waiting does not hold up others.
 async fn blocking<T: Send + 'static>(
-    collection: &Collection,
-    ask: impl FnOnce(&Collection) -> Result<T, SqliteError> + Send + 'static,
+    collection: &SqliteCollection,
+    ask: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
     let collection = collection.clone();
     Ok(tokio::task::spawn_blocking(move || ask(&collection)).await??)

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt as _, future::select};
 use hyper::HeaderMap;
-use logux_net::{Limits, NetError, PairTransport, pair};
+use logux_net::{FrameLimits, NetError, PairTransport, pair};
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct TestListener {
     pub(super) shared: Arc<ConnectionShared>,
-    pub(super) limits: Limits,
+    pub(super) limits: FrameLimits,
 }
 
 impl fmt::Debug for TestListener {

@@ -15,7 +15,7 @@ pub(crate) enum Processed {
     InMemory(Arc<Mutex<HashMap<ActionId, usize>>>),
     /// In one that dies: with the ids of the actions in the same transactions.
     #[cfg(feature = "sqlite")]
-    InFile(Arc<Mutex<logux_sqlite::rusqlite::Connection>>, logux_sqlite::Inbox),
+    InFile(Arc<Mutex<logux_sqlite::rusqlite::Connection>>, logux_sqlite::SqliteInbox),
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -35,7 +35,7 @@ impl Processed {
                 let note = move || -> Result<(), HandlerError> {
                     let mut database = locked(&database);
                     let transaction = database.transaction()?;
-                    if inbox.first_time(&transaction, &id)? {
+                    if inbox.insert(&transaction, &id)? {
                         let node = id.node().to_string();
                         transaction.execute(
                             "INSERT INTO processed VALUES (?1, ?2)",

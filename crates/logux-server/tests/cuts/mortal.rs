@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use logux_sqlite::{Database, Inbox, rusqlite::Connection};
+use logux_sqlite::{Database, SqliteInbox, rusqlite::Connection};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinHandle, spawn_blocking},
@@ -57,7 +57,7 @@ fn database(folder: &Path) -> Processed {
     database
         .execute_batch("CREATE TABLE IF NOT EXISTS processed (node TEXT, id TEXT)")
         .expect("a table");
-    let inbox = Inbox::create(&database).expect("a table");
+    let inbox = SqliteInbox::create(&database).expect("a table");
     Processed::InFile(Arc::new(Mutex::new(database)), inbox)
 }
 

@@ -1,5 +1,5 @@
-//! What the tests share.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! Helpers of the tests.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{
     fs,
@@ -8,16 +8,16 @@ use std::{
 
 use logux::{Action, Entry, Meta, WallTime};
 
-/// A folder for one test, which is empty at first and gone afterwards.
+/// A temporary directory for one test.
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     pub(crate) fn new(name: &str) -> Self {
         let path =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
+        fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
 
@@ -27,7 +27,7 @@ impl Folder {
 
     pub(crate) fn names(&self) -> Vec<String> {
         let names = fs::read_dir(&self.0)
-            .expect("the folder")
+            .expect("the directory")
             .map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<String> =
             names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -36,7 +36,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -1,32 +1,31 @@
-//! What `tail` and `send` have in common: a client for a URL.
+//! The arguments that `tail` and `send` share.
 
 use clap::Args;
 use logux_client::Client;
 use logux_net::WebSocketConnector;
 
-/// Where to connect, and as whom.
+use crate::error::CliError;
+
+/// The server to connect to, and the credentials.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct TalkArgs {
-    /// Address of the server, such as ws://127.0.0.1:31337
+pub(crate) struct ClientArgs {
+    /// URL of the server, such as ws://127.0.0.1:31337
     #[arg(value_name = "URL")]
     url: String,
-    /// User id
+    /// User id to log in with
     #[arg(long, value_name = "ID", default_value = "cli")]
     user: String,
-    /// Token that proves it [env: LOGUX_TOKEN]
-    #[arg(long, value_name = "TEXT")]
+    /// Token to log in with [env: LOGUX_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// Version of the application's own protocol
+    /// Version of the application's protocol
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     subprotocol: u32,
 }
 
-/// A command failed; the text is for the user.
-pub(crate) type Failed = Box<dyn std::error::Error>;
-
-impl TalkArgs {
-    /// A client that connects there.
-    pub(crate) fn client(self) -> Result<Client, Failed> {
+impl ClientArgs {
+    /// Starts a client that connects to the server.
+    pub(crate) fn connect(self) -> Result<Client, CliError> {
         let mut builder = Client::builder(&self.user)?.subprotocol(self.subprotocol);
         if let Some(token) = self.token.or_else(|| std::env::var("LOGUX_TOKEN").ok()) {
             builder = builder.token(token);

@@ -1,9 +1,9 @@
-//! Records: what the suite of `logux-server` does not ask.
+//! Records: cases that the suite of `logux-server` does not cover.
 
 mod common;
 
 use logux::{Stamp, WallTime, json::JsonObject};
-use logux_postgres::{Changed, PostgresError, SyncMaps, Write, migrate, sqlx};
+use logux_postgres::{Changed, PostgresError, PostgresRecords, Write, migrate, sqlx};
 
 use common::Server;
 
@@ -15,14 +15,14 @@ fn fields(json: &str) -> JsonObject {
     JsonObject::from_json(json).expect("an object")
 }
 
-async fn maps(server: &Server, connections: u32) -> SyncMaps {
+async fn records(server: &Server, connections: u32) -> PostgresRecords {
     let pool = server.pool(connections).await;
     migrate(&pool).await.expect("tables");
-    SyncMaps::new(pool)
+    PostgresRecords::new(pool)
 }
 
-async fn shown(maps: &SyncMaps, id: &str) -> Option<String> {
-    let (record, _) = maps.find("tasks", id, None).await.expect("found");
+async fn show(records: &PostgresRecords, id: &str) -> Option<String> {
+    let (record, _) = records.find("tasks", id, None).await.expect("found");
     let shown = |record: logux_postgres::Record| {
         let fields = record
             .fields
@@ -34,96 +34,97 @@ async fn shown(maps: &SyncMaps, id: &str) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_stay_to_the_letter() {
+async fn values_are_stored_unchanged() {
     let server = Server::start().await;
-    let maps = maps(&server, 1).await;
+    let records = records(&server, 1).await;
     let text =
         r#"{"a":9007199254740993,"b":"\ud83d\u0000","c":[ 1.50 ],"":0.30000000000000004,"é":null}"#;
-    let (changed, stamp) = maps.change("tasks", "1", &fields(text), &at(1)).await.expect("changed");
+    let (changed, stamp) =
+        records.change("tasks", "1", &fields(text), &at(1)).await.expect("changed");
     assert_eq!(
         (changed, stamp),
         (Changed { won: fields(text), existed: false, exists: true }, at(1))
     );
     let expected = r#"1: =0.30000000000000004@1 a=9007199254740993@1 b="\ud83d\u0000"@1 c=[ 1.50 ]@1 é=null@1"#;
-    assert_eq!(shown(&maps, "1").await.as_deref(), Some(expected));
+    assert_eq!(show(&records, "1").await.as_deref(), Some(expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_of_the_caller_change_nothing() {
+async fn invalid_writes_have_no_effect() {
     let server = Server::start().await;
-    let maps = maps(&server, 1).await;
-    let refused =
-        maps.change("tasks", "1", &fields(r#"{"a":1,"id":2}"#), &at(1)).await.expect_err("an id");
+    let records = records(&server, 1).await;
+    let refused = records
+        .change("tasks", "1", &fields(r#"{"a":1,"id":2}"#), &at(1))
+        .await
+        .expect_err("an id");
     assert!(matches!(refused, PostgresError::IdAmongFields), "{refused}");
     for (id, json) in [("a\0", "{}"), ("1", r#"{"a\u0000":1}"#)] {
-        let refused = maps.change("tasks", id, &fields(json), &at(1)).await.expect_err("U+0000");
+        let refused = records.change("tasks", id, &fields(json), &at(1)).await.expect_err("U+0000");
         assert!(matches!(refused, PostgresError::NulCharacter(_)), "{refused}");
     }
     assert!(
-        maps.list("tasks", &fields(r#"{"a\u0000":1}"#), None).await.expect("a list").is_empty()
+        records.list("tasks", &fields(r#"{"a\u0000":1}"#), None).await.expect("a list").is_empty()
     );
-    assert!(maps.list("tasks", &JsonObject::default(), None).await.expect("a list").is_empty());
+    assert!(records.list("tasks", &JsonObject::default(), None).await.expect("a list").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deletions_are_remembered_until_told() {
+async fn deletions_are_remembered_until_forgotten() {
     let server = Server::start().await;
-    let maps = maps(&server, 1).await;
+    let records = records(&server, 1).await;
     for id in ["1", "2", "3"] {
-        maps.change("tasks", id, &fields(r#"{"a":1}"#), &at(1)).await.expect("changed");
+        records.change("tasks", id, &fields(r#"{"a":1}"#), &at(1)).await.expect("changed");
     }
     for (id, time) in [("3", 5), ("1", 7), ("2", 9)] {
-        assert!(maps.delete("tasks", id, &at(time)).await.expect("deleted"));
+        assert!(records.delete("tasks", id, &at(time)).await.expect("deleted"));
     }
-    maps.change("tasks", "2", &fields(r#"{"a":2}"#), &at(10)).await.expect("back");
+    records.change("tasks", "2", &fields(r#"{"a":2}"#), &at(10)).await.expect("back");
     let since = async |time| {
-        let gone =
-            maps.deleted_since("tasks", WallTime::from_millis(time)).await.expect("deletions");
-        gone.iter()
+        let deletions =
+            records.deleted_since("tasks", WallTime::from_millis(time)).await.expect("deletions");
+        deletions
+            .iter()
             .map(|(id, stamp)| format!("{id}@{}", stamp.time()))
             .collect::<Vec<_>>()
             .join(" ")
     };
     assert_eq!([since(0).await, since(7).await, since(8).await], ["3@5 1@7", "1@7", ""]);
     assert_eq!(
-        maps.forget_deletions("tasks", WallTime::from_millis(7)).await.expect("forgotten"),
+        records.forget_deletions("tasks", WallTime::from_millis(7)).await.expect("forgotten"),
         1
     );
     assert_eq!(since(0).await, "1@7");
-    maps.change("tasks", "3", &fields(r#"{"a":1}"#), &at(2)).await.expect("changed");
+    records.change("tasks", "3", &fields(r#"{"a":1}"#), &at(2)).await.expect("changed");
+    assert_eq!(show(&records, "3").await.as_deref(), Some("3: a=1@2"), "the deletion is forgotten");
     assert_eq!(
-        shown(&maps, "3").await.as_deref(),
-        Some("3: a=1@2"),
-        "nothing speaks against it now"
-    );
-    assert_eq!(
-        maps.forget_deletions("tasks", WallTime::from_millis(100)).await.expect("forgotten"),
+        records.forget_deletions("tasks", WallTime::from_millis(100)).await.expect("forgotten"),
         2
     );
-    assert_eq!(shown(&maps, "2").await.as_deref(), Some("2: a=2@10"));
+    assert_eq!(show(&records, "2").await.as_deref(), Some("2: a=2@10"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_servers_may_write_whatever_isolation_is_the_default() {
+async fn several_servers_may_write_at_any_default_isolation() {
     let server = Server::start().await;
-    let first = maps(&server, 1).await;
+    let first = records(&server, 1).await;
     sqlx::query("ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'")
         .execute(&server.pool(1).await)
         .await
         .expect("a setting");
     let mut writing = Vec::new();
     for writer in 0..4_i64 {
-        let maps = SyncMaps::new(server.pool(2).await);
+        let records = PostgresRecords::new(server.pool(2).await);
         writing.push(tokio::spawn(async move {
             for turn in 0..25_i64 {
                 let time = turn * 4 + writer;
                 let json = format!(r#"{{"n":{time},"w{writer}":{turn}}}"#);
                 let stamp = at(time);
                 let write = Write { stamp: &stamp, arrived: WallTime::from_millis(1_000) };
-                maps.change("tasks", "1", &fields(&json), write).await.expect("changed");
+                records.change("tasks", "1", &fields(&json), write).await.expect("changed");
                 if turn % 5 == 4 {
-                    maps.delete("tasks", "2", &at(time)).await.expect("deleted");
-                    maps.change("tasks", "2", &fields(&json), &at(time + 1_000))
+                    records.delete("tasks", "2", &at(time)).await.expect("deleted");
+                    records
+                        .change("tasks", "2", &fields(&json), &at(time + 1_000))
                         .await
                         .expect("changed");
                 }
@@ -131,8 +132,8 @@ async fn several_servers_may_write_whatever_isolation_is_the_default() {
         }));
     }
     for written in writing {
-        written.await.expect("all were written");
+        written.await.expect("no panic");
     }
     let expected = "1: n=99@99 w0=24@96 w1=24@97 w2=24@98 w3=24@99";
-    assert_eq!(shown(&first, "1").await.as_deref(), Some(expected));
+    assert_eq!(show(&first, "1").await.as_deref(), Some(expected));
 }

@@ -1,4 +1,4 @@
-//! Requests to a collector.
+//! The HTTP client that sends requests to the collector.
 
 use std::{
     error::Error,
@@ -13,15 +13,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, hyper::HyperClient};
 use tokio::{runtime::Handle, time::error::Elapsed};
 
-use super::Collector;
+use crate::config::collector_url::CollectorUrl;
 
-/// The last thing that went wrong: the exporter itself tells no more than that something did.
+/// The last error of a request. The exporter itself reports only that it failed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+pub(super) struct LastError(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
-    fn note(&self, problem: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+impl LastError {
+    fn set(&self, error: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     pub(super) fn take(&self) -> Option<String> {
@@ -29,56 +29,57 @@ impl Trouble {
     }
 }
 
-/// A client whose requests run where sockets can be waited for. Who asks is a thread of the SDK's outside of the runtime.
-pub(super) struct Transport {
+/// A client that runs its requests on the tokio runtime. The SDK calls it from a thread of its own,
+/// outside the runtime.
+pub(super) struct OtlpHttpClient {
     client: Arc<dyn HttpClient>,
     runtime: Handle,
-    trouble: Trouble,
+    last_error: LastError,
 }
 
-impl fmt::Debug for Transport {
+impl fmt::Debug for OtlpHttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").finish_non_exhaustive()
+        f.debug_struct("OtlpHttpClient").finish_non_exhaustive()
     }
 }
 
-impl Transport {
-    /// A client for this collector. Has to be called within a runtime.
+impl OtlpHttpClient {
+    /// Creates a client for a collector. Must be called within a runtime.
     pub(super) fn new(
-        collector: &Collector,
-        patience: Duration,
-        trouble: Trouble,
+        collector: &CollectorUrl,
+        timeout: Duration,
+        last_error: LastError,
     ) -> std::io::Result<Self> {
         let client: Arc<dyn HttpClient> = if collector.is_https() {
-            // The certificates of the system, so that those of one's own organisation count.
+            // The system's root certificates, so that those of an organization are trusted.
             let connector = HttpsConnectorBuilder::new()
                 .with_native_roots()?
                 .https_only()
                 .enable_http1()
                 .build();
-            Arc::new(HyperClient::new(connector, patience, None))
+            Arc::new(HyperClient::new(connector, timeout, None))
         } else {
-            Arc::new(HyperClient::new(HttpConnector::new(), patience, None))
+            Arc::new(HyperClient::new(HttpConnector::new(), timeout, None))
         };
-        Ok(Self { client, runtime: Handle::current(), trouble })
+        Ok(Self { client, runtime: Handle::current(), last_error })
     }
 }
 
 #[async_trait]
-impl HttpClient for Transport {
+impl HttpClient for OtlpHttpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
-        let sent = self.runtime.spawn(async move { client.send_bytes(request).await }).await;
-        let response = sent.map_err(HttpError::from).flatten();
+        let result = self.runtime.spawn(async move { client.send_bytes(request).await }).await;
+        let response = result.map_err(HttpError::from).flatten();
         match &response {
             Ok(response) if response.status().is_success() => {}
             Ok(response) => {
-                self.trouble.note(format!("it answered with HTTP status {}", response.status()))
+                self.last_error.set(format!("it responded with HTTP status {}", response.status()))
             }
             Err(error) if error.is::<Elapsed>() => {
-                self.trouble.note("it was silent for too long".to_owned())
+                self.last_error.set("it did not respond in time".to_owned())
             }
-            Err(error) => self.trouble.note(root_cause(&**error)),
+            Err(error) => self.last_error.set(root_cause(&**error)),
         }
         response
     }

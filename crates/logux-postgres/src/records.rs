@@ -1,4 +1,4 @@
-//! Records of collections, last write wins per field.
+//! Records of collections; for each field the last write wins.
 
 use std::sync::Arc;
 
@@ -12,64 +12,69 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::{
     PostgresError,
-    rows::{FieldRow, Head, HeadRow, JoinedRow, deletions, field, records},
+    rows::{FieldRow, JoinedRow, RecordState, RecordStateRow, deletions, field, records},
 };
 
-/// Durable records in a database, each with fields of which the latest write wins. Cheap to clone.
+/// Durable records in a database; for each field the last write wins. Cheap to clone.
 ///
-/// What is latest is told by the [`Stamp`] of the action that wrote: time, then node id by UTF-16 code unit, then sequence number. So the
-/// outcome is the same in any order of arrival, from however many servers. The rules:
+/// Writes are ordered by the [`Stamp`] of their action: time, then node id by UTF-16 code units,
+/// then sequence number. So the result does not depend on the order of arrival, and several servers
+/// may write. The rules:
 ///
-/// - A field has the value of the latest creation or change that set it. No two writes of a field have one time: the one that comes
-///   second is moved behind the first, by the rule of [`place`].
-/// - A deletion takes the fields that are older than itself, whenever it arrives. A creation or change that is older than the
-///   deletion comes to nothing, one that is later brings the record back, with only what is later.
-/// - A record is there while its latest creation or change is later than its latest deletion. A change alone makes a record too, since
-///   its creation may arrive later.
+/// - A field has the value of the latest creation or change that set it. No two writes of a field
+///   have the same time: the second one is moved after the first, by the rule of [`place`].
+/// - A deletion removes the older fields, in any order of arrival. A creation or change that is
+///   older than the deletion has no effect; a later one restores the record, with only the later
+///   fields.
+/// - A record exists while its latest creation or change is later than its latest deletion. A
+///   change also creates a missing record, because the creation may arrive later.
 ///
-/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each write is a transaction of its own, which holds the record's
-/// row locked: writes of one record take turns, those of different records do not wait for each other. When a write has returned, it
-/// is as durable as the database is.
+/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each write is a
+/// transaction that locks the row of its record: writes of one record are serialized, writes of
+/// different records are concurrent. When a write returns, it is as durable as the database is.
 #[derive(Clone, Debug)]
-pub struct SyncMaps {
+pub struct PostgresRecords {
     pool: PgPool,
 }
 
 /// The records of one collection.
 #[derive(Clone, Debug)]
-pub struct Collection {
-    maps: SyncMaps,
+pub struct PostgresCollection {
+    records: PostgresRecords,
     name: Arc<str>,
 }
 
-impl Collection {
-    /// The records of all collections.
-    pub const fn maps(&self) -> &SyncMaps {
-        &self.maps
+impl PostgresCollection {
+    /// Returns the records of all collections.
+    pub const fn records(&self) -> &PostgresRecords {
+        &self.records
     }
 
-    /// Its name.
+    /// Returns the name of the collection.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl SyncMaps {
-    /// The records in a database whose tables [`migrate`](crate::migrate) has made.
+impl PostgresRecords {
+    /// Creates a handle of the records in a database with the tables of
+    /// [`migrate`](crate::migrate).
     pub const fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
-    /// One of the collections, for `Builder::sync_map` of `logux-server`. A new name is a new and empty collection.
-    pub fn collection(&self, name: impl Into<Arc<str>>) -> Collection {
-        Collection { maps: self.clone(), name: name.into() }
+    /// Returns a collection, for `Builder::sync_map` of `logux-server`. Collections exist
+    /// implicitly; a new name is an empty collection.
+    pub fn collection(&self, name: impl Into<Arc<str>>) -> PostgresCollection {
+        PostgresCollection { records: self.clone(), name: name.into() }
     }
 
-    /// Sets fields of a record, which is created by that if it is not there. Also returns the place at which the write was made. A write that comes
-    /// again, after a crash in the middle, has won the same fields again. O(fields · log n).
+    /// Sets fields of a record, and creates the record if it is missing. Also returns the resulting
+    /// stamp of the write. A write that is retried after a failure returns the same fields as won.
+    /// O(fields · log n).
     ///
     /// # Errors
-    /// [`PostgresError::IdAmongFields`], [`PostgresError::NulCharacter`], or when the database fails.
+    /// [`PostgresError::IdAmongFields`], [`PostgresError::NulCharacter`], or if the database fails.
     pub async fn change<'a>(
         &self,
         collection: &str,
@@ -81,17 +86,17 @@ impl SyncMaps {
         if fields.get("id").is_some() {
             return Err(PostgresError::IdAmongFields);
         }
-        check_texts([collection, id].into_iter().chain(fields.iter().map(|(key, _)| key)))?;
+        check_no_nul([collection, id].into_iter().chain(fields.iter().map(|(key, _)| key)))?;
         let mut transaction = self.begin().await?;
-        let head = lock(&mut transaction, collection, id).await?;
-        let known = fields_of(&mut transaction, head.record, fields).await?;
+        let state = lock(&mut transaction, collection, id).await?;
+        let known = fields_of(&mut transaction, state.record, fields).await?;
         let stamp = place(&known, fields, stamp);
         let time = key::of_stamp(&stamp);
-        // The same write again is told as if it were the first time.
-        let existed = head.exists() && head.touched.as_ref() != Some(&time);
-        if head.deleted.as_ref() >= Some(&time) {
+        // A retried write returns the same result as the first time.
+        let existed = state.exists() && state.touched.as_ref() != Some(&time);
+        if state.deleted.as_ref() >= Some(&time) {
             return Ok((
-                Changed { won: JsonObject::default(), existed, exists: head.exists() },
+                Changed { won: JsonObject::default(), existed, exists: state.exists() },
                 stamp,
             ));
         }
@@ -101,18 +106,19 @@ impl SyncMaps {
                 won.set(key, value.clone());
             }
         }
-        set_fields(&mut transaction, head.record, collection, &won, (&time, arrived)).await?;
+        set_fields(&mut transaction, state.record, collection, &won, (&time, arrived)).await?;
         let touch = "UPDATE logux_records SET touched = $2 WHERE record = $1 AND (touched IS NULL OR touched < $2)";
-        sqlx::query(touch).bind(head.record).bind(&time).execute(&mut *transaction).await?;
+        sqlx::query(touch).bind(state.record).bind(&time).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok((Changed { won, existed, exists: true }, stamp))
     }
 
-    /// Deletes a record: the fields older than `stamp` go. `true` if the record is gone then by this deletion, and others are to be
-    /// told; `false` if a later creation or change keeps it, or a later deletion is known. O(fields · log n).
+    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is
+    /// deleted by this deletion, so that clients have to be notified; `false` if a later creation
+    /// or change keeps it, or a later deletion is known. O(fields · log n).
     ///
     /// # Errors
-    /// [`PostgresError::NulCharacter`], or when the database fails.
+    /// [`PostgresError::NulCharacter`], or if the database fails.
     pub async fn delete<'a>(
         &self,
         collection: &str,
@@ -120,59 +126,59 @@ impl SyncMaps {
         write: impl Into<Write<'a>>,
     ) -> Result<bool, PostgresError> {
         let Write { stamp, arrived } = write.into();
-        check_texts([collection, id])?;
+        check_no_nul([collection, id])?;
         let time = key::of_stamp(stamp);
         let mut transaction = self.begin().await?;
-        let head = lock(&mut transaction, collection, id).await?;
-        if head.deleted.as_ref() >= Some(&time) {
-            return Ok(head.deleted.as_ref() == Some(&time) && !head.exists());
+        let state = lock(&mut transaction, collection, id).await?;
+        if state.deleted.as_ref() >= Some(&time) {
+            return Ok(state.deleted.as_ref() == Some(&time) && !state.exists());
         }
         sqlx::query(
             "UPDATE logux_records SET deleted = $2, deletion_arrived = $3 WHERE record = $1",
         )
-        .bind(head.record)
+        .bind(state.record)
         .bind(&time)
         .bind(arrived.as_millis())
         .execute(&mut *transaction)
         .await?;
         sqlx::query("DELETE FROM logux_fields WHERE record = $1 AND stamp < $2")
-            .bind(head.record)
+            .bind(state.record)
             .bind(&time)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(head.touched < Some(time))
+        Ok(state.touched < Some(time))
     }
 
-    /// A record, if it is there; else its deletion, if that is remembered. With `since`, only the fields that arrived at that time
-    /// or later. O(fields + log n).
+    /// Returns a record if it exists, otherwise its deletion if it is remembered. With `since`,
+    /// only the fields that arrived at that time or later. O(fields + log n).
     ///
     /// # Errors
-    /// [`PostgresError::NulCharacter`], or when the database fails.
+    /// [`PostgresError::NulCharacter`], or if the database fails.
     pub async fn find(
         &self,
         collection: &str,
         id: &str,
         since: Option<WallTime>,
     ) -> Result<(Option<Record>, Option<Stamp>), PostgresError> {
-        check_texts([collection, id])?;
-        // Both from one moment.
+        check_no_nul([collection, id])?;
+        // Both queries see the same snapshot.
         let mut transaction =
             self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let head: Option<HeadRow> = sqlx::query_as(
+        let state: Option<RecordStateRow> = sqlx::query_as(
             "SELECT record, touched, deleted FROM logux_records WHERE collection = $1 AND id = $2",
         )
         .bind(collection)
         .bind(id)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(head) = head.map(Head::from) else { return Ok((None, None)) };
-        if !head.exists() {
-            return Ok((None, head.deletion()?));
+        let Some(state) = state.map(RecordState::from) else { return Ok((None, None)) };
+        if !state.exists() {
+            return Ok((None, state.deletion()?));
         }
         let select = "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND arrived >= $2 ORDER BY key";
         let rows: Vec<FieldRow> = sqlx::query_as(select)
-            .bind(head.record)
+            .bind(state.record)
             .bind(since.unwrap_or(WallTime::MIN).as_millis())
             .fetch_all(&mut *transaction)
             .await?;
@@ -180,19 +186,21 @@ impl SyncMaps {
         Ok((Some(Record { id: id.into(), fields }), None))
     }
 
-    /// The records of a collection that have a field equal to each of the filter's, in the order of their ids by code point; an empty filter takes
-    /// all. With `since`, each has only the fields that arrived at that time or later, and may have none. Equal is what
-    /// [`matching`] says. O(records that have the filter's fields), without a filter O(collection).
+    /// Returns the records of a collection that have all fields of the filter, ordered by id in
+    /// code point order; an empty filter matches all records. With `since`, only their fields that
+    /// arrived at that time or later, possibly none. [`matching`] defines the equality of values.
+    /// O(records with the fields of the filter), without a filter O(collection).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn list(
         &self,
         collection: &str,
         filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<Vec<Record>, PostgresError> {
-        if check_texts([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err() {
+        if check_no_nul([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err()
+        {
             return Ok(Vec::new());
         }
         let hashes: Vec<i64> =
@@ -216,18 +224,20 @@ impl SyncMaps {
         Ok(found)
     }
 
-    /// The records in which a field of the filter was written since a time, so that they may have stopped to match, with all the fields that arrived since
-    /// then. O(fields that arrived since then).
+    /// Returns the records in which a field of the filter was written at `since` or later, so that
+    /// they may no longer match, with all their fields that arrived since then. O(fields that
+    /// arrived since then).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn touched_since(
         &self,
         collection: &str,
         filter: &JsonObject,
         since: WallTime,
     ) -> Result<Vec<Record>, PostgresError> {
-        if check_texts([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err() {
+        if check_no_nul([collection].into_iter().chain(filter.iter().map(|(key, _)| key))).is_err()
+        {
             return Ok(Vec::new());
         }
         let keys: Vec<&str> = filter.iter().map(|(key, _)| key).collect();
@@ -245,17 +255,18 @@ impl SyncMaps {
         records(rows)
     }
 
-    /// The ids of the records whose deletion arrived at a time or later and that are gone, in the order of arrival: what a client that was
-    /// away has to be told. O(deletions since then).
+    /// Returns the ids and deletion stamps of the deleted records whose deletion arrived at `since`
+    /// or later, in the order of arrival: the deletions that a client missed while it was offline.
+    /// O(deletions since then).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn deleted_since(
         &self,
         collection: &str,
         since: WallTime,
     ) -> Result<Vec<(Arc<str>, Stamp)>, PostgresError> {
-        check_texts([collection])?;
+        check_no_nul([collection])?;
         let select = "SELECT id, deleted FROM logux_records WHERE collection = $1 AND deletion_arrived >= $2
             AND deleted IS NOT NULL AND (touched IS NULL OR touched < deleted) ORDER BY deletion_arrived, id";
         let rows = sqlx::query_as(select)
@@ -266,17 +277,18 @@ impl SyncMaps {
         deletions(rows)
     }
 
-    /// Forgets the deletions before a time, and returns how many they were. After that a change older than such a deletion brings the
-    /// record back, so the time should be longer ago than any device stays away.
+    /// Forgets the deletions before a time and returns their number. After that a change older than
+    /// such a deletion restores the record, so keep deletions for longer than any device is
+    /// offline.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn forget_deletions(
         &self,
         collection: &str,
         before: WallTime,
     ) -> Result<u64, PostgresError> {
-        check_texts([collection])?;
+        check_no_nul([collection])?;
         let time = key::of_time(before);
         let mut transaction = self.begin().await?;
         let mut forgotten = 0;
@@ -295,21 +307,28 @@ impl SyncMaps {
         Ok(forgotten)
     }
 
-    /// Whatever the database's default is, a write has to see what others have committed while it waited for its turn.
+    /// Begins a write. At any default isolation level, a write has to see the commits for which it
+    /// waited.
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, PostgresError> {
         Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
     }
 }
 
-/// Locks the row of a record until the end of the transaction; makes one if there is none.
-async fn lock(db: &mut PgConnection, collection: &str, id: &str) -> Result<Head, PostgresError> {
+/// Locks the row of a record until the end of the transaction, and inserts the row if it is
+/// missing.
+async fn lock(
+    db: &mut PgConnection,
+    collection: &str,
+    id: &str,
+) -> Result<RecordState, PostgresError> {
     let upsert = "INSERT INTO logux_records (collection, id) VALUES ($1, $2)
         ON CONFLICT (collection, id) DO UPDATE SET id = excluded.id RETURNING record, touched, deleted";
-    let row: HeadRow = sqlx::query_as(upsert).bind(collection).bind(id).fetch_one(db).await?;
+    let row: RecordStateRow =
+        sqlx::query_as(upsert).bind(collection).bind(id).fetch_one(db).await?;
     Ok(row.into())
 }
 
-/// The fields of a record that have the keys of `fields`.
+/// Returns the fields of a record that have the keys of `fields`.
 async fn fields_of(
     db: &mut PgConnection,
     record: i64,
@@ -360,9 +379,9 @@ fn matches(record: &Record, filter: &JsonObject) -> bool {
     filter.iter().all(has)
 }
 
-fn check_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<(), PostgresError> {
-    match texts.into_iter().find(|text| text.contains('\0')) {
-        Some(text) => Err(PostgresError::NulCharacter(text.to_owned())),
+fn check_no_nul<'a>(strings: impl IntoIterator<Item = &'a str>) -> Result<(), PostgresError> {
+    match strings.into_iter().find(|string| string.contains('\0')) {
+        Some(string) => Err(PostgresError::NulCharacter(string.to_owned())),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! A timer for deadlines that move away before they are reached.
+//! A timer for deadlines that are usually postponed before they are reached.
 
 use core::{
     future::{Future as _, poll_fn},
@@ -11,24 +11,25 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Clock;
 
-/// Wakes its task at a deadline.
+/// A timer that wakes its task at a deadline.
 ///
-/// Each message moves a connection's deadlines further away. So a timer that was set for an earlier moment stays as it is, and looks at the deadline when it goes off: once
-/// in a while for nothing, in place of two changes of the runtime's timers for each message.
+/// Each message postpones the deadlines of a connection. A timer set for an earlier time is left as
+/// it is and checks the deadline when it fires. That costs an occasional wake-up without effect
+/// instead of two changes of the runtime's timers per message.
 #[derive(Debug)]
-pub struct Alarm {
+pub struct DeadlineTimer {
     clock: Clock,
-    /// The timer, and the moment that it is set for.
+    /// The timer, and the time for which it is set.
     timer: Option<(Pin<Box<Sleep>>, Instant)>,
 }
 
-impl Alarm {
-    /// One that is not set.
+impl DeadlineTimer {
+    /// Creates a timer that is not set.
     pub const fn new(clock: Clock) -> Self {
         Self { clock, timer: None }
     }
 
-    /// Waits until the moment of a deadline, or for ever if there is none. Cancel safe.
+    /// Waits until the deadline, or forever if there is none. Cancel safe.
     pub async fn until(&mut self, deadline: Option<MonoTime>) {
         let at = deadline.map(|at| self.clock.instant(at));
         poll_fn(|context| at.map_or(Poll::Pending, |at| self.poll(context, at))).await;
@@ -65,19 +66,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn goes_off_at_the_last_deadline_that_it_was_told() {
+    async fn fires_at_the_latest_deadline() {
         let clock = Clock::start();
-        let mut alarm = Alarm::new(clock);
+        let mut timer = DeadlineTimer::new(clock);
         let at = |ms| Some(MonoTime::from_millis(ms));
-        assert!(alarm.until(at(100)).now_or_never().is_none());
-        assert!(alarm.until(at(50)).now_or_never().is_none(), "earlier than before");
+        assert!(timer.until(at(100)).now_or_never().is_none());
+        assert!(timer.until(at(50)).now_or_never().is_none(), "an earlier deadline");
         advance(Duration::from_millis(20)).await;
         for moved in [200, 300] {
-            assert!(alarm.until(at(moved)).now_or_never().is_none());
+            assert!(timer.until(at(moved)).now_or_never().is_none());
         }
-        alarm.until(at(300)).await;
+        timer.until(at(300)).await;
         assert_eq!(clock.now().mono, MonoTime::from_millis(300));
-        assert!(alarm.until(None).now_or_never().is_none());
-        assert!(alarm.until(at(300)).now_or_never().is_some(), "a deadline that has passed");
+        assert!(timer.until(None).now_or_never().is_none());
+        assert!(timer.until(at(300)).now_or_never().is_some(), "a deadline in the past");
     }
 }

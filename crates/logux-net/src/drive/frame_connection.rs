@@ -1,4 +1,4 @@
-//! A transport and what waits to go into it.
+//! A transport with a queue of outgoing frames.
 
 use core::{
     future::poll_fn,
@@ -12,48 +12,49 @@ use tokio::time::timeout;
 
 use crate::{CloseReason, Frame, NetError, Transport};
 
-/// How long a peer may take to read the last frames before a connection is dropped.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The time limit for the peer to read the last frames before the connection is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A transport whose reading and writing do not wait for each other, for a task that owns both.
+/// A transport that reads and writes independently, for a task that owns both directions.
 #[derive(Debug)]
-pub struct Line<T> {
+pub struct FrameConnection<T> {
     transport: T,
     unsent: VecDeque<Frame>,
-    /// Whether something is in the transport that was not flushed.
-    dirty: bool,
+    /// Whether the transport holds frames that are not flushed.
+    unflushed: bool,
 }
 
-/// What happened on a line.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum Event {
-    /// A frame came.
+    /// A frame was received.
     Frame(Frame),
-    /// Everything that was pushed has left.
+    /// All pushed frames were sent.
     Flushed,
-    /// The connection is over, and this is what the peer should be told about it.
+    /// The connection has ended; the reason is what to send to the peer.
     Ended(CloseReason),
 }
 
-impl<T: Transport> Line<T> {
-    /// A line over a new connection.
+impl<T: Transport> FrameConnection<T> {
+    /// Creates a connection over a transport.
     pub const fn new(transport: T) -> Self {
-        Self { transport, unsent: VecDeque::new(), dirty: false }
+        Self { transport, unsent: VecDeque::new(), unflushed: false }
     }
 
-    /// Gives a frame to be sent. Frames that were pushed before the next [`event`](Self::event) leave together, in one write.
+    /// Queues a frame. Frames pushed before the next [`event`](Self::event) are sent in one write.
     pub fn push(&mut self, frame: Frame) {
         self.unsent.push_back(frame);
     }
 
-    /// Whether everything that was pushed has left. A caller with more to send than a slow peer should cost waits for this.
+    /// Returns `true` if all pushed frames were sent. A caller that produces more than a slow peer
+    /// should buffer waits for this.
     pub fn is_idle(&self) -> bool {
-        !self.dirty && self.unsent.is_empty()
+        !self.unflushed && self.unsent.is_empty()
     }
 
-    /// Writes and reads, and waits until one of them gets somewhere. Frames are read only if the caller wants them.
+    /// Writes and reads until the next event. Frames are read only if `wants_frames` is set.
     ///
-    /// Cancel safe: what was not told yet is told by the next call.
+    /// Cancel safe: an event that was not returned is returned by the next call.
     pub async fn event(&mut self, wants_frames: bool) -> Event {
         poll_fn(|context| self.poll(context, wants_frames)).await
     }
@@ -78,7 +79,7 @@ impl<T: Transport> Line<T> {
         }
     }
 
-    /// All that waits goes in first, so that it leaves in one write.
+    /// All queued frames are buffered before the flush, so that they are sent in one write.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         while !self.unsent.is_empty() {
             match self.transport.poll_ready_unpin(context)? {
@@ -86,34 +87,35 @@ impl<T: Transport> Line<T> {
                 Poll::Ready(()) => {}
             }
             if let Some(frame) = self.unsent.pop_front() {
-                self.dirty = true;
+                self.unflushed = true;
                 self.transport.start_send_unpin(frame)?;
             }
         }
         match self.transport.poll_flush_unpin(context)? {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
-                self.dirty = false;
-                // Thousands of idle connections should not keep the room that one busy moment needed.
+                self.unflushed = false;
+                // Many connections are idle: free the capacity that a burst needed.
                 self.unsent.shrink_to(4);
                 Poll::Ready(Ok(()))
             }
         }
     }
 
-    /// Sends what waits and says goodbye, within 2 s. A peer that does not read gets neither.
+    /// Sends the queued frames and the close message, within 2 s. For [`CloseReason::SlowReader`]
+    /// it sends neither and drops the connection.
     pub async fn close(mut self, reason: CloseReason) {
         if reason == CloseReason::SlowReader {
             return;
         }
         self.transport.set_close_reason(reason);
-        let farewell = async {
+        let closing = async {
             poll_fn(|context| self.poll_write(context)).await?;
             self.transport.close().await?;
-            // Closing a socket with something unread in it may destroy what was sent last.
+            // Closing a socket with unread data may discard the last frames that were sent.
             while self.transport.next().await.is_some_and(|frame| frame.is_ok()) {}
             Ok::<_, NetError>(())
         };
-        let _ = timeout(LAST_WORDS, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Records of collections, last write wins per field.
+//! Records of collections; for each field the last write wins.
 
 use std::sync::Arc;
 
@@ -12,71 +12,74 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{Database, SqliteError, entries::stamp_of};
 
-/// Durable records in a [`Database`], each with fields of which the latest write wins.
+/// Durable records in a [`Database`]; for each field the last write wins.
 ///
-/// What is latest is told by the [`Stamp`] of the action that wrote, so the outcome is the same in any order of arrival, and
-/// writing the same again changes nothing. The rules:
+/// Writes are ordered by the [`Stamp`] of their action, so the result does not depend on the order
+/// of arrival, and repeating a write has no effect. The rules:
 ///
 /// - A field has the value of the latest creation or change that set it.
-/// - A deletion takes the fields that are older than itself, whenever it arrives. A creation or change that is older than the
-///   deletion comes to nothing, one that is later brings the record back, with only what is later.
-/// - A record is there while its latest creation or change is later than its latest deletion. A change alone makes a record too, since
-///   its creation may arrive later.
+/// - A deletion removes the older fields, in any order of arrival. A creation or change that is
+///   older than the deletion has no effect; a later one restores the record, with only the later
+///   fields.
+/// - A record exists while its latest creation or change is later than its latest deletion. A
+///   change also creates a missing record, because the creation may arrive later.
 ///
-/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each call takes effect as a whole or not at all, and is
-/// durable after [`commit`](Self::commit).
+/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each call is
+/// atomic, and durable after [`commit`](Self::commit).
 ///
 /// ```
 /// use logux::{Stamp, WallTime, json::JsonObject};
 /// use logux_sqlite::Database;
 ///
-/// let maps = Database::open_in_memory()?.sync_maps();
+/// let records = Database::open_in_memory()?.records();
 /// let at = |time, id: &str| Ok::<_, logux::action::IdError>(Stamp::new(WallTime::from_millis(time), id.parse()?));
-/// maps.create("tasks", "1", &JsonObject::from_json(r#"{"title":"Tea","done":false}"#)?, &at(1, "1 a 0")?)?;
-/// let late = maps.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Coffee"}"#)?, &at(5, "5 a 0")?)?;
+/// records.create("tasks", "1", &JsonObject::from_json(r#"{"title":"Tea","done":false}"#)?, &at(1, "1 a 0")?)?;
+/// let late = records.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Coffee"}"#)?, &at(5, "5 a 0")?)?;
 /// assert_eq!(late.won.to_json(), r#"{"title":"Coffee"}"#);
-/// let early = maps.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Water","done":true}"#)?, &at(3, "3 b 0")?)?;
+/// let early = records.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Water","done":true}"#)?, &at(3, "3 b 0")?)?;
 /// assert_eq!(early.won.to_json(), r#"{"done":true}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct SyncMaps {
+pub struct SqliteRecords {
     database: Database,
 }
 
 /// The records of one collection.
 #[derive(Clone, Debug)]
-pub struct Collection {
-    maps: SyncMaps,
+pub struct SqliteCollection {
+    records: SqliteRecords,
     name: Arc<str>,
 }
 
-impl Collection {
-    /// The records of all collections.
-    pub const fn maps(&self) -> &SyncMaps {
-        &self.maps
+impl SqliteCollection {
+    /// Returns the records of all collections.
+    pub const fn records(&self) -> &SqliteRecords {
+        &self.records
     }
 
-    /// Its name.
+    /// Returns the name of the collection.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl SyncMaps {
+impl SqliteRecords {
     pub(crate) const fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// One of the collections, for `Builder::sync_map` of `logux-server`. A new name is a new and empty collection.
-    pub fn collection(&self, name: impl Into<Arc<str>>) -> Collection {
-        Collection { maps: self.clone(), name: name.into() }
+    /// Returns a collection, for `Builder::sync_map` of `logux-server`. Collections exist
+    /// implicitly; a new name is an empty collection.
+    pub fn collection(&self, name: impl Into<Arc<str>>) -> SqliteCollection {
+        SqliteCollection { records: self.clone(), name: name.into() }
     }
 
-    /// Creates a record. If it is there, or was deleted later, that is settled as for a change. O(fields · log n).
+    /// Creates a record. If it exists or was deleted later, the rules of a change apply. O(fields ·
+    /// log n).
     ///
     /// # Errors
-    /// [`SqliteError::IdAmongFields`], or when the database fails.
+    /// [`SqliteError::IdAmongFields`], or if the database fails.
     pub fn create<'a>(
         &self,
         collection: &str,
@@ -90,7 +93,7 @@ impl SyncMaps {
     /// Sets fields of a record. O(fields · log n).
     ///
     /// # Errors
-    /// [`SqliteError::IdAmongFields`], or when the database fails.
+    /// [`SqliteError::IdAmongFields`], or if the database fails.
     pub fn change<'a>(
         &self,
         collection: &str,
@@ -103,12 +106,13 @@ impl SyncMaps {
         self.database.write(|db, _| change(db, (collection, id), fields, Write { stamp, arrived }))
     }
 
-    /// As [`change`](Self::change), but no two writes of a field have one time: the one that comes second is moved behind the first, by the
-    /// rule of [`place`]. Also returns the place at which it was made. O(fields of the record · log n).
+    /// As [`change`](Self::change), but no two writes of a field have the same time: the second one
+    /// is moved after the first, by the rule of [`place`]. Also returns the resulting stamp.
+    /// O(fields of the record · log n).
     ///
     /// # Errors
-    /// [`SqliteError::IdAmongFields`], or when the database fails.
-    pub fn change_in_turn<'a>(
+    /// [`SqliteError::IdAmongFields`], or if the database fails.
+    pub fn change_with_unique_time<'a>(
         &self,
         collection: &str,
         id: &str,
@@ -118,7 +122,7 @@ impl SyncMaps {
         let Write { stamp, arrived } = write.into();
         check_keys(fields)?;
         self.database.write(|db, _| {
-            let known = match Row::find(db, collection, id)? {
+            let known = match RecordRow::find(db, collection, id)? {
                 Some(row) if row.exists() => row.fields(db, None)?,
                 _ => Vec::new(),
             };
@@ -128,11 +132,12 @@ impl SyncMaps {
         })
     }
 
-    /// Deletes a record: the fields older than `stamp` go. `true` if the record is gone then, and others are to be told; `false` if a
-    /// later creation or change keeps it, or a later deletion is known. O(fields · log n).
+    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is deleted
+    /// then, so that clients have to be notified; `false` if a later creation or change keeps it, or
+    /// this or a later deletion is known. O(fields · log n).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn delete<'a>(
         &self,
         collection: &str,
@@ -142,32 +147,33 @@ impl SyncMaps {
         let Write { stamp, arrived } = write.into();
         let time = key::of_stamp(stamp);
         self.database.write(|db, _| {
-            let before = Row::find(db, collection, id)?;
-            if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
+            let existing = RecordRow::find(db, collection, id)?;
+            if existing.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
                 return Ok(false);
             }
             let statement = "INSERT INTO records (collection, id, deleted, deletion_arrived) VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT (collection, id) DO UPDATE
                 SET deleted = excluded.deleted, deletion_arrived = excluded.deletion_arrived";
             db.prepare_cached(statement)?.execute(params![collection, id, time, arrived.as_millis()])?;
-            let Some(row) = before else { return Ok(true) };
+            let Some(row) = existing else { return Ok(true) };
             db.prepare_cached("DELETE FROM fields WHERE record = ?1 AND stamp < ?2")?
                 .execute(params![row.record, time])?;
             Ok(row.touched < Some(time))
         })
     }
 
-    /// A record, if it is there. With `since`, only the fields that arrived at that time or later. O(fields + log n).
+    /// Returns a record if it exists. With `since`, only the fields that arrived at that time or
+    /// later. O(fields + log n).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn load(
         &self,
         collection: &str,
         id: &str,
         since: Option<WallTime>,
     ) -> Result<Option<Record>, SqliteError> {
-        self.database.read(|db| match Row::find(db, collection, id)? {
+        self.database.read(|db| match RecordRow::find(db, collection, id)? {
             Some(row) if row.exists() => {
                 Ok(Some(Record { id: id.into(), fields: row.fields(db, since)? }))
             }
@@ -175,12 +181,12 @@ impl SyncMaps {
         })
     }
 
-    /// When a record was deleted, if it is gone and that is remembered. O(log n).
+    /// Returns the stamp of a remembered deletion if the record is deleted. O(log n).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn deletion(&self, collection: &str, id: &str) -> Result<Option<Stamp>, SqliteError> {
-        self.database.read(|db| match Row::find(db, collection, id)? {
+        self.database.read(|db| match RecordRow::find(db, collection, id)? {
             Some(row) if !row.exists() => {
                 row.deleted.map(|deleted| stamp_of(deleted.as_slice().into())).transpose()
             }
@@ -188,15 +194,17 @@ impl SyncMaps {
         })
     }
 
-    /// The records of a collection that have a field equal to each of the filter's, in the order of their ids; an empty filter takes
-    /// all. With `since`, each has only the fields that arrived at that time or later, and may have none.
+    /// Returns the records of a collection that have all fields of the filter, ordered by id; an
+    /// empty filter matches all records. With `since`, only their fields that arrived at that time
+    /// or later, possibly none.
     ///
-    /// Equal is what JavaScript finds equal: texts by their characters, numbers as doubles. Arrays and objects are compared by
-    /// their text without blanks. O(records that have the filter's first field · fields), without a filter O(collection). The
-    /// database is let go of between records, so that a long list does not hold up others.
+    /// Values are equal if they are equal in JavaScript: strings by their characters, numbers as
+    /// doubles. Arrays and objects are compared by their JSON without white space. O(records with
+    /// the first field of the filter · fields), without a filter O(collection). The database is
+    /// unlocked between records, so that a long list does not block other calls.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn list(
         &self,
         collection: &str,
@@ -231,11 +239,12 @@ impl SyncMaps {
         Ok(found)
     }
 
-    /// The ids of the records whose deletion arrived at a time or later and that are gone, in the order of arrival: what a client that was
-    /// away has to be told. O(deletions since then).
+    /// Returns the ids and deletion stamps of the deleted records whose deletion arrived at `since`
+    /// or later, in the order of arrival: the deletions that a client missed while it was offline.
+    /// O(deletions since then).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn deleted_since(
         &self,
         collection: &str,
@@ -255,11 +264,12 @@ impl SyncMaps {
         })
     }
 
-    /// Forgets the deletions before a time, and returns how many they were. After that a change older than such a deletion brings the
-    /// record back, so the time should be longer ago than any device stays away.
+    /// Forgets the deletions before a time and returns their number. After that a change older than
+    /// such a deletion restores the record, so keep deletions for longer than any device is
+    /// offline.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub fn forget_deletions(
         &self,
         collection: &str,
@@ -267,15 +277,15 @@ impl SyncMaps {
     ) -> Result<usize, SqliteError> {
         self.database.write(|db, _| {
             let time = key::of_time(before);
-            let gone =
+            let delete =
                 "DELETE FROM records WHERE collection = ?1 AND deleted < ?2 AND (touched IS NULL OR touched < deleted)";
-            let forgotten = db.prepare_cached(gone)?.execute(params![collection, time])?;
-            let back = "UPDATE records SET deleted = NULL WHERE collection = ?1 AND deleted < ?2";
-            Ok(forgotten + db.prepare_cached(back)?.execute(params![collection, time])?)
+            let forgotten = db.prepare_cached(delete)?.execute(params![collection, time])?;
+            let clear_deletions = "UPDATE records SET deleted = NULL WHERE collection = ?1 AND deleted < ?2";
+            Ok(forgotten + db.prepare_cached(clear_deletions)?.execute(params![collection, time])?)
         })
     }
 
-    /// Makes everything written to the database durable: see [`Database::commit`].
+    /// Commits all writes to the database, see [`Database::commit`].
     ///
     /// # Errors
     /// As [`Database::commit`].
@@ -284,7 +294,7 @@ impl SyncMaps {
     }
 }
 
-/// The id stands beside the fields.
+/// The id is a separate argument.
 fn check_keys(fields: &JsonObject) -> Result<(), SqliteError> {
     if fields.get("id").is_some() { Err(SqliteError::IdAmongFields) } else { Ok(()) }
 }
@@ -296,12 +306,12 @@ fn change(
     Write { stamp, arrived }: Write<'_>,
 ) -> Result<Changed, SqliteError> {
     let time = key::of_stamp(stamp);
-    let before = Row::find(db, collection, id)?;
-    let existed = before.as_ref().is_some_and(Row::exists);
-    if before.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
+    let existing = RecordRow::find(db, collection, id)?;
+    let existed = existing.as_ref().is_some_and(RecordRow::exists);
+    if existing.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
         return Ok(Changed { won: JsonObject::default(), existed, exists: existed });
     }
-    let record = Row::touch(db, before.as_ref(), collection, id, &time)?;
+    let record = RecordRow::touch(db, existing.as_ref(), collection, id, &time)?;
     let mut won = JsonObject::default();
     for (key, value) in fields.iter() {
         if set_field(db, record, collection, (key, value), &time, arrived)? {
@@ -311,14 +321,14 @@ fn change(
     Ok(Changed { won, existed, exists: true })
 }
 
-/// A row of `records`: the latest creation or change, and the latest deletion.
-struct Row {
+/// A row of `records`: the stamps of the latest creation or change and of the latest deletion.
+struct RecordRow {
     record: i64,
     touched: Option<Vec<u8>>,
     deleted: Option<Vec<u8>>,
 }
 
-impl Row {
+impl RecordRow {
     fn find(db: &Connection, collection: &str, id: &str) -> Result<Option<Self>, SqliteError> {
         let statement =
             "SELECT record, touched, deleted FROM records WHERE collection = ?1 AND id = ?2";
@@ -329,7 +339,7 @@ impl Row {
         Ok(row.optional()?)
     }
 
-    /// Stamps are bytes that compare as stamps; none is before all.
+    /// Stamp keys are ordered as the stamps are; `None` is the lowest.
     fn exists(&self) -> bool {
         self.touched > self.deleted
     }
@@ -361,7 +371,9 @@ impl Row {
         while let Some(row) = rows.next()? {
             let key: Arc<str> = row.get(0)?;
             let value = Json::new(row.get::<_, Arc<str>>(1)?).map_err(|error| {
-                SqliteError::Corrupt(format!("field {key:?} of a record has no value: {error}"))
+                SqliteError::Corrupt(format!(
+                    "field {key:?} of a record has an invalid value: {error}"
+                ))
             })?;
             let arrived = WallTime::from_millis(row.get(3)?);
             fields.push(Field { key, value, stamp: stamp_of(row.get_ref(2)?)?, arrived });
@@ -370,7 +382,7 @@ impl Row {
     }
 }
 
-/// Sets a field, unless a later write had set it.
+/// Sets a field unless a later write has set it.
 fn set_field(
     db: &Connection,
     record: i64,

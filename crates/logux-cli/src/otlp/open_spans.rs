@@ -1,4 +1,4 @@
-//! Spans that have not ended.
+//! A count of the spans that have not ended.
 
 use std::{
     sync::{
@@ -14,12 +14,12 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-/// Counts spans that have begun and not ended.
+/// Counts the spans that have started and not ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Open(Arc<AtomicUsize>);
+pub(super) struct OpenSpans(Arc<AtomicUsize>);
 
-impl Open {
-    /// Returns when there is none.
+impl OpenSpans {
+    /// Waits until no span is open.
     pub(super) async fn all_ended(&self) {
         while self.0.load(Ordering::Acquire) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -27,7 +27,7 @@ impl Open {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Open {
+impl<S: Subscriber> Layer<S> for OpenSpans {
     fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! JSON lines: one frame a line, over any stream of bytes.
+//! JSON lines: one frame per line, over any byte stream.
 
 use core::{
     fmt,
@@ -16,32 +16,34 @@ use tokio::{
 };
 
 use crate::{
-    CloseReason, Frame, Limits, NetError, Transport,
+    CloseReason, Frame, FrameLimits, NetError, Transport,
     bytes_io::{Outbox, Writing, poll_fill, take},
 };
 
-/// Frames as lines over a pipe, a Unix socket, TCP, or any other stream.
+/// A transport that sends frames as lines over a pipe, a Unix socket, TCP, or any other byte
+/// stream.
 ///
-/// A line ends with `\n`; a `\r` before it is not part of the frame. Inside of JSON a raw line break can only be white space
-/// between tokens, so it leaves as a space: an action that its author has written in several lines keeps its meaning.
+/// A line ends with `\n`; a `\r` before it is not part of the frame. In JSON an unescaped line
+/// break can only be white space between tokens, so line breaks in outgoing frames are replaced by
+/// spaces.
 ///
-/// Closing ends the stream of bytes. The reason is not carried, so `received_close` is always `None`. The end of the
-/// peer's direction is not the end of ours: one may still write to a peer that has nothing more to say, as programs in a
-/// pipe do. A last line without an end is [`NetError::Truncated`].
-pub struct LinesTransport<IO> {
+/// Closing shuts down the writing direction. Reasons are not sent, so `received_close` is always
+/// `None`. When the peer's direction ends, this end can still write, as programs in a pipeline do.
+/// A last line without a line break is [`NetError::Truncated`].
+pub struct JsonLinesTransport<IO> {
     io: IO,
-    limits: Limits,
+    limits: FrameLimits,
     inbox: BytesMut,
-    /// This much of the inbox holds no line end.
+    /// The number of bytes at the start of the inbox without a line break.
     searched: usize,
     outbox: Outbox,
     ended: bool,
     writing: Writing,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> LinesTransport<IO> {
-    /// Speaks lines over `io`.
-    pub fn new(io: IO, limits: Limits) -> Self {
+impl<IO: AsyncRead + AsyncWrite + Unpin> JsonLinesTransport<IO> {
+    /// Creates a transport over `io`.
+    pub fn new(io: IO, limits: FrameLimits) -> Self {
         Self {
             io,
             limits,
@@ -53,12 +55,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LinesTransport<IO> {
         }
     }
 
-    /// The stream of bytes below.
+    /// Returns the underlying byte stream.
     pub const fn get_ref(&self) -> &IO {
         &self.io
     }
 
-    /// The next whole line in the inbox.
+    /// Removes the next complete line from the inbox.
     fn line(&mut self) -> Result<Option<Frame>, NetError> {
         let too_large = NetError::FrameTooLarge { limit: self.limits.max_frame };
         let Some(at) = memchr(b'\n', &self.inbox[self.searched..]) else {
@@ -94,39 +96,42 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LinesTransport<IO> {
     }
 }
 
-/// Speaks lines over standard input and output: what a program does that was started to be talked to.
+/// Creates a transport over standard input and output, for a program that runs as a child process.
 ///
-/// The runtime reads standard input in a thread of its own that cannot be stopped: end the process with
-/// `std::process::exit` or `Runtime::shutdown_background` if input may be silent for ever.
-pub fn stdio(limits: Limits) -> LinesTransport<Join<Stdin, Stdout>> {
-    LinesTransport::new(join(stdin(), stdout()), limits)
+/// The runtime reads standard input in a thread that cannot be stopped: end the process with
+/// `std::process::exit` or `Runtime::shutdown_background` if the input may be silent forever.
+pub fn stdio(limits: FrameLimits) -> JsonLinesTransport<Join<Stdin, Stdout>> {
+    JsonLinesTransport::new(join(stdin(), stdout()), limits)
 }
 
-/// Connects over TCP, to `host:port`.
+/// Connects over TCP to `host:port`.
 ///
 /// # Errors
 ///
-/// [`NetError::Io`] if nobody answers there.
-pub async fn tcp(address: &str, limits: Limits) -> Result<LinesTransport<TcpStream>, NetError> {
+/// [`NetError::Io`] if the connection fails.
+pub async fn connect_tcp(
+    address: &str,
+    limits: FrameLimits,
+) -> Result<JsonLinesTransport<TcpStream>, NetError> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    Ok(LinesTransport::new(socket, limits))
+    Ok(JsonLinesTransport::new(socket, limits))
 }
 
 /// Connects to a Unix socket.
 ///
 /// # Errors
 ///
-/// [`NetError::Io`] if nobody answers there.
+/// [`NetError::Io`] if the connection fails.
 #[cfg(unix)]
-pub async fn unix(
+pub async fn connect_unix(
     path: impl AsRef<std::path::Path> + Send,
-    limits: Limits,
-) -> Result<LinesTransport<tokio::net::UnixStream>, NetError> {
-    Ok(LinesTransport::new(tokio::net::UnixStream::connect(path).await?, limits))
+    limits: FrameLimits,
+) -> Result<JsonLinesTransport<tokio::net::UnixStream>, NetError> {
+    Ok(JsonLinesTransport::new(tokio::net::UnixStream::connect(path).await?, limits))
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for LinesTransport<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for JsonLinesTransport<IO> {
     type Item = Result<Frame, NetError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -143,12 +148,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for LinesTransport<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for LinesTransport<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for JsonLinesTransport<IO> {
     type Error = NetError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
-        this.outbox.poll_room(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
+        this.outbox.poll_capacity(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
@@ -180,7 +185,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for LinesTransport<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for LinesTransport<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for JsonLinesTransport<IO> {
     fn set_close_reason(&mut self, _: CloseReason) {}
 
     fn received_close(&self) -> Option<&CloseReason> {
@@ -188,9 +193,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for LinesTransport<IO>
     }
 }
 
-impl<IO> fmt::Debug for LinesTransport<IO> {
+impl<IO> fmt::Debug for JsonLinesTransport<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LinesTransport")
+        f.debug_struct("JsonLinesTransport")
             .field("ended", &self.ended)
             .field("writing", &self.writing)
             .field("waiting", &self.outbox.len())

@@ -1,43 +1,67 @@
-//! Settings of `logux serve`, from flags, the environment, `.env` and `logux.toml`, in this order of precedence.
+//! The configuration of `logux serve`, from flags, environment variables, `.env` and `logux.toml`,
+//! in this order of precedence.
 //!
-//! `flags` has the settings, `sources` where they come from, `resolved` what they come to.
+//! `flags` defines the settings, `collector_url` is the type of one of them, `sources` reads them,
+//! and `serve_config` is the validated result.
 
-mod error;
-mod flags;
-mod resolved;
-mod sources;
-
-pub(crate) use error::{OptionsError, one_line};
-pub(crate) use flags::{Logger, Secret};
-pub(crate) use resolved::{LoginBy, Options, Places, Traces};
-pub(crate) use sources::Surroundings;
+pub(crate) mod collector_url;
+pub(crate) mod error;
+pub(crate) mod flags;
+pub(crate) mod serve_config;
+pub(crate) mod sources;
 
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::otlp::Collector;
+use collector_url::CollectorUrl;
+use error::ConfigError;
 use flags::Flags;
+use serve_config::ServeConfig;
+use sources::Environment;
 
+/// Run a Logux server
+///
+/// Serves collections of records from a SQLite file (--collection), an application behind an HTTP
+/// back end (--backend), encrypted actions between the devices of a user (--relay), or several of
+/// them. Clients log in with a token (--secret) or by the back end; --dev accepts every client on
+/// this machine.
 #[derive(Args)]
-#[command(
-    about = "Serve collections of records to Logux clients, kept in one file, or an application that speaks HTTP",
-    after_help = "Each setting may also be a variable or a key of the file: --min-subprotocol 2 is LOGUX_MIN_SUBPROTOCOL=2, in the \
-        environment or in .env, and min-subprotocol = 2 in logux.toml. What is repeated is a list there: separated by commas, or a list \
-        of TOML. NODE_ENV is --env too, LOGUX_CONFIG is --config, and of OpenTelemetry's own variables OTEL_EXPORTER_OTLP_ENDPOINT is --otlp."
-)]
+#[command(after_long_help = "\
+Configuration:
+  Each option except --dev can also be set in the environment, in .env, and in
+  logux.toml. Options override environment variables, which override .env, which
+  overrides logux.toml. For example, these have the same meaning:
+
+    --min-subprotocol 2            option
+    LOGUX_MIN_SUBPROTOCOL=2        environment or .env
+    min-subprotocol = 2            logux.toml
+
+  Options that can be repeated are lists: separated by commas in variables, and
+  arrays in logux.toml. NODE_ENV sets --env, LOGUX_CONFIG sets --config, and
+  OTEL_EXPORTER_OTLP_ENDPOINT sets --otlp.
+
+Examples:
+  Serve a collection to clients on this machine:
+    logux serve --dev --collection tasks
+
+  Serve it in production, with tokens and TLS:
+    LOGUX_SECRET=… logux serve --collection tasks --host 0.0.0.0 --cert cert.pem --key key.pem")]
 struct CommandLine {
-    /// Development: let everyone in without a token, on this machine only
+    /// Accept every client without a token, on loopback addresses only
+    ///
+    /// Also enables --env development.
     #[arg(long)]
     dev: bool,
-    /// File with settings [default: logux.toml if it is there]
+    /// Configuration file [default: logux.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
 }
 
-/// The command line of `logux serve`. It stays as clap has matched it until the other sources are read, so that it can be put above them.
+/// The command line of `logux serve`. It is kept as clap's matches until the other sources are
+/// read, because it overrides them.
 #[derive(Clone, Debug)]
 pub(crate) struct ServeArgs(ArgMatches);
 
@@ -63,33 +87,34 @@ impl Args for ServeArgs {
 }
 
 impl ServeArgs {
-    /// Puts all sources together.
-    pub(crate) fn resolve(self, around: &Surroundings) -> Result<Options, OptionsError> {
+    /// Combines the settings of all sources.
+    pub(crate) fn resolve(self, environment: &Environment) -> Result<ServeConfig, ConfigError> {
         let CommandLine { dev, config, flags: _ } = CommandLine::from_arg_matches(&self.0)?;
-        let variables = around.all_variables()?;
+        let variables = environment.all_variables()?;
         let config = config.or_else(|| variables.get("LOGUX_CONFIG").map(PathBuf::from));
         let mut flags = Flags::default();
-        flags.read_file(config.as_deref(), &around.folder)?;
+        flags.read_file(config.as_deref(), &environment.folder)?;
         flags.read_variables(&variables)?;
         flags.update_from_arg_matches(&self.0)?;
-        flags.telling.env = flags.telling.env.or_else(|| variables.get("NODE_ENV").cloned());
-        // As everything else of OpenTelemetry's, these are variables of the process, not lines of `.env`.
-        let collector = Collector::choose(flags.telling.otlp.as_deref(), &around.variables)?;
+        flags.monitoring.env = flags.monitoring.env.or_else(|| variables.get("NODE_ENV").cloned());
+        // Like the SDK of OpenTelemetry, this reads variables of the process only, not `.env`.
+        let collector =
+            CollectorUrl::resolve(flags.monitoring.otlp.as_deref(), &environment.variables)?;
         flags.resolve(dev, collector)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::Parser as _;
     use logux_server::Tls;
 
-    use std::time::Duration;
-
-    use super::*;
+    use super::{flags::LogFormat, *};
 
     #[derive(clap::Parser)]
-    struct Program {
+    struct TestCli {
         #[command(flatten)]
         serve: ServeArgs,
     }
@@ -98,7 +123,7 @@ mod tests {
         flags: &[&str],
         variables: &[(&str, &str)],
         files: &[(&str, &str)],
-    ) -> Result<Options, OptionsError> {
+    ) -> Result<ServeConfig, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -107,13 +132,13 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let around = Surroundings { variables, folder: folder.path().to_owned() };
-        let program = Program::try_parse_from(["logux"].iter().chain(flags)).unwrap();
-        program.serve.resolve(&around)
+        let environment = Environment { variables, folder: folder.path().to_owned() };
+        let cli = TestCli::try_parse_from(["logux"].iter().chain(flags)).unwrap();
+        cli.serve.resolve(&environment)
     }
 
     #[test]
-    fn flags_win_over_variables_over_dotenv_over_the_file() {
+    fn flags_override_variables_override_dotenv_override_the_file() {
         let files = [
             (".env", "LOGUX_PORT=3\nLOGUX_DB=\"env.db\"\n# comment\nOTHER=1\n"),
             (
@@ -121,17 +146,17 @@ mod tests {
                 "port = 4\nsecret = \"s\"\ncollections = [\"tasks\"]\nmin-subprotocol = 7\ndb = \"toml.db\"",
             ),
         ];
-        let options = resolve(&["--port", "1"], &[("LOGUX_PORT", "2")], &files).unwrap();
-        assert_eq!(options.port(), Some(1));
-        let options = resolve(&[], &[("LOGUX_PORT", "2")], &files).unwrap();
-        assert_eq!((options.port(), options.db.to_str()), (Some(2), Some("env.db")));
-        let options = resolve(&[], &[], &files).unwrap();
-        assert_eq!((options.port(), options.settings.min_subprotocol), (Some(3), 7));
-        assert!(!options.settings.development && !format!("{options:?}").contains("\"s\""));
+        let config = resolve(&["--port", "1"], &[("LOGUX_PORT", "2")], &files).unwrap();
+        assert_eq!(config.port(), Some(1));
+        let config = resolve(&[], &[("LOGUX_PORT", "2")], &files).unwrap();
+        assert_eq!((config.port(), config.db.to_str()), (Some(2), Some("env.db")));
+        let config = resolve(&[], &[], &files).unwrap();
+        assert_eq!((config.port(), config.server.min_subprotocol), (Some(3), 7));
+        assert!(!config.server.development && !format!("{config:?}").contains("\"s\""));
     }
 
     #[test]
-    fn names_of_the_reference() {
+    fn variables_of_the_reference_server_are_accepted() {
         let variables = [
             ("LOGUX_HOST", "::1"),
             ("LOGUX_SUBPROTOCOL", "5"),
@@ -144,39 +169,39 @@ mod tests {
             ("LOGUX_SECRET", "s"),
             ("NODE_ENV", "development"),
         ];
-        let options = resolve(&[], &variables, &[]).unwrap();
+        let config = resolve(&[], &variables, &[]).unwrap();
         assert_eq!(
-            options.places.tcp.map(|address| address.to_string()).as_deref(),
+            config.listen.tcp.map(|address| address.to_string()).as_deref(),
             Some("[::1]:31337")
         );
-        let settings = &options.settings;
+        let settings = &config.server;
         assert_eq!(
-            (settings.subprotocol, settings.min_subprotocol, options.logger),
-            (5, 4, Logger::Json)
+            (settings.subprotocol, settings.min_subprotocol, config.log_format),
+            (5, 4, LogFormat::Json)
         );
         assert_eq!(settings.tls, Some(Tls::new("cert.pem", "key.pem")));
-        assert_eq!(options.collections, ["tasks", "notes"]);
-        assert!(options.settings.development);
-        let options = resolve(&["--env", "staging"], &variables, &[]).unwrap();
-        assert!(!options.settings.development);
+        assert_eq!(config.collections, ["tasks", "notes"]);
+        assert!(config.server.development);
+        let config = resolve(&["--env", "staging"], &variables, &[]).unwrap();
+        assert!(!config.server.development);
     }
 
     #[test]
-    fn a_unix_socket_takes_the_place_of_an_address_unless_one_is_given() {
+    fn unix_socket_replaces_the_default_address() {
         let tasks =
             ["--dev", "--collection", "tasks", "--unix", "logux.sock", "--unix-mode", "660"];
-        let only = resolve(&tasks, &[], &[]).unwrap().places;
+        let only = resolve(&tasks, &[], &[]).unwrap().listen;
         assert_eq!((only.tcp, only.unix), (None, Some(("logux.sock".into(), Some(0o660)))));
         let both = resolve(&tasks, &[("LOGUX_PORT", "1")], &[]).unwrap();
         assert_eq!(both.port(), Some(1));
     }
 
     #[test]
-    fn a_switch_may_be_a_variable_or_in_the_file() {
+    fn boolean_settings_can_be_set_by_all_sources() {
         let disabled = |flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]| {
             let flags: Vec<_> =
                 ["--dev", "--collection", "tasks"].iter().chain(flags).copied().collect();
-            resolve(&flags, variables, files).unwrap().settings.disable_http
+            resolve(&flags, variables, files).unwrap().server.disable_http
         };
         let file = [("logux.toml", "disable-http = true")];
         assert!(!disabled(&[], &[], &[]) && disabled(&["--disable-http"], &[], &[]));
@@ -185,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_of_the_server_can_be_set() {
+    fn limits_can_be_set_by_all_sources() {
         let file = "max-rate = \"5/s\"\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
         let variables = [
             ("LOGUX_MAX_SUBSCRIPTIONS", "7"),
@@ -201,37 +226,37 @@ mod tests {
             "--max-queue=3",
             "--max-message-bytes=4",
         ];
-        let options = resolve(&flags, &variables, &[("logux.toml", file)]).unwrap().settings;
-        assert_eq!(options.max_rate, "5/s".parse().ok());
-        assert_eq!(options.max_rate_per_user, "9/h".parse().ok());
+        let server = resolve(&flags, &variables, &[("logux.toml", file)]).unwrap().server;
+        assert_eq!(server.max_rate, "5/s".parse().ok());
+        assert_eq!(server.max_rate_per_user, "9/h".parse().ok());
         let rates = [("a", "1/s"), ("b/c", "2/m")]
             .map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
-        assert_eq!(options.max_rates_of_types, rates.into());
+        assert_eq!(server.max_rates_of_types, rates.into());
         let ms = Duration::from_millis;
-        assert_eq!((options.ping_interval, options.timeout, options.max_queue), (ms(1), ms(2), 3));
+        assert_eq!((server.ping_interval, server.timeout, server.max_queue), (ms(1), ms(2), 3));
         assert_eq!(
-            (options.max_message_bytes, options.max_subscriptions, options.remembered_entries),
+            (server.max_message_bytes, server.max_subscriptions, server.remembered_entries),
             (4, 7, 8)
         );
-        assert_eq!((options.id.as_deref(), options.max_wrong_logins), (Some("one"), None));
+        assert_eq!((server.id.as_deref(), server.max_wrong_logins), (Some("one"), None));
     }
 
     #[test]
-    fn mistakes_are_named_in_one_line() {
+    fn errors_are_one_line() {
         let tasks = ["--collection", "tasks"];
         type Pairs = &'static [(&'static str, &'static str)];
         let cases: [(&[&str], Pairs, Pairs, &str); 12] = [
-            (&tasks, &[("LOGUX_MAX_RATE", "fast")], &[], "expected a rate such as 100/s"),
+            (&tasks, &[("LOGUX_MAX_RATE", "fast")], &[], "LOGUX_MAX_RATE: invalid value 'fast'"),
             (&tasks, &[("LOGUX_UNIX_MODE", "999")], &[], "expected an octal number"),
             (
                 &tasks,
                 &[],
                 &[("logux.toml", "trust-proxy = \"10.0.0.0/33\"")],
-                "cannot read `10.0.0.0/33` as an address",
+                "line 1: invalid value '10.0.0.0/33'",
             ),
-            (&tasks, &[], &[], "nobody could log in"),
-            (&["--dev"], &[], &[], "nothing to serve"),
-            (&["--dev", "--collection", "a/b"], &[], &[], "collection name \"a/b\""),
+            (&tasks, &[], &[], "no client could log in"),
+            (&["--dev"], &[], &[], "there is nothing to serve"),
+            (&["--dev", "--collection", "a/b"], &[], &[], "invalid collection name \"a/b\""),
             (
                 &["--dev", "--collection", "a", "--host", "0.0.0.0"],
                 &[],
@@ -239,8 +264,8 @@ mod tests {
                 "loopback addresses only",
             ),
             (&tasks, &[("LOGUX_PORT", "x")], &[], "LOGUX_PORT: invalid value 'x'"),
-            (&tasks, &[("LOGUX_PROT", "1")], &[], "LOGUX_PROT: there is no setting `prot`"),
-            (&tasks, &[], &[("logux.toml", "\nprot = 1")], "line 2: there is no field `prot`"),
+            (&tasks, &[("LOGUX_PROT", "1")], &[], "LOGUX_PROT: unknown setting `prot`"),
+            (&tasks, &[], &[("logux.toml", "\nprot = 1")], "line 2: unknown setting `prot`"),
             (&["--config", "missing.toml"], &[], &[], "missing.toml: No such file"),
             (
                 &["--dev", "--collection", "a"],

@@ -1,0 +1,72 @@
+//! Configuration errors. Each message is one line.
+
+use std::{io, net::IpAddr, path::PathBuf};
+
+use logux_server::BuildError;
+
+use super::collector_url::CollectorUrlError;
+
+/// The configuration is not valid.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("environment variable {name}: {error}")]
+    Variable { name: String, error: SettingError },
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: FileError },
+    #[error(
+        "no client could log in: set --secret (or LOGUX_SECRET) to the secret that signs the \
+         tokens of your users, or use --dev to accept every client on this machine"
+    )]
+    MissingSecret,
+    #[error("--dev accepts every client, so it listens on loopback addresses only, not on {0}")]
+    DevNotLoopback(IpAddr),
+    #[error(
+        "there is nothing to serve: set at least one --collection, such as --collection tasks, or \
+         the --backend of your application, or --relay"
+    )]
+    NothingToServe,
+    #[error("invalid collection name {0:?}: expected letters, digits, `-` and `_`")]
+    InvalidCollection(String),
+    #[error("--cert and --key must be set together: one of them is missing")]
+    IncompleteTls,
+    #[error(
+        "--backend requires --control-secret (or LOGUX_CONTROL_SECRET), the secret that it shares \
+         with this server"
+    )]
+    MissingControlSecret,
+    #[error(transparent)]
+    CollectorUrl(#[from] CollectorUrlError),
+    #[error(transparent)]
+    Backend(#[from] BuildError),
+    #[error("{}", one_line(.0))]
+    Flags(#[from] clap::Error),
+}
+
+/// A configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Dotenv(#[from] dotenvy::Error),
+    #[error("line {line}: {message}")]
+    Toml { line: usize, message: String },
+    #[error("line {line}: {error}")]
+    Setting { line: usize, error: SettingError },
+}
+
+/// A setting of a variable or file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingError {
+    #[error("unknown setting `{0}`")]
+    Unknown(String),
+    #[error("{}", one_line(.0))]
+    Value(#[from] clap::Error),
+}
+
+/// Returns the message of a clap error without the usage and the hints that follow it.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

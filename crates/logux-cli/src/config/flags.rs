@@ -1,0 +1,294 @@
+//! The settings as clap flags, in the groups that `--help` shows under headings.
+//!
+//! A new setting needs a field here and its use in `serve_config`. The flag `--min-subprotocol` is
+//! also the variable `LOGUX_MIN_SUBPROTOCOL` and the key `min-subprotocol` of `logux.toml`. A
+//! setting that no source contains is `None`.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use clap::{Args, ValueEnum};
+use logux::server::{Rate, RateError};
+use logux_server::{InspectorAccess, Pem, TrustedProxies};
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text
+    #[default]
+    Human,
+    /// One JSON object per line
+    Json,
+}
+
+/// A string that its `Debug` form does not reveal.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretString(pub(crate) String);
+
+impl FromStr for SecretString {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for SecretString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The value of a flag cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("expected an octal number such as 660")]
+    Mode,
+    #[error("expected a number from 0 to 1, such as 0.05")]
+    Ratio,
+    #[error("expected a type and a rate, such as mail/send=5/m")]
+    TypeRate,
+    #[error(transparent)]
+    Rate(#[from] RateError),
+}
+
+fn parse_mode(text: &str) -> Result<u32, ValueError> {
+    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8);
+    mode.ok().filter(|mode| *mode <= 0o777).ok_or(ValueError::Mode)
+}
+
+fn parse_ratio(text: &str) -> Result<f64, ValueError> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or(ValueError::Ratio)
+}
+
+fn parse_type_rate(text: &str) -> Result<(String, Rate), ValueError> {
+    let (kind, rate) = text.rsplit_once('=').ok_or(ValueError::TypeRate)?;
+    Ok((kind.to_owned(), rate.parse()?))
+}
+
+/// The settings that all sources can contain.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Flags {
+    #[command(flatten)]
+    pub(super) application: ApplicationFlags,
+    #[command(flatten)]
+    pub(super) listen: ListenFlags,
+    #[command(flatten)]
+    pub(super) clients: ClientFlags,
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
+    #[command(flatten)]
+    pub(super) monitoring: MonitoringFlags,
+}
+
+/// What the server serves.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Application")]
+pub(super) struct ApplicationFlags {
+    /// Collection of records to serve; can be repeated
+    ///
+    /// Clients create, change, delete and subscribe to its records as sync maps.
+    #[arg(long = "collection", alias = "collections", value_name = "NAME", value_delimiter = ',')]
+    pub(super) collections: Option<Vec<String>>,
+    /// SQLite file for the log and the records [default: logux.db]
+    #[arg(long, value_name = "FILE")]
+    pub(super) db: Option<PathBuf>,
+    /// URL of an HTTP back end that handles logins, actions and subscriptions
+    ///
+    /// Requires --control-secret.
+    #[arg(long, value_name = "URL")]
+    pub(super) backend: Option<String>,
+    /// Secret that the back end and this server send to each other
+    #[arg(long, value_name = "SECRET")]
+    pub(super) control_secret: Option<SecretString>,
+    /// Addresses and networks from which the back end may send actions [default: loopback]
+    #[arg(long, value_name = "NETWORKS")]
+    pub(super) control_mask: Option<String>,
+    /// Relay encrypted actions between the devices of a user
+    ///
+    /// The server stores the actions of clients with `encryptActions` until a device of the user
+    /// cleans them, at most NUMBER for each user. Without a value, NUMBER is 10000.
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, require_equals = true, default_missing_value = "10000")]
+    pub(super) relay: Option<u64>,
+}
+
+/// The listening sockets and their lifetime.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Network")]
+pub(super) struct ListenFlags {
+    /// IP address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(super) host: Option<IpAddr>,
+    /// Port to listen on; 0 selects a free port [default: 31337]
+    #[arg(long, short, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+    /// Unix socket to listen on
+    ///
+    /// The server then listens on an IP address only if --host or --port is set too.
+    #[arg(long, value_name = "FILE")]
+    pub(super) unix: Option<PathBuf>,
+    /// File mode of the Unix socket, such as 660 [default: from the umask]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub(super) unix_mode: Option<u32>,
+    /// TLS certificate chain: a PEM file, or PEM text
+    ///
+    /// The server reads the file again when it changes, see --tls-reload-ms.
+    #[arg(long, value_name = "PEM")]
+    pub(super) cert: Option<Pem>,
+    /// Private key of the certificate: a PEM file, or PEM text
+    #[arg(long, value_name = "PEM")]
+    pub(super) key: Option<Pem>,
+    /// Milliseconds between checks for a changed certificate [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) tls_reload_ms: Option<u64>,
+    /// Proxies whose X-Forwarded-For header is trusted
+    ///
+    /// Addresses and networks, separated by commas, and `unix` for the Unix socket.
+    #[arg(long, value_name = "NETWORKS")]
+    pub(super) trust_proxy: Option<TrustedProxies>,
+    /// Accept WebSocket connections only
+    ///
+    /// Disables HTTP pages, /health, and actions from the back end.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) disable_http: Option<bool>,
+    /// Milliseconds to finish actions in progress at shutdown [default: 30000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) finish_ms: Option<u64>,
+    /// Milliseconds for clients to read queued messages at shutdown [default: 5000]
+    ///
+    /// Starts after the actions in progress are finished, see --finish-ms.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) leave_ms: Option<u64>,
+}
+
+/// The clients that may connect.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Access")]
+pub(super) struct ClientFlags {
+    /// Secret of the tokens of clients: JWT, HS256, `sub` is the user id
+    #[arg(long, value_name = "SECRET")]
+    pub(super) secret: Option<SecretString>,
+    /// Version of your application's protocol [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) subprotocol: Option<u32>,
+    /// Oldest version of your application's protocol that may connect [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) min_subprotocol: Option<u32>,
+    /// Versions that may connect with Logux protocols 3 and 4, such as ^1.0.0
+    #[arg(long, value_name = "RANGE")]
+    pub(super) supports: Option<String>,
+    /// Origin of web pages that may connect; can be repeated [default: all]
+    ///
+    /// For example https://example.com.
+    #[arg(long = "origin", alias = "origins", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(super) origins: Option<Vec<String>>,
+}
+
+/// The limits of connections, actions and memory.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitFlags {
+    /// Maximum number of connections [default: 100000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_connections: Option<usize>,
+    /// Maximum number of connections from one IP address [default: no limit]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_connections_per_address: Option<usize>,
+    /// Failed logins from one IP address within 3 s before its logins are refused [default: 3]
+    ///
+    /// 0 disables the limit.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_wrong_logins: Option<usize>,
+    /// Rate of messages and actions of one connection, such as 100/s [default: no limit]
+    ///
+    /// The server reads more slowly from connections that exceed the rate.
+    #[arg(long, value_name = "RATE")]
+    pub(super) max_rate: Option<Rate>,
+    /// Rate of messages and actions of all connections of one user [default: no limit]
+    #[arg(long, value_name = "RATE")]
+    pub(super) max_rate_per_user: Option<Rate>,
+    /// Rate of actions of a type from one user, such as mail/send=5/m; can be repeated
+    ///
+    /// Actions that exceed the rate are undone.
+    #[arg(long, value_name = "TYPE=RATE", value_delimiter = ',', value_parser = parse_type_rate)]
+    pub(super) max_rate_of: Option<Vec<(String, Rate)>>,
+    /// Maximum number of subscriptions of one client [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_subscriptions: Option<usize>,
+    /// Maximum number of queued actions of one client [default: 1000]
+    ///
+    /// The server stops reading from a client with more actions that wait to be processed.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_queue: Option<usize>,
+    /// Maximum size of a message from a client [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_message_bytes: Option<usize>,
+    /// Maximum size of the body of an HTTP request [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_body_bytes: Option<usize>,
+    /// Maximum number of messages queued for one client [default: 10000]
+    ///
+    /// The server disconnects clients that read more slowly.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_outbox_messages: Option<usize>,
+    /// Maximum size of the messages queued for one client [default: 8388608]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_outbox_bytes: Option<usize>,
+    /// Milliseconds that the time of an action may be in the future [default: 300000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_ahead_ms: Option<u64>,
+    /// Number of log entries remembered to detect repeated actions [default: 100000]
+    ///
+    /// An action that is sent again while it is remembered is not processed again.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) remembered: Option<u64>,
+    /// Milliseconds without messages before a client is pinged [default: 20000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) ping_ms: Option<u64>,
+    /// Milliseconds for a client to log in, and to respond [default: 70000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) timeout_ms: Option<u64>,
+}
+
+/// Logs, metrics and traces.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Monitoring")]
+pub(super) struct MonitoringFlags {
+    /// Id of this server, the part of its node id after `server:` [default: random]
+    #[arg(long, value_name = "ID")]
+    pub(super) id: Option<String>,
+    /// Format of log lines [default: human]
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub(super) logger: Option<LogFormat>,
+    /// Serve Prometheus metrics on /metrics at this address
+    ///
+    /// Every client that can reach the address can read the metrics. Without a value, the address
+    /// is 127.0.0.1:9464.
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9464")]
+    pub(super) metrics: Option<SocketAddr>,
+    /// OpenTelemetry collector for traces of actions, such as http://127.0.0.1:4318
+    ///
+    /// Traces are sent over HTTP. An empty value disables them.
+    #[arg(long, value_name = "URL")]
+    pub(super) otlp: Option<String>,
+    /// Fraction of the actions that are traced, from 0 to 1 [default: 1]
+    #[arg(long, value_name = "RATIO", value_parser = parse_ratio)]
+    pub(super) otlp_ratio: Option<f64>,
+    /// Addresses and networks that may open the inspector [default: loopback]
+    ///
+    /// The inspector is a page at / that the server has in development.
+    #[arg(long, value_name = "NETWORKS")]
+    pub(super) inspect_from: Option<InspectorAccess>,
+    /// Name of the environment [default: production]
+    ///
+    /// In `development`, clients receive the reason why an action was refused, log lines contain
+    /// the content of actions, and the inspector is enabled.
+    #[arg(long, value_name = "NAME")]
+    pub(super) env: Option<String>,
+}

@@ -1,0 +1,206 @@
+//! The validated configuration of `logux serve`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use logux_server::{Backend, Config, Tls};
+
+use super::{
+    collector_url::CollectorUrl,
+    error::ConfigError,
+    flags::{
+        ApplicationFlags, ClientFlags, Flags, LimitFlags, ListenFlags, LogFormat, SecretString,
+    },
+};
+
+/// The default of `--remembered`. Larger than the default of the server, for clients that reconnect
+/// after a long time offline.
+const REMEMBERED: u64 = 100_000;
+
+/// The configuration of `logux serve`.
+#[derive(Clone, Debug)]
+pub(crate) struct ServeConfig {
+    pub(crate) listen: ListenAddresses,
+    pub(crate) collections: Vec<String>,
+    pub(crate) db: PathBuf,
+    pub(crate) auth: AuthMethod,
+    pub(crate) log_format: LogFormat,
+    pub(crate) otlp: Option<OtlpConfig>,
+    pub(crate) backend: Option<Backend>,
+    /// The number of encrypted actions to keep for each user. `None` disables the relay.
+    pub(crate) relay: Option<u64>,
+    /// The configuration of the server itself.
+    pub(crate) server: Config,
+}
+
+/// The addresses to listen on when the process inherited no sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListenAddresses {
+    pub(crate) tcp: Option<SocketAddr>,
+    /// The path of a Unix socket, and its file mode.
+    pub(crate) unix: Option<(PathBuf, Option<u32>)>,
+}
+
+/// The export of traces.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OtlpConfig {
+    pub(crate) collector: CollectorUrl,
+    /// The fraction of the actions to trace. Default: from the variables of OpenTelemetry.
+    pub(crate) ratio: Option<f64>,
+}
+
+/// How clients are authenticated.
+#[derive(Clone, Debug)]
+pub(crate) enum AuthMethod {
+    /// Every client is accepted.
+    Disabled,
+    /// By a token that is signed with this secret.
+    Token(SecretString),
+    /// By the back end.
+    Backend,
+}
+
+impl ServeConfig {
+    #[cfg(test)]
+    pub(super) fn port(&self) -> Option<u16> {
+        self.listen.tcp.map(|address| address.port())
+    }
+}
+
+impl Flags {
+    /// Validates the flags and fills in the defaults.
+    pub(super) fn resolve(
+        self,
+        dev: bool,
+        collector: Option<CollectorUrl>,
+    ) -> Result<ServeConfig, ConfigError> {
+        let mut server = Config::default();
+        server.remembered_entries = REMEMBERED;
+        server.id = self.monitoring.id;
+        server.development = dev || self.monitoring.env.as_deref() == Some("development");
+        server.metrics_address = self.monitoring.metrics;
+        set_if_some(&mut server.inspector_audience, self.monitoring.inspect_from.clone());
+        let listen = self.listen.resolve(&mut server, dev)?;
+        let auth = self.clients.resolve(&mut server, dev, self.application.backend.is_some())?;
+        self.limits.resolve(&mut server);
+        let backend = self.application.backend()?;
+        let is_optional = backend.is_some() || self.application.relay.is_some();
+        let collections = self.application.collections(is_optional)?;
+        Ok(ServeConfig {
+            listen,
+            collections,
+            db: self.application.db.unwrap_or_else(|| PathBuf::from("logux.db")),
+            auth,
+            log_format: self.monitoring.logger.unwrap_or_default(),
+            otlp: collector
+                .map(|collector| OtlpConfig { collector, ratio: self.monitoring.otlp_ratio }),
+            backend,
+            relay: self.application.relay,
+            server,
+        })
+    }
+}
+
+impl ListenFlags {
+    fn resolve(self, server: &mut Config, dev: bool) -> Result<ListenAddresses, ConfigError> {
+        let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if dev && !host.is_loopback() {
+            return Err(ConfigError::DevNotLoopback(host));
+        }
+        server.tls = match (self.cert, self.key) {
+            (Some(cert), Some(key)) => Some(Tls::new(cert, key)),
+            (None, None) => None,
+            _ => return Err(ConfigError::IncompleteTls),
+        };
+        set_if_some(&mut server.tls_reload_interval, self.tls_reload_ms.map(Duration::from_millis));
+        set_if_some(&mut server.proxies, self.trust_proxy);
+        set_if_some(&mut server.disable_http, self.disable_http);
+        set_if_some(&mut server.drain_timeout, self.finish_ms.map(Duration::from_millis));
+        set_if_some(&mut server.disconnect_timeout, self.leave_ms.map(Duration::from_millis));
+        let needs_tcp = self.unix.is_none() || self.host.is_some() || self.port.is_some();
+        let tcp = needs_tcp.then(|| SocketAddr::new(host, self.port.unwrap_or(31337)));
+        Ok(ListenAddresses { tcp, unix: self.unix.map(|path| (path, self.unix_mode)) })
+    }
+}
+
+impl ClientFlags {
+    fn resolve(
+        self,
+        server: &mut Config,
+        dev: bool,
+        has_backend: bool,
+    ) -> Result<AuthMethod, ConfigError> {
+        server.subprotocol = self.subprotocol.unwrap_or_default();
+        server.min_subprotocol = self.min_subprotocol.unwrap_or_default();
+        server.supports = self.supports;
+        server.allowed_origins = self.origins;
+        match self.secret.filter(|secret| !secret.0.is_empty()) {
+            _ if dev => Ok(AuthMethod::Disabled),
+            Some(secret) => Ok(AuthMethod::Token(secret)),
+            None if has_backend => Ok(AuthMethod::Backend),
+            None => Err(ConfigError::MissingSecret),
+        }
+    }
+}
+
+impl LimitFlags {
+    fn resolve(self, server: &mut Config) {
+        set_if_some(&mut server.max_connections, self.max_connections);
+        server.max_connections_per_address = self.max_connections_per_address;
+        if let Some(limit) = self.max_wrong_logins {
+            server.max_wrong_logins = (limit > 0).then_some(limit);
+        }
+        server.max_rate = self.max_rate;
+        server.max_rate_per_user = self.max_rate_per_user;
+        server.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();
+        set_if_some(&mut server.max_subscriptions, self.max_subscriptions);
+        set_if_some(&mut server.max_queue, self.max_queue);
+        set_if_some(&mut server.max_message_bytes, self.max_message_bytes);
+        set_if_some(&mut server.max_body_bytes, self.max_body_bytes);
+        set_if_some(&mut server.max_outbox_messages, self.max_outbox_messages);
+        set_if_some(&mut server.max_outbox_bytes, self.max_outbox_bytes);
+        set_if_some(&mut server.max_ahead, self.max_ahead_ms.map(Duration::from_millis));
+        set_if_some(&mut server.remembered_entries, self.remembered);
+        set_if_some(&mut server.ping_interval, self.ping_ms.map(Duration::from_millis));
+        set_if_some(&mut server.timeout, self.timeout_ms.map(Duration::from_millis));
+    }
+}
+
+impl ApplicationFlags {
+    fn backend(&self) -> Result<Option<Backend>, ConfigError> {
+        let Some(url) = &self.backend else { return Ok(None) };
+        let secret = self.control_secret.clone().filter(|secret| !secret.0.is_empty());
+        let SecretString(secret) = secret.ok_or(ConfigError::MissingControlSecret)?;
+        let backend = Backend::new(url, secret)?;
+        Ok(Some(match &self.control_mask {
+            Some(mask) => backend.control_mask(mask)?,
+            None => backend,
+        }))
+    }
+
+    /// Returns the collections, of which at least one is needed unless `is_optional`.
+    fn collections(&self, is_optional: bool) -> Result<Vec<String>, ConfigError> {
+        let collections = self.collections.clone().unwrap_or_default();
+        if collections.is_empty() && !is_optional {
+            return Err(ConfigError::NothingToServe);
+        }
+        let is_valid = |name: &String| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+                && name != "logux"
+        };
+        match collections.iter().find(|name| !is_valid(name)) {
+            Some(name) => Err(ConfigError::InvalidCollection(name.clone())),
+            None => Ok(collections),
+        }
+    }
+}
+
+fn set_if_some<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}

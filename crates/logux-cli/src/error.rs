@@ -1,0 +1,46 @@
+//! The error of a subcommand.
+
+use std::io;
+
+use logux::action::{ActionError, IdError};
+use logux_client::SyncError;
+use logux_net::NetError;
+use logux_server::{BuildError, ServerError};
+use logux_sqlite::SqliteError;
+
+use crate::{bench::error::BenchError, config::error::ConfigError, otlp::OtlpError};
+
+/// A subcommand failed. The message is one line for the user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error(transparent)]
+    UserId(#[from] IdError),
+    #[error(transparent)]
+    Url(#[from] NetError),
+    #[error(transparent)]
+    Action(#[from] ActionError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The client stopped, with the reason.
+    #[error("{0}")]
+    ClientStopped(String),
+    #[error(transparent)]
+    Database(#[from] SqliteError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("Unix sockets are not supported on this platform")]
+    #[cfg(not(unix))]
+    NoUnixSockets,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
