@@ -1,6 +1,6 @@
-//! The types that merge, and the simulated world.
+//! The types that merge, and the simulation.
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logux::{
@@ -42,19 +42,19 @@ fn list(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("list insert");
     group.sample_size(10).throughput(Throughput::Elements(100_000));
     let value = json!(1);
-    for (name, place) in [("at the end", 0), ("at the front", 1), ("at random", 2)] {
+    for (name, position) in [("at the end", 0), ("at the front", 1), ("at random", 2)] {
         group.bench_function(BenchmarkId::new(name, 100_000), |bencher| {
             bencher.iter_batched(
                 List::default,
                 |mut list| {
                     for ms in 0..100_000_i64 {
                         let stamp = stamp(&node, ms);
-                        let index = match place {
+                        let index = match position {
                             0 => list.len(),
                             1 => 0,
                             _ => usize::try_from(ms * 7_919).expect("an index") % (list.len() + 1),
                         };
-                        let op = list.insert(index, value.clone(), stamp.id()).expect("a place");
+                        let op = list.insert_op(index, value.clone(), stamp.id()).expect("a place");
                         list.apply(&op, &stamp);
                     }
                     list
@@ -91,16 +91,21 @@ fn simulation(criterion: &mut Criterion) {
     group.bench_function("5 nodes, 1,000 actions each, 100 cuts", |bencher| {
         bencher.iter(|| {
             let count = untyped_reducer(0, |count: &mut u64, _: &Action| *count += 1);
-            let config = Config { clients: 4, seed: 1, reconnect_ms: (1, 50), ..Config::default() };
+            let config = Config {
+                clients: 4,
+                seed: 1,
+                reconnect_delay: Duration::from_millis(1)..=Duration::from_millis(50),
+                ..Config::default()
+            };
             let mut sim = Simulation::new(config, count);
             for n in 0..4_000_usize {
                 sim.act(n % 4, |_, _| Action::new(r#"{"type":"a"}"#).ok());
-                sim.run_for(5);
+                sim.run_for(Duration::from_millis(5));
                 if n % 40 == 0 {
                     sim.cut(n / 40 % 4);
                 }
             }
-            sim.settle().expect("everybody has everything");
+            sim.settle().expect("all nodes have all actions");
             sim.counts()
         });
     });

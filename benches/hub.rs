@@ -1,4 +1,4 @@
-//! The life of an action in a server's hub: received, kept, asked about, sent on, answered, confirmed.
+//! All steps of an action in a server's hub: receive, persist, request, resend, answer, confirm.
 
 use std::hint::black_box;
 
@@ -12,10 +12,10 @@ use logux::{
     time::WallTime,
 };
 
-/// Clients that take turns.
+/// The number of clients that send actions.
 const CLIENTS: u64 = 50;
 
-/// A hub with its clients, of which the first ones are subscribed.
+/// A hub with its clients, of which the first `subscribers` are subscribed.
 struct World {
     hub: Hub<MemoryStore>,
     nodes: Vec<NodeId>,
@@ -23,7 +23,7 @@ struct World {
     millis: i64,
     sequence: u32,
     requests: Vec<HandlerRequest>,
-    /// Tokens of batches that were confirmed, to be used again: making one takes a node.
+    /// Tokens of confirmed batches, to be reused, because making one requires a sync node.
     batches: Vec<BatchToken>,
 }
 
@@ -57,10 +57,10 @@ impl World {
         for n in 0..subscribers {
             world.receive(n, subscribe.clone());
             world.commit();
-            world.answer();
+            world.respond();
             world.commit();
         }
-        // As many as are remembered, so that each new one makes an old one be forgotten.
+        // Fill the inbox, so that each new action evicts an old one.
         for _ in 0..12_000 / CLIENTS {
             world.round();
         }
@@ -68,9 +68,7 @@ impl World {
     }
 
     fn handle(&mut self, input: Input) {
-        self.hub
-            .handle(Now::from_millis(self.millis, 0), input)
-            .expect("a store in memory never fails");
+        self.hub.handle(Now::from_millis(self.millis, 0), input).expect("memory does not fail");
     }
 
     fn receive(&mut self, client: u64, action: Action) {
@@ -86,7 +84,7 @@ impl World {
     }
 
     fn commit(&mut self) {
-        self.hub.commit().expect("a store in memory never fails");
+        self.hub.commit().expect("memory does not fail");
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Request(request) => self.requests.push(request),
@@ -96,7 +94,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self) {
+    fn respond(&mut self) {
         for request in std::mem::take(&mut self.requests) {
             self.handle(Input::Respond(
                 request.id,
@@ -107,14 +105,14 @@ impl World {
         }
     }
 
-    /// One action of each client.
+    /// Processes one action of each client.
     fn round(&mut self) {
         self.millis += 1;
         for client in 0..CLIENTS {
             self.receive(client, self.action.clone());
         }
         self.commit();
-        self.answer();
+        self.respond();
         self.commit();
     }
 }

@@ -1,4 +1,4 @@
-//! The log over the store in memory: adding in different orders, walking, taking a reason away.
+//! The log with the store in memory: adding in different orders, walking, removing a reason.
 
 use std::{hint::black_box, ops::ControlFlow, time::Duration};
 
@@ -9,7 +9,7 @@ use logux::{
     store::{Criteria, Query},
 };
 
-/// Actions of four nodes, with the ids that their clocks would give, in the order of creation.
+/// Returns actions of four nodes with their ids, in the order of creation.
 fn actions(count: usize) -> Vec<(Action, ActionId)> {
     let nodes =
         ["10:a:x", "10:b:x", "20:c:x", "20:d:x"].map(|node| NodeId::new(node).expect("a node id"));
@@ -25,7 +25,8 @@ fn actions(count: usize) -> Vec<(Action, ActionId)> {
         .collect()
 }
 
-/// The same order in each run: a linear congruential generator (Knuth, MMIX) and Fisher–Yates.
+/// Shuffles with the same result in each run: a linear congruential generator (Knuth, MMIX) and
+/// Fisher–Yates.
 fn shuffled(mut actions: Vec<(Action, ActionId)>) -> Vec<(Action, ActionId)> {
     let mut state = 42_u64;
     for n in (1..actions.len()).rev() {
@@ -36,7 +37,8 @@ fn shuffled(mut actions: Vec<(Action, ActionId)>) -> Vec<(Action, ActionId)> {
     actions
 }
 
-/// A log that keeps both orders: the one by creation is made when it is first walked.
+/// Returns a log whose store keeps both orders. It builds the order by creation on the first walk
+/// in that order.
 fn empty() -> Log<MemoryStore> {
     let log = Log::new(NodeId::new("server:x").expect("a node id"), MemoryStore::new())
         .expect("memory does not fail");
@@ -52,7 +54,7 @@ fn add(log: &mut Log<MemoryStore>, (action, id): (Action, ActionId)) {
 
 fn filled(count: usize) -> Log<MemoryStore> {
     let mut log = empty();
-    actions(count).into_iter().for_each(|one| add(&mut log, one));
+    actions(count).into_iter().for_each(|action| add(&mut log, action));
     log
 }
 
@@ -74,11 +76,11 @@ fn adding(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(count as u64));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 let all = order(actions(count));
-                // The log comes back out of the routine: to drop it is not what is measured.
+                // The routine returns the log, so that dropping it is not measured.
                 bencher.iter_batched(
                     || (empty(), all.clone()),
                     |(mut log, all)| {
-                        all.into_iter().for_each(|one| add(&mut log, one));
+                        all.into_iter().for_each(|action| add(&mut log, action));
                         log
                     },
                     BatchSize::LargeInput,
@@ -96,20 +98,20 @@ fn reading(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter(|| {
-                let mut seen = 0;
+                let mut length = 0;
                 log.walk(&Query::created(), |entry| {
-                    seen += black_box(entry).action.kind().len();
+                    length += black_box(entry).action.kind().len();
                     ControlFlow::Continue(())
                 })
                 .expect("memory does not fail");
-                seen
+                length
             });
         });
         group.finish();
     }
 }
 
-fn forgetting(criterion: &mut Criterion) {
+fn removing(criterion: &mut Criterion) {
     for count in [1_000, 10_000, 100_000] {
         let mut group = criterion.benchmark_group("remove_reason of half");
         group.sample_size(10).throughput(Throughput::Elements(count as u64 / 2));
@@ -129,5 +131,5 @@ fn forgetting(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, adding, reading, forgetting);
+criterion_group!(benches, adding, reading, removing);
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! What the saved states of a timeline hold: resident memory of a million writes into a map of a thousand fields, with and without them. Linux only.
+//! The memory of the saved states of a timeline: resident memory after a million writes into a map
+//! of a thousand fields, with different numbers of saved states. Linux only.
 
 use logux::{
     ActionId, NodeId, Stamp, WallTime,
@@ -8,7 +9,7 @@ use logux::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Resident memory in KiB.
+/// Returns the resident memory in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
@@ -19,7 +20,7 @@ fn main() {
     let node = NodeId::new("10:client:tab").expect("a node id");
     let value: Arc<Value> = json!("Buy milk").into();
     let paths: Vec<_> = (0..1_000).map(|n| format!("/field{n}").parse().expect("a path")).collect();
-    // The first sees what the allocator keeps for itself.
+    // The first run includes the memory that the allocator keeps.
     for (name, save_every, save_gap) in [
         ("warm-up", 10_000, 10_000),
         ("a state every 10,000", 10_000, 10_000),
@@ -36,7 +37,7 @@ fn main() {
             timeline.add_read(Stamp::new(time, ActionId::new(time, node.clone(), 0)), op);
         }
         println!("{name}: {} KiB, {:?}", resident() - before, timeline.stats());
-        // The next one has a process's memory as it was.
+        // Not freed, so that the next run does not reuse this memory.
         std::mem::forget(timeline);
     }
 }

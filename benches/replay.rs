@@ -1,4 +1,4 @@
-//! Time travel: appending, a late action, a state of the past.
+//! Time travel: appending actions, a late action, a past state.
 
 use std::hint::black_box;
 
@@ -16,7 +16,7 @@ struct Add {
     n: u64,
 }
 
-/// A small reducer that does not commute: the order of the actions is in the result.
+/// A small reducer that does not commute: its result depends on the order of the actions.
 fn reducer() -> impl logux::replay::Reducer<State = u64, Action = Add> {
     typed_reducer(&["add"], 0, |sum: &mut u64, action: &Add| *sum = sum.rotate_left(1) ^ action.n)
 }
@@ -35,7 +35,7 @@ fn history(
 ) -> Timeline<impl logux::replay::Reducer<State = u64, Action = Add>> {
     let mut timeline = Timeline::with_config(reducer(), TimelineConfig::default());
     for n in 0..count {
-        // Every other millisecond is free for what comes late.
+        // Odd times are free for late actions.
         timeline.add_read(stamp(node, 2 * n), Add { n: n.unsigned_abs() });
     }
     timeline
@@ -72,13 +72,13 @@ fn late(criterion: &mut Criterion) {
     let mut timeline = history(&node, count);
     let mut group = criterion.benchmark_group("a late action in 1,000,000");
     for distance in [1, 10, 100, 1_000, 10_000] {
-        let mut free = 0;
+        let mut sequence = 0;
         group.bench_function(BenchmarkId::new("back", distance), |bencher| {
             bencher.iter(|| {
-                // Each time a place of its own around that distance.
-                free += 1;
+                // Each iteration has its own position at that distance.
+                sequence += 1;
                 let ms = 2 * (count - distance) + 1;
-                let id = ActionId::new(WallTime::from_millis(ms), node.clone(), free);
+                let id = ActionId::new(WallTime::from_millis(ms), node.clone(), sequence);
                 timeline.add_read(Stamp::new(WallTime::from_millis(ms), id), Add { n: 1 });
             });
         });
@@ -93,17 +93,17 @@ fn past(criterion: &mut Criterion) {
     let timeline = history(&node, 1_000_000);
     let mut group = criterion.benchmark_group("state_at in 1,000,000");
     group.sample_size(20);
-    // The worst place is right before a saved state.
-    for place in [0, 4_095, 500_000, 2_047_999, 999_990] {
-        let stamp = stamp(&node, place);
-        group.bench_function(BenchmarkId::from_parameter(place), |bencher| {
+    // The worst position is right before a saved state.
+    for position in [0, 4_095, 500_000, 2_047_999, 999_990] {
+        let stamp = stamp(&node, position);
+        group.bench_function(BenchmarkId::from_parameter(position), |bencher| {
             bencher.iter(|| black_box(timeline.state_at(&stamp)))
         });
     }
     group.finish();
 }
 
-/// What `@logux/redux` and `syncMapTemplate` do: a whole log, with reasons, over a timeline.
+/// A whole log with reasons and a timeline, as in `@logux/redux` and `syncMapTemplate`.
 fn live(criterion: &mut Criterion) {
     let node = NodeId::new("10:client:tab").expect("a node id");
     let mut group = criterion.benchmark_group("log over a timeline");

@@ -1,4 +1,4 @@
-//! Two ends of a connection: from actions to a frame, and from a frame to actions that are confirmed.
+//! The sync node of a server: from actions to a frame, and from a frame to confirmed actions.
 
 use std::hint::black_box;
 
@@ -10,15 +10,15 @@ use logux::{
 
 const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
-/// A server's end that has let a client in.
+/// Returns a server's node with an authenticated client.
 fn server() -> Node {
     let mut node =
         Node::new(Config::server(NodeId::new("server:x").expect("a node id")).into(), ());
     node.handle(NOW, Input::Opened);
     node.handle(NOW, Input::Frame(r#"["connect",5,"10:client:tab",0]"#));
     while let Some(output) = node.poll_output() {
-        if let Output::Authenticate(who) = output {
-            node.handle(NOW, Input::Allow(who.token));
+        if let Output::Authenticate(request) = output {
+            node.handle(NOW, Input::Allow(request.token));
         }
     }
     node.send(NOW.mono, 0, &[]);

@@ -1,4 +1,5 @@
-//! A kanban board: cards that two people move at the same time end in one place, and undo takes back only one's own move.
+//! A kanban board: cards that two people move at the same time end in one column, and undo affects
+//! only a person's own moves.
 //!
 //!     cargo run --example kanban
 
@@ -15,7 +16,8 @@ use serde_json::json;
 
 const COLUMNS: [&str; 3] = ["to do", "doing", "done"];
 
-/// One person at the board. All cards are in one list; the column is a field of the card, so a card is in one column always.
+/// One person at the board. All cards are in one list. The column is a field of the card, so a card
+/// is always in exactly one column.
 struct Person {
     log: Log<MemoryStore, Timeline<Shared<Document>>>,
     undo: UndoManager,
@@ -48,12 +50,12 @@ impl Person {
     fn add(&mut self, title: &str) -> Result<(), Box<dyn Error>> {
         let card = json!({"title": title, "column": "to do"});
         let cards = Path::of(&["cards"])?;
-        self.edit(|board, id| Ok(board.in_list(&cards, |list| list.push(card, id))?))?;
+        self.edit(|board, id| Ok(board.list_op(&cards, |list| list.push_op(card, id))?))?;
         self.pause();
         Ok(())
     }
 
-    /// Moves a card to a column, and to the top of it. Two actions, one step for undo.
+    /// Moves a card to the top of a column. The two actions are one step of undo.
     fn move_card(&mut self, index: usize, column: &str) -> Result<(), Box<dyn Error>> {
         let card = self
             .log
@@ -65,7 +67,7 @@ impl Person {
         let path = Path::of(&["cards", &card, "column"])?;
         let cards = Path::of(&["cards"])?;
         self.edit(|_, _| Ok(DocumentOp::Set { path, value: json!(column).into() }))?;
-        self.edit(|board, id| Ok(board.in_list(&cards, |list| list.shift(index, 0, id))?))?;
+        self.edit(|board, id| Ok(board.list_op(&cards, |list| list.move_op(index, 0, id))?))?;
         self.pause();
         Ok(())
     }
@@ -74,7 +76,7 @@ impl Person {
         self.ms += 60_000;
     }
 
-    fn take_back(&mut self) -> Result<(), Box<dyn Error>> {
+    fn undo_move(&mut self) -> Result<(), Box<dyn Error>> {
         let now =
             Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms);
         self.undo.undo(now.wall, &mut self.log)?;
@@ -82,7 +84,7 @@ impl Person {
         Ok(())
     }
 
-    fn hear(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
+    fn receive(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
         for entry in other.log.store().page(&Query::added().oldest_first(), 1_000)?.entries {
             self.log.add(
                 logux::WallTime::default(),
@@ -111,7 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for title in ["Engine", "Compiler", "Docs"] {
         ada.add(title)?;
     }
-    grace.hear(&ada)?;
+    grace.receive(&ada)?;
     grace.ms = ada.ms;
     println!("The board:");
     ada.print();
@@ -119,18 +121,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     ada.move_card(0, "doing")?;
     grace.move_card(0, "done")?;
     grace.move_card(2, "doing")?;
-    ada.hear(&grace)?;
-    grace.hear(&ada)?;
+    ada.receive(&grace)?;
+    grace.receive(&ada)?;
     println!(
         "\nAda moved Engine to doing; Grace moved it to done at the same time, and Docs to doing:"
     );
     ada.print();
     assert_eq!(ada.log.state(), grace.log.state());
 
-    grace.take_back()?;
-    grace.take_back()?;
-    ada.hear(&grace)?;
-    println!("\nGrace takes back both of her moves. The one of Ada is in effect again:");
+    grace.undo_move()?;
+    grace.undo_move()?;
+    ada.receive(&grace)?;
+    println!("\nGrace undoes both of her moves. The move of Ada is in effect again:");
     ada.print();
     assert_eq!(ada.log.state(), grace.log.state());
     Ok(())

@@ -1,4 +1,5 @@
-//! A spreadsheet: two people write into one cell, an action comes late, one is refused; time travel shows what was and what is.
+//! A spreadsheet: two people set one cell, an action arrives late, one is refused. Time travel
+//! gives the present and past states.
 //!
 //!     cargo run --example spreadsheet
 
@@ -10,7 +11,7 @@ use logux::{
 };
 use serde::Deserialize;
 
-/// What can be done. The order matters: `Fill` copies what the cell has at that time.
+/// The actions. Their order matters: `Fill` copies the value that the cell has at that time.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum Edit {
@@ -33,13 +34,13 @@ fn apply(sheet: &mut Sheet, edit: &Edit) {
     }
 }
 
-/// An action as it comes from the network: with its id, which says when and by whom it was done.
+/// An action as received from the network, with an id that has its time and its author.
 fn action(id: &str, json: &str) -> Result<Entry, Box<dyn Error>> {
     Ok(Entry::new(Action::new(json)?, Meta::new(id.parse()?)))
 }
 
-fn show(what: &str, sheet: &Sheet) {
-    println!("{what:<62} {sheet:?}");
+fn show(title: &str, sheet: &Sheet) {
+    println!("{title:<62} {sheet:?}");
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -48,35 +49,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     sheet.add(&action("1000 ada:laptop:1 0", r#"{"type":"cell/set","cell":"A1","value":10}"#)?);
     let copied = action("3000 ada:laptop:1 0", r#"{"type":"cell/fill","from":"A1","to":"B1"}"#)?;
     sheet.add(&copied);
-    show("Ada writes 10 into A1, and copies it to B1:", sheet.state());
+    show("Ada sets A1 to 10, and copies it to B1:", sheet.state());
 
-    // Grace was on a train. Her action is older than the copy, so the copy copies her value.
+    // Grace was offline. Her action is older than the copy, so her value is copied.
     let late = action("2000 grace:phone:1 0", r#"{"type":"cell/set","cell":"A1","value":20}"#)?;
     sheet.add(&late);
-    show("Grace's 20 comes late, and goes to its place in history:", sheet.state());
+    show("Grace's 20 arrives late, and is applied in its order:", sheet.state());
 
     let before: Stamp = action("1999 x 0", r#"{"type":"x"}"#)?.meta.stamp();
-    show("The sheet as it was one millisecond before:", &sheet.state_at(&before));
+    show("The sheet one millisecond before Grace's action:", &sheet.state_at(&before));
 
-    // The server refuses what Grace did.
+    // The server refuses the action of Grace.
     let undo = format!(r#"{{"type":"logux/undo","id":"{}","reason":"denied"}}"#, late.meta.id);
     sheet.add(&action("4000 server:1 0", &undo)?);
-    show("The server refuses it, and it never was:", sheet.state());
+    show("The server refuses it, and it is undone:", sheet.state());
 
-    // An undo that comes before its action works as well.
+    // An undo can arrive before its action.
     sheet.add(&action(
         "6000 server:1 0",
         r#"{"type":"logux/undo","id":"5000 alan:pc:1 0","reason":"denied"}"#,
     )?);
     sheet.add(&action("5000 alan:pc:1 0", r#"{"type":"cell/set","cell":"B1","value":-1}"#)?);
-    show("Alan's -1 comes after its own undo, and has no effect:", sheet.state());
+    show("Alan's -1 arrives after its undo, and has no effect:", sheet.state());
 
     println!("\nHistory, oldest first:");
     for (stamp, in_effect) in sheet.history() {
         println!(
             "  {:<22} {}",
             stamp.id().to_string(),
-            if in_effect { "in effect" } else { "taken back" }
+            if in_effect { "in effect" } else { "undone" }
         );
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Property-test how your app resolves conflicts: a reducer with a mistake, the story that the test tells, and the reducer without it.
+//! Property tests of how an app resolves conflicts: a reducer with a mistake, the story that the
+//! test prints, and the reducer without the mistake.
 //!
 //!     cargo run --example test_your_reducer
 
@@ -13,13 +14,15 @@ use logux::{
     testing::{action_of, assert_commutes, assert_converges, assert_undo_is_inverse},
 };
 
-/// The shopping basket of a family: how many of each thing. All of them can add and remove, also without a network.
+/// The shopping basket of a family: a number of each thing. Each person can add and remove things,
+/// also offline.
 struct Basket {
-    /// The mistake: removing forgets the thing altogether, so an older addition that comes late brings it back.
+    /// The mistake: removing a thing leaves no tombstone, so an older addition that arrives late
+    /// restores it.
     forgets: bool,
 }
 
-/// A line of the basket: how many, and the last time somebody removed it.
+/// A line of the basket: the additions of a thing, and its last removal.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Line {
     added: Vec<Stamp>,
@@ -38,7 +41,7 @@ impl Reducer for Basket {
         };
         let thing = action
             .str_field("thing")
-            .ok_or_else(|| Malformed::new("expected \"thing\" with a text"))?;
+            .ok_or_else(|| Malformed::new("expected a string in \"thing\""))?;
         Ok(Some((add, thing.into_owned())))
     }
 
@@ -59,7 +62,7 @@ impl Reducer for Basket {
         } else {
             line.removed = line.removed.take().max(Some(stamp.clone()));
         }
-        // What is older than the last removal is gone, whenever it comes.
+        // Additions before the last removal do not count, even if they arrive later.
         line.added.retain(|added| line.removed.as_ref().is_none_or(|removed| removed < added));
     }
 
@@ -76,14 +79,14 @@ fn main() {
         ])
     };
 
-    // The test panics with a story. Here it is caught, to print it.
+    // The test panics with a story. Catch it, to print the story.
     std::panic::set_hook(Box::new(|_| {}));
-    let told =
+    let result =
         catch_unwind(AssertUnwindSafe(|| assert_commutes(Basket { forgets: true }, actions())));
     let _ = std::panic::take_hook();
-    println!("A basket that forgets:\n");
-    match told {
-        Ok(()) => println!("is right?"),
+    println!("A basket without tombstones:\n");
+    match result {
+        Ok(()) => println!("no mistake found"),
         Err(story) => {
             println!("{}", story.downcast_ref::<String>().map_or("no story", |story| story))
         }
@@ -94,6 +97,6 @@ fn main() {
     assert_converges(&right, actions());
     assert_undo_is_inverse(&right, actions());
     println!(
-        "A basket that remembers: it commutes, converges, and undo is the inverse of every action."
+        "A basket with tombstones: it commutes, it converges, and undo is the inverse of every action."
     );
 }

@@ -1,4 +1,5 @@
-//! A shared to-do list: two people change it while their network is cut, and agree when it is back.
+//! A shared to-do list: two people change it offline, and agree after they have exchanged their
+//! actions.
 //!
 //!     cargo run --example todo
 
@@ -13,7 +14,7 @@ use logux::{
 };
 use serde_json::json;
 
-/// A device: a log, and the document that its actions make.
+/// A device: a log, and the document that its actions give.
 struct Device {
     name: &'static str,
     log: Log<MemoryStore, Timeline<Shared<Document>>>,
@@ -32,11 +33,11 @@ impl Device {
         self.clock = self.clock.shifted(1_000);
         let tasks = Path::of(&["tasks"])?;
         let task = json!({"title": title, "done": false});
-        self.log.edit(self.clock, |doc, id| doc.in_list(&tasks, |list| list.push(task, id)))?;
+        self.log.edit(self.clock, |doc, id| doc.list_op(&tasks, |list| list.push_op(task, id)))?;
         Ok(())
     }
 
-    /// Writes a field of a task.
+    /// Sets a field of a task.
     fn set(
         &mut self,
         index: usize,
@@ -62,12 +63,13 @@ impl Device {
     fn move_up(&mut self, from: usize) -> Result<(), Box<dyn Error>> {
         self.clock = self.clock.shifted(1_000);
         let tasks = Path::of(&["tasks"])?;
-        self.log.edit(self.clock, |doc, id| doc.in_list(&tasks, |list| list.shift(from, 0, id)))?;
+        self.log
+            .edit(self.clock, |doc, id| doc.list_op(&tasks, |list| list.move_op(from, 0, id)))?;
         Ok(())
     }
 
-    /// Gets what it lacks of another device. A real one uses `logux::sync` or the crate `logux-client`.
-    fn hear(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
+    /// Adds the actions of another device. An app uses `logux::sync` or the crate `logux-client`.
+    fn receive(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
         for entry in other.log.store().page(&Query::added().oldest_first(), 1_000)?.entries {
             self.log.add(self.clock, entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
         }
@@ -88,11 +90,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut ada, mut grace) = (Device::new("ada")?, Device::new("grace")?);
     ada.add("Buy milk")?;
     ada.add("Call the bank")?;
-    grace.hear(&ada)?;
-    println!("Both see the list of Ada:");
+    grace.receive(&ada)?;
+    println!("Both have the list of Ada:");
     grace.print();
 
-    println!("\nThe network is cut. Each goes on:");
+    println!("\nBoth go offline and change the list:");
     ada.set(0, "done", json!(true))?;
     ada.add("Feed the cat")?;
     ada.add("Water the plants")?;
@@ -102,9 +104,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     ada.print();
     grace.print();
 
-    println!("\nThe network is back. Nothing is lost, and both see the same:");
-    ada.hear(&grace)?;
-    grace.hear(&ada)?;
+    println!("\nBoth are online again. No change is lost, and both have the same list:");
+    ada.receive(&grace)?;
+    grace.receive(&ada)?;
     ada.print();
     grace.print();
     assert_eq!(ada.log.state(), grace.log.state());

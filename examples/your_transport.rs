@@ -1,4 +1,5 @@
-//! Your own transport: two nodes over `std::net` and threads, one JSON message a line, without an async runtime.
+//! A custom transport: two nodes with `std::net` and threads, one JSON message per line, without an
+//! async runtime.
 //!
 //!     cargo run --example your_transport
 
@@ -19,27 +20,29 @@ use logux::{
     sync::{Config, Input, Node, Output, State},
 };
 
-type Failed = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
-/// One end: a log and the machine that talks for it. The machine does no I/O, so it goes with any.
-struct End {
+/// One node of the connection: a log and a sync node. The sync node does no I/O, so it works with
+/// any transport.
+struct Peer {
     log: Log<MemoryStore>,
     node: Node,
     started: Instant,
+    /// The number of entries after which the node is done.
     goal: usize,
 }
 
-impl End {
-    fn new(config: Config, action: &str, goal: usize) -> Result<Self, Failed> {
-        let mut end = Self {
+impl Peer {
+    fn new(config: Config, action: &str, goal: usize) -> Result<Self, BoxError> {
+        let mut peer = Self {
             log: Log::new(config.node.clone(), MemoryStore::new())?,
             node: Node::new(config.into(), ()),
             started: Instant::now(),
             goal,
         };
-        let now = end.now();
-        end.log.add(now.wall, Action::new(action)?, Draft::reason("example"))?;
-        Ok(end)
+        let now = peer.now();
+        peer.log.add(now.wall, Action::new(action)?, Draft::reason("example"))?;
+        Ok(peer)
     }
 
     fn now(&self) -> Now {
@@ -51,18 +54,18 @@ impl End {
         )
     }
 
-    /// Talks until both ends have everything.
-    fn run(mut self, mut stream: TcpStream) -> Result<Log<MemoryStore>, Failed> {
+    /// Synchronizes until the log has `goal` entries.
+    fn run(mut self, mut stream: TcpStream) -> Result<Log<MemoryStore>, BoxError> {
         let reader = BufReader::new(stream.try_clone()?);
         let (lines, incoming) = mpsc::sync_channel(16);
-        // A thread that reads lines, since `std` cannot wait for a line and for time at once.
+        // A thread reads lines, because `std` cannot wait for a line with a deadline.
         thread::spawn(move || {
             reader.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
         });
         self.node.handle(self.now(), Input::Opened);
         loop {
             while let Some(output) = self.node.poll_output() {
-                if self.carry_out(output, &mut stream)?.is_break() {
+                if self.execute(output, &mut stream)?.is_break() {
                     return Ok(self.log);
                 }
             }
@@ -81,15 +84,17 @@ impl End {
         }
     }
 
-    /// Does one thing that the machine wants.
-    fn carry_out(
+    /// Executes one output of the sync node.
+    fn execute(
         &mut self,
         output: Output,
         stream: &mut TcpStream,
-    ) -> Result<ControlFlow<()>, Failed> {
+    ) -> Result<ControlFlow<()>, BoxError> {
         match output {
             Output::Send(frame) => writeln!(stream, "{frame}")?,
-            Output::Authenticate(who) => self.node.handle(self.now(), Input::Allow(who.token)),
+            Output::Authenticate(request) => {
+                self.node.handle(self.now(), Input::Allow(request.token))
+            }
             Output::Connected { since, .. } => {
                 let missed = self
                     .log
@@ -107,8 +112,8 @@ impl End {
                 self.log.commit()?;
                 self.node.handle(self.now(), Input::Persisted(batch));
             }
-            Output::Disconnect(why) => {
-                eprintln!("closed: {why}");
+            Output::Disconnect(reason) => {
+                eprintln!("closed: {reason}");
                 return Ok(ControlFlow::Break(()));
             }
             _ => {}
@@ -117,25 +122,25 @@ impl End {
     }
 }
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let server = thread::spawn(move || -> Result<_, Failed> {
+    let server = thread::spawn(move || -> Result<_, BoxError> {
         let (stream, _) = listener.accept()?;
-        End::new(
+        Peer::new(
             Config::server(NodeId::new("server:1")?),
             r#"{"type":"hello","from":"server"}"#,
             2,
         )?
         .run(stream)
     });
-    let client = End::new(
+    let client = Peer::new(
         Config::client(NodeId::new("10:laptop:1")?),
         r#"{"type":"hello","from":"client"}"#,
         2,
     )?;
     let client = client.run(TcpStream::connect(address)?)?;
-    let server = server.join().map_err(|_| "the server's thread has panicked")??;
+    let server = server.join().map_err(|_| "the thread of the server has panicked")??;
     for (name, log) in [("client", client), ("server", server)] {
         println!("The {name} has:");
         for entry in log.store().page(&Query::created().oldest_first(), 100)?.entries {

@@ -21,7 +21,7 @@
 //! for (log, text, guest) in [(&mut ada, "Tea", "Charles"), (&mut grace, "Tea party", "Anne")] {
 //!     let value = json!(text).into();
 //!     log.edit(now, |_, _| Ok::<_, ListError>(DocumentOp::Set { path: title.clone(), value }))?;
-//!     log.edit(now, |note, id| note.in_list(&guests, |list| list.push(json!(guest), id)))?;
+//!     log.edit(now, |note, id| note.list_op(&guests, |list| list.push_op(json!(guest), id)))?;
 //! }
 //!
 //! // They meet: each receives what the other did. Now both have the same history and state.
@@ -37,9 +37,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The engine is pure: no I/O, clock, randomness, threads or async. Each of its machines is given what
-//! happened and returns what has to be done; `logux-net`, `logux-client` and `logux-server` do it over
-//! sockets, and a program of your own can do it over anything: [`sync`] shows two connected nodes.
+//! The engine is pure: no I/O, clock, randomness, threads or async. Each of its machines is given
+//! what happened and returns what has to be done; `logux-net`, `logux-client` and `logux-server` do
+//! it over sockets, and a program of your own can do it over anything: [`sync`] shows two connected
+//! nodes.
 //!
 //! # Reading order
 //! A module uses itself and those before it.

@@ -1,26 +1,30 @@
-//! The two clocks of the engine, and deadlines that say why they exist.
+//! Wall time, monotonic time, and deadlines with their kind.
 //!
-//! The engine never asks for the time: the caller passes [`Now`] to each call. Wall time goes into ids
-//! and the order of actions; monotonic time goes into time-outs. Neither is ever converted into the other.
+//! The engine never reads a clock: the caller passes [`Now`] to each call. Ids and the order of
+//! actions use wall time; time-outs use monotonic time. Neither is converted into the other.
+//!
+//! Read [`WallTime`], [`MonoTime`], [`Now`], then [`Deadline`].
 
 use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Wall clock time: milliseconds since 1970-01-01T00:00:00Z, as `Date.now()` of JavaScript.
+/// Wall clock time in milliseconds since 1970-01-01T00:00:00Z, like JavaScript's `Date.now()`.
 ///
-/// It is kept within the range of a JavaScript `Date` (±8.64e15 ms), so that every peer can compute with it
-/// exactly. Used for ids and for order, never for time-outs.
+/// It is always within the range of a JavaScript `Date` (±8.64e15 ms), so that every peer can
+/// compute with it exactly. Used for ids and for order, never for time-outs. In JSON: a number of
+/// milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WallTime(i64);
 
 impl WallTime {
-    /// The latest time that can be expressed: 8.64e15 ms, the end of JavaScript's `Date`.
+    /// The latest time: 8.64e15 ms, the end of the range of a JavaScript `Date`.
     pub const MAX: Self = Self(8_640_000_000_000_000);
-    /// The earliest time that can be expressed: −8.64e15 ms.
+    /// The earliest time: −8.64e15 ms.
     pub const MIN: Self = Self(-8_640_000_000_000_000);
 
-    /// Takes milliseconds since the epoch; a value outside of [`MIN`](Self::MIN)..=[`MAX`](Self::MAX) is clamped.
+    /// Creates a time from milliseconds since the epoch. Values outside of
+    /// [`MIN`](Self::MIN)..=[`MAX`](Self::MAX) are clamped.
     pub const fn from_millis(ms: i64) -> Self {
         if ms > Self::MAX.0 {
             Self::MAX
@@ -31,30 +35,30 @@ impl WallTime {
         }
     }
 
-    /// Takes milliseconds since the epoch, or `None` outside of the range of a JavaScript `Date`.
+    /// Creates a time from milliseconds since the epoch. `None` if `ms` is outside of the range
+    /// of a JavaScript `Date`.
     pub const fn checked_from_millis(ms: i64) -> Option<Self> {
         if ms > Self::MAX.0 || ms < Self::MIN.0 { None } else { Some(Self(ms)) }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// This time moved by `ms` milliseconds, clamped to the range.
+    /// Returns this time plus `ms` milliseconds, clamped to the range.
     #[must_use]
     pub const fn shifted(self, ms: i64) -> Self {
         Self::from_millis(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this time; negative when `earlier` is later.
+    /// Returns the milliseconds from `earlier` to this time. Negative if `earlier` is later.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
     }
 }
 
 impl Serialize for WallTime {
-    /// Milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
@@ -81,67 +85,69 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// Monotonic time: milliseconds since a moment that the driver chose, such as the start of the process.
+/// Monotonic time in milliseconds since an origin that the driver chose, such as the start of the
+/// process.
 ///
-/// It never steps back. Used for time-outs and round trips, never in ids.
+/// It never goes backwards. Used for time-outs and round trips, never in ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MonoTime(u64);
 
 impl MonoTime {
-    /// Takes milliseconds since the driver's chosen moment.
+    /// Creates a time from milliseconds since the driver's origin.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since the driver's chosen moment.
+    /// Returns the milliseconds since the driver's origin.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Returns the moment `duration` later, in whole milliseconds.
+    /// Returns the time `duration` later, in whole milliseconds. Saturates at [`u64::MAX`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(as_millis(duration)))
     }
 
-    /// Returns the time from `earlier` to this moment. Zero when `earlier` is later.
+    /// Returns the time elapsed since `earlier`. Zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Whole milliseconds of a duration, at most [`u64::MAX`].
+/// Returns the whole milliseconds of a duration, at most [`u64::MAX`].
 pub(crate) fn as_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Both clocks, read by the driver at one moment.
+/// Both clocks, read by the driver at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {
-    /// For ids and order.
+    /// Wall time, for ids and order.
     pub wall: WallTime,
-    /// For time-outs.
+    /// Monotonic time, for time-outs.
     pub mono: MonoTime,
 }
 
 impl Now {
-    /// Both clocks from milliseconds: `wall` since the epoch, `mono` since the driver's chosen moment.
+    /// Creates both times from milliseconds: `wall` since the epoch, `mono` since the driver's
+    /// origin.
     pub const fn from_millis(wall: i64, mono: u64) -> Self {
         Self { wall: WallTime::from_millis(wall), mono: MonoTime::from_millis(mono) }
     }
 }
 
-/// When a machine wants to be called again at the latest, and why.
+/// The latest time at which a machine has to be called again, and the kind of the time-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline<R> {
-    /// The moment.
+pub struct Deadline<K> {
+    /// The time of the deadline.
     pub at: MonoTime,
-    /// What happens then if nothing else does before.
-    pub why: R,
+    /// What the machine handles at this time if no other input comes first.
+    pub kind: K,
 }
 
-impl<R> Deadline<R> {
-    /// The earlier of two, the first when they are equal.
+impl<K> Deadline<K> {
+    /// Returns the earlier of two deadlines. `self` if they are equal or `other` is `None`.
     #[must_use]
     pub fn earlier(self, other: Option<Self>) -> Self {
         match other {

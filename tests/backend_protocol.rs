@@ -1,4 +1,5 @@
-//! The vectors of the back-end protocol, cut in all places, and what is asked.
+//! The vectors of the back-end protocol: responses cut at all positions, control requests, and the
+//! commands that are sent.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -33,7 +34,7 @@ fn address(to: &Recipients) -> Value {
         .collect()
 }
 
-fn written(answer: &BackendAnswer) -> Value {
+fn to_json(answer: &BackendAnswer) -> Value {
     let id = &answer.id;
     match &answer.reply {
         BackendReply::Authenticated { subprotocol } => json!([id, "authenticated", subprotocol]),
@@ -62,15 +63,15 @@ fn written(answer: &BackendAnswer) -> Value {
     }
 }
 
-/// What is read from pieces: the answers, and how it ended.
+/// Returns the answers that are read from the pieces of a body, and the error at its end.
 fn read(pieces: &[&[u8]]) -> (Vec<Value>, Option<&'static str>) {
-    let mut answers = ResponseReader::new(1_000);
+    let mut reader = ResponseReader::new(1_000);
     let mut replies = Vec::new();
     for piece in pieces {
-        answers.push(piece);
-        while let Some(next) = answers.next() {
+        reader.push(piece);
+        while let Some(next) = reader.next() {
             match next {
-                Ok(answer) => replies.push(written(&answer)),
+                Ok(answer) => replies.push(to_json(&answer)),
                 Err(BackendError::NotAList) => return (replies, Some("list")),
                 Err(BackendError::NotAnAnswer { .. }) => return (replies, Some("answer")),
                 Err(BackendError::Unknown(_)) => return (replies, Some("unknown")),
@@ -78,18 +79,18 @@ fn read(pieces: &[&[u8]]) -> (Vec<Value>, Option<&'static str>) {
             }
         }
     }
-    (replies, answers.finish().err().map(|_| "truncated"))
+    (replies, reader.finish().err().map(|_| "truncated"))
 }
 
 #[test]
-fn answers_are_read_however_they_are_cut() {
+fn answers_are_read_from_any_pieces() {
     for vector in vectors("answers") {
         let body = vector["body"].as_str().unwrap().as_bytes();
         let ends = vector["fails"].as_str().or(vector["ends"].as_str());
         for at in 0..=body.len() {
-            let (replies, ended) = read(&[&body[..at], &body[at..]]);
+            let (replies, end) = read(&[&body[..at], &body[at..]]);
             assert_eq!(
-                (json!(replies), ended),
+                (json!(replies), end),
                 (vector["replies"].clone(), ends),
                 "{vector} cut at {at}"
             );
@@ -100,23 +101,23 @@ fn answers_are_read_however_they_are_cut() {
 }
 
 #[test]
-fn an_answer_has_a_bound() {
-    let mut answers = ResponseReader::new(20);
-    answers.push(br#"[{"answer":"approved","id":"long"}]"#);
-    assert_eq!(answers.next().unwrap().unwrap_err(), BackendError::TooLong { limit: 20 });
+fn an_answer_has_a_size_limit() {
+    let mut reader = ResponseReader::new(20);
+    reader.push(br#"[{"answer":"approved","id":"long"}]"#);
+    assert_eq!(reader.next().unwrap().unwrap_err(), BackendError::TooLong { limit: 20 });
 }
 
 #[test]
-fn requests_of_a_back_end() {
+fn control_requests_are_read() {
     for vector in vectors("control") {
         let body = vector["body"].as_str().unwrap().as_bytes();
         match ControlRequest::from_json(body).and_then(|request| request.actions()) {
             Ok(actions) => {
-                let seen: Vec<_> = actions
+                let read: Vec<_> = actions
                     .iter()
                     .map(|(action, meta)| json!([action.as_json(), address(&meta.to)]))
                     .collect();
-                assert_eq!(json!(seen), vector["actions"]);
+                assert_eq!(json!(read), vector["actions"]);
             }
             Err(error) => assert_eq!(json!(error.to_string()), vector["error"], "{vector}"),
         }
@@ -124,7 +125,7 @@ fn requests_of_a_back_end() {
 }
 
 #[test]
-fn what_a_back_end_is_asked() {
+fn commands_to_a_back_end() {
     let meta = Meta::new("1487805099387 100:FnFBw6mk:Zp_h 0".parse().unwrap());
     let entry = Entry::new(Action::new(r#"{"type":"INC","b":1.50,"a":"\ud83d"}"#).unwrap(), meta);
     let headers = Json::new(r#"{"locale":"fr"}"#).unwrap();

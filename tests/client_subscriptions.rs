@@ -1,4 +1,4 @@
-//! What a device is subscribed to, across reconnects and starts.
+//! The subscriptions of a client across reconnections and restarts.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -23,7 +23,7 @@ fn sync(client: &mut Client<MemoryStore>, json: &str) -> ActionId {
 const SUBSCRIBE: &str = r#"{"type":"logux/subscribe","channel":"room"}"#;
 const UNSUBSCRIBE: &str = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
 
-/// Connects, and returns what the client sends then besides `connect`.
+/// Connects, and returns the `sync` messages that the client sends.
 fn connect(client: &mut Client<MemoryStore>) -> Vec<String> {
     let connected = format!(r#"["connected",5,"server:x",[{0},{0}]]"#, NOW.wall.as_millis());
     while client.poll_output().is_some() {}
@@ -38,7 +38,7 @@ fn connect(client: &mut Client<MemoryStore>) -> Vec<String> {
     sync.collect()
 }
 
-/// The server has done these.
+/// Receives `logux/processed` for these actions.
 fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
     for (n, id) in ids.iter().enumerate() {
         let answer = format!(
@@ -49,7 +49,7 @@ fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
 }
 
 #[test]
-fn it_subscribes_again_unless_it_is_about_to_leave() {
+fn a_client_subscribes_again_unless_it_has_unsubscribed() {
     let mut client = start("10:phone:1", MemoryStore::new());
     connect(&mut client);
     let subscribed = sync(&mut client, SUBSCRIBE);
@@ -61,39 +61,39 @@ fn it_subscribes_again_unless_it_is_about_to_leave() {
     connect(&mut client);
     let subscribed = sync(&mut client, SUBSCRIBE);
     processed(&mut client, &[&subscribed]);
-    let left = sync(&mut client, UNSUBSCRIBE);
+    let unsubscribed = sync(&mut client, UNSUBSCRIBE);
     let again = connect(&mut client);
     assert!(again.len() == 1 && again[0].contains("unsubscribe"), "{again:?}");
-    processed(&mut client, &[&left]);
+    processed(&mut client, &[&unsubscribed]);
     assert_eq!(connect(&mut client), [""; 0]);
 }
 
-/// The server answers the end at once, and the subscription when what was loading is there.
+/// The server answers the unsubscription at once, but the subscription after loading.
 #[test]
-fn what_it_has_left_before_it_was_subscribed_it_does_not_subscribe_to_again() {
+fn a_client_that_unsubscribed_early_does_not_subscribe_again() {
     let mut client = start("10:phone:1", MemoryStore::new());
     connect(&mut client);
-    let (subscribed, left) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
-    processed(&mut client, &[&left, &subscribed]);
+    let (subscribed, unsubscribed) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
+    processed(&mut client, &[&unsubscribed, &subscribed]);
     assert_eq!(connect(&mut client), [""; 0]);
 
-    // Also where it has to be sent again for its answer.
+    // The same if the subscription is sent again for its answer.
     let mut client = start("10:phone:1", MemoryStore::new());
-    let (subscribed, left) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
+    let (subscribed, unsubscribed) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
     connect(&mut client);
-    processed(&mut client, &[&left]);
+    processed(&mut client, &[&unsubscribed]);
     connect(&mut client);
     processed(&mut client, &[&subscribed]);
     assert_eq!(connect(&mut client), [""; 0]);
 }
 
 #[test]
-fn what_it_did_waits_and_what_it_was_subscribed_to_does_not() {
+fn unanswered_actions_survive_a_restart_but_subscriptions_do_not() {
     let mut client = start("10:phone:1", MemoryStore::new());
     sync(&mut client, SUBSCRIBE);
-    let done = sync(&mut client, r#"{"type":"a"}"#);
+    let unanswered = sync(&mut client, r#"{"type":"a"}"#);
     sync(&mut client, UNSUBSCRIBE);
     let client = start("10:phone:2", client.into_store());
     assert_eq!(client.log().store().len(), 1);
-    assert!(client.log().store().by_id(&done).unwrap().is_some());
+    assert!(client.log().store().by_id(&unanswered).unwrap().is_some());
 }

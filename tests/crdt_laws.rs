@@ -1,4 +1,5 @@
-//! Each of the project's own types is held to the laws that a user's reducer can be held to: any order, any repetition, undo, and forgetting.
+//! The laws of reducers for all types of the project: any order, any repetition, undo and
+//! compaction.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,12 +16,12 @@ use logux::{
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// How many histories each law is tried on, in each run.
+/// The number of histories per law.
 fn cases() -> u32 {
     std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }
 
-fn hold<C, I>(
+fn assert_laws<C, I>(
     intents: impl Fn() -> I,
     make: impl Fn(&C, &I::Value, &ActionId) -> Option<C::Op> + Copy,
 ) where
@@ -36,7 +37,7 @@ fn hold<C, I>(
     laws().converges();
     laws().users(2).undo_is_inverse();
     laws().users(2).compaction_is_invisible(|a, b| a.to_json() == b.to_json());
-    // What is saved is what is loaded, and has a version.
+    // Saving and loading gives the same state. The saved form has a type and a version.
     let text = C::default().save();
     assert_eq!(C::load(&text).unwrap(), C::default());
     let newer = text.replacen(&format!(",{},", C::VERSION), ",999,", 1);
@@ -56,12 +57,14 @@ fn path() -> impl Strategy<Value = &'static str> + Clone {
 
 #[test]
 fn register() {
-    hold::<Register, _>(value, |_, value, _| Some(RegisterOp::Set { value: value.clone().into() }));
+    assert_laws::<Register, _>(value, |_, value, _| {
+        Some(RegisterOp::Set { value: value.clone().into() })
+    });
 }
 
 #[test]
 fn map() {
-    hold::<Map, _>(
+    assert_laws::<Map, _>(
         || (path(), prop::option::weighted(0.7, value())),
         |_, (path, value), _| {
             let path = path.parse().unwrap();
@@ -79,7 +82,7 @@ fn element() -> impl Strategy<Value = &'static str> + Clone {
 
 #[test]
 fn lww_set() {
-    hold::<LwwSet, _>(
+    assert_laws::<LwwSet, _>(
         || (element(), any::<bool>()),
         |_, (element, add), _| {
             let element = (*element).into();
@@ -90,19 +93,21 @@ fn lww_set() {
 
 #[test]
 fn add_wins_set() {
-    hold::<AddWinsSet, _>(
+    assert_laws::<AddWinsSet, _>(
         || (element(), any::<bool>()),
-        |set, (element, add), _| Some(if *add { set.add(*element) } else { set.remove(*element) }),
+        |set, (element, add), _| {
+            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
+        },
     );
 }
 
 #[test]
 fn counter() {
-    hold::<Counter, _>(
+    assert_laws::<Counter, _>(
         || prop::option::weighted(0.8, -3..4_i64),
         |counter, by, id| match by {
             Some(by) => Some(CounterOp::Add { by: *by }),
-            None => counter.fold(id.node()),
+            None => counter.fold_op(id.node()),
         },
     );
 }
@@ -127,17 +132,17 @@ fn list_intent() -> impl Strategy<Value = ListIntent> + Clone {
 fn list_op(list: &List, intent: &ListIntent, id: &ActionId) -> Option<logux::crdt::ListOp> {
     let at = |index: &prop::sample::Index| (!list.is_empty()).then(|| index.index(list.len()));
     match intent {
-        ListIntent::Insert(index) => list.insert(index.index(list.len() + 1), json!(id), id),
-        ListIntent::Move(from, to) => list.shift(at(from)?, at(to)?, id),
-        ListIntent::Set(index, value) => list.set(at(index)?, json!(value)),
-        ListIntent::Remove(index) => list.remove(at(index)?),
+        ListIntent::Insert(index) => list.insert_op(index.index(list.len() + 1), json!(id), id),
+        ListIntent::Move(from, to) => list.move_op(at(from)?, at(to)?, id),
+        ListIntent::Set(index, value) => list.set_op(at(index)?, json!(value)),
+        ListIntent::Remove(index) => list.remove_op(at(index)?),
     }
     .ok()
 }
 
 #[test]
 fn list() {
-    hold::<List, _>(list_intent, list_op);
+    assert_laws::<List, _>(list_intent, list_op);
 }
 
 #[derive(Clone, Debug)]
@@ -146,7 +151,7 @@ enum DocumentIntent {
     Count(&'static str, Option<i64>),
     Tag(&'static str, &'static str, bool),
     List(&'static str, ListIntent),
-    /// Writes into an item.
+    /// Sets a field of a list item.
     Within(&'static str, prop::sample::Index, Value),
 }
 
@@ -170,7 +175,7 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
         DocumentIntent::Count(path, Some(by)) => {
             DocumentOp::Increment { path: path.parse().unwrap(), by: *by }
         }
-        DocumentIntent::Count(path, None) => match document.counter(path)?.fold(id.node())? {
+        DocumentIntent::Count(path, None) => match document.counter(path)?.fold_op(id.node())? {
             CounterOp::Fold { total } => DocumentOp::Fold { path: path.parse().unwrap(), total },
             CounterOp::Add { .. } => return None,
         },
@@ -178,12 +183,12 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
             DocumentOp::Add { path: path.parse().unwrap(), element: (*element).into() }
         }
         DocumentIntent::Tag(path, element, false) => {
-            document.discard(&path.parse().unwrap(), *element)
+            document.discard_op(&path.parse().unwrap(), *element)
         }
         DocumentIntent::List(path, intent) => {
             let nothing = logux::crdt::ListError::OutOfBounds { index: 0, len: 0 };
             document
-                .in_list(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing))
+                .list_op(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing))
                 .ok()?
         }
         DocumentIntent::Within(path, at, value) => {
@@ -198,11 +203,11 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
 
 #[test]
 fn document() {
-    hold::<Document, _>(document_intent, document_op);
+    assert_laws::<Document, _>(document_intent, document_op);
 }
 
 #[test]
-fn what_is_saved_is_what_is_loaded() {
+fn saving_and_loading_gives_the_same_document() {
     use logux::replay::{Reducer, Timeline};
     let mut config = ProptestConfig::with_cases(500);
     config.failure_persistence = None;
@@ -225,7 +230,7 @@ fn what_is_saved_is_what_is_loaded() {
 }
 
 #[test]
-fn any_arrival_of_a_history_gives_one_state() {
+fn all_orders_of_arrival_give_one_state() {
     use logux::{Action, crdt::MapOp, replay::Timeline, testing::strategies};
     let shared = || Shared::<Map>::new("it");
     let write = (path(), 0..9).prop_map(move |(path, value)| -> Action {
@@ -251,7 +256,7 @@ fn any_arrival_of_a_history_gives_one_state() {
 }
 
 #[test]
-fn a_snapshot_of_a_document_and_the_tail() {
+fn a_snapshot_and_later_actions_give_the_state() {
     use logux::{
         Log, MemoryStore, NodeId, WallTime,
         replay::{Snapshot, Timeline, TimelineConfig},
@@ -261,11 +266,11 @@ fn a_snapshot_of_a_document_and_the_tail() {
     let mut log =
         Log::with_observer(node.clone(), MemoryStore::new(), Timeline::new(shared())).unwrap();
     for n in 0..300_i64 {
-        log.edit(WallTime::from_millis(n), |list, id| list.insert(0, json!(n), id)).unwrap();
+        log.edit(WallTime::from_millis(n), |list, id| list.insert_op(0, json!(n), id)).unwrap();
     }
     let text = Snapshot::of(&mut log).unwrap().to_string();
     for n in 300..320_i64 {
-        log.edit(WallTime::from_millis(n), |list, id| list.push(json!(n), id)).unwrap();
+        log.edit(WallTime::from_millis(n), |list, id| list.push_op(json!(n), id)).unwrap();
     }
     let opened = text
         .parse::<Snapshot>()
@@ -273,7 +278,11 @@ fn a_snapshot_of_a_document_and_the_tail() {
         .open(shared(), TimelineConfig::default(), &node, log.store())
         .unwrap();
     assert_eq!(opened.state(), log.state());
-    assert!(opened.stats().steps < 200, "only the tail was read: {:?}", opened.stats());
+    assert!(
+        opened.stats().steps < 200,
+        "more than the later actions were read: {:?}",
+        opened.stats()
+    );
     let other = Snapshot::open::<Shared<Map>, _>(
         &text.parse().unwrap(),
         Shared::new("it"),
@@ -291,7 +300,7 @@ fn a_snapshot_of_a_document_and_the_tail() {
 
 #[test]
 fn sync_maps() {
-    fn alike(a: &Records, b: &Records) -> bool {
+    fn is_equal(a: &Records, b: &Records) -> bool {
         let all = |records: &Records| records.ids().map(|id| records.get(id)).collect::<Vec<_>>();
         all(a) == all(b)
     }
@@ -315,16 +324,16 @@ fn sync_maps() {
     laws().commutes();
     laws().converges();
     laws().users(2).undo_is_inverse();
-    laws().compaction_is_invisible(alike);
+    laws().compaction_is_invisible(is_equal);
     let change = Change::Delete("1".into());
     assert!(format!("{change:?}").contains("Delete"));
 }
 
-/// Millions of histories: `LOGUX_CASES=3000000 cargo test --release --test crdt_laws -- --ignored`, for as long as you have.
+/// Millions of histories: `LOGUX_CASES=3000000 cargo test --release --test crdt_laws -- --ignored`.
 #[test]
-#[ignore = "runs for hours: for when a type has changed"]
-fn the_long_run() {
-    let long = Laws::with(
+#[ignore = "runs for hours; to be run after changes of a type"]
+fn millions_of_histories() {
+    let laws = Laws::with(
         Shared::<Document>::new("it"),
         document_intent(),
         |document: &Document, intent, id: &ActionId| {
@@ -332,8 +341,8 @@ fn the_long_run() {
                 .map(|op| Shared::<Document>::new("it").action(&op).unwrap())
         },
     );
-    let long = long.users(4).turns(60).cases(cases().max(1_000_000));
-    long.commutes();
-    long.converges();
-    long.compaction_is_invisible(|a, b| a.to_json() == b.to_json());
+    let laws = laws.users(4).turns(60).cases(cases().max(1_000_000));
+    laws.commutes();
+    laws.converges();
+    laws.compaction_is_invisible(|a, b| a.to_json() == b.to_json());
 }

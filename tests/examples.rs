@@ -1,10 +1,11 @@
-//! The examples run to their ends and print what the documentation says. They have to be built: `cargo build --examples`.
+//! The examples run to their ends and print what the documentation says. They must be built before,
+//! by `cargo build --examples`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
 
-/// Runs an example that was built beside this test, and returns what it prints.
+/// Runs an example from the build directory of this test, and returns its standard output.
 fn output(example: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let program =
@@ -17,7 +18,7 @@ fn output(example: &str) -> String {
 }
 
 #[test]
-fn todo_lists_become_the_same() {
+fn todo_lists_converge() {
     let list = "    [ ] Call the bank\n    [x] Buy oat milk\n    [ ] Feed the cat\n    [ ] Water the plants\n    [ ] Write to Alan\n";
     assert!(output("todo").ends_with(&format!("  ada:\n{list}  grace:\n{list}")));
 }
@@ -29,20 +30,20 @@ fn a_kanban_card_is_in_one_place() {
 }
 
 #[test]
-fn a_spreadsheet_travels_in_time() {
-    assert!(output("spreadsheet").contains("2000 grace:phone:1 0   taken back"));
+fn a_spreadsheet_shows_the_undone_action() {
+    assert!(output("spreadsheet").contains("2000 grace:phone:1 0   undone"));
 }
 
 #[test]
-fn a_wrong_reducer_gets_a_story() {
+fn a_wrong_reducer_gives_a_story() {
     let story = output("test_your_reducer");
     assert!(
-        story.contains("The order in which the actions come makes a difference.")
+        story.contains("The final state depends on the order in which the actions arrive.")
             && story.contains("Ada has")
     );
 }
 
 #[test]
-fn a_transport_of_ones_own() {
+fn a_custom_transport_exchanges_actions() {
     assert_eq!(output("your_transport").matches("\"from\":\"client\"").count(), 2);
 }

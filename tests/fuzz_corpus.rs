@@ -1,4 +1,4 @@
-//! The fuzz targets' corpus keeps what their bodies promise, without the fuzzer.
+//! The properties of the fuzz targets hold for their corpus, without the fuzzer.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 
 use logux::testing::fuzz;
 
-/// Runs the files of one target through its body; there must be at least `least`.
-fn run(target: &str, least: usize, body: fn(&str)) {
+/// Calls `body` with the files of one target, of which there must be at least `min`.
+fn run(target: &str, min: usize, body: fn(&str)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
     for file in
@@ -19,7 +19,7 @@ fn run(target: &str, least: usize, body: fn(&str)) {
             count += 1;
         }
     }
-    assert!(count >= least, "only {count} files in {}", folder.display());
+    assert!(count >= min, "only {count} files in {}", folder.display());
 }
 
 #[test]
@@ -51,9 +51,9 @@ proptest::proptest! {
     }
 }
 
-/// What one target has found is of use to the others.
+/// The corpus of one target is useful for the others.
 #[test]
-fn every_body_takes_every_file() {
+fn all_properties_hold_for_all_files() {
     for target in ["decode", "json", "action", "backend"] {
         for body in [fuzz::decoder, fuzz::json, fuzz::action] {
             run(target, 1, body);

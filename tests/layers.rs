@@ -1,4 +1,4 @@
-//! The folders of the engine use themselves and the folders above them in the reading order, and nothing else.
+//! Each folder of the engine uses only itself and the folders before it in the reading order.
 
 #[path = "support/layers.rs"]
 mod layers;
@@ -11,7 +11,7 @@ const ORDER: [&str; 13] = [
     "server", "backend",
 ];
 
-/// What a pure engine does not use.
+/// Words for I/O, clocks and threads, which a pure engine does not use.
 const IMPURE: [&str; 8] = [
     "std::net",
     "std::fs",

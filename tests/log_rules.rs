@@ -1,4 +1,4 @@
-//! The rules of the log: what is kept, who gets to see it, what may change.
+//! The rules of the log: which actions are kept, the calls of observers, and changes of meta.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,18 +8,18 @@ use logux::{
     store::{Criteria, Entry, MetaChange, Query, Store, Synced},
 };
 
-/// Writes down what it sees, and sets a reason if told so.
+/// Records the calls, and adds `reason` if there is one.
 #[derive(Clone, Default)]
-struct Diary {
+struct Recorder {
     name: &'static str,
     lines: Arc<Mutex<Vec<String>>>,
     reason: Option<&'static str>,
 }
 
-impl Diary {
-    fn write(&self, what: &str, action: &Action, meta: &Meta) {
+impl Recorder {
+    fn record(&self, event: &str, action: &Action, meta: &Meta) {
         let reasons: Vec<&str> = meta.reasons.iter().map(|reason| &**reason).collect();
-        let line = format!("{}{what} {} {:?} {:?}", self.name, action.kind(), meta.added, reasons);
+        let line = format!("{}{event} {} {:?} {:?}", self.name, action.kind(), meta.added, reasons);
         self.lines.lock().expect("no panic").push(line);
     }
 
@@ -28,18 +28,18 @@ impl Diary {
     }
 }
 
-impl Observer for Diary {
+impl Observer for Recorder {
     fn preadd(&mut self, action: &Action, meta: &mut Meta) {
-        self.write("preadd", action, meta);
+        self.record("preadd", action, meta);
         meta.reasons.extend(self.reason.map(Arc::from));
     }
 
     fn added(&mut self, entry: &Entry) {
-        self.write("added", &entry.action, &entry.meta);
+        self.record("added", &entry.action, &entry.meta);
     }
 
     fn cleaned(&mut self, entry: &Entry) {
-        self.write("cleaned", &entry.action, &entry.meta);
+        self.record("cleaned", &entry.action, &entry.meta);
     }
 }
 
@@ -55,12 +55,12 @@ fn node() -> NodeId {
     NodeId::new("10:client:tab").expect("a node id")
 }
 
-fn observed() -> (Log<MemoryStore, Diary>, Diary) {
-    let diary = Diary::default();
-    (Log::with_observer(node(), MemoryStore::new(), diary.clone()).expect("a log"), diary)
+fn observed() -> (Log<MemoryStore, Recorder>, Recorder) {
+    let recorder = Recorder::default();
+    (Log::with_observer(node(), MemoryStore::new(), recorder.clone()).expect("a log"), recorder)
 }
 
-fn kept<O: Observer>(log: &Log<MemoryStore, O>) -> Vec<String> {
+fn kept_kinds<O: Observer>(log: &Log<MemoryStore, O>) -> Vec<String> {
     log.store().assert_invariants();
     let page = log.store().page(&Query::created().oldest_first(), 100).expect("a page");
     page.entries.iter().map(|entry| entry.action.kind().to_owned()).collect()
@@ -72,30 +72,30 @@ fn reasons<O: Observer>(log: &Log<MemoryStore, O>, entry: &Entry) -> Vec<String>
 }
 
 #[test]
-fn without_a_reason_an_action_passes_through() {
-    let (mut log, diary) = observed();
+fn an_action_without_reasons_is_not_kept() {
+    let (mut log, recorder) = observed();
     let entry = log.add(at(5), action("a"), Draft::default()).unwrap().expect("a new id");
     assert_eq!((entry.meta.id.to_string().as_str(), entry.meta.added), ("5 10:client:tab 0", None));
-    assert_eq!(diary.take(), ["preadd a None []", "added a None []", "cleaned a None []"]);
-    assert_eq!((kept(&log), log.last_added().unwrap()), (vec![], 0));
-    // It left no trace: the same id comes through again.
+    assert_eq!(recorder.take(), ["preadd a None []", "added a None []", "cleaned a None []"]);
+    assert_eq!((kept_kinds(&log), log.last_added().unwrap()), (vec![], 0));
+    // The log does not remember its id.
     let again = Draft::of(entry.meta.id, at(5));
     assert!(log.add(at(6), action("a"), again).unwrap().is_some());
-    assert_eq!(diary.take().len(), 3);
+    assert_eq!(recorder.take().len(), 3);
 }
 
 #[test]
-fn with_a_reason_an_action_is_kept_and_numbered() {
-    let (mut log, diary) = observed();
+fn an_action_with_a_reason_is_kept_and_numbered() {
+    let (mut log, recorder) = observed();
     log.add(at(5), action("a"), Draft::reason("r")).unwrap();
-    assert_eq!(diary.take(), [r#"preadd a None ["r"]"#, r#"added a Some(1) ["r"]"#]);
-    assert_eq!((kept(&log), log.last_added().unwrap()), (vec!["a".to_owned()], 1));
+    assert_eq!(recorder.take(), [r#"preadd a None ["r"]"#, r#"added a Some(1) ["r"]"#]);
+    assert_eq!((kept_kinds(&log), log.last_added().unwrap()), (vec!["a".to_owned()], 1));
 }
 
 #[test]
-fn a_reason_may_come_from_an_observer() {
-    let diary = Diary { reason: Some("seen"), ..Diary::default() };
-    let mut log = Log::with_observer(node(), MemoryStore::new(), diary).unwrap();
+fn an_observer_can_add_a_reason() {
+    let recorder = Recorder { reason: Some("seen"), ..Recorder::default() };
+    let mut log = Log::with_observer(node(), MemoryStore::new(), recorder).unwrap();
     let entry = log.add(at(5), action("a"), Draft::default()).unwrap().unwrap();
     assert_eq!((reasons(&log, &entry), entry.meta.added), (vec!["seen".to_owned()], Some(1)));
 }
@@ -116,88 +116,91 @@ fn an_observer_cannot_change_the_id() {
 }
 
 #[test]
-fn the_first_observer_sees_everything_first() {
+fn the_first_observer_is_called_first() {
     let lines = Arc::default();
-    let first = Diary { name: "1 ", lines: Arc::clone(&lines), reason: None };
-    let second = Diary { name: "2 ", lines, reason: None };
+    let first = Recorder { name: "1 ", lines: Arc::clone(&lines), reason: None };
+    let second = Recorder { name: "2 ", lines, reason: None };
     let mut log = Log::with_observer(node(), MemoryStore::new(), (first.clone(), second)).unwrap();
     log.add(at(1), action("x"), Draft::default()).unwrap();
-    let seen: Vec<String> =
+    let calls: Vec<String> =
         first.take().iter().filter_map(|line| Some(line.split_once(" x ")?.0.to_owned())).collect();
-    assert_eq!(seen, ["1 preadd", "2 preadd", "1 added", "2 added", "1 cleaned", "2 cleaned"]);
+    assert_eq!(calls, ["1 preadd", "2 preadd", "1 added", "2 added", "1 cleaned", "2 cleaned"]);
 }
 
 #[test]
-fn a_duplicate_changes_nothing_and_nobody_is_told() {
-    let (mut log, diary) = observed();
+fn a_duplicate_changes_nothing_and_calls_no_observer() {
+    let (mut log, recorder) = observed();
     let entry = log.add(at(5), action("a"), Draft::reason("r")).unwrap().unwrap();
-    diary.take();
+    recorder.take();
     let again = Draft::of(entry.meta.id.clone(), at(7)).and_reason("other").keep_last("r");
     assert_eq!(log.add(at(8), action("b"), again).unwrap(), None);
-    assert!(diary.take().is_empty());
+    assert!(recorder.take().is_empty());
     assert_eq!(log.by_id(&entry.meta.id).unwrap(), Some(entry));
 }
 
 #[test]
-fn generated_ids_continue_behind_those_in_the_store() {
+fn generated_ids_are_later_than_those_in_the_store() {
     let mut log = Log::new(node(), MemoryStore::new()).unwrap();
     let first = log.add(at(1_000), action("a"), Draft::reason("r")).unwrap().unwrap();
     let mut log = Log::new(node(), log.into_store()).unwrap();
     let second = log.add(at(3), action("b"), Draft::reason("r")).unwrap().unwrap();
     assert!(
         second.meta.stamp() > first.meta.stamp(),
-        "{second:?} is later than {first:?} though the clock stepped back"
+        "{second:?} must be later than {first:?}, although the clock went backwards"
     );
-    assert_eq!(kept(&log), ["a", "b"]);
+    assert_eq!(kept_kinds(&log), ["a", "b"]);
 }
 
 #[test]
-fn only_the_last_keeps_its_reason() {
-    let (mut log, diary) = observed();
+fn only_the_last_action_keeps_its_reason() {
+    let (mut log, recorder) = observed();
     let first =
         log.add(at(1), action("a"), Draft::reason("other").keep_last("name")).unwrap().unwrap();
     log.add(at(2), action("b"), Draft::default().keep_last("name")).unwrap();
-    assert_eq!(reasons(&log, &first), ["other"], "the older one keeps its other reason");
-    diary.take();
+    assert_eq!(reasons(&log, &first), ["other"], "the older action keeps its other reason");
+    recorder.take();
     log.add(at(3), action("c"), Draft::default().keep_last("name")).unwrap();
     assert_eq!(
-        diary.take(),
+        recorder.take(),
         ["preadd c None []", "cleaned b Some(2) []", r#"added c Some(3) ["name"]"#]
     );
-    assert_eq!(kept(&log), ["a", "c"]);
+    assert_eq!(kept_kinds(&log), ["a", "c"]);
 }
 
 #[test]
 fn a_late_older_action_does_not_become_the_last() {
-    let (mut log, diary) = observed();
+    let (mut log, recorder) = observed();
     log.add(at(10), action("new"), Draft::default().keep_last("name")).unwrap();
-    diary.take();
+    recorder.take();
     let late = Draft::of("3 other 0".parse().unwrap(), at(3)).keep_last("name");
     let entry = log.add(at(11), action("late"), late).unwrap().unwrap();
     assert_eq!((entry.meta.reasons.len(), entry.meta.added), (0, None));
-    assert_eq!(diary.take(), ["preadd late None []", "added late None []", "cleaned late None []"]);
-    assert_eq!(kept(&log), ["new"]);
+    assert_eq!(
+        recorder.take(),
+        ["preadd late None []", "added late None []", "cleaned late None []"]
+    );
+    assert_eq!(kept_kinds(&log), ["new"]);
     let late = Draft::of("4 other 0".parse().unwrap(), at(4)).and_reason("other").keep_last("name");
     let entry = log.add(at(12), action("late"), late).unwrap().unwrap();
     assert_eq!(reasons(&log, &entry), ["other"]);
-    assert_eq!(kept(&log), ["late", "new"]);
+    assert_eq!(kept_kinds(&log), ["late", "new"]);
 }
 
 #[test]
-fn the_last_is_the_last_by_corrected_time() {
+fn the_last_action_is_last_by_corrected_time() {
     let mut log = Log::new(node(), MemoryStore::new()).unwrap();
-    // The clock of the first was far ahead; its corrected time is early.
+    // The first clock is far ahead, but the corrected time of the action is early.
     let ahead = Draft::of("9000 ahead 0".parse().unwrap(), at(1)).keep_last("name");
     log.add(at(5), action("early"), ahead).unwrap();
     log.add(at(5), action("late"), Draft::default().keep_last("name")).unwrap();
-    assert_eq!(kept(&log), ["late"]);
+    assert_eq!(kept_kinds(&log), ["late"]);
 }
 
 #[test]
-fn changing_meta() {
-    let (mut log, diary) = observed();
+fn meta_can_be_changed_except_read_only_keys() {
+    let (mut log, recorder) = observed();
     let entry = log.add(at(5), action("a"), Draft::reason("r").index("i")).unwrap().unwrap();
-    diary.take();
+    recorder.take();
     let set = |key: &str| MetaChange {
         reasons: None,
         extra: vec![(key.into(), Some(Json::new("1").unwrap()))],
@@ -211,37 +214,37 @@ fn changing_meta() {
     assert!(log.change_meta(&entry.meta.id, &set("color")).unwrap());
     assert_eq!(log.by_id(&entry.meta.id).unwrap().unwrap().meta.extra.to_json(), r#"{"color":1}"#);
     assert!(!log.change_meta(&"1 unknown 0".parse().unwrap(), &set("color")).unwrap());
-    assert!(diary.take().is_empty());
+    assert!(recorder.take().is_empty());
 }
 
 #[test]
 fn empty_reasons_clean_the_action() {
-    let (mut log, diary) = observed();
+    let (mut log, recorder) = observed();
     let entry = log.add(at(5), action("a"), Draft::reason("r")).unwrap().unwrap();
-    diary.take();
+    recorder.take();
     let none = MetaChange { reasons: Some([].into_iter().collect()), extra: vec![] };
     assert!(log.change_meta(&entry.meta.id, &none).unwrap());
-    assert_eq!(diary.take(), ["cleaned a Some(1) []"]);
-    assert!(kept(&log).is_empty());
+    assert_eq!(recorder.take(), ["cleaned a Some(1) []"]);
+    assert!(kept_kinds(&log).is_empty());
     assert!(!log.change_meta(&entry.meta.id, &none).unwrap());
-    assert!(diary.take().is_empty());
+    assert!(recorder.take().is_empty());
 }
 
 #[test]
-fn taking_a_reason_tells_what_is_gone() {
-    let (mut log, diary) = observed();
+fn removing_a_reason_reports_removed_actions() {
+    let (mut log, recorder) = observed();
     log.add(at(2), action("b"), Draft::reason("r")).unwrap();
     log.add(at(3), action("c"), Draft::reason("r").and_reason("s")).unwrap();
     let early = Draft { time: Some(at(1)), ..Draft::reason("r") };
     log.add(at(4), action("a"), early).unwrap();
-    diary.take();
+    recorder.take();
     log.remove_reason("r", &Criteria::default()).unwrap();
-    assert_eq!(diary.take(), ["cleaned a Some(3) []", "cleaned b Some(1) []"]);
-    assert_eq!(kept(&log), ["c"]);
+    assert_eq!(recorder.take(), ["cleaned a Some(3) []", "cleaned b Some(1) []"]);
+    assert_eq!(kept_kinds(&log), ["c"]);
 }
 
 #[test]
-fn remembers_how_far_the_exchange_came() {
+fn keeps_the_synced_numbers() {
     let mut log = Log::new(node(), MemoryStore::new()).unwrap();
     let synced = Synced { sent: 3, received: 4 };
     log.set_synced(synced).unwrap();

@@ -1,7 +1,8 @@
-//! Answers that a client has not got: it has confirmation that its actions are safe, so it will not repeat them. The server sends again, or does again,
-//! what was lost with the connection, and nothing that was not.
+//! Answers that were lost with a connection. The client does not repeat its actions, because they
+//! were confirmed. The server sends the lost answers again, or processes the subscriptions again,
+//! but only if the answers were lost.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,15 +17,16 @@ const NODE: &str = "10:phone:tab";
 const SUBSCRIBE: &str = r#"{"type":"logux/subscribe","channel":"room"}"#;
 const UNSUBSCRIBE: &str = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
 
-/// A hub and one client that comes and goes.
+/// A hub with one client that reconnects.
 struct World {
     hub: Hub<MemoryStore>,
     now: i64,
     session: u64,
     requests: VecDeque<HandlerRequest>,
-    /// What the current connection got: number, type, and the id of what it answers.
-    got: Vec<(u64, String)>,
-    /// Numbers whose confirmation the hub waits for.
+    /// The actions that the current connection received: the `added` number, the type, and the id
+    /// of the answered action.
+    received: Vec<(u64, String)>,
+    /// The numbers whose confirmation the hub requires.
     to_confirm: Vec<u64>,
 }
 
@@ -47,7 +49,7 @@ impl World {
             now: 1_000,
             session: 0,
             requests: VecDeque::new(),
-            got: Vec::new(),
+            received: Vec::new(),
             to_confirm: Vec::new(),
         };
         world.settle();
@@ -66,12 +68,12 @@ impl World {
                 Output::Request(request) => self.requests.push_back(request),
                 Output::Deliver { session, added, entry, confirm } if session.0 == self.session => {
                     self.to_confirm.extend(confirm.then_some(added));
-                    self.note(added, &entry);
+                    self.record(added, &entry);
                 }
                 Output::Joined { session, missed, .. } => {
                     self.session = session.0;
                     for entry in missed {
-                        self.note(entry.meta.added.unwrap(), &entry);
+                        self.record(entry.meta.added.unwrap(), &entry);
                     }
                 }
                 _ => {}
@@ -79,14 +81,14 @@ impl World {
         }
     }
 
-    fn note(&mut self, added: u64, entry: &Entry) {
+    fn record(&mut self, added: u64, entry: &Entry) {
         let kind = entry.action.kind();
         let id = entry.action.str_field("id").map_or(String::new(), |id| format!(" {id}"));
-        self.got.push((added, format!("{kind}{id}")));
+        self.received.push((added, format!("{kind}{id}")));
     }
 
     fn join(&mut self, node: &str, since: u64) {
-        self.got.clear();
+        self.received.clear();
         self.to_confirm.clear();
         self.session += 1;
         let (session, node) = (SessionId(self.session), NodeId::new(node).unwrap());
@@ -112,62 +114,63 @@ impl World {
         });
     }
 
-    /// Answers the only question.
-    fn answer(&mut self, answers: impl IntoIterator<Item = HandlerResponse>) {
-        let request = self.requests.pop_front().expect("a question");
+    /// Responds to the only request.
+    fn respond(&mut self, responses: impl IntoIterator<Item = HandlerResponse>) {
+        let request = self.requests.pop_front().expect("there is a request");
         assert!(self.requests.is_empty());
-        for answer in answers {
-            self.handle(Input::Respond(request.id, answer));
+        for response in responses {
+            self.handle(Input::Respond(request.id, response));
         }
     }
 
+    /// Approves the only request, sends an action to the author, and processes the request.
     fn load(&mut self) {
         let load =
             HandlerResponse::Action(Action::new(r#"{"type":"load"}"#).unwrap(), Box::default());
-        self.answer([HandlerResponse::Approved(None), load, HandlerResponse::Processed]);
+        self.respond([HandlerResponse::Approved(None), load, HandlerResponse::Processed]);
     }
 
-    fn got(&self) -> Vec<&str> {
-        self.got.iter().map(|(_, what)| &**what).collect()
+    fn received(&self) -> Vec<&str> {
+        self.received.iter().map(|(_, action)| &**action).collect()
     }
 
     fn last_number(&self) -> u64 {
-        self.got.last().unwrap().0
+        self.received.last().unwrap().0
     }
 }
 
 #[test]
-fn a_subscription_whose_answer_was_lost_is_done_again() {
+fn a_subscription_whose_answer_was_lost_is_processed_again() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
     world.load();
-    assert_eq!(world.got(), ["load", "logux/processed 1 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["load", "logux/processed 1 10:phone:tab 0"]);
     world.leave();
     world.join(NODE, 0);
-    assert_eq!(world.got(), [""; 0], "the answer comes when it is true");
+    assert_eq!(world.received(), [""; 0], "the answer is sent when the client is subscribed again");
     assert_eq!(world.requests[0].kind, RequestKind::Subscription);
     world.load();
-    assert_eq!(world.got(), ["load", "logux/processed 1 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["load", "logux/processed 1 10:phone:tab 0"]);
     assert_eq!(world.hub.stats().unwrap().subscriptions, 1);
 }
 
 #[test]
-fn also_when_its_client_is_back_before_it_is_done() {
+fn a_subscription_whose_client_reconnects_before_it_is_processed_is_processed_again() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
     world.leave();
     world.join(NODE, 0);
     world.load();
-    assert_eq!(world.requests.len(), 1, "what was done was for a connection that is gone");
+    assert_eq!(world.requests.len(), 1, "it was processed for a closed connection");
     world.load();
-    assert_eq!(world.got().last(), Some(&"logux/processed 1 10:phone:tab 0"));
+    assert_eq!(world.received().last(), Some(&"logux/processed 1 10:phone:tab 0"));
     assert_eq!(world.hub.stats().unwrap().subscriptions, 1);
 }
 
 #[test]
-fn also_after_a_restart() {
+fn a_subscription_whose_answer_was_lost_is_processed_again_after_a_restart() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
@@ -175,12 +178,12 @@ fn also_after_a_restart() {
     let mut world = World::over(world.hub.into_store());
     world.join(NODE, 0);
     world.load();
-    assert_eq!(world.got(), ["load", "logux/processed 1 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["load", "logux/processed 1 10:phone:tab 0"]);
 }
 
 #[test]
-fn a_client_that_has_the_answer_asks_by_itself() {
-    // It has told so in `connect`.
+fn a_subscription_whose_answer_was_received_is_not_processed_again() {
+    // The number in `connect` states it.
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
@@ -189,9 +192,9 @@ fn a_client_that_has_the_answer_asks_by_itself() {
     world.leave();
     world.join(NODE, last);
     assert!(world.requests.is_empty());
-    assert_eq!(world.got(), [""; 0]);
+    assert_eq!(world.received(), [""; 0]);
 
-    // Or by a confirmation.
+    // Or a confirmation states it.
     world.receive("2 10:phone:tab 0", SUBSCRIBE);
     world.load();
     let added = world.to_confirm[0];
@@ -200,15 +203,11 @@ fn a_client_that_has_the_answer_asks_by_itself() {
     world.leave();
     world.join(NODE, 0);
     assert!(world.requests.is_empty());
-    assert_eq!(
-        world.hub.into_store().len(),
-        1,
-        "nothing is kept for it but the last answer, which tells how late it was"
-    );
+    assert_eq!(world.hub.into_store().len(), 1, "only the last answer is kept, for its time");
 }
 
 #[test]
-fn what_it_has_unsubscribed_from_meanwhile_is_not_done_again() {
+fn a_subscription_that_was_ended_is_not_processed_again() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
@@ -218,13 +217,13 @@ fn what_it_has_unsubscribed_from_meanwhile_is_not_done_again() {
     world.join(NODE, 0);
     assert!(world.requests.is_empty());
     assert_eq!(
-        world.got(),
+        world.received(),
         ["logux/processed 1 10:phone:tab 0", "logux/processed 2 10:phone:tab 0"]
     );
 }
 
 #[test]
-fn nor_after_a_restart() {
+fn a_subscription_that_was_ended_has_no_effect_after_a_restart() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
@@ -233,14 +232,14 @@ fn nor_after_a_restart() {
     world.join(NODE, 0);
     world.load();
     assert_eq!(
-        world.got(),
+        world.received(),
         ["logux/processed 2 10:phone:tab 0", "logux/processed 1 10:phone:tab 0"]
     );
     assert_eq!(world.hub.stats().unwrap().subscriptions, 0);
 }
 
 #[test]
-fn an_end_that_comes_again_ends_nothing_that_came_later() {
+fn a_repeated_unsubscribe_does_not_end_a_later_subscription() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", UNSUBSCRIBE);
@@ -252,96 +251,96 @@ fn an_end_that_comes_again_ends_nothing_that_came_later() {
 }
 
 #[test]
-fn another_tab_of_the_client_does_not_want_it_unless_it_has_sent_it() {
+fn a_lost_subscription_is_not_processed_for_another_tab_unless_that_tab_sent_it() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
     world.load();
     world.join("10:phone:other", 0);
     assert!(world.requests.is_empty());
-    assert_eq!(world.got(), [""; 0]);
+    assert_eq!(world.received(), [""; 0]);
 
-    // Tabs that share a connection: one sends for the other.
+    // Tabs that share a connection: one sends the actions of the other.
     world.receive("2 10:phone:tab 0", SUBSCRIBE);
     world.load();
     world.join("10:phone:other", 0);
     world.load();
-    assert_eq!(world.got(), ["load", "logux/processed 2 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["load", "logux/processed 2 10:phone:tab 0"]);
 }
 
 #[test]
-fn a_subscription_that_is_done_when_another_tab_is_there_is_for_nobody() {
+fn a_subscription_that_is_processed_while_another_tab_is_connected_is_dropped() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
     world.join("10:phone:other", 0);
     world.load();
-    assert!(world.to_confirm.is_empty(), "nobody is told");
+    assert!(world.to_confirm.is_empty(), "no answer is sent");
     assert_eq!(world.hub.stats().unwrap().parked, 0);
-    assert_eq!(world.hub.into_store().len(), 0, "nothing is kept for it");
+    assert_eq!(world.hub.into_store().len(), 0, "nothing is kept");
 }
 
 #[test]
-fn a_refusal_of_a_subscription_that_was_lost_is_sent_again() {
+fn a_lost_refusal_of_a_subscription_is_sent_again() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", SUBSCRIBE);
-    world.answer([HandlerResponse::Denied]);
+    world.respond([HandlerResponse::Denied]);
     world.join(NODE, 0);
-    assert_eq!(world.got(), ["logux/undo 1 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["logux/undo 1 10:phone:tab 0"]);
     assert!(world.requests.is_empty());
 }
 
 #[test]
-fn what_an_action_sent_back_is_sent_again_with_its_answer() {
+fn actions_that_were_sent_to_the_author_are_sent_again_with_the_answer() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", r#"{"type":"a"}"#);
     world.load();
     let all = ["load", "logux/processed 1 10:phone:tab 0"];
-    assert_eq!(world.got(), all);
-    let first = world.got[0].0;
+    assert_eq!(world.received(), all);
+    let first = world.received[0].0;
     world.join(NODE, 0);
-    assert_eq!(world.got(), all);
+    assert_eq!(world.received(), all);
     world.join(NODE, first);
-    assert_eq!(world.got(), all[1..]);
+    assert_eq!(world.received(), all[1..]);
 }
 
 #[test]
-fn a_client_that_knows_numbers_of_another_log_misses_nothing() {
+fn a_client_with_numbers_of_another_log_misses_nothing() {
     let mut world = World::new();
     world.join(NODE, 500);
     world.receive("1 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
-    let told = world.last_number();
-    assert!(told > 500, "numbers go on from what the client knows");
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    let last = world.last_number();
+    assert!(last > 500, "numbers continue after those of the client");
     world.join(NODE, 500);
-    assert_eq!(world.got(), ["logux/processed 1 10:phone:tab 0"]);
-    world.join(NODE, told);
-    assert_eq!(world.got(), [""; 0]);
+    assert_eq!(world.received(), ["logux/processed 1 10:phone:tab 0"]);
+    world.join(NODE, last);
+    assert_eq!(world.received(), [""; 0]);
 }
 
 #[test]
-fn what_is_older_than_the_memory_is_forgotten() {
+fn expired_answers_and_subscriptions_are_forgotten() {
     let mut world = World::new();
     world.join(NODE, 0);
     world.receive("1 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 100_000;
     world.receive("2 10:phone:tab 0", r#"{"type":"a"}"#);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.receive("3 10:phone:tab 0", SUBSCRIBE);
     world.leave();
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 100_000;
     world.join(NODE, 0);
-    assert_eq!(world.got(), ["logux/processed 2 10:phone:tab 0"]);
+    assert_eq!(world.received(), ["logux/processed 2 10:phone:tab 0"]);
     assert_eq!(world.requests.len(), 1, "the subscription still waits");
 
     world.leave();
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.now += 200_000;
     world.join(NODE, 0);
-    assert!(world.requests.is_empty(), "now it does not");
-    assert_eq!(world.got(), ["logux/undo 3 10:phone:tab 0"]);
+    assert!(world.requests.is_empty(), "the subscription has expired");
+    assert_eq!(world.received(), ["logux/undo 3 10:phone:tab 0"]);
 }

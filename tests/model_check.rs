@@ -1,12 +1,16 @@
-//! The exchange between two clients and a server, in every order in which frames can arrive and connections can be cut: nothing is lost, nothing comes
-//! twice, all logs are in the same order, nobody waits for ever.
+//! A model check of the synchronization of two clients and a server, for every order in which
+//! frames can arrive and connections can be cut: no action is lost or duplicated, all logs have the
+//! same order, and no client waits forever.
 //!
-//! The machines are the real ones: `client::Client` (a log and a `sync::Node`), and the `Relay` of the simulation (a log and a node for each client). A state of
-//! the model is the schedule that has led to it; machines are run from the beginning to see what follows, and schedules that lead to
+//! The machines are real: `client::Client` (a log and a `sync::Node`), and the `Relay` of the
+//! simulation (a log and a sync node for each client). A state of the model is the schedule that
+//! has led to it. The machines are run from the start for each schedule, and schedules that lead to
 //! the same world are explored once.
 //!
-//!     cargo test --test model_check -- --nocapture                                  # the small bound
-//!     LOGUX_MODEL=large cargo test --release --test model_check -- --nocapture      # 3 actions, 2 cuts
+//! ```sh
+//! cargo test --test model_check -- --nocapture                               # 3 actions, 1 cut
+//! LOGUX_MODEL=large cargo test --release --test model_check -- --nocapture   # 3 actions, 2 cuts
+//! ```
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -32,17 +36,18 @@ use stateright::{Checker, Model, Property};
 
 const CLIENTS: usize = 2;
 
-/// What can happen next.
+/// An event of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
-    /// The client does an action.
+    /// The client adds an action.
     Act(usize),
     /// The next frame arrives at the server.
     Up(usize),
     /// The next frame arrives at the client.
     Down(usize),
-    /// The connection is cut; frames on their way are lost.
+    /// The connection is cut; frames in transit are lost.
     Cut(usize),
+    /// The client connects.
     Open(usize),
 }
 
@@ -55,8 +60,8 @@ struct World {
     open: Vec<bool>,
     acts: usize,
     cuts: usize,
-    /// How many times each client was told of an action of somebody else.
-    told: Vec<Vec<String>>,
+    /// The ids of the actions of the other client that each client received.
+    received: Vec<Vec<String>>,
 }
 
 /// Counts how often actions are applied.
@@ -89,7 +94,7 @@ impl World {
             open: vec![false; CLIENTS],
             acts: 0,
             cuts: 0,
-            told: vec![Vec::new(); CLIENTS],
+            received: vec![Vec::new(); CLIENTS],
         }
     }
 
@@ -135,9 +140,11 @@ impl World {
                         self.up[client].push_back(frame)
                     }
                     client::Output::Added(entry) if entry.action.kind() == "act" => {
-                        self.told[client].push(entry.meta.id.to_string());
+                        self.received[client].push(entry.meta.id.to_string());
                     }
-                    client::Output::Disconnect(why) => panic!("client {client} gives up: {why}"),
+                    client::Output::Disconnect(reason) => {
+                        panic!("client {client} disconnects: {reason}")
+                    }
                     _ => {}
                 }
             }
@@ -151,12 +158,12 @@ impl World {
             match effect {
                 Effect::Send(to, frame) if self.open[to] => self.down[to].push_back(frame),
                 Effect::Send(..) => {}
-                Effect::Disconnect(who) => panic!("the server gives up client {who}"),
+                Effect::Disconnect(client) => panic!("the server disconnects client {client}"),
             }
         }
     }
 
-    /// The actions of a log in order, and everything that decides what it will do.
+    /// Returns the ids of the actions of a log in order, and a digest of all entries.
     fn log(store: &impl Store) -> (Vec<String>, String) {
         let (mut order, mut all) = (Vec::new(), String::new());
         let walked = store.walk(&Query::created().oldest_first(), &mut |entry| {
@@ -175,7 +182,7 @@ impl World {
         (order, all)
     }
 
-    /// What tells worlds apart.
+    /// Returns a hash that differs between different worlds.
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for client in &self.clients {
@@ -188,14 +195,14 @@ impl World {
         hasher.finish()
     }
 
-    /// What is wrong, whatever happens next.
+    /// Returns a violated property, if there is one.
     fn fault(&self) -> Option<String> {
-        for (client, told) in self.told.iter().enumerate() {
-            let mut different = told.clone();
-            different.sort();
-            different.dedup();
-            if different.len() != told.len() {
-                return Some(format!("client {client} was told twice: {told:?}"));
+        for (client, received) in self.received.iter().enumerate() {
+            let mut unique = received.clone();
+            unique.sort();
+            unique.dedup();
+            if unique.len() != received.len() {
+                return Some(format!("client {client} received an action twice: {received:?}"));
             }
         }
         let (order, _) = Self::log(self.relay.log().store());
@@ -209,21 +216,24 @@ impl World {
             let states = (client.state(), self.relay.state_of(number));
             if states != (State::Synchronized, State::Synchronized) {
                 return Some(format!(
-                    "nothing is on its way, but client {number} and the server are {states:?}"
+                    "no frame is in transit, but client {number} and the server are {states:?}"
                 ));
             }
         }
         if order.len() != self.acts {
-            return Some(format!("{} actions were done, the server has {order:?}", self.acts));
+            return Some(format!(
+                "the clients added {} actions, but the server has {order:?}",
+                self.acts
+            ));
         }
         for (number, client) in self.clients.iter().enumerate() {
-            // A client keeps what was done for a reason; what it is told besides passes through.
+            // The log of a client keeps only its own unanswered actions.
             let own = format!(" {}:client:tab ", number + 1);
             let of_others: Vec<&String> = order.iter().filter(|id| !id.contains(&own)).collect();
-            let mut told: Vec<&String> = self.told[number].iter().collect();
-            told.sort_by_key(|id| order.iter().position(|other| other == *id));
-            if told != of_others {
-                return Some(format!("client {number} was told {told:?} of {of_others:?}"));
+            let mut received: Vec<&String> = self.received[number].iter().collect();
+            received.sort_by_key(|id| order.iter().position(|other| other == *id));
+            if received != of_others {
+                return Some(format!("client {number} received {received:?} of {of_others:?}"));
             }
             if !client.log().store().is_empty() {
                 return Some(format!("client {number} still waits for answers"));
@@ -232,18 +242,19 @@ impl World {
         None
     }
 
-    /// All are connected, and nothing is on its way.
+    /// Returns `true` if all clients are connected and no frame is in transit.
     fn is_quiet(&self) -> bool {
         self.open.iter().all(|open| *open)
             && self.up.iter().chain(&self.down).all(VecDeque::is_empty)
     }
 }
 
-/// A schedule, and what the world is after it.
+/// A schedule of steps, and the world after it.
 #[derive(Clone, Debug)]
 struct Schedule {
     steps: Vec<Step>,
     digest: u64,
+    /// The possible next steps.
     next: Vec<Step>,
     fault: Option<String>,
     done: bool,
@@ -316,19 +327,19 @@ impl Model for Exchange {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(
-                "nothing is lost, nothing comes twice, all agree",
+                "no action is lost or duplicated, and all logs agree",
                 |_, state: &Schedule| state.fault.is_none(),
             ),
-            Property::always("nobody waits for ever", |_, state: &Schedule| {
+            Property::always("no client waits forever", |_, state: &Schedule| {
                 state.done || !state.next.is_empty()
             }),
-            Property::sometimes("everything is everywhere", |_, state: &Schedule| state.done),
+            Property::sometimes("all nodes have all actions", |_, state: &Schedule| state.done),
         ]
     }
 }
 
 #[test]
-fn the_exchange_keeps_its_promises() {
+fn synchronization_keeps_its_guarantees() {
     let large = std::env::var("LOGUX_MODEL").is_ok_and(|bound| bound == "large");
     let model =
         if large { Exchange { actions: 3, cuts: 2 } } else { Exchange { actions: 3, cuts: 1 } };
@@ -340,10 +351,10 @@ fn the_exchange_keeps_its_promises() {
         checker.state_count(),
         checker.max_depth()
     );
-    if let Some(path) = checker.discovery("nothing is lost, nothing comes twice, all agree") {
+    if let Some(path) = checker.discovery("no action is lost or duplicated, and all logs agree") {
         let last = path.last_state().clone();
         panic!("{}\nafter {:?}", last.fault.unwrap_or_default(), last.steps);
     }
     checker.assert_properties();
-    assert!(checker.unique_state_count() > 1_000, "a model that explores nothing proves nothing");
+    assert!(checker.unique_state_count() > 1_000, "the model explores too few states");
 }

@@ -1,5 +1,5 @@
-//! The order of actions is that of `isFirstOlder` in the official package, for the vectors of `spec/vectors/order.json` and for
-//! thousands of random pairs.
+//! The order of actions equals that of `isFirstOlder` in the official package, for the vectors of
+//! `spec/vectors/order.json` and for thousands of random pairs.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 fn vectors(group: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("../spec/vectors/order.json")).unwrap();
     let vectors = all[group].as_array().unwrap().clone();
-    assert!(vectors.len() >= 10, "the vectors are found");
+    assert!(vectors.len() >= 10, "expected at least 10 vectors");
     vectors
 }
 
@@ -27,7 +27,7 @@ fn stamp(vector: &Value) -> Stamp {
     Stamp::new(time, vector["id"].as_str().unwrap().parse().unwrap())
 }
 
-/// Pairs that the vectors order, older first.
+/// Returns the ordered pairs of the vectors, the older stamp first.
 fn ordered_pairs() -> Vec<(Stamp, Stamp)> {
     let pairs = vectors("pairs");
     let mut pairs: Vec<_> =
@@ -39,7 +39,7 @@ fn ordered_pairs() -> Vec<(Stamp, Stamp)> {
     pairs
 }
 
-/// What the official package says about the first of each pair.
+/// Returns how the official package orders each pair.
 fn reference(pairs: &[(Stamp, Stamp)]) -> Vec<Ordering> {
     let meta =
         |stamp: &Stamp| json!({"id": stamp.id().to_string(), "time": stamp.time().as_millis()});
@@ -55,26 +55,26 @@ fn reference(pairs: &[(Stamp, Stamp)]) -> Vec<Ordering> {
     answers.iter().map(order).collect()
 }
 
-/// Stamps that share keys with each other: from few values, among them node ids of any characters.
+/// Stamps whose parts are often equal, with node ids of any characters.
 fn any_stamp() -> impl Strategy<Value = Stamp> {
     let node = prop_oneof![
         strategies::node_id(),
         proptest::collection::vec(any::<char>().prop_filter("no space", |char| *char != ' '), 1..4)
             .prop_map(|chars| NodeId::new(chars.into_iter().collect::<String>()).unwrap()),
     ];
-    let few = || prop_oneof![4 => (-2..12_i64).prop_map(WallTime::from_millis), 1 => strategies::wall_time()];
+    let time = || prop_oneof![4 => (-2..12_i64).prop_map(WallTime::from_millis), 1 => strategies::wall_time()];
     let sequence = prop_oneof![4 => 0..12_u32, 1 => any::<u32>()];
-    (few(), few(), node, sequence).prop_map(|(time, made, node, sequence)| {
-        Stamp::new(time, ActionId::new(made, node, sequence))
+    (time(), time(), node, sequence).prop_map(|(time, id_time, node, sequence)| {
+        Stamp::new(time, ActionId::new(id_time, node, sequence))
     })
 }
 
-/// Two stamps of which the second has some keys of the first.
+/// Two stamps, of which the second has some parts of the first.
 fn pair() -> impl Strategy<Value = (Stamp, Stamp)> {
     (any_stamp(), any_stamp(), any::<[bool; 4]>()).prop_map(
-        |(a, b, [time, made, node, sequence])| {
+        |(a, b, [time, id_time, node, sequence])| {
             let id = ActionId::new(
-                if made { a.id().time() } else { b.id().time() },
+                if id_time { a.id().time() } else { b.id().time() },
                 if node { a.id().node().clone() } else { b.id().node().clone() },
                 if sequence { a.id().sequence() } else { b.id().sequence() },
             );
@@ -85,7 +85,7 @@ fn pair() -> impl Strategy<Value = (Stamp, Stamp)> {
 }
 
 #[test]
-fn orders_as_the_vectors_say() {
+fn stamps_are_ordered_as_in_the_vectors() {
     for (older, newer) in ordered_pairs() {
         assert_eq!(
             (older.cmp(&newer), newer.cmp(&older)),
@@ -96,7 +96,7 @@ fn orders_as_the_vectors_say() {
 }
 
 #[test]
-fn the_reference_orders_as_the_vectors_say() {
+fn the_reference_orders_as_in_the_vectors() {
     let pairs = ordered_pairs();
     for (pair, order) in pairs.iter().zip(reference(&pairs)) {
         assert_eq!(order, Ordering::Less, "{pair:?}");
@@ -113,20 +113,20 @@ fn random_pairs_are_ordered_as_in_the_reference() {
     );
     let pairs: Vec<_> =
         (0..PAIRS).map(|_| pair().new_tree(&mut runner).unwrap().current()).collect();
-    let mut seen = [0; 3];
+    let mut counts = [0; 3];
     for ((a, b), order) in pairs.iter().zip(reference(&pairs)) {
-        assert_eq!(a.cmp(b), order, "{a:?} against {b:?}, seed {seed:?}");
-        assert_eq!(a == b, order == Ordering::Equal, "{a:?} against {b:?}, seed {seed:?}");
-        seen[match order {
+        assert_eq!(a.cmp(b), order, "{a:?} and {b:?}, seed {seed:?}");
+        assert_eq!(a == b, order == Ordering::Equal, "{a:?} and {b:?}, seed {seed:?}");
+        counts[match order {
             Ordering::Less => 0,
             Ordering::Equal => 1,
             Ordering::Greater => 2,
         }] += 1;
     }
-    assert!(seen.iter().all(|times| *times > PAIRS / 100), "one-sided pairs: {seen:?}");
+    assert!(counts.iter().all(|count| *count > PAIRS / 100), "unbalanced pairs: {counts:?}");
 }
 
-/// New pairs each time; a failure prints the seed.
+/// Returns a seed from the clock, so that each run has other pairs. A failure prints the seed.
 fn rand_seed() -> [u8; 32] {
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(

@@ -1,6 +1,7 @@
-//! The real hub, its clients and an application, with a network, disks, power and handlers that fail: every action is done once, and every author is told.
+//! The real hub, its clients and an application, with failures of the network, disks, power and
+//! handlers: each action is processed once, and each author receives an answer.
 //!
-//! `LOGUX_CASES` is how many seeds each test tries.
+//! `LOGUX_CASES` is the number of seeds of each test.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,14 +12,14 @@ use logux::{
     server::{Config, Queues, Recipients, Retention, RetentionPolicy},
     testing::server_simulation::{self as simulation, Application, World, assert_survives},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-/// Notes that are added. One in eight is refused.
+/// An application that adds notes. It refuses one in eight.
 #[derive(Clone, Debug, Default)]
 struct Notes {
-    /// Whether they are kept in the server's log, and given to subscribers from there.
+    /// Whether notes are kept in the server's log and replayed to subscribers, instead of loaded.
     are_kept: bool,
-    /// In how many queues they wait, and how many in all.
+    /// The number of queues of a client, and `max_queue`.
     queues: Option<(u64, usize)>,
 }
 
@@ -33,7 +34,7 @@ fn name_of(action: &Action) -> Option<String> {
 }
 
 impl Application for Notes {
-    /// Names, once for each time that they were added.
+    /// The names of the notes, repeated if a note was added twice.
     type Data = Vec<String>;
     type Reducer = UntypedReducer<Names, fn(&mut Names, &Action)>;
 
@@ -68,8 +69,8 @@ impl Application for Notes {
     }
 
     fn load(&self, data: &Vec<String>, channel: &str) -> Vec<(Action, Draft)> {
-        let is_here = channel == "notes" && !self.are_kept;
-        data.iter().filter(|_| is_here).map(|name| (note(name), Draft::default())).collect()
+        let is_loaded = channel == "notes" && !self.are_kept;
+        data.iter().filter(|_| is_loaded).map(|name| (note(name), Draft::default())).collect()
     }
 
     fn replays(&self, channel: &str) -> bool {
@@ -92,7 +93,7 @@ impl Application for Notes {
         format!("{:?}", data.iter().collect::<BTreeSet<_>>())
     }
 
-    fn seen(&self, names: &Names) -> String {
+    fn shown(&self, names: &Names) -> String {
         format!("{names:?}")
     }
 }
@@ -102,35 +103,37 @@ fn seeds(default: u64) -> core::ops::Range<u64> {
 }
 
 #[test]
-fn the_clock_of_the_server_may_step() {
-    let config =
-        simulation::Config { server_clock_error_ms: 60_000, ..simulation::Config::default() };
+fn the_clock_of_the_server_may_go_backwards() {
+    let config = simulation::Config {
+        server_clock_error: Duration::from_secs(60),
+        ..simulation::Config::default()
+    };
     for are_kept in [false, true] {
         assert_survives(&Notes { are_kept, ..Notes::default() }, &config, seeds(150), 40);
     }
 }
 
 #[test]
-fn with_an_inbox_every_action_is_done_once() {
+fn with_an_inbox_each_action_is_processed_once() {
     assert_survives(&Notes::default(), &simulation::Config::default(), seeds(800), 40);
 }
 
 #[test]
-fn without_one_it_is_done_again_only_after_a_crash() {
+fn without_an_inbox_actions_are_processed_again_only_after_a_crash() {
     let config = simulation::Config { inbox: false, ..simulation::Config::default() };
     assert_survives(&Notes::default(), &config, seeds(300), 40);
-    let mut again = 0;
+    let mut repeated = 0;
     for seed in 0..50 {
         let mut world = World::new(simulation::Config { seed, ..config.clone() }, Notes::default());
-        world.live(40);
+        world.run_random(40);
         world.settle().unwrap();
-        again += world.data().len() - world.data().iter().collect::<BTreeSet<_>>().len();
+        repeated += world.data().len() - world.data().iter().collect::<BTreeSet<_>>().len();
     }
-    assert!(again > 0, "there is something for an inbox to do");
+    assert!(repeated > 0, "some actions are processed twice without an inbox");
 }
 
 #[test]
-fn what_is_kept_reaches_every_subscriber() {
+fn kept_actions_reach_all_subscribers() {
     assert_survives(
         &Notes { are_kept: true, queues: None },
         &simulation::Config::default(),
@@ -139,9 +142,9 @@ fn what_is_kept_reaches_every_subscriber() {
     );
 }
 
-/// Where a queue is full, what comes is not confirmed yet.
+/// While a queue is full, received actions are not confirmed.
 #[test]
-fn queues_of_one_client_go_their_own_ways() {
+fn queues_of_one_client_are_independent() {
     assert_survives(
         &Notes { are_kept: false, queues: Some((3, 2)) },
         &simulation::Config::default(),
@@ -150,26 +153,27 @@ fn queues_of_one_client_go_their_own_ways() {
     );
 }
 
-/// What is slow meets what is fast: rounds of the server that take longer than the network, devices that come back before it knows that they were gone.
+/// The rounds of the server take longer than the network, and devices reconnect before the server
+/// detects that they were disconnected.
 #[test]
-fn nobody_is_in_a_hurry() {
+fn a_server_may_be_slower_than_the_network() {
     let config = simulation::Config {
-        round_ms: (0, 300),
-        latency_ms: (1, 20),
-        unaware_ms: (0, 5_000),
+        round_delay: Duration::ZERO..=Duration::from_millis(300),
+        latency: Duration::from_millis(1)..=Duration::from_millis(20),
+        detection_delay: Duration::ZERO..=Duration::from_secs(5),
         ..simulation::Config::default()
     };
     assert_survives(&Notes::default(), &config, seeds(200), 40);
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
+fn the_same_seed_gives_the_same_trace() {
     let trace = |seed| {
         let mut world = World::new(
             simulation::Config { seed, trace: true, ..simulation::Config::default() },
             Notes::default(),
         );
-        world.live(100);
+        world.run_random(100);
         world.settle().unwrap();
         (world.trace().to_vec(), world.counts())
     };

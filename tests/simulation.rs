@@ -1,4 +1,5 @@
-//! The whole system against a network, clocks and disks that fail: nothing is lost, nothing comes twice, and all end in the same state.
+//! The whole system with failures of the network, clocks and disks: no action is lost or
+//! duplicated, and all nodes get the same state.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,24 +10,30 @@ use logux::{
     testing::simulation::{Config, Simulation, assert_survives},
 };
 use proptest::prelude::*;
+use std::{ops::RangeInclusive, time::Duration};
 
+fn short() -> RangeInclusive<Duration> {
+    Duration::from_millis(1)..=Duration::from_millis(50)
+}
+
+/// The number of plans of each test.
 fn cases() -> u32 {
     std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }
 
-/// A reducer that remembers the order in which actions were applied.
+/// A reducer whose state is the order in which actions were applied.
 fn history() -> impl logux::replay::Reducer<State = Vec<String>> + Clone {
     untyped_reducer(Vec::new(), |all: &mut Vec<String>, action: &Action| {
         all.push(action.field("n").unwrap_or_default().to_owned())
     })
 }
 
-fn say(n: u32) -> Option<Action> {
-    Action::new(format!(r#"{{"type":"say","n":{n}}}"#)).ok()
+fn numbered(n: u32) -> Option<Action> {
+    Action::new(format!(r#"{{"type":"numbered","n":{n}}}"#)).ok()
 }
 
 #[test]
-fn every_order_is_the_same_order_whatever_happens() {
+fn all_nodes_apply_actions_in_one_order() {
     let config = Config { clients: 3, ..Config::default() };
     assert_survives(
         &config,
@@ -34,18 +41,18 @@ fn every_order_is_the_same_order_whatever_happens() {
         &history(),
         |all| all.concat(),
         any::<u32>(),
-        |_, n, _| say(*n),
+        |_, n, _| numbered(*n),
     );
 }
 
 #[test]
-fn a_list_survives_everything() {
+fn a_list_survives_failures() {
     list_survives(&Config { clients: 3, ..Config::default() });
 }
 
-/// Logs forget what is settled and obsolete, at once; who was away meanwhile gets what is left.
+/// Logs remove settled and obsolete actions at once. A client that was offline receives the others.
 #[test]
-fn a_list_survives_being_compacted() {
+fn a_list_survives_compaction() {
     let timeline = TimelineConfig { history: Some(0), clean_every: 1, ..TimelineConfig::default() };
     list_survives(&Config { clients: 3, timeline, compact: true, ..Config::default() });
 }
@@ -55,12 +62,12 @@ fn list_survives(config: &Config) {
     let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
     let shared = tasks.clone();
     let make = move |list: &List,
-                     (what, at, to): &(u8, prop::sample::Index, prop::sample::Index),
+                     (kind, at, to): &(u8, prop::sample::Index, prop::sample::Index),
                      id: &ActionId| {
-        let op = match what % 4 {
-            0 if !list.is_empty() => list.shift(at.index(list.len()), to.index(list.len()), id),
-            1 if !list.is_empty() => list.remove(at.index(list.len())),
-            _ => list.insert(at.index(list.len() + 1), id.to_string().into(), id),
+        let op = match kind % 4 {
+            0 if !list.is_empty() => list.move_op(at.index(list.len()), to.index(list.len()), id),
+            1 if !list.is_empty() => list.remove_op(at.index(list.len())),
+            _ => list.insert_op(at.index(list.len() + 1), id.to_string().into(), id),
         };
         op.ok().and_then(|op| shared.action(&op).ok())
     };
@@ -75,15 +82,15 @@ fn list_survives(config: &Config) {
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
+fn the_same_seed_gives_the_same_trace() {
     let trace = |seed| {
         let mut sim = Simulation::new(
-            Config { seed, trace: true, reconnect_ms: (1, 50), ..Config::default() },
+            Config { seed, trace: true, reconnect_delay: short(), ..Config::default() },
             history(),
         );
         for n in 0..20 {
-            sim.act(n % 2, |_, _| say(n.try_into().unwrap()));
-            sim.run_for(70);
+            sim.act(n % 2, |_, _| numbered(n.try_into().unwrap()));
+            sim.run_for(Duration::from_millis(70));
             if n % 5 == 0 {
                 sim.cut(n % 2);
             }
@@ -97,12 +104,12 @@ fn the_same_seed_is_the_same_world() {
 }
 
 #[test]
-fn a_busy_world() {
-    let config = Config { clients: 5, seed: 1, reconnect_ms: (1, 50), ..Config::default() };
+fn many_actions_and_cuts() {
+    let config = Config { clients: 5, seed: 1, reconnect_delay: short(), ..Config::default() };
     let mut sim = Simulation::new(config, history());
     for n in 0..1_000 {
-        sim.act(n % 5, |_, _| say(n.try_into().unwrap()));
-        sim.run_for(7);
+        sim.act(n % 5, |_, _| numbered(n.try_into().unwrap()));
+        sim.run_for(Duration::from_millis(7));
         if n % 10 == 0 {
             sim.cut(n / 10 % 5);
         }
@@ -112,10 +119,11 @@ fn a_busy_world() {
     assert!(sim.counts().cuts >= 60, "{:?}", sim.counts());
 }
 
-/// Millions of plans: `LOGUX_CASES=1000000 cargo test --release --features testing --test simulation -- --ignored`.
+/// Millions of plans:
+/// `LOGUX_CASES=1000000 cargo test --release --features testing --test simulation -- --ignored`.
 #[test]
-#[ignore = "runs for hours: for when the exchange has changed"]
-fn the_long_run() {
+#[ignore = "runs for hours; to be run after changes of the synchronization"]
+fn millions_of_plans() {
     let config = Config { clients: 4, ..Config::default() };
     assert_survives(
         &config,
@@ -123,6 +131,6 @@ fn the_long_run() {
         &history(),
         |all| all.concat(),
         any::<u32>(),
-        |_, n, _| say(*n),
+        |_, n, _| numbered(*n),
     );
 }

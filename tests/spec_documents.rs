@@ -1,6 +1,7 @@
-//! The vectors of `spec/documents.md`: every order of arrival gives the value, and saved states stay readable.
+//! The vectors of `spec/documents.md`: all orders of arrival give the value, and saved states can
+//! be loaded.
 //!
-//! `LOGUX_BLESS=1` writes values and saved states anew; look at the difference before you keep it.
+//! `LOGUX_BLESS=1` rewrites the values and saved states. Check the difference before committing it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +17,7 @@ use serde_json::Value;
 struct Vector {
     name: String,
     r#type: String,
-    /// Id, corrected time, action.
+    /// The id, the corrected time in milliseconds, and the action.
     actions: Vec<(String, i64, Value)>,
     value: Value,
     saved: Value,
@@ -45,12 +46,12 @@ fn check<C: Crdt>(vector: &Vector) -> (Value, Value) {
     }
     assert!(
         states.windows(2).all(|pair| pair[0] == pair[1]),
-        "{}: an order makes a difference",
+        "{}: the state depends on the order of arrival",
         vector.name
     );
     if std::env::var_os("LOGUX_BLESS").is_none() {
         let loaded = C::load(&vector.saved.to_string()).unwrap();
-        assert_eq!(loaded, states[0], "{}: the saved state is another one", vector.name);
+        assert_eq!(loaded, states[0], "{}: the saved state differs", vector.name);
     }
     (states[0].to_json(), serde_json::from_str(&states[0].save()).unwrap())
 }
@@ -69,7 +70,7 @@ fn documents() {
             "counter" => check::<Counter>(vector),
             "list" => check::<List>(vector),
             "document" => check::<Document>(vector),
-            other => panic!("no such type: {other}"),
+            other => panic!("unknown type: {other}"),
         };
         if bless {
             (vector.value, vector.saved) = (value, saved);

@@ -1,4 +1,4 @@
-//! The vectors of `spec/vectors/ids.json`, against this engine and against the official package.
+//! The vectors of `spec/vectors/ids.json`, with this engine and with the official package.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 fn vectors(group: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("../spec/vectors/ids.json")).unwrap();
     let vectors = all[group].as_array().unwrap().clone();
-    assert!(vectors.len() >= 3, "the vectors are found");
+    assert!(vectors.len() >= 3, "expected at least 3 vectors");
     vectors
 }
 
@@ -26,7 +26,7 @@ fn time(value: &Value) -> WallTime {
     WallTime::from_millis(value.as_i64().unwrap())
 }
 
-/// The id as it comes in a sync.
+/// Decodes a compact id in a `sync` message.
 fn received(compact: &Value) -> CompactId {
     let message = format!(r#"["sync",1,{{"type":"a"}},{{"id":{compact},"time":0}}]"#);
     match decode(&message, &MessageLimits::default()) {
@@ -36,7 +36,7 @@ fn received(compact: &Value) -> CompactId {
 }
 
 #[test]
-fn ids_have_the_parts_that_the_vectors_say() {
+fn ids_have_the_parts_of_the_vectors() {
     for vector in vectors("text") {
         let id: ActionId = text(&vector, "id").parse().unwrap();
         assert_eq!(id.to_string(), text(&vector, "id"));
@@ -49,14 +49,14 @@ fn ids_have_the_parts_that_the_vectors_say() {
 }
 
 #[test]
-fn what_is_no_id_is_refused() {
+fn invalid_ids_are_refused() {
     for vector in vectors("invalid") {
         assert!(text(&vector, "id").parse::<ActionId>().is_err(), "{}", vector["why"]);
     }
 }
 
 #[test]
-fn ids_are_shortened_and_expanded_as_the_vectors_say() {
+fn ids_are_compacted_and_expanded_as_in_the_vectors() {
     for vector in vectors("compact") {
         let (base, sender) = (time(&vector["base"]), NodeId::new(text(&vector, "sender")).unwrap());
         let id: ActionId = text(&vector, "id").parse().unwrap();
@@ -67,7 +67,7 @@ fn ids_are_shortened_and_expanded_as_the_vectors_say() {
 }
 
 #[test]
-fn no_id_lies_outside_of_time() {
+fn ids_outside_of_the_time_range_are_refused() {
     for vector in vectors("outside") {
         let sender = NodeId::new("a").unwrap();
         assert_eq!(
@@ -79,21 +79,21 @@ fn no_id_lies_outside_of_time() {
 }
 
 #[test]
-fn the_generator_makes_the_ids_of_the_vectors() {
+fn the_generator_gives_the_ids_of_the_vectors() {
     for vector in vectors("generated") {
         let mut ids = IdGenerator::new(NodeId::new(text(&vector, "node")).unwrap());
-        let made: Vec<String> = vector["clock"]
+        let generated: Vec<String> = vector["clock"]
             .as_array()
             .unwrap()
             .iter()
             .map(|now| ids.next(time(now)).to_string())
             .collect();
-        assert_eq!(json!(made), vector["ids"], "{}", vector["why"]);
+        assert_eq!(json!(generated), vector["ids"], "{}", vector["why"]);
     }
 }
 
 #[test]
-fn the_reference_shortens_and_expands_alike() {
+fn the_reference_compacts_and_expands_equally() {
     let vectors = vectors("compact");
     let expand = |v: &Value| {
         json!({"expand": v["compact"], "base": v["base"], "sender": v["sender"]}).to_string()

@@ -1,5 +1,5 @@
-//! The vectors of `spec/vectors/messages.json`: what each message means, what a wrong one is answered, and what the official package
-//! makes of the same texts.
+//! The vectors of `spec/vectors/messages.json`: the meaning of valid messages, the replies to
+//! invalid ones, and how the official package handles both.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 fn vectors(group: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("../spec/vectors/messages.json")).unwrap();
     let vectors = all[group].as_array().unwrap().clone();
-    assert!(vectors.len() > 25, "the vectors are found");
+    assert!(vectors.len() > 25, "expected more than 25 vectors");
     vectors
 }
 
@@ -31,7 +31,7 @@ fn limits(vector: &Value) -> MessageLimits {
     }
 }
 
-/// The meaning of a message in the words of the vectors.
+/// Returns the meaning of a message in the form of the vectors.
 fn meaning(message: Message) -> Value {
     let mut means = match message {
         Message::Connect(connect) => json!({
@@ -55,7 +55,7 @@ fn meaning(message: Message) -> Value {
         }
         Message::Debug { text } => json!({"message": "debug", "text": text}),
         Message::Headers { headers } => json!({"message": "headers", "headers": headers.as_str()}),
-        other => panic!("a message without words: {other:?}"),
+        other => panic!("unknown message: {other:?}"),
     };
     means.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     means
@@ -76,16 +76,16 @@ fn entry(entry: &SyncEntry) -> Value {
         CompactId::Full(time, node, sequence) => json!([time, node.as_str(), sequence]),
     };
     let extra = if entry.extra.is_empty() { Value::Null } else { json!(entry.extra.to_json()) };
-    let mut words = json!({
+    let mut meaning = json!({
         "action": entry.action.as_json(), "id": id, "time": entry.time,
         "subprotocol": version(entry.subprotocol.as_ref()), "extra": extra,
     });
-    words.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    words
+    meaning.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    meaning
 }
 
 #[test]
-fn valid_messages_mean_what_the_vectors_say() {
+fn valid_messages_have_the_meaning_of_the_vectors() {
     for vector in vectors("valid") {
         let text = vector["text"].as_str().unwrap();
         let message = decode(text, &MessageLimits::default())
@@ -111,7 +111,7 @@ fn invalid_messages_get_the_replies_of_the_vectors() {
 }
 
 #[test]
-fn a_message_at_a_limit_is_still_read() {
+fn messages_at_a_limit_are_accepted() {
     for vector in vectors("invalid").iter().filter(|vector| vector["limits"].is_object()) {
         let text = vector["text"].as_str().unwrap();
         let mut wider = limits(vector);
@@ -121,9 +121,9 @@ fn a_message_at_a_limit_is_still_read() {
             (&mut wider.actions, 2),
             (&mut wider.id_bytes, 13),
         ];
-        for (limit, enough) in exact {
-            if *limit < enough {
-                *limit = enough;
+        for (limit, required) in exact {
+            if *limit < required {
+                *limit = required;
             }
         }
         assert!(decode(text, &wider).is_ok(), "{}", vector["why"]);
@@ -131,7 +131,7 @@ fn a_message_at_a_limit_is_still_read() {
 }
 
 #[test]
-fn the_reference_agrees_or_the_vector_says_how_not() {
+fn the_reference_agrees_or_differs_as_in_the_vector() {
     let vectors = [vectors("valid"), vectors("invalid")].concat();
     let questions: Vec<String> =
         vectors.iter().map(|vector| json!({"text": vector["text"]}).to_string()).collect();
@@ -139,15 +139,15 @@ fn the_reference_agrees_or_the_vector_says_how_not() {
         vectors.iter().zip(support::ask_reference("wire-parity.mjs", &questions))
     {
         let reply = vector["reply"].as_str().unwrap_or("accepts");
-        let as_told = match vector["reference"].as_str() {
+        let is_expected = match vector["reference"].as_str() {
             None => answer == reply,
             Some("refuses") => answer.starts_with("[\"error\",\"wrong-format\","),
             Some("replies otherwise") => answer.starts_with("[\"error\",") && answer != reply,
             Some(word) => answer == word,
         };
         assert!(
-            as_told,
-            "{}: {} is answered {answer} by the reference, {reply} by us",
+            is_expected,
+            "{}: {} gets {answer} from the reference, {reply} from this engine",
             vector["why"], vector["text"]
         );
     }

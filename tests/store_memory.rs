@@ -1,4 +1,4 @@
-//! The store in memory keeps what every store promises.
+//! [`MemoryStore`] passes the checks of all stores.
 
 use logux::{
     MemoryStore,

@@ -1,4 +1,5 @@
-//! The records of the official client: refused changes go back to what was agreed upon, and a log keeps what matters.
+//! The records of the official client: undone changes restore the last confirmed values, and the
+//! log keeps the required actions.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -37,13 +38,13 @@ fn answer(log: &mut Tasks, ms: i64, kind: &str, id: &ActionId) {
     .unwrap();
 }
 
-fn kept(log: &Tasks) -> Vec<String> {
+fn kept_actions(log: &Tasks) -> Vec<String> {
     let page = log.store().page(&Query::created().oldest_first(), 1_000).unwrap();
     page.entries.iter().map(|entry| entry.action.as_json().to_owned()).collect()
 }
 
 #[test]
-fn a_refused_change_goes_back_field_by_field() {
+fn an_undone_change_restores_each_field() {
     let mut log = tasks(TimelineConfig::default());
     add(
         &mut log,
@@ -69,8 +70,8 @@ fn a_refused_change_goes_back_field_by_field() {
 }
 
 #[test]
-fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
-    // No time for undo but that for the server's answer.
+fn the_last_confirmed_value_is_kept_until_the_next_one_is_confirmed() {
+    // Without history: undo is possible only until the answer of the server.
     let mut log =
         tasks(TimelineConfig { history: Some(0), clean_every: 1, ..TimelineConfig::default() });
     let first = r#"{"type":"tasks/created","id":"7","fields":{"title":"Tea"}}"#;
@@ -81,24 +82,24 @@ fn the_last_agreed_value_is_kept_until_the_next_one_is_agreed_upon() {
         r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk"}}"#,
         Draft::reason("syncing"),
     );
-    assert_eq!(kept(&log).len(), 2, "the server has not answered");
+    assert_eq!(kept_actions(&log).len(), 2, "the server has not answered");
     answer(&mut log, 3, "undo", &refused);
     assert_eq!(log.state().field("7", "title"), Some(&json!("Tea")));
     let done = r#"{"type":"tasks/change","id":"7","fields":{"title":"Coffee"}}"#;
     let mine = add(&mut log, 4, done, Draft::reason("syncing"));
     answer(&mut log, 5, "processed", &mine);
-    assert_eq!(kept(&log).last().map(|json| &**json), Some(done));
+    assert_eq!(kept_actions(&log).last().map(|json| &**json), Some(done));
     assert!(
-        !kept(&log).contains(&first.to_owned()),
-        "nobody needs the old value now: {:?}",
-        kept(&log)
+        !kept_actions(&log).contains(&first.to_owned()),
+        "the old value must be removed: {:?}",
+        kept_actions(&log)
     );
     let page = log.store().page(&Query::created().index("tasks/7"), 10).unwrap();
-    assert!(!page.entries.is_empty(), "found by the indexes of the reference");
+    assert!(!page.entries.is_empty(), "the indexes of the reference must exist");
 }
 
 #[test]
-fn a_deletion_takes_away_what_is_older_only() {
+fn a_deletion_removes_only_older_fields() {
     let mut log = tasks(TimelineConfig::default());
     add(
         &mut log,
@@ -114,7 +115,7 @@ fn a_deletion_takes_away_what_is_older_only() {
         r#"{"type":"tasks/changed","id":"7","fields":{"title":"late"}}"#,
         Draft::of("2 20:c:d 0".parse().unwrap(), WallTime::from_millis(2)),
     );
-    assert_eq!(log.state().get("7"), None, "older than the deletion");
+    assert_eq!(log.state().get("7"), None, "the change is older than the deletion");
     add(
         &mut log,
         4,
@@ -124,7 +125,7 @@ fn a_deletion_takes_away_what_is_older_only() {
     assert_eq!(
         log.state().get("7"),
         Some(json!({"id": "7", "done": true})),
-        "newer than the deletion"
+        "the change is newer than the deletion"
     );
     answer(&mut log, 5, "undo", &deletion);
     assert_eq!(log.state().get("7"), Some(json!({"id": "7", "title": "late", "done": true})));
@@ -149,7 +150,7 @@ fn malformed_actions_change_nothing_and_are_reported() {
 }
 
 #[test]
-fn a_log_keeps_what_matters() {
+fn a_log_removes_obsolete_actions() {
     let timeline = Timeline::with_config(
         Shared::<Map>::new("note"),
         TimelineConfig { history: Some(10), clean_every: 1, ..TimelineConfig::default() },
@@ -165,9 +166,9 @@ fn a_log_keeps_what_matters() {
     }
     assert!(log.store().len() <= 20, "{} of 1,000 kept", log.store().len());
     assert!(log.timeline().stats().steps <= 20, "{:?}", log.timeline().stats());
-    let again =
+    let read =
         Timeline::read(Shared::<Map>::new("note"), TimelineConfig::default(), log.store()).unwrap();
-    assert_eq!(again.state(), log.state());
+    assert_eq!(read.state(), log.state());
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn a_client_shows_its_own_changes_at_once() {
 }
 
 #[test]
-fn what_was_obsolete_is_forgotten_after_a_restart_too() {
+fn obsolete_actions_are_removed_after_a_restart() {
     let config = TimelineConfig { history: Some(10), clean_every: 1, ..TimelineConfig::default() };
     let reducer = || Shared::<Map>::new("note");
     let node = NodeId::new("10:a:b").unwrap();
@@ -210,5 +211,5 @@ fn what_was_obsolete_is_forgotten_after_a_restart_too() {
     let of_a = log.store().page(&Query::created(), 100).unwrap().entries;
     let of_a =
         of_a.iter().filter(|entry| entry.action.str_field("path").as_deref() == Some("/a")).count();
-    assert_eq!(of_a, 1, "the writes before the restart are forgotten, but the last");
+    assert_eq!(of_a, 1, "only the last write before the restart is kept");
 }

@@ -1,4 +1,4 @@
-//! Two nodes and a virtual clock: getting to know each other, exchange, keeping alive, bad input.
+//! Two sync nodes with virtual time: authentication, synchronization, keep-alive, invalid input.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,12 +13,12 @@ use logux::{
     wire::{ErrorMessage, MessageLimits},
 };
 
-/// One end, with everything it wanted done since the last look.
+/// One node, with its outputs that the test has not read yet.
 struct End {
     node: Node,
     sent: Vec<String>,
     received: Vec<(BatchToken, Vec<Entry>)>,
-    asked: Vec<Authentication>,
+    authentications: Vec<Authentication>,
     events: Vec<String>,
     disconnected: Option<Disconnect>,
 }
@@ -39,7 +39,7 @@ impl End {
             node: Node::new(Arc::new(config), ()),
             sent: Vec::new(),
             received: Vec::new(),
-            asked: Vec::new(),
+            authentications: Vec::new(),
             events: Vec::new(),
             disconnected: None,
         }
@@ -68,8 +68,8 @@ impl End {
             match output {
                 Output::Send(frame) => self.sent.push(frame),
                 Output::Received { batch, entries, .. } => self.received.push((batch, entries)),
-                Output::Authenticate(who) => self.asked.push(who),
-                Output::Disconnect(why) => self.disconnected = Some(why),
+                Output::Authenticate(request) => self.authentications.push(request),
+                Output::Disconnect(reason) => self.disconnected = Some(reason),
                 other => self.events.push(format!("{other:?}")),
             }
         }
@@ -79,9 +79,9 @@ impl End {
         std::mem::take(&mut self.sent)
     }
 
-    fn let_in(&mut self, now: Now) {
-        let who = self.asked.pop().expect("somebody wants in");
-        self.handle(now, Input::Allow(who.token));
+    fn accept(&mut self, now: Now) {
+        let request = self.authentications.pop().expect("an authentication request");
+        self.handle(now, Input::Allow(request.token));
     }
 }
 
@@ -90,7 +90,7 @@ fn entry(id: &str, time: i64, json: &str) -> Entry {
     Entry::new(Action::new(json).unwrap(), meta)
 }
 
-/// Carries frames between the two until nobody has anything to say.
+/// Delivers frames between the nodes until there are none.
 fn exchange(now: Now, client: &mut End, server: &mut End) {
     for _ in 0..1_000 {
         let (to_server, to_client) = (client.sent(), server.sent());
@@ -104,12 +104,12 @@ fn exchange(now: Now, client: &mut End, server: &mut End) {
             client.handle(now, Input::Frame(&frame));
         }
         for end in [&mut *client, &mut *server] {
-            while let Some(who) = end.asked.pop() {
-                end.handle(now, Input::Allow(who.token));
+            while let Some(request) = end.authentications.pop() {
+                end.handle(now, Input::Allow(request.token));
             }
         }
     }
-    panic!("the two never stop talking");
+    panic!("the nodes never stop sending");
 }
 
 fn connected() -> (End, End) {
@@ -134,12 +134,12 @@ fn a_server_answers_as_the_reference_does() {
         at(2),
         Input::Frame(r#"["connect",5,"10:client:tab",7,{"token":"t","subprotocol":1}]"#),
     );
-    let who = &server.asked[0];
-    assert_eq!((who.node.as_str(), who.secret.as_deref()), ("10:client:tab", Some("t")));
-    assert_eq!(who.subprotocol, Subprotocol::Number(1));
-    assert_eq!(who.headers.as_ref().unwrap().as_str(), r#"{"lang":"fr"}"#);
-    assert!(!format!("{who:?}").contains("\"t\""), "a secret never shows");
-    server.let_in(at(5));
+    let request = &server.authentications[0];
+    assert_eq!((request.node.as_str(), request.secret.as_deref()), ("10:client:tab", Some("t")));
+    assert_eq!(request.subprotocol, Subprotocol::Number(1));
+    assert_eq!(request.headers.as_ref().unwrap().as_str(), r#"{"lang":"fr"}"#);
+    assert!(!format!("{request:?}").contains("\"t\""), "`Debug` must not show the secret");
+    server.accept(at(5));
     assert_eq!(
         server.sent(),
         [
@@ -158,33 +158,33 @@ fn a_server_answers_as_the_reference_does() {
 }
 
 #[test]
-fn old_clients_get_their_form_of_the_subprotocol() {
+fn old_clients_receive_the_old_form_of_the_subprotocol() {
     let mut config = Config::server(node("server:uuid"));
     config.subprotocol.number = 2;
     let mut server = End::new(config);
     server.handle(at(0), Input::Opened);
     server
         .handle(at(0), Input::Frame(r#"["connect",4,"10:client:tab",0,{"subprotocol":"1.2.0"}]"#));
-    assert_eq!(server.asked[0].subprotocol, Subprotocol::SemVer("1.2.0".into()));
-    server.let_in(at(0));
+    assert_eq!(server.authentications[0].subprotocol, Subprotocol::SemVer("1.2.0".into()));
+    server.accept(at(0));
     assert!(server.sent()[0].ends_with(r#"],{"subprotocol":"2.0.0"}]"#));
 }
 
 #[test]
-fn actions_go_both_ways_with_short_ids_and_corrected_times() {
+fn actions_are_sent_with_compact_ids_and_corrected_times() {
     let (mut client, mut server) = (End::client(), End::server());
-    // The client's clock is an hour ahead; the way takes 10 ms in each direction.
+    // The client's clock is an hour ahead; the latency is 10 ms in each direction.
     let hour = 3_600_000;
     let local = |ms: u64| Now::from_millis(EPOCH + hour + i64::try_from(ms).unwrap(), ms);
     client.handle(local(0), Input::Opened);
     server.handle(at(0), Input::Opened);
     let frame = client.sent().remove(0);
     server.handle(at(10), Input::Frame(&frame));
-    server.let_in(at(12));
+    server.accept(at(12));
     server.send(at(12), 0, &[]);
     let frame = server.sent().remove(0);
     client.handle(local(22), Input::Frame(&frame));
-    client.let_in(local(22));
+    client.accept(local(22));
     assert!(client.events.contains(&format!("TimeFix({hour})")));
 
     let id = format!("{} 10:client:tab 0", EPOCH + hour + 30);
@@ -195,7 +195,7 @@ fn actions_go_both_ways_with_short_ids_and_corrected_times() {
     let (batch, entries) = server.received.pop().unwrap();
     assert_eq!(entries[0].meta.id.to_string(), id);
     assert_eq!(entries[0].meta.time.as_millis(), EPOCH + 30);
-    assert!(server.sent().is_empty(), "nothing is confirmed before it is safe");
+    assert!(server.sent().is_empty(), "actions are confirmed only after they are durable");
     server.handle(at(41), Input::Persisted(batch));
     assert_eq!(server.sent(), [r#"["synced",1]"#]);
 
@@ -208,7 +208,7 @@ fn actions_go_both_ways_with_short_ids_and_corrected_times() {
 }
 
 #[test]
-fn confirmations_keep_the_order_of_what_they_confirm() {
+fn confirmations_are_in_the_order_of_the_batches() {
     let (_, mut server) = connected();
     for added in 1..=3 {
         server.handle(
@@ -225,11 +225,11 @@ fn confirmations_keep_the_order_of_what_they_confirm() {
 }
 
 #[test]
-fn an_answer_of_an_earlier_connection_does_not_count() {
+fn an_authentication_of_an_earlier_connection_is_ignored() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(0), Input::Frame(r#"["connect",5,"10:good:tab",0]"#));
-    let old = server.asked.pop().unwrap();
+    let old = server.authentications.pop().unwrap();
     server.handle(at(1), Input::Closed);
     server.handle(at(2), Input::Opened);
     server.handle(at(2), Input::Frame(r#"["connect",5,"20:evil:tab",0]"#));
@@ -239,11 +239,11 @@ fn an_answer_of_an_earlier_connection_does_not_count() {
 }
 
 #[test]
-fn silence_is_asked_about_and_then_ended() {
+fn silence_causes_a_ping_and_then_a_timeout() {
     let (mut client, _) = connected();
     client.sent();
     let deadline = client.node.next_deadline().unwrap();
-    assert_eq!((deadline.at.as_millis(), deadline.why), (10_000, TimeoutKind::Ping));
+    assert_eq!((deadline.at.as_millis(), deadline.kind), (10_000, TimeoutKind::Ping));
     client.handle(at(9_999), Input::Wake);
     assert!(client.sent().is_empty());
     client.handle(at(10_000), Input::Wake);
@@ -259,7 +259,7 @@ fn silence_is_asked_about_and_then_ended() {
 }
 
 #[test]
-fn who_never_says_who_it_is_is_closed_without_a_word() {
+fn a_connection_without_connect_is_closed_silently() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(70_000), Input::Wake);
@@ -274,7 +274,7 @@ fn unconfirmed_actions_end_the_connection() {
     assert_eq!(client.node.state(), State::Sending);
     client.handle(at(10_005), Input::Wake);
     client.handle(at(10_006), Input::Frame(r#"["pong",0]"#));
-    assert_eq!(client.node.next_deadline().map(|deadline| deadline.why), Some(TimeoutKind::Ping));
+    assert_eq!(client.node.next_deadline().map(|deadline| deadline.kind), Some(TimeoutKind::Ping));
     for ms in (20_006..70_005).step_by(10_000) {
         client.handle(at(ms), Input::Wake);
         client.handle(at(ms), Input::Frame(r#"["pong",0]"#));
@@ -284,7 +284,7 @@ fn unconfirmed_actions_end_the_connection() {
 }
 
 #[test]
-fn errors_have_the_words_of_the_reference() {
+fn errors_are_those_of_the_reference() {
     let cases = [
         ("{", r#"["error","wrong-format","{"]"#),
         ("", r#"["error","wrong-format",""]"#),
@@ -309,30 +309,30 @@ fn errors_have_the_words_of_the_reference() {
         assert_eq!(server.sent(), [reply], "{frame}");
         assert!(server.disconnected.is_some(), "{frame}");
         server.handle(at(1), Input::Frame(r#"["connect",5,"10:a:b",0]"#));
-        assert!(server.asked.is_empty(), "after an error nothing counts");
+        assert!(server.authentications.is_empty(), "frames after an error are ignored");
     }
 }
 
 #[test]
-fn a_refused_client_is_told_why() {
+fn a_refused_client_receives_the_error() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(0), Input::Frame(r#"["sync",1,{"type":"a"},{"id":1,"time":1}]"#));
     server.handle(at(0), Input::Frame(r#"["connect",5,"10:a:b",0]"#));
-    let who = server.asked.pop().unwrap();
-    server.handle(at(0), Input::Refuse(who.token, ErrorMessage::wrong_credentials()));
+    let request = server.authentications.pop().unwrap();
+    server.handle(at(0), Input::Refuse(request.token, ErrorMessage::wrong_credentials()));
     assert_eq!(server.sent(), [r#"["error","wrong-credentials"]"#]);
-    assert!(server.received.is_empty(), "what came before is forgotten");
+    assert!(server.received.is_empty(), "earlier messages are dropped");
 }
 
 #[test]
-fn early_messages_wait_within_bounds() {
+fn early_messages_wait_within_limits() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(0), Input::Frame(r#"["sync",1,{"type":"a"},{"id":1,"time":1}]"#));
     server.handle(at(0), Input::Frame(r#"["connect",5,"10:a:b",0]"#));
     server.handle(at(0), Input::Frame(r#"["sync",2,{"type":"b"},{"id":2,"time":2}]"#));
-    server.let_in(at(0));
+    server.accept(at(0));
     assert_eq!(server.received.len(), 2);
 
     let mut server = End::server();
@@ -349,7 +349,7 @@ fn early_messages_wait_within_bounds() {
 }
 
 #[test]
-fn messages_in_the_wrong_place_end_the_connection() {
+fn unexpected_messages_end_the_connection() {
     let (mut client, mut server) = connected();
     server.handle(at(1), Input::Frame(r#"["connect",5,"20:other:tab",0]"#));
     assert_eq!(server.disconnected, Some(Disconnect::OutOfOrder("connect")));
@@ -358,11 +358,11 @@ fn messages_in_the_wrong_place_end_the_connection() {
     let mut server = End::server();
     server.handle(at(0), Input::Opened);
     server.handle(at(0), Input::Frame(r#"["connected",5,"20:other:tab",[1,2]]"#));
-    assert!(server.disconnected.is_some() && server.asked.is_empty());
+    assert!(server.disconnected.is_some() && server.authentications.is_empty());
 }
 
 #[test]
-fn limits_are_told() {
+fn exceeded_limits_are_named_in_the_reply() {
     let mut config = Config::server(node("server:uuid"));
     config.limits = MessageLimits { message_bytes: 100, depth: 4, actions: 2, id_bytes: 10 };
     let config = Arc::new(config);
@@ -390,16 +390,16 @@ fn limits_are_told() {
 }
 
 #[test]
-fn a_flood_of_batches_stops_the_reading() {
+fn too_many_unconfirmed_batches_stop_reading() {
     let (_, mut server) = connected();
-    let mut read = 0;
+    let mut count = 0;
     while server.node.wants_frames() {
         server.handle(
             at(1),
-            Input::Frame(&format!(r#"["sync",{read},{{"type":"a"}},{{"id":{read},"time":0}}]"#)),
+            Input::Frame(&format!(r#"["sync",{count},{{"type":"a"}},{{"id":{count},"time":0}}]"#)),
         );
-        read += 1;
-        assert!(read < 1_000, "the node must stop reading");
+        count += 1;
+        assert!(count < 1_000, "the node must stop reading");
     }
     let batches: Vec<BatchToken> = server.received.drain(..).map(|(batch, _)| batch).collect();
     for batch in batches {
@@ -409,7 +409,7 @@ fn a_flood_of_batches_stops_the_reading() {
 }
 
 #[test]
-fn a_long_backlog_goes_out_in_pieces_with_their_own_numbers() {
+fn a_long_backlog_is_sent_in_several_messages() {
     let (mut client, _) = connected();
     client.sent();
     let entries: Vec<Entry> = (1..=250)

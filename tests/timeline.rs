@@ -1,4 +1,5 @@
-//! The state of a timeline is that of the set of actions, whatever the order in which they come, and what is taken back never was.
+//! The state of a timeline depends only on the set of actions, not on their order of arrival, and
+//! does not contain undone actions.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,7 +16,7 @@ use logux::{
 };
 use proptest::{collection::vec, prelude::*};
 
-/// Remembers what was applied, in order; or only the sum, which commutes.
+/// A reducer whose state is the numbers in the order of application, or their sum, which commutes.
 #[derive(Clone)]
 struct Letters {
     commutes: bool,
@@ -79,7 +80,7 @@ fn undo(time: i64, of: i64) -> Entry {
     Entry::new(Action::new(json).unwrap(), Meta::new(id(time)))
 }
 
-/// The state by the definition: the set in order, without what is taken back.
+/// The state by definition: the actions in order, without undone ones.
 fn expected(entries: &[Entry], reducer: &Letters) -> Vec<u64> {
     let target =
         |entry: &Entry| entry.action.str_field("id").map(|id| id.parse::<ActionId>().unwrap());
@@ -89,7 +90,7 @@ fn expected(entries: &[Entry], reducer: &Letters) -> Vec<u64> {
         };
         entries.iter().filter(of_id).map(|entry| entry.meta.id.clone()).collect::<Vec<_>>()
     };
-    // In these tests an undo takes back only what has an earlier id, so there are no circles.
+    // In these tests, an undo refers only to an earlier id, so there are no cycles.
     fn undone(id: &ActionId, undos: &dyn Fn(&ActionId) -> Vec<ActionId>) -> bool {
         undos(id).iter().any(|undo| !undone(undo, undos))
     }
@@ -153,8 +154,8 @@ proptest! {
                 chunk.iter().for_each(|entry| timeline.add(entry));
             }
             timeline.assert_invariants();
-            let come = &entries[..(so_far * batch).min(entries.len())];
-            prop_assert_eq!(timeline.state(), &expected(come, &reducer));
+            let arrived = &entries[..(so_far * batch).min(entries.len())];
+            prop_assert_eq!(timeline.state(), &expected(arrived, &reducer));
         }
         for time in [0, 50, 100, 199] {
             let past: Vec<Entry> = entries
@@ -167,8 +168,8 @@ proptest! {
     }
 
     #[test]
-    fn what_the_log_forgets_stays_in_the_state(
-        entries in history(), forgotten in vec(any::<prop::sample::Index>(), 0..40), commutes: bool
+    fn removed_actions_stay_in_the_state(
+        entries in history(), removed in vec(any::<prop::sample::Index>(), 0..40), commutes: bool
     ) {
         let reducer = Letters { commutes };
         let timeline = Timeline::with_config(reducer.clone(), TimelineConfig { max_cleaned: 5, ..small() });
@@ -177,7 +178,7 @@ proptest! {
             let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
             log.add(WallTime::default(), entry.action.clone(), draft).unwrap();
         }
-        for index in forgotten {
+        for index in removed {
             let id = entries[index.index(entries.len())].meta.id.clone();
             log.remove_reason("timeTravel", &Criteria::id(id)).unwrap();
             log.timeline().assert_invariants();
@@ -186,19 +187,19 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_and_the_tail_give_the_state(
-        entries in history(), saved in any::<prop::sample::Index>(), commutes: bool
+    fn a_snapshot_and_later_actions_give_the_state(
+        entries in history(), snapshot_at in any::<prop::sample::Index>(), commutes: bool
     ) {
         let reducer = Letters { commutes };
         let node = NodeId::new("10:a:b").unwrap();
         let timeline = Timeline::with_config(reducer.clone(), small());
         let mut log = Log::with_observer(node.clone(), MemoryStore::new(), timeline).unwrap();
-        let saved = saved.index(entries.len());
+        let snapshot_at = snapshot_at.index(entries.len());
         let mut snapshot = None;
         for (at, entry) in entries.iter().enumerate() {
             let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
             log.add(WallTime::default(), entry.action.clone(), draft).unwrap();
-            if at == saved {
+            if at == snapshot_at {
                 snapshot = Some(Snapshot::of(&mut log).unwrap().to_string());
             }
         }
@@ -217,7 +218,7 @@ proptest! {
 #[test]
 fn a_long_history_stays_close_to_its_saved_states() {
     for commutes in [false, true] {
-        let mut timeline = Timeline::with_config(raw_sum(commutes), TimelineConfig::default());
+        let mut timeline = Timeline::with_config(sum(commutes), TimelineConfig::default());
         for time in (0..30_000).rev() {
             if commutes {
                 timeline.add(&number(time, 1));
@@ -231,7 +232,7 @@ fn a_long_history_stays_close_to_its_saved_states() {
     }
 }
 
-fn raw_sum(commutes: bool) -> Sum {
+fn sum(commutes: bool) -> Sum {
     Sum { commutes }
 }
 
@@ -261,7 +262,7 @@ impl Reducer for Sum {
 }
 
 #[test]
-fn changes_name_what_to_draw_again() {
+fn changes_name_the_changed_parts() {
     let mut timeline = Timeline::new(Letters { commutes: false });
     assert_eq!(timeline.take_changes(), None);
     timeline.extend(&[number(1, 1), number(2, 2), number(4, 4)]);
@@ -289,11 +290,11 @@ fn malformed_actions_are_ignored_and_reported() {
     for _ in 0..200 {
         timeline.add(&bad);
     }
-    assert_eq!(timeline.dropped_reports(), 100);
+    assert_eq!(timeline.dropped_warnings(), 100);
 }
 
 #[test]
-fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
+fn history_is_limited_and_earlier_actions_are_reported() {
     let config = TimelineConfig {
         history: Some(10),
         clean_every: 1,
@@ -311,41 +312,41 @@ fn reasonless_history_has_a_limit_and_what_is_before_it_is_reported() {
         )
         .unwrap();
     }
-    assert_eq!(log.store().len(), 10, "so many are kept for time travel");
+    assert_eq!(log.store().len(), 10, "`history` actions are kept for time travel");
     assert_eq!(log.timeline().stats().steps, 10);
-    assert_eq!(log.state().len(), 30, "the state remembers all");
+    assert_eq!(log.state().len(), 30, "the state contains all actions");
     log.add(WallTime::default(), number(5, 5).action, Draft::of(id(5), WallTime::from_millis(5)))
         .unwrap();
-    assert_eq!(log.state()[20], 5, "applied to the earliest state there is");
+    assert_eq!(log.state()[20], 5, "the action is applied to the earliest saved state");
     assert_eq!(log.observer_mut().take_warning(), Some(TimelineWarning::MissedHistory(id(5))));
     log.undo(WallTime::from_millis(50), &id(39), "error").unwrap().unwrap();
     assert_eq!(log.state().len(), 30);
 }
 
 #[test]
-fn an_undo_lives_as_long_as_what_it_undoes() {
+fn an_undo_is_kept_as_long_as_its_action() {
     let config = TimelineConfig { history: Some(2), clean_every: 1, ..TimelineConfig::default() };
     let timeline = Timeline::with_config(Letters { commutes: false }, config);
     let mut log =
         Log::with_observer(NodeId::new("10:a:b").unwrap(), MemoryStore::new(), timeline).unwrap();
-    let wanted = log
+    let action = log
         .add(WallTime::from_millis(1), number(1, 1).action, Draft::reason("mine"))
         .unwrap()
         .unwrap()
         .meta
         .id;
-    let undo = log.undo(WallTime::from_millis(2), &wanted, "error").unwrap().unwrap().meta.id;
+    let undo = log.undo(WallTime::from_millis(2), &action, "error").unwrap().unwrap().meta.id;
     for time in 3..20 {
         log.add(WallTime::from_millis(time), number(time, 9).action, Draft::default()).unwrap();
     }
-    assert!(log.by_id(&undo).unwrap().is_some(), "held by the reason of its action");
+    assert!(log.by_id(&undo).unwrap().is_some(), "the undo has the reason of its action");
     log.remove_reason("mine", &Criteria::default()).unwrap();
-    assert!(log.by_id(&wanted).unwrap().is_none() && log.by_id(&undo).unwrap().is_none());
+    assert!(log.by_id(&action).unwrap().is_none() && log.by_id(&undo).unwrap().is_none());
     assert!(!log.state().contains(&1));
 }
 
 #[test]
-fn actions_of_another_tab_are_left_out() {
+fn actions_of_another_tab_are_ignored() {
     let config = TimelineConfig { tab: Some("tab1".into()), ..TimelineConfig::default() };
     let timeline = Timeline::with_config(Letters { commutes: false }, config);
     let mut log =
@@ -360,7 +361,7 @@ fn actions_of_another_tab_are_left_out() {
 }
 
 #[test]
-fn snapshots_that_do_not_fit_are_refused() {
+fn snapshots_of_another_log_or_reducer_are_refused() {
     let node = NodeId::new("10:a:b").unwrap();
     let log = || {
         Log::with_observer(
@@ -401,7 +402,7 @@ fn snapshots_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn an_action_is_there_once_also_when_it_comes_with_another_time() {
+fn an_action_is_applied_once_even_with_another_time() {
     let mut timeline = Timeline::new(Letters { commutes: false });
     for time in [5, 7, 3, 5] {
         let mut entry = number(5, 1);
@@ -415,5 +416,5 @@ fn an_action_is_there_once_also_when_it_comes_with_another_time() {
 fn a_closure_is_a_reducer() {
     let mut timeline = Timeline::new(untyped_reducer(0, |count: &mut u32, _: &Action| *count += 1));
     timeline.extend([&number(1, 1), &undo(2, 1), &undo(3, 2)]);
-    assert_eq!(*timeline.state(), 1, "the undo was undone");
+    assert_eq!(*timeline.state(), 1, "the undo is undone");
 }

@@ -1,4 +1,4 @@
-//! Undo and redo take back and bring back own edits only, whatever others do, and survive a restart.
+//! Undo and redo affect only a user's own edits, and survive a restart.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -24,8 +24,8 @@ fn replica<C: Crdt>(node: &str) -> Replica<C> {
     .unwrap()
 }
 
-/// Each gets what it lacks.
-fn meet<C: Crdt>(one: &mut Replica<C>, other: &mut Replica<C>) {
+/// Sends each replica the actions that it lacks.
+fn exchange<C: Crdt>(one: &mut Replica<C>, other: &mut Replica<C>) {
     for _ in 0..2 {
         for entry in one.store().page(&Query::added().oldest_first(), usize::MAX).unwrap().entries {
             other
@@ -57,31 +57,31 @@ fn change(
 }
 
 #[test]
-fn only_own_edits_are_taken_back() {
+fn only_own_edits_are_undone() {
     let (mut ada, mut grace) = (replica::<Map>("10:ada:x"), replica::<Map>("20:grace:x"));
     let (mut undo, mut other) = (UndoManager::default(), UndoManager::default());
     write(&mut ada, &mut undo, 1, "/title", json!("Ada's"));
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     write(&mut grace, &mut other, 2, "/title", json!("Grace's"));
     write(&mut grace, &mut other, 3, "/text", json!("hello"));
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     assert!(undo.undo(at(4).wall, &mut ada).unwrap());
     assert_eq!(ada.state().to_json(), json!({"title": "Grace's", "text": "hello"}));
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     assert!(other.undo(at(5).wall, &mut grace).unwrap());
     assert_eq!(
         grace.state().to_json(),
         json!({}),
-        "both of her edits were one burst, and Ada's is undone"
+        "both of her edits are one step, and the edit of Ada is undone"
     );
     assert!(undo.redo(at(6).wall, &mut ada).unwrap());
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     assert_eq!(grace.state().to_json(), json!({"title": "Ada's"}));
     assert_eq!(ada.state(), grace.state());
 }
 
 #[test]
-fn bursts_are_steps_and_a_new_edit_ends_redo() {
+fn quick_edits_are_one_step_and_a_new_edit_ends_redo() {
     let mut log = replica::<Map>("10:ada:x");
     let mut undo = UndoManager::default();
     for (ms, text) in [(0, "a"), (400, "ab"), (800, "abc"), (2_000, "abcd")] {
@@ -99,11 +99,11 @@ fn bursts_are_steps_and_a_new_edit_ends_redo() {
     write(&mut log, &mut undo, 3_300, "/text", json!("other"));
     assert!(!undo.can_redo() && !undo.redo(at(3_400).wall, &mut log).unwrap());
     undo.undo(at(3_500).wall, &mut log).unwrap();
-    assert_eq!(log.state().get("/text"), Some(&json!("abc")), "what was undone stays undone");
+    assert_eq!(log.state().get("/text"), Some(&json!("abc")), "undone steps stay undone");
 }
 
 #[test]
-fn survives_a_restart() {
+fn undo_and_redo_survive_a_restart() {
     let mut log = replica::<Map>("10:ada:x");
     let mut undo = UndoManager::default();
     write(&mut log, &mut undo, 0, "/a", json!(1));
@@ -124,28 +124,32 @@ fn survives_a_restart() {
 }
 
 #[test]
-fn what_was_deleted_meanwhile_stays_deleted_and_a_deletion_brings_back_what_others_wrote() {
+fn undoing_an_edit_of_a_deleted_item_does_not_restore_it() {
     let (mut ada, mut grace) = (replica::<List>("10:ada:x"), replica::<List>("20:grace:x"));
     let (mut undo, mut other) = (UndoManager::default(), UndoManager::default());
-    change(&mut ada, &mut undo, 1, |list, id| list.push(json!("milk"), id));
+    change(&mut ada, &mut undo, 1, |list, id| list.push_op(json!("milk"), id));
     undo.close_step();
-    meet(&mut ada, &mut grace);
-    change(&mut ada, &mut undo, 2, |list, _| list.set(0, json!("oat milk")));
-    change(&mut grace, &mut other, 3, |list, _| list.remove(0));
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
+    change(&mut ada, &mut undo, 2, |list, _| list.set_op(0, json!("oat milk")));
+    change(&mut grace, &mut other, 3, |list, _| list.remove_op(0));
+    exchange(&mut ada, &mut grace);
     undo.undo(at(4).wall, &mut ada).unwrap();
     assert!(ada.state().is_empty(), "the item stays deleted");
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     other.undo(at(5).wall, &mut grace).unwrap();
-    assert_eq!(grace.state().to_json(), json!(["milk"]), "without the edit that was taken back");
-    meet(&mut ada, &mut grace);
+    assert_eq!(
+        grace.state().to_json(),
+        json!(["milk"]),
+        "the item is restored without the undone edit"
+    );
+    exchange(&mut ada, &mut grace);
     undo.redo(at(6).wall, &mut ada).unwrap();
-    meet(&mut ada, &mut grace);
+    exchange(&mut ada, &mut grace);
     assert_eq!(grace.state().to_json(), json!(["oat milk"]));
 }
 
 #[test]
-fn steps_that_are_forgotten_are_skipped() {
+fn steps_outside_of_the_history_are_skipped() {
     let config = TimelineConfig { history: Some(3), clean_every: 1, ..TimelineConfig::default() };
     let timeline = Timeline::with_config(Shared::<Map>::new("it"), config);
     let mut log =
@@ -160,5 +164,5 @@ fn steps_that_are_forgotten_are_skipped() {
     }
     assert!((1..=4).contains(&undone), "{undone}");
     let last = log.state().get("/n").and_then(Value::as_u64).unwrap();
-    assert_eq!(last, 9 - undone, "the last value that can not be taken back is there");
+    assert_eq!(last, 9 - undone, "the state has the last value that cannot be undone");
 }

@@ -1,4 +1,5 @@
-//! Messages stay what they are on their way through the codec, and are written byte for byte as the reference writes them.
+//! Encoding and decoding does not change a message, and encodes it byte for byte as the reference
+//! does.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,7 +12,7 @@ use logux::{
 };
 use proptest::prelude::*;
 
-/// Text that looks like JSON: the tokens of messages in any order, so that much of it is nearly right.
+/// Strings of tokens of messages in any order, many of which are almost valid.
 fn nearly_json() -> impl Strategy<Value = String> {
     let tokens = [
         "[",
@@ -52,18 +53,18 @@ fn nearly_json() -> impl Strategy<Value = String> {
         .prop_map(|tokens| tokens.concat())
 }
 
-/// A message with one byte range cut out, doubled or replaced.
+/// A message with one range of characters removed, doubled or replaced.
 fn damaged_message() -> impl Strategy<Value = String> {
     (strategies::message(), any::<prop::sample::Index>(), 0..6_usize, 0..3_u8).prop_map(
-        |(message, at, length, how)| {
+        |(message, at, length, damage)| {
             let chars: Vec<char> = message.encode().chars().collect();
             let start = at.index(chars.len());
             let end = (start + length).min(chars.len());
-            let (before, hit, after) = (&chars[..start], &chars[start..end], &chars[end..]);
-            let middle = match how {
+            let (before, damaged, after) = (&chars[..start], &chars[start..end], &chars[end..]);
+            let middle = match damage {
                 0 => Vec::new(),
-                1 => [hit, hit].concat(),
-                _ => vec!['"'; hit.len()],
+                1 => [damaged, damaged].concat(),
+                _ => vec!['"'; damaged.len()],
             };
             before.iter().chain(&middle).chain(after).collect()
         },
@@ -74,19 +75,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn decoding_undoes_encoding(message in strategies::message()) {
+    fn decoding_is_the_inverse_of_encoding(message in strategies::message()) {
         fuzz::assert_round_trip(&message);
     }
 
     #[test]
-    fn a_text_means_one_thing_or_is_answered(text in prop_oneof![nearly_json(), damaged_message(), any::<String>()]) {
+    fn parsers_handle_any_string(text in prop_oneof![nearly_json(), damaged_message(), any::<String>()]) {
         fuzz::decoder(&text);
         fuzz::json(&text);
         fuzz::action(&text);
     }
 
     #[test]
-    fn ids_survive_being_shortened(id in strategies::action_id(), base in strategies::wall_time(), sender in strategies::node_id()) {
+    fn compacting_and_expanding_gives_the_same_id(id in strategies::action_id(), base in strategies::wall_time(), sender in strategies::node_id()) {
         let compact = CompactId::of(&id, base, &sender);
         prop_assert_eq!(matches!(compact, CompactId::Full(..)), id.node() != &sender);
         prop_assert_eq!(matches!(compact, CompactId::Time(_)), id.node() == &sender && id.sequence() == 0);
@@ -94,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn ids_do_not_leave_the_range_of_dates(
+    fn ids_stay_within_the_range_of_times(
         compact in strategies::compact_id(),
         base in strategies::wall_time(),
         sender in strategies::node_id(),
@@ -106,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn the_writer_for_many_receivers_writes_what_a_message_would(
+    fn the_sync_writer_writes_the_same_as_a_message(
         entries in proptest::collection::vec(strategies::entry(), 0..4),
         base in strategies::wall_time(),
         sender in strategies::node_id(),
@@ -157,7 +158,7 @@ fn an_entry_is_written_byte_for_byte() {
 }
 
 #[test]
-fn extra_keys_cannot_stand_in_for_the_id() {
+fn extra_keys_cannot_replace_the_id() {
     let mut extra = JsonObject::default();
     for key in ["id", "time", "subprotocol", "mine"] {
         extra.set(key, Json::new("99").unwrap());
@@ -169,7 +170,7 @@ fn extra_keys_cannot_stand_in_for_the_id() {
 }
 
 #[test]
-fn replies_stay_small_whatever_came() {
+fn replies_to_long_messages_are_short() {
     let long = "x".repeat(100_000);
     for text in [format!("[\"{long}\"]"), long.clone(), format!("[\"ping\",\"{long}\"]")] {
         let reply =
@@ -179,7 +180,7 @@ fn replies_stay_small_whatever_came() {
 }
 
 #[test]
-fn damage_is_found_wherever_a_message_is_cut() {
+fn truncated_messages_are_refused() {
     let text = r#"["sync",1,{"type":"a"},{"id":[1,"b",0],"time":1,"subprotocol":1}]"#;
     assert!(decode(text, &MessageLimits::default()).is_ok());
     for end in 0..text.len() {

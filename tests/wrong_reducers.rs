@@ -1,4 +1,4 @@
-//! Three reducers that are wrong in the usual ways, and the short stories that the laws tell about them.
+//! Reducers with common mistakes, and the stories that the laws print about them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +16,7 @@ use logux::{
     },
 };
 
-/// What an assertion says when it fails.
+/// Returns the panic message of a failing assertion.
 fn story(assertion: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(assertion)).expect_err("the law is broken");
     panic.downcast_ref::<String>().expect("a story").clone()
@@ -24,7 +24,7 @@ fn story(assertion: impl FnOnce()) -> String {
 
 #[test]
 fn a_set_that_is_not_atomic() {
-    // "Make the tags these": done by taking out and putting in, where one action should decide for the whole.
+    // Replaces the tags by removals and insertions. One action should decide about the whole set.
     let tags = untyped_reducer(BTreeSet::new(), |tags: &mut BTreeSet<String>, action: &Action| {
         let wanted: Vec<String> = action
             .field("tags")
@@ -40,7 +40,7 @@ fn a_set_that_is_not_atomic() {
         );
     });
     assert!(
-        story.starts_with("The order in which the actions come makes a difference."),
+        story.starts_with("The final state depends on the order in which the actions arrive."),
         "{story}"
     );
     assert!(story.lines().count() <= 10, "{story}");
@@ -86,17 +86,17 @@ fn the_same_reducers_are_right_with_time_travel() {
     let actions = || action_of(&[r#"{"type":"count","to":1}"#, r#"{"type":"count","to":2}"#]);
     assert_converges(&counter, actions());
     assert_undo_is_inverse(&counter, actions());
-    // But it names no reasons, so beyond the time of undo its log keeps nothing.
-    let told = story(|| assert_compaction_is_invisible(&counter, actions()));
-    assert!(told.contains("The log of Ada has kept []"), "{told}");
+    // But it adds no reasons, so its log keeps nothing after the time to undo.
+    let message = story(|| assert_compaction_is_invisible(&counter, actions()));
+    assert!(message.contains("The log of Ada contains []"), "{message}");
 }
 
-/// Says that it commutes, and forgets what still matters.
-struct Forgetful {
+/// Claims that it commutes, and marks actions as obsolete that are not.
+struct FalseClaims {
     commutes: bool,
 }
 
-impl Reducer for Forgetful {
+impl Reducer for FalseClaims {
     type Action = String;
     type State = Vec<String>;
 
@@ -126,22 +126,23 @@ impl Reducer for Forgetful {
         action: &String,
         stamp: &logux::Stamp,
         _: &dyn Fn(&logux::Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
-        tell(Obsolete::Before(action.as_str().into(), stamp.clone()));
+        report(Obsolete::Before(action.as_str().into(), stamp.clone()));
     }
 }
 
 #[test]
 fn false_claims_are_found() {
     let actions = || action_of(&[r#"{"type":"a"}"#, r#"{"type":"b"}"#]);
-    let told = story(|| assert_converges(Forgetful { commutes: true }, actions()));
-    assert!(told.starts_with("The users end in different states."), "{told}");
-    let told = story(|| assert_compaction_is_invisible(Forgetful { commutes: false }, actions()));
-    assert!(told.starts_with("What was forgotten makes a difference."), "{told}");
+    let message = story(|| assert_converges(FalseClaims { commutes: true }, actions()));
+    assert!(message.starts_with("The users have different final states."), "{message}");
+    let message =
+        story(|| assert_compaction_is_invisible(FalseClaims { commutes: false }, actions()));
+    assert!(message.starts_with("Removing obsolete actions changes the state."), "{message}");
     assert!(
-        told.contains("All actions give [\"a\", \"a\"]")
-            || told.contains("All actions give [\"b\", \"b\"]"),
-        "{told}"
+        message.contains("All actions give [\"a\", \"a\"]")
+            || message.contains("All actions give [\"b\", \"b\"]"),
+        "{message}"
     );
 }

@@ -1,4 +1,4 @@
-//! Actions against `serde_json`.
+//! Actions, compared with `serde_json`.
 #![no_main]
 
 use logux::testing::fuzz;

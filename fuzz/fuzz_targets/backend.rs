@@ -1,4 +1,4 @@
-//! What a back end answers and asks, cut anywhere.
+//! Responses and control requests of a back end, cut at any position.
 #![no_main]
 
 use logux::testing::fuzz;

@@ -1,4 +1,4 @@
-//! One message: never a panic, and a round trip that changes nothing.
+//! One message: decoding does not panic, and a round trip does not change it.
 #![no_main]
 
 use logux::testing::fuzz;

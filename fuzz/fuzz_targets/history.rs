@@ -1,4 +1,4 @@
-//! Histories of actions, in two orders, for every type that merges.
+//! Histories of actions in two orders, for each type that merges.
 #![no_main]
 
 use logux::testing::fuzz;

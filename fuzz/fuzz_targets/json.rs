@@ -1,4 +1,4 @@
-//! The walking JSON reader against `serde_json`.
+//! The JSON cursor, compared with `serde_json`.
 #![no_main]
 
 use logux::testing::fuzz;

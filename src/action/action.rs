@@ -1,4 +1,4 @@
-//! What happened: a JSON object with a `type`.
+//! An action: a JSON object with a `type`.
 
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
@@ -7,10 +7,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
 
-/// A JSON object that says what happened, such as `{"type":"users/rename","id":"10","name":"Ada"}`.
+/// A JSON object that describes a change or an event, such as
+/// `{"type":"users/rename","id":"10","name":"Ada"}`.
 ///
-/// It keeps the text that came, to the letter: key order, numbers of any length, strings that only JavaScript can hold.
-/// Nothing but `type` is looked at until somebody asks. Cheap to clone: clones share one buffer.
+/// It keeps the received text unchanged: key order, numbers of any length, strings with lone
+/// surrogates. Only `type` is read in advance. Cheap to clone: clones share one buffer.
 ///
 /// ```
 /// use logux::Action;
@@ -31,7 +32,7 @@ pub struct Action {
     kind: Kind,
 }
 
-/// The type: a place in the text, or a text of its own where it was written with escapes.
+/// The type: its range in the JSON text, or a decoded string if it was written with escapes.
 #[derive(Clone)]
 enum Kind {
     Span(u32, u32),
@@ -39,33 +40,34 @@ enum Kind {
 }
 
 impl Action {
-    /// Checks a JSON text. Where a key stands twice, the last counts, as in JavaScript. O(length).
+    /// Creates an action from JSON text. The last of duplicate keys counts, as in JavaScript.
+    /// O(length).
     ///
     /// # Errors
-    /// [`ActionError::Json`] if it is not JSON, [`ActionError::NotAnObject`], [`ActionError::NoType`] when `type` is missing or no
-    /// string.
+    /// [`ActionError::Json`] if the text is not JSON, [`ActionError::NotAnObject`],
+    /// [`ActionError::NoType`] if `type` is missing or not a string.
     pub fn new(json: impl Into<Arc<str>>) -> Result<Self, ActionError> {
         let json = json.into();
         let trimmed = json.trim_matches([' ', '\n', '\r', '\t']);
         let json = if trimmed.len() == json.len() { json } else { trimmed.into() };
         let mut cursor = Cursor::new(&json);
-        let (_, kind) = walk(&mut cursor)?;
+        let (_, kind) = skip_action(&mut cursor)?;
         cursor.end()?;
         Ok(Self { kind: Kind::within(&json, kind)?, json })
     }
 
-    /// Writes a value of your own type, which has to have the field `type`.
+    /// Serializes a value that has the field `type`.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and [`ActionError::Write`] if the value cannot be JSON.
+    /// As [`new`](Self::new), and [`ActionError::Write`] if the value cannot be serialized.
     pub fn from_value(value: &(impl Serialize + ?Sized)) -> Result<Self, ActionError> {
         Self::new(serde_json::to_string(value).map_err(ActionError::Write)?)
     }
 
-    /// Writes a value of your own type with `type` before its fields.
+    /// Serializes a value with `type` before its fields.
     ///
     /// # Errors
-    /// [`ActionError::NotAnObject`] if the value is no object, [`ActionError::Write`] if it cannot be JSON.
+    /// [`ActionError::Write`] if the value is not a struct or map, or cannot be serialized.
     pub fn typed(kind: &str, fields: &(impl Serialize + ?Sized)) -> Result<Self, ActionError> {
         #[derive(Serialize)]
         struct Typed<'a, T: ?Sized> {
@@ -76,18 +78,18 @@ impl Action {
         Self::from_value(&Typed { r#type: kind, fields })
     }
 
-    /// Walks over an action in a larger text, with the cursor before it.
+    /// Reads an action that is part of a larger JSON text, from the position of the cursor.
     pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ActionError> {
-        let (text, kind) = walk(cursor)?;
+        let (text, kind) = skip_action(cursor)?;
         Ok(Self { kind: Kind::within(text, kind)?, json: text.into() })
     }
 
-    /// The text, as it came.
+    /// Returns the JSON text, unchanged.
     pub fn as_json(&self) -> &str {
         &self.json
     }
 
-    /// The value of `type`.
+    /// Returns the value of `type`.
     pub fn kind(&self) -> &str {
         match &self.kind {
             Kind::Span(start, end) => &self.json[*start as usize..*end as usize],
@@ -95,35 +97,36 @@ impl Action {
         }
     }
 
-    /// The JSON text of one field, without reading the others. O(length).
+    /// Returns the JSON text of one field. O(length).
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut found = None;
-        let walked: Result<_, JsonError> = Cursor::new(&self.json).object(|cursor, key| {
+        let result: Result<_, JsonError> = Cursor::new(&self.json).object(|cursor, key| {
             let value = cursor.value()?;
             if key_is(key, name) {
                 found = Some(value);
             }
             Ok(())
         });
-        walked.ok().and(found)
+        result.ok().and(found)
     }
 
-    /// One field that is a string. `None` when it is missing, of another type, or holds half of a surrogate pair. O(length).
+    /// Returns the value of a string field. `None` if the field is missing, has another type, or
+    /// has a lone surrogate. O(length).
     pub fn str_field(&self, name: &str) -> Option<Cow<'_, str>> {
         self.field(name).filter(|raw| raw.starts_with('"')).and_then(decode)
     }
 
-    /// Reads the action into a type of yours. O(length).
+    /// Deserializes the action into a type of the caller. O(length).
     ///
     /// # Errors
-    /// [`ActionError::Read`] when the shapes do not fit.
+    /// [`ActionError::Read`] if the action does not have the shape of `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
         serde_json::from_str(&self.json).map_err(ActionError::Read)
     }
 }
 
-/// Walks over an action: its text and the text of its type, with quotes.
-fn walk<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, &'a str), ActionError> {
+/// Skips an action. Returns its text and the text of its type with the quotes.
+fn skip_action<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, &'a str), ActionError> {
     if cursor.peek() != Some(b'{') {
         return Err(match cursor.value() {
             Ok(_) => ActionError::NotAnObject,
@@ -147,7 +150,7 @@ impl Kind {
         if has_escapes(raw) {
             return Ok(Self::Decoded(decode(raw).ok_or(ActionError::NoType)?.into()));
         }
-        // `raw` is a slice of `text`: both came from one cursor.
+        // `raw` is a slice of `text`: both are from the same cursor.
         let start = raw.as_ptr() as usize - text.as_ptr() as usize + 1;
         match (u32::try_from(start), u32::try_from(start + raw.len() - 2)) {
             (Ok(start), Ok(end)) => Ok(Self::Span(start, end)),
@@ -170,19 +173,19 @@ impl fmt::Debug for Action {
     }
 }
 
-/// Why something is not an action.
+/// An error of reading or writing an action.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ActionError {
     /// The text is not JSON.
     Json(JsonError),
-    /// The text is JSON, but no object.
+    /// The JSON is not an object.
     NotAnObject,
-    /// The object has no `type`, or one that is not a string of whole characters.
+    /// The object has no `type`, or its `type` is not a string or has a lone surrogate.
     NoType,
-    /// The action's JSON does not have the shape of the type it was read into.
+    /// The action does not have the shape of the type to deserialize.
     Read(serde_json::Error),
-    /// The value cannot be written as JSON.
+    /// The value cannot be serialized as JSON.
     Write(serde_json::Error),
 }
 
@@ -199,9 +202,9 @@ impl fmt::Display for ActionError {
             Self::NotAnObject => {
                 f.write_str("expected an action: a JSON object such as {\"type\":\"users/rename\"}")
             }
-            Self::NoType => f.write_str("expected \"type\" in the action, with a string"),
+            Self::NoType => f.write_str("expected an action with a string in the field `type`"),
             Self::Read(error) => write!(f, "the action does not have the expected fields: {error}"),
-            Self::Write(error) => write!(f, "the value cannot be written as an action: {error}"),
+            Self::Write(error) => write!(f, "cannot serialize the value as an action: {error}"),
         }
     }
 }
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_text_to_the_letter() {
+    fn keeps_the_text_unchanged() {
         let text =
             r#"{"z":9007199254740993,"a":0.30000000000000004,"type":"t","s":"\ud83d","a":1}"#;
         let action = Action::new(text).unwrap();
@@ -234,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_type_counts_however_it_is_written() {
+    fn the_last_type_counts_even_with_escapes() {
         let action = Action::new(r#"{"type":"a","ty\u0070e":"b\u0041"}"#).unwrap();
         assert_eq!(action.kind(), "bA");
     }
 
     #[test]
-    fn refuses_what_is_no_action() {
+    fn rejects_invalid_actions() {
         for text in [
             "",
             "1",

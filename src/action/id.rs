@@ -1,17 +1,15 @@
-//! The id of an action, and the generator of ids that only grow.
+//! The id of an action, and a generator of strictly increasing ids.
 
 use core::{cmp::Ordering, fmt, str::FromStr};
 
 use super::{IdError, NodeId};
-use crate::{
-    json::{write_count, write_integer},
-    time::WallTime,
-};
+use crate::{json::write_integer, time::WallTime};
 
-/// Name of one action, unique for ever: the time on the creating node, that node, a sequence number.
+/// The unique id of an action: the creation time, the node that created it, a sequence number.
 ///
-/// Text form: `1564508138460 380:R7BNGAP5:px3-J3oc 0`. The time inside is what the creating node's own clock said; the
-/// corrected time, by which actions are ordered, is the `time` of [`Meta`](super::Meta).
+/// Text form: `1564508138460 380:R7BNGAP5:px3-J3oc 0`, with the time in milliseconds. This time is
+/// from the clock of the creating node; actions are ordered by the corrected time, the `time` of
+/// [`Meta`](super::Meta).
 ///
 /// ```
 /// use logux::action::ActionId;
@@ -28,38 +26,39 @@ pub struct ActionId {
 }
 
 impl ActionId {
-    /// Puts an id together.
+    /// Creates an id from its parts.
     pub const fn new(time: WallTime, node: NodeId, sequence: u32) -> Self {
         Self { time, node, sequence }
     }
 
-    /// When the creating node's own clock said the action was made.
+    /// Returns the creation time by the clock of the creating node.
     pub const fn time(&self) -> WallTime {
         self.time
     }
 
-    /// The node that made the action.
+    /// Returns the node that created the action.
     pub const fn node(&self) -> &NodeId {
         &self.node
     }
 
-    /// Tells actions apart that one node made within one millisecond.
+    /// Returns the sequence number, which distinguishes actions that one node created in the same
+    /// millisecond.
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
 
-    /// Writes the text form behind what is in `out`, without the formatter of the standard library.
+    /// Appends the text form to `out`, without `core::fmt`.
     pub(crate) fn write_to(&self, out: &mut String) {
-        // The longest time has 17 bytes, the longest number 10.
+        // At most 17 bytes for the time, 10 for the sequence number and 2 for the spaces.
         out.reserve(self.node.as_str().len() + 29);
         write_integer(out, self.time.as_millis());
         out.push(' ');
         out.push_str(self.node.as_str());
         out.push(' ');
-        write_count(out, self.sequence.into());
+        write_integer(out, self.sequence);
     }
 
-    /// The text form, as [`Display`](fmt::Display) writes it.
+    /// Returns the text form, as written by [`Display`](fmt::Display).
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         self.write_to(&mut text);
@@ -67,11 +66,12 @@ impl ActionId {
     }
 }
 
-/// Groups ids by node, and those of a node in the order in which it made them. The order of actions is [`Stamp`](super::Stamp)'s.
+/// Sorts ids by node, and the ids of one node by creation. The order of actions is that of
+/// [`Stamp`](super::Stamp), not this one.
 impl Ord for ActionId {
     fn cmp(&self, other: &Self) -> Ordering {
-        let within = |id: &Self| (id.time, id.sequence);
-        self.node.cmp(&other.node).then_with(|| within(self).cmp(&within(other)))
+        let creation = |id: &Self| (id.time, id.sequence);
+        self.node.cmp(&other.node).then_with(|| creation(self).cmp(&creation(other)))
     }
 }
 
@@ -97,11 +97,11 @@ impl FromStr for ActionId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let wrong = || IdError::NotThreeParts(text.into());
-        let (time, rest) = text.split_once(' ').ok_or_else(wrong)?;
-        let (node, sequence) = rest.split_once(' ').ok_or_else(wrong)?;
+        let not_three_parts = || IdError::NotThreeParts(text.into());
+        let (time, rest) = text.split_once(' ').ok_or_else(not_three_parts)?;
+        let (node, sequence) = rest.split_once(' ').ok_or_else(not_three_parts)?;
         if sequence.contains(' ') {
-            return Err(wrong());
+            return Err(not_three_parts());
         }
         let time = time
             .parse()
@@ -113,10 +113,10 @@ impl FromStr for ActionId {
     }
 }
 
-/// Makes ids of one node. Each id is later than the one before, also when the clock steps back.
+/// Generates the ids of one node. Ids increase strictly, even when the clock goes backwards.
 ///
-/// As the reference does, the time of the last id is used again with the next sequence number while the clock is not
-/// beyond it.
+/// As in the reference, an id has the time of the previous id and the next sequence number while
+/// the clock is not later than that time.
 #[derive(Clone, Debug)]
 pub struct IdGenerator {
     node: NodeId,
@@ -124,24 +124,25 @@ pub struct IdGenerator {
 }
 
 impl IdGenerator {
-    /// A generator for `node` that has made no ids yet.
+    /// Creates a generator of ids of `node`.
     pub const fn new(node: NodeId) -> Self {
         Self { node, last: None }
     }
 
-    /// The node whose ids are made.
+    /// Returns the node of the ids.
     pub const fn node(&self) -> &NodeId {
         &self.node
     }
 
-    /// Makes sure that ids to come are later than `id`, if it is of this node: call it with the last id found in a store.
+    /// Makes all next ids later than `id`, if `id` is of this node. To be called with the last id
+    /// of the node in a store.
     pub fn observe(&mut self, id: &ActionId) {
         if id.node == self.node && self.last < Some((id.time, id.sequence)) {
             self.last = Some((id.time, id.sequence));
         }
     }
 
-    /// The next id.
+    /// Returns the next id.
     pub fn next(&mut self, now: WallTime) -> ActionId {
         let (time, sequence) = match self.last {
             Some((last, u32::MAX)) if now <= last => (last.shifted(1), 0),
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_not_an_id() {
+    fn rejects_invalid_ids() {
         for text in [
             "",
             "1",
@@ -177,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn ids_grow_when_the_clock_steps_back() {
+    fn ids_increase_when_the_clock_goes_backwards() {
         let mut ids = IdGenerator::new(NodeId::new("a").unwrap());
-        let made: Vec<String> =
+        let generated: Vec<String> =
             [5, 5, 3, 6, 6].map(|ms| ids.next(WallTime::from_millis(ms)).to_string()).into();
-        assert_eq!(made, ["5 a 0", "5 a 1", "5 a 2", "6 a 0", "6 a 1"]);
+        assert_eq!(generated, ["5 a 0", "5 a 1", "5 a 2", "6 a 0", "6 a 1"]);
     }
 
     #[test]

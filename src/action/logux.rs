@@ -1,4 +1,6 @@
 //! The actions of Logux itself, `logux/*`, as types.
+//!
+//! Read [`Processed`] and [`Undo`], the answers to actions, then [`Subscribe`] and the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +18,12 @@ pub const SUBSCRIBED: &str = "logux/subscribed";
 /// The type of [`Unsubscribe`].
 pub const UNSUBSCRIBE: &str = "logux/unsubscribe";
 
-/// Whether a type belongs to Logux.
+/// Returns `true` if an action type belongs to Logux.
 pub fn is_logux(kind: &str) -> bool {
     kind.starts_with("logux/")
 }
 
-/// `{"type":"logux/processed","id":ID}`: the server has done what the action `id` asked for.
+/// `{"type":"logux/processed","id":ID}`: the server has processed the action `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Processed {
     /// The text of the action's id.
@@ -29,10 +31,11 @@ pub struct Processed {
 }
 
 impl Processed {
-    /// The action with this id. Written at once, without serde: a server says it of every action.
+    /// Returns the action. It is written without serde, because a server sends one for every
+    /// action.
     ///
     /// # Errors
-    /// None in practice: a text can always be written as JSON.
+    /// None in practice: a string can always be serialized.
     pub fn to_action(&self) -> Result<Action, ActionError> {
         let mut json = String::with_capacity(self.id.len() + 34);
         json.push_str(r#"{"type":"logux/processed","id":"#);
@@ -42,29 +45,30 @@ impl Processed {
     }
 }
 
-/// `{"type":"logux/undo","action":{…},"id":ID,"reason":"denied"}`: take the action `id` back, as if it never was.
+/// `{"type":"logux/undo","action":{…},"id":ID,"reason":"denied"}`: the action `id` has no effect
+/// any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undo {
     /// The text of the action's id.
     pub id: String,
-    /// Why: `denied`, `error`, `unknownType`, `wrongChannel`, `notFound`, or a word of the application's own.
+    /// The reason: `denied`, `error`, `unknownType`, `wrongChannel`, `notFound`, or a string of the
+    /// application.
     pub reason: String,
-    /// The action that is taken back.
+    /// The undone action.
     pub action: Option<Action>,
-    /// Keys of the application's own.
+    /// Additional keys of the application.
     pub extra: Vec<(String, Json)>,
 }
 
-/// The keys of an undo that are not the application's own.
+/// The keys that [`Undo::extra`] cannot have.
 const RESERVED: [&str; 4] = ["type", "action", "id", "reason"];
 
 impl Undo {
-    /// The action with these fields.
-    ///
-    /// Extra keys that are the undo's own are left out.
+    /// Returns the action with these fields. Leaves out the keys `type`, `action`, `id` and
+    /// `reason` of [`extra`](Self::extra).
     ///
     /// # Errors
-    /// None in practice: the fields can always be written as JSON.
+    /// None in practice: the fields can always be serialized.
     pub fn to_action(&self) -> Result<Action, ActionError> {
         let mut json = String::from("{\"type\":\"logux/undo\"");
         let mut field = |key: &str, value: &str| {
@@ -85,7 +89,7 @@ impl Undo {
         Action::new(json)
     }
 
-    /// Reads an undo; `None` if the action is something else, or has no id.
+    /// Reads an undo. `None` if the action has another type or no id.
     pub fn from_action(action: &Action) -> Option<Self> {
         if action.kind() != UNDO {
             return None;
@@ -104,17 +108,18 @@ impl Undo {
     }
 }
 
-/// `{"type":"logux/subscribe","channel":"users/10"}`: send me what happens in the channel, from now on or since a moment.
+/// `{"type":"logux/subscribe","channel":"users/10"}`: a request for the state of the channel and
+/// its future actions.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subscribe {
     /// The channel.
     pub channel: String,
-    /// Send only what comes after this action.
+    /// The last action of the channel that the client has, to load only later ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since>,
 }
 
-/// The last action of a channel that a client has got.
+/// The last action of a channel that a client has received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Since {
     /// The text of the action's id.
@@ -123,14 +128,15 @@ pub struct Since {
     pub time: i64,
 }
 
-/// `{"type":"logux/subscribed","channel":"users/10"}`: the server has subscribed the client by itself.
+/// `{"type":"logux/subscribed","channel":"users/10"}`: the server has subscribed the client without
+/// a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
     /// The channel.
     pub channel: String,
 }
 
-/// `{"type":"logux/unsubscribe","channel":"users/10"}`: send me no more of the channel.
+/// `{"type":"logux/unsubscribe","channel":"users/10"}`: the end of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsubscribe {
     /// The channel.
@@ -140,10 +146,10 @@ pub struct Unsubscribe {
 macro_rules! to_action {
     ($($type:ty: $kind:expr;)*) => {$(
         impl $type {
-            /// The action with these fields.
+            /// Returns the action with these fields.
             ///
             /// # Errors
-            /// None in practice: the fields can always be written as JSON.
+            /// None in practice: the fields can always be serialized.
             pub fn to_action(&self) -> Result<Action, ActionError> {
                 Action::typed($kind, self)
             }
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn undo_round_trip() {
+    fn undo_round_trips() {
         let undo = Undo {
             id: "1 10:a:b 0".into(),
             reason: "denied".into(),

@@ -1,4 +1,4 @@
-//! What a node knows about an action besides what happened.
+//! The meta of an action.
 
 use core::{cmp::Ordering, fmt};
 use std::sync::Arc;
@@ -8,36 +8,40 @@ use smallvec::SmallVec;
 
 use super::{ActionId, Stamp, stamp};
 use crate::{
-    json::{JsonObject, write_count, write_string},
+    json::{JsonObject, write_integer, write_string},
     time::WallTime,
 };
 
-/// A short list of names: reasons or indexes. Two names need no allocation for the list.
+/// A short list of names: reasons or indexes. Up to two names need no allocation for the list.
 pub type NameList = SmallVec<[Arc<str>; 2]>;
 
-/// What a node knows about an action: its id and place in the order, why it is kept, and anything else under keys of your own.
+/// What a node knows about an action besides its content: id, time, reasons, indexes, subprotocol,
+/// and additional keys of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// The id of the action.
     pub id: ActionId,
-    /// When the action was created, as this node estimates it: clock differences are corrected when actions are exchanged.
+    /// The corrected creation time: the difference between the clocks of two nodes is corrected
+    /// when they exchange actions.
     pub time: WallTime,
-    /// The place in the order in which this node's store got its entries; `None` while it is not in a store.
+    /// The number that the store of this node gave to the entry, in the order of arrival. `None` if
+    /// the action is not in a store.
     pub added: Option<u64>,
-    /// The version of the application's own protocol that the creator spoke.
+    /// The subprotocol version of the node that created the action.
     pub subprotocol: Option<Subprotocol>,
-    /// Why the log keeps the action. Without a reason it is not kept.
+    /// The strings for which the log keeps the action. An action without reasons is removed.
     pub reasons: NameList,
-    /// By what the action can be found besides its place in the order.
+    /// The strings under which the action can be found.
     pub indexes: NameList,
-    /// A reason that only the latest action may have: adding this one takes it from older ones.
+    /// A reason that only the latest action keeps: adding this action removes the reason from
+    /// earlier ones.
     pub keep_last: Option<Arc<str>>,
-    /// Anything else, under its JSON key.
+    /// All other keys.
     pub extra: JsonObject,
 }
 
 impl Meta {
-    /// The meta of the action `id`, created when the id says, without reasons.
+    /// Creates the meta of the action `id`, with the time of the id and without reasons.
     pub fn new(id: ActionId) -> Self {
         Self {
             time: id.time(),
@@ -51,24 +55,24 @@ impl Meta {
         }
     }
 
-    /// The action's place in the order.
+    /// Returns the position of the action in the total order.
     pub fn stamp(&self) -> Stamp {
         Stamp::new(self.time, self.id.clone())
     }
 
-    /// Compares the [`stamp`](Self::stamp)s of two actions.
+    /// Compares the [`stamp`](Self::stamp)s of two actions without creating them.
     pub fn cmp_stamp(&self, other: &Self) -> Ordering {
         stamp::cmp((self.time, &self.id), (other.time, &other.id))
     }
 
-    /// Adds a reason to keep the action, once.
+    /// Adds a reason to keep the action, unless it has this reason.
     #[must_use]
     pub fn with_reason(mut self, reason: impl Into<Arc<str>>) -> Self {
         push_once(&mut self.reasons, reason.into());
         self
     }
 
-    /// Adds an index, once.
+    /// Adds an index, unless the action has it.
     #[must_use]
     pub fn with_index(mut self, index: impl Into<Arc<str>>) -> Self {
         push_once(&mut self.indexes, index.into());
@@ -83,21 +87,23 @@ impl Meta {
     }
 }
 
+/// Adds a name, unless the list contains it.
 pub(crate) fn push_once(names: &mut NameList, name: Arc<str>) {
     if !names.contains(&name) {
         names.push(name);
     }
 }
 
-/// The version of the application's own protocol: a number since protocol 5, a SemVer text in protocols 3 and 4.
+/// The version of the application's own protocol: a number since protocol 5, a SemVer string in
+/// protocols 3 and 4.
 ///
-/// In JSON: `3` or `"1.2.0"`. A missing one is `0`, or `"0.0.0"`.
+/// In JSON: `3` or `"1.2.0"`. A missing version means `0` or `"0.0.0"`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Subprotocol {
-    /// Of protocol 5.
+    /// A version in protocol 5.
     Number(u32),
-    /// Of protocols 3 and 4.
+    /// A version in protocols 3 and 4.
     SemVer(Arc<str>),
 }
 
@@ -111,10 +117,10 @@ impl fmt::Display for Subprotocol {
 }
 
 impl Subprotocol {
-    /// Writes it as JSON.
+    /// Appends the version as JSON.
     pub(crate) fn write_json(&self, out: &mut String) {
         match self {
-            Self::Number(number) => write_count(out, (*number).into()),
+            Self::Number(number) => write_integer(out, *number),
             Self::SemVer(text) => write_string(out, text),
         }
     }

@@ -1,7 +1,7 @@
-//! What happened: plain values, no rules about keeping or sending them.
+//! Actions, their ids, order and meta: plain values, without rules about storing or sending them.
 //!
-//! Read [`NodeId`] (who), [`ActionId`] (which), [`Stamp`] (its place among all), then [`Action`] (what) and [`Meta`] (what we know
-//! about it). [`logux`] has the actions that Logux itself uses.
+//! Read [`NodeId`] (the author), [`ActionId`], [`Stamp`] (the position in the total order), then
+//! [`Action`] (the content) and [`Meta`]. [`logux`] has the actions that Logux itself uses.
 
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod action;

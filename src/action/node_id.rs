@@ -1,12 +1,13 @@
-//! Who made an action: the id of a node, and the user and client inside it.
+//! The id of a node, with its user and client.
 
 use core::{cmp::Ordering, fmt, str::FromStr};
 use std::sync::Arc;
 
-/// Name of one node: `user:client:tab` for a browser tab, `server:xxxxxxxx` for a server.
+/// The id of a node: `user:client:tab` for a browser tab, `server:xxxxxxxx` for a server.
 ///
-/// Text without spaces. Cheap to clone. Compares as JavaScript compares strings, by UTF-16 code unit, so that all
-/// peers agree on the order; this differs from the order of Rust's `str` for characters above U+FFFF.
+/// A string without spaces. Cheap to clone. Ids are compared by UTF-16 code units, like strings in
+/// JavaScript, so that all peers agree on the order; for characters above U+FFFF it differs from
+/// the order of Rust's `str`.
 ///
 /// ```
 /// use logux::action::NodeId;
@@ -19,10 +20,10 @@ use std::sync::Arc;
 pub struct NodeId(Arc<str>);
 
 impl NodeId {
-    /// Takes the text of an id.
+    /// Creates a node id from its text.
     ///
     /// # Errors
-    /// [`IdError::EmptyNode`] for an empty text, [`IdError::SpaceInNode`] for one with a space.
+    /// [`IdError::EmptyNode`] if the text is empty, [`IdError::SpaceInNode`] if it has a space.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, IdError> {
         let text = text.into();
         if text.is_empty() {
@@ -34,18 +35,18 @@ impl NodeId {
         }
     }
 
-    /// The whole id.
+    /// Returns the text of the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The user: what stands before the first colon. `None` when there is no colon.
+    /// Returns the user: the part before the first colon. `None` if there is no colon.
     pub fn user_id(&self) -> Option<&str> {
         self.0.split_once(':').map(|(user, _)| user)
     }
 
-    /// The client (one browser or device, maybe with several tabs): the first two parts, `user:client`.
-    /// For an id of one part, the whole of it.
+    /// Returns the client, which is one browser or device, perhaps with several tabs: the first two
+    /// parts, `user:client`. If the id has one part, returns the whole id.
     pub fn client_id(&self) -> &str {
         let Some(first) = self.0.find(':') else { return &self.0 };
         match self.0[first + 1..].find(':') {
@@ -54,7 +55,7 @@ impl NodeId {
         }
     }
 
-    /// Whether the user part is `server`, which no client may claim.
+    /// Returns `true` if the first part is `server`, which clients may not use.
     pub fn is_server(&self) -> bool {
         self.user_id().unwrap_or(&self.0) == "server"
     }
@@ -75,10 +76,11 @@ impl Ord for NodeId {
     }
 }
 
-/// Compares two strings by UTF-16 code unit, without converting them.
+/// Compares two strings by UTF-16 code units, without converting them. O(length).
 ///
-/// UTF-8 and UTF-16 sort alike except that U+E000–U+FFFF (lead bytes EE and EF) come before the supplementary
-/// planes (lead bytes F0–F4) in UTF-8 and after them in UTF-16. The first byte that differs decides.
+/// UTF-8 and UTF-16 have the same order, except that U+E000–U+FFFF (lead bytes EE and EF) are
+/// before the supplementary planes (lead bytes F0–F4) in UTF-8 and after them in UTF-16. The first
+/// byte that differs decides.
 pub(crate) fn cmp_utf16(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     for (&x, &y) in a.iter().zip(b) {
@@ -114,19 +116,19 @@ impl FromStr for NodeId {
     }
 }
 
-/// Why a text is not an id.
+/// An error in the text of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdError {
     /// A node id must have at least one character.
     EmptyNode,
-    /// A node id must not contain a space, since a space separates the parts of an action id.
+    /// A node id must not contain a space, because spaces separate the parts of an action id.
     SpaceInNode(Arc<str>),
-    /// An action id has three parts: time in milliseconds, node id, sequence number.
+    /// An action id must have three parts: time in milliseconds, node id, sequence number.
     NotThreeParts(Arc<str>),
-    /// The first part is not a whole number of milliseconds within ±8.64e15.
+    /// The first part is not an integer within ±8.64e15, in milliseconds.
     BadTime(Arc<str>),
-    /// The last part is not a whole number from 0 to 4294967295.
+    /// The last part is not an integer from 0 to 4294967295.
     BadSequence(Arc<str>),
 }
 
@@ -134,7 +136,7 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptyNode => {
-                f.write_str("expected a node id such as `10:client:tab`, got an empty text")
+                f.write_str("expected a node id such as `10:client:tab`, got an empty string")
             }
             Self::SpaceInNode(text) => write!(f, "expected a node id without spaces, got {text:?}"),
             Self::NotThreeParts(text) => {
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_ids() {
+    fn user_and_client_are_parts_of_the_id() {
         let id = |text: &str| NodeId::new(text).unwrap();
         assert_eq!((id("10").user_id(), id("10").client_id()), (None, "10"));
         assert_eq!((id("10:a").user_id(), id("10:a").client_id()), (Some("10"), "10:a"));
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_by_utf16_code_unit() {
+    fn order_is_by_utf16_code_units() {
         let samples = [
             "",
             "a",

@@ -1,5 +1,5 @@
-//! Ids, stamps and actions in JSON: an id is its text; a stamp is its id's text, or `[id, time]` where the corrected time is another one; an action is
-//! written as it came.
+//! JSON forms: an id is its text; a stamp is the text of its id, or `[id, time]` if the corrected
+//! time differs from the time of the id; an action is its unchanged text.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error, ser};
 use serde_json::value::RawValue;
@@ -40,13 +40,13 @@ impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Form {
-            Same(ActionId),
+        enum StampJson {
+            Id(ActionId),
             Corrected(ActionId, WallTime),
         }
-        Ok(match Form::deserialize(deserializer)? {
-            Form::Same(id) => Self::new(id.time(), id),
-            Form::Corrected(id, time) => Self::new(time, id),
+        Ok(match StampJson::deserialize(deserializer)? {
+            StampJson::Id(id) => Self::new(id.time(), id),
+            StampJson::Corrected(id, time) => Self::new(time, id),
         })
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn actions_are_written_as_they_came() {
+    fn actions_are_serialized_unchanged() {
         let text = r#"{"type":"a","n":1.50, "b":[ ]}"#;
         assert_eq!(serde_json::to_string(&Action::new(text).unwrap()).unwrap(), text);
     }

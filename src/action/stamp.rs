@@ -1,14 +1,16 @@
-//! The total order of actions, in one place.
+//! The total order of actions.
 
 use core::{cmp::Ordering, fmt};
 
 use super::ActionId;
 use crate::time::WallTime;
 
-/// An action's place in the order that all nodes agree on. Everything that says "latest" compares stamps.
+/// The position of an action in the total order that all nodes agree on. "Latest" always means the
+/// greatest stamp.
 ///
-/// Four keys, the first that differs decides: the corrected time, the node id by UTF-16 code unit, the sequence number, the time
-/// inside the id. It is the order of `isFirstOlder` in `@logux/core`; `spec/order.md` has the rule and vectors.
+/// Stamps are compared by four keys: the corrected time, the node id by UTF-16 code units, the
+/// sequence number, the time of the id. This is the order of `isFirstOlder` in `@logux/core`;
+/// `spec/order.md` has the rule and test vectors.
 ///
 /// ```
 /// use logux::{Stamp, WallTime};
@@ -25,17 +27,17 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The place of the action `id` whose corrected creation time is `time`.
+    /// Creates the stamp of the action `id` with the corrected creation time `time`.
     pub const fn new(time: WallTime, id: ActionId) -> Self {
         Self { time, id }
     }
 
-    /// The corrected creation time.
+    /// Returns the corrected creation time.
     pub const fn time(&self) -> WallTime {
         self.time
     }
 
-    /// The action.
+    /// Returns the id of the action.
     pub const fn id(&self) -> &ActionId {
         &self.id
     }
@@ -53,7 +55,7 @@ impl Ord for Stamp {
     }
 }
 
-/// The order, for a stamp in parts: corrected time and id.
+/// Compares two stamps, given as corrected time and id.
 pub(super) fn cmp(
     (time, id): (WallTime, &ActionId),
     (other_time, other): (WallTime, &ActionId),

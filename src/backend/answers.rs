@@ -1,4 +1,4 @@
-//! What a back end answers, read while it comes.
+//! The answers of a back end, read from the parts of a body.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -8,54 +8,55 @@ use serde_json::value::RawValue;
 use super::{AddedMeta, BackendError, elements::Elements, meta::RecipientFields};
 use crate::{action::Action, server::Recipients};
 
-/// One answer: about which command, and what.
+/// One answer of a back end.
 #[derive(Debug)]
 pub struct BackendAnswer {
-    /// The `id` of the action or the `authId` of the login. An error may concern all commands of its request.
+    /// The `id` of the action or the `authId` of the authentication. `None` for an error of all
+    /// commands of the request.
     pub id: Option<Arc<str>>,
-    /// What it says.
+    /// The content of the answer.
     pub reply: BackendReply,
 }
 
-/// What an answer says.
+/// The content of an answer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BackendReply {
-    /// The client may come in.
+    /// `authenticated`: the client is accepted.
     Authenticated {
-        /// The application's protocol version, if it says so.
+        /// The subprotocol of the application, if the answer has it.
         subprotocol: Option<Arc<str>>,
     },
-    /// The client may not come in.
+    /// `denied`: the client is rejected.
     Denied,
-    /// The client's version of the application is too old or too new.
+    /// `wrongSubprotocol`: the client's subprotocol is not supported.
     WrongSubprotocol {
-        /// Which versions would do, as a SemVer range.
+        /// The supported versions, as a SemVer range.
         supported: Arc<str>,
     },
-    /// Others get the action too.
+    /// `resend`: the action is sent to these recipients.
     Resend(Recipients),
-    /// The author may do it.
+    /// `approved`: the author may send the action or subscribe.
     Approved,
-    /// The author may not do it.
+    /// `forbidden`: the author may not send the action or subscribe.
     Forbidden,
-    /// An action to be sent.
+    /// `action`: an action to add to the log.
     Action(Box<(Action, AddedMeta)>),
-    /// Done.
+    /// `processed`: the command is processed.
     Processed,
-    /// There is no such type.
+    /// `unknownAction`: the back end does not know the type of the action.
     UnknownAction,
-    /// There is no such channel.
+    /// `unknownChannel`: the back end does not know the channel.
     UnknownChannel,
-    /// It does not work.
+    /// `error`: the command failed.
     Error {
-        /// Why, for the log of the server.
+        /// The details, for the log of the server.
         details: String,
     },
 }
 
 impl PartialEq for BackendReply {
-    /// Actions are compared by their text and who gets them.
+    /// Compares actions by their text and their recipients.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Authenticated { subprotocol: a }, Self::Authenticated { subprotocol: b }) => {
@@ -72,7 +73,7 @@ impl PartialEq for BackendReply {
     }
 }
 
-/// Reads the body of a response, a JSON list, while it comes.
+/// Reads the answers of a response, a JSON list, from parts of its body.
 #[derive(Debug)]
 pub struct ResponseReader {
     elements: Elements,
@@ -81,12 +82,12 @@ pub struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// A reader that holds at most `limit` bytes of an answer that is not complete.
+    /// Creates a reader of answers of at most `limit` bytes each.
     pub const fn new(limit: usize) -> Self {
         Self { elements: Elements::new(limit), ready: VecDeque::new(), failed: None }
     }
 
-    /// Takes the next bytes of the body, cut anywhere.
+    /// Adds the next bytes of the body. Parts may end anywhere. O(length).
     pub fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if self.failed.is_some() {
@@ -99,13 +100,14 @@ impl ResponseReader {
         }
     }
 
-    /// The next answer that is complete. After an error there are no more.
+    /// Returns the next complete answer. `None` if no complete answer has been received.
     ///
     /// # Errors
-    /// [`BackendError`] when what came is no answer.
+    /// [`BackendError`] if the next element is not a valid answer. If the list itself is invalid or
+    /// an answer is too long, all later calls return the error too.
     #[allow(
         clippy::should_implement_trait,
-        reason = "`None` means that nothing is there yet, not that it is the end"
+        reason = "`None` does not mean the end: later bytes may complete an answer"
     )]
     pub fn next(&mut self) -> Option<Result<BackendAnswer, BackendError>> {
         match self.ready.pop_front() {
@@ -114,10 +116,10 @@ impl ResponseReader {
         }
     }
 
-    /// Whether the list was closed; to be asked when the body has ended.
+    /// Checks that the list is complete. To be called at the end of the body.
     ///
     /// # Errors
-    /// [`BackendError::Truncated`] if it was not.
+    /// [`BackendError::Truncated`] if the list is not complete.
     pub fn finish(&self) -> Result<(), BackendError> {
         if self.elements.is_complete() { Ok(()) } else { Err(BackendError::Truncated) }
     }
@@ -125,7 +127,7 @@ impl ResponseReader {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RequestFields<'a> {
+struct AnswerFields<'a> {
     answer: String,
     id: Option<Arc<str>>,
     auth_id: Option<Arc<str>>,
@@ -140,10 +142,10 @@ struct RequestFields<'a> {
 }
 
 fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
-    let wrong = |error: serde_json::Error| BackendError::NotAnAnswer { why: error.to_string() };
+    let invalid = |error: serde_json::Error| BackendError::NotAnAnswer { why: error.to_string() };
     let missing =
         |field| BackendError::NotAnAnswer { why: format!("the field `{field}` is missing") };
-    let fields: RequestFields<'_> = serde_json::from_slice(text).map_err(wrong)?;
+    let fields: AnswerFields<'_> = serde_json::from_slice(text).map_err(invalid)?;
     let reply = match fields.answer.as_str() {
         "authenticated" => BackendReply::Authenticated { subprotocol: fields.subprotocol },
         "denied" => BackendReply::Denied,
@@ -151,7 +153,7 @@ fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
             supported: fields.supported.ok_or_else(|| missing("supported"))?,
         },
         "resend" => BackendReply::Resend(
-            serde_json::from_slice::<RecipientFields>(text).map_err(wrong)?.into_recipients(),
+            serde_json::from_slice::<RecipientFields>(text).map_err(invalid)?.into_recipients(),
         ),
         "approved" => BackendReply::Approved,
         "forbidden" => BackendReply::Forbidden,
@@ -161,7 +163,7 @@ fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
                 .map_err(|error| BackendError::NotAnAnswer { why: error.to_string() })?;
             let meta = fields
                 .meta
-                .map(|meta| serde_json::from_str(meta.get()).map_err(wrong))
+                .map(|meta| serde_json::from_str(meta.get()).map_err(invalid))
                 .transpose()?;
             BackendReply::Action(Box::new((action, meta.unwrap_or_default())))
         }
@@ -170,9 +172,9 @@ fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
         "unknownChannel" => BackendReply::UnknownChannel,
         "error" => {
             let details = fields.details.map(RawValue::get).unwrap_or_default();
-            // A text without its quotes, anything else as it is.
-            let text = serde_json::from_str(details).unwrap_or_else(|_| details.to_owned());
-            BackendReply::Error { details: text }
+            // A string is decoded; other values stay JSON.
+            let details = serde_json::from_str(details).unwrap_or_else(|_| details.to_owned());
+            BackendReply::Error { details }
         }
         other => return Err(BackendError::Unknown(other.to_owned())),
     };

@@ -1,4 +1,4 @@
-//! What a back end asks of the server.
+//! Control requests: requests of a back end to the server.
 
 use core::fmt;
 
@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use super::{AddedMeta, VERSION};
 use crate::action::Action;
 
-/// A request of the back end: actions to be added.
+/// A request of the back end to add actions to the log.
 pub struct ControlRequest {
-    /// What it shows for a proof. To be compared in constant time, before [`actions`](Self::actions) are looked at.
+    /// The shared secret. To be compared in constant time, before the call of
+    /// [`actions`](Self::actions).
     pub secret: String,
     commands: Vec<Box<RawValue>>,
 }
@@ -23,17 +24,18 @@ impl fmt::Debug for ControlRequest {
     }
 }
 
-/// A request that cannot be understood. The texts are the reference's.
+/// An error in a control request. Its texts are those of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// It is not JSON.
+    /// The body is not JSON.
     Format,
-    /// It is no object with a number `version`, a text `secret` and a list of objects `commands`.
+    /// The body is not an object with a number `version`, a string `secret` and a list of objects
+    /// `commands`.
     Body,
-    /// It is of another version than [`VERSION`].
+    /// The version is not [`VERSION`].
     Version,
-    /// A command is not `action` with an action and a meta.
+    /// A command is not `action`, or has no valid action and meta.
     Command,
 }
 
@@ -51,19 +53,20 @@ impl fmt::Display for ControlError {
 impl core::error::Error for ControlError {}
 
 impl ControlRequest {
-    /// Reads the body of a request, except for its commands.
+    /// Reads the body of a request, without checking the content of its commands. O(length).
     ///
     /// # Errors
-    /// [`ControlError`], in the order of its variants.
+    /// [`ControlError::Format`], [`ControlError::Body`] or [`ControlError::Version`], checked in
+    /// this order.
     pub fn from_json(body: &[u8]) -> Result<Self, ControlError> {
         #[derive(Deserialize)]
-        struct RequestFields {
+        struct BodyFields {
             version: f64,
             secret: String,
             commands: Vec<Box<RawValue>>,
         }
         serde_json::from_slice::<&RawValue>(body).map_err(|_| ControlError::Format)?;
-        let RequestFields { version, secret, commands } =
+        let BodyFields { version, secret, commands } =
             serde_json::from_slice(body).map_err(|_| ControlError::Body)?;
         if commands.iter().any(|command| !command.get().starts_with('{')) {
             return Err(ControlError::Body);
@@ -74,10 +77,10 @@ impl ControlRequest {
         Ok(Self { secret, commands })
     }
 
-    /// The actions to be added, all or none.
+    /// Returns the actions to add, of all commands. O(length).
     ///
     /// # Errors
-    /// [`ControlError::Command`] when one command is none.
+    /// [`ControlError::Command`] if one of the commands is invalid.
     pub fn actions(&self) -> Result<Vec<(Action, AddedMeta)>, ControlError> {
         self.commands
             .iter()
@@ -88,14 +91,14 @@ impl ControlRequest {
 
 fn action(command: &str) -> Option<(Action, AddedMeta)> {
     #[derive(Deserialize)]
-    struct RequestFields<'a> {
+    struct CommandFields<'a> {
         command: String,
         #[serde(borrow)]
         action: &'a RawValue,
         #[serde(borrow)]
         meta: &'a RawValue,
     }
-    let fields: RequestFields<'_> = serde_json::from_str(command).ok()?;
+    let fields: CommandFields<'_> = serde_json::from_str(command).ok()?;
     let is_object = fields.meta.get().starts_with('{');
     if fields.command != "action" || !is_object {
         return None;

@@ -1,36 +1,39 @@
-//! The elements of a JSON list while the list is still coming.
+//! The elements of a JSON list that is received in parts.
 
 use super::BackendError;
 
-/// Cuts a list that comes in pieces into its elements. It looks for their ends only; whether they are JSON is for the reader to find out.
+/// Splits a JSON list into its elements, byte by byte. It finds only their ends; the caller checks
+/// whether they are valid JSON.
 #[derive(Debug)]
 pub(super) struct Elements {
-    /// The bytes of the element that is being read.
+    /// The bytes of the current element.
     element: Vec<u8>,
     limit: usize,
-    place: Place,
-    /// Brackets and braces that are open inside the element.
+    position: ListPosition,
+    /// The number of open brackets and braces of the current element.
     depth: usize,
-    text: Text,
-    /// Whether an element has to come, since a comma stands before.
-    is_owed: bool,
+    string: StringState,
+    /// Whether an element must follow, because the last separator was a comma.
+    after_comma: bool,
 }
 
+/// The position in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Before,
-    /// Before an element or in it.
-    Inside,
-    /// Behind an element that is told already, before the comma.
-    Between,
-    Behind,
+enum ListPosition {
+    BeforeList,
+    /// Before an element or inside of it.
+    Element,
+    /// After an element that was already returned, before the separator.
+    AfterElement,
+    AfterList,
 }
 
+/// The position relative to the strings of the current element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
+enum StringState {
     Outside,
     Inside,
-    /// Behind a backslash.
+    /// After a backslash.
     Escaped,
 }
 
@@ -39,64 +42,66 @@ impl Elements {
         Self {
             element: Vec::new(),
             limit,
-            place: Place::Before,
+            position: ListPosition::BeforeList,
             depth: 0,
-            text: Text::Outside,
-            is_owed: false,
+            string: StringState::Outside,
+            after_comma: false,
         }
     }
 
-    /// Whether the list is closed.
+    /// Returns `true` if the end of the list was read.
     pub(super) fn is_complete(&self) -> bool {
-        self.place == Place::Behind
+        self.position == ListPosition::AfterList
     }
 
-    /// Takes one byte; gives the element that ends with it.
+    /// Reads one byte. Returns the element that is complete with this byte.
     pub(super) fn byte(&mut self, byte: u8) -> Result<Option<Vec<u8>>, BackendError> {
+        use ListPosition::{AfterElement, AfterList, BeforeList, Element};
         let is_space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        match self.place {
-            Place::Before if byte == b'[' => self.place = Place::Inside,
-            Place::Before | Place::Behind if is_space => {}
-            Place::Before | Place::Behind => return Err(BackendError::NotAList),
-            Place::Inside => return self.inside(byte, is_space),
-            Place::Between if is_space => {}
-            Place::Between => self.separator(byte)?,
+        match self.position {
+            BeforeList if byte == b'[' => self.position = Element,
+            BeforeList | AfterList if is_space => {}
+            BeforeList | AfterList => return Err(BackendError::NotAList),
+            Element => return self.element_byte(byte, is_space),
+            AfterElement if is_space => {}
+            AfterElement => self.separator(byte)?,
         }
         Ok(None)
     }
 
-    fn inside(&mut self, byte: u8, is_space: bool) -> Result<Option<Vec<u8>>, BackendError> {
-        match (self.text, byte) {
-            (Text::Escaped, _) => self.text = Text::Inside,
-            (Text::Inside, b'\\') => self.text = Text::Escaped,
-            (Text::Inside, b'"') => self.text = Text::Outside,
-            (Text::Inside, _) => {}
-            (Text::Outside, b'"') => self.text = Text::Inside,
-            (Text::Outside, b'[' | b'{') => self.depth += 1,
-            (Text::Outside, b',' | b']') if self.depth == 0 => {
-                if self.element.is_empty() && (self.is_owed || byte == b',') {
+    fn element_byte(&mut self, byte: u8, is_space: bool) -> Result<Option<Vec<u8>>, BackendError> {
+        use StringState::{Escaped, Inside, Outside};
+        match (self.string, byte) {
+            (Escaped, _) => self.string = Inside,
+            (Inside, b'\\') => self.string = Escaped,
+            (Inside, b'"') => self.string = Outside,
+            (Inside, _) => {}
+            (Outside, b'"') => self.string = Inside,
+            (Outside, b'[' | b'{') => self.depth += 1,
+            (Outside, b',' | b']') if self.depth == 0 => {
+                if self.element.is_empty() && (self.after_comma || byte == b',') {
                     return Err(BackendError::NotAList);
                 }
                 self.separator(byte)?;
                 return Ok(self.take());
             }
-            (Text::Outside, b']' | b'}') => {
+            (Outside, b']' | b'}') => {
                 self.depth = self.depth.checked_sub(1).ok_or(BackendError::NotAList)?;
                 if self.depth == 0 {
-                    // Told at once: the comma may be long in coming.
-                    self.place = Place::Between;
-                    self.keep(byte)?;
+                    // Returned before the separator, which may be received much later.
+                    self.position = ListPosition::AfterElement;
+                    self.push(byte)?;
                     return Ok(self.take());
                 }
             }
-            (Text::Outside, _) if is_space && self.element.is_empty() => return Ok(None),
-            (Text::Outside, _) => {}
+            (Outside, _) if is_space && self.element.is_empty() => return Ok(None),
+            (Outside, _) => {}
         }
-        self.keep(byte)?;
+        self.push(byte)?;
         Ok(None)
     }
 
-    fn keep(&mut self, byte: u8) -> Result<(), BackendError> {
+    fn push(&mut self, byte: u8) -> Result<(), BackendError> {
         if self.element.len() >= self.limit {
             return Err(BackendError::TooLong { limit: self.limit });
         }
@@ -109,14 +114,14 @@ impl Elements {
         (!element.is_empty()).then_some(element)
     }
 
-    /// A comma, or the end of the list.
+    /// Reads a comma or the end of the list.
     fn separator(&mut self, byte: u8) -> Result<(), BackendError> {
-        self.place = match byte {
-            b',' => Place::Inside,
-            b']' => Place::Behind,
+        self.position = match byte {
+            b',' => ListPosition::Element,
+            b']' => ListPosition::AfterList,
             _ => return Err(BackendError::NotAList),
         };
-        self.is_owed = byte == b',';
+        self.after_comma = byte == b',';
         Ok(())
     }
 }

@@ -1,30 +1,31 @@
-//! What an application says about an action that it adds: who gets it, and the keys of its meta.
+//! The meta of an action that the application adds, and its recipients.
 
 use serde::Deserialize;
 
 use crate::{action::NameList, log::Draft, server::Recipients, time::WallTime};
 
-/// Meta of an added action, as an application writes it: `{"clients": ["10:a"], "time": 1564508138460}`. Keys of the protocol that a server
-/// does not need, such as `status`, are passed over.
+/// The meta of an action that the application adds, such as
+/// `{"clients": ["10:a"], "time": 1564508138460}`. Unknown keys, and keys of the protocol that a
+/// server does not need, such as `status`, are ignored.
 #[derive(Debug, Default)]
 pub struct AddedMeta {
-    /// Who gets the action.
+    /// The recipients of the action.
     pub to: Recipients,
-    /// What its meta says.
+    /// The other keys of the meta.
     pub draft: Draft,
 }
 
 impl<'de> Deserialize<'de> for AddedMeta {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Keys { id, time, reasons, indexes, keep_last, address } =
-            Keys::deserialize(deserializer)?;
+        let MetaFields { id, time, reasons, indexes, keep_last, recipients } =
+            MetaFields::deserialize(deserializer)?;
         let id = id.map(|id| id.parse().map_err(serde::de::Error::custom)).transpose()?;
-        let names = |texts: Option<Texts>| texts.map(Texts::into_names).unwrap_or_default();
+        let names = |names: Option<OneOrMany>| names.map(OneOrMany::into_names).unwrap_or_default();
         let draft = Draft {
             id,
             #[allow(
                 clippy::cast_possible_truncation,
-                reason = "fractions of a millisecond are none"
+                reason = "fractions of a millisecond are dropped"
             )]
             time: time.map(|ms| WallTime::from_millis(ms as i64)),
             reasons: names(reasons),
@@ -32,36 +33,37 @@ impl<'de> Deserialize<'de> for AddedMeta {
             keep_last: keep_last.map(Into::into),
             ..Draft::default()
         };
-        Ok(Self { to: address.into_recipients(), draft })
+        Ok(Self { to: recipients.into_recipients(), draft })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Keys {
+struct MetaFields {
     id: Option<String>,
     time: Option<f64>,
-    reasons: Option<Texts>,
-    indexes: Option<Texts>,
+    reasons: Option<OneOrMany>,
+    indexes: Option<OneOrMany>,
     keep_last: Option<String>,
     #[serde(flatten)]
-    address: RecipientFields,
+    recipients: RecipientFields,
 }
 
-/// Who gets an action, in all the ways in which applications write it: one name or a list, under the singular or the plural. An object stands for
-/// what it says itself: `logux-django` writes `{"channels": {"channel": "counter"}}`.
+/// The recipients of an action, in all forms that applications use: one name or a list, under the
+/// singular or the plural key. A nested object has the same keys: `logux-django` writes
+/// `{"channels": {"channel": "counter"}}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RecipientFields {
-    channels: Option<Texts>,
-    channel: Option<Texts>,
-    users: Option<Texts>,
-    user: Option<Texts>,
-    clients: Option<Texts>,
-    client: Option<Texts>,
-    nodes: Option<Texts>,
-    node: Option<Texts>,
-    exclude_clients: Option<Texts>,
+    channels: Option<OneOrMany>,
+    channel: Option<OneOrMany>,
+    users: Option<OneOrMany>,
+    user: Option<OneOrMany>,
+    clients: Option<OneOrMany>,
+    client: Option<OneOrMany>,
+    nodes: Option<OneOrMany>,
+    node: Option<OneOrMany>,
+    exclude_clients: Option<OneOrMany>,
 }
 
 impl RecipientFields {
@@ -75,17 +77,17 @@ impl RecipientFields {
             ([self.exclude_clients, None], &mut to.exclude_clients),
         ];
         let mut nested = Vec::new();
-        for (texts, names) in fields {
-            for texts in texts.into_iter().flatten() {
-                match texts {
-                    Texts::One(name) => names.push(name.into()),
-                    Texts::Many(all) => names.extend(all.into_iter().map(Into::into)),
-                    Texts::Nested(address) => nested.push(*address),
+        for (values, names) in fields {
+            for value in values.into_iter().flatten() {
+                match value {
+                    OneOrMany::One(name) => names.push(name.into()),
+                    OneOrMany::Many(all) => names.extend(all.into_iter().map(Into::into)),
+                    OneOrMany::Nested(fields) => nested.push(*fields),
                 }
             }
         }
-        for address in nested {
-            to.extend(address.into_recipients());
+        for fields in nested {
+            to.extend(fields.into_recipients());
         }
         to
     }
@@ -93,13 +95,13 @@ impl RecipientFields {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Texts {
+enum OneOrMany {
     One(String),
     Many(Vec<String>),
     Nested(Box<RecipientFields>),
 }
 
-impl Texts {
+impl OneOrMany {
     fn into_names(self) -> NameList {
         match self {
             Self::One(name) => [name.into()].into_iter().collect(),

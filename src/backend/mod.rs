@@ -1,16 +1,20 @@
-//! The back-end protocol: any HTTP server is the application.
+//! The back-end protocol, for an application that is an HTTP server.
 //!
-//! What a Logux server asks an HTTP server, what that answers, and what it asks on its own account; all of it as values and JSON, who sends it lies
-//! above. The protocol is the fourth version of the reference's, which `spec/backend.md` describes.
+//! The requests of a Logux server, the answers of the application, and the application's control
+//! requests, as values and JSON. `logux-server` sends and receives them. The protocol is version 4
+//! of the reference's back-end protocol; `spec/backend.md` describes it.
+//!
+//! Read [`AuthCommand`], [`ActionCommand`] and [`request()`], then [`BackendAnswer`] and
+//! [`ResponseReader`], then [`ControlRequest`] and [`AddedMeta`].
 //!
 //! ```
 //! use logux::backend::{ResponseReader, BackendReply};
 //!
 //! let mut answers = ResponseReader::new(1024);
 //! answers.push(br#"[{"answer":"approved","id":"1 10:a:b 0"},{"answer":"proc"#);
-//! let first = answers.next().expect("one is complete")?;
+//! let first = answers.next().expect("a complete answer")?;
 //! assert_eq!((first.id.as_deref(), first.reply), (Some("1 10:a:b 0"), BackendReply::Approved));
-//! assert!(answers.next().is_none(), "the rest has not come yet");
+//! assert!(answers.next().is_none(), "the second answer is incomplete");
 //! # Ok::<(), logux::backend::BackendError>(())
 //! ```
 
@@ -28,25 +32,25 @@ pub use request::{ActionCommand, AuthCommand, Command, request};
 /// The version of the protocol.
 pub const VERSION: u32 = 4;
 
-/// A back end answered something else than the protocol says.
+/// An invalid response of a back end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendError {
-    /// The body is no list of answers.
+    /// The body is not a JSON list.
     NotAList,
-    /// The body ended before its list did.
+    /// The body ended before the end of the list.
     Truncated,
-    /// One answer is longer than it may be.
+    /// An answer is too long.
     TooLong {
-        /// How many bytes it may have.
+        /// The largest length of an answer, in bytes.
         limit: usize,
     },
-    /// One answer is no JSON object with a text `answer` and the fields that belong to it.
+    /// An answer is not a JSON object with a string `answer` and the fields that it requires.
     NotAnAnswer {
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
-    /// The protocol has no answer of this name.
+    /// The protocol has no answer with this name.
     Unknown(String),
 }
 
@@ -54,7 +58,7 @@ impl core::fmt::Display for BackendError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NotAList => f.write_str("expected a JSON list of answers"),
-            Self::Truncated => f.write_str("the list of answers ended in the middle"),
+            Self::Truncated => f.write_str("the body ended before the end of the list of answers"),
             Self::TooLong { limit } => write!(f, "an answer is longer than {limit} bytes"),
             Self::NotAnAnswer { why } => {
                 write!(
@@ -62,7 +66,7 @@ impl core::fmt::Display for BackendError {
                     "expected an answer such as {{\"answer\":\"processed\",\"id\":\"…\"}}: {why}"
                 )
             }
-            Self::Unknown(name) => write!(f, "there is no answer `{name}`"),
+            Self::Unknown(name) => write!(f, "unknown answer `{name}`"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a back end is asked.
+//! The requests to a back end.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -9,53 +9,54 @@ use serde_json::value::RawValue;
 use super::VERSION;
 use crate::{action::Subprotocol, json::Json, store::Entry};
 
-/// One command as JSON, ready to be put into a request.
+/// One command as JSON, to be added to a [`request`].
 #[derive(Clone)]
 pub struct Command(Box<RawValue>);
 
 impl fmt::Debug for Command {
-    /// Its length only: a command may hold a token.
+    /// Writes only the length, because a command may contain a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Command({} bytes)", self.0.get().len())
     }
 }
 
 impl Command {
-    /// Its JSON.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         self.0.get()
     }
 }
 
-/// May this client come in?
+/// The command `auth`: a request to authenticate a client.
 #[derive(Debug, Default)]
 pub struct AuthCommand<'a> {
-    /// Comes back in the answer.
+    /// The id of the command, which its answer repeats.
     pub auth_id: &'a str,
-    /// Who it says it is.
+    /// The user that the client claims.
     pub user_id: Option<&'a str>,
-    /// What it shows for a proof.
+    /// The client's credentials. A secret.
     pub token: Option<&'a str>,
-    /// The application's protocol version it speaks.
+    /// The client's subprotocol.
     pub subprotocol: Option<&'a Subprotocol>,
-    /// The cookies of its HTTP request.
+    /// The cookies of the client's HTTP request.
     pub cookie: BTreeMap<String, String>,
-    /// What it says about itself: a JSON object.
+    /// The client's headers, a JSON object. Default: `{}`.
     pub headers: Option<&'a Json>,
 }
 
-/// An action of a client, a subscription included.
+/// The command `action`: an action or a subscription of a client.
 #[derive(Debug)]
 pub struct ActionCommand<'a> {
     /// The action and its meta.
     pub entry: &'a Entry,
-    /// The application's protocol version of its author.
+    /// The subprotocol of the author.
     pub subprotocol: Option<&'a Subprotocol>,
-    /// What the author's client says about itself: a JSON object.
+    /// The headers of the author's client, a JSON object. Default: `{}`.
     pub headers: Option<&'a Json>,
 }
 
-/// Back ends know one way of writing versions, SemVer. What clients of protocol 5 write as a number stands for `N.0.0`.
+/// Returns the subprotocol as SemVer, the only form that back ends know: the number `N` of protocol
+/// 5 is `N.0.0`.
 fn semver(subprotocol: Option<&Subprotocol>) -> String {
     match subprotocol {
         Some(Subprotocol::SemVer(text)) => text.as_ref().to_owned(),
@@ -64,19 +65,20 @@ fn semver(subprotocol: Option<&Subprotocol>) -> String {
     }
 }
 
-fn untyped_reducer(json: Option<&str>) -> Result<&RawValue, serde_json::Error> {
+/// Returns JSON text as a value for `serde_json`. Default: `{}`.
+fn raw_value(json: Option<&str>) -> Result<&RawValue, serde_json::Error> {
     serde_json::from_str(json.unwrap_or("{}"))
 }
 
 impl AuthCommand<'_> {
-    /// The command as JSON.
+    /// Returns the command as JSON.
     ///
     /// # Errors
-    /// When a text that Logux takes for JSON is none to `serde_json`.
+    /// If `serde_json` rejects JSON that [`Json`] accepts.
     pub fn to_command(&self) -> Result<Command, serde_json::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct RequestFields<'a> {
+        struct CommandFields<'a> {
             command: &'static str,
             auth_id: &'a str,
             user_id: Option<&'a str>,
@@ -86,24 +88,24 @@ impl AuthCommand<'_> {
             cookie: &'a BTreeMap<String, String>,
             headers: &'a RawValue,
         }
-        serde_json::value::to_raw_value(&RequestFields {
+        serde_json::value::to_raw_value(&CommandFields {
             command: "auth",
             auth_id: self.auth_id,
             user_id: self.user_id,
             token: self.token,
             subprotocol: semver(self.subprotocol),
             cookie: &self.cookie,
-            headers: untyped_reducer(self.headers.map(Json::as_str))?,
+            headers: raw_value(self.headers.map(Json::as_str))?,
         })
         .map(Command)
     }
 }
 
 impl ActionCommand<'_> {
-    /// The command as JSON; the action is the text that came.
+    /// Returns the command as JSON, with the unchanged text of the action.
     ///
     /// # Errors
-    /// When a text that Logux takes for JSON is none to `serde_json`.
+    /// If `serde_json` rejects JSON that [`Json`] accepts.
     pub fn to_command(&self) -> Result<Command, serde_json::Error> {
         #[derive(Serialize)]
         struct Meta {
@@ -112,28 +114,28 @@ impl ActionCommand<'_> {
             subprotocol: String,
         }
         #[derive(Serialize)]
-        struct RequestFields<'a> {
+        struct CommandFields<'a> {
             command: &'static str,
             action: &'a RawValue,
             meta: Meta,
             headers: &'a RawValue,
         }
         let meta = &self.entry.meta;
-        serde_json::value::to_raw_value(&RequestFields {
+        serde_json::value::to_raw_value(&CommandFields {
             command: "action",
-            action: untyped_reducer(Some(self.entry.action.as_json()))?,
+            action: raw_value(Some(self.entry.action.as_json()))?,
             meta: Meta {
                 id: meta.id.to_string(),
                 time: meta.time.as_millis(),
                 subprotocol: semver(self.subprotocol),
             },
-            headers: untyped_reducer(self.headers.map(Json::as_str))?,
+            headers: raw_value(self.headers.map(Json::as_str))?,
         })
         .map(Command)
     }
 }
 
-/// The body of a request with some commands.
+/// Returns the body of a request with these commands. O(length).
 pub fn request<'a>(secret: &str, commands: impl IntoIterator<Item = &'a Command>) -> String {
     #[derive(Serialize)]
     struct RequestFields<'a> {
@@ -142,6 +144,6 @@ pub fn request<'a>(secret: &str, commands: impl IntoIterator<Item = &'a Command>
         commands: Vec<&'a RawValue>,
     }
     let commands = commands.into_iter().map(|command| &*command.0).collect();
-    // Numbers, texts and JSON can always be written as JSON.
+    // Serializing numbers, strings and JSON cannot fail.
     serde_json::to_string(&RequestFields { version: VERSION, secret, commands }).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What goes into a client and what comes out.
+//! The inputs and outputs of a client.
 
 use crate::{
     action::{ActionId, logux::Undo},
@@ -7,41 +7,43 @@ use crate::{
     wire::ErrorMessage,
 };
 
-/// What happens to a client.
+/// What happened to a client.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// The connection is open: frames can go both ways.
+    /// The connection was opened; frames can be sent and received.
     Opened,
-    /// A frame came.
+    /// A frame was received.
     Frame(&'a str),
-    /// The connection is gone.
+    /// The connection was closed.
     Closed,
-    /// Time has passed: a deadline may be reached.
+    /// Time has passed; a deadline may have been reached.
     Wake,
 }
 
-/// What has to happen because of an input.
+/// What the driver of a client has to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
     /// Send this frame.
     Send(String),
-    /// Close the connection. Frames that came out before go out first.
+    /// Close the connection, after sending the frames that were returned before.
     Disconnect(Disconnect),
-    /// An action of somebody else, or the server's answer to one of ours, was added to the log.
+    /// An action of another node, such as the server's answer to an own action, was added to the
+    /// log.
     Added(Entry),
-    /// The server has done what our action asked for.
+    /// The server has processed this own action.
     Processed(ActionId),
-    /// The server has taken our action back.
+    /// The server has undone this own action.
     Undone(ActionId, Box<Undo>),
-    /// The clock differs from the server's by so many milliseconds. To be kept with the log, for [`Config::time_fix`](super::Config::time_fix).
+    /// The difference between the client's clock and the server's, in milliseconds. Store it with
+    /// the log, for [`Config::time_fix`](super::Config::time_fix).
     TimeFix(i64),
-    /// The connection's state is another now.
+    /// The state of the connection has changed.
     State(State),
-    /// The server says why it cannot go on. After `wrong-protocol`, `wrong-subprotocol` and `wrong-credentials` there is no use in
-    /// connecting again.
+    /// The server reported an error. After `wrong-protocol`, `wrong-subprotocol` and
+    /// `wrong-credentials`, connecting again is useless.
     Refused(ErrorMessage),
-    /// The server shows a text to the developer.
+    /// A message of the server for the developer.
     Debug(String),
 }

@@ -15,19 +15,19 @@ use crate::{
     time::{Deadline, Now, WallTime},
 };
 
-/// Settings of a [`Client`].
+/// The configuration of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The connection's settings, the node id among them.
+    /// The configuration of the connection, with the node id.
     pub node: Arc<sync::Config>,
-    /// What proves to the server who we are. A secret.
+    /// The credentials for the server. Secret.
     pub token: Option<Secret>,
-    /// The correction of the clock that was found before ([`Output::TimeFix`]), for a log that was kept from then. Without it, actions of before
-    /// could change their places.
+    /// The correction of the clock ([`Output::TimeFix`]) that was stored with the log. Without it,
+    /// the positions of earlier actions in the order could change.
     pub time_fix: Option<i64>,
 }
 
-/// A text that does not show in logs.
+/// A string that is not shown in logs.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -37,17 +37,19 @@ impl core::fmt::Debug for Secret {
     }
 }
 
-/// Holds own actions until the server has answered them.
+/// The reason of own actions until the server has answered them.
 const SYNCING: &str = "syncing";
 
-/// By what own subscriptions are found, and their ends.
+/// The index of own `logux/subscribe` and `logux/unsubscribe` actions.
 const SUBSCRIPTIONS: &str = "subscriptions";
 
-/// A device with a log of its own: what it does is in the log at once, and with the server when there is a connection.
+/// A device with its own log: an own action is in the log immediately, and is sent to the server
+/// when there is a connection.
 ///
-/// Driven like every machine of this crate: [`handle`](Self::handle), [`poll_output`](Self::poll_output),
-/// [`next_deadline`](Self::next_deadline). Own actions are sent again until the server has confirmed them, and tracked until it has
-/// answered: [`Output::Processed`] or [`Output::Undone`].
+/// The machine is driven by [`handle`](Self::handle), [`poll_output`](Self::poll_output) and
+/// [`next_deadline`](Self::next_deadline), like all machines of this crate. Own actions are sent
+/// again until the server has confirmed them, and tracked until it has answered:
+/// [`Output::Processed`] or [`Output::Undone`].
 #[derive(Debug)]
 pub struct Client<S, O = ()> {
     log: Log<S, O>,
@@ -56,26 +58,28 @@ pub struct Client<S, O = ()> {
     subprotocol: Subprotocol,
     subscriptions: Subscriptions,
     hybrid_clock: HybridClock,
-    /// The correction of the clock, found at the first connection and kept, so that the order of actions never changes.
+    /// The correction of the clock, measured at the first connection and not changed later, so that
+    /// the order of actions stays the same.
     time_fix: Option<i64>,
     out: VecDeque<Output>,
 }
 
 impl<S: Store> Client<S> {
-    /// A client that is not connected, over a store that may have actions from before.
+    /// Creates a client that is not connected. The store may contain actions of earlier starts.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
         Self::with_observer(config, store, ())
     }
 }
 
 impl<S: Store, O: Observer> Client<S, O> {
-    /// A client whose log is observed, as by a [`Timeline`](crate::replay::Timeline) or a [`Document`](crate::crdt::Document)'s.
+    /// Creates a client with an observer of its log, such as the
+    /// [`Timeline`](crate::replay::Timeline) of a [`Document`](crate::crdt::Document).
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn with_observer(
         config: Config,
         store: S,
@@ -86,8 +90,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         forget_subscriptions(&mut log)?;
         let mut hybrid_clock = HybridClock::default();
         log.walk(&Query::created(), |entry| {
-            // There is no time yet to hold it against.
-            hybrid_clock.note(WallTime::MAX, &config.node.node, entry);
+            // The current time is not known yet, so no entry is ignored for being too far ahead.
+            hybrid_clock.record(WallTime::MAX, &config.node.node, entry);
             if hybrid_clock.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(Self {
@@ -102,50 +106,50 @@ impl<S: Store, O: Observer> Client<S, O> {
         })
     }
 
-    /// The log.
+    /// Returns the log.
     pub const fn log(&self) -> &Log<S, O> {
         &self.log
     }
 
-    /// The one who observes the log.
+    /// Returns the observer of the log, to change it.
     pub const fn observer_mut(&mut self) -> &mut O {
         self.log.observer_mut()
     }
 
-    /// Gives the store back.
+    /// Returns the store.
     pub fn into_store(self) -> S {
         self.log.into_store()
     }
 
-    /// The id that an action would get now.
+    /// Returns the id that an action would get now.
     pub fn next_id(&self, now: WallTime) -> ActionId {
         self.log.next_id(now)
     }
 
-    /// How far the connection is.
+    /// Returns the state of the connection.
     pub fn state(&self) -> State {
         self.node.state()
     }
 
-    /// Whether frames may be read from the connection now.
+    /// Returns `true` if frames may be read from the connection now.
     pub fn wants_frames(&self) -> bool {
         self.node.wants_frames()
     }
 
-    /// When to say [`Input::Wake`] at the latest, and why.
+    /// Returns the latest time for the next [`Input::Wake`], and its reason.
     pub fn next_deadline(&self) -> Option<Deadline<TimeoutKind>> {
         self.node.next_deadline()
     }
 
-    /// What has to be done; call until `None`.
+    /// Returns the next output. Call it until it returns `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
 
-    /// Does an action: it is in the log at once, and goes to the server now or at the next connection.
+    /// Adds an own action to the log, and sends it to the server now or at the next connection.
     ///
     /// # Errors
-    /// When the store fails; the action was not done then.
+    /// If the store fails.
     pub fn sync(&mut self, now: Now, action: Action) -> Result<ActionId, LogError<S::Error>> {
         let mut draft = Draft::reason(SYNCING);
         draft.subprotocol = Some(self.subprotocol.clone());
@@ -156,18 +160,19 @@ impl<S: Store, O: Observer> Client<S, O> {
             draft = draft.index(SUBSCRIPTIONS);
         }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
-            self.hybrid_clock.note(now.wall, self.log.node_id(), &entry);
+            self.hybrid_clock.record(now.wall, self.log.node_id(), &entry);
             self.log.commit()?;
             self.send(now, &[entry])?;
         }
-        self.follow(now)?;
+        self.execute_outputs(now)?;
         Ok(id)
     }
 
-    /// Takes what happened.
+    /// Handles an input.
     ///
     /// # Errors
-    /// When the store fails: the connection should be closed then; what was not kept was not confirmed.
+    /// If the store fails: then close the connection; actions that were not stored were not
+    /// confirmed.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Result<(), LogError<S::Error>> {
         let input = match input {
             Input::Opened => {
@@ -180,17 +185,17 @@ impl<S: Store, O: Observer> Client<S, O> {
             Input::Wake => sync::Input::Wake,
         };
         self.node.handle(now, input);
-        self.follow(now)
+        self.execute_outputs(now)
     }
 
-    /// Does what the node wants.
-    fn follow(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+    /// Executes the outputs of the sync node.
+    fn execute_outputs(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
         while let Some(output) = self.node.poll_output() {
             match output {
                 sync::Output::Send(frame) => self.out.push_back(Output::Send(frame)),
-                // A client is content with the server it has chosen; the transport has checked the certificate.
-                sync::Output::Authenticate(who) => {
-                    self.node.handle(now, sync::Input::Allow(who.token))
+                // The client has chosen its server, and the transport has verified the certificate.
+                sync::Output::Authenticate(authentication) => {
+                    self.node.handle(now, sync::Input::Allow(authentication.token))
                 }
                 sync::Output::Connected { .. } => self.connected(now)?,
                 sync::Output::TimeFix(time_fix) => {
@@ -228,7 +233,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         Ok(())
     }
 
-    /// Sends what the server has not confirmed, and asks again for what we were subscribed to.
+    /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
         let sent = self.log.synced()?.sent;
         let mut waiting = Vec::new();
@@ -239,7 +244,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             ControlFlow::Continue(())
         })?;
         self.send(now, &waiting)?;
-        for action in self.subscriptions.again().into_iter().flatten() {
+        for action in self.subscriptions.resubscriptions().into_iter().flatten() {
             self.sync(now, action)?;
         }
         Ok(())
@@ -250,7 +255,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.subscriptions.sent(&entry.meta.id, &entry.action);
         }
         let added = self.log.last_added()?;
-        // The clock of the ids is the device's own; what goes out is corrected by the node.
+        // Ids are generated from the device's own clock; the node corrects the times that it sends.
         self.node.send(now.mono, added, entries);
         Ok(())
     }
@@ -260,7 +265,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
-        self.hybrid_clock.note(now.wall, self.log.node_id(), &entry);
+        self.hybrid_clock.record(now.wall, self.log.node_id(), &entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
         let Some(id) = entry
@@ -271,7 +276,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         else {
             return Ok(());
         };
-        // Also of an earlier start of this device, which had another node id.
+        // The action may be of an earlier start of this device, which had another node id.
         if id.node().client_id() != self.log.node_id().client_id() {
             return Ok(());
         }
@@ -287,8 +292,8 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 }
 
-/// A subscription ends with the start of the device that asked for it, and so does the wait for its answer: the server has nobody to give it to. Whoever is
-/// there now asks for what it wants.
+/// Ends the wait for answers to subscriptions of earlier starts. A subscription ends with the start
+/// that made it, so the server will not answer it; the application subscribes again.
 fn forget_subscriptions<S: Store, O: Observer>(
     log: &mut Log<S, O>,
 ) -> Result<(), LogError<S::Error>> {

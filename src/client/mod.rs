@@ -1,9 +1,10 @@
-//! A device: its own actions until they are answered, its subscriptions across reconnects.
+//! A device: its own actions until they are answered, and its subscriptions across reconnects.
 //!
 //! Read [`Client`], then [`Input`] and [`Output`].
 //!
-//! With a [`Timeline`](crate::replay::Timeline) to observe its log, a client has a document: what it does shows at once, what others do finds its place, and what
-//! the server refuses goes back to what was agreed upon.
+//! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
+//! own actions change it immediately, actions of others are applied at their position in the order,
+//! and actions that the server undoes are removed from it.
 //!
 //! ```
 //! use logux::{MemoryStore, NodeId, Now, client::{Client, Config}, crdt::{Map, MapOp, Shared}, replay::Timeline, sync};

@@ -1,4 +1,4 @@
-//! What the client is subscribed to, to be asked for again at the next connection.
+//! The subscriptions of a client, which are requested again at the next connection.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,31 +10,33 @@ use crate::{
     store::Entry,
 };
 
-/// Subscriptions that the server has confirmed, and those it is still asked for.
+/// The subscriptions that the server has confirmed, and those that it has not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// By the JSON of the `logux/subscribe` without `since`: how many times, and when the server last confirmed it.
+    /// By the JSON of the `logux/subscribe` without `since`: the number of confirmed subscriptions,
+    /// and the stamp of the last confirmation.
     confirmed: IndexMap<String, (usize, Stamp)>,
     asked: HashMap<ActionId, Action>,
     leaving: HashMap<ActionId, Action>,
-    /// Asked for, and over before they were answered. They may be sent again for their answers.
-    over: HashSet<ActionId>,
+    /// Subscriptions that were ended before they were answered. They may be sent again, for their
+    /// answers.
+    ended: HashSet<ActionId>,
 }
 
 impl Subscriptions {
-    /// An own action is about to be sent.
+    /// Records an own action that is about to be sent.
     pub(super) fn sent(&mut self, id: &ActionId, action: &Action) {
         match action.kind() {
-            logux::SUBSCRIBE if self.over.contains(id) => {}
+            logux::SUBSCRIBE if self.ended.contains(id) => {}
             logux::SUBSCRIBE => drop(self.asked.insert(id.clone(), action.clone())),
             logux::UNSUBSCRIBE => drop(self.leaving.insert(id.clone(), action.clone())),
             _ => {}
         }
     }
 
-    /// The server has done what an own action asked for.
+    /// Records that the server has processed an own action.
     pub(super) fn processed(&mut self, id: &ActionId, answer: &Entry) {
-        self.over.remove(id);
+        self.ended.remove(id);
         let stamp = answer.meta.stamp();
         if let Some(action) = self.asked.remove(id) {
             let (times, last) =
@@ -43,12 +45,12 @@ impl Subscriptions {
             *last = stamp;
         } else if let Some(action) = self.leaving.remove(id) {
             let key = subscribed_key(&without(&action, "since"));
-            let came_before =
+            let is_earlier =
                 |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
-            let is_over = |other: &ActionId, action: &mut Action| {
-                came_before(other) && without(action, "since") == key
+            let is_ended = |other: &ActionId, action: &mut Action| {
+                is_earlier(other) && without(action, "since") == key
             };
-            self.over.extend(self.asked.extract_if(is_over).map(|(id, _)| id));
+            self.ended.extend(self.asked.extract_if(is_ended).map(|(id, _)| id));
             let found = self.confirmed.get_index_of(&key);
             if let Some(index) = found {
                 let times = &mut self.confirmed[index].0;
@@ -60,33 +62,34 @@ impl Subscriptions {
         }
     }
 
-    /// The server has not done what an own action asked for.
+    /// Records that the server has undone an own action.
     pub(super) fn undone(&mut self, id: &ActionId) {
-        self.over.remove(id);
+        self.ended.remove(id);
         self.asked.remove(id);
         self.leaving.remove(id);
     }
 
-    /// What to ask for at a new connection: every confirmed subscription, since it was confirmed last. One that is about to be ended was asked to end
-    /// before, and stays so.
-    pub(super) fn again(&mut self) -> Vec<Result<Action, ActionError>> {
+    /// Returns the actions that subscribe again at a new connection: one for every confirmed
+    /// subscription, with `since` of its last confirmation. A subscription that is about to end is
+    /// left out: its `logux/unsubscribe` was sent, and is not answered yet.
+    pub(super) fn resubscriptions(&mut self) -> Vec<Result<Action, ActionError>> {
         let leaving: HashSet<String> =
             self.leaving.values().map(|action| subscribed_key(&without(action, "since"))).collect();
-        let (left, confirmed): (IndexMap<_, _>, IndexMap<_, _>) =
+        let (ending, confirmed): (IndexMap<_, _>, IndexMap<_, _>) =
             std::mem::take(&mut self.confirmed)
                 .into_iter()
                 .partition(|(json, _)| leaving.contains(json));
-        self.confirmed = left;
-        let again = |(json, (_, last)): (String, (usize, Stamp))| {
+        self.confirmed = ending;
+        let resubscribe = |(json, (_, last)): (String, (usize, Stamp))| {
             let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };
             let since = Json::from_value(&since).map_err(ActionError::Write)?;
             Action::new(format!("{},\"since\":{since}}}", json.strip_suffix('}').unwrap_or(&json)))
         };
-        confirmed.into_iter().map(again).collect()
+        confirmed.into_iter().map(resubscribe).collect()
     }
 }
 
-/// The JSON of an action without one of its fields.
+/// Returns the JSON of an action without one of its fields.
 fn without(action: &Action, name: &str) -> String {
     let mut json = String::from("{");
     let walked: Result<_, JsonError> = Cursor::new(action.as_json()).object(|cursor, key| {
@@ -99,13 +102,14 @@ fn without(action: &Action, name: &str) -> String {
         }
         Ok(())
     });
-    // An action is JSON that was checked.
+    // The JSON of an action was checked when the action was created.
     debug_assert!(walked.is_ok(), "an action is a JSON object");
     json.push('}');
     json
 }
 
-/// The subscription that an unsubscription, given by its JSON, ends: the same but for the type.
+/// Returns the key of the subscription that a `logux/unsubscribe` with this JSON ends: the same
+/// JSON with the other type.
 fn subscribed_key(unsubscribe: &str) -> String {
     unsubscribe.replacen("\"logux/unsubscribe\"", "\"logux/subscribe\"", 1)
 }

@@ -1,4 +1,4 @@
-//! A number that many can add to at once.
+//! A number with concurrent increments.
 
 use std::sync::Arc;
 
@@ -13,76 +13,79 @@ use crate::{
     time::WallTime,
 };
 
-/// A number to which all increments count, also those made at the same time: an operation-based counter (Shapiro et al., 2011, specification 5) that knows its
-/// increments by their ids, so that one that comes twice counts once.
+/// The sum of all increments, including concurrent ones: an operation-based counter (Shapiro et
+/// al., 2011, specification 5) that stores the ids of its increments, so that an increment that is
+/// applied repeatedly counts once.
 ///
-/// What a node has added can be folded into one number by the node itself ([`fold`](Self::fold)), so that the log need not keep each increment for
-/// ever. An increment that was folded cannot be undone by itself any more.
+/// A node can fold its own increments into one number ([`fold_op`](Self::fold_op)), so that the log
+/// does not keep each increment forever. A folded increment cannot be undone on its own.
 ///
-/// The sum is one of 64 bits that wraps around; each increment is within ±2^53, which every JSON reader can hold.
+/// The sum has 64 bits and wraps around. Each increment is within ±2^53, which every JSON parser
+/// can represent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counter {
     nodes: OrdMap<NodeId, Share>,
     total: i64,
-    /// What was added up to here does not count: in a document, somebody has written over it.
+    /// Increments up to this stamp do not count: a write in the document has replaced them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<Stamp>,
 }
 
-/// What one node has added.
+/// The increments of one node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Share {
-    /// The latest fold, with the sum of all that the node had added before.
+    /// The stamp of the latest fold, and the sum of all earlier increments of the node.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     folded: Option<(Stamp, i64)>,
-    /// Increments with their corrected times.
+    /// Later increments with their meta times.
     #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
-    since: OrdMap<ActionId, (WallTime, i64)>,
+    unfolded: OrdMap<ActionId, (WallTime, i64)>,
 }
 
-/// What can be done to a [`Counter`]: `{"op":"add","by":1}`, `{"op":"fold","total":17}`.
+/// An operation on a [`Counter`]: `{"op":"add","by":1}`, `{"op":"fold","total":17}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum CounterOp {
-    /// Add.
+    /// Adds to the number.
     Add {
-        /// How much, also less than 0; within ±2^53.
+        /// The increment; within ±2^53, and possibly negative.
         by: i64,
     },
-    /// In place of all that the same node has added before. Made by [`Counter::fold`].
+    /// Replaces all earlier increments of the same node. Made by [`Counter::fold_op`].
     Fold {
-        /// How much that was.
+        /// Their sum; within ±2^53.
         total: i64,
     },
 }
 
 impl CounterOp {
-    /// The largest amount of one operation.
+    /// The largest absolute value in an operation.
     const MAX: i64 = 1 << 53;
 }
 
 impl Counter {
-    /// The number.
+    /// Returns the number.
     pub const fn value(&self) -> i64 {
         self.total
     }
 
-    /// How many increments of a node are remembered one by one. O(log n).
-    pub fn unfolded(&self, node: &NodeId) -> usize {
-        self.nodes.get(node).map_or(0, |share| share.since.len())
+    /// Returns the number of increments of a node that are not folded. O(log n).
+    pub fn unfolded_len(&self, node: &NodeId) -> usize {
+        self.nodes.get(node).map_or(0, |share| share.unfolded.len())
     }
 
-    /// The operation that folds what a node has added. Only the node itself may do it: it alone knows that there is no other increment of its own on the
-    /// way. `None` if there is nothing to fold, or the sum is beyond what one operation can say.
-    pub fn fold(&self, node: &NodeId) -> Option<CounterOp> {
-        let share = self.nodes.get(node).filter(|share| !share.since.is_empty())?;
+    /// Makes the operation that folds the increments of a node. Only the node itself may add it to
+    /// its log: no other node knows whether it has all increments of this node. Returns `None` if
+    /// there is nothing to fold, or the sum exceeds ±2^53.
+    pub fn fold_op(&self, node: &NodeId) -> Option<CounterOp> {
+        let share = self.nodes.get(node).filter(|share| !share.unfolded.is_empty())?;
         let total = share.total(self.floor.as_ref());
         (total.unsigned_abs() <= CounterOp::MAX.unsigned_abs()).then_some(CounterOp::Fold { total })
     }
 }
 
 impl Counter {
-    /// Lets nothing count that was added up to a place in the order.
+    /// Hides all increments up to a stamp.
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             self.floor = Some(until.clone());
@@ -91,31 +94,31 @@ impl Counter {
         }
     }
 
-    /// Whether anything counts.
+    /// Returns `true` if an increment is not hidden.
     pub(super) fn is_visible(&self) -> bool {
-        self.nodes.values().any(|share| share.counted(self.floor.as_ref()).next().is_some())
+        self.nodes.values().any(|share| share.amounts(self.floor.as_ref()).next().is_some())
     }
 
-    /// The nodes that have added something.
+    /// Returns the nodes with increments.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &NodeId> {
         self.nodes.keys()
     }
 }
 
 impl Share {
-    /// What counts.
-    fn counted(&self, floor: Option<&Stamp>) -> impl Iterator<Item = i64> {
-        let counts = move |time: WallTime, id: &ActionId| {
+    /// Returns the sum of the fold and the increments, as far as they are later than `floor`.
+    fn amounts(&self, floor: Option<&Stamp>) -> impl Iterator<Item = i64> {
+        let is_visible = move |time: WallTime, id: &ActionId| {
             floor.is_none_or(|floor| *floor < Stamp::new(time, id.clone()))
         };
         let folded =
             self.folded.iter().filter(move |(fold, _)| floor.is_none_or(|floor| floor < fold));
-        let since = self.since.iter().filter(move |(id, (time, _))| counts(*time, id));
-        folded.map(|(_, total)| *total).chain(since.map(|(_, (_, by))| *by))
+        let unfolded = self.unfolded.iter().filter(move |(id, (time, _))| is_visible(*time, id));
+        folded.map(|(_, total)| *total).chain(unfolded.map(|(_, (_, by))| *by))
     }
 
     fn total(&self, floor: Option<&Stamp>) -> i64 {
-        self.counted(floor).fold(0, i64::wrapping_add)
+        self.amounts(floor).fold(0, i64::wrapping_add)
     }
 }
 
@@ -142,10 +145,10 @@ impl Crdt for Counter {
         let change = match op {
             CounterOp::Add { by } => {
                 let folded = share.folded.as_ref().is_some_and(|(fold, _)| fold.id() >= stamp.id());
-                if folded || share.since.contains_key(stamp.id()) {
+                if folded || share.unfolded.contains_key(stamp.id()) {
                     return None;
                 }
-                share.since.insert(stamp.id().clone(), (stamp.time(), *by));
+                share.unfolded.insert(stamp.id().clone(), (stamp.time(), *by));
                 if floor.is_none_or(|floor| floor < stamp) { *by } else { 0 }
             }
             CounterOp::Fold { total } => {
@@ -154,7 +157,7 @@ impl Crdt for Counter {
                 }
                 let before = share.total(floor);
                 share.folded = Some((stamp.clone(), *total));
-                share.since = share.since.split(stamp.id()).1;
+                share.unfolded = share.unfolded.split(stamp.id()).1;
                 share.total(floor).wrapping_sub(before)
             }
         };
@@ -181,13 +184,13 @@ impl Crdt for Counter {
         _: &CounterOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let share = self.nodes.get(stamp.id().node());
         if let Some((fold, _)) =
             share.and_then(|share| share.folded.as_ref()).filter(|(fold, _)| settled(fold))
         {
-            tell(Obsolete::Before(stamp.id().node().as_str().into(), fold.clone()));
+            report(Obsolete::Before(stamp.id().node().as_str().into(), fold.clone()));
         }
     }
 }

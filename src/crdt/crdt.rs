@@ -1,4 +1,4 @@
-//! What all the types have in common.
+//! The trait of all the types, and the errors of saved states.
 
 use core::fmt;
 use std::sync::Arc;
@@ -11,20 +11,22 @@ use crate::{
     replay::{Malformed, Obsolete},
 };
 
-/// How many bytes a name may have: the key of a counter, the element of a set.
+/// The maximum length of a set element, and of an id or a field name of a sync map, in bytes.
 pub const MAX_TEXT: usize = 4_096;
 
-/// A state that operations change, each with the stamp of its action: a conflict-free replicated data type in the sense of Shapiro, Preguiça,
-/// Baquero and Zawirski, "Conflict-free Replicated Data Types" (2011).
+/// A state that is changed by operations, each with the stamp of its action: a conflict-free
+/// replicated data type as defined by Shapiro, Preguiça, Baquero and Zawirski, "Conflict-free
+/// Replicated Data Types" (2011).
 ///
-/// [`apply`](Self::apply) is commutative, associative and idempotent: any order, any grouping, any repetition of the same operations with the same
-/// stamps gives equal states. Clones share what they have in common, so that checkpoints are cheap.
+/// [`apply`](Self::apply) is commutative, associative and idempotent: the same operations with the
+/// same stamps give equal states in any order, any grouping and any number of repetitions. Clones
+/// share their common structure, so that saved states are cheap.
 pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + DeserializeOwned {
-    /// An operation, as it stands in an action beside `type`.
+    /// An operation: the fields of an action besides `type`.
     type Op: Clone + fmt::Debug + Serialize + DeserializeOwned;
-    /// What an operation changed.
+    /// The visible change that an operation made.
     type Event;
-    /// The name of a part of the state, for what has to be drawn again.
+    /// The name of a part of the state that can change on its own.
     type Part;
 
     /// The name of the type in snapshots.
@@ -32,44 +34,49 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// The version of the state in snapshots.
     const VERSION: u32;
 
-    /// Whether an operation is one that can be applied. Looks at the operation alone, so that all replicas agree.
+    /// Checks that an operation can be applied. Depends only on the operation, so that all
+    /// replicas agree.
     ///
     /// # Errors
-    /// [`Malformed`] says what was expected.
+    /// [`Malformed`] with the expected form.
     fn check(op: &Self::Op) -> Result<(), Malformed>;
 
-    /// Applies an operation that passes [`check`](Self::check). `None`: nothing changed that can be seen.
+    /// Applies an operation that passes [`check`](Self::check). Returns `None` if there was no
+    /// visible change.
     fn apply(&mut self, op: &Self::Op, stamp: &Stamp) -> Option<Self::Event>;
 
-    /// The state as a JSON value. O(n).
+    /// Converts the state to a JSON value. O(n).
     fn to_json(&self) -> Value;
 
-    /// Names what differs from another state.
+    /// Calls `part` with the name of each part that differs in `after`.
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Self::Part));
 
-    /// The names of what the operation is about: an action is kept as long as it matters for one of them.
+    /// Calls `slot` with the names of the parts of the state that the operation writes. The log
+    /// keeps its action until it is obsolete in all of them.
     fn slots(op: &Self::Op, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>));
 
-    /// Which earlier operations make no difference any more, whatever comes, because of `op`, which nobody can take back.
-    /// What is told has the name of a slot where [`Reducer::obsolete`](crate::replay::Reducer::obsolete) has a reason.
+    /// Reports the actions that have no influence on the state any more, whatever actions follow,
+    /// because of `op`, which is settled. `settled` returns whether another action is settled.
+    /// The reported names are [`slots`](Self::slots), where
+    /// [`Reducer::obsolete`](crate::replay::Reducer::obsolete) reports reasons.
     fn obsolete(
         &self,
         op: &Self::Op,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     );
 
-    /// The state as text, one line of JSON: `[name, version, state]`.
+    /// Serializes the state as one line of JSON: `[name, version, state]`.
     fn save(&self) -> String {
-        // What can fail is a map with keys that are no text, and there is none.
+        // Only a map with keys that are not strings can fail, and the states have none.
         serde_json::to_string(&(Self::NAME, Self::VERSION, self)).unwrap_or_default()
     }
 
-    /// Reads what [`save`](Self::save) wrote.
+    /// Parses a state that [`save`](Self::save) serialized.
     ///
     /// # Errors
-    /// [`LoadError`] for a text that is none, of another type, or of another version.
+    /// [`LoadError`] if the string is not a saved state, or one of another type or version.
     fn load(text: &str) -> Result<Self, LoadError> {
         #[derive(Deserialize)]
         struct Saved<'a>(String, u32, #[serde(borrow)] &'a serde_json::value::RawValue);
@@ -84,25 +91,25 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     }
 }
 
-/// Why a saved state cannot be read.
+/// The error of [`Crdt::load`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// It is the state of another type.
+    /// The state of another type.
     AnotherType {
-        /// The type that was expected.
+        /// The expected type.
         expected: &'static str,
-        /// The type that came.
+        /// The type of the saved state.
         found: String,
     },
-    /// It is of another version of the type.
+    /// A state of another version of the type.
     AnotherVersion {
-        /// The version that was expected.
+        /// The expected version.
         expected: u32,
-        /// The version that came.
+        /// The version of the saved state.
         found: u32,
     },
-    /// It is no saved state.
+    /// The string is not a saved state.
     Damaged(serde_json::Error),
 }
 
@@ -115,7 +122,8 @@ impl fmt::Display for LoadError {
             Self::AnotherVersion { expected, found } => {
                 write!(
                     f,
-                    "expected version {expected} of the state, got version {found}; replay the log in its place"
+                    "expected version {expected} of the state, got version {found}; \
+                     rebuild the state from the log"
                 )
             }
             Self::Damaged(error) => write!(f, "expected a saved state: {error}"),
@@ -132,7 +140,7 @@ impl core::error::Error for LoadError {
     }
 }
 
-/// Checks the length of a name.
+/// Checks that a string has at most [`MAX_TEXT`] bytes. `what` describes it in the error.
 pub(super) fn check_text(what: &str, text: &str) -> Result<(), Malformed> {
     if text.len() <= MAX_TEXT {
         Ok(())

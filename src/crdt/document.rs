@@ -1,4 +1,4 @@
-//! A JSON document made of all the types.
+//! A JSON document made of maps, counters, sets and lists.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{
     counter::{Counter, CounterOp},
     crdt::Crdt,
     list::{Item, List, ListError, ListOp},
-    map::{Map, MapOp, diff_keys, put},
-    path::{Path, within},
+    map::{Map, MapOp, diff_keys, write_at},
+    path::{Path, subtree},
     position::Position,
     set::{AddWinsOp, AddWinsSet},
 };
@@ -20,13 +20,15 @@ use crate::{
     replay::{Malformed, Obsolete},
 };
 
-/// A JSON document. Under each path there can be a value that the last write wins, a [`Counter`], an [`AddWinsSet`], or a [`List`]: the operation says which.
+/// A JSON document. Each path can have a last-write-wins value, a [`Counter`], an [`AddWinsSet`] or
+/// a [`List`], depending on the operation.
 ///
-/// Items of a list are documents in themselves: their fields have paths through the item's name, such as `/tasks/1 10:a:b 0/title`, and stay with the
-/// item when it moves.
+/// Items of a list are documents themselves: the paths of their fields contain the item's id, such
+/// as `/tasks/1 10:a:b 0/title`, so fields stay with an item that moves.
 ///
-/// Conflicts between kinds: writing or deleting at a path takes away the counts, elements and items at the path and below it that are older.
-/// What is newer stays: on a number a counter goes on counting; a set shows over a value, a list over a set.
+/// Conflicts between kinds: a write or deletion at a path removes earlier increments, elements and
+/// items at the path and below it. Later ones stay: a counter is added to the number at its path, a
+/// set is shown in place of a value, and a list in place of a set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     values: Map,
@@ -35,80 +37,81 @@ pub struct Document {
     lists: OrdMap<Path, List>,
 }
 
-/// What can be done to a [`Document`]: the operations of its parts, with a `path`.
+/// An operation on a [`Document`]: one of a map, counter, set or list, with a `path`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum DocumentOp {
-    /// Write a value.
+    /// Writes a value at a path.
     Set {
-        /// Where.
+        /// The path.
         path: Path,
-        /// What.
+        /// The value.
         value: Arc<Value>,
     },
-    /// Take away what is at a path and below it.
+    /// Deletes the value at a path and everything below it.
     Delete {
-        /// Where.
+        /// The path.
         path: Path,
     },
-    /// Add to a number.
+    /// Adds to a number.
     Increment {
-        /// Where.
+        /// The path of the number.
         path: Path,
-        /// How much, within ±2^53.
+        /// The increment; within ±2^53.
         by: i64,
     },
-    /// In place of all that the same node has added to a number before.
+    /// Replaces all earlier increments of the same node. Made by [`Counter::fold_op`].
     Fold {
-        /// Where.
+        /// The path of the number.
         path: Path,
-        /// How much that was.
+        /// Their sum; within ±2^53.
         total: i64,
     },
-    /// Put a text into a set.
+    /// Adds an element to a set.
     Add {
-        /// Where the set is.
+        /// The path of the set.
         path: Path,
-        /// What.
+        /// The element.
         element: Arc<str>,
     },
-    /// Take a text out of a set, as far as it was seen. Made by [`Document::discard`].
+    /// Removes the additions of an element that the author has seen. Made by
+    /// [`Document::discard_op`].
     Discard {
-        /// Where the set is.
+        /// The path of the set.
         path: Path,
-        /// What.
+        /// The element.
         element: Arc<str>,
-        /// The actions that have added it.
+        /// The ids of the actions that added it.
         adds: Vec<ActionId>,
     },
-    /// Put an item into a list.
+    /// Inserts an item into a list.
     Insert {
-        /// Where the list is.
+        /// The path of the list.
         path: Path,
-        /// Where in the list.
+        /// The position in the list.
         at: Position,
         /// The item's value.
         value: Arc<Value>,
     },
-    /// Put an item of a list somewhere else in the list.
+    /// Moves an item within its list.
     Move {
-        /// Where the list is.
+        /// The path of the list.
         path: Path,
-        /// Which.
+        /// The id of the item.
         item: ActionId,
-        /// Where in the list.
+        /// The new position in the list.
         at: Position,
     },
-    /// Take an item out of a list.
+    /// Removes an item from a list.
     Remove {
-        /// Where the list is.
+        /// The path of the list.
         path: Path,
-        /// Which.
+        /// The id of the item.
         item: ActionId,
     },
 }
 
-/// An operation in the words of the part it is for.
+/// The operation of the part that a [`DocumentOp`] changes.
 enum Part {
     Value(MapOp),
     Counter(CounterOp),
@@ -117,7 +120,7 @@ enum Part {
 }
 
 impl DocumentOp {
-    /// Where.
+    /// Returns the path of the value, counter, set or list.
     pub const fn path(&self) -> &Path {
         match self {
             Self::Set { path, .. }
@@ -146,8 +149,9 @@ impl DocumentOp {
         }
     }
 
-    /// The operation of a list, with the list's place. An item's value is written at the item's own path.
-    fn of_list(path: &Path, op: ListOp) -> Result<Self, ListError> {
+    /// Adds the path of the list to its operation. A new value of an item becomes a write at the
+    /// item's own path.
+    fn from_list_op(path: &Path, op: ListOp) -> Result<Self, ListError> {
         let path = path.clone();
         Ok(match op {
             ListOp::Insert { at, value } => Self::Insert { path, at, value },
@@ -161,73 +165,78 @@ impl DocumentOp {
 }
 
 impl Document {
-    /// The values that the last write wins.
+    /// Returns the last-write-wins values.
     pub const fn values(&self) -> &Map {
         &self.values
     }
 
-    /// The counter at a path.
+    /// Returns the counter at a path.
     pub fn counter(&self, path: &str) -> Option<&Counter> {
         self.counters.get(path)
     }
 
-    /// The set at a path.
-    pub fn set(&self, path: &str) -> Option<&AddWinsSet> {
+    /// Returns the set at a path.
+    pub fn add_wins_set(&self, path: &str) -> Option<&AddWinsSet> {
         self.sets.get(path)
     }
 
-    /// The list at a path.
+    /// Returns the list at a path.
     pub fn list(&self, path: &str) -> Option<&List> {
         self.lists.get(path)
     }
 
-    /// An operation on the list at a path, which is empty where there is none: the closure makes it as for a [`List`].
+    /// Makes an operation on the list at a path: `make` receives this [`List`], or an empty one,
+    /// and returns the operation of the list.
     ///
     /// # Errors
-    /// What the closure says; [`ListError::Path`] for an item too deep inside of other lists to have a path.
-    pub fn in_list(
+    /// The error of `make`; [`ListError::Path`] for an item in lists that are nested too deeply for
+    /// it to have a path.
+    pub fn list_op(
         &self,
         path: &Path,
         make: impl FnOnce(&List) -> Result<ListOp, ListError>,
     ) -> Result<DocumentOp, ListError> {
-        DocumentOp::of_list(path, make(self.lists.get(path).unwrap_or(&List::default()))?)
+        DocumentOp::from_list_op(path, make(self.lists.get(path).unwrap_or(&List::default()))?)
     }
 
-    /// The operation that takes a text out of the set at a path, as it is here.
-    pub fn discard(&self, path: &Path, element: impl Into<Arc<str>>) -> DocumentOp {
+    /// Makes the operation that removes an element from the set at a path: at most 10,000 of its
+    /// additions in this state.
+    pub fn discard_op(&self, path: &Path, element: impl Into<Arc<str>>) -> DocumentOp {
         let element = element.into();
-        let adds = match self.sets.get(path).map(|set| set.remove(element.clone())) {
+        let adds = match self.sets.get(path).map(|set| set.remove_op(element.clone())) {
             Some(AddWinsOp::Remove { adds, .. }) => adds,
             _ => Vec::new(),
         };
         DocumentOp::Discard { path: path.clone(), element, adds }
     }
 
-    /// The value at a path, with all that is below. O(size of what is there).
+    /// Returns the value at a path of [`to_json`](Crdt::to_json), where the key of an item is its
+    /// index. O(size of the document).
     pub fn get(&self, path: &Path) -> Option<Value> {
         self.to_json().pointer(path.as_str()).cloned()
     }
 
-    /// What is at a path and below it, over a value that is there already.
+    /// Applies everything below a path, and the parts at the path, to the value at the path.
     fn build(&self, base: &Path, mut value: Value) -> Value {
-        self.values.lay_over(base, &mut value);
-        let rest = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
+        self.values.overlay(base, &mut value);
+        let suffix = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
         for (path, counter) in
-            within(&self.counters, base).filter(|(_, counter)| counter.is_visible())
+            subtree(&self.counters, base).filter(|(_, counter)| counter.is_visible())
         {
-            let rest = rest(path);
-            let from = value.pointer(&rest).and_then(Value::as_i64).unwrap_or(0);
-            put(&mut value, &rest, Some(&from.wrapping_add(counter.value()).into()));
+            let suffix = suffix(path);
+            let number = value.pointer(&suffix).and_then(Value::as_i64).unwrap_or(0);
+            write_at(&mut value, &suffix, Some(&number.wrapping_add(counter.value()).into()));
         }
-        for (path, set) in within(&self.sets, base).filter(|(_, set)| set.iter().next().is_some()) {
-            put(&mut value, &rest(path), Some(&set.to_json()));
+        for (path, set) in subtree(&self.sets, base).filter(|(_, set)| set.iter().next().is_some())
+        {
+            write_at(&mut value, &suffix(path), Some(&set.to_json()));
         }
-        let mut inside: Option<&Path> = None;
-        for (path, list) in within(&self.lists, base).filter(|(_, list)| !list.is_empty()) {
+        let mut outer_list: Option<&Path> = None;
+        for (path, list) in subtree(&self.lists, base).filter(|(_, list)| !list.is_empty()) {
             // Lists in items of a list are built with the items.
-            if inside.is_none_or(|outer| !outer.contains(path)) {
-                put(&mut value, &rest(path), Some(&self.build_list(path, list)));
-                inside = Some(path);
+            if outer_list.is_none_or(|outer| !outer.contains(path)) {
+                write_at(&mut value, &suffix(path), Some(&self.build_list(path, list)));
+                outer_list = Some(path);
             }
         }
         value
@@ -235,59 +244,61 @@ impl Document {
 
     fn build_list(&self, path: &Path, list: &List) -> Value {
         let build = |(id, item): (&ActionId, &Item)| match path.join(&id.to_string()) {
-            Ok(path) if self.values.last_at(path.as_str()) > item.written() => {
+            Ok(path) if self.values.latest_write(path.as_str()) > item.written() => {
                 self.build(&path, self.values.get(path.as_str()).cloned().unwrap_or(Value::Null))
             }
             Ok(path) => self.build(&path, item.value().clone()),
-            // Nobody can have written there.
+            // A path that exceeds the limits has no writes.
             Err(_) => item.value().clone(),
         };
         list.iter().map(build).collect()
     }
 
-    /// Takes away what is older, at a path and below it.
+    /// Hides increments, elements and items up to a stamp, at a path and below it.
     fn hide(&mut self, path: &Path, until: &Stamp) {
         hide_in(&mut self.counters, path, |counter| counter.hide(until));
         hide_in(&mut self.sets, path, |set| set.hide(until));
         hide_in(&mut self.lists, path, |list| list.hide(until));
     }
 
-    /// Tells what does not matter any more of what was counted, added or put in at a path and below it, when it was written over. What was taken out
-    /// is told by nobody: by a wrong clock, it may have been put in later.
-    fn written_over(&self, path: &Path, over: &Stamp, tell: &mut dyn FnMut(Obsolete)) {
-        for (path, counter) in within(&self.counters, path) {
+    /// Reports the increments, additions and insertions at a path and below it as obsolete, because
+    /// of a write at the path with the stamp `write`. Removals are not reported: with a wrong
+    /// clock, what they remove may have a later stamp than the write.
+    fn report_overwritten(&self, path: &Path, write: &Stamp, report: &mut dyn FnMut(Obsolete)) {
+        for (path, counter) in subtree(&self.counters, path) {
             counter.nodes().for_each(|node| {
-                tell(Obsolete::Before(slot('+', path, node.as_str()), over.clone()))
+                report(Obsolete::Before(slot_name('+', path, node.as_str()), write.clone()))
             });
         }
-        for (path, set) in within(&self.sets, path) {
-            for (element, add) in set.adds_until(over) {
-                tell(Obsolete::One(slot('#', path, element), add.clone()));
+        for (path, set) in subtree(&self.sets, path) {
+            for (element, add) in set.adds_until(write) {
+                report(Obsolete::One(slot_name('#', path, element), add.clone()));
             }
         }
-        for (path, list) in within(&self.lists, path) {
+        for (path, list) in subtree(&self.lists, path) {
             for item in list.known() {
-                for what in ["place", "value", "inserted"] {
-                    tell(Obsolete::Before(
-                        slot('@', path, &format!("{item}/{what}")),
-                        over.clone(),
+                for field in ["place", "value", "inserted"] {
+                    report(Obsolete::Before(
+                        slot_name('@', path, &format!("{item}/{field}")),
+                        write.clone(),
                     ));
                 }
             }
         }
     }
 
-    /// Checks the parts. For tests and fuzzers.
+    /// Checks the invariants of all lists. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
-    /// When one is not what it should be.
+    /// Panics if an invariant is violated.
     pub fn assert_invariants(&self) {
         self.lists.values().for_each(List::assert_invariants);
     }
 }
 
+/// Calls `hide` for each part at a path and below it.
 fn hide_in<T: Clone>(parts: &mut OrdMap<Path, T>, path: &Path, mut hide: impl FnMut(&mut T)) {
-    let paths: Vec<Path> = within(parts, path).map(|(path, _)| path.clone()).collect();
+    let paths: Vec<Path> = subtree(parts, path).map(|(path, _)| path.clone()).collect();
     for path in paths {
         if let Some(part) = parts.get_mut(&path) {
             hide(part);
@@ -295,9 +306,10 @@ fn hide_in<T: Clone>(parts: &mut OrdMap<Path, T>, path: &Path, mut hide: impl Fn
     }
 }
 
-/// The name of a slot of a part: kind, place, and what in it. Those of values are their paths.
-fn slot(kind: char, path: &Path, what: &str) -> Arc<str> {
-    format!("{kind}{path} {what}").into()
+/// The name of a slot of a counter (`+`), set (`#`) or list (`@`): its kind, its path and the name
+/// of the slot in the part. Slots of values are named by their paths.
+fn slot_name(kind: char, path: &Path, slot: &str) -> Arc<str> {
+    format!("{kind}{path} {slot}").into()
 }
 
 impl Crdt for Document {
@@ -324,15 +336,15 @@ impl Crdt for Document {
                 self.hide(path, stamp);
                 self.values.apply(&op, stamp).is_some()
             }
-            Part::Counter(op) => part(&mut self.counters, &self.values, path, Counter::hide)
+            Part::Counter(op) => part_mut(&mut self.counters, &self.values, path, Counter::hide)
                 .apply(&op, stamp)
                 .is_some(),
-            Part::Set(op) => part(&mut self.sets, &self.values, path, AddWinsSet::hide)
+            Part::Set(op) => part_mut(&mut self.sets, &self.values, path, AddWinsSet::hide)
                 .apply(&op, stamp)
                 .is_some(),
-            Part::List(op) => {
-                part(&mut self.lists, &self.values, path, List::hide).apply(&op, stamp).is_some()
-            }
+            Part::List(op) => part_mut(&mut self.lists, &self.values, path, List::hide)
+                .apply(&op, stamp)
+                .is_some(),
         };
         changed.then(|| path.clone())
     }
@@ -349,17 +361,19 @@ impl Crdt for Document {
         diff_keys(&self.lists, &after.lists, |path| part(path.clone()));
     }
 
-    fn slots(op: &DocumentOp, stamp: &Stamp, tell: &mut dyn FnMut(Arc<str>)) {
+    fn slots(op: &DocumentOp, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
         let path = op.path();
         match op.part() {
-            Part::Value(op) => Map::slots(&op, stamp, tell),
+            Part::Value(op) => Map::slots(&op, stamp, slot),
             Part::Counter(op) => {
-                Counter::slots(&op, stamp, &mut |what| tell(slot('+', path, &what)))
+                Counter::slots(&op, stamp, &mut |name| slot(slot_name('+', path, &name)))
             }
             Part::Set(op) => {
-                AddWinsSet::slots(&op, stamp, &mut |what| tell(slot('#', path, &what)))
+                AddWinsSet::slots(&op, stamp, &mut |name| slot(slot_name('#', path, &name)))
             }
-            Part::List(op) => List::slots(&op, stamp, &mut |what| tell(slot('@', path, &what))),
+            Part::List(op) => {
+                List::slots(&op, stamp, &mut |name| slot(slot_name('@', path, &name)))
+            }
         }
     }
 
@@ -368,55 +382,58 @@ impl Crdt for Document {
         op: &DocumentOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let path = op.path();
-        let over = self.values.last_at(path.as_str()).filter(|over| settled(over));
-        let mut named = |kind: char, obsolete: Obsolete| {
-            tell(match obsolete {
-                Obsolete::Before(what, stamp) => Obsolete::Before(slot(kind, path, &what), stamp),
-                Obsolete::One(what, id) => Obsolete::One(slot(kind, path, &what), id),
+        let write = self.values.latest_write(path.as_str()).filter(|write| settled(write));
+        let mut report_part = |kind: char, obsolete: Obsolete| {
+            report(match obsolete {
+                Obsolete::Before(slot, stamp) => {
+                    Obsolete::Before(slot_name(kind, path, &slot), stamp)
+                }
+                Obsolete::One(slot, id) => Obsolete::One(slot_name(kind, path, &slot), id),
             });
         };
         match op.part() {
             Part::Value(op) => {
-                self.values.obsolete(&op, stamp, settled, tell);
-                self.written_over(path, over.unwrap_or(stamp), tell);
+                self.values.obsolete(&op, stamp, settled, report);
+                self.report_overwritten(path, write.unwrap_or(stamp), report);
                 return;
             }
             Part::Counter(op) => {
                 if let Some(counter) = self.counters.get(path) {
-                    counter.obsolete(&op, stamp, settled, &mut |what| named('+', what));
+                    counter.obsolete(&op, stamp, settled, &mut |what| report_part('+', what));
                 }
             }
             Part::Set(op) => {
                 if let Some(set) = self.sets.get(path) {
-                    set.obsolete(&op, stamp, settled, &mut |what| named('#', what));
+                    set.obsolete(&op, stamp, settled, &mut |what| report_part('#', what));
                 }
             }
             Part::List(op) => {
                 if let Some(list) = self.lists.get(path) {
-                    list.obsolete(&op, stamp, settled, &mut |what| named('@', what));
+                    list.obsolete(&op, stamp, settled, &mut |what| report_part('@', what));
                 }
             }
         }
-        let takes_out = matches!(op, DocumentOp::Discard { .. } | DocumentOp::Remove { .. });
-        if let Some(over) = over.filter(|over| *over > stamp && !takes_out) {
-            Self::slots(op, stamp, &mut |what| tell(Obsolete::Before(what, over.clone())));
+        let is_removal = matches!(op, DocumentOp::Discard { .. } | DocumentOp::Remove { .. });
+        if let Some(write) = write.filter(|write| *write > stamp && !is_removal) {
+            Self::slots(op, stamp, &mut |slot| report(Obsolete::Before(slot, write.clone())));
         }
     }
 }
 
-/// The part at a path, made if there is none, without what was written over before it came.
-fn part<'a, T: Crdt>(
+/// Returns the part at a path, after it was created if necessary and everything up to the last
+/// write at the path was hidden.
+fn part_mut<'a, T: Crdt>(
     parts: &'a mut OrdMap<Path, T>,
     values: &Map,
     path: &Path,
     hide: impl FnOnce(&mut T, &Stamp),
 ) -> &'a mut T {
     let part = parts.entry(path.clone()).or_default();
-    if let Some(over) = values.last_at(path.as_str()) {
-        hide(part, over);
+    if let Some(write) = values.latest_write(path.as_str()) {
+        hide(part, write);
     }
     part
 }

@@ -1,4 +1,4 @@
-//! Values in an order that many can change at once.
+//! Ordered values with concurrent insertions and moves.
 
 use core::fmt;
 use std::sync::Arc;
@@ -21,18 +21,21 @@ use crate::{
     time::WallTime,
 };
 
-/// A list of values. Each item has a [`Position`] and a value, both last-write-wins registers, so a move is one operation, and an item that two people move
-/// at the same time is in one place: Kleppmann, "Moving Elements in List CRDTs" (2020).
+/// A list of values. Each item has a [`Position`] and a value, both last-write-wins registers, so a
+/// move is one operation, and an item that is moved concurrently has one position: Kleppmann,
+/// "Moving Elements in List CRDTs" (2020).
 ///
-/// Items are named by the action that has put them in. A removed item stays removed, also when somebody moves or writes it at the same time; undo brings
-/// it back. What comes before its item waits for it. A log forgets what was done to a removed item, but keeps the removal: the item may still come from
-/// somebody who was away.
+/// An item is identified by the id of the action that inserted it. A removed item stays removed,
+/// even if it is moved or written concurrently; an undo of the removal restores it. An operation on
+/// an item that was not inserted yet takes effect when the item is inserted. A log forgets the
+/// other operations on a removed item, but keeps the removal, because the insertion may still
+/// arrive from a node that was disconnected.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct List {
     items: OrdMap<ActionId, Arc<Item>>,
     order: Sequence<(Position, ActionId)>,
-    /// What was put in up to here does not count: in a document, somebody has written over it.
+    /// Items inserted up to this stamp are hidden: a write in the document has replaced them.
     floor: Option<Stamp>,
 }
 
@@ -40,125 +43,127 @@ pub struct List {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     #[serde(rename = "p", default, skip_serializing_if = "Register::is_empty")]
-    place: Register<Position>,
+    position: Register<Position>,
     #[serde(rename = "v", default, skip_serializing_if = "Register::is_empty")]
     value: Register,
-    /// When it was put in; `None` as long as the action that did it is not here.
+    /// The meta time of the insertion; `None` until it is applied.
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     inserted: Option<WallTime>,
-    /// The earliest removal.
+    /// The stamp of the earliest removal.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     removed: Option<Stamp>,
 }
 
-/// What a list is saved as: the order follows from the items.
+/// The serialized form of a list: its items and its floor. The order follows from the items.
 #[derive(Serialize, Deserialize)]
 struct Saved(OrdMap<ActionId, Arc<Item>>, Option<Stamp>);
 
 impl Item {
-    /// The value.
+    /// Returns the value.
     pub fn value(&self) -> &Value {
         self.value.get().map_or(&Value::Null, |value| value)
     }
 
-    /// When the value was written.
+    /// Returns the stamp of the last write of the value.
     pub(super) const fn written(&self) -> Option<&Stamp> {
         self.value.stamp()
     }
 
-    /// Its key in the order, if it can be seen.
+    /// Returns the item's key in the order if the item is visible.
     fn key(&self, id: &ActionId, floor: Option<&Stamp>) -> Option<(Position, ActionId)> {
         let inserted = self.inserted.filter(|_| self.removed.is_none())?;
         if floor.is_some_and(|floor| Stamp::new(inserted, id.clone()) <= *floor) {
             return None;
         }
-        self.place.get().map(|place| (place.clone(), id.clone()))
+        self.position.get().map(|position| (position.clone(), id.clone()))
     }
 }
 
-/// What can be done to a [`List`]. The methods of the list make them.
+/// An operation on a [`List`]. Made by the list's methods that end in `_op`.
 ///
-/// - `{"op":"insert","at":[[0,"1 10:a:b 0",0]],"value":…}`; the item is named by the action's id
+/// - `{"op":"insert","at":[[0,"1 10:a:b 0",0]],"value":…}`; the id of the action becomes the id of
+///   the item
 /// - `{"op":"move","item":"1 10:a:b 0","at":[[0,"2 10:a:b 0",0]]}`
 /// - `{"op":"set","item":"1 10:a:b 0","value":…}`
 /// - `{"op":"remove","item":"1 10:a:b 0"}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum ListOp {
-    /// Put a new item in.
+    /// Inserts an item.
     Insert {
-        /// Where.
+        /// The position.
         at: Position,
-        /// Its value.
+        /// The value.
         value: Arc<Value>,
     },
-    /// Put an item somewhere else.
+    /// Moves an item.
     Move {
-        /// Which.
+        /// The id of the item.
         item: ActionId,
-        /// Where.
+        /// The new position.
         at: Position,
     },
-    /// Give an item another value.
+    /// Writes the value of an item.
     Set {
-        /// Which.
+        /// The id of the item.
         item: ActionId,
-        /// Its value.
+        /// The new value.
         value: Arc<Value>,
     },
-    /// Take an item out.
+    /// Removes an item.
     Remove {
-        /// Which.
+        /// The id of the item.
         item: ActionId,
     },
 }
 
-/// What changed in a list. Indexes are those right after the change, of what was removed right before.
+/// A change of a list. Indexes are those after the change; the index of a removed item, and `from`,
+/// are those before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListEvent {
-    /// An item is there now.
+    /// An item was inserted at an index.
     Inserted(usize, ActionId),
-    /// An item is somewhere else.
+    /// An item was moved.
     Moved {
-        /// Where it was.
+        /// The previous index.
         from: usize,
-        /// Where it is.
+        /// The new index.
         to: usize,
     },
-    /// An item has another value.
+    /// The item at an index has a new value.
     Set(usize),
-    /// An item is gone.
+    /// The item at an index was removed.
     Removed(usize, ActionId),
 }
 
 impl List {
-    /// How many items there are.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if the list has no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value at an index. O(log n).
+    /// Returns the value at an index. O(log n).
     pub fn get(&self, index: usize) -> Option<&Value> {
         self.order.get(index).and_then(|(_, id)| self.items.get(id)).map(|item| item.value())
     }
 
-    /// The name of the item at an index. O(log n).
+    /// Returns the id of the item at an index. O(log n).
     pub fn id_at(&self, index: usize) -> Option<&ActionId> {
         self.order.get(index).map(|(_, id)| id)
     }
 
-    /// Where an item is. O(log n).
+    /// Returns the index of an item. O(log n).
     pub fn index_of(&self, item: &ActionId) -> Option<usize> {
         let key = self.items.get(item)?.key(item, self.floor.as_ref())?;
         Some(self.order.index_of(&key))
     }
 
-    /// The items in order.
+    /// Returns the items with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ActionId, &Item)> {
         self.order
             .iter()
@@ -166,28 +171,35 @@ impl List {
             .map(|(id, item)| (id, &**item))
     }
 
-    /// The operation that puts a value in at an index; `id` is the id that its action will have. O(log n).
+    /// Makes the operation that inserts a value at an index; `id` is the id of its action. O(log
+    /// n).
     ///
     /// # Errors
-    /// [`ListError::OutOfBounds`]; [`ListError::TooNarrow`] where thousands of inserts by turns have used up the place: insert elsewhere and move, or
-    /// move the neighbours.
-    pub fn insert(&self, index: usize, value: Value, id: &ActionId) -> Result<ListOp, ListError> {
+    /// [`ListError::OutOfBounds`]; [`ListError::TooNarrow`] if thousands of alternating insertions
+    /// have exhausted the gap: insert elsewhere, or move the neighbours first.
+    pub fn insert_op(
+        &self,
+        index: usize,
+        value: Value,
+        id: &ActionId,
+    ) -> Result<ListOp, ListError> {
         Ok(ListOp::Insert { at: self.position(index, None, id)?, value: Arc::new(value) })
     }
 
-    /// The operation that puts a value in at the end.
+    /// Makes the operation that inserts a value at the end. O(log n).
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
-    pub fn push(&self, value: Value, id: &ActionId) -> Result<ListOp, ListError> {
-        self.insert(self.len(), value, id)
+    /// As [`insert_op`](Self::insert_op).
+    pub fn push_op(&self, value: Value, id: &ActionId) -> Result<ListOp, ListError> {
+        self.insert_op(self.len(), value, id)
     }
 
-    /// The operation that moves the item at `from` so that it is at `to` afterwards; `id` is the id that its action will have. O(log n).
+    /// Makes the operation that moves the item at `from`, so that its index is `to` afterwards;
+    /// `id` is the id of its action. O(log n).
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
-    pub fn shift(&self, from: usize, to: usize, id: &ActionId) -> Result<ListOp, ListError> {
+    /// As [`insert_op`](Self::insert_op).
+    pub fn move_op(&self, from: usize, to: usize, id: &ActionId) -> Result<ListOp, ListError> {
         let item = self.item_at(from)?;
         if to >= self.len() {
             return Err(ListError::OutOfBounds { index: to, len: self.len() });
@@ -195,19 +207,19 @@ impl List {
         Ok(ListOp::Move { at: self.position(to, Some(from), id)?, item })
     }
 
-    /// The operation that gives the item at an index another value.
+    /// Makes the operation that writes the value of the item at an index. O(log n).
     ///
     /// # Errors
     /// [`ListError::OutOfBounds`].
-    pub fn set(&self, index: usize, value: Value) -> Result<ListOp, ListError> {
+    pub fn set_op(&self, index: usize, value: Value) -> Result<ListOp, ListError> {
         Ok(ListOp::Set { item: self.item_at(index)?, value: Arc::new(value) })
     }
 
-    /// The operation that takes out the item at an index.
+    /// Makes the operation that removes the item at an index. O(log n).
     ///
     /// # Errors
     /// [`ListError::OutOfBounds`].
-    pub fn remove(&self, index: usize) -> Result<ListOp, ListError> {
+    pub fn remove_op(&self, index: usize) -> Result<ListOp, ListError> {
         Ok(ListOp::Remove { item: self.item_at(index)? })
     }
 
@@ -215,7 +227,7 @@ impl List {
         self.id_at(index).cloned().ok_or(ListError::OutOfBounds { index, len: self.len() })
     }
 
-    /// A place for what shall be at an index, when one item is looked away from.
+    /// Makes a position for an item at an index of the list without the item at index `without`.
     fn position(
         &self,
         index: usize,
@@ -227,13 +239,14 @@ impl List {
         }
         let at = |index: usize| {
             let skipped = without.is_some_and(|without| index >= without);
-            self.order.get(index + usize::from(skipped)).map(|(place, _)| place)
+            self.order.get(index + usize::from(skipped)).map(|(position, _)| position)
         };
         let before = index.checked_sub(1).and_then(at);
         Position::between(before, at(index), id).ok_or(ListError::TooNarrow { index })
     }
 
-    /// Changes an item, and its place in the order with it.
+    /// Changes an item and updates its key in the order. `change` returns whether it changed the
+    /// item.
     fn change(
         &mut self,
         id: &ActionId,
@@ -276,29 +289,30 @@ impl List {
         }
     }
 
-    /// Lets nothing count that was put in up to a place in the order.
+    /// Hides all items that were inserted up to a stamp. O(n log n) if the stamp is later than
+    /// those of earlier calls.
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             *self = Saved(core::mem::take(&mut self.items), Some(until.clone())).into();
         }
     }
 
-    /// All items there ever were.
+    /// Returns the ids of all items, including hidden and removed ones.
     pub(super) fn known(&self) -> impl Iterator<Item = &ActionId> {
         self.items.keys()
     }
 
-    /// Checks that the order is that of the items. For tests and fuzzers. O(n log n).
+    /// Checks that the order contains the visible items. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
-    /// When it is not.
+    /// Panics if it does not.
     pub fn assert_invariants(&self) {
         let mut keys: Vec<_> =
             self.items.iter().filter_map(|(id, item)| item.key(id, self.floor.as_ref())).collect();
         keys.sort();
         assert!(
             self.order.iter().eq(keys.iter()),
-            "the order has the visible items, sorted by place"
+            "the order contains the visible items, sorted by position"
         );
     }
 }
@@ -348,12 +362,12 @@ impl Crdt for List {
         match op {
             ListOp::Insert { at, value } => self.change(stamp.id(), |item| {
                 let new = item.inserted.replace(stamp.time()).is_none();
-                let placed = item.place.set(at.clone(), stamp).is_some();
+                let placed = item.position.set(at.clone(), stamp).is_some();
                 let written = item.value.set(value.clone(), stamp).is_some();
                 new || placed || written
             }),
             ListOp::Move { item, at } => {
-                self.change(item, |item| item.place.set(at.clone(), stamp).is_some())
+                self.change(item, |item| item.position.set(at.clone(), stamp).is_some())
             }
             ListOp::Set { item, value } => {
                 self.change(item, |item| item.value.set(value.clone(), stamp).is_some())
@@ -377,21 +391,22 @@ impl Crdt for List {
     }
 
     fn slots(op: &ListOp, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        let (item, places, values) = match op {
+        let (item, writes_position, writes_value) = match op {
             ListOp::Insert { .. } => (stamp.id(), true, true),
             ListOp::Move { item, .. } => (item, true, false),
             ListOp::Set { item, .. } => (item, false, true),
             ListOp::Remove { item } => (item, false, false),
         };
-        for (is_about, what) in
-            [(places, "place"), (values, "value"), (!places && !values, "removed")]
+        let removes = !writes_position && !writes_value;
+        for (writes, field) in
+            [(writes_position, "place"), (writes_value, "value"), (removes, "removed")]
         {
-            if is_about {
-                slot(format!("{item}/{what}").into());
+            if writes {
+                slot(format!("{item}/{field}").into());
             }
         }
         if let ListOp::Insert { .. } = op {
-            // Who moves or writes an item does not make it be there.
+            // A separate slot, because a later move or write does not replace the insertion.
             slot(format!("{item}/inserted").into());
         }
     }
@@ -401,7 +416,7 @@ impl Crdt for List {
         op: &ListOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let id = match op {
             ListOp::Insert { .. } => stamp.id(),
@@ -409,24 +424,26 @@ impl Crdt for List {
         };
         let Some(item) = self.items.get(id) else { return };
         if let Some(removed) = item.removed.as_ref().filter(|removed| settled(removed)) {
-            // Nothing is left to say about it, but that it is removed: the earliest removal says so.
-            let latest =
-                [item.place.stamp(), item.value.stamp(), Some(stamp)].into_iter().flatten().max();
-            for what in ["place", "value", "inserted"] {
+            // Only the earliest removal has influence on the state.
+            let latest = [item.position.stamp(), item.value.stamp(), Some(stamp)]
+                .into_iter()
+                .flatten()
+                .max();
+            for field in ["place", "value", "inserted"] {
                 let end = Stamp::new(WallTime::MAX, latest.unwrap_or(stamp).id().clone());
-                tell(Obsolete::Before(format!("{id}/{what}").into(), end));
+                report(Obsolete::Before(format!("{id}/{field}").into(), end));
             }
             if stamp > removed && matches!(op, ListOp::Remove { .. }) {
-                tell(Obsolete::One(format!("{id}/removed").into(), stamp.id().clone()));
+                report(Obsolete::One(format!("{id}/removed").into(), stamp.id().clone()));
             }
             return;
         }
-        let mut before = |what: &str, last: Option<&Stamp>| {
+        let mut before = |field: &str, last: Option<&Stamp>| {
             let last = last.filter(|last| settled(last)).unwrap_or(stamp);
-            tell(Obsolete::Before(format!("{id}/{what}").into(), last.clone()));
+            report(Obsolete::Before(format!("{id}/{field}").into(), last.clone()));
         };
         if matches!(op, ListOp::Insert { .. } | ListOp::Move { .. }) {
-            before("place", item.place.stamp());
+            before("place", item.position.stamp());
         }
         if matches!(op, ListOp::Insert { .. } | ListOp::Set { .. }) {
             before("value", item.value.stamp());
@@ -434,15 +451,15 @@ impl Crdt for List {
     }
 }
 
-/// Why an operation on a [`List`] cannot be made.
+/// The reason why an operation on a [`List`] cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListError {
-    /// There is no such index.
+    /// The index is out of bounds.
     OutOfBounds {
         /// The index.
         index: usize,
-        /// How many items there are.
+        /// The number of items.
         len: usize,
     },
     /// A position here would have more than [`MAX_STEPS`] steps.
@@ -450,7 +467,7 @@ pub enum ListError {
         /// The index.
         index: usize,
     },
-    /// In a document: the item cannot have a path.
+    /// The item cannot have a path in its document.
     Path(PathError),
 }
 
@@ -458,13 +475,14 @@ impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfBounds { index, len } => {
-                write!(f, "index {index} is out of a list of {len} items")
+                write!(f, "index {index} is out of bounds of a list of {len} items")
             }
             Self::Path(error) => error.fmt(f),
             Self::TooNarrow { index } => {
                 write!(
                     f,
-                    "a position at index {index} would have more than {MAX_STEPS} steps; move a neighbour first"
+                    "a position at index {index} would have more than {MAX_STEPS} steps; \
+                     move a neighbour first"
                 )
             }
         }

@@ -1,4 +1,4 @@
-//! Values under paths, and the last write wins for each.
+//! Values at paths; the last write wins, for each path.
 
 use std::sync::Arc;
 
@@ -8,17 +8,20 @@ use serde_json::Value;
 
 use super::{
     crdt::Crdt,
-    path::{Path, above, split_key, unescape, within},
+    path::{Path, ancestors, split_key, subtree, unescape},
 };
 use crate::{
     action::Stamp,
     replay::{Malformed, Obsolete},
 };
 
-/// A JSON object whose fields are last-write-wins registers: the LWW-element dictionary, with paths into nested objects.
+/// A JSON object whose fields are last-write-wins registers: the LWW-element dictionary, with paths
+/// into nested objects.
 ///
-/// Writing at a path replaces everything below it that was written before; a later write below stays, and makes an object of whatever is
-/// there. Deleting is writing nothing. Arrays are values as a whole. So the state is what writing in the order of stamps would give.
+/// A write at a path replaces all earlier writes below it. A later write below the path stays, and
+/// turns the value at the path into an object if it is none. A deletion is a write without a value.
+/// Arrays are written as a whole. The state is therefore the result of all writes in the order of
+/// their stamps.
 ///
 /// ```
 /// use logux::{Stamp, WallTime, crdt::{Crdt, Map}};
@@ -27,18 +30,18 @@ use crate::{
 /// let at = |ms| Stamp::new(WallTime::from_millis(ms), format!("{ms} 10:a:b 0").parse().unwrap());
 /// let mut map = Map::default();
 /// map.set(&"/author/name".parse()?, json!("Ada"), &at(3));
-/// map.set(&"/author".parse()?, json!({"name": "?", "born": 1815}), &at(2)); // came late
+/// map.set(&"/author".parse()?, json!({"name": "?", "born": 1815}), &at(2)); // late
 /// assert_eq!(map.to_json(), json!({"author": {"born": 1815, "name": "Ada"}}));
 /// # Ok::<(), logux::crdt::PathError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Map {
     fields: OrdMap<Path, Field>,
-    /// How many paths are not one key long: where there are none, nothing can hide anything.
+    /// The number of paths that do not have exactly one key. If it is 0, no write hides another.
     deep: usize,
 }
 
-/// The last write at a path. The value of a hidden one is dropped.
+/// The last write at a path. If it is hidden by a write above, its value is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Field {
     #[serde(rename = "t")]
@@ -47,54 +50,62 @@ struct Field {
         rename = "v",
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "written"
+        deserialize_with = "deserialize_present"
     )]
     value: Option<Arc<Value>>,
 }
 
-/// Reads a value that is there, also `null`.
-fn written<'de, D: serde::Deserializer<'de>>(
+/// Deserializes a present value to `Some`, including `null`.
+fn deserialize_present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Arc<Value>>, D::Error> {
     Arc::deserialize(deserializer).map(Some)
 }
 
 impl Map {
-    /// The value written at a path, as long as nothing above it was written later. O(depth · log n).
+    /// Returns the value that was written at a path, unless a path above was written later.
+    /// O(depth · log n).
     pub fn get(&self, path: &str) -> Option<&Value> {
         let field = self.fields.get(path)?;
-        field.value.as_deref().filter(|_| self.floor(path).is_none_or(|floor| *floor < field.stamp))
+        field
+            .value
+            .as_deref()
+            .filter(|_| self.latest_above(path).is_none_or(|above| *above < field.stamp))
     }
 
-    /// Writes at a path. Returns whether the value can be seen. O(depth · log n + what it hides).
+    /// Writes a value at a path. Returns `false` if a later write at the path or above it wins.
+    /// O(depth · log n + number of writes below the path).
     pub fn set(&mut self, path: &Path, value: impl Into<Arc<Value>>, stamp: &Stamp) -> bool {
         self.write(path, Some(value.into()), stamp)
     }
 
-    /// Takes away what is at a path and below it. Returns whether that changed something.
+    /// Deletes the value at a path and everything below it. Returns `false` if a later write at the
+    /// path or above it wins. Complexity as for [`set`](Self::set).
     pub fn delete(&mut self, path: &Path, stamp: &Stamp) -> bool {
         self.write(path, None, stamp)
     }
 
-    /// Whether nothing can be seen.
+    /// Returns `true` if the JSON value is an empty object. O(n).
     pub fn is_empty(&self) -> bool {
         self.to_json().as_object().is_some_and(serde_json::Map::is_empty)
     }
 
-    /// The last write at a place or above it. What is older than that, at the place and below, is hidden.
-    pub(super) fn last_at(&self, path: &str) -> Option<&Stamp> {
-        self.fields.get(path).map(|field| &field.stamp).max(self.floor(path))
+    /// Returns the stamp of the last write at a path or above it, which hides all earlier writes at
+    /// the path and below.
+    pub(super) fn latest_write(&self, path: &str) -> Option<&Stamp> {
+        self.fields.get(path).map(|field| &field.stamp).max(self.latest_above(path))
     }
 
-    fn floor(&self, path: &str) -> Option<&Stamp> {
+    /// Returns the stamp of the last write above a path.
+    fn latest_above(&self, path: &str) -> Option<&Stamp> {
         if self.deep == 0 && path.rfind('/') == Some(0) {
             return None;
         }
-        above(path).filter_map(|above| self.fields.get(above)).map(|field| &field.stamp).max()
+        ancestors(path).filter_map(|above| self.fields.get(above)).map(|field| &field.stamp).max()
     }
 
     fn write(&mut self, path: &Path, value: Option<Arc<Value>>, stamp: &Stamp) -> bool {
-        let hidden = self.floor(path.as_str()).is_some_and(|floor| floor >= stamp);
+        let hidden = self.latest_above(path.as_str()).is_some_and(|above| above >= stamp);
         let value = value.filter(|_| !hidden);
         match self.fields.get_mut(path) {
             Some(field) if field.stamp >= *stamp => return false,
@@ -108,12 +119,12 @@ impl Map {
             }
         }
         if self.deep > 0 && !hidden {
-            let below: Vec<Path> = self
-                .below(path)
+            let replaced: Vec<Path> = self
+                .descendants(path)
                 .filter(|(_, field)| field.stamp < *stamp && field.value.is_some())
                 .map(|(path, _)| path.clone())
                 .collect();
-            for path in below {
+            for path in replaced {
                 if let Some(field) = self.fields.get_mut(&path) {
                     field.value = None;
                 }
@@ -122,27 +133,24 @@ impl Map {
         !hidden
     }
 
-    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Field)> {
-        within(&self.fields, path).filter(move |(own, _)| *own != path)
+    /// Returns the writes below a path, including hidden ones.
+    fn descendants<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Field)> {
+        subtree(&self.fields, path).filter(move |(key, _)| *key != path)
     }
 
-    /// All paths at a place and below it, written or hidden.
-    fn paths_from<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> {
-        within(&self.fields, path).map(|(path, _)| path)
-    }
-
-    /// Lays what was written below `base`, and is not hidden, over a value.
-    pub(super) fn lay_over(&self, base: &Path, value: &mut Value) {
-        for (path, field) in self.below(base) {
-            if self.last_at(path.as_str()) == Some(&field.stamp) {
-                put(value, &path.as_str()[base.as_str().len()..], field.value.as_deref());
+    /// Applies the visible writes below `base` to a value.
+    pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
+        for (path, field) in self.descendants(base) {
+            if self.latest_write(path.as_str()) == Some(&field.stamp) {
+                write_at(value, &path.as_str()[base.as_str().len()..], field.value.as_deref());
             }
         }
     }
 }
 
-/// Writes into a value, making objects on the way.
-pub(super) fn put(value: &mut Value, path: &str, new: Option<&Value>) {
+/// Writes `new` at a path inside of a value, or deletes what is there. Values above the path that
+/// are not objects are replaced by objects, except by a deletion.
+pub(super) fn write_at(value: &mut Value, path: &str, new: Option<&Value>) {
     if path.is_empty() {
         *value = new.cloned().unwrap_or(Value::Null);
         return;
@@ -161,28 +169,29 @@ pub(super) fn put(value: &mut Value, path: &str, new: Option<&Value>) {
             (true, Some(new)) => drop(object.insert(key.into_owned(), new.clone())),
             (false, None) => {
                 if let Some(inner) = object.get_mut(&*key) {
-                    put(inner, rest, None);
+                    write_at(inner, rest, None);
                 }
             }
-            (false, Some(_)) => put(object.entry(key).or_insert(Value::Null), rest, new),
+            (false, Some(_)) => write_at(object.entry(key).or_insert(Value::Null), rest, new),
         }
     }
 }
 
-/// What can be done to a [`Map`]: `{"op":"set","path":"/title","value":…}`, `{"op":"delete","path":"/title"}`.
+/// An operation on a [`Map`]: `{"op":"set","path":"/title","value":…}`,
+/// `{"op":"delete","path":"/title"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum MapOp {
-    /// Write at a path.
+    /// Writes a value at a path.
     Set {
-        /// Where.
+        /// The path.
         path: Path,
-        /// What.
+        /// The value.
         value: Arc<Value>,
     },
-    /// Take away what is at a path and below it.
+    /// Deletes the value at a path and everything below it.
     Delete {
-        /// Where.
+        /// The path.
         path: Path,
     },
 }
@@ -220,7 +229,7 @@ impl Crdt for Map {
         let mut value = root
             .and_then(|field| field.value.as_deref().cloned())
             .unwrap_or_else(|| Value::Object(<_>::default()));
-        self.lay_over(&Path::root(), &mut value);
+        self.overlay(&Path::root(), &mut value);
         value
     }
 
@@ -237,16 +246,17 @@ impl Crdt for Map {
         op: &MapOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
-        let last = self.last_at(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
-        for path in self.paths_from(op.path()) {
-            tell(Obsolete::Before(path.text().clone(), last.clone()));
+        let last =
+            self.latest_write(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
+        for (path, _) in subtree(&self.fields, op.path()) {
+            report(Obsolete::Before(path.text().clone(), last.clone()));
         }
     }
 }
 
-/// The keys at which two maps differ. Costs what differs, where they share the rest.
+/// Calls `key` with each key at which two maps differ. O(differences) if the maps share the rest.
 pub(super) fn diff_keys<K: Ord + Clone, V: PartialEq + Clone>(
     before: &OrdMap<K, V>,
     after: &OrdMap<K, V>,
@@ -265,15 +275,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_is_one_stretch() {
+    fn descendants_are_those_below_the_path() {
         let stamp: Stamp = serde_json::from_str(r#""1 a 0""#).unwrap();
         let mut map = Map::default();
         for text in ["/a", "/a!", "/a/b", "/a0", "/a/b/c", "/b"] {
             map.set(&text.parse().unwrap(), Value::Null, &stamp);
         }
-        let above = "/a".parse().unwrap();
-        let below: Vec<_> = map.below(&above).map(|(path, _)| path.as_str()).collect();
+        let path = "/a".parse().unwrap();
+        let below: Vec<_> = map.descendants(&path).map(|(path, _)| path.as_str()).collect();
         assert_eq!(below, ["/a/b", "/a/b/c"]);
-        assert_eq!(map.below(&Path::root()).count(), 6);
+        assert_eq!(map.descendants(&Path::root()).count(), 6);
     }
 }

@@ -1,38 +1,52 @@
-//! Last write wins, and its friends: types whose state is the same whatever the order in which their actions come.
+//! Conflict-free replicated data types: their state is the same for any order of operations.
 //!
-//! | Type | What it is | What a conflict comes to |
+//! | Type | Content | Resolution of conflicts |
 //! | --- | --- | --- |
 //! | [`Register`] | one value | the last write wins |
-//! | [`Map`] | values under paths | the last write wins, for each path |
-//! | [`LwwSet`] | a set of texts | the last of adding and removing wins, for each text |
-//! | [`AddWinsSet`] | a set of texts | who adds wins over who removes at the same time |
+//! | [`Map`] | values at paths | the last write wins, for each path |
+//! | [`LwwSet`] | a set of strings | the latest of addition and removal wins, for each string |
+//! | [`AddWinsSet`] | a set of strings | an addition wins over a concurrent removal |
 //! | [`Counter`] | a number | all increments count |
-//! | [`List`] | values in an order | runs stay together, a moved item is in one place |
+//! | [`List`] | ordered values | runs do not interleave, a moved item has one position |
 //! | [`Document`] | a JSON value made of these | as in its parts |
 //! | [`SyncMaps`] | the records of `@logux/client` | the last write wins, for each field |
 //!
-//! Each is a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of their action, in any order, any number of times. [`Shared`] makes a
-//! [`Reducer`](crate::replay::Reducer) of it, so that a log over a [`Timeline`](crate::replay::Timeline) has it as its state, with undo; [`UndoManager`](crate::replay::UndoManager)
-//! is undo and redo as people expect them.
+//! All but [`SyncMaps`] are a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of
+//! their action, in any order, any number of times. [`Shared`] makes a
+//! [`Reducer`](crate::replay::Reducer) of such a type, so that a log over a
+//! [`Timeline`](crate::replay::Timeline) has it as its state, with undo. [`SyncMaps`] is a reducer
+//! itself. [`UndoManager`](crate::replay::UndoManager) provides undo and redo for a user interface.
+//!
+//! Getters are nouns ([`List::get`], [`Counter::value`]). Methods that change the state are verbs
+//! and take the stamp ([`Map::set`], [`Map::delete`]). Methods that make an operation and change
+//! nothing end in `_op` ([`List::insert_op`], [`AddWinsSet::remove_op`]).
 //!
 //! ```
-//! use logux::{Log, MemoryStore, NodeId, WallTime, crdt::{Crdt, List, Shared}, log::Draft, replay::Timeline, store::{Query, Store}};
+//! use logux::{
+//!     Log, MemoryStore, NodeId, WallTime,
+//!     crdt::{Crdt, List, Shared},
+//!     log::Draft,
+//!     replay::Timeline,
+//!     store::{Query, Store},
+//! };
 //! use serde_json::json;
 //!
-//! // Two people, each with a log, change one list while they are apart.
+//! // Two nodes change one list while they are disconnected.
 //! let mut logs = ["10:ada:x", "10:grace:x"].map(|node| {
 //!     let node = NodeId::new(node).expect("a node id");
-//!     Log::with_observer(node, MemoryStore::new(), Timeline::new(Shared::<List>::new("tasks"))).expect("memory does not fail")
+//!     let timeline = Timeline::new(Shared::<List>::new("tasks"));
+//!     Log::with_observer(node, MemoryStore::new(), timeline).expect("memory does not fail")
 //! });
 //! for (log, words) in logs.iter_mut().zip([["buy", "milk"], ["call", "mum"]]) {
 //!     for word in words {
-//!         log.edit(WallTime::from_millis(1), |list, id| list.push(json!(word), id))?;
+//!         log.edit(WallTime::from_millis(1), |list, id| list.push_op(json!(word), id))?;
 //!     }
 //! }
-//! // They meet: each gets what the other did.
+//! // They connect: each receives the actions of the other.
 //! for (from, to) in [(0, 1), (1, 0)] {
 //!     for entry in logs[from].store().page(&Query::added().oldest_first(), 100)?.entries {
-//!         logs[to].add(WallTime::from_millis(2), entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
+//!         let draft = Draft::of(entry.meta.id, entry.meta.time);
+//!         logs[to].add(WallTime::from_millis(2), entry.action, draft)?;
 //!     }
 //! }
 //! assert_eq!(logs[0].state().to_json(), json!(["buy", "milk", "call", "mum"]));
@@ -40,13 +54,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Bad input
-//! An action of a shared type whose fields are missing, of a wrong type or beyond a limit ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]) is ignored: the
-//! check looks at the action alone, so every replica ignores the same ones, and each reports it
-//! ([`TimelineWarning::Malformed`](crate::replay::TimelineWarning::Malformed)). An operation on something that is not there, such as to move an item
-//! that has not come, waits inside of the state until it comes; what was removed stays removed.
+//! # Invalid input
+//! An action of a shared type is ignored if a field is missing, has a wrong type or exceeds a limit
+//! ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]). The check depends only on the action,
+//! so every replica ignores the same actions, and each reports them
+//! ([`TimelineWarning::Malformed`](crate::replay::TimelineWarning::Malformed)). An operation on an
+//! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
+//! A removed item stays removed.
 //!
-//! Read [`Crdt`], then one file for each type, then [`Shared`].
+//! Reading order: the trait in `crdt`; `register`; `path` and `map`; `set`; `counter`; `position`,
+//! `sequence` and `list`; `document`; `shared`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -54,7 +71,6 @@ mod crdt;
 mod document;
 mod list;
 mod map;
-
 mod path;
 mod position;
 mod register;

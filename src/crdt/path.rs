@@ -1,4 +1,4 @@
-//! Where something is in a document.
+//! Paths in JSON values.
 
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
@@ -6,23 +6,24 @@ use std::{borrow::Cow, sync::Arc};
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 
-/// How many bytes a path may have.
+/// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 4_096;
 
-/// How many keys a path may have: as deep as JSON readers go.
+/// The maximum number of keys of a path, because JSON parsers limit the depth of nesting.
 pub const MAX_KEYS: usize = 100;
 
-/// A place in a JSON value, in the words of JSON Pointer (RFC 6901): `/tasks/7/title`, with `~1` for a slash in a key and `~0` for a tilde. The empty
-/// path is the whole value.
+/// A path in a JSON value, as a JSON Pointer (RFC 6901): `/tasks/7/title`, with `~1` for a slash
+/// and `~0` for a tilde in a key. The empty path is the whole value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Arc<str>", into = "Arc<str>")]
 pub struct Path(Arc<str>);
 
 impl Path {
-    /// Checks a path: empty, or each key behind a slash; at most [`MAX_PATH`] bytes and [`MAX_KEYS`] keys.
+    /// Checks a path: it is empty, or each key is preceded by a slash; it has at most [`MAX_PATH`]
+    /// bytes and [`MAX_KEYS`] keys.
     ///
     /// # Errors
-    /// [`PathError`] says what is wrong.
+    /// [`PathError`] if the string is not such a path.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, PathError> {
         let text = text.into();
         if text.len() > MAX_PATH {
@@ -42,12 +43,12 @@ impl Path {
         Ok(Self(text))
     }
 
-    /// The place of the whole value.
+    /// Returns the path of the whole value.
     pub fn root() -> Self {
         Self("".into())
     }
 
-    /// The path of these keys.
+    /// Returns the path of these keys, which are not escaped.
     ///
     /// # Errors
     /// [`PathError::TooLong`], [`PathError::TooDeep`].
@@ -59,7 +60,7 @@ impl Path {
         Self::new(text)
     }
 
-    /// The place of a key below this one.
+    /// Returns the path of a key below this path. The key is not escaped.
     ///
     /// # Errors
     /// [`PathError::TooLong`], [`PathError::TooDeep`].
@@ -70,7 +71,7 @@ impl Path {
         Self::new(text)
     }
 
-    /// The text.
+    /// Returns the path as a string, with escaped keys.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -79,48 +80,50 @@ impl Path {
         &self.0
     }
 
-    /// The keys from the top down.
+    /// Returns the keys without escapes, from the top down.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.split('/').skip(1).map(unescape)
     }
 
-    /// Whether `other` is below this place.
+    /// Returns `true` if `other` is below this path, and not equal to it.
     pub fn contains(&self, other: &Self) -> bool {
-        is_below(&self.0, &other.0)
+        is_descendant(&self.0, &other.0)
     }
 }
 
-/// What a map has at a place and below it. O(log n + what there is).
-pub(super) fn within<'a, V: Clone>(
+/// Returns the entries of a map at a path and below it. O(log n + number of these entries).
+pub(super) fn subtree<'a, V: Clone>(
     map: &'a OrdMap<Path, V>,
     path: &'a Path,
 ) -> impl Iterator<Item = (&'a Path, &'a V)> {
-    // A slash is less than what can follow it in a longer key, so everything below is in one stretch, which begins with a slash behind the path.
+    // The paths below have the common prefix of the path and a slash, so they are contiguous.
     let from: Arc<str> = format!("{path}/").into();
-    let below = map.range(Path(from)..).take_while(move |(own, _)| path.contains(own));
+    let below = map.range(Path(from)..).take_while(move |(key, _)| path.contains(key));
     map.get_key_value(path).into_iter().chain(below)
 }
 
-/// Whether a place is below another, both given as text.
-pub(super) fn is_below(above: &str, text: &str) -> bool {
-    text.len() > above.len() && text.starts_with(above) && text.as_bytes()[above.len()] == b'/'
+/// Returns `true` if `path` is below `above`.
+fn is_descendant(above: &str, path: &str) -> bool {
+    path.len() > above.len() && path.starts_with(above) && path.as_bytes()[above.len()] == b'/'
 }
 
-/// The places above a place, the nearest first. The empty one, for the root, is the last.
-pub(super) fn above(text: &str) -> impl Iterator<Item = &str> {
-    text.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'/').map(|(at, _)| &text[..at])
+/// Returns the paths above a path, from its parent to the root, which is empty.
+pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'/').map(|(at, _)| &path[..at])
 }
 
-/// The first key of a text that begins with a slash, and the rest behind it.
-pub(super) fn split_key(text: &str) -> (&str, &str) {
-    let inner = &text[1..];
-    inner.find('/').map_or((inner, ""), |end| inner.split_at(end))
+/// Splits a path that is not empty into its first key, still escaped, and the rest.
+pub(super) fn split_key(path: &str) -> (&str, &str) {
+    let keys = &path[1..];
+    keys.find('/').map_or((keys, ""), |end| keys.split_at(end))
 }
 
+/// Replaces the escapes of a key.
 pub(super) fn unescape(key: &str) -> Cow<'_, str> {
     if key.contains('~') { key.replace("~1", "/").replace("~0", "~").into() } else { key.into() }
 }
 
+/// Appends a slash and the escaped key.
 fn push_key(text: &mut String, key: &str) {
     text.push('/');
     if key.contains(['~', '/']) {
@@ -170,15 +173,15 @@ impl fmt::Debug for Path {
     }
 }
 
-/// Why a text is no path.
+/// The reason why a string is not a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathError {
-    /// It does not have the form of a JSON Pointer.
+    /// The string is not a JSON Pointer.
     NotAPointer(Arc<str>),
-    /// It has more than [`MAX_PATH`] bytes.
+    /// The string has this number of bytes, more than [`MAX_PATH`].
     TooLong(usize),
-    /// It has more than [`MAX_KEYS`] keys.
+    /// The path has this number of keys, more than [`MAX_KEYS`].
     TooDeep(usize),
 }
 
@@ -205,17 +208,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_go_in_and_out() {
+    fn paths_have_escaped_keys_and_ancestors() {
         let path = Path::of(&["a/b", "~", "", "c"]).unwrap();
         assert_eq!(path.as_str(), "/a~1b/~0//c");
         assert_eq!(path.keys().collect::<Vec<_>>(), ["a/b", "~", "", "c"]);
-        assert_eq!(above("/a/b").collect::<Vec<_>>(), ["/a", ""]);
+        assert_eq!(ancestors("/a/b").collect::<Vec<_>>(), ["/a", ""]);
         assert_eq!((split_key("/a/b/c"), split_key("/a")), (("a", "/b/c"), ("a", "")));
         assert!(
-            is_below("", "/a")
-                && is_below("/a", "/a/b")
-                && !is_below("/a", "/ab")
-                && !is_below("/a", "/a")
+            is_descendant("", "/a")
+                && is_descendant("/a", "/a/b")
+                && !is_descendant("/a", "/ab")
+                && !is_descendant("/a", "/a")
         );
         assert!(Path::new("a").is_err() && Path::new("/~2").is_err() && Path::new("/~").is_err());
     }

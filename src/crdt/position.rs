@@ -1,4 +1,4 @@
-//! Places in a list that stay what they are, whatever is put around them.
+//! Positions in a list, which do not change when items are inserted around them.
 
 use core::cmp::Ordering;
 use std::sync::Arc;
@@ -7,117 +7,123 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::action::ActionId;
 
-/// How many steps a position may have.
+/// The maximum number of steps of a position.
 pub const MAX_STEPS: usize = 256;
 
-/// A place in a list, between any two of which there is always another.
+/// A position in a list. There is another position between any two positions, up to a maximum of
+/// [`MAX_STEPS`] steps.
 ///
-/// A position is a way down a tree of *runs*. A run is what one node has put in one place one after the other: its items share the way to the run and
-/// differ in a number. Who puts something elsewhere, or into a run of somebody else, begins a run of their own there. So runs of two people at one place
-/// never mix, also when they are written backwards, which is the property that Weidner and Kleppmann call non-interleaving ("The Art of the
-/// Fugue", 2023); here it is had with keys that are complete in themselves, in the manner of Logoot (Weiss, Urso and Molli, 2009), since actions may
-/// come in any order and be forgotten.
+/// A position is a path in a tree of *runs*. A run is a sequence of items that one node inserted
+/// one after the other in one place: its items share the path to the run and differ in a number. A
+/// node that inserts elsewhere, or into a run of another node, begins a new run there. Therefore
+/// concurrent runs in one place do not interleave, even when they are written backwards, which
+/// Weidner and Kleppmann call non-interleaving ("The Art of the Fugue", 2023). Positions are
+/// self-contained keys as in Logoot (Weiss, Urso and Molli, 2009), because actions may arrive in
+/// any order and be forgotten.
 ///
-/// Numbers leave room: 20 halvings fit between two neighbours before a position gets one step longer. In JSON: an array of
-/// `[order, run, index]`, where the run is named by the action that began it.
+/// Numbers are spaced: 20 halvings fit between two neighbours before a position gets one step
+/// longer. The JSON form is an array of steps `[order, run, index]`, where `run` is the id of the
+/// action that began the run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position(Arc<[Step]>);
 
-/// One step of the way.
+/// One step of a position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 struct Step {
-    /// Which of the runs at this place comes first; where they are equal, the run's id decides.
+    /// The order of the runs in one place; the ids of the runs break ties.
     order: i64,
     run: ActionId,
-    /// Which item of the run.
+    /// The item in the run.
     index: i64,
 }
 
-/// The room between neighbours.
-const ROOM: i64 = 1 << 20;
-/// The range of numbers, which every JSON reader can hold.
+/// The initial distance between neighbours.
+const SPACING: i64 = 1 << 20;
+/// The maximum absolute value of a number, which every JSON parser can represent.
 const LIMIT: i64 = 1 << 53;
 
 impl Position {
-    /// A place between two neighbours, for what the action `id` puts there. `None` when it would have more than [`MAX_STEPS`] steps.
+    /// Makes a position between two neighbours for the item that the action `id` inserts or moves.
+    /// Returns `None` if it would have more than [`MAX_STEPS`] steps. O(steps).
     ///
-    /// The first that fits of: further in the run of the one before, back in the run of the one behind, a run beside, a run below.
-    pub fn between(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
+    /// Takes the first that fits: the next one in the run of `before`, the previous one in the run
+    /// of `after`, a new run at the level of `before`, a new run below `before`.
+    pub fn between(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
         let fits = |new: &Self| {
-            before.is_none_or(|before| before < new) && behind.is_none_or(|behind| new < behind)
+            before.is_none_or(|before| before < new) && after.is_none_or(|after| new < after)
         };
-        [Self::further, Self::back, Self::beside, Self::below]
+        [Self::next_in_run, Self::previous_in_run, Self::sibling_run, Self::child_run]
             .into_iter()
-            .filter_map(|place| place(before, behind, id))
+            .filter_map(|position| position(before, after, id))
             .find(|new| fits(new) && new.0.len() <= MAX_STEPS && new.is_within_limits())
     }
 
-    /// Whether the runs of two positions are the same.
+    /// Returns `true` if two positions are in the same run.
     fn same_run(&self, other: &Self) -> bool {
-        let (Some((own, own_way)), Some((last, way))) = (self.0.split_last(), other.0.split_last())
+        let (Some((last, prefix)), Some((other_last, other_prefix))) =
+            (self.0.split_last(), other.0.split_last())
         else {
             return false;
         };
-        (own.order, &own.run) == (last.order, &last.run) && own_way == way
+        (last.order, &last.run) == (other_last.order, &other_last.run) && prefix == other_prefix
     }
 
-    fn further(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn next_in_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
         let before = before.filter(|before| before.is_run_of(id))?;
         let (last, _) = before.0.split_last()?;
-        let index = match behind
-            .filter(|behind| behind.same_run(before))
-            .and_then(|behind| behind.0.last())
-        {
-            Some(next) => middle(last.index, next.index)?,
-            None => last.index.checked_add(ROOM)?,
-        };
+        let index =
+            match after.filter(|after| after.same_run(before)).and_then(|after| after.0.last()) {
+                Some(next) => middle(last.index, next.index)?,
+                None => last.index.checked_add(SPACING)?,
+            };
         Some(before.with_last(Step { index, ..last.clone() }))
     }
 
-    fn back(_: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
-        let behind = behind.filter(|behind| behind.is_run_of(id))?;
-        let (last, _) = behind.0.split_last()?;
-        Some(behind.with_last(Step { index: last.index.checked_sub(ROOM)?, ..last.clone() }))
+    fn previous_in_run(_: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
+        let after = after.filter(|after| after.is_run_of(id))?;
+        let (last, _) = after.0.split_last()?;
+        Some(after.with_last(Step { index: last.index.checked_sub(SPACING)?, ..last.clone() }))
     }
 
-    fn beside(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn sibling_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
         let run = |order| Step { order, run: id.clone(), index: 0 };
-        match (before, behind) {
+        match (before, after) {
             (None, None) => Some(Self(Arc::new([run(0)]))),
-            (None, Some(behind)) => {
-                Some(Self(Arc::new([run(behind.0.first()?.order.checked_sub(ROOM)?)])))
+            (None, Some(after)) => {
+                Some(Self(Arc::new([run(after.0.first()?.order.checked_sub(SPACING)?)])))
             }
-            (Some(before), behind) => {
-                let (last, way) = before.0.split_last()?;
-                let neighbour = behind.and_then(|behind| {
-                    let (next, rest) = (behind.0.get(way.len())?, &behind.0[..way.len()]);
-                    (rest == way).then_some(next)
+            (Some(before), after) => {
+                let (last, prefix) = before.0.split_last()?;
+                let neighbour = after.and_then(|after| {
+                    let next = after.0.get(prefix.len())?;
+                    after.0.starts_with(prefix).then_some(next)
                 });
                 let order = match neighbour {
                     Some(next) => middle(last.order, next.order)?,
-                    None => last.order.checked_add(ROOM)?,
+                    None => last.order.checked_add(SPACING)?,
                 };
                 Some(before.with_last(run(order)))
             }
         }
     }
 
-    fn below(before: Option<&Self>, behind: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn child_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
         let before = before?;
         let first =
-            behind.and_then(|behind| behind.0.strip_prefix(&*before.0)).and_then(<[Step]>::first);
-        let order = first.map_or(Some(0), |first| first.order.checked_sub(ROOM))?;
+            after.and_then(|after| after.0.strip_prefix(&*before.0)).and_then(<[Step]>::first);
+        let order = first.map_or(Some(0), |first| first.order.checked_sub(SPACING))?;
         let new = Step { order, run: id.clone(), index: 0 };
         Some(Self(before.0.iter().cloned().chain([new]).collect()))
     }
 
+    /// Returns `true` if the node of the action began the run of this position.
     fn is_run_of(&self, id: &ActionId) -> bool {
         self.0.last().is_some_and(|last| last.run.node() == id.node())
     }
 
     fn with_last(&self, step: Step) -> Self {
-        let way = &self.0[..self.0.len() - 1];
-        Self(way.iter().cloned().chain([step]).collect())
+        let prefix = &self.0[..self.0.len() - 1];
+        Self(prefix.iter().cloned().chain([step]).collect())
     }
 
     fn is_within_limits(&self) -> bool {
@@ -125,10 +131,10 @@ impl Position {
     }
 }
 
-/// A number between two others, if there is one.
+/// Returns a number between two others, if there is one.
 fn middle(low: i64, high: i64) -> Option<i64> {
-    let room = high.checked_sub(low).filter(|room| *room > 1)?;
-    Some(low + (room / 2).min(ROOM))
+    let distance = high.checked_sub(low).filter(|distance| *distance > 1)?;
+    Some(low + (distance / 2).min(SPACING))
 }
 
 impl Ord for Position {
@@ -157,7 +163,8 @@ impl<'de> Deserialize<'de> for Position {
         if position.0.is_empty() || position.0.len() > MAX_STEPS || !position.is_within_limits() {
             let steps = position.0.len();
             return Err(D::Error::custom(format!(
-                "expected a position of 1 to {MAX_STEPS} steps with numbers within ±2^53, got {steps} steps"
+                "expected a position of 1 to {MAX_STEPS} steps with numbers within ±2^53, \
+                 got {steps} steps"
             )));
         }
         Ok(position)
@@ -176,73 +183,79 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_is_always_a_place_between(inserts in proptest::collection::vec((any::<prop::sample::Index>(), 0..3_usize), 1..120)) {
-            let mut places: Vec<Position> = Vec::new();
+        fn there_is_a_position_between_any_two(
+            inserts in proptest::collection::vec((any::<prop::sample::Index>(), 0..3_usize), 1..120)
+        ) {
+            let mut positions: Vec<Position> = Vec::new();
             for (number, (at, node)) in inserts.into_iter().enumerate() {
-                let at = at.index(places.len() + 1);
-                let before = at.checked_sub(1).map(|before| &places[before]);
-                let new = Position::between(before, places.get(at), &id(number, node)).expect("a place");
-                places.insert(at, new);
-                prop_assert!(places.is_sorted_by(|a, b| a < b));
+                let at = at.index(positions.len() + 1);
+                let before = at.checked_sub(1).map(|before| &positions[before]);
+                let new = Position::between(before, positions.get(at), &id(number, node));
+                positions.insert(at, new.expect("a position"));
+                prop_assert!(positions.is_sorted_by(|a, b| a < b));
             }
         }
 
         #[test]
-        fn runs_at_one_place_do_not_mix(
-            words in proptest::collection::vec((2..6_usize, any::<bool>()), 2..4), inner: bool
+        fn concurrent_runs_in_one_place_do_not_interleave(
+            runs in proptest::collection::vec((2..6_usize, any::<bool>()), 2..4), inner: bool
         ) {
-            // Somebody has written two items; now several people write at the same place, forwards or backwards, without seeing each other.
+            // A node inserts two items. Then several nodes insert items in the same place
+            // concurrently, forwards or backwards.
             let first = Position::between(None, None, &id(0, 2)).unwrap();
             let second = Position::between(Some(&first), None, &id(1, 2)).unwrap();
             let end = inner.then_some(&second);
             let mut all: Vec<(Position, usize)> = Vec::new();
-            for (node, (length, backwards)) in words.iter().enumerate() {
+            for (node, (length, backwards)) in runs.iter().enumerate() {
                 let mut own: Vec<Position> = Vec::new();
                 for number in 0..*length {
-                    let id = ActionId::new(crate::WallTime::from_millis(10 + i64::try_from(number).unwrap()), format!("n{node}").parse().unwrap(), 0);
+                    let id: ActionId = format!("{} n{node} 0", 10 + number).parse().unwrap();
                     if *backwards {
-                        own.insert(0, Position::between(Some(&first), own.first().or(end), &id).unwrap());
+                        let after = own.first().or(end);
+                        own.insert(0, Position::between(Some(&first), after, &id).unwrap());
                     } else {
-                        own.push(Position::between(own.last().or(Some(&first)), end, &id).unwrap());
+                        let before = own.last().or(Some(&first));
+                        own.push(Position::between(before, end, &id).unwrap());
                     }
                 }
-                all.extend(own.into_iter().map(|place| (place, node)));
+                all.extend(own.into_iter().map(|position| (position, node)));
             }
             all.sort();
-            let mut runs: Vec<usize> = all.iter().map(|(_, node)| *node).collect();
-            runs.dedup();
-            prop_assert_eq!(runs.len(), words.len(), "each writer's items stay together");
+            let mut nodes: Vec<usize> = all.iter().map(|(_, node)| *node).collect();
+            nodes.dedup();
+            prop_assert_eq!(nodes.len(), runs.len(), "the items of each node are contiguous");
         }
     }
 
     #[test]
-    fn writing_in_turns_does_not_make_them_long() {
-        let mut places: Vec<Position> = Vec::new();
+    fn alternating_inserts_at_both_ends_keep_positions_short() {
+        let mut positions: Vec<Position> = Vec::new();
         for number in 0..10_000 {
-            let (before, behind) =
-                if number % 3 == 0 { (None, places.first()) } else { (places.last(), None) };
-            let new = Position::between(before, behind, &id(number, number % 2)).unwrap();
+            let (before, after) =
+                if number % 3 == 0 { (None, positions.first()) } else { (positions.last(), None) };
+            let new = Position::between(before, after, &id(number, number % 2)).unwrap();
             assert_eq!(new.0.len(), 1);
-            if number % 3 == 0 { places.insert(0, new) } else { places.push(new) }
+            if number % 3 == 0 { positions.insert(0, new) } else { positions.push(new) }
         }
     }
 
     #[test]
-    fn a_place_that_gets_too_narrow_is_refused() {
+    fn alternating_inserts_exhaust_a_gap() {
         let mut low = Position::between(None, None, &id(0, 0)).unwrap();
         let mut high = Position::between(Some(&low), None, &id(1, 1)).unwrap();
-        // Three by turns, so that nobody finds a run of their own beside the gap, which gets narrower from both sides.
-        let mut made = 0;
-        while let Some(new) = Position::between(Some(&low), Some(&high), &id(made, made % 3)) {
-            if made % 2 == 0 {
+        // Three nodes in turn, so that no node has a run of its own next to the gap, which is
+        // narrowed from both sides.
+        let mut count = 0;
+        while let Some(new) = Position::between(Some(&low), Some(&high), &id(count, count % 3)) {
+            if count % 2 == 0 {
                 low = new
             } else {
                 high = new
             }
-            made += 1;
-            assert!(low < high && made < 100_000, "there is an end");
+            count += 1;
+            assert!(low < high && count < 100_000, "the gap is exhausted");
         }
-        assert!(made > MAX_STEPS * 5, "{made} inserts between two neighbours");
+        assert!(count > MAX_STEPS * 5, "{count} inserts between two neighbours");
         assert!(low.0.len() <= MAX_STEPS);
     }
 }

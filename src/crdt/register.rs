@@ -1,4 +1,4 @@
-//! One value, and the last write wins.
+//! One value; the last write wins.
 
 use core::mem;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::{
     replay::{Malformed, Obsolete},
 };
 
-/// One value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011, specification 8), and of RFC 677 (1975).
+/// A value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011,
+/// specification 8), and of RFC 677 (1975).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Register<T = Arc<Value>> {
@@ -26,7 +27,7 @@ impl<T> Default for Register<T> {
 }
 
 impl<T> Register<T> {
-    /// The value, if it was ever written.
+    /// Returns the value, or `None` if it was never written.
     pub const fn get(&self) -> Option<&T> {
         match &self.written {
             Some((_, value)) => Some(value),
@@ -34,12 +35,12 @@ impl<T> Register<T> {
         }
     }
 
-    /// Whether it was never written.
+    /// Returns `true` if the register was never written.
     pub const fn is_empty(&self) -> bool {
         self.written.is_none()
     }
 
-    /// The place of the last write in the order.
+    /// Returns the stamp of the last write.
     pub const fn stamp(&self) -> Option<&Stamp> {
         match &self.written {
             Some((stamp, _)) => Some(stamp),
@@ -47,7 +48,8 @@ impl<T> Register<T> {
         }
     }
 
-    /// Writes, unless there is a later write. Returns whether it did, with what was there before.
+    /// Writes the value and returns the previous one. Returns `None`, and changes nothing, if the
+    /// last write is not earlier than `stamp`.
     #[inline]
     pub fn set(&mut self, value: T, stamp: &Stamp) -> Option<Option<T>> {
         match &mut self.written {
@@ -64,11 +66,11 @@ impl<T> Register<T> {
     }
 }
 
-/// What can be done to a [`Register`]: `{"op":"set","value":…}`.
+/// An operation on a [`Register`]: `{"op":"set","value":…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum RegisterOp {
-    /// Write.
+    /// Writes the value.
     Set {
         /// The new value.
         value: Arc<Value>,
@@ -111,9 +113,9 @@ impl Crdt for Register {
         _: &RegisterOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let last = self.stamp().filter(|last| settled(last)).unwrap_or(stamp);
-        tell(Obsolete::Before("value".into(), last.clone()));
+        report(Obsolete::Before("value".into(), last.clone()));
     }
 }

@@ -1,22 +1,24 @@
-//! A sorted sequence that knows how many items come before each.
+//! A sorted sequence with indexes.
 
 use core::mem;
 use std::sync::Arc;
 
-/// Sorted items in a B+ tree whose nodes count what is below them: finding an item, its index, and the item at an index are O(log n). Clones share
-/// nodes. (`im::OrdMap` does not count, `im::Vector` is slow to insert into.)
+/// Sorted items in a B+ tree whose nodes store the number of items below them: insertion, removal,
+/// the index of an item and the item at an index are O(log n). Clones share nodes. (`im::OrdMap`
+/// has no indexes, and insertion into `im::Vector` is slow.)
 #[derive(Clone, Debug)]
 pub(super) struct Sequence<T> {
     root: Arc<Node<T>>,
 }
 
-/// A leaf with items, or children with their first item and number of items.
+/// A leaf with items, or an inner node with children.
 #[derive(Clone, Debug)]
 enum Node<T> {
     Leaf(Vec<T>),
     Inner(Vec<Child<T>>),
 }
 
+/// A child of an inner node, with its first item and its number of items.
 #[derive(Clone, Debug)]
 struct Child<T> {
     first: T,
@@ -24,7 +26,7 @@ struct Child<T> {
     node: Arc<Node<T>>,
 }
 
-/// How many items or children a node has at most.
+/// The maximum number of items or children of a node.
 const WIDTH: usize = 48;
 
 impl<T> Default for Sequence<T> {
@@ -38,7 +40,7 @@ impl<T: Ord + Clone> Sequence<T> {
         self.root.count()
     }
 
-    /// Puts an item in its place, unless it is there.
+    /// Inserts an item, unless the sequence contains it.
     pub(super) fn insert(&mut self, item: T) {
         if let Some(right) = Arc::make_mut(&mut self.root).insert(item) {
             let left = mem::replace(&mut self.root, Arc::new(Node::Inner(Vec::new())));
@@ -47,7 +49,7 @@ impl<T: Ord + Clone> Sequence<T> {
         }
     }
 
-    /// Takes an item out.
+    /// Removes an item.
     pub(super) fn remove(&mut self, item: &T) {
         Arc::make_mut(&mut self.root).remove(item);
         while let Node::Inner(children) = &*self.root
@@ -59,7 +61,7 @@ impl<T: Ord + Clone> Sequence<T> {
         }
     }
 
-    /// How many items come before this one.
+    /// Returns the number of items before this one.
     pub(super) fn index_of(&self, item: &T) -> usize {
         let mut node = &*self.root;
         let mut before = 0;
@@ -67,7 +69,7 @@ impl<T: Ord + Clone> Sequence<T> {
             match node {
                 Node::Leaf(items) => return before + items.partition_point(|other| other < item),
                 Node::Inner(children) => {
-                    let at = place(children, item);
+                    let at = child_index(children, item);
                     before += children[..at].iter().map(|child| child.count).sum::<usize>();
                     let Some(child) = children.get(at) else { return before };
                     node = &child.node;
@@ -76,7 +78,7 @@ impl<T: Ord + Clone> Sequence<T> {
         }
     }
 
-    /// The item at an index.
+    /// Returns the item at an index.
     pub(super) fn get(&self, index: usize) -> Option<&T> {
         let mut node = &*self.root;
         let mut index = index;
@@ -97,22 +99,22 @@ impl<T: Ord + Clone> Sequence<T> {
         }
     }
 
-    /// All items in order.
+    /// Returns all items in order.
     pub(super) fn iter(&self) -> Iter<'_, T> {
         Iter { stack: vec![(&self.root, 0)] }
     }
 
-    /// Checks order, counts and sizes. For tests. O(n).
+    /// Checks the order, the counts and the sizes. O(n).
     #[cfg(test)]
     fn assert_invariants(&self) {
-        assert!(self.iter().is_sorted_by(|a, b| a < b), "items are sorted and different");
-        assert_eq!(self.iter().count(), self.len(), "the count is that of the items");
+        assert!(self.iter().is_sorted_by(|a, b| a < b), "items are sorted and distinct");
+        assert_eq!(self.iter().count(), self.len(), "the length is the number of items");
         self.root.assert_invariants();
     }
 }
 
-/// The child that an item belongs to.
-fn place<T: Ord>(children: &[Child<T>], item: &T) -> usize {
+/// Returns the index of the child that an item belongs to.
+fn child_index<T: Ord>(children: &[Child<T>], item: &T) -> usize {
     children.partition_point(|child| child.first <= *item).saturating_sub(1)
 }
 
@@ -136,7 +138,7 @@ impl<T> Node<T> {
 }
 
 impl<T: Ord + Clone> Node<T> {
-    /// Puts an item in; returns the right half if the node became too wide.
+    /// Inserts an item. Returns the right part if the node was split.
     fn insert(&mut self, item: T) -> Option<Self> {
         match self {
             Self::Leaf(items) => {
@@ -147,7 +149,7 @@ impl<T: Ord + Clone> Node<T> {
                 (items.len() > WIDTH).then(|| Self::Leaf(split(items, at)))
             }
             Self::Inner(children) => {
-                let at = place(children, &item);
+                let at = child_index(children, &item);
                 let child = &mut children[at];
                 if item < child.first {
                     child.first = item.clone();
@@ -170,9 +172,9 @@ impl<T: Ord + Clone> Node<T> {
                 }
             }
             Self::Inner(children) => {
-                let at = place(children, item);
+                let at = child_index(children, item);
                 Arc::make_mut(&mut children[at].node).remove(item);
-                // A node is only taken out when it is empty: lists grow more than they shrink.
+                // Only empty nodes are removed, because lists grow more than they shrink.
                 match Child::of(children[at].node.clone()) {
                     Some(child) => children[at] = child,
                     None => drop(children.remove(at)),
@@ -186,14 +188,18 @@ impl<T: Ord + Clone> Node<T> {
         if let Self::Inner(children) = self {
             assert!(
                 !children.is_empty() && children.len() <= WIDTH,
-                "a node has children, and not too many"
+                "an inner node has 1 to {WIDTH} children"
             );
             for child in children {
-                assert_eq!(child.count, child.node.count(), "a node knows how much is below");
-                assert!(child.count > 0, "no child is empty");
+                assert_eq!(
+                    child.count,
+                    child.node.count(),
+                    "the count of a child is its number of items"
+                );
+                assert!(child.count > 0, "a child is not empty");
                 assert!(
                     Child::of(child.node.clone()).unwrap().first == child.first,
-                    "a node knows the first item"
+                    "the first item of a child is stored"
                 );
                 child.node.assert_invariants();
             }
@@ -201,17 +207,18 @@ impl<T: Ord + Clone> Node<T> {
     }
 }
 
-/// Splits off the right part: half, or at an end next to nothing, so that what is filled from one end is full.
+/// Splits off the right half; after an insertion at an end, only two items stay there, so that the
+/// nodes of a sequence that grows at one end are full.
 fn split<T>(items: &mut Vec<T>, at: usize) -> Vec<T> {
-    let place = match at {
+    let middle = match at {
         0 => 2,
         at if at + 1 >= items.len() => items.len() - 2,
         _ => items.len() / 2,
     };
-    items.split_off(place)
+    items.split_off(middle)
 }
 
-/// Items in order.
+/// An iterator over the items in order.
 pub(super) struct Iter<'a, T> {
     stack: Vec<(&'a Node<T>, usize)>,
 }
@@ -248,7 +255,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_a_sorted_set(ops in proptest::collection::vec((any::<bool>(), 0..3_000_u32), 0..3_000), reversed: bool) {
+        fn behaves_like_a_sorted_set(
+            ops in proptest::collection::vec((any::<bool>(), 0..3_000_u32), 0..3_000),
+            reversed: bool,
+        ) {
             let mut sequence = Sequence::default();
             let mut model = BTreeSet::new();
             for number in 0..2_000 {
@@ -273,7 +283,7 @@ mod tests {
                 prop_assert_eq!(sequence.index_of(number), index);
             }
             prop_assert_eq!(sequence.get(model.len()), None);
-            prop_assert_eq!(before.len(), 2_000, "a clone stays what it was");
+            prop_assert_eq!(before.len(), 2_000, "a clone is unchanged");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sets of texts: one where the last word counts, one where adding wins.
+//! Sets of strings: in one the last write wins, in the other additions win.
 
 use std::sync::Arc;
 
@@ -16,44 +16,45 @@ use crate::{
     time::WallTime,
 };
 
-/// What changed in a set.
+/// A change of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetEvent {
-    /// The element is in it now.
+    /// The element was added.
     Added(Arc<str>),
-    /// The element is not in it any more.
+    /// The element was removed.
     Removed(Arc<str>),
 }
 
-/// A set where the later one of adding and removing wins, for each element: the LWW-element-Set of Shapiro et al. (2011, section 3.3.3).
+/// A set where the latest of addition and removal wins, for each element: the LWW-element-Set of
+/// Shapiro et al. (2011, section 3.3.3).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LwwSet {
     elements: OrdMap<Arc<str>, (Stamp, bool)>,
 }
 
-/// What can be done to an [`LwwSet`]: `{"op":"add","element":"a"}`, `{"op":"remove","element":"a"}`.
+/// An operation on an [`LwwSet`]: `{"op":"add","element":"a"}`, `{"op":"remove","element":"a"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum LwwSetOp {
-    /// Put it in.
+    /// Adds an element.
     Add {
-        /// What; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
+        /// The element; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
         element: Arc<str>,
     },
-    /// Take it out.
+    /// Removes an element.
     Remove {
-        /// What.
+        /// The element; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
         element: Arc<str>,
     },
 }
 
 impl LwwSet {
-    /// Whether an element is in. O(log n).
+    /// Returns `true` if the set contains the element. O(log n).
     pub fn contains(&self, element: &str) -> bool {
         self.elements.get(element).is_some_and(|(_, is_in)| *is_in)
     }
 
-    /// The elements, sorted.
+    /// Returns the elements, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
         self.elements.iter().filter(|(_, (_, is_in))| *is_in).map(|(element, _)| element)
     }
@@ -97,8 +98,8 @@ impl Crdt for LwwSet {
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
-        let moved = |element: &str| self.contains(element) != after.contains(element);
-        diff_elements(&self.elements, &after.elements, moved, part);
+        let changed = |element: &str| self.contains(element) != after.contains(element);
+        diff_elements(&self.elements, &after.elements, changed, part);
     }
 
     fn slots(op: &LwwSetOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
@@ -110,28 +111,29 @@ impl Crdt for LwwSet {
         op: &LwwSetOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let last =
             self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
-        tell(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
+        report(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
     }
 }
 
-/// The elements as a JSON array.
+/// Converts the elements to a JSON array.
 fn array<'a>(elements: impl Iterator<Item = &'a Arc<str>>) -> Value {
     elements.map(|element| Value::from(&**element)).collect()
 }
 
-/// The elements that went in or out, among those about which anything differs.
+/// Calls `part` with the elements whose membership changed. `changed` is called for those whose
+/// entry differs.
 fn diff_elements<V: PartialEq + Clone>(
     before: &OrdMap<Arc<str>, V>,
     after: &OrdMap<Arc<str>, V>,
-    moved: impl Fn(&str) -> bool,
+    changed: impl Fn(&str) -> bool,
     part: &mut dyn FnMut(Arc<str>),
 ) {
     diff_keys(before, after, |element| {
-        if moved(element) {
+        if changed(element) {
             part(element.clone());
         }
     });
@@ -145,71 +147,76 @@ fn event(element: &Arc<str>, was_in: bool, is_in: bool) -> Option<SetEvent> {
     }
 }
 
-/// A set where removing takes out only what the remover has seen, so that adding at the same time wins: the OR-Set of Shapiro et al. (2011, specification
-/// 15), each adding known by its action's id.
+/// A set where a removal only affects the additions that its author has seen, so that a concurrent
+/// addition wins: the OR-Set of Shapiro et al. (2011, specification 15). An addition is identified
+/// by the id of its action.
 ///
-/// A removed adding is remembered by its id, so that it does not come back when it comes late.
+/// The ids of removed additions are stored as tombstones, so that a late addition does not restore
+/// the element.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AddWinsSet {
-    elements: OrdMap<Arc<str>, Adds>,
-    /// What was added up to here does not count: in a document, somebody has written over it.
+    elements: OrdMap<Arc<str>, Additions>,
+    /// Additions up to this stamp do not count: a write in the document has replaced them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<Stamp>,
 }
 
+/// The additions of one element.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Adds {
-    /// With their corrected times.
+struct Additions {
+    /// Additions that were not removed, with their meta times.
     #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
     live: OrdMap<ActionId, WallTime>,
-    /// With the earliest of the removals.
+    /// Removed additions, each with the stamp of its earliest removal.
     #[serde(rename = "-", default, skip_serializing_if = "OrdMap::is_empty")]
     removed: OrdMap<ActionId, Stamp>,
 }
 
-/// What can be done to an [`AddWinsSet`]: `{"op":"add","element":"a"}`, `{"op":"remove","element":"a","adds":["1 10:a:b 0"]}`.
+/// An operation on an [`AddWinsSet`]: `{"op":"add","element":"a"}`,
+/// `{"op":"remove","element":"a","adds":["1 10:a:b 0"]}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase")]
 pub enum AddWinsOp {
-    /// Put it in.
+    /// Adds an element.
     Add {
-        /// What; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
+        /// The element; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
         element: Arc<str>,
     },
-    /// Take it out, as far as it was seen. Made by [`AddWinsSet::remove`].
+    /// Removes the additions of an element that the author has seen. Made by
+    /// [`AddWinsSet::remove_op`].
     Remove {
-        /// What.
+        /// The element; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
         element: Arc<str>,
-        /// The actions that have added it; at most 10,000.
+        /// The ids of the actions that added it; at most 10,000.
         adds: Vec<ActionId>,
     },
 }
 
-/// How many addings one removal can name.
+/// The maximum number of additions in one removal.
 const MAX_ADDS: usize = 10_000;
 
 impl AddWinsSet {
-    /// Whether an element is in. O(log n).
+    /// Returns `true` if the set contains the element. O(log n).
     pub fn contains(&self, element: &str) -> bool {
-        self.elements.get(element).is_some_and(|adds| adds.count(self.floor.as_ref()))
+        self.elements.get(element).is_some_and(|adds| adds.is_visible(self.floor.as_ref()))
     }
 
-    /// The elements, sorted.
+    /// Returns the elements, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
         self.elements
             .iter()
-            .filter(|(_, adds)| adds.count(self.floor.as_ref()))
+            .filter(|(_, adds)| adds.is_visible(self.floor.as_ref()))
             .map(|(element, _)| element)
     }
 
-    /// Lets nothing count that was added up to a place in the order.
+    /// Hides all additions up to a stamp.
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             self.floor = Some(until.clone());
         }
     }
 
-    /// What was added up to a place in the order.
+    /// Returns the additions up to a stamp that were not removed.
     pub(super) fn adds_until<'a>(
         &'a self,
         until: &'a Stamp,
@@ -222,13 +229,13 @@ impl AddWinsSet {
             .map(|(element, (id, _))| (element, id))
     }
 
-    /// The operation that puts an element in.
-    pub fn add(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
+    /// Makes the operation that adds an element.
+    pub fn add_op(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
         AddWinsOp::Add { element: element.into() }
     }
 
-    /// The operation that takes out an element as it is here.
-    pub fn remove(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
+    /// Makes the operation that removes an element: at most 10,000 of its additions in this state.
+    pub fn remove_op(&self, element: impl Into<Arc<str>>) -> AddWinsOp {
         let element = element.into();
         let adds = self
             .elements
@@ -239,8 +246,9 @@ impl AddWinsSet {
     }
 }
 
-impl Adds {
-    fn count(&self, floor: Option<&Stamp>) -> bool {
+impl Additions {
+    /// Returns `true` if an addition is later than `floor`.
+    fn is_visible(&self, floor: Option<&Stamp>) -> bool {
         self.live
             .iter()
             .any(|(id, time)| floor.is_none_or(|floor| *floor < Stamp::new(*time, id.clone())))
@@ -275,15 +283,15 @@ impl Crdt for AddWinsSet {
     fn apply(&mut self, op: &AddWinsOp, stamp: &Stamp) -> Option<SetEvent> {
         let element = op.element();
         let adds = self.elements.entry(element.clone()).or_default();
-        let was_in = adds.count(self.floor.as_ref());
+        let was_in = adds.is_visible(self.floor.as_ref());
         match op {
             AddWinsOp::Add { .. } => {
                 if !adds.removed.contains_key(stamp.id()) {
                     adds.live.insert(stamp.id().clone(), stamp.time());
                 }
             }
-            AddWinsOp::Remove { adds: seen, .. } => {
-                for id in seen {
+            AddWinsOp::Remove { adds: removed, .. } => {
+                for id in removed {
                     adds.live.remove(id);
                     match adds.removed.get_mut(id) {
                         Some(earliest) if *earliest <= *stamp => {}
@@ -293,7 +301,7 @@ impl Crdt for AddWinsSet {
                 }
             }
         }
-        let is_in = adds.count(self.floor.as_ref());
+        let is_in = adds.is_visible(self.floor.as_ref());
         event(element, was_in, is_in)
     }
 
@@ -302,8 +310,8 @@ impl Crdt for AddWinsSet {
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
-        let moved = |element: &str| self.contains(element) != after.contains(element);
-        diff_elements(&self.elements, &after.elements, moved, part);
+        let changed = |element: &str| self.contains(element) != after.contains(element);
+        diff_elements(&self.elements, &after.elements, changed, part);
     }
 
     fn slots(op: &AddWinsOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
@@ -315,9 +323,9 @@ impl Crdt for AddWinsSet {
         op: &AddWinsOp,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
-        let mut forget = |id: &ActionId| tell(Obsolete::One(op.element().clone(), id.clone()));
+        let mut forget = |id: &ActionId| report(Obsolete::One(op.element().clone(), id.clone()));
         match op {
             AddWinsOp::Remove { adds, .. } => adds.iter().for_each(forget),
             AddWinsOp::Add { .. } => {

@@ -1,4 +1,4 @@
-//! One object that several nodes share, as the state of a log.
+//! A CRDT that several nodes share, as the state of a log.
 
 use core::marker::PhantomData;
 use std::sync::Arc;
@@ -12,10 +12,12 @@ use crate::{
     time::WallTime,
 };
 
-/// A [`Reducer`] for one object of type `C`, whose operations stand in actions of one type: `{"type":"tasks","op":"insert",…}`.
+/// A [`Reducer`] for one object of type `C`. Its operations are actions of one type:
+/// `{"type":"tasks","op":"insert",…}`.
 ///
-/// The log keeps what matters for the object: an action has a reason for each part of the object it is about, such as `tasks/title`, and loses it when a
-/// later one, that nobody can take back any more, has made it of no consequence.
+/// The log keeps the actions that the object needs: an action has a reason for each of its
+/// [slots](Crdt::slots), such as `tasks/value` for a register, and loses the reason when it is
+/// obsolete because of a settled action.
 #[derive(Clone, Debug)]
 pub struct Shared<C> {
     kind: Arc<str>,
@@ -23,20 +25,21 @@ pub struct Shared<C> {
 }
 
 impl<C: Crdt> Shared<C> {
-    /// The object whose actions have this type.
+    /// Creates a reducer of the actions with the type `kind`.
     pub fn new(kind: impl Into<Arc<str>>) -> Self {
         Self { kind: kind.into(), object: PhantomData }
     }
 
-    /// The type of the actions.
+    /// Returns the type of the actions.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// The action of an operation.
+    /// Returns the action of an operation.
     ///
     /// # Errors
-    /// [`ActionError::Write`] for a value that cannot be JSON, such as a map whose keys are no text.
+    /// [`ActionError::Write`] for a value that cannot be represented in JSON, such as a map with
+    /// keys that are not strings.
     pub fn action(&self, op: &C::Op) -> Result<Action, ActionError> {
         Action::typed(&self.kind, op)
     }
@@ -82,10 +85,10 @@ impl<C: Crdt> Reducer for Shared<C> {
         op: &C::Op,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         state.obsolete(op, stamp, settled, &mut |obsolete| {
-            tell(match obsolete {
+            report(match obsolete {
                 Obsolete::Before(slot, stamp) => Obsolete::Before(self.reason(&slot), stamp),
                 Obsolete::One(slot, id) => Obsolete::One(self.reason(&slot), id),
             });
@@ -106,15 +109,15 @@ impl<C: Crdt> Saved for Shared<C> {
     const VERSION: u32 = C::VERSION;
 }
 
-/// Why an edit was not made.
+/// The error of [`Log::edit`]. The object and the log are unchanged.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EditError<E, S> {
-    /// The operation cannot be made: the error of what was tried.
+    /// The error of the closure that makes the operation.
     Op(E),
-    /// The operation is beyond a limit.
+    /// The operation exceeds a limit.
     Malformed(Malformed),
-    /// Its value cannot be JSON.
+    /// The operation cannot be represented in JSON.
     Action(ActionError),
     /// The store failed.
     Log(LogError<S>),
@@ -145,10 +148,13 @@ impl<E: core::error::Error + 'static, S: core::error::Error + 'static> core::err
 }
 
 impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
-    /// Changes the object: `make` gets it as it is and the id that the action will have, and makes the operation.
+    /// Changes the object: `make` receives its state and the id of the new action, and returns the
+    /// operation. Returns the added entry.
     ///
     /// # Errors
-    /// What `make` says; [`EditError::Malformed`] for an operation beyond a limit; when the store fails. The object is as it was then.
+    /// [`EditError::Op`] with the error of `make`; [`EditError::Malformed`] if the operation
+    /// exceeds a limit; [`EditError::Action`] if it cannot be represented in JSON;
+    /// [`EditError::Log`] if the store fails. The object is unchanged then.
     pub fn edit<E>(
         &mut self,
         now: WallTime,
@@ -158,11 +164,11 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
         let op = make(self.state(), &id).map_err(EditError::Op)?;
         C::check(&op).map_err(EditError::Malformed)?;
         let action = self.timeline().reducer().action(&op).map_err(EditError::Action)?;
-        let as_is = Entry::new(action.clone(), Meta::new(id.clone()));
+        let entry = Entry::new(action.clone(), Meta::new(id.clone()));
         let added = self
             .add(now, action, Draft { id: Some(id), ..Draft::default() })
             .map_err(EditError::Log)?;
-        // The id is new, so the log has not got it yet.
-        Ok(added.unwrap_or(as_is))
+        // The id is new, so the log cannot refuse the entry as a duplicate.
+        Ok(added.unwrap_or(entry))
     }
 }

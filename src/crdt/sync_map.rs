@@ -12,28 +12,32 @@ use crate::{
     replay::{Diff, Malformed, Obsolete, Reducer, Saved},
 };
 
-/// The records of one kind, such as all `tasks`, as the official client keeps them: each field is a last-write-wins register.
+/// A [`Reducer`] for the records of one kind, such as all `tasks`, as in the official client: each
+/// field is a last-write-wins register.
 ///
-/// A [`Reducer`] of the actions `tasks/create`, `tasks/created`, `tasks/change`, `tasks/changed` (`{"id":"7","fields":{"title":"Buy milk"}}`), `tasks/delete` and
-/// `tasks/deleted` (`{"id":"7"}`). As in the reference:
+/// Its actions are `tasks/create`, `tasks/created`, `tasks/change`, `tasks/changed`
+/// (`{"id":"7","fields":{"title":"Buy milk"}}`), `tasks/delete` and `tasks/deleted` (`{"id":"7"}`).
+/// As in the reference:
 ///
-/// - A deletion takes away what is older. A change that is newer than it makes the record again, with the fields it has.
-/// - The reasons are `tasks/7/title`, one for each field; the indexes are `tasks` and `tasks/7`.
-/// - A change that the server refuses (`logux/undo`) is reverted field by field to what was there before: the last value that was agreed upon is kept until
-///   the newer one is.
+/// - A deletion hides all earlier writes. A later change restores the record with the changed
+///   fields only.
+/// - Each field has a reason such as `tasks/7/title`; the indexes are `tasks` and `tasks/7`.
+/// - A change that the server undoes (`logux/undo`) is reverted field by field to the previous
+///   values: the log keeps the last settled write of a field until a later one is settled.
 ///
-/// Unlike there, a change is known by its action alone: creating is no more than writing all fields.
+/// Unlike in the reference, the result depends only on the actions: to create a record is to write
+/// all its fields.
 #[derive(Clone, Debug)]
 pub struct SyncMaps {
     plural: Arc<str>,
 }
 
-/// What an action of a sync map does to a record.
+/// A change of one record by an action of a sync map.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Write fields.
+    /// Writes fields of the record with this id: their names and values.
     Fields(Arc<str>, Vec<(Arc<str>, Arc<Value>)>),
-    /// Take the record away.
+    /// Deletes the record with this id.
     Delete(Arc<str>),
 }
 
@@ -43,7 +47,7 @@ pub struct Records {
     records: OrdMap<Arc<str>, Record>,
 }
 
-/// One record. Fields that a deletion has hidden stay known by name.
+/// One record, including the fields that a deletion hides.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, Deserialize)]
 struct Record {
     deleted: Option<Stamp>,
@@ -51,7 +55,7 @@ struct Record {
 }
 
 impl Record {
-    fn visible(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Value>)> {
+    fn visible_fields(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Value>)> {
         let fields = self.fields.iter();
         fields
             .filter(|(_, (stamp, _))| self.deleted.as_ref().is_none_or(|deleted| deleted < stamp))
@@ -60,18 +64,21 @@ impl Record {
 }
 
 impl Records {
-    /// A field of a record. O(log n).
+    /// Returns a field of a record. O(log n).
     pub fn field(&self, id: &str, name: &str) -> Option<&Value> {
         let record = self.records.get(id)?;
         let (stamp, value) = record.fields.get(name)?;
         record.deleted.as_ref().is_none_or(|deleted| deleted < stamp).then_some(value)
     }
 
-    /// A record as a JSON object with its `id`; `None` if it is not there.
+    /// Returns a record as a JSON object with its `id`, or `None` if it has no fields.
+    /// O(log n + number of its fields).
     pub fn get(&self, id: &str) -> Option<Value> {
         let record = self.records.get(id)?;
-        let mut fields: serde_json::Map<String, Value> =
-            record.visible().map(|(name, value)| (name.to_string(), (**value).clone())).collect();
+        let mut fields: serde_json::Map<String, Value> = record
+            .visible_fields()
+            .map(|(name, value)| (name.to_string(), (**value).clone()))
+            .collect();
         if fields.is_empty() {
             return None;
         }
@@ -79,17 +86,17 @@ impl Records {
         Some(Value::Object(fields))
     }
 
-    /// The ids of all records that are there, sorted.
+    /// Returns the ids of all records with fields, sorted.
     pub fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
         self.records
             .iter()
-            .filter(|(_, record)| record.visible().next().is_some())
+            .filter(|(_, record)| record.visible_fields().next().is_some())
             .map(|(id, _)| id)
     }
 }
 
 impl SyncMaps {
-    /// The records of a kind, by its plural, such as `tasks`.
+    /// Creates a reducer for the records of a kind, given its plural, such as `tasks`.
     pub fn new(plural: impl Into<Arc<str>>) -> Self {
         Self { plural: plural.into() }
     }
@@ -160,7 +167,7 @@ impl Reducer for SyncMaps {
                 for (name, value) in fields {
                     match record.fields.get_mut(name) {
                         Some((last, _)) if *last >= *stamp => {}
-                        Some(own) => *own = (stamp.clone(), value.clone()),
+                        Some(field) => *field = (stamp.clone(), value.clone()),
                         None => {
                             drop(record.fields.insert(name.clone(), (stamp.clone(), value.clone())))
                         }
@@ -195,14 +202,14 @@ impl Reducer for SyncMaps {
         change: &Change,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
         let (Change::Fields(id, _) | Change::Delete(id)) = change;
         let Some(record) = state.records.get(id) else { return };
         let deleted = record.deleted.as_ref().filter(|deleted| settled(deleted));
         let mut before = |field: &str, last: &Stamp| {
             let last = deleted.map_or(last, |deleted| deleted.max(last)).clone();
-            tell(Obsolete::Before(self.reason(id, field), last));
+            report(Obsolete::Before(self.reason(id, field), last));
         };
         match change {
             Change::Delete(_) => {
@@ -223,7 +230,7 @@ impl Reducer for SyncMaps {
 impl Diff for SyncMaps {
     type Part = Arc<str>;
 
-    /// The ids of the records that differ.
+    /// Calls `part` with the id of each record that differs.
     fn diff(&self, before: &Records, after: &Records, part: &mut dyn FnMut(Arc<str>)) {
         diff_keys(&before.records, &after.records, |id| part(id.clone()));
     }

@@ -1,10 +1,12 @@
-//! Walking over JSON text.
+//! A cursor that checks JSON text and returns slices of it.
 
 use std::borrow::Cow;
 
 use super::{JsonError, JsonProblem, MAX_DEPTH, decode};
 
-/// Walks over a JSON text from front to back.
+/// Reads JSON text from start to end.
+///
+/// A method that skips an item checks its grammar and returns its text without decoding it.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
     text: &'a str,
@@ -12,12 +14,13 @@ pub(crate) struct Cursor<'a> {
     max_depth: usize,
 }
 
-/// The open arrays and objects around a place, one bit each, the innermost lowest: objects are set.
+/// The arrays and objects that are open at a position, one bit each, the innermost in the lowest
+/// bit. The bit of an object is 1.
 #[derive(Default)]
 struct Nesting {
     innermost: u64,
     depth: usize,
-    /// What does not fit there: the bits of each 64 levels further out. Nothing is allocated before that.
+    /// The bits of the outer levels, 64 each. Allocates nothing up to a depth of 64.
     outer: Vec<u64>,
 }
 
@@ -55,8 +58,8 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0, max_depth }
     }
 
-    /// How many bytes are left.
-    pub(crate) const fn left(&self) -> usize {
+    /// Returns the number of bytes that are not read yet.
+    pub(crate) const fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
 
@@ -64,16 +67,16 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes()
     }
 
-    /// The kind of the next value by its first character, without the blanks before it.
+    /// Skips white space and returns the next byte, without reading it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         match self.bytes().get(self.at) {
             Some(&byte) if byte > b' ' => Some(byte),
-            _ => self.peek_behind_blanks(),
+            _ => self.peek_after_whitespace(),
         }
     }
 
-    fn peek_behind_blanks(&mut self) -> Option<u8> {
+    fn peek_after_whitespace(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes().get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
@@ -97,7 +100,7 @@ impl<'a> Cursor<'a> {
         self.problem(JsonProblem::Expected(what))
     }
 
-    /// Takes one character of punctuation.
+    /// Reads the punctuation character `byte`.
     #[inline]
     pub(crate) fn punctuation(&mut self, byte: u8, what: &'static str) -> Result<(), JsonError> {
         if self.peek() == Some(byte) {
@@ -108,7 +111,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes `byte` if it is next.
+    /// Reads `byte` if it is next. Returns whether it was.
     #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let next = self.peek() == Some(byte);
@@ -116,12 +119,12 @@ impl<'a> Cursor<'a> {
         next
     }
 
-    /// Makes sure that nothing but blanks is left.
+    /// Checks that only white space remains.
     pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         if self.peek().is_none() { Ok(()) } else { self.expected("the end of the text") }
     }
 
-    /// Walks over one value and returns its text.
+    /// Skips one value and returns its text.
     pub(crate) fn value(&mut self) -> Result<&'a str, JsonError> {
         let first = self.peek();
         let start = self.at;
@@ -164,7 +167,7 @@ impl<'a> Cursor<'a> {
                 }
                 _ => self.scalar()?,
             }
-            // Behind a value.
+            // After a value.
             loop {
                 if open.depth == 0 {
                     return Ok(());
@@ -185,7 +188,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Walks over a key and its colon; the key with its quotes.
+    /// Skips a key and its colon. Returns the key with its quotes.
     pub(crate) fn key(&mut self) -> Result<&'a str, JsonError> {
         if self.peek() != Some(b'"') {
             return self.expected("a key in double quotes");
@@ -195,7 +198,7 @@ impl<'a> Cursor<'a> {
         Ok(key)
     }
 
-    /// Walks over a string; its text with the quotes.
+    /// Skips a string. Returns its text with the quotes.
     pub(crate) fn raw_string(&mut self) -> Result<&'a str, JsonError> {
         self.punctuation(b'"', "a string")?;
         let bytes = self.bytes();
@@ -231,14 +234,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads a string.
+    /// Reads and decodes a string.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let raw = self.raw_string()?;
         let at = self.at - raw.len();
         decode(raw).ok_or(JsonError { at, problem: JsonProblem::LoneSurrogate })
     }
 
-    /// Walks over a number; its text.
+    /// Skips a number and returns its text.
     pub(crate) fn number(&mut self) -> Result<&'a str, JsonError> {
         self.peek();
         let start = self.at;
@@ -272,50 +275,52 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Reads a number that is whole, in any notation: `1`, `1.0` and `1e3` are.
+    /// Reads an integer in any notation, such as `1`, `1.0` or `1e3`. The forms with a fraction or
+    /// an exponent are limited to ±2⁵³.
     pub(crate) fn integer(&mut self) -> Result<i64, JsonError> {
-        const WHOLE: &str = "a whole number";
+        const INTEGER: &str = "an integer";
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
-            return self.expected(WHOLE);
+            return self.expected(INTEGER);
         }
-        if let Some(whole) = self.short_integer() {
-            return Ok(whole);
+        if let Some(integer) = self.short_integer() {
+            return Ok(integer);
         }
         let start = self.at;
         let text = self.number()?;
-        if let Ok(whole) = text.parse() {
-            return Ok(whole);
+        if let Ok(integer) = text.parse() {
+            return Ok(integer);
         }
         match text.parse::<f64>() {
-            // 2⁵³ bounds what JavaScript computes exactly, so the cast loses nothing.
+            // JavaScript represents integers up to 2⁵³ exactly, so the cast is lossless.
             Ok(float) if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 => {
                 Ok(float as i64)
             }
-            _ => Err(JsonError { at: start, problem: JsonProblem::Expected(WHOLE) }),
+            _ => Err(JsonError { at: start, problem: JsonProblem::Expected(INTEGER) }),
         }
     }
 
-    /// Takes digits with nothing special about them, as nearly all numbers of messages are; takes nothing otherwise.
+    /// Reads a plain integer of at most 18 digits, the form of nearly all numbers in messages.
+    /// Reads nothing if the number has another form.
     #[inline]
     fn short_integer(&mut self) -> Option<i64> {
         let rest = &self.bytes()[self.at..];
         let negative = rest.first() == Some(&b'-');
         let digits = &rest[usize::from(negative)..];
         let mut count = 0;
-        let mut whole = 0_i64;
-        // 18 digits fit whatever they are.
+        let mut value = 0_i64;
+        // 18 digits always fit in 64 bits.
         while let Some(digit @ b'0'..=b'9') = digits.get(count)
             && count < 18
         {
-            whole = whole * 10 + i64::from(digit - b'0');
+            value = value * 10 + i64::from(digit - b'0');
             count += 1;
         }
-        let odd = count == 0 || count > 1 && digits[0] == b'0';
-        if odd || matches!(digits.get(count), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
+        let invalid = count == 0 || count > 1 && digits[0] == b'0';
+        if invalid || matches!(digits.get(count), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
             return None;
         }
         self.at += usize::from(negative) + count;
-        Some(if negative { -whole } else { whole })
+        Some(if negative { -value } else { value })
     }
 
     fn literal(&mut self, word: &'static str) -> Result<(), JsonError> {
@@ -327,7 +332,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Walks over an object and calls `each` for every key, with the cursor before the value, which it must walk over.
+    /// Reads an object and returns its text. Calls `each` for every key (with its quotes) when the
+    /// cursor is before the value; `each` must read the value.
     pub(crate) fn object<E: From<JsonError>>(
         &mut self,
         mut each: impl FnMut(&mut Self, &'a str) -> Result<(), E>,
@@ -348,10 +354,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The first place from `at` on with a quote, a backslash or a control character; the end if there is none.
+/// Returns the position of the first quote, backslash or control character from `at` on, or the
+/// length of `bytes` if there is none.
 ///
-/// Eight bytes at a time: in `(word - 0x01…01) & !word` the top bit of the lowest byte that is zero is set, and of none below it. Above a hit
-/// others may be set wrongly, so only the lowest counts.
+/// It tests eight bytes at a time: `(word - 0x01…01) & !word` has the top bit set of the lowest
+/// byte that is zero, and of no byte below it. Bits above the lowest hit may be false positives, so
+/// only the lowest is used.
 #[inline]
 fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
@@ -377,15 +385,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_end_of_a_string_wherever_it_lies() {
+    fn end_of_plain_agrees_with_a_search_byte_by_byte() {
         for byte in 0..=u8::MAX {
             for length in 0..20 {
-                for place in 0..=length {
+                for at in 0..=length {
                     let mut bytes = vec![b'a'; length];
-                    bytes.splice(place..place, [byte, byte.wrapping_add(1), b'"']);
-                    let slow =
+                    bytes.splice(at..at, [byte, byte.wrapping_add(1), b'"']);
+                    let expected =
                         bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
-                    assert_eq!(Some(end_of_plain(&bytes, 0)), slow, "{bytes:?}");
+                    assert_eq!(Some(end_of_plain(&bytes, 0)), expected, "{bytes:?}");
                 }
                 assert_eq!(end_of_plain(&vec![b'a'; length], 0), length);
             }
@@ -393,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_in_any_notation() {
+    fn integers_are_read_in_any_notation() {
         for (text, expected) in [
             ("12", 12),
             ("-3", -3),

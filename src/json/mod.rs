@@ -1,8 +1,12 @@
-//! JSON text that is checked and walked, but not changed: key order, long integers and lone surrogates stay as they came.
+//! JSON text that is checked and read, but kept unchanged: key order, long integers and lone
+//! surrogates stay as they were received.
 //!
-//! A general JSON library decodes what it reads. Actions must go through untouched, also those that Rust cannot hold (`"\ud83d"`
-//! is a string in JavaScript), and a hostile frame must not recurse. So a cursor walks over the text once, with a stack
-//! of its own and a bound on it, and hands out slices. Decoding into the application's types is left to `serde_json`.
+//! A general JSON library decodes what it reads. Actions must be forwarded unchanged, even those
+//! that Rust strings cannot represent (`"\ud83d"` is a string in JavaScript), and hostile input
+//! must not cause recursion. Therefore a cursor reads the text once, with an explicit stack of
+//! bounded depth, and returns slices. `serde_json` decodes into the application's types.
+//!
+//! Read [`Json`], [`JsonError`], [`JsonObject`], then `Cursor` in `cursor.rs`.
 
 mod cursor;
 mod object;
@@ -15,15 +19,15 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// One JSON value as text that was checked. Cheap to clone.
+/// The text of one JSON value, checked for validity. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(Arc<str>);
 
 impl Json {
-    /// Checks that `text` is one JSON value, nested at most [`MAX_DEPTH`] deep. O(length).
+    /// Checks that `text` is one JSON value, nested at most [`MAX_DEPTH`] levels deep. O(length).
     ///
     /// # Errors
-    /// [`JsonError`] with the place of the first character that does not belong.
+    /// [`JsonError`] with the position of the first invalid byte.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, JsonError> {
         let text = text.into();
         let mut cursor = Cursor::new(&text);
@@ -32,28 +36,28 @@ impl Json {
         Ok(Self(text))
     }
 
-    /// Writes a value as JSON.
+    /// Serializes a value as JSON.
     ///
     /// # Errors
-    /// What `serde_json` says, as for a map whose keys are not strings.
+    /// The error of `serde_json`, for example for a map whose keys are not strings.
     pub fn from_value(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_string(value).map(|text| Self(text.into()))
     }
 
-    /// Takes a slice that a [`Cursor`] has walked over.
+    /// Copies text that a [`Cursor`] has checked.
     pub(crate) fn checked(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Reads the value into a type of yours.
+    /// Deserializes the value into a type of the caller. O(length).
     ///
     /// # Errors
-    /// What `serde_json` says when the shapes do not fit.
+    /// The error of `serde_json` if the value does not have the shape of `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
@@ -71,15 +75,15 @@ impl fmt::Debug for Json {
     }
 }
 
-/// How deep arrays and objects may nest where no other limit is given.
+/// The default limit on the nesting depth of arrays and objects.
 pub const MAX_DEPTH: usize = 512;
 
-/// What is wrong with a JSON text, and where.
+/// The first problem of a JSON text, with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
-    /// Offset of the offending byte in the text.
+    /// The offset of the invalid byte.
     pub at: usize,
-    /// What is wrong there.
+    /// The problem at this position.
     pub problem: JsonProblem,
 }
 
@@ -87,20 +91,20 @@ pub struct JsonError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JsonProblem {
-    /// The text ended in the middle of a value.
+    /// The text ends inside of a value.
     Ended,
-    /// A character that cannot stand there; what was expected instead.
+    /// An invalid character. The field says what was expected.
     Expected(&'static str),
     /// Arrays and objects are nested deeper than this limit.
     TooDeep(usize),
-    /// A string that Rust cannot hold, with half of a surrogate pair, where text is needed.
+    /// A string with a lone surrogate, which a Rust string cannot represent.
     LoneSurrogate,
 }
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem {
-            JsonProblem::Ended => write!(f, "JSON ended too early, at byte {}", self.at),
+            JsonProblem::Ended => write!(f, "unexpected end of JSON at byte {}", self.at),
             JsonProblem::Expected(what) => {
                 write!(f, "expected {what} at byte {} of the JSON", self.at)
             }
@@ -108,23 +112,20 @@ impl fmt::Display for JsonError {
                 write!(f, "JSON is nested deeper than the limit of {limit}, at byte {}", self.at)
             }
             JsonProblem::LoneSurrogate => {
-                write!(
-                    f,
-                    "expected text, got a string with half of a surrogate pair, at byte {} of the JSON",
-                    self.at
-                )
+                write!(f, "lone surrogate in the string at byte {} of the JSON", self.at)
             }
         }
     }
 }
 
 impl core::error::Error for JsonError {}
-/// Whether a key, given with its quotes, is `name`, also when it is written with escapes.
+
+/// Returns `true` if `raw`, a key with its quotes and possibly with escapes, is equal to `name`.
 pub(crate) fn key_is(raw: &str, name: &str) -> bool {
     let (key, name_bytes) = (raw.as_bytes(), name.as_bytes());
     match key.len().cmp(&(name_bytes.len() + 2)) {
         core::cmp::Ordering::Equal => key[1..key.len() - 1] == *name_bytes,
-        // Escapes make a key longer than it reads.
+        // A key with escapes is longer than its decoded form.
         core::cmp::Ordering::Greater => {
             has_escapes(raw) && decode(raw).is_some_and(|decoded| decoded == name)
         }
@@ -132,13 +133,14 @@ pub(crate) fn key_is(raw: &str, name: &str) -> bool {
     }
 }
 
-/// Whether a checked string has escapes. Most are short, so looking at each byte is fastest.
+/// Returns `true` if a checked string has escapes. Most strings are short, so a loop over the bytes
+/// is fastest.
 #[inline]
 pub(crate) fn has_escapes(text: &str) -> bool {
     text.bytes().any(|byte| byte == b'\\')
 }
 
-/// Reads a checked string with its quotes; `None` if it has half of a surrogate pair.
+/// Decodes a checked string with its quotes. `None` if it has a lone surrogate.
 pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let inner = &raw[1..raw.len() - 1];
     if has_escapes(inner) {
@@ -148,43 +150,27 @@ pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Writes a string as JSON, with quotes.
+/// Appends a string as JSON, with quotes.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.push('"');
         out.push_str(text);
         out.push('"');
     } else {
-        // A string has no way to fail.
+        // Serializing a string cannot fail.
         out.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 }
 
-/// Writes a whole number. Each action that is sent has four, and the formatter of the standard library took longer for them than the rest of it.
-pub(crate) fn write_integer(out: &mut String, number: i64) {
-    if number < 0 {
-        out.push('-');
-    }
-    write_count(out, number.unsigned_abs());
+/// Appends an integer in decimal. Each sent action has four of them, and `core::fmt` takes longer
+/// for these than the encoder takes for the rest of the action.
+pub(crate) fn write_integer(out: &mut String, number: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
-/// Writes a number from 0 on.
-pub(crate) fn write_count(out: &mut String, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.push_str(core::str::from_utf8(&digits[start..]).unwrap_or_default());
-}
-
-/// Drops the blanks between the tokens of a JSON text, as `JSON.stringify(JSON.parse(text))` does.
-pub(crate) fn without_blanks(text: &str) -> String {
+/// Removes the white space between the tokens of checked JSON, as
+/// `JSON.stringify(JSON.parse(text))` does. O(length).
+pub(crate) fn without_whitespace(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut quoted, mut escaped) = (false, false);
     for char in text.chars() {
@@ -206,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_whole_numbers() {
+    fn writes_integers_like_the_standard_library() {
         let mut out = String::new();
         for number in [0, 7, 10, -1, 1_564_508_138_460, i64::MIN, i64::MAX] {
             out.clear();
@@ -214,8 +200,10 @@ mod tests {
             assert_eq!(out, number.to_string());
         }
         out.clear();
-        write_count(&mut out, u64::MAX);
+        write_integer(&mut out, u64::MAX);
         assert_eq!(out, u64::MAX.to_string());
+        write_integer(&mut out, 7_u32);
+        assert_eq!(out, format!("{}7", u64::MAX));
     }
 
     fn accepts(text: &str) -> bool {
@@ -224,7 +212,7 @@ mod tests {
 
     #[test]
     fn agrees_with_serde_json() {
-        let good = [
+        let valid = [
             "null",
             "true",
             "false",
@@ -242,7 +230,7 @@ mod tests {
             "[1,2,[3,[4]]]",
             "\"é😀\"",
         ];
-        let bad = [
+        let invalid = [
             "",
             " ",
             "nul",
@@ -273,13 +261,13 @@ mod tests {
             "'a'",
             "[1 2]",
         ];
-        for text in good {
+        for text in valid {
             assert!(
                 accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_ok(),
                 "{text}"
             );
         }
-        for text in bad {
+        for text in invalid {
             assert!(
                 !accepts(text) && serde_json::from_str::<serde_json::Value>(text).is_err(),
                 "{text}"
@@ -288,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_rust_strings_cannot_hold() {
+    fn keeps_lone_surrogates() {
         let text = r#"{"emoji":"\ud83d"}"#;
         assert_eq!(Json::new(text).unwrap().as_str(), text);
         let problem = Cursor::new(r#""\ud83d""#).string().unwrap_err().problem;
@@ -296,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_the_depth() {
+    fn limits_the_depth() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(accepts(&nested(MAX_DEPTH)));
         let error = Json::new(nested(MAX_DEPTH + 1)).unwrap_err();
@@ -305,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_bracket_to_close_at_any_depth() {
-        // Objects and arrays in turns that do not repeat every 64 levels.
+    fn brackets_match_at_any_depth() {
+        // A pattern of objects and arrays that does not repeat every 64 levels.
         let object = |level: usize| level.is_multiple_of(3) || level.is_multiple_of(7);
         for depth in [1, 2, 63, 64, 65, 66, 127, 128, 129, 200] {
             let open: String =
@@ -326,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_blanks_outside_of_strings() {
-        assert_eq!(without_blanks("[ \"a \\\" b\" ,\n 1 ]"), "[\"a \\\" b\",1]");
+    fn removes_whitespace_outside_of_strings() {
+        assert_eq!(without_whitespace("[ \"a \\\" b\" ,\n 1 ]"), "[\"a \\\" b\",1]");
     }
 }

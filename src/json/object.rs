@@ -7,22 +7,22 @@ use indexmap::IndexMap;
 
 use super::{Cursor, Json, JsonError, decode, write_string};
 
-/// A JSON object with its keys in the order of their insertion: further keys of a meta, the fields of
-/// a record. An empty object takes no allocation.
+/// A JSON object with its keys in insertion order, used for additional meta keys and for the fields
+/// of a record. An empty object allocates nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonObject(Option<Box<IndexMap<Arc<str>, Json>>>);
 
 impl JsonObject {
-    /// Parses an object. Of duplicate keys the last one wins.
+    /// Parses an object. The last of duplicate keys wins. O(length).
     ///
     /// # Errors
-    /// [`JsonError`] if `text` is not a JSON object, or a key holds half of a surrogate pair.
+    /// [`JsonError`] if `text` is not a JSON object, or if a key has a lone surrogate.
     pub fn from_json(text: &str) -> Result<Self, JsonError> {
         let mut object = Self::default();
         let mut cursor = Cursor::new(text);
         cursor.object(|cursor, key| {
             let Some(key) = decode(key) else {
-                return cursor.expected("a key of whole characters");
+                return cursor.expected("a key without lone surrogates");
             };
             object.set(&*key, Json::checked(cursor.value()?));
             Ok::<_, JsonError>(())
@@ -41,7 +41,8 @@ impl JsonObject {
         self.0.get_or_insert_default().insert(key.into(), value);
     }
 
-    /// Removes a key and returns its value. The order of the others stays. O(number of keys).
+    /// Removes a key and returns its value. Preserves the order of the other keys. O(number of
+    /// keys).
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         let map = self.0.as_mut()?;
         let removed = map.shift_remove(key);
@@ -88,13 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_unknown_keys_in_order() {
+    fn keeps_keys_in_insertion_order() {
         let text = r#"{"z":1,"a":{"b":"\ud83d"},"c\"d":[]}"#;
-        let mut extra = JsonObject::from_json(text).unwrap();
-        assert_eq!(extra.to_json(), text);
-        assert_eq!(extra.get("a").unwrap().as_str(), r#"{"b":"\ud83d"}"#);
-        assert!(extra.remove("z").is_some() && extra.remove("z").is_none());
-        assert_eq!(extra.to_json(), r#"{"a":{"b":"\ud83d"},"c\"d":[]}"#);
+        let mut object = JsonObject::from_json(text).unwrap();
+        assert_eq!(object.to_json(), text);
+        assert_eq!(object.get("a").unwrap().as_str(), r#"{"b":"\ud83d"}"#);
+        assert!(object.remove("z").is_some() && object.remove("z").is_none());
+        assert_eq!(object.to_json(), r#"{"a":{"b":"\ud83d"},"c\"d":[]}"#);
         assert!(
             JsonObject::from_json("{}").unwrap().is_empty() && JsonObject::from_json("[]").is_err()
         );

@@ -1,4 +1,5 @@
-//! The rules over a store: ids, reasons, who gets to see an action before and after it is kept.
+//! The rules over a store: ids, reasons, and observers, which see an action before and after it is
+//! added.
 //!
 //! Read [`Log`], then [`Observer`].
 
@@ -24,8 +25,8 @@ use crate::{
 /// let mut log = Log::new(NodeId::new("10:client:tab")?, MemoryStore::new())?;
 /// let now = WallTime::from_millis(1_564_508_138_460);
 /// let action = Action::new(r#"{"type":"users/rename","name":"Ada"}"#)?;
-/// let kept = log.add(now, action, Draft::reason("profile"))?.expect("a new id");
-/// assert_eq!(kept.meta.id.to_string(), "1564508138460 10:client:tab 0");
+/// let entry = log.add(now, action, Draft::reason("profile"))?.expect("a new id");
+/// assert_eq!(entry.meta.id.to_string(), "1564508138460 10:client:tab 0");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -35,58 +36,59 @@ pub struct Log<S, O = ()> {
     observer: O,
 }
 
-/// What the caller says about an action to be added. Everything is optional.
+/// The optional meta of an action to be added.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// The id, if the action was made elsewhere; otherwise one is generated.
+    /// The id, if the action was created elsewhere. Defaults to a generated id.
     pub id: Option<ActionId>,
-    /// The corrected creation time, if it differs from the one in the id.
+    /// The corrected creation time. Defaults to the time in the id.
     pub time: Option<WallTime>,
-    /// The application's protocol version of the creator.
+    /// The creator's version of the application's protocol.
     pub subprotocol: Option<Subprotocol>,
-    /// Why to keep the action. Without a reason it passes through the observers and is gone.
+    /// The reasons for which the action is kept. An action without a reason is shown to the
+    /// observers, but not kept.
     pub reasons: NameList,
-    /// By what to find it.
+    /// The indexes by which the action can be found.
     pub indexes: NameList,
-    /// A reason that only the latest action keeps.
+    /// A reason that only the latest action with it keeps.
     pub keep_last: Option<Arc<str>>,
-    /// Keys of your own.
+    /// Additional keys of the application.
     pub extra: crate::json::JsonObject,
 }
 
 impl Draft {
-    /// An action to keep for a reason.
+    /// A draft with one reason.
     pub fn reason(reason: impl Into<Arc<str>>) -> Self {
         Self::default().and_reason(reason)
     }
 
-    /// An action that was made elsewhere, with its id and corrected time.
+    /// A draft for an action that was created elsewhere, with its id and corrected time.
     pub fn of(id: ActionId, time: WallTime) -> Self {
         Self { id: Some(id), time: Some(time), ..Self::default() }
     }
 
-    /// One more reason.
+    /// Adds a reason.
     #[must_use]
     pub fn and_reason(mut self, reason: impl Into<Arc<str>>) -> Self {
         push_once(&mut self.reasons, reason.into());
         self
     }
 
-    /// One more index.
+    /// Adds an index.
     #[must_use]
     pub fn index(mut self, index: impl Into<Arc<str>>) -> Self {
         push_once(&mut self.indexes, index.into());
         self
     }
 
-    /// Only the latest action with this reason is kept for it.
+    /// Sets a reason that only the latest action with it keeps.
     #[must_use]
     pub fn keep_last(mut self, reason: impl Into<Arc<str>>) -> Self {
         self.keep_last = Some(reason.into());
         self
     }
 
-    /// A key of your own.
+    /// Sets an additional key of the application.
     #[must_use]
     pub fn extra(mut self, key: impl Into<Arc<str>>, value: Json) -> Self {
         self.extra.set(key, value);
@@ -107,77 +109,83 @@ impl Draft {
     }
 }
 
-/// The keys of a meta that stay as they are for ever.
+/// The keys of a meta that cannot be changed.
 const READ_ONLY: [&str; 5] = ["id", "added", "time", "subprotocol", "indexes"];
 
 impl<S: Store> Log<S> {
-    /// The log of `node` over a store, with nobody observing. Ids continue behind the latest of this node in the store.
+    /// Creates the log of `node` over a store, without an observer. For the ids, see
+    /// [`with_observer`](Self::with_observer).
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn new(node: NodeId, store: S) -> Result<Self, LogError<S::Error>> {
         Self::with_observer(node, store, ())
     }
 }
 
 impl<S: Store, O: Observer> Log<S, O> {
-    /// The log of `node` over a store; `observer` sees what comes and goes.
+    /// Creates the log of `node` over a store; `observer` sees the actions that are added and
+    /// removed.
     ///
-    /// The last of this node's ids is looked for among the 1,000 entries that came last, so that ids grow also if the clock has
-    /// stepped back since. Where that entry may be forgotten, a start needs a node id of its own, as each start of a client has a tab id of
-    /// its own: otherwise a clock that has stepped back could make an id again.
+    /// New ids are later than the last id of this node among the 1,000 entries that arrived last,
+    /// even if the clock went backwards since. If that entry may have been removed, each start
+    /// needs a different node id, as each start of a client has its own tab id; otherwise a clock
+    /// that went backwards could generate an id again.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn with_observer(node: NodeId, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
         let mut ids = IdGenerator::new(node);
-        let mut left = 1_000;
+        let mut remaining = 1_000;
         store.walk(&Query::added(), &mut |entry| {
             ids.observe(&entry.meta.id);
-            left -= 1;
-            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            remaining -= 1;
+            if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(Self { store, ids, observer })
     }
 
-    /// The node whose log it is.
+    /// Returns the id of the node whose log this is.
     pub const fn node_id(&self) -> &NodeId {
         self.ids.node()
     }
 
-    /// The store.
+    /// Returns the store.
     pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// The one who observes.
+    /// Returns the observer, to change it.
     pub const fn observer_mut(&mut self) -> &mut O {
         &mut self.observer
     }
 
-    /// The one who observes, to look at.
+    /// Returns the observer.
     pub const fn observer(&self) -> &O {
         &self.observer
     }
 
-    /// The id that [`generate_id`](Self::generate_id) would give now.
+    /// Returns the id that [`generate_id`](Self::generate_id) would return now.
     pub fn next_id(&self, now: WallTime) -> ActionId {
         self.ids.clone().next(now)
     }
 
-    /// The next id of this node.
+    /// Generates the next id of this node.
     pub fn generate_id(&mut self, now: WallTime) -> ActionId {
         self.ids.next(now)
     }
 
-    /// Adds an action: observers may change its meta (`preadd`), the store keeps it if it has a reason, observers see it
-    /// (`added`) and, if nothing keeps it, see it go (`cleaned`).
+    /// Adds an action. Observers may first change its meta (`preadd`). The store keeps the action
+    /// if it has a reason. Then observers see it (`added`), and if it is not kept, also its removal
+    /// (`cleaned`).
     ///
-    /// `None` means that an entry with this id is there already; then nobody is told and nothing changes. With `keep_last` older
-    /// actions lose the reason, and if a later one has it, this one does not get it. O(log n).
+    /// Returns `None` if the log already has an entry with this id; then observers are not notified
+    /// and nothing changes. With `keep_last`, the reason is removed from earlier actions; if a
+    /// later action has the reason, this action does not get it. O(log n), plus the cost of
+    /// removing reasons.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn add(
         &mut self,
         now: WallTime,
@@ -203,16 +211,16 @@ impl<S: Store, O: Observer> Log<S, O> {
         } else {
             return Ok(None);
         }
-        self.fulfil()?;
+        self.execute_requests()?;
         Ok(Some(entry))
     }
 
-    /// Does what the observer wants.
-    fn fulfil(&mut self) -> Result<(), LogError<S::Error>> {
+    /// Executes the requests of the observer.
+    fn execute_requests(&mut self) -> Result<(), LogError<S::Error>> {
         while let Some(request) = self.observer.next_request() {
             match request {
                 ObserverRequest::RemoveReason(reason, criteria) => {
-                    self.take_reason(&reason, &criteria)?
+                    self.remove_reason_from_store(&reason, &criteria)?
                 }
                 ObserverRequest::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
                 ObserverRequest::CopyReasons { from, to, except } => {
@@ -241,26 +249,27 @@ impl<S: Store, O: Observer> Log<S, O> {
 
     fn keep_last(&mut self, reason: &Arc<str>, meta: &mut Meta) -> Result<(), LogError<S::Error>> {
         let stamp = meta.stamp();
-        let latest = self.store.newest_with_reason(reason)?.is_none_or(|newest| newest < stamp);
-        if latest {
+        let is_latest = self.store.newest_with_reason(reason)?.is_none_or(|newest| newest < stamp);
+        if is_latest {
             push_once(&mut meta.reasons, reason.clone());
-            self.take_reason(reason, &Criteria::older_than(stamp))?;
+            self.remove_reason_from_store(reason, &Criteria::older_than(stamp))?;
         }
         Ok(())
     }
 
-    /// Finds an entry.
+    /// Returns the entry with this id, if there is one.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn by_id(&self, id: &ActionId) -> Result<Option<Entry>, LogError<S::Error>> {
         Ok(self.store.by_id(id)?)
     }
 
-    /// Changes the meta of an entry; `false` if there is none. With no reasons left the entry is removed.
+    /// Changes the meta of an entry. Returns `false` if there is no entry with this id. If no
+    /// reasons are left, the entry is removed.
     ///
     /// # Errors
-    /// [`LogError::ReadOnly`] for a key that cannot be changed, or when the store fails.
+    /// [`LogError::ReadOnly`] for a key that cannot be changed, or if the store fails.
     pub fn change_meta(
         &mut self,
         id: &ActionId,
@@ -270,7 +279,7 @@ impl<S: Store, O: Observer> Log<S, O> {
             return Err(LogError::ReadOnly(key.clone()));
         }
         let changed = self.set_meta(id, change)?;
-        self.fulfil()?;
+        self.execute_requests()?;
         Ok(changed)
     }
 
@@ -285,20 +294,25 @@ impl<S: Store, O: Observer> Log<S, O> {
         }
     }
 
-    /// Takes a reason from the actions that meet the criteria, and removes those that have none left.
+    /// Removes a reason from the actions that match the criteria, and removes those of them that
+    /// have no reasons left.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn remove_reason(
         &mut self,
         reason: &str,
         criteria: &Criteria,
     ) -> Result<(), LogError<S::Error>> {
-        self.take_reason(reason, criteria)?;
-        self.fulfil()
+        self.remove_reason_from_store(reason, criteria)?;
+        self.execute_requests()
     }
 
-    fn take_reason(&mut self, reason: &str, criteria: &Criteria) -> Result<(), LogError<S::Error>> {
+    fn remove_reason_from_store(
+        &mut self,
+        reason: &str,
+        criteria: &Criteria,
+    ) -> Result<(), LogError<S::Error>> {
         let observer = &mut self.observer;
         Ok(self.store.remove_reason(reason, criteria, &mut |entry| observer.cleaned(&entry))?)
     }
@@ -306,7 +320,7 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// Visits entries in the order of the query until `visit` breaks.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn walk(
         &self,
         query: &Query,
@@ -315,49 +329,49 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(self.store.walk(query, &mut visit)?)
     }
 
-    /// The highest `added` number ever given.
+    /// Returns the highest `added` number that was ever assigned.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn last_added(&self) -> Result<u64, LogError<S::Error>> {
         Ok(self.store.last_added()?)
     }
 
-    /// How far the exchange with the other node has come.
+    /// Returns the progress of the exchange with the other node.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn synced(&self) -> Result<Synced, LogError<S::Error>> {
         Ok(self.store.synced()?)
     }
 
-    /// Remembers how far the exchange with the other node has come.
+    /// Stores the progress of the exchange with the other node.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn set_synced(&mut self, synced: Synced) -> Result<(), LogError<S::Error>> {
         Ok(self.store.set_synced(synced)?)
     }
 
-    /// Makes everything so far durable.
+    /// Makes all previous changes durable.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn commit(&mut self) -> Result<(), LogError<S::Error>> {
         Ok(self.store.commit()?)
     }
 
-    /// Gives the store back.
+    /// Returns the store.
     pub fn into_store(self) -> S {
         self.store
     }
 }
 
-/// What can go wrong in a log.
+/// The error of an operation of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogError<E> {
-    /// The caller's mistake: this key of a meta cannot be changed.
+    /// The caller tried to change this key of a meta, which cannot be changed.
     ReadOnly(Arc<str>),
     /// The store failed.
     Store(E),

@@ -1,4 +1,4 @@
-//! Who sees what happens in a log.
+//! Observers: values that see the actions that are added to a log and removed from it.
 
 use std::sync::Arc;
 
@@ -7,44 +7,47 @@ use crate::{
     store::{Criteria, Entry},
 };
 
-/// What an observer wants done with the log it observes.
+/// A change that an observer requests of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObserverRequest {
-    /// Take a reason from the actions that meet the criteria.
+    /// Remove a reason from the actions that match the criteria.
     RemoveReason(Arc<str>, Criteria),
-    /// Give an action these reasons in place of its own; without any it is removed.
+    /// Replace the reasons of an action; without reasons, it is removed.
     SetReasons(ActionId, NameList),
-    /// Give an action the reasons of another, besides its own.
+    /// Add the reasons of one action to those of another.
     CopyReasons {
-        /// Whose reasons.
+        /// The action whose reasons are copied.
         from: ActionId,
-        /// Who gets them.
+        /// The action that gets them.
         to: ActionId,
-        /// All but this one.
+        /// A reason that is not copied.
         except: Arc<str>,
     },
 }
 
-/// Sees actions come and go. Every method does nothing unless you write it.
+/// Sees the actions that are added to a log and removed from it. By default, every method does
+/// nothing.
 ///
-/// A pair of observers is an observer: the first sees everything first.
+/// A pair of observers is an observer; the first is always called before the second.
 pub trait Observer {
-    /// Before an action is added: the place to set reasons, indexes and other meta. The id stays what it is.
+    /// Called before an action is added. May set reasons, indexes and other meta. A change of the
+    /// id has no effect.
     fn preadd(&mut self, action: &Action, meta: &mut Meta) {
         let _ = (action, meta);
     }
 
-    /// An action was added. Without `meta.added` it was not kept.
+    /// Called after an action was added. If `meta.added` is `None`, the action was not kept.
     fn added(&mut self, entry: &Entry) {
         let _ = entry;
     }
 
-    /// An action is gone: its last reason was taken, or it never had one.
+    /// Called after an action was removed: its last reason was removed, or it never had one.
     fn cleaned(&mut self, entry: &Entry) {
         let _ = entry;
     }
 
-    /// What the log has to do next. The log asks after each change, until `None`.
+    /// Returns the next request to the log. The log calls this after each change, until it returns
+    /// `None`.
     fn next_request(&mut self) -> Option<ObserverRequest> {
         None
     }

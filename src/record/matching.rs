@@ -1,18 +1,21 @@
-//! When a field of a record equals a value of a filter.
+//! Equality of a field of a record and a value of a filter.
 //!
-//! As for JavaScript's `===`: texts by their characters, however they were escaped; numbers as doubles, so `1` equals `1.0` and
-//! `9007199254740993` equals `9007199254740992`. Arrays and objects, which JavaScript never finds equal, by their text without
-//! blanks.
+//! It follows JavaScript's `===`: strings are compared decoded, without regard to escapes; numbers
+//! are compared as doubles, so `1` equals `1.0` and `9007199254740993` equals `9007199254740992`.
+//! Arrays and objects, which are never equal in JavaScript, are compared as text without white
+//! space.
 
-use crate::json::Json;
+use crate::json::{Json, without_whitespace};
 
-/// Whether two values are equal. O(length).
+/// Returns `true` if two values are equal. O(length).
 pub fn equal(a: &Json, b: &Json) -> bool {
     a == b || canonical(a) == canonical(b)
 }
 
-/// A number that is the same for equal values of one field of one collection, and hardly for others. It is stored, so it may never
-/// change: FNV-1a of 64 bits over the three, with a byte between them that no text has.
+/// Returns a hash of a value of one field of one collection, the same for equal values. O(length).
+///
+/// Databases store it, so the function must not change: 64-bit FNV-1a over the collection, the key
+/// and the value, separated by the byte 0xFF, which does not occur in UTF-8.
 pub fn hash(collection: &str, key: &str, value: &Json) -> i64 {
     let value = canonical(value);
     let bytes =
@@ -24,7 +27,7 @@ pub fn hash(collection: &str, key: &str, value: &Json) -> i64 {
         .cast_signed()
 }
 
-/// One text for all ways to write a value.
+/// Returns the same text for all JSON forms of a value.
 fn canonical(value: &Json) -> String {
     let text = value.as_str().trim_ascii();
     match text.as_bytes().first() {
@@ -32,29 +35,14 @@ fn canonical(value: &Json) -> String {
             .parse::<String>()
             .ok()
             .and_then(|text| Some(Json::from_value(&text).ok()?.to_string())),
-        // `+ 0.0` makes −0 to 0, which JavaScript finds equal.
+        // `+ 0.0` converts −0 to 0: they are equal in JavaScript.
         Some(b'-' | b'0'..=b'9') => {
             value.parse::<f64>().ok().map(|number| (number + 0.0).to_string())
         }
-        Some(b'{' | b'[') => Some(without_blanks(text)),
+        Some(b'{' | b'[') => Some(without_whitespace(text)),
         _ => None,
     }
     .unwrap_or_else(|| text.to_owned())
-}
-
-fn without_blanks(text: &str) -> String {
-    let (mut quoted, mut escaped) = (false, false);
-    let kept = text.chars().filter(|&char| {
-        let keep = quoted || !char.is_ascii_whitespace();
-        (quoted, escaped) = match char {
-            _ if escaped => (quoted, false),
-            '\\' => (quoted, quoted),
-            '"' => (!quoted, false),
-            _ => (quoted, false),
-        };
-        keep
-    });
-    kept.collect()
 }
 
 #[cfg(test)]
@@ -62,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_values_are_found_by_their_hash() {
-        let same = [
+    fn equal_values_have_equal_hashes() {
+        let equal_pairs = [
             ["1", "1.0"],
             ["1e2", " 100 "],
             ["-0", "0"],
@@ -73,10 +61,10 @@ mod tests {
             ["null", " null"],
             [r#""\ud83d""#, r#""\ud83d" "#],
         ];
-        for [a, b] in same.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
+        for [a, b] in equal_pairs.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
             assert!(equal(&a, &b) && hash("c", "k", &a) == hash("c", "k", &b), "{a} and {b}");
         }
-        let different = [
+        let different_pairs = [
             ["1", r#""1""#],
             ["0", "null"],
             ["false", "null"],
@@ -84,13 +72,13 @@ mod tests {
             ["[1]", "[2]"],
             ["[]", "{}"],
         ];
-        for [a, b] in different.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
+        for [a, b] in different_pairs.map(|pair| pair.map(|text| Json::new(text).unwrap())) {
             assert!(!equal(&a, &b) && hash("c", "k", &a) != hash("c", "k", &b), "{a} and {b}");
         }
     }
 
     #[test]
-    fn the_hash_is_pinned() {
+    fn the_hash_never_changes() {
         let value = Json::new(r#""10""#).unwrap();
         assert_eq!(hash("tasks", "projectId", &value), -4_313_530_266_887_885_876);
         assert_ne!(hash("task", "sprojectId", &value), hash("tasks", "projectId", &value));

@@ -1,6 +1,7 @@
-//! Records with fields of which the latest write wins, as databases keep them.
+//! Records with fields, in a database: the latest write of each field wins.
 //!
-//! The types that `logux-sqlite` and `logux-postgres` share, and the rules that both have to follow to the letter.
+//! The types and rules that `logux-sqlite` and `logux-postgres` share. Read [`Record`], [`Field`],
+//! [`Write`], then [`Changed`], [`unique_stamp`] and [`matching`].
 
 pub mod matching;
 
@@ -12,54 +13,55 @@ use crate::{
     time::WallTime,
 };
 
-/// What a creation or change came to.
+/// The result of a creation or change of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// The fields that it set, with their values: what to tell the others. Empty if later writes had set all of them, or a later
-    /// deletion is known.
+    /// The fields that the write has set, with their values, to be sent to other clients. Empty if
+    /// all of them have later writes, or if the record has a later deletion.
     pub won: JsonObject,
-    /// Whether the record was there before.
+    /// Whether the record existed before the write.
     pub existed: bool,
-    /// Whether the record is there now; not so when a later deletion is known.
+    /// Whether the record exists after the write. `false` if it has a later deletion.
     pub exists: bool,
 }
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its id within the collection.
+    /// The id within the collection.
     pub id: Arc<str>,
-    /// Its fields, by key; only the later ones where that was asked for.
+    /// The fields, sorted by key. Only the later ones, if the query asked for these.
     pub fields: Vec<Field>,
 }
 
 /// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its key.
+    /// The key.
     pub key: Arc<str>,
-    /// Its value, as it was written to the letter.
+    /// The value, with the text of the write unchanged.
     pub value: Json,
-    /// When it was written, and by which action.
+    /// The stamp of the write.
     pub stamp: Stamp,
-    /// When the write arrived here, by this node's clock.
+    /// The time at which the write arrived, by the clock of this node.
     pub arrived: WallTime,
 }
 
-/// When a write was made, and when it arrived here.
+/// The stamp of a write, and the time at which it arrived at this node.
 ///
-/// The first decides what wins. The second decides what a device that was away has to be told: a write that was made offline arrives
-/// late, behind many that are later. From a [`Stamp`] alone, it arrived when it was made.
+/// The stamp decides which write wins. The arrival time decides which writes a device misses that
+/// was offline: a write that another device made offline arrives after writes with later stamps. A
+/// write that is converted from a [`Stamp`] arrives at its own time.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
-    /// The place of the writing action in the order of all.
+    /// The stamp of the action that writes.
     pub stamp: &'a Stamp,
-    /// By the clock of this node.
+    /// The arrival time, by the clock of this node.
     pub arrived: WallTime,
 }
 
 impl Write<'_> {
-    /// When it was made, by corrected time.
+    /// Returns the corrected time of the write.
     pub const fn time(&self) -> WallTime {
         self.stamp.time()
     }
@@ -71,30 +73,33 @@ impl<'a> From<&'a Stamp> for Write<'a> {
     }
 }
 
-/// The place at which a write of `fields` is made in a record with the fields `known`, so that no two writes of a field have one time.
+/// Returns the stamp for a write of `fields` to a record that has the fields `known`, so that no
+/// two writes of a field have the same time.
 ///
-/// The official clients break a tie by the id of what the server sends, which is another one at each of them. So of two writes of a field within
-/// one millisecond, the one that comes second is moved behind the first, and its author has to be told so. A write that comes again, after a
-/// crash in the middle, keeps the place that it got. O(known · fields).
+/// The official clients break a tie by the id of the action that they receive from the server, and
+/// this id differs between clients. Therefore, of two writes of a field in the same millisecond,
+/// the one that arrives second gets a later time, and its author has to receive this time. A write
+/// that is repeated after a crash keeps the stamp of the first attempt. O(known · fields).
 ///
 /// ```
-/// use logux::{Stamp, WallTime, json::JsonObject, record::{Field, place}};
+/// use logux::{Stamp, WallTime, json::JsonObject, record::{Field, unique_stamp}};
 ///
 /// let stamp = |text: &str| Stamp::new(WallTime::from_millis(5), text.parse().unwrap());
 /// let fields = JsonObject::from_json(r#"{"title":"Tea"}"#)?;
 /// let value = fields.get("title").unwrap().clone();
-/// let known = [Field { key: "title".into(), value, stamp: stamp("5 a 0"), arrived: WallTime::from_millis(9) }];
-/// assert_eq!(place(&known, &fields, &stamp("5 b 0")).time(), WallTime::from_millis(6));
-/// assert_eq!(place(&known, &fields, &stamp("5 a 0")).time(), WallTime::from_millis(5));
+/// let arrived = WallTime::from_millis(9);
+/// let known = [Field { key: "title".into(), value, stamp: stamp("5 a 0"), arrived }];
+/// assert_eq!(unique_stamp(&known, &fields, &stamp("5 b 0")).time(), WallTime::from_millis(6));
+/// assert_eq!(unique_stamp(&known, &fields, &stamp("5 a 0")).time(), WallTime::from_millis(5));
 /// # Ok::<(), logux::json::JsonError>(())
 /// ```
-pub fn place(known: &[Field], fields: &JsonObject, stamp: &Stamp) -> Stamp {
-    let written = || known.iter().filter(|field| fields.get(&field.key).is_some());
-    if let Some(again) = written().find(|field| field.stamp.id() == stamp.id()) {
-        return again.stamp.clone();
+pub fn unique_stamp(known: &[Field], fields: &JsonObject, stamp: &Stamp) -> Stamp {
+    let overwritten = || known.iter().filter(|field| fields.get(&field.key).is_some());
+    if let Some(first_attempt) = overwritten().find(|field| field.stamp.id() == stamp.id()) {
+        return first_attempt.stamp.clone();
     }
     let mut time = stamp.time();
-    while written().any(|field| field.stamp.time() == time) && time < WallTime::MAX {
+    while overwritten().any(|field| field.stamp.time() == time) && time < WallTime::MAX {
         time = time.shifted(1);
     }
     Stamp::new(time, stamp.id().clone())

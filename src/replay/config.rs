@@ -1,27 +1,35 @@
-//! How much a timeline remembers.
+//! The configuration of a timeline.
 
-/// Settings of a [`Timeline`](super::Timeline).
+/// The configuration of a [`Timeline`](super::Timeline).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineConfig {
-    /// After how many actions at the end of history a state is saved. Further back the distance grows with the distance from the end.
-    /// `saveStateEvery` of `@logux/redux`. Give a higher number when a clone of the state is costly.
+    /// The number of actions between saved states at the end of history; further back, it grows
+    /// with the distance from the end. Choose a higher number if cloning a state is expensive. From
+    /// 1 to 10,000. Default: 16. `saveStateEvery` of `@logux/redux`.
     pub save_every: usize,
-    /// The distance between saved states far back, which bounds the work for a state of the past. At most 10,000.
+    /// The largest number of actions between saved states, far back in history. Limits the cost of
+    /// past states. At most 10,000. Default: 4,096.
     pub save_gap: usize,
-    /// How many of the latest actions (by arrival) a log keeps for time travel, without a reason of their own: so long can an action be taken
-    /// back. `None`: no action is kept for that reason. `reasonlessHistory` of `@logux/redux`.
+    /// The number of latest actions, by arrival, that a log keeps for time travel even if they have
+    /// no other reason; for that long, an action can be undone. `None`: no action is kept for this
+    /// reason. Default: 1,000. `reasonlessHistory` of `@logux/redux`.
     pub history: Option<u64>,
-    /// After how many actions to forget those beyond `history`. `cleanEvery` of `@logux/redux`.
+    /// The number of added actions after which the log removes those beyond `history`. Default: 25.
+    /// `cleanEvery` of `@logux/redux`.
     pub clean_every: u64,
-    /// How many actions that their log has forgotten may be remembered for replay. Beyond, the oldest part of history becomes fixed,
-    /// and what belongs before its end is [`MissedHistory`](super::TimelineWarning::MissedHistory).
+    /// The largest number of actions that were removed from their log but can still be replayed. If
+    /// there are more, the oldest part of history becomes fixed, and an action that belongs before
+    /// its end is reported as [`MissedHistory`](super::TimelineWarning::MissedHistory). Default:
+    /// 1,000.
     pub max_cleaned: usize,
-    /// The browser tab whose state this is: actions with another `tab` in their meta are left out.
+    /// The browser tab whose state this is: actions with another `tab` in their meta are ignored.
+    /// Default: none.
     pub tab: Option<String>,
 }
 
 impl Default for TimelineConfig {
-    /// A state saved every 16 actions, 4,096 far back; the last 1,000 actions held for time travel, as in `@logux/redux`.
+    /// A state is saved every 16 actions, or every 4,096 far back; the last 1,000 actions are kept
+    /// for time travel, as in `@logux/redux`.
     fn default() -> Self {
         Self {
             save_every: 16,
@@ -35,7 +43,7 @@ impl Default for TimelineConfig {
 }
 
 impl TimelineConfig {
-    /// The highest [`save_gap`](Self::save_gap).
+    /// The highest value of [`save_gap`](Self::save_gap).
     pub const MAX_GAP: usize = 10_000;
 
     /// The reason for which actions are kept for time travel.

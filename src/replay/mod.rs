@@ -1,12 +1,13 @@
-//! Time travel: the state that reducers make of a log, also when actions come late or are taken back.
+//! Time travel: the state of a log under a reducer, with late and undone actions.
 //!
-//! Read [`Reducer`] (what an action does), then [`Timeline`] (the state of a log under it). A timeline is an
-//! [`Observer`](crate::log::Observer): a [`Log`](crate::Log) over one keeps the state up to date by itself.
+//! Read [`Reducer`] (what an action does), then [`Timeline`] (the state of a log under a reducer),
+//! then [`Snapshot`] and [`UndoManager`]. A timeline is an [`Observer`](crate::log::Observer): the
+//! state of a [`Log`](crate::Log) that it observes is always up to date.
 //!
 //! ```
 //! use logux::{Action, Log, MemoryStore, NodeId, WallTime, log::Draft, replay::{Timeline, untyped_reducer}};
 //!
-//! // The last word said wins, and a word that is taken back was never said.
+//! // The latest word wins. An undone word has no effect.
 //! let reducer = untyped_reducer(String::new(), |word: &mut String, action: &Action| {
 //!     *word = action.str_field("word").unwrap_or_default().into_owned();
 //! });

@@ -1,4 +1,4 @@
-//! What an action does to a state.
+//! Reducers: what an action does to a state.
 
 use core::marker::PhantomData;
 use std::sync::Arc;
@@ -8,52 +8,60 @@ use serde::de::DeserializeOwned;
 use super::Malformed;
 use crate::action::{Action, ActionId, Meta, Stamp};
 
-/// Makes a state of actions. Pure: the same actions in the same order give the same state on every node.
+/// Computes a state from actions. A reducer is pure: the same actions in the same order give the
+/// same state on every node.
 ///
-/// It looks at nothing but its arguments: no clock, no randomness, no map whose order changes from run to run. For a few lines, take
-/// [`untyped_reducer`] or [`typed_reducer`] with a closure.
+/// It depends on its arguments only: on no clock, no randomness, and no map whose order differs
+/// between runs. For a small reducer, use [`untyped_reducer`] or [`typed_reducer`] with a closure.
 pub trait Reducer {
-    /// An action as this reducer understands it. Read once when the action comes, applied as often as history is replayed.
+    /// The type of actions that this reducer reads. An action is read once, when it arrives, and
+    /// applied whenever history is replayed.
     type Action;
 
-    /// The state. Cloned for checkpoints, so a clone should share what it can, as the collections of `imbl` do.
+    /// The state. It is cloned for saved states, so clones should share structure, like the
+    /// collections of `imbl`.
     type State: Clone;
 
-    /// Reads an action. `None`: it is not for this reducer.
+    /// Reads an action. Returns `None` if it is not for this reducer.
     ///
     /// # Errors
-    /// [`Malformed`] for an action of a known type that does not have its fields. It is ignored, on every node alike, and reported.
+    /// [`Malformed`] for an action of a known type that does not have the fields of this type.
+    /// Every node ignores it, and the timeline reports it.
     fn read(&self, action: &Action) -> Result<Option<Self::Action>, Malformed>;
 
-    /// The state before the first action.
+    /// Returns the state before the first action.
     fn initial(&self) -> Self::State;
 
-    /// Applies an action. An action that asks for the impossible, such as to rename what does not exist, does nothing.
+    /// Applies an action. An action that is impossible in this state, such as renaming what does
+    /// not exist, has no effect.
     fn apply(&self, state: &mut Self::State, action: &Self::Action, stamp: &Stamp);
 
-    /// Whether the order in which actions are applied makes no difference. Then late actions are applied as they come, and nothing is
-    /// replayed but undo. `logux::testing::assert_commutes` proves the claim.
+    /// Returns `true` if the order in which actions are applied makes no difference. Then late
+    /// actions are applied when they arrive, and history is replayed for undo only.
+    /// `logux::testing::assert_commutes` tests this.
     fn commutes(&self) -> bool {
         false
     }
 
-    /// Adds reasons for which a log should keep the action beyond the time of undo, and indexes to find it by. None by default.
+    /// Adds reasons for which a log keeps the action after it is settled, and indexes to find it
+    /// by. By default, adds none.
     fn preadd(&self, action: &Self::Action, meta: &mut Meta) {
         let _ = (action, meta);
     }
 
-    /// Tells which actions do not matter any more because of `action`, which nobody can take back now. `settled` says whether
-    /// that is true of another action too. What is told here may be forgotten: the state must be the same without it, whatever
-    /// comes. `logux::testing::assert_compaction_is_invisible` proves it.
+    /// Reports the actions that are obsolete because of `action`, which is settled. `settled`
+    /// returns `true` if another action is settled too. The log may remove the reported actions, so
+    /// the state must be the same without them, whatever actions arrive later.
+    /// `logux::testing::assert_compaction_is_invisible` tests this.
     fn obsolete(
         &self,
         state: &Self::State,
         action: &Self::Action,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
-        let _ = (state, action, stamp, settled, tell);
+        let _ = (state, action, stamp, settled, report);
     }
 }
 
@@ -87,38 +95,40 @@ impl<R: Reducer + ?Sized> Reducer for &R {
         action: &R::Action,
         stamp: &Stamp,
         settled: &dyn Fn(&Stamp) -> bool,
-        tell: &mut dyn FnMut(Obsolete),
+        report: &mut dyn FnMut(Obsolete),
     ) {
-        (**self).obsolete(state, action, stamp, settled, tell);
+        (**self).obsolete(state, action, stamp, settled, report);
     }
 }
 
-/// Actions that a log need not keep for a reason any more.
+/// Actions that a log does not have to keep any more for a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obsolete {
-    /// All that are older than this place in the order.
+    /// All actions with this reason that are before this position in the order.
     Before(Arc<str>, Stamp),
     /// One action.
     One(Arc<str>, ActionId),
 }
 
-/// A reducer that can tell which parts of a state differ, so that only those are drawn again.
+/// A reducer that can list the parts in which two states differ, so that only these are drawn
+/// again.
 pub trait Diff: Reducer {
     /// The name of a part, such as the key of a record.
     type Part;
 
-    /// Names the parts that differ. Should cost what differs, not what there is.
+    /// Calls `part` with each part that differs. The cost should be proportional to the
+    /// differences, not to the state.
     fn diff(&self, before: &Self::State, after: &Self::State, part: &mut dyn FnMut(Self::Part));
 }
 
-/// A reducer of a closure over actions as they are. Made by [`untyped_reducer`].
+/// A reducer with a closure over untyped actions. Created by [`untyped_reducer`].
 #[derive(Clone, Debug)]
 pub struct UntypedReducer<S, F> {
     initial: S,
     apply: F,
 }
 
-/// A reducer that is given every action but those of Logux itself.
+/// Creates a reducer for all actions except those of Logux itself.
 pub const fn untyped_reducer<S: Clone, F: Fn(&mut S, &Action)>(
     initial: S,
     apply: F,
@@ -143,7 +153,7 @@ impl<S: Clone, F: Fn(&mut S, &Action)> Reducer for UntypedReducer<S, F> {
     }
 }
 
-/// A reducer of a closure over actions of a type of yours. Made by [`typed_reducer`].
+/// A reducer with a closure over actions of a Rust type. Created by [`typed_reducer`].
 #[derive(Clone, Debug)]
 pub struct TypedReducer<A, S, F> {
     kinds: &'static [&'static str],
@@ -152,7 +162,7 @@ pub struct TypedReducer<A, S, F> {
     action: PhantomData<fn() -> A>,
 }
 
-/// A reducer that is given actions of the named types, read into a type of yours.
+/// Creates a reducer for actions of the listed types, which are read into a Rust type.
 ///
 /// ```
 /// use logux::replay::{Timeline, typed_reducer};

@@ -1,4 +1,5 @@
-//! A timeline as the observer of a log: it sees what comes and goes, and tells the log what to keep.
+//! A timeline as the observer of a log: applies the actions of the log, and requests which of them
+//! it keeps.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,19 +15,20 @@ use crate::{
     time::WallTime,
 };
 
-/// What a timeline has to do for its log.
+/// The requests of a timeline to its log, and the actions that they depend on.
 #[derive(Debug)]
 pub(super) struct Retainer<A> {
-    /// An action that was read for its reasons, and is about to be added.
+    /// The action that was read in `preadd` and is about to be added.
     read: Option<(ActionId, Result<Option<A>, Malformed>)>,
     requests: VecDeque<ObserverRequest>,
-    /// The actions that can be taken back still, by arrival.
+    /// The actions that can still be undone, by arrival.
     unsettled: VecDeque<(u64, Stamp)>,
-    /// Own actions that the server has not answered; those that could be settled but for that have their stamp here.
+    /// Own actions that the server has not answered. `Some`: the action is settled when it is
+    /// answered.
     unanswered: HashMap<ActionId, Option<Stamp>>,
     since_cleaning: u64,
-    /// The last `added` number up to which everything was let go of.
-    let_go_until: u64,
+    /// The highest `added` number of the actions that were released from time travel.
+    released_until: u64,
 }
 
 impl<A> Default for Retainer<A> {
@@ -37,14 +39,14 @@ impl<A> Default for Retainer<A> {
             unsettled: VecDeque::new(),
             unanswered: HashMap::new(),
             since_cleaning: 0,
-            let_go_until: 0,
+            released_until: 0,
         }
     }
 }
 
 impl<A> Retainer<A> {
-    /// Remembers that an action can be taken back for a while.
-    fn follow(&mut self, added: u64, entry: &Entry) {
+    /// Records that an action can be undone for a while.
+    fn track(&mut self, added: u64, entry: &Entry) {
         if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
             self.unanswered.insert(entry.meta.id.clone(), None);
         }
@@ -53,17 +55,18 @@ impl<A> Retainer<A> {
 
     #[inline]
     pub(super) fn take_read(&mut self, id: &ActionId) -> Option<Result<Option<A>, Malformed>> {
-        self.read.take_if(|(own, _)| own == id).map(|(_, read)| read)
+        self.read.take_if(|(read_id, _)| read_id == id).map(|(_, read)| read)
     }
 }
 
-/// What others hold an action for, so that an undo need not be held for it.
+/// The reason of own actions until the server has answered them; it is not copied to undos.
 const SYNCING: &str = "syncing";
-/// A key of a meta: this action is to be kept for its own reasons only, as in `@logux/redux`.
+/// A key of a meta: the action is kept for its own reasons only, as in `@logux/redux`.
 const NO_AUTO_REASON: &str = "noAutoReason";
 
 impl<R: Reducer> Observer for Timeline<R> {
-    /// Actions of the reducer are kept for time travel and for the reducer's reasons, undos for those of what they undo.
+    /// Actions of the reducer are kept for time travel and for the reasons of the reducer, undos
+    /// for time travel and for the reasons of the actions that they undo.
     fn preadd(&mut self, action: &Action, meta: &mut Meta) {
         if action.kind() == logux::UNDO {
             if self.config.history.is_some() {
@@ -75,12 +78,13 @@ impl<R: Reducer> Observer for Timeline<R> {
             return;
         }
         let read = self.read_action(action);
-        if let Ok(Some(own)) = &read {
-            let auto = meta.extra.get(NO_AUTO_REASON).is_none_or(|json| json.as_str() != "true");
-            if auto && self.config.history.is_some() {
+        if let Ok(Some(parsed)) = &read {
+            let adds_reason =
+                meta.extra.get(NO_AUTO_REASON).is_none_or(|json| json.as_str() != "true");
+            if adds_reason && self.config.history.is_some() {
                 push_once(&mut meta.reasons, self.config.reason().into());
             }
-            self.reducer.preadd(own, meta);
+            self.reducer.preadd(parsed, meta);
         }
         self.retainer.read = Some((meta.id.clone(), read));
     }
@@ -88,28 +92,29 @@ impl<R: Reducer> Observer for Timeline<R> {
     fn added(&mut self, entry: &Entry) {
         self.add(entry);
         if matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO) {
-            self.answered(&entry.action);
+            self.handle_answer(&entry.action);
         }
         let Some(added) = entry.meta.added else { return };
         if entry.action.kind() == logux::UNDO {
             self.undo_added(entry);
         } else if !logux::is_logux(entry.action.kind()) {
-            self.retainer.follow(added, entry);
+            self.retainer.track(added, entry);
         }
         self.retainer.since_cleaning += 1;
         if self.retainer.since_cleaning >= self.config.clean_every {
             self.retainer.since_cleaning = 0;
-            self.let_go(added);
+            self.settle_old(added);
         }
     }
 
     fn cleaned(&mut self, entry: &Entry) {
         let undos = self.undos.by_target(&entry.meta.id).to_vec();
         self.retainer.unanswered.remove(&entry.meta.id);
-        self.forget(&entry.meta.id);
-        // Nobody needs an undo of what is gone.
-        let gone = undos.into_iter().map(|undo| ObserverRequest::SetReasons(undo, NameList::new()));
-        self.retainer.requests.extend(gone);
+        self.mark_cleaned(&entry.meta.id);
+        // The undos of a removed action are not needed any more.
+        let removals =
+            undos.into_iter().map(|undo| ObserverRequest::SetReasons(undo, NameList::new()));
+        self.retainer.requests.extend(removals);
     }
 
     fn next_request(&mut self) -> Option<ObserverRequest> {
@@ -118,25 +123,25 @@ impl<R: Reducer> Observer for Timeline<R> {
 }
 
 impl<R: Reducer> Timeline<R> {
-    /// An action was in the log before: it can be taken back still, or not.
+    /// Records an action that was in the log before: it can still be undone, or it is settled.
     pub(super) fn resume(&mut self, entry: &Entry, last_added: u64) {
         let Some(added) = entry.meta.added.filter(|_| !logux::is_logux(entry.action.kind())) else {
             return;
         };
-        let waits = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
-        if waits || added > last_added.saturating_sub(self.config.history.unwrap_or(0)) {
-            self.retainer.follow(added, entry);
+        let is_unanswered = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
+        if is_unanswered || added > last_added.saturating_sub(self.config.history.unwrap_or(0)) {
+            self.retainer.track(added, entry);
         } else {
             self.mark_settled(&entry.meta.stamp());
         }
     }
 
-    /// Puts what was resumed, in the order of creation, into that of arrival.
+    /// Sorts the resumed actions, which are in the order of creation, by arrival.
     pub(super) fn sort_resumed(&mut self) {
         self.retainer.unsettled.make_contiguous().sort_unstable_by_key(|(added, _)| *added);
     }
 
-    /// An undo has come: it lives as long as what it undoes.
+    /// Gives an undo the reasons of its target, so that both are kept equally long.
     fn undo_added(&mut self, entry: &Entry) {
         if let Some(target) = self.undos.target(&entry.meta.id) {
             self.retainer.requests.push_back(ObserverRequest::CopyReasons {
@@ -147,17 +152,18 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// The server has done what an own action asked for, or taken it back.
-    fn answered(&mut self, answer: &Action) {
+    /// Handles the server's answer to an own action.
+    fn handle_answer(&mut self, answer: &Action) {
         let id = answer.str_field("id").and_then(|id| id.parse().ok());
         if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.retainer.unanswered.remove(&id))
         {
-            self.let_go_of(&stamp);
+            self.settle_action(&stamp);
         }
     }
 
-    /// Nobody can take this action back any more.
-    fn let_go_of(&mut self, stamp: &Stamp) {
+    /// Marks an action as settled, and requests the removal of actions that are obsolete because of
+    /// it.
+    fn settle_action(&mut self, stamp: &Stamp) {
         let mut requests = core::mem::take(&mut self.retainer.requests);
         self.obsolete_by(stamp, &mut |obsolete| {
             requests.push_back(match obsolete {
@@ -172,20 +178,22 @@ impl<R: Reducer> Timeline<R> {
         self.retainer.requests = requests;
     }
 
-    /// Lets go of actions that came too long ago to be taken back: for them, what is obsolete may be forgotten.
-    fn let_go(&mut self, last_added: u64) {
+    /// Settles the actions that arrived more than `history` actions ago, and releases them from
+    /// time travel.
+    fn settle_old(&mut self, last_added: u64) {
         let Some(max) = last_added.checked_sub(self.config.history.unwrap_or(0)) else { return };
         while let Some((_, stamp)) =
             self.retainer.unsettled.pop_front_if(|(added, _)| *added <= max)
         {
             match self.retainer.unanswered.get_mut(stamp.id()) {
-                Some(waiting) => *waiting = Some(stamp),
-                None => self.let_go_of(&stamp),
+                Some(deferred) => *deferred = Some(stamp),
+                None => self.settle_action(&stamp),
             }
         }
-        // What came before was let go of before, and may be kept for other reasons: no need to look at it again.
-        let min_added = Some(self.retainer.let_go_until + 1);
-        self.retainer.let_go_until = max;
+        // Actions up to this number were released before; those that are still in the log have
+        // other reasons.
+        let min_added = Some(self.retainer.released_until + 1);
+        self.retainer.released_until = max;
         let criteria = Criteria { min_added, max_added: Some(max), ..Criteria::default() };
         self.retainer
             .requests
@@ -194,21 +202,22 @@ impl<R: Reducer> Timeline<R> {
 }
 
 impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
-    /// The state of the log.
+    /// Returns the state of the log.
     pub const fn state(&self) -> &R::State {
         self.observer().state()
     }
 
-    /// The state's past.
+    /// Returns the timeline of the log.
     pub const fn timeline(&self) -> &Timeline<R> {
         self.observer()
     }
 
-    /// Takes an action back, as if it never was: adds `logux/undo`. The undo of an undo brings the action back. `None` if no such
-    /// action is in the log.
+    /// Undoes an action by adding `logux/undo`: the state is as if the action did not exist.
+    /// Undoing the undo makes the action effective again. Returns `None` if the log has no action
+    /// with this id.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn undo(
         &mut self,
         now: WallTime,

@@ -1,4 +1,4 @@
-//! A timeline on disk, with the place in the log that it stands for.
+//! A stored timeline, with its position in the log.
 
 use core::fmt;
 
@@ -14,16 +14,25 @@ use crate::{
 
 /// A reducer whose state can be saved.
 pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
-    /// The name of the reducer, so that no other one reads the state.
+    /// The name of the reducer; only a reducer with the same name reads the state.
     const NAME: &'static str;
-    /// Raise it whenever the same actions make another state, or the state is written in another way.
+    /// The version of the reducer. Increase it when the same actions give another state, or the
+    /// state is serialized in another way.
     const VERSION: u32;
 }
 
-/// A saved timeline: the state up to a place in the order, and how far in the order of arrival it has seen its log.
+/// A saved timeline: the state up to a position in the order, and the entries of its log, by
+/// arrival, that it includes.
 ///
-/// As text, one JSON object: `format` (`"logux timeline"`), `version` (1), `reducer` and `reducerVersion`, `node` (whose log), `added` (the last number it has
-/// seen), `anchor` (an entry of that log, with its number), `horizon` (the place), `undos` (those whose actions have not come), `state`.
+/// The text is one JSON object:
+///
+/// - `format`: `"logux timeline"`; `version`: 1.
+/// - `reducer`, `reducerVersion`: the reducer.
+/// - `node`: the node id of the log; `added`: the last `added` number that is included.
+/// - `anchor`: an entry of that log, as its id and `added` number, or `null`.
+/// - `horizon`: the stamp up to which the state goes, as `{"id", "time"}`, or `null`.
+/// - `undos`: the undos whose targets are not part of the state, as pairs of undo and target.
+/// - `state`: the state.
 ///
 /// ```
 /// # use logux::{Action, Log, MemoryStore, NodeId, Stamp, WallTime, log::Draft};
@@ -49,7 +58,7 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 /// }
 /// let text = Snapshot::of(&mut log)?.to_string();
 ///
-/// // Later: the snapshot, and what the log has behind it.
+/// // Later: the snapshot, and the entries that the log has after it.
 /// let timeline = text.parse::<Snapshot>()?.open(Count, TimelineConfig::default(), &node, log.store())?;
 /// assert_eq!(*timeline.state(), 500);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -64,32 +73,34 @@ pub struct Snapshot {
     node: String,
     added: u64,
     anchor: Option<(String, u64)>,
-    horizon: Option<Place>,
+    horizon: Option<StampJson>,
     undos: Vec<(String, String)>,
     state: serde_json::Value,
 }
 
 /// A stamp in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Place {
+struct StampJson {
     id: String,
     time: i64,
 }
 
 const FORMAT: &str = "logux timeline";
 const VERSION: u32 = 1;
-/// For how many actions at the end the snapshot leaves room to be slotted in between.
+/// The number of latest actions that a snapshot leaves out, so that slightly late actions can still
+/// be inserted.
 const MARGIN: usize = 100;
 
-/// The reason that keeps the entry by which a snapshot knows its log.
+/// The reason for which the log keeps the anchor of its latest snapshot.
 const ANCHOR: &str = "snapshot";
 
 impl Snapshot {
-    /// The snapshot of a log's timeline. It stands a little before the end, so that what comes a little late after a restart still finds
-    /// its place. The log keeps the entry by which the snapshot knows it again.
+    /// Creates the snapshot of a log's timeline. It leaves out the latest 100 actions where it can,
+    /// so that slightly late actions can still be inserted after a restart. The log keeps the entry
+    /// that identifies it.
     ///
     /// # Errors
-    /// When the store fails, or the state cannot be JSON.
+    /// If the store fails, or the state cannot be represented in JSON.
     pub fn of<S: Store, R: Saved>(log: &mut Log<S, Timeline<R>>) -> Result<Self, SnapshotError> {
         let newest = log.store().page(&Query::added(), 1).map_err(store_failed)?.entries.pop();
         if let Some(entry) = &newest {
@@ -104,12 +115,14 @@ impl Snapshot {
         log.timeline().snapshot(newest.as_ref(), log.node_id(), log.store())
     }
 
-    /// The timeline that was saved, with what has come to its log since.
+    /// Restores the timeline, and adds the actions that its log has received since.
     ///
     /// # Errors
-    /// [`SnapshotError::AnotherVersion`], [`SnapshotError::AnotherReducer`] and [`SnapshotError::AnotherLog`] when it does not fit,
-    /// [`SnapshotError::LateActions`] when something has come since that belongs before it. In each case
-    /// [`Timeline::read`] makes the state from the whole log.
+    /// [`SnapshotError::AnotherVersion`], [`SnapshotError::AnotherReducer`] and
+    /// [`SnapshotError::AnotherLog`] if the snapshot does not fit, [`SnapshotError::LateActions`]
+    /// if the log has received an action since that belongs before the end of the snapshot, and
+    /// other errors if the snapshot is damaged or the store fails. [`Timeline::read`] can then
+    /// compute the state from the whole log.
     pub fn open<R: Saved, S: Store>(
         &self,
         reducer: R,
@@ -120,8 +133,9 @@ impl Snapshot {
         self.check::<R>()?;
         self.check_log(node, store)?;
         let state = serde_json::from_value(self.state.clone()).map_err(SnapshotError::State)?;
-        let horizon = self.horizon.as_ref().map(Place::stamp).transpose()?;
-        // What came since but is older: late actions, which only a reducer whose actions commute can take here, and undos.
+        let horizon = self.horizon.as_ref().map(StampJson::stamp).transpose()?;
+        // Entries that arrived since but are older than the horizon: undos, and late actions, which
+        // can be applied here only if the reducer commutes.
         let mut older = Vec::new();
         if let Some(horizon) = &horizon {
             let since = Query::added().oldest_first().after_added(self.added);
@@ -144,12 +158,12 @@ impl Snapshot {
         for (undo, target) in &self.undos {
             let ids =
                 (undo.parse().map_err(|_| damaged())?, target.parse().map_err(|_| damaged())?);
-            timeline.change_undos(|undos, flipped| undos.add(&ids.0, ids.1, flipped));
+            timeline.change_undos(|undos, toggled| undos.add(&ids.0, ids.1, toggled));
         }
         let created = Query::created().oldest_first();
         let tail =
             horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
-        timeline.read_on(store, &tail).map_err(store_failed)?;
+        timeline.read_query(store, &tail).map_err(store_failed)?;
         timeline.extend(&older);
         Ok(timeline)
     }
@@ -169,7 +183,7 @@ impl Snapshot {
     }
 
     fn check_log<S: Store>(&self, node: &NodeId, store: &S) -> Result<(), SnapshotError> {
-        let same = match &self.anchor {
+        let is_same = match &self.anchor {
             _ if self.node != node.as_str()
                 || store.last_added().map_err(store_failed)? < self.added =>
             {
@@ -184,7 +198,7 @@ impl Snapshot {
                     .is_some_and(|entry| entry.meta.added == Some(*added))
             }
         };
-        if same {
+        if is_same {
             Ok(())
         } else {
             Err(SnapshotError::AnotherLog { node: self.node.clone(), added: self.added })
@@ -199,17 +213,19 @@ impl<R: Saved> Timeline<R> {
         node: &NodeId,
         store: &S,
     ) -> Result<Snapshot, SnapshotError> {
-        // What the log has forgotten cannot be read again behind the snapshot.
-        let forgotten =
+        // Actions that were removed from the log cannot be read again, so the snapshot has to
+        // include them.
+        let cleaned_count =
             self.steps.iter().rposition(|step| step.cleaned).map_or(0, |index| index + 1);
-        let count = self.steps.len().saturating_sub(MARGIN).max(forgotten);
+        let count = self.steps.len().saturating_sub(MARGIN).max(cleaned_count);
         let horizon =
             count.checked_sub(1).and_then(|last| self.steps.get(last)).map(|step| &step.stamp);
         let horizon = horizon.or(self.horizon.as_ref());
-        let part_of_state = |id: &ActionId| self.steps.of(id).is_some_and(|index| index < count);
-        let waiting = self.undos.iter().filter(|(_, target)| !part_of_state(target));
+        let is_in_state =
+            |id: &ActionId| self.steps.index_of(id).is_some_and(|index| index < count);
+        let remaining = self.undos.iter().filter(|(_, target)| !is_in_state(target));
         let mut undos: Vec<_> =
-            waiting.map(|(undo, target)| (undo.to_string(), target.to_string())).collect();
+            remaining.map(|(undo, target)| (undo.to_string(), target.to_string())).collect();
         undos.sort();
         Ok(Snapshot {
             format: FORMAT.into(),
@@ -219,15 +235,17 @@ impl<R: Saved> Timeline<R> {
             node: node.to_string(),
             added: store.last_added().map_err(store_failed)?,
             anchor: newest.and_then(|entry| Some((entry.meta.id.to_string(), entry.meta.added?))),
-            horizon: horizon
-                .map(|stamp| Place { id: stamp.id().to_string(), time: stamp.time().as_millis() }),
+            horizon: horizon.map(|stamp| StampJson {
+                id: stamp.id().to_string(),
+                time: stamp.time().as_millis(),
+            }),
             undos,
             state: serde_json::to_value(self.state_after(count)).map_err(SnapshotError::State)?,
         })
     }
 }
 
-impl Place {
+impl StampJson {
     fn stamp(&self) -> Result<Stamp, SnapshotError> {
         let time = WallTime::checked_from_millis(self.time).ok_or_else(damaged)?;
         Ok(Stamp::new(time, self.id.parse().map_err(|_| damaged())?))
@@ -243,7 +261,7 @@ impl fmt::Display for Snapshot {
 impl core::str::FromStr for Snapshot {
     type Err = SnapshotError;
 
-    /// Reads the JSON of a snapshot.
+    /// Parses the JSON of a snapshot.
     fn from_str(text: &str) -> Result<Self, SnapshotError> {
         serde_json::from_str(text).map_err(SnapshotError::NotASnapshot)
     }
@@ -257,34 +275,35 @@ fn damaged() -> SnapshotError {
     SnapshotError::Damaged
 }
 
-/// Why a snapshot cannot be used. The log itself is as it was: [`Timeline::read`] makes the state from it.
+/// The reason why a snapshot cannot be used. The log is unchanged: [`Timeline::read`] computes the
+/// state from it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// The text is no snapshot.
+    /// The text is not the JSON of a snapshot.
     NotASnapshot(serde_json::Error),
-    /// It was written in another version of the format.
+    /// The snapshot has another version of the format.
     AnotherVersion {
-        /// The version found.
+        /// The version of the snapshot.
         found: u32,
     },
-    /// It was written by another reducer, or by another version of this one.
+    /// The snapshot was created by another reducer, or by another version of this one.
     AnotherReducer {
-        /// Whose snapshot was expected.
+        /// The expected reducer and its version.
         expected: String,
-        /// Whose it is.
+        /// The reducer of the snapshot and its version.
         found: String,
     },
-    /// It stands for another log.
+    /// The snapshot belongs to another log.
     AnotherLog {
-        /// The node whose log it was.
+        /// The node id of that log.
         node: String,
-        /// How many entries that log had got.
+        /// The highest `added` number of that log when the snapshot was created.
         added: u64,
     },
-    /// This action has come since, and belongs before the snapshot.
+    /// This action arrived after the snapshot was created, and belongs before its end.
     LateActions(ActionId),
-    /// An id or a time in it cannot be read.
+    /// An id or a time in the snapshot is malformed.
     Damaged,
     /// The state does not have the shape of the reducer's state.
     State(serde_json::Error),
@@ -310,16 +329,16 @@ impl fmt::Display for SnapshotError {
             }
             Self::AnotherLog { node, added } => write!(
                 f,
-                "the snapshot stands for another log, of node {node} with {added} entries; read the whole log"
+                "the snapshot belongs to another log, of node {node} with {added} entries; read the whole log"
             ),
             Self::LateActions(id) => {
                 write!(
                     f,
-                    "action {id} came after the snapshot and belongs before it; read the whole log"
+                    "action {id} arrived after the snapshot and belongs before its end; read the whole log"
                 )
             }
             Self::Damaged => {
-                f.write_str("an id or a time in the snapshot cannot be read; read the whole log")
+                f.write_str("an id or a time in the snapshot is malformed; read the whole log")
             }
             Self::State(error) => {
                 write!(f, "the state in the snapshot does not fit the reducer: {error}")

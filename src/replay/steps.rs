@@ -11,20 +11,21 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Step<A> {
     pub(super) stamp: Stamp,
-    /// `None`: it has become part of all states, or of none, and its place is free.
+    /// `None`: the action was made part of all states, or of none, and the step is free.
     pub(super) action: Option<A>,
     pub(super) undone: bool,
-    /// The log has forgotten it.
+    /// The action was removed from the log.
     pub(super) cleaned: bool,
-    /// It can not be taken back any more.
+    /// The action cannot be undone any more.
     pub(super) settled: bool,
 }
 
-/// Steps by [`Stamp`]. Adding at the end is O(1); at a distance *d* from the end, O(log n + d) with a tiny factor.
+/// Steps by [`Stamp`]. Adding at the end is O(1); at a distance *d* from the end, O(log n + d) with
+/// a small constant factor.
 #[derive(Clone, Debug)]
 pub(super) struct Steps<A> {
     steps: VecDeque<Step<A>>,
-    /// The corrected time of the actions for which it is not the one in the id, to find them by id.
+    /// The corrected times that differ from the time in the id, to find steps by id.
     corrected: HashMap<ActionId, WallTime>,
     free: usize,
 }
@@ -38,7 +39,7 @@ impl<A> Steps<A> {
         self.steps.len()
     }
 
-    /// How many are more than a free place.
+    /// Returns the number of steps that are not free.
     pub(super) fn used(&self) -> usize {
         self.steps.len() - self.free
     }
@@ -47,7 +48,7 @@ impl<A> Steps<A> {
         self.steps.iter()
     }
 
-    /// The steps from one index to another.
+    /// Returns the steps from one index to another.
     pub(super) fn range(
         &self,
         from: usize,
@@ -64,7 +65,7 @@ impl<A> Steps<A> {
         self.steps.get_mut(index)
     }
 
-    /// Where a stamp is, or where it belongs.
+    /// Returns the index of a stamp, or as an error the index at which it is to be inserted.
     #[inline]
     pub(super) fn find(&self, stamp: &Stamp) -> Result<usize, usize> {
         match self.steps.back() {
@@ -74,20 +75,20 @@ impl<A> Steps<A> {
         }
     }
 
-    /// Whether an action is here under another time than this.
+    /// Returns `true` if the same action has a step with another corrected time.
     #[inline]
-    pub(super) fn has_elsewhere(&self, stamp: &Stamp) -> bool {
+    pub(super) fn has_other_time(&self, stamp: &Stamp) -> bool {
         let corrected = stamp.time() != stamp.id().time();
-        (corrected || !self.corrected.is_empty()) && self.of(stamp.id()).is_some()
+        (corrected || !self.corrected.is_empty()) && self.index_of(stamp.id()).is_some()
     }
 
-    /// How many steps are not later than a stamp.
-    pub(super) fn until(&self, stamp: &Stamp) -> usize {
+    /// Returns the number of steps that are not later than a stamp.
+    pub(super) fn count_until(&self, stamp: &Stamp) -> usize {
         self.steps.partition_point(|step| step.stamp <= *stamp)
     }
 
-    /// The step of an action.
-    pub(super) fn of(&self, id: &ActionId) -> Option<usize> {
+    /// Returns the index of the step of an action.
+    pub(super) fn index_of(&self, id: &ActionId) -> Option<usize> {
         let time = self.corrected.get(id).copied().unwrap_or(id.time());
         self.find(&Stamp::new(time, id.clone())).ok()
     }
@@ -111,21 +112,21 @@ impl<A> Steps<A> {
         Some(step)
     }
 
-    /// Frees a place.
-    pub(super) fn free(&mut self, index: usize) -> Option<A> {
+    /// Takes the action out of a step, which becomes free.
+    pub(super) fn take_action(&mut self, index: usize) -> Option<A> {
         let step = self.steps.get_mut(index)?;
         let action = step.action.take();
         self.free += usize::from(action.is_some());
         action
     }
 
-    /// Whether there are so many free places that it is time to close up.
+    /// Returns `true` if there are so many free steps that they should be removed.
     pub(super) fn is_sparse(&self) -> bool {
         self.free > 32 + self.steps.len() / 2
     }
 
-    /// Closes up. Returns how many free places were before each index.
-    pub(super) fn close_up(&mut self) -> Vec<usize> {
+    /// Removes the free steps. Returns, for each former index, the number of free steps before it.
+    pub(super) fn compact(&mut self) -> Vec<usize> {
         let mut before = Vec::with_capacity(self.steps.len() + 1);
         let mut free = 0;
         before.push(0);

@@ -12,68 +12,73 @@ use crate::{
     store::{Entry, Query, Store},
 };
 
-/// The state of a log under a [`Reducer`], with its past.
+/// The state of a log under a [`Reducer`], with its history.
 ///
-/// An action that is newer than all others is applied. A late one is slotted into its place in history, and what follows is applied again,
-/// from the nearest saved state: at a distance *d* from the end that costs O(d), whatever the length of history. `logux/undo`
-/// takes an action out as if it never was, also when it comes before its action; the undo of an undo brings it back.
+/// An action that is later than all others is applied. A late action is inserted at its position in
+/// history, and the following ones are applied again from the nearest saved state; at a distance
+/// *d* from the end, this costs O(d), independently of the length of history. `logux/undo` removes
+/// the effect of an action, even if the undo arrives first; undoing the undo makes the action
+/// effective again.
 ///
-/// It does not matter in which order actions come: the state is that of the set. Adding what is there already does nothing.
+/// The state does not depend on the order in which actions arrive. Adding an action again has no
+/// effect.
 ///
 /// # Calling
-/// As the observer of a [`Log`](crate::Log) it needs no calls but [`Log::state`](crate::Log::state). On its own: [`add`](Self::add) or, for
-/// many at once, [`extend`](Self::extend). [`take_changes`](Self::take_changes) says what to draw again, [`take_warning`](Self::take_warning) what could not
-/// be done.
+/// As the observer of a [`Log`](crate::Log), a timeline needs no calls except
+/// [`Log::state`](crate::Log::state). Without a log, call [`add`](Self::add), or
+/// [`extend`](Self::extend) for many actions. [`take_changes`](Self::take_changes) returns what to
+/// draw again, [`take_warning`](Self::take_warning) the problems.
 pub struct Timeline<R: Reducer> {
     pub(super) reducer: R,
     pub(super) config: TimelineConfig,
-    /// The state before the first step, and the last action that is part of it for good.
+    /// The state before the first step, and the stamp of the last action that is part of it.
     pub(super) base: R::State,
     pub(super) horizon: Option<Stamp>,
     pub(super) steps: Steps<R::Action>,
     pub(super) undos: Undos,
     checkpoints: Checkpoints<R::State>,
     state: R::State,
-    /// From which step on the state has to be made anew.
+    /// The index of the first step that the state does not reflect.
     stale: Option<usize>,
-    /// The earliest place that changed since somebody asked, and the state at that time.
+    /// The earliest position that changed since the changes were last taken, and the state at that
+    /// time.
     changed: Option<Stamp>,
-    seen: R::State,
+    diffed: R::State,
     warnings: TimelineWarnings,
-    /// Steps that the log has forgotten, and that are not part of the base.
+    /// The number of steps that were removed from the log but are not part of the base.
     cleaned: usize,
     pub(super) retainer: super::retention::Retainer<R::Action>,
 }
 
-/// What changed between two looks at a timeline.
+/// The changes of a timeline between two calls of [`Timeline::take_changes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes<P> {
-    /// The earliest place in history that changed; everything before is as it was.
+    /// The earliest position in history that changed.
     pub since: Stamp,
-    /// What differs in the state.
+    /// The parts of the state that differ.
     pub parts: Vec<P>,
 }
 
-/// What a timeline holds.
+/// The size of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimelineStats {
-    /// Actions that can be replayed.
+    /// The number of actions that can be replayed.
     pub steps: usize,
-    /// Of these, actions that the log has forgotten.
+    /// The number of these actions that were removed from the log.
     pub cleaned: usize,
-    /// Saved states. They share what the clones of a state share.
+    /// The number of saved states. They share memory if clones of a state do.
     pub checkpoints: usize,
-    /// The most actions that have to be applied again to see a state of the past.
+    /// The largest number of actions that have to be applied again to compute a past state.
     pub longest_gap: usize,
 }
 
 impl<R: Reducer> Timeline<R> {
-    /// An empty timeline with the default [`TimelineConfig`].
+    /// Creates an empty timeline with the default [`TimelineConfig`].
     pub fn new(reducer: R) -> Self {
         Self::with_config(reducer, TimelineConfig::default())
     }
 
-    /// An empty timeline.
+    /// Creates an empty timeline.
     pub fn with_config(reducer: R, config: TimelineConfig) -> Self {
         let base = reducer.initial();
         Self::from_base(reducer, config, base, None)
@@ -91,7 +96,7 @@ impl<R: Reducer> Timeline<R> {
             steps: Steps::new(),
             undos: Undos::default(),
             state: base.clone(),
-            seen: base.clone(),
+            diffed: base.clone(),
             stale: None,
             changed: None,
             warnings: TimelineWarnings::default(),
@@ -103,61 +108,67 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// The timeline of everything in a store. O(n).
+    /// Creates the timeline of all entries of a store. O(n).
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn read<S: Store>(reducer: R, config: TimelineConfig, store: &S) -> Result<Self, S::Error> {
         let mut timeline = Self::with_config(reducer, config);
-        timeline.read_on(store, &Query::created().oldest_first())?;
+        timeline.read_query(store, &Query::created().oldest_first())?;
         timeline.changed = None;
-        timeline.seen = timeline.state.clone();
+        timeline.diffed = timeline.state.clone();
         Ok(timeline)
     }
 
-    pub(super) fn read_on<S: Store>(&mut self, store: &S, query: &Query) -> Result<(), S::Error> {
+    pub(super) fn read_query<S: Store>(
+        &mut self,
+        store: &S,
+        query: &Query,
+    ) -> Result<(), S::Error> {
         let last_added = store.last_added()?;
         store.walk(query, &mut |entry| {
-            self.accept(entry);
+            self.insert_entry(entry);
             self.resume(entry, last_added);
             core::ops::ControlFlow::Continue(())
         })?;
         self.sort_resumed();
-        self.settle();
+        self.update_state();
         Ok(())
     }
 
-    /// The state now.
+    /// Returns the current state.
     pub const fn state(&self) -> &R::State {
         &self.state
     }
 
-    /// The reducer.
+    /// Returns the reducer.
     pub const fn reducer(&self) -> &R {
         &self.reducer
     }
 
-    /// The settings.
+    /// Returns the configuration.
     pub const fn config(&self) -> &TimelineConfig {
         &self.config
     }
 
-    /// The latest action.
+    /// Returns the stamp of the latest action.
     pub fn newest(&self) -> Option<&Stamp> {
         self.steps.iter().next_back().map(|step| &step.stamp).or(self.horizon.as_ref())
     }
 
-    /// The last action that nothing can come before any more without being [`TimelineWarning::MissedHistory`].
+    /// Returns the stamp of the last action that is part of the base. An earlier action is reported
+    /// as [`TimelineWarning::MissedHistory`], unless the reducer commutes.
     pub const fn horizon(&self) -> Option<&Stamp> {
         self.horizon.as_ref()
     }
 
-    /// Whether an action is taken back.
+    /// Returns `true` if an action is undone.
     pub fn is_undone(&self, id: &ActionId) -> bool {
         self.undos.is_undone(id)
     }
 
-    /// The places of all actions that can be replayed, oldest first, and whether they are in effect.
+    /// Returns the stamps of all actions that can be replayed, oldest first, and whether they are
+    /// in effect.
     pub fn history(&self) -> impl DoubleEndedIterator<Item = (&Stamp, bool)> {
         self.steps
             .iter()
@@ -165,10 +176,10 @@ impl<R: Reducer> Timeline<R> {
             .map(|step| (&step.stamp, !step.undone))
     }
 
-    /// The state as it was, by what is known now, right after the action at `stamp` or where that would be. Costs at most
-    /// [`TimelineConfig::save_gap`] applied actions, twice that where late actions have come.
+    /// Computes the state right after the position `stamp`, from the actions known now. Applies at
+    /// most [`TimelineConfig::save_gap`] actions, or twice that after late actions.
     pub fn state_at(&self, stamp: &Stamp) -> R::State {
-        self.state_after(self.steps.until(stamp))
+        self.state_after(self.steps.count_until(stamp))
     }
 
     pub(super) fn state_after(&self, count: usize) -> R::State {
@@ -178,40 +189,40 @@ impl<R: Reducer> Timeline<R> {
         let (from, state) = self.checkpoints.before(count).unwrap_or((0, &self.base));
         let mut state = state.clone();
         for step in self.steps.range(from, count) {
-            run(&self.reducer, &mut state, step);
+            apply_step(&self.reducer, &mut state, step);
         }
         state
     }
 
-    /// Adds an action. What it costs is said at [`Timeline`].
+    /// Adds an action. For the cost, see [`Timeline`].
     #[inline]
     pub fn add(&mut self, entry: &Entry) {
-        self.accept(entry);
-        self.settle();
+        self.insert_entry(entry);
+        self.update_state();
     }
 
     /// Adds many actions, and replays once.
     pub fn extend<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) {
-        entries.into_iter().for_each(|entry| self.accept(entry));
-        self.settle();
+        entries.into_iter().for_each(|entry| self.insert_entry(entry));
+        self.update_state();
     }
 
-    /// Adds an action that was read before, by the same reducer.
+    /// Adds an action that was already read by the same reducer.
     #[inline]
     pub fn add_read(&mut self, stamp: Stamp, action: R::Action) {
-        self.place(stamp, action);
-        self.settle();
+        self.insert_action(stamp, action);
+        self.update_state();
     }
 
-    /// Adds an action without making the state of it.
-    pub(super) fn accept(&mut self, entry: &Entry) {
-        if let (Some(tab), Some(own)) = (entry.meta.extra.get("tab"), &self.config.tab)
-            && tab.parse::<String>().ok().as_ref() != Some(own)
+    /// Adds an action without updating the state.
+    pub(super) fn insert_entry(&mut self, entry: &Entry) {
+        if let (Some(tab), Some(own_tab)) = (entry.meta.extra.get("tab"), &self.config.tab)
+            && tab.parse::<String>().ok().as_ref() != Some(own_tab)
         {
             return;
         }
         if entry.action.kind() == logux::UNDO {
-            return self.accept_undo(entry);
+            return self.insert_undo(entry);
         }
         if logux::is_logux(entry.action.kind()) {
             return;
@@ -221,16 +232,18 @@ impl<R: Reducer> Timeline<R> {
             .take_read(&entry.meta.id)
             .unwrap_or_else(|| self.reducer.read(&entry.action))
         {
-            Ok(Some(action)) => self.place(entry.meta.stamp(), action),
+            Ok(Some(action)) => self.insert_action(entry.meta.stamp(), action),
             Ok(None) => {}
-            Err(why) => self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), why)),
+            Err(error) => {
+                self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), error))
+            }
         }
     }
 
     #[inline]
-    fn place(&mut self, stamp: Stamp, action: R::Action) {
+    fn insert_action(&mut self, stamp: Stamp, action: R::Action) {
         let Err(index) = self.steps.find(&stamp) else { return };
-        if self.steps.has_elsewhere(&stamp) {
+        if self.steps.has_other_time(&stamp) {
             return;
         }
         let undone = self.undos.is_undone(stamp.id());
@@ -239,15 +252,15 @@ impl<R: Reducer> Timeline<R> {
         {
             self.warnings.push(TimelineWarning::MissedHistory(stamp.id().clone()));
         }
-        self.touched(&stamp);
+        self.mark_changed(&stamp);
         let step = Step { stamp, action: Some(action), undone, cleaned: false, settled: false };
         let last = index == self.steps.len();
         let late = !last && !undone && !commutes;
         if self.stale.is_none() && !late {
-            run(&self.reducer, &mut self.state, &step);
+            apply_step(&self.reducer, &mut self.state, &step);
         }
         if !last && !late {
-            self.checkpoints.insert(index, |state| run(&self.reducer, state, &step));
+            self.checkpoints.insert_step(index, |state| apply_step(&self.reducer, state, &step));
         }
         self.steps.insert(index, step);
         if late {
@@ -255,36 +268,36 @@ impl<R: Reducer> Timeline<R> {
         } else if let Some(stale) = &mut self.stale {
             *stale = (*stale).min(index);
         } else if last {
-            self.checkpoints.offer(index + 1, index + 1, &self.state);
+            self.checkpoints.save_if_due(index + 1, index + 1, &self.state);
         }
         if !last
             && !late
-            && let Some(middle) = self.checkpoints.overgrown(index, self.steps.len())
+            && let Some(middle) = self.checkpoints.split_point(index, self.steps.len())
         {
             let state = self.state_after(middle);
-            self.checkpoints.put(middle, state);
+            self.checkpoints.insert_state(middle, state);
         }
     }
 
-    fn accept_undo(&mut self, entry: &Entry) {
+    fn insert_undo(&mut self, entry: &Entry) {
         let target = entry.action.str_field("id").and_then(|id| id.parse().ok());
         let Some(target) = target else {
-            let why = Malformed::new("expected \"id\" with the id of an action in logux/undo");
-            return self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), why));
+            let error = Malformed::new("expected \"id\" with the id of an action in logux/undo");
+            return self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), error));
         };
-        if self.settled_before(&target) {
+        if self.may_be_in_base(&target) {
             self.warnings.push(TimelineWarning::MissedUndo(entry.meta.id.clone()));
         }
-        self.change_undos(|undos, flipped| undos.add(&entry.meta.id, target, flipped));
+        self.change_undos(|undos, toggled| undos.add(&entry.meta.id, target, toggled));
     }
 
-    /// Whether an action is so old that it can be a part of the base.
-    fn settled_before(&self, id: &ActionId) -> bool {
+    /// Returns `true` if an action may be part of the base.
+    fn may_be_in_base(&self, id: &ActionId) -> bool {
         let old = self
             .horizon
             .as_ref()
             .is_some_and(|horizon| Stamp::new(id.time(), id.clone()) <= *horizon);
-        old && self.steps.of(id).is_none() && self.undos.target(id).is_none()
+        old && self.steps.index_of(id).is_none() && self.undos.target(id).is_none()
     }
 
     pub(super) fn change_undos(
@@ -292,55 +305,61 @@ impl<R: Reducer> Timeline<R> {
         change: impl FnOnce(&mut Undos, &mut dyn FnMut(&ActionId)),
     ) {
         let mut undos = core::mem::take(&mut self.undos);
-        change(&mut undos, &mut |id| self.flip(id));
+        change(&mut undos, &mut |id| self.toggle_undone(id));
         self.undos = undos;
     }
 
-    /// An action is undone now and was not, or the other way around.
-    fn flip(&mut self, id: &ActionId) {
-        let Some(index) = self.steps.of(id) else { return };
+    /// Records that an action is undone now and was not, or the other way around.
+    fn toggle_undone(&mut self, id: &ActionId) {
+        let Some(index) = self.steps.index_of(id) else { return };
         let Some(step) = self.steps.get_mut(index).filter(|step| step.action.is_some()) else {
             return;
         };
         step.undone = !step.undone;
         let stamp = step.stamp.clone();
-        self.touched(&stamp);
+        self.mark_changed(&stamp);
         self.stale = Some(self.stale.map_or(index, |stale| stale.min(index)));
     }
 
     #[inline]
-    fn touched(&mut self, stamp: &Stamp) {
+    fn mark_changed(&mut self, stamp: &Stamp) {
         if self.changed.as_ref().is_none_or(|changed| *stamp < *changed) {
             self.changed = Some(stamp.clone());
         }
     }
 
-    /// Makes the state of the steps, from the nearest saved state on.
+    /// Updates the state, from the nearest saved state before the first changed step.
     #[inline]
-    pub(super) fn settle(&mut self) {
+    pub(super) fn update_state(&mut self) {
         if let Some(stale) = self.stale.take() {
             self.replay_from(stale);
         }
     }
 
     fn replay_from(&mut self, stale: usize) {
-        self.checkpoints.forget_behind(stale);
+        self.checkpoints.remove_after(stale);
         let (from, state) = self.checkpoints.before(stale).unwrap_or((0, &self.base));
         self.state.clone_from(state);
         let end = self.steps.len();
         for (index, step) in (from..).zip(self.steps.range(from, end)) {
-            run(&self.reducer, &mut self.state, step);
-            self.checkpoints.offer(index + 1, end, &self.state);
+            apply_step(&self.reducer, &mut self.state, step);
+            self.checkpoints.save_if_due(index + 1, end, &self.state);
         }
     }
 
-    /// The log has forgotten an action. The state stays as it is: what was done stays done, what was undone stays undone.
-    pub(super) fn forget(&mut self, id: &ActionId) {
-        let Some(index) = self.steps.of(id) else {
-            // An undo is remembered as long as what it undoes, or as long as the log keeps it when that has not come.
-            if self.undos.aim(id).is_some_and(|target| self.steps.of(target).is_none()) {
-                self.change_undos(|undos, flipped| undos.remove(id, flipped));
-                self.settle();
+    /// Handles the removal of an action from the log. The state stays the same: an action that is
+    /// in effect stays in effect, an undone one stays undone.
+    pub(super) fn mark_cleaned(&mut self, id: &ActionId) {
+        let Some(index) = self.steps.index_of(id) else {
+            // An undo is remembered as long as its target, or, if the target has not arrived, as
+            // long as the log keeps the undo.
+            if self
+                .undos
+                .final_target(id)
+                .is_some_and(|target| self.steps.index_of(target).is_none())
+            {
+                self.change_undos(|undos, toggled| undos.remove(id, toggled));
+                self.update_state();
             }
             return;
         };
@@ -352,13 +371,13 @@ impl<R: Reducer> Timeline<R> {
         if self.reducer.commutes() {
             if !step.undone {
                 let step = &*step;
-                run(&self.reducer, &mut self.base, step);
-                self.checkpoints.absorb(index, |state| run(&self.reducer, state, step));
+                apply_step(&self.reducer, &mut self.base, step);
+                self.checkpoints.absorb(index, |state| apply_step(&self.reducer, state, step));
             }
-            self.steps.free(index);
+            self.steps.take_action(index);
             self.forget_undos_of(id);
             if self.steps.is_sparse() {
-                let free = self.steps.close_up();
+                let free = self.steps.compact();
                 self.checkpoints.renumber(|count| Some(count - free[count]));
             }
         } else {
@@ -368,13 +387,14 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// Makes the oldest steps part of the base, as long as the log has forgotten them, or there are too many forgotten ones.
+    /// Makes the oldest steps part of the base, as long as the first one was removed from the log,
+    /// or more than `max_cleaned` were.
     fn fix_oldest(&mut self) {
         let mut fixed = 0;
         while let Some(first) = self.steps.get(0)
             && (first.cleaned || self.cleaned > self.config.max_cleaned)
         {
-            run(&self.reducer, &mut self.base, first);
+            apply_step(&self.reducer, &mut self.base, first);
             let Some(step) = self.steps.pop_front() else { break };
             self.cleaned -= usize::from(step.cleaned);
             fixed += 1;
@@ -386,38 +406,40 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// Forgets the undos of an action that is gone, and the undos of those.
+    /// Removes the undos of an action that can no longer change, and the undos of those undos.
     fn forget_undos_of(&mut self, id: &ActionId) {
-        let mut gone = vec![id.clone()];
-        while let Some(id) = gone.pop() {
+        let mut removed = vec![id.clone()];
+        while let Some(id) = removed.pop() {
             for undo in self.undos.by_target(&id).to_vec() {
                 self.undos.remove(&undo, &mut |_| {});
-                gone.push(undo);
+                removed.push(undo);
             }
         }
     }
 
-    /// The earliest place in history that changed since [`take_changes`](Self::take_changes) was called.
+    /// Returns the earliest position in history that changed since the last call of
+    /// [`take_changes`](Self::take_changes) or [`take_changed_since`](Self::take_changed_since).
     pub const fn changed_since(&self) -> Option<&Stamp> {
         self.changed.as_ref()
     }
 
-    /// As [`changed_since`](Self::changed_since), and begins anew: for those who look at the state as a whole.
+    /// Returns the same as [`changed_since`](Self::changed_since), and resets it. For callers that
+    /// compare whole states.
     pub const fn take_changed_since(&mut self) -> Option<Stamp> {
         self.changed.take()
     }
 
-    /// The next thing that could not be done as asked. At most the latest 100 wait here.
+    /// Returns the next warning. At most the latest 100 are queued.
     pub fn take_warning(&mut self) -> Option<TimelineWarning> {
         self.warnings.pop()
     }
 
-    /// How many reports nobody took in time.
-    pub const fn dropped_reports(&self) -> u64 {
+    /// Returns the number of warnings that were dropped because the queue was full.
+    pub const fn dropped_warnings(&self) -> u64 {
         self.warnings.dropped()
     }
 
-    /// What the timeline holds. O(number of saved states).
+    /// Returns the size of the timeline. O(number of saved states).
     pub fn stats(&self) -> TimelineStats {
         TimelineStats {
             steps: self.steps.used(),
@@ -427,8 +449,9 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// Which reasons of which actions are not needed any more because of the action at `stamp`, which is settled.
-    pub(super) fn obsolete_by(&mut self, stamp: &Stamp, tell: &mut dyn FnMut(Obsolete)) {
+    /// Marks the action at `stamp` as settled, and reports the actions that are obsolete because of
+    /// it.
+    pub(super) fn obsolete_by(&mut self, stamp: &Stamp, report: &mut dyn FnMut(Obsolete)) {
         let Ok(index) = self.steps.find(stamp) else { return };
         self.mark_settled(stamp);
         let settled = |stamp: &Stamp| {
@@ -437,11 +460,11 @@ impl<R: Reducer> Timeline<R> {
                 .map_or(true, |at| self.steps.get(at).is_none_or(|step| step.settled))
         };
         if let Some(Step { action: Some(action), undone: false, .. }) = self.steps.get(index) {
-            self.reducer.obsolete(&self.state, action, stamp, &settled, tell);
+            self.reducer.obsolete(&self.state, action, stamp, &settled, report);
         }
     }
 
-    /// Nobody can take this action back any more.
+    /// Records that an action cannot be undone any more.
     pub(super) fn mark_settled(&mut self, stamp: &Stamp) {
         if let Ok(index) = self.steps.find(stamp)
             && let Some(step) = self.steps.get_mut(index)
@@ -455,59 +478,61 @@ impl<R: Reducer> Timeline<R> {
         self.reducer.read(action)
     }
 
-    /// Checks that the state is that of the steps, and that no saved state is another one. For tests and fuzzers. O(n).
+    /// Checks that the state and all saved states are those of the steps. For tests and fuzzers.
+    /// O(n).
     ///
     /// # Panics
-    /// When it is not.
+    /// If they are not.
     pub fn assert_invariants(&self)
     where
         R::State: PartialEq + core::fmt::Debug,
     {
-        assert!(self.stale.is_none(), "the state is made");
+        assert!(self.stale.is_none(), "the state is up to date");
         let stamps: Vec<_> = self.steps.iter().map(|step| &step.stamp).collect();
-        assert!(stamps.is_sorted_by(|a, b| a < b), "steps are in order and different");
+        assert!(stamps.is_sorted_by(|a, b| a < b), "stamps are strictly ascending");
         assert_eq!(
             self.cleaned,
             self.steps.iter().filter(|step| step.cleaned).count(),
-            "cleaned steps are counted"
+            "the number of cleaned steps is right"
         );
         let mut state = self.base.clone();
         let check = |count: usize, state: &R::State| {
-            if let Some((own, saved)) = self.checkpoints.before(count)
-                && own == count
+            if let Some((saved_count, saved)) = self.checkpoints.before(count)
+                && saved_count == count
             {
-                assert_eq!(saved, state, "the state saved after {count} steps is the one then");
+                assert_eq!(saved, state, "the saved state after {count} steps is right");
             }
         };
         for (index, step) in self.steps.iter().enumerate() {
             assert!(
                 step.action.is_none() || step.undone == self.undos.is_undone(step.stamp.id()),
-                "steps know what is undone"
+                "steps and undos agree"
             );
-            run(&self.reducer, &mut state, step);
+            apply_step(&self.reducer, &mut state, step);
             check(index + 1, &state);
         }
-        assert_eq!(state, self.state, "the state is that of the steps");
+        assert_eq!(state, self.state, "the state is the result of the steps");
         assert!(
             self.checkpoints.longest_gap(self.steps.len()) <= TimelineConfig::MAX_GAP + 1,
-            "no past state is far away"
+            "gaps between saved states are bounded"
         );
     }
 }
 
 impl<R: Diff> Timeline<R> {
-    /// What changed since the last call; `None` if nothing came. Costs what differs.
+    /// Returns the changes since the last call, or `None` if nothing changed. The cost is that of
+    /// [`Diff::diff`].
     pub fn take_changes(&mut self) -> Option<Changes<R::Part>> {
         let since = self.changed.take()?;
         let mut parts = Vec::new();
-        self.reducer.diff(&self.seen, &self.state, &mut |part| parts.push(part));
-        self.seen = self.state.clone();
+        self.reducer.diff(&self.diffed, &self.state, &mut |part| parts.push(part));
+        self.diffed = self.state.clone();
         Some(Changes { since, parts })
     }
 }
 
 #[inline]
-fn run<R: Reducer>(reducer: &R, state: &mut R::State, step: &Step<R::Action>) {
+fn apply_step<R: Reducer>(reducer: &R, state: &mut R::State, step: &Step<R::Action>) {
     if let Some(action) = step.action.as_ref().filter(|_| !step.undone) {
         reducer.apply(state, action, &step.stamp);
     }
@@ -520,7 +545,7 @@ where
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Timeline")
             .field("state", &self.state)
-            .field("usage", &self.stats())
+            .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Undo and redo as people expect them.
+//! Undo and redo for users.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -13,23 +13,28 @@ use crate::{
     time::{MonoTime, WallTime},
 };
 
-/// Undo and redo of one user's own edits, whatever others do meanwhile.
+/// Undo and redo of one user's own edits, while others edit too.
 ///
-/// Tell it each edit ([`done`](Self::done)); it forms steps: edits that follow each other within [`group_ms`](Self::grouping) are one step, as a burst of
-/// key strokes is for a person. [`undo`](Self::undo) takes back the latest step that is in effect, and [`redo`](Self::redo) brings back the latest one that
-/// was taken back, as long as nothing was done since.
+/// Call [`done`](Self::done) for each edit. Edits that follow each other within the time that is
+/// set by [`grouping`](Self::grouping) form one step, such as a burst of key strokes.
+/// [`undo`](Self::undo) undoes the latest step that is in effect, and [`redo`](Self::redo) the
+/// latest undo, unless an edit was made since.
 ///
-/// Both are `logux/undo` actions: undo takes back the edits of a step, redo takes back those undos. So they come to other nodes like every action, and
-/// what others did stays. What if the thing was changed meanwhile:
+/// Both add `logux/undo` actions: an undo undoes the edits of a step, a redo undoes those undos.
+/// Other nodes receive them like every action, and edits of others stay in effect. If the state
+/// changed in the meantime:
 ///
-/// - *Somebody has written the same field later*: undo takes out the own write, which was not to be seen; the later one stays.
-/// - *Somebody has deleted the item that was edited*: undo takes out the own edit, the item stays deleted. If they undo their deletion, the item comes
-///   back without the edit.
-/// - *The own step was the deletion*: undo brings the thing back with everything that others have written into it meanwhile.
-/// - *The action is not in the log any more* (it is older than the time of undo, [`TimelineConfig::history`](crate::replay::TimelineConfig::history)): it is left out; a step
-///   of which nothing is left is skipped.
+/// - *Another user has written the same field later*: the own write is undone, which is not
+///   visible; the later write stays.
+/// - *Another user has deleted the edited item*: the own edit is undone, the item stays deleted. If
+///   the deletion is undone, the item has its value without the edit.
+/// - *The own step was the deletion*: the item is restored with everything that others have written
+///   to it meanwhile.
+/// - *The action is not in the log any more* (it is older than
+///   [`TimelineConfig::history`](crate::replay::TimelineConfig::history)): it is skipped; a step
+///   without remaining actions is skipped too.
 ///
-/// The state is a JSON value (`serde`), to be kept across restarts.
+/// The manager can be stored across restarts as a JSON value (`serde`).
 ///
 /// ```
 /// use logux::{Log, MemoryStore, NodeId, Now, crdt::{Map, MapOp, Shared}, replay::{Timeline, UndoManager}};
@@ -59,25 +64,26 @@ pub struct UndoManager {
     undone: Vec<UndoStep>,
     group_ms: u64,
     max_steps: usize,
-    /// When the step that is still open got its last edit. A restart closes it.
+    /// The time of the latest edit of the open step. After a restart, no step is open.
     #[serde(skip)]
     open_since: Option<MonoTime>,
 }
 
-/// Edits that are undone and redone together: own actions, or the undos of such.
+/// Edits that are undone and redone together: own actions, or their undos.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UndoStep(pub Vec<ActionId>);
 
 impl Default for UndoManager {
-    /// Edits within 500 ms of each other are one step; 100 steps are remembered.
+    /// Edits within 500 ms of each other form one step; 100 steps are kept.
     fn default() -> Self {
         Self::grouping(Duration::from_millis(500), 100)
     }
 }
 
 impl UndoManager {
-    /// Edits that follow each other within this time are one step; at most `max_steps` are remembered, then the oldest are forgotten.
+    /// Creates a manager. Edits that follow each other within this time form one step. When there
+    /// are more than `max_steps` steps, the oldest one is forgotten; at least one is kept.
     pub fn grouping(within: Duration, max_steps: usize) -> Self {
         let group_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -89,38 +95,40 @@ impl UndoManager {
         }
     }
 
-    /// An own edit was made. What was undone before can not be redone any more.
+    /// Records an own edit. Earlier undone steps cannot be redone any more.
     pub fn done(&mut self, now: MonoTime, id: ActionId) {
         self.undone.clear();
-        let belongs = self
+        let continues_step = self
             .open_since
             .is_some_and(|last| now.since(last) <= Duration::from_millis(self.group_ms));
-        match self.done.back_mut().filter(|_| belongs) {
+        match self.done.back_mut().filter(|_| continues_step) {
             Some(step) => step.0.push(id),
             None => self.push(UndoStep(vec![id])),
         }
         self.open_since = Some(now);
     }
 
-    /// The step is complete, whatever comes how soon: at a pause, a click, or a paste.
+    /// Closes the current step, so that the next edit starts a new one: for a pause, a click or a
+    /// paste.
     pub const fn close_step(&mut self) {
         self.open_since = None;
     }
 
-    /// Whether there is something to undo.
+    /// Returns `true` if there is a step to undo.
     pub fn can_undo(&self) -> bool {
         !self.done.is_empty()
     }
 
-    /// Whether there is something to redo.
+    /// Returns `true` if there is a step to redo.
     pub fn can_redo(&self) -> bool {
         !self.undone.is_empty()
     }
 
-    /// Takes back the latest step of which something is left in the log. Returns whether there was one.
+    /// Undoes the latest step of which the log still has an action. Returns `true` if there was
+    /// one.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn undo<S: Store, R: Reducer>(
         &mut self,
         now: WallTime,
@@ -128,7 +136,7 @@ impl UndoManager {
     ) -> Result<bool, LogError<S::Error>> {
         self.open_since = None;
         while let Some(step) = self.done.pop_back() {
-            let undos = take_back(now, log, &step)?;
+            let undos = add_undos(now, log, &step)?;
             if !undos.0.is_empty() {
                 self.undone.push(undos);
                 return Ok(true);
@@ -137,10 +145,10 @@ impl UndoManager {
         Ok(false)
     }
 
-    /// Brings back the latest step that was taken back. Returns whether there was one.
+    /// Redoes the latest undone step. Returns `true` if there was one.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn redo<S: Store, R: Reducer>(
         &mut self,
         now: WallTime,
@@ -148,9 +156,9 @@ impl UndoManager {
     ) -> Result<bool, LogError<S::Error>> {
         self.open_since = None;
         while let Some(undos) = self.undone.pop() {
-            let redos = take_back(now, log, &undos)?;
+            let redos = add_undos(now, log, &undos)?;
             if !redos.0.is_empty() {
-                // The next undo takes back the redo.
+                // The next undo undoes the redo.
                 self.push(redos);
                 return Ok(true);
             }
@@ -166,8 +174,8 @@ impl UndoManager {
     }
 }
 
-/// Adds undos, the latest first.
-fn take_back<S: Store, R: Reducer>(
+/// Adds an undo for each action of a step, the latest first.
+fn add_undos<S: Store, R: Reducer>(
     now: WallTime,
     log: &mut Log<S, Timeline<R>>,
     step: &UndoStep,

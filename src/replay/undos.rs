@@ -1,4 +1,4 @@
-//! Who took back what.
+//! The graph of undos.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,21 +6,22 @@ use smallvec::SmallVec;
 
 use crate::action::ActionId;
 
-/// Undos and what they take back, also what has not come yet.
+/// Undos and their targets, including targets that have not arrived.
 ///
-/// An action is undone when an undo of it is not undone itself. Times make no difference: the clocks of two nodes can be wrong, and an undo be
-/// older than its action. Each undo names one action, so undos form chains; forged ones may form a circle, and those on a circle
-/// have no effect, on every node alike.
+/// An action is undone if it has an undo that is not undone itself. Times make no difference: the
+/// clocks of two nodes may be wrong, and an undo may be older than its action. Each undo has one
+/// target, so undos form chains. Forged undos may form a cycle; every node ignores the undos on a
+/// cycle.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Undos {
     targets: HashMap<ActionId, ActionId>,
     by_target: HashMap<ActionId, SmallVec<[ActionId; 1]>>,
     undone: HashSet<ActionId>,
-    circular: HashSet<ActionId>,
+    on_cycle: HashSet<ActionId>,
 }
 
 impl Undos {
-    /// Whether an action, or another undo, is taken back.
+    /// Returns `true` if an action, or another undo, is undone.
     pub(super) fn is_undone(&self, id: &ActionId) -> bool {
         !self.undone.is_empty() && self.undone.contains(id)
     }
@@ -29,15 +30,16 @@ impl Undos {
         self.targets.get(undo)
     }
 
-    /// What a chain of undos is about in the end: the first in it that is no known undo. `None` for no undo, or a circle.
-    pub(super) fn aim(&self, undo: &ActionId) -> Option<&ActionId> {
-        let mut aim = self.targets.get(undo)?;
-        let mut left = self.targets.len();
-        while let Some(next) = self.targets.get(aim) {
-            aim = next;
-            left = left.checked_sub(1)?;
+    /// Returns the end of a chain of undos: the first id in it that is not a known undo. `None` if
+    /// `undo` is not a known undo, or if the chain has a cycle.
+    pub(super) fn final_target(&self, undo: &ActionId) -> Option<&ActionId> {
+        let mut final_target = self.targets.get(undo)?;
+        let mut remaining = self.targets.len();
+        while let Some(next) = self.targets.get(final_target) {
+            final_target = next;
+            remaining = remaining.checked_sub(1)?;
         }
-        Some(aim)
+        Some(final_target)
     }
 
     pub(super) fn by_target(&self, id: &ActionId) -> &[ActionId] {
@@ -48,32 +50,33 @@ impl Undos {
         self.targets.iter()
     }
 
-    /// Adds an undo. Calls `flipped` with each action that is undone now and was not, or the other way around. O(length of the chain).
+    /// Adds an undo. Calls `toggled` with each id that becomes undone or is not undone any more.
+    /// O(length of the chain).
     pub(super) fn add(
         &mut self,
         undo: &ActionId,
         target: ActionId,
-        flipped: &mut dyn FnMut(&ActionId),
+        toggled: &mut dyn FnMut(&ActionId),
     ) {
         if self.targets.contains_key(undo) {
             return;
         }
         self.by_target.entry(target.clone()).or_default().push(undo.clone());
         self.targets.insert(undo.clone(), target);
-        match self.circle(undo) {
-            Some(circle) => {
-                self.circular.extend(circle.iter().cloned());
-                for id in &circle {
-                    self.settle(id, flipped);
+        match self.cycle(undo) {
+            Some(cycle) => {
+                self.on_cycle.extend(cycle.iter().cloned());
+                for id in &cycle {
+                    self.update(id, toggled);
                 }
             }
-            None => self.follow(undo, flipped),
+            None => self.update_chain(undo, toggled),
         }
     }
 
-    /// Forgets an undo, with what it did.
-    pub(super) fn remove(&mut self, undo: &ActionId, flipped: &mut dyn FnMut(&ActionId)) {
-        let circle = self.circle(undo);
+    /// Removes an undo, with its effect.
+    pub(super) fn remove(&mut self, undo: &ActionId, toggled: &mut dyn FnMut(&ActionId)) {
+        let cycle = self.cycle(undo);
         let Some(target) = self.targets.remove(undo) else { return };
         if let Some(undos) = self.by_target.get_mut(&target) {
             undos.retain(|other| other != undo);
@@ -81,51 +84,51 @@ impl Undos {
                 self.by_target.remove(&target);
             }
         }
-        for id in circle.iter().flatten() {
-            self.circular.remove(id);
+        for id in cycle.iter().flatten() {
+            self.on_cycle.remove(id);
         }
-        self.settle(&target, flipped);
-        self.follow(&target, flipped);
-        // Behind a circle that is open now, each link may have changed though the one before it has not.
-        for id in circle.iter().flatten() {
-            self.settle(id, flipped);
-            self.follow(id, flipped);
+        self.update(&target, toggled);
+        self.update_chain(&target, toggled);
+        // After a cycle is broken, an id on it may have changed although its predecessor did not.
+        for id in cycle.iter().flatten() {
+            self.update(id, toggled);
+            self.update_chain(id, toggled);
         }
     }
 
-    /// The circle that begins and ends at an undo.
-    fn circle(&self, undo: &ActionId) -> Option<Vec<ActionId>> {
-        let mut circle = vec![undo.clone()];
-        let mut seen = HashSet::new();
+    /// Returns the cycle that contains an undo.
+    fn cycle(&self, undo: &ActionId) -> Option<Vec<ActionId>> {
+        let mut cycle = vec![undo.clone()];
+        let mut visited = HashSet::new();
         let mut at = self.targets.get(undo)?;
         while at != undo {
-            if !seen.insert(at) {
+            if !visited.insert(at) {
                 return None;
             }
-            circle.push(at.clone());
+            cycle.push(at.clone());
             at = self.targets.get(at)?;
         }
-        Some(circle)
+        Some(cycle)
     }
 
-    /// Walks down the chain as long as something changes.
-    fn follow(&mut self, from: &ActionId, flipped: &mut dyn FnMut(&ActionId)) {
+    /// Updates the targets along the chain until one does not change.
+    fn update_chain(&mut self, from: &ActionId, toggled: &mut dyn FnMut(&ActionId)) {
         let mut next = self.targets.get(from).cloned();
         while let Some(id) = next {
-            if !self.settle(&id, flipped) || self.circular.contains(&id) {
+            if !self.update(&id, toggled) || self.on_cycle.contains(&id) {
                 return;
             }
             next = self.targets.get(&id).cloned();
         }
     }
 
-    /// Decides anew whether one action is undone.
-    fn settle(&mut self, id: &ActionId, flipped: &mut dyn FnMut(&ActionId)) -> bool {
-        let counts = |undo: &ActionId| !self.circular.contains(undo) && !self.undone.contains(undo);
+    /// Computes again whether one id is undone. Returns `true` if this has changed.
+    fn update(&mut self, id: &ActionId, toggled: &mut dyn FnMut(&ActionId)) -> bool {
+        let counts = |undo: &ActionId| !self.on_cycle.contains(undo) && !self.undone.contains(undo);
         let undone = self.by_target(id).iter().any(counts);
         let changed = if undone { self.undone.insert(id.clone()) } else { self.undone.remove(id) };
         if changed {
-            flipped(id);
+            toggled(id);
         }
         changed
     }
@@ -141,9 +144,9 @@ mod tests {
         format!("{number} a 0").parse().unwrap()
     }
 
-    /// The rule said naively.
+    /// A naive implementation of the rule.
     fn undone(edges: &[(u8, u8)], id: u8) -> bool {
-        let on_circle = |start: u8| {
+        let is_on_cycle = |start: u8| {
             let mut at = start;
             for _ in 0..=edges.len() {
                 let Some((_, target)) = edges.iter().find(|(undo, _)| *undo == at) else {
@@ -156,32 +159,36 @@ mod tests {
             }
             false
         };
-        edges.iter().any(|&(undo, target)| target == id && !on_circle(undo) && !undone(edges, undo))
+        edges
+            .iter()
+            .any(|&(undo, target)| target == id && !is_on_cycle(undo) && !undone(edges, undo))
     }
 
     proptest! {
         #[test]
-        fn any_order_gives_what_the_rule_says(
+        fn undone_ids_match_the_naive_rule_in_any_order(
             edges in proptest::collection::vec((0..8_u8, 0..10_u8), 0..10),
             removed in proptest::collection::vec(0..8_u8, 0..4),
         ) {
             let mut undos = Undos::default();
-            let mut told = HashSet::new();
-            let mut flip = |id: &ActionId| { if !told.remove(id) { told.insert(id.clone()); } };
-            let mut there: Vec<(u8, u8)> = Vec::new();
+            let mut toggled = HashSet::new();
+            let mut toggle = |id: &ActionId| { if !toggled.remove(id) { toggled.insert(id.clone()); } };
+            let mut present: Vec<(u8, u8)> = Vec::new();
             for (undo, target) in edges {
-                if there.iter().all(|(other, _)| *other != undo) {
-                    there.push((undo, target));
+                if present.iter().all(|(other, _)| *other != undo) {
+                    present.push((undo, target));
                 }
-                undos.add(&id(undo), id(target), &mut flip);
+                undos.add(&id(undo), id(target), &mut toggle);
             }
             for undo in removed {
-                there.retain(|(other, _)| *other != undo);
-                undos.remove(&id(undo), &mut flip);
+                present.retain(|(other, _)| *other != undo);
+                undos.remove(&id(undo), &mut toggle);
             }
             for number in 0..10 {
-                prop_assert_eq!(undos.is_undone(&id(number)), undone(&there, number), "{} in {:?}", number, there);
-                prop_assert_eq!(told.contains(&id(number)), undone(&there, number), "told of {}", number);
+                let expected = undone(&present, number);
+                let is_undone = undos.is_undone(&id(number));
+                prop_assert_eq!(is_undone, expected, "{} in {:?}", number, present);
+                prop_assert_eq!(toggled.contains(&id(number)), expected, "toggled {}", number);
             }
         }
     }

@@ -1,16 +1,16 @@
-//! What a timeline could not do as asked.
+//! Warnings of a timeline.
 
 use core::fmt;
 use std::collections::VecDeque;
 
 use crate::action::ActionId;
 
-/// An action of a known type that does not have its fields. It is ignored, on every node alike.
+/// An action of a known type that does not have the fields of this type. Every node ignores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed(String);
 
 impl Malformed {
-    /// Says what was expected and what came.
+    /// Creates the error from a message that says what was expected and what was found.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -24,52 +24,53 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// What a timeline could not do as asked, to be shown to a developer.
+/// A problem of a timeline, to be shown to a developer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimelineWarning {
-    /// The action was ignored.
+    /// The action is malformed and was ignored.
     Malformed(ActionId, Malformed),
-    /// The action belongs before everything that the timeline remembers, so it was applied to the earliest state it has; on nodes that
-    /// remember more, the state may differ. The callback `onMissedHistory` of `@logux/redux`.
+    /// The action belongs before the history that the timeline has kept, so it was applied to the
+    /// earliest kept state. On nodes with a longer history, the state may differ. The callback
+    /// `onMissedHistory` of `@logux/redux`.
     MissedHistory(ActionId),
-    /// The undo came when its action was forgotten already, so it has no effect.
+    /// The undo arrived after its action was forgotten, so it has no effect.
     MissedUndo(ActionId),
 }
 
 impl fmt::Display for TimelineWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(id, why) => write!(f, "action {id} was ignored: {why}"),
+            Self::Malformed(id, error) => write!(f, "action {id} was ignored: {error}"),
             Self::MissedHistory(id) => {
-                write!(f, "action {id} came after the history before it was forgotten")
+                write!(f, "action {id} belongs before the kept history")
             }
-            Self::MissedUndo(id) => write!(f, "undo {id} came after its action was forgotten"),
+            Self::MissedUndo(id) => write!(f, "undo {id} arrived after its action was forgotten"),
         }
     }
 }
 
-/// The latest reports, with a bound.
+/// A bounded queue of the latest warnings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TimelineWarnings {
-    waiting: VecDeque<TimelineWarning>,
+    queue: VecDeque<TimelineWarning>,
     dropped: u64,
 }
 
 impl TimelineWarnings {
-    /// How many wait at most for somebody to take them; older ones give way.
-    const MOST: usize = 100;
+    /// The largest number of queued warnings; when it is reached, the oldest one is dropped.
+    const CAPACITY: usize = 100;
 
     pub(super) fn push(&mut self, warning: TimelineWarning) {
-        if self.waiting.len() == Self::MOST {
-            self.waiting.pop_front();
+        if self.queue.len() == Self::CAPACITY {
+            self.queue.pop_front();
             self.dropped += 1;
         }
-        self.waiting.push_back(warning);
+        self.queue.push_back(warning);
     }
 
     pub(super) fn pop(&mut self) -> Option<TimelineWarning> {
-        self.waiting.pop_front()
+        self.queue.pop_front()
     }
 
     pub(super) const fn dropped(&self) -> u64 {

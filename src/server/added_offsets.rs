@@ -1,31 +1,35 @@
-//! Clients that know higher numbers than our log has given.
+//! Offsets of `added` numbers, for clients that know higher numbers than the log has given.
 //!
-//! The log was another one when they got them, as after the restart of a server that keeps its log in memory. A client keeps the highest number
-//! that it was ever told, so for it the new log's numbers are told higher by as much: otherwise it would seem to have got what it has not.
+//! Such a client received its numbers from another log, for example before the restart of a server
+//! with its log in memory. A client keeps the highest number that it ever received, so the numbers
+//! that it is sent are increased by an offset. Without it, the client would seem to have received
+//! entries that it does not have.
 
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-/// How many such clients to know. Of one beyond that, answers that are lost may not be sent again.
+/// The number of clients whose offset is remembered. For clients beyond it, lost answers may not be
+/// sent again.
 const MAX_CLIENTS: usize = 100_000;
 
-/// By how much numbers are higher for some clients.
+/// The offsets of clients, by client id.
 #[derive(Debug, Default)]
 pub(super) struct AddedOffsets(IndexMap<Arc<str>, u64>);
 
 impl AddedOffsets {
-    /// What a client has got by our numbers, and by how much they have to be higher for it.
-    pub(super) fn read(&mut self, client: &str, since: u64, last_added: u64) -> (u64, u64) {
-        let ahead = self.0.get(client).copied().unwrap_or_default();
-        if since <= last_added.saturating_add(ahead) {
-            return (since.saturating_sub(ahead), ahead);
+    /// Converts the `since` of a client to a number of this log. Returns it with the client's
+    /// offset.
+    pub(super) fn resolve(&mut self, client: &str, since: u64, last_added: u64) -> (u64, u64) {
+        let offset = self.0.get(client).copied().unwrap_or_default();
+        if since <= last_added.saturating_add(offset) {
+            return (since.saturating_sub(offset), offset);
         }
         if self.0.len() == MAX_CLIENTS {
             self.0.swap_remove_index(0);
         }
-        let ahead = since - last_added;
-        self.0.insert(client.into(), ahead);
-        (0, ahead)
+        let offset = since - last_added;
+        self.0.insert(client.into(), offset);
+        (0, offset)
     }
 }

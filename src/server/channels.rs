@@ -1,4 +1,4 @@
-//! Who is subscribed to what.
+//! The subscriptions of connections to channels.
 
 use core::{fmt, hash::BuildHasherDefault};
 use std::{collections::HashMap, sync::Arc};
@@ -14,7 +14,8 @@ pub(super) struct Channels(HashMap<Arc<str>, Subscribers>);
 
 type Subscribers = IndexMap<SessionId, Subscriber, BuildHasherDefault<NumberHasher>>;
 
-/// One subscriber of one channel, with the filters it subscribed with: by the JSON of the filter in its `logux/subscribe`.
+/// The filters of one subscriber of one channel. The key of a filter is the JSON of `filter` in the
+/// `logux/subscribe`.
 #[derive(Default)]
 struct Subscriber(Vec<(Arc<str>, Option<Filter>)>);
 
@@ -34,23 +35,24 @@ impl Channels {
     ) {
         let subscribers = self.0.entry(channel.clone()).or_default();
         let subscriber = subscribers.entry(session).or_default();
-        subscriber.0.retain(|(other, _)| *other != key);
+        subscriber.0.retain(|(existing, _)| *existing != key);
         subscriber.0.push((key, filter));
     }
 
-    /// Takes one filter away; `true` when the session has left the channel with it.
+    /// Removes one filter. Returns `true` if it was the session's last one, so that the session is
+    /// not subscribed to the channel any more.
     pub(super) fn unsubscribe(&mut self, channel: &str, session: SessionId, key: &str) -> bool {
         let Some(subscribers) = self.0.get_mut(channel) else { return false };
         let Some(subscriber) = subscribers.get_mut(&session) else { return false };
-        subscriber.0.retain(|(other, _)| **other != *key);
-        let left = subscriber.0.is_empty();
-        if left {
+        subscriber.0.retain(|(existing, _)| **existing != *key);
+        let was_last = subscriber.0.is_empty();
+        if was_last {
             self.leave(channel, session);
         }
-        left
+        was_last
     }
 
-    /// Takes a session out of a channel with all its filters.
+    /// Removes a session from a channel, with all its filters.
     pub(super) fn leave(&mut self, channel: &str, session: SessionId) {
         if let Some(subscribers) = self.0.get_mut(channel) {
             subscribers.swap_remove(&session);
@@ -64,7 +66,7 @@ impl Channels {
         self.0.len()
     }
 
-    /// Who gets an action that is sent to a channel.
+    /// Returns the sessions that receive an action that is sent to a channel.
     pub(super) fn receivers<'a>(
         &'a self,
         channel: &str,
@@ -74,7 +76,7 @@ impl Channels {
         subscribers.filter(|(_, subscriber)| subscriber.accepts(entry)).map(|(session, _)| *session)
     }
 
-    /// Whether one of a subscriber's filters lets an action pass.
+    /// Whether the filter `key` of a subscriber accepts an action.
     pub(super) fn passes(
         &self,
         channel: &str,
@@ -84,13 +86,13 @@ impl Channels {
     ) -> bool {
         let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
         let filter = subscriber
-            .and_then(|subscriber| subscriber.0.iter().find(|(other, _)| **other == *key));
+            .and_then(|subscriber| subscriber.0.iter().find(|(existing, _)| **existing == *key));
         filter.is_some_and(|(_, filter)| {
             filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta))
         })
     }
 
-    /// Whether a session gets an action that is sent to a channel.
+    /// Whether a session receives an action that is sent to a channel.
     pub(super) fn accepts(&self, channel: &str, session: SessionId, entry: &Entry) -> bool {
         let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
         subscriber.is_some_and(|subscriber| subscriber.accepts(entry))

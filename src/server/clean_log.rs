@@ -1,4 +1,4 @@
-//! What has gone from the log, for whoever wants to know.
+//! The record of actions that were removed from the log.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use crate::{
     store::Entry,
 };
 
-/// Notes what leaves the log. What nobody wants to know is not noted.
+/// Records the entries that are removed from the log, if it is enabled.
 #[derive(Debug, Default)]
 pub(super) struct CleanLog {
-    is_wanted: bool,
-    gone: Vec<Arc<Entry>>,
+    is_enabled: bool,
+    cleaned: Vec<Arc<Entry>>,
 }
 
 impl CleanLog {
-    pub(super) fn want(&mut self, is_wanted: bool) {
-        self.is_wanted = is_wanted;
+    pub(super) fn set_enabled(&mut self, is_enabled: bool) {
+        self.is_enabled = is_enabled;
     }
 
-    /// An action has only left its place: it is added anew.
-    pub(super) fn moves(&mut self, id: &ActionId) {
-        self.gone.pop_if(|entry| entry.meta.id == *id);
+    /// Forgets the removal of an action that is added again at a new position.
+    pub(super) fn forget_moved(&mut self, id: &ActionId) {
+        self.cleaned.pop_if(|entry| entry.meta.id == *id);
     }
 
     pub(super) fn take(&mut self) -> Vec<Arc<Entry>> {
-        core::mem::take(&mut self.gone)
+        core::mem::take(&mut self.cleaned)
     }
 }
 
 impl Observer for CleanLog {
     fn cleaned(&mut self, entry: &Entry) {
-        // What was never kept has been reported as that, and answers are not reported at all.
-        if self.is_wanted && entry.meta.added.is_some() && !is_answer(entry) {
-            self.gone.push(Arc::new(entry.clone()));
+        // `HubEvent::Added` has reported actions that were not kept; answers have no events.
+        if self.is_enabled && entry.meta.added.is_some() && !is_answer(entry) {
+            self.cleaned.push(Arc::new(entry.clone()));
         }
     }
 }

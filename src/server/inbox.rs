@@ -1,7 +1,9 @@
-//! What clients asked for and what they were answered, so that an action that comes again is answered, not done again.
+//! The inbox: the actions of clients and their answers, so that an action that is received again is
+//! answered but not processed again.
 //!
-//! It lies in the server's log: an action of a client is kept there from the moment it came, before it is confirmed, and its answer beside it,
-//! in one commit with what the application did to the same database. After a restart the unanswered ones are done.
+//! The inbox is a part of the server's log. An action of a client is added to the log before it is
+//! confirmed. Its answer is added in one commit with the changes that the application makes in the
+//! same database. After a restart, the actions without an answer are processed.
 
 use core::{ops::ControlFlow, time::Duration};
 use std::{collections::VecDeque, sync::Arc};
@@ -14,99 +16,100 @@ use crate::{
     time::{WallTime, as_millis},
 };
 
-/// Holds an action or an answer as long as the memory of the server reaches.
+/// The reason of remembered actions and answers, and an index of some of them.
 const REMEMBERED: &str = "inbox";
-/// What the index of a client's answers begins with.
-const OF_CLIENT: &str = "client/";
-/// What the indexes of undos begin with, by which those find them who have got the action.
-const UNDONE: &str = "undone/";
-/// Holds an action until it is answered.
+/// The prefix of the index of the answers to a client.
+const CLIENT_PREFIX: &str = "client/";
+/// The prefix of the indexes of undos, for clients that have received the undone action.
+const UNDONE_PREFIX: &str = "undone/";
+/// The reason of an action without an answer.
 const WAITING: &str = "waiting";
 
-/// Remembers actions of clients and their answers.
+/// Remembers the actions of clients and their answers.
 ///
-/// Old entries are forgotten by their place in the order of arrival, so that an action that was made offline long ago is remembered as long as
-/// others.
+/// Old entries are forgotten by their position in the order of arrival, so that an action that was
+/// created offline long ago is remembered as long as others.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    /// How many entries to remember.
+    /// The number of entries to remember.
     capacity: u64,
-    /// Entries to add until the old ones are forgotten.
+    /// The number of entries to add until old ones are forgotten.
     until_pruned: u64,
-    ages: Ages,
-    /// [`REMEMBERED`] and [`WAITING`], to be shared by all entries.
+    expiry: Expiry,
+    /// [`REMEMBERED`] and [`WAITING`], shared by all entries.
     remembered: Arc<str>,
     waiting: Arc<str>,
-    /// The subscription whose answer arrived last.
+    /// The subscription whose answer was confirmed last.
     acknowledged: Option<ActionId>,
 }
 
-/// How far the log was when, so that what came before a time is found by its number.
+/// The last `added` number at several times, to find the entries that were added before a time.
 #[derive(Debug)]
-struct Ages {
-    /// How long to remember, in milliseconds.
-    keep_ms: u64,
-    /// Times with the last number then, oldest first; at most [`MARKS`] and one.
+struct Expiry {
+    /// How long entries are remembered, in milliseconds.
+    remembered_for_ms: u64,
+    /// Times with the last number at that time, oldest first. At most [`MARKS`] + 1.
     marks: VecDeque<(WallTime, u64)>,
-    /// When something was added last.
-    touched: Option<WallTime>,
+    /// The time when an entry was added last.
+    last_addition: Option<WallTime>,
 }
 
-/// Into how many parts the time of remembering is divided.
+/// The number of parts that the duration of remembering is divided into.
 const MARKS: u64 = 16;
 
-impl Ages {
-    /// Whether it is time to note how far the log is.
+impl Expiry {
+    /// Whether the next mark is due.
     fn is_due(&self, now: WallTime) -> bool {
-        let step = self.keep_ms / MARKS;
+        let step = self.remembered_for_ms / MARKS;
         self.marks.back().is_none_or(|(last, _)| elapsed(*last, now) > step)
     }
 
-    /// Notes how far the log is, and gives the number up to which all is too old.
-    fn note(&mut self, now: WallTime, last_added: u64) -> Option<u64> {
-        self.marks.push_back((self.touched.unwrap_or(now), last_added));
-        let mut old = None;
+    /// Adds a mark. Returns the number up to which all entries have expired.
+    fn mark(&mut self, now: WallTime, last_added: u64) -> Option<u64> {
+        self.marks.push_back((self.last_addition.unwrap_or(now), last_added));
+        let mut expired = None;
         while let Some((_, added)) =
-            self.marks.front().filter(|(at, _)| elapsed(*at, now) >= self.keep_ms)
+            self.marks.front().filter(|(at, _)| elapsed(*at, now) >= self.remembered_for_ms)
         {
-            old = Some(*added);
+            expired = Some(*added);
             self.marks.pop_front();
         }
-        old
+        expired
     }
 }
 
-/// Milliseconds from one time to a later one; 0 when the clock was set back.
+/// Returns the milliseconds from one time to a later one, or 0 when the clock was set back.
 fn elapsed(from: WallTime, to: WallTime) -> u64 {
     to.since(from).try_into().unwrap_or_default()
 }
 
-/// How often old entries are forgotten: after this many new actions. Often, so that nobody waits for it.
+/// Old entries are forgotten each time that this number of actions was added. It is low, so that no
+/// single run takes long.
 const PRUNE_EVERY: u64 = 64;
 
-/// What is known about an action that came.
+/// The state of an action in the inbox.
 #[derive(Debug)]
-pub(super) enum Known {
-    /// Nothing.
+pub(super) enum InboxState {
+    /// The action is unknown.
     New,
-    /// It came before and was not answered yet.
+    /// The action was received and has no answer yet.
     Waiting,
-    /// It came before and got this answer.
+    /// The action was received and has this answer.
     Answered(Arc<Entry>),
-    /// It came before and was done; the answer is forgotten, the action is kept for another reason.
-    Done,
+    /// The action was processed. The answer was forgotten, the action is kept for another reason.
+    Processed,
 }
 
 impl Inbox {
-    /// An empty one that remembers so many entries for so many milliseconds.
+    /// Creates an inbox that remembers the last `capacity` entries, for `remembered_for` at most.
     pub(super) fn new(capacity: u64, remembered_for: Duration) -> Self {
         Self {
             capacity,
             until_pruned: PRUNE_EVERY,
-            ages: Ages {
-                keep_ms: as_millis(remembered_for),
+            expiry: Expiry {
+                remembered_for_ms: as_millis(remembered_for),
                 marks: VecDeque::new(),
-                touched: None,
+                last_addition: None,
             },
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
@@ -114,36 +117,37 @@ impl Inbox {
         }
     }
 
-    /// Forgets what is too old, from time to time. Returns the number up to which all was.
-    pub(super) fn grow_older<S: Store>(
+    /// Forgets expired entries, if a check is due. Returns the number up to which they have
+    /// expired.
+    pub(super) fn expire<S: Store>(
         &mut self,
         log: &mut HubLog<S>,
         now: WallTime,
     ) -> Result<Option<u64>, LogError<S::Error>> {
-        if !self.ages.is_due(now) {
+        if !self.expiry.is_due(now) {
             return Ok(None);
         }
-        let old = self.ages.note(now, log.last_added()?);
-        if old.is_some() {
-            log.remove_reason(REMEMBERED, &Criteria { max_added: old, ..Criteria::default() })?;
+        let max_added = self.expiry.mark(now, log.last_added()?);
+        if max_added.is_some() {
+            log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })?;
         }
-        Ok(old)
+        Ok(max_added)
     }
 
-    pub(super) fn known<S: Store>(
+    pub(super) fn state_of<S: Store>(
         &self,
         log: &HubLog<S>,
         id: &ActionId,
-    ) -> Result<Known, LogError<S::Error>> {
-        let Some(entry) = log.by_id(id)? else { return Ok(Known::New) };
+    ) -> Result<InboxState, LogError<S::Error>> {
+        let Some(entry) = log.by_id(id)? else { return Ok(InboxState::New) };
         if let Some(answer) = self.answer_to(log, id)? {
-            return Ok(Known::Answered(Arc::new(answer)));
+            return Ok(InboxState::Answered(Arc::new(answer)));
         }
         let waits = entry.meta.reasons.iter().any(|reason| is_waiting(reason));
-        Ok(if waits { Known::Waiting } else { Known::Done })
+        Ok(if waits { InboxState::Waiting } else { InboxState::Processed })
     }
 
-    /// The last answer to an action.
+    /// Returns the last answer to an action.
     pub(super) fn answer_to<S: Store>(
         &self,
         log: &HubLog<S>,
@@ -157,25 +161,25 @@ impl Inbox {
         Ok(answer)
     }
 
-    /// Keeps an action that came until it is answered, and beyond.
-    pub(super) fn keep<S: Store>(
+    /// Adds a received action, which is kept until it is answered and remembered after that.
+    pub(super) fn add_action<S: Store>(
         &mut self,
         log: &mut HubLog<S>,
         now: WallTime,
         entry: Entry,
     ) -> Result<Entry, LogError<S::Error>> {
         self.prune(log)?;
-        self.ages.touched = Some(now);
+        self.expiry.last_addition = Some(now);
         let Entry { action, meta } = entry;
         let mut draft = Draft::of(meta.id.clone(), meta.time).index(self.remembered.clone());
         draft.reasons.extend([self.waiting.clone(), self.remembered.clone()]);
         draft.subprotocol = meta.subprotocol.clone();
-        let kept = log.add(now, action.clone(), draft)?;
-        Ok(kept.unwrap_or(Entry { action, meta }))
+        let added = log.add(now, action.clone(), draft)?;
+        Ok(added.unwrap_or(Entry { action, meta }))
     }
 
-    /// Keeps the answer to an action.
-    pub(super) fn answer<S: Store>(
+    /// Adds the answer to an action, which then does not wait any more.
+    pub(super) fn add_answer<S: Store>(
         &mut self,
         log: &mut HubLog<S>,
         now: WallTime,
@@ -183,12 +187,12 @@ impl Inbox {
         answer: Action,
         draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
-        self.settle(log, to)?;
-        self.answer_for_now(log, now, to, answer, draft)
+        self.stop_waiting(log, to)?;
+        self.add_unconfirmed_answer(log, now, to, answer, draft)
     }
 
-    /// An action is done with, whatever happens to its answer.
-    pub(super) fn settle<S: Store>(
+    /// Records that an action will not be processed again, even if its answer is lost.
+    pub(super) fn stop_waiting<S: Store>(
         &self,
         log: &mut HubLog<S>,
         id: &ActionId,
@@ -198,8 +202,8 @@ impl Inbox {
             .map(drop)
     }
 
-    /// Keeps an answer to an action that still waits: it may have to be done again.
-    pub(super) fn answer_for_now<S: Store>(
+    /// Adds an answer to an action that still waits, because it may have to be processed again.
+    pub(super) fn add_unconfirmed_answer<S: Store>(
         &mut self,
         log: &mut HubLog<S>,
         now: WallTime,
@@ -207,7 +211,7 @@ impl Inbox {
         answer: Action,
         draft: Draft,
     ) -> Result<Option<Entry>, LogError<S::Error>> {
-        self.ages.touched = Some(now);
+        self.expiry.last_addition = Some(now);
         let client = client_index(to.node().client_id());
         log.add(
             now,
@@ -216,41 +220,44 @@ impl Inbox {
         )
     }
 
-    /// What an answer needs that may be there without its action: [`recall`](Self::recall) finds it.
-    pub(super) fn alone(&self, draft: Draft) -> Draft {
+    /// Adds the index with which [`restore`](Self::restore) finds an answer that may be in the log
+    /// without its action.
+    pub(super) fn restorable(&self, draft: Draft) -> Draft {
         draft.index(self.remembered.clone())
     }
 
-    /// What an action for one client needs to be sent again if it gets lost.
-    pub(super) fn remember(&self, client: &str, draft: Draft) -> Draft {
+    /// Adds the reason and the index with which an action for one client is sent again if it is
+    /// lost.
+    pub(super) fn remember_for_client(&self, client: &str, draft: Draft) -> Draft {
         draft.and_reason(self.remembered.clone()).index(client_index(client))
     }
 
-    /// What an undo needs to be found by those who have got the action, and are away when it is taken back. Which of those in a channel that are, nobody
-    /// knows: it is for all who come back to it.
+    /// Adds the reason and the indexes of an undo, for clients that have received the action and
+    /// are not connected when it is undone. The hub does not know which subscribers of a channel
+    /// these are, so the undo is for all clients that subscribe to the channel again.
     pub(super) fn remember_undo(&self, draft: Draft, to: &Recipients) -> Draft {
         let nodes = to.nodes.iter().filter_map(|node| NodeId::new(node.clone()).ok());
         let clients = to.clients.iter().map(|client| client_index(client));
         let indexes = (clients.chain(nodes.map(|node| client_index(node.client_id()))))
-            .chain(to.users.iter().map(|user| undone_for_user(user)))
-            .chain(to.channels.iter().map(|channel| undone_in_channel(channel)));
-        let is_indexed = draft.indexes.len();
+            .chain(to.users.iter().map(|user| user_undo_index(user)))
+            .chain(to.channels.iter().map(|channel| channel_undo_index(channel)));
+        let count_before = draft.indexes.len();
         let draft = indexes.fold(draft, Draft::index);
-        if draft.indexes.len() > is_indexed {
+        if draft.indexes.len() > count_before {
             draft.and_reason(self.remembered.clone())
         } else {
             draft
         }
     }
 
-    /// The undos of what a channel had got, the latest first, until `visit` breaks.
-    pub(super) fn undone_in_channel<S: Store>(
+    /// Visits the undos of actions that were sent to a channel, latest first, until `visit` breaks.
+    pub(super) fn undos_in_channel<S: Store>(
         &self,
         log: &HubLog<S>,
         channel: &str,
         visit: impl FnMut(&Entry) -> ControlFlow<()>,
     ) -> Result<(), LogError<S::Error>> {
-        log.walk(&Query::added().index(undone_in_channel(channel)), visit)
+        log.walk(&Query::added().index(channel_undo_index(channel)), visit)
     }
 
     /// Forgets an action and its answer.
@@ -259,25 +266,25 @@ impl Inbox {
         log: &mut HubLog<S>,
         id: &ActionId,
     ) -> Result<(), LogError<S::Error>> {
-        self.withdraw_answer(log, id)?;
+        self.remove_answer(log, id)?;
         remove(log, id)
     }
 
-    /// Forgets an action whose answer has arrived, and the answer when another has: the log has to know how late it was, since by its answer the client tells what
-    /// it has got.
+    /// Forgets a subscription whose answer was confirmed, and the answer of the one before it. The
+    /// last answer stays: the client refers to it in `since`, and the log has to know its time.
     pub(super) fn acknowledged<S: Store>(
         &mut self,
         log: &mut HubLog<S>,
         id: &ActionId,
     ) -> Result<(), LogError<S::Error>> {
-        if let Some(earlier) = self.acknowledged.replace(id.clone()) {
-            self.withdraw_answer(log, &earlier)?;
+        if let Some(previous) = self.acknowledged.replace(id.clone()) {
+            self.remove_answer(log, &previous)?;
         }
         remove(log, id)
     }
 
-    /// Forgets the answer to an action that has to be done again.
-    pub(super) fn withdraw_answer<S: Store>(
+    /// Forgets the answer to an action that has to be processed again.
+    pub(super) fn remove_answer<S: Store>(
         &self,
         log: &mut HubLog<S>,
         id: &ActionId,
@@ -288,7 +295,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// The answers for a client behind an `added` number, and the undos of what its user has got, oldest first.
+    /// Returns the answers for a client after an `added` number, and the undos of actions that its
+    /// user has received, oldest first.
     pub(super) fn missed<S: Store>(
         &self,
         log: &HubLog<S>,
@@ -296,8 +304,8 @@ impl Inbox {
         since: u64,
     ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
         let client = client_index(node.client_id());
-        // Who comes for the first time has got nothing that could be undone.
-        let user = node.user_id().filter(|_| since > 0).map(undone_for_user);
+        // A new client has received no actions that could be undone.
+        let user = node.user_id().filter(|_| since > 0).map(user_undo_index);
         let mut missed = Vec::new();
         for index in core::iter::once(client).chain(user) {
             log.walk(&Query::added().oldest_first().index(index).after_added(since), |entry| {
@@ -310,20 +318,20 @@ impl Inbox {
         Ok(missed)
     }
 
-    /// What was remembered before the last stop: the actions that were not answered and the ends of subscriptions, in the order in which they came, and
-    /// how much it is in all.
-    pub(super) fn recall<S: Store>(
+    /// Reads the inbox after a start. Returns the unanswered actions and the `logux/unsubscribe`
+    /// actions, in the order in which they were received, and the size of the inbox.
+    pub(super) fn restore<S: Store>(
         &self,
         log: &HubLog<S>,
     ) -> Result<(Vec<Entry>, InboxUsage), LogError<S::Error>> {
-        let (mut unanswered, mut held, mut first) = (Vec::new(), InboxUsage::default(), None);
+        let (mut unanswered, mut usage, mut first) = (Vec::new(), InboxUsage::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
             first = entry.meta.added;
             ControlFlow::Break(())
         })?;
-        let Some(first) = first else { return Ok((unanswered, held)) };
+        let Some(first) = first else { return Ok((unanswered, usage)) };
         log.walk(&Query::added().oldest_first().after_added(first.saturating_sub(1)), |entry| {
-            held.added(entry);
+            usage.added(entry);
             if entry.action.kind() == UNSUBSCRIBE
                 || entry.meta.reasons.iter().any(|reason| is_waiting(reason))
             {
@@ -331,7 +339,7 @@ impl Inbox {
             }
             ControlFlow::Continue(())
         })?;
-        Ok((unanswered, held))
+        Ok((unanswered, usage))
     }
 
     fn prune<S: Store>(&mut self, log: &mut HubLog<S>) -> Result<(), LogError<S::Error>> {
@@ -350,14 +358,14 @@ fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S
         .map(drop)
 }
 
-/// Whether a reason holds an action until it is answered.
+/// Whether a reason is the one of actions without an answer.
 pub(super) fn is_waiting(reason: &str) -> bool {
     reason == WAITING
 }
 
-/// Whether it is by this index that the inbox finds something.
-pub(super) fn is_remembered(index: &str) -> bool {
-    index == REMEMBERED || index.starts_with(OF_CLIENT) || index.starts_with(UNDONE)
+/// Whether an index is one of the inbox.
+pub(super) fn is_inbox_index(index: &str) -> bool {
+    index == REMEMBERED || index.starts_with(CLIENT_PREFIX) || index.starts_with(UNDONE_PREFIX)
 }
 
 fn answer_index(id: &ActionId) -> String {
@@ -368,13 +376,13 @@ fn answer_index(id: &ActionId) -> String {
 }
 
 fn client_index(client: &str) -> String {
-    [OF_CLIENT, client].concat()
+    [CLIENT_PREFIX, client].concat()
 }
 
-fn undone_in_channel(channel: &str) -> String {
-    format!("{UNDONE}channel/{channel}")
+fn channel_undo_index(channel: &str) -> String {
+    format!("{UNDONE_PREFIX}channel/{channel}")
 }
 
-fn undone_for_user(user: &str) -> String {
-    format!("{UNDONE}user/{user}")
+fn user_undo_index(user: &str) -> String {
+    format!("{UNDONE_PREFIX}user/{user}")
 }

@@ -1,24 +1,25 @@
-//! How much is remembered so that actions are done and answered once.
+//! The size of the inbox.
 
-use super::{inbox::is_remembered, retention::KEPT};
+use super::{inbox::is_inbox_index, retention::RETAINED_INDEX};
 use crate::{log::Observer, store::Entry};
 
-/// Counts actions and answers that the inbox has put into the log and that are there. Those that the application wants to be kept are not counted: they
-/// would be there without the inbox.
+/// Counts the actions and answers in the log that the inbox has added. Entries that are also kept
+/// for a [`Retention`](super::Retention) are not counted: they would be there without the inbox.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InboxUsage {
     pub(super) entries: usize,
-    /// Of their JSON.
+    /// The size of their JSON.
     pub(super) bytes: usize,
 }
 
 impl InboxUsage {
-    /// Whether an entry counts. Indexes never change, so what was counted when it came is counted when it goes.
+    /// Whether an entry is counted. Indexes never change, so the result is the same when the entry
+    /// is added and when it is removed.
     fn counts(entry: &Entry) -> bool {
         let indexes = &entry.meta.indexes;
         entry.meta.added.is_some()
-            && indexes.iter().any(|index| is_remembered(index))
-            && indexes.iter().all(|index| &**index != KEPT)
+            && indexes.iter().any(|index| is_inbox_index(index))
+            && indexes.iter().all(|index| &**index != RETAINED_INDEX)
     }
 }
 

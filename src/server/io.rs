@@ -1,4 +1,4 @@
-//! What goes into a hub and what comes out.
+//! The inputs and outputs of a hub.
 
 use core::fmt;
 use std::sync::Arc;
@@ -12,107 +12,112 @@ use crate::{
     sync::BatchToken,
 };
 
-/// What happens to a hub.
+/// An event or request that a hub handles.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// A client was let in.
+    /// A client was accepted.
     Join {
-        /// Its connection.
+        /// The connection of the client.
         session: SessionId,
-        /// Its node.
+        /// The node of the client.
         node: NodeId,
-        /// The application's protocol version it speaks.
+        /// The application's protocol version of the client.
         subprotocol: Subprotocol,
-        /// What it says about itself.
+        /// The headers of the client: a JSON object of its own data.
         headers: Option<Json>,
-        /// The last `added` number of ours that it has got.
+        /// The last `added` number of the server that the client has received. 0 if none.
         since: u64,
     },
-    /// A connection is gone.
+    /// A connection was closed.
     Leave(SessionId),
-    /// What a client says about itself has changed.
+    /// A client has changed its headers.
     Headers(SessionId, Json),
-    /// Actions of a client came.
+    /// Actions of a client were received.
     Received {
-        /// Its connection.
+        /// The connection of the client.
         session: SessionId,
-        /// For the confirmation.
+        /// The token that confirms the actions, in [`Output::Persisted`].
         batch: BatchToken,
         /// The actions.
         entries: Vec<Entry>,
     },
-    /// A client has confirmed what it was sent up to a number. To be told for what [`Output::Deliver`] wants it; may be told for all.
+    /// A client has confirmed all it was sent up to a number. Required for numbers of
+    /// [`Output::Deliver`] with `confirm`, optional for others.
     Acknowledged {
-        /// Its connection.
+        /// The connection of the client.
         session: SessionId,
         /// The number, as it was sent.
         added: u64,
     },
-    /// The application answers a question. Several answers to one question may come, the last is one that ends it.
+    /// The application responds to a request. A request may have several responses; the last one
+    /// ends it.
     Respond(RequestId, HandlerResponse),
-    /// The application adds an action of its own.
+    /// The application adds its own action.
     Add(Box<AddAction>),
-    /// The application takes an action back.
+    /// The application undoes an action.
     Undo(Box<UndoRequest>),
-    /// The application does not want an action to be kept any more.
+    /// The application removes the [`Retention`](super::Retention) of an action.
     Forget(ActionId),
-    /// The application subscribes a client by itself; the client is told by `logux/subscribed`.
+    /// The application subscribes a client, without a request of the client. The client receives
+    /// `logux/subscribed`.
     Subscribe {
-        /// Who.
+        /// The node of the client.
         node: NodeId,
-        /// To what.
+        /// The channel.
         channel: Arc<str>,
     },
-    /// Take nothing new, finish what is in progress, then say [`Output::Drained`].
+    /// Accept no new actions, finish those in progress, then emit [`Output::Drained`].
     Drain,
 }
 
-/// An action of the application.
+/// A request to add an action of the application.
 #[derive(Debug)]
 pub struct AddAction {
     /// The action.
     pub action: Action,
-    /// What its meta is to say; id, creation time and subprotocol are the server's unless given.
+    /// The meta. Id, creation time and subprotocol default to the server's.
     pub draft: Draft,
-    /// Who gets it.
+    /// The recipients.
     pub to: Recipients,
-    /// Ask the application to resend and process it as an action of a client, without asking for access.
+    /// Whether the application is asked to resend and process the action, as an action of a client
+    /// but without the check of access.
     pub process: bool,
-    /// Comes back in [`Output::Done`].
+    /// A number that [`Output::Done`] returns.
     pub ticket: Option<u64>,
 }
 
-/// What the application takes back, in progress or done.
+/// A request to undo an action, in progress or processed.
 ///
-/// The author is told `logux/undo`, and whoever got the action while it was in progress. In progress, it ends as if its handler had failed. For one
-/// that is done say in `to` who got it.
+/// The author receives `logux/undo`. If the action is in progress, it ends as if its handler had
+/// failed, and the clients that received it also receive the undo. If it was processed, `to` has to
+/// name them.
 #[derive(Clone, Debug)]
 pub struct UndoRequest {
-    /// The action.
+    /// The id of the action.
     pub id: ActionId,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Further keys of `logux/undo`.
+    /// Additional keys of the `logux/undo`.
     pub extra: Vec<(String, Json)>,
-    /// Who is told too.
+    /// Further recipients of the `logux/undo`.
     pub to: Recipients,
 }
 
 impl UndoRequest {
-    /// For a reason, which is `error` in the reference unless given.
+    /// Creates a request. The reference's default for `reason` is `error`.
     pub fn new(id: ActionId, reason: impl Into<String>) -> Self {
         Self { id, reason: reason.into(), extra: Vec::new(), to: Recipients::default() }
     }
 
-    /// With a further key of `logux/undo`.
+    /// Adds a key to the `logux/undo`.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: Json) -> Self {
         self.extra.push((key.into(), value));
         self
     }
 
-    /// Who is told too.
+    /// Adds recipients of the `logux/undo`.
     #[must_use]
     pub fn to(mut self, recipients: Recipients) -> Self {
         self.to.extend(recipients);
@@ -120,7 +125,8 @@ impl UndoRequest {
     }
 }
 
-/// One of a client's queues. Actions in one are done one after the other, those of different queues side by side.
+/// The name of a queue of a client. Actions in one queue are processed one after the other, those
+/// of different queues concurrently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueName(Option<Arc<str>>);
 
@@ -130,14 +136,15 @@ impl<T: Into<Arc<str>>> From<T> for QueueName {
     }
 }
 
-/// Tells in which queue an action waits for the application. One queue for all by default, as it keeps everything in order.
+/// The rule that assigns actions to queues. Default: one queue for all actions of a client, which
+/// keeps them in order.
 #[derive(Clone, Default)]
-pub struct Queues(Option<Arc<NameOf>>);
+pub struct Queues(Option<Arc<QueueFn>>);
 
-type NameOf = dyn Fn(&Action) -> QueueName + Send + Sync;
+type QueueFn = dyn Fn(&Action) -> QueueName + Send + Sync;
 
 impl Queues {
-    /// A rule. Pure and quick: it is called for every action.
+    /// Creates a rule. It must be pure and fast: it is called for every action.
     pub fn by(rule: impl Fn(&Action) -> QueueName + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(rule)))
     }
@@ -153,100 +160,103 @@ impl fmt::Debug for Queues {
     }
 }
 
-/// Number of one question to the application.
+/// The number of a request to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(super) u64);
 
 impl RequestId {
-    /// The number, for log lines.
+    /// Returns the number, for log lines.
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// A question to the application.
+/// A request to the application.
 #[derive(Clone, Debug)]
 pub struct HandlerRequest {
-    /// For the answers.
+    /// The id for responses.
     pub id: RequestId,
-    /// What is asked.
+    /// The kind of the request.
     pub kind: RequestKind,
-    /// The action it is about.
+    /// The action.
     pub entry: Arc<Entry>,
-    /// Who sent it.
+    /// The author of the action.
     pub author: Author,
 }
 
 impl HandlerRequest {
-    /// Something for the application to know that needs no answer: an answer to it is ignored.
+    /// Creates a notification of the application. Responses to it are ignored.
     pub fn notice(entry: Entry, author: Author) -> Self {
         Self { id: RequestId(0), kind: RequestKind::OwnAction, entry: Arc::new(entry), author }
     }
 }
 
-/// What the application is asked.
+/// What the application is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// May the author do this? Who else gets it? Then do it.
+    /// Check the author's access to an action, decide who else receives it, and process it.
     Action,
-    /// The same without the first question: the action is the application's own.
+    /// Decide who receives an action of the application, and process it, without a check of access.
     OwnAction,
-    /// May the author subscribe? Then load what is in the channel.
+    /// Check the author's access to a channel, and load its state.
     Subscription,
 }
 
-/// Who sent an action.
+/// The author of an action.
 #[derive(Clone, Debug)]
 pub struct Author {
     /// The node.
     pub node: NodeId,
-    /// The application's protocol version it speaks.
+    /// The application's protocol version of the author.
     pub subprotocol: Option<Subprotocol>,
-    /// What it says about itself.
+    /// The headers of the author's client.
     pub headers: Option<Json>,
-    /// Its client's connection, if it has one now.
+    /// The connection of the author's client, if it is connected now.
     pub session: Option<SessionId>,
 }
 
-/// What the application answers. The words are those of the Logux back-end protocol.
+/// A response of the application to a request. The terms are those of the Logux back-end protocol.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum HandlerResponse {
-    /// Others get the action too, when it is approved.
+    /// Send the action to these recipients too, when it is approved.
     Resend(Recipients),
-    /// The author may do it. For a subscription: what may pass, or everything.
+    /// The author has access. For a subscription, with its filter: `None` accepts all actions.
     Approved(Option<Filter>),
-    /// Send an action to the author alone. The draft may say its creation time, and why to keep it.
+    /// Send an action to the author alone. The draft may define its creation time and its reasons.
     Action(Action, Box<Draft>),
-    /// Send a new subscriber what the log has kept of the channel: all of it, or what came behind the `since` of its `logux/subscribe`. What the
-    /// subscription's filter does not let pass is left out, and with `since` also what the subscriber has done itself. O(what is kept of the channel).
+    /// Send a new subscriber the actions of the channel that the log has kept: all of them, or
+    /// those after the `since` of its `logux/subscribe`. Actions that the filter of the
+    /// subscription rejects are left out, and with `since` also the subscriber's own. O(`n`), where
+    /// `n` is the number of kept actions of the channel.
     Replay,
-    /// Show the developer at the author's end a text, in development only.
+    /// Show a message to the developer of the author's client. Only in development.
     Debug(String),
-    /// Done. Ends the question.
+    /// The action was processed. Ends the request.
     Processed,
-    /// The author may not do it: undone with the reason `denied`. Ends the question.
+    /// The author has no access: undo the action with the reason `denied`. Ends the request.
     Denied,
-    /// There is no such type: undone with `unknownType`. Ends the question.
+    /// The type is unknown: undo the action with `unknownType`. Ends the request.
     UnknownType,
-    /// There is no such channel: undone with `wrongChannel`. Ends the question.
+    /// The channel is unknown: undo the subscription with `wrongChannel`. Ends the request.
     WrongChannel,
-    /// It does not work: undone with `error`, `notFound` or a reason of the application's own. Ends the question.
+    /// Undo the action, with the reason `error`, `notFound` or one that the application defines.
+    /// Ends the request.
     Undo {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Further keys of `logux/undo`.
+        /// Additional keys of the `logux/undo`.
         extra: Vec<(String, Json)>,
     },
 }
 
 impl HandlerResponse {
-    /// Undone with the reason `error`.
+    /// Undoes the action with the reason `error`.
     pub fn error() -> Self {
         Self::Undo { reason: "error".into(), extra: Vec::new() }
     }
 
-    /// Undone with the reason `notFound`.
+    /// Undoes the action with the reason `notFound`.
     pub fn not_found() -> Self {
         Self::Undo { reason: "notFound".into(), extra: Vec::new() }
     }
@@ -269,13 +279,14 @@ impl fmt::Debug for HandlerResponse {
     }
 }
 
-/// Decides which actions of a channel a subscriber gets. Pure and quick: it runs for every action and subscriber.
+/// Decides which actions of a channel a subscriber receives. It must be pure and fast: it is called
+/// for every action and subscriber.
 pub type Filter = Arc<dyn Fn(&Action, &Meta) -> bool + Send + Sync>;
 
-/// Who gets an action besides its author.
+/// The recipients of an action besides its author.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recipients {
-    /// All who are subscribed to one of these channels.
+    /// All subscribers of these channels.
     pub channels: Vec<Arc<str>>,
     /// All clients of these users.
     pub users: Vec<Arc<str>>,
@@ -283,12 +294,12 @@ pub struct Recipients {
     pub clients: Vec<Arc<str>>,
     /// These nodes.
     pub nodes: Vec<Arc<str>>,
-    /// But not these clients.
+    /// These clients are excluded from `channels` and `users`.
     pub exclude_clients: Vec<Arc<str>>,
 }
 
 impl Recipients {
-    /// All who are subscribed to a channel.
+    /// All subscribers of a channel.
     pub fn channel(channel: impl Into<Arc<str>>) -> Self {
         Self { channels: vec![channel.into()], ..Self::default() }
     }
@@ -303,7 +314,7 @@ impl Recipients {
         Self { users: vec![user.into()], ..Self::default() }
     }
 
-    /// These and those.
+    /// Adds the recipients of `other`.
     pub fn extend(&mut self, other: Self) {
         if *self == Self::default() {
             *self = other;
@@ -317,106 +328,108 @@ impl Recipients {
     }
 }
 
-/// What has to happen because of an input.
+/// Something that the driver of a hub has to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
-    /// The client is in; send it what it missed, maybe nothing.
+    /// A client has joined. Send it the actions that it missed, even if there are none.
     Joined {
-        /// Its connection.
+        /// The connection of the client.
         session: SessionId,
-        /// The number up to which that is all.
+        /// The `added` number up to which the client then has everything.
         added: u64,
-        /// What it missed, oldest first.
+        /// The missed actions, oldest first.
         missed: Vec<Arc<Entry>>,
     },
-    /// Actions of a client are safe; confirm them.
+    /// The actions of a batch are durable. Confirm them to the client.
     Persisted(SessionId, BatchToken),
-    /// Send an action. Many receivers share one entry, so that it is written once.
+    /// Send an action. Many recipients share one entry, so that it is encoded once.
     Deliver {
-        /// To this connection.
+        /// The connection.
         session: SessionId,
-        /// The number up to which everything for it is out then.
+        /// The `added` number up to which the client then has everything.
         added: u64,
         /// The action.
         entry: Arc<Entry>,
-        /// The hub wants to know when the client has confirmed it: [`Input::Acknowledged`].
+        /// Whether the hub requires [`Input::Acknowledged`] when the client has confirmed it.
         confirm: bool,
     },
-    /// Send what was kept of a channel.
+    /// Send the kept actions of a channel.
     Replay {
-        /// To this connection.
+        /// The connection.
         session: SessionId,
-        /// The number up to which everything for it is out then.
+        /// The `added` number up to which the client then has everything.
         added: u64,
         /// The actions, in the order in which they were approved.
         entries: Vec<Arc<Entry>>,
     },
-    /// An action that is kept is done, or one that was is undone: for whoever makes states of the log. In the order in which that
-    /// happened; see [`Hub::recorded`](super::Hub::recorded) for what was before the start.
+    /// An action with a [`Retention`](super::Retention) was processed, or a processed one was
+    /// undone, in the order of these events. For states that are computed from the log;
+    /// [`Hub::recorded`](super::Hub::recorded) visits the actions from before the start.
     Recorded(Arc<Entry>),
-    /// Show the developer at the other end a text.
+    /// Show a message to the developer of a client.
     Debug(SessionId, String),
-    /// Close a connection: the same client has come again.
+    /// Close a connection, because its client has connected again.
     Replaced(SessionId),
     /// Ask the application.
     Request(HandlerRequest),
-    /// Tell the application that a client left a channel.
+    /// Notify the application that a client is not subscribed to a channel any more.
     Unsubscribed {
-        /// Who.
+        /// The node of the client.
         node: NodeId,
-        /// Which channel.
+        /// The channel.
         channel: Arc<str>,
     },
-    /// An addition with a ticket is finished: processed, or undone for this reason.
+    /// An [`AddAction`] with this ticket has ended: processed, or undone for this reason.
     Done(u64, Result<(), String>),
-    /// For whoever keeps an eye on the server.
+    /// An event for telemetry.
     Event(HubEvent),
-    /// Nothing is in progress any more.
+    /// After [`Input::Drain`], no request to the application is running any more.
     Drained,
 }
 
-/// What happened in a hub: for log lines, metrics and whoever keeps an eye on the server.
+/// An event in a hub, for log lines, metrics and other telemetry.
 ///
-/// Each report comes in the order in which things happened, and after the commit that made them safe.
+/// Events have the order in which they happened, and follow the commit that made them durable.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HubEvent {
-    /// An action came in, of a client or of the application. Without `meta.added` it was not kept. The hub's answers to actions are
-    /// not reported: [`Processed`](Self::Processed) and [`Undone`](Self::Undone) say the same.
+    /// An action of a client or of the application was added. Without `meta.added` it was not kept.
+    /// The hub's answers to actions have no event of this kind, because
+    /// [`Processed`](Self::Processed) and [`Undone`](Self::Undone) report them.
     Added(Arc<Entry>),
-    /// An action of the application is kept nowhere and sent to nobody: a mistake, most likely.
+    /// An action of the application is neither kept nor sent to a client, probably by mistake.
     Useless(Arc<Entry>),
-    /// An action, or an answer, was sent to so many clients.
+    /// An action or an answer was sent to this number of clients.
     Sent(Arc<Entry>, usize),
-    /// An action was done.
+    /// An action was processed.
     Processed(Arc<Entry>),
-    /// An action was taken back.
+    /// An action was undone.
     Undone {
         /// The action.
         entry: Arc<Entry>,
-        /// Why.
+        /// The reason.
         reason: Arc<str>,
     },
-    /// An action came again; it was not done again.
+    /// An action was received again, and not processed again.
     Duplicate(ActionId),
-    /// An action that was kept is forgotten, for there is no reason left to keep it. Only for who has asked for that:
+    /// A kept action was removed from the log, because it has no reasons left. Only after
     /// [`Hub::report_cleaned`](super::Hub::report_cleaned).
     Cleaned(Arc<Entry>),
-    /// A client is subscribed.
+    /// A client was subscribed.
     Subscribed {
-        /// By which action; `None` when the application did it.
+        /// The id of the `logux/subscribe`, or `None` if the application subscribed the client.
         id: Option<ActionId>,
-        /// Who.
+        /// The node of the client.
         node: NodeId,
-        /// To what.
+        /// The channel.
         channel: Arc<str>,
     },
     /// A client is not subscribed any more.
     Unsubscribed {
-        /// Who.
+        /// The node of the client.
         node: NodeId,
-        /// From what.
+        /// The channel.
         channel: Arc<str>,
     },
 }

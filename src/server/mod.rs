@@ -1,8 +1,14 @@
-//! A hub: who is connected, who is subscribed to what, and the life of each action. No sockets, no callbacks.
+//! The hub of a server: connected clients, their subscriptions, and the life of each action. It has
+//! no sockets and no callbacks.
 //!
-//! Read [`Hub`], then [`Input`], [`Output`] and [`HandlerResponse`]. Each connection has a [`sync::Node`](crate::sync::Node) of its own, outside;
-//! the hub speaks to them by [`SessionId`]. The application is asked by [`Output::Request`] and answers by [`Input::Respond`] whenever it
-//! likes.
+//! Each connection has its own [`sync::Node`](crate::sync::Node) outside of the hub; the hub
+//! identifies connections by [`SessionId`]. The hub asks the application with [`Output::Request`];
+//! the application may respond with [`Input::Respond`] at any later time.
+//!
+//! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `rate`,
+//! `retention`; then the parts of the hub's state, `sessions`, `channels`, `requests`, `inbox`,
+//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
+//! then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -28,5 +34,5 @@ pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};
 
-/// The log of a hub, with its observer.
+/// The log of a hub with its observer.
 type HubLog<S> = crate::log::Log<S, observer::HubObserver>;

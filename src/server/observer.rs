@@ -1,9 +1,9 @@
-//! What observes the log of a hub.
+//! The observer of a hub's log.
 
 use super::{clean_log::CleanLog, inbox_usage::InboxUsage};
 use crate::{log::Observer, store::Entry};
 
-/// The observer of a hub's log.
+/// Passes each change of the log to the observers of the hub.
 #[derive(Debug, Default)]
 pub(super) struct HubObserver {
     pub(super) clean_log: CleanLog,

@@ -1,24 +1,25 @@
-//! So many in so much time: what a rate is, who keeps to it, and when there is room again.
+//! Rates, and token buckets that limit something to a rate.
 
 use core::{fmt, hash::Hash, num::NonZeroU32, str::FromStr, time::Duration};
 use std::{borrow::Borrow, collections::HashMap};
 
 use crate::time::MonoTime;
 
-/// So many in so much time, as `100/s`, `30/m` or `1000/h`. All of them may come at once; then there is room for the next bit by bit.
+/// A number of tokens per period, such as `100/s`, `30/m` or `1000/h`. It allows bursts of the full
+/// number; tokens are refilled continuously.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     count: NonZeroU32,
     per_ms: NonZeroU32,
 }
 
-/// A text is no rate.
+/// The error of parsing a [`Rate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateError;
 
 impl Rate {
-    /// Creates a rate of `count` in `per`. `None` if `count` is 0, or `per` is less than 1 ms or more
-    /// than [`u32::MAX`] ms.
+    /// Creates a rate of `count` in `per`. `None` if `count` is 0, or `per` is less than 1 ms or
+    /// more than [`u32::MAX`] ms.
     pub fn new(count: u32, per: Duration) -> Option<Self> {
         let per_ms = u32::try_from(per.as_millis()).ok()?;
         match (NonZeroU32::new(count), NonZeroU32::new(per_ms)) {
@@ -27,16 +28,18 @@ impl Rate {
         }
     }
 
-    /// What one token takes out of a bucket, and what time puts in: in units of 1 ms divided by the count, so that nothing is rounded.
-    fn cost(self, tokens: u64) -> u128 {
+    /// Converts tokens to units of 1 ms divided by the count, in which nothing is rounded.
+    fn token_units(self, tokens: u64) -> u128 {
         u128::from(tokens) * u128::from(self.per_ms.get())
     }
 
-    fn at(self, now: MonoTime) -> u128 {
-        u128::from(now.as_millis()) * u128::from(self.count.get())
+    /// Converts a time to units.
+    fn time_units(self, time: MonoTime) -> u128 {
+        u128::from(time.as_millis()) * u128::from(self.count.get())
     }
 
-    fn ms(self, units: u128) -> u64 {
+    /// Converts units to milliseconds, rounded up.
+    fn units_to_ms(self, units: u128) -> u64 {
         units.div_ceil(u128::from(self.count.get())).try_into().unwrap_or(u64::MAX)
     }
 }
@@ -82,67 +85,72 @@ impl fmt::Debug for Rate {
     }
 }
 
-/// A bucket that holds as many tokens as a rate has in its time, and is filled by it. It starts full.
+/// A token bucket. Its capacity is the number of tokens of a [`Rate`], which also refills it. It
+/// starts full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenBucket {
-    /// When it will be full, in the rate's units.
+    /// The time when the bucket will be full, in the rate's units.
     full_at: u128,
 }
 
 impl TokenBucket {
-    /// Takes tokens, also those that are not there yet. Returns the moment when all of them are paid for: now, unless the bucket is in
-    /// debt. For what can be slowed down. O(1).
+    /// Takes tokens, even if the bucket does not have enough of them. Returns the time when all of
+    /// them are available: `now`, or later if tokens are missing. For operations that can be
+    /// delayed. O(1).
     pub fn acquire(&mut self, rate: Rate, now: MonoTime, tokens: u64) -> MonoTime {
-        self.full_at = self.full_at.max(rate.at(now)).saturating_add(rate.cost(tokens));
+        self.full_at =
+            self.full_at.max(rate.time_units(now)).saturating_add(rate.token_units(tokens));
         now.after(Duration::from_millis(self.wait_ms(rate, now)))
     }
 
-    /// Takes one token if there is one. For what can be refused. O(1).
+    /// Takes one token if one is available. For operations that can be refused. O(1).
     ///
     /// # Errors
-    /// When there is none: how many milliseconds later there will be.
+    /// If no token is available, the time until there is one.
     pub fn try_acquire(&mut self, rate: Rate, now: MonoTime) -> Result<(), Duration> {
-        let mut after = *self;
-        after.acquire(rate, now, 1);
-        match after.wait_ms(rate, now) {
+        let mut acquired = *self;
+        acquired.acquire(rate, now, 1);
+        match acquired.wait_ms(rate, now) {
             0 => {
-                *self = after;
+                *self = acquired;
                 Ok(())
             }
             wait => Err(Duration::from_millis(wait)),
         }
     }
 
-    /// Whether it is as if nothing had ever been taken.
+    /// Whether the bucket is full, like a new one.
     pub fn is_full(&self, rate: Rate, now: MonoTime) -> bool {
-        self.full_at <= rate.at(now)
+        self.full_at <= rate.time_units(now)
     }
 
     fn wait_ms(self, rate: Rate, now: MonoTime) -> u64 {
-        let room = rate.at(now).saturating_add(rate.cost(rate.count.get().into()));
-        rate.ms(self.full_at.saturating_sub(room))
+        let capacity = rate.token_units(rate.count.get().into());
+        let limit = rate.time_units(now).saturating_add(capacity);
+        rate.units_to_ms(self.full_at.saturating_sub(limit))
     }
 }
 
-/// One bucket each for many, of one rate. Those that are full are forgotten from time to time, so it holds no more than have been busy
-/// within the rate's time, twice at most.
+/// Token buckets of one rate, by key. Full buckets are removed from time to time, so there are at
+/// most twice as many buckets as keys that were used within the period of the rate (or 1,024).
 #[derive(Clone, Debug)]
 pub struct TokenBuckets<K> {
     rate: Rate,
     in_use: HashMap<K, TokenBucket>,
-    tidy_at: usize,
+    /// The number of buckets from which the full ones are removed.
+    cleanup_at: usize,
 }
 
-/// Below this it is not worth looking for full buckets.
-const FEW: usize = 1_024;
+/// The least number of buckets from which the full ones are removed.
+const MIN_CLEANUP: usize = 1_024;
 
 impl<K: Hash + Eq> TokenBuckets<K> {
-    /// All full.
+    /// Creates a set of buckets, all of them full.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, in_use: HashMap::new(), tidy_at: FEW }
+        Self { rate, in_use: HashMap::new(), cleanup_at: MIN_CLEANUP }
     }
 
-    /// [`TokenBucket::acquire`] for one of them. O(1) on average.
+    /// Calls [`TokenBucket::acquire`] for the bucket of a key. O(1) on average.
     pub fn acquire<Q>(&mut self, key: &Q, now: MonoTime, tokens: u64) -> MonoTime
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
@@ -152,10 +160,10 @@ impl<K: Hash + Eq> TokenBuckets<K> {
         self.bucket(key, now).acquire(rate, now, tokens)
     }
 
-    /// [`TokenBucket::try_acquire`] for one of them. O(1) on average.
+    /// Calls [`TokenBucket::try_acquire`] for the bucket of a key. O(1) on average.
     ///
     /// # Errors
-    /// As there.
+    /// If no token is available, the time until there is one.
     pub fn try_acquire<Q>(&mut self, key: &Q, now: MonoTime) -> Result<(), Duration>
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
@@ -170,10 +178,10 @@ impl<K: Hash + Eq> TokenBuckets<K> {
         K: Borrow<Q> + for<'a> From<&'a Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if self.in_use.len() >= self.tidy_at {
+        if self.in_use.len() >= self.cleanup_at {
             let rate = self.rate;
             self.in_use.retain(|_, bucket| !bucket.is_full(rate, now));
-            self.tidy_at = FEW.max(self.in_use.len() * 2);
+            self.cleanup_at = MIN_CLEANUP.max(self.in_use.len() * 2);
         }
         self.in_use.entry(key.into()).or_default()
     }
@@ -192,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_text() {
+    fn rates_are_parsed_and_displayed() {
         for text in ["100/s", "30/m", "1/h"] {
             assert_eq!(rate(text).to_string(), text);
         }
@@ -203,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn all_may_come_at_once_and_then_one_by_one() {
+    fn a_full_bucket_allows_a_burst_and_then_single_tokens() {
         let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
         for _ in 0..3 {
             assert_eq!(bucket.try_acquire(rate, at(5)), Ok(()));
@@ -212,7 +220,7 @@ mod tests {
         assert_eq!(
             bucket.try_acquire(rate, at(338)),
             Err(Duration::from_millis(1)),
-            "what was refused has taken nothing"
+            "a refused call takes no token"
         );
         assert_eq!(bucket.try_acquire(rate, at(339)), Ok(()));
         assert_eq!(bucket.try_acquire(rate, at(339)), Err(Duration::from_millis(333)));
@@ -220,12 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn debts_are_paid_in_time_and_not_a_millisecond_too_many() {
+    fn missing_tokens_delay_by_the_exact_time() {
         let (rate, mut bucket) = (rate("3/s"), TokenBucket::default());
         assert_eq!(bucket.acquire(rate, at(0), 3), at(0));
         assert_eq!(bucket.acquire(rate, at(0), 3), at(1_000));
         assert_eq!(bucket.acquire(rate, at(500), 1), at(1_334));
-        // An hour at the limit: nothing is lost to rounding.
+        // One hour at the limit, without rounding errors.
         let (mut now, mut sent) = (at(0), 0_u64);
         let mut bucket = TokenBucket::default();
         while now < at(3_600_000) {
@@ -244,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn buckets_of_the_idle_are_forgotten() {
+    fn full_buckets_are_removed() {
         let mut buckets = TokenBuckets::<String>::new(rate("1/s"));
-        for n in 0..FEW {
+        for n in 0..MIN_CLEANUP {
             buckets.try_acquire(&*n.to_string(), at(0)).unwrap();
         }
         buckets.try_acquire("another", at(2_000)).unwrap();
         assert_eq!(buckets.in_use.len(), 1);
-        buckets.try_acquire("each has its own", at(2_000)).unwrap();
+        buckets.try_acquire("a third", at(2_000)).unwrap();
         assert_eq!(buckets.try_acquire("another", at(2_999)), Err(Duration::from_millis(1)));
     }
 }

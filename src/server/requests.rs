@@ -1,4 +1,4 @@
-//! What the application is working on, and what waits for it: queues per client.
+//! The requests to the application that are running or waiting, in queues per client.
 
 use core::hash::BuildHasherDefault;
 use std::{
@@ -118,57 +118,58 @@ impl PendingRequest {
     }
 }
 
-/// How many subscriptions wait for clients that went away.
+/// The number of subscriptions that may wait for disconnected clients.
 const MAX_PARKED: usize = 1_000;
 
-/// What comes again more often than this is answered no more often.
+/// The number of repeats of one action that are counted, and so answered.
 const MAX_REPEATS: u32 = 16;
 
-/// All questions, in queues: those of one queue of a client are asked one after the other.
+/// All requests. Those of one queue of a client run one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     running: Running,
-    clients: HashMap<Arc<str>, Client>,
-    /// All actions that run or wait.
-    known: HashMap<ActionId, Known>,
-    /// Subscriptions whose client went away before they were done; they go on when the same node comes back. The latest
-    /// [`MAX_PARKED`], since some never come back.
+    clients: HashMap<Arc<str>, ClientQueues>,
+    /// The actions of all running, waiting and parked requests.
+    tracked: HashMap<ActionId, TrackedAction>,
+    /// Subscriptions whose client disconnected before they were processed and confirmed. They
+    /// continue when the same node reconnects. Limited to the latest [`MAX_PARKED`], because some
+    /// nodes never reconnect.
     parked: VecDeque<PendingRequest>,
-    /// Those that run and that channels have got.
+    /// The running requests whose action was sent to channels.
     in_channels: BTreeSet<RequestId>,
 }
 
-/// What was begun and is not finished.
+/// The requests that were sent to the application and have not ended.
 #[derive(Debug, Default)]
 struct Running {
     requests: HashMap<RequestId, PendingRequest, BuildHasherDefault<NumberHasher>>,
-    last: u64,
+    last_id: u64,
 }
 
 impl Running {
-    fn begin(
+    fn start(
         &mut self,
         request: PendingRequest,
-        known: &mut Known,
+        tracked: &mut TrackedAction,
     ) -> (RequestId, &PendingRequest) {
-        self.last += 1;
-        let request_id = RequestId(self.last);
-        known.request_id = Some(request_id);
+        self.last_id += 1;
+        let request_id = RequestId(self.last_id);
+        tracked.request_id = Some(request_id);
         (request_id, self.requests.entry(request_id).or_insert(request))
     }
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// How many times it came again meanwhile.
+struct TrackedAction {
+    /// How many times the action was received again.
     repeats: u32,
-    /// Set while it runs.
+    /// The id of the request while it is running.
     request_id: Option<RequestId>,
 }
 
-/// The queues of one client that are not empty. There are few: the application names them.
+/// The queues of one client that are not empty. There are few, because the application names them.
 #[derive(Debug, Default)]
-struct Client(SmallVec<[Queue; 1]>);
+struct ClientQueues(SmallVec<[Queue; 1]>);
 
 #[derive(Debug)]
 struct Queue {
@@ -177,35 +178,35 @@ struct Queue {
     waiting: VecDeque<PendingRequest>,
 }
 
-impl Client {
+impl ClientQueues {
     fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
         self.0.iter_mut().find(|queue| queue.name == *name)
     }
 }
 
 impl Requests {
-    /// Notes that an action came again while it runs or waits; `false` if it does neither.
-    pub(super) fn came_again(&mut self, id: &ActionId) -> bool {
-        let known = self.known.get_mut(id);
-        known.map(|known| known.repeats = (known.repeats + 1).min(MAX_REPEATS)).is_some()
+    /// Counts a repeat of an action. Returns `false` if the action has no request here.
+    pub(super) fn count_repeat(&mut self, id: &ActionId) -> bool {
+        let tracked = self.tracked.get_mut(id);
+        tracked.map(|tracked| tracked.repeats = (tracked.repeats + 1).min(MAX_REPEATS)).is_some()
     }
 
-    /// How many actions of a client wait, in all its queues.
-    pub(super) fn waiting(&self, client: &str) -> usize {
+    /// Returns the number of waiting actions of a client, in all its queues.
+    pub(super) fn waiting_of_client(&self, client: &str) -> usize {
         self.clients
             .get(client)
             .map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
     }
 
-    pub(super) fn all_running(&self) -> usize {
+    pub(super) fn running_count(&self) -> usize {
         self.running.requests.len()
     }
 
-    pub(super) fn all_waiting(&self) -> usize {
+    pub(super) fn waiting_count(&self) -> usize {
         self.clients.values().flat_map(|client| &client.0).map(|queue| queue.waiting.len()).sum()
     }
 
-    pub(super) fn all_parked(&self) -> usize {
+    pub(super) fn parked_count(&self) -> usize {
         self.parked.len()
     }
 
@@ -217,56 +218,60 @@ impl Requests {
         self.running.requests.get_mut(&request_id)
     }
 
-    /// The job of an action that runs.
+    /// Returns the id of the running request of an action.
     pub(super) fn running_id(&self, id: &ActionId) -> Option<RequestId> {
-        self.known.get(id)?.request_id
+        self.tracked.get(id)?.request_id
     }
 
-    /// Notes that channels have got an action that runs.
-    pub(super) fn note_in_channels(&mut self, request_id: RequestId) {
+    /// Records that the action of a running request was sent to channels.
+    pub(super) fn mark_in_channels(&mut self, request_id: RequestId) {
         self.in_channels.insert(request_id);
     }
 
-    /// The actions that a channel has got and that are not done yet, in the order in which they were begun. O(such actions of all channels).
+    /// Returns the running requests whose action was sent to a channel, in the order in which they
+    /// started. O(`n`), where `n` is the number of such requests of all channels.
     pub(super) fn in_channel(&self, channel: &str) -> impl Iterator<Item = &PendingRequest> {
         let requests =
             self.in_channels.iter().filter_map(|request_id| self.running.requests.get(request_id));
         requests.filter(move |request| {
-            request.recipients.channels.iter().any(|other| **other == *channel)
+            request.recipients.channels.iter().any(|recipient| **recipient == *channel)
         })
     }
 
-    /// Whether channels have got an action that is not done yet.
+    /// Whether an action has a running request and was sent to channels.
     pub(super) fn is_in_channels(&self, id: &ActionId) -> bool {
         self.running_id(id).is_some_and(|request_id| self.in_channels.contains(&request_id))
     }
 
-    /// Puts a task at the end of its queue; returns it if it can be asked now.
+    /// Adds a request to the end of its queue. Returns it if it starts now.
     pub(super) fn push(&mut self, request: PendingRequest) -> Option<(RequestId, &PendingRequest)> {
         let id = &request.entry.meta.id;
-        let known = self.known.entry(id.clone()).or_default();
-        known.repeats = request.repeats;
+        let tracked = self.tracked.entry(id.clone()).or_default();
+        tracked.repeats = request.repeats;
         let client = self.clients.entry(id.node().client_id().into()).or_default();
         if let Some(queue) = client.queue(&request.queue) {
             let (node, name) = (id.node().clone(), request.queue.clone());
             queue.waiting.push_back(request);
             return self.next(&node, &name);
         }
-        // Nothing of this queue runs or waits, as mostly.
+        // The common case: the queue is empty.
         let name = request.queue.clone();
-        let (request_id, request) = self.running.begin(request, known);
+        let (request_id, request) = self.running.start(request, tracked);
         client.0.push(Queue { name, running: Some(request_id), waiting: VecDeque::new() });
         Some((request_id, request))
     }
 
-    /// Starts a task that has no queue: the application's own may not wait for each other, or one that adds another and waits
-    /// for it would wait for ever.
-    pub(super) fn start_alone(&mut self, request: PendingRequest) -> (RequestId, &PendingRequest) {
-        let known = self.known.entry(request.entry.meta.id.clone()).or_default();
-        self.running.begin(request, known)
+    /// Starts a request without a queue. Actions of the application do not wait for each other:
+    /// otherwise, one whose handler adds another and waits for it would wait forever.
+    pub(super) fn start_unqueued(
+        &mut self,
+        request: PendingRequest,
+    ) -> (RequestId, &PendingRequest) {
+        let tracked = self.tracked.entry(request.entry.meta.id.clone()).or_default();
+        self.running.start(request, tracked)
     }
 
-    /// Starts the next task of a queue, if none of it runs.
+    /// Starts the next request of a queue, if none of it is running.
     pub(super) fn next(
         &mut self,
         node: &NodeId,
@@ -278,13 +283,14 @@ impl Requests {
             self.drop_idle_queues(node);
             return None;
         };
-        let known = self.known.entry(request.entry.meta.id.clone()).or_default();
-        let (request_id, request) = self.running.begin(request, known);
+        let tracked = self.tracked.entry(request.entry.meta.id.clone()).or_default();
+        let (request_id, request) = self.running.start(request, tracked);
         queue.running = Some(request_id);
         Some((request_id, request))
     }
 
-    /// Takes a finished task out; the next of its queue starts with [`next`](Self::next).
+    /// Removes a running request that has ended. [`next`](Self::next) starts the next one of its
+    /// queue.
     pub(super) fn finish(&mut self, request_id: RequestId) -> Option<PendingRequest> {
         let request = self.running.requests.remove(&request_id)?;
         self.in_channels.remove(&request_id);
@@ -294,53 +300,53 @@ impl Requests {
             queue.running = None;
             self.drop_idle_queues(request.entry.meta.id.node());
         }
-        Some(self.forget(request))
+        Some(self.untrack(request))
     }
 
-    /// Takes out everything that waits in the queue of a task and came behind it. A subscription that is done again at a new connection
-    /// came before.
-    pub(super) fn drain_behind(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
+    /// Removes the waiting requests in the queue of `request` that were received after it. A
+    /// subscription that is processed again for a new connection was received before it.
+    pub(super) fn drain_later(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
         let Some(queue) = self.queue_of(request) else { return Vec::new() };
-        let came_before = |other: &PendingRequest| {
+        let is_earlier = |other: &PendingRequest| {
             other.subscription().is_some() && other.entry.meta.added < request.entry.meta.added
         };
-        let (before, behind): (_, VecDeque<_>) = queue.waiting.drain(..).partition(came_before);
-        queue.waiting = before;
-        behind.into_iter().map(|request| self.forget(request)).collect()
+        let (earlier, later): (_, VecDeque<_>) = queue.waiting.drain(..).partition(is_earlier);
+        queue.waiting = earlier;
+        later.into_iter().map(|request| self.untrack(request)).collect()
     }
 
-    /// Takes out one task that waits.
+    /// Removes a waiting request.
     pub(super) fn take_waiting(&mut self, id: &ActionId) -> Option<PendingRequest> {
-        self.known.get(id)?;
+        self.tracked.get(id)?;
         let queues = &mut self.clients.get_mut(id.node().client_id())?.0;
         let request = queues.iter_mut().find_map(|queue| {
-            let place = queue.waiting.iter().position(|request| request.entry.meta.id == *id)?;
-            queue.waiting.remove(place)
+            let position = queue.waiting.iter().position(|request| request.entry.meta.id == *id)?;
+            queue.waiting.remove(position)
         })?;
-        Some(self.forget(request))
+        Some(self.untrack(request))
     }
 
-    /// Subscriptions of a node that run or wait, and for which this is true, shall have no effect any more.
+    /// Cancels the running and waiting subscriptions of a node for which `matches` is true.
     pub(super) fn cancel_subscriptions(
         &mut self,
         node: &NodeId,
-        is_meant: impl Fn(&PendingRequest) -> bool,
+        matches: impl Fn(&PendingRequest) -> bool,
     ) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };
-        let is_meant =
-            |request: &PendingRequest| request.entry.meta.id.node() == node && is_meant(request);
+        let matches =
+            |request: &PendingRequest| request.entry.meta.id.node() == node && matches(request);
         for queue in &mut client.0 {
             let running =
                 queue.running.and_then(|request_id| self.running.requests.get_mut(&request_id));
             for request in running.into_iter().chain(&mut queue.waiting) {
-                if is_meant(request) {
+                if matches(request) {
                     request.cancel();
                 }
             }
         }
     }
 
-    /// Drops the queues of a client in which nothing runs or waits.
+    /// Drops the queues of a client without running and waiting requests.
     fn drop_idle_queues(&mut self, node: &NodeId) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };
         client.0.retain(|queue| queue.running.is_some() || !queue.waiting.is_empty());
@@ -353,38 +359,40 @@ impl Requests {
         self.clients.get_mut(request.entry.meta.id.node().client_id())?.queue(&request.queue)
     }
 
-    fn forget(&mut self, request: PendingRequest) -> PendingRequest {
-        let repeats = self.known.remove(&request.entry.meta.id).map_or(0, |known| known.repeats);
-        PendingRequest { repeats, ..request }
+    /// Stops tracking the action of a request. Returns the request with the counted repeats.
+    fn untrack(&mut self, request: PendingRequest) -> PendingRequest {
+        let tracked = self.tracked.remove(&request.entry.meta.id);
+        PendingRequest { repeats: tracked.map_or(0, |tracked| tracked.repeats), ..request }
     }
 
-    /// Puts a subscription aside until its node comes back. Returns the one that has waited longest when there are too many.
+    /// Parks a subscription until its node reconnects. Returns the one that has been parked
+    /// longest, if there are more than [`MAX_PARKED`].
     #[must_use]
     pub(super) fn park(&mut self, request: PendingRequest) -> Option<PendingRequest> {
-        self.known.entry(request.entry.meta.id.clone()).or_default().repeats = request.repeats;
+        self.tracked.entry(request.entry.meta.id.clone()).or_default().repeats = request.repeats;
         self.parked.push_back(request);
-        let given_up = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
-        if let Some(request) = &given_up {
-            self.known.remove(&request.entry.meta.id);
+        let evicted = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
+        if let Some(request) = &evicted {
+            self.tracked.remove(&request.entry.meta.id);
         }
-        given_up
+        evicted
     }
 
-    /// Takes out the subscriptions of a client that were put aside.
+    /// Removes the parked subscriptions of a client.
     pub(super) fn unpark(&mut self, client: &str) -> Vec<PendingRequest> {
         self.unpark_if(|request| request.entry.meta.id.node().client_id() == client)
     }
 
-    /// Takes out the subscriptions that were put aside and came before this number of the log was given.
-    pub(super) fn unpark_old(&mut self, added: u64) -> Vec<PendingRequest> {
+    /// Removes the parked subscriptions whose number in the log is at most `added`.
+    pub(super) fn unpark_until(&mut self, added: u64) -> Vec<PendingRequest> {
         self.unpark_if(|request| request.entry.meta.added <= Some(added))
     }
 
-    fn unpark_if(&mut self, is_meant: impl Fn(&PendingRequest) -> bool) -> Vec<PendingRequest> {
+    fn unpark_if(&mut self, matches: impl Fn(&PendingRequest) -> bool) -> Vec<PendingRequest> {
         let all = core::mem::take(&mut self.parked);
-        let (meant, others): (Vec<PendingRequest>, Vec<PendingRequest>) =
-            all.into_iter().partition(is_meant);
-        self.parked = others.into();
-        meant.into_iter().map(|request| self.forget(request)).collect()
+        let (unparked, parked): (Vec<PendingRequest>, Vec<PendingRequest>) =
+            all.into_iter().partition(matches);
+        self.parked = parked.into();
+        unparked.into_iter().map(|request| self.untrack(request)).collect()
     }
 }

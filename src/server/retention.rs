@@ -1,4 +1,4 @@
-//! What stays in the server's log, why, and how long.
+//! Reasons for which actions stay in the server's log, and their bounds.
 
 use core::{fmt, time::Duration};
 use std::{collections::HashMap, sync::Arc};
@@ -11,10 +11,12 @@ use crate::{
     time::{WallTime, as_millis},
 };
 
-/// A reason to keep an action in the server's log after it was processed, and how long it holds.
+/// A reason to keep an action in the server's log after it was processed, and its bound.
 ///
-/// Who subscribes to a channel can be given what was kept of it ([`HandlerResponse::Replay`](super::HandlerResponse::Replay)); what was sent to users is given to their clients when
-/// they connect and have not got it yet; and reducers make states of it.
+/// Kept actions of a channel can be sent to new subscribers
+/// ([`HandlerResponse::Replay`](super::HandlerResponse::Replay)). Kept actions that were sent to a
+/// user are sent to the user's clients when they connect, if they have not received them yet.
+/// Reducers compute states from kept actions.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,37 +41,42 @@ enum Bound {
     Age(u64),
 }
 
-/// What tells these reasons from those that the hub itself has.
+/// The prefix that distinguishes these reasons from the hub's own.
 const PREFIX: &str = "keep/";
-/// The same for undos of actions of which the latest is kept: an undo is no later action.
+/// The prefix of reasons to keep the undo of an action with [`Bound::Latest`]. It differs, because
+/// an undo does not supersede earlier actions.
 const UNDO_PREFIX: &str = "keep-undo/";
-/// The index of all entries that are kept for such a reason.
-pub(super) const KEPT: &str = "kept";
+/// The index of all entries that are or were kept for a retention reason.
+pub(super) const RETAINED_INDEX: &str = "kept";
 
 impl Retention {
     fn new(reason: &str, bound: Bound) -> Self {
         Self { reason: format!("{PREFIX}{reason}").into(), bound }
     }
 
-    /// For ever. The log grows.
+    /// Keeps actions forever. The log grows without bound.
     pub fn forever(reason: &str) -> Self {
         Self::new(reason, Bound::None)
     }
 
-    /// The last `count` actions with this reason, in the order in which they were approved, and for a while up to a quarter more.
+    /// Keeps the last `count` actions with this reason, in the order in which they were approved,
+    /// and at times up to a quarter more.
     pub fn last(reason: &str, count: u64) -> Self {
         Self::new(reason, Bound::Count(count))
     }
 
-    /// The latest action with this reason, by its time. Put the key into the reason: `cursor/10`.
+    /// Keeps the latest action with this reason, by its stamp. The reason contains the key:
+    /// `cursor/10`.
     ///
-    /// The one before it stays until it is processed: if it fails, that one is the latest still. An action that is undone after it was processed leaves none,
-    /// for the one before it is forgotten by then; if the application undoes such actions, [`last`](Self::last) keeps some more.
+    /// The previous action stays until the later one is processed, so that it is still the latest
+    /// if the later one fails. When an action is undone after it was processed, none is left,
+    /// because the previous one is removed by then. If the application undoes such actions, use
+    /// [`last`](Self::last), which keeps more of them.
     pub fn latest(reason: &str) -> Self {
         Self::new(reason, Bound::Latest)
     }
 
-    /// Until it was made so many milliseconds ago, and up to a sixteenth longer.
+    /// Keeps actions for a duration after they were created, and up to a sixteenth longer.
     pub fn for_duration(reason: &str, duration: Duration) -> Self {
         Self::new(reason, Bound::Age(as_millis(duration)))
     }
@@ -78,7 +85,7 @@ impl Retention {
         self.bound == Bound::Latest
     }
 
-    /// The reason to keep the undo of an action that was the latest.
+    /// Returns the reason to keep the undo of an action that was the latest.
     pub(super) fn undo_reason(&self) -> Arc<str> {
         format!("{UNDO_PREFIX}{}", self.reason.trim_start_matches(PREFIX)).into()
     }
@@ -88,14 +95,15 @@ impl Retention {
     }
 }
 
-/// Tells for each action why it is kept. Nothing is kept unless told.
+/// The rule that assigns a [`Retention`] to actions. Default: no action is kept.
 #[derive(Clone, Default)]
-pub struct RetentionPolicy(Option<Arc<KeepOf>>);
+pub struct RetentionPolicy(Option<Arc<RetentionFn>>);
 
-type KeepOf = dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync;
+type RetentionFn = dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync;
 
 impl RetentionPolicy {
-    /// A rule. Pure and quick: it is called for every action that was approved. Types of Logux's own are not asked about.
+    /// Creates a rule. It must be pure and fast: it is called for every action that was approved,
+    /// except `logux/*`.
     pub fn by(rule: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(rule)))
     }
@@ -111,71 +119,75 @@ impl fmt::Debug for RetentionPolicy {
     }
 }
 
-/// The index of what was sent to a channel.
+/// Returns the index of actions that were sent to a channel.
 pub(super) fn channel_index(channel: &str) -> Arc<str> {
     format!("channel/{channel}").into()
 }
 
-/// What tells when an action was approved.
-const APPROVED: &str = "approved/";
+/// The prefix of the index with the time of the approval.
+const APPROVED_PREFIX: &str = "approved/";
 
-/// An index that says when an action was approved: the only words of a meta that stay here and may be longer than a reason.
+/// Returns the index with the time when an action was approved, in milliseconds. It is an index,
+/// because indexes are persisted, not sent to other nodes, and stay when reasons are removed.
 pub(super) fn approved_index(now: WallTime) -> Arc<str> {
-    format!("{APPROVED}{}", now.as_millis()).into()
+    format!("{APPROVED_PREFIX}{}", now.as_millis()).into()
 }
 
-/// Whether an action was approved that was to be kept then, and so added anew.
+/// Whether an action was approved, had a retention reason then, and was therefore added again.
 pub(super) fn was_approved(meta: &Meta) -> bool {
-    meta.indexes.iter().any(|index| index.starts_with(APPROVED))
+    meta.indexes.iter().any(|index| index.starts_with(APPROVED_PREFIX))
 }
 
-/// When an action that is kept was approved.
+/// Returns the time when an action with a retention reason was approved.
 pub(super) fn approved_at(meta: &Meta) -> WallTime {
-    approval(meta).unwrap_or(meta.time)
+    approval_time(meta).unwrap_or(meta.time)
 }
 
-/// When an action was approved, if it is one that is kept.
-pub(super) fn approval(meta: &Meta) -> Option<WallTime> {
-    let ms = meta.indexes.iter().find_map(|index| index.strip_prefix(APPROVED)?.parse().ok());
+/// Returns the time when an action was approved, if it had a retention reason.
+pub(super) fn approval_time(meta: &Meta) -> Option<WallTime> {
+    let mut indexes = meta.indexes.iter();
+    let ms = indexes.find_map(|index| index.strip_prefix(APPROVED_PREFIX)?.parse().ok());
     ms.map(WallTime::from_millis)
 }
 
-/// The index of what was sent to a user.
+/// Returns the index of actions that were sent to a user.
 pub(super) fn user_index(user: &str) -> Arc<str> {
     format!("user/{user}").into()
 }
 
-/// Whether an entry with this meta is kept for a reason of the application.
-pub(super) fn is_kept(meta: &Meta) -> bool {
-    meta.reasons.iter().any(|reason| is_keep(reason))
+/// Whether an entry with this meta has a retention reason.
+pub(super) fn is_retained(meta: &Meta) -> bool {
+    meta.reasons.iter().any(|reason| is_retention_reason(reason))
 }
 
-/// Whether a reason is one of the application's.
-pub(super) fn is_keep(reason: &str) -> bool {
+/// Whether a reason is the reason of a [`Retention`].
+pub(super) fn is_retention_reason(reason: &str) -> bool {
     reason.starts_with(PREFIX) || reason.starts_with(UNDO_PREFIX)
 }
 
-/// When what has a bound is to be looked through. One note for each reason with a bound that was in use since the start.
+/// The schedule of checks of the bounds: a count or an age for each bounded reason that was used
+/// since the start.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     counts: HashMap<Arc<str>, u64>,
     ages: IndexMap<Arc<str>, u64>,
-    next_look: Option<WallTime>,
+    next_check: Option<WallTime>,
 }
 
 impl Bounds {
-    /// Notes that an entry was kept. Returns the count that is to be kept when it is time to look through them.
-    pub(super) fn note(&mut self, keep: &Retention, now: WallTime) -> Option<u64> {
-        match keep.bound {
+    /// Records that an entry was kept. Returns the number of entries to keep, if the entries have
+    /// to be checked now.
+    pub(super) fn record(&mut self, retention: &Retention, now: WallTime) -> Option<u64> {
+        match retention.bound {
             Bound::None | Bound::Latest => None,
             Bound::Age(ms) => {
-                self.ages.insert(keep.reason.clone(), ms);
-                let look = after(now, ms / 16);
-                self.next_look = Some(self.next_look.map_or(look, |next| next.min(look)));
+                self.ages.insert(retention.reason.clone(), ms);
+                let check = after(now, ms / 16);
+                self.next_check = Some(self.next_check.map_or(check, |next| next.min(check)));
                 None
             }
             Bound::Count(count) => {
-                let added = self.counts.entry(keep.reason.clone()).or_insert(count);
+                let added = self.counts.entry(retention.reason.clone()).or_insert(count);
                 *added += 1;
                 let is_due = *added > count + count / 4;
                 if is_due {
@@ -186,17 +198,17 @@ impl Bounds {
         }
     }
 
-    /// What has become too old, if it is time to look.
-    pub(super) fn too_old(&mut self, node: &NodeId, now: WallTime) -> Vec<(Arc<str>, Criteria)> {
-        if self.next_look.is_none_or(|look| now < look) {
+    /// Returns the reasons with the criteria of their expired entries, if a check is due.
+    pub(super) fn expired(&mut self, node: &NodeId, now: WallTime) -> Vec<(Arc<str>, Criteria)> {
+        if self.next_check.is_none_or(|next| now < next) {
             return Vec::new();
         }
-        self.next_look = self.ages.values().min().map(|ms| after(now, ms / 16));
-        let bound = |ms: u64| {
+        self.next_check = self.ages.values().min().map(|ms| after(now, ms / 16));
+        let older_than = |ms: u64| {
             let time = now.shifted(-i64::try_from(ms).unwrap_or(i64::MAX));
             Criteria::older_than(Stamp::new(time, ActionId::new(time, node.clone(), 0)))
         };
-        self.ages.iter().map(|(reason, ms)| (reason.clone(), bound(*ms))).collect()
+        self.ages.iter().map(|(reason, ms)| (reason.clone(), older_than(*ms))).collect()
     }
 }
 

@@ -1,16 +1,16 @@
-//! The numbers of connections, and maps by them.
+//! The numbers of connections, and maps with these keys.
 
 use core::hash::{BuildHasherDefault, Hasher};
 
 use indexmap::IndexMap;
 
-/// The number of one connection. The driver chooses it and never uses one twice.
+/// The number of a connection. The driver chooses it and never uses a number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// A map by connections, with a fixed order of iteration.
+/// A map from connections to values, with a deterministic order of iteration.
 ///
-/// It is read for each delivery of an action. The driver counts the connections, so that no peer can
+/// It is read for each delivery of an action. The driver counts the connections, so no peer can
 /// choose numbers that collide, and a multiplication is a sufficient hash.
 pub type SessionMap<V> = IndexMap<SessionId, V, BuildHasherDefault<NumberHasher>>;
 
@@ -24,7 +24,8 @@ impl Hasher for NumberHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). Maps look at the lowest bits and at the highest.
+        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). Hash maps use the
+        // lowest and the highest bits.
         self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
     }
 

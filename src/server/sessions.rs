@@ -1,4 +1,4 @@
-//! Who is connected, found by client, node and user.
+//! The connected clients, by connection, client, node and user.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,25 +15,26 @@ use crate::{
     sync::BatchToken,
 };
 
-/// One client that was let in.
+/// One connected client.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) node: NodeId,
     pub(super) subprotocol: Subprotocol,
     pub(super) headers: Option<Json>,
-    /// The channels it is subscribed to.
+    /// The channels that it is subscribed to.
     pub(super) channels: IndexSet<Arc<str>>,
-    /// Batches that wait until the client's queue has room.
-    pub(super) held: VecDeque<(BatchToken, Vec<Entry>)>,
-    /// Subscriptions whose answers it has not confirmed, with the numbers of the answers, lowest first. Not more than a connection may have
-    /// unconfirmed and waiting: one that confirms nothing is closed.
+    /// Received batches that wait until fewer than `max_queue` actions of the client wait.
+    pub(super) held_batches: VecDeque<(BatchToken, Vec<Entry>)>,
+    /// Subscriptions whose answers the client has not confirmed, with the `added` numbers of the
+    /// answers, lowest first. Their number is bounded, because a connection that confirms nothing
+    /// is closed.
     pub(super) unacknowledged: VecDeque<(u64, PendingRequest)>,
-    /// How much higher than ours the numbers are that it is told.
-    pub(super) ahead: u64,
-    /// Whether it has got nothing yet, neither here nor at another connection.
+    /// The difference between the `added` numbers that the client is sent and those of the log.
+    pub(super) added_offset: u64,
+    /// Whether the client has not received anything yet, in this connection or an earlier one.
     pub(super) is_new: bool,
-    /// The number of the last delivery that reached it, so that nobody gets an action twice.
-    reached: u64,
+    /// The number of the last delivery to this client, so that it does not receive an action twice.
+    last_delivery: u64,
 }
 
 impl Session {
@@ -41,7 +42,7 @@ impl Session {
         node: NodeId,
         subprotocol: Subprotocol,
         headers: Option<Json>,
-        ahead: u64,
+        added_offset: u64,
         is_new: bool,
     ) -> Self {
         Self {
@@ -49,16 +50,16 @@ impl Session {
             subprotocol,
             headers,
             channels: IndexSet::new(),
-            held: VecDeque::new(),
+            held_batches: VecDeque::new(),
             unacknowledged: VecDeque::new(),
-            ahead,
+            added_offset,
             is_new,
-            reached: 0,
+            last_delivery: 0,
         }
     }
 }
 
-/// All clients that were let in.
+/// All connected clients.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     all: SessionMap<Session>,
@@ -68,7 +69,8 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Lets a client in. The connection that it had before, if any, stays until it is [`remove`](Self::remove)d.
+    /// Adds a client. Its previous connection, if any, remains until it is removed by
+    /// [`remove`](Self::remove).
     pub(super) fn insert(&mut self, id: SessionId, session: Session) {
         let node = &session.node;
         self.clients.insert(node.client_id().into(), id);
@@ -107,7 +109,7 @@ impl Sessions {
         self.clients.get(client).copied()
     }
 
-    /// The connection of a node: one client has one connection at a time.
+    /// Returns the connection of a node. A client has one connection at a time.
     pub(super) fn of_node(&self, node: &NodeId) -> Option<SessionId> {
         self.of_client(node.client_id())
             .filter(|id| self.all.get(id).is_some_and(|session| session.node == *node))
@@ -125,15 +127,16 @@ impl Sessions {
         self.all.iter().map(|(id, session)| (*id, session))
     }
 
-    /// Begins a delivery: nobody is reached by it yet.
+    /// Begins a delivery, in which no connection is marked as reached.
     pub(super) fn begin_delivery(&mut self) {
         self.delivery += 1;
     }
 
-    /// Marks a connection as reached by this delivery, and gives by how much its numbers are higher; `None` if it was reached already.
-    pub(super) fn reach(&mut self, id: SessionId) -> Option<u64> {
+    /// Marks a connection as reached by this delivery. Returns the offset of its `added` numbers,
+    /// or `None` if it was marked already.
+    pub(super) fn mark_reached(&mut self, id: SessionId) -> Option<u64> {
         let session = self.all.get_mut(&id)?;
-        (core::mem::replace(&mut session.reached, self.delivery) != self.delivery)
-            .then_some(session.ahead)
+        (core::mem::replace(&mut session.last_delivery, self.delivery) != self.delivery)
+            .then_some(session.added_offset)
     }
 }

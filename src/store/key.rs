@@ -1,33 +1,35 @@
-//! Stamps as bytes that databases order as [`Stamp`] does.
+//! Encodes stamps as bytes that databases order as [`Stamp`] does.
 //!
-//! SQLite compares blobs byte by byte, PostgreSQL `bytea`. So the four keys of the order follow one another, each in a form that sorts by its bytes:
+//! SQLite compares blobs byte by byte, as PostgreSQL does with `bytea`. A key is therefore the
+//! concatenation of the parts of the stamp, each in a form that sorts by its bytes:
 //!
 //! | part | bytes | form |
 //! | --- | --- | --- |
 //! | corrected time | 7 | milliseconds + 2⁵⁵, big-endian |
 //! | node id | any | UTF-8, changed as below |
 //! | end of the node id | 1 | `00` |
-//! | sequence number | 1–5 | how many bytes follow, then big-endian without leading zeros |
-//! | time inside the id | 1–8 | its difference to the corrected time: `80` + how many bytes follow, then big-endian; a negative one `80` − how many bytes follow, then the bytes of 256ⁿ + difference |
+//! | sequence number | 1–5 | the number of bytes that follow, then big-endian without leading zeros |
+//! | time inside the id | 1–8 | its difference *d* from the corrected time: if *d* ≥ 0, `80` + the number *n* of bytes that follow, then *d*, big-endian; if *d* < 0, `80` − *n*, then 256ⁿ + *d*, big-endian |
 //!
-//! In the node id bytes below `20` grow by one, so that `00` ends it; `20` (a space) never stands in it. The lead bytes of
-//! U+E000–U+FFFF (`EE`, `EF`) and of the characters above (`F0`–`F4`) change places, `F3`, `F4` and `EE`–`F2`: JavaScript orders
-//! texts by UTF-16 code unit. A usual stamp costs 10 bytes more than its node id.
+//! In the node id, bytes below `20` are increased by one, so that `00` can mark the end; `20` (a
+//! space) never occurs in it. JavaScript orders strings by UTF-16 code unit, so the lead bytes of
+//! U+E000–U+FFFF (`EE`, `EF`) are replaced by `F3`, `F4`, and those of the characters above U+FFFF
+//! (`F0`–`F4`) by `EE`–`F2`. A typical key is 10 bytes longer than its node id.
 
 use crate::{
     action::{ActionId, NodeId, Stamp},
     time::WallTime,
 };
 
-/// A key before every stamp.
+/// The key before the keys of all stamps.
 pub const FIRST: &[u8] = &[];
-/// A key behind every stamp: the first byte of a time is below `A0`.
+/// A key after the keys of all stamps: the first byte of a time is less than `A0`.
 pub const LAST: &[u8] = &[0xFF];
 
 const TIME_BYTES: usize = 7;
 const TIME_BIAS: i64 = 1 << 55;
 
-/// A place in the order as bytes.
+/// Encodes a stamp, the position of an action in the order.
 pub fn of_stamp(stamp: &Stamp) -> Vec<u8> {
     let id = stamp.id();
     let mut key = Vec::with_capacity(id.node().as_str().len() + 2 * TIME_BYTES);
@@ -38,12 +40,12 @@ pub fn of_stamp(stamp: &Stamp) -> Vec<u8> {
     key
 }
 
-/// The place of an action whose corrected time is the one in its id.
-pub fn of_unmoved(id: &ActionId) -> Vec<u8> {
+/// Encodes the stamp of an action whose corrected time is the time in its id.
+pub fn of_uncorrected(id: &ActionId) -> Vec<u8> {
     of_stamp(&Stamp::new(id.time(), id.clone()))
 }
 
-/// An id as bytes, for looking it up whatever its corrected time is.
+/// Encodes an id, to look it up independently of its corrected time.
 pub fn of_id(id: &ActionId) -> Vec<u8> {
     let mut key = Vec::with_capacity(id.node().as_str().len() + 2 + TIME_BYTES);
     put_time(&mut key, id.time());
@@ -52,20 +54,20 @@ pub fn of_id(id: &ActionId) -> Vec<u8> {
     key
 }
 
-/// The earliest bytes of a time.
+/// Encodes a time: the prefix of the keys of all stamps with this corrected time.
 pub fn of_time(time: WallTime) -> Vec<u8> {
     let mut key = Vec::with_capacity(TIME_BYTES);
     put_time(&mut key, time);
     key
 }
 
-/// Reads what [`of_stamp`] wrote; `None` for anything else.
+/// Decodes a key that [`of_stamp`] encoded. Returns `None` for any other bytes.
 pub fn to_stamp(key: &[u8]) -> Option<Stamp> {
     let (time, rest) = key.split_at_checked(TIME_BYTES)?;
     let time = WallTime::checked_from_millis(big_endian(time)? - TIME_BIAS)?;
     let end = rest.iter().position(|&byte| byte == 0)?;
     let node =
-        String::from_utf8(rest[..end].iter().map(|&byte| byte_of_node(byte)).collect()).ok()?;
+        String::from_utf8(rest[..end].iter().map(|&byte| decode_node_byte(byte)).collect()).ok()?;
     let (&count, rest) = rest[end + 1..].split_first()?;
     let (sequence, rest) = rest.split_at_checked(count.into())?;
     let sequence = big_endian(sequence)?.try_into().ok()?;
@@ -81,7 +83,7 @@ pub fn to_stamp(key: &[u8]) -> Option<Stamp> {
 }
 
 fn put_time(key: &mut Vec<u8>, time: WallTime) {
-    // A time is within ±2⁵³, so the sum is positive and the highest byte of eight is zero.
+    // A time is within ±2⁵³ ms, so the sum is positive and the highest of the eight bytes is zero.
     key.extend_from_slice(&(time.as_millis() + TIME_BIAS).to_be_bytes()[1..]);
 }
 
@@ -95,7 +97,7 @@ fn put_node(key: &mut Vec<u8>, node: &NodeId) {
     key.push(0);
 }
 
-const fn byte_of_node(byte: u8) -> u8 {
+const fn decode_node_byte(byte: u8) -> u8 {
     match byte {
         0x01..=0x20 => byte - 1,
         0xF3 | 0xF4 => byte - 5,
@@ -120,9 +122,9 @@ fn put_difference(key: &mut Vec<u8>, difference: i64) {
 }
 
 fn big_endian(bytes: &[u8]) -> Option<i64> {
-    let mut whole = [0; 8];
-    whole.get_mut(8_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
-    Some(i64::from_be_bytes(whole))
+    let mut padded = [0; 8];
+    padded.get_mut(8_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    Some(i64::from_be_bytes(padded))
 }
 
 #[cfg(test)]
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_pinned() {
+    fn keys_have_the_documented_bytes() {
         for (id, time, expected) in [
             ("0 a 0", 0, "80000000000000 61 00 00 80"),
             ("1564508138460 10:c:t 1", 1_564_508_138_460, "80016c43f3abdc 31303a633a74 00 0101 80"),
@@ -151,13 +153,13 @@ mod tests {
             assert_eq!(
                 hex(&of_stamp(&stamp(id, time))),
                 expected.replace(' ', ""),
-                "{id} of {time}"
+                "{id} at {time}"
             );
         }
     }
 
     #[test]
-    fn the_ends_of_the_range_fit() {
+    fn extreme_times_can_be_encoded() {
         let (min, max) = (WallTime::MIN, WallTime::MAX);
         for (time, id_time) in [(min, max), (max, min), (min, min), (max, max)] {
             let stamp =
@@ -169,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_key() {
+    fn rejects_invalid_keys() {
         let key = of_stamp(&stamp("5 a 300", 2));
         for length in 0..key.len() {
-            assert_eq!(to_stamp(&key[..length]), None, "{length} bytes of it");
+            assert_eq!(to_stamp(&key[..length]), None, "the first {length} bytes");
         }
         assert_eq!(to_stamp(&[&key[..], &[0]].concat()), None);
         assert_eq!(to_stamp(&[0xFF; 20]), None);
@@ -180,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_sort_as_stamps_do(a in strategies::stamp(), b in strategies::stamp()) {
+        fn keys_sort_like_stamps(a in strategies::stamp(), b in strategies::stamp()) {
             prop_assert_eq!(of_stamp(&a).cmp(&of_stamp(&b)), a.cmp(&b));
             prop_assert_eq!(of_id(a.id()) == of_id(b.id()), a.id() == b.id());
             prop_assert!(of_time(a.time()) < of_stamp(&a));
@@ -188,7 +190,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn any_bytes_are_decoded_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             if let Some(stamp) = to_stamp(&bytes) {
                 prop_assert!(to_stamp(&of_stamp(&stamp)) == Some(stamp));
             }

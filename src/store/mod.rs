@@ -1,9 +1,11 @@
-//! Where entries are kept: the [`Store`] trait and the store in memory.
+//! Storage of entries: the [`Store`] trait and a store in memory.
 //!
-//! A store keeps what it is given and finds it again; it knows no rules. The rules (reasons, generated ids, observers) are in
-//! [`log`](crate::log). A store of your own is right when it passes `logux::testing::store_suite` (feature `testing`).
+//! A store keeps entries and finds them; the rules (reasons, generated ids, observers) are in
+//! [`log`](crate::log). The suite `logux::testing::store_suite` (feature `testing`) tests whether a
+//! store is correct.
 //!
-//! For stores in databases, [`key`] encodes places in the order as bytes that sort alike.
+//! Read [`Store`] and [`Entry`], then [`Query`] and [`Criteria`], then [`MemoryStore`]. For stores
+//! in databases, [`key`] encodes positions in the order as bytes that sort alike.
 
 pub mod key;
 mod memory;
@@ -23,40 +25,40 @@ use crate::{
 /// An action with its meta, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What happened.
+    /// The action.
     pub action: Action,
-    /// What is known about it.
+    /// The meta of the action.
     pub meta: Meta,
 }
 
 impl Entry {
-    /// Puts an entry together.
+    /// Creates an entry.
     pub const fn new(action: Action, meta: Meta) -> Self {
         Self { action, meta }
     }
 }
 
-/// What came of adding an entry.
+/// The result of adding an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Insertion {
-    /// It is in the store now; its `meta.added` is set.
+    /// The entry was added; its `meta.added` is set.
     Added,
-    /// An entry with this id was there already, and nothing has changed.
+    /// The store already has an entry with this id; nothing has changed.
     Duplicate,
 }
 
 /// A change of an entry's meta. Id, times, subprotocol and indexes cannot be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetaChange {
-    /// New reasons in place of the old ones.
+    /// The new reasons, which replace the old ones. `None`: the reasons stay.
     pub reasons: Option<NameList>,
-    /// Extra keys to set, or with `None` to take away.
+    /// The extra keys to set, or to remove if the value is `None`.
     pub extra: Vec<(Arc<str>, Option<Json>)>,
 }
 
 impl MetaChange {
-    /// Carries the change out.
+    /// Applies the change to a meta.
     pub fn apply(&self, meta: &mut Meta) {
         if let Some(reasons) = &self.reasons {
             meta.reasons = reasons.clone();
@@ -70,7 +72,7 @@ impl MetaChange {
     }
 }
 
-/// How far the exchange with the other node has come, as `added` numbers.
+/// The progress of the exchange with the other node, as `added` numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
     /// The last own entry that the other node has confirmed.
@@ -81,46 +83,49 @@ pub struct Synced {
 
 /// Keeps entries in two orders: by creation ([`Stamp`]) and by arrival (`added`).
 ///
-/// Synchronous: a store over an asynchronous back end follows the one in memory. With *n* entries each call on one entry is
-/// O(log n) in the stores of this project, and a walk costs what it visits.
+/// The interface is synchronous. With *n* entries, each call for one entry is O(log n) in the
+/// stores of this project; the cost of a walk is proportional to the number of visited entries.
 ///
 /// # Durability
-/// What was written is safe after [`commit`](Self::commit) returned, not before: so a caller decides how many writes share one
-/// costly step. A store that was opened again holds everything up to its last commit, and nothing in part.
+/// Writes are durable when the next [`commit`](Self::commit) has returned, not before, so a caller
+/// decides how many writes share one expensive step. A store that is opened again contains
+/// everything up to its last commit, and nothing in part.
 pub trait Store {
-    /// What can go wrong: the file, the connection. [`core::convert::Infallible`] in memory.
+    /// The error of the back end, such as a file or a connection. [`core::convert::Infallible`] in
+    /// memory.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// Keeps an entry and sets its `meta.added` to the next number, unless one with its id is there already.
+    /// Adds an entry and sets its `meta.added` to the next number, unless the store already has an
+    /// entry with this id.
     ///
     /// # Errors
-    /// When the back end fails; nothing was added then.
+    /// If the back end fails; then nothing was added.
     fn add(&mut self, entry: &mut Entry) -> Result<Insertion, Self::Error>;
 
-    /// Finds an entry.
+    /// Returns the entry with this id, if there is one.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn by_id(&self, id: &ActionId) -> Result<Option<Entry>, Self::Error>;
 
-    /// Changes the meta of an entry; `false` if there is none with this id. Empty reasons do not remove it: that is the
-    /// log's rule.
+    /// Changes the meta of an entry. Returns `false` if there is no entry with this id. An entry
+    /// without reasons is not removed: this is a rule of the log.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, Self::Error>;
 
-    /// Takes an entry out and returns it.
+    /// Removes an entry and returns it.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn remove(&mut self, id: &ActionId) -> Result<Option<Entry>, Self::Error>;
 
-    /// Takes a reason from the entries that meet the criteria, and the entries out that have none left. `removed` gets these,
-    /// oldest first.
+    /// Removes a reason from the entries that match the criteria, then removes those of them that
+    /// have no reasons left. Calls `removed` with each removed entry, oldest first by creation.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn remove_reason(
         &mut self,
         reason: &str,
@@ -128,70 +133,72 @@ pub trait Store {
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), Self::Error>;
 
-    /// The place of the latest entry that has the reason.
+    /// Returns the stamp of the latest entry, by creation, that has the reason.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, Self::Error>;
 
     /// Visits entries in the order of the query until `visit` breaks.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn walk(
         &self,
         query: &Query,
         visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
     ) -> Result<(), Self::Error>;
 
-    /// The highest `added` number ever given, also if that entry is gone. 0 in the beginning.
+    /// Returns the highest `added` number that was ever assigned, even if that entry was removed.
+    /// Initially 0.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn last_added(&self) -> Result<u64, Self::Error>;
 
-    /// How far the exchange has come, as was set last.
+    /// Returns the progress of the exchange with the other node, as it was last set.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn synced(&self) -> Result<Synced, Self::Error>;
 
-    /// Remembers how far the exchange has come.
+    /// Stores the progress of the exchange with the other node.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn set_synced(&mut self, synced: Synced) -> Result<(), Self::Error>;
 
-    /// Forgets everything, the numbers too.
+    /// Removes all entries and resets the numbers and the progress of the exchange.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn clean(&mut self) -> Result<(), Self::Error>;
 
-    /// Makes all writes so far durable. Nothing to do in memory.
+    /// Makes all previous writes durable. Has no effect in memory.
     ///
     /// # Errors
-    /// When the back end fails; the writes since the last commit may be lost then.
+    /// If the back end fails; then the writes since the last commit may be lost.
     fn commit(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// Up to `limit` entries of a query, and the query for those behind them.
+    /// Returns up to `limit` entries of a query, and the query for the entries after them.
     ///
     /// # Errors
-    /// When the back end fails.
+    /// If the back end fails.
     fn page(&self, query: &Query, limit: usize) -> Result<Page, Self::Error> {
         let mut entries = Vec::new();
-        let mut more = false;
+        let mut has_more = false;
         self.walk(query, &mut |entry| {
             if entries.len() == limit {
-                more = true;
+                has_more = true;
                 return ControlFlow::Break(());
             }
             entries.push(entry.clone());
             ControlFlow::Continue(())
         })?;
-        let next = if more { entries.last().map(|entry| query.behind(entry)) } else { None };
+        let next =
+            if has_more { entries.last().map(|entry| query.after_entry(entry)) } else { None };
         Ok(Page { entries, next })
     }
 }

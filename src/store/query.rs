@@ -1,35 +1,36 @@
-//! Which entries, in which order; and which entries lose a reason.
+//! Queries for entries, and the criteria for removing a reason.
 
 use std::sync::Arc;
 
 use super::Entry;
 use crate::action::{ActionId, Meta, Stamp};
 
-/// One of the two orders of a store, with the place where to begin: strictly behind it, in the direction of the walk.
+/// One of the two orders of a store, and the position after which a walk starts. The entry at this
+/// position is excluded; "after" means further in the direction of the walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// By creation, the order that all nodes agree on.
     Created {
-        /// Begin behind this place.
+        /// The walk starts after this position. `None`: with the first entry of the walk.
         after: Option<Stamp>,
     },
     /// By arrival at this store.
     Added {
-        /// Begin behind this number.
+        /// The walk starts after this number. `None`: with the first entry of the walk.
         after: Option<u64>,
     },
 }
 
-/// In which direction to walk.
+/// The direction of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From the latest back.
+    /// From the latest entry to the first.
     NewestFirst,
-    /// From the first on.
+    /// From the first entry to the latest.
     OldestFirst,
 }
 
-/// Which entries to visit, in which order.
+/// Selects the entries to visit, and their order.
 ///
 /// ```
 /// use logux::store::Query;
@@ -39,11 +40,11 @@ pub enum Direction {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The order and where to begin.
+    /// The order and the start of the walk.
     pub order: Order,
-    /// The direction. Newest first unless told otherwise, as in the reference.
+    /// The direction. Default: newest first, as in the reference.
     pub direction: Direction,
-    /// Only entries with this index.
+    /// If set, only entries with this index are visited.
     pub index: Option<Arc<str>>,
 }
 
@@ -62,36 +63,36 @@ impl Query {
         Self { order: Order::Added { after: None }, direction: Direction::NewestFirst, index: None }
     }
 
-    /// The other direction.
+    /// Sets the direction to oldest first.
     #[must_use]
     pub fn oldest_first(mut self) -> Self {
         self.direction = Direction::OldestFirst;
         self
     }
 
-    /// Only entries with this index.
+    /// Restricts the query to entries with this index.
     #[must_use]
     pub fn index(mut self, index: impl Into<Arc<str>>) -> Self {
         self.index = Some(index.into());
         self
     }
 
-    /// By creation, behind this place in the direction of the walk.
+    /// Orders by creation, and starts after this position in the direction of the walk.
     #[must_use]
     pub fn after_stamp(mut self, stamp: Stamp) -> Self {
         self.order = Order::Created { after: Some(stamp) };
         self
     }
 
-    /// By arrival, behind this number in the direction of the walk.
+    /// Orders by arrival, and starts after this number in the direction of the walk.
     #[must_use]
     pub fn after_added(mut self, added: u64) -> Self {
         self.order = Order::Added { after: Some(added) };
         self
     }
 
-    /// Whether a walk meets an entry of its index: it lies behind the place where the walk begins.
-    pub(super) fn reaches(&self, Entry { meta, .. }: &Entry) -> bool {
+    /// Returns `true` if the walk starts before this entry. Ignores the index.
+    pub(super) fn starts_before(&self, Entry { meta, .. }: &Entry) -> bool {
         match (&self.order, self.direction) {
             (Order::Created { after: None } | Order::Added { after: None }, _) => true,
             (Order::Created { after: Some(after) }, Direction::OldestFirst) => {
@@ -109,9 +110,9 @@ impl Query {
         }
     }
 
-    /// The same query, beginning behind an entry.
+    /// Returns the same query, starting after an entry.
     #[must_use]
-    pub fn behind(&self, entry: &Entry) -> Self {
+    pub fn after_entry(&self, entry: &Entry) -> Self {
         match self.order {
             Order::Created { .. } => self.clone().after_stamp(entry.meta.stamp()),
             Order::Added { .. } => self.clone().after_added(entry.meta.added.unwrap_or_default()),
@@ -119,44 +120,44 @@ impl Query {
     }
 }
 
-/// Some entries of a query.
+/// A page of the entries of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The entries, in the order of the query.
     pub entries: Vec<Entry>,
-    /// The query for those behind, if there are any.
+    /// The query for the entries after this page, if there are any.
     pub next: Option<Query>,
 }
 
-/// Which entries lose a reason: those that meet every condition that is set.
+/// Selects the entries that lose a reason: those that match every condition that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Criteria {
     /// Only this action.
     pub id: Option<ActionId>,
-    /// Only actions before this place in the order.
+    /// Only actions before this position in the order.
     pub older_than: Option<Stamp>,
-    /// Only actions behind this place in the order.
+    /// Only actions after this position in the order.
     pub younger_than: Option<Stamp>,
-    /// Only entries with this `added` number or a higher one.
+    /// Only entries whose `added` number is at least this.
     pub min_added: Option<u64>,
-    /// Only entries with this `added` number or a lower one.
+    /// Only entries whose `added` number is at most this.
     pub max_added: Option<u64>,
     /// Only entries with this index.
     pub index: Option<Arc<str>>,
 }
 
 impl Criteria {
-    /// Only this action.
+    /// Criteria that match only this action.
     pub fn id(id: ActionId) -> Self {
         Self { id: Some(id), ..Self::default() }
     }
 
-    /// Only actions before this place in the order.
+    /// Criteria that match only actions before this position in the order.
     pub fn older_than(stamp: Stamp) -> Self {
         Self { older_than: Some(stamp), ..Self::default() }
     }
 
-    /// Whether an entry with this meta meets them.
+    /// Returns `true` if an entry with this meta matches the criteria.
     pub fn matches(&self, meta: &Meta) -> bool {
         self.id.as_ref().is_none_or(|id| *id == meta.id)
             && self.older_than.as_ref().is_none_or(|stamp| meta.stamp() < *stamp)

@@ -1,4 +1,4 @@
-//! What one end of a connection is told at the start.
+//! The configuration of one end of a connection.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -9,60 +9,64 @@ use crate::{
     wire::{MessageLimits, Protocol},
 };
 
-/// Which end of the connection a node is.
+/// The end of the connection that a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Sends `connect` when the connection opens, and corrects times by the server's clock.
     Client,
-    /// Waits for `connect`, and asks its owner whether to let the other in.
+    /// Waits for `connect`.
     Server,
 }
 
-/// Settings of a [`Node`](super::Node). Many nodes can share one through an `Arc`.
+/// The configuration of a [`Node`](super::Node). Many nodes can share one in an `Arc`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Own node id.
+    /// The node id.
     pub node: NodeId,
-    /// Which end of the connection this is.
+    /// The end of the connection.
     pub role: Role,
-    /// The oldest protocol version to speak.
+    /// The oldest protocol version to accept. Default: [`Protocol::OLDEST`].
     pub min_protocol: Protocol,
-    /// The application's protocol version, for each way in which the protocol's versions write it.
+    /// The subprotocol, in its forms for the protocol versions. Default: 0.
     pub subprotocol: Subprotocols,
-    /// What the other end gets to know about this one, before `connect` or `connected`.
+    /// A JSON object about this node, sent before `connect` or `connected`. Default: none.
     pub headers: Option<Json>,
-    /// The time without a message after which a ping is sent. `None`: never.
+    /// The time without a message after which a ping is sent. `None`: never. Default: 10 s for a
+    /// client, 20 s for a server.
     pub ping_interval: Option<Duration>,
     /// The time to wait for `connect`, `connected`, `pong` and `synced` before the connection is
-    /// closed. `None`: no limit.
+    /// closed. `None`: no limit. Default: 70 s.
     pub timeout: Option<Duration>,
-    /// What the other end may make us hold.
+    /// The bounds of a received message.
     pub limits: MessageLimits,
-    /// How many messages may wait for the authentication.
+    /// The largest number of messages that wait for the end of the authentication. Default: 100.
     pub max_waiting: usize,
-    /// How many bytes they may have together.
+    /// The largest total size of these messages, in bytes. Default: 64 KiB.
     pub max_waiting_bytes: usize,
-    /// How many received `sync` messages may wait to be kept before no more is read.
+    /// The number of received `sync` messages without [`Input::Persisted`](super::Input::Persisted)
+    /// at which [`wants_frames`](super::Node::wants_frames) becomes `false`. Default: 64.
     pub max_receiving: usize,
-    /// How many sent `sync` messages may wait for `synced` before no more is sent.
+    /// The number of sent `sync` messages without `synced` at which
+    /// [`can_send`](super::Node::can_send) becomes `false`. Default: 1,000.
     pub max_sending: usize,
-    /// How many actions to put into one `sync` message.
+    /// The largest number of actions in one sent `sync` message. Default: 100.
     pub actions_per_sync: usize,
 }
 
-/// The application's own protocol version: a number for protocol 5, a SemVer text for 3 and 4.
+/// The version of the application's own protocol: a number in protocol 5, a SemVer string in
+/// protocols 3 and 4.
 #[derive(Clone, Debug, Default)]
 pub struct Subprotocols {
-    /// For protocol 5.
+    /// The version in protocol 5.
     pub number: u32,
-    /// For protocols 3 and 4; made from the number (`N.0.0`) when it is not given.
+    /// The version in protocols 3 and 4. Defaults to `N.0.0`, where `N` is the number.
     pub semver: Option<Arc<str>>,
 }
 
 impl Subprotocols {
-    /// How it is written in a protocol version.
+    /// Returns the form of the subprotocol in a protocol version.
     pub fn in_protocol(&self, protocol: Protocol) -> Subprotocol {
-        if protocol.numbers_subprotocol() {
+        if protocol.has_numeric_subprotocol() {
             Subprotocol::Number(self.number)
         } else {
             Subprotocol::SemVer(
@@ -73,7 +77,8 @@ impl Subprotocols {
 }
 
 impl Config {
-    /// The settings of a client: ping after 10 s of silence, give up after 70 s, as in the reference.
+    /// Creates the default configuration of a client: a ping after 10 s of silence and a time-out
+    /// of 70 s, as in the reference.
     pub fn client(node: NodeId) -> Self {
         Self {
             role: Role::Client,
@@ -82,7 +87,8 @@ impl Config {
         }
     }
 
-    /// The settings of a server: ping after 20 s of silence, give up after 70 s, as in the reference.
+    /// Creates the default configuration of a server: a ping after 20 s of silence and a time-out
+    /// of 70 s, as in the reference.
     pub fn server(node: NodeId) -> Self {
         Self {
             node,

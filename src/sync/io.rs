@@ -1,4 +1,4 @@
-//! What goes into a node and what comes out.
+//! The inputs and outputs of a node.
 
 use core::fmt;
 
@@ -10,86 +10,90 @@ use crate::{
     wire::{DecodeError, ErrorMessage, Protocol},
 };
 
-/// What happens to a node.
+/// An event for a node.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// The connection is open: frames can go both ways.
+    /// The connection is open.
     Opened,
-    /// A frame came.
+    /// A received frame.
     Frame(&'a str),
-    /// The connection is gone.
+    /// The connection is closed.
     Closed,
     /// Time has passed: a deadline may be reached.
     Wake,
-    /// The answer to [`Output::Authenticate`]: let it in.
+    /// The response to [`Output::Authenticate`] that accepts the peer.
     Allow(AuthToken),
-    /// The answer to [`Output::Authenticate`]: tell it why not, and close.
+    /// The response to [`Output::Authenticate`] that rejects the peer: the node sends the error and
+    /// closes the connection.
     Refuse(AuthToken, ErrorMessage),
-    /// The answer to [`Output::Received`]: the actions are safe.
+    /// The response to [`Output::Received`]: the actions are durable.
     Persisted(BatchToken),
-    /// Tell the other end about us; replaces what was told before.
+    /// New headers of this node, a JSON object. They are sent, and replace the previous ones.
     SetHeaders(Json),
-    /// Show the developer at the other end a text.
+    /// A text for the developer of the peer.
     Debug(&'a str),
 }
 
-/// What has to happen because of an input.
+/// A request of a node to its driver.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
-    /// Send this frame.
+    /// A frame to send.
     Send(String),
-    /// Say whether to let the other end in: [`Input::Allow`] or [`Input::Refuse`].
+    /// The peer's authentication request. The response is [`Input::Allow`] or [`Input::Refuse`].
     Authenticate(Authentication),
-    /// Both ends let each other in. Now [`send`](super::Node::send) what the other end has missed, also if that is nothing.
+    /// The handshake is complete. The driver has to [`send`](super::Node::send) the actions that
+    /// the peer has missed, even if there are none.
     Connected {
-        /// The other end.
+        /// The peer.
         peer: NodeId,
-        /// The last `added` number of ours that it has got; `None` at a client, where our own store knows.
+        /// The last `added` number of this node that the peer has received. `None` for a client,
+        /// whose own store knows it.
         since: Option<u64>,
     },
-    /// Clock differences are corrected by this many milliseconds from now on: local minus remote time. Keep it and give it to
-    /// [`Node::new`](super::Node::new) at the next connection.
+    /// The measured difference between the clocks: local minus remote time, in milliseconds. The
+    /// node corrects times by it. The driver stores it and passes it to
+    /// [`Node::connect_with`](super::Node::connect_with) before the next connection.
     TimeFix(i64),
-    /// Actions came. When they are safe, say [`Input::Persisted`].
+    /// Received actions. When they are durable, the driver responds with [`Input::Persisted`].
     Received {
-        /// For the answer.
+        /// The token for the response.
         batch: BatchToken,
-        /// The other end's `added` number of the last of them.
+        /// The peer's `added` number of the last action.
         added: u64,
         /// The actions, with absolute ids and corrected times.
         entries: Vec<Entry>,
     },
-    /// The other end has no entries beyond this `added` number of its own that we lack.
+    /// All of the peer's entries up to this `added` number of the peer have been received.
     ReceivedUpTo(u64),
-    /// The other end has kept what was sent up to this `added` number.
+    /// The peer has confirmed the entries up to this `added` number.
     SentUpTo(u64),
-    /// What the other end says about itself.
+    /// The peer's headers, a JSON object.
     Headers(Json),
-    /// The other end shows a text to the developer.
+    /// A text from the peer for the developer.
     Debug(String),
-    /// The other end says why it cannot go on; it is about to close.
+    /// An error that the peer reports before it closes the connection.
     PeerError(ErrorMessage),
-    /// [`Node::state`](super::Node::state) is another now.
+    /// The new [`Node::state`](super::Node::state).
     State(State),
-    /// Close the connection. Frames that came out before go out first.
+    /// A request to close the connection, after all previous frames are sent.
     Disconnect(Disconnect),
 }
 
-/// Who wants in.
+/// The peer's authentication request.
 pub struct Authentication {
-    /// For the answer.
+    /// The token for the response.
     pub token: AuthToken,
-    /// Who the other end says it is.
+    /// The node id that the peer claims.
     pub node: NodeId,
-    /// What it shows for a proof. A secret.
+    /// The peer's credentials. A secret.
     pub secret: Option<String>,
-    /// The protocol version it speaks.
+    /// The protocol version of the connection.
     pub protocol: Protocol,
-    /// The application's protocol version it speaks.
+    /// The peer's subprotocol.
     pub subprotocol: Subprotocol,
-    /// What it says about itself.
+    /// The peer's headers, a JSON object.
     pub headers: Option<Json>,
 }
 
@@ -103,51 +107,51 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// Right to answer one question about authentication. An answer that comes when the connection is another one is ignored.
+/// The permission to respond to one authentication request. Ignored if its connection is closed.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "the other end waits until the question is answered"]
+#[must_use = "the peer waits until the authentication request has a response"]
 pub struct AuthToken(pub(super) u32);
 
-/// Right to confirm one batch of received actions. A confirmation that comes when the connection is another one is ignored.
+/// The permission to confirm one received `sync` message. Ignored if its connection is closed.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "the other end sends the actions again until they are confirmed"]
+#[must_use = "the peer sends the actions again until they are confirmed"]
 pub struct BatchToken {
     pub(super) opening: u32,
     pub(super) number: u32,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// There is no connection.
     Disconnected,
-    /// The two ends get to know each other.
+    /// The connection is open, the handshake is not complete.
     Connecting,
-    /// Actions are on their way.
+    /// The peer has not confirmed all actions.
     Sending,
-    /// The other end has everything.
+    /// The peer has confirmed all actions.
     Synchronized,
 }
 
-/// Why a node closes the connection.
+/// The reason for which a node closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// The other end's message was wrong; it was told so.
+    /// The peer sent an invalid message. An `error` message was sent to it.
     Decode(DecodeError),
-    /// A message that cannot stand there, such as a second `connect`.
+    /// The peer sent a message that is not allowed in this state, such as a second `connect`.
     OutOfOrder(&'static str),
-    /// It speaks only protocol versions that are too old.
+    /// The peer supports only protocol versions that are too old.
     WrongProtocol(u32),
-    /// It was not let in.
+    /// The authentication was rejected, with this kind of error.
     Refused(String),
-    /// It sent too much before it was let in.
+    /// The peer sent too many messages before the authentication.
     TooMuchWaiting,
-    /// It did not answer in time.
+    /// The peer did not respond in time.
     Timeout(TimeoutKind),
-    /// It said that it cannot go on.
+    /// The peer reported an error.
     PeerError(ErrorMessage),
-    /// A time leaves the range of a JavaScript `Date`.
+    /// A received time is outside of the range of a JavaScript `Date`.
     TimeOutOfRange,
 }
 
@@ -155,43 +159,45 @@ impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode(error) => fmt::Display::fmt(error, f),
-            Self::OutOfOrder(name) => write!(f, "`{name}` came where it cannot stand"),
+            Self::OutOfOrder(name) => write!(f, "unexpected `{name}` message"),
             Self::WrongProtocol(used) => write!(f, "protocol version {used} is too old"),
-            Self::Refused(kind) => write!(f, "not let in: {kind}"),
+            Self::Refused(kind) => write!(f, "authentication rejected: {kind}"),
             Self::TooMuchWaiting => f.write_str("too many messages before authentication"),
-            Self::Timeout(why) => write!(f, "no answer in time to {why}"),
-            Self::PeerError(error) => write!(f, "the other end reports {}", error.kind),
+            Self::Timeout(kind) => write!(f, "timed out while waiting for {kind}"),
+            Self::PeerError(error) => write!(f, "the peer reports the error {}", error.kind),
             Self::TimeOutOfRange => f.write_str("a time is out of the range of a JavaScript Date"),
         }
     }
 }
 
-/// What a deadline of a node is about.
+/// The kind of a deadline of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutKind {
-    /// The other end has not said who it is.
+    /// The peer has not sent `connect` or `connected`.
     Connect,
-    /// It is time to ask whether the other end is still there.
+    /// No message was sent or received for the ping interval: the node sends `ping`.
     Ping,
-    /// The other end has not answered that.
+    /// The peer has not responded to `ping`.
     Pong,
-    /// The other end has not confirmed actions.
+    /// The peer has not confirmed a `sync` message.
     Synced,
 }
 
 impl fmt::Display for TimeoutKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connect => "the opened connection",
-            Self::Ping | Self::Pong => "ping",
-            Self::Synced => "sync",
+            Self::Connect => "the handshake",
+            Self::Ping => "a message",
+            Self::Pong => "`pong`",
+            Self::Synced => "`synced`",
         })
     }
 }
 
-/// A clock reading next to another, to find their difference.
+/// Returns the difference between the local and the remote clock, in milliseconds.
 ///
-/// The way the reference does it: half of the round trip is taken for each direction, the time that the server spent is not counted.
+/// Like the reference, it assumes that both directions take half of the round trip, without the
+/// time between `received` and `sent` at the server.
 pub(super) fn time_fix(connect_sent: WallTime, now: WallTime, received: i64, sent: i64) -> i64 {
     let round_trip = now.since(connect_sent) - sent.saturating_sub(received);
     (2 * connect_sent.since(WallTime::from_millis(received)) + round_trip).div_euclid(2)

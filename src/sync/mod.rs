@@ -1,11 +1,16 @@
-//! One end of one connection: getting to know each other, exchange, keeping alive.
+//! One end of one connection: handshake, exchange of actions, keep-alive.
 //!
-//! Read [`Node`], which is driven like every machine of this crate: [`handle`](Node::handle) takes what happened,
-//! [`poll_output`](Node::poll_output) gives what has to be done until it gives nothing, [`next_deadline`](Node::next_deadline) says when to
-//! call again at the latest. A node keeps no actions: they come out as [`Output::Received`] and go in by [`send`](Node::send), so
-//! that the same machine serves a client with a log of its own and a server with thousands of connections to one.
+//! Read [`Config`], [`Input`] and [`Output`], then [`Node`]. `session.rs` has the exchange after
+//! the handshake; [`Policy`] filters the actions.
 //!
-//! Two nodes with a log each converge. A vector stands for the network:
+//! A node is driven like every machine of this crate: [`handle`](Node::handle) takes an input,
+//! [`poll_output`](Node::poll_output) returns the next output, or `None` after the last one, and
+//! [`next_deadline`](Node::next_deadline) returns the latest time of the next call. A node stores
+//! no actions: received ones are the output [`Output::Received`], and [`send`](Node::send) takes
+//! those to send. Therefore the same machine serves a client with its own log, and a server with
+//! one log and thousands of connections.
+//!
+//! Two nodes, each with a log, converge. A queue stands in for the network:
 //!
 //! ```
 //! use logux::{Action, Log, MemoryStore, NodeId, Now, log::Draft, store::Query, sync::{Config, Input, Node, Output}};
@@ -16,12 +21,12 @@
 //! let mut logs = configs.clone().map(|config| Log::new(config.node, MemoryStore::new()).expect("memory does not fail"));
 //! let mut nodes = configs.map(|config| Node::new(config.into(), ()));
 //!
-//! // Both have done something while they were apart.
+//! // Each node has an action from the time before the connection.
 //! for (log, json) in logs.iter_mut().zip([r#"{"type":"rename","name":"Ada"}"#, r#"{"type":"rename","name":"Grace"}"#]) {
 //!     log.add(now.wall, Action::new(json)?, Draft::reason("name"))?;
 //! }
 //!
-//! // A connection opens, and everything that comes out goes in at the other end.
+//! // The connection opens. The frames of each node are the input of the other.
 //! let mut network: VecDeque<(usize, String)> = VecDeque::new();
 //! nodes.iter_mut().for_each(|node| node.handle(now, Input::Opened));
 //! loop {
@@ -29,7 +34,7 @@
 //!         while let Some(output) = nodes[here].poll_output() {
 //!             match output {
 //!                 Output::Send(frame) => network.push_back((1 - here, frame)),
-//!                 Output::Authenticate(who) => nodes[here].handle(now, Input::Allow(who.token)),
+//!                 Output::Authenticate(request) => nodes[here].handle(now, Input::Allow(request.token)),
 //!                 Output::Connected { .. } => {
 //!                     let missed = logs[here].store().page(&Query::added().oldest_first(), 100)?.entries;
 //!                     nodes[here].send(now.mono, logs[here].last_added()?, &missed);
@@ -39,7 +44,8 @@
 //!                         let draft = Draft::of(entry.meta.id, entry.meta.time).and_reason("name");
 //!                         logs[here].add(now.wall, entry.action, draft)?;
 //!                     }
-//!                     nodes[here].handle(now, Input::Persisted(batch)); // only now the other end may forget it
+//!                     // From now on, the peer may forget the actions.
+//!                     nodes[here].handle(now, Input::Persisted(batch));
 //!                 }
 //!                 _ => {}
 //!             }

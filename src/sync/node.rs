@@ -1,4 +1,4 @@
-//! One end of a connection, from the opening to the end.
+//! One end of one connection: its state machine and the handshake.
 
 use core::mem;
 use std::{collections::VecDeque, sync::Arc};
@@ -10,7 +10,7 @@ use super::{
     session::{Peer, Session},
 };
 use crate::{
-    action::NodeId,
+    action::{NodeId, Subprotocol},
     json::Json,
     store::Entry,
     time::{Deadline, MonoTime, Now, WallTime},
@@ -20,12 +20,14 @@ use crate::{
 /// One end of one connection.
 ///
 /// # Calling
-/// Give every event to [`handle`](Self::handle), actions to [`send`](Self::send), and after any number of such calls drain
-/// [`poll_output`](Self::poll_output). Call [`handle`](Self::handle) with [`Input::Wake`] at [`next_deadline`](Self::next_deadline).
-/// While [`wants_frames`](Self::wants_frames) is `false`, read no frames; while [`can_send`](Self::can_send) is `false`, send no
-/// actions: so neither end can make the other hold more than [`Config`] says.
+/// Pass every event to [`handle`](Self::handle) and actions to [`send`](Self::send). After any
+/// number of these calls, call [`poll_output`](Self::poll_output) until it returns `None`. Call
+/// [`handle`](Self::handle) with [`Input::Wake`] at [`next_deadline`](Self::next_deadline). While
+/// [`wants_frames`](Self::wants_frames) is `false`, read no frames; while
+/// [`can_send`](Self::can_send) is `false`, send no actions. Then the memory that a peer can occupy
+/// is bounded by [`Config`].
 ///
-/// A node lives as long as its owner likes: after [`Input::Closed`] it can be opened again.
+/// After [`Input::Closed`], a node can be used for the next connection.
 ///
 /// ```
 /// use logux::{NodeId, Now, sync::{Config, Input, Node, Output}};
@@ -43,66 +45,69 @@ pub struct Node<P = ()> {
     config: Arc<Config>,
     policy: P,
     phase: Phase,
-    /// What to say in `connect`; only a client has it.
-    greeting: Option<Box<Greeting>>,
+    /// The values for `connect`. Only a client has them.
+    connect_params: Option<Box<ConnectParams>>,
     local_headers: Option<Json>,
     remote_headers: Option<Json>,
-    told: State,
-    /// How many times the connection was opened: answers to questions of an earlier one do not count.
+    /// The state of the last [`Output::State`].
+    reported_state: State,
+    /// The number of the current connection: responses to requests of earlier ones are ignored.
     opening: u32,
     out: VecDeque<Output>,
 }
 
-/// How far the connection is, with what matters only there.
+/// The state of the connection, with its data.
 #[derive(Debug)]
 enum Phase {
     Closed,
     /// A client has sent `connect`, or a server waits for it.
-    Greeting {
+    Connecting {
         until: Option<MonoTime>,
         sent: WallTime,
-        waiting: Waiting,
+        early: EarlyMessages,
     },
-    /// The owner thinks about it.
-    Authenticating(Box<Candidate>),
+    /// The driver has to respond to the authentication request.
+    Authenticating(Box<PendingPeer>),
     Open(Box<Session>),
 }
 
-/// What the other end sent too early.
+/// The messages that are received before the end of the authentication.
 #[derive(Debug, Default)]
-struct Waiting {
+struct EarlyMessages {
     messages: Vec<Message>,
     bytes: usize,
 }
 
-/// Who wants in, and what it sent meanwhile.
+/// The peer during its authentication.
 #[derive(Debug)]
-struct Candidate {
+struct PendingPeer {
     node: NodeId,
     protocol: Protocol,
-    subprotocol: crate::action::Subprotocol,
-    hello: Hello,
-    waiting: Waiting,
+    subprotocol: Subprotocol,
+    handshake: Handshake,
+    early: EarlyMessages,
 }
 
+/// The data of the received handshake message.
 #[derive(Debug)]
-enum Hello {
-    /// `connect`: when it came, and what it has got.
+enum Handshake {
+    /// `connect`: the time of its arrival, and the last `added` number that the peer has received.
     Connect { received: WallTime, synced: u64 },
     /// `connected`: the base of times, and the correction of the clock.
     Connected { base: WallTime, time_fix: i64 },
 }
 
 #[derive(Default)]
-struct Greeting {
+struct ConnectParams {
     synced: u64,
     secret: Option<String>,
     time_fix: Option<i64>,
 }
 
-impl core::fmt::Debug for Greeting {
+// The secret stays out of logs.
+impl core::fmt::Debug for ConnectParams {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Greeting")
+        f.debug_struct("ConnectParams")
             .field("synced", &self.synced)
             .field("time_fix", &self.time_fix)
             .finish_non_exhaustive()
@@ -110,43 +115,44 @@ impl core::fmt::Debug for Greeting {
 }
 
 impl<P: Policy> Node<P> {
-    /// A node that is not connected. `policy` decides what may pass; `()` lets everything pass.
+    /// Creates a node that is not connected. `policy` filters the actions; `()` passes all of them.
     pub fn new(config: Arc<Config>, policy: P) -> Self {
         Self {
             local_headers: config.headers.clone(),
             config,
             policy,
             phase: Phase::Closed,
-            greeting: None,
+            connect_params: None,
             remote_headers: None,
-            told: State::Disconnected,
+            reported_state: State::Disconnected,
             opening: 0,
             out: VecDeque::new(),
         }
     }
 
-    /// What a client says in `connect` at the next opening: the last `added` number it has from the server, its secret, and the
-    /// correction of its clock if one was found before ([`Output::TimeFix`]).
+    /// Sets the values that a client uses for the next connection: the last `added` number that it
+    /// has received from the server, its credentials, and the correction of its clock in
+    /// milliseconds, if it has been measured ([`Output::TimeFix`]).
     pub fn connect_with(&mut self, synced: u64, secret: Option<String>, time_fix: Option<i64>) {
-        self.greeting = Some(Box::new(Greeting { synced, secret, time_fix }));
+        self.connect_params = Some(Box::new(ConnectParams { synced, secret, time_fix }));
     }
 
-    /// How far the connection is.
+    /// Returns the state of the connection.
     pub fn state(&self) -> State {
         match &self.phase {
             Phase::Closed => State::Disconnected,
-            Phase::Greeting { .. } | Phase::Authenticating(_) => State::Connecting,
+            Phase::Connecting { .. } | Phase::Authenticating(_) => State::Connecting,
             Phase::Open(session) if session.is_synchronized() => State::Synchronized,
             Phase::Open(_) => State::Sending,
         }
     }
 
-    /// What the other end says about itself, if it has said anything.
+    /// Returns the peer's headers, a JSON object, if the peer has sent them.
     pub const fn remote_headers(&self) -> Option<&Json> {
         self.remote_headers.as_ref()
     }
 
-    /// Whether frames may be read from the connection now.
+    /// Returns `true` if frames may be read from the connection now.
     pub fn wants_frames(&self) -> bool {
         match &self.phase {
             Phase::Open(session) => session.wants_frames(&self.config),
@@ -154,39 +160,38 @@ impl<P: Policy> Node<P> {
         }
     }
 
-    /// Whether actions may be sent now.
+    /// Returns `true` if actions may be sent now.
     pub fn can_send(&self) -> bool {
         matches!(&self.phase, Phase::Open(session) if session.can_send(&self.config))
     }
 
-    /// When to say [`Input::Wake`] at the latest, and why.
+    /// Returns the latest time of the next [`Input::Wake`], and its kind.
     pub fn next_deadline(&self) -> Option<Deadline<TimeoutKind>> {
         match &self.phase {
-            Phase::Greeting { until, .. } => {
-                until.map(|at| Deadline { at, why: TimeoutKind::Connect })
+            Phase::Connecting { until, .. } => {
+                until.map(|at| Deadline { at, kind: TimeoutKind::Connect })
             }
             Phase::Open(session) => session.next_deadline(&self.config),
             Phase::Closed | Phase::Authenticating(_) => None,
         }
     }
 
-    /// What has to be done; call until `None`.
+    /// Returns the next output. To be called until it returns `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.out.pop_front();
         if output.is_none() {
-            let state = self.state();
-            if mem::replace(&mut self.told, state) != state {
-                return Some(Output::State(state));
+            if let Some(state) = self.changed_state() {
+                return Some(state);
             }
-            // Thousands of idle connections should not keep the room that one busy moment needed.
+            // Thousands of idle connections must not keep the capacity of a busy time.
             self.out.shrink_to(4);
         }
         output
     }
 
-    /// Takes what happened.
+    /// Handles an input.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        let done = match input {
+        let result = match input {
             Input::Opened => self.opened(now),
             Input::Frame(text) => self.frame(now, text),
             Input::Closed => {
@@ -200,29 +205,35 @@ impl<P: Policy> Node<P> {
                 self.refuse(error)
             }
             Input::Allow(_) | Input::Refuse(..) => Ok(()),
-            Input::Persisted(batch) => self.kept(&batch),
+            Input::Persisted(batch) => {
+                self.persisted(&batch);
+                Ok(())
+            }
             Input::SetHeaders(headers) => {
                 if !matches!(self.phase, Phase::Closed) {
-                    self.say(&Message::Headers { headers: headers.clone() });
+                    self.send_message(&Message::Headers { headers: headers.clone() });
                 }
                 self.local_headers = Some(headers);
                 Ok(())
             }
             Input::Debug(text) => {
-                self.say(&Message::Debug { text: text.to_owned() });
+                self.send_message(&Message::Debug { text: text.to_owned() });
                 Ok(())
             }
         };
-        if let Err(reason) = done {
+        if let Err(reason) = result {
             self.out.push_back(Output::Disconnect(reason));
             self.phase = Phase::Closed;
         }
     }
 
-    /// Sends own entries, oldest first. `added` is the owner's last number up to which all that is for the other end has been
-    /// sent with this call. The first call after [`Output::Connected`] carries what the other end has missed, maybe nothing.
+    /// Sends entries to the peer, oldest first. `added` is the last `added` number of this node's
+    /// log that this call covers: after it, all entries for the peer up to `added` have been sent.
+    /// The first call after [`Output::Connected`] has the entries that the peer has missed, and is
+    /// needed even if there are none.
     ///
-    /// Does nothing while the two are not connected: then the owner sends them after the next [`Output::Connected`].
+    /// Does nothing if the node is not connected: the driver sends the entries after the next
+    /// [`Output::Connected`].
     pub fn send<'a>(
         &mut self,
         now: MonoTime,
@@ -234,45 +245,46 @@ impl<P: Policy> Node<P> {
         }
     }
 
-    fn say(&mut self, message: &Message) {
+    fn send_message(&mut self, message: &Message) {
         self.out.push_back(Output::Send(message.encode()));
     }
 
     fn opened(&mut self, now: Now) -> Result<(), Disconnect> {
         self.opening = self.opening.wrapping_add(1);
         let until = self.config.timeout.map(|timeout| now.mono.after(timeout));
-        self.phase = Phase::Greeting { until, sent: now.wall, waiting: Waiting::default() };
+        self.phase = Phase::Connecting { until, sent: now.wall, early: EarlyMessages::default() };
         if self.config.role == Role::Client {
             let changed = self.changed_state();
             self.out.extend(changed);
-            self.tell_headers();
-            let greeting = self.greeting.get_or_insert_default();
+            self.send_headers();
+            let params = self.connect_params.get_or_insert_default();
             let connect = Message::Connect(Connect {
                 protocol: Protocol::NEWEST.number(),
                 node: self.config.node.clone(),
-                synced: greeting.synced,
-                token: greeting.secret.clone(),
+                synced: params.synced,
+                token: params.secret.clone(),
                 subprotocol: Some(self.config.subprotocol.in_protocol(Protocol::NEWEST)),
             });
-            self.say(&connect);
+            self.send_message(&connect);
         }
         Ok(())
     }
 
+    /// Returns [`Output::State`] if the state has changed since the last one.
     fn changed_state(&mut self) -> Option<Output> {
         let state = self.state();
-        (mem::replace(&mut self.told, state) != state).then_some(Output::State(state))
+        (mem::replace(&mut self.reported_state, state) != state).then_some(Output::State(state))
     }
 
-    fn tell_headers(&mut self) {
+    fn send_headers(&mut self) {
         if let Some(headers) = self.local_headers.clone() {
-            self.say(&Message::Headers { headers });
+            self.send_message(&Message::Headers { headers });
         }
     }
 
     fn wake(&mut self, now: MonoTime) -> Result<(), Disconnect> {
         match &mut self.phase {
-            Phase::Greeting { until: Some(until), .. } if *until <= now => {
+            Phase::Connecting { until: Some(until), .. } if *until <= now => {
                 Err(Disconnect::Timeout(TimeoutKind::Connect))
             }
             Phase::Open(session) => session.wake(&self.config, now, &mut self.out),
@@ -285,12 +297,12 @@ impl<P: Policy> Node<P> {
             return Ok(());
         }
         if let Phase::Open(session) = &mut self.phase {
-            session.heard(now.mono);
+            session.reset_idle_time(now.mono);
         }
         let message = match decode(text, &self.config.limits) {
             Ok(message) => message,
             Err(error) => {
-                self.say(&Message::Error(error.reply()));
+                self.send_message(&Message::Error(error.reply()));
                 return Err(Disconnect::Decode(error));
             }
         };
@@ -316,79 +328,81 @@ impl<P: Policy> Node<P> {
                             .push_back(Output::Send(Message::Error(wrong_format(error)).encode()));
                     }
                 }),
-            (Message::Connect(connect), Phase::Greeting { .. })
+            (Message::Connect(connect), Phase::Connecting { .. })
                 if self.config.role == Role::Server =>
             {
                 self.connect(now, connect)
             }
-            (Message::Connected(connected), Phase::Greeting { .. })
+            (Message::Connected(connected), Phase::Connecting { .. })
                 if self.config.role == Role::Client =>
             {
                 self.connected(now, connected)
             }
             (Message::Connect(_) | Message::Connected(_), _) => {
                 let error = Disconnect::OutOfOrder("connect");
-                self.say(&Message::Error(wrong_format(&error)));
+                self.send_message(&Message::Error(wrong_format(&error)));
                 Err(error)
             }
-            (message, Phase::Greeting { waiting, .. }) => {
-                waiting.push(&self.config, message, text.len())
+            (message, Phase::Connecting { early, .. }) => {
+                early.push(&self.config, message, text.len())
             }
-            (message, Phase::Authenticating(candidate)) => {
-                candidate.waiting.push(&self.config, message, text.len())
+            (message, Phase::Authenticating(peer)) => {
+                peer.early.push(&self.config, message, text.len())
             }
             (_, Phase::Closed) => Ok(()),
         }
     }
 
     fn check_protocol(&mut self, used: u32) -> Result<Protocol, Disconnect> {
-        let spoken =
-            Protocol::spoken_with(used).filter(|protocol| *protocol >= self.config.min_protocol);
-        if spoken.is_none() {
+        let negotiated =
+            Protocol::negotiate(used).filter(|protocol| *protocol >= self.config.min_protocol);
+        if negotiated.is_none() {
             let supported = self.config.min_protocol.number();
-            self.say(&Message::Error(ErrorMessage::wrong_protocol(supported, used)));
+            self.send_message(&Message::Error(ErrorMessage::wrong_protocol(supported, used)));
         }
-        spoken.ok_or(Disconnect::WrongProtocol(used))
+        negotiated.ok_or(Disconnect::WrongProtocol(used))
     }
 
     fn connect(&mut self, now: Now, connect: Connect) -> Result<(), Disconnect> {
         let protocol = self.check_protocol(connect.protocol)?;
-        let hello = Hello::Connect { received: now.wall, synced: connect.synced };
-        self.ask(connect.node, protocol, connect.subprotocol, connect.token, hello);
+        let handshake = Handshake::Connect { received: now.wall, synced: connect.synced };
+        self.authenticate(connect.node, protocol, connect.subprotocol, connect.token, handshake);
         Ok(())
     }
 
     fn connected(&mut self, now: Now, connected: Connected) -> Result<(), Disconnect> {
         let protocol = self.check_protocol(connected.protocol)?;
-        let Phase::Greeting { sent, .. } = self.phase else { return Ok(()) };
-        let greeting = self.greeting.get_or_insert_default();
-        let time_fix = match greeting.time_fix {
+        let Phase::Connecting { sent, .. } = self.phase else { return Ok(()) };
+        let params = self.connect_params.get_or_insert_default();
+        let time_fix = match params.time_fix {
             Some(known) => known,
             None => {
-                let found = time_fix(sent, now.wall, connected.received, connected.sent);
-                greeting.time_fix = Some(found);
-                self.out.push_back(Output::TimeFix(found));
-                found
+                let measured = time_fix(sent, now.wall, connected.received, connected.sent);
+                params.time_fix = Some(measured);
+                self.out.push_back(Output::TimeFix(measured));
+                measured
             }
         };
         let base =
             WallTime::checked_from_millis(connected.sent).ok_or(Disconnect::TimeOutOfRange)?;
-        let hello = Hello::Connected { base, time_fix };
-        self.ask(connected.node, protocol, connected.subprotocol, connected.token, hello);
+        let handshake = Handshake::Connected { base, time_fix };
+        let Connected { node, subprotocol, token, .. } = connected;
+        self.authenticate(node, protocol, subprotocol, token, handshake);
         Ok(())
     }
 
-    fn ask(
+    /// Requests the authentication of the peer from the driver.
+    fn authenticate(
         &mut self,
         node: NodeId,
         protocol: Protocol,
-        subprotocol: Option<crate::action::Subprotocol>,
+        subprotocol: Option<Subprotocol>,
         secret: Option<String>,
-        hello: Hello,
+        handshake: Handshake,
     ) {
-        let waiting = match &mut self.phase {
-            Phase::Greeting { waiting, .. } => mem::take(waiting),
-            _ => Waiting::default(),
+        let early = match &mut self.phase {
+            Phase::Connecting { early, .. } => mem::take(early),
+            _ => EarlyMessages::default(),
         };
         let subprotocol = subprotocol.unwrap_or_else(|| protocol.missing_subprotocol());
         self.out.push_back(Output::Authenticate(Authentication {
@@ -399,30 +413,30 @@ impl<P: Policy> Node<P> {
             subprotocol: subprotocol.clone(),
             headers: self.remote_headers.clone(),
         }));
-        self.phase = Phase::Authenticating(Box::new(Candidate {
+        self.phase = Phase::Authenticating(Box::new(PendingPeer {
             node,
             protocol,
             subprotocol,
-            hello,
-            waiting,
+            handshake,
+            early,
         }));
     }
 
-    /// Other settings, for all that is said from now on.
+    /// Replaces the configuration, for all later messages.
     pub fn set_config(&mut self, config: Arc<Config>) {
         self.config = config;
     }
 
     fn allow(&mut self, now: Now) -> Result<(), Disconnect> {
-        // An answer may come when the connection is gone already.
-        let Phase::Authenticating(candidate) = mem::replace(&mut self.phase, Phase::Closed) else {
+        // The connection may be closed before the response.
+        let Phase::Authenticating(pending) = mem::replace(&mut self.phase, Phase::Closed) else {
             return Ok(());
         };
-        let Candidate { node, protocol, subprotocol, hello, waiting } = *candidate;
-        let (base, time_fix, since) = match hello {
-            Hello::Connected { base, time_fix } => (base, time_fix, None),
-            Hello::Connect { received, synced } => {
-                self.tell_headers();
+        let PendingPeer { node, protocol, subprotocol, handshake, early } = *pending;
+        let (base, time_fix, since) = match handshake {
+            Handshake::Connected { base, time_fix } => (base, time_fix, None),
+            Handshake::Connect { received, synced } => {
+                self.send_headers();
                 let connected = Message::Connected(Connected {
                     protocol: protocol.number(),
                     node: self.config.node.clone(),
@@ -431,20 +445,20 @@ impl<P: Policy> Node<P> {
                     token: None,
                     subprotocol: Some(self.config.subprotocol.in_protocol(protocol)),
                 });
-                self.say(&connected);
+                self.send_message(&connected);
                 (now.wall, 0, Some(synced))
             }
         };
         let peer = Peer { node: node.clone(), protocol, subprotocol, base, time_fix };
         let mut session = Session::new(&self.config, peer, self.opening, now.mono);
         self.out.push_back(Output::Connected { peer: node, since });
-        let mut early = Ok(());
-        for message in waiting.messages {
-            early = early
+        let mut result = Ok(());
+        for message in early.messages {
+            result = result
                 .and_then(|()| session.message(now.mono, message, &mut self.policy, &mut self.out));
         }
         self.phase = Phase::Open(Box::new(session));
-        early
+        result
     }
 
     fn refuse(&mut self, error: ErrorMessage) -> Result<(), Disconnect> {
@@ -452,15 +466,14 @@ impl<P: Policy> Node<P> {
             return Ok(());
         }
         let kind = error.kind.clone();
-        self.say(&Message::Error(error));
+        self.send_message(&Message::Error(error));
         Err(Disconnect::Refused(kind))
     }
 
-    fn kept(&mut self, batch: &BatchToken) -> Result<(), Disconnect> {
+    fn persisted(&mut self, batch: &BatchToken) {
         if let Phase::Open(session) = &mut self.phase {
-            session.kept(batch, &mut self.out);
+            session.persisted(batch, &mut self.out);
         }
-        Ok(())
     }
 }
 
@@ -468,7 +481,7 @@ fn wrong_format(error: &Disconnect) -> ErrorMessage {
     ErrorMessage::wrong_format(&error.to_string())
 }
 
-impl Waiting {
+impl EarlyMessages {
     fn push(&mut self, config: &Config, message: Message, bytes: usize) -> Result<(), Disconnect> {
         self.bytes += bytes;
         if self.messages.len() == config.max_waiting || self.bytes > config.max_waiting_bytes {

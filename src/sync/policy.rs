@@ -1,19 +1,20 @@
-//! What may pass a node, and in which form.
+//! Filters and transformations of the actions that pass through a node.
 
 use std::borrow::Cow;
 
 use crate::store::Entry;
 
-/// Decides for each action whether and how it leaves and enters through a node. Pure: no I/O, no waiting.
+/// Filters and transforms the actions that a node sends and receives. Without I/O or waiting.
 ///
-/// `()` lets everything pass as it is.
+/// `()` passes all actions unchanged.
 pub trait Policy {
-    /// An own entry is about to be sent: `None` keeps it here.
+    /// Returns the entry to send in place of `entry`. `None`: it is not sent.
     fn outgoing<'a>(&mut self, entry: &'a Entry) -> Option<Cow<'a, Entry>> {
         Some(Cow::Borrowed(entry))
     }
 
-    /// An entry of the other end came: `None` drops it. It is confirmed all the same.
+    /// Returns the entry to deliver in place of a received one. `None`: it is confirmed, but not
+    /// delivered.
     fn incoming(&mut self, entry: Entry) -> Option<Entry> {
         Some(entry)
     }

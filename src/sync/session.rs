@@ -1,4 +1,4 @@
-//! What two nodes that let each other in owe each other.
+//! The exchange of actions after the handshake, and keep-alive.
 
 use std::{borrow::Cow, collections::VecDeque};
 
@@ -12,43 +12,52 @@ use crate::{
     wire::{Message, Protocol, Sync, SyncWriter},
 };
 
-/// About how many bytes the id and the time of an action take in a message.
-const HEAD: usize = 96;
+/// The estimated size of the meta of an action in a message, in bytes.
+const META_BYTES: usize = 96;
 
-/// The exchange between two nodes that let each other in.
+/// The state of a connection after the handshake.
 #[derive(Debug)]
 pub(super) struct Session {
     peer: NodeId,
     peer_subprotocol: Subprotocol,
     own_subprotocol: Subprotocol,
-    /// All times on this connection are relative to it.
+    /// The time to which all times on this connection are relative.
     base: WallTime,
-    /// Local minus remote clock, milliseconds; added to what comes, taken from what goes.
+    /// Local minus remote clock, in milliseconds. Added to received times, subtracted from sent
+    /// ones.
     time_fix: i64,
-    /// Sent `sync` messages without their `synced`, by when that must come.
+    /// The deadlines for the `synced` of each unconfirmed `sync` message.
     sending: VecDeque<Option<MonoTime>>,
-    /// Received `sync` messages: number of the batch, its `added`, whether it is kept.
-    receiving: VecDeque<(u32, u64, bool)>,
+    /// The received `sync` messages that are not confirmed.
+    receiving: VecDeque<ReceivedBatch>,
     next_batch: u32,
-    /// Which opening of the connection this is.
+    /// The number of the connection.
     opening: u32,
-    /// Whether what the other end had missed was sent.
+    /// Whether the entries that the peer had missed have been sent.
     caught_up: bool,
     ping: Ping,
-    /// The highest own `added` number that was sent or told.
+    /// The highest own `added` number that has been sent.
     last_added: u64,
 }
 
-/// Whether the other end is being asked if it is there.
-#[derive(Debug, Clone, Copy)]
-enum Ping {
-    /// Nobody has said anything since.
-    Silent(MonoTime),
-    /// It was asked, and has to answer by then.
-    Asked(Option<MonoTime>),
+/// A received `sync` message.
+#[derive(Debug)]
+struct ReceivedBatch {
+    number: u32,
+    added: u64,
+    persisted: bool,
 }
 
-/// Who is at the other end and how times are to be read.
+/// The state of keep-alive.
+#[derive(Debug, Clone, Copy)]
+enum Ping {
+    /// The time of the last message.
+    Idle(MonoTime),
+    /// `ping` was sent; the deadline for `pong`.
+    Sent(Option<MonoTime>),
+}
+
+/// The peer, and the base and correction of its times.
 pub(super) struct Peer {
     pub(super) node: NodeId,
     pub(super) protocol: Protocol,
@@ -70,7 +79,7 @@ impl Session {
             next_batch: 0,
             opening,
             caught_up: false,
-            ping: Ping::Silent(now),
+            ping: Ping::Idle(now),
             last_added: 0,
         }
     }
@@ -87,33 +96,33 @@ impl Session {
         self.receiving.len() < config.max_receiving
     }
 
-    /// Something was said, so there is no need to ask for a while.
-    pub(super) fn heard(&mut self, now: MonoTime) {
-        if let Ping::Silent(since) = &mut self.ping {
+    /// Restarts the ping interval, unless a `ping` waits for its `pong`.
+    pub(super) fn reset_idle_time(&mut self, now: MonoTime) {
+        if let Ping::Idle(since) = &mut self.ping {
             *since = now;
         }
     }
 
     pub(super) fn next_deadline(&self, config: &Config) -> Option<Deadline<TimeoutKind>> {
         let ping = match self.ping {
-            Ping::Silent(since) => config
+            Ping::Idle(since) => config
                 .ping_interval
-                .map(|interval| Deadline { at: since.after(interval), why: TimeoutKind::Ping }),
-            Ping::Asked(until) => until.map(|at| Deadline { at, why: TimeoutKind::Pong }),
+                .map(|interval| Deadline { at: since.after(interval), kind: TimeoutKind::Ping }),
+            Ping::Sent(until) => until.map(|at| Deadline { at, kind: TimeoutKind::Pong }),
         };
         let synced = self
             .sending
             .front()
             .copied()
             .flatten()
-            .map(|at| Deadline { at, why: TimeoutKind::Synced });
+            .map(|at| Deadline { at, kind: TimeoutKind::Synced });
         match ping {
             Some(ping) => Some(ping.earlier(synced)),
             None => synced,
         }
     }
 
-    /// A deadline is reached: asks, or gives up.
+    /// Handles a deadline that is reached: sends `ping`, or returns the time-out.
     pub(super) fn wake(
         &mut self,
         config: &Config,
@@ -121,17 +130,17 @@ impl Session {
         out: &mut VecDeque<Output>,
     ) -> Result<(), Disconnect> {
         match self.next_deadline(config) {
-            Some(Deadline { at, why: TimeoutKind::Ping }) if at <= now => {
+            Some(Deadline { at, kind: TimeoutKind::Ping }) if at <= now => {
                 out.push_back(Output::Send(Message::Ping { added: self.last_added }.encode()));
-                self.ping = Ping::Asked(config.timeout.map(|timeout| now.after(timeout)));
+                self.ping = Ping::Sent(config.timeout.map(|timeout| now.after(timeout)));
                 Ok(())
             }
-            Some(Deadline { at, why }) if at <= now => Err(Disconnect::Timeout(why)),
+            Some(Deadline { at, kind }) if at <= now => Err(Disconnect::Timeout(kind)),
             _ => Ok(()),
         }
     }
 
-    /// Sends own entries, in messages of a bounded number of actions.
+    /// Sends entries in `sync` messages of at most [`Config::actions_per_sync`] actions.
     pub(super) fn send<'a, P: Policy>(
         &mut self,
         config: &Config,
@@ -151,33 +160,35 @@ impl Session {
             );
             chunk.extend(passing.by_ref().take(config.actions_per_sync));
             let last = passing.peek().is_none();
-            let reached =
+            let last_added =
                 chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
-            let room =
-                chunk.iter().map(|entry| entry.action.as_json().len() + HEAD).sum::<usize>() + HEAD;
-            let mut writer = SyncWriter::new(reached, self.base, &config.node, self.time_fix, room);
+            let entry_bytes = chunk.iter().map(|entry| entry.action.as_json().len() + META_BYTES);
+            let capacity = entry_bytes.sum::<usize>() + META_BYTES;
+            let mut writer =
+                SyncWriter::new(last_added, self.base, &config.node, self.time_fix, capacity);
             for entry in &chunk {
                 writer.entry(
                     &entry.action,
                     &entry.meta,
-                    self.told_subprotocol(config, &entry.meta),
+                    self.sent_subprotocol(config, &entry.meta),
                 );
             }
             out.push_back(Output::Send(writer.finish()));
             self.sending.push_back(config.timeout.map(|timeout| now.after(timeout)));
-            self.heard(now);
+            self.reset_idle_time(now);
         }
         self.last_added = self.last_added.max(added);
     }
 
-    /// A client leaves out what the server knows from `connect`; a server always says it, as in the reference.
-    fn told_subprotocol<'m>(&self, config: &Config, meta: &'m Meta) -> Option<&'m Subprotocol> {
+    /// Returns the subprotocol to send with an action. As in the reference, a client omits the one
+    /// that the server knows from `connect`, and a server always sends it.
+    fn sent_subprotocol<'m>(&self, config: &Config, meta: &'m Meta) -> Option<&'m Subprotocol> {
         meta.subprotocol
             .as_ref()
             .filter(|own| config.role == Role::Server || **own != self.own_subprotocol)
     }
 
-    /// Takes a message of the other end that is only possible now.
+    /// Handles a message that is allowed only after the handshake.
     pub(super) fn message<P: Policy>(
         &mut self,
         now: MonoTime,
@@ -196,8 +207,8 @@ impl Session {
                 out.push_back(Output::Send(Message::Pong { added: self.last_added }.encode()));
             }
             Message::Pong { added } => {
-                if matches!(self.ping, Ping::Asked(_)) {
-                    self.ping = Ping::Silent(now);
+                if matches!(self.ping, Ping::Sent(_)) {
+                    self.ping = Ping::Idle(now);
                 }
                 self.received_up_to(added, out);
             }
@@ -208,7 +219,8 @@ impl Session {
         Ok(())
     }
 
-    /// The other end's number counts only when nothing of it is still to be kept.
+    /// Handles the `added` number of a `ping` or `pong`. It is ignored while received actions are
+    /// not durable.
     fn received_up_to(&self, added: u64, out: &mut VecDeque<Output>) {
         if self.receiving.is_empty() {
             out.push_back(Output::ReceivedUpTo(added));
@@ -238,23 +250,23 @@ impl Session {
         }
         let batch = BatchToken { opening: self.opening, number: self.next_batch };
         self.next_batch = self.next_batch.wrapping_add(1);
-        self.receiving.push_back((batch.number, sync.added, false));
+        let (number, added) = (batch.number, sync.added);
+        self.receiving.push_back(ReceivedBatch { number, added, persisted: false });
         out.push_back(Output::Received { batch, added: sync.added, entries });
         Ok(())
     }
 
-    /// Confirms a batch, and those behind it that were kept before it: `synced` goes out in the order of `sync`, since the other
-    /// end takes a number for all before it.
-    pub(super) fn kept(&mut self, batch: &BatchToken, out: &mut VecDeque<Output>) {
+    /// Marks a batch as durable, and confirms all batches up to the first one that is not. `synced`
+    /// is sent in the order of `sync`, because the peer takes a number as the confirmation of all
+    /// earlier ones too.
+    pub(super) fn persisted(&mut self, batch: &BatchToken, out: &mut VecDeque<Output>) {
         if batch.opening != self.opening {
             return;
         }
-        if let Some(waiting) =
-            self.receiving.iter_mut().find(|(number, ..)| *number == batch.number)
-        {
-            waiting.2 = true;
+        if let Some(received) = self.receiving.iter_mut().find(|one| one.number == batch.number) {
+            received.persisted = true;
         }
-        while let Some((_, added, true)) = self.receiving.front().copied() {
+        while let Some(&ReceivedBatch { added, persisted: true, .. }) = self.receiving.front() {
             self.receiving.pop_front();
             out.push_back(Output::ReceivedUpTo(added));
             out.push_back(Output::Send(Message::Synced { added }.encode()));

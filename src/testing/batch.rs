@@ -1,4 +1,4 @@
-//! What a hub is given by a connection, without one.
+//! A batch token without a connection.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use crate::{
     time::Now,
 };
 
-/// A batch token as the node of a connection makes them, for tests of a [`Hub`](crate::server::Hub) alone.
+/// Returns a batch token as a sync node makes it, for tests of a [`Hub`](crate::server::Hub)
+/// without connections.
 ///
 /// # Panics
-/// Never: what the node is told is right.
+/// Never: the node receives valid frames.
 pub fn batch() -> BatchToken {
     let mut node = Node::new(Arc::new(Config::server(NodeId::new("server:x").expect("an id"))), ());
     let now = Now::from_millis(0, 0);
@@ -19,13 +20,13 @@ pub fn batch() -> BatchToken {
     node.handle(now, Input::Frame(r#"["connect",5,"1:a:b",0]"#));
     while let Some(output) = node.poll_output() {
         match output {
-            Output::Authenticate(who) => {
-                node.handle(now, Input::Allow(who.token));
+            Output::Authenticate(request) => {
+                node.handle(now, Input::Allow(request.token));
                 node.handle(now, Input::Frame(r#"["sync",1]"#));
             }
             Output::Received { batch, .. } => return batch,
             _ => {}
         }
     }
-    unreachable!("a node gives a token for what it received")
+    unreachable!("a node makes a token for each `sync` message")
 }

@@ -1,4 +1,4 @@
-//! A store that can crash: what was not committed is gone.
+//! A store that loses uncommitted writes in a crash.
 
 use core::{convert::Infallible, ops::ControlFlow};
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use crate::{
     store::{Criteria, Entry, Insertion, MemoryStore, MetaChange, Query, Store, Synced},
 };
 
-/// A store in memory that keeps apart what is durable: [`crash`](Self::crash) forgets everything since the last commit, as a file does when the power fails.
+/// A store in memory with a separate durable state: [`crash`](Self::crash) discards all writes
+/// since the last commit, like a power failure.
 #[derive(Debug, Default)]
 pub struct CrashStore {
-    now: MemoryStore,
+    current: MemoryStore,
     durable: MemoryStore,
-    since: Vec<Write>,
+    uncommitted: Vec<Write>,
 }
 
-/// A write that is not durable yet.
+/// An uncommitted write.
 #[derive(Debug)]
 enum Write {
     Add(Entry),
@@ -28,7 +29,7 @@ enum Write {
 }
 
 impl Write {
-    fn carry_out(self, store: &mut MemoryStore) -> Result<(), Infallible> {
+    fn apply(self, store: &mut MemoryStore) -> Result<(), Infallible> {
         match self {
             Self::Add(mut entry) => store.add(&mut entry).map(drop),
             Self::ChangeMeta(id, change) => store.change_meta(&id, &change).map(drop),
@@ -43,15 +44,15 @@ impl Write {
 }
 
 impl CrashStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The store as it is after the power has failed. O(n).
+    /// Returns the store as it is after a power failure. O(n).
     #[must_use]
     pub fn crash(self) -> Self {
-        Self { now: self.durable.clone(), durable: self.durable, since: Vec::new() }
+        Self { current: self.durable.clone(), durable: self.durable, uncommitted: Vec::new() }
     }
 }
 
@@ -59,25 +60,25 @@ impl Store for CrashStore {
     type Error = Infallible;
 
     fn add(&mut self, entry: &mut Entry) -> Result<Insertion, Infallible> {
-        let insertion = self.now.add(entry)?;
+        let insertion = self.current.add(entry)?;
         if insertion == Insertion::Added {
-            self.since.push(Write::Add(entry.clone()));
+            self.uncommitted.push(Write::Add(entry.clone()));
         }
         Ok(insertion)
     }
 
     fn by_id(&self, id: &ActionId) -> Result<Option<Entry>, Infallible> {
-        self.now.by_id(id)
+        self.current.by_id(id)
     }
 
     fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, Infallible> {
-        self.since.push(Write::ChangeMeta(id.clone(), change.clone()));
-        self.now.change_meta(id, change)
+        self.uncommitted.push(Write::ChangeMeta(id.clone(), change.clone()));
+        self.current.change_meta(id, change)
     }
 
     fn remove(&mut self, id: &ActionId) -> Result<Option<Entry>, Infallible> {
-        self.since.push(Write::Remove(id.clone()));
-        self.now.remove(id)
+        self.uncommitted.push(Write::Remove(id.clone()));
+        self.current.remove(id)
     }
 
     fn remove_reason(
@@ -86,12 +87,12 @@ impl Store for CrashStore {
         criteria: &Criteria,
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), Infallible> {
-        self.since.push(Write::RemoveReason(reason.into(), criteria.clone()));
-        self.now.remove_reason(reason, criteria, removed)
+        self.uncommitted.push(Write::RemoveReason(reason.into(), criteria.clone()));
+        self.current.remove_reason(reason, criteria, removed)
     }
 
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, Infallible> {
-        self.now.newest_with_reason(reason)
+        self.current.newest_with_reason(reason)
     }
 
     fn walk(
@@ -99,29 +100,29 @@ impl Store for CrashStore {
         query: &Query,
         visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
     ) -> Result<(), Infallible> {
-        self.now.walk(query, visit)
+        self.current.walk(query, visit)
     }
 
     fn last_added(&self) -> Result<u64, Infallible> {
-        self.now.last_added()
+        self.current.last_added()
     }
 
     fn synced(&self) -> Result<Synced, Infallible> {
-        self.now.synced()
+        self.current.synced()
     }
 
     fn set_synced(&mut self, synced: Synced) -> Result<(), Infallible> {
-        self.since.push(Write::SetSynced(synced));
-        self.now.set_synced(synced)
+        self.uncommitted.push(Write::SetSynced(synced));
+        self.current.set_synced(synced)
     }
 
     fn clean(&mut self) -> Result<(), Infallible> {
-        self.since.push(Write::Clean);
-        self.now.clean()
+        self.uncommitted.push(Write::Clean);
+        self.current.clean()
     }
 
     fn commit(&mut self) -> Result<(), Infallible> {
-        self.since.drain(..).try_for_each(|write| write.carry_out(&mut self.durable))
+        self.uncommitted.drain(..).try_for_each(|write| write.apply(&mut self.durable))
     }
 }
 
@@ -131,7 +132,7 @@ mod tests {
     use crate::{Action, Meta};
 
     #[test]
-    fn what_was_not_committed_is_gone() {
+    fn a_crash_discards_uncommitted_writes() {
         let mut store = CrashStore::new();
         let add = |store: &mut CrashStore, id: &str| {
             let meta = Meta::new(id.parse().unwrap()).with_reason("a");

@@ -1,4 +1,5 @@
-//! What must hold for your reducer, tried on random histories of a few users, and told as a short story when it does not.
+//! Laws of reducers, tested on random histories of a few users. The smallest history that breaks a
+//! law is printed as a story.
 
 use core::fmt::{Debug, Write as _};
 
@@ -19,32 +20,29 @@ use crate::{
     time::WallTime,
 };
 
-/// One thing that happens in a history. `I` is what a user wants to do.
+/// One step of a history. `I` describes an action to be made.
 #[derive(Clone, Debug)]
-pub struct Turn<I> {
-    /// Which of the users.
-    pub who: usize,
-    /// How much later than the turn before, in milliseconds.
-    pub wait_ms: i64,
-    /// What happens.
-    pub what: What<I>,
+struct Turn<I> {
+    user: usize,
+    /// The time since the previous turn, in milliseconds.
+    delay_ms: i64,
+    event: TurnEvent<I>,
 }
 
-/// What a user does in a [`Turn`].
 #[derive(Clone, Debug)]
-pub enum What<I> {
-    /// Does an action.
-    Do(I),
-    /// Hears of everything that the others have done and heard of; in reverse order of their clocks, if `true`.
-    Hear(bool),
-    /// Takes back one of the actions known to them.
+enum TurnEvent<I> {
+    /// The user adds an action.
+    Add(I),
+    /// The user receives all actions that other users have; the latest first, if `true`.
+    Receive(bool),
+    /// The user undoes one of the actions that they have.
     Undo(Index),
 }
 
-/// The laws of one reducer: what is tried, and how often.
+/// The laws of one reducer, with the number and size of the histories to test.
 ///
-/// The actions come from a strategy, or are made by a closure from the state that the user sees, for reducers whose actions depend on it: where in
-/// a list to insert, what to remove.
+/// The actions come from a strategy. A closure can make them from the state that the user sees, for
+/// reducers whose actions depend on it: the position to insert at, the element to remove.
 #[expect(missing_debug_implementations, reason = "closures and strategies have nothing to show")]
 pub struct Laws<R, I, M> {
     reducer: R,
@@ -55,22 +53,22 @@ pub struct Laws<R, I, M> {
     turns: usize,
 }
 
-/// The names of the users.
+/// The names of the users in stories.
 const NAMES: [&str; 4] = ["Ada", "Grace", "Alan", "Edsger"];
 
-/// A strategy of these actions.
+/// Returns a strategy that selects one of these actions, given as JSON.
 ///
 /// # Panics
-/// When a text is no action.
+/// If a string is not an action.
 pub fn action_of(actions: &[&str]) -> impl Strategy<Value = Action> + use<> {
     select(actions.iter().map(|json| Action::new(*json).expect("an action")).collect::<Vec<_>>())
 }
 
-/// Asserts that replicas of a reducer, each of which gets the actions in another order and some of them taken back, end in the same state, and in
-/// the one that the order of the actions gives.
+/// Asserts that replicas which receive the same actions in different orders, some of them undone,
+/// end in the same state: the state that the actions give when they are applied in order.
 ///
 /// # Panics
-/// With a short story when they do not.
+/// With a story, if they do not.
 pub fn assert_converges<R: Reducer<State: PartialEq + Debug>>(
     reducer: R,
     actions: impl Strategy<Value = Action>,
@@ -78,10 +76,12 @@ pub fn assert_converges<R: Reducer<State: PartialEq + Debug>>(
     laws(reducer, actions).converges();
 }
 
-/// Asserts that a reducer gives the same state in whatever order it gets the actions, without time travel: what [`Reducer::commutes`] claims.
+/// Asserts that a reducer gives the same state for every order of the actions, without time travel,
+/// as [`Reducer::commutes`] claims. If the reducer makes this claim, receiving actions twice must
+/// not change the state either.
 ///
 /// # Panics
-/// With a short story when it does not.
+/// With a story, if it does not.
 pub fn assert_commutes<R: Reducer<State: PartialEq + Debug>>(
     reducer: R,
     actions: impl Strategy<Value = Action>,
@@ -89,10 +89,11 @@ pub fn assert_commutes<R: Reducer<State: PartialEq + Debug>>(
     laws(reducer, actions).commutes();
 }
 
-/// Asserts that an undone action is as if it never was, and that undoing the undo brings it back.
+/// Asserts that undoing an action gives the state without it, and that undoing the undo restores
+/// the state with it.
 ///
 /// # Panics
-/// With a short story when it is not.
+/// With a story, if it does not.
 pub fn assert_undo_is_inverse<R: Reducer<State: PartialEq + Debug>>(
     reducer: R,
     actions: impl Strategy<Value = Action>,
@@ -100,11 +101,11 @@ pub fn assert_undo_is_inverse<R: Reducer<State: PartialEq + Debug>>(
     laws(reducer, actions).undo_is_inverse();
 }
 
-/// Asserts that what a log may forget makes no difference: the state of what is left is the state of everything, also for a replica
-/// that was away meanwhile.
+/// Asserts that removing obsolete actions from a log does not change the state, neither of the log
+/// nor of a replica that was offline meanwhile and receives only the remaining actions.
 ///
 /// # Panics
-/// With a short story when it does.
+/// With a story, if it does.
 pub fn assert_compaction_is_invisible<R: Reducer<State: PartialEq + Debug>>(
     reducer: R,
     actions: impl Strategy<Value = Action>,
@@ -112,7 +113,7 @@ pub fn assert_compaction_is_invisible<R: Reducer<State: PartialEq + Debug>>(
     laws(reducer, actions).compaction_is_invisible(|a, b| a == b);
 }
 
-/// The laws of a reducer whose actions come from a strategy.
+/// Returns the laws of a reducer whose actions come from a strategy.
 #[expect(clippy::type_complexity, reason = "the closure has no name")]
 pub fn laws<R: Reducer<State: PartialEq + Debug>, I: Strategy<Value = Action>>(
     reducer: R,
@@ -127,20 +128,21 @@ where
     I: Strategy<Value: Clone>,
     M: Fn(&R::State, &I::Value, &ActionId) -> Option<Action>,
 {
-    /// The laws of a reducer. `make` makes an action of what the user wants, the state they see, and the id that the action will have; `None` when
-    /// it makes no sense there.
+    /// Returns the laws of a reducer. `make` makes an action from a value of `intents`, the state
+    /// that the user sees, and the id that the action will have. It returns `None` if no action
+    /// makes sense in that state.
     pub fn with(reducer: R, intents: I, make: M) -> Self {
         Self { reducer, intents, make, cases: Config::default().cases, users: 2, turns: 12 }
     }
 
-    /// How many random histories to try. 256 unless told otherwise here or by `PROPTEST_CASES`.
+    /// Sets the number of random histories per law. Default: `PROPTEST_CASES`, or 256.
     #[must_use]
     pub const fn cases(mut self, cases: u32) -> Self {
         self.cases = cases;
         self
     }
 
-    /// How many users there are, from 2 to 4. 2 unless told otherwise.
+    /// Sets the number of users, clamped to 2 to 4. Default: 2.
     #[must_use]
     pub const fn users(mut self, users: usize) -> Self {
         self.users = if users < 2 {
@@ -153,7 +155,7 @@ where
         self
     }
 
-    /// How many turns a history has at most. 12 unless told otherwise.
+    /// Sets the largest number of turns of a history. Default: 12.
     #[must_use]
     pub const fn turns(mut self, turns: usize) -> Self {
         self.turns = turns;
@@ -163,9 +165,9 @@ where
     /// See [`assert_converges`].
     ///
     /// # Panics
-    /// With a short story when they do not.
+    /// With a story, if the law does not hold.
     pub fn converges(&self) {
-        self.check("The users end in different states.", true, |story| {
+        self.check("The users have different final states.", true, |story| {
             let expected = fold(&self.reducer, &story.all(), None);
             let mut states: Vec<&R::State> =
                 story.users.iter().map(|user| user.timeline.state()).collect();
@@ -180,19 +182,20 @@ where
     /// See [`assert_commutes`].
     ///
     /// # Panics
-    /// With a short story when it does not.
+    /// With a story, if the law does not hold.
     pub fn commutes(&self) {
-        self.check("The order in which the actions come makes a difference.", false, |story| {
+        self.check("The final state depends on the order in which the actions arrive.", false, |story| {
             let states: Vec<R::State> =
-                story.users.iter().map(|user| apply_all(&self.reducer, &user.heard)).collect();
+                story.users.iter().map(|user| apply_all(&self.reducer, &user.known)).collect();
             let twice = apply_all(
                 &self.reducer,
-                &[&story.users[0].heard[..], &story.users[0].heard[..]].concat(),
+                &[&story.users[0].known[..], &story.users[0].known[..]].concat(),
             );
             if self.reducer.commutes() && twice != states[0] {
                 return Err(format!(
-                    "  {} has {:?}\n  and after hearing all of it twice {twice:?}\n",
-                    NAMES[0], states[0]
+                    "  {name} has {:?}\n  After receiving all actions twice, {name} has {twice:?}\n",
+                    states[0],
+                    name = NAMES[0]
                 ));
             }
             if states.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -205,9 +208,9 @@ where
     /// See [`assert_undo_is_inverse`].
     ///
     /// # Panics
-    /// With a short story when it is not.
+    /// With a story, if the law does not hold.
     pub fn undo_is_inverse(&self) {
-        self.check("Undo is not the inverse of an action.", false, |story| {
+        self.check("Undoing an action does not give the state without it.", false, |story| {
             let all = story.all();
             for entry in &all {
                 let without = fold(&self.reducer, &all, Some(&entry.meta.id));
@@ -219,14 +222,14 @@ where
                 if *timeline.state() != without {
                     let (json, state) = (entry.action.as_json(), timeline.state());
                     return Err(format!(
-                        "  Without {json} the state is {without:?}\n  When it is undone, it is {state:?}\n"
+                        "  Without {json}, the state is {without:?}\n  With {json} undone, it is {state:?}\n"
                     ));
                 }
                 timeline.add(&undo_of(&undo.meta.id, "999 30:x:y 1"));
                 if *timeline.state() != before {
                     let (json, state) = (entry.action.as_json(), timeline.state());
                     return Err(format!(
-                        "  With {json} the state is {before:?}\n  When its undo is undone, it is {state:?}\n"
+                        "  With {json}, the state is {before:?}\n  With its undo undone, it is {state:?}\n"
                     ));
                 }
             }
@@ -234,36 +237,42 @@ where
         });
     }
 
-    /// See [`assert_compaction_is_invisible`]. `alike` judges whether two states look the same, where a state also remembers what has no effect.
+    /// See [`assert_compaction_is_invisible`]. `is_equal` compares two states. It can ignore parts
+    /// of a state that have no visible effect.
     ///
     /// # Panics
-    /// With a short story when it does.
-    pub fn compaction_is_invisible(&self, alike: impl Fn(&R::State, &R::State) -> bool) {
-        self.check("What was forgotten makes a difference.", false, |story| {
-            // Everything is settled at once, so everything that is obsolete goes.
+    /// With a story, if the law does not hold.
+    pub fn compaction_is_invisible(&self, is_equal: impl Fn(&R::State, &R::State) -> bool) {
+        self.check("Removing obsolete actions changes the state.", false, |story| {
+            // Every action is settled at once, so all obsolete actions are removed.
             let config = TimelineConfig { history: Some(0), clean_every: 1, ..small_steps() };
             for user in &story.users {
                 let full = fold(&self.reducer, &story.all(), None);
                 let mut log = Log::with_observer(node(0), MemoryStore::new(), Timeline::with_config(&self.reducer, config.clone()))
                     .expect("memory does not fail");
-                for entry in &user.heard {
-                    let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason("on its way");
+                for entry in &user.known {
+                    let draft = Draft::of(entry.meta.id.clone(), entry.meta.time).and_reason("in transit");
                     log.add(WallTime::default(), entry.action.clone(), draft).expect("memory does not fail");
-                    // A replica that was away gets what is left, and what it had itself.
-                    log.remove_reason("on its way", &crate::store::Criteria::default()).expect("memory does not fail");
+                    log.remove_reason("in transit", &crate::store::Criteria::default()).expect("memory does not fail");
                 }
-                let left = log.store().page(&Query::created().oldest_first(), usize::MAX).expect("memory does not fail");
-                let kept = Timeline::read(&self.reducer, small_steps(), log.store()).expect("memory does not fail");
-                let mut away = Timeline::with_config(&self.reducer, small_steps());
+                let remaining = log.store().page(&Query::created().oldest_first(), usize::MAX).expect("memory does not fail");
+                let read = Timeline::read(&self.reducer, small_steps(), log.store()).expect("memory does not fail");
+                // A replica that was offline has its own actions and receives the remaining ones.
+                let mut offline = Timeline::with_config(&self.reducer, small_steps());
                 let own = &story.users[story.users.len() - 1];
-                let own_actions = own.heard.iter().filter(|entry| *entry.meta.id.node() == own.node);
-                away.extend(own_actions.clone());
-                away.extend(&left.entries);
-                for (whose, state) in [("the log over time", log.state()), ("what is left", kept.state()), ("who was away", away.state())] {
-                    if !alike(state, &full) {
-                        let left: Vec<&str> = left.entries.iter().map(|entry| entry.action.as_json()).collect();
+                let own_actions = own.known.iter().filter(|entry| *entry.meta.id.node() == own.node);
+                offline.extend(own_actions.clone());
+                offline.extend(&remaining.entries);
+                let states = [
+                    ("The timeline of the log", log.state()),
+                    ("A timeline of the remaining actions", read.state()),
+                    ("The timeline of a replica that was offline", offline.state()),
+                ];
+                for (name, state) in states {
+                    if !is_equal(state, &full) {
+                        let remaining: Vec<&str> = remaining.entries.iter().map(|entry| entry.action.as_json()).collect();
                         return Err(format!(
-                            "  All actions give {full:?}\n  {whose} gives {state:?}\n  The log of {} has kept {left:#?}\n",
+                            "  All actions give {full:?}\n  {name} has {state:?}\n  The log of {} contains {remaining:#?}\n",
                             user.name
                         ));
                     }
@@ -273,11 +282,12 @@ where
         });
     }
 
-    /// Asserts a law of your own about the end: `holds` gets the actions that are in effect, in order, and the state that they make. It is asked
-    /// for every user, when all have heard of everything. `law` is how the story begins.
+    /// Asserts a law of your own about the final states. `holds` receives the actions that are in
+    /// effect, in order, and the state that they give. It is called for every user, after all users
+    /// have received all actions. `law` is the first line of the story.
     ///
     /// # Panics
-    /// With a short story when it does not hold.
+    /// With a story, if the law does not hold.
     pub fn ends_well(&self, law: &str, holds: impl Fn(&[Entry], &R::State) -> bool) {
         self.check(law, true, |story| {
             let all = story.all();
@@ -298,7 +308,7 @@ where
         });
     }
 
-    /// Tries random histories, and panics with the smallest one that breaks the law.
+    /// Tests random histories, and panics with the smallest one that breaks the law.
     fn check(
         &self,
         law: &str,
@@ -312,24 +322,24 @@ where
             ..Config::default()
         };
         let undo_weight = u32::from(with_undo);
-        let what = prop_oneof![
-            6 => (&self.intents).prop_map(What::Do),
-            2 => any::<bool>().prop_map(What::Hear),
-            undo_weight => any::<Index>().prop_map(What::Undo),
+        let event = prop_oneof![
+            6 => (&self.intents).prop_map(TurnEvent::Add),
+            2 => any::<bool>().prop_map(TurnEvent::Receive),
+            undo_weight => any::<Index>().prop_map(TurnEvent::Undo),
         ];
-        let turn = (0..self.users, 0..3_i64, what).prop_map(|(who, wait_ms, what)| Turn {
-            who,
-            wait_ms,
-            what,
+        let turn = (0..self.users, 0..3_i64, event).prop_map(|(user, delay_ms, event)| Turn {
+            user,
+            delay_ms,
+            event,
         });
         let skews = proptest::collection::vec(-5..5_i64, self.users);
         let histories = (skews, proptest::collection::vec(turn, 1..=self.turns));
-        let broken = |skews: &[i64], history: &[Turn<I::Value>]| {
-            let story = self.play(skews, history);
+        let violation = |skews: &[i64], history: &[Turn<I::Value>]| {
+            let story = self.run(skews, history);
             holds(&story).err().map(|end| format!("{law}\n\n{}\n{end}", story.text))
         };
         let ran = TestRunner::new(config).run(&histories, |(skews, history)| {
-            match broken(&skews, &history) {
+            match violation(&skews, &history) {
                 Some(story) => Err(TestCaseError::fail(story)),
                 None => Ok(()),
             }
@@ -337,36 +347,37 @@ where
         match ran {
             Ok(()) => {}
             Err(TestError::Fail(_, (skews, history))) => {
-                let least = smallest(history, |history| broken(&skews, history).is_some());
+                let smallest = smallest(history, |history| violation(&skews, history).is_some());
                 panic!(
                     "{}",
-                    broken(&skews, &least)
-                        .unwrap_or_else(|| format!("{law}\n\nBut not the second time."))
+                    violation(&skews, &smallest)
+                        .unwrap_or_else(|| format!("{law}\n\nA second run did not break the law."))
                 )
             }
             Err(other) => panic!("{other}"),
         }
     }
 
-    fn play(&self, skews: &[i64], history: &[Turn<I::Value>]) -> Story<'_, R> {
+    fn run(&self, skews: &[i64], history: &[Turn<I::Value>]) -> Story<'_, R> {
         let mut story = Story::new(&self.reducer, skews);
         let mut now = 1;
         for turn in history {
-            now += turn.wait_ms;
-            match &turn.what {
-                What::Do(intent) => {
-                    story.act(turn.who, now, |state, id| (self.make)(state, intent, id))
+            now += turn.delay_ms;
+            match &turn.event {
+                TurnEvent::Add(intent) => {
+                    story.act(turn.user, now, |state, id| (self.make)(state, intent, id))
                 }
-                What::Hear(reversed) => story.hear(turn.who, *reversed),
-                What::Undo(index) => story.undo(turn.who, now, *index),
+                TurnEvent::Receive(reversed) => story.receive(turn.user, *reversed),
+                TurnEvent::Undo(index) => story.undo(turn.user, now, *index),
             }
         }
-        (0..self.users).for_each(|who| story.hear(who, who.is_multiple_of(2)));
+        (0..self.users).for_each(|user| story.receive(user, user.is_multiple_of(2)));
         story
     }
 }
 
-/// Takes out one thing after the other as long as it stays broken: what proptest has shrunk, it leaves out each only once.
+/// Removes events one by one while `is_broken` holds, and repeats from the start after each
+/// removal. The shrinking of proptest tries each removal only once.
 pub(super) fn smallest<T: Clone>(mut events: Vec<T>, is_broken: impl Fn(&[T]) -> bool) -> Vec<T> {
     let mut at = 0;
     while at < events.len() {
@@ -382,7 +393,7 @@ pub(super) fn smallest<T: Clone>(mut events: Vec<T>, is_broken: impl Fn(&[T]) ->
     events
 }
 
-/// What happened to a few users, and where it has led.
+/// The users after a history, and the text of what they did.
 struct Story<'a, R: Reducer> {
     users: Vec<User<'a, R>>,
     text: String,
@@ -394,7 +405,8 @@ struct User<'a, R: Reducer> {
     ids: IdGenerator,
     skew_ms: i64,
     timeline: Timeline<&'a R>,
-    heard: Vec<Entry>,
+    /// The actions in the order in which the user added or received them.
+    known: Vec<Entry>,
 }
 
 fn node(number: usize) -> NodeId {
@@ -402,7 +414,7 @@ fn node(number: usize) -> NodeId {
         .expect("a node id")
 }
 
-/// Few steps between saved states, so that short histories have some.
+/// Few steps between saved states, so that short histories have saved states.
 fn small_steps() -> TimelineConfig {
     TimelineConfig { save_every: 2, save_gap: 4, history: None, ..TimelineConfig::default() }
 }
@@ -415,71 +427,76 @@ impl<'a, R: Reducer> Story<'a, R> {
             ids: IdGenerator::new(node(number)),
             skew_ms: *skew_ms,
             timeline: Timeline::with_config(reducer, small_steps()),
-            heard: Vec::new(),
+            known: Vec::new(),
         };
         Self { users: skews.iter().enumerate().map(user).collect(), text: String::new() }
     }
 
     fn act(
         &mut self,
-        who: usize,
+        user: usize,
         now: i64,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
     ) {
-        let user = &mut self.users[who];
+        let user = &mut self.users[user];
         let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
         let Some(action) = make(user.timeline.state(), &id) else { return };
         let _ =
-            writeln!(self.text, "  {} does {} at {} ms", user.name, action.as_json(), id.time());
-        user.keep(Entry::new(action, Meta::new(id)));
+            writeln!(self.text, "  {} adds {} at {} ms", user.name, action.as_json(), id.time());
+        user.add(Entry::new(action, Meta::new(id)));
     }
 
-    fn undo(&mut self, who: usize, now: i64, index: Index) {
-        let user = &mut self.users[who];
-        if user.heard.is_empty() {
+    fn undo(&mut self, user: usize, now: i64, index: Index) {
+        let user = &mut self.users[user];
+        if user.known.is_empty() {
             return;
         }
-        let of = index.get(&user.heard).clone();
+        let target = index.get(&user.known).clone();
         let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
         let _ = writeln!(
             self.text,
-            "  {} takes back {} of {}",
+            "  {} undoes {} with the id {}",
             user.name,
-            of.action.as_json(),
-            of.meta.id
+            target.action.as_json(),
+            target.meta.id
         );
-        user.keep(undo_of(&of.meta.id, &id.to_string()));
+        user.add(undo_of(&target.meta.id, &id.to_string()));
     }
 
-    fn hear(&mut self, who: usize, reversed: bool) {
-        let mut news: Vec<Entry> = self.all();
-        news.retain(|entry| {
-            self.users[who].heard.iter().all(|heard| heard.meta.id != entry.meta.id)
+    fn receive(&mut self, user: usize, reversed: bool) {
+        let mut missing: Vec<Entry> = self.all();
+        missing.retain(|entry| {
+            self.users[user].known.iter().all(|known| known.meta.id != entry.meta.id)
         });
-        if news.is_empty() {
+        if missing.is_empty() {
             return;
         }
         if reversed {
-            news.reverse();
+            missing.reverse();
         }
-        let order = if reversed && news.len() > 1 { ", the latest first" } else { "" };
-        let _ = writeln!(self.text, "  {} hears what the others did{order}.", self.users[who].name);
-        news.into_iter().for_each(|entry| self.users[who].keep(entry));
+        let order = if reversed && missing.len() > 1 { ", the latest first" } else { "" };
+        let _ = writeln!(
+            self.text,
+            "  {} receives the actions of the others{order}.",
+            self.users[user].name
+        );
+        missing.into_iter().for_each(|entry| self.users[user].add(entry));
     }
 
-    /// Everything that was done, in order.
+    /// All actions, in order.
     fn all(&self) -> Vec<Entry> {
         let mut all: Vec<Entry> =
-            self.users.iter().flat_map(|user| user.heard.iter().cloned()).collect();
+            self.users.iter().flat_map(|user| user.known.iter().cloned()).collect();
         all.sort_by_key(|entry| entry.meta.stamp());
         all.dedup_by_key(|entry| entry.meta.stamp());
         all
     }
 
     fn states<S: Debug>(&self, states: &[&S]) -> String {
-        let names = self.users.iter().map(|user| user.name).chain(["The order of the actions"]);
+        let names =
+            self.users.iter().map(|user| user.name).chain(["Applying the actions in order"]);
         names.zip(states).fold(String::new(), |mut text, (name, state)| {
-            let verb = if name.contains(' ') { "gives" } else { "has" };
+            let verb = if NAMES.contains(&name) { "has" } else { "gives" };
             let _ = writeln!(text, "  {name} {verb} {state:?}");
             text
         })
@@ -487,9 +504,9 @@ impl<'a, R: Reducer> Story<'a, R> {
 }
 
 impl<R: Reducer> User<'_, R> {
-    fn keep(&mut self, entry: Entry) {
+    fn add(&mut self, entry: Entry) {
         self.timeline.add(&entry);
-        self.heard.push(entry);
+        self.known.push(entry);
     }
 }
 
@@ -499,7 +516,7 @@ fn undo_of(id: &ActionId, undo: &str) -> Entry {
     Entry::new(fields.to_action().expect("an undo"), Meta::new(undo.parse().expect("an id")))
 }
 
-/// The state by the definition: all actions in order, but those taken back and `without`.
+/// The state by definition: all actions in order, except undone ones and `without`.
 fn fold<R: Reducer>(reducer: &R, sorted: &[Entry], without: Option<&ActionId>) -> R::State {
     let undos: Vec<(&ActionId, String)> = sorted
         .iter()

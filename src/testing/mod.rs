@@ -14,7 +14,7 @@ pub mod strategies;
 pub use batch::batch;
 pub use crash_store::CrashStore;
 pub use laws::{
-    Laws, Turn, What, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
+    Laws, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
     assert_undo_is_inverse, laws,
 };
 pub use pair::{TestLog, TestPair, TestTime};

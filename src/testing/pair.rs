@@ -1,6 +1,6 @@
-//! For tests by example: time that goes when you say so, logs that share it, and two nodes that are connected.
+//! Virtual time, logs that share it, and two connected nodes, for example-based tests.
 //!
-//! The `TestTime`, `TestLog` and `TestPair` of `@logux/core`.
+//! They correspond to `TestTime`, `TestLog` and `TestPair` of `@logux/core`.
 //!
 //! ```
 //! use logux::{Action, log::Draft, testing::{TestPair, TestTime}};
@@ -15,7 +15,7 @@
 //! # Ok::<(), logux::action::ActionError>(())
 //! ```
 
-use core::ops::ControlFlow;
+use core::{ops::ControlFlow, time::Duration};
 use std::collections::VecDeque;
 
 use crate::{
@@ -23,10 +23,11 @@ use crate::{
     log::{Draft, Log, Observer},
     store::{Entry, MemoryStore, Query, Store},
     sync::{Config, Input, Node, Output, State},
-    time::Now,
+    time::{Now, as_millis},
 };
 
-/// Time that goes by one millisecond each time somebody looks at it, so that every action of a test has its own; starting with 1, as in the reference.
+/// Virtual time that advances by one millisecond with each [`tick`](Self::tick), so that every
+/// action of a test has its own time. The first tick gives 1, as in the reference.
 #[derive(Clone, Debug, Default)]
 pub struct TestTime {
     ms: u64,
@@ -34,28 +35,29 @@ pub struct TestTime {
 }
 
 impl TestTime {
-    /// The time, one millisecond later than before.
+    /// Advances the time by one millisecond, and returns it.
     pub fn tick(&mut self) -> Now {
         self.ms += 1;
         self.now()
     }
 
-    /// The time as it was last looked at.
+    /// Returns the time without advancing it.
     pub fn now(&self) -> Now {
         Now::from_millis(i64::try_from(self.ms).unwrap_or(i64::MAX), self.ms)
     }
 
-    /// Lets milliseconds pass.
-    pub fn pass(&mut self, ms: u64) {
-        self.ms += ms;
+    /// Advances the time by whole milliseconds.
+    pub fn advance(&mut self, duration: Duration) {
+        self.ms = self.ms.saturating_add(as_millis(duration));
     }
 
-    /// A log of a new node: `test1`, `test2`, …
+    /// Returns a log of a new node: `test1`, `test2`, …
     pub fn next_log(&mut self) -> TestLog {
         self.next_log_with_observer(())
     }
 
-    /// A log of a new node, observed: by a [`Timeline`](crate::replay::Timeline), say.
+    /// Returns a log of a new node with an observer, such as a
+    /// [`Timeline`](crate::replay::Timeline).
     ///
     /// # Panics
     /// Never: an empty store in memory does not fail.
@@ -69,7 +71,7 @@ impl TestTime {
     }
 }
 
-/// A log in memory for tests: nothing in it can fail.
+/// A log in memory, whose methods do not fail.
 #[derive(Debug)]
 pub struct TestLog<O = ()> {
     /// The log itself.
@@ -77,15 +79,15 @@ pub struct TestLog<O = ()> {
 }
 
 impl<O: Observer> TestLog<O> {
-    /// Adds an action at the next millisecond. `None`: its id was there already.
+    /// Adds an action at the next millisecond. Returns `None` if the log has its id already.
     ///
     /// # Panics
-    /// Never: memory does not fail.
+    /// Never: a store in memory does not fail.
     pub fn add(&mut self, time: &mut TestTime, action: Action, draft: Draft) -> Option<Entry> {
         self.log.add(time.tick().wall, action, draft).expect("memory does not fail")
     }
 
-    /// The entries that are kept, in their order.
+    /// Returns the entries of the log, in order. O(n).
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         let Ok(()) = self.log.store().walk(&Query::created().oldest_first(), &mut |entry| {
@@ -95,15 +97,15 @@ impl<O: Observer> TestLog<O> {
         entries
     }
 
-    /// The JSON of the actions that are kept, in their order.
+    /// Returns the JSON of the actions of the log, in order. O(n).
     pub fn actions(&self) -> Vec<String> {
         self.entries().iter().map(|entry| entry.action.as_json().to_owned()).collect()
     }
 
-    /// The reasons for which an action is kept; none if it is not.
+    /// Returns the reasons of an action. Empty if the log does not have it.
     ///
     /// # Panics
-    /// Never: memory does not fail.
+    /// Never: a store in memory does not fail.
     pub fn reasons(&self, id: &ActionId) -> NameList {
         self.log
             .by_id(id)
@@ -113,26 +115,27 @@ impl<O: Observer> TestLog<O> {
     }
 }
 
-/// Two logs with a node each, `left` a client and `right` a server, and everything that they have said to each other.
+/// Two logs, each with a sync node: the client `left` and the server `right`. All frames between
+/// them are recorded.
 #[derive(Debug)]
 pub struct TestPair {
     /// The client's log.
     pub left: TestLog,
     /// The server's log.
     pub right: TestLog,
-    /// The frames of the client so far.
+    /// All frames that the client has sent.
     pub sent_by_left: Vec<String>,
-    /// The frames of the server so far.
+    /// All frames that the server has sent.
     pub sent_by_right: Vec<String>,
     left_node: Node,
     right_node: Node,
-    /// The last numbers that were given to the other's node.
-    given: [u64; 2],
+    /// The added number up to which each side has sent its entries.
+    sent_up_to: [u64; 2],
     time: Now,
 }
 
 impl TestPair {
-    /// Two nodes that are not connected.
+    /// Returns two nodes that are not connected.
     pub fn new(time: &mut TestTime) -> Self {
         let (left, right) = (time.next_log(), time.next_log());
         let node = |config: Config| Node::new(config.into(), ());
@@ -143,12 +146,12 @@ impl TestPair {
             right,
             sent_by_left: Vec::new(),
             sent_by_right: Vec::new(),
-            given: [0; 2],
+            sent_up_to: [0; 2],
             time: time.now(),
         }
     }
 
-    /// Connects the two, and lets each get what it has missed.
+    /// Connects the nodes, and delivers the entries that each of them lacks.
     pub fn connect(&mut self) {
         self.right_node.handle(self.time, Input::Opened);
         self.left_node.connect_with(0, None, None);
@@ -156,27 +159,27 @@ impl TestPair {
         self.deliver();
     }
 
-    /// Cuts the connection; nothing is on its way.
+    /// Closes the connection. No frame is in transit at that time.
     pub fn disconnect(&mut self) {
         self.left_node.handle(self.time, Input::Closed);
         self.right_node.handle(self.time, Input::Closed);
         self.deliver();
     }
 
-    /// Sends what is new in both logs, and lets it arrive.
+    /// Sends the new entries of both logs, and delivers them.
     pub fn exchange(&mut self, time: &TestTime) {
         self.time = time.now();
-        self.send_news(0);
-        self.send_news(1);
+        self.send_new(0);
+        self.send_new(1);
         self.deliver();
     }
 
-    /// How far the two ends are.
+    /// Returns the connection states of the client and of the server.
     pub fn states(&self) -> (State, State) {
         (self.left_node.state(), self.right_node.state())
     }
 
-    fn send_news(&mut self, side: usize) {
+    fn send_new(&mut self, side: usize) {
         let (log, node) = if side == 0 {
             (&self.left, &mut self.left_node)
         } else {
@@ -185,24 +188,24 @@ impl TestPair {
         if matches!(node.state(), State::Disconnected | State::Connecting) {
             return;
         }
-        let mut news = log.entries();
+        let mut new = log.entries();
         let own = log.log.node_id();
-        news.retain(|entry| {
-            entry.meta.added > Some(self.given[side]) && entry.meta.id.node() == own
+        new.retain(|entry| {
+            entry.meta.added > Some(self.sent_up_to[side]) && entry.meta.id.node() == own
         });
-        news.sort_by_key(|entry| entry.meta.added);
+        new.sort_by_key(|entry| entry.meta.added);
         let Ok(last) = log.log.store().last_added();
-        self.given[side] = last;
-        node.send(self.time.mono, last, &news);
+        self.sent_up_to[side] = last;
+        node.send(self.time.mono, last, &new);
     }
 
-    /// Does what the nodes want until they want nothing more.
+    /// Executes the outputs of the nodes and delivers their frames, until there are none.
     fn deliver(&mut self) {
         let mut frames: VecDeque<(usize, String)> = VecDeque::new();
         loop {
             for side in [0, 1] {
                 while let Some(output) = self.node(side).poll_output() {
-                    self.carry_out(side, output, &mut frames);
+                    self.execute(side, output, &mut frames);
                 }
             }
             let Some((to, frame)) = frames.pop_front() else { return };
@@ -215,7 +218,7 @@ impl TestPair {
         if side == 0 { &mut self.left_node } else { &mut self.right_node }
     }
 
-    fn carry_out(&mut self, side: usize, output: Output, frames: &mut VecDeque<(usize, String)>) {
+    fn execute(&mut self, side: usize, output: Output, frames: &mut VecDeque<(usize, String)>) {
         let now = self.time;
         match output {
             Output::Send(frame) => {
@@ -223,11 +226,14 @@ impl TestPair {
                 sent.push(frame.clone());
                 frames.push_back((1 - side, frame));
             }
-            Output::Authenticate(who) => self.node(side).handle(now, Input::Allow(who.token)),
+            Output::Authenticate(request) => {
+                self.node(side).handle(now, Input::Allow(request.token))
+            }
             Output::Connected { .. } => {
-                // What was given before the cut may be lost: all of it is sent again, and known by its ids.
-                self.given[side] = 0;
-                self.send_news(side);
+                // Frames may have been lost with the last connection, so all entries are sent
+                // again. The other log recognizes them by their ids.
+                self.sent_up_to[side] = 0;
+                self.send_new(side);
             }
             Output::Received { batch, entries, .. } => {
                 let log = if side == 0 { &mut self.left } else { &mut self.right };

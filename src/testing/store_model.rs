@@ -1,4 +1,4 @@
-//! Random operations over a store and over a list that is searched naively.
+//! Random operations on a store, compared with a naive model: a list with linear search.
 //!
 //! ```
 //! use logux::{MemoryStore, testing::store_model};
@@ -34,7 +34,7 @@ pub enum Operation {
     RemoveReason(Arc<str>, Criteria),
     /// [`Store::set_synced`].
     SetSynced(Synced),
-    /// [`Store::walk`], breaking after so many entries, and [`Store::page`] of that size.
+    /// [`Store::walk`] that breaks after this number of entries, and [`Store::page`] of this size.
     Walk(Query, usize),
     /// [`Store::commit`].
     Commit,
@@ -42,7 +42,7 @@ pub enum Operation {
     Clean,
 }
 
-/// Operations as they come in practice: mostly additions.
+/// Returns a strategy of operations, weighted as in practice: mostly additions.
 pub fn operation() -> impl Strategy<Value = Operation> {
     let synced = (strategies::added(), strategies::added());
     prop_oneof![
@@ -57,11 +57,12 @@ pub fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Runs `cases` random lists of operations over a store that `make` gives and over the naive model. After each step everything
-/// that can be asked must be answered alike, and `check` may look at the store's inside.
+/// Runs `cases` random lists of operations on stores that `make` returns and on the naive model.
+/// After each operation, the results of all reading methods must be equal. `check` can assert the
+/// store's internal invariants.
 ///
 /// # Panics
-/// When they differ, with the shortest list of operations that was found to show it.
+/// If they differ, with the shortest failing list of operations that was found.
 pub fn assert_like_model<S: Store>(mut make: impl FnMut() -> S, check: impl Fn(&S), cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let make = core::cell::RefCell::new(&mut make);
@@ -70,7 +71,7 @@ pub fn assert_like_model<S: Store>(mut make: impl FnMut() -> S, check: impl Fn(&
         let mut model = Model::default();
         for (at, operation) in operations.iter().enumerate() {
             let (own, expected) = (run(&mut store, operation), model.run(operation));
-            prop_assert_eq!(own, expected, "the answer to operation {}", at);
+            prop_assert_eq!(own, expected, "the result of operation {}", at);
             check(&store);
             compare(&store, &model)?;
         }
@@ -81,9 +82,9 @@ pub fn assert_like_model<S: Store>(mut make: impl FnMut() -> S, check: impl Fn(&
     }
 }
 
-/// What an operation answered.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
+enum OpResult {
     Nothing,
     Added(Option<u64>),
     Changed(bool),
@@ -91,46 +92,46 @@ enum Answer {
     Paged(Vec<Entry>, Vec<Entry>, Option<Query>),
 }
 
-fn run<S: Store>(store: &mut S, operation: &Operation) -> Answer {
+fn run<S: Store>(store: &mut S, operation: &Operation) -> OpResult {
     match operation {
         Operation::Add(entry) => {
             let mut entry = entry.clone();
             let insertion = store.add(&mut entry).expect("add");
-            Answer::Added(if insertion == Insertion::Added { entry.meta.added } else { None })
+            OpResult::Added(if insertion == Insertion::Added { entry.meta.added } else { None })
         }
         Operation::ChangeMeta(id, change) => {
-            Answer::Changed(store.change_meta(id, change).expect("change_meta"))
+            OpResult::Changed(store.change_meta(id, change).expect("change_meta"))
         }
         Operation::Remove(id) => {
-            Answer::Entries(store.remove(id).expect("remove").into_iter().collect())
+            OpResult::Entries(store.remove(id).expect("remove").into_iter().collect())
         }
         Operation::RemoveReason(reason, criteria) => {
             let mut removed = Vec::new();
             store
                 .remove_reason(reason, criteria, &mut |entry| removed.push(entry))
                 .expect("remove_reason");
-            Answer::Entries(removed)
+            OpResult::Entries(removed)
         }
         Operation::Walk(query, limit) => {
             let page = store.page(query, *limit).expect("page");
-            Answer::Paged(walk(store, query, *limit), page.entries, page.next)
+            OpResult::Paged(walk(store, query, *limit), page.entries, page.next)
         }
         Operation::SetSynced(synced) => {
             store.set_synced(*synced).expect("set_synced");
-            Answer::Nothing
+            OpResult::Nothing
         }
         Operation::Commit => {
             store.commit().expect("commit");
-            Answer::Nothing
+            OpResult::Nothing
         }
         Operation::Clean => {
             store.clean().expect("clean");
-            Answer::Nothing
+            OpResult::Nothing
         }
     }
 }
 
-/// At least one entry, since a visit comes before its break.
+/// Visits at least one entry, because the visitor decides only after an entry whether to break.
 fn walk<S: Store>(store: &S, query: &Query, limit: usize) -> Vec<Entry> {
     let mut found = Vec::new();
     let visit = &mut |entry: &Entry| {
@@ -167,7 +168,7 @@ fn compare<S: Store>(store: &S, model: &Model) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A store as one would explain it: a list in the order of arrival, searched from the front.
+/// The naive model: a list in the order of arrival, searched from the front.
 #[derive(Clone, Debug, Default)]
 struct Model {
     entries: Vec<Entry>,
@@ -176,37 +177,40 @@ struct Model {
 }
 
 impl Model {
-    fn run(&mut self, operation: &Operation) -> Answer {
+    fn run(&mut self, operation: &Operation) -> OpResult {
         match operation {
-            Operation::Add(entry) => Answer::Added(self.add(entry.clone())),
+            Operation::Add(entry) => OpResult::Added(self.add(entry.clone())),
             Operation::ChangeMeta(id, change) => {
                 let found = self.entries.iter_mut().find(|entry| entry.meta.id == *id);
-                Answer::Changed(found.map(|entry| change.apply(&mut entry.meta)).is_some())
+                OpResult::Changed(found.map(|entry| change.apply(&mut entry.meta)).is_some())
             }
             Operation::Remove(id) => {
-                let (gone, left) = self.entries.drain(..).partition(|entry| entry.meta.id == *id);
-                self.entries = left;
-                Answer::Entries(gone)
+                let (removed, rest) =
+                    self.entries.drain(..).partition(|entry| entry.meta.id == *id);
+                self.entries = rest;
+                OpResult::Entries(removed)
             }
             Operation::RemoveReason(reason, criteria) => {
-                Answer::Entries(self.remove_reason(reason, criteria))
+                OpResult::Entries(self.remove_reason(reason, criteria))
             }
             Operation::Walk(query, limit) => {
                 let found = self.select(query);
                 let up_to = |limit: usize| found[..limit.min(found.len())].to_vec();
                 let page = up_to(*limit);
-                let next =
-                    page.last().filter(|_| found.len() > *limit).map(|last| query.behind(last));
-                Answer::Paged(up_to((*limit).max(1)), page, next)
+                let next = page
+                    .last()
+                    .filter(|_| found.len() > *limit)
+                    .map(|last| query.after_entry(last));
+                OpResult::Paged(up_to((*limit).max(1)), page, next)
             }
             Operation::SetSynced(synced) => {
                 self.synced = *synced;
-                Answer::Nothing
+                OpResult::Nothing
             }
-            Operation::Commit => Answer::Nothing,
+            Operation::Commit => OpResult::Nothing,
             Operation::Clean => {
                 *self = Self::default();
-                Answer::Nothing
+                OpResult::Nothing
             }
         }
     }
@@ -222,19 +226,19 @@ impl Model {
     }
 
     fn remove_reason(&mut self, reason: &str, criteria: &Criteria) -> Vec<Entry> {
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         for entry in &mut self.entries {
             let before = entry.meta.reasons.len();
             if criteria.matches(&entry.meta) {
                 entry.meta.reasons.retain(|own| **own != *reason);
             }
             if before > 0 && entry.meta.reasons.is_empty() {
-                gone.push(entry.clone());
+                removed.push(entry.clone());
             }
         }
-        self.entries.retain(|entry| !gone.contains(entry));
-        gone.sort_by(|a, b| naive_order(&a.meta.stamp(), &b.meta.stamp()));
-        gone
+        self.entries.retain(|entry| !removed.contains(entry));
+        removed.sort_by(|a, b| naive_order(&a.meta.stamp(), &b.meta.stamp()));
+        removed
     }
 
     fn newest_with_reason(&self, reason: &str) -> Option<Stamp> {
@@ -257,22 +261,22 @@ impl Model {
             found.reverse();
         }
         found.retain(|entry| {
-            let place = match &query.order {
+            let relation = match &query.order {
                 Order::Created { after } => {
                     after.as_ref().map(|after| naive_order(&entry.meta.stamp(), after))
                 }
                 Order::Added { after } => after.map(|after| entry.meta.added.cmp(&Some(after))),
             };
             match query.direction {
-                Direction::OldestFirst => place.is_none_or(Ordering::is_gt),
-                Direction::NewestFirst => place.is_none_or(Ordering::is_lt),
+                Direction::OldestFirst => relation.is_none_or(Ordering::is_gt),
+                Direction::NewestFirst => relation.is_none_or(Ordering::is_lt),
             }
         });
         found
     }
 }
 
-/// The order of [`Stamp`], written a second time: with UTF-16 texts.
+/// An independent implementation of the order of [`Stamp`], which compares UTF-16 strings.
 fn naive_order(a: &Stamp, b: &Stamp) -> Ordering {
     let key = |stamp: &Stamp| {
         let id = stamp.id();

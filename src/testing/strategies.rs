@@ -1,8 +1,8 @@
-//! Random values of the engine's types, for proptest.
+//! Proptest strategies for random values of the engine's types.
 //!
-//! Ids, times, reasons and indexes come from small sets, so that they meet: the same id twice, one time for several actions.
-//! The sets hold what goes wrong first: characters that UTF-8 and UTF-16 order differently, control characters, the ends of
-//! the range of times.
+//! Ids, times, reasons and indexes come from small sets, so that values are often equal: the same
+//! id twice, one time for several actions. The sets contain error-prone values: characters that
+//! UTF-8 and UTF-16 order differently, control characters, the ends of the range of times.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     wire::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry},
 };
 
-/// Node ids, some of which the naive order of Rust's `str` would order wrongly.
+/// Node ids, some of which the order of Rust's `str` would order incorrectly.
 pub fn node_id() -> impl Strategy<Value = NodeId> {
     select(
         &[
@@ -35,7 +35,7 @@ pub fn node_id() -> impl Strategy<Value = NodeId> {
     .prop_map(|text| NodeId::new(text).expect("a node id"))
 }
 
-/// Times: mostly a few that meet, sometimes one from the whole range.
+/// Times, mostly from a few values, sometimes from the whole range.
 pub fn wall_time() -> impl Strategy<Value = WallTime> {
     prop_oneof![
         8 => (0..6_i64).prop_map(WallTime::from_millis),
@@ -44,20 +44,20 @@ pub fn wall_time() -> impl Strategy<Value = WallTime> {
     ]
 }
 
-/// Action ids that often meet.
+/// Action ids that are often equal.
 pub fn action_id() -> impl Strategy<Value = ActionId> {
     let sequence = prop_oneof![6 => 0..2_u32, 1 => select(&[255, 256, 65_536, u32::MAX][..])];
     (wall_time(), node_id(), sequence)
         .prop_map(|(time, node, sequence)| ActionId::new(time, node, sequence))
 }
 
-/// Places in the order. Half of them have the time of the id.
+/// Stamps. Half of them have the time of the id.
 pub fn stamp() -> impl Strategy<Value = Stamp> {
     (option::of(wall_time()), action_id())
         .prop_map(|(time, id)| Stamp::new(time.unwrap_or(id.time()), id))
 }
 
-/// JSON values, some of which Rust's own types cannot hold.
+/// JSON values, some of which `serde_json::Value` cannot represent exactly.
 pub fn json() -> impl Strategy<Value = Json> {
     let texts = [
         "null",
@@ -79,17 +79,17 @@ pub fn action() -> impl Strategy<Value = Action> {
     })
 }
 
-/// One of a few names for reasons.
+/// Reasons, from a few values.
 pub fn reason() -> impl Strategy<Value = Arc<str>> {
     select(&["a", "b", "users/10/name"][..]).prop_map(Arc::from)
 }
 
-/// One of a few names for indexes.
+/// Indexes, from a few values.
 pub fn index() -> impl Strategy<Value = Arc<str>> {
     select(&["i", "j"][..]).prop_map(Arc::from)
 }
 
-/// Up to three different names.
+/// Lists of up to three different names.
 pub fn names(name: impl Strategy<Value = Arc<str>>) -> impl Strategy<Value = NameList> {
     vec(name, 0..4).prop_map(|names| {
         let mut different = NameList::new();
@@ -111,7 +111,7 @@ pub fn extra() -> impl Strategy<Value = JsonObject> {
     })
 }
 
-/// Metas that are not in a store yet.
+/// Metas without an added number.
 pub fn meta() -> impl Strategy<Value = Meta> {
     let subprotocol = prop_oneof![
         Just(None),
@@ -138,50 +138,51 @@ pub fn meta() -> impl Strategy<Value = Meta> {
         })
 }
 
-/// Entries that are not in a store yet.
+/// Entries without an added number.
 pub fn entry() -> impl Strategy<Value = Entry> {
     (action(), meta()).prop_map(|(action, meta)| Entry { action, meta })
 }
 
-/// What so many nodes have done, each with a clock of its own that is up to 1,000 ms wrong and stands still now and then: at most so many entries, in the
-/// order in which they were done. Ids of a node grow; those of different nodes cross.
+/// Histories of at most `max_len` entries of `nodes` nodes, in the order of real time. Each node
+/// has a clock that is wrong by up to 1,000 ms; several entries can have the same real time. The
+/// ids of one node increase strictly; those of different nodes overlap.
 pub fn history(
     nodes: usize,
-    most: usize,
+    max_len: usize,
     actions: impl Strategy<Value = Action>,
 ) -> impl Strategy<Value = Vec<Entry>> {
     let skews = vec(-1_000..1_000_i64, nodes.max(1));
-    let done = vec((0..nodes.max(1), 0..3_i64, actions), 0..=most);
-    (skews, done).prop_map(|(skews, done)| {
+    let drafts = vec((0..nodes.max(1), 0..3_i64, actions), 0..=max_len);
+    (skews, drafts).prop_map(|(skews, drafts)| {
         let id = |n: usize| NodeId::new(format!("{}:client:tab", (n + 1) * 10)).expect("a node id");
         let mut ids: Vec<IdGenerator> = (0..skews.len()).map(|n| IdGenerator::new(id(n))).collect();
         let mut now = 1_564_508_138_460;
-        let entry = |(node, wait, action): (usize, i64, Action)| {
-            now += wait;
+        let entry = |(node, delay, action): (usize, i64, Action)| {
+            now += delay;
             let id = ids[node].next(WallTime::from_millis(now + skews[node]));
             Entry::new(action, Meta::new(id))
         };
-        done.into_iter().map(entry).collect()
+        drafts.into_iter().map(entry).collect()
     })
 }
 
-/// Orders in which entries can arrive: any order, some of them twice.
+/// Orders of arrival of these entries: any order, some entries twice.
 pub fn arrivals(entries: Vec<Entry>) -> impl Strategy<Value = Vec<Entry>> {
-    let again = proptest::sample::subsequence(entries.clone(), 0..=entries.len());
-    (Just(entries), again).prop_flat_map(|(mut all, again)| {
-        all.extend(again);
+    let repeated = proptest::sample::subsequence(entries.clone(), 0..=entries.len());
+    (Just(entries), repeated).prop_flat_map(|(mut all, repeated)| {
+        all.extend(repeated);
         Just(all).prop_shuffle()
     })
 }
 
-/// Changes of reasons and of extra keys.
+/// Changes of reasons and extra keys.
 pub fn meta_change() -> impl Strategy<Value = MetaChange> {
     let pair = (select(&["k", "l", "n"][..]).prop_map(Arc::from), option::of(json()));
     (option::of(names(reason())), vec(pair, 0..3))
         .prop_map(|(reasons, extra)| MetaChange { reasons, extra })
 }
 
-/// `added` numbers: mostly of entries, sometimes beyond all of them.
+/// Added numbers, mostly small, sometimes larger than those of all entries.
 pub fn added() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0..20_u64, 1 => Just(u64::MAX), 1 => any::<u64>()]
 }
@@ -207,7 +208,7 @@ pub fn criteria() -> impl Strategy<Value = Criteria> {
         })
 }
 
-/// Queries in both orders and directions, from any point, some within an index.
+/// Queries in both orders and directions, from any position, some within an index.
 pub fn query() -> impl Strategy<Value = Query> {
     let order = prop_oneof![
         option::of(stamp()).prop_map(|after| Order::Created { after }),
@@ -217,13 +218,14 @@ pub fn query() -> impl Strategy<Value = Query> {
         .prop_map(|(order, direction, index)| Query { order, direction, index })
 }
 
-/// Times on the wire: mostly small, sometimes as far apart as two dates can be.
+/// Relative times of the wire, in milliseconds: mostly small, sometimes the largest difference of
+/// two times.
 pub fn relative_time() -> impl Strategy<Value = i64> {
     let widest = WallTime::MAX.since(WallTime::MIN);
     prop_oneof![8 => -6..6_i64, 1 => select(vec![-widest, widest]), 1 => -widest..=widest]
 }
 
-/// All three forms of an id on the wire.
+/// Ids in all three forms of the wire.
 pub fn compact_id() -> impl Strategy<Value = CompactId> {
     prop_oneof![
         relative_time().prop_map(CompactId::Time),
@@ -233,7 +235,7 @@ pub fn compact_id() -> impl Strategy<Value = CompactId> {
     ]
 }
 
-/// Versions of the application's protocol, of both kinds, or none.
+/// Subprotocols of both forms, or none.
 pub fn subprotocol() -> impl Strategy<Value = Option<Subprotocol>> {
     prop_oneof![
         Just(None),

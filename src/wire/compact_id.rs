@@ -1,4 +1,4 @@
-//! Ids on the wire, without what the receiver knows.
+//! Conversion between action ids and their short forms on the wire.
 
 use super::CompactId;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl CompactId {
-    /// Shortens an id that `sender` sends, with times relative to `base`.
+    /// Creates the short form of an id in a message from `sender`, with a time relative to `base`.
     pub fn of(id: &ActionId, base: WallTime, sender: &NodeId) -> Self {
         let time = id.time().since(base);
         match id.sequence() {
@@ -17,7 +17,7 @@ impl CompactId {
         }
     }
 
-    /// The whole id again. `None` if its time leaves the range of a JavaScript `Date`.
+    /// Returns the full id. `None` if its time is outside of the range of a JavaScript `Date`.
     pub fn expand(self, base: WallTime, sender: &NodeId) -> Option<ActionId> {
         let (time, node, sequence) = match self {
             Self::Time(time) => (time, sender.clone(), 0),

@@ -1,8 +1,8 @@
-//! From JSON to typed messages, in one walk over the text.
+//! Decoding of messages in one pass over their JSON.
 
 use super::{
-    Beyond, CompactId, Connect, Connected, DecodeError, ErrorMessage, Message, MessageLimits, Sync,
-    SyncEntry,
+    CompactId, Connect, Connected, DecodeError, ErrorMessage, ExceededLimit, Message,
+    MessageLimits, Sync, SyncEntry,
 };
 use crate::{
     action::{Action, ActionError, NodeId, Subprotocol},
@@ -10,12 +10,13 @@ use crate::{
     time::WallTime,
 };
 
-/// Reads one message. The shapes are those that the reference checks; a `sync` with one bad entry is refused whole.
+/// Decodes one message. It accepts the shapes that the reference accepts, and rejects a `sync` if
+/// one of its entries is invalid.
 ///
-/// O(length). Actions keep their text, and nothing inside them but `type` is read.
+/// O(length). Actions keep their text; only their `type` is read.
 ///
 /// # Errors
-/// [`DecodeError`], with the reply for the sender.
+/// [`DecodeError`], with the response to the sender.
 ///
 /// ```
 /// use logux::wire::{Message, MessageLimits, decode};
@@ -24,18 +25,19 @@ use crate::{
 /// ```
 pub fn decode(text: &str, limits: &MessageLimits) -> Result<Message, DecodeError> {
     if text.len() > limits.message_bytes {
-        return Err(DecodeError::Beyond(Beyond::MessageBytes(limits.message_bytes)));
+        return Err(DecodeError::LimitExceeded(ExceededLimit::MessageBytes(limits.message_bytes)));
     }
     let mut reader =
         Reader { cursor: Cursor::with_depth(text, limits.depth), limits, last_node: None };
-    reader.message().map_err(|wrong| match wrong {
-        Wrong::Unknown(name) => DecodeError::unknown_message(&name),
-        Wrong::Beyond(limit) => DecodeError::Beyond(limit),
-        Wrong::Shape(why) => {
-            let mut whole = Cursor::with_depth(text, limits.depth);
-            match whole.value().and_then(|_| whole.end()) {
+    reader.message().map_err(|error| match error {
+        ReadError::UnknownMessage(name) => DecodeError::unknown_message(&name),
+        ReadError::Limit(limit) => DecodeError::LimitExceeded(limit),
+        ReadError::Shape(why) => {
+            // The response differs for invalid JSON, so the rest of the text is checked too.
+            let mut cursor = Cursor::with_depth(text, limits.depth);
+            match cursor.value().and_then(|_| cursor.end()) {
                 Err(JsonError { problem: JsonProblem::TooDeep(limit), .. }) => {
-                    DecodeError::Beyond(Beyond::Depth(limit))
+                    DecodeError::LimitExceeded(ExceededLimit::Depth(limit))
                 }
                 Err(error) => DecodeError::wrong_format(text, false, error.to_string()),
                 Ok(()) => DecodeError::wrong_format(text, true, why),
@@ -44,23 +46,23 @@ pub fn decode(text: &str, limits: &MessageLimits) -> Result<Message, DecodeError
     })
 }
 
-/// Why the walk ended early.
-enum Wrong {
+/// The first error that the reader finds.
+enum ReadError {
     Shape(String),
-    Unknown(String),
-    Beyond(Beyond),
+    UnknownMessage(String),
+    Limit(ExceededLimit),
 }
 
-impl From<JsonError> for Wrong {
+impl From<JsonError> for ReadError {
     fn from(error: JsonError) -> Self {
         match error.problem {
-            JsonProblem::TooDeep(limit) => Self::Beyond(Beyond::Depth(limit)),
+            JsonProblem::TooDeep(limit) => Self::Limit(ExceededLimit::Depth(limit)),
             _ => Self::Shape(error.to_string()),
         }
     }
 }
 
-impl From<ActionError> for Wrong {
+impl From<ActionError> for ReadError {
     fn from(error: ActionError) -> Self {
         match error {
             ActionError::Json(error) => error.into(),
@@ -72,14 +74,14 @@ impl From<ActionError> for Wrong {
 struct Reader<'a, 'l> {
     cursor: Cursor<'a>,
     limits: &'l MessageLimits,
-    /// The node id that was read last: the next is often the same, and can share its text.
+    /// The previous node id: the next one is often the same, and then shares its text.
     last_node: Option<NodeId>,
 }
 
-/// Fewer bytes than any action with its meta has on the wire, to guess how many there are.
-const LEAST_ENTRY: usize = 48;
+/// A lower estimate of the size of an action with its meta, to reserve memory for a `sync` message.
+const MIN_ENTRY_BYTES: usize = 48;
 
-/// Token and subprotocol of `connect` and `connected`.
+/// The options of `connect` and `connected`.
 #[derive(Default)]
 struct Options {
     token: Option<String>,
@@ -87,7 +89,7 @@ struct Options {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn message(&mut self) -> Result<Message, Wrong> {
+    fn message(&mut self) -> Result<Message, ReadError> {
         self.cursor.punctuation(b'[', "an array")?;
         let name = self.cursor.string()?;
         let message = match &*name {
@@ -104,28 +106,28 @@ impl<'a> Reader<'a, '_> {
                 Message::Headers { headers: self.json_object()? }
             }
             _ => {
-                // Whether it is JSON at all comes first.
+                // Invalid JSON takes precedence over an unknown name.
                 while self.cursor.take(b',') {
                     self.cursor.value()?;
                 }
                 self.close()?;
-                return Err(Wrong::Unknown(name.into_owned()));
+                return Err(ReadError::UnknownMessage(name.into_owned()));
             }
         };
         self.close()?;
         Ok(message)
     }
 
-    fn close(&mut self) -> Result<(), Wrong> {
+    fn close(&mut self) -> Result<(), ReadError> {
         self.cursor.punctuation(b']', "the end of the message")?;
         Ok(self.cursor.end()?)
     }
 
-    fn comma(&mut self) -> Result<(), Wrong> {
-        Ok(self.cursor.punctuation(b',', "one more item in the message")?)
+    fn comma(&mut self) -> Result<(), ReadError> {
+        Ok(self.cursor.punctuation(b',', "another item of the message")?)
     }
 
-    fn connect(&mut self) -> Result<Message, Wrong> {
+    fn connect(&mut self) -> Result<Message, ReadError> {
         self.comma()?;
         let protocol = self.number()?;
         self.comma()?;
@@ -135,7 +137,7 @@ impl<'a> Reader<'a, '_> {
         Ok(Message::Connect(Connect { protocol, node, synced, token, subprotocol }))
     }
 
-    fn connected(&mut self) -> Result<Message, Wrong> {
+    fn connected(&mut self) -> Result<Message, ReadError> {
         self.comma()?;
         let protocol = self.number()?;
         self.comma()?;
@@ -150,7 +152,7 @@ impl<'a> Reader<'a, '_> {
         Ok(Message::Connected(Connected { protocol, node, received, sent, token, subprotocol }))
     }
 
-    fn options(&mut self) -> Result<Options, Wrong> {
+    fn options(&mut self) -> Result<Options, ReadError> {
         let mut options = Options::default();
         if self.cursor.take(b',') {
             self.cursor.object(|cursor, key| {
@@ -164,13 +166,13 @@ impl<'a> Reader<'a, '_> {
                 } else {
                     cursor.value()?;
                 }
-                Ok::<_, Wrong>(())
+                Ok::<_, ReadError>(())
             })?;
         }
         Ok(options)
     }
 
-    fn error(&mut self) -> Result<Message, Wrong> {
+    fn error(&mut self) -> Result<Message, ReadError> {
         self.comma()?;
         let kind = self.cursor.string()?.into_owned();
         let options =
@@ -178,28 +180,29 @@ impl<'a> Reader<'a, '_> {
         Ok(Message::Error(ErrorMessage { kind, options }))
     }
 
-    fn debug(&mut self) -> Result<Message, Wrong> {
+    fn debug(&mut self) -> Result<Message, ReadError> {
         self.comma()?;
         if self.cursor.string()? != "error" {
-            return Err(Wrong::Shape("expected \"error\" as the kind of debug".into()));
+            return Err(ReadError::Shape("expected \"error\" as the kind of `debug`".into()));
         }
         self.comma()?;
         Ok(Message::Debug { text: self.cursor.string()?.into_owned() })
     }
 
-    fn json_object(&mut self) -> Result<Json, Wrong> {
+    fn json_object(&mut self) -> Result<Json, ReadError> {
         if self.cursor.peek() != Some(b'{') {
             return Ok(self.cursor.expected("an object")?);
         }
         Ok(Json::checked(self.cursor.value()?))
     }
 
-    fn sync(&mut self) -> Result<Message, Wrong> {
+    fn sync(&mut self) -> Result<Message, ReadError> {
         let added = self.next_count()?;
-        let mut entries = Vec::with_capacity((self.cursor.left() / LEAST_ENTRY).min(256));
+        let capacity = (self.cursor.remaining() / MIN_ENTRY_BYTES).min(256);
+        let mut entries = Vec::with_capacity(capacity);
         while self.cursor.take(b',') {
             if entries.len() == self.limits.actions {
-                return Err(Wrong::Beyond(Beyond::Actions(self.limits.actions)));
+                return Err(ReadError::Limit(ExceededLimit::Actions(self.limits.actions)));
             }
             let action = Action::read(&mut self.cursor)?;
             self.comma()?;
@@ -208,8 +211,9 @@ impl<'a> Reader<'a, '_> {
         Ok(Message::Sync(Sync { added, entries }))
     }
 
-    fn meta(&mut self, action: Action) -> Result<SyncEntry, Wrong> {
-        let (mut id, mut time, mut told, mut extra) = (None, None, None, JsonObject::default());
+    fn meta(&mut self, action: Action) -> Result<SyncEntry, ReadError> {
+        let (mut id, mut time, mut version) = (None, None, None);
+        let mut extra = JsonObject::default();
         self.cursor.punctuation(b'{', "an object")?;
         let mut more = !self.cursor.take(b'}');
         while more {
@@ -219,10 +223,12 @@ impl<'a> Reader<'a, '_> {
             } else if key_is(key, "time") {
                 time = Some(self.time()?);
             } else if key_is(key, "subprotocol") {
-                told = subprotocol(&mut self.cursor)?;
+                version = subprotocol(&mut self.cursor)?;
             } else {
                 let Some(name) = decode_string(key) else {
-                    return Err(Wrong::Shape("expected meta keys of whole characters".into()));
+                    return Err(ReadError::Shape(
+                        "expected meta keys without lone surrogates".into(),
+                    ));
                 };
                 extra.set(&*name, Json::checked(self.cursor.value()?));
             }
@@ -232,13 +238,13 @@ impl<'a> Reader<'a, '_> {
             }
         }
         let missing =
-            |what: &str| Wrong::Shape(format!("expected {what} in the meta of an action"));
+            |key: &str| ReadError::Shape(format!("expected {key} in the meta of an action"));
         let id = id.ok_or_else(|| missing("`id`"))?;
         let time = time.ok_or_else(|| missing("`time`"))?;
-        Ok(SyncEntry { action, id, time, subprotocol: told, extra })
+        Ok(SyncEntry { action, id, time, subprotocol: version, extra })
     }
 
-    fn id(&mut self) -> Result<CompactId, Wrong> {
+    fn id(&mut self) -> Result<CompactId, ReadError> {
         if !self.cursor.take(b'[') {
             return Ok(CompactId::Time(self.time()?));
         }
@@ -255,46 +261,46 @@ impl<'a> Reader<'a, '_> {
         Ok(id)
     }
 
-    fn node(&mut self) -> Result<NodeId, Wrong> {
+    fn node(&mut self) -> Result<NodeId, ReadError> {
         let text = self.cursor.string()?;
         if text.len() > self.limits.id_bytes {
-            return Err(Wrong::Beyond(Beyond::IdBytes(self.limits.id_bytes)));
+            return Err(ReadError::Limit(ExceededLimit::IdBytes(self.limits.id_bytes)));
         }
         if let Some(last) = self.last_node.as_ref().filter(|last| last.as_str() == text) {
             return Ok(last.clone());
         }
-        let node = NodeId::new(&*text).map_err(|error| Wrong::Shape(error.to_string()))?;
+        let node = NodeId::new(&*text).map_err(|error| ReadError::Shape(error.to_string()))?;
         self.last_node = Some(node.clone());
         Ok(node)
     }
 
-    fn time(&mut self) -> Result<i64, Wrong> {
+    fn time(&mut self) -> Result<i64, ReadError> {
         let time = self.cursor.integer()?;
-        // Twice the range of a `Date`: the distance of its ends.
+        // A relative time can be as long as the whole range of a `Date`.
         if time.unsigned_abs() > 2 * WallTime::MAX.as_millis().unsigned_abs() {
-            return Err(Wrong::Shape(
+            return Err(ReadError::Shape(
                 "expected times within the range of a JavaScript Date".into(),
             ));
         }
         Ok(time)
     }
 
-    fn number(&mut self) -> Result<u32, Wrong> {
+    fn number(&mut self) -> Result<u32, ReadError> {
         let number = self.cursor.integer()?;
         u32::try_from(number).map_err(|_| {
-            Wrong::Shape(format!("expected a number from 0 to 4294967295, got {number}"))
+            ReadError::Shape(format!("expected a number from 0 to 4294967295, got {number}"))
         })
     }
 
-    fn next_count(&mut self) -> Result<u64, Wrong> {
+    fn next_count(&mut self) -> Result<u64, ReadError> {
         self.comma()?;
         let number = self.cursor.integer()?;
         u64::try_from(number)
-            .map_err(|_| Wrong::Shape(format!("expected a number from 0 on, got {number}")))
+            .map_err(|_| ReadError::Shape(format!("expected a number of at least 0, got {number}")))
     }
 }
 
-fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, Wrong> {
+fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, ReadError> {
     match cursor.peek() {
         Some(b'n') => {
             cursor.value()?;
@@ -304,7 +310,9 @@ fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, Wrong> {
         _ => {
             let number = cursor.integer()?;
             let number = u32::try_from(number).map_err(|_| {
-                Wrong::Shape(format!("expected a subprotocol from 0 to 4294967295, got {number}"))
+                ReadError::Shape(format!(
+                    "expected a subprotocol from 0 to 4294967295, got {number}"
+                ))
             })?;
             Ok(Some(Subprotocol::Number(number)))
         }

@@ -1,35 +1,35 @@
-//! From typed messages to JSON.
+//! Encoding of messages as JSON.
 
 use super::{CompactId, Message};
 use crate::{
     action::{Action, Meta, NodeId, Subprotocol},
-    json::{JsonObject, write_count, write_integer, write_string},
+    json::{JsonObject, write_integer, write_string},
     time::WallTime,
 };
 
 impl Message {
-    /// The JSON of the message, without blanks.
+    /// Returns the message as JSON without white space.
     pub fn encode(&self) -> String {
         let mut out = String::with_capacity(64);
         self.encode_into(&mut out);
         out
     }
 
-    /// Writes the JSON of the message behind what is in `out`.
+    /// Appends the message as JSON to `out`.
     pub fn encode_into(&self, out: &mut String) {
         match self {
             Self::Connect(connect) => {
                 open(out, "connect");
-                write_count(out, connect.protocol.into());
+                write_integer(out, connect.protocol);
                 out.push(',');
                 write_string(out, connect.node.as_str());
                 out.push(',');
-                write_count(out, connect.synced);
+                write_integer(out, connect.synced);
                 options(out, connect.token.as_deref(), connect.subprotocol.as_ref());
             }
             Self::Connected(connected) => {
                 open(out, "connected");
-                write_count(out, connected.protocol.into());
+                write_integer(out, connected.protocol);
                 out.push(',');
                 write_string(out, connected.node.as_str());
                 out.push_str(",[");
@@ -39,12 +39,11 @@ impl Message {
                 out.push(']');
                 options(out, connected.token.as_deref(), connected.subprotocol.as_ref());
             }
-            Self::Ping { added } => number(out, "ping", *added),
-            Self::Pong { added } => number(out, "pong", *added),
-            Self::Synced { added } => number(out, "synced", *added),
+            Self::Ping { added } => open_with_added(out, "ping", *added),
+            Self::Pong { added } => open_with_added(out, "pong", *added),
+            Self::Synced { added } => open_with_added(out, "synced", *added),
             Self::Sync(sync) => {
-                open(out, "sync");
-                write_count(out, sync.added);
+                open_with_added(out, "sync", sync.added);
                 for entry in &sync.entries {
                     write_entry(
                         out,
@@ -78,13 +77,15 @@ impl Message {
     }
 }
 
+/// Appends the start of a message: its name and the comma after it.
 fn open(out: &mut String, name: &str) {
     out.extend(["[\"", name, "\","]);
 }
 
-fn number(out: &mut String, name: &str, added: u64) {
+/// Appends the start of a message whose first item is an `added` number.
+fn open_with_added(out: &mut String, name: &str, added: u64) {
     open(out, name);
-    write_count(out, added);
+    write_integer(out, added);
 }
 
 fn options(out: &mut String, token: Option<&str>, subprotocol: Option<&Subprotocol>) {
@@ -120,7 +121,7 @@ fn write_entry(
             out.push('[');
             write_integer(out, *time);
             out.push(',');
-            write_count(out, (*sequence).into());
+            write_integer(out, *sequence);
             out.push(']');
         }
         CompactId::Full(time, node, sequence) => {
@@ -129,7 +130,7 @@ fn write_entry(
             out.push(',');
             write_string(out, node.as_str());
             out.push(',');
-            write_count(out, (*sequence).into());
+            write_integer(out, *sequence);
             out.push(']');
         }
     }
@@ -139,7 +140,7 @@ fn write_entry(
         out.push_str(",\"subprotocol\":");
         subprotocol.write_json(out);
     }
-    // A key that stands here twice would count in place of the one above.
+    // The last of duplicate keys counts, so these must not be written again.
     for (key, value) in
         extra.iter().filter(|(key, _)| !matches!(*key, "id" | "time" | "subprotocol"))
     {
@@ -151,8 +152,8 @@ fn write_entry(
     out.push('}');
 }
 
-/// Writes a `sync` message from entries as a log has them, for a hot path with many receivers: the actions' text is copied, only the
-/// heads are made.
+/// Encodes a `sync` message directly from the entries of a log, for a hot path with many receivers:
+/// it copies the text of the actions and encodes only their meta.
 #[derive(Debug)]
 pub struct SyncWriter<'a> {
     out: String,
@@ -162,22 +163,29 @@ pub struct SyncWriter<'a> {
 }
 
 impl<'a> SyncWriter<'a> {
-    /// Begins a message of `sender`, with times relative to `base`. `time_fix` milliseconds are taken from the corrected times. `room` is how many bytes it
-    /// will take, about.
-    pub fn new(added: u64, base: WallTime, sender: &'a NodeId, time_fix: i64, room: usize) -> Self {
-        let mut out = String::with_capacity(room);
-        number(&mut out, "sync", added);
+    /// Starts a message from `sender`, with times relative to `base`. Subtracts `time_fix`
+    /// milliseconds from the corrected times. `capacity` is the estimated size of the message, in
+    /// bytes.
+    pub fn new(
+        added: u64,
+        base: WallTime,
+        sender: &'a NodeId,
+        time_fix: i64,
+        capacity: usize,
+    ) -> Self {
+        let mut out = String::with_capacity(capacity);
+        open_with_added(&mut out, "sync", added);
         Self { out, base, sender, time_fix }
     }
 
-    /// Adds an entry. Of its meta only id, time and the given subprotocol are sent.
+    /// Appends an entry. Of its meta, only the id, the time and the given subprotocol are encoded.
     pub fn entry(&mut self, action: &Action, meta: &Meta, subprotocol: Option<&Subprotocol>) {
         let id = CompactId::of(&meta.id, self.base, self.sender);
         let time = meta.time.since(self.base).saturating_sub(self.time_fix);
         write_entry(&mut self.out, action, &id, time, subprotocol, &JsonObject::default());
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn finish(mut self) -> String {
         self.out.push(']');
         self.out

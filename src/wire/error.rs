@@ -1,58 +1,59 @@
-//! What is wrong with a message, and what its sender is told.
+//! Errors in received messages, and the `error` messages to their senders.
 
 use core::fmt;
 
-use super::{Beyond, ErrorMessage};
+use super::{ErrorMessage, ExceededLimit};
 use crate::{
     action::Subprotocol,
-    json::{Json, without_blanks},
+    json::{Json, without_whitespace},
 };
 
-/// A message cannot be read: the sender's mistake.
+/// An invalid message: an error of the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// It is no JSON, or not of the shape that its name asks for.
+    /// The message is not JSON, or it does not have the shape that its name requires.
     WrongFormat {
-        /// The message, as the sender is reminded of it: at most 1,000 characters, without blanks between the tokens if it is JSON.
+        /// The message for the response to the sender: at most 1,000 characters, without white
+        /// space between the tokens if it is JSON.
         received: String,
         /// What was expected.
         why: String,
     },
-    /// There is no message of this name, of which at most 1,000 characters are kept.
+    /// A message with an unknown name, cut to 1,000 characters.
     UnknownMessage(String),
-    /// It goes beyond a limit.
-    Beyond(Beyond),
+    /// The message exceeds a limit.
+    LimitExceeded(ExceededLimit),
 }
 
-/// How many characters of a wrong message its sender is reminded of.
-const REMINDER: usize = 1_000;
+/// The largest part of an invalid message that is returned to its sender, in characters.
+const MAX_ECHO: usize = 1_000;
 
 impl DecodeError {
     pub(super) fn wrong_format(received: &str, is_json: bool, why: String) -> Self {
-        let received = if is_json { without_blanks(received) } else { received.to_owned() };
-        Self::WrongFormat { received: reminder(received), why }
+        let received = if is_json { without_whitespace(received) } else { received.to_owned() };
+        Self::WrongFormat { received: shorten(received), why }
     }
 
     pub(super) fn unknown_message(name: &str) -> Self {
-        Self::UnknownMessage(reminder(name.to_owned()))
+        Self::UnknownMessage(shorten(name.to_owned()))
     }
 
-    /// The message for the sender, with the words of the reference.
+    /// Returns the `error` message for the sender, the same as in the reference.
     pub fn reply(&self) -> ErrorMessage {
         match self {
             Self::WrongFormat { received, .. } => ErrorMessage::wrong_format(received),
             Self::UnknownMessage(name) => {
                 ErrorMessage::new("unknown-message", Json::from_value(name).ok())
             }
-            Self::Beyond(limit) => ErrorMessage::wrong_format(&limit.to_string()),
+            Self::LimitExceeded(limit) => ErrorMessage::wrong_format(&limit.to_string()),
         }
     }
 }
 
-/// Cuts a text: a large message must not be answered by a large one.
-fn reminder(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(REMINDER) {
+/// Cuts a string to [`MAX_ECHO`] characters: a large message must not cause a large response.
+fn shorten(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_ECHO) {
         text.truncate(end);
         text.push('…');
     }
@@ -62,9 +63,9 @@ fn reminder(mut text: String) -> String {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongFormat { why, .. } => write!(f, "wrong message: {why}"),
+            Self::WrongFormat { why, .. } => write!(f, "invalid message: {why}"),
             Self::UnknownMessage(name) => write!(f, "unknown message {name:?}"),
-            Self::Beyond(limit) => fmt::Display::fmt(limit, f),
+            Self::LimitExceeded(limit) => fmt::Display::fmt(limit, f),
         }
     }
 }
@@ -72,12 +73,12 @@ impl fmt::Display for DecodeError {
 impl core::error::Error for DecodeError {}
 
 impl ErrorMessage {
-    /// An error of a kind with its details.
+    /// Creates an error message of a kind, with its details.
     pub fn new(kind: &str, options: Option<Json>) -> Self {
         Self { kind: kind.to_owned(), options }
     }
 
-    /// `["error","wrong-format",TEXT]`: a message could not be read.
+    /// `["error","wrong-format",TEXT]`: a message is invalid.
     pub fn wrong_format(received: &str) -> Self {
         Self::new("wrong-format", Json::from_value(received).ok())
     }
@@ -90,7 +91,7 @@ impl ErrorMessage {
         )
     }
 
-    /// `["error","wrong-subprotocol",{"supported":2,"used":1}]`: the application's protocol version does not fit.
+    /// `["error","wrong-subprotocol",{"supported":2,"used":1}]`: the subprotocol is not supported.
     pub fn wrong_subprotocol(supported: &Subprotocol, used: &Subprotocol) -> Self {
         let mut json = String::from("{\"supported\":");
         supported.write_json(&mut json);
@@ -100,7 +101,7 @@ impl ErrorMessage {
         Self::new("wrong-subprotocol", Json::new(json).ok())
     }
 
-    /// `["error","wrong-credentials"]`: the node was not let in.
+    /// `["error","wrong-credentials"]`: the authentication was rejected.
     pub fn wrong_credentials() -> Self {
         Self::new("wrong-credentials", None)
     }

@@ -1,17 +1,17 @@
-//! How much an outsider may send in one message.
+//! Limits on the size of one received message.
 
 use core::fmt;
 
-/// Bounds of one message. Each is checked before anything is kept.
+/// The bounds of one received message. Each is checked before the item is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageLimits {
-    /// Bytes of a message. 1 MiB unless set.
+    /// The largest message, in bytes. Default: 1 MiB.
     pub message_bytes: usize,
-    /// How deep arrays and objects may nest in it. 512 unless set.
+    /// The greatest nesting depth of arrays and objects in one value. Default: 512.
     pub depth: usize,
-    /// Actions in one `sync`. 10,000 unless set.
+    /// The largest number of actions in one `sync` message. Default: 10,000.
     pub actions: usize,
-    /// Bytes of a node id. 256 unless set.
+    /// The longest node id, in bytes. Default: 256.
     pub id_bytes: usize,
 }
 
@@ -26,21 +26,22 @@ impl Default for MessageLimits {
     }
 }
 
-/// A bound that a message goes beyond.
+/// The limit that a message exceeds, with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Beyond {
-    /// The message has more bytes than this.
+pub enum ExceededLimit {
+    /// The message has more bytes than [`MessageLimits::message_bytes`].
     MessageBytes(usize),
-    /// It nests deeper than this.
+    /// Arrays and objects are nested deeper than [`MessageLimits::depth`].
     Depth(usize),
-    /// It has more actions than this.
+    /// The message has more actions than [`MessageLimits::actions`].
     Actions(usize),
-    /// A node id in it has more bytes than this.
+    /// A node id has more bytes than [`MessageLimits::id_bytes`].
     IdBytes(usize),
 }
 
-impl fmt::Display for Beyond {
+// The texts are in `spec/protocol.md`: the sender receives them.
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MessageBytes(limit) => write!(f, "the message is larger than {limit} bytes"),

@@ -1,127 +1,132 @@
-//! The messages that two nodes exchange, as types.
+//! The messages that two nodes exchange.
 
 use crate::{
     action::{Action, NodeId, Subprotocol},
     json::{Json, JsonObject},
 };
 
-/// One message. On the wire it is a JSON array that begins with the name of the message.
+/// A message. On the wire, a JSON array that begins with the name of the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
-    /// `["connect", PROTOCOL, NODE, SYNCED, {"token":…,"subprotocol":…}]`: let me in.
+    /// `["connect", PROTOCOL, NODE, SYNCED, {"token":…,"subprotocol":…}]`: the client's request to
+    /// connect.
     Connect(Connect),
-    /// `["connected", PROTOCOL, NODE, [RECEIVED, SENT], {…}]`: you are in.
+    /// `["connected", PROTOCOL, NODE, [RECEIVED, SENT], {…}]`: the server accepts the client.
     Connected(Connected),
-    /// `["ping", ADDED]`: are you there?
+    /// `["ping", ADDED]`: a request for a `pong`, after silence.
     Ping {
         /// The sender's last `added` number.
         added: u64,
     },
-    /// `["pong", ADDED]`: I am.
+    /// `["pong", ADDED]`: the response to a `ping`.
     Pong {
         /// The sender's last `added` number.
         added: u64,
     },
-    /// `["sync", ADDED, ACTION, META, ACTION, META, …]`: take these actions.
+    /// `["sync", ADDED, ACTION, META, ACTION, META, …]`: actions of the sender.
     Sync(Sync),
-    /// `["synced", ADDED]`: I have them.
+    /// `["synced", ADDED]`: the confirmation of a `sync` message.
     Synced {
-        /// The number of the `sync` that is answered.
+        /// The number of the confirmed `sync` message.
         added: u64,
     },
-    /// `["error", TYPE, OPTIONS]`: I cannot go on with you.
+    /// `["error", TYPE, OPTIONS]`: an error that ends the connection.
     Error(ErrorMessage),
-    /// `["debug", "error", TEXT]`: something for the developer to read.
+    /// `["debug", "error", TEXT]`: a text for the developer of the receiver.
     Debug {
         /// The text.
         text: String,
     },
-    /// `["headers", {…}]`: what the application says about the sender, such as its language.
+    /// `["headers", {…}]`: data of the application about the sender, such as its language.
     Headers {
-        /// The whole object; it replaces the one before.
+        /// The JSON object. It replaces the previous one.
         headers: Json,
     },
 }
 
-/// A node asks to be let in.
+/// The client's request to connect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
-    /// The highest protocol version that the sender speaks.
+    /// The newest protocol version that the sender supports.
     pub protocol: u32,
     /// The sender.
     pub node: NodeId,
-    /// The last `added` number of the receiver that the sender has got.
+    /// The last `added` number of the receiver that the sender has received.
     pub synced: u64,
-    /// What proves who the sender is.
+    /// The sender's credentials. A secret.
     pub token: Option<String>,
-    /// The application's protocol version of the sender.
+    /// The subprotocol of the sender.
     pub subprotocol: Option<Subprotocol>,
 }
 
-/// A node lets the other in.
+/// The server's response to [`Connect`], which accepts the client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connected {
-    /// The protocol version that the sender speaks.
+    /// The protocol version that the sender uses.
     pub protocol: u32,
     /// The sender.
     pub node: NodeId,
-    /// When `connect` was received, by the sender's clock: milliseconds since the epoch.
+    /// The time at which `connect` was received, by the sender's clock, in milliseconds since the
+    /// epoch.
     pub received: i64,
-    /// When this was sent, by the sender's clock. All times on this connection are relative to it.
+    /// The time at which this message was sent, by the sender's clock, in milliseconds since the
+    /// epoch. All times on this connection are relative to it.
     pub sent: i64,
-    /// What proves who the sender is.
+    /// The sender's credentials. A secret.
     pub token: Option<String>,
-    /// The application's protocol version of the sender.
+    /// The subprotocol of the sender.
     pub subprotocol: Option<Subprotocol>,
 }
 
-/// Actions on their way.
+/// A message with actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sync {
-    /// The sender's `added` number of the last of them.
+    /// The sender's `added` number of the last action.
     pub added: u64,
     /// The actions, oldest first.
     pub entries: Vec<SyncEntry>,
 }
 
-/// One action on its way. Times are milliseconds relative to [`Connected::sent`], and may be negative.
+/// An action in a [`Sync`] message. Times are in milliseconds relative to [`Connected::sent`], and
+/// may be negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncEntry {
     /// The action.
     pub action: Action,
-    /// Its id, shortened.
+    /// The id of the action.
     pub id: CompactId,
-    /// Its corrected creation time, relative.
+    /// The corrected creation time.
     pub time: i64,
-    /// The application's protocol version of its creator, if it is not the sender's.
+    /// The subprotocol of the node that created the action, if it is not the sender's.
     pub subprotocol: Option<Subprotocol>,
-    /// Other keys of its meta.
+    /// Additional keys of the meta.
     pub extra: JsonObject,
 }
 
-/// An id without what the receiver knows: the time is relative, the sender's own node id is left out, and so is 0 as
-/// its sequence number.
+/// The short form of an action id: the time is relative to [`Connected::sent`]; the sender's own
+/// node id and the sequence number 0 are omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompactId {
-    /// `TIME`: the sender's own, with sequence number 0.
+    /// `TIME`: an id of the sender with the sequence number 0.
     Time(i64),
-    /// `[TIME, SEQUENCE]`: the sender's own.
+    /// `[TIME, SEQUENCE]`: an id of the sender.
     Own(i64, u32),
-    /// `[TIME, NODE, SEQUENCE]`.
+    /// `[TIME, NODE, SEQUENCE]`: an id of any node.
     Full(i64, NodeId, u32),
 }
 
-/// A node says why it cannot go on.
+/// An error that ends the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorMessage {
-    /// What kind of error: `wrong-format`, `unknown-message`, `wrong-protocol`, `wrong-subprotocol`, `wrong-credentials`, `timeout`.
+    /// The kind of the error: `wrong-format`, `unknown-message`, `wrong-protocol`,
+    /// `wrong-subprotocol`, `wrong-credentials`, `timeout`.
     pub kind: String,
-    /// Details, their shape depends on the kind.
+    /// Details. Their shape depends on the kind.
     pub options: Option<Json>,
 }
 
-// Tokens are secrets: these keep them out of logs.
+// Tokens are secrets: these implementations keep them out of logs.
 
 impl core::fmt::Debug for Connect {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

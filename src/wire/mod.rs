@@ -1,7 +1,8 @@
-//! What goes over a connection: messages as types, and their JSON.
+//! The messages of a connection as types, and their JSON.
 //!
-//! Read [`Message`] first, then [`decode`] and [`Message::encode`]. What an outsider may make us hold is bounded by [`MessageLimits`]; what
-//! differs between the versions of the protocol is in [`Protocol`]. `spec/protocol.md` tells the whole in words.
+//! Read [`Message`] first, then [`decode()`] and [`Message::encode`]. [`MessageLimits`] bounds a
+//! received message; [`Protocol`] has the differences between the versions of the protocol.
+//! `spec/protocol.md` describes the protocol in prose.
 
 mod compact_id;
 mod decode;
@@ -14,6 +15,6 @@ mod version;
 pub use decode::decode;
 pub use encode::SyncWriter;
 pub use error::DecodeError;
-pub use limits::{Beyond, MessageLimits};
+pub use limits::{ExceededLimit, MessageLimits};
 pub use message::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry};
 pub use version::Protocol;

@@ -1,4 +1,4 @@
-//! Who gets an action.
+//! The recipients of actions.
 
 use logux::{
     Action,
@@ -9,7 +9,7 @@ use logux::{
 use crate::world::{A, World, entry, processed};
 
 #[test]
-fn everyone_gets_it_once_and_the_excluded_do_not() {
+fn each_recipient_receives_an_action_once_and_excluded_clients_do_not() {
     let mut world = World::new();
     for (session, node) in [(1, "10:one:x"), (2, "10:two:x"), (3, "20:three:x"), (4, "30:four:x")] {
         world.join(session, node);
@@ -36,19 +36,19 @@ fn everyone_gets_it_once_and_the_excluded_do_not() {
 }
 
 #[test]
-fn the_author_hears_of_its_own_action_only_by_name() {
+fn the_author_receives_its_own_action_only_if_named_by_client_or_node() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 1", A)]);
     let both = Recipients { users: vec!["10".into()], ..Recipients::channel("room") };
-    world.answer([HandlerResponse::Resend(both), HandlerResponse::Approved(None)]);
+    world.respond([HandlerResponse::Resend(both), HandlerResponse::Approved(None)]);
     assert!(world.delivered().is_empty());
     world.requests.clear();
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.receive(1, vec![entry("1 10:one:x 1", A)]);
-    world.answer([
+    world.respond([
         HandlerResponse::Resend(Recipients::client("10:one")),
         HandlerResponse::Approved(None),
     ]);
@@ -56,14 +56,14 @@ fn the_author_hears_of_its_own_action_only_by_name() {
 }
 
 #[test]
-fn filters_decide_and_are_taken_away_one_by_one() {
+fn a_filter_is_removed_by_the_unsubscribe_with_the_same_filter() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room","filter":{"a":1}}"#;
     world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
     let filter: logux::server::Filter =
         std::sync::Arc::new(|action, _| action.field("a") == Some("1"));
-    world.answer([HandlerResponse::Approved(Some(filter)), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(Some(filter)), HandlerResponse::Processed]);
     world.delivered.clear();
     let send = |world: &mut World, json: &str| {
         let addition = AddAction {
@@ -81,7 +81,7 @@ fn filters_decide_and_are_taken_away_one_by_one() {
     let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
     world.receive(1, vec![entry("1 10:one:x 1", unsubscribe)]);
     world.delivered.clear();
-    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1, "another filter was not taken away");
+    assert_eq!(send(&mut world, r#"{"type":"t","a":1}"#), 1, "another filter is not removed");
     let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room","filter":{"a":1}}"#;
     world.receive(1, vec![entry("1 10:one:x 2", unsubscribe)]);
     assert_eq!(world.delivered(), [processed(1, "1 10:one:x 2")]);

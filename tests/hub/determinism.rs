@@ -115,9 +115,9 @@ fn twenty_runs_of_one_conversation_have_equal_outputs() {
         assert!(first.contains(text), "the conversation covers {text}");
     }
     for _ in 1..20 {
-        let again = conversation();
-        let difference = first.lines().zip(again.lines()).find(|(first, again)| first != again);
+        let other = conversation();
+        let difference = first.lines().zip(other.lines()).find(|(first, other)| first != other);
         assert_eq!(difference, None);
-        assert_eq!(first.len(), again.len());
+        assert_eq!(first.len(), other.len());
     }
 }

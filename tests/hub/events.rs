@@ -1,4 +1,4 @@
-//! What is told about a hub.
+//! The events and statistics of a hub.
 
 use logux::{
     Action,
@@ -9,12 +9,12 @@ use logux::{
 use crate::world::{A, World, entry, processed};
 
 #[test]
-fn what_happens_is_reported_in_order() {
+fn events_are_reported_in_order() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");
     let subscribed = [
-        "added logux/subscribe 1 10:one:x 0, kept: true",
+        "added logux/subscribe 1 10:one:x 0, stored: true",
         "10:one:x in room by action: true",
         "processed logux/subscribe 1 10:one:x 0",
         "sent logux/processed to 1",
@@ -23,17 +23,17 @@ fn what_happens_is_reported_in_order() {
 
     world.join(2, "20:two:x");
     world.receive(2, vec![entry("2 20:two:x 0", A), entry("2 20:two:x 0", A)]);
-    world.answer([
+    world.respond([
         HandlerResponse::Resend(Recipients::channel("room")),
         HandlerResponse::Approved(None),
         HandlerResponse::Denied,
     ]);
     let undone = [
-        "added a 2 20:two:x 0, kept: true",
-        "again 2 20:two:x 0",
+        "added a 2 20:two:x 0, stored: true",
+        "duplicate 2 20:two:x 0",
         "sent a to 1",
         "undone a 2 20:two:x 0: denied",
-        // Once for each time that the action came.
+        // Once for each time that the action was received, the last time with its recipients.
         "sent logux/undo to 1",
         "sent logux/undo to 2",
     ];
@@ -44,13 +44,13 @@ fn what_happens_is_reported_in_order() {
     world.handle(Input::Add(Box::new(useless)));
     world.handle(Input::Leave(SessionId(1)));
     let last = world.events.split_off(world.events.len() - 2);
-    assert!(world.events[0].starts_with("added a ") && world.events[0].ends_with("kept: false"));
+    assert!(world.events[0].starts_with("added a ") && world.events[0].ends_with("stored: false"));
     assert!(last[0].starts_with("sent a to 0") && last[1] == "10:one:x left room", "{last:?}");
     assert!(world.events[1].starts_with("useless a "));
 }
 
 #[test]
-fn everything_can_be_counted() {
+fn stats_and_clients_describe_the_state() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
@@ -78,26 +78,26 @@ fn everything_can_be_counted() {
 }
 
 #[test]
-fn what_is_remembered_is_counted_across_a_restart() {
-    let held = |world: &World| {
+fn remembered_entries_are_counted_across_a_restart() {
+    let remembered = |world: &World| {
         world.hub.stats().map(|stats| (stats.remembered, stats.remembered_bytes)).unwrap()
     };
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");
-    assert_eq!(held(&world).0, 2, "until the client knows");
+    assert_eq!(remembered(&world).0, 2, "the subscription and its answer until it is confirmed");
     world.handle(Input::Acknowledged { session: SessionId(1), added: 100 });
-    let (answers, bytes) = held(&world);
-    assert_eq!(answers, 1, "the last answer to a subscription tells how late it was");
+    let (answers, bytes) = remembered(&world);
+    assert_eq!(answers, 1, "the last answer to a subscription stays, with its time");
 
     world.receive(1, vec![entry("2 10:one:x 0", A), entry("3 10:one:x 0", A)]);
     let loaded = HandlerResponse::Action(Action::new(A).unwrap(), Box::default());
-    world.answer([HandlerResponse::Approved(None), loaded, HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), loaded, HandlerResponse::Processed]);
     let answer = processed(1, "2 10:one:x 0").len() - "1 <- ".len();
-    let more = (1 + 4, bytes + 3 * A.len() + answer);
-    assert_eq!(held(&world), more, "two actions, one more for the client, one answer");
+    let expected = (1 + 4, bytes + 3 * A.len() + answer);
+    assert_eq!(remembered(&world), expected, "two actions, one for the client, one answer");
     let mut world = World::over(world.hub.into_store());
-    assert_eq!(held(&world), more);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
-    assert_eq!(held(&world).0, 6);
+    assert_eq!(remembered(&world), expected);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    assert_eq!(remembered(&world).0, 6);
 }

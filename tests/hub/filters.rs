@@ -46,22 +46,22 @@ fn send_both(world: &mut World) -> Vec<RequestId> {
 }
 
 #[test]
-fn actions_in_progress_pass_the_filter_of_a_new_subscriber() {
+fn a_new_subscriber_receives_the_actions_in_progress_that_its_filter_accepts() {
     let mut world = world(RetentionPolicy::default());
     send_both(&mut world);
     world.join(2, "20:two:x");
     world.receive(2, vec![entry("2 20:two:x 0", SUBSCRIBE)]);
-    world.answer([only_b(), HandlerResponse::Processed]);
+    world.respond([only_b(), HandlerResponse::Processed]);
     assert_eq!(world.delivered(), [format!("2 <- {B}"), processed(2, "2 20:two:x 0")]);
 }
 
 #[test]
-fn a_replay_passes_the_filter() {
+fn a_replay_has_only_actions_that_the_filter_accepts() {
     let mut world = world(RetentionPolicy::by(|_, _| Some(Retention::forever("all"))));
     for (id, action) in [("1 10:one:x 0", A), ("1 10:one:x 1", B)] {
         world.receive(1, vec![entry(id, action)]);
         let recipients = Recipients::channel("room");
-        world.answer([
+        world.respond([
             HandlerResponse::Resend(recipients),
             HandlerResponse::Approved(None),
             HandlerResponse::Processed,
@@ -86,11 +86,11 @@ fn a_replay_passes_the_filter() {
 }
 
 #[test]
-fn undos_of_missed_actions_pass_the_filter_of_a_returning_subscriber() {
+fn a_returning_subscriber_receives_the_missed_undos_that_its_filter_accepts() {
     let mut world = world(RetentionPolicy::default());
     world.join(2, "20:two:x");
     world.receive(2, vec![entry("2 20:two:x 0", SUBSCRIBE)]);
-    world.answer([only_b(), HandlerResponse::Processed]);
+    world.respond([only_b(), HandlerResponse::Processed]);
     let requests = send_both(&mut world);
     world.handle(Input::Leave(SessionId(2)));
     for request in requests {
@@ -100,7 +100,7 @@ fn undos_of_missed_actions_pass_the_filter_of_a_returning_subscriber() {
     let added = world.hub.stats().unwrap().added;
     world.join_since(3, "20:two:x", added);
     world.receive(3, vec![entry("3 20:two:x 0", SUBSCRIBE)]);
-    world.answer([only_b(), HandlerResponse::Processed]);
+    world.respond([only_b(), HandlerResponse::Processed]);
     let undo = r#"3 <- {"type":"logux/undo","id":"1 10:one:x 1","reason":"error"}"#;
     assert_eq!(world.delivered(), [undo.to_owned(), processed(3, "3 20:two:x 0")]);
 }

@@ -1,14 +1,14 @@
-//! A hub, with the clients and the application played by the tests.
+//! The hub. The tests play the roles of the clients and the application.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
-mod bounds;
+mod connections;
 mod delivery;
 mod determinism;
 mod events;
+mod exactly_once;
 mod filters;
-mod join;
-mod late;
-mod life;
-mod once;
+mod late_subscribers;
+mod limits;
+mod processing;
 mod world;

@@ -1,4 +1,4 @@
-//! A hub, the clients around it, and the application, played by a test.
+//! A hub whose clients and application are played by a test.
 
 use std::collections::VecDeque;
 
@@ -10,15 +10,18 @@ use logux::{
     testing::batch,
 };
 
-/// A hub with what it wanted done since the last look.
+/// A hub with its outputs, by kind.
 pub(crate) struct World<S = MemoryStore> {
     pub(crate) hub: Hub<S>,
+    /// The requests that the test has not responded to.
     pub(crate) requests: VecDeque<HandlerRequest>,
-    /// `SESSION <- ACTION`, in order.
+    /// The delivered actions as `SESSION <- ACTION`, in order.
     pub(crate) delivered: Vec<String>,
-    pub(crate) kept: Vec<SessionId>,
-    /// What happened, in order.
+    /// The connections of the confirmed batches.
+    pub(crate) persisted: Vec<SessionId>,
+    /// The events as strings, in order.
     pub(crate) events: Vec<String>,
+    /// All other outputs, in their `Debug` form.
     pub(crate) other: Vec<String>,
 }
 
@@ -32,17 +35,17 @@ pub(crate) fn entry(id: &str, json: &str) -> Entry {
     Entry::new(Action::new(json).unwrap(), Meta::new(id.parse().unwrap()))
 }
 
-pub(crate) fn said(event: &HubEvent) -> String {
-    let of = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
+fn event_text(event: &HubEvent) -> String {
+    let name = |entry: &Entry| format!("{} {}", entry.action.kind(), entry.meta.id);
     match event {
         HubEvent::Added(entry) => {
-            format!("added {}, kept: {}", of(entry), entry.meta.added.is_some())
+            format!("added {}, stored: {}", name(entry), entry.meta.added.is_some())
         }
-        HubEvent::Useless(entry) => format!("useless {}", of(entry)),
+        HubEvent::Useless(entry) => format!("useless {}", name(entry)),
         HubEvent::Sent(entry, clients) => format!("sent {} to {clients}", entry.action.kind()),
-        HubEvent::Processed(entry) => format!("processed {}", of(entry)),
-        HubEvent::Undone { entry, reason } => format!("undone {}: {reason}", of(entry)),
-        HubEvent::Duplicate(id) => format!("again {id}"),
+        HubEvent::Processed(entry) => format!("processed {}", name(entry)),
+        HubEvent::Undone { entry, reason } => format!("undone {}: {reason}", name(entry)),
+        HubEvent::Duplicate(id) => format!("duplicate {id}"),
         HubEvent::Subscribed { id, node, channel } => {
             format!("{node} in {channel} by action: {}", id.is_some())
         }
@@ -68,7 +71,7 @@ impl<S: Store> World<S> {
             hub,
             requests: VecDeque::new(),
             delivered: Vec::new(),
-            kept: Vec::new(),
+            persisted: Vec::new(),
             events: Vec::new(),
             other: Vec::new(),
         };
@@ -78,7 +81,7 @@ impl<S: Store> World<S> {
 
     pub(crate) fn handle(&mut self, input: Input) {
         self.hub.handle(NOW, input).unwrap();
-        assert!(self.hub.poll_output().is_none(), "nothing comes out before the commit");
+        assert!(self.hub.poll_output().is_none(), "there are no outputs before the commit");
         self.settle();
     }
 
@@ -95,8 +98,8 @@ impl<S: Store> World<S> {
                         self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
                     }
                 }
-                Output::Persisted(session, _) => self.kept.push(session),
-                Output::Event(event) => self.events.push(said(&event)),
+                Output::Persisted(session, _) => self.persisted.push(session),
+                Output::Event(event) => self.events.push(event_text(&event)),
                 other => self.other.push(format!("{other:?}")),
             }
         }
@@ -122,10 +125,11 @@ impl<S: Store> World<S> {
         self.handle(Input::Received { session: SessionId(session), batch: batch(), entries });
     }
 
-    pub(crate) fn answer(&mut self, answers: impl IntoIterator<Item = HandlerResponse>) {
-        let request = self.requests.pop_front().expect("a question");
-        for answer in answers {
-            self.handle(Input::Respond(request.id, answer));
+    /// Responds to the first request.
+    pub(crate) fn respond(&mut self, responses: impl IntoIterator<Item = HandlerResponse>) {
+        let request = self.requests.pop_front().expect("there is a request");
+        for response in responses {
+            self.handle(Input::Respond(request.id, response));
         }
     }
 
@@ -134,10 +138,11 @@ impl<S: Store> World<S> {
             session,
             vec![entry(id, &format!(r#"{{"type":"logux/subscribe","channel":"{channel}"}}"#))],
         );
-        self.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        self.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         self.delivered.clear();
     }
 
+    /// Takes the actions that were delivered since the last call.
     pub(crate) fn delivered(&mut self) -> Vec<String> {
         std::mem::take(&mut self.delivered)
     }

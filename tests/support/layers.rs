@@ -1,7 +1,7 @@
-//! Reads which modules each source file of a crate uses, so that a test can hold them against the
+//! Reads which modules each source file of a crate uses, so that a test can compare them with the
 //! reading order of its folders.
 
-#![allow(dead_code, reason = "each crate's test uses its part")]
+#![allow(dead_code, reason = "the test of each crate uses a part")]
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 pub(crate) struct Source {
     /// Its path below `src`.
     pub(crate) name: String,
-    /// Its text.
+    /// Its content.
     pub(crate) text: String,
 }
 
@@ -47,15 +47,15 @@ fn first_segments(path: &str, used: &mut Vec<String>) {
         used.push(path[..end].to_owned());
         return;
     };
-    let (mut depth, mut begins) = (0_usize, true);
+    let (mut depth, mut at_start) = (0_usize, true);
     for (at, char) in group.char_indices() {
         match char {
             '{' => depth += 1,
             '}' if depth == 0 => return,
             '}' => depth -= 1,
-            ',' if depth == 0 => begins = true,
-            _ if begins && !char.is_whitespace() => {
-                begins = false;
+            ',' if depth == 0 => at_start = true,
+            _ if at_start && !char.is_whitespace() => {
+                at_start = false;
                 first_segments(&group[at..], used);
             }
             _ => {}
@@ -63,13 +63,13 @@ fn first_segments(path: &str, used: &mut Vec<String>) {
     }
 }
 
-/// Reads all source files of the crate at `manifest`, but `lib.rs`.
+/// Reads all source files of the crate at `manifest`, except `lib.rs`.
 pub(crate) fn sources(manifest: &str) -> Vec<Source> {
     let root = Path::new(manifest).join("src");
     let mut found = Vec::new();
     read(&root, &root, &mut found);
     found.retain(|source| source.name != "lib.rs");
-    assert!(found.len() > 20, "the sources are found");
+    assert!(found.len() > 20, "expected more than 20 source files");
     found
 }
 
@@ -89,17 +89,17 @@ fn read(root: &Path, folder: &Path, found: &mut Vec<Source>) {
 /// Asserts that each file uses its own folder and those before it in `order`, and imports
 /// from the modules that define things, not through the root of the crate.
 pub(crate) fn assert_order(sources: &[Source], order: &[&str]) {
-    let place = |folder: &str| order.iter().position(|other| *other == folder);
+    let position = |folder: &str| order.iter().position(|other| *other == folder);
     let mut wrong = Vec::new();
     for source in sources {
         let name = &source.name;
-        let Some(own) = place(source.folder()) else {
+        let Some(own) = position(source.folder()) else {
             wrong.push(format!("{name} is in no folder of the reading order"));
             continue;
         };
         for used in source.used() {
-            match place(&used) {
-                Some(place) if place <= own => {}
+            match position(&used) {
+                Some(used) if used <= own => {}
                 Some(_) => wrong
                     .push(format!("{name} uses `{used}`, which comes later in the reading order")),
                 None => wrong.push(format!("{name} uses `{used}` through the root of the crate")),
@@ -109,10 +109,10 @@ pub(crate) fn assert_order(sources: &[Source], order: &[&str]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Asserts that no file has more lines than `most`.
-pub(crate) fn assert_size(sources: &[Source], most: usize) {
+/// Asserts that no file has more than `max_lines` lines.
+pub(crate) fn assert_size(sources: &[Source], max_lines: usize) {
     for Source { name, text } in sources {
         let lines = text.lines().count();
-        assert!(lines <= most, "{name} has {lines} lines: which second subject moved in?");
+        assert!(lines <= max_lines, "{name} has {lines} lines; move one of its subjects");
     }
 }

@@ -1,4 +1,4 @@
-//! What tests against the JavaScript packages share.
+//! Helpers of the tests that compare with the JavaScript packages.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,8 @@ fn interop() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
 }
 
-/// Installs the packages of the lock file, unless they are there. Tests run as processes side by side: one installs, the others wait.
+/// Installs the packages of the lock file, unless they are installed. Tests run in parallel
+/// processes: one installs, and the others wait.
 fn install(folder: &Path) {
     let lock =
         File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-install.lock")).unwrap();
@@ -39,7 +40,8 @@ fn install(folder: &Path) {
         .unwrap();
 }
 
-/// Runs a script of `tests/interop` with one line of input for each question; its answers, one line each.
+/// Runs a script of `tests/interop` with one line of input for each question, and returns its
+/// answers, one line each.
 pub(crate) fn ask_reference(script: &str, questions: &[String]) -> Vec<String> {
     let folder = interop();
     install(&folder);

@@ -1,6 +1,8 @@
-//! Our types beside the nearest ones of automerge, yrs and loro, in one run: map set, list insert, counter.
+//! The types of this project and their counterparts in automerge, yrs and loro, in one run: map
+//! set, list insert, counter.
 //!
-//! The others make one transaction of all the work, which is their best case. Ours makes an operation with its stamp for each step, and applies it.
+//! The others do all steps in one transaction, which is their best case. This project makes and
+//! applies one operation with its stamp for each step.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -74,8 +76,8 @@ fn map(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn place(how: &str, n: usize) -> usize {
-    match how {
+fn position(order: &str, n: usize) -> usize {
+    match order {
         "end" => n,
         "front" => 0,
         _ => n * 7_919 % (n + 1),
@@ -84,8 +86,8 @@ fn place(how: &str, n: usize) -> usize {
 
 fn list(criterion: &mut Criterion) {
     let node = NodeId::new("10:client:tab").unwrap();
-    for how in ["end", "front", "random"] {
-        let mut group = criterion.benchmark_group(format!("list insert, {how}"));
+    for order in ["end", "front", "random"] {
+        let mut group = criterion.benchmark_group(format!("list insert, {order}"));
         group.sample_size(10).throughput(Throughput::Elements(INSERTS as u64));
         group.bench_function(BenchmarkId::new("logux", INSERTS), |bencher| {
             bencher.iter_batched(
@@ -93,7 +95,7 @@ fn list(criterion: &mut Criterion) {
                 |mut list| {
                     for n in 0..INSERTS {
                         let stamp = stamp(&node, n);
-                        let op = list.insert(place(how, n), json!(n), stamp.id()).unwrap();
+                        let op = list.insert_op(position(order, n), json!(n), stamp.id()).unwrap();
                         list.apply(&op, &stamp);
                     }
                     list
@@ -106,7 +108,7 @@ fn list(criterion: &mut Criterion) {
                 let mut doc = AutoCommit::new();
                 let list = doc.put_object(ROOT, "l", ObjType::List).unwrap();
                 for n in 0..INSERTS {
-                    doc.insert(&list, place(how, n), n as i64).unwrap();
+                    doc.insert(&list, position(order, n), n as i64).unwrap();
                 }
                 doc.commit();
                 doc
@@ -118,7 +120,7 @@ fn list(criterion: &mut Criterion) {
                 let list = doc.get_or_insert_array("l");
                 let mut txn = doc.transact_mut();
                 for n in 0..INSERTS {
-                    list.insert(&mut txn, place(how, n) as u32, n as i64);
+                    list.insert(&mut txn, position(order, n) as u32, n as i64);
                 }
                 drop(txn);
                 doc
@@ -129,7 +131,7 @@ fn list(criterion: &mut Criterion) {
                 let doc = loro::LoroDoc::new();
                 let list = doc.get_movable_list("l");
                 for n in 0..INSERTS {
-                    list.insert(place(how, n), n as i64).unwrap();
+                    list.insert(position(order, n), n as i64).unwrap();
                 }
                 doc.commit();
                 doc

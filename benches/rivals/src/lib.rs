@@ -1,1 +1,1 @@
-//! Only benches.
+//! This package has only benchmarks.

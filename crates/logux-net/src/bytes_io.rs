@@ -61,7 +61,7 @@ pub(crate) enum Writing {
 
 /// Bytes to be written, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct WriteQueue {
     /// Complete pieces, before the tail.
     pieces: VecDeque<Bytes>,
     /// Copies of small frames.
@@ -72,7 +72,7 @@ pub(crate) struct Outbox {
     unflushed: bool,
 }
 
-impl Outbox {
+impl WriteQueue {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -232,16 +232,16 @@ mod tests {
         }
     }
 
-    fn flush(outbox: &mut Outbox, step: usize) -> (Vec<u8>, usize) {
+    fn flush(write_queue: &mut WriteQueue, step: usize) -> (Vec<u8>, usize) {
         let mut io = LimitedWriter { step, writes: 0, got: Vec::new() };
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(matches!(outbox.poll_flush(&mut io, &mut cx), Poll::Ready(Ok(()))));
+        assert!(matches!(write_queue.poll_flush(&mut io, &mut cx), Poll::Ready(Ok(()))));
         (io.got, io.writes)
     }
 
     #[test]
     fn small_and_large_pieces_are_written_in_order_in_one_write() {
-        let mut outbox = Outbox::default();
+        let mut write_queue = WriteQueue::default();
         let mut expected = Vec::new();
         for (size, letter) in [
             (3, b'a'),
@@ -253,25 +253,25 @@ mod tests {
         ] {
             let bytes = vec![letter; size];
             expected.extend_from_slice(&bytes);
-            outbox.share(bytes.into());
+            write_queue.share(bytes.into());
         }
-        assert_eq!(outbox.len(), expected.len());
-        assert_eq!(flush(&mut outbox, usize::MAX), (expected, 1));
-        assert_eq!(outbox.len(), 0);
-        assert_eq!(outbox.tail.capacity(), 0, "an idle outbox holds no memory");
+        assert_eq!(write_queue.len(), expected.len());
+        assert_eq!(flush(&mut write_queue, usize::MAX), (expected, 1));
+        assert_eq!(write_queue.len(), 0);
+        assert_eq!(write_queue.tail.capacity(), 0, "an idle outbox holds no memory");
     }
 
     #[test]
     fn partial_writes_lose_nothing() {
         for step in [1, 2, 1000, SHARED_SIZE, SHARED_SIZE + 1] {
-            let mut outbox = Outbox::default();
+            let mut write_queue = WriteQueue::default();
             let mut expected = Vec::new();
             for size in [1, SHARED_SIZE, 2, 3, SHARED_SIZE + 1] {
                 let bytes: Vec<u8> = (0..size).map(|i| i as u8).collect();
                 expected.extend_from_slice(&bytes);
-                outbox.share(bytes.into());
+                write_queue.share(bytes.into());
             }
-            assert_eq!(flush(&mut outbox, step).0, expected, "step {step}");
+            assert_eq!(flush(&mut write_queue, step).0, expected, "step {step}");
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     CloseReason, Frame, FrameLimits, NetError, Transport,
-    bytes_io::{Outbox, Writing, poll_fill, take},
+    bytes_io::{WriteQueue, Writing, poll_fill, take},
 };
 
 /// A transport that sends frames as lines over a pipe, a Unix socket, TCP, or any other byte
@@ -36,7 +36,7 @@ pub struct JsonLinesTransport<IO> {
     inbox: BytesMut,
     /// The number of bytes at the start of the inbox without a line break.
     searched: usize,
-    outbox: Outbox,
+    write_queue: WriteQueue,
     ended: bool,
     writing: Writing,
 }
@@ -49,7 +49,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> JsonLinesTransport<IO> {
             limits,
             inbox: BytesMut::new(),
             searched: 0,
-            outbox: Outbox::default(),
+            write_queue: WriteQueue::default(),
             ended: false,
             writing: Writing::Open,
         }
@@ -153,7 +153,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for JsonLinesTransport<IO> 
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
-        this.outbox.poll_capacity(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
+        this.write_queue
+            .poll_capacity(&mut this.io, this.limits.write_buffer, cx)
+            .map_err(NetError::Io)
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
@@ -163,21 +165,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for JsonLinesTransport<IO> 
         }
         let breaks = memchr2(b'\n', b'\r', frame.as_ref()).is_some();
         let text = if breaks { frame.replace(['\n', '\r'], " ").into() } else { frame };
-        this.outbox.share(text.into_bytes());
-        this.outbox.copy(b"\n");
+        this.write_queue.share(text.into_bytes());
+        this.write_queue.copy(b"\n");
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
-        this.outbox.poll_flush(&mut this.io, cx).map_err(NetError::Io)
+        this.write_queue.poll_flush(&mut this.io, cx).map_err(NetError::Io)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
         if this.writing != Writing::Closed {
             this.writing = Writing::Closing;
-            ready!(this.outbox.poll_flush(&mut this.io, cx))?;
+            ready!(this.write_queue.poll_flush(&mut this.io, cx))?;
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             this.writing = Writing::Closed;
         }
@@ -198,7 +200,7 @@ impl<IO> fmt::Debug for JsonLinesTransport<IO> {
         f.debug_struct("JsonLinesTransport")
             .field("ended", &self.ended)
             .field("writing", &self.writing)
-            .field("waiting", &self.outbox.len())
+            .field("waiting", &self.write_queue.len())
             .finish_non_exhaustive()
     }
 }

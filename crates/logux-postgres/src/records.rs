@@ -5,7 +5,7 @@ use std::sync::Arc;
 use logux::{
     Json, Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Field, Record, Write, matching, place},
+    record::{Changed, Field, Record, Write, matching, unique_stamp},
     store::key,
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -22,7 +22,7 @@ use crate::{
 /// may write. The rules:
 ///
 /// - A field has the value of the latest creation or change that set it. No two writes of a field
-///   have the same time: the second one is moved after the first, by the rule of [`place`].
+///   have the same time: the second one is moved after the first, by the rule of [`unique_stamp`].
 /// - A deletion removes the older fields, in any order of arrival. A creation or change that is
 ///   older than the deletion has no effect; a later one restores the record, with only the later
 ///   fields.
@@ -90,7 +90,7 @@ impl PostgresRecords {
         let mut transaction = self.begin().await?;
         let state = lock(&mut transaction, collection, id).await?;
         let known = fields_of(&mut transaction, state.record, fields).await?;
-        let stamp = place(&known, fields, stamp);
+        let stamp = unique_stamp(&known, fields, stamp);
         let time = key::of_stamp(&stamp);
         // A retried write returns the same result as the first time.
         let existed = state.exists() && state.touched.as_ref() != Some(&time);

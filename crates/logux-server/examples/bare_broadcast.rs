@@ -1,11 +1,12 @@
-//! What the transport allows: a WebSocket broadcast that does nothing of what a Logux server is for.
+//! A WebSocket broadcast without the functions of a Logux server, to measure the transport alone.
 //!
 //!     cargo run --release -p logux-server --example bare_broadcast -- 31338
 //!     cargo run --release -p logux-cli -- bench fan-out ws://127.0.0.1:31338
 //!
-//! It speaks just enough of the protocol for `logux bench`: everybody is let in, what a client sends goes to all subscribers as the same bytes, and
-//! is answered as processed. It checks, keeps and knows nothing. The sockets are those of the server, and all that waits for a client leaves in one
-//! write, as there.
+//! It implements only the part of the protocol that `logux bench` needs: all clients are accepted;
+//! each received frame is sent to all subscribers unchanged, and answered as processed. It checks
+//! and keeps nothing. As in the server, the transport is that of `logux-net`, and all frames that
+//! wait for a client leave in one write.
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use logux_net::{Frame, FrameLimits, NetError, WebSocketTransport, websocket};
@@ -14,8 +15,9 @@ use tokio::{
     sync::broadcast::{self, error::RecvError},
 };
 
-/// How many actions a client may lag behind before it loses some; `logux bench` counts them.
-const WAITING: usize = 4_096;
+/// The number of frames that may wait for a client before it loses some. `logux bench` counts lost
+/// actions.
+const MAX_WAITING: usize = 4_096;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,14 +27,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     socket.bind(([127, 0, 0, 1], port).into())?;
     let listener: TcpListener = socket.listen(4_096)?;
     println!("listening on ws://{}", listener.local_addr()?);
-    let (everybody, _) = broadcast::channel(WAITING);
+    let (subscribers, _) = broadcast::channel(MAX_WAITING);
     loop {
         let (socket, _) = listener.accept().await?;
-        let everybody = everybody.clone();
+        let subscribers = subscribers.clone();
         tokio::spawn(async move {
             let _ = socket.set_nodelay(true);
             if let Ok((transport, _)) = websocket::accept(socket, FrameLimits::default()).await {
-                let client = Client { transport, everybody, channel: None };
+                let client = Client { transport, subscribers, channel: None };
                 let _ = client.serve().await;
             }
         });
@@ -41,8 +43,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 struct Client {
     transport: WebSocketTransport<TcpStream>,
-    everybody: broadcast::Sender<Frame>,
-    /// Only subscribers have it.
+    subscribers: broadcast::Sender<Frame>,
+    /// `None` until the client subscribes.
     channel: Option<broadcast::Receiver<Frame>>,
 }
 
@@ -57,7 +59,7 @@ impl Client {
             };
             tokio::select! {
                 frame = self.transport.next() => match frame {
-                    Some(frame) => self.received(frame?).await?,
+                    Some(frame) => self.receive(frame?).await?,
                     None => break,
                 },
                 frame = channel => match frame {
@@ -66,16 +68,16 @@ impl Client {
                     Err(RecvError::Closed) => break,
                 },
             }
-            self.take_what_is_there().await?;
+            self.drain().await?;
             self.transport.flush().await?;
         }
         self.transport.close().await
     }
 
-    /// More of both kinds, without waiting, so that one write carries it.
-    async fn take_what_is_there(&mut self) -> Result<(), NetError> {
+    /// Handles all frames that are already received or queued, so that they leave in one write.
+    async fn drain(&mut self) -> Result<(), NetError> {
         while let Some(Some(frame)) = self.transport.next().now_or_never() {
-            self.received(frame?).await?;
+            self.receive(frame?).await?;
         }
         while let Some(frame) = self.channel.as_mut().and_then(|channel| channel.try_recv().ok()) {
             self.transport.feed(frame).await?;
@@ -83,7 +85,7 @@ impl Client {
         Ok(())
     }
 
-    async fn received(&mut self, frame: Frame) -> Result<(), NetError> {
+    async fn receive(&mut self, frame: Frame) -> Result<(), NetError> {
         let text = frame.as_str();
         if text.starts_with("[\"connect\",") {
             let connected =
@@ -102,10 +104,10 @@ impl Client {
             r#"["sync",{added},{{"type":"logux/processed","id":"0 bare {sequence}"}},{{"id":{added},"time":{added}}}]"#
         );
         if text.contains("\"logux/subscribe\"") {
-            self.channel = Some(self.everybody.subscribe());
+            self.channel = Some(self.subscribers.subscribe());
         } else {
-            // Nobody may be subscribed.
-            let _ = self.everybody.send(frame);
+            // Fails if there are no subscribers.
+            let _ = self.subscribers.send(frame);
         }
         self.transport.feed(synced).await?;
         self.transport.feed(Frame::from(processed)).await

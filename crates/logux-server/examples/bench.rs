@@ -1,9 +1,9 @@
-//! The application that `logux bench` puts load on.
+//! The server for `logux bench`.
 //!
 //!     cargo run --release -p logux-server --example bench -- 31337
 //!     cargo run --release -p logux-cli -- bench fan-out ws://127.0.0.1:31337
 //!
-//! `benches/servers` runs it beside the official server and beside a bare broadcast.
+//! `benches/servers` compares it with the official server and with a bare broadcast.
 
 use logux_server::Server;
 

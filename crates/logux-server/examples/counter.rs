@@ -1,6 +1,7 @@
-//! A counter that everyone sees, as in the README of Logux: subscribe, load, increase, resend.
+//! A shared counter, as in the README of Logux: subscribe, load, increase, resend.
 //!
-//! `LOGUX_PORT=31337 cargo run -p logux-server --example counter`, then connect an official client with the token `good`.
+//! Run `LOGUX_PORT=31337 cargo run -p logux-server --example counter`, and connect an official
+//! client with the token `good`.
 
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -62,6 +63,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     tokio::select! {
         () = stop_signal() => Ok(server.shutdown().await?),
-        broken = server.broken() => Err(broken.into()),
+        error = server.broken() => Err(error.into()),
     }
 }

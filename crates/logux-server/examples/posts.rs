@@ -1,7 +1,8 @@
-//! Posts under moderation: what handlers can do beyond the counter. Types and channels by regular expression, typed actions, one step for access and
-//! work, queues that run side by side, filters, greetings, and undo of what was done long ago.
+//! Moderated posts: types and channels by regular expression, typed actions, access and processing
+//! in one step, concurrent queues, filters, actions on connect, and the undo of processed actions.
 //!
-//! `LOGUX_PORT=31337 cargo run -p logux-server --example posts`, then connect an official client with any token.
+//! Run `LOGUX_PORT=31337 cargo run -p logux-server --example posts`, and connect an official client
+//! with any token.
 
 use logux::{
     Action, ActionId, Json,
@@ -12,7 +13,7 @@ use regex::Regex;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-/// What all handlers share: a gate that one action waits at and another opens.
+/// The shared state: the action `wait` waits until the action `go` notifies it.
 #[derive(Default)]
 struct Gate(Notify);
 
@@ -31,7 +32,7 @@ struct Moderate {
     post: String,
 }
 
-/// Access to nobody but users.
+/// Gives access to all users but `guest`.
 async fn not_for_guests(context: Context<Gate>) -> Result<bool, HandlerError> {
     Ok(context.user_id() != Some("guest"))
 }
@@ -41,7 +42,7 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
         .channel(Regex::new("^posts/(?<tag>[a-z]+)$")?, |channel| {
             channel
                 .access(not_for_guests)
-                // A subscriber may ask for one author's posts: `filter: {"author": "10"}`.
+                // A subscriber may select the posts of one author: `filter: {"author": "10"}`.
                 .filter(|context| async move {
                     let author =
                         context.parse::<Subscription>()?.filter.map(|filter| filter.author);
@@ -72,10 +73,10 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                 .process(|context, moderate| async move {
                     let post: ActionId = moderate.post.parse()?;
                     let by = Json::from_value(&context.user_id())?;
-                    let undoing = UndoRequest::new(post, "spam")
+                    let request = UndoRequest::new(post, "spam")
                         .with("by", by)
                         .to(Recipients::channel("posts/news"));
-                    context.server().undo(undoing).await;
+                    context.server().undo(request).await;
                     Ok(())
                 })
         });
@@ -104,7 +105,8 @@ fn one_step(server: Builder<Gate>) -> Builder<Gate> {
         })
 }
 
-/// `wait` ends when `go` comes: one client can send both, since they wait in different queues.
+/// `wait` is processed until `go` is received. One client can send both, since they have different
+/// queues.
 fn queues(server: Builder<Gate>) -> Builder<Gate> {
     server
         .action_type("wait", |action| {
@@ -147,6 +149,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     tokio::select! {
         () = stop_signal() => Ok(server.shutdown().await?),
-        broken = server.broken() => Err(broken.into()),
+        error = server.broken() => Err(error.into()),
     }
 }

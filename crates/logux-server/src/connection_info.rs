@@ -1,4 +1,4 @@
-//! Where a connection came from.
+//! The address and the HTTP headers of a connection.
 
 use std::{
     collections::BTreeMap,
@@ -9,19 +9,21 @@ use std::{
 use cookie::Cookie;
 use hyper::{HeaderMap, header::COOKIE};
 
-/// The HTTP request that opened a connection. Headers may hold secrets: they are left out of `Debug`.
+/// The address and the HTTP headers of the request that opened a connection. The output of `Debug`
+/// omits the headers, which may contain secrets.
 #[derive(Default)]
 pub(crate) struct ConnectionInfo {
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) http_headers: HeaderMap,
 }
 
-/// Of an action whose author is not connected.
-static NOWHERE: LazyLock<Arc<ConnectionInfo>> = LazyLock::new(Arc::default);
+/// The value for an action whose author is not connected.
+static NO_CONNECTION: LazyLock<Arc<ConnectionInfo>> = LazyLock::new(Arc::default);
 
 impl ConnectionInfo {
-    pub(crate) fn nowhere() -> Arc<Self> {
-        NOWHERE.clone()
+    /// Returns the value for an author that is not connected.
+    pub(crate) fn none() -> Arc<Self> {
+        NO_CONNECTION.clone()
     }
 }
 
@@ -31,26 +33,26 @@ impl std::fmt::Debug for ConnectionInfo {
     }
 }
 
-/// All cookies, percent escapes decoded. The first of a name counts.
+/// Returns all cookies, percent-decoded. Of several cookies with one name, the first counts.
 pub(crate) fn cookies(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for cookie in all(headers) {
+    for cookie in parse(headers) {
         found.entry(cookie.name().to_owned()).or_insert_with(|| cookie.value_trimmed().to_owned());
     }
     found
 }
 
-/// The value of a cookie, percent escapes decoded. The first of its name counts, as browsers send the most specific one first
-/// (RFC 6265, section 5.4).
+/// Returns the value of a cookie, percent-decoded. Of several cookies with one name, the first
+/// counts: browsers send the most specific one first (RFC 6265, section 5.4).
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    all(headers)
+    parse(headers)
         .find(|cookie| cookie.name() == name)
         .map(|cookie| cookie.value_trimmed().to_owned())
 }
 
-fn all(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(Cookie::split_parse_encoded).flatten()
+fn parse(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(Cookie::split_parse_encoded).flatten()
 }
 
 #[cfg(test)]
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookies_are_found_by_name() {
+    fn returns_the_first_cookie_with_a_name() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "a=1; token=x%20y; broken; token=second".parse().unwrap());
         headers.append(COOKIE, "quoted=\"q\"".parse().unwrap());

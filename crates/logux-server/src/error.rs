@@ -1,38 +1,39 @@
-//! What can go wrong, sorted by who can do something about it.
+//! Errors: of a server that cannot start, and of a handler.
 
 use std::borrow::Cow;
 
 use logux::Json;
 
-/// The server cannot be built or started as it was described.
+/// The server cannot start: its description is invalid, or a resource is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Nobody decides who gets in.
-    #[error("the server needs to know who may connect: call `auth` on the builder")]
+    /// There is neither [`auth`](crate::Builder::auth) nor [`backend`](crate::Builder::backend), so
+    /// no client could connect.
+    #[error("no authentication: call `auth` or `backend` on the builder")]
     NoAuth,
-    /// A type has handlers already.
-    #[error("action type `{0}` has handlers already: register it once")]
+    /// An action type was registered twice.
+    #[error("duplicate handlers for action type `{0}`")]
     DuplicateType(String),
-    /// Logux's own types have their meaning already.
-    #[error("action type `{0}` belongs to Logux itself: choose another name")]
+    /// An action type is reserved by the protocol.
+    #[error("action type `{0}` is reserved by Logux: choose another name")]
     ReservedType(String),
-    /// A channel pattern has handlers already.
-    #[error("channel `{0}` has handlers already: register it once")]
+    /// A channel pattern was registered twice.
+    #[error("duplicate handlers for channel `{0}`")]
     DuplicateChannel(String),
-    /// The rest of the types or channels has handlers already.
-    #[error("there are handlers for {0} already: register them once")]
+    /// The handlers of all other types, channels or HTTP requests were registered twice.
+    #[error("duplicate handlers for {0}")]
     DuplicateFallback(&'static str),
-    /// A channel pattern cannot be read.
-    #[error("cannot read channel pattern `{pattern}`: {why}; expected a form such as `users/:id`")]
+    /// A channel pattern is invalid.
+    #[error("invalid channel pattern `{pattern}`: {why}; expected a pattern such as `users/:id`")]
     ChannelPattern {
         /// The pattern.
         pattern: String,
         /// What is wrong.
         why: &'static str,
     },
-    /// The range of supported versions cannot be read.
-    #[error("cannot read `{range}` as an npm SemVer range such as `^1.0.0`")]
+    /// The range of supported versions is invalid.
+    #[error("invalid npm SemVer range `{range}`; expected a range such as `^1.0.0`")]
     Supports {
         /// The range.
         range: String,
@@ -40,15 +41,15 @@ pub enum BuildError {
     /// A certificate or a key cannot be used.
     #[error("cannot use `{what}` for TLS: {why}")]
     Tls {
-        /// The file, or that it is a text.
+        /// The path of the file, or a note that it was given as a string.
         what: String,
         /// What is wrong.
         why: String,
     },
-    /// An HTTP route cannot be added.
-    #[error("cannot answer HTTP at `{path}`: {why}")]
+    /// An HTTP route is invalid.
+    #[error("cannot add the HTTP route `{path}`: {why}")]
     Route {
-        /// Its path.
+        /// The path.
         path: String,
         /// What is wrong.
         why: &'static str,
@@ -56,47 +57,50 @@ pub enum BuildError {
     /// The back end cannot be used.
     #[error("cannot use `{url}` as the back end: {why}")]
     Backend {
-        /// Its URL.
+        /// The URL.
         url: String,
         /// What is wrong.
         why: String,
     },
-    /// A part of a list of addresses and networks cannot be read.
-    #[error("cannot read `{network}` as an address or a network such as 10.0.0.0/8")]
+    /// An item in a list of addresses and networks is invalid.
+    #[error("invalid address or network `{network}`; expected a form such as 10.0.0.0/8")]
     Mask {
-        /// The part.
+        /// The item.
         network: String,
     },
-    /// The store failed.
-    #[error("the server's log cannot be read: {0}")]
+    /// The store failed, or the hub could not be started.
+    #[error("cannot open the server's log: {0}")]
     Store(String),
-    /// The address cannot be listened on.
+    /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// Why a handler did not do what it was asked. Made from any error by `?`; the client gets `logux/undo`, never the error's text.
+/// The failure of a handler. `?` converts any error into it.
+///
+/// The action is undone: its author receives `logux/undo` with a reason. The text of an error is
+/// sent to the author only in [development](crate::Config::development).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandlerError {
-    /// Something broke: undone with the reason `error`.
+    /// An error. The reason is `error`.
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// The author may not do it: undone with `denied`.
+    /// The author has no access. The reason is `denied`.
     Denied,
-    /// There is no such thing: undone with `notFound`.
+    /// The requested object does not exist. The reason is `notFound`.
     NotFound,
-    /// There is no such type, as found out by handlers for several: undone with `unknownType`.
+    /// Handlers for several types do not know this type. The reason is `unknownType`.
     UnknownType,
-    /// There is no such channel, as found out by handlers for several: undone with `wrongChannel`.
+    /// Handlers for several channels do not know this channel. The reason is `wrongChannel`.
     WrongChannel,
-    /// Undone with a reason and keys of the application's own.
+    /// A reason of the application's own, with further keys.
     Undo {
-        /// Why.
+        /// The reason.
         reason: String,
         /// Further keys of `logux/undo`.
         extra: Vec<(String, Json)>,
@@ -104,13 +108,13 @@ pub enum HandlerError {
 }
 
 impl HandlerError {
-    /// Undone with a reason of the application's own.
+    /// Creates an error that undoes the action with a reason of the application's own.
     pub fn undo(reason: impl Into<String>) -> Self {
         Self::Undo { reason: reason.into(), extra: Vec::new() }
     }
 
-    /// For log lines.
-    pub(crate) fn in_words(&self) -> Cow<'_, str> {
+    /// Returns the text for log lines.
+    pub(crate) fn message(&self) -> Cow<'_, str> {
         match self {
             Self::Failed(error) => error.to_string().into(),
             Self::Denied => "denied".into(),
@@ -121,7 +125,7 @@ impl HandlerError {
         }
     }
 
-    /// Something broke, in words.
+    /// Creates a [`Failed`](Self::Failed) from a message.
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed(text.into().into())
     }

@@ -1,38 +1,26 @@
-//! A Logux server for tokio: sockets, HTTP and TLS around the hub of the [`logux`] engine, and your handlers.
-//!
-//! ```no_run
-//! use std::sync::atomic::{AtomicI64, Ordering};
-//! use logux::Action;
-//! use logux_server::Server;
-//!
-//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Server::builder_with(AtomicI64::new(0))
-//!     .auth(|login| async move { Ok(login.token.as_deref() == Some("secret")) })
-//!     .channel("counter", |channel| {
-//!         channel.access(|_| async { Ok(true) }).load(|context| async move {
-//!             let value = context.state().load(Ordering::SeqCst);
-//!             Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?)
-//!         })
-//!     })
-//!     .action_type("counter/inc", |action| {
-//!         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).process(|context| async move {
-//!             context.state().fetch_add(1, Ordering::SeqCst);
-//!             Ok(())
-//!         })
-//!     })
-//!     .listen(([127, 0, 0, 1], 31337).into())
-//!     .await?;
-//! println!("listening on {}", server.address());
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! An action type begins with who may do it, a channel with who may subscribe: there is no way to register one without.
+#![doc = include_str!("../README.md")]
 //!
 //! # How it runs
-//! One task for each connection owns its socket and its [`sync::Node`](logux::sync::Node): it reads, checks and writes. One
-//! thread owns the [`Hub`](logux::server::Hub): it takes what the connections have received in rounds, commits each round in one step of
-//! the store, and hands out what follows from it. Handlers run as tasks of their own.
+//!
+//! Each connection has a task, which owns the socket and the
+//! [`sync::Node`](logux::sync::Node): it reads, checks and writes messages. One thread owns the
+//! [`Hub`](logux::server::Hub): it handles the inputs of the connections in rounds, commits each
+//! round in one step of the store, and then sends the outputs to the connections.
+//!
+//! Handlers of actions and subscriptions are first polled on the hub's thread, since most of them
+//! complete at once; a handler that waits continues as a task of the runtime. So a handler that
+//! blocks its thread delays all clients: use
+//! [`spawn_blocking`](https://docs.rs/tokio/latest/tokio/task/fn.spawn_blocking.html) for blocking
+//! work. A handler that works for more than 5 ms before it first waits is reported as the
+//! [event](events) `handlerBlocked`; after too much of such work, handlers run as tasks from the
+//! beginning for a while.
+//!
+//! # Reading order
+//!
+//! [`Server`] and its [`Builder`] with the [`Config`]; [`ActionType`] and [`Channel`], whose
+//! handlers receive a [`Context`]; the [`RunningServer`] and its [`Handle`]. [`SyncMap`] serves
+//! records, [`Backend`] an application that speaks HTTP. The modules [`events`], [`metrics`] and
+//! [`traces`] list what a server reports; [`exactly_once`] and [`moving`] are guides.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -65,7 +53,7 @@ pub mod exactly_once {}
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}
 
-/// The examples of the project's README, compiled.
+/// Compiles the examples of the project's README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
@@ -94,7 +82,7 @@ pub use hub::{
     handle::{AddError, Handle},
     recipients::IntoRecipients,
 };
-/// Types of the crate `http` that are part of this crate's interface.
+/// Types of the crate `http` that are part of the public API.
 pub use hyper::{HeaderMap, Method, Response, StatusCode};
 pub use server::{
     builder::{Builder, Server},

@@ -1,23 +1,23 @@
-//! The stages of a server's life.
+//! The stages of a server and the timeouts of its shutdown.
 
 use std::time::Duration;
 
-/// The stage of a server's life.
+/// The stage of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifecycle {
-    /// It serves clients.
+    /// The server serves clients.
     Serving,
-    /// Actions in progress are finished, new ones are not accepted.
+    /// Actions in progress are completed; new actions are not accepted.
     Draining,
-    /// All connections are closed.
+    /// All connections are being closed.
     Disconnecting,
 }
 
-/// How long a server that stops waits.
+/// How long a shutdown waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShutdownTimeouts {
-    /// For actions in progress.
+    /// The time for actions in progress to complete.
     pub(crate) drain: Duration,
-    /// For clients to read what is queued for them.
+    /// The time for clients to read their queued messages.
     pub(crate) disconnect: Duration,
 }

@@ -1,4 +1,4 @@
-//! Lists of IP addresses and networks, as settings name them.
+//! Lists of IP addresses and networks in a configuration.
 
 use std::net::IpAddr;
 
@@ -6,19 +6,19 @@ use ipnet::IpNet;
 
 use crate::error::BuildError;
 
-/// Reads addresses and networks.
+/// Parses addresses and networks.
 pub(crate) fn read_networks<'a>(
-    names: impl IntoIterator<Item = &'a str>,
+    list: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<IpNet>, BuildError> {
-    let read =
+    let parse =
         |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    names
-        .into_iter()
-        .map(|text| read(text).map_err(|_| BuildError::Mask { network: text.to_owned() }))
+    list.into_iter()
+        .map(|text| parse(text).map_err(|_| BuildError::Mask { network: text.to_owned() }))
         .collect()
 }
 
-/// Whether an address lies in one of several networks. IPv4 addresses in IPv6 clothes count as what they are.
+/// Returns `true` if one of the networks contains the address. IPv4-mapped IPv6 addresses count as
+/// IPv4 addresses.
 pub(crate) fn contain(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))

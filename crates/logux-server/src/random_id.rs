@@ -1,4 +1,4 @@
-//! Random ids for servers.
+//! Random server ids.
 
 /// Returns eight random hexadecimal digits.
 pub(crate) fn random_id() -> String {

@@ -1,4 +1,4 @@
-//! A server without a socket of its own, as a part of another program.
+//! A server without a socket of its own, inside another program.
 #![cfg(feature = "axum")]
 
 mod wire;
@@ -9,7 +9,7 @@ use axum::{Router, routing::get};
 use logux_net::{CloseReason, WebSocketConnector, websocket};
 use logux_server::{RunningServer, Server};
 use tokio::net::TcpListener;
-use wire::{connect_with, farewell, greet, http, next_with, send};
+use wire::{authenticate, close_reason, connect_with, http, next_with, send};
 
 async fn logux() -> RunningServer<()> {
     Server::builder()
@@ -24,10 +24,10 @@ async fn logux() -> RunningServer<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_axum_application_has_logux_on_a_path_of_its_own() {
+async fn an_axum_application_serves_logux_on_its_own_path() {
     let logux = logux().await;
     let app = Router::new()
-        .route("/", get(|| async { "mine" }))
+        .route("/", get(|| async { "application" }))
         .route("/live", logux.http_service().route());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("its address");
@@ -37,25 +37,21 @@ async fn an_axum_application_has_logux_on_a_path_of_its_own() {
     let connector =
         || WebSocketConnector::new(&format!("ws://{address}/live")).expect("an address");
     let mut client = connect_with(connector()).await;
-    greet(&mut client, "10:client:tab").await;
+    authenticate(&mut client, "10:client:tab").await;
     send(&mut client, r#"["sync",1,{"type":"inc"},{"id":1,"time":1}]"#).await;
     next_with(&mut client, "logux/processed").await;
 
-    assert_eq!(http(address, "GET", "/", "").await, (200, "mine".into()));
-    assert_eq!(
-        http(address, "GET", "/live", "").await.0,
-        503,
-        "bounds on connections count here too"
-    );
-    logux.shutdown().await.expect("not broken");
-    assert_eq!(farewell(&mut client).await, Some(CloseReason::Shutdown));
-    assert_eq!(http(address, "GET", "/live", "").await.0, 503, "it has stopped");
-    assert_eq!(http(address, "GET", "/", "").await.0, 200, "the application has not");
+    assert_eq!(http(address, "GET", "/", "").await, (200, "application".into()));
+    assert_eq!(http(address, "GET", "/live", "").await.0, 503, "connection limits apply here too");
+    logux.shutdown().await.expect("a clean shutdown");
+    assert_eq!(close_reason(&mut client).await, Some(CloseReason::Shutdown));
+    assert_eq!(http(address, "GET", "/live", "").await.0, 503, "the Logux server has stopped");
+    assert_eq!(http(address, "GET", "/", "").await.0, 200, "the application has not stopped");
     serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asks_for_no_websocket_is_told_so() {
+async fn a_request_without_an_upgrade_is_refused() {
     let logux = logux().await;
     let request = hyper::Request::new(http_body_util::Empty::new());
     let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -63,20 +59,20 @@ async fn what_asks_for_no_websocket_is_told_so() {
 }
 
 #[tokio::test]
-async fn any_stream_of_bytes_can_be_a_connection() {
+async fn any_byte_stream_can_be_a_connection() {
     let logux = logux().await;
-    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (client_side, server_side) = tokio::io::duplex(64 * 1024);
     let http_service = logux.http_service().clone();
     let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-    tokio::spawn(async move { http_service.serve(far, peer).await });
+    tokio::spawn(async move { http_service.serve(server_side, peer).await });
     let connector = WebSocketConnector::new("ws://localhost/").expect("an address");
     let mut client: websocket::WebSocketTransport<_> =
-        connector.upgrade(near).await.expect("a connection");
+        connector.upgrade(client_side).await.expect("a connection");
     use futures_util::{SinkExt as _, StreamExt as _};
     client
         .send(r#"["connect",5,"10:client:tab",0,{"token":"good"}]"#.to_owned().into())
         .await
-        .expect("room");
+        .expect("sent");
     let answer = client.next().await.expect("an answer").expect("a frame");
     assert!(answer.as_str().starts_with(r#"["connected""#));
 }

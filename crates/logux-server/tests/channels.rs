@@ -1,4 +1,4 @@
-//! What the application may say about channels.
+//! Tests of channels, with the testing kit.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn action(json: &str) -> Result<Action, HandlerError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_of_an_expression_are_parameters() {
+async fn the_groups_of_an_expression_are_parameters() {
     let server = TestServer::start(
         Server::builder()
             .channel(Regex::new(r"^(?<kind>\w+)/(\d+)$").expect("an expression"), |channel| {
@@ -35,7 +35,7 @@ async fn groups_of_an_expression_are_parameters() {
             }),
     )
     .expect("a server");
-    let client = server.connect("10").await.expect("in");
+    let client = server.connect("10").await.expect("connected");
     let loaded = client.subscribe("posts/7").await.expect("subscribed");
     assert_eq!(loaded[0].as_json(), r#"{"type":"posts","id":7}"#);
     let subscribe = |channel: &str| json!({"type": "logux/subscribe", "channel": channel});
@@ -45,23 +45,23 @@ async fn groups_of_an_expression_are_parameters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_handler_may_decide_and_load() {
+async fn one_handler_can_decide_and_load() {
     let server = TestServer::start(Server::builder().channel("files/:name", |channel| {
         channel.access_and_load(|context| async move {
             match context.param("name") {
-                "mine" => Ok(vec![
+                "own" => Ok(vec![
                     action(r#"{"type":"file","n":1}"#)?,
                     action(r#"{"type":"file","n":2}"#)?,
                 ]),
-                "yours" => Err(HandlerError::Denied),
+                "other" => Err(HandlerError::Denied),
                 _ => Err(HandlerError::NotFound),
             }
         })
     }))
     .expect("a server");
-    let client = server.connect("10").await.expect("in");
-    assert_eq!(client.subscribe("files/mine").await.expect("subscribed").len(), 2);
-    for (name, reason) in [("yours", "denied"), ("none", "notFound")] {
+    let client = server.connect("10").await.expect("connected");
+    assert_eq!(client.subscribe("files/own").await.expect("subscribed").len(), 2);
+    for (name, reason) in [("other", "denied"), ("none", "notFound")] {
         client
             .expect_undo(
                 reason,
@@ -72,7 +72,7 @@ async fn one_handler_may_decide_and_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_loaded_may_have_meta_of_its_own() {
+async fn loaded_actions_can_have_their_own_meta() {
     let server = TestServer::start(Server::builder().channel("notes", |channel| {
         channel.access(|_| async { Ok(true) }).load(|_| async {
             let time = Some(WallTime::from_millis(1_600_000_000_000));
@@ -80,41 +80,41 @@ async fn what_is_loaded_may_have_meta_of_its_own() {
         })
     }))
     .expect("a server");
-    let client = server.connect("10").await.expect("in");
+    let client = server.connect("10").await.expect("connected");
     let mut actions = client.client().actions();
     client.subscribe("notes").await.expect("subscribed");
     assert_eq!(actions.next().await.expect("a note").meta.time.as_millis(), 1_600_000_000_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_while_it_loads_is_not_subscribed() {
-    let (release, loads) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (held, reached) = (release.clone(), loads.clone());
+async fn an_unsubscription_during_the_load_ends_the_subscription() {
+    let (release, access_called) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (released, called) = (release.clone(), access_called.clone());
     let server = TestServer::start(Server::builder().channel("slow", move |channel| {
         channel.access(move |_| {
-            let (held, reached) = (held.clone(), reached.clone());
+            let (released, called) = (released.clone(), called.clone());
             async move {
-                reached.notify_one();
-                held.notified().await;
+                called.notify_one();
+                released.notified().await;
                 Ok(true)
             }
         })
     }))
     .expect("a server");
-    let client = server.connect("10").await.expect("in");
-    let leaving = async {
-        loads.notified().await;
+    let client = server.connect("10").await.expect("connected");
+    let unsubscribe = async {
+        access_called.notified().await;
         client.unsubscribe("slow").await.expect("processed");
         release.notify_one();
     };
-    let (subscribed, ()) = tokio::join!(client.subscribe("slow"), leaving);
-    subscribed.expect("answered all the same");
-    let told = server.handle().send(action(r#"{"type":"news"}"#).expect("an action"), "slow");
-    assert!(client.received(told).await.is_empty());
+    let (subscribed, ()) = tokio::join!(client.subscribe("slow"), unsubscribe);
+    subscribed.expect("the subscription is answered");
+    let sent = server.handle().send(action(r#"{"type":"news"}"#).expect("an action"), "slow");
+    assert!(client.received(sent).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_client_is_greeted() {
+async fn each_client_receives_the_actions_of_send_on_connect() {
     let server = TestServer::start(Server::builder().send_on_connect(|client| async move {
         let lang = client.cookie("lang").unwrap_or_default();
         let headers = client.headers.as_ref().map_or("null".to_owned(), ToString::to_string);
@@ -131,16 +131,16 @@ async fn each_client_is_greeted() {
         .headers(json!({"os": "x"}))
         .connect()
         .await
-        .expect("in");
+        .expect("connected");
     let mut actions = client.client().actions();
     client.disconnect().await;
-    client.reconnect().await.expect("in again");
-    let greeting = actions.next().await.expect("a greeting").action;
+    client.reconnect().await.expect("reconnected");
+    let received = actions.next().await.expect("an action").action;
     let expected = r#"{"type":"welcome","user":"10","since":"#;
-    assert!(greeting.as_json().starts_with(expected), "{}", greeting.as_json());
+    assert!(received.as_json().starts_with(expected), "{}", received.as_json());
     assert!(
-        greeting.as_json().ends_with(r#""lang":"fr","says":{"os":"x"}}"#),
+        received.as_json().ends_with(r#""lang":"fr","says":{"os":"x"}}"#),
         "{}",
-        greeting.as_json()
+        received.as_json()
     );
 }

@@ -1,4 +1,4 @@
-//! Two people edit one document through a real server, over real sockets.
+//! Two users edit one document through a real server, over real sockets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +12,11 @@ use logux_server::{RunningServer, Server};
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Tasks = DocumentHandle<Shared<List>>;
 
-/// A server that refuses what begins with a bang, when it is told to.
+/// Starts a server that refuses actions with a value that begins with `!`, after a notification.
 async fn server(refuse: Arc<Notify>) -> RunningServer {
     Server::builder_with(refuse)
         .auth(|_| async { Ok(true) })
@@ -41,57 +41,57 @@ async fn tasks(server: &RunningServer, user: &str) -> Tasks {
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     let tasks =
         Client::builder(user).expect("a user").start_document(connector, Shared::new("tasks"));
-    tasks.client().subscribe("tasks").await.expect("everybody may");
+    tasks.client().subscribe("tasks").await.expect("subscribed");
     tasks
 }
 
 async fn edit(
     tasks: &Tasks,
-    make: impl FnOnce(&List, &logux::ActionId) -> Result<ListOp, ListError> + Send + 'static,
+    operation: impl FnOnce(&List, &logux::ActionId) -> Result<ListOp, ListError> + Send + 'static,
 ) -> Result<(), SyncError> {
     let edit = tasks.edit(move |list, id| -> Option<Action> {
-        Shared::<List>::new("tasks").action(&make(list, id).expect("an index that is there")).ok()
+        Shared::<List>::new("tasks").action(&operation(list, id).expect("a valid index")).ok()
     });
-    timeout(PATIENCE, edit).await.expect("an answer")
+    timeout(TIMEOUT, edit).await.expect("an answer")
 }
 
-async fn see(tasks: &mut Tasks, wanted: serde_json::Value) {
-    let seen = timeout(PATIENCE, tasks.until(|list| list.to_json() == wanted)).await;
-    assert!(seen.is_ok(), "{wanted} is not seen, but {:?}", tasks.state());
+async fn wait_for_state(tasks: &mut Tasks, expected: serde_json::Value) {
+    let reached = timeout(TIMEOUT, tasks.until(|list| list.to_json() == expected)).await;
+    assert!(reached.is_ok(), "expected {expected}, found {:?}", tasks.state());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_edit_one_list() {
+async fn two_users_edit_one_list() {
     let server = server(Arc::default()).await;
     let (mut ada, mut grace) = (tasks(&server, "ada").await, tasks(&server, "grace").await);
-    edit(&ada, |list, id| list.push(json!("milk"), id)).await.expect("done");
-    see(&mut grace, json!(["milk"])).await;
+    edit(&ada, |list, id| list.push_op(json!("milk"), id)).await.expect("processed");
+    wait_for_state(&mut grace, json!(["milk"])).await;
 
-    // Both at once.
+    // Concurrent edits.
     let (one, other) = tokio::join!(
-        edit(&ada, |list, id| list.push(json!("bread"), id)),
-        edit(&grace, |list, _| list.set(0, json!("oat milk")))
+        edit(&ada, |list, id| list.push_op(json!("bread"), id)),
+        edit(&grace, |list, _| list.set_op(0, json!("oat milk")))
     );
     assert!(one.is_ok() && other.is_ok());
-    see(&mut ada, json!(["oat milk", "bread"])).await;
-    see(&mut grace, json!(["oat milk", "bread"])).await;
+    wait_for_state(&mut ada, json!(["oat milk", "bread"])).await;
+    wait_for_state(&mut grace, json!(["oat milk", "bread"])).await;
 
-    edit(&grace, |list, id| list.shift(1, 0, id)).await.expect("done");
-    see(&mut ada, json!(["bread", "oat milk"])).await;
+    edit(&grace, |list, id| list.move_op(1, 0, id)).await.expect("processed");
+    wait_for_state(&mut ada, json!(["bread", "oat milk"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_taken_back() {
+async fn a_refused_edit_is_undone() {
     let refuse = Arc::new(Notify::new());
     let server = server(refuse.clone()).await;
     let mut ada = tasks(&server, "ada").await;
-    edit(&ada, |list, id| list.push(json!("milk"), id)).await.expect("done");
-    let mut watching = ada.clone();
-    let (refused, ()) = tokio::join!(edit(&ada, |list, _| list.set(0, json!("!"))), async {
-        // It shows at once, and goes back to what was agreed upon.
-        see(&mut watching, json!(["!"])).await;
+    edit(&ada, |list, id| list.push_op(json!("milk"), id)).await.expect("processed");
+    let mut observer = ada.clone();
+    let (refused, ()) = tokio::join!(edit(&ada, |list, _| list.set_op(0, json!("!"))), async {
+        // The edit is visible immediately, until the server undoes it.
+        wait_for_state(&mut observer, json!(["!"])).await;
         refuse.notify_one();
     });
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
-    see(&mut ada, json!(["milk"])).await;
+    wait_for_state(&mut ada, json!(["milk"])).await;
 }

@@ -1,4 +1,4 @@
-//! The server's log as the source of what it serves.
+//! The server's log as the source of its state and of loaded channels.
 
 use logux::{
     Action, Meta,
@@ -11,7 +11,8 @@ use logux_server::{Builder, Projection, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::json;
 
-/// Messages in rooms, the last three of each room kept, and how many there are in all.
+/// Builds a server with messages in rooms, of which the last three of each room are kept, and a
+/// projection that counts all messages.
 fn rooms() -> (Builder, Projection<i64>) {
     let count = untyped_reducer(0, |count: &mut i64, action: &Action| {
         *count += i64::from(action.kind() == "say")
@@ -39,12 +40,12 @@ fn rooms() -> (Builder, Projection<i64>) {
     (server, count)
 }
 
-fn texts(actions: &[Action]) -> Vec<&str> {
+fn numbers(actions: &[Action]) -> Vec<&str> {
     actions.iter().filter_map(|action| action.field("n")).collect()
 }
 
-/// The next message that comes.
-async fn said(entries: &mut Actions) -> Meta {
+/// Returns the meta of the next message.
+async fn next_message(entries: &mut Actions) -> Meta {
     loop {
         let entry = entries.next().await.expect("a message");
         if entry.action.kind() == "say" {
@@ -58,31 +59,34 @@ fn say(n: u32) -> serde_json::Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_late_is_given_what_was_kept() {
+async fn a_new_subscriber_receives_the_kept_messages() {
     let (server, count) = rooms();
     let server = TestServer::start(server).expect("a server");
     let [ada, bob, guest] = ["ada", "bob", "guest"].map(|user| server.client(user).connect());
-    let (ada, bob, guest) =
-        (ada.await.expect("in"), bob.await.expect("in"), guest.await.expect("in"));
+    let (ada, bob, guest) = (
+        ada.await.expect("connected"),
+        bob.await.expect("connected"),
+        guest.await.expect("connected"),
+    );
     for n in 1..=3 {
         ada.process(say(n)).await.expect("processed");
     }
     guest.expect_denied(say(9)).await;
-    assert_eq!(texts(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2", "3"]);
+    assert_eq!(numbers(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2", "3"]);
     assert!(bob.subscribe("rooms/b").await.expect("subscribed").is_empty());
-    assert_eq!(count.get(), 3, "what was denied never was");
+    assert_eq!(count.get(), 3, "denied messages do not count");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_is_given_what_passes_its_filter_and_is_new() {
+async fn a_returning_subscriber_receives_new_messages_that_pass_its_filter() {
     let (server, _) = rooms();
     let server = TestServer::start(server).expect("a server");
     let [ada, bob] = ["ada", "bob"].map(|user| server.client(user).connect());
-    let (ada, bob) = (ada.await.expect("in"), bob.await.expect("in"));
+    let (ada, bob) = (ada.await.expect("connected"), bob.await.expect("connected"));
     let mut entries = bob.client().actions();
     bob.subscribe("rooms/a").await.expect("subscribed");
     ada.process(say(1)).await.expect("processed");
-    let last = said(&mut entries).await;
+    let last = next_message(&mut entries).await;
     bob.unsubscribe("rooms/a").await.expect("processed");
     ada.process(say(2)).await.expect("processed");
     ada.process(json!({"type": "say", "room": "a", "n": 3, "loud": true}))
@@ -92,16 +96,16 @@ async fn who_comes_back_is_given_what_passes_its_filter_and_is_new() {
         "type": "logux/subscribe", "channel": "rooms/a", "filter": {"loud": false},
         "since": {"id": last.id.to_string(), "time": last.time.as_millis()},
     });
-    assert_eq!(texts(&bob.process(subscribe).await.expect("subscribed")), ["2"]);
+    assert_eq!(numbers(&bob.process(subscribe).await.expect("subscribed")), ["2"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_state_of_the_log_holds_after_a_restart() {
+async fn a_projection_is_the_same_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = || Database::open(folder.path().join("log.db")).expect("a database").store();
     let (server, count) = rooms();
     let server = TestServer::start(server.store(open())).expect("a server");
-    let ada = server.connect("ada").await.expect("in");
+    let ada = server.connect("ada").await.expect("connected");
     for n in 1..=2 {
         ada.process(say(n)).await.expect("processed");
     }
@@ -112,17 +116,18 @@ async fn a_state_of_the_log_holds_after_a_restart() {
     let (server, mut count) = rooms();
     let server = TestServer::start(server.store(open())).expect("a server");
     assert_eq!(count.get(), 2);
-    // The clock of a test begins anew, so another node: the same would make the same ids.
+    // The clock of a test starts at the same time again, so this needs another node: the same one
+    // would create the same ids.
     let [ada, bob] = ["ada:laptop:1", "bob"].map(|user| server.client(user).connect());
-    let (ada, bob) = (ada.await.expect("in"), bob.await.expect("in"));
+    let (ada, bob) = (ada.await.expect("connected"), bob.await.expect("connected"));
     let mut entries = bob.client().actions();
-    assert_eq!(texts(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2"]);
-    let first = said(&mut entries).await.id;
+    assert_eq!(numbers(&bob.subscribe("rooms/a").await.expect("subscribed")), ["1", "2"]);
+    let first = next_message(&mut entries).await.id;
     ada.process(say(3)).await.expect("processed");
     assert_eq!(count.get(), 3);
     server.handle().undo(UndoRequest::new(first, "spam").to(Recipients::channel("rooms/a"))).await;
     while count.get() != 2 {
-        assert!(count.changed().await, "as if it never was");
+        assert!(count.changed().await, "the undone message does not count");
     }
 }
 
@@ -144,7 +149,7 @@ async fn a_document_is_loaded_from_the_log() {
             })
         });
     let server = TestServer::start(server).expect("a server");
-    let ada = server.connect("ada").await.expect("in");
+    let ada = server.connect("ada").await.expect("connected");
     for title in ["Shopping", "Tea"] {
         let set = MapOp::Set {
             path: "/title".parse().expect("a path"),

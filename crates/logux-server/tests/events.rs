@@ -1,4 +1,5 @@
-//! What happens on a server can be had by any `tracing` subscriber, with names and fields that stay, and without secrets.
+//! The events of a server reach every `tracing` subscriber, with stable names and fields, and
+//! without secrets.
 
 #[path = "support/capture.rs"]
 mod capture;
@@ -35,13 +36,13 @@ async fn server(development: bool) -> RunningServer {
         .expect("a server")
 }
 
-/// The names of the events about an action, in order.
-fn life(captured: &Captured, kind: &str) -> Vec<String> {
+/// Returns the names of the events about an action, in order.
+fn events_of(captured: &Captured, kind: &str) -> Vec<String> {
     let lines = captured.all();
     let id = &lines
         .iter()
         .find(|line| line.get("type").is_some_and(|found| found == kind))
-        .expect("it came")["actionId"];
+        .expect("the action")["actionId"];
     lines
         .iter()
         .filter(|line| line.get("actionId") == Some(id))
@@ -50,7 +51,7 @@ fn life(captured: &Captured, kind: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_and_actions_from_beginning_to_end() {
+async fn connections_and_actions_from_start_to_end() {
     let captured = capture();
     let server = server(false).await;
     let id = server.node_id().as_str().to_owned();
@@ -59,21 +60,21 @@ async fn connections_and_actions_from_beginning_to_end() {
     assert_eq!(listen["healthCheck"], format!("http://{}/health", server.address()));
     assert_eq!((&*listen["level"], &*listen["message"]), ("INFO", "Logux server is listening"));
 
-    let mut socket = open(&server, "10:life:tab", "right").await;
-    let who = ("nodeId", "10:life:tab");
-    let authenticated = captured.wait("authenticated", &[who, ("subprotocol", "3")]);
+    let mut socket = open(&server, "10:events:tab", "right").await;
+    let node = ("nodeId", "10:events:tab");
+    let authenticated = captured.wait("authenticated", &[node, ("subprotocol", "3")]);
     let connection = ("connectionId", &*authenticated["connectionId"]);
     captured.wait("connect", &[connection, ("ipAddress", "127.0.0.1")]);
 
     sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
-    captured.wait("subscribed", &[who, ("channel", "rooms/1")]);
+    captured.wait("subscribed", &[node, ("channel", "rooms/1")]);
     sync(&mut socket, 2, r#"{"type":"say","text":"Bearer action-secret"}"#).await;
     assert!(
         !captured.wait("add", &[("type", "say")]).contains_key("action"),
         "production shows no actions"
     );
     captured.wait("processed", &[("type", "say")]);
-    assert_eq!(life(&captured, "say"), ["add", "send", "processed"]);
+    assert_eq!(events_of(&captured, "say"), ["add", "send", "processed"]);
 
     sync(&mut socket, 3, r#"{"type":"forbidden"}"#).await;
     captured.wait("denied", &[("type", "forbidden"), ("level", "WARN")]);
@@ -92,30 +93,30 @@ async fn connections_and_actions_from_beginning_to_end() {
     sync(&mut socket, 7, r#"{"type":"own"}"#).await;
     captured.wait("duplicate", &[]);
 
-    let nothing: [&str; 0] = [];
+    let no_channels: [&str; 0] = [];
     server
         .handle()
         .send(
             Action::new(r#"{"type":"lost"}"#).expect("an action"),
-            nothing.map(str::to_owned).to_vec(),
+            no_channels.map(str::to_owned).to_vec(),
         )
         .await;
     captured.wait("useless", &[("type", "lost")]);
     captured.wait("addClean", &[("type", "lost")]);
 
-    let mut again = open(&server, "10:life:other", "right").await;
-    captured.wait("authenticated", &[("nodeId", "10:life:other")]);
-    captured.wait("zombie", &[who]);
-    captured.wait("unsubscribed", &[who, ("channel", "rooms/1")]);
-    again.close(None).await.expect("a farewell");
-    captured.wait("disconnect", &[("nodeId", "10:life:other")]);
-    server.shutdown().await.expect("an end");
+    let mut reconnected = open(&server, "10:events:other", "right").await;
+    captured.wait("authenticated", &[("nodeId", "10:events:other")]);
+    captured.wait("zombie", &[node]);
+    captured.wait("unsubscribed", &[node, ("channel", "rooms/1")]);
+    reconnected.close(None).await.expect("a close message");
+    captured.wait("disconnect", &[("nodeId", "10:events:other")]);
+    server.shutdown().await.expect("a clean shutdown");
     captured.wait("destroy", &[]);
-    no_secrets(&captured);
+    assert_no_secrets(&captured);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_reason_left_is_cleaned() {
+async fn actions_without_reasons_are_cleaned() {
     let captured = capture();
     let server = Server::builder()
         .config(|config| config.remembered_for = Duration::from_millis(16))
@@ -131,27 +132,27 @@ async fn what_has_no_reason_left_is_cleaned() {
     sync(&mut socket, 1, r#"{"type":"stays"}"#).await;
     sync(&mut socket, 2, r#"{"type":"note"}"#).await;
     let noted = captured.wait("processed", &[("type", "note")])["actionId"].clone();
-    // What is too old is forgotten when something else comes.
+    // Old actions are forgotten when a new one arrives.
     for sequence in 3..6 {
         tokio::time::sleep(Duration::from_millis(40)).await;
         sync(&mut socket, sequence, r#"{"type":"later"}"#).await;
         read(&mut socket, "unknownType").await;
     }
     captured.wait("clean", &[("actionId", &noted), ("type", "note"), ("level", "DEBUG")]);
-    assert_eq!(life(&captured, "note"), ["add", "send", "processed", "clean"]);
-    // What is kept is moved in the log when it is approved: that is no end.
-    assert_eq!(life(&captured, "stays"), ["add", "send", "processed"]);
+    assert_eq!(events_of(&captured, "note"), ["add", "send", "processed", "clean"]);
+    // A kept action is moved in the log when it is approved, which is not reported as cleaning.
+    assert_eq!(events_of(&captured, "stays"), ["add", "send", "processed"]);
     let answers = captured.all().into_iter().filter(|line| {
         line["event"] == "clean"
             && line["type"].starts_with("logux/")
             && line["type"] != "logux/subscribe"
     });
-    assert_eq!(answers.count(), 0, "answers are not actions of anybody's");
-    server.shutdown().await.expect("an end");
+    assert_eq!(answers.count(), 0, "answers are not reported as actions");
+    server.shutdown().await.expect("a clean shutdown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_let_in_and_what_is_wrong() {
+async fn refused_clients_and_failures() {
     let captured = capture();
     let server = server(true).await;
     let mut socket = open(&server, "10:wrong:tab", "token-secret").await;
@@ -166,13 +167,13 @@ async fn who_is_not_let_in_and_what_is_wrong() {
     captured.wait("authenticated", &[("nodeId", "10:garbage:tab")]);
     sync(&mut socket, 1, r#"{"type":"say","text":"Bearer action-secret"}"#).await;
     captured.wait("add", &[("action", r#"{"type":"say","text":"[SECRET]"}"#)]);
-    socket.send(r#"["sync","#.into()).await.expect("room");
+    socket.send(r#"["sync","#.into()).await.expect("sent");
     captured.wait("clientError", &[("nodeId", "10:garbage:tab")]);
     captured.wait("disconnect", &[("nodeId", "10:garbage:tab"), ("reason", "wrong-format")]);
-    no_secrets(&captured);
+    assert_no_secrets(&captured);
 }
 
-fn no_secrets(captured: &Captured) {
+fn assert_no_secrets(captured: &Captured) {
     let all = format!("{:?}", captured.all());
     assert!(!all.contains("-secret"), "{all}");
 }

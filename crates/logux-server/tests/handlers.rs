@@ -1,4 +1,4 @@
-//! What handlers see and do, through the client of this project over an in-process pair of sockets.
+//! Tests of handlers, with the client of `logux-client` over sockets.
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,14 +13,14 @@ use logux_server::{AddError, BuildError, HandlerError, RunningServer, Server};
 use tokio::{sync::Notify, time::timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What handlers have seen, in order.
+/// The calls of handlers, in order.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
+struct Calls(Arc<Mutex<Vec<String>>>);
 
-impl Seen {
-    fn note(&self, text: impl Into<String>) {
+impl Calls {
+    fn record(&self, text: impl Into<String>) {
         self.0.lock().expect("no panic").push(text.into());
     }
 
@@ -41,15 +41,15 @@ fn client(server: &RunningServer, user: &str) -> Client {
 }
 
 async fn reason(client: &Client, json: &str) -> String {
-    match timeout(PATIENCE, client.sync(action(json))).await.expect("an answer") {
+    match timeout(TIMEOUT, client.sync(action(json))).await.expect("an answer") {
         Err(SyncError::Undone(undo)) => undo.reason,
         other => format!("{other:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_context_knows_the_author() {
-    let server = Server::builder_with(Seen::default())
+async fn a_context_has_the_author() {
+    let server = Server::builder_with(Calls::default())
         .auth(|_| async { Ok(true) })
         .action_type("who", |on| {
             on.access(|context| async move {
@@ -74,21 +74,21 @@ async fn a_context_knows_the_author() {
     let client = client(&server, "10:phone:tab");
     let mut actions = client.actions();
     client.sync(action(r#"{"type":"who"}"#)).await.expect("processed");
-    let seen = actions.next().await.expect("an answer").action;
+    let answer = actions.next().await.expect("an answer").action;
     assert_eq!(
-        seen.str_field("text").expect("text"),
+        answer.str_field("text").expect("text"),
         r#"Some("10") 10:phone Some("7") Some("{\"lang\":\"fr\"}") false {"type":"who"}"#
     );
 }
 
-/// What `access` has found, for the handlers behind it.
+/// A value that `access` passes to the handlers after it.
 #[derive(Clone)]
 struct Found(&'static str);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
-    let seen = Seen::default();
-    let server = Server::builder_with(seen.clone())
+async fn a_context_has_the_request_and_values_of_earlier_handlers() {
+    let calls = Calls::default();
+    let server = Server::builder_with(calls.clone())
         .auth(|login| async move { Ok(login.cookie("token").as_deref() == Some("a b")) })
         .action_type("try", |on| {
             on.access(|context| async move {
@@ -105,13 +105,13 @@ async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
                 let local = context.remote().is_some_and(|remote| remote.ip().is_loopback());
                 context
                     .state()
-                    .note(format!("{found:?} {:?} {agent:?} {local}", context.cookie("lang")));
+                    .record(format!("{found:?} {:?} {agent:?} {local}", context.cookie("lang")));
                 Ok(())
             })
             .finally(|context| async move {
                 assert!(context.get::<String>().is_none());
                 assert!(context.get::<Found>().is_some());
-                context.state().note("finally");
+                context.state().record("finally");
                 Ok(())
             })
         })
@@ -123,9 +123,9 @@ async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
     request.headers_mut().insert("cookie", "lang=fr; token=a%20b".parse().expect("a value"));
     request.headers_mut().insert("user-agent", "test".parse().expect("a value"));
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a connection");
-    socket.send(r#"["connect",5,"10:a:b",0]"#.into()).await.expect("room");
-    socket.send(r#"["sync",1,{"type":"try"},{"id":1,"time":1}]"#.into()).await.expect("room");
-    while !timeout(PATIENCE, socket.next())
+    socket.send(r#"["connect",5,"10:a:b",0]"#.into()).await.expect("sent");
+    socket.send(r#"["sync",1,{"type":"try"},{"id":1,"time":1}]"#.into()).await.expect("sent");
+    while !timeout(TIMEOUT, socket.next())
         .await
         .expect("in time")
         .expect("open")
@@ -133,27 +133,27 @@ async fn a_context_knows_the_request_and_what_earlier_handlers_found() {
         .to_string()
         .contains("processed")
     {}
-    assert_eq!(seen.all(), [r#"Some("in access") Some("fr") Some("test") true"#, "finally"]);
+    assert_eq!(calls.all(), [r#"Some("in access") Some("fr") Some("test") true"#, "finally"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_handler_is_called_once_whatever_happened() {
-    let seen = Seen::default();
-    let server = Server::builder_with(seen.clone())
+async fn finally_is_called_once_after_every_outcome() {
+    let calls = Calls::default();
+    let server = Server::builder_with(calls.clone())
         .auth(|_| async { Ok(true) })
         .action_type("try", |on| {
             on.access(|context| async move { Ok(context.action().field("deny").is_none()) })
                 .process(|context| async move {
                     match context.action().str_field("do").as_deref() {
-                        Some("fail") => Err(HandlerError::failed("asked to")),
-                        Some("panic") => panic!("asked to"),
+                        Some("fail") => Err(HandlerError::failed("on purpose")),
+                        Some("panic") => panic!("on purpose"),
                         Some("undo") => Err(HandlerError::undo("full")),
                         Some("parse") => context.parse::<Vec<u8>>().map(drop).map_err(Into::into),
                         _ => Ok(()),
                     }
                 })
                 .finally(|context| async move {
-                    context.state().note(context.action().as_json());
+                    context.state().record(context.action().as_json());
                     Ok(())
                 })
         })
@@ -171,23 +171,23 @@ async fn the_last_handler_is_called_once_whatever_happened() {
     for (json, expected) in cases {
         assert_eq!(reason(&client, json).await, expected, "{json}");
     }
-    assert_eq!(seen.all(), cases.map(|(json, _)| json));
+    assert_eq!(calls.all(), cases.map(|(json, _)| json));
     assert_eq!(reason(&client, r#"{"type":"try","do":"panic"}"#).await, "error");
     assert_eq!(
         reason(&client, r#"{"type":"try"}"#).await,
         "Ok(())",
-        "a panic costs only its action"
+        "a panic affects only its action"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_and_own_actions() {
-    let seen = Seen::default();
-    let server = Server::builder_with(seen.clone())
+async fn fallback_handlers_and_own_actions() {
+    let calls = Calls::default();
+    let server = Server::builder_with(calls.clone())
         .auth(|_| async { Ok(true) })
         .action_type("own", |on| {
             on.own().resend(|_| async { Ok(vec!["rest/of/it"]) }).process(|context| async move {
-                context.state().note(format!("own {}", context.is_server()));
+                context.state().record(format!("own {}", context.is_server()));
                 Ok(())
             })
         })
@@ -197,7 +197,7 @@ async fn others_and_own_actions() {
         })
         .other_channel(|on| {
             on.access(|_| async { Ok(true) }).unsubscribe(|context| async move {
-                context.state().note(format!(
+                context.state().record(format!(
                     "left {}",
                     context.action().str_field("channel").unwrap_or_default()
                 ));
@@ -221,24 +221,24 @@ async fn others_and_own_actions() {
         reason(&client, r#"{"type":"logux/unsubscribe","channel":"rest/of/it"}"#).await,
         "Ok(())"
     );
-    while seen.all().len() < 2 {
+    while calls.all().len() < 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(seen.all(), ["own true", "left rest/of/it"]);
+    assert_eq!(calls.all(), ["own true", "left rest/of/it"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_finishes_what_is_in_progress() {
-    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let notes = (begun.clone(), go_on.clone());
-    let server = Server::builder_with(Seen::default())
+async fn a_shutdown_completes_actions_in_progress() {
+    let (started, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notifies = (started.clone(), finish.clone());
+    let server = Server::builder_with(Calls::default())
         .auth(|_| async { Ok(true) })
         .action_type("slow", move |on| {
             on.access(|_| async { Ok(true) }).process(move |_| {
-                let (begun, go_on) = notes.clone();
+                let (started, finish) = notifies.clone();
                 async move {
-                    begun.notify_one();
-                    go_on.notified().await;
+                    started.notify_one();
+                    finish.notified().await;
                     Ok(())
                 }
             })
@@ -247,26 +247,30 @@ async fn a_stop_finishes_what_is_in_progress() {
         .await
         .expect("a server");
     let client = client(&server, "10");
-    let doing = tokio::spawn({
+    let processing = tokio::spawn({
         let client = client.clone();
         async move { client.sync(action(r#"{"type":"slow"}"#)).await }
     });
-    begun.notified().await;
+    started.notified().await;
     let stopping = tokio::spawn(server.shutdown());
-    go_on.notify_one();
-    assert_eq!(timeout(PATIENCE, doing).await.expect("in time").expect("no panic"), Ok(()));
-    timeout(PATIENCE, stopping).await.expect("in time").expect("no panic").expect("no failure");
-    assert!(timeout(PATIENCE, client.reached(State::Disconnected)).await.expect("in time"));
+    finish.notify_one();
+    assert_eq!(timeout(TIMEOUT, processing).await.expect("in time").expect("no panic"), Ok(()));
+    timeout(TIMEOUT, stopping)
+        .await
+        .expect("in time")
+        .expect("no panic")
+        .expect("a clean shutdown");
+    assert!(timeout(TIMEOUT, client.reached(State::Disconnected)).await.expect("in time"));
 }
 
 #[tokio::test]
-async fn mistakes_are_told_at_the_start() {
+async fn invalid_configurations_are_errors_at_the_start() {
     let listen = ([127, 0, 0, 1], 0).into();
     assert!(matches!(Server::builder().listen(listen).await, Err(BuildError::NoAuth)));
     let builder = || Server::builder().auth(|_| async { Ok(true) });
-    let twice = builder().action_type("a", |on| on.own()).action_type("a", |on| on.own());
+    let duplicate = builder().action_type("a", |on| on.own()).action_type("a", |on| on.own());
     assert!(
-        matches!(twice.listen(listen).await, Err(BuildError::DuplicateType(name)) if name == "a")
+        matches!(duplicate.listen(listen).await, Err(BuildError::DuplicateType(name)) if name == "a")
     );
     let reserved = builder().action_type("logux/processed", |on| on.own());
     assert!(matches!(reserved.listen(listen).await, Err(BuildError::ReservedType(_))));

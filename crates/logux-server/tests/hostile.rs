@@ -1,4 +1,4 @@
-//! What hostile clients try against a real server over real sockets, and that the others do not notice.
+//! Attacks of hostile clients over real sockets; other clients must not be affected.
 
 use std::{io, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use tokio::{
 
 type Socket = WebSocketTransport<ClientIo>;
 
-/// Nothing in these tests takes this long unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of each step; no step takes this long unless it fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
@@ -46,22 +46,22 @@ async fn login(address: SocketAddr, node: &str) -> Socket {
     socket
         .send(Frame::from(format!(r#"["connect",5,"{node}",0,{{"token":"good"}}]"#)))
         .await
-        .expect("room");
+        .expect("sent");
     let answer = next(&mut socket).await.expect("an answer");
     assert!(answer.starts_with(r#"["connected""#), "{answer}");
     socket
 }
 
-/// The next frame; `None` when the server has closed.
+/// Returns the next frame; `None` if the server has closed the connection.
 async fn next(socket: &mut Socket) -> Option<String> {
-    let frame = timeout(PATIENCE, socket.next()).await.expect("the server does something");
+    let frame = timeout(TIMEOUT, socket.next()).await.expect("a frame or the end");
     frame.and_then(Result::ok).map(|frame| frame.as_str().to_owned())
 }
 
-/// A client that behaves gets its action done: the server is well.
-async fn assert_well(address: SocketAddr) {
-    let mut socket = login(address, "well:client:tab").await;
-    socket.send(r#"["sync",1,{"type":"echo"},{"id":1,"time":1}]"#.into()).await.expect("room");
+/// Asserts that the server processes the action of a well-behaved client.
+async fn assert_server_works(address: SocketAddr) {
+    let mut socket = login(address, "good:client:tab").await;
+    socket.send(r#"["sync",1,{"type":"echo"},{"id":1,"time":1}]"#.into()).await.expect("sent");
     let mut frames = String::new();
     while !frames.contains("logux/processed") {
         frames += &next(&mut socket).await.expect("an answer");
@@ -69,14 +69,14 @@ async fn assert_well(address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_costs_its_sender_the_connection() {
+async fn an_invalid_message_closes_its_connection() {
     let server = server(|_| {}).await;
     let deep = format!(
         r#"["sync",1,{{"type":"echo","a":{}1{}}},{{"id":1,"time":1}}]"#,
         "[".repeat(600),
         "]".repeat(600)
     );
-    let nonsense = [
+    let invalid = [
         "",
         "{",
         "null",
@@ -95,30 +95,31 @@ async fn nonsense_costs_its_sender_the_connection() {
         r#"["__proto__",1]"#,
         &deep,
     ];
-    for text in nonsense {
+    for text in invalid {
         for logged_in in [false, true] {
             let mut socket = if logged_in {
                 login(server.address(), "10:evil:tab").await
             } else {
                 connect(server.address()).await
             };
-            socket.send(text.into()).await.expect("room");
+            socket.send(text.into()).await.expect("sent");
             let reply = next(&mut socket).await.unwrap_or_default();
             assert!(reply.starts_with(r#"["error","#), "{text}: {reply}");
             assert_eq!(next(&mut socket).await, None, "{text}");
         }
     }
-    assert_well(server.address()).await;
+    assert_server_works(server.address()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_websocket_change_nothing() {
+async fn invalid_websocket_frames_and_http_are_handled() {
     let server = server(|_| {}).await;
     let upgrade = format!(
         "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         server.address()
     );
-    // An unmasked frame, a reserved bit, a control frame in pieces, a length beyond any memory, text that is no UTF-8.
+    // An unmasked frame, a reserved bit, a fragmented control frame, a length that exceeds all
+    // memory, text that is not UTF-8.
     let frames: [&[u8]; 5] = [
         b"\x81\x02hi",
         b"\xF1\x80\0\0\0\0",
@@ -128,11 +129,10 @@ async fn bytes_that_are_no_websocket_change_nothing() {
     ];
     for frame in frames {
         let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
-        socket.write_all(upgrade.as_bytes()).await.expect("room");
-        socket.write_all(frame).await.expect("room");
+        socket.write_all(upgrade.as_bytes()).await.expect("sent");
+        socket.write_all(frame).await.expect("sent");
         let mut answer = Vec::new();
-        let _ =
-            timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the server closes");
+        let _ = timeout(TIMEOUT, socket.read_to_end(&mut answer)).await.expect("the server closes");
         assert!(answer.starts_with(b"HTTP/1.1 101"), "{frame:?}");
     }
     for junk in [
@@ -141,9 +141,9 @@ async fn bytes_that_are_no_websocket_change_nothing() {
         b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
     ] {
         let mut socket = TcpStream::connect(server.address()).await.expect("a connection");
-        socket.write_all(junk).await.expect("room");
+        socket.write_all(junk).await.expect("sent");
     }
-    assert_well(server.address()).await;
+    assert_server_works(server.address()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_message_over_the_limit_is_not_buffered() {
     let big = format!(r#"["sync",1,{{"type":"{}"}},{{"id":1,"time":1}}]"#, "x".repeat(20_000));
     let _ = socket.send(Frame::from(big)).await;
     assert_eq!(next(&mut socket).await, None);
-    assert_well(server.address()).await;
+    assert_server_works(server.address()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,70 +163,70 @@ async fn half_open_sockets_are_closed_in_time() {
             (Duration::from_millis(300), Duration::from_millis(100))
     })
     .await;
-    // One never says who it is, the other falls silent.
-    let mut stranger = connect(server.address()).await;
-    assert_eq!(next(&mut stranger).await, None);
+    // One client never authenticates, the other stops sending.
+    let mut unauthenticated = connect(server.address()).await;
+    assert_eq!(next(&mut unauthenticated).await, None);
     let mut silent = login(server.address(), "10:silent:tab").await;
     assert_eq!(next(&mut silent).await.as_deref(), Some(r#"["ping",0]"#));
     assert_eq!(next(&mut silent).await, None);
-    assert_well(server.address()).await;
+    assert_server_works(server.address()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_costs_its_own_connection() {
+async fn a_slow_reader_loses_only_its_own_connection() {
     let server = server(|config| config.max_outbox_bytes = 256 * 1024).await;
     let mut slow = login(server.address(), "10:slow:tab").await;
     slow.send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
         .await
-        .expect("room");
+        .expect("sent");
     while !next(&mut slow).await.expect("an answer").contains("logux/processed") {}
-    let mut quick = login(server.address(), "20:quick:tab").await;
-    quick
-        .send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
+    let mut fast = login(server.address(), "20:fast:tab").await;
+    fast.send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
         .await
-        .expect("room");
-    while !next(&mut quick).await.expect("an answer").contains("logux/processed") {}
+        .expect("sent");
+    while !next(&mut fast).await.expect("an answer").contains("logux/processed") {}
 
-    // More than the sockets' buffers and the outbox hold. The slow one reads nothing of it.
+    // More than the sockets' buffers and the outbox hold. The slow client reads none of it.
     let action = Action::new(format!(r#"{{"type":"big","a":"{}"}}"#, "x".repeat(100_000)))
         .expect("an action");
-    let (sent, mut got) = (400, 0);
+    let (sent, mut received) = (400, 0);
     for _ in 0..sent {
         server.handle().send(action.clone(), "room").await;
-        while got < sent
-            && next(&mut quick)
+        while received < sent
+            && next(&mut fast)
                 .await
                 .expect("frames")
                 .matches("\"big\"")
-                .inspect(|_| got += 1)
+                .inspect(|_| received += 1)
                 .count()
                 == 0
         {}
     }
-    assert_eq!(got, sent, "the quick one has missed nothing");
+    assert_eq!(received, sent, "the fast client has received everything");
     let mut frames = 0;
     loop {
-        match timeout(PATIENCE, slow.next()).await.expect("the server has closed") {
+        match timeout(TIMEOUT, slow.next()).await.expect("the server has closed the connection") {
             Some(Ok(_)) => frames += 1,
             Some(Err(NetError::Truncated | NetError::Io(_))) | None => break,
             Some(Err(error)) => panic!("{error}"),
         }
     }
-    assert!(frames < sent, "the slow one was cut off after {frames}");
-    assert_well(server.address()).await;
+    assert!(frames < sent, "the slow client was disconnected after {frames} frames");
+    assert_server_works(server.address()).await;
 }
 
-/// Opens connections that never say who they are, in a process of its own: one process may not open enough files for both ends.
+/// Its value is an address. Then this program opens unauthenticated connections to it: one process
+/// may not be allowed to open enough files for both ends.
 const FLOOD: &str = "LOGUX_TEST_FLOOD";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_who_never_log_in() {
+async fn ten_thousand_unauthenticated_connections() {
     if let Ok(address) = std::env::var(FLOOD) {
         return flood(address.parse().expect("an address")).await;
     }
     let server = server(|_| {}).await;
     let mut child = tokio::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "ten_thousand_who_never_log_in", "--nocapture"])
+        .args(["--exact", "ten_thousand_unauthenticated_connections", "--nocapture"])
         .env(FLOOD, server.address().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -234,17 +234,17 @@ async fn ten_thousand_who_never_log_in() {
         .spawn()
         .expect("this program again");
     let mut output = child.stdout.take().expect("its output");
-    let mut said = String::new();
-    while !said.contains("flooded") {
+    let mut printed = String::new();
+    while !printed.contains("flooded") {
         let mut buffer = [0; 4096];
         let read = timeout(Duration::from_secs(120), output.read(&mut buffer))
             .await
             .expect("in time")
             .expect("output");
-        assert_ne!(read, 0, "the flood failed: {said}");
-        said += &String::from_utf8_lossy(&buffer[..read]);
+        assert_ne!(read, 0, "the flood failed: {printed}");
+        printed += &String::from_utf8_lossy(&buffer[..read]);
     }
-    assert_well(server.address()).await;
+    assert_server_works(server.address()).await;
     drop(child);
 }
 
@@ -263,24 +263,24 @@ async fn flood(address: SocketAddr) {
     };
     let mut sockets = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
-        sockets.push(open().await.expect("one more connection"));
+        sockets.push(open().await.expect("another connection"));
     }
     println!("flooded");
-    // Until the parent has seen enough and closes our input.
+    // Wait until the parent closes the input.
     let _ = tokio::io::stdin().read_u8().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessed_tokens_shut_the_door_for_a_while() {
+async fn wrong_credentials_block_their_address_for_a_while() {
     let server = server(|config| config.max_wrong_logins = Some(3)).await;
     let address = server.address();
-    let stays = login(address, "stays:client:tab").await;
+    let connected = login(address, "connected:client:tab").await;
     let answer = async |token: &str| {
         let mut socket = connect(address).await;
         socket
             .send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into())
             .await
-            .expect("room");
+            .expect("sent");
         next(&mut socket).await.expect("an answer")
     };
     for _ in 0..3 {
@@ -289,11 +289,11 @@ async fn guessed_tokens_shut_the_door_for_a_while() {
     assert_eq!(
         answer("good").await,
         r#"["error","wrong-credentials"]"#,
-        "the right one is not told from the wrong ones"
+        "the right token is not distinguished from wrong ones"
     );
-    drop(stays);
-    // They cease to count; each try meanwhile counts again, so wait longer than that.
-    let again = async {
+    drop(connected);
+    // Failures expire, and each attempt before that counts again, so wait longer.
+    let accepted = async {
         loop {
             tokio::time::sleep(Duration::from_millis(3_100)).await;
             if answer("good").await.starts_with(r#"["connected""#) {
@@ -301,21 +301,21 @@ async fn guessed_tokens_shut_the_door_for_a_while() {
             }
         }
     };
-    timeout(PATIENCE, again).await.expect("let in again");
+    timeout(TIMEOUT, accepted).await.expect("an accepted client");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guesses_made_side_by_side_count_together() {
-    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let notes = (asked.clone(), go_on.clone());
+async fn concurrent_wrong_credentials_count_together() {
+    let (started, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notifies = (started.clone(), finish.clone());
     let server = Server::builder()
         .auth(move |login| {
-            let (asked, go_on) = notes.clone();
+            let (started, finish) = notifies.clone();
             async move {
                 let is_right = login.token.as_deref() == Some("good");
                 if is_right {
-                    asked.notify_one();
-                    go_on.notified().await;
+                    started.notify_one();
+                    finish.notified().await;
                 }
                 Ok(is_right)
             }
@@ -328,23 +328,23 @@ async fn guesses_made_side_by_side_count_together() {
         socket
             .send(format!(r#"["connect",5,"10:a:b",0,{{"token":"{token}"}}]"#).into())
             .await
-            .expect("room");
+            .expect("sent");
         socket
     };
     let mut right = guess("good").await;
-    timeout(PATIENCE, asked.notified()).await.expect("asked");
+    timeout(TIMEOUT, started.notified()).await.expect("a started login");
     for _ in 0..3 {
         assert_eq!(
             next(&mut guess("bad").await).await.expect("an answer"),
             r#"["error","wrong-credentials"]"#
         );
     }
-    go_on.notify_one();
+    finish.notify_one();
     assert_eq!(next(&mut right).await.expect("an answer"), r#"["error","wrong-credentials"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_origins_do_not_connect() {
+async fn pages_of_other_origins_are_refused() {
     let server =
         server(|config| config.allowed_origins = Some(vec!["https://example.com".into()])).await;
     let status = async |origin: &str| {
@@ -353,9 +353,9 @@ async fn pages_of_other_origins_do_not_connect() {
             "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n{origin}\r\n"
         );
-        socket.write_all(head.as_bytes()).await.expect("room");
+        socket.write_all(head.as_bytes()).await.expect("sent");
         let mut answer = [0; 12];
-        timeout(PATIENCE, socket.read_exact(&mut answer))
+        timeout(TIMEOUT, socket.read_exact(&mut answer))
             .await
             .expect("in time")
             .expect("an answer");
@@ -363,18 +363,18 @@ async fn pages_of_other_origins_do_not_connect() {
     };
     assert_eq!(status("origin: https://example.com\r\n").await, "101");
     assert_eq!(status("origin: https://evil.example\r\n").await, "403");
-    assert_eq!(status("").await, "101", "programs send none");
+    assert_eq!(status("").await, "101", "other programs send no origin");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_has_no_more_connections_than_allowed() {
+async fn the_connections_of_one_address_are_limited() {
     let server = server(|config| config.max_connections_per_address = Some(1)).await;
     let first = login(server.address(), "first:client:tab").await;
     let mut second = TcpStream::connect(server.address()).await.expect("a connection");
-    let ended = timeout(PATIENCE, second.read(&mut [0; 1])).await.expect("in time");
+    let ended = timeout(TIMEOUT, second.read(&mut [0; 1])).await.expect("in time");
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
     drop(first);
-    let room_again = async {
+    let free_connection = async {
         loop {
             let connector =
                 WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
@@ -383,23 +383,23 @@ async fn one_address_has_no_more_connections_than_allowed() {
             }
         }
     };
-    timeout(PATIENCE, room_again).await.expect("room again");
+    timeout(TIMEOUT, free_connection).await.expect("a free connection");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_with_a_goodbye_counts() {
+async fn actions_before_a_close_message_are_processed() {
     let server = server(|_| {}).await;
-    let mut listener = login(server.address(), "ear:client:tab").await;
+    let mut listener = login(server.address(), "listener:client:tab").await;
     listener
         .send(r#"["sync",1,{"type":"logux/subscribe","channel":"room"},{"id":1,"time":1}]"#.into())
         .await
-        .expect("room");
+        .expect("sent");
     while !next(&mut listener).await.expect("an answer").contains("logux/processed") {}
     for number in 0..20 {
-        let mut hasty = login(server.address(), &format!("hasty:{number}:tab")).await;
-        // Both leave in one write.
-        hasty.feed(r#"["sync",1,{"type":"echo"},{"id":1,"time":1}]"#.into()).await.expect("room");
-        hasty.close().await.expect("a goodbye");
+        let mut client = login(server.address(), &format!("client:{number}:tab")).await;
+        // The action and the close message are in one write.
+        client.feed(r#"["sync",1,{"type":"echo"},{"id":1,"time":1}]"#.into()).await.expect("sent");
+        client.close().await.expect("a close message");
         while !next(&mut listener).await.expect("an action").contains("echo") {}
     }
 }

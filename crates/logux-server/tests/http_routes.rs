@@ -1,4 +1,4 @@
-//! HTTP on the port of the WebSocket: the application's own routes, and none at all.
+//! HTTP on the port of the WebSocket: the application's own routes, and a server without HTTP.
 
 mod wire;
 
@@ -30,7 +30,7 @@ async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
             let from = request.remote().map(|remote| remote.ip().to_string());
             Ok(json!({"query": request.uri().query(), "cookie": cookie, "from": from}))
         })
-        .http(Method::GET, "/health", |_| async { Ok(Response::new("my own".to_owned())) })
+        .http(Method::GET, "/health", |_| async { Ok(Response::new("custom".to_owned())) })
         .http(Method::GET, "/panic", |request| async move { Ok([""][request.body().len() + 1]) })
         .http(Method::GET, "/fails", |_| async {
             Err::<(), _>(HandlerError::failed("a secret of the database"))
@@ -48,7 +48,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_route_has_the_request_the_state_and_the_server() {
+async fn a_route_receives_the_request_the_state_and_the_server() {
     let server = server(|_| {}).await;
     let address = server.address();
     let mut reader = login(address, "10:client:tab").await;
@@ -64,14 +64,14 @@ async fn a_route_has_the_request_the_state_and_the_server() {
     assert_eq!((status, &*body), (200, r#"{"cookie":"x y","from":"127.0.0.1","query":"a=1"}"#));
     assert_eq!(
         get(address, "/health").await,
-        (200, "my own".into()),
-        "it counts before the server's own"
+        (200, "custom".into()),
+        "the application's routes have precedence"
     );
     assert_eq!(http(address, "HEAD", "/who", "").await, (200, String::new()));
 }
 
 #[tokio::test]
-async fn failures_are_statuses_and_tell_no_secrets() {
+async fn failures_have_statuses_and_show_no_secrets() {
     let server = server(|_| {}).await;
     let address = server.address();
     assert_eq!(get(address, "/panic").await, (500, "Internal error\n".into()));
@@ -81,12 +81,12 @@ async fn failures_are_statuses_and_tell_no_secrets() {
     assert_eq!(get(address, "/wrong").await, (400, "no such day".into()));
     assert_eq!(get(address, "/nothing").await.0, 404);
     assert_eq!(get(address, "//").await.0, 404);
-    assert_eq!(http(address, "PUT", "/news", "").await.0, 404, "the method counts");
-    assert_eq!(upgrade_status(address, "").await, 101, "nothing of it has hurt");
+    assert_eq!(http(address, "PUT", "/news", "").await.0, 404, "the method is compared too");
+    assert_eq!(upgrade_status(address, "").await, 101, "the server still works");
 }
 
 #[tokio::test]
-async fn a_body_has_a_bound() {
+async fn the_size_of_a_body_is_limited() {
     let server = server(|config| config.max_body_bytes = 10).await;
     let address = server.address();
     assert_eq!(http(address, "POST", "/news", "\r\n\r\n\"12345678\"").await.0, 201);
@@ -94,14 +94,14 @@ async fn a_body_has_a_bound() {
     let chunked = "transfer-encoding: chunked\r\n\r\nc\r\n\"1234567890\"\r\n0\r\n\r\n";
     let mut socket = tokio::net::TcpStream::connect(address).await.expect("a connection");
     let request = format!("POST /news HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{chunked}");
-    tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.expect("room");
+    tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
 #[tokio::test]
-async fn without_http_there_is_nothing_but_websocket() {
+async fn without_http_only_websocket_is_served() {
     let server = server(|config| config.disable_http = true).await;
     let address = server.address();
     for path in ["/", "/health", "/who"] {
@@ -111,7 +111,7 @@ async fn without_http_there_is_nothing_but_websocket() {
 }
 
 #[tokio::test]
-async fn all_other_requests_may_have_a_handler() {
+async fn all_other_requests_can_have_a_handler() {
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
         .other_http(|request| async move {
@@ -128,14 +128,14 @@ async fn all_other_requests_may_have_a_handler() {
 }
 
 #[tokio::test]
-async fn a_route_is_registered_once() {
+async fn a_duplicate_or_invalid_route_is_an_error() {
     let builder = || {
         Server::builder().auth(|_| async { Ok(true) }).http(Method::GET, "/a", |_| async { Ok(()) })
     };
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let twice = builder().http(Method::GET, "/a", |_| async { Ok(()) }).listen(address).await;
     assert!(matches!(twice, Err(BuildError::Route { .. })));
-    let no_path = builder().http(Method::GET, "a", |_| async { Ok(()) }).listen(address).await;
-    assert!(matches!(no_path, Err(BuildError::Route { .. })));
+    let invalid = builder().http(Method::GET, "a", |_| async { Ok(()) }).listen(address).await;
+    assert!(matches!(invalid, Err(BuildError::Route { .. })));
     assert!(builder().http(Method::POST, "/a", |_| async { Ok(()) }).listen(address).await.is_ok());
 }

@@ -1,5 +1,5 @@
-//! A server that is killed while it processes an action, before and after the commit of the application's own database: the action is processed again
-//! after the restart, and done once.
+//! Kills a server while it processes an action, before and after the commit of the application's
+//! own database: the action is processed again after the restart, and its effect happens once.
 #![cfg(feature = "sqlite")]
 
 use std::{
@@ -29,9 +29,9 @@ const FOLDER: &str = "LOGUX_TEST_INBOX_FOLDER";
 const PORT: &str = "LOGUX_TEST_INBOX_PORT";
 const CRASH: &str = "LOGUX_TEST_INBOX_CRASH";
 const POSTGRES: &str = "LOGUX_TEST_INBOX_POSTGRES";
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the process ends itself, as if by loss of power.
+/// When the process kills itself, as by a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crash {
     Before,
@@ -40,16 +40,16 @@ enum Crash {
 }
 
 impl Crash {
-    fn here(self, place: Self) {
-        if self == place {
+    fn at(self, moment: Self) {
+        if self == moment {
             let killed =
                 Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
-            panic!("the process is gone by now, not {killed:?}");
+            panic!("the process should be killed, but: {killed:?}");
         }
     }
 }
 
-/// The application's database.
+/// The application's database, with one account.
 #[derive(Clone)]
 enum Bank {
     Sqlite(Arc<Mutex<Connection>>, logux_sqlite::SqliteInbox),
@@ -68,9 +68,9 @@ impl Bank {
                     if inbox.insert(&transaction, &id)? {
                         transaction.execute("UPDATE account SET balance = balance + 1", [])?;
                     }
-                    crash.here(Crash::Before);
+                    crash.at(Crash::Before);
                     transaction.commit()?;
-                    crash.here(Crash::After);
+                    crash.at(Crash::After);
                     Ok(())
                 };
                 tokio::task::spawn_blocking(pay).await?
@@ -82,16 +82,16 @@ impl Bank {
                     let pay = "UPDATE account SET balance = balance + 1";
                     logux_postgres::sqlx::query(pay).execute(&mut *transaction).await?;
                 }
-                crash.here(Crash::Before);
+                crash.at(Crash::Before);
                 transaction.commit().await?;
-                crash.here(Crash::After);
+                crash.at(Crash::After);
                 Ok(())
             }
         }
     }
 }
 
-/// The program under test: a server that says `ready` when it is.
+/// The program under test: a server that prints `ready` when it listens.
 #[test]
 fn serve_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
@@ -141,11 +141,11 @@ async fn bank(folder: &Path) -> Bank {
     Bank::Sqlite(Arc::new(Mutex::new(bank)), inbox)
 }
 
-/// One life of the server.
-struct Life(Child);
+/// One server process, which is killed when this is dropped.
+struct ServerProcess(Child);
 
-impl Life {
-    fn begin(folder: &Path, port: u16, crash: Crash, postgres: Option<&str>) -> Self {
+impl ServerProcess {
+    fn start(folder: &Path, port: u16, crash: Crash, postgres: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
         command
             .args(["--exact", "serve_until_killed", "--nocapture", "--test-threads=1"])
@@ -159,21 +159,23 @@ impl Life {
         Self(command.spawn().expect("a process"))
     }
 
-    /// Returns when the server is there, or has processed what was left from its last life and died of it.
-    fn ready(&mut self) {
+    /// Returns when the server listens, or has already killed itself while it processed an action
+    /// of its previous process.
+    fn wait_until_ready(&mut self) {
         let output = BufReader::new(self.0.stdout.take().expect("its output"));
         let _ = output.lines().map_while(Result::ok).find(|line| line == "ready");
     }
 }
 
-impl Drop for Life {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Kills the server at each of the places in turn, then lets it live. Returns how often the action was processed.
+/// Kills the server at each of the moments in turn, then lets it run. Returns how many times the
+/// action was processed.
 async fn pay_through(folder: &Path, crashes: &[Crash], postgres: Option<&str>) -> usize {
     let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = probe.local_addr().expect("a port").port();
@@ -185,22 +187,22 @@ async fn pay_through(folder: &Path, crashes: &[Crash], postgres: Option<&str>) -
     let pay = Action::new(r#"{"type":"pay"}"#).expect("an action");
     let paying = tokio::spawn(async move { client.sync(pay).await });
     for crash in crashes {
-        let mut life = Life::begin(folder, port, *crash, postgres);
+        let mut process = ServerProcess::start(folder, port, *crash, postgres);
         let ended = tokio::task::spawn_blocking(move || {
-            life.ready();
-            life.0.wait()
+            process.wait_until_ready();
+            process.0.wait()
         });
-        timeout(PATIENCE, ended)
+        timeout(TIMEOUT, ended)
             .await
-            .expect("it dies of the action")
+            .expect("the action kills the process")
             .expect("no panic")
-            .expect("its end");
+            .expect("its exit status");
     }
-    let _life = Life::begin(folder, port, Crash::Never, postgres);
-    timeout(PATIENCE, paying).await.expect("an answer").expect("no panic").expect("processed");
+    let _process = ServerProcess::start(folder, port, Crash::Never, postgres);
+    timeout(TIMEOUT, paying).await.expect("an answer").expect("no panic").expect("processed");
     let calls = fs::read_to_string(folder.join("calls")).expect("calls");
     let ids: Vec<&str> = calls.lines().collect();
-    assert!(ids.iter().all(|id| *id == ids[0]), "it is the same action each time: {ids:?}");
+    assert!(ids.iter().all(|id| *id == ids[0]), "expected the same action each time: {ids:?}");
     ids.len()
 }
 
@@ -212,22 +214,22 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-const PLACES: [&[Crash]; 3] = [
+const CRASHES: [&[Crash]; 3] = [
     &[Crash::Before],
     &[Crash::After],
     &[Crash::Before, Crash::Before, Crash::After, Crash::After, Crash::After],
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_sqlite_is_done_once() -> Result<(), rusqlite::Error> {
-    for (n, crashes) in PLACES.into_iter().enumerate() {
+async fn an_action_takes_effect_once_in_sqlite() -> Result<(), rusqlite::Error> {
+    for (n, crashes) in CRASHES.into_iter().enumerate() {
         let folder = folder(&format!("sqlite-{n}"));
         let bank = Connection::open(folder.join("bank.db"))?;
         bank.execute_batch(
             "CREATE TABLE account (balance INTEGER); INSERT INTO account VALUES (0)",
         )?;
         let calls = pay_through(&folder, crashes, None).await;
-        assert_eq!(calls, crashes.len() + 1, "it was asked again after each crash");
+        assert_eq!(calls, crashes.len() + 1, "the handler is called again after each crash");
         let balance: i64 = bank.query_one("SELECT balance FROM account", [], |row| row.get(0))?;
         assert_eq!(balance, 1, "after {crashes:?}");
         let _ = fs::remove_dir_all(&folder);
@@ -237,20 +239,20 @@ async fn what_is_in_sqlite_is_done_once() -> Result<(), rusqlite::Error> {
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_postgres_is_done_once() {
+async fn an_action_takes_effect_once_in_postgres() {
     use logux_postgres::sqlx;
     let server = server::Server::start().await;
     let pool = server.pool(1).await;
     logux_postgres::migrate(&pool).await.expect("tables");
     sqlx::raw_sql("CREATE TABLE account (balance BIGINT)").execute(&pool).await.expect("a table");
-    for (n, crashes) in PLACES.into_iter().enumerate() {
+    for (n, crashes) in CRASHES.into_iter().enumerate() {
         let folder = folder(&format!("postgres-{n}"));
         sqlx::raw_sql("DELETE FROM account; INSERT INTO account VALUES (0)")
             .execute(&pool)
             .await
             .expect("an account");
         let calls = pay_through(&folder, crashes, Some(&server.url())).await;
-        assert_eq!(calls, crashes.len() + 1, "it was asked again after each crash");
+        assert_eq!(calls, crashes.len() + 1, "the handler is called again after each crash");
         let balance: i64 = sqlx::query_scalar("SELECT balance FROM account")
             .fetch_one(&pool)
             .await

@@ -1,4 +1,5 @@
-//! In development, those who may see who is connected, which channels there are, and what became of each action. Nobody else does.
+//! In development, the inspector shows connected clients, channels, and outcomes of actions, but
+//! only to allowed addresses.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -23,14 +24,14 @@ async fn server(config: impl FnOnce(&mut Config)) -> RunningServer {
         .expect("a server")
 }
 
-async fn news(server: &RunningServer, after: u64) -> serde_json::Value {
+async fn changes(server: &RunningServer, after: u64) -> serde_json::Value {
     let (head, body) = get(server.address(), &format!("/inspector.json?after={after}"), "").await;
     assert!(head.starts_with("HTTP/1.1 200") && !body.contains("-secret"), "{head}\n{body}");
     serde_json::from_str(&body).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_channels_and_actions_with_their_outcome() {
+async fn it_shows_clients_channels_and_outcomes_of_actions() {
     let server = server(|_| {}).await;
     let mut reader = open(&server, "10:a:tab", "right").await;
     sync(&mut reader, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
@@ -41,48 +42,47 @@ async fn clients_channels_and_actions_with_their_outcome() {
     sync(&mut author, 2, r#"{"type":"broken"}"#).await;
     read(&mut author, "logux/undo").await;
 
-    let seen = news(&server, 0).await;
-    assert_eq!(seen["connected"], 2);
+    let state = changes(&server, 0).await;
+    assert_eq!(state["connected"], 2);
     let client =
-        |node: &str| seen["clients"].as_array()?.iter().find(|client| client["node"] == node);
-    assert_eq!(
-        client("10:a:tab").expect("it is there")["channels"],
-        serde_json::json!(["rooms/1"])
-    );
-    let author_seen = client("20:b:tab").expect("it is there");
-    assert!(author_seen["remote"].as_str().is_some_and(|remote| remote.starts_with("127.0.0.1:")));
-    assert_eq!(author_seen["subprotocol"], "3");
+        |node: &str| state["clients"].as_array()?.iter().find(|client| client["node"] == node);
+    assert_eq!(client("10:a:tab").expect("the client")["channels"], serde_json::json!(["rooms/1"]));
+    let author_json = client("20:b:tab").expect("the client");
+    assert!(author_json["remote"].as_str().is_some_and(|remote| remote.starts_with("127.0.0.1:")));
+    assert_eq!(author_json["subprotocol"], "3");
     let action = |kind: &str| {
-        let actions = seen["actions"].as_array().expect("a list");
-        actions.iter().find(|action| action["type"] == kind).expect("it came").clone()
+        let actions = state["actions"].as_array().expect("a list");
+        actions.iter().find(|action| action["type"] == kind).expect("the action").clone()
     };
-    let said = action("say");
-    assert_eq!((&said["outcome"], &said["clients"]), (&"processed".into(), &1.into()));
-    assert_eq!(said["action"], r#"{"type":"say","text":"Hi"}"#);
-    assert!(said["took"].as_f64() > Some(0.0) && said["waited"].as_f64().is_some(), "{said}");
+    let say = action("say");
+    assert_eq!((&say["outcome"], &say["clients"]), (&"processed".into(), &1.into()));
+    assert_eq!(say["action"], r#"{"type":"say","text":"Hi"}"#);
+    assert!(say["took"].as_f64() > Some(0.0) && say["waited"].as_f64().is_some(), "{say}");
     let broken = action("broken");
     assert_eq!((&broken["outcome"], &broken["reason"]), (&"undone".into(), &"error".into()));
     assert_eq!(broken["errors"], serde_json::json!(["no disk"]));
-    let told = |event: &str| {
-        seen["events"].as_array().is_some_and(|all| all.iter().any(|told| told["event"] == event))
+    let has_event = |event: &str| {
+        state["events"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|has_event| has_event["event"] == event))
     };
-    assert!(told("authenticated") && told("subscribed") && !told("unauthenticated"));
+    assert!(has_event("authenticated") && has_event("subscribed") && !has_event("unauthenticated"));
 
-    // Only what is new the next time.
-    let change = seen["change"].as_u64().expect("a number");
-    assert_eq!(news(&server, change).await["actions"], serde_json::json!([]));
+    // The next request returns only changes.
+    let change = state["change"].as_u64().expect("a number");
+    assert_eq!(changes(&server, change).await["actions"], serde_json::json!([]));
     sync(&mut author, 3, r#"{"type":"say","text":"Again"}"#).await;
     read(&mut reader, "Again").await;
-    let newer = news(&server, change).await;
+    let newer = changes(&server, change).await;
     assert_eq!(newer["actions"].as_array().map(Vec::len), Some(1), "{newer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_brings_everything_along() {
+async fn the_page_needs_no_other_origin() {
     let server = server(|_| {}).await;
     let (head, page) = get(server.address(), "/", "").await;
     assert!(head.contains("text/html") && head.contains("default-src 'none'"), "{head}");
-    assert!(page.contains("Logux inspector") && !page.contains("://"), "nothing from elsewhere");
+    assert!(page.contains("Logux inspector") && !page.contains("://"), "no other origins");
     let files = [
         ("/inspector.js", "text/javascript"),
         ("/inspector.css", "text/css"),
@@ -99,7 +99,7 @@ async fn the_page_brings_everything_along() {
 
 async fn is_hidden(server: &RunningServer, headers: &str) -> bool {
     let (_, page) = get(server.address(), "/", headers).await;
-    assert!(!page.is_empty(), "there is a plain page");
+    assert!(!page.is_empty(), "there is a page without the inspector");
     let mut hidden = !page.contains("inspector");
     for path in ["/inspector.json", "/inspector.js", "/metrics"] {
         hidden &= get(server.address(), path, headers).await.0.starts_with("HTTP/1.1 404");
@@ -108,19 +108,19 @@ async fn is_hidden(server: &RunningServer, headers: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_sees_it() {
+async fn it_is_hidden_in_production_and_from_other_addresses_and_hosts() {
     let production = server(|config| config.development = false).await;
     assert!(is_hidden(&production, "").await);
 
-    let elsewhere =
-        server(|config| config.inspector_audience = "10.0.0.0/8".parse().expect("a network")).await;
-    assert!(is_hidden(&elsewhere, "").await);
+    let other_network =
+        server(|config| config.inspector_access = "10.0.0.0/8".parse().expect("a network")).await;
+    assert!(is_hidden(&other_network, "").await);
 
     let development = server(|_| {}).await;
     assert!(!is_hidden(&development, "").await);
     assert!(!is_hidden(&development, "Host: localhost:1\r\n").await);
     assert!(
         is_hidden(&development, "Host: evil.example\r\n").await,
-        "a page that lets its name point here"
+        "a page whose domain name points to this server"
     );
 }

@@ -1,4 +1,4 @@
-//! What happens on a server can be read as numbers, by those who may.
+//! The metrics of a server, and who can read them.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -21,13 +21,13 @@ async fn server(config: impl FnOnce(&mut Config)) -> RunningServer {
         .expect("a server")
 }
 
-/// The value of a number, by its name with labels.
+/// Returns the value of a metric by its name with labels.
 fn value(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_server_in_numbers() {
+async fn a_busy_server_has_metrics() {
     let server = server(|config| config.metrics_address = Some(([127, 0, 0, 1], 0).into())).await;
     let address = server.metrics_address().expect("an address");
 
@@ -46,12 +46,12 @@ async fn a_busy_server_in_numbers() {
         sync(&mut author, sequence, action).await;
         read(&mut author, "logux/undo").await;
     }
-    // The client comes back, and says how far it has got.
-    reader.send(r#"["ping",1]"#.into()).await.expect("room");
+    // The client reconnects, and confirms what it has received.
+    reader.send(r#"["ping",1]"#.into()).await.expect("sent");
     drop(author);
-    let mut back = open(&server, "20:b:other", "right").await;
-    back.send(r#"["ping",1]"#.into()).await.expect("room");
-    read(&mut back, "pong").await;
+    let mut reconnected = open(&server, "20:b:other", "right").await;
+    reconnected.send(r#"["ping",1]"#.into()).await.expect("sent");
+    read(&mut reconnected, "pong").await;
 
     let (head, text) = get(address, "/metrics", "").await;
     assert!(
@@ -89,45 +89,45 @@ async fn a_busy_server_in_numbers() {
     assert!(!text.contains("made-up") && !text.contains("-secret"), "{text}");
     assert!(get(address, "/", "").await.0.starts_with("HTTP/1.1 404"));
 
-    server.shutdown().await.expect("an end");
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it ends with the server");
+    server.shutdown().await.expect("a clean shutdown");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it stops with the server");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_exactly_once_takes_in_numbers() {
+async fn the_memory_for_exactly_once_has_metrics() {
     let server = server(|config| config.collect_metrics = true).await;
     let mut socket = open(&server, "10:a:tab", "right").await;
     sync(&mut socket, 1, r#"{"type":"logux/subscribe","channel":"rooms/1"}"#).await;
     read(&mut socket, "logux/processed").await;
-    let text = server.handle().metrics().await.expect("numbers");
+    let text = server.handle().metrics().await.expect("metrics");
     assert_eq!(value(&text, "logux_subscriptions_unconfirmed"), Some(1.0), "{text}");
     assert_eq!(value(&text, "logux_remembered_entries"), Some(2.0), "{text}");
-    // The client knows that it is subscribed.
-    socket.send(r#"["synced",2]"#.into()).await.expect("room");
+    // The client confirms its subscription.
+    socket.send(r#"["synced",2]"#.into()).await.expect("sent");
     sync(&mut socket, 2, r#"{"type":"say"}"#).await;
     read(&mut socket, "logux/processed").await;
-    let text = server.handle().metrics().await.expect("numbers");
+    let text = server.handle().metrics().await.expect("metrics");
     assert_eq!(value(&text, "logux_subscriptions_unconfirmed"), Some(0.0), "{text}");
-    let all = "the action, its answer, and the last answer to a subscription";
-    assert_eq!(value(&text, "logux_remembered_entries"), Some(3.0), "{all}: {text}");
+    let message = "the action, its answer, and the last answer to a subscription";
+    assert_eq!(value(&text, "logux_remembered_entries"), Some(3.0), "{message}: {text}");
     let bytes =
         r#"{"type":"say"}"#.len() + 2 * r#"{"type":"logux/processed","id":"2 10:a:tab 0"}"#.len();
     let remembered = value(&text, "logux_remembered_bytes").expect("a number");
-    // The ids have the time of the connection in them.
+    // The ids contain the time of the connection.
     assert!(remembered >= bytes as f64 && remembered < bytes as f64 + 40.0, "{remembered}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_reads_numbers_unless_it_was_granted() {
+async fn there_are_no_metrics_by_default() {
     let server = server(|_| {}).await;
     assert!(server.metrics_address().is_none() && server.handle().metrics().await.is_none());
     assert!(get(server.address(), "/metrics", "").await.0.starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_text_is_for_routes_of_your_own_too() {
+async fn the_application_can_read_the_metrics() {
     let server = server(|config| config.collect_metrics = true).await;
-    let text = server.handle().metrics().await.expect("numbers");
+    let text = server.handle().metrics().await.expect("metrics");
     assert_eq!(value(&text, "logux_clients"), Some(0.0), "{text}");
     assert!(get(server.address(), "/metrics", "").await.0.starts_with("HTTP/1.1 404"));
 }

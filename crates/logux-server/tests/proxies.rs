@@ -1,4 +1,5 @@
-//! Behind a reverse proxy: clients are told apart by what a trusted proxy says, and by nothing that a client could say itself.
+//! Reverse proxies: clients are identified by the address that a trusted proxy reports, and never
+//! by a header that a client could forge.
 
 mod wire;
 
@@ -6,7 +7,7 @@ use std::net::SocketAddr;
 
 use logux_net::WebSocketConnector;
 use logux_server::{Config, RunningServer, Server};
-use wire::{Socket, connect, connect_with, greet, http, next, send, upgrade_status};
+use wire::{Socket, authenticate, connect, connect_with, http, next, send, upgrade_status};
 
 async fn server(change: impl FnOnce(&mut Config)) -> RunningServer {
     Server::builder()
@@ -35,7 +36,7 @@ async fn connect_from(address: SocketAddr, forwarded: &str) -> Socket {
 
 async fn remote(address: SocketAddr, forwarded: &str) -> String {
     let mut socket = connect_from(address, forwarded).await;
-    greet(&mut socket, "10:client:tab").await;
+    authenticate(&mut socket, "10:client:tab").await;
     send(&mut socket, r#"["sync",1,{"type":"where"},{"id":1,"time":1}]"#).await;
     let undo = wire::next_with(&mut socket, "logux/undo").await;
     let from = undo.find(r#""reason":""#).expect("a reason") + 10;
@@ -43,7 +44,7 @@ async fn remote(address: SocketAddr, forwarded: &str) -> String {
 }
 
 #[tokio::test]
-async fn handlers_see_the_address_that_the_proxy_tells() {
+async fn handlers_receive_the_address_that_the_proxy_reports() {
     let proxied = server(behind_proxy).await;
     assert_eq!(remote(proxied.address(), "203.0.113.7").await, "203.0.113.7");
     assert_eq!(remote(proxied.address(), "6.6.6.6, 203.0.113.7, 10.1.1.1").await, "203.0.113.7");
@@ -51,12 +52,12 @@ async fn handlers_see_the_address_that_the_proxy_tells() {
     assert_eq!(
         remote(direct.address(), "203.0.113.7").await,
         "127.0.0.1",
-        "nobody is believed unless named"
+        "no proxy is trusted by default"
     );
 }
 
 #[tokio::test]
-async fn wrong_logins_count_for_the_client_not_for_the_proxy() {
+async fn wrong_credentials_count_for_the_client_and_not_for_the_proxy() {
     let server = server(behind_proxy).await;
     let answer = async |forwarded: &str, token: &str| {
         let mut socket = connect_from(server.address(), forwarded).await;
@@ -64,35 +65,35 @@ async fn wrong_logins_count_for_the_client_not_for_the_proxy() {
         next(&mut socket).await.expect("an answer")
     };
     for guess in 0..3 {
-        // A client can write what it likes in front.
+        // A client can forge the first addresses.
         answer(&format!("9.9.9.{guess}, 203.0.113.7"), "bad").await;
     }
     assert!(
         answer("203.0.113.7", "good").await.starts_with(r#"["error""#),
-        "the guesser is shut out"
+        "the client with wrong credentials is blocked"
     );
     assert!(
         answer("203.0.113.8", "good").await.starts_with(r#"["connected""#),
-        "others behind the proxy are not"
+        "other clients of the proxy are not blocked"
     );
 }
 
 #[tokio::test]
-async fn connections_are_counted_for_the_client_not_for_the_proxy() {
+async fn connections_count_for_the_client_and_not_for_the_proxy() {
     let server = server(|config| {
         behind_proxy(config);
         config.max_connections_per_address = Some(1);
     })
     .await;
     let mut first = connect_from(server.address(), "203.0.113.7").await;
-    greet(&mut first, "10:a:b").await;
+    authenticate(&mut first, "10:a:b").await;
     assert_eq!(upgrade_status(server.address(), "x-forwarded-for: 203.0.113.7\r\n").await, 503);
     assert_eq!(upgrade_status(server.address(), "x-forwarded-for: 203.0.113.8\r\n").await, 101);
     assert_eq!(http(server.address(), "GET", "/health", "").await.0, 200);
     drop(first);
-    let room_again = async {
+    let free_connection = async {
         while upgrade_status(server.address(), "x-forwarded-for: 203.0.113.7\r\n").await != 101 {}
     };
-    tokio::time::timeout(wire::PATIENCE, room_again).await.expect("room again");
+    tokio::time::timeout(wire::TIMEOUT, free_connection).await.expect("a free connection");
     let _ = connect(server.address()).await;
 }

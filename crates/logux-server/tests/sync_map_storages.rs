@@ -1,4 +1,5 @@
-//! One suite judges the storages of records: those that come with the project, and one in memory that an application could have written.
+//! Runs the suite for storages of records: those of the project, and one in memory as an
+//! application could have written it.
 
 use logux_server::testing::sync_map_suite;
 use logux_sqlite::Database;
@@ -10,7 +11,7 @@ mod server;
 #[path = "../examples/own_records/tasks.rs"]
 mod tasks;
 
-/// With values that a careless storage would change.
+/// Values that an incorrect storage would change.
 const FIELDS: [&str; 2] = [
     r#"{"title":"Tea","done":false,"n":9007199254740993}"#,
     r#"{"title":"a \ud83d\u0000 é","done":null,"n":[1.50,{}]}"#,
@@ -48,18 +49,19 @@ mod postgres {
 
     use super::{FIELDS, server::Server, sync_map_suite};
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     #[tokio::test(flavor = "multi_thread")]
     async fn on_postgresql() {
         let server = Server::start().await;
         let pool = server.pool(8).await;
         migrate(&pool).await.expect("tables");
-        let maps = PostgresRecords::new(pool);
+        let records = PostgresRecords::new(pool);
         let count = AtomicU32::new(0);
-        // Side by side in one database, as collections are.
-        let empty =
-            async || maps.collection(format!("records{}", count.fetch_add(1, Ordering::Relaxed)));
+        // Several collections in one database.
+        let empty = async || {
+            records.collection(format!("records{}", count.fetch_add(1, Ordering::Relaxed)))
+        };
         sync_map_suite::run((), FIELDS, empty).await;
         sync_map_suite::run_filter((), FIELDS, empty).await;
         sync_map_suite::run_merging((), FIELDS, empty).await;
@@ -80,14 +82,12 @@ mod postgres {
         let connector =
             WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);
-        assert!(
-            timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection")
-        );
+        assert!(timeout(TIMEOUT, client.reached(State::Synchronized)).await.expect("a connection"));
         client
     }
 
     async fn act(client: &Client, json: &str) -> Result<(), SyncError> {
-        timeout(PATIENCE, client.sync(Action::new(json).expect("an action")))
+        timeout(TIMEOUT, client.sync(Action::new(json).expect("an action")))
             .await
             .expect("an answer")
     }
@@ -112,7 +112,7 @@ mod postgres {
             act(client, &subscribe).await.expect("subscribed");
             let mut loaded = Vec::new();
             while loaded.len() < 2 {
-                let entry = timeout(PATIENCE, actions.next())
+                let entry = timeout(TIMEOUT, actions.next())
                     .await
                     .expect("an action")
                     .expect("a connection");
@@ -127,7 +127,7 @@ mod postgres {
         act(&ada, r#"{"type":"tasks/delete","id":"1"}"#).await.expect("deleted");
         match act(&bob, r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await {
             Err(SyncError::Undone(undo)) => assert_eq!(undo.reason, "notFound"),
-            other => panic!("it is gone, not {other:?}"),
+            other => panic!("expected a missing record, not {other:?}"),
         }
     }
 }

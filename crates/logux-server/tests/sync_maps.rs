@@ -1,4 +1,5 @@
-//! Records that clients share: what a storage is asked, what its answers come to, over one in memory that an application could have written.
+//! Sync maps: the calls of a storage and the effects of its results, with a storage in memory as an
+//! application could have written it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,14 +16,14 @@ use tokio::time::timeout;
 #[path = "../examples/own_records/tasks.rs"]
 mod tasks;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn builder() -> Builder {
     Server::builder().auth(|_| async { Ok(true) })
 }
 
-/// A server for tasks in memory, which guests may not see.
-fn of_tasks() -> Builder {
+/// Builds a server for tasks in memory, which guests cannot access.
+fn tasks_server() -> Builder {
     let tasks = Arc::new(Tasks::default());
     builder()
         .sync_map("tasks", tasks.clone(), |context, id| async move {
@@ -37,7 +38,7 @@ async fn start(builder: Builder) -> RunningServer {
     builder.listen(([127, 0, 0, 1], 0).into()).await.expect("a server")
 }
 
-/// A client, and what it gets.
+/// A client with its received actions.
 struct Device {
     client: Client,
     actions: Actions,
@@ -49,30 +50,29 @@ impl Device {
             WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
         let client = Client::builder(user).expect("a user").start(connector);
         let actions = client.actions();
-        assert!(
-            timeout(PATIENCE, client.reached(State::Synchronized)).await.expect("a connection")
-        );
+        assert!(timeout(TIMEOUT, client.reached(State::Synchronized)).await.expect("a connection"));
         Self { client, actions }
     }
 
-    /// `processed`, or the reason of the undo.
-    async fn act(&self, json: &str) -> String {
+    /// Sends an action. Returns `processed`, or the reason of the undo.
+    async fn sync(&self, json: &str) -> String {
         let action = Action::new(json).expect("an action");
-        match timeout(PATIENCE, self.client.sync(action)).await.expect("an answer") {
+        match timeout(TIMEOUT, self.client.sync(action)).await.expect("an answer") {
             Ok(()) => "processed".to_owned(),
             Err(SyncError::Undone(undo)) => undo.reason,
             Err(other) => format!("{other:?}"),
         }
     }
 
-    async fn done(&self, json: &str) {
-        assert_eq!(self.act(json).await, "processed", "{json}");
+    /// Sends an action, and asserts that it is processed.
+    async fn process(&self, json: &str) {
+        assert_eq!(self.sync(json).await, "processed", "{json}");
     }
 
-    /// The next action and its time.
+    /// Returns the next action and its time.
     async fn next(&mut self) -> (String, WallTime) {
         loop {
-            let entry = timeout(PATIENCE, self.actions.next())
+            let entry = timeout(TIMEOUT, self.actions.next())
                 .await
                 .expect("an action")
                 .expect("a connection");
@@ -82,32 +82,33 @@ impl Device {
         }
     }
 
-    async fn sees(&mut self, json: &str) {
+    async fn expect_action(&mut self, json: &str) {
         assert_eq!(self.next().await.0, json);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_creates_changes_and_deletes_others_are_told() {
-    let server = start(of_tasks()).await;
+async fn subscribers_receive_creations_changes_and_deletions() {
+    let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
-    bob.done(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#).await;
-    bob.sees(r#"{"type":"tasks/created","id":"1","fields":{"title":"Tea","done":false}}"#).await;
-    bob.done(r#"{"type":"logux/subscribe","channel":"tasks/1","creating":true}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"1","fields":{"done":true},"more":7}"#).await;
-    bob.sees(r#"{"type":"tasks/changed","id":"1","fields":{"done":true},"more":7}"#).await;
-    ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
-    bob.sees(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/created","id":"1","fields":{"title":"Tea","done":false}}"#)
+        .await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks/1","creating":true}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"1","fields":{"done":true},"more":7}"#).await;
+    bob.expect_action(r#"{"type":"tasks/changed","id":"1","fields":{"done":true},"more":7}"#).await;
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    bob.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_loaded_with_the_times_of_its_fields() {
-    let server = start(of_tasks()).await;
+    let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"1","fields":{"done":true}}"#).await;
-    bob.done(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea","done":false}}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"1","fields":{"done":true}}"#).await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
     let ((first, created), (second, changed)) = (bob.next().await, bob.next().await);
     assert_eq!(first, r#"{"type":"tasks/changed","id":"1","fields":{"title":"Tea"}}"#);
     assert_eq!(second, r#"{"type":"tasks/changed","id":"1","fields":{"done":true}}"#);
@@ -115,64 +116,64 @@ async fn a_record_is_loaded_with_the_times_of_its_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_loads_what_matches_and_lets_pass_what_may() {
-    let server = start(of_tasks()).await;
+async fn a_filter_loads_matching_records_and_passes_matching_actions() {
+    let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{"list":"a"}}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"2","fields":{"list":"b"}}"#).await;
-    bob.done(r#"{"type":"logux/subscribe","channel":"tasks","filter":{"list":"\u0061"}}"#).await;
-    bob.sees(r#"{"type":"tasks/changed","id":"1","fields":{"list":"a"}}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"3","fields":{"list":"b"}}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"2","fields":{"list":"b","n":1}}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"2","fields":{"n":2}}"#).await;
-    bob.sees(r#"{"type":"tasks/changed","id":"2","fields":{"n":2}}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"4","fields":{"list":"a"}}"#).await;
-    bob.sees(r#"{"type":"tasks/created","id":"4","fields":{"list":"a"}}"#).await;
-    // What was loaded is subscribed to as well, and its end is told.
-    ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
-    bob.sees(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"list":"a"}}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"2","fields":{"list":"b"}}"#).await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks","filter":{"list":"\u0061"}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/changed","id":"1","fields":{"list":"a"}}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"3","fields":{"list":"b"}}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"2","fields":{"list":"b","n":1}}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"2","fields":{"n":2}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/changed","id":"2","fields":{"n":2}}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"4","fields":{"list":"a"}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/created","id":"4","fields":{"list":"a"}}"#).await;
+    // Loaded records are subscribed to as well, so their deletion is received.
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    bob.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_comes_back_is_told_of_what_is_gone() {
-    let server = start(of_tasks()).await;
+async fn a_returning_subscriber_receives_deletions() {
+    let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
     for id in ["1", "2", "3"] {
-        ada.done(&format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"list":"a"}}}}"#))
+        ada.process(&format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"list":"a"}}}}"#))
             .await;
     }
-    ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"2","fields":{"list":"b"}}"#).await;
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"2","fields":{"list":"b"}}"#).await;
     let since = r#""since":{"id":"1 server:x 0","time":1}"#;
-    bob.done(&format!(
+    bob.process(&format!(
         r#"{{"type":"logux/subscribe","channel":"tasks","filter":{{"list":"a"}},{since}}}"#
     ))
     .await;
-    bob.sees(r#"{"type":"tasks/changed","id":"2","fields":{"list":"b"}}"#).await;
-    bob.sees(r#"{"type":"tasks/changed","id":"3","fields":{"list":"a"}}"#).await;
-    bob.sees(r#"{"type":"tasks/deleted","id":"1"}"#).await;
-    bob.done(&format!(r#"{{"type":"logux/subscribe","channel":"tasks/1",{since}}}"#)).await;
-    bob.sees(r#"{"type":"tasks/deleted","id":"1"}"#).await;
-    assert_eq!(bob.act(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "notFound");
-    assert_eq!(bob.act(r#"{"type":"logux/subscribe","channel":"tasks/9"}"#).await, "notFound");
+    bob.expect_action(r#"{"type":"tasks/changed","id":"2","fields":{"list":"b"}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/changed","id":"3","fields":{"list":"a"}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+    bob.process(&format!(r#"{{"type":"logux/subscribe","channel":"tasks/1",{since}}}"#)).await;
+    bob.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+    assert_eq!(bob.sync(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "notFound");
+    assert_eq!(bob.sync(r#"{"type":"logux/subscribe","channel":"tasks/9"}"#).await, "notFound");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_not_won_is_told_to_nobody() {
-    let server = start(of_tasks()).await;
+async fn writes_that_have_not_won_are_sent_to_no_client() {
+    let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
-    bob.done(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{"a":1,"b":1}}"#).await;
-    ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
-    ada.done(r#"{"type":"tasks/delete","id":"1"}"#).await;
-    ada.done(r#"{"type":"tasks/create","id":"2","fields":{}}"#).await;
-    bob.sees(r#"{"type":"tasks/created","id":"1","fields":{"a":1,"b":1}}"#).await;
-    bob.sees(r#"{"type":"tasks/created","id":"2","fields":{}}"#).await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"a":1,"b":1}}"#).await;
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"2","fields":{}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/created","id":"1","fields":{"a":1,"b":1}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/created","id":"2","fields":{}}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn access_is_asked_with_the_id_or_the_filter() {
-    let server = start(of_tasks()).await;
+async fn access_is_called_with_the_id_or_the_filter() {
+    let server = start(tasks_server()).await;
     let (ada, guest) = (Device::new(&server, "ada").await, Device::new(&server, "guest").await);
     for action in [
         r#"{"type":"tasks/create","id":"1","fields":{}}"#,
@@ -181,7 +182,7 @@ async fn access_is_asked_with_the_id_or_the_filter() {
         r#"{"type":"logux/subscribe","channel":"tasks/1"}"#,
         r#"{"type":"logux/subscribe","channel":"tasks"}"#,
     ] {
-        assert_eq!(guest.act(action).await, "denied", "{action}");
+        assert_eq!(guest.sync(action).await, "denied", "{action}");
     }
     for action in [
         r#"{"type":"tasks/create","id":"secret","fields":{}}"#,
@@ -191,13 +192,13 @@ async fn access_is_asked_with_the_id_or_the_filter() {
         r#"{"type":"tasks/changed","id":"1","fields":{}}"#,
         r#"{"type":"tasks/deleted","id":"1"}"#,
     ] {
-        assert_eq!(ada.act(action).await, "denied", "{action}");
+        assert_eq!(ada.sync(action).await, "denied", "{action}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_shape_never_reaches_the_storage() {
-    let server = start(of_tasks()).await;
+async fn invalid_actions_never_reach_the_storage() {
+    let server = start(tasks_server()).await;
     let mut ada = Device::new(&server, "ada").await;
     for action in [
         r#"{"type":"tasks/create","fields":{}}"#,
@@ -209,58 +210,58 @@ async fn a_wrong_shape_never_reaches_the_storage() {
         r#"{"type":"tasks/delete"}"#,
         r#"{"type":"logux/subscribe","channel":"tasks","filter":7}"#,
     ] {
-        assert_eq!(ada.act(action).await, "error", "{action}");
+        assert_eq!(ada.sync(action).await, "error", "{action}");
     }
-    ada.done(r#"{"type":"tasks/create","id":"9","fields":{}}"#).await;
-    ada.done(r#"{"type":"tasks/change","id":"9","fields":{"n":1}}"#).await;
-    ada.done(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
-    ada.sees(r#"{"type":"tasks/changed","id":"9","fields":{"n":1}}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"9","fields":{}}"#).await;
+    ada.process(r#"{"type":"tasks/change","id":"9","fields":{"n":1}}"#).await;
+    ada.process(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
+    ada.expect_action(r#"{"type":"tasks/changed","id":"9","fields":{"n":1}}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn single_records_without_the_filter() {
+async fn records_can_be_served_without_a_filter() {
     let server =
         start(builder().sync_map("tasks", Tasks::default(), |_, _| async { Ok(true) })).await;
     let ada = Device::new(&server, "ada").await;
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
-    ada.done(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
-    assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await, "wrongChannel");
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
+    ada.process(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
+    assert_eq!(ada.sync(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await, "wrongChannel");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_filter_without_single_records() {
+async fn a_filter_can_be_served_without_records() {
     let server =
         start(builder().sync_map_filter("tasks", Tasks::default(), |_, _| async { Ok(true) }))
             .await;
     let mut ada = Device::new(&server, "ada").await;
-    assert_eq!(ada.act(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await, "unknownType");
-    assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "wrongChannel");
-    ada.done(r#"{"type":"logux/subscribe","channel":"tasks","filter":{"n":1}}"#).await;
+    assert_eq!(ada.sync(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await, "unknownType");
+    assert_eq!(ada.sync(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "wrongChannel");
+    ada.process(r#"{"type":"logux/subscribe","channel":"tasks","filter":{"n":1}}"#).await;
     for n in [2, 1] {
         let action = format!(r#"{{"type":"tasks/created","id":"1","fields":{{"n":{n}}}}}"#);
         server.handle().send(Action::new(action).expect("an action"), "tasks").await;
     }
-    ada.sees(r#"{"type":"tasks/created","id":"1","fields":{"n":1}}"#).await;
+    ada.expect_action(r#"{"type":"tasks/created","id":"1","fields":{"n":1}}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_application_itself_tells_the_subscribers() {
-    let server = start(of_tasks()).await;
+async fn the_application_can_send_changes_to_subscribers() {
+    let server = start(tasks_server()).await;
     let (ada, mut all, mut one) = (
         Device::new(&server, "ada").await,
         Device::new(&server, "all").await,
         Device::new(&server, "one").await,
     );
-    ada.done(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
-    all.done(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
-    one.done(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{}}"#).await;
+    all.process(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
+    one.process(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await;
     let changed = r#"{"type":"tasks/changed","id":"1","fields":{"n":1}}"#;
     server.handle().process(Action::new(changed).expect("an action")).await.expect("processed");
-    all.sees(changed).await;
-    one.sees(changed).await;
+    all.expect_action(changed).await;
+    one.expect_action(changed).await;
 }
 
-/// Notes of which nobody keeps times: one fixed record, what is written is counted only. Clients may not delete.
+/// Notes without times: fixed records whose writes are not stored. Clients cannot delete them.
 struct Notes;
 
 impl SyncMap for Notes {
@@ -293,7 +294,7 @@ impl SyncMap for Notes {
     ) -> Result<EditOutcome, HandlerError> {
         assert!(
             (write.arrived.since(write.time())).abs() < 60_000,
-            "the clocks of this test are one"
+            "server and client share one clock"
         );
         assert_eq!(context.meta().stamp(), *write.stamp);
         match id {
@@ -334,7 +335,7 @@ impl SyncMapFilter for Notes {
     }
 }
 
-fn of_notes() -> Builder {
+fn notes_server() -> Builder {
     builder()
         .sync_map("notes", Notes, |_, _| async { Ok(true) })
         .sync_map_filter("notes", Notes, |_, _| async { Ok(true) })
@@ -343,9 +344,9 @@ fn of_notes() -> Builder {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_without_a_time_counts_as_written_now() {
-    let server = start(of_notes()).await;
+    let server = start(notes_server()).await;
     let mut ada = Device::new(&server, "ada").await;
-    ada.done(r#"{"type":"logux/subscribe","channel":"notes/known"}"#).await;
+    ada.process(r#"{"type":"logux/subscribe","channel":"notes/known"}"#).await;
     let (now, first) = (ada.next().await, ada.next().await);
     assert_eq!(now.0, r#"{"type":"notes/changed","id":"known","fields":{"text":"Tea"}}"#);
     assert_eq!(first.0, r#"{"type":"notes/changed","id":"known","fields":{"n":1}}"#);
@@ -356,52 +357,52 @@ async fn a_field_without_a_time_counts_as_written_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_may_leave_out_what_is_known() {
-    let server = start(of_notes()).await;
+async fn a_storage_can_leave_out_known_changes() {
+    let server = start(notes_server()).await;
     let mut ada = Device::new(&server, "ada").await;
-    ada.done(r#"{"type":"logux/subscribe","channel":"notes/old","since":{"id":"20 server:x 0","time":20}}"#).await;
-    ada.sees(r#"{"type":"notes/changed","id":"old","fields":{"n":2}}"#).await;
+    ada.process(r#"{"type":"logux/subscribe","channel":"notes/old","since":{"id":"20 server:x 0","time":20}}"#).await;
+    ada.expect_action(r#"{"type":"notes/changed","id":"old","fields":{"n":2}}"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_of_the_storage_undo() {
-    let server = start(of_notes()).await;
+async fn errors_of_the_storage_undo_the_action() {
+    let server = start(notes_server()).await;
     let ada = Device::new(&server, "ada").await;
-    assert_eq!(ada.act(r#"{"type":"logux/subscribe","channel":"notes/hidden"}"#).await, "denied");
+    assert_eq!(ada.sync(r#"{"type":"logux/subscribe","channel":"notes/hidden"}"#).await, "denied");
     assert_eq!(
-        ada.act(r#"{"type":"logux/subscribe","channel":"notes/missing"}"#).await,
+        ada.sync(r#"{"type":"logux/subscribe","channel":"notes/missing"}"#).await,
         "notFound"
     );
     assert_eq!(
-        ada.act(r#"{"type":"notes/create","id":"1","fields":{}}"#).await,
+        ada.sync(r#"{"type":"notes/create","id":"1","fields":{}}"#).await,
         "unknownType",
-        "not written"
+        "not implemented"
     );
     assert_eq!(
-        ada.act(r#"{"type":"notes/delete","id":"1"}"#).await,
+        ada.sync(r#"{"type":"notes/delete","id":"1"}"#).await,
         "processed",
-        "by handlers of one's own"
+        "by a handler of the application"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_storage_answers_decides_who_is_told() {
-    let server = start(of_notes()).await;
+async fn the_result_of_an_edit_decides_who_receives_it() {
+    let server = start(notes_server()).await;
     let (mut ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
     for device in [&mut ada, &mut bob] {
-        device.done(r#"{"type":"logux/subscribe","channel":"notes"}"#).await;
+        device.process(r#"{"type":"logux/subscribe","channel":"notes"}"#).await;
         let own = format!(
             r#"{{"type":"notes/changed","id":"{}","fields":{{"text":"own"}}}}"#,
             device.client.node_id().user_id().expect("a user")
         );
-        device.sees(&own).await;
+        device.expect_action(&own).await;
     }
-    ada.done(r#"{"type":"notes/change","id":"ignored","fields":{"n":1}}"#).await;
-    ada.done(r#"{"type":"notes/change","id":"1","fields":{"n":1},"for":"ada"}"#).await;
-    ada.done(r#"{"type":"notes/change","id":"1","fields":{"n":2},"for":"bob"}"#).await;
-    ada.done(r#"{"type":"notes/change","id":"later","fields":{"n":3}}"#).await;
-    bob.sees(r#"{"type":"notes/changed","id":"1","fields":{"n":2},"for":"bob"}"#).await;
+    ada.process(r#"{"type":"notes/change","id":"ignored","fields":{"n":1}}"#).await;
+    ada.process(r#"{"type":"notes/change","id":"1","fields":{"n":1},"for":"ada"}"#).await;
+    ada.process(r#"{"type":"notes/change","id":"1","fields":{"n":2},"for":"bob"}"#).await;
+    ada.process(r#"{"type":"notes/change","id":"later","fields":{"n":3}}"#).await;
+    bob.expect_action(r#"{"type":"notes/changed","id":"1","fields":{"n":2},"for":"bob"}"#).await;
     let moved = r#"{"type":"notes/changed","id":"later","fields":{}}"#;
-    bob.sees(moved).await;
-    ada.sees(moved).await;
+    bob.expect_action(moved).await;
+    ada.expect_action(moved).await;
 }

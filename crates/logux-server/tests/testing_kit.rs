@@ -1,4 +1,4 @@
-//! The kit that users test their handlers with.
+//! Tests of the kit with which users test their handlers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
-async fn who_may_come_in_is_tested_with_tokens_headers_and_cookies() {
+async fn authentication_is_tested_with_tokens_headers_and_cookies() {
     let server = TestServer::start(Server::builder().auth(|login| async move {
         let by_token = login.token.as_deref() == Some("good");
         let by_cookie = login.cookie("session").as_deref() == Some("a b");
@@ -19,17 +19,17 @@ async fn who_may_come_in_is_tested_with_tokens_headers_and_cookies() {
         Ok(by_token || by_cookie || by_header)
     }))
     .expect("a server");
-    server.client("1").token("good").connect().await.expect("in");
-    server.client("1").cookie("session", "a b").connect().await.expect("in");
-    server.client("1").http_header("x-key", "k").connect().await.expect("in");
+    server.client("1").token("good").connect().await.expect("connected");
+    server.client("1").cookie("session", "a b").connect().await.expect("connected");
+    server.client("1").http_header("x-key", "k").connect().await.expect("connected");
     server.expect_wrong_credentials(server.client("1").token("bad")).await;
-    let refused = server.connect("server").await.expect_err("nobody is the server");
+    let refused = server.connect("server").await.expect_err("no client has the server's id");
     assert_eq!(refused, ConnectError::Refused("wrong-credentials".into()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_read_one_clock_that_takes_no_time() {
-    let really = std::time::Instant::now();
+async fn all_use_one_virtual_clock() {
+    let real_start = std::time::Instant::now();
     let server = TestServer::start(Server::builder().action_type("later", |on| {
         on.access(|_| async { Ok(true) }).process(|context| async move {
             sleep(Duration::from_secs(3_600)).await;
@@ -38,22 +38,22 @@ async fn all_read_one_clock_that_takes_no_time() {
         })
     }))
     .expect("a server");
-    let client = server.connect("10").await.expect("in");
-    let begin = Instant::now();
+    let client = server.connect("10").await.expect("connected");
+    let start = Instant::now();
     let mut actions = client.client().actions();
-    let came = client.process(json!({"type": "later"})).await.expect("processed");
-    assert_eq!(came.iter().map(Action::kind).collect::<Vec<_>>(), ["done"]);
-    assert!(begin.elapsed() >= Duration::from_secs(3_600), "an hour by the clock");
-    assert!(really.elapsed() < Duration::from_secs(60), "which nobody has waited for");
+    let received = client.process(json!({"type": "later"})).await.expect("processed");
+    assert_eq!(received.iter().map(Action::kind).collect::<Vec<_>>(), ["done"]);
+    assert!(start.elapsed() >= Duration::from_secs(3_600), "an hour of virtual time");
+    assert!(real_start.elapsed() < Duration::from_secs(60), "less than a minute of real time");
     let time = actions.next().await.expect("an action").meta.time;
     assert!(
         time.since(START) >= 3_600_000 && time.since(START) < 3_700_000,
-        "times are those of the test: {time}"
+        "times are those of the virtual clock: {time}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_while_the_cable_is_cut_waits() {
+async fn actions_wait_while_the_connection_is_cut() {
     let server = TestServer::start(
         Server::builder()
             .channel("room", |channel| channel.access(|_| async { Ok(true) }))
@@ -62,29 +62,31 @@ async fn what_is_done_while_the_cable_is_cut_waits() {
             }),
     )
     .expect("a server");
-    let [ada, bob] =
-        [server.connect("ada").await.expect("in"), server.connect("bob").await.expect("in")];
+    let [ada, bob] = [
+        server.connect("ada").await.expect("connected"),
+        server.connect("bob").await.expect("connected"),
+    ];
     bob.subscribe("room").await.expect("subscribed");
     ada.disconnect().await;
-    let said = ada.process(json!({"type": "say"}));
-    let heard = bob.received(async {
-        let back = async {
+    let processed = ada.process(json!({"type": "say"}));
+    let received = bob.received(async {
+        let reconnected = async {
             server.settle().await;
-            ada.reconnect().await.expect("in again");
+            ada.reconnect().await.expect("reconnected");
         };
-        tokio::join!(said, back).0.expect("processed");
+        tokio::join!(processed, reconnected).0.expect("processed");
     });
-    assert_eq!(heard.await.len(), 1);
+    assert_eq!(received.await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 #[should_panic(
     expected = "expected an undo with the reason `denied`, but the action was processed"
 )]
-async fn a_wrong_expectation_says_so() {
+async fn a_failed_expectation_panics_with_the_reason() {
     let server = TestServer::start(
         Server::builder().action_type("a", |on| on.access(|_| async { Ok(true) })),
     )
     .expect("a server");
-    server.connect("10").await.expect("in").expect_denied(json!({"type": "a"})).await;
+    server.connect("10").await.expect("connected").expect_denied(json!({"type": "a"})).await;
 }

@@ -1,4 +1,4 @@
-//! TLS: certificates from texts and files, and new ones while connections go on.
+//! TLS: certificates from strings and files, and their renewal with open connections.
 
 mod wire;
 
@@ -11,7 +11,7 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
-use wire::{PATIENCE, http_on};
+use wire::{TIMEOUT, http_on};
 
 fn certificate() -> rcgen::CertifiedKey<rcgen::KeyPair> {
     rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate")
@@ -22,7 +22,7 @@ async fn server(change: impl FnOnce(&mut Config)) -> Result<RunningServer, Build
     builder.listen(([127, 0, 0, 1], 0).into()).await
 }
 
-/// Connects, trusting one certificate alone.
+/// Connects, and trusts only one certificate.
 async fn connect(
     address: SocketAddr,
     trusted: &rcgen::Certificate,
@@ -45,20 +45,20 @@ async fn health(socket: &mut TlsStream<TcpStream>) -> u16 {
 }
 
 #[tokio::test]
-async fn certificate_and_key_may_be_texts() {
+async fn certificate_and_key_can_be_strings() {
     let own = certificate();
     let tls = Tls::new(own.cert.pem(), own.signing_key.serialize_pem());
     let server = server(|config| config.tls = Some(tls)).await.expect("a server");
-    let mut socket = connect(server.address(), &own.cert).await.expect("trust");
+    let mut socket = connect(server.address(), &own.cert).await.expect("a trusted certificate");
     assert_eq!(health(&mut socket).await, 200);
     assert!(
         connect(server.address(), &certificate().cert).await.is_err(),
-        "another certificate is not this one"
+        "another certificate is not trusted"
     );
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_said_at_the_start_without_the_key() {
+async fn an_invalid_certificate_is_an_error_at_the_start_that_does_not_show_the_key() {
     let (own, other) = (certificate(), certificate());
     let cases = [
         (Tls::new("missing.pem", "missing.pem"), "cannot use `missing.pem` for TLS"),
@@ -73,13 +73,13 @@ async fn what_cannot_be_used_is_said_at_the_start_without_the_key() {
     ];
     for (tls, expected) in cases {
         let error =
-            server(|config| config.tls = Some(tls)).await.expect_err("no server").to_string();
+            server(|config| config.tls = Some(tls)).await.expect_err("an error").to_string();
         assert!(error.contains(expected) && !error.contains("PRIVATE"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn new_files_are_taken_up_and_open_connections_stay() {
+async fn new_files_are_loaded_and_open_connections_stay_open() {
     let (first, second) = (certificate(), certificate());
     let folder = std::env::temp_dir().join(format!("logux-tls-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
@@ -93,19 +93,22 @@ async fn new_files_are_taken_up_and_open_connections_stay() {
     .await
     .expect("a server");
     let address = server.address();
-    let mut open = connect(address, &first.cert).await.expect("trust");
+    let mut open = connect(address, &first.cert).await.expect("a trusted certificate");
 
-    // A certificate without its key, then one that is cut off: the old pair stays in use.
+    // A certificate without its key, then a truncated one: the old pair stays in use.
     for broken in [second.cert.pem(), second.cert.pem()[..50].to_owned()] {
         fs::write(&cert, broken).expect("a file");
         tokio::time::sleep(Duration::from_millis(50)).await;
-        connect(address, &first.cert).await.expect("the old one still");
+        connect(address, &first.cert).await.expect("the old certificate");
     }
     fs::write(&key, second.signing_key.serialize_pem()).expect("a file");
     fs::write(&cert, second.cert.pem()).expect("a file");
     let renewed = async { while connect(address, &second.cert).await.is_err() {} };
-    timeout(PATIENCE, renewed).await.expect("the new one");
-    assert!(connect(address, &first.cert).await.is_err(), "the old one is gone");
-    assert_eq!(health(&mut open).await, 200, "what was open goes on");
+    timeout(TIMEOUT, renewed).await.expect("the new certificate");
+    assert!(
+        connect(address, &first.cert).await.is_err(),
+        "the old certificate is not used any more"
+    );
+    assert_eq!(health(&mut open).await, 200, "open connections continue");
     fs::remove_dir_all(&folder).expect("a folder");
 }

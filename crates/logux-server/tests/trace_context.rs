@@ -1,4 +1,4 @@
-//! A back end is told which trace an action belongs to, in the words of the W3C.
+//! A back end receives the trace context of an action, in the format of the W3C.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _};
 
-/// A back end that approves and processes one action. Returns its request.
+/// Runs a back end that approves and processes one action. Returns its request.
 async fn serve_one(listener: TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.expect("a request");
     let mut request = String::new();
@@ -30,7 +30,7 @@ async fn serve_one(listener: TcpListener) -> String {
     let body =
         format!(r#"[{{"answer":"approved","id":"{id}"}},{{"answer":"processed","id":"{id}"}}]"#);
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(answer.as_bytes()).await.expect("room");
+    stream.write_all(answer.as_bytes()).await.expect("sent");
     request
 }
 
@@ -41,7 +41,7 @@ async fn the_request_carries_the_trace_of_the_action() {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("logux"));
     let layer = layer.with_filter(filter_fn(|metadata| metadata.target() == TARGET));
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
-        .expect("the only one");
+        .expect("the only subscriber");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -57,9 +57,9 @@ async fn the_request_carries_the_trace_of_the_action() {
     read(&mut socket, "logux/processed").await;
     let request = application.await.expect("a request").to_ascii_lowercase();
     drop(socket);
-    server.shutdown().await.expect("an end");
+    server.shutdown().await.expect("a clean shutdown");
 
-    // The last step of a handler may come after the answer to its action.
+    // The last span of a handler may end after the answer to its action.
     let mut spans = exporter.get_finished_spans().expect("spans");
     while !spans.iter().any(|span| span.name == "action") {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -71,13 +71,13 @@ async fn the_request_carries_the_trace_of_the_action() {
     let (action, application, backend) = (named("action"), named("application"), named("backend"));
     assert_eq!(application.parent_span_id, action.span_context.span_id());
     assert_eq!(backend.parent_span_id, application.span_context.span_id());
-    let of = &backend.span_context;
-    let expected = format!("traceparent: 00-{}-{}-01\r\n", of.trace_id(), of.span_id());
+    let context = &backend.span_context;
+    let expected = format!("traceparent: 00-{}-{}-01\r\n", context.trace_id(), context.span_id());
     assert!(request.contains(&expected), "{expected} in {request}");
     assert!(
         action.attributes.iter().any(|attribute| attribute.key.as_str() == "actionId"),
         "{action:?}"
     );
-    let moments: Vec<_> = action.events.iter().map(|event| event.name.to_string()).collect();
-    assert_eq!(moments, ["kept", "asked", "resent", "answered", "delivered"]);
+    let event_names: Vec<_> = action.events.iter().map(|event| event.name.to_string()).collect();
+    assert_eq!(event_names, ["kept", "asked", "resent", "answered", "delivered"]);
 }

@@ -1,4 +1,5 @@
-//! One action can be followed from its arrival to the delivery of its answer, by any `tracing` subscriber.
+//! The spans of one action, from its arrival to the delivery of its answer, for any `tracing`
+//! subscriber.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -21,12 +22,12 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// What happened in spans, in order: `+name in parent`, `name: moment`, `-name`.
+/// The events of spans, in order: `+name in parent`, `name: event`, `-name`.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
+struct Recorder(Arc<Mutex<Vec<String>>>);
 
-impl Seen {
-    fn note(&self, text: String) {
+impl Recorder {
+    fn record_line(&self, text: String) {
         self.0.lock().expect("no panic").push(text);
     }
 
@@ -35,11 +36,11 @@ impl Seen {
     }
 }
 
-/// The message and the field `outcome`.
+/// The values of the fields `message`, `outcome` and `type`.
 #[derive(Default)]
-struct Said(String);
+struct FieldValues(String);
 
-impl Visit for Said {
+impl Visit for FieldValues {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if matches!(field.name(), "message" | "outcome" | "type") {
             self.0 += &format!(" {}", format!("{value:?}").trim_matches('"'));
@@ -47,44 +48,48 @@ impl Visit for Said {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if attributes.metadata().target() != TARGET {
             return;
         }
         let span = context.span(id).expect("a span");
         let parent = span.parent().map_or("nothing", |parent| parent.name());
-        let mut said = Said::default();
-        attributes.record(&mut said);
-        self.note(format!("+{}{} in {parent}", span.name(), said.0));
+        let mut values = FieldValues::default();
+        attributes.record(&mut values);
+        self.record_line(format!("+{}{} in {parent}", span.name(), values.0));
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut said = Said::default();
-        values.record(&mut said);
-        self.note(format!("{} is{}", context.span(id).expect("a span").name(), said.0));
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        let mut values = FieldValues::default();
+        record.record(&mut values);
+        self.record_line(format!("{} is{}", context.span(id).expect("a span").name(), values.0));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if event.metadata().target() == TARGET {
-            let mut said = Said::default();
-            event.record(&mut said);
-            self.note(format!("{}:{}", context.event_span(event).expect("a span").name(), said.0));
+            let mut values = FieldValues::default();
+            event.record(&mut values);
+            self.record_line(format!(
+                "{}:{}",
+                context.event_span(event).expect("a span").name(),
+                values.0
+            ));
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let span = context.span(&id).expect("a span");
         if span.metadata().target() == TARGET {
-            self.note(format!("-{}", span.name()));
+            self.record_line(format!("-{}", span.name()));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_the_arrival_to_the_answer() {
-    let seen = Seen::default();
-    let subscriber = tracing_subscriber::registry().with(seen.clone());
+async fn an_action_has_spans_from_its_arrival_to_its_answer() {
+    let recorder = Recorder::default();
+    let subscriber = tracing_subscriber::registry().with(recorder.clone());
     tracing::subscriber::set_global_default(subscriber).expect("the only subscriber");
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
@@ -102,28 +107,29 @@ async fn from_the_arrival_to_the_answer() {
     read(&mut socket, "logux/processed").await;
     sync(&mut socket, 2, r#"{"type":"no"}"#).await;
     read(&mut socket, "logux/undo").await;
-    // What comes again, or was forged, is not followed for ever.
+    // Repeated and forged actions do not keep their spans open.
     sync(&mut socket, 1, r#"{"type":"say"}"#).await;
     read(&mut socket, "logux/processed").await;
     drop(socket);
-    server.shutdown().await.expect("an end");
+    server.shutdown().await.expect("a clean shutdown");
 
-    let all = seen.all();
-    let of = |kind: &str| {
+    let all = recorder.all();
+    let events_of = |kind: &str| {
         let from = all
             .iter()
             .position(|text| *text == format!("+action {kind} in nothing"))
-            .expect("it came");
-        let to = all.iter().skip(from).position(|text| text == "-action").expect("it ended");
+            .expect("a span");
+        let to =
+            all.iter().skip(from).position(|text| text == "-action").expect("the end of the span");
         all[from + 1..from + to].to_vec()
     };
-    let say = of("say");
-    // These happen beside the hub, as does the arrival of the next action.
-    let is_aside = |text: &String| {
+    let say = events_of("say");
+    // These happen concurrently with the hub, as does the arrival of the next action.
+    let is_concurrent = |text: &String| {
         ["-application", "action: resent", "+action no in nothing"].contains(&text.as_str())
     };
-    let (aside, in_order): (Vec<_>, Vec<_>) = say.into_iter().partition(is_aside);
-    assert!(aside.contains(&"action: resent".to_owned()), "{all:#?}");
+    let (concurrent, in_order): (Vec<_>, Vec<_>) = say.into_iter().partition(is_concurrent);
+    assert!(concurrent.contains(&"action: resent".to_owned()), "{all:#?}");
     assert_eq!(
         in_order,
         [
@@ -142,12 +148,8 @@ async fn from_the_arrival_to_the_answer() {
         ],
         "{all:#?}"
     );
-    assert!(of("no").contains(&"action: answered denied".to_owned()), "{all:#?}");
+    assert!(events_of("no").contains(&"action: answered denied".to_owned()), "{all:#?}");
     let count = |text: &str| all.iter().filter(|found| *found == text).count();
     assert_eq!(count("action: came again"), 1);
-    assert_eq!(
-        (count("-action"), count("-application")),
-        (3, 2),
-        "nothing is left behind: {all:#?}"
-    );
+    assert_eq!((count("-action"), count("-application")), (3, 2), "all spans are closed: {all:#?}");
 }

@@ -43,7 +43,11 @@ pub(crate) fn insert(
     let id = key::of_id(&meta.id);
     if exists(db, "SELECT 1 FROM moved_ids WHERE id = ?1", &id)?
         || moved
-            && exists(db, "SELECT 1 FROM entries WHERE created = ?1", &key::of_unmoved(&meta.id))?
+            && exists(
+                db,
+                "SELECT 1 FROM entries WHERE created = ?1",
+                &key::of_uncorrected(&meta.id),
+            )?
     {
         return Ok(Insertion::Duplicate);
     }
@@ -89,7 +93,7 @@ pub(crate) fn by_id(db: &Connection, id: &ActionId) -> Result<Option<Entry>, Sql
     let unmoved = query_entry(
         db,
         concat!("SELECT ", columns!(), " FROM entries e WHERE e.created = ?1"),
-        key::of_unmoved(id),
+        key::of_uncorrected(id),
     )?;
     if unmoved.is_some() {
         return Ok(unmoved);

@@ -15,7 +15,8 @@ pub enum SqliteError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is open in another process, or in another [`Database`](crate::Database) of this one.
+    /// The file is open in another process, or in another [`Database`](crate::Database) of this
+    /// one.
     #[error("{} is in use by another process; stop it or choose another file", .path.display())]
     InUse {
         /// The path of the file.

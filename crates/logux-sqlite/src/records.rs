@@ -5,7 +5,7 @@ use std::sync::Arc;
 use logux::{
     Json, Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Field, Record, Write, matching, place},
+    record::{Changed, Field, Record, Write, matching, unique_stamp},
     store::key,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -107,7 +107,7 @@ impl SqliteRecords {
     }
 
     /// As [`change`](Self::change), but no two writes of a field have the same time: the second one
-    /// is moved after the first, by the rule of [`place`]. Also returns the resulting stamp.
+    /// is moved after the first, by the rule of [`unique_stamp`]. Also returns the resulting stamp.
     /// O(fields of the record · log n).
     ///
     /// # Errors
@@ -126,15 +126,15 @@ impl SqliteRecords {
                 Some(row) if row.exists() => row.fields(db, None)?,
                 _ => Vec::new(),
             };
-            let stamp = place(&known, fields, stamp);
+            let stamp = unique_stamp(&known, fields, stamp);
             let changed = change(db, (collection, id), fields, Write { stamp: &stamp, arrived })?;
             Ok((changed, stamp))
         })
     }
 
-    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is deleted
-    /// then, so that clients have to be notified; `false` if a later creation or change keeps it, or
-    /// this or a later deletion is known. O(fields · log n).
+    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is
+    /// deleted then, so that clients have to be notified; `false` if a later creation or change
+    /// keeps it, or this or a later deletion is known. O(fields · log n).
     ///
     /// # Errors
     /// If the database fails.

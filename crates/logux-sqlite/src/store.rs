@@ -122,7 +122,7 @@ impl Store for SqliteStore {
                 }
             }
             match entries.last() {
-                Some(last) if entries.len() == limit => rest = query.behind(last),
+                Some(last) if entries.len() == limit => rest = query.after_entry(last),
                 _ => return Ok(()),
             }
             limit = (limit * 2).min(LARGEST_READ);

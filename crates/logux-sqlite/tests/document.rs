@@ -25,8 +25,8 @@ fn edit(log: &mut Notes, n: i64) {
     log.edit(WallTime::from_millis(n), |note, id| {
         let list = note.list("/items").map_or(0, logux::crdt::List::len);
         // Seven of eight items are removed again.
-        note.in_list(&items, |items| {
-            if n % 8 == 0 || list < 2 { items.push(json!(n), id) } else { items.remove(0) }
+        note.list_op(&items, |items| {
+            if n % 8 == 0 || list < 2 { items.push_op(json!(n), id) } else { items.remove_op(0) }
         })
     })
     .unwrap();

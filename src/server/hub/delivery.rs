@@ -1,4 +1,4 @@
-//! Who gets what.
+//! Actions of the application, and the delivery of actions to their recipients.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let AddAction { action, mut draft, to, process, ticket } = addition;
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
-        let mut keep = None;
+        let mut retention = None;
         if !process {
-            (draft, keep) = self.keep_own(now, &action, draft, &to);
+            (draft, retention) = self.retain_own(now, &action, draft, &to);
         }
         let Some(entry) = self.log.add(now, action, draft)? else {
-            // The log has an action with this id already: it was done.
+            // The log has an action with this id already.
             self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
             return Ok(());
         };
@@ -43,7 +43,7 @@ impl<S: Store> Hub<S> {
                 queue: QueueName::default(),
                 repeats: 0,
             };
-            let (request_id, request) = self.requests.start_alone(request);
+            let (request_id, request) = self.requests.start_unqueued(request);
             let handler_request = handler_request(&self.sessions, request_id, request);
             self.pending.push_back(Output::Request(handler_request));
             return Ok(());
@@ -51,9 +51,9 @@ impl<S: Store> Hub<S> {
         if to == Recipients::default() && entry.meta.added.is_none() {
             self.report(HubEvent::Useless(entry.clone()));
         }
-        if let Some(keep) = keep {
-            self.bound(now, &keep)?;
-            self.outdate(&keep, &entry)?;
+        if let Some(retention) = retention {
+            self.apply_count_bound(now, &retention)?;
+            self.remove_superseded(&retention, &entry)?;
             self.pending.push_back(Output::Recorded(entry.clone()));
         }
         self.deliver(&entry, &to, None)?;
@@ -83,7 +83,8 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    /// Sends an action to one connection; with `confirm` the hub has to know when the client has got it.
+    /// Sends an action to one connection. With `confirm`, the hub requires the confirmation of the
+    /// client.
     pub(super) fn deliver_to(
         &mut self,
         id: SessionId,
@@ -91,7 +92,7 @@ impl<S: Store> Hub<S> {
         confirm: bool,
     ) -> Result<(), LogError<S::Error>> {
         if let Some(session) = self.sessions.get(id) {
-            let added = self.log.last_added()? + session.ahead;
+            let added = self.log.last_added()? + session.added_offset;
             self.pending.push_back(Output::Deliver {
                 session: id,
                 added,
@@ -103,20 +104,21 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Sends an action to everyone it is for, once. The author's own client gets it only where it is named by client or node.
+    /// Sends an action to each recipient once. The client of the author receives it only if it is
+    /// named by client or node.
     pub(super) fn deliver(
         &mut self,
         entry: &Arc<Entry>,
         to: &Recipients,
         author: Option<&NodeId>,
     ) -> Result<(), LogError<S::Error>> {
-        self.deliver_also(None, entry, to, author)
+        self.deliver_with_client(None, entry, to, author)
     }
 
-    /// The same, and to one client more.
-    pub(super) fn deliver_also(
+    /// Sends an action to each recipient and to `client` once, as [`deliver`](Self::deliver).
+    pub(super) fn deliver_with_client(
         &mut self,
-        also: Option<&str>,
+        client: Option<&str>,
         entry: &Arc<Entry>,
         to: &Recipients,
         author: Option<&NodeId>,
@@ -126,9 +128,9 @@ impl<S: Store> Hub<S> {
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
         let mut sent = 0;
         let mut send = |sessions: &mut Sessions, id: SessionId| {
-            if let Some(ahead) = sessions.reach(id) {
+            if let Some(offset) = sessions.mark_reached(id) {
                 sent += 1;
-                let (added, entry) = (added + ahead, entry.clone());
+                let (added, entry) = (added + offset, entry.clone());
                 pending.push_back(Output::Deliver { session: id, added, entry, confirm: false });
             }
         };
@@ -139,16 +141,16 @@ impl<S: Store> Hub<S> {
                 send(sessions, id);
             }
         }
-        for client in to.clients.iter().map(|client| &**client).chain(also) {
+        for client in to.clients.iter().map(|client| &**client).chain(client) {
             if let Some(id) = sessions.of_client(client) {
                 send(sessions, id);
             }
         }
-        // From here on the author and the excluded count as reached.
+        // The author and the excluded clients are marked as reached, for the users and channels.
         let author = author.map(NodeId::client_id);
         for client in to.exclude_clients.iter().map(|client| &**client).chain(author) {
             if let Some(id) = sessions.of_client(client) {
-                sessions.reach(id);
+                sessions.mark_reached(id);
             }
         }
         for user in &to.users {
@@ -165,21 +167,23 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// What a channel has got that is not done yet, and a client that is about to subscribe has not. It would miss it otherwise: it came too early to be
-    /// resent to it, and may come too late to be loaded.
+    /// Returns the actions in progress that were sent to a channel and that a new subscriber has
+    /// not received. It would miss them otherwise: they were resent before it subscribed, and may
+    /// change the database after its load.
     pub(super) fn in_progress(&self, channel: &str, id: SessionId) -> Vec<Arc<Entry>> {
         let requests =
             self.requests.in_channel(channel).filter(|request| self.may_miss(request, id));
         requests.map(|request| request.entry.clone()).collect()
     }
 
-    /// Whether a client is neither the author of an action that was sent, nor excluded, nor has got it.
+    /// Whether a client is neither the author of an action that was sent, nor excluded, nor has
+    /// received it.
     fn may_miss(&self, request: &PendingRequest, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let (client, to) = (session.node.client_id(), &request.recipients);
         let is_author = request.kind() == RequestKind::Action
             && request.entry.meta.id.node().client_id() == client;
-        let is_client = |other: &Arc<str>| **other == *client;
+        let is_client = |recipient: &Arc<str>| **recipient == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author
             || to.exclude_clients.iter().chain(&to.clients).any(is_client)

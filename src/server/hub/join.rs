@@ -1,12 +1,14 @@
-//! Clients coming and going, and what a connection takes with it.
+//! Clients that connect and disconnect, and their subscriptions.
 //!
-//! A subscription lives with a connection. One that the client has not heard of is done again at its next connection: it was `synced`, so
-//! the client will not repeat it. One that it has heard of it repeats by itself. What the client has heard of is told by its confirmations, and
-//! by the number in its `connect`.
+//! A subscription belongs to a connection. If the client has not received the answer, the
+//! subscription is processed again in its next connection: the `logux/subscribe` was confirmed by
+//! `synced`, so the client does not repeat it. If the client has received the answer, it subscribes
+//! again itself. The confirmations of the client, and the number in its `connect`, state what it
+//! has received.
 
 use std::collections::HashMap;
 
-use super::{Hub, subscribed_to};
+use super::{Hub, subscription_key};
 use crate::{
     action::{NodeId, Subprotocol, logux::UNSUBSCRIBE},
     json::Json,
@@ -29,54 +31,59 @@ impl<S: Store> Hub<S> {
         headers: Option<Json>,
         since: u64,
     ) -> Result<(), LogError<S::Error>> {
-        if let Some(zombie) = self.sessions.of_client(node.client_id()) {
-            self.leave(now, zombie)?;
-            self.pending.push_back(Output::Replaced(zombie));
+        if let Some(previous) = self.sessions.of_client(node.client_id()) {
+            self.leave(now, previous)?;
+            self.pending.push_back(Output::Replaced(previous));
         }
         let is_new = since == 0;
-        let (since, ahead) =
-            self.added_offsets.read(node.client_id(), since, self.log.last_added()?);
-        self.sessions.insert(id, Session::new(node.clone(), subprotocol, headers, ahead, is_new));
-        let again = self.lost_subscriptions(node, since)?;
+        let (since, added_offset) =
+            self.added_offsets.resolve(node.client_id(), since, self.log.last_added()?);
+        let session = Session::new(node.clone(), subprotocol, headers, added_offset, is_new);
+        self.sessions.insert(id, session);
+        let lost = self.lost_subscriptions(node, since)?;
         let mut missed = self.inbox.missed(&self.log, node, since)?;
-        let kept = self.kept_for_user(node, since)?;
-        if !kept.is_empty() {
-            missed.extend(kept);
+        let retained = self.retained_for_user(node, since)?;
+        if !retained.is_empty() {
+            missed.extend(retained);
             missed.sort_by_key(|entry| entry.meta.added);
         }
-        let added = self.log.last_added()? + ahead;
+        let added = self.log.last_added()? + added_offset;
         self.pending.push_back(Output::Joined { session: id, added, missed });
-        for request in again {
+        for request in lost {
             self.enqueue(request.for_session(Some(id)));
         }
         Ok(())
     }
 
-    /// Takes up what was not answered before the last stop, given with the ends of subscriptions. Subscriptions wait for their clients, but those that were
-    /// ended by then have no effect.
-    pub(super) fn take_up(&mut self, unanswered: Vec<Entry>) -> Result<(), LogError<S::Error>> {
+    /// Continues the actions that were not answered before the last stop. `unanswered` also has the
+    /// `logux/unsubscribe` actions, which cancel earlier subscriptions. The other subscriptions
+    /// wait for their clients.
+    pub(super) fn restore_unanswered(
+        &mut self,
+        unanswered: Vec<Entry>,
+    ) -> Result<(), LogError<S::Error>> {
         let mut requests: Vec<PendingRequest> = Vec::new();
         let mut subscriptions: HashMap<_, Vec<usize>> = HashMap::new();
         for entry in unanswered {
-            let place =
-                subscribed_to(&entry.action).map(|place| (entry.meta.id.node().clone(), place));
+            let key =
+                subscription_key(&entry.action).map(|key| (entry.meta.id.node().clone(), key));
             if entry.action.kind() == UNSUBSCRIBE {
-                for earlier in
-                    place.and_then(|place| subscriptions.remove(&place)).into_iter().flatten()
-                {
-                    requests[earlier].cancel();
+                let earlier = key.and_then(|key| subscriptions.remove(&key));
+                for index in earlier.into_iter().flatten() {
+                    requests[index].cancel();
                 }
                 continue;
             }
             let request = self.client_request(entry, None);
-            if let (Some(_), Some(place)) = (request.subscription(), place) {
-                subscriptions.entry(place).or_default().push(requests.len());
+            if let (Some(_), Some(key)) = (request.subscription(), key) {
+                subscriptions.entry(key).or_default().push(requests.len());
             }
             requests.push(request);
         }
-        // If something fails, it may not take along what may have been done already. So what had begun comes first, which is known of what is kept: it was added
-        // anew then. What was ended comes last.
-        let (ended, mut requests): (Vec<PendingRequest>, Vec<PendingRequest>) =
+        // A failure undoes the later requests of its queue, but not those that may have taken
+        // effect already. So approved ones are first. Only those with a retention are known to be
+        // approved, because they were added again then. Cancelled subscriptions are last.
+        let (cancelled, mut requests): (Vec<PendingRequest>, Vec<PendingRequest>) =
             requests.into_iter().partition(PendingRequest::is_cancelled);
         requests.sort_by_key(|request| !was_approved(&request.entry.meta));
         for request in requests {
@@ -86,32 +93,33 @@ impl<S: Store> Hub<S> {
                 self.enqueue(request);
             }
         }
-        ended.into_iter().for_each(|request| self.enqueue(request));
+        cancelled.into_iter().for_each(|request| self.enqueue(request));
         Ok(())
     }
 
-    /// The subscriptions of a node whose answers it has not got, to be done again.
+    /// Returns the subscriptions of a node that have to be processed again, because it has not
+    /// received their answers.
     fn lost_subscriptions(
         &mut self,
         node: &NodeId,
         since: u64,
     ) -> Result<Vec<PendingRequest>, LogError<S::Error>> {
-        let mut again = Vec::new();
+        let mut lost = Vec::new();
         for request in self.requests.unpark(node.client_id()) {
             let id = &request.entry.meta.id;
             let answer = self.inbox.answer_to(&self.log, id)?;
             let has_answer =
                 answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
-            // Tabs share a connection that one of them holds. Any other is gone for good.
-            let is_wanted = id.node() == node || request.is_from(node);
-            if has_answer || !is_wanted {
+            // Tabs share the connection of one of them. Another node of the client does not return.
+            let is_same_node = id.node() == node || request.is_from(node);
+            if has_answer || !is_same_node {
                 self.inbox.forget(&mut self.log, id)?;
             } else {
-                self.inbox.withdraw_answer(&mut self.log, id)?;
-                again.push(request);
+                self.inbox.remove_answer(&mut self.log, id)?;
+                lost.push(request);
             }
         }
-        Ok(again)
+        Ok(lost)
     }
 
     pub(super) fn leave(&mut self, now: WallTime, id: SessionId) -> Result<(), LogError<S::Error>> {
@@ -130,7 +138,8 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Puts a subscription aside until its node comes back. Where that has happened already, while the application was still at work, it is done again.
+    /// Parks a subscription until its node reconnects. If the node has reconnected already, while
+    /// the application was processing the subscription, it is processed again.
     pub(super) fn park(
         &mut self,
         now: WallTime,
@@ -138,58 +147,59 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let node = request.entry.meta.id.node();
         let current = self.sessions.of_client(node.client_id());
-        let is_back = |id: &SessionId| {
+        let is_same_node = |id: &SessionId| {
             self.sessions
                 .get(*id)
                 .is_some_and(|session| session.node == *node || request.is_from(&session.node))
         };
-        let session = current.filter(is_back);
+        let session = current.filter(is_same_node);
         let request = request.for_session(session);
         if session.is_some() {
             self.enqueue(request);
             return Ok(());
         }
         if current.is_some() {
-            // Another start of the client is there, so this one is gone for good.
+            // Another node of the client is connected, so this one does not return.
             return self.inbox.forget(&mut self.log, &request.entry.meta.id);
         }
         match self.requests.park(request) {
-            Some(given_up) => self.give_up(now, &given_up),
+            Some(evicted) => self.give_up(now, &evicted),
             None => Ok(()),
         }
     }
 
-    /// A subscription whose client stays away for too long has failed; if the client comes all the same, it is told.
+    /// Undoes a subscription whose client was disconnected for too long. If the client reconnects
+    /// later, it receives the undo.
     fn give_up(
         &mut self,
         now: WallTime,
         request: &PendingRequest,
     ) -> Result<(), LogError<S::Error>> {
-        self.inbox.withdraw_answer(&mut self.log, &request.entry.meta.id)?;
+        self.inbox.remove_answer(&mut self.log, &request.entry.meta.id)?;
         self.undo_request(now, request, "error", Vec::new())
     }
 
-    /// The client has got everything up to a number of ours.
+    /// Handles the confirmation of a client that it has received everything up to a number.
     pub(super) fn acknowledged(
         &mut self,
         id: SessionId,
         added: u64,
     ) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        let added = added.saturating_sub(session.ahead);
-        let known =
+        let added = added.saturating_sub(session.added_offset);
+        let count =
             session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
-        let known: Vec<_> = session.unacknowledged.drain(..known).collect();
-        for (_, request) in known {
+        let acknowledged: Vec<_> = session.unacknowledged.drain(..count).collect();
+        for (_, request) in acknowledged {
             self.inbox.acknowledged(&mut self.log, &request.entry.meta.id)?;
         }
         Ok(())
     }
 
-    /// Forgets what is too old.
-    pub(super) fn grow_older(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
-        let Some(old) = self.inbox.grow_older(&mut self.log, now)? else { return Ok(()) };
-        for request in self.requests.unpark_old(old) {
+    /// Forgets expired entries of the inbox, and gives up expired subscriptions.
+    pub(super) fn expire_inbox(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
+        let Some(expired) = self.inbox.expire(&mut self.log, now)? else { return Ok(()) };
+        for request in self.requests.unpark_until(expired) {
             self.give_up(now, &request)?;
         }
         Ok(())

@@ -1,7 +1,11 @@
-//! The middle of a server: every connected client, every channel, every action in progress.
+//! The hub: all connected clients, all channels, all actions in progress.
 //!
-//! Here are the hub itself, and clients coming and going. An action's life is in `received` and `answers`, who gets it in `delivery`, how
-//! the application takes one back in `undo`, what stays in the log in `keeping`.
+//! This file has [`Config`] and [`Hub`] with its interface. The other files, in reading order:
+//! `join` has the connections of clients and what happens to their subscriptions; `receive` has the
+//! actions of clients up to the request to the application; `respond` has the application's
+//! responses and the answers to actions; `retention` has the actions that stay in the log;
+//! `delivery` has the actions of the application, and the recipients of all actions; `undo` has the
+//! application's requests to undo an action; `stats` has [`HubStats`] and [`ConnectedClient`].
 
 mod delivery;
 mod join;
@@ -24,7 +28,7 @@ use super::{
     SessionId,
     added_offsets::AddedOffsets,
     channels::Channels,
-    clock::Clock,
+    clock::ServerClock,
     inbox::Inbox,
     rate::{Rate, TokenBuckets},
     requests::{PendingRequest, Requests, Subject, Subscription},
@@ -42,40 +46,49 @@ use crate::{
     time::{MonoTime, Now},
 };
 
-/// Settings of a [`Hub`].
+/// The configuration of a [`Hub`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The server's node id, such as `server:px3-J3oc`.
     pub node: NodeId,
-    /// The application's protocol version, for actions of its own.
+    /// The application's protocol version, for its own actions.
     pub subprotocol: u32,
-    /// Tell clients in `debug` messages why actions were refused.
+    /// Whether `debug` messages tell clients why actions were refused.
     pub debug: bool,
-    /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
-    /// again: that many entries of the log, the latest, and those of up to 64 actions more. What was not answered yet is kept in any case.
+    /// The number of remembered entries: actions and answers, so that an action that is received
+    /// again is not processed again, and a lost answer is sent again. These are the latest entries
+    /// of the log, and those of up to 64 further actions. Actions without an answer are kept in any
+    /// case.
     pub remembered_entries: u64,
-    /// For how many milliseconds to remember them at most, up to a sixteenth more. A restart begins anew.
+    /// The longest time for which entries are remembered, and up to a sixteenth more. The time
+    /// starts again at a restart.
     pub remembered_for: Duration,
-    /// How many actions of one client may wait for the application before no more is read from it.
+    /// The number of actions of one client that may wait for the application. When it is reached,
+    /// no more batches of the client are confirmed.
     pub max_queue: usize,
-    /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`.
+    /// The number of channels that one client may be subscribed to. Further subscriptions are
+    /// undone with the reason `subscriptionLimit`.
     pub max_subscriptions: usize,
-    /// How many milliseconds the time of a client's action may lie ahead of the server's clock, after the difference between the clocks
-    /// was corrected. What lies further ahead is undone with the reason `wrongTime`: it would win over everybody else's changes until
-    /// that time comes. It is refused and not moved to now, because its author would keep it where it was, and so have another order
-    /// than the rest.
+    /// How far the time of a client's action may be ahead of the server's clock, after the
+    /// correction of the difference between the clocks. Actions further ahead are undone with the
+    /// reason `wrongTime`: they would win over all other changes until that time. Such an action is
+    /// not moved to the present, because its author would keep it at its time, and would so have
+    /// another order than other nodes.
     pub max_ahead: Duration,
-    /// How often one user, or one client that has none, may do actions of a type. What is beyond is undone with the reason `rateLimit` and
-    /// with `retryAfterMs`: after how many milliseconds there is room again. It is answered once: the same action comes again in vain.
+    /// The rates at which one user, or one client without a user, may send actions of a type.
+    /// Further actions are undone with the reason `rateLimit` and the key `retryAfterMs`: the
+    /// milliseconds until the next action is allowed. Retrying the same action id returns the same
+    /// answer.
     pub rates: HashMap<String, Rate>,
-    /// In which queue an action waits for the application. One for all unless given.
+    /// The rule that assigns actions to queues. Default: one queue for all actions of a client.
     pub queues: Queues,
-    /// What stays in the log once it is done. Nothing unless given.
+    /// The rule that defines which processed actions stay in the log. Default: none.
     pub retention: RetentionPolicy,
 }
 
 impl Config {
-    /// The settings of a server in production: 10,000 entries remembered for a week, 1,000 actions waiting, 10,000 channels, 5 minutes ahead.
+    /// Returns the configuration of a server in production: 10,000 entries are remembered, for a
+    /// week; 1,000 actions wait; 10,000 channels; 5 minutes ahead.
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
@@ -95,16 +108,24 @@ impl Config {
 
 /// Routes actions between clients, and asks the application about each.
 ///
-/// # Calling
-/// Give inputs to [`handle`](Self::handle), any number of them; then call [`commit`](Self::commit), which makes everything durable in
-/// one step of the store; only then drain [`poll_output`](Self::poll_output), which gives out nothing that is not committed. So a
-/// confirmation never leaves before what it confirms is safe, and a busy server pays for one commit per round, not per action.
+/// # Usage
+/// Pass any number of inputs to [`handle`](Self::handle), then call [`commit`](Self::commit), which
+/// makes everything durable in one step of the store, then call [`poll_output`](Self::poll_output)
+/// until it returns `None`. It returns no outputs that are not committed. So a confirmation is
+/// never sent before the confirmed actions are safe, and a busy server has one commit per round,
+/// not one per action.
 ///
 /// # Life of an action of a client
-/// Received → checked to be the client's own → kept in the inbox → confirmed → waits for the client's earlier ones of the same queue → the application is
-/// asked ([`Output::Request`]) → approved: sent to the recipients → processed: the author is told `logux/processed`. Whatever goes wrong,
-/// the author, and the recipients if they got it, are told `logux/undo`; and as in the reference, what waits behind it in the same queue
-/// of the client is undone too, with the reason `error`, since it may build on it.
+/// 1. The action is received. It must have been created by the client.
+/// 2. It is added to the inbox and confirmed.
+/// 3. It waits for earlier actions of the client in the same queue.
+/// 4. The application is asked ([`Output::Request`]).
+/// 5. The application approves it. It is sent to the recipients.
+/// 6. The application has processed it. The author receives `logux/processed`.
+///
+/// If one of these steps fails, the author receives `logux/undo`, and the recipients do so if they
+/// have received the action. As in the reference, the actions that wait after it in the same queue
+/// of the client are undone too, with the reason `error`, because they may depend on it.
 #[derive(Debug)]
 pub struct Hub<S> {
     config: Config,
@@ -114,25 +135,27 @@ pub struct Hub<S> {
     requests: Requests,
     inbox: Inbox,
     rates: HashMap<String, TokenBuckets<Arc<str>>>,
-    /// The moment of the input that is handled.
+    /// The time of the current input.
     now: MonoTime,
     bounds: Bounds,
     added_offsets: AddedOffsets,
-    clock: Clock,
+    clock: ServerClock,
     draining: bool,
-    /// Outputs that wait for the commit, and those behind it.
+    /// The outputs since the last commit.
     pending: VecDeque<Output>,
+    /// The committed outputs.
     ready: VecDeque<Output>,
 }
 
 impl<S: Store> Hub<S> {
-    /// A hub over a store. Actions that were not answered before the last stop are asked about again.
+    /// Creates a hub over a store. The application is asked again about actions that were not
+    /// answered before the last stop.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
         let log = Log::with_observer(config.node.clone(), store, Default::default())?;
-        let clock = Clock::of(&log, config.max_ahead)?;
+        let clock = ServerClock::from_log(&log, config.max_ahead)?;
         let mut hub = Self {
             clock,
             inbox: Inbox::new(config.remembered_entries, config.remembered_for),
@@ -153,52 +176,53 @@ impl<S: Store> Hub<S> {
             pending: VecDeque::new(),
             ready: VecDeque::new(),
         };
-        hub.find_bounds()?;
-        let (unanswered, usage) = hub.inbox.recall(&hub.log)?;
+        hub.restore_bounds()?;
+        let (unanswered, usage) = hub.inbox.restore(&hub.log)?;
         hub.log.observer_mut().inbox_usage = usage;
-        hub.take_up(unanswered)?;
+        hub.restore_unanswered(unanswered)?;
         Ok(hub)
     }
 
-    /// Gives the store back.
+    /// Returns the store.
     pub fn into_store(self) -> S {
         self.log.into_store()
     }
 
-    /// Whether actions that leave the log are to be reported ([`HubEvent::Cleaned`]). They are not until this says so.
-    pub fn report_cleaned(&mut self, is_wanted: bool) {
-        self.log.observer_mut().clean_log.want(is_wanted);
+    /// Enables or disables [`HubEvent::Cleaned`], which reports actions that are removed from the
+    /// log. Default: disabled.
+    pub fn report_cleaned(&mut self, is_enabled: bool) {
+        self.log.observer_mut().clean_log.set_enabled(is_enabled);
     }
 
-    /// How many clients are connected.
+    /// Returns the number of connected clients.
     pub fn connected(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Makes everything so far durable and its outputs available.
+    /// Makes the effects of all inputs so far durable, and their outputs available.
     ///
     /// # Errors
-    /// When the store fails: then nothing of it may be told to anybody, and the server has to stop.
+    /// If the store fails. Then the outputs must not be carried out, and the server has to stop.
     pub fn commit(&mut self) -> Result<(), LogError<S::Error>> {
         self.log.commit()?;
         self.ready.append(&mut self.pending);
         Ok(())
     }
 
-    /// What has to be done; call until `None`.
+    /// Returns the next committed output. Call it until it returns `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.ready.pop_front()
     }
 
-    /// Takes what happened.
+    /// Handles an input.
     ///
     /// # Errors
-    /// When the store fails: the server has to stop then, clients will send again what was not confirmed.
+    /// If the store fails. Then the server has to stop; clients send unconfirmed actions again.
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
         self.now = now.mono;
         let now = self.clock.read(now.wall);
-        self.grow_older(now)?;
-        self.forget_old(now)?;
+        self.expire_inbox(now)?;
+        self.remove_expired(now)?;
         match input {
             Input::Join { session, node, subprotocol, headers, since } => {
                 self.join(now, session, &node, subprotocol, headers, since)?;
@@ -211,12 +235,12 @@ impl<S: Store> Hub<S> {
                 }
             }
             Input::Received { session, batch, entries } => {
-                self.received(now, session, batch, entries)?
+                self.receive_batch(now, session, batch, entries)?
             }
-            Input::Respond(request_id, answer) => self.answer(now, request_id, answer)?,
+            Input::Respond(request_id, response) => self.respond(now, request_id, response)?,
             Input::Add(addition) => self.add(now, *addition)?,
             Input::Forget(id) => self.forget(&id)?,
-            Input::Undo(undoing) => self.undo(now, *undoing)?,
+            Input::Undo(request) => self.undo(now, *request)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Drain => self.draining = true,
         }
@@ -229,8 +253,8 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    fn report(&mut self, report: HubEvent) {
-        self.pending.push_back(Output::Event(report));
+    fn report(&mut self, event: HubEvent) {
+        self.pending.push_back(Output::Event(event));
     }
 
     fn report_undone(&mut self, entry: &Arc<Entry>, reason: &str) {
@@ -270,21 +294,22 @@ impl<S: Store> Hub<S> {
         text: impl FnOnce(&PendingRequest) -> String,
     ) {
         let Some(request) = self.requests.running(request_id) else { return };
-        let (client, text) = (request.entry.meta.id.node().clone(), text(request));
-        let session = self.sessions.of_client(client.client_id());
+        let (author, text) = (request.entry.meta.id.node().clone(), text(request));
+        let session = self.sessions.of_client(author.client_id());
         self.debug(session, || text);
     }
 }
 
-/// How subscriptions without a filter are told from those with one.
+/// The filter key of subscriptions without a filter.
 const NO_FILTER: &str = "{}";
 
 fn filter_key(action: &Action) -> Arc<str> {
     action.field("filter").unwrap_or(NO_FILTER).into()
 }
 
-/// What a subscription, or its end, is about: a channel, and the filter by which it is told from others of the same channel.
-fn subscribed_to(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
+/// Returns the channel and the filter key of a `logux/subscribe` or `logux/unsubscribe`, which
+/// identify a subscription of a client.
+fn subscription_key(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
     Some((action.str_field("channel")?.into(), filter_key(action)))
 }
 

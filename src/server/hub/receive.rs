@@ -1,9 +1,9 @@
-//! What comes from clients: is it theirs, did it come before, may it be asked about now.
+//! The actions of clients: checks, duplicates, rates, queues.
 
 use core::time::Duration;
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Hub, handler_request, subscribed_to, undo_of};
+use super::{Hub, handler_request, subscription_key, undo_of};
 use crate::{
     action::{
         NodeId,
@@ -12,7 +12,8 @@ use crate::{
     json::Json,
     log::LogError,
     server::{
-        HubEvent, Output, QueueName, Recipients, SessionId, inbox::Known, requests::PendingRequest,
+        HubEvent, Output, QueueName, Recipients, SessionId, inbox::InboxState,
+        requests::PendingRequest,
     },
     store::{Entry, Store},
     sync::BatchToken,
@@ -20,7 +21,7 @@ use crate::{
 };
 
 impl<S: Store> Hub<S> {
-    pub(super) fn received(
+    pub(super) fn receive_batch(
         &mut self,
         now: WallTime,
         id: SessionId,
@@ -32,9 +33,10 @@ impl<S: Store> Hub<S> {
         }
         let max_queue = self.config.max_queue;
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        if !session.held.is_empty() || self.requests.waiting(session.node.client_id()) >= max_queue
+        if !session.held_batches.is_empty()
+            || self.requests.waiting_of_client(session.node.client_id()) >= max_queue
         {
-            session.held.push_back((batch, entries));
+            session.held_batches.push_back((batch, entries));
             return Ok(());
         }
         for entry in entries {
@@ -56,16 +58,16 @@ impl<S: Store> Hub<S> {
         {
             return self.refuse_forged(now, id, entry);
         }
-        if self.requests.came_again(action_id) {
+        if self.requests.count_repeat(action_id) {
             self.report(HubEvent::Duplicate(action_id.clone()));
             return Ok(());
         }
-        match self.inbox.known(&self.log, action_id)? {
-            Known::Answered(answer) => {
+        match self.inbox.state_of(&self.log, action_id)? {
+            InboxState::Answered(answer) => {
                 self.report(HubEvent::Duplicate(action_id.clone()));
                 return self.deliver_to(id, answer, false);
             }
-            Known::Done => {
+            InboxState::Processed => {
                 self.report(HubEvent::Duplicate(action_id.clone()));
                 return self.send_to_session(
                     now,
@@ -73,28 +75,28 @@ impl<S: Store> Hub<S> {
                     Processed { id: action_id.to_text() }.to_action(),
                 );
             }
-            Known::Waiting => {
+            InboxState::Waiting => {
                 self.report(HubEvent::Duplicate(action_id.clone()));
                 return Ok(());
             }
-            Known::New => {}
+            InboxState::New => {}
         }
-        let is_from_future = entry
+        let is_too_far_ahead = entry
             .meta
             .time
             .since(now)
             .try_into()
             .is_ok_and(|ahead| Duration::from_millis(ahead) > self.config.max_ahead);
-        let kept = self.inbox.keep(&mut self.log, now, entry)?;
-        let request = self.client_request(kept, Some(id));
+        let entry = self.inbox.add_action(&mut self.log, now, entry)?;
+        let request = self.client_request(entry, Some(id));
         self.report(HubEvent::Added(request.entry.clone()));
-        if is_from_future {
+        if is_too_far_ahead {
             self.debug(Some(id), || {
                 format!("Action \"{}\" has a time in the future", request.entry.meta.id)
             });
             return self.undo_request(now, &request, "wrongTime", Vec::new());
         }
-        if let Err(wait) = self.take_token(&request.entry) {
+        if let Err(wait) = self.acquire_token(&request.entry) {
             self.debug(Some(id), || format!("Action \"{}\" came too soon", request.entry.meta.id));
             let retry_after =
                 Json::from_value(&as_millis(wait)).ok().map(|ms| ("retryAfterMs".to_owned(), ms));
@@ -107,20 +109,22 @@ impl<S: Store> Hub<S> {
         }
         if request.entry.action.kind() == logux::UNSUBSCRIBE {
             self.unsubscribe(id, &request.entry)?;
-            return self.unsubscribed(now, id, &request);
+            return self.answer_unsubscribe(now, id, &request);
         }
         self.enqueue(request);
         Ok(())
     }
 
-    /// Whether its author may do an action of this type now, or when.
-    fn take_token(&mut self, entry: &Entry) -> Result<(), Duration> {
+    /// Acquires a token of the author's rate for an action of this type. The error is the time
+    /// until there is one.
+    fn acquire_token(&mut self, entry: &Entry) -> Result<(), Duration> {
         let Some(buckets) = self.rates.get_mut(entry.action.kind()) else { return Ok(()) };
         let node = entry.meta.id.node();
         buckets.try_acquire(node.user_id().unwrap_or_else(|| node.client_id()), self.now)
     }
 
-    /// An action that is not the client's own, or says more than a client may: only the one who sent it is told.
+    /// Denies an action that has another author than the client, or meta that clients may not send.
+    /// Only the sender receives the undo.
     fn refuse_forged(
         &mut self,
         now: WallTime,
@@ -150,11 +154,11 @@ impl<S: Store> Hub<S> {
             let handler_request = handler_request(&self.sessions, request_id, request);
             self.pending.push_back(Output::Request(handler_request));
         }
-        // There is room again: take what was held back.
-        while self.requests.waiting(node.client_id()) < self.config.max_queue {
+        // The queue may have become shorter: receive the batches that were held.
+        while self.requests.waiting_of_client(node.client_id()) < self.config.max_queue {
             let Some(id) = self.sessions.of_client(node.client_id()) else { break };
             let Some((batch, entries)) =
-                self.sessions.get_mut(id).and_then(|session| session.held.pop_front())
+                self.sessions.get_mut(id).and_then(|session| session.held_batches.pop_front())
             else {
                 break;
             };
@@ -166,33 +170,32 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Ends a subscription, also one that is not answered yet, or whose answer the client may not have got.
+    /// Ends a subscription, even if it is not answered yet, or its answer is not confirmed.
     fn unsubscribe(&mut self, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
-        let Some(place) = subscribed_to(&entry.action) else { return Ok(()) };
+        let Some(key) = subscription_key(&entry.action) else { return Ok(()) };
         let node = entry.meta.id.node();
-        let is_meant = |request: &PendingRequest| {
-            subscribed_to(&request.entry.action).as_ref() == Some(&place)
+        let matches = |request: &PendingRequest| {
+            subscription_key(&request.entry.action).as_ref() == Some(&key)
         };
-        self.requests.cancel_subscriptions(node, is_meant);
+        self.requests.cancel_subscriptions(node, matches);
         if let Some(session) = self.sessions.get_mut(id) {
-            let is_meant = |request: &PendingRequest| {
-                request.entry.meta.id.node() == node && is_meant(request)
-            };
+            let matches =
+                |request: &PendingRequest| request.entry.meta.id.node() == node && matches(request);
             let all = core::mem::take(&mut session.unacknowledged);
-            let (ended, others): (VecDeque<_>, _) =
-                all.into_iter().partition(|(_, request)| is_meant(request));
+            let (cancelled, others): (VecDeque<_>, _) =
+                all.into_iter().partition(|(_, request)| matches(request));
             session.unacknowledged = others;
-            for (_, request) in ended {
-                self.inbox.settle(&mut self.log, &request.entry.meta.id)?;
+            for (_, request) in cancelled {
+                self.inbox.stop_waiting(&mut self.log, &request.entry.meta.id)?;
             }
         }
-        let (channel, filter) = place;
+        let (channel, filter) = key;
         self.unsubscribe_session(id, &channel, &filter);
         Ok(())
     }
 
-    /// Answers the end of a subscription. The application is not asked about it.
-    fn unsubscribed(
+    /// Answers a `logux/unsubscribe`. The application is not asked about it.
+    fn answer_unsubscribe(
         &mut self,
         now: WallTime,
         id: SessionId,
@@ -204,6 +207,6 @@ impl<S: Store> Hub<S> {
         }
         self.report(HubEvent::Processed(request.entry.clone()));
         let processed = Processed { id: request.entry.meta.id.to_text() }.to_action();
-        self.conclude(now, request, processed, now, &Recipients::default())
+        self.answer_request(now, request, processed, now, &Recipients::default())
     }
 }

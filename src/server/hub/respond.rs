@@ -1,4 +1,4 @@
-//! What the application answers, and how actions end.
+//! The application's responses to requests, and the answers to authors of actions.
 
 use std::sync::Arc;
 
@@ -19,33 +19,34 @@ use crate::{
 };
 
 impl<S: Store> Hub<S> {
-    pub(super) fn answer(
+    pub(super) fn respond(
         &mut self,
         now: WallTime,
         request_id: RequestId,
-        answer: HandlerResponse,
+        response: HandlerResponse,
     ) -> Result<(), LogError<S::Error>> {
         let Some(request) = self.requests.running(request_id) else { return Ok(()) };
-        match answer {
+        match response {
             HandlerResponse::Resend(recipients) => {
                 request.recipients.extend(recipients);
                 Ok(())
             }
             HandlerResponse::Approved(filter) => self.approved(now, request_id, filter),
-            // What was loaded for nobody.
+            // The state of the channel is not needed any more.
             HandlerResponse::Action(..) if request.is_cancelled() => Ok(()),
             HandlerResponse::Action(action, mut draft) => {
                 let client = request.entry.meta.id.node().client_id().to_owned();
                 if request.kind() == RequestKind::Action {
-                    // A subscription is done again as a whole; this is not.
-                    *draft = self.inbox.remember(&client, *draft);
+                    // A lost subscription is processed again, which sends this again; an action is
+                    // not.
+                    *draft = self.inbox.remember_for_client(&client, *draft);
                 }
                 draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
                 let Some(entry) = self.log.add(now, action, *draft)?.map(Arc::new) else {
                     return Ok(());
                 };
                 self.report(HubEvent::Added(entry.clone()));
-                self.deliver_also(Some(&client), &entry, &Recipients::default(), None)
+                self.deliver_with_client(Some(&client), &entry, &Recipients::default(), None)
             }
             HandlerResponse::Replay => self.replay(request_id),
             HandlerResponse::Debug(text) => {
@@ -57,13 +58,13 @@ impl<S: Store> Hub<S> {
                 self.debug_author(request_id, |request| {
                     format!("Action \"{}\" was denied", request.entry.meta.id)
                 });
-                self.undone(now, request_id, "denied", Vec::new())
+                self.undo_running(now, request_id, "denied", Vec::new())
             }
             HandlerResponse::UnknownType => {
                 self.debug_author(request_id, |request| {
                     format!("Action with unknown type {}", request.entry.action.kind())
                 });
-                self.undone(now, request_id, "unknownType", Vec::new())
+                self.undo_running(now, request_id, "unknownType", Vec::new())
             }
             HandlerResponse::WrongChannel => {
                 self.debug_author(request_id, |request| {
@@ -72,9 +73,11 @@ impl<S: Store> Hub<S> {
                         request.entry.action.field("channel").unwrap_or("undefined")
                     )
                 });
-                self.undone(now, request_id, "wrongChannel", Vec::new())
+                self.undo_running(now, request_id, "wrongChannel", Vec::new())
             }
-            HandlerResponse::Undo { reason, extra } => self.undone(now, request_id, &reason, extra),
+            HandlerResponse::Undo { reason, extra } => {
+                self.undo_running(now, request_id, &reason, extra)
+            }
         }
     }
 
@@ -91,9 +94,9 @@ impl<S: Store> Hub<S> {
         let (entry, kind) = (request.entry.clone(), request.kind());
         if kind != RequestKind::Subscription {
             let recipients = core::mem::take(&mut request.recipients);
-            let entry = self.keep(now, entry, &recipients)?;
+            let entry = self.retain(now, entry, &recipients)?;
             if !recipients.channels.is_empty() {
-                self.requests.note_in_channels(request_id);
+                self.requests.mark_in_channels(request_id);
             }
             let author = (kind == RequestKind::Action).then(|| entry.meta.id.node());
             self.deliver(&entry, &recipients, author)?;
@@ -111,7 +114,7 @@ impl<S: Store> Hub<S> {
         if session.channels.len() >= self.config.max_subscriptions
             && !session.channels.contains(&channel)
         {
-            return self.undone(now, request_id, "subscriptionLimit", Vec::new());
+            return self.undo_running(now, request_id, "subscriptionLimit", Vec::new());
         }
         session.channels.insert(channel.clone());
         let is_new = core::mem::replace(&mut session.is_new, false);
@@ -129,7 +132,7 @@ impl<S: Store> Hub<S> {
                 self.deliver_to(id, entry, false)?;
             }
         }
-        if is_new { Ok(()) } else { self.tell_undos(id, &channel, &key, &entry) }
+        if is_new { Ok(()) } else { self.send_missed_undos(id, &channel, &key, &entry) }
     }
 
     fn processed(
@@ -140,26 +143,27 @@ impl<S: Store> Hub<S> {
         if let Some(request) = self.requests.running(request_id)
             && !request.is_approved
         {
-            // Processed without a word about access: that is for the application to say, and it has not.
-            return self.undone(now, request_id, "error", Vec::new());
+            // The application has not responded about access.
+            return self.undo_running(now, request_id, "error", Vec::new());
         }
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let (id, queue, ticket) =
             (request.entry.meta.id.clone(), request.queue.clone(), request.ticket());
-        let is_wanted =
+        let is_active_subscription =
             request.subscription().is_some_and(|subscription| !subscription.is_cancelled);
-        if is_wanted && request.session().is_none_or(|session| self.sessions.get(session).is_none())
-        {
+        let is_disconnected =
+            request.session().is_none_or(|session| self.sessions.get(session).is_none());
+        if is_active_subscription && is_disconnected {
             self.park(now, request)?;
         } else {
             self.report(HubEvent::Processed(request.entry.clone()));
             let answer = Processed { id: id.to_text() }.to_action();
-            match request.session().filter(|_| is_wanted) {
-                Some(session) => self.subscribed(now, session, request, answer)?,
+            match request.session().filter(|_| is_active_subscription) {
+                Some(session) => self.confirm_subscription(now, session, request, answer)?,
                 None => {
-                    let kept = self.reasons_to_keep(&request.entry)?;
-                    self.conclude(now, &request, answer, now, &Recipients::default())?;
-                    if let Some(reasons) = kept {
+                    let reasons = self.retained_reasons(&request.entry)?;
+                    self.answer_request(now, &request, answer, now, &Recipients::default())?;
+                    if let Some(reasons) = reasons {
                         self.record(&request.entry, reasons)?;
                     }
                 }
@@ -169,19 +173,25 @@ impl<S: Store> Hub<S> {
         self.start_next(now, id.node(), &queue)
     }
 
-    /// Tells a client that it is subscribed. Until it has confirmed that, the subscription is one that may have to be done again.
-    fn subscribed(
+    /// Sends the answer to a subscription. Until the client has confirmed it, the subscription may
+    /// have to be processed again.
+    fn confirm_subscription(
         &mut self,
         now: WallTime,
         session: SessionId,
         request: PendingRequest,
         answer: Result<Action, ActionError>,
     ) -> Result<(), LogError<S::Error>> {
-        // A text can always be written as JSON.
+        // A string can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
-        let draft = self.inbox.alone(at(now));
-        let entry =
-            self.inbox.answer_for_now(&mut self.log, now, &request.entry.meta.id, answer, draft)?;
+        let draft = self.inbox.restorable(draft_at(now));
+        let entry = self.inbox.add_unconfirmed_answer(
+            &mut self.log,
+            now,
+            &request.entry.meta.id,
+            answer,
+            draft,
+        )?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         for _ in 0..request.repeats {
             self.deliver_to(session, entry.clone(), false)?;
@@ -192,8 +202,8 @@ impl<S: Store> Hub<S> {
         self.deliver_to(session, entry, true)
     }
 
-    /// Takes an action back, and what the client has sent behind it.
-    pub(super) fn undone(
+    /// Undoes the action of a running request, and the later actions in its queue.
+    pub(super) fn undo_running(
         &mut self,
         now: WallTime,
         request_id: RequestId,
@@ -203,10 +213,10 @@ impl<S: Store> Hub<S> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let node = request.entry.meta.id.node().clone();
         let is_own = request.kind() == RequestKind::OwnAction;
-        let behind = if is_own { Vec::new() } else { self.requests.drain_behind(&request) };
+        let later = if is_own { Vec::new() } else { self.requests.drain_later(&request) };
         self.undo_request(now, &request, reason, extra)?;
-        for behind in behind {
-            self.undo_request(now, &behind, "error", Vec::new())?;
+        for request in later {
+            self.undo_request(now, &request, "error", Vec::new())?;
         }
         self.start_next(now, &node, &request.queue)
     }
@@ -221,7 +231,7 @@ impl<S: Store> Hub<S> {
         self.report_undone(&request.entry, reason);
         if let (Some(id), Some(channel)) = (request.session(), request.entry.action.str_field("channel"))
             && request.is_approved
-            // A cancelled subscription has subscribed to nothing; another may have meanwhile.
+            // A cancelled request has no subscription, but a later request may have one.
             && !request.is_cancelled()
         {
             self.unsubscribe_session(id, &channel, &filter_key(&request.entry.action));
@@ -229,17 +239,18 @@ impl<S: Store> Hub<S> {
         let recipients =
             if request.is_approved { request.recipients.clone() } else { Recipients::default() };
         let undo = undo_of(&request.entry, reason, extra);
-        // Clients of the reference take an action back only by an undo that is later, and clocks are never quite corrected.
+        // Clients of the reference undo an action only if the undo is later, and the correction of
+        // clocks is not exact.
         let time = now.max(request.entry.meta.time.shifted(1));
-        self.conclude(now, request, undo, time, &recipients)?;
+        self.answer_request(now, request, undo, time, &recipients)?;
         if let Some(ticket) = request.ticket() {
             self.pending.push_back(Output::Done(ticket, Err(reason.to_owned())));
         }
         Ok(())
     }
 
-    /// Tells the author, and the recipients if they have to know, how an action ended.
-    pub(super) fn conclude(
+    /// Sends the answer to the author of an action, and to `recipients`.
+    pub(super) fn answer_request(
         &mut self,
         now: WallTime,
         request: &PendingRequest,
@@ -247,16 +258,16 @@ impl<S: Store> Hub<S> {
         time: WallTime,
         recipients: &Recipients,
     ) -> Result<(), LogError<S::Error>> {
-        // A text and a checked action can always be written as JSON.
+        // A string and a checked action can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
         let id = &request.entry.meta.id;
-        let mut draft = at(time);
+        let mut draft = draft_at(time);
         if answer.kind() == UNDO {
-            draft = self.keep_undo(&request.entry, draft)?;
+            draft = self.retain_undo(&request.entry, draft)?;
             draft = self.inbox.remember_undo(draft, recipients);
         }
         let entry = if request.is_in_inbox() {
-            self.inbox.answer(&mut self.log, now, id, answer, draft)?
+            self.inbox.add_answer(&mut self.log, now, id, answer, draft)?
         } else {
             draft.subprotocol = self.own_draft().subprotocol;
             self.log.add(now, answer, draft)?
@@ -264,14 +275,14 @@ impl<S: Store> Hub<S> {
         let Some(entry) = entry else { return Ok(()) };
         let entry = Arc::new(entry);
         let author = (request.kind() != RequestKind::OwnAction).then(|| id.node().client_id());
-        // What came twice is answered twice.
+        // Each time that the action was received is answered.
         for _ in 0..request.repeats {
-            self.deliver_also(author, &entry, &Recipients::default(), None)?;
+            self.deliver_with_client(author, &entry, &Recipients::default(), None)?;
         }
-        self.deliver_also(author, &entry, recipients, None)
+        self.deliver_with_client(author, &entry, recipients, None)
     }
 }
 
-fn at(time: WallTime) -> Draft {
+fn draft_at(time: WallTime) -> Draft {
     Draft { time: Some(time), ..Draft::default() }
 }

@@ -1,4 +1,4 @@
-//! What stays in the log because the application wants it, and who is given it.
+//! The actions that stay in the log because of a [`Retention`], and the clients that receive them.
 
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::{
         Output, Recipients, RequestId,
         inbox::is_waiting,
         retention::{
-            KEPT, Retention, approved_at, approved_index, channel_index, is_keep, is_kept,
-            user_index,
+            RETAINED_INDEX, Retention, approved_at, approved_index, channel_index, is_retained,
+            is_retention_reason, user_index,
         },
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
@@ -24,9 +24,9 @@ use crate::{
 };
 
 impl<S: Store> Hub<S> {
-    /// Keeps an action that was approved, if the application wants that. It is added anew, behind what was approved before it: in this order
-    /// the channels have got it.
-    pub(super) fn keep(
+    /// Adds the retention of an approved action, if it has one. The action is added to the log
+    /// again, after actions that were approved before it: channels receive them in this order.
+    pub(super) fn retain(
         &mut self,
         now: WallTime,
         entry: Arc<Entry>,
@@ -35,7 +35,7 @@ impl<S: Store> Hub<S> {
         if is_logux(entry.action.kind()) {
             return Ok(entry);
         }
-        let Some(keep) = self.config.retention.of(&entry.action, &entry.meta) else {
+        let Some(retention) = self.config.retention.of(&entry.action, &entry.meta) else {
             return Ok(entry);
         };
         let id = &entry.meta.id;
@@ -43,7 +43,7 @@ impl<S: Store> Hub<S> {
             id,
             &MetaChange { reasons: Some(NameList::new()), ..MetaChange::default() },
         )?;
-        self.log.observer_mut().clean_log.moves(id);
+        self.log.observer_mut().clean_log.forget_moved(id);
         let meta = entry.meta.clone();
         let draft = Draft {
             id: Some(meta.id),
@@ -54,18 +54,18 @@ impl<S: Store> Hub<S> {
             keep_last: meta.keep_last,
             extra: meta.extra,
         };
-        let mut draft = indexed(draft, &keep, to, now);
-        // Earlier ones stay for now: this one may fail yet.
-        if !keep.is_latest() || self.is_latest(&keep, &entry)? {
-            draft = draft.and_reason(keep.reason().clone());
+        let mut draft = indexed(draft, &retention, to, now);
+        // Earlier actions stay until this one is processed, because it may still fail.
+        if !retention.is_latest() || self.is_latest(&retention, &entry)? {
+            draft = draft.and_reason(retention.reason().clone());
         }
-        let kept = self.log.add(now, entry.action.clone(), draft)?.map_or(entry, Arc::new);
-        self.bound(now, &keep)?;
-        Ok(kept)
+        let retained = self.log.add(now, entry.action.clone(), draft)?.map_or(entry, Arc::new);
+        self.apply_count_bound(now, &retention)?;
+        Ok(retained)
     }
 
-    /// The draft of an action of the application's own, with the reason to keep it if there is one.
-    pub(super) fn keep_own(
+    /// Adds the retention of an action of the application to its draft, if it has one.
+    pub(super) fn retain_own(
         &self,
         now: WallTime,
         action: &Action,
@@ -74,72 +74,75 @@ impl<S: Store> Hub<S> {
     ) -> (Draft, Option<Retention>) {
         let own = ActionId::new(WallTime::default(), self.config.node.clone(), 0);
         let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
-        let keep =
+        let retention =
             if is_logux(action.kind()) { None } else { self.config.retention.of(action, &meta) };
-        (keep.as_ref().map_or(draft.clone(), |keep| with(draft, keep, to, now)), keep)
+        let draft = match &retention {
+            Some(retention) => retained(draft, retention, to, now),
+            None => draft,
+        };
+        (draft, retention)
     }
 
-    /// Whether no later one is kept. One that comes late while a later one is in progress counts as outdone, also if that one fails after all.
-    fn is_latest(&self, keep: &Retention, entry: &Entry) -> Result<bool, LogError<S::Error>> {
-        let newest = self.log.store().newest_with_reason(keep.reason())?;
+    /// Whether no later action is kept for the reason. Later actions in progress count, even if
+    /// they fail afterwards.
+    fn is_latest(&self, retention: &Retention, entry: &Entry) -> Result<bool, LogError<S::Error>> {
+        let newest = self.log.store().newest_with_reason(retention.reason())?;
         Ok(newest.is_none_or(|newest| newest < entry.meta.stamp()))
     }
 
-    /// An action is done: those before it are not kept any more, if the latest is enough.
-    pub(super) fn outdate(
+    /// Removes the reason from actions before a processed one, if only the latest is kept.
+    pub(super) fn remove_superseded(
         &mut self,
-        keep: &Retention,
-        by: &Entry,
+        retention: &Retention,
+        processed: &Entry,
     ) -> Result<(), LogError<S::Error>> {
-        if keep.is_latest() {
-            let earlier = Criteria::older_than(by.meta.stamp());
-            self.log.remove_reason(keep.reason(), &earlier)?;
-            self.log.remove_reason(&keep.undo_reason(), &earlier)?;
+        if retention.is_latest() {
+            let earlier = Criteria::older_than(processed.meta.stamp());
+            self.log.remove_reason(retention.reason(), &earlier)?;
+            self.log.remove_reason(&retention.undo_reason(), &earlier)?;
         }
         Ok(())
     }
 
-    /// Forgets what is beyond the bound of a reason.
-    pub(super) fn bound(
+    /// Records that an action was kept, and removes the reason from actions beyond its count, if a
+    /// check is due.
+    pub(super) fn apply_count_bound(
         &mut self,
         now: WallTime,
-        keep: &Retention,
+        retention: &Retention,
     ) -> Result<(), LogError<S::Error>> {
-        let Some(count) = self.bounds.note(keep, now) else { return Ok(()) };
-        let (mut left, mut beyond) = (count, None);
-        self.log.walk(&Query::added().index(keep.reason().clone()), |entry| match left {
-            0 => {
-                beyond = entry.meta.added;
-                ControlFlow::Break(())
+        let Some(count) = self.bounds.record(retention, now) else { return Ok(()) };
+        let (mut remaining, mut max_added) = (count, None);
+        self.log.walk(&Query::added().index(retention.reason().clone()), |entry| {
+            if remaining == 0 {
+                max_added = entry.meta.added;
+                return ControlFlow::Break(());
             }
-            _ => {
-                left -= 1;
-                ControlFlow::Continue(())
-            }
+            remaining -= 1;
+            ControlFlow::Continue(())
         })?;
-        if beyond.is_some() {
-            self.log.remove_reason(
-                keep.reason(),
-                &Criteria { max_added: beyond, ..Criteria::default() },
-            )?;
+        if max_added.is_some() {
+            let criteria = Criteria { max_added, ..Criteria::default() };
+            self.log.remove_reason(retention.reason(), &criteria)?;
         }
         Ok(())
     }
 
-    /// Forgets what has become too old.
-    pub(super) fn forget_old(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
-        for (reason, criteria) in self.bounds.too_old(&self.config.node, now) {
+    /// Removes the reasons of expired actions.
+    pub(super) fn remove_expired(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
+        for (reason, criteria) in self.bounds.expired(&self.config.node, now) {
             self.log.remove_reason(&reason, &criteria)?;
         }
         Ok(())
     }
 
-    /// The reasons that an action has besides waiting, if it was kept. Others may have been approved after it, so it is looked up.
-    pub(super) fn reasons_to_keep(
+    /// Returns the reasons of an action except `waiting`, if it has a retention. They are read from
+    /// the log, because a later action may have removed one since the approval.
+    pub(super) fn retained_reasons(
         &self,
         entry: &Entry,
     ) -> Result<Option<NameList>, LogError<S::Error>> {
-        if !is_kept(&entry.meta) {
+        if !is_retained(&entry.meta) {
             return Ok(None);
         }
         let known = self.log.by_id(&entry.meta.id)?;
@@ -148,7 +151,8 @@ impl<S: Store> Hub<S> {
         }))
     }
 
-    /// An action is done: what was kept of it stays, and whoever reduces the log gets to know it.
+    /// Records that an action with a retention was processed: it keeps `reasons`, and states are
+    /// notified of it.
     pub(super) fn record(
         &mut self,
         entry: &Arc<Entry>,
@@ -158,31 +162,31 @@ impl<S: Store> Hub<S> {
             &entry.meta.id,
             &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
         )?;
-        if let Some(keep) = self.config.retention.of(&entry.action, &entry.meta) {
-            self.outdate(&keep, entry)?;
+        if let Some(retention) = self.config.retention.of(&entry.action, &entry.meta) {
+            self.remove_superseded(&retention, entry)?;
         }
         self.pending.push_back(Output::Recorded(entry.clone()));
         Ok(())
     }
 
-    /// An action that was kept is undone: it is kept no more, its undo is in its place.
-    pub(super) fn keep_undo(
+    /// Moves the retention of an undone action to its undo, if it has one.
+    pub(super) fn retain_undo(
         &mut self,
         undone: &Entry,
         mut draft: Draft,
     ) -> Result<Draft, LogError<S::Error>> {
-        if !is_kept(&undone.meta) {
+        if !is_retained(&undone.meta) {
             return Ok(draft);
         }
-        let (kept, others): (NameList, NameList) =
-            undone.meta.reasons.iter().cloned().partition(|reason| is_keep(reason));
+        let (retention_reasons, others): (NameList, NameList) =
+            undone.meta.reasons.iter().cloned().partition(|reason| is_retention_reason(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
         let latest =
             self.config.retention.of(&undone.action, &undone.meta).filter(Retention::is_latest);
-        for reason in kept {
+        for reason in retention_reasons {
             draft = draft.and_reason(match &latest {
-                Some(keep) if *keep.reason() == reason => keep.undo_reason(),
+                Some(latest) if *latest.reason() == reason => latest.undo_reason(),
                 _ => reason,
             });
         }
@@ -192,19 +196,21 @@ impl<S: Store> Hub<S> {
         Ok(draft)
     }
 
-    /// The application does not want it to be kept any more.
+    /// Removes the retention of an action, at the request of the application.
     pub(super) fn forget(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
-        let Some(entry) = self.log.by_id(id)?.filter(|entry| is_kept(&entry.meta)) else {
+        let Some(entry) = self.log.by_id(id)?.filter(|entry| is_retained(&entry.meta)) else {
             return Ok(());
         };
-        let reasons = entry.meta.reasons.into_iter().filter(|reason| !is_keep(reason)).collect();
+        let reasons =
+            entry.meta.reasons.into_iter().filter(|reason| !is_retention_reason(reason)).collect();
         self.log
             .change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })
             .map(drop)
     }
 
-    /// What was sent to a user and kept, behind an `added` number, oldest first; without what the client has done itself.
-    pub(super) fn kept_for_user(
+    /// Returns the kept actions that were sent to a node's user, after an `added` number, oldest
+    /// first, without those of the node's client.
+    pub(super) fn retained_for_user(
         &self,
         node: &NodeId,
         since: u64,
@@ -214,7 +220,8 @@ impl<S: Store> Hub<S> {
         self.log.walk(
             &Query::added().oldest_first().index(user_index(user)).after_added(since),
             |entry| {
-                if is_kept(&entry.meta) && entry.meta.id.node().client_id() != node.client_id() {
+                if is_retained(&entry.meta) && entry.meta.id.node().client_id() != node.client_id()
+                {
                     found.push(Arc::new(entry.clone()));
                 }
                 ControlFlow::Continue(())
@@ -223,7 +230,7 @@ impl<S: Store> Hub<S> {
         Ok(found)
     }
 
-    /// Sends a subscriber what was kept of its channel.
+    /// Sends the kept actions of a channel to a new subscriber.
     pub(super) fn replay(&mut self, request_id: RequestId) -> Result<(), LogError<S::Error>> {
         let Some(request) = self.requests.running(request_id) else { return Ok(()) };
         let (entry, session, is_cancelled) =
@@ -245,63 +252,72 @@ impl<S: Store> Hub<S> {
         let mut found = Vec::new();
         self.log.walk(
             &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
-            |kept| {
-                // Without the entry that it has got last, the time has to do: that of the approval, since an action may have been made long before it came. Of those of
-                // the same millisecond it gets some again rather than none.
+            |candidate| {
+                // If the subscriber's last entry is not in the log any more, its time is used. It
+                // is compared with the approval, because an action may be created long before it is
+                // received. Of actions in the same millisecond, some may be sent again, but none is
+                // lost.
                 let is_new = after > 0
-                    || since.as_ref().is_none_or(|(_, time)| approved_at(&kept.meta) >= *time);
-                // What it has done itself it has, unless it begins anew.
-                let is_own = kept.meta.id.node().client_id() == author;
-                // What is not done yet it has got when it subscribed.
-                let has_got =
-                    if is_own { since.is_some() } else { requests.is_in_channels(&kept.meta.id) };
+                    || since.as_ref().is_none_or(|(_, time)| approved_at(&candidate.meta) >= *time);
+                // A subscriber has its own actions, unless it starts without `since`.
+                let is_own = candidate.meta.id.node().client_id() == author;
+                // Actions in progress were sent when the subscription was approved.
+                let has_received = if is_own {
+                    since.is_some()
+                } else {
+                    requests.is_in_channels(&candidate.meta.id)
+                };
                 if is_new
-                    && !has_got
-                    && is_kept(&kept.meta)
-                    && channels.passes(&channel, session, &key, kept)
+                    && !has_received
+                    && is_retained(&candidate.meta)
+                    && channels.passes(&channel, session, &key, candidate)
                 {
-                    found.push(Arc::new(kept.clone()));
+                    found.push(Arc::new(candidate.clone()));
                 }
                 ControlFlow::Continue(())
             },
         )?;
-        let added =
-            self.log.last_added()? + self.sessions.get(session).map_or(0, |session| session.ahead);
+        let added = self.log.last_added()?
+            + self.sessions.get(session).map_or(0, |session| session.added_offset);
         if !found.is_empty() {
             self.pending.push_back(Output::Replay { session, added, entries: found });
         }
         Ok(())
     }
 
-    /// Visits what is kept and done, in the order in which it was approved: what a state has to be made of after a start.
+    /// Visits the kept actions that were processed, in the order in which they were approved, to
+    /// compute a state from them after a start.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn recorded(&self, mut visit: impl FnMut(&Entry)) -> Result<(), LogError<S::Error>> {
-        self.log.walk(&Query::added().oldest_first().index(KEPT), |entry| {
-            if is_kept(&entry.meta) && !entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
+        self.log.walk(&Query::added().oldest_first().index(RETAINED_INDEX), |entry| {
+            if is_retained(&entry.meta)
+                && !entry.meta.reasons.iter().any(|reason| is_waiting(reason))
+            {
                 visit(entry);
             }
             ControlFlow::Continue(())
         })
     }
 
-    /// What bounds have to hold for what was kept before the start.
-    pub(super) fn find_bounds(&mut self) -> Result<(), LogError<S::Error>> {
-        let (keeps, bounds) = (&self.config.retention, &mut self.bounds);
-        self.log.walk(&Query::added().oldest_first().index(KEPT), |entry| {
-            if let Some(keep) = keeps.of(&entry.action, &entry.meta) {
-                // Looked through at the next action, or when the clock is first read.
-                let _ = bounds.note(&keep, WallTime::default());
+    /// Restores the bounds of the actions that were kept before the start.
+    pub(super) fn restore_bounds(&mut self) -> Result<(), LogError<S::Error>> {
+        let (policy, bounds) = (&self.config.retention, &mut self.bounds);
+        self.log.walk(&Query::added().oldest_first().index(RETAINED_INDEX), |entry| {
+            if let Some(retention) = policy.of(&entry.action, &entry.meta) {
+                // Checked at the next action of the reason, or at the first input.
+                let _ = bounds.record(&retention, WallTime::default());
             }
             ControlFlow::Continue(())
         })
     }
 }
 
-/// Where an action that is kept is found.
-fn indexed(mut draft: Draft, keep: &Retention, to: &Recipients, now: WallTime) -> Draft {
-    draft = draft.index(KEPT).index(approved_index(now)).index(keep.reason().clone());
+/// Adds the indexes of a kept action.
+fn indexed(mut draft: Draft, retention: &Retention, to: &Recipients, now: WallTime) -> Draft {
+    draft = draft.index(RETAINED_INDEX).index(approved_index(now));
+    draft = draft.index(retention.reason().clone());
     for channel in &to.channels {
         draft = draft.index(channel_index(channel));
     }
@@ -311,25 +327,25 @@ fn indexed(mut draft: Draft, keep: &Retention, to: &Recipients, now: WallTime) -
     draft
 }
 
-/// The same for one that is done at once.
-fn with(draft: Draft, keep: &Retention, to: &Recipients, now: WallTime) -> Draft {
-    let draft = indexed(draft, keep, to, now);
-    if keep.is_latest() {
-        draft.keep_last(keep.reason().clone())
+/// Adds the indexes and the reason of a kept action that is not processed by a handler.
+fn retained(draft: Draft, retention: &Retention, to: &Recipients, now: WallTime) -> Draft {
+    let draft = indexed(draft, retention, to, now);
+    if retention.is_latest() {
+        draft.keep_last(retention.reason().clone())
     } else {
-        draft.and_reason(keep.reason().clone())
+        draft.and_reason(retention.reason().clone())
     }
 }
 
-/// The last action that a subscriber has got, and when that was by our clock.
+/// Returns the last action that a subscriber has received, with its time by the server's clock.
 pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
     let since: Since = Json::new(subscription.action.field("since")?).ok()?.parse().ok()?;
     let id: ActionId = since.id.parse().ok()?;
-    let ahead = subscription.meta.id.time().since(subscription.meta.time);
+    let clock_difference = subscription.meta.id.time().since(subscription.meta.time);
     let time = if id.node().is_server() {
         id.time()
     } else {
-        WallTime::from_millis(since.time).shifted(-ahead)
+        WallTime::from_millis(since.time).shifted(-clock_difference)
     };
     Some((id, time))
 }

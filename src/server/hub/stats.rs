@@ -1,4 +1,4 @@
-//! What is in a hub, to be counted and looked at.
+//! The sizes of a hub's state, and its connected clients.
 
 use std::sync::Arc;
 
@@ -12,68 +12,68 @@ use crate::{
     store::Store,
 };
 
-/// How much there is of everything in a hub.
+/// The sizes of a hub's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubStats {
-    /// Clients that are connected.
+    /// The connected clients.
     pub clients: usize,
-    /// Channels that somebody is subscribed to.
+    /// The channels with subscribers.
     pub channels: usize,
-    /// Subscriptions, one for each client and channel.
+    /// The subscriptions, one for each client and channel.
     pub subscriptions: usize,
-    /// Actions that the application was asked about and has not answered to the end.
+    /// The requests to the application that have not ended.
     pub running: usize,
-    /// Actions that wait for earlier ones of their clients.
+    /// The actions that wait for earlier actions of their client.
     pub waiting: usize,
-    /// Subscriptions that wait for their clients to come back.
+    /// The subscriptions that wait until their client reconnects.
     pub parked: usize,
-    /// Subscriptions that were answered, where the client has not confirmed that it knows.
+    /// The subscriptions whose answer the client has not confirmed.
     pub unconfirmed: usize,
-    /// Actions and answers in the log that are remembered so that they are done and answered once. Those that a [`Retention`](crate::server::Retention) holds as well are
-    /// not counted.
+    /// The actions and answers in the log that are remembered for exactly once. Those that also
+    /// have a [`Retention`](crate::server::Retention) are not counted.
     pub remembered: usize,
-    /// Bytes of their JSON.
+    /// The size of the JSON of the remembered actions and answers, in bytes.
     pub remembered_bytes: usize,
-    /// The number of the last action that was kept.
+    /// The last `added` number of the log.
     pub added: u64,
 }
 
-/// One client that is connected.
+/// One connected client.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectedClient<'a> {
-    /// Its connection.
+    /// The connection.
     pub session: SessionId,
-    /// Its node.
+    /// The node.
     pub node: &'a NodeId,
-    /// The application's protocol version it speaks.
+    /// The application's protocol version of the client.
     pub subprotocol: &'a Subprotocol,
     channels: &'a IndexSet<Arc<str>>,
-    /// How many of its actions wait for earlier ones.
+    /// The number of its actions that wait for earlier ones.
     pub waiting: usize,
 }
 
 impl<'a> ConnectedClient<'a> {
-    /// The channels it is subscribed to.
+    /// Returns the channels that the client is subscribed to.
     pub fn channels(&self) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
         self.channels.iter()
     }
 }
 
 impl<S: Store> Hub<S> {
-    /// Counts everything. O(connected clients and those whose actions wait).
+    /// Returns the sizes of the hub's state. O(connected clients + clients with actions in queues).
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub fn stats(&self) -> Result<HubStats, LogError<S::Error>> {
         let usage = self.log.observer().inbox_usage;
         Ok(HubStats {
             clients: self.sessions.len(),
             channels: self.channels.len(),
             subscriptions: self.sessions.iter().map(|(_, session)| session.channels.len()).sum(),
-            running: self.requests.all_running(),
-            waiting: self.requests.all_waiting(),
-            parked: self.requests.all_parked(),
+            running: self.requests.running_count(),
+            waiting: self.requests.waiting_count(),
+            parked: self.requests.parked_count(),
             unconfirmed: self
                 .sessions
                 .iter()
@@ -85,14 +85,14 @@ impl<S: Store> Hub<S> {
         })
     }
 
-    /// Returns the connected clients, in an order that only depends on the inputs.
+    /// Returns the connected clients, in an order that depends on the inputs alone.
     pub fn clients(&self) -> impl Iterator<Item = ConnectedClient<'_>> {
         self.sessions.iter().map(|(session, client)| ConnectedClient {
             session,
             node: &client.node,
             subprotocol: &client.subprotocol,
             channels: &client.channels,
-            waiting: self.requests.waiting(client.node.client_id()),
+            waiting: self.requests.waiting_of_client(client.node.client_id()),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The application takes an action back, whenever it likes; and who is told so later.
+//! Undos by the application, and their delivery to clients that subscribe later.
 
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::{Hub, retention::since};
 use crate::{
     action::{ActionId, logux::Undo},
     log::{Draft, LogError},
-    server::{Output, Recipients, SessionId, UndoRequest, retention::is_kept},
+    server::{Output, Recipients, SessionId, UndoRequest, retention::is_retained},
     store::{Entry, Store},
     time::WallTime,
 };
@@ -16,38 +16,43 @@ impl<S: Store> Hub<S> {
     pub(super) fn undo(
         &mut self,
         now: WallTime,
-        undoing: UndoRequest,
+        undo: UndoRequest,
     ) -> Result<(), LogError<S::Error>> {
-        let UndoRequest { id, reason, extra, to } = undoing;
+        let UndoRequest { id, reason, extra, to } = undo;
         if let Some(request_id) = self.requests.running_id(&id) {
             if let Some(request) = self.requests.running(request_id) {
                 request.recipients.extend(to);
             }
-            return self.undone(now, request_id, &reason, extra);
+            return self.undo_running(now, request_id, &reason, extra);
         }
         if let Some(request) = self.requests.take_waiting(&id) {
             self.undo_request(now, &request, &reason, extra)?;
             return self.start_next(now, id.node(), &request.queue);
         }
-        self.undo_done(now, UndoRequest { id, reason, extra, to })
+        self.undo_processed(now, UndoRequest { id, reason, extra, to })
     }
 
-    /// Takes back what was processed already. Its author is told again if it asks again.
-    fn undo_done(&mut self, now: WallTime, undoing: UndoRequest) -> Result<(), LogError<S::Error>> {
-        let UndoRequest { id, reason, extra, mut to } = undoing;
-        let known = self.log.by_id(&id)?.map(Arc::new);
-        let time = known.as_ref().map_or(id.time(), |entry| entry.meta.time);
-        if let Some(entry) = &known {
+    /// Undoes an action that was processed already. If the action is received again, it is answered
+    /// with this undo.
+    fn undo_processed(
+        &mut self,
+        now: WallTime,
+        undo: UndoRequest,
+    ) -> Result<(), LogError<S::Error>> {
+        let UndoRequest { id, reason, extra, mut to } = undo;
+        let undone = self.log.by_id(&id)?.map(Arc::new);
+        let time = undone.as_ref().map_or(id.time(), |entry| entry.meta.time);
+        if let Some(entry) = &undone {
             self.report_undone(entry, &reason);
         }
         let mut draft = Draft::default();
-        if let Some(entry) = known.as_ref().filter(|entry| is_kept(&entry.meta)) {
-            draft = self.keep_undo(entry, draft)?;
+        if let Some(entry) = undone.as_ref().filter(|entry| is_retained(&entry.meta)) {
+            draft = self.retain_undo(entry, draft)?;
         }
         draft = self.inbox.remember_undo(draft, &to);
-        let action = known.map(|entry| entry.action.clone());
+        let action = undone.map(|entry| entry.action.clone());
         let undo = Undo { id: id.to_text(), reason, action, extra };
-        // A text and a checked action can always be written as JSON.
+        // A string and a checked action can always be written as JSON.
         let Ok(action) = undo.to_action() else { return Ok(()) };
         draft.time = Some(now.max(time.shifted(1)));
         let entry = if id.node().is_server() {
@@ -55,17 +60,18 @@ impl<S: Store> Hub<S> {
             self.log.add(now, action, draft)?
         } else {
             to.extend(Recipients::client(id.node().client_id()));
-            self.inbox.answer(&mut self.log, now, &id, action, draft)?
+            self.inbox.add_answer(&mut self.log, now, &id, action, draft)?
         };
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
-        if is_kept(&entry.meta) {
+        if is_retained(&entry.meta) {
             self.pending.push_back(Output::Recorded(entry.clone()));
         }
         self.deliver(&entry, &to, None)
     }
 
-    /// Tells a client that comes back to a channel what was undone there meanwhile: it may have got the action before, from whoever did it.
-    pub(super) fn tell_undos(
+    /// Sends a client that subscribes to a channel again the undos of the channel's actions since
+    /// then. It may have received the actions before.
+    pub(super) fn send_missed_undos(
         &mut self,
         session: SessionId,
         channel: &str,
@@ -76,7 +82,7 @@ impl<S: Store> Hub<S> {
         let client = subscription.meta.id.node().client_id();
         let channels = &self.channels;
         let mut undos = Vec::new();
-        self.inbox.undone_in_channel(&self.log, channel, |entry| {
+        self.inbox.undos_in_channel(&self.log, channel, |entry| {
             if since.is_some_and(|since| entry.meta.id.time() < since) {
                 return ControlFlow::Break(());
             }
@@ -84,10 +90,10 @@ impl<S: Store> Hub<S> {
             let is_own = |undo: &Undo| {
                 undo.id.parse().is_ok_and(|id: ActionId| id.node().client_id() == client)
             };
-            // Its own it is told in any case.
+            // The undos of its own actions are answers, which it receives anyway.
             if let Some(undo) = undo.filter(|undo| !is_own(undo))
                 && channels.passes(channel, session, filter, entry)
-                // Who has got the action has it, and nobody else needs to know it.
+                // Clients that need the undo have the action; others must not receive it.
                 && let Ok(action) = (Undo { action: None, ..undo }).to_action()
             {
                 undos.push(Arc::new(Entry::new(action, entry.meta.clone())));

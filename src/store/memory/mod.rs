@@ -1,4 +1,4 @@
-//! The store in memory: exact, fast, gone with the process.
+//! The store in memory.
 
 mod orders;
 
@@ -17,28 +17,29 @@ use crate::{
 
 /// Keeps entries in memory.
 ///
-/// Every change is O(log n) wherever the entry lands, and a reason is taken away in the time of the entries that have it:
-/// entries lie in slots, and ordered maps lead to the slots. The order by creation, of all entries or those of an index, is made when it is first walked, in
-/// O(n log n), and kept from then on.
+/// Entries are in slots, and maps refer to the slots. A change of one entry is O(log n). Removing a
+/// reason is O(m log n), where *m* is the number of entries that have the reason, or whose `added`
+/// number is in the range of the criteria. The order by creation, of all entries or of the entries
+/// of an index, is built in O(n log n) when it is first walked, and maintained from then on.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     slots: Slots,
     ids: HashMap<ActionId, Slot>,
     all: Orders,
-    indexes: HashMap<Arc<str>, Indexed>,
-    reasons: HashMap<Arc<str>, Holders>,
+    indexes: HashMap<Arc<str>, IndexEntries>,
+    reasons: HashMap<Arc<str>, SlotsByTime>,
     last_added: u64,
     synced: Synced,
 }
 
-/// A place in [`Slots`]. Four billion entries do not fit into memory.
+/// An index into [`Slots`]. Memory is too small for 2³² entries.
 type Slot = u32;
 
-/// The entries that have a reason, by time. It is not the whole order: those of one millisecond are in any order, which is enough to
-/// find a range, and takes a third of the room.
-type Holders = BTreeSet<(WallTime, Slot)>;
+/// The entries that have a reason, ordered by time. Entries of the same millisecond are in no
+/// particular order; this is sufficient to find a range, and needs a third of the memory.
+type SlotsByTime = BTreeSet<(WallTime, Slot)>;
 
-/// Entries in places that stay the same while they live; free places are used again.
+/// Entries in slots that do not change while the entries exist; free slots are reused.
 #[derive(Clone, Debug, Default)]
 struct Slots {
     entries: Vec<Option<Entry>>,
@@ -71,14 +72,15 @@ impl Slots {
     }
 }
 
-/// The entries of one index. Many indexes have one entry for all their life, and more than its place would take more room than the entry.
+/// The entries of one index. Many indexes only ever have one entry, and a map for it would need
+/// more memory than the entry.
 #[derive(Clone, Debug)]
-enum Indexed {
+enum IndexEntries {
     One(Slot),
     Many(Box<Orders>),
 }
 
-impl Indexed {
+impl IndexEntries {
     fn insert(&mut self, slots: &Slots, entry: &Entry, slot: Slot) {
         if let Self::One(first) = *self {
             let mut orders = Box::<Orders>::default();
@@ -92,7 +94,7 @@ impl Indexed {
         }
     }
 
-    /// Takes an entry out; `true` when it was the last.
+    /// Removes an entry. Returns `true` if it was the last one.
     fn remove(&mut self, entry: &Entry) -> bool {
         let Self::Many(orders) = self else { return true };
         orders.remove(entry);
@@ -108,7 +110,7 @@ impl Indexed {
 
     fn walk(&self, slots: &Slots, query: &Query, visit: &mut dyn FnMut(Slot) -> ControlFlow<()>) {
         match self {
-            Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.reaches(entry)) => {
+            Self::One(slot) if slots.get(*slot).is_some_and(|entry| query.starts_before(entry)) => {
                 let _ = visit(*slot);
             }
             Self::One(_) => {}
@@ -118,7 +120,7 @@ impl Indexed {
 }
 
 impl core::fmt::Debug for MemoryStore {
-    /// How much there is. What it is, a walk tells.
+    /// Writes the number of entries, not the entries.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("MemoryStore")
             .field("entries", &self.len())
@@ -129,22 +131,22 @@ impl core::fmt::Debug for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are no entries.
+    /// Returns `true` if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    fn take_out(&mut self, slot: Slot) -> Option<Entry> {
+    fn remove_slot(&mut self, slot: Slot) -> Option<Entry> {
         let entry = self.slots.remove(slot)?;
         self.ids.remove(&entry.meta.id);
         self.all.remove(&entry);
@@ -156,21 +158,21 @@ impl MemoryStore {
             }
         }
         for reason in &entry.meta.reasons {
-            forget_reason(&mut self.reasons, reason, (entry.meta.time, slot));
+            remove_from_reason(&mut self.reasons, reason, (entry.meta.time, slot));
         }
         Some(entry)
     }
 
-    /// Checks that the maps and the slots tell the same story. For tests and fuzzers. O(n log n).
+    /// Checks that the maps and the slots are consistent. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
-    /// When they do not.
+    /// If they are not.
     pub fn assert_invariants(&self) {
         let live = self.slots.entries.iter().flatten().count();
-        assert_eq!(live, self.ids.len(), "each entry is found by its id");
+        assert_eq!(live, self.ids.len(), "every entry is in the map of ids");
         let created = self.all.created(&self.slots);
-        assert_eq!(live, created.len(), "each entry has a place by creation");
-        assert_eq!(live, self.all.len(), "each entry has a place by arrival");
+        assert_eq!(live, created.len(), "every entry is in the order by creation");
+        assert_eq!(live, self.all.len(), "every entry is in the order by arrival");
         assert_eq!(
             live + self.slots.free.len(),
             self.slots.entries.len(),
@@ -179,24 +181,22 @@ impl MemoryStore {
         let mut indexed = 0;
         let mut reasons = 0;
         for (stamp, &slot) in created {
-            let entry = self.slots.get(slot).expect("a place leads to an entry");
-            let added = entry.meta.added.expect("a kept entry has its number");
-            assert_eq!(*stamp, entry.meta.stamp(), "the place is the entry's own");
-            assert_eq!(
-                self.all.added().get(added),
-                Some(slot),
-                "both orders lead to the same entry"
-            );
-            assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id leads to the same entry");
-            assert!(added <= self.last_added, "no number is above the last one");
+            let entry = self.slots.get(slot).expect("a slot in the order has an entry");
+            let added = entry.meta.added.expect("a stored entry has an added number");
+            assert_eq!(*stamp, entry.meta.stamp(), "the key is the stamp of the entry");
+            assert_eq!(self.all.added().get(added), Some(slot), "both orders have the same slot");
+            assert_eq!(self.ids.get(&entry.meta.id), Some(&slot), "the id has the same slot");
+            assert!(added <= self.last_added, "no added number is greater than the last one");
             for index in &entry.meta.indexes {
                 match &self.indexes[index] {
-                    Indexed::One(only) => assert_eq!(*only, slot, "each index knows its entry"),
-                    Indexed::Many(orders) => {
+                    IndexEntries::One(only) => {
+                        assert_eq!(*only, slot, "the index contains the entry")
+                    }
+                    IndexEntries::Many(orders) => {
                         assert_eq!(
                             orders.created(&self.slots).get(stamp),
                             Some(&slot),
-                            "each index knows its entries"
+                            "the index contains the entry"
                         );
                     }
                 }
@@ -205,25 +205,29 @@ impl MemoryStore {
             for reason in &entry.meta.reasons {
                 assert!(
                     self.reasons[reason].contains(&(stamp.time(), slot)),
-                    "each reason knows its entries"
+                    "the reason contains the entry"
                 );
                 reasons += 1;
             }
         }
-        let in_indexes: usize = self.indexes.values().map(Indexed::len).sum();
+        let in_indexes: usize = self.indexes.values().map(IndexEntries::len).sum();
         let in_reasons: usize = self.reasons.values().map(BTreeSet::len).sum();
         assert_eq!(
             (indexed, reasons),
             (in_indexes, in_reasons),
-            "indexes and reasons have no others"
+            "indexes and reasons contain no other entries"
         );
     }
 }
 
-fn forget_reason(reasons: &mut HashMap<Arc<str>, Holders>, reason: &str, holder: (WallTime, Slot)) {
-    if let Some(holders) = reasons.get_mut(reason) {
-        holders.remove(&holder);
-        if holders.is_empty() {
+fn remove_from_reason(
+    reasons: &mut HashMap<Arc<str>, SlotsByTime>,
+    reason: &str,
+    key: (WallTime, Slot),
+) {
+    if let Some(slots_of_reason) = reasons.get_mut(reason) {
+        slots_of_reason.remove(&key);
+        if slots_of_reason.is_empty() {
             reasons.remove(reason);
         }
     }
@@ -243,7 +247,7 @@ impl Store for MemoryStore {
         self.all.insert(entry, slot);
         for index in &entry.meta.indexes {
             match self.indexes.entry(index.clone()) {
-                hash_map::Entry::Vacant(vacant) => drop(vacant.insert(Indexed::One(slot))),
+                hash_map::Entry::Vacant(vacant) => drop(vacant.insert(IndexEntries::One(slot))),
                 hash_map::Entry::Occupied(mut indexed) => {
                     indexed.get_mut().insert(&self.slots, entry, slot)
                 }
@@ -262,23 +266,23 @@ impl Store for MemoryStore {
     fn change_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, Infallible> {
         let Some(&slot) = self.ids.get(id) else { return Ok(false) };
         let Some(entry) = self.slots.get_mut(slot) else { return Ok(false) };
-        let holder = (entry.meta.time, slot);
+        let key = (entry.meta.time, slot);
         let before = change.reasons.is_some().then(|| mem::take(&mut entry.meta.reasons));
         change.apply(&mut entry.meta);
         if let Some(before) = before {
             let after = &entry.meta.reasons;
             for reason in before.iter().filter(|reason| !after.contains(reason)) {
-                forget_reason(&mut self.reasons, reason, holder);
+                remove_from_reason(&mut self.reasons, reason, key);
             }
             for reason in after.iter().filter(|reason| !before.contains(reason)) {
-                self.reasons.entry(reason.clone()).or_default().insert(holder);
+                self.reasons.entry(reason.clone()).or_default().insert(key);
             }
         }
         Ok(true)
     }
 
     fn remove(&mut self, id: &ActionId) -> Result<Option<Entry>, Infallible> {
-        Ok(self.ids.get(id).copied().and_then(|slot| self.take_out(slot)))
+        Ok(self.ids.get(id).copied().and_then(|slot| self.remove_slot(slot)))
     }
 
     fn remove_reason(
@@ -287,49 +291,47 @@ impl Store for MemoryStore {
         criteria: &Criteria,
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), Infallible> {
-        let Some(holders) = self.reasons.get(reason) else { return Ok(()) };
-        let meets = |slot: Slot| {
+        let Some(slots_of_reason) = self.reasons.get(reason) else { return Ok(()) };
+        let matching_slot = |slot: Slot| {
             let meta = &self.slots.get(slot)?.meta;
-            let has = meta.reasons.iter().any(|own| **own == *reason);
-            (has && criteria.matches(meta)).then_some(slot)
+            let has_reason = meta.reasons.iter().any(|name| **name == *reason);
+            (has_reason && criteria.matches(meta)).then_some(slot)
         };
         let mut matching: Vec<Slot> = if let Some(id) = &criteria.id {
-            self.ids.get(id).and_then(|&slot| meets(slot)).into_iter().collect()
+            self.ids.get(id).and_then(|&slot| matching_slot(slot)).into_iter().collect()
         } else if let Some(max) = criteria.max_added.filter(|_| criteria.older_than.is_none()) {
-            // What came first goes first, as a server forgets: no need to look at the rest.
+            // A server removes entries in the order of arrival, so few others are visited.
             let from = criteria.min_added.unwrap_or(0);
-            let came = self.all.added().from(from).take_while(|(added, _)| *added <= max);
-            came.filter_map(|(_, slot)| meets(slot)).collect()
+            let arrivals = self.all.added().from(from).take_while(|(added, _)| *added <= max);
+            arrivals.filter_map(|(_, slot)| matching_slot(slot)).collect()
         } else {
             let from = criteria.younger_than.as_ref().map_or(WallTime::MIN, Stamp::time);
             let to = criteria.older_than.as_ref().map_or(WallTime::MAX, Stamp::time);
             if from > to {
                 return Ok(());
             }
-            holders
+            slots_of_reason
                 .range((from, 0)..=(to, Slot::MAX))
-                .filter_map(|&(_, slot)| meets(slot))
+                .filter_map(|&(_, slot)| matching_slot(slot))
                 .collect()
         };
-        matching.sort_unstable_by(|one, other| {
-            match (self.slots.get(*one), self.slots.get(*other)) {
-                (Some(one), Some(other)) => one.meta.cmp_stamp(&other.meta),
-                _ => Ordering::Equal,
-            }
+        matching.sort_unstable_by(|a, b| match (self.slots.get(*a), self.slots.get(*b)) {
+            (Some(a), Some(b)) => a.meta.cmp_stamp(&b.meta),
+            _ => Ordering::Equal,
         });
-        if let Some(holders) = self.reasons.get_mut(reason) {
+        if let Some(slots_of_reason) = self.reasons.get_mut(reason) {
             for slot in &matching {
                 let Some(entry) = self.slots.get_mut(*slot) else { continue };
-                entry.meta.reasons.retain(|own| **own != *reason);
-                holders.remove(&(entry.meta.time, *slot));
+                entry.meta.reasons.retain(|name| **name != *reason);
+                slots_of_reason.remove(&(entry.meta.time, *slot));
             }
-            if holders.is_empty() {
+            if slots_of_reason.is_empty() {
                 self.reasons.remove(reason);
             }
         }
         for slot in matching {
             if self.slots.get(slot).is_some_and(|entry| entry.meta.reasons.is_empty())
-                && let Some(entry) = self.take_out(slot)
+                && let Some(entry) = self.remove_slot(slot)
             {
                 removed(entry);
             }
@@ -338,10 +340,10 @@ impl Store for MemoryStore {
     }
 
     fn newest_with_reason(&self, reason: &str) -> Result<Option<Stamp>, Infallible> {
-        let Some(holders) = self.reasons.get(reason) else { return Ok(None) };
-        let Some((latest, _)) = holders.last() else { return Ok(None) };
-        let of_that_time = holders.range((*latest, 0)..);
-        Ok(of_that_time
+        let Some(slots_of_reason) = self.reasons.get(reason) else { return Ok(None) };
+        let Some((latest, _)) = slots_of_reason.last() else { return Ok(None) };
+        let at_latest = slots_of_reason.range((*latest, 0)..);
+        Ok(at_latest
             .filter_map(|(_, slot)| self.slots.get(*slot))
             .map(|entry| entry.meta.stamp())
             .max())

@@ -1,4 +1,4 @@
-//! The two orders over a set of entries.
+//! The two orders of a set of entries.
 
 use core::ops::{Bound, ControlFlow};
 use std::{
@@ -12,8 +12,8 @@ use crate::{
     store::{Direction, Entry, Order, Query},
 };
 
-/// Entries by arrival, and by creation from the moment when somebody first asks for that: a server's log is walked by arrival only, and keeping the other
-/// order of it would cost more than all the rest.
+/// Entries by arrival, and by creation once that order was requested: a server's log is walked by
+/// arrival only, and the other order would cost more than all other parts of the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Orders {
     added: Arrivals,
@@ -21,7 +21,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Puts in an entry, which came behind all others.
+    /// Inserts an entry that has the highest `added` number.
     pub(super) fn insert(&mut self, entry: &Entry, slot: Slot) {
         if let Some(created) = self.created.get_mut() {
             created.insert(entry.meta.stamp(), slot);
@@ -37,14 +37,14 @@ impl Orders {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.added.living
+        self.added.len
     }
 
     pub(super) fn added(&self) -> &Arrivals {
         &self.added
     }
 
-    /// By creation. O(n log n) the first time.
+    /// Returns the order by creation. O(n log n) the first time.
     pub(super) fn created(&self, slots: &Slots) -> &BTreeMap<Stamp, Slot> {
         let stamped = |(_, slot)| Some((slots.get(slot)?.meta.stamp(), slot));
         self.created.get_or_init(|| self.added.all().filter_map(stamped).collect())
@@ -58,14 +58,14 @@ impl Orders {
     ) {
         let _ = match &query.order {
             Order::Created { after } => {
-                let behind = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
                 let created = self.created(slots);
                 match query.direction {
                     Direction::OldestFirst => created
-                        .range((behind, Bound::Unbounded))
+                        .range((start, Bound::Unbounded))
                         .try_for_each(|(_, &slot)| visit(slot)),
                     Direction::NewestFirst => created
-                        .range((Bound::Unbounded, behind))
+                        .range((Bound::Unbounded, start))
                         .rev()
                         .try_for_each(|(_, &slot)| visit(slot)),
                 }
@@ -84,68 +84,68 @@ impl Orders {
     }
 }
 
-/// Entries by their number of arrival. Numbers only grow, so a new one goes to the end; what leaves first is mostly what came first. Gaps between are closed
-/// when they are as many as what is left.
+/// Entries by their `added` number. Numbers only grow, so new entries are appended; entries are
+/// mostly removed in the order of arrival. Gaps are removed when there are more gaps than entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrivals {
-    /// The first and the last are no gaps.
-    places: VecDeque<(u64, Option<Slot>)>,
-    living: usize,
+    /// The first and the last element are not gaps.
+    entries: VecDeque<(u64, Option<Slot>)>,
+    len: usize,
 }
 
 impl Arrivals {
     fn push(&mut self, added: u64, slot: Slot) {
-        self.places.push_back((added, Some(slot)));
-        self.living += 1;
+        self.entries.push_back((added, Some(slot)));
+        self.len += 1;
     }
 
-    /// Amortised O(1) where nothing between was taken out before, O(log n) elsewhere.
+    /// Amortised O(1) if no gaps before the entry were removed, O(log n) otherwise.
     fn remove(&mut self, added: u64) {
-        let Some(place) = self.place(added) else { return };
-        let Some(living @ (_, Some(_))) = self.places.get_mut(place) else { return };
-        living.1 = None;
-        self.living -= 1;
-        while self.places.pop_front_if(|(_, slot)| slot.is_none()).is_some() {}
-        while self.places.pop_back_if(|(_, slot)| slot.is_none()).is_some() {}
-        if self.places.len() > 2 * self.living {
-            self.places.retain(|(_, slot)| slot.is_some());
+        let Some(index) = self.index_of(added) else { return };
+        let Some(entry @ (_, Some(_))) = self.entries.get_mut(index) else { return };
+        entry.1 = None;
+        self.len -= 1;
+        while self.entries.pop_front_if(|(_, slot)| slot.is_none()).is_some() {}
+        while self.entries.pop_back_if(|(_, slot)| slot.is_none()).is_some() {}
+        if self.entries.len() > 2 * self.len {
+            self.entries.retain(|(_, slot)| slot.is_some());
         }
     }
 
-    fn place(&self, added: u64) -> Option<usize> {
-        // Where no gaps were closed, numbers are as far apart as their places.
-        let (first, _) = self.places.front()?;
-        let near = usize::try_from(added.checked_sub(*first)?).ok()?;
-        if self.places.get(near).is_some_and(|(number, _)| *number == added) {
-            return Some(near);
+    fn index_of(&self, added: u64) -> Option<usize> {
+        // As long as no gaps were removed, the distances of numbers are those of their positions.
+        let (first, _) = self.entries.front()?;
+        let guess = usize::try_from(added.checked_sub(*first)?).ok()?;
+        if self.entries.get(guess).is_some_and(|(number, _)| *number == added) {
+            return Some(guess);
         }
-        self.places.binary_search_by_key(&added, |(number, _)| *number).ok()
+        self.entries.binary_search_by_key(&added, |(number, _)| *number).ok()
     }
 
     fn all(&self) -> impl DoubleEndedIterator<Item = (u64, Slot)> {
-        living(self.places.range(..))
+        present(self.entries.range(..))
     }
 
-    /// From a number on, upwards.
+    /// The entries whose number is at least `added`, ascending.
     pub(super) fn from(&self, added: u64) -> impl Iterator<Item = (u64, Slot)> {
-        living(self.places.range(self.places.partition_point(|(number, _)| *number < added)..))
+        present(self.entries.range(self.entries.partition_point(|(number, _)| *number < added)..))
     }
 
-    /// Below a number, downwards.
+    /// The entries whose number is less than `added`, descending.
     fn before(&self, added: u64) -> impl Iterator<Item = (u64, Slot)> {
-        living(self.places.range(..self.places.partition_point(|(number, _)| *number < added)))
+        present(self.entries.range(..self.entries.partition_point(|(number, _)| *number < added)))
             .rev()
     }
 
     pub(super) fn get(&self, added: u64) -> Option<Slot> {
-        self.places.get(self.place(added)?)?.1
+        self.entries.get(self.index_of(added)?)?.1
     }
 }
 
-fn living<'a>(
-    places: impl DoubleEndedIterator<Item = &'a (u64, Option<Slot>)>,
+fn present<'a>(
+    entries: impl DoubleEndedIterator<Item = &'a (u64, Option<Slot>)>,
 ) -> impl DoubleEndedIterator<Item = (u64, Slot)> {
-    places.filter_map(|(added, slot)| Some((*added, (*slot)?)))
+    entries.filter_map(|(added, slot)| Some((*added, (*slot)?)))
 }
 
 #[cfg(test)]
@@ -160,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_passed_over_in_both_directions() {
+    fn gaps_are_skipped_in_both_directions() {
         let arrivals = arrivals([1, 2, 50, 51, 99, 100, 51]);
-        assert_eq!(arrivals.living, 94);
-        assert_eq!(arrivals.places.len(), 96, "what has gone at the ends takes no place");
+        assert_eq!(arrivals.len, 94);
+        assert_eq!(arrivals.entries.len(), 96, "gaps at the ends are removed");
         assert_eq!(arrivals.from(0).next(), Some((3, 3)));
         assert_eq!(arrivals.from(50).next(), Some((52, 52)));
         assert_eq!(arrivals.before(52).next(), Some((49, 49)));
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn many_gaps_are_closed() {
+    fn many_gaps_are_removed() {
         let even = arrivals((1..=100).filter(|added| added % 2 == 1).chain([50]));
-        assert_eq!((even.living, even.places.len()), (49, 49));
+        assert_eq!((even.len, even.entries.len()), (49, 49));
         assert_eq!(even.from(49).next(), Some((52, 52)));
-        assert!(arrivals(1..=100).places.is_empty());
+        assert!(arrivals(1..=100).entries.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Any history of actions, well-formed or not, gives every type the same state in any order, and no panic.
+//! Any history of actions, well-formed or not, gives each type that merges one state in all orders.
 
 use core::fmt::{Debug, Write as _};
 
@@ -10,10 +10,11 @@ use crate::{
     time::WallTime,
 };
 
-/// Makes a history of bytes, and gives it to every type in several orders.
+/// Makes a history from bytes, and applies it to each type in two orders.
 ///
 /// # Panics
-/// When two orders give different states, when a state does not survive being saved, or when a check of a structure fails.
+/// If two orders give different states, if saving and loading changes a state, or if an invariant
+/// is violated.
 pub fn history(data: &[u8]) {
     let entries = entries(data);
     shared::<Register>(&entries);
@@ -30,28 +31,36 @@ pub fn history(data: &[u8]) {
 
 fn shared<C: Crdt>(entries: &[Entry]) -> C {
     let state = agree(&Shared::<C>::new("it"), entries);
-    let loaded = C::load(&state.save()).expect("what was saved can be loaded");
-    assert_eq!(loaded, state, "a saved state is another one");
-    assert_eq!(loaded.to_json(), state.to_json(), "a saved state looks different");
+    let loaded = C::load(&state.save()).expect("a saved state can be loaded");
+    assert_eq!(loaded, state, "saving and loading changes the state");
+    assert_eq!(
+        loaded.to_json(),
+        state.to_json(),
+        "saving and loading changes the JSON of the state"
+    );
     state
 }
 
-/// The state that all orders give.
+/// Returns the state, after checking that two orders of arrival give it.
 fn agree<R: Reducer<State: PartialEq + Debug>>(reducer: &R, entries: &[Entry]) -> R::State {
-    let options = TimelineConfig { save_every: 2, save_gap: 4, ..TimelineConfig::default() };
-    let mut forwards = Timeline::with_config(reducer, options.clone());
+    let config = TimelineConfig { save_every: 2, save_gap: 4, ..TimelineConfig::default() };
+    let mut forwards = Timeline::with_config(reducer, config.clone());
     entries.iter().for_each(|entry| forwards.add(entry));
-    let mut backwards = Timeline::with_config(reducer, options);
+    let mut backwards = Timeline::with_config(reducer, config);
     entries.iter().rev().for_each(|entry| backwards.add(entry));
-    // All of it once more, as after a lost confirmation.
+    // All entries a second time, as after a lost confirmation.
     backwards.extend(entries);
     forwards.assert_invariants();
     backwards.assert_invariants();
-    assert_eq!(forwards.state(), backwards.state(), "two orders give two states, of {entries:#?}");
+    assert_eq!(
+        forwards.state(),
+        backwards.state(),
+        "two orders give different states of {entries:#?}"
+    );
     forwards.state().clone()
 }
 
-/// What bytes choose.
+/// Choices that input bytes make. 0 after the end of the input.
 struct Choice<'a>(&'a [u8]);
 
 impl Choice<'_> {
@@ -94,7 +103,7 @@ const VALUES: [&str; 9] = [
     "\"\\ud83d\"",
 ];
 const IDS: [&str; 7] = ["\"1 a 0\"", "\"2 b 0\"", "\"3 c 1\"", "\"9 z 9\"", "\"1 a\"", "12", "[]"];
-const PLACES: [&str; 9] = [
+const POSITIONS: [&str; 9] = [
     "[[0,\"1 a 0\",0]]",
     "[[0,\"1 a 0\",1048576]]",
     "[[1048576,\"2 b 0\",0]]",
@@ -106,13 +115,13 @@ const PLACES: [&str; 9] = [
     "{}",
 ];
 
-/// At most so many entries, so that one run stays short.
-const MOST: usize = 48;
+/// The largest number of entries, so that one run is short.
+const MAX_ENTRIES: usize = 48;
 
 fn entries(data: &[u8]) -> Vec<Entry> {
     let mut choice = Choice(data);
     let mut entries: Vec<Entry> = Vec::new();
-    while !choice.0.is_empty() && entries.len() < MOST {
+    while !choice.0.is_empty() && entries.len() < MAX_ENTRIES {
         let (node, time, sequence) =
             (choice.of(&["a", "b", "c"]), choice.byte() % 8, choice.byte() % 2);
         let node = NodeId::new(node).expect("a node id");
@@ -140,14 +149,14 @@ fn action(choice: &mut Choice<'_>) -> String {
         ("element", &["\"a\"", "\"b\"", "\"\"", "1"]),
         ("by", &["1", "-3", "9007199254740992", "9007199254740993", "1.5", "\"1\""]),
         ("total", &["5", "-9007199254740992", "null"]),
-        ("at", &PLACES),
+        ("at", &POSITIONS),
         ("item", &IDS),
         ("adds", &["[]", "[\"1 a 0\"]", "[\"1 a 0\",\"2 b 0\"]", "[1]", "\"1 a 0\""]),
         ("id", &["\"1\"", "\"2\"", "3"]),
         ("fields", &["{\"a\":1}", "{\"a\":2,\"b\":null,\"id\":7}", "{}", "[]"]),
     ];
     for (name, values) in fields {
-        // Now and then a field is missing.
+        // One field in 16 is missing.
         if !choice.byte().is_multiple_of(16) {
             let _ = write!(json, ",\"{name}\":{}", choice.of(values));
         }

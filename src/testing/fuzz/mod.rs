@@ -1,7 +1,8 @@
-//! What must hold for any text at all: the bodies of the fuzz targets.
+//! Properties of all parsers for any input: the bodies of the fuzz targets.
 //!
-//! The targets in `fuzz/` are one call each of a function here, so that a normal test can run the corpus and random texts through the
-//! same sentences. A body returns when they hold and panics when they do not.
+//! Each target in `fuzz/` calls one function of this module, so that normal tests can check the
+//! same properties with the corpus and with random strings. A function returns if its property
+//! holds, and panics otherwise.
 
 mod backend;
 mod history;
@@ -17,24 +18,25 @@ use serde_json::Value;
 use crate::{
     action::Action,
     json::{Json, JsonProblem, MAX_DEPTH},
-    wire::{Beyond, DecodeError, Message, MessageLimits, decode},
+    wire::{DecodeError, ExceededLimit, Message, MessageLimits, decode},
 };
 
-/// Bytes from outside as text; what is not UTF-8 never gets as far as a decoder.
+/// Returns the bytes as a string, or `None` if they are not UTF-8, which no decoder receives.
 pub fn text(data: &[u8]) -> Option<&str> {
     core::str::from_utf8(data).ok()
 }
 
-/// The decoder answers every text, and what it accepts it writes in a form that means the same.
+/// Checks that the decoder returns a message or an error for any string, and that encoding and
+/// decoding does not change a message.
 ///
 /// # Panics
-/// When a message changes on its way through the encoder, when a refused one has no sendable reply, or when a tighter limit lets
-/// more through.
+/// If a round trip changes a message, if the reply to a refused message cannot be sent, or if
+/// stricter limits change a message that they accept.
 pub fn decoder(text: &str) {
     let limits = MessageLimits::default();
     match decode(text, &limits) {
         Ok(message) => {
-            assert!(is_json(text), "accepted what is no JSON");
+            assert!(is_json(text), "accepted a string that is not JSON");
             assert_round_trip(&message);
         }
         Err(error) => assert_reply(text, &error),
@@ -44,16 +46,17 @@ pub fn decoder(text: &str) {
         Ok(message) => assert_eq!(
             decode(text, &limits).as_ref(),
             Ok(&message),
-            "tight limits changed a message"
+            "stricter limits changed a message"
         ),
         Err(error) => assert_reply(text, &error),
     }
 }
 
-/// What was encoded decodes to the same message, and encodes to the same text again.
+/// Asserts that an encoded message decodes to the same message and encodes to the same string
+/// again.
 ///
 /// # Panics
-/// When it does not.
+/// If it does not.
 pub fn assert_round_trip(message: &Message) {
     let encoded = message.encode();
     let no_limits = MessageLimits {
@@ -62,83 +65,89 @@ pub fn assert_round_trip(message: &Message) {
         actions: usize::MAX,
         id_bytes: usize::MAX,
     };
-    let again = decode(&encoded, &no_limits);
-    assert_eq!(again.as_ref(), Ok(message), "another message after a round trip by {encoded}");
+    let decoded = decode(&encoded, &no_limits);
+    assert_eq!(decoded.as_ref(), Ok(message), "a round trip by {encoded} changed the message");
     assert_eq!(
-        again.map(|again| again.encode()).as_deref(),
+        decoded.map(|decoded| decoded.encode()).as_deref(),
         Ok(&*encoded),
-        "another text after a round trip"
+        "a round trip changed the string"
     );
 }
 
-/// A refused message has a reply that can be sent: a bounded one, that this decoder reads as an error.
+/// A refused message has a reply that can be sent: a bounded one, that this decoder reads as an
+/// error.
 fn assert_reply(text: &str, error: &DecodeError) {
     let reply = Message::Error(error.reply());
     assert_round_trip(&reply);
-    let Message::Error(reply) = reply else { unreachable!("it was made an error") };
-    let told = reply.options.expect("a reply with details").parse::<String>().expect("a text");
-    assert!(told.chars().count() <= 1_001, "a reply of {} characters", told.chars().count());
+    let Message::Error(reply) = reply else { unreachable!("the reply is an error message") };
+    let details = reply.options.expect("a reply with details").parse::<String>().expect("a string");
+    assert!(details.chars().count() <= 1_001, "a reply of {} characters", details.chars().count());
     match error {
         DecodeError::WrongFormat { received, .. } => {
             if !is_json(text) {
                 assert!(
                     text.starts_with(received.trim_end_matches('…')),
-                    "the reminder is not what came"
+                    "the reply does not quote the received string"
                 );
             }
         }
         DecodeError::UnknownMessage(_) => {
-            assert!(is_json(text), "an unknown message that is no JSON")
+            assert!(is_json(text), "an unknown message that is not JSON")
         }
-        DecodeError::Beyond(Beyond::MessageBytes(limit)) => assert!(text.len() > *limit),
-        DecodeError::Beyond(_) => {}
+        DecodeError::LimitExceeded(ExceededLimit::MessageBytes(limit)) => {
+            assert!(text.len() > *limit)
+        }
+        DecodeError::LimitExceeded(_) => {}
     }
 }
 
-/// The walking reader accepts exactly what `serde_json` accepts, except deeper than [`MAX_DEPTH`].
+/// Checks that [`Json::new`] accepts exactly what `serde_json` accepts, up to the depth
+/// [`MAX_DEPTH`].
 ///
-/// Where `serde_json` builds no value, it also lets half of a surrogate pair and numbers of any size through, as JavaScript does.
+/// `serde_json` is called without building a value; then it accepts half of a surrogate pair and
+/// numbers of any size, like JavaScript.
 ///
 /// # Panics
-/// When the two disagree.
+/// If the two disagree.
 pub fn json(text: &str) {
     match Json::new(text) {
         Ok(json) => {
-            assert!(is_json(text), "accepted what serde_json refuses: {text:?}");
-            assert_eq!(json.as_str(), text, "changed the text");
+            assert!(is_json(text), "accepted JSON that serde_json refuses: {text:?}");
+            assert_eq!(json.as_str(), text, "changed the string");
         }
         Err(error) if matches!(error.problem, JsonProblem::TooDeep(_)) => {}
         Err(error) => {
-            assert!(!is_json(text), "refused what serde_json accepts: {error}: {text:?}");
-            assert!(error.at <= text.len(), "a place outside of the text");
+            assert!(!is_json(text), "refused JSON that serde_json accepts: {error}: {text:?}");
+            assert!(error.at <= text.len(), "a position outside of the string");
         }
     }
 }
 
-/// An action is an object with a string as its `type`; its text stays, and each field is what `serde_json` finds in it.
+/// Checks that an action is an object with a string as its `type`, that its JSON is unchanged, and
+/// that its fields are those that `serde_json` finds.
 ///
 /// # Panics
-/// When the reader of actions and `serde_json` disagree.
+/// If [`Action::new`] and `serde_json` disagree.
 pub fn action(text: &str) {
     let read = Action::new(text);
     if let Ok(action) = &read {
         assert_eq!(
             action.as_json(),
             text.trim_matches([' ', '\n', '\r', '\t']),
-            "changed the text"
+            "changed the string"
         );
         assert_eq!(Action::new(action.as_json()).ok().as_ref(), Some(action));
     }
-    // Where serde_json gives up on depth, on half of a surrogate pair or on the size of a number, there is nothing to compare.
+    // `serde_json::Value` is limited in depth and in the size of numbers, and refuses half of a
+    // surrogate pair; then there is nothing to compare.
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
     let kind = value.as_object().and_then(|object| object.get("type")).and_then(Value::as_str);
     match (read, kind) {
         (Ok(action), Some(kind)) => {
             assert_eq!(action.kind(), kind);
-            let fields: BTreeMap<String, Value> =
-                serde_json::from_str(text).expect("it was an object");
+            let fields: BTreeMap<String, Value> = serde_json::from_str(text).expect("an object");
             for (name, value) in fields {
-                let field = action.field(&name).expect("a field that is there");
+                let field = action.field(&name).expect("the field");
                 assert_eq!(
                     serde_json::from_str::<Value>(field).ok(),
                     Some(value),
@@ -151,7 +160,8 @@ pub fn action(text: &str) {
     }
 }
 
-/// Whether `serde_json` accepts the text, without building a value, so without its bounds on depth and numbers.
+/// Returns `true` if `serde_json` accepts the string, without building a value and thus without its
+/// limits on depth and numbers.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
@@ -161,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_judge_knows_no_depth() {
+    fn is_json_has_no_limit_on_depth() {
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
         assert!(is_json(&deep) && is_json(r#""\ud83d""#) && is_json("1e999"));
         assert!(!is_json("[1,]") && !is_json(r#""\x""#) && !is_json(""));

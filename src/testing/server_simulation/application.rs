@@ -1,4 +1,4 @@
-//! What is simulated: an application with its database, and what its users do.
+//! The simulated application, its users, and its database.
 
 use core::fmt::Debug;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,21 +11,23 @@ use crate::{
     store::Entry,
 };
 
-/// An application whose server is simulated. All of it is pure: what takes time, or fails, is up to the world.
+/// An application whose server is simulated. All methods are pure; the world adds delays and
+/// failures.
 pub trait Application {
-    /// What its database holds. A clone of it is what a transaction works on.
+    /// The content of the application's database. A transaction changes a clone of it.
     type Data: Clone + Debug + Default;
 
-    /// What makes the state that a device shows of the device's log.
+    /// The reducer from a device's log to the state that the device shows.
     type Reducer: Reducer<State: Debug> + Clone;
 
-    /// The reducer of the devices.
+    /// Returns the reducer of the devices.
     fn reducer(&self) -> Self::Reducer;
 
-    /// The channels that every device is subscribed to.
+    /// Returns the channels that every device subscribes to.
     fn channels(&self) -> Vec<String>;
 
-    /// What a user does who sees a state; `number` is any number. The action will have this id.
+    /// Returns an action of a user who sees this state. The action will have this id. `number` is
+    /// random. Returns `None` if the user does nothing.
     fn act(
         &self,
         state: &<Self::Reducer as Reducer>::State,
@@ -33,64 +35,73 @@ pub trait Application {
         number: u64,
     ) -> Option<Action>;
 
-    /// Whether the author may do an action, or subscribe. Asked again when the server has crashed before it was answered, also when it was processed by then.
+    /// Returns `true` if the author may send the action, or subscribe. It is called again if the
+    /// server crashed before it answered, even if the action was processed by then.
     fn access(&self, data: &Self::Data, entry: &Entry) -> bool {
         let _ = (data, entry);
         true
     }
 
-    /// Who gets an action besides its author.
+    /// Returns the recipients of an action besides its author.
     fn resend(&self, entry: &Entry) -> Recipients;
 
-    /// Does an action, in one transaction.
+    /// Processes an action, in one transaction.
     ///
     /// # Errors
-    /// The reason for which the action is undone; nothing is changed then.
+    /// The reason to undo the action. Then all changes to `data` are discarded.
     fn process(&self, data: &mut Self::Data, entry: &Entry) -> Result<(), String>;
 
-    /// What its author is sent besides `logux/processed` when an action was done; once more when the server has crashed meanwhile.
+    /// Returns the actions that the author receives in addition to `logux/processed`. They are sent
+    /// again if the server crashes meanwhile.
     fn send_back(&self, entry: &Entry) -> Vec<Action> {
         let _ = entry;
         Vec::new()
     }
 
-    /// What a new subscriber of a channel is sent.
+    /// Returns the actions that a new subscriber of a channel receives.
     fn load(&self, data: &Self::Data, channel: &str) -> Vec<(Action, Draft)>;
 
-    /// Whether new subscribers are sent what the server's log has kept of a channel.
+    /// Returns `true` if new subscribers of a channel also receive its actions from the server's
+    /// log.
     fn replays(&self, channel: &str) -> bool {
         let _ = channel;
         false
     }
 
-    /// Changes the settings of the server.
+    /// Changes the configuration of the server.
     fn configure(&self, config: &mut Config) {
         let _ = config;
     }
 
-    /// What can be seen of the database's data. In the end it has to be what is [seen](Self::seen) on every device.
+    /// Returns the content of the database in a form to compare. At the end, it must be equal to
+    /// what every device [shows](Self::shown).
     fn stored(&self, data: &Self::Data) -> String;
 
-    /// What can be seen of a device's state.
-    fn seen(&self, state: &<Self::Reducer as Reducer>::State) -> String;
+    /// Returns the state of a device in a form to compare.
+    fn shown(&self, state: &<Self::Reducer as Reducer>::State) -> String;
 }
 
-/// The application's database. It is not the server's: what one has committed the other may have lost.
+/// The application's database. It is independent of the server's log: a crash can lose uncommitted
+/// writes of one of them only.
 #[derive(Debug)]
 pub(super) struct Database<D> {
     pub(super) data: D,
-    /// The actions that were done, where the application keeps an inbox beside its data.
+    /// The ids of processed actions, if the application keeps an inbox in its database.
     inbox: Option<BTreeSet<ActionId>>,
-    /// How many times each action was done.
-    pub(super) done: BTreeMap<ActionId, usize>,
+    /// The number of times that each action was processed.
+    pub(super) processed: BTreeMap<ActionId, usize>,
 }
 
 impl<D: Clone + Default> Database<D> {
     pub(super) fn new(has_inbox: bool) -> Self {
-        Self { data: D::default(), inbox: has_inbox.then(BTreeSet::new), done: BTreeMap::new() }
+        Self {
+            data: D::default(),
+            inbox: has_inbox.then(BTreeSet::new),
+            processed: BTreeMap::new(),
+        }
     }
 
-    /// One transaction: the action's id and what the action changes, both or none.
+    /// Processes an action and adds its id to the inbox, in one transaction.
     pub(super) fn commit<A: Application<Data = D>>(
         &mut self,
         application: &A,
@@ -106,12 +117,12 @@ impl<D: Clone + Default> Database<D> {
         if let Some(inbox) = &mut self.inbox {
             inbox.insert(id.clone());
         }
-        *self.done.entry(id.clone()).or_default() += 1;
+        *self.processed.entry(id.clone()).or_default() += 1;
         Ok(())
     }
 
-    /// How many times an action was done.
-    pub(super) fn times(&self, id: &ActionId) -> usize {
-        self.done.get(id).copied().unwrap_or_default()
+    /// Returns the number of times that an action was processed.
+    pub(super) fn times_processed(&self, id: &ActionId) -> usize {
+        self.processed.get(id).copied().unwrap_or_default()
     }
 }

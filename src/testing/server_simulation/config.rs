@@ -1,86 +1,94 @@
-//! What world to simulate, and how much has happened in it.
+//! The configuration of a world, and its counters.
 
-/// What world to simulate.
+use core::{ops::RangeInclusive, time::Duration};
+
+/// The world to simulate.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Decides everything that is left to chance.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How many devices there are.
+    /// The number of devices.
     pub devices: usize,
-    /// How many users they belong to.
+    /// The number of users that the devices belong to.
     pub users: usize,
-    /// Whether the application keeps the ids of actions in its own transactions, and so does none again.
+    /// Whether the application stores the ids of processed actions in its transactions, and ignores
+    /// an action that it has processed.
     pub inbox: bool,
-    /// How long a frame takes, from and to, in milliseconds.
-    pub latency_ms: (u64, u64),
-    /// After how long a device connects again, from and to, in milliseconds.
-    pub reconnect_ms: (u64, u64),
-    /// How long an end of a connection that was cut may not know of it, from and to, in milliseconds.
-    pub unaware_ms: (u64, u64),
-    /// How long the server is down after a crash, from and to, in milliseconds.
-    pub restart_ms: (u64, u64),
-    /// How long each step of a handler takes, from and to, in milliseconds.
-    pub handler_ms: (u64, u64),
-    /// How long something waits inside of the server for its turn, from and to, in milliseconds.
-    pub round_ms: (u64, u64),
-    /// How long a commit of the server's log takes, from and to, in milliseconds.
-    pub commit_ms: (u64, u64),
-    /// A step of a handler hangs once in so many times, until the server crashes. 0: never.
+    /// The transit time of a frame.
+    pub latency: RangeInclusive<Duration>,
+    /// The time until a device connects again.
+    pub reconnect_delay: RangeInclusive<Duration>,
+    /// The time until an end of a connection detects that it was cut.
+    pub detection_delay: RangeInclusive<Duration>,
+    /// The time that the server is down after a crash.
+    pub restart_delay: RangeInclusive<Duration>,
+    /// The duration of a login and of each step of a handler.
+    pub handler_delay: RangeInclusive<Duration>,
+    /// The time that inputs and outputs of the hub wait in a queue.
+    pub round_delay: RangeInclusive<Duration>,
+    /// The duration of a commit of the server's log.
+    pub commit_delay: RangeInclusive<Duration>,
+    /// One in this number of handler steps hangs until the server crashes. 0: none.
     pub hangs_once_in: u64,
-    /// A login, or a handler that has changed nothing yet, fails once in so many times. 0: never.
+    /// One in this number of logins and of handlers without changes so far fails. 0: none.
     pub errors_once_in: u64,
-    /// By how much the clocks of the devices are wrong at most, in milliseconds.
-    pub clock_error_ms: i64,
-    /// How much faster or slower they go at most, in millionths.
-    pub drift_ppm: i64,
-    /// By how much the server's clock is wrong at most after a restart, in milliseconds: it may have stepped back. Each start has a node id of its own then.
-    pub server_clock_error_ms: i64,
-    /// Write down what happens. Costs time.
+    /// The largest initial error of the devices' clocks.
+    pub clock_error: Duration,
+    /// The largest drift of the devices' clocks, in parts per million.
+    pub drift_ppm: u64,
+    /// The largest error of the server's clock after a restart; the clock may go backwards. If it
+    /// is not zero, each start of the server has its own node id.
+    pub server_clock_error: Duration,
+    /// Whether events are recorded for [`World::trace`](super::World::trace), which takes time.
     pub trace: bool,
 }
 
 impl Default for Config {
-    /// 3 devices of 2 users, an inbox, up to 100 ms of latency, handlers of up to 600 ms; one step in 60 hangs, one in 20 fails.
+    /// 3 devices of 2 users, an inbox, a latency of up to 100 ms, handlers of up to 600 ms. One in
+    /// 60 handler steps hangs, and one in 20 fails.
     fn default() -> Self {
+        let between = |low, high| {
+            RangeInclusive::new(Duration::from_millis(low), Duration::from_millis(high))
+        };
         Self {
             seed: 0,
             devices: 3,
             users: 2,
             inbox: true,
-            latency_ms: (1, 100),
-            reconnect_ms: (1, 1_000),
-            unaware_ms: (0, 500),
-            restart_ms: (1, 500),
-            handler_ms: (0, 200),
-            round_ms: (0, 5),
-            commit_ms: (0, 20),
+            latency: between(1, 100),
+            reconnect_delay: between(1, 1_000),
+            detection_delay: between(0, 500),
+            restart_delay: between(1, 500),
+            handler_delay: between(0, 200),
+            round_delay: between(0, 5),
+            commit_delay: between(0, 20),
             hangs_once_in: 60,
             errors_once_in: 20,
-            clock_error_ms: 3_600_000,
+            clock_error: Duration::from_secs(3_600),
             drift_ppm: 100,
-            server_clock_error_ms: 0,
+            server_clock_error: Duration::ZERO,
             trace: false,
         }
     }
 }
 
-/// What has happened in a world.
+/// The numbers of events in a world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Actions that were done by users.
+    /// Actions that users added.
     pub actions: usize,
     /// Frames that were sent.
     pub frames: usize,
-    /// Frames that were lost.
+    /// Frames that were lost with their connection.
     pub lost: usize,
     /// Connections that were cut.
     pub cuts: usize,
-    /// Devices that crashed.
+    /// Crashes of devices.
     pub crashes: usize,
-    /// How many times the server crashed.
+    /// Crashes of the server.
     pub server_crashes: usize,
     /// Handlers that hung.
     pub hangs: usize,
-    /// Virtual milliseconds that have passed.
-    pub ms: u64,
+    /// The virtual time that has passed.
+    pub elapsed: Duration,
 }

@@ -1,4 +1,4 @@
-//! A device of a user: the real client over a store that crashes.
+//! A device of a user: the real client with a store that loses uncommitted writes in a crash.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,25 +16,25 @@ use crate::{
 
 /// A device.
 pub(super) struct Device<R: Reducer> {
-    /// User and client.
+    /// User id and client id.
     name: NodeId,
-    /// How many times it was switched on.
+    /// The number of starts. It is the tab id of the current start.
     starts: usize,
     pub(super) clock: Clock,
-    /// `None` only while it crashes.
+    /// `None` only during a crash.
     client: Option<Client<CrashStore, Timeline<R>>>,
     pub(super) time_fix: Option<i64>,
     pub(super) session: Option<SessionId>,
-    /// When it connects again.
+    /// The time of the next attempt to connect, in milliseconds.
     pub(super) connects_at: Option<u64>,
-    /// Channels to subscribe to, and when.
+    /// Channels to subscribe to, with the time in milliseconds.
     pub(super) subscribes_at: Vec<(u64, String)>,
-    /// The channels that its user does not look at now.
-    pub(super) left: BTreeSet<String>,
-    /// By what it has left channels last.
-    pub(super) left_by: BTreeMap<String, ActionId>,
-    /// Subscriptions that were refused, and that it has asked for again.
-    pub(super) refused: BTreeSet<ActionId>,
+    /// The channels that the device has unsubscribed from.
+    pub(super) left_channels: BTreeSet<String>,
+    /// The last `logux/unsubscribe` of each channel.
+    pub(super) last_unsubscribe: BTreeMap<String, ActionId>,
+    /// The refused subscriptions that were retried.
+    pub(super) retried_subscriptions: BTreeSet<ActionId>,
 }
 
 impl<R: Reducer + Clone> Device<R> {
@@ -48,50 +48,60 @@ impl<R: Reducer + Clone> Device<R> {
             session: None,
             connects_at: Some(0),
             subscribes_at: Vec::new(),
-            left: BTreeSet::new(),
-            left_by: BTreeMap::new(),
-            refused: BTreeSet::new(),
+            left_channels: BTreeSet::new(),
+            last_unsubscribe: BTreeMap::new(),
+            retried_subscriptions: BTreeSet::new(),
         }
     }
 
-    /// It is switched on.
+    /// Starts the client with a store.
     pub(super) fn start(&mut self, reducer: R, actions_per_sync: usize, store: CrashStore) {
         self.starts += 1;
-        // Each start has a tab id of its own, as official clients have.
+        // Each start has its own tab id, as in official clients.
         let node =
             NodeId::new(format!("{}:{}", self.name.client_id(), self.starts)).expect("a node id");
-        let options = TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() };
-        let Ok(timeline) = Timeline::read(reducer, options, &store);
+        let config = TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() };
+        let Ok(timeline) = Timeline::read(reducer, config, &store);
         let node = Arc::new(sync::Config { actions_per_sync, ..sync::Config::client(node) });
         let config = Config { node, token: None, time_fix: self.time_fix };
         self.client =
             Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }
 
-    /// What is durable.
+    /// Stops the client, and returns the store as it is after a power failure.
     pub(super) fn crash(&mut self) -> CrashStore {
         self.client.take().map_or_else(CrashStore::new, |client| client.into_store().crash())
     }
 
     pub(super) const fn client(&self) -> &Client<CrashStore, Timeline<R>> {
-        self.client.as_ref().expect("a client that runs")
+        self.client.as_ref().expect("a running client")
     }
 
     pub(super) const fn client_mut(&mut self) -> &mut Client<CrashStore, Timeline<R>> {
-        self.client.as_mut().expect("a client that runs")
+        self.client.as_mut().expect("a running client")
     }
 
-    /// An action of its own is undone. Returns the channel if that was a subscription, and the page that has asked for it is there and still wants it.
-    pub(super) fn refused(&mut self, id: &ActionId, action: &Action) -> Option<String> {
+    /// Handles an undone action of this device. Returns the channel to subscribe to again: if the
+    /// action was a subscription of the current start that was not followed by an unsubscription.
+    pub(super) fn subscription_to_retry(
+        &mut self,
+        id: &ActionId,
+        action: &Action,
+    ) -> Option<String> {
         let channel =
             action.str_field("channel").filter(|_| action.kind() == SUBSCRIBE)?.into_owned();
-        let is_of_now = id.node() == self.client().log().node_id();
-        let age = |id: &ActionId| (id.time(), id.sequence());
-        let is_over = self.left_by.get(&channel).is_some_and(|left| age(id) < age(left));
-        (is_of_now && !is_over && self.refused.insert(id.clone())).then_some(channel)
+        let is_of_this_start = id.node() == self.client().log().node_id();
+        let position = |id: &ActionId| (id.time(), id.sequence());
+        let has_left = self
+            .last_unsubscribe
+            .get(&channel)
+            .is_some_and(|unsubscribe| position(id) < position(unsubscribe));
+        (is_of_this_start && !has_left && self.retried_subscriptions.insert(id.clone()))
+            .then_some(channel)
     }
 
-    pub(super) fn next_moment(&self) -> Option<u64> {
+    /// Returns the time of the next event, in milliseconds.
+    pub(super) fn next_event(&self) -> Option<u64> {
         let deadline = self.client().next_deadline().map(|deadline| deadline.at.as_millis());
         let subscribes = self.subscribes_at.iter().map(|(at, _)| *at).min();
         [deadline, subscribes, self.connects_at].into_iter().flatten().min()

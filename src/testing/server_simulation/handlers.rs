@@ -1,8 +1,8 @@
-//! The application at work: what it was asked, and how far it is.
+//! The running handlers of the application.
 
 use super::{
     application::{Application, Database},
-    course::Course,
+    context::Context,
 };
 use crate::{
     action::{Action, logux},
@@ -10,27 +10,28 @@ use crate::{
     server::{HandlerRequest, HandlerResponse, RequestId, RequestKind},
 };
 
-/// What the application is working on.
+/// The running handlers.
 #[derive(Debug, Default)]
 pub(super) struct Handlers(Vec<Handler>);
 
 #[derive(Debug)]
 struct Handler {
-    /// When it goes on; `None`: it hangs, until the server crashes.
+    /// The time of the next step, in milliseconds. `None`: it hangs until the server crashes.
     at: Option<u64>,
-    ask: HandlerRequest,
+    request: HandlerRequest,
     step: Step,
 }
 
-/// What it does next.
+/// The next step of a handler.
 #[derive(Debug)]
 enum Step {
+    /// Checks access.
     Decide,
-    /// Commits what an action changes.
+    /// Processes the action in a transaction.
     Commit,
-    /// Reads what a subscriber is to get.
+    /// Loads the state of a channel.
     Load,
-    /// Says what it has found.
+    /// Responds to the hub.
     Respond(Vec<HandlerResponse>),
 }
 
@@ -39,118 +40,120 @@ impl Handlers {
         self.0.is_empty()
     }
 
-    /// Whether one of them goes on only after a crash.
-    pub(super) fn hang(&self) -> bool {
+    /// Returns `true` if a handler hangs.
+    pub(super) fn any_hangs(&self) -> bool {
         self.0.iter().any(|handler| handler.at.is_none())
     }
 
-    pub(super) fn next_moment(&self) -> Option<u64> {
+    /// Returns the time of the next step, in milliseconds.
+    pub(super) fn next_event(&self) -> Option<u64> {
         self.0.iter().filter_map(|handler| handler.at).min()
     }
 
-    /// A question has come.
-    pub(super) fn start(&mut self, course: &mut Course, ask: HandlerRequest) {
-        let id = &ask.entry.meta.id;
-        course.tell(|| format!("the application is asked about {id}"));
-        if ask.kind == RequestKind::Action {
-            course.note_asked(id);
+    /// Starts the handler of a request.
+    pub(super) fn start(&mut self, context: &mut Context, request: HandlerRequest) {
+        let id = &request.entry.meta.id;
+        context.record(|| format!("the application receives a request for {id}"));
+        if request.kind == RequestKind::Action {
+            context.check_request(id);
         }
-        self.go_on(course, ask, Step::Decide);
+        self.schedule(context, request, Step::Decide);
     }
 
-    fn go_on(&mut self, course: &mut Course, ask: HandlerRequest, step: Step) {
-        let hangs = course.fails(course.config.hangs_once_in);
-        let at = course.after(course.config.handler_ms);
+    fn schedule(&mut self, context: &mut Context, request: HandlerRequest, step: Step) {
+        let hangs = context.fails(context.config.hangs_once_in);
+        let at = context.after(|config| &config.handler_delay);
         if hangs {
-            course.counts.hangs += 1;
-            course.tell(|| format!("the handler of {} hangs", ask.entry.meta.id));
+            context.counts.hangs += 1;
+            context.record(|| format!("the handler of {} hangs", request.entry.meta.id));
         }
-        self.0.push(Handler { at: (!hangs).then_some(at), ask, step });
+        self.0.push(Handler { at: (!hangs).then_some(at), request, step });
     }
 
-    /// Does what is due; returns what the hub is answered.
+    /// Executes the steps that are due, and returns their responses to the hub.
     pub(super) fn wake<A: Application>(
         &mut self,
-        course: &mut Course,
+        context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
     ) -> Vec<(RequestId, HandlerResponse)> {
-        let now = course.ms();
+        let now = context.now_ms;
         let is_due = |handler: &mut Handler| handler.at.is_some_and(|at| at <= now);
         let due: Vec<Handler> = self.0.extract_if(.., is_due).collect();
-        let mut answers = Vec::new();
-        for Handler { ask, step, .. } in due {
-            let job = ask.id;
-            let said = self.take_step(course, application, database, ask, step);
-            answers.extend(said.into_iter().map(|answer| (job, answer)));
+        let mut responses = Vec::new();
+        for Handler { request, step, .. } in due {
+            let id = request.id;
+            let of_step = self.take_step(context, application, database, request, step);
+            responses.extend(of_step.into_iter().map(|response| (id, response)));
         }
-        answers
+        responses
     }
 
     fn take_step<A: Application>(
         &mut self,
-        course: &mut Course,
+        context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
-        ask: HandlerRequest,
+        request: HandlerRequest,
         step: Step,
     ) -> Vec<HandlerResponse> {
-        let entry = ask.entry.clone();
+        let entry = request.entry.clone();
         let channel = entry.action.str_field("channel").unwrap_or_default();
         match step {
             Step::Decide if !application.access(&database.data, &entry) => {
                 vec![HandlerResponse::Denied]
             }
-            Step::Decide if ask.kind == RequestKind::Subscription => {
-                self.go_on(course, ask, Step::Load);
+            Step::Decide if request.kind == RequestKind::Subscription => {
+                self.schedule(context, request, Step::Load);
                 let replay = application.replays(&channel).then_some(HandlerResponse::Replay);
                 core::iter::once(HandlerResponse::Approved(None)).chain(replay).collect()
             }
             Step::Decide => {
-                self.go_on(course, ask, Step::Commit);
+                self.schedule(context, request, Step::Commit);
                 vec![
                     HandlerResponse::Resend(application.resend(&entry)),
                     HandlerResponse::Approved(None),
                 ]
             }
-            // A database that cannot be reached: where the action was done already, the handler has to wait for it.
+            // The database fails. A handler whose action was processed already may not fail.
             Step::Load | Step::Commit
-                if database.times(&entry.meta.id) == 0
-                    && course.fails(course.config.errors_once_in) =>
+                if database.times_processed(&entry.meta.id) == 0
+                    && context.fails(context.config.errors_once_in) =>
             {
-                course.tell(|| format!("the handler of {} fails", entry.meta.id));
+                context.record(|| format!("the handler of {} fails", entry.meta.id));
                 vec![HandlerResponse::error()]
             }
             Step::Load => {
                 let loaded = application.load(&database.data, &channel);
-                let mut answers: Vec<HandlerResponse> = loaded.into_iter().map(sent).collect();
-                answers.push(HandlerResponse::Processed);
-                self.go_on(course, ask, Step::Respond(answers));
+                let mut responses: Vec<HandlerResponse> =
+                    loaded.into_iter().map(response).collect();
+                responses.push(HandlerResponse::Processed);
+                self.schedule(context, request, Step::Respond(responses));
                 Vec::new()
             }
             Step::Commit => {
-                let before = database.times(&entry.meta.id);
+                let before = database.times_processed(&entry.meta.id);
                 if let Err(reason) = database.commit(application, &entry) {
                     return vec![HandlerResponse::Undo { reason, extra: Vec::new() }];
                 }
-                if database.times(&entry.meta.id) > before {
-                    course.tell(|| format!("{} is done", entry.meta.id));
+                if database.times_processed(&entry.meta.id) > before {
+                    context.record(|| format!("{} is processed", entry.meta.id));
                 }
-                course.note_done(&entry.meta.id);
+                context.check_processed(&entry.meta.id);
                 let sent_back = application
                     .send_back(&entry)
                     .into_iter()
-                    .map(|action| sent((action, Draft::default())));
-                let answers = sent_back.chain([HandlerResponse::Processed]).collect();
-                self.go_on(course, ask, Step::Respond(answers));
+                    .map(|action| response((action, Draft::default())));
+                let responses = sent_back.chain([HandlerResponse::Processed]).collect();
+                self.schedule(context, request, Step::Respond(responses));
                 Vec::new()
             }
-            Step::Respond(answers) => answers,
+            Step::Respond(responses) => responses,
         }
     }
 }
 
-fn sent((action, draft): (Action, Draft)) -> HandlerResponse {
-    debug_assert!(!logux::is_logux(action.kind()), "an application sends what is its own");
+fn response((action, draft): (Action, Draft)) -> HandlerResponse {
+    debug_assert!(!logux::is_logux(action.kind()), "an application sends only its own actions");
     HandlerResponse::Action(action, Box::new(draft))
 }

@@ -1,25 +1,39 @@
-//! The real server, its clients, and an application, with a network, disks, power and handlers that fail on purpose.
+//! The real server, its clients and an application, with failures of the network, disks, power and
+//! handlers.
 //!
-//! [`simulation`](super::simulation) asks whether your states agree; here it is whether your application and its server keep what a server promises. Real are the
-//! [`Hub`](crate::server::Hub), a [`Node`](crate::sync::Node) for each connection, each device's [`Client`](crate::client::Client) with its log, and a
-//! [`Timeline`](crate::replay::Timeline) over that. Yours is the [`Application`]: what its handlers decide, what they change in its database, what they load.
-//! What lies between is simulated, in virtual time, from one seed:
+//! [`simulation`](super::simulation) checks that all nodes get the same state. This module checks
+//! the guarantees of a server with your application. The [`Hub`](crate::server::Hub), a
+//! [`Node`](crate::sync::Node) for each connection, the [`Client`](crate::client::Client) of each
+//! device with its log, and its [`Timeline`](crate::replay::Timeline) are real. You write the
+//! [`Application`]: what its handlers decide, change in its database and load. Everything else is
+//! simulated, in virtual time and from one seed:
 //!
-//! - A connection is cut in each direction at a byte of its own: what is whole before that arrives, the rest is lost. Each end learns of it at its own time, so that
-//!   a client may be back while the server still holds its last connection.
-//! - Devices crash and start again with what their logs had made durable, as a page that is opened anew: with another tab id, and subscribing anew.
-//! - The server crashes at any time, also in the middle of a round of the hub: before what came is durable, or before anybody is told that it is. It starts again with
-//!   its durable log; the application's database is another, which has what it had committed.
-//! - Handlers take their time, fail, and hang until the server crashes.
+//! - A connection is cut in each direction at a random byte. Frames that are complete up to there
+//!   arrive; all others are lost. Each end detects this at its own time, so a client may reconnect
+//!   while the server still has its previous connection.
+//! - Devices crash, and start again with the durable entries of their logs. As after opening a
+//!   page, they have a new tab id and subscribe again.
+//! - The server crashes at any time, also during a round of the hub: before its inputs are durable,
+//!   or before the outputs are sent. It starts again with its durable log. The database of the
+//!   application is separate, and keeps what it has committed.
+//! - Handlers take time, fail, and hang until the server crashes.
 //!
-//! Checked are at each step and in the end:
+//! It checks these guarantees during the run and at the end:
 //!
-//! - An action is done once. With [`Config::inbox`] that is so in the application's database; without it, it is asked to do an action again only after a crash, and
-//!   never when the author has been answered.
-//! - Each action of each user has one answer, however often that comes: done, and then it is; or undone, and then it is not. Nobody waits for one in the end.
-//! - What an action sends back to its author comes.
-//! - Who is subscribed is so in the server too, and who has left is not. What is resent comes once over one connection.
-//! - In the end all devices show what the database holds, and the server holds nothing that nobody waits for.
+//! - Each action is processed once. With [`Config::inbox`], this holds in the database of the
+//!   application. Without it, the application processes an action again only after a crash, and
+//!   never after the author has received an answer.
+//! - Each action of each user has one answer, even if it is received repeatedly: `logux/processed`
+//!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
+//!   answer.
+//! - The author of an action receives all actions that are sent back.
+//! - The subscriptions of devices and server are equal. A resent action is sent once over one
+//!   connection.
+//! - At the end, all devices show the content of the database, and the hub has no leftover clients
+//!   or actions.
+//!
+//! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
+//! `endpoint`, `handlers`, `server`, `world`, `outcome`, `survival`.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -30,7 +44,7 @@
 //!
 //! type Guests = BTreeSet<String>;
 //!
-//! /// A party with room for five.
+//! /// A party of at most five guests.
 //! #[derive(Clone)]
 //! struct Party;
 //!
@@ -71,7 +85,7 @@
 //!     fn stored(&self, guests: &Guests) -> String {
 //!         format!("{guests:?}")
 //!     }
-//!     fn seen(&self, guests: &Guests) -> String {
+//!     fn shown(&self, guests: &Guests) -> String {
 //!         format!("{guests:?}")
 //!     }
 //! }
@@ -80,20 +94,20 @@
 //! ```
 
 mod application;
-mod broken;
 mod config;
-mod course;
+mod connection;
+mod context;
 mod device;
-mod end;
+mod endpoint;
 mod handlers;
 mod outcome;
 mod server;
 mod survival;
-mod wire;
+mod violation;
 mod world;
 
 pub use application::Application;
-pub use broken::Broken;
 pub use config::{Config, Counts};
 pub use survival::assert_survives;
+pub use violation::Violation;
 pub use world::World;

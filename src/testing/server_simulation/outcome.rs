@@ -1,126 +1,133 @@
-//! How a world ends: whether everybody has got what was promised.
+//! Settling a world, and checking all guarantees at the end.
 
 use core::ops::ControlFlow;
 use std::collections::BTreeSet;
 
-use super::{Application, Broken, World};
+use super::{Application, Violation, World};
 use crate::{
     action::{Action, ActionId},
     store::{Query, Store},
 };
 
-/// After how many steps without rest something must be wrong.
+/// The largest number of steps of [`World::settle`].
 const MAX_STEPS: usize = 100_000;
 
-/// After how many milliseconds without rest something must be wrong.
+/// The largest virtual time of [`World::settle`], in milliseconds.
 const MAX_MS: u64 = 3_600_000;
 
 impl<A: Application> World<A> {
-    /// Lets nothing fail any more and everything come to rest, and checks every promise.
+    /// Ends all failures, executes events until there is no pending work, and checks all
+    /// guarantees.
     ///
     /// # Errors
-    /// [`Broken`] says which promise was broken first.
-    pub fn settle(&mut self) -> Result<(), Broken> {
-        self.course.is_calm = true;
-        self.course.tell(|| "from now on nothing fails".to_owned());
+    /// The first [`Violation`].
+    pub fn settle(&mut self) -> Result<(), Violation> {
+        self.context.failures_ended = true;
+        self.context.record(|| "failures end".to_owned());
         for device in 0..self.devices.len() {
             for channel in self.application.channels() {
-                // Not everybody comes back to it.
-                if self.course.chance.once_in(2) && self.devices[device].left.remove(&channel) {
+                // About half of the devices subscribe again to channels that they have left.
+                if self.context.random.one_in(2)
+                    && self.devices[device].left_channels.remove(&channel)
+                {
                     self.subscribe_soon(device, channel);
                 }
             }
         }
-        if self.server.as_ref().is_some_and(|server| server.handlers.hang()) {
-            // Somebody has looked, and starts it again.
+        if self.server.as_ref().is_some_and(|server| server.handlers.any_hangs()) {
+            // An operator restarts a server with handlers that hang.
             self.crash_server();
         }
-        let (until, mut steps) = (self.course.ms() + MAX_MS, 0);
-        while self.course.broken.is_none()
-            && let Some(unrest) = self.unrest()
+        let (until, mut steps) = (self.context.now_ms + MAX_MS, 0);
+        while self.context.violation.is_none()
+            && let Some(pending) = self.pending_work()
         {
-            if steps == MAX_STEPS || self.next_moment().is_none_or(|next| next > until) {
-                self.course.note(Broken::Restless(unrest));
+            if steps == MAX_STEPS || self.next_event().is_none_or(|next| next > until) {
+                self.context.report(Violation::NotSettled(pending));
                 break;
             }
             self.step();
             steps += 1;
         }
-        if self.course.broken.is_none()
-            && let Err(broken) = self.check()
+        if self.context.violation.is_none()
+            && let Err(violation) = self.check()
         {
-            self.course.note(broken);
+            self.context.report(violation);
         }
-        self.course.broken.clone().map_or(Ok(()), Err)
+        self.context.violation.clone().map_or(Ok(()), Err)
     }
 
-    fn check(&self) -> Result<(), Broken> {
+    fn check(&self) -> Result<(), Violation> {
         for (device, id) in &self.acted {
-            let waits = self.waiting(*device);
-            match self.course.answers.contains_key(id) {
+            let unanswered = self.unanswered(*device);
+            match self.context.answers.contains_key(id) {
                 true => {}
-                false if waits.contains(id) => return Err(Broken::Unanswered(*device, id.clone())),
-                false => return Err(Broken::Lost(*device, id.clone())),
+                false if unanswered.contains(id) => {
+                    return Err(Violation::Unanswered(*device, id.clone()));
+                }
+                false => return Err(Violation::Lost(*device, id.clone())),
             }
         }
-        let again = |(_, times): &(&ActionId, &usize)| self.course.config.inbox && **times > 1;
-        if let Some((id, times)) = self.database.done.iter().find(again) {
-            return Err(Broken::DoneTwice(id.clone(), *times));
+        let is_repeated =
+            |(_, times): &(&ActionId, &usize)| self.context.config.inbox && **times > 1;
+        if let Some((id, times)) = self.database.processed.iter().find(is_repeated) {
+            return Err(Violation::ProcessedTwice(id.clone(), *times));
         }
         for (id, actions) in self
-            .course
+            .context
             .sent_back
             .iter()
-            .filter(|(id, _)| self.course.answers.get(id) == Some(&true))
+            .filter(|(id, _)| self.context.answers.get(id) == Some(&true))
         {
             let has = |action: &&Action| {
                 let sent = (id.node().client_id().to_owned(), action.as_json().to_owned());
-                self.course.got.contains(&sent)
+                self.context.received.contains(&sent)
             };
             if !actions.iter().all(|action| has(&action)) {
-                return Err(Broken::NotSentBack(id.clone()));
+                return Err(Violation::NotSentBack(id.clone()));
             }
         }
         for device in 0..self.devices.len() {
-            if let Some(id) = self.waiting(device).pop_first() {
-                return Err(Broken::Unanswered(device, id));
+            if let Some(id) = self.unanswered(device).pop_first() {
+                return Err(Violation::Unanswered(device, id));
             }
         }
         self.check_subscriptions()?;
         let stored = self.application.stored(self.data());
-        for device in (0..self.devices.len()).filter(|device| self.devices[*device].left.is_empty())
+        for device in
+            (0..self.devices.len()).filter(|device| self.devices[*device].left_channels.is_empty())
         {
-            let seen = self.application.seen(self.state(device));
-            if seen != stored {
-                return Err(Broken::Differs { device, seen, stored });
+            let shown = self.application.shown(self.state(device));
+            if shown != stored {
+                return Err(Violation::Differs { device, shown, stored });
             }
         }
         self.check_server()
     }
 
-    /// The actions of a device that it knows to be without an answer.
-    fn waiting(&self, device: usize) -> BTreeSet<ActionId> {
-        let mut waiting = BTreeSet::new();
+    /// Returns the actions of a device that wait for their answers.
+    fn unanswered(&self, device: usize) -> BTreeSet<ActionId> {
+        let mut unanswered = BTreeSet::new();
         let Ok(()) =
             self.devices[device].client().log().store().walk(&Query::added(), &mut |entry| {
                 if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
-                    waiting.insert(entry.meta.id.clone());
+                    unanswered.insert(entry.meta.id.clone());
                 }
                 ControlFlow::Continue(())
             });
-        waiting
+        unanswered
     }
 
-    fn check_subscriptions(&self) -> Result<(), Broken> {
+    fn check_subscriptions(&self) -> Result<(), Violation> {
         let clients: Vec<_> = self.server.iter().flat_map(|server| server.hub.clients()).collect();
         for (number, device) in self.devices.iter().enumerate() {
             let client = clients.iter().find(|client| Some(client.session) == device.session);
             for channel in self.application.channels() {
                 let is_subscribed =
                     client.is_some_and(|client| client.channels().any(|other| **other == *channel));
-                match (is_subscribed, device.left.contains(&channel)) {
-                    (false, false) => return Err(Broken::NotSubscribed(number, channel)),
-                    (true, true) => return Err(Broken::StillSubscribed(number, channel)),
+                match (is_subscribed, device.left_channels.contains(&channel)) {
+                    (false, false) => return Err(Violation::NotSubscribed(number, channel)),
+                    (true, true) => return Err(Violation::StillSubscribed(number, channel)),
                     _ => {}
                 }
             }
@@ -128,12 +135,12 @@ impl<A: Application> World<A> {
         Ok(())
     }
 
-    /// Nothing is left behind in the server but what it remembers.
-    fn check_server(&self) -> Result<(), Broken> {
+    /// Checks that the hub has no parked actions and no disconnected clients.
+    fn check_server(&self) -> Result<(), Violation> {
         let Some(server) = &self.server else { return Ok(()) };
-        let census = server.hub.stats().expect("memory does not fail");
-        if census.parked > 0 || census.clients != self.devices.len() {
-            return Err(Broken::LeftBehind(format!("{census:?}")));
+        let stats = server.hub.stats().expect("memory does not fail");
+        if stats.parked > 0 || stats.clients != self.devices.len() {
+            return Err(Violation::Leaked(format!("{stats:?}")));
         }
         Ok(())
     }

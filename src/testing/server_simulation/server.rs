@@ -1,11 +1,11 @@
-//! A server while it runs: the real hub, and what drives it in place of sockets, threads and handlers.
+//! A running server: the real hub with a simulated driver, without sockets, threads and handlers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     application::{Application, Database},
-    course::Course,
-    end::{End, OutboxItem, Wish},
+    context::Context,
+    endpoint::{Endpoint, EndpointOutput, OutboxItem},
     handlers::Handlers,
 };
 use crate::{
@@ -20,162 +20,168 @@ use crate::{
 pub(super) struct Server {
     pub(super) hub: Hub<CrashStore>,
     config: Arc<sync::Config>,
-    /// What the hub has not been told yet.
-    commands: Vec<Input>,
-    /// When it is.
+    /// Inputs that wait for the next round of the hub.
+    inputs: Vec<Input>,
+    /// The time of the next round, in milliseconds.
     round_at: Option<u64>,
-    /// When what it was told last is durable. Connections and handlers go on meanwhile, with whatever the hub lets out.
+    /// The time when the commit of the last round endpoints, in milliseconds. Connections and
+    /// handlers run meanwhile, with the outputs that the hub returns before the commit.
     commits_at: Option<u64>,
-    ends: BTreeMap<SessionId, End>,
+    endpoints: BTreeMap<SessionId, Endpoint>,
     pub(super) handlers: Handlers,
     effects: Vec<Effect>,
 }
 
-/// What has to be done for a connection.
+/// What the world has to do for a connection.
 #[derive(Debug)]
 pub(super) enum Effect {
     Send(SessionId, String),
-    /// Frames that were sent before go out first.
+    /// Close it after all earlier frames.
     Close(SessionId),
 }
 
 impl Server {
-    /// Starts over what is durable.
+    /// Starts a server with a store that may have entries already.
     pub(super) fn start<A: Application>(
-        course: &mut Course,
+        context: &mut Context,
         application: &A,
         store: CrashStore,
     ) -> Self {
-        course.life += 1;
-        // One id for all starts is harder than one for each; but a clock that steps back would make ids again.
-        let start = if course.config.server_clock_error_ms > 0 { course.life } else { 0 };
+        context.server_starts += 1;
+        // One node id for all starts is the harder case. But if the clock can go backwards, it
+        // would generate ids again.
+        let start =
+            if context.config.server_clock_error.is_zero() { 0 } else { context.server_starts };
         let node = NodeId::new(format!("server:sim{start}")).expect("a node id");
         let mut config = Config::new(node.clone());
         application.configure(&mut config);
-        let actions_per_sync = usize::try_from(course.chance.between(1, 4)).unwrap_or(1);
+        let actions_per_sync = usize::try_from(context.random.between(1, 4)).unwrap_or(1);
         let mut server = Self {
             hub: Hub::new(config, store).expect("memory does not fail"),
             config: Arc::new(sync::Config { actions_per_sync, ..sync::Config::server(node) }),
-            commands: Vec::new(),
+            inputs: Vec::new(),
             round_at: None,
             commits_at: None,
-            ends: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             handlers: Handlers::default(),
             effects: Vec::new(),
         };
-        // What was not answered before the crash is asked again.
+        // The hub repeats the requests that were not answered before the crash.
         server.commit();
-        server.hand_out(course);
+        server.dispatch(context);
         server
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let census = self.hub.stats().expect("memory does not fail");
-        self.commands.is_empty()
+        let stats = self.hub.stats().expect("memory does not fail");
+        self.inputs.is_empty()
             && self.commits_at.is_none()
             && self.handlers.is_idle()
-            && self.ends.values().all(End::is_idle)
-            && census.running + census.waiting == 0
+            && self.endpoints.values().all(Endpoint::is_idle)
+            && stats.running + stats.waiting == 0
     }
 
-    pub(super) fn next_moment(&self) -> Option<u64> {
-        let ends = self.ends.values().filter_map(End::next_moment);
+    /// Returns the time of the next event, in milliseconds.
+    pub(super) fn next_event(&self) -> Option<u64> {
+        let endpoints = self.endpoints.values().filter_map(Endpoint::next_event);
         let round_at = self.round_at.filter(|_| self.commits_at.is_none());
-        ends.chain(round_at).chain(self.commits_at).chain(self.handlers.next_moment()).min()
+        endpoints.chain(round_at).chain(self.commits_at).chain(self.handlers.next_event()).min()
     }
 
-    /// When what it was told last is durable, if it is not.
+    /// Returns the time when the current commit endpoints, in milliseconds.
     pub(super) const fn commits_at(&self) -> Option<u64> {
         self.commits_at
     }
 
-    /// A client has opened a connection.
-    pub(super) fn open(&mut self, course: &Course, session: SessionId) {
-        self.ends.insert(session, End::new(self.config.clone(), course.now(), session));
+    /// Handles a new connection.
+    pub(super) fn open(&mut self, context: &Context, session: SessionId) {
+        self.endpoints.insert(session, Endpoint::new(self.config.clone(), context.now(), session));
     }
 
-    /// Whether this end of a connection is still there, and reads.
+    /// Returns `true` if the endpoint of a connection exists and reads frames.
     pub(super) fn reads(&self, session: SessionId) -> bool {
-        self.ends.get(&session).is_some_and(|end| end.node.wants_frames())
+        self.endpoints.get(&session).is_some_and(|endpoint| endpoint.node.wants_frames())
     }
 
     pub(super) fn has(&self, session: SessionId) -> bool {
-        self.ends.contains_key(&session)
+        self.endpoints.contains_key(&session)
     }
 
-    /// A frame has come.
-    pub(super) fn frame(&mut self, course: &mut Course, session: SessionId, frame: &str) {
-        let wishes = self.ends.get_mut(&session).map(|end| end.frame(course, frame));
-        self.carry_out(course, session, wishes.unwrap_or_default());
+    /// Handles a received frame.
+    pub(super) fn receive(&mut self, context: &mut Context, session: SessionId, frame: &str) {
+        let endpoint = self.endpoints.get_mut(&session);
+        let outputs = endpoint.map(|endpoint| endpoint.receive(context, frame));
+        self.execute(context, session, outputs.unwrap_or_default());
     }
 
-    /// The other end is gone.
-    pub(super) fn closed(&mut self, course: &mut Course, session: SessionId) {
-        if self.ends.remove(&session).is_some_and(|end| end.has_joined) {
-            self.command(course, Input::Leave(session));
+    /// Handles the end of a connection.
+    pub(super) fn closed(&mut self, context: &mut Context, session: SessionId) {
+        if self.endpoints.remove(&session).is_some_and(|endpoint| endpoint.has_joined) {
+            self.queue(context, Input::Leave(session));
         }
     }
 
-    fn carry_out(&mut self, course: &mut Course, session: SessionId, wishes: Vec<Wish>) {
-        for wish in wishes {
-            match wish {
-                Wish::Tell(input) => self.command(course, input),
-                Wish::Send(frame) => self.effects.push(Effect::Send(session, frame)),
-                Wish::Close => {
-                    self.closed(course, session);
+    fn execute(&mut self, context: &mut Context, session: SessionId, outputs: Vec<EndpointOutput>) {
+        for output in outputs {
+            match output {
+                EndpointOutput::Hub(input) => self.queue(context, input),
+                EndpointOutput::Send(frame) => self.effects.push(Effect::Send(session, frame)),
+                EndpointOutput::Close => {
+                    self.closed(context, session);
                     self.effects.push(Effect::Close(session));
                 }
             }
         }
     }
 
-    fn command(&mut self, course: &mut Course, input: Input) {
-        self.commands.push(input);
-        let at = course.after(course.config.round_ms);
+    /// Queues an input for the next round of the hub.
+    fn queue(&mut self, context: &mut Context, input: Input) {
+        self.inputs.push(input);
+        let at = context.after(|config| &config.round_delay);
         self.round_at.get_or_insert(at);
     }
 
-    /// Does what is due; returns what has to be done for connections, in order.
+    /// Executes what is due, and returns what to do for connections, in order.
     pub(super) fn wake<A: Application>(
         &mut self,
-        course: &mut Course,
+        context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
     ) -> Vec<Effect> {
-        for (job, answer) in self.handlers.wake(course, application, database) {
-            self.command(course, Input::Respond(job, answer));
+        for (id, response) in self.handlers.wake(context, application, database) {
+            self.queue(context, Input::Respond(id, response));
         }
-        let now = course.ms();
+        let now = context.now_ms;
         if self.commits_at.take_if(|at| *at <= now).is_some() {
             self.commit();
-            self.hand_out(course);
+            self.dispatch(context);
         }
         if self.commits_at.is_none() && self.round_at.take_if(|at| *at <= now).is_some() {
-            self.begin_round(course);
+            self.start_round(context);
         }
-        let sessions: Vec<SessionId> = self.ends.keys().copied().collect();
+        let sessions: Vec<SessionId> = self.endpoints.keys().copied().collect();
         for session in sessions {
-            let wishes = self.ends.get_mut(&session).map(|end| end.wake(course));
-            self.carry_out(course, session, wishes.unwrap_or_default());
+            let outputs = self.endpoints.get_mut(&session).map(|endpoint| endpoint.wake(context));
+            self.execute(context, session, outputs.unwrap_or_default());
         }
         core::mem::take(&mut self.effects)
     }
 
-    /// Begins a round of the hub, with all that waits or only the first part of it.
-    fn begin_round(&mut self, course: &mut Course) {
-        let some = course.chance.between(1, self.commands.len() as u64);
-        self.take_in(course, usize::try_from(some).unwrap_or(1));
-        self.hand_out(course);
-        self.commits_at = Some(course.after(course.config.commit_ms));
-        if !self.commands.is_empty() {
-            self.round_at = Some(course.after(course.config.round_ms));
+    /// Starts a round of the hub with a random number of the queued inputs.
+    fn start_round(&mut self, context: &mut Context) {
+        let count = context.random.between(1, self.inputs.len() as u64);
+        self.handle_inputs(context, usize::try_from(count).unwrap_or(1));
+        self.dispatch(context);
+        self.commits_at = Some(context.after(|config| &config.commit_delay));
+        if !self.inputs.is_empty() {
+            self.round_at = Some(context.after(|config| &config.round_delay));
         }
     }
 
-    fn take_in(&mut self, course: &Course, count: usize) {
-        let count = count.min(self.commands.len());
-        for input in self.commands.drain(..count) {
-            self.hub.handle(course.now(), input).expect("memory does not fail");
+    fn handle_inputs(&mut self, context: &Context, count: usize) {
+        let count = count.min(self.inputs.len());
+        for input in self.inputs.drain(..count) {
+            self.hub.handle(context.now(), input).expect("memory does not fail");
         }
     }
 
@@ -183,9 +189,10 @@ impl Server {
         self.hub.commit().expect("memory does not fail");
     }
 
-    fn hand_out(&mut self, course: &mut Course) {
+    /// Passes the outputs of the hub to endpoints and handlers.
+    fn dispatch(&mut self, context: &mut Context) {
         while let Some(output) = self.hub.poll_output() {
-            let (session, parcel) = match output {
+            let (session, item) = match output {
                 Output::Joined { session, added, missed } => {
                     (session, OutboxItem::Joined(added, missed))
                 }
@@ -197,30 +204,31 @@ impl Server {
                     (session, OutboxItem::Replay(added, entries))
                 }
                 Output::Replaced(session) => {
-                    if let Some(end) = self.ends.get_mut(&session) {
-                        end.replace(course);
+                    if let Some(endpoint) = self.endpoints.get_mut(&session) {
+                        endpoint.replace(context);
                     }
                     continue;
                 }
                 Output::Unsubscribed { node, .. } => {
-                    self.ends.values_mut().for_each(|end| end.forget_sent(&node));
+                    self.endpoints.values_mut().for_each(|endpoint| endpoint.forget_sent(&node));
                     continue;
                 }
-                Output::Request(ask) => {
-                    self.handlers.start(course, ask);
+                Output::Request(request) => {
+                    self.handlers.start(context, request);
                     continue;
                 }
                 _ => continue,
             };
-            if let Some(end) = self.ends.get_mut(&session) {
-                end.put(course, parcel);
+            if let Some(endpoint) = self.endpoints.get_mut(&session) {
+                endpoint.push(context, item);
             }
         }
     }
 
-    /// The power fails, maybe in the middle of a commit that is durable all the same.
-    pub(super) fn crash(mut self, course: &mut Course) -> CrashStore {
-        if course.chance.once_in(2) {
+    /// Crashes the server, and returns the store as it is after a power failure. The current commit
+    /// is durable with a probability of one half.
+    pub(super) fn crash(mut self, context: &mut Context) -> CrashStore {
+        if context.random.one_in(2) {
             self.commit();
         }
         self.hub.into_store().crash()

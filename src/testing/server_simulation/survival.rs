@@ -1,52 +1,56 @@
-//! Many worlds, each with faults of its own.
+//! Random events and failures, in one world for each seed.
 
-use core::ops::Range;
+use core::{ops::Range, time::Duration};
 
-use super::{Application, Broken, Config, World, server::Server};
+use super::{Application, Config, Violation, World, server::Server};
 
-/// How many steps to wait for a commit at most.
-const STEPS_TO_COMMIT: usize = 100;
+/// The largest number of steps to wait for a commit.
+const MAX_STEPS_TO_COMMIT: usize = 100;
 
 impl<A: Application> World<A> {
-    /// Lets so many things happen that chance decides: users act, leave and come back; connections are cut; devices and the server crash; time passes.
-    pub fn live(&mut self, events: usize) {
+    /// Executes `events` random events: users add actions, unsubscribe and subscribe again;
+    /// connections are cut; devices and the server crash; time passes. Stops at a violation.
+    pub fn run_random(&mut self, events: usize) {
         let (devices, channels) = (self.devices.len() as u64, self.application.channels());
         for _ in 0..events {
-            if devices == 0 || self.course.broken.is_some() {
+            if devices == 0 || self.context.violation.is_some() {
                 return;
             }
-            let chance = &mut self.course.chance;
-            let device = usize::try_from(chance.between(0, devices - 1)).unwrap_or(0);
-            match chance.between(0, 23) {
+            let random = &mut self.context.random;
+            let device = usize::try_from(random.between(0, devices - 1)).unwrap_or(0);
+            match random.between(0, 23) {
                 0..=11 => self.act(device),
                 12..=15 => self.cut(device),
                 16..=17 => self.crash(device),
                 18 => self.crash_server(),
-                19 => self.crash_server_in_a_commit(),
+                19 => self.crash_server_during_commit(),
                 20..=21 if !channels.is_empty() => {
-                    let channel = chance.between(0, channels.len() as u64 - 1);
-                    self.turn(device, &channels[usize::try_from(channel).unwrap_or(0)]);
+                    let channel = random.between(0, channels.len() as u64 - 1);
+                    self.toggle_subscription(
+                        device,
+                        &channels[usize::try_from(channel).unwrap_or(0)],
+                    );
                 }
                 22 => {
-                    let ms = chance.between(1_000, 60_000);
-                    self.run_for(ms);
+                    let ms = random.between(1_000, 60_000);
+                    self.run_for(Duration::from_millis(ms));
                 }
                 _ => {}
             }
-            // Half of what happens comes together.
-            let most = if self.course.chance.once_in(2) { 20 } else { 400 };
-            let ms = self.course.chance.between(0, most);
-            self.run_for(ms);
+            // About half of the events occur in quick succession.
+            let max = if self.context.random.one_in(2) { 20 } else { 400 };
+            let ms = self.context.random.between(0, max);
+            self.run_for(Duration::from_millis(ms));
         }
     }
 
-    /// Crashes the server while something that it was told is becoming durable, and some connections have gone on.
-    fn crash_server_in_a_commit(&mut self) {
-        for _ in 0..STEPS_TO_COMMIT {
+    /// Crashes the server at a random time of a commit.
+    fn crash_server_during_commit(&mut self) {
+        for _ in 0..MAX_STEPS_TO_COMMIT {
             if let Some(commits_at) = self.server.as_ref().and_then(Server::commits_at) {
-                let left = commits_at.saturating_sub(self.course.ms());
-                let ms = self.course.chance.between(0, left.saturating_sub(1));
-                self.run_for(ms);
+                let remaining = commits_at.saturating_sub(self.context.now_ms);
+                let ms = self.context.random.between(0, remaining.saturating_sub(1));
+                self.run_for(Duration::from_millis(ms));
                 break;
             }
             self.step();
@@ -54,19 +58,24 @@ impl<A: Application> World<A> {
         self.crash_server();
     }
 
-    fn lived(config: &Config, application: A, events: usize) -> (Self, Result<(), Broken>) {
+    fn run_and_settle(
+        config: &Config,
+        application: A,
+        events: usize,
+    ) -> (Self, Result<(), Violation>) {
         let mut world = Self::new(config.clone(), application);
-        world.live(events);
-        let end = world.settle();
-        (world, end)
+        world.run_random(events);
+        let result = world.settle();
+        (world, result)
     }
 }
 
-/// Asserts that in each of these worlds every promise is kept: an action is done once, its author gets one answer, and in the end all devices show what is
-/// stored, whatever was cut or crashed up to so many events.
+/// Asserts all guarantees in one world for each seed, with `events` random events: each action is
+/// processed once, its author receives one answer, and at the end all devices show the content of
+/// the database, despite cut connections and crashes.
 ///
 /// # Panics
-/// With the first seed for which it is not so, and the trace of the smallest number of its events that show it.
+/// With the first failing seed, the smallest number of its events that fails, and their trace.
 pub fn assert_survives<A: Application + Clone>(
     application: &A,
     config: &Config,
@@ -75,15 +84,15 @@ pub fn assert_survives<A: Application + Clone>(
 ) {
     for seed in seeds {
         let config = Config { seed, ..config.clone() };
-        if World::lived(&config, application.clone(), events).1.is_ok() {
+        if World::run_and_settle(&config, application.clone(), events).1.is_ok() {
             continue;
         }
         let config = Config { trace: true, ..config };
-        let worlds =
-            (0..=events).map(|events| (events, World::lived(&config, application.clone(), events)));
-        for (events, (world, end)) in worlds {
-            if let Err(broken) = end {
-                panic!("{broken}\n\n{}\n\nSeed {seed}, {events} events", world.trace().join("\n"));
+        for events in 0..=events {
+            let (world, result) = World::run_and_settle(&config, application.clone(), events);
+            if let Err(violation) = result {
+                let trace = world.trace().join("\n");
+                panic!("{violation}\n\n{trace}\n\nSeed {seed}, {events} events");
             }
         }
     }

@@ -1,15 +1,18 @@
-//! The world: who is there, what time it is, what happens next.
+//! The simulated world: its server, its devices, its time, and the order of its events.
 
-use core::fmt::{self, Debug};
+use core::{
+    fmt::{self, Debug},
+    time::Duration,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Config, Counts,
     application::{Application, Database},
-    course::Course,
+    connection::{Connection, Side},
+    context::Context,
     device::Device,
     server::{Effect, Server},
-    wire::{Side, Wire},
 };
 use crate::{
     action::{Action, ActionId, NodeId, logux},
@@ -19,294 +22,298 @@ use crate::{
     store::Entry,
     sync::State,
     testing::{CrashStore, simulation::clock::Clock},
+    time::as_millis,
 };
 
-/// A server with its application, its clients, and a network, in virtual time.
+/// A server with its application, its clients and a network, in virtual time.
 pub struct World<A: Application> {
     pub(super) application: A,
-    pub(super) course: Course,
+    pub(super) context: Context,
     pub(super) database: Database<A::Data>,
-    /// `None` while it is down.
+    /// `None` while the server is down.
     pub(super) server: Option<Server>,
-    /// What is durable of a server that is down, and when it starts again.
+    /// The time of the next start in milliseconds, and the store of a server that is down.
     down: Option<(u64, CrashStore)>,
     pub(super) devices: Vec<Device<A::Reducer>>,
-    wires: BTreeMap<SessionId, (usize, Wire)>,
+    /// The connections, with the indexes of their devices.
+    connections: BTreeMap<SessionId, (usize, Connection)>,
     last_session: u64,
-    /// What users did, by device.
+    /// The device and the id of each action that users added.
     pub(super) acted: Vec<(usize, ActionId)>,
 }
 
 impl<A: Application> World<A> {
-    /// A world at its beginning: the server runs, the devices are about to connect.
+    /// Returns a world with a running server, and devices that are about to connect.
     pub fn new(config: Config, application: A) -> Self {
-        let mut course = Course::new(config);
+        let mut context = Context::new(config);
         let mut devices = Vec::new();
-        for number in 0..course.config.devices {
-            let user = number % course.config.users.max(1);
+        for number in 0..context.config.devices {
+            let user = number % context.config.users.max(1);
             let name = NodeId::new(format!("{user}:device{number}")).expect("a node id");
             let clock = Clock {
-                offset_ms: course.around(course.config.clock_error_ms),
-                drift_ppm: course.around(course.config.drift_ppm),
+                offset_ms: context.random.around_zero(as_millis(context.config.clock_error)),
+                drift_ppm: context.random.around_zero(context.config.drift_ppm),
             };
             devices.push(Device::new(name, clock));
         }
-        let server = Server::start(&mut course, &application, CrashStore::new());
+        let server = Server::start(&mut context, &application, CrashStore::new());
         let mut world = Self {
-            database: Database::new(course.config.inbox),
+            database: Database::new(context.config.inbox),
             application,
-            course,
+            context,
             server: Some(server),
             down: None,
             devices,
-            wires: BTreeMap::new(),
+            connections: BTreeMap::new(),
             last_session: 0,
             acted: Vec::new(),
         };
-        (0..world.devices.len()).for_each(|device| world.switch_on(device, CrashStore::new()));
+        (0..world.devices.len()).for_each(|device| world.start_device(device, CrashStore::new()));
         world
     }
 
-    /// What the application's database holds.
+    /// Returns the content of the application's database.
     pub const fn data(&self) -> &A::Data {
         &self.database.data
     }
 
-    /// The state that a device shows.
+    /// Returns the state of a device.
     ///
     /// # Panics
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn state(&self, device: usize) -> &<A::Reducer as Reducer>::State {
         self.devices[device].client().log().state()
     }
 
-    /// How much has happened.
+    /// Returns the numbers of events so far.
     pub const fn counts(&self) -> Counts {
-        self.course.counts
+        Counts { elapsed: Duration::from_millis(self.context.now_ms), ..self.context.counts }
     }
 
-    /// What happened when, if [`Config::trace`] is set.
+    /// Returns the recorded events with their times. Empty without [`Config::trace`].
     pub fn trace(&self) -> &[String] {
-        &self.course.trace
+        &self.context.trace
     }
 
-    /// A user does something on a device; nothing if there is nothing to do.
+    /// Adds an action of [`Application::act`] on a device, if it returns one.
     ///
     /// # Panics
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn act(&mut self, device: usize) {
-        let number = self.course.chance.between(0, u64::MAX - 1);
-        let here = &self.devices[device];
-        // The id it will have: the client makes the same when it is told to do the action.
-        let id = here.client().next_id(here.clock.now(self.course.ms()).wall);
-        if let Some(action) = self.application.act(here.client().log().state(), &id, number) {
-            self.course.counts.actions += 1;
+        let number = self.context.random.between(0, u64::MAX - 1);
+        let this = &self.devices[device];
+        // `Client::sync` generates the same id.
+        let id = this.client().next_id(this.clock.now(self.context.now_ms).wall);
+        if let Some(action) = self.application.act(this.client().log().state(), &id, number) {
+            self.context.counts.actions += 1;
             let id = self.sync(device, &action);
             self.acted.push((device, id));
         }
     }
 
     fn sync(&mut self, device: usize, action: &Action) -> ActionId {
-        let here = &mut self.devices[device];
-        let now = here.clock.now(self.course.counts.ms);
-        let id = here.client_mut().sync(now, action.clone()).expect("memory does not fail");
-        self.course.tell(|| format!("device {device} does {} as {id}", action.as_json()));
+        let this = &mut self.devices[device];
+        let now = this.clock.now(self.context.now_ms);
+        let id = this.client_mut().sync(now, action.clone()).expect("memory does not fail");
+        self.context.record(|| format!("device {device} adds {} as {id}", action.as_json()));
         self.drain(device);
         id
     }
 
-    /// Cuts a device's connection in both directions, each at a byte that chance decides.
+    /// Cuts the connection of a device in both directions, each at a random byte. Has no effect if
+    /// the device is not connected.
     ///
     /// # Panics
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn cut(&mut self, device: usize) {
         let Some(session) = self.devices[device].session else { return };
-        let unaware = self.course.config.unaware_ms;
-        // Now and then one end hears nothing of it, and finds out by itself.
-        let [server_learns, client_learns] = [unaware, unaware].map(|unaware| {
-            let learns = self.course.after(unaware);
-            if self.course.chance.once_in(8) { learns + 100_000 } else { learns }
+        // One in eight ends is not notified. It detects the end of the connection by its time-outs.
+        let [server_detects, client_detects] = [(); 2].map(|()| {
+            let detects = self.context.after(|config| &config.detection_delay);
+            if self.context.random.one_in(8) { detects + 100_000 } else { detects }
         });
-        let Some((_, wire)) = self.wires.get_mut(&session) else { return };
-        let lost = wire.cut(&mut self.course.chance, server_learns, client_learns);
-        self.course.counts.cuts += 1;
-        self.course.counts.lost += lost;
-        self.course.tell(|| {
+        let Some((_, connection)) = self.connections.get_mut(&session) else { return };
+        let lost = connection.cut(&mut self.context.random, server_detects, client_detects);
+        self.context.counts.cuts += 1;
+        self.context.counts.lost += lost;
+        self.context.record(|| {
             format!("connection {} of device {device} is cut, {lost} frames are lost", session.0)
         });
     }
 
-    /// A device's power fails; it starts again with what was durable.
+    /// Crashes a device, which starts again with the durable entries of its store.
     ///
     /// # Panics
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn crash(&mut self, device: usize) {
         self.cut(device);
-        self.course.tell(|| format!("device {device} crashes"));
-        self.course.counts.crashes += 1;
+        self.context.record(|| format!("device {device} crashes"));
+        self.context.counts.crashes += 1;
         self.hang_up(device);
         let store = self.devices[device].crash();
-        self.switch_on(device, store);
+        self.start_device(device, store);
     }
 
-    /// The server's power fails, maybe in the middle of a round; it starts again after a while.
+    /// Crashes the server, also during a commit. It starts again after [`Config::restart_delay`].
+    /// Has no effect if it is down.
     pub fn crash_server(&mut self) {
         let Some(server) = self.server.take() else { return };
-        self.course.tell(|| "the server crashes".to_owned());
-        self.course.counts.server_crashes += 1;
-        let starts_at = self.course.after(self.course.config.restart_ms);
-        self.down = Some((starts_at, server.crash(&mut self.course)));
-        for (_, wire) in self.wires.values_mut() {
-            let learns = self.course.counts.ms + self.course.chance.between(0, 100);
-            self.course.counts.lost += wire.cut(&mut self.course.chance, learns, learns);
-            wire.is_left[Side::Server as usize] = true;
+        self.context.record(|| "the server crashes".to_owned());
+        self.context.counts.server_crashes += 1;
+        let starts_at = self.context.after(|config| &config.restart_delay);
+        self.down = Some((starts_at, server.crash(&mut self.context)));
+        for (_, connection) in self.connections.values_mut() {
+            let detects = self.context.now_ms + self.context.random.between(0, 100);
+            self.context.counts.lost += connection.cut(&mut self.context.random, detects, detects);
+            connection.is_left[Side::Server as usize] = true;
         }
     }
 
-    /// A user does not look at a channel any more, or does again.
+    /// Unsubscribes a device from a channel, or subscribes it again.
     ///
     /// # Panics
-    /// When there is no such device.
-    pub fn turn(&mut self, device: usize, channel: &str) {
-        if self.devices[device].left.remove(channel) {
+    /// If there is no such device.
+    pub fn toggle_subscription(&mut self, device: usize, channel: &str) {
+        if self.devices[device].left_channels.remove(channel) {
             self.subscribe_soon(device, channel.to_owned());
         } else {
-            self.devices[device].left.insert(channel.to_owned());
+            self.devices[device].left_channels.insert(channel.to_owned());
             let unsubscribe = logux::Unsubscribe { channel: channel.to_owned() };
             let id = self.sync(device, &unsubscribe.to_action().expect("an action"));
-            self.devices[device].left_by.insert(channel.to_owned(), id);
+            self.devices[device].last_unsubscribe.insert(channel.to_owned(), id);
         }
     }
 
-    /// Lets time pass, in milliseconds.
-    pub fn run_for(&mut self, ms: u64) {
-        let until = self.course.ms().saturating_add(ms);
-        while self.next_moment().is_some_and(|next| next <= until) {
+    /// Advances the time, and executes all events up to it.
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.context.now_ms.saturating_add(as_millis(duration));
+        while self.next_event().is_some_and(|next| next <= until) {
             self.step();
         }
-        self.course.counts.ms = until;
+        self.context.now_ms = until;
     }
 
-    fn switch_on(&mut self, device: usize, store: CrashStore) {
-        let some = usize::try_from(self.course.chance.between(1, 4)).unwrap_or(1);
+    fn start_device(&mut self, device: usize, store: CrashStore) {
+        let actions_per_sync = usize::try_from(self.context.random.between(1, 4)).unwrap_or(1);
         let reducer = self.application.reducer();
-        let connects_at = self.course.after(self.course.config.reconnect_ms);
-        let here = &mut self.devices[device];
-        here.start(reducer, some, store);
-        here.connects_at = Some(connects_at);
-        here.subscribes_at.clear();
-        here.left.clear();
-        here.refused.clear();
-        here.left_by.clear();
-        // A page that is opened anew subscribes anew.
+        let connects_at = self.context.after(|config| &config.reconnect_delay);
+        let this = &mut self.devices[device];
+        this.start(reducer, actions_per_sync, store);
+        this.connects_at = Some(connects_at);
+        this.subscribes_at.clear();
+        this.left_channels.clear();
+        this.retried_subscriptions.clear();
+        this.last_unsubscribe.clear();
+        // A new start subscribes to all channels, like a page that is opened.
         for channel in self.application.channels() {
             self.subscribe_soon(device, channel);
         }
     }
 
     pub(super) fn subscribe_soon(&mut self, device: usize, channel: String) {
-        let at = self.course.after((0, 100));
+        let at = self.context.now_ms + self.context.random.between(0, 100);
         self.devices[device].subscribes_at.push((at, channel));
     }
 
-    /// When the next thing happens.
-    pub(super) fn next_moment(&self) -> Option<u64> {
-        let wires = self.wires.iter().flat_map(|(session, (device, wire))| {
-            let [server, client] = [Side::Server, Side::Client].map(|side| wire.next_moment(side));
+    /// Returns the time of the next event, in milliseconds since the start.
+    pub(super) fn next_event(&self) -> Option<u64> {
+        let connections = self.connections.iter().flat_map(|(session, (device, connection))| {
+            let [server, client] =
+                [Side::Server, Side::Client].map(|side| connection.next_event(side));
             [
                 server.filter(|_| self.server_reads(*session)),
-                client.filter(|_| self.reads(*device, *session)),
+                client.filter(|_| self.device_reads(*device, *session)),
             ]
         });
-        let devices = self.devices.iter().map(Device::next_moment);
-        let server = self.server.as_ref().and_then(Server::next_moment);
+        let devices = self.devices.iter().map(Device::next_event);
+        let server = self.server.as_ref().and_then(Server::next_event);
         let down = self.down.as_ref().map(|(at, _)| *at);
-        wires.chain(devices).chain([server, down]).flatten().min()
+        connections.chain(devices).chain([server, down]).flatten().min()
     }
 
     fn server_reads(&self, session: SessionId) -> bool {
         self.server.as_ref().is_some_and(|server| server.reads(session) || !server.has(session))
     }
 
-    fn reads(&self, device: usize, session: SessionId) -> bool {
+    fn device_reads(&self, device: usize, session: SessionId) -> bool {
         self.devices[device].session != Some(session)
             || self.devices[device].client().wants_frames()
     }
 
-    /// Lets the next thing happen.
+    /// Advances the time to the next event, and executes all events of that time.
     pub(super) fn step(&mut self) {
-        let Some(next) = self.next_moment() else { return };
-        self.course.counts.ms = self.course.counts.ms.max(next);
-        let now = self.course.ms();
+        let Some(next) = self.next_event() else { return };
+        self.context.now_ms = self.context.now_ms.max(next);
+        let now = self.context.now_ms;
         if let Some((_, store)) = self.down.take_if(|(at, _)| *at <= now) {
-            let error = self.course.config.server_clock_error_ms;
+            let error = as_millis(self.context.config.server_clock_error);
             if error > 0 {
-                self.course.server_clock.offset_ms = self.course.around(error);
+                self.context.server_clock.offset_ms = self.context.random.around_zero(error);
             }
-            let offset = self.course.server_clock.offset_ms;
-            self.course.tell(|| format!("the server starts, its clock is {offset} ms off"));
-            self.server = Some(Server::start(&mut self.course, &self.application, store));
+            let offset = self.context.server_clock.offset_ms;
+            self.context.record(|| format!("the server starts, its clock is {offset} ms off"));
+            self.server = Some(Server::start(&mut self.context, &self.application, store));
         }
         let sessions: Vec<(SessionId, usize)> =
-            self.wires.iter().map(|(id, (device, _))| (*id, *device)).collect();
+            self.connections.iter().map(|(id, (device, _))| (*id, *device)).collect();
         for (session, device) in sessions {
-            self.at_server(session);
-            self.at_device(device, session);
+            self.receive_at_server(session);
+            self.receive_at_device(device, session);
         }
-        self.wires.retain(|_, (_, wire)| wire.is_left != [true, true]);
+        self.connections.retain(|_, (_, connection)| connection.is_left != [true, true]);
         for device in 0..self.devices.len() {
             self.wake_device(device);
         }
         if let Some(server) = &mut self.server {
-            let effects = server.wake(&mut self.course, &self.application, &mut self.database);
-            self.carry_out(effects);
+            let effects = server.wake(&mut self.context, &self.application, &mut self.database);
+            self.execute(effects);
         }
     }
 
-    /// What has come to the server's end of a connection.
-    fn at_server(&mut self, session: SessionId) {
-        let now = self.course.ms();
+    /// Handles an event at the server's end of a connection.
+    fn receive_at_server(&mut self, session: SessionId) {
+        let now = self.context.now_ms;
         let Some(server) = &mut self.server else { return };
-        let Some((_, wire)) = self.wires.get_mut(&session) else { return };
-        if wire.is_left[Side::Server as usize] {
+        let Some((_, connection)) = self.connections.get_mut(&session) else { return };
+        if connection.is_left[Side::Server as usize] {
             return;
         }
-        if wire.is_over(Side::Server, now) || !server.has(session) {
-            wire.is_left[Side::Server as usize] = true;
-            server.closed(&mut self.course, session);
+        if connection.is_closed(Side::Server, now) || !server.has(session) {
+            connection.is_left[Side::Server as usize] = true;
+            server.closed(&mut self.context, session);
         } else if server.reads(session)
-            && let Some(frame) = wire.way(Side::Server).receive(now)
+            && let Some(frame) = connection.queue(Side::Server).receive(now)
         {
-            server.frame(&mut self.course, session, &frame);
+            server.receive(&mut self.context, session, &frame);
         }
     }
 
-    /// What has come to a device's end of a connection.
-    fn at_device(&mut self, device: usize, session: SessionId) {
-        let now = self.course.ms();
-        let reads = self.reads(device, session);
-        let Some((_, wire)) = self.wires.get_mut(&session) else { return };
-        if wire.is_left[Side::Client as usize] {
+    /// Handles an event at a device's end of a connection.
+    fn receive_at_device(&mut self, device: usize, session: SessionId) {
+        let now = self.context.now_ms;
+        let reads = self.device_reads(device, session);
+        let Some((_, connection)) = self.connections.get_mut(&session) else { return };
+        if connection.is_left[Side::Client as usize] {
             return;
         }
-        if wire.is_over(Side::Client, now) {
+        if connection.is_closed(Side::Client, now) {
             self.disconnect(device);
-        } else if reads && let Some(frame) = wire.way(Side::Client).receive(now) {
-            self.tell_client(device, client::Input::Frame(&frame));
+        } else if reads && let Some(frame) = connection.queue(Side::Client).receive(now) {
+            self.handle_at_client(device, client::Input::Frame(&frame));
         }
     }
 
     fn wake_device(&mut self, device: usize) {
-        let now = self.course.ms();
-        let here = &mut self.devices[device];
-        if here.client().next_deadline().is_some_and(|deadline| deadline.at.as_millis() <= now) {
-            self.tell_client(device, client::Input::Wake);
+        let now = self.context.now_ms;
+        let this = &mut self.devices[device];
+        if this.client().next_deadline().is_some_and(|deadline| deadline.at.as_millis() <= now) {
+            self.handle_at_client(device, client::Input::Wake);
         }
-        let here = &mut self.devices[device];
+        let this = &mut self.devices[device];
         let due: Vec<(u64, String)> =
-            here.subscribes_at.extract_if(.., |(at, _)| *at <= now).collect();
+            this.subscribes_at.extract_if(.., |(at, _)| *at <= now).collect();
         for (_, channel) in due {
-            if !self.devices[device].left.contains(&channel) {
+            if !self.devices[device].left_channels.contains(&channel) {
                 let subscribe = logux::Subscribe { channel, since: None };
                 self.sync(device, &subscribe.to_action().expect("an action"));
             }
@@ -318,44 +325,45 @@ impl<A: Application> World<A> {
 
     fn connect(&mut self, device: usize) {
         let Some(server) = &mut self.server else {
-            // Nobody listens.
+            // The server is down.
             self.devices[device].connects_at =
-                Some(self.course.after(self.course.config.reconnect_ms));
+                Some(self.context.after(|config| &config.reconnect_delay));
             return;
         };
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.course.tell(|| format!("device {device} opens connection {}", session.0));
-        server.open(&self.course, session);
-        self.wires.insert(session, (device, Wire::default()));
-        let here = &mut self.devices[device];
-        (here.session, here.connects_at) = (Some(session), None);
-        self.tell_client(device, client::Input::Opened);
+        self.context.record(|| format!("device {device} opens connection {}", session.0));
+        server.open(&self.context, session);
+        self.connections.insert(session, (device, Connection::default()));
+        let this = &mut self.devices[device];
+        (this.session, this.connects_at) = (Some(session), None);
+        self.handle_at_client(device, client::Input::Opened);
     }
 
-    /// A device leaves its connection, and opens another after a while.
+    /// Closes the connection of a device, which connects again after [`Config::reconnect_delay`].
     fn disconnect(&mut self, device: usize) {
         self.hang_up(device);
-        self.tell_client(device, client::Input::Closed);
-        self.devices[device].connects_at = Some(self.course.after(self.course.config.reconnect_ms));
+        self.handle_at_client(device, client::Input::Closed);
+        self.devices[device].connects_at =
+            Some(self.context.after(|config| &config.reconnect_delay));
     }
 
     fn hang_up(&mut self, device: usize) {
         let Some(session) = self.devices[device].session.take() else { return };
-        let learns = self.course.after(self.course.config.latency_ms);
-        if let Some((_, wire)) = self.wires.get_mut(&session) {
-            wire.hang_up(Side::Client, learns);
+        let detects = self.context.after(|config| &config.latency);
+        if let Some((_, connection)) = self.connections.get_mut(&session) {
+            connection.close(Side::Client, detects);
         }
     }
 
-    fn tell_client(&mut self, device: usize, input: client::Input<'_>) {
-        let here = &mut self.devices[device];
-        let now = here.clock.now(self.course.counts.ms);
-        here.client_mut().handle(now, input).expect("memory does not fail");
+    fn handle_at_client(&mut self, device: usize, input: client::Input<'_>) {
+        let this = &mut self.devices[device];
+        let now = this.clock.now(self.context.now_ms);
+        this.client_mut().handle(now, input).expect("memory does not fail");
         self.drain(device);
     }
 
-    /// Does what a client wants.
+    /// Executes the outputs of a client.
     fn drain(&mut self, device: usize) {
         while let Some(output) = self.devices[device].client_mut().poll_output() {
             match output {
@@ -368,13 +376,15 @@ impl<A: Application> World<A> {
                     self.disconnect(device)
                 }
                 client::Output::TimeFix(time_fix) => self.devices[device].time_fix = Some(time_fix),
-                client::Output::Added(entry) => self.note_added(device, &entry),
-                client::Output::Processed(id) => self.note_answer(device, &id, true),
+                client::Output::Added(entry) => self.record_received(device, &entry),
+                client::Output::Processed(id) => self.check_answer(device, &id, true),
                 client::Output::Undone(id, undo) => {
-                    self.note_answer(device, &id, false);
-                    let channel =
-                        undo.action.and_then(|action| self.devices[device].refused(&id, &action));
-                    // It waited behind an action that was refused, or its handler failed.
+                    self.check_answer(device, &id, false);
+                    // The handler of a subscription failed, or it waited for an action that was
+                    // refused.
+                    let channel = undo.action.and_then(|action| {
+                        self.devices[device].subscription_to_retry(&id, &action)
+                    });
                     channel.into_iter().for_each(|channel| self.subscribe_soon(device, channel));
                 }
                 _ => {}
@@ -382,49 +392,52 @@ impl<A: Application> World<A> {
         }
     }
 
-    fn note_added(&mut self, device: usize, entry: &Entry) {
+    fn record_received(&mut self, device: usize, entry: &Entry) {
         let (action, meta) = (entry.action.as_json(), &entry.meta);
-        self.course.tell(|| format!("device {device} gets {action} as {}", meta.id));
+        self.context.record(|| format!("device {device} receives {action} as {}", meta.id));
         if meta.id.node().is_server() {
             let client = self.devices[device].client().log().node_id().client_id();
-            self.course.got.insert((client.to_owned(), action.to_owned()));
+            self.context.received.insert((client.to_owned(), action.to_owned()));
         }
     }
 
-    fn note_answer(&mut self, device: usize, id: &ActionId, is_done: bool) {
+    fn check_answer(&mut self, device: usize, id: &ActionId, is_processed: bool) {
         if self.acted.contains(&(device, id.clone())) {
-            self.course.note_answer(id, is_done, self.database.times(id));
+            let times = self.database.times_processed(id);
+            self.context.check_answer(id, is_processed, times);
         }
     }
 
     fn send(&mut self, session: SessionId, to: Side, frame: String) {
-        let arrives = self.course.after(self.course.config.latency_ms);
-        self.course.counts.frames += 1;
-        match self.wires.get_mut(&session) {
-            Some((_, wire)) if wire.is_whole() => wire.way(to).send(arrives, frame),
-            _ => self.course.counts.lost += 1,
+        let arrives = self.context.after(|config| &config.latency);
+        self.context.counts.frames += 1;
+        match self.connections.get_mut(&session) {
+            Some((_, connection)) if connection.is_open() => {
+                connection.queue(to).send(arrives, frame)
+            }
+            _ => self.context.counts.lost += 1,
         }
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn execute(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send(session, frame) => self.send(session, Side::Client, frame),
                 Effect::Close(session) => {
-                    let learns = self.course.after(self.course.config.latency_ms);
-                    if let Some((_, wire)) = self.wires.get_mut(&session) {
-                        wire.hang_up(Side::Server, learns);
+                    let detects = self.context.after(|config| &config.latency);
+                    if let Some((_, connection)) = self.connections.get_mut(&session) {
+                        connection.close(Side::Server, detects);
                     }
                 }
             }
         }
     }
 
-    /// What is not at rest, if anything is not.
-    pub(super) fn unrest(&self) -> Option<String> {
+    /// Returns a description of pending work, if there is any.
+    pub(super) fn pending_work(&self) -> Option<String> {
         let Some(server) = &self.server else { return Some("the server is down".into()) };
         if !server.is_idle() {
-            return Some(format!("the server has something to do: {:?}", server.hub.stats()));
+            return Some(format!("the server is not idle: {:?}", server.hub.stats()));
         }
         let connected: BTreeSet<SessionId> =
             self.devices.iter().filter_map(|device| device.session).collect();
@@ -433,19 +446,18 @@ impl<A: Application> World<A> {
                 return Some(format!("device {number} is {:?}", device.client().state()));
             }
         }
-        let busy = self
-            .wires
-            .iter()
-            .find(|(session, (_, wire))| !wire.is_idle() || !connected.contains(session));
-        busy.map(|(session, _)| format!("something is on its way over connection {}", session.0))
+        let busy = self.connections.iter().find(|(session, (_, connection))| {
+            !connection.is_idle() || !connected.contains(session)
+        });
+        busy.map(|(session, _)| format!("connection {} has frames in transit", session.0))
     }
 }
 
 impl<A: Application> Debug for World<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
-            .field("setup", &self.course.config)
-            .field("counts", &self.course.counts)
+            .field("config", &self.context.config)
+            .field("counts", &self.counts())
             .finish_non_exhaustive()
     }
 }

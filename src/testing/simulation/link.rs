@@ -2,59 +2,64 @@
 
 use std::collections::VecDeque;
 
-use super::clock::Chance;
+use super::clock::Random;
 
-/// Frames on their way in one direction, each with the time when it arrives.
+/// Frames in transit in one direction, each with its time of arrival.
 #[derive(Debug, Default)]
-pub(in crate::testing) struct Way {
+pub(in crate::testing) struct FrameQueue {
     frames: VecDeque<(u64, String)>,
 }
 
-impl Way {
-    /// Sends a frame. It does not overtake those before it.
+impl FrameQueue {
+    /// Sends a frame. It does not arrive before earlier frames.
     pub(in crate::testing) fn send(&mut self, arrives: u64, frame: String) {
         let arrives = self.frames.back().map_or(arrives, |(last, _)| arrives.max(*last));
         self.frames.push_back((arrives, frame));
     }
 
-    pub(in crate::testing) fn next(&self) -> Option<u64> {
+    /// Returns the next time of arrival.
+    pub(in crate::testing) fn next_arrival(&self) -> Option<u64> {
         self.frames.front().map(|(arrives, _)| *arrives)
     }
 
+    /// Returns the next frame, if it has arrived.
     pub(in crate::testing) fn receive(&mut self, now: u64) -> Option<String> {
         self.frames.pop_front_if(|(arrives, _)| *arrives <= now).map(|(_, frame)| frame)
     }
 
-    /// Cuts the way after a number of bytes that chance decides: frames that are whole before that are still on their way. Returns how many are lost.
-    pub(in crate::testing) fn cut(&mut self, chance: &mut Chance) -> usize {
+    /// Cuts the connection after a random number of bytes. Frames that are complete up to there
+    /// still arrive. Returns the number of lost frames.
+    pub(in crate::testing) fn cut(&mut self, random: &mut Random) -> usize {
         let bytes: usize = self.frames.iter().map(|(_, frame)| frame.len()).sum();
-        let mut left = chance.between(0, bytes as u64);
-        let is_whole = |(_, frame): &&(u64, String)| match left.checked_sub(frame.len() as u64) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        };
-        let whole = self.frames.iter().take_while(is_whole).count();
-        let lost = self.frames.len() - whole;
-        self.frames.truncate(whole);
+        let mut remaining = random.between(0, bytes as u64);
+        let is_complete =
+            |(_, frame): &&(u64, String)| match remaining.checked_sub(frame.len() as u64) {
+                Some(rest) => {
+                    remaining = rest;
+                    true
+                }
+                None => false,
+            };
+        let complete = self.frames.iter().take_while(is_complete).count();
+        let lost = self.frames.len() - complete;
+        self.frames.truncate(complete);
         lost
     }
 }
 
-/// A connection, or the time when the client tries again.
+/// A connection, or the time of the next attempt to connect.
 #[derive(Debug)]
 pub(super) enum Link {
-    /// Frames can go both ways.
-    Up { to_server: Way, to_client: Way },
-    /// There is none, and the client tries again then. `None`: not before somebody heals the network.
+    /// The connection is open.
+    Up { to_server: FrameQueue, to_client: FrameQueue },
+    /// There is no connection; the client connects at this time. `None`: not before the network is
+    /// healed.
     Down(Option<u64>),
 }
 
 impl Link {
     pub(super) fn up() -> Self {
-        Self::Up { to_server: Way::default(), to_client: Way::default() }
+        Self::Up { to_server: FrameQueue::default(), to_client: FrameQueue::default() }
     }
 
     pub(super) fn is_idle(&self) -> bool {

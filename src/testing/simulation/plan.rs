@@ -1,6 +1,6 @@
-//! Plans of what goes wrong, made up and shrunk.
+//! Random plans of events and failures, and their reduction.
 
-use core::fmt::Debug;
+use core::{fmt::Debug, time::Duration};
 
 use proptest::{
     collection::vec,
@@ -16,22 +16,22 @@ use crate::{
     testing::laws::smallest,
 };
 
-/// One thing that happens in a simulated world. `I` is what a user wants to do.
+/// One event of a simulated world. `I` describes an action to be made.
 #[derive(Clone, Debug)]
 pub enum Event<I> {
-    /// A client does an action.
+    /// A client adds an action.
     Act(usize, I),
-    /// A client takes back one of the actions that it knows.
+    /// A client undoes one of the actions that it has.
     Undo(usize, Index),
-    /// Time passes, in milliseconds.
-    Wait(u64),
-    /// A connection is cut; the client comes back.
+    /// Time passes.
+    Wait(Duration),
+    /// A connection is cut; the client connects again.
     Cut(usize),
-    /// A connection is cut, and the client cannot come back.
-    Part(usize),
-    /// It can again.
+    /// A connection is cut; the client cannot connect until [`Heal`](Self::Heal).
+    Partition(usize),
+    /// A client can connect again.
     Heal(usize),
-    /// A client's clock jumps by milliseconds.
+    /// The clock of a client jumps by this number of milliseconds.
     Jump(usize, i64),
     /// A client crashes and starts again.
     Crash(usize),
@@ -39,17 +39,18 @@ pub enum Event<I> {
     CrashServer,
 }
 
-/// What happens in a world, in order, and the seed for what is left to chance.
+/// A sequence of events, and the seed of the random choices.
 #[derive(Clone, Debug)]
 pub struct Plan<I> {
-    /// The seed.
+    /// The seed of the random choices.
     pub seed: u64,
-    /// What happens.
+    /// The events, in order.
     pub events: Vec<Event<I>>,
 }
 
 impl<I: Debug + Clone + 'static> Plan<I> {
-    /// Plans of up to so many events for the clients of a world. Where logs are compacted, nothing is taken back: it might be forgotten already.
+    /// Returns a strategy of plans with at most `events` events. With [`Config::compact`], no
+    /// action is undone, because the logs may have removed it already.
     pub fn strategy(
         config: &Config,
         events: usize,
@@ -57,13 +58,14 @@ impl<I: Debug + Clone + 'static> Plan<I> {
     ) -> impl Strategy<Value = Self> {
         let client = 0..config.clients;
         let undo_weight = u32::from(!config.compact);
+        let wait = |ms| Event::Wait(Duration::from_millis(ms));
         let event = prop_oneof![
             12 => (client.clone(), intents).prop_map(|(client, intent)| Event::Act(client, intent)),
             undo_weight => (client.clone(), any::<Index>()).prop_map(|(client, index)| Event::Undo(client, index)),
-            6 => (0..400_u64).prop_map(Event::Wait),
-            1 => (1_000..100_000_u64).prop_map(Event::Wait),
+            6 => (0..400_u64).prop_map(wait),
+            1 => (1_000..100_000_u64).prop_map(wait),
             3 => client.clone().prop_map(Event::Cut),
-            1 => client.clone().prop_map(Event::Part),
+            1 => client.clone().prop_map(Event::Partition),
             1 => client.clone().prop_map(Event::Heal),
             1 => (client.clone(), -100_000..100_000_i64).prop_map(|(client, ms)| Event::Jump(client, ms)),
             1 => client.prop_map(Event::Crash),
@@ -72,10 +74,11 @@ impl<I: Debug + Clone + 'static> Plan<I> {
         (any::<u64>(), vec(event, 1..=events)).prop_map(|(seed, events)| Self { seed, events })
     }
 
-    /// Lets a plan happen, and everything come to rest.
+    /// Executes the plan, and then [settles](Simulation::settle) the simulation. `view` and `make`
+    /// are those of [`assert_survives`].
     ///
     /// # Errors
-    /// [`Unsettled`] says what is wrong in the end.
+    /// [`Unsettled`], if the nodes do not agree at the end.
     pub fn run<R: Reducer<State: Debug> + Clone>(
         &self,
         config: &Config,
@@ -85,42 +88,47 @@ impl<I: Debug + Clone + 'static> Plan<I> {
     ) -> (Simulation<R>, Result<(), Unsettled>) {
         let mut sim =
             Simulation::new(Config { seed: self.seed, ..config.clone() }, reducer).viewed(view);
-        let mut done: Vec<ActionId> = Vec::new();
+        let mut added: Vec<ActionId> = Vec::new();
         for event in &self.events {
             match event {
                 Event::Act(client, intent) => {
-                    done.extend(sim.act(*client, |state, id| make(state, intent, id)))
+                    added.extend(sim.act(*client, |state, id| make(state, intent, id)))
                 }
                 Event::Undo(client, index) => {
                     let known: Vec<&ActionId> =
-                        done.iter().filter(|id| sim.has(*client, id)).collect();
+                        added.iter().filter(|id| sim.has(*client, id)).collect();
                     if !known.is_empty() {
                         let id = index.get(&known).to_string();
                         let undo =
                             Undo { id, reason: "undo".into(), action: None, extra: Vec::new() };
-                        done.extend(sim.act(*client, |_, _| undo.to_action().ok()));
+                        added.extend(sim.act(*client, |_, _| undo.to_action().ok()));
                     }
                 }
-                Event::Wait(ms) => sim.run_for(*ms),
+                Event::Wait(duration) => sim.run_for(*duration),
                 Event::Cut(client) => sim.cut(*client),
-                Event::Part(client) => sim.part(*client),
+                Event::Partition(client) => sim.partition(*client),
                 Event::Heal(client) => sim.heal(*client),
                 Event::Jump(client, ms) => sim.jump(*client, *ms),
                 Event::Crash(client) => sim.crash(*client),
                 Event::CrashServer => sim.crash_server(),
             }
         }
-        let end = sim.settle();
-        (sim, end)
+        let result = sim.settle();
+        (sim, result)
     }
 }
 
-/// Asserts, for so many plans of up to so many events, that a reducer's state is the same everywhere, and every action everywhere once, whatever happens to the network, the clocks and the nodes.
+/// Asserts, for `cases` random plans of at most `events` events, that all nodes have the same state
+/// and that each node has every action exactly once, despite failures of the network, the clocks
+/// and the nodes.
 ///
-/// `view` is what can be seen of a state: states may also remember times, which each node has by its own clock.
+/// `view` returns the part of a state to compare: states may contain times, which differ between
+/// nodes because each node has its own clock. `make` makes an action from a value of `intents`, the
+/// state of the client, and the id that the action will have; `None` if no action makes sense in
+/// that state.
 ///
 /// # Panics
-/// With the trace of the smallest plan for which it is not so.
+/// With the trace of the smallest failing plan.
 pub fn assert_survives<R, I>(
     config: &Config,
     (cases, events): (u32, usize),
@@ -139,11 +147,11 @@ pub fn assert_survives<R, I>(
         ..ProptestConfig::default()
     };
     let plans = Plan::strategy(config, events, intents);
-    let ran = TestRunner::new(proptest_config).run(&plans, |plan| {
-        let (_, end) = plan.run(config, reducer.clone(), view, &make);
-        end.map_err(|error| TestCaseError::fail(error.to_string()))
+    let result = TestRunner::new(proptest_config).run(&plans, |plan| {
+        let (_, result) = plan.run(config, reducer.clone(), view, &make);
+        result.map_err(|error| TestCaseError::fail(error.to_string()))
     });
-    match ran {
+    match result {
         Ok(()) => {}
         Err(TestError::Fail(_, plan)) => {
             let with = |events: &[Event<I>]| Plan { seed: plan.seed, events: events.to_vec() };
@@ -151,12 +159,12 @@ pub fn assert_survives<R, I>(
                 with(events).run(config, reducer.clone(), view, &make).1.is_err()
             };
             let plan = with(&smallest(plan.events.clone(), fails));
-            let (sim, end) =
+            let (sim, result) =
                 plan.run(&Config { trace: true, ..config.clone() }, reducer.clone(), view, &make);
-            let end = end
-                .map_or_else(|error| error.to_string(), |()| "it went well the second time".into());
+            let problem = result
+                .map_or_else(|error| error.to_string(), |()| "a second run did not fail".into());
             panic!(
-                "In the end {end}\n\n{}\n\nSeed {}, events {:?}",
+                "At the end: {problem}\n\n{}\n\nSeed {}, events {:?}",
                 sim.trace().join("\n"),
                 plan.seed,
                 plan.events

@@ -1,4 +1,4 @@
-//! The simulated server: a log, a node for each client, and no rules. What one client does, all others get.
+//! The simulated server: a log and a sync node for each client. It accepts all actions.
 
 use core::{convert::Infallible, ops::ControlFlow};
 use std::sync::Arc;
@@ -10,40 +10,42 @@ use crate::{
     store::{Entry, Query, Store},
     sync::{Config, Input, Node, Output, State},
     testing::CrashStore,
-    time::Now,
+    time::{MonoTime, Now},
 };
 
-/// The reasons for which the relay keeps actions and answers.
+/// The reasons of actions and answers in the relay's log.
 const KEPT: &str = "kept";
 const ANSWER: &str = "answer";
 
-/// The simplest server that keeps its promises: what one client does, all others get, and the author is told `logux/processed`. A log, and a
-/// [`Node`] for each client; nothing is confirmed before it is durable.
+/// The simplest correct server: it sends each action to all other clients, and `logux/processed` to
+/// its author. It has a log, and a [`Node`] for each client. It confirms actions only after they
+/// are durable.
 ///
-/// [`Simulation`](super::Simulation) has one; to be driven by hand, as a model checker does.
+/// [`Simulation`](super::Simulation) has one. It can also be driven directly, for example by a
+/// model checker.
 pub struct Relay<R: Reducer> {
     config: Arc<Config>,
     log: Log<CrashStore, Timeline<R>>,
     nodes: Vec<Node>,
     names: Vec<NodeId>,
-    /// Whether the log may forget what the reducer does not need.
+    /// Whether actions are kept only for the reasons of the reducer.
     compacts: bool,
 }
 
-/// What has to be done for a client of a [`Relay`].
+/// What the driver of a [`Relay`] has to do for a client.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send it this frame.
+    /// Send this frame to the client.
     Send(usize, String),
-    /// Close its connection.
+    /// Close the connection of the client.
     Disconnect(usize),
 }
 
 impl<R: Reducer> Relay<R> {
-    /// A server for these clients, over a store that may have actions from before.
+    /// Returns a server for these clients, with a store that may have entries already.
     ///
     /// # Panics
-    /// Never: memory does not fail.
+    /// Never: a store in memory does not fail.
     pub fn new(reducer: R, timeline: TimelineConfig, store: CrashStore, names: &[NodeId]) -> Self {
         let config = Arc::new(Config::server(NodeId::new("server:sim").expect("a node id")));
         let Ok(timeline) = Timeline::read(reducer, timeline, &store);
@@ -53,58 +55,54 @@ impl<R: Reducer> Relay<R> {
         Self { config, log, nodes, names: names.to_vec(), compacts: false }
     }
 
-    /// Lets the log forget what the reducer says does not matter, or not.
+    /// Sets whether the log removes actions that are obsolete by the reducer. Default: `false`.
     #[must_use]
     pub const fn compacting(mut self, compacts: bool) -> Self {
         self.compacts = compacts;
         self
     }
 
-    /// The log.
+    /// Returns the log.
     pub const fn log(&self) -> &Log<CrashStore, Timeline<R>> {
         &self.log
     }
 
-    /// How far the connection to a client is.
+    /// Returns the state of the connection to a client.
     ///
     /// # Panics
-    /// When there is no such client.
+    /// If there is no such client.
     pub fn state_of(&self, client: usize) -> State {
         self.nodes[client].state()
     }
 
-    /// When to call [`wake`](Self::wake) at the latest, in monotonic milliseconds.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.nodes
-            .iter()
-            .filter_map(Node::next_deadline)
-            .map(|deadline| deadline.at.as_millis())
-            .min()
+    /// Returns the latest time to call [`wake`](Self::wake).
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        self.nodes.iter().filter_map(Node::next_deadline).map(|deadline| deadline.at).min()
     }
 
-    /// Takes what happened on the connection of a client.
+    /// Handles an event of a client's connection. Appends the required effects to `effects`.
     ///
     /// # Panics
-    /// When there is no such client.
+    /// If there is no such client.
     pub fn handle(&mut self, now: Now, client: usize, input: Input<'_>, effects: &mut Vec<Effect>) {
         self.nodes[client].handle(now, input);
-        self.follow(now, effects);
+        self.drain(now, effects);
     }
 
-    /// Time has passed.
+    /// Handles the deadline. Appends the required effects to `effects`.
     pub fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.nodes.iter_mut().for_each(|node| node.handle(now, Input::Wake));
-        self.follow(now, effects);
+        self.drain(now, effects);
     }
 
-    /// Does what the nodes want, until none wants anything.
-    fn follow(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    /// Executes the outputs of all nodes until there are none.
+    fn drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some((client, output)) = self.poll() {
             match output {
                 Output::Send(frame) => effects.push(Effect::Send(client, frame)),
                 Output::Disconnect(_) => effects.push(Effect::Disconnect(client)),
-                Output::Authenticate(who) => {
-                    self.nodes[client].handle(now, Input::Allow(who.token))
+                Output::Authenticate(request) => {
+                    self.nodes[client].handle(now, Input::Allow(request.token))
                 }
                 Output::Connected { since, .. } => {
                     let mut missed = Vec::new();
@@ -119,7 +117,7 @@ impl<R: Reducer> Relay<R> {
                     self.nodes[client].send(now.mono, last, &missed);
                 }
                 Output::Received { batch, entries, .. } => {
-                    let mut news = Vec::new();
+                    let mut new = Vec::new();
                     for entry in entries {
                         let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
                         let draft = if self.compacts { draft } else { draft.and_reason(KEPT) };
@@ -135,14 +133,14 @@ impl<R: Reducer> Relay<R> {
                                 .log
                                 .add(now.wall, answer, Draft::reason(ANSWER))
                                 .expect("memory does not fail");
-                            news.push(entry);
-                            news.extend(answer);
+                            new.push(entry);
+                            new.extend(answer);
                         }
                     }
-                    // Only what is safe is confirmed, and told to others.
+                    // Only durable actions are confirmed and sent to other clients.
                     let Ok(()) = commit(&mut self.log);
                     self.nodes[client].handle(now, Input::Persisted(batch));
-                    self.tell(now, &news);
+                    self.broadcast(now, &new);
                 }
                 _ => {}
             }
@@ -156,23 +154,23 @@ impl<R: Reducer> Relay<R> {
             .find_map(|(client, node)| Some((client, node.poll_output()?)))
     }
 
-    fn tell(&mut self, now: Now, news: &[Entry]) {
+    fn broadcast(&mut self, now: Now, entries: &[Entry]) {
         let Ok(last) = self.log.store().last_added();
         for (client, name) in self.names.iter().enumerate() {
             if matches!(self.nodes[client].state(), State::Sending | State::Synchronized) {
-                let own: Vec<&Entry> = news.iter().filter(|entry| is_for(entry, name)).collect();
+                let own: Vec<&Entry> = entries.iter().filter(|entry| is_for(entry, name)).collect();
                 self.nodes[client].send(now.mono, last, own);
             }
         }
     }
 
-    /// What is left when the power fails.
+    /// Returns the store as it is after a power failure.
     #[must_use]
     pub fn crash(self) -> CrashStore {
         self.log.into_store().crash()
     }
 
-    /// The server's node id.
+    /// Returns the node id of the server.
     pub fn node_id(&self) -> &NodeId {
         &self.config.node
     }
@@ -185,7 +183,8 @@ fn commit<R: Reducer>(log: &mut Log<CrashStore, Timeline<R>>) -> Result<(), Infa
     })
 }
 
-/// Clients get what others did, and answers to what they did, also before they started again.
+/// A client receives the actions of other clients, and the answers to its own actions, also to
+/// those that it added before a restart.
 fn is_for(entry: &Entry, client: &NodeId) -> bool {
     if entry.meta.reasons.iter().any(|reason| **reason == *ANSWER) {
         let id = entry.action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());

@@ -1,13 +1,14 @@
-//! The world: who is there, what time it is, what happens next.
+//! The simulated world: its nodes, its time, and the order of its events.
 
 use core::{
     fmt::{self, Debug},
-    ops::ControlFlow,
+    ops::{ControlFlow, RangeInclusive},
+    time::Duration,
 };
 use std::sync::Arc;
 
 use super::{
-    clock::{Chance, Clock},
+    clock::{Clock, Random},
     link::Link,
     relay::{Effect, Relay},
 };
@@ -18,41 +19,43 @@ use crate::{
     store::{Query, Store},
     sync::{self, State},
     testing::CrashStore,
+    time::{MonoTime, as_millis},
 };
 
-/// What world to simulate.
+/// The world to simulate.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Decides everything that is left to chance.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How many clients there are besides the server.
+    /// The number of clients.
     pub clients: usize,
-    /// How long a frame takes, from and to, in milliseconds.
-    pub latency_ms: (u64, u64),
-    /// After how long a client connects again, from and to, in milliseconds.
-    pub reconnect_ms: (u64, u64),
-    /// By how much the clocks of the clients are wrong at most, in milliseconds.
-    pub clock_error_ms: i64,
-    /// How much faster or slower they go at most, in millionths.
-    pub drift_ppm: i64,
-    /// The options of the timelines.
+    /// The transit time of a frame.
+    pub latency: RangeInclusive<Duration>,
+    /// The time until a client connects again.
+    pub reconnect_delay: RangeInclusive<Duration>,
+    /// The largest initial error of the clients' clocks.
+    pub clock_error: Duration,
+    /// The largest drift of the clients' clocks, in parts per million.
+    pub drift_ppm: u64,
+    /// The configuration of the timelines.
     pub timeline: TimelineConfig,
-    /// Let the logs forget what the reducer says does not matter. Without it the server keeps everything, and [`Simulation::settle`] checks that every
-    /// action is everywhere.
+    /// Whether logs remove actions that are obsolete by the reducer. Otherwise, all actions are
+    /// kept, and [`Simulation::settle`] checks that each node has all of them.
     pub compact: bool,
-    /// Write down who did what when. Costs time.
+    /// Whether events are recorded for [`Simulation::trace`], which takes time.
     pub trace: bool,
 }
 
 impl Default for Config {
-    /// 2 clients, 5 to 200 ms of latency, clocks up to an hour wrong that drift by up to 100 ppm.
+    /// 2 clients, a latency of 5 to 200 ms, clocks that are wrong by up to an hour and drift by up
+    /// to 100 ppm.
     fn default() -> Self {
         Self {
             seed: 0,
             clients: 2,
-            latency_ms: (5, 200),
-            reconnect_ms: (50, 2_000),
-            clock_error_ms: 3_600_000,
+            latency: Duration::from_millis(5)..=Duration::from_millis(200),
+            reconnect_delay: Duration::from_millis(50)..=Duration::from_secs(2),
+            clock_error: Duration::from_secs(3_600),
             drift_ppm: 100,
             timeline: TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() },
             compact: false,
@@ -61,97 +64,101 @@ impl Default for Config {
     }
 }
 
-/// What has happened in a world.
+/// The numbers of events in a simulated world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Actions that were done.
+    /// Actions that the clients added.
     pub actions: usize,
     /// Frames that were sent.
     pub frames: usize,
-    /// Frames that were lost.
+    /// Frames that were lost with their connection.
     pub lost: usize,
     /// Connections that were cut.
     pub cuts: usize,
-    /// Nodes that crashed.
+    /// Crashes of nodes.
     pub crashes: usize,
-    /// Virtual milliseconds that have passed.
-    pub ms: u64,
+    /// The virtual time that has passed.
+    pub elapsed: Duration,
 }
 
-/// A simulated world.
+/// A simulated world: a server and its clients, in virtual time.
 pub struct Simulation<R: Reducer + Clone> {
     config: Config,
     reducer: R,
     view: fn(&R::State) -> String,
-    chance: Chance,
-    /// `None` only while it crashes.
+    random: Random,
+    /// The virtual time since the start, in milliseconds.
+    now_ms: u64,
+    /// `None` only during a crash.
     server: Option<Relay<R>>,
     devices: Vec<Device<R>>,
-    done: Vec<ActionId>,
+    /// The ids of all actions that clients added.
+    added: Vec<ActionId>,
     counts: Counts,
     trace: Vec<String>,
 }
 
 struct Device<R: Reducer> {
+    /// User id and client id.
     name: NodeId,
-    /// How many times it was switched on.
+    /// The number of starts. It is the tab id of the current start.
     starts: usize,
     clock: Clock,
-    /// `None` only while it crashes.
+    /// `None` only during a crash.
     client: Option<Client<CrashStore, Timeline<R>>>,
     time_fix: Option<i64>,
     link: Link,
 }
 
-/// Why a world does not come to rest, or comes to the wrong one.
+/// The reason why a world did not settle, or settled in a wrong state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsettled {
-    /// Something still happens after so many steps.
+    /// Events still occur after this number of steps.
     Livelock(usize),
-    /// A client is not synchronized, though nothing happens any more.
+    /// A client is not synchronized, but there are no more events.
     NotSynchronized(usize, State),
     /// A node lacks an action.
     Lost {
-        /// Who.
+        /// The node id.
         node: String,
-        /// Which.
+        /// The action.
         id: ActionId,
     },
-    /// A node has an action that nobody did, or has it twice.
-    JsonObject {
-        /// Who.
+    /// A node has a duplicate or unknown action.
+    WrongCount {
+        /// The node id.
         node: String,
-        /// How many actions it has.
+        /// The number of actions in its log.
         has: usize,
-        /// How many were done.
-        done: usize,
+        /// The number of actions that the clients added.
+        added: usize,
     },
     /// A client still waits for the answer to its action.
     Unanswered {
-        /// Who.
+        /// The node id.
         node: String,
-        /// Which.
+        /// The action.
         id: ActionId,
     },
-    /// A node's state is not the server's: its name and both states.
+    /// The state of a node differs from that of the server: its node id, and both states.
     Differs(String, String, String),
 }
 
 impl fmt::Display for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Livelock(steps) => write!(f, "something still happens after {steps} steps"),
+            Self::Livelock(steps) => write!(f, "events still occur after {steps} steps"),
             Self::NotSynchronized(client, state) => {
-                write!(f, "client {client} is {state:?}, though nothing happens any more")
+                write!(f, "client {client} is {state:?}, but there are no more events")
             }
             Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
             Self::Unanswered { node, id } => write!(f, "{node} still waits for the answer to {id}"),
-            Self::JsonObject { node, has, done } => {
-                write!(f, "{node} has {has} actions, but {done} were done")
+            Self::WrongCount { node, has, added } => {
+                write!(f, "{node} has {has} actions, but the clients added {added}")
             }
             Self::Differs(node, own, server) => {
-                write!(f, "{node} has {own}\nbut the server has {server}")
+                write!(f, "the state of {node} is {own}\nbut the state of the server is {server}")
             }
         }
     }
@@ -159,25 +166,20 @@ impl fmt::Display for Unsettled {
 
 impl core::error::Error for Unsettled {}
 
-/// After how many steps without rest something must be wrong.
+/// The largest number of steps of [`Simulation::settle`].
 const MAX_STEPS: usize = 2_000_000;
 
 impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
-    /// A world at its beginning: the clients are about to connect.
+    /// Returns a world with a running server, and clients that are about to connect.
     pub fn new(config: Config, reducer: R) -> Self {
-        let mut chance = Chance::new(config.seed);
-        let mut around = |most: i64| {
-            let most = most.unsigned_abs();
-            i64::try_from(chance.between(0, 2 * most)).unwrap_or(0)
-                - i64::try_from(most).unwrap_or(0)
-        };
+        let mut random = Random::new(config.seed);
         let mut devices = Vec::new();
         for number in 0..config.clients {
             let name =
                 NodeId::new(format!("{}:client{number}", (number + 1) * 10)).expect("a node id");
             let clock = Clock {
-                offset_ms: around(config.clock_error_ms),
-                drift_ppm: around(config.drift_ppm),
+                offset_ms: random.around_zero(as_millis(config.clock_error)),
+                drift_ppm: random.around_zero(config.drift_ppm),
             };
             devices.push(Device {
                 name,
@@ -196,10 +198,11 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             config,
             reducer,
             view: |state| format!("{state:?}"),
-            chance,
+            random,
+            now_ms: 0,
             server: Some(server),
             devices,
-            done: Vec::new(),
+            added: Vec::new(),
             counts: Counts::default(),
             trace: Vec::new(),
         };
@@ -207,142 +210,161 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         world
     }
 
-    /// Compares states by what this shows of them, in place of their `Debug` form: for states that remember times, which each node has by its own clock.
+    /// Compares states by this function instead of their `Debug` form. Useful for states with
+    /// times, which differ between nodes because each node has its own clock.
     #[must_use]
     pub fn viewed(mut self, view: fn(&R::State) -> String) -> Self {
         self.view = view;
         self
     }
 
-    /// The state that a client sees.
+    /// Returns the state of a client.
     ///
     /// # Panics
-    /// When there is no such client.
+    /// If there is no such client.
     pub fn state(&self, client: usize) -> &R::State {
         self.client(client).log().state()
     }
 
-    /// Whether a client's log has an action.
+    /// Returns `true` if the log of a client has an action.
     ///
     /// # Panics
-    /// When there is no such client.
+    /// If there is no such client.
     pub fn has(&self, client: usize, id: &ActionId) -> bool {
         self.client(client).log().store().by_id(id).is_ok_and(|entry| entry.is_some())
     }
 
-    /// The state of the server.
+    /// Returns the state of the server.
     pub fn server_state(&self) -> &R::State {
         self.server().log().state()
     }
 
-    /// How much has happened.
+    /// Returns the numbers of events so far.
     pub const fn counts(&self) -> Counts {
-        self.counts
+        Counts { elapsed: Duration::from_millis(self.now_ms), ..self.counts }
     }
 
-    /// Who did what when, if [`Config::trace`] is set.
+    /// Returns the recorded events with their times. Empty without [`Config::trace`].
     pub fn trace(&self) -> &[String] {
         &self.trace
     }
 
-    /// A client does an action, made of the state that it sees; nothing if there is none to do.
+    /// Adds an action on a client, and returns its id. `make` makes the action from the state of
+    /// the client and the id that the action will have. If it returns `None`, nothing is added.
     ///
     /// # Panics
-    /// When there is no such client.
+    /// If there is no such client.
     pub fn act(
         &mut self,
         client: usize,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
     ) -> Option<ActionId> {
-        let now = self.devices[client].clock.now(self.counts.ms);
-        let device = self.devices[client].client.as_mut().expect("a client that runs");
-        // The id it will have: the client makes the same when it is told to do the action.
+        let now = self.devices[client].clock.now(self.now_ms);
+        let device = self.devices[client].client.as_mut().expect("a running client");
+        // `Client::sync` generates the same id.
         let id = device.next_id(now.wall);
         let action = make(device.log().state(), &id)?;
         if self.config.trace {
-            self.tell(&format!("client {client} does {} as {id}", action.as_json()));
+            self.record(&format!("client {client} adds {} as {id}", action.as_json()));
         }
-        let device = self.devices[client].client.as_mut().expect("a client that runs");
+        let device = self.devices[client].client.as_mut().expect("a running client");
         let id = device.sync(now, action).expect("memory does not fail");
         self.counts.actions += 1;
-        self.done.push(id.clone());
+        self.added.push(id.clone());
         self.drain(client);
         Some(id)
     }
 
-    /// Cuts a client's connection, at a byte that chance decides. It connects again after a while.
+    /// Cuts the connection of a client at a random byte. The client connects again after
+    /// [`Config::reconnect_delay`].
+    ///
+    /// # Panics
+    /// If there is no such client.
     pub fn cut(&mut self, client: usize) {
-        let again = self.chance.between(self.config.reconnect_ms.0, self.config.reconnect_ms.1);
-        self.disconnect(client, Some(self.counts.ms + again));
+        let delay = self.random.within(&self.config.reconnect_delay);
+        self.disconnect(client, Some(self.now_ms + delay));
     }
 
-    /// Cuts a client's connection until [`heal`](Self::heal).
-    pub fn part(&mut self, client: usize) {
+    /// Cuts the connection of a client until [`heal`](Self::heal).
+    ///
+    /// # Panics
+    /// If there is no such client.
+    pub fn partition(&mut self, client: usize) {
         self.disconnect(client, None);
     }
 
-    /// Lets a client connect again.
+    /// Lets a client connect again, at once.
+    ///
+    /// # Panics
+    /// If there is no such client.
     pub fn heal(&mut self, client: usize) {
-        if let Link::Down(again) = &mut self.devices[client].link {
-            *again = Some(self.counts.ms);
+        if let Link::Down(connects_at) = &mut self.devices[client].link {
+            *connects_at = Some(self.now_ms);
         }
     }
 
-    /// Sets a client's clock forwards or back.
+    /// Moves the clock of a client by `ms` milliseconds, forwards or backwards. Its offset stays
+    /// within a year.
+    ///
+    /// # Panics
+    /// If there is no such client.
     pub fn jump(&mut self, client: usize, ms: i64) {
         let offset = &mut self.devices[client].clock.offset_ms;
-        // The user of a device does not set its clock beyond a year.
         *offset = offset.saturating_add(ms).clamp(-31_536_000_000, 31_536_000_000);
-        self.tell(&format!("the clock of client {client} jumps by {ms} ms"));
+        self.record(&format!("the clock of client {client} jumps by {ms} ms"));
     }
 
-    /// A client's power fails; it starts again with what was durable.
+    /// Crashes a client, which starts again with the durable entries of its store.
+    ///
+    /// # Panics
+    /// If there is no such client.
     pub fn crash(&mut self, client: usize) {
         self.cut(client);
-        if let Some(gone) = self.devices[client].client.take() {
+        if let Some(crashed) = self.devices[client].client.take() {
             self.counts.crashes += 1;
-            self.tell(&format!("client {client} crashes"));
-            self.start(client, gone.into_store().crash());
+            self.record(&format!("client {client} crashes"));
+            self.start(client, crashed.into_store().crash());
         }
     }
 
-    /// The server's power fails; all connections are cut, and it starts again with what was durable.
+    /// Crashes the server and cuts all connections. The server starts again with the durable
+    /// entries of its store.
     pub fn crash_server(&mut self) {
         (0..self.devices.len()).for_each(|client| self.cut(client));
-        if let Some(gone) = self.server.take() {
+        if let Some(crashed) = self.server.take() {
             self.counts.crashes += 1;
-            self.tell("the server crashes");
+            self.record("the server crashes");
             let names: Vec<NodeId> =
                 self.devices.iter().map(|device| device.name.clone()).collect();
-            let again = Relay::new(
+            let relay = Relay::new(
                 self.reducer.clone(),
                 self.config.timeline.clone(),
-                gone.crash(),
+                crashed.crash(),
                 &names,
             );
-            self.server = Some(again.compacting(self.config.compact));
+            self.server = Some(relay.compacting(self.config.compact));
         }
     }
 
-    /// Lets time pass, in milliseconds.
-    pub fn run_for(&mut self, ms: u64) {
-        let until = self.counts.ms.saturating_add(ms);
-        while self.next_moment().is_some_and(|next| next <= until) {
+    /// Advances the time, and executes all events up to it.
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.now_ms.saturating_add(as_millis(duration));
+        while self.next_event().is_some_and(|next| next <= until) {
             self.step();
         }
-        self.counts.ms = until;
+        self.now_ms = until;
     }
 
-    /// Heals the network, lets everything come to rest, and checks that nobody lacks anything: all are synchronized, every action is everywhere once,
-    /// and all states are equal.
+    /// Heals the network, executes events until all nodes are synchronized, and checks the result:
+    /// each node has every action once, each action has an answer, and all states are equal.
     ///
     /// # Errors
-    /// [`Unsettled`] says what is wrong.
+    /// [`Unsettled`] with the first problem.
     pub fn settle(&mut self) -> Result<(), Unsettled> {
         (0..self.devices.len()).for_each(|client| self.heal(client));
         let mut steps = 0;
-        while !self.is_at_rest() {
-            if steps == MAX_STEPS || self.next_moment().is_none() {
+        while !self.is_settled() {
+            if steps == MAX_STEPS || self.next_event().is_none() {
                 break;
             }
             self.step();
@@ -354,7 +376,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         self.check()
     }
 
-    fn is_at_rest(&self) -> bool {
+    fn is_settled(&self) -> bool {
         let device = |(client, device): (usize, &Device<R>)| {
             device.link.is_idle()
                 && self.client(client).state() == State::Synchronized
@@ -382,8 +404,8 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             if own != server {
                 return Err(Unsettled::Differs(node.to_string(), own, server));
             }
-            let waits = log.store().newest_with_reason("syncing").ok().flatten();
-            if let Some(stamp) = waits {
+            let unanswered = log.store().newest_with_reason("syncing").ok().flatten();
+            if let Some(stamp) = unanswered {
                 return Err(Unsettled::Unanswered {
                     node: node.to_string(),
                     id: stamp.id().clone(),
@@ -393,35 +415,35 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 continue;
             }
             let has = |id: &ActionId| log.store().by_id(id).is_ok_and(|entry| entry.is_some());
-            if let Some(id) = self.done.iter().find(|id| !has(id)) {
+            if let Some(id) = self.added.iter().find(|id| !has(id)) {
                 return Err(Unsettled::Lost { node: node.to_string(), id: id.clone() });
             }
-            let mut has = 0;
+            let mut count = 0;
             let Ok(()) = log.store().walk(&Query::added(), &mut |entry| {
-                has += usize::from(entry.action.kind() != logux::PROCESSED);
+                count += usize::from(entry.action.kind() != logux::PROCESSED);
                 ControlFlow::Continue(())
             });
-            if has != self.done.len() {
-                return Err(Unsettled::JsonObject {
+            if count != self.added.len() {
+                return Err(Unsettled::WrongCount {
                     node: node.to_string(),
-                    has,
-                    done: self.done.len(),
+                    has: count,
+                    added: self.added.len(),
                 });
             }
         }
         Ok(())
     }
 
-    /// When the next thing happens.
-    fn next_moment(&self) -> Option<u64> {
+    /// Returns the time of the next event, in milliseconds since the start.
+    fn next_event(&self) -> Option<u64> {
         let of_device = |(client, device): (usize, &Device<R>)| {
             let deadline =
                 self.client(client).next_deadline().map(|deadline| deadline.at.as_millis());
             let link = match &device.link {
                 Link::Up { to_server, to_client } => {
-                    to_server.next().into_iter().chain(to_client.next()).min()
+                    to_server.next_arrival().into_iter().chain(to_client.next_arrival()).min()
                 }
-                Link::Down(again) => *again,
+                Link::Down(connects_at) => *connects_at,
             };
             deadline.into_iter().chain(link).min()
         };
@@ -429,18 +451,18 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             .iter()
             .enumerate()
             .filter_map(of_device)
-            .chain(self.server().next_deadline())
+            .chain(self.server().next_deadline().map(MonoTime::as_millis))
             .min()
     }
 
-    /// Lets the next thing happen.
+    /// Advances the time to the next event, and executes all events of that time.
     fn step(&mut self) {
-        let Some(next) = self.next_moment() else { return };
-        self.counts.ms = self.counts.ms.max(next);
-        let now = self.counts.ms;
+        let Some(next) = self.next_event() else { return };
+        self.now_ms = self.now_ms.max(next);
+        let now = self.now_ms;
         for client in 0..self.devices.len() {
             match &mut self.devices[client].link {
-                Link::Down(Some(again)) if *again <= now => self.connect(client),
+                Link::Down(Some(connects_at)) if *connects_at <= now => self.connect(client),
                 Link::Down(_) => {}
                 Link::Up { to_server, to_client } => {
                     let (up, down) = (to_server.receive(now), to_client.receive(now));
@@ -460,43 +482,46 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 self.at_client(client, client::Input::Wake);
             }
         }
-        if self.server().next_deadline().is_some_and(|at| at <= now) {
+        if self.server().next_deadline().is_some_and(|at| at.as_millis() <= now) {
             let mut effects = Vec::new();
             let now = Clock::default().now(now);
-            self.server.as_mut().expect("a server that runs").wake(now, &mut effects);
-            self.carry_out(effects);
+            self.server.as_mut().expect("a running server").wake(now, &mut effects);
+            self.execute(effects);
         }
     }
 
     fn connect(&mut self, client: usize) {
-        self.tell(&format!("client {client} connects"));
+        self.record(&format!("client {client} connects"));
         self.devices[client].link = Link::up();
         self.at_server(client, sync::Input::Opened);
         self.at_client(client, client::Input::Opened);
     }
 
-    fn disconnect(&mut self, client: usize, again: Option<u64>) {
+    fn disconnect(&mut self, client: usize, connects_at: Option<u64>) {
         if let Link::Up { to_server, to_client } = &mut self.devices[client].link {
-            let lost = to_server.cut(&mut self.chance) + to_client.cut(&mut self.chance);
-            let [up, down] = [to_server, to_client].map(|way| {
-                let whole = core::iter::from_fn(|| way.receive(u64::MAX));
-                whole.collect::<Vec<String>>()
+            let lost = to_server.cut(&mut self.random) + to_client.cut(&mut self.random);
+            let [up, down] = [to_server, to_client].map(|queue| {
+                let complete = core::iter::from_fn(|| queue.receive(u64::MAX));
+                complete.collect::<Vec<String>>()
             });
             self.counts.cuts += 1;
             self.counts.lost += lost;
-            self.tell(&format!("the connection of client {client} is cut, {lost} frames are lost"));
+            self.record(&format!(
+                "the connection of client {client} is cut, {lost} frames are lost"
+            ));
             up.iter().for_each(|frame| self.at_server(client, sync::Input::Frame(frame)));
             down.iter().for_each(|frame| self.at_client(client, client::Input::Frame(frame)));
             self.at_server(client, sync::Input::Closed);
             self.at_client(client, client::Input::Closed);
         }
-        self.devices[client].link = Link::Down(again);
+        self.devices[client].link = Link::Down(connects_at);
     }
 
     fn start(&mut self, client: usize, store: CrashStore) {
         let device = &mut self.devices[client];
         device.starts += 1;
-        // Each start has a tab id of its own, as official clients have: ids then differ, whatever the clock does.
+        // Each start has its own tab id, as in official clients. So ids are unique even if the
+        // clock goes backwards.
         let node = NodeId::new(format!("{}:{}", device.name.client_id(), device.starts))
             .expect("a node id");
         let Ok(timeline) =
@@ -511,13 +536,13 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn at_server(&mut self, client: usize, input: sync::Input<'_>) {
-        let now = Clock::default().now(self.counts.ms);
+        let now = Clock::default().now(self.now_ms);
         let mut effects = Vec::new();
-        self.server.as_mut().expect("a server that runs").handle(now, client, input, &mut effects);
-        self.carry_out(effects);
+        self.server.as_mut().expect("a running server").handle(now, client, input, &mut effects);
+        self.execute(effects);
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn execute(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send(client, frame) => {
@@ -533,8 +558,8 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn at_client(&mut self, client: usize, input: client::Input<'_>) {
-        let now = self.devices[client].clock.now(self.counts.ms);
-        let device = self.devices[client].client.as_mut().expect("a client that runs");
+        let now = self.devices[client].clock.now(self.now_ms);
+        let device = self.devices[client].client.as_mut().expect("a running client");
         device.handle(now, input).expect("memory does not fail");
         self.drain(client);
     }
@@ -553,8 +578,8 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 client::Output::Disconnect(_) => self.cut(client),
                 client::Output::TimeFix(time_fix) => self.devices[client].time_fix = Some(time_fix),
                 client::Output::Added(entry) if self.config.trace => {
-                    self.tell(&format!(
-                        "client {client} gets {} as {}",
+                    self.record(&format!(
+                        "client {client} receives {} as {}",
                         entry.action.as_json(),
                         entry.meta.id
                     ));
@@ -565,21 +590,21 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn arrival(&mut self) -> u64 {
-        self.counts.ms + self.chance.between(self.config.latency_ms.0, self.config.latency_ms.1)
+        self.now_ms + self.random.within(&self.config.latency)
     }
 
-    fn tell(&mut self, what: &str) {
+    fn record(&mut self, event: &str) {
         if self.config.trace {
-            self.trace.push(format!("{:>7} ms  {what}", self.counts.ms));
+            self.trace.push(format!("{:>7} ms  {event}", self.now_ms));
         }
     }
 
     fn client(&self, client: usize) -> &Client<CrashStore, Timeline<R>> {
-        self.devices[client].client.as_ref().expect("a client that runs")
+        self.devices[client].client.as_ref().expect("a running client")
     }
 
     fn server(&self) -> &Relay<R> {
-        self.server.as_ref().expect("a server that runs")
+        self.server.as_ref().expect("a running server")
     }
 }
 
@@ -588,6 +613,7 @@ impl<R: Reducer + Clone> Debug for Simulation<R> {
         f.debug_struct("Simulation")
             .field("config", &self.config)
             .field("counts", &self.counts)
+            .field("now_ms", &self.now_ms)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Checks of single entries: adding, finding, changing, removing.
+//! Checks of adding, finding, changing and removing single entries.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) fn keeps_entries_in_both_orders<S: Store>(mut store: S) {
     let third = add(&mut store, "3", meta("1 b 1", 2));
     let fourth = add(&mut store, "4", meta("3 b 0", 2));
     let numbers = [&first, &second, &third, &fourth].map(|entry| entry.meta.added);
-    assert_eq!(numbers, [1, 2, 3, 4].map(Some), "numbers are given in the order of arrival");
+    assert_eq!(numbers, [1, 2, 3, 4].map(Some), "added numbers are in the order of arrival");
     expect_orders(&store, &[&first, &fourth, &third, &second], &[&first, &second, &third, &fourth]);
 }
 
@@ -33,7 +33,7 @@ pub(super) fn orders_entries_of_one_time_by_id<S: Store>(mut store: S) {
 }
 
 pub(super) fn orders_node_ids_as_javascript_does<S: Store>(mut store: S) {
-    // In UTF-16 U+1F600 begins with D83D, which is before U+E000; in UTF-8 it is the other way round.
+    // In UTF-16, U+1F600 starts with D83D, which is less than E000. In UTF-8, U+E000 is less.
     let private = add(&mut store, "1", meta("1 \u{e000} 0", 1));
     let emoji = add(&mut store, "2", meta("1 \u{1f600} 0", 1));
     let last = add(&mut store, "3", meta("1 \u{ffff} 0", 1));
@@ -62,25 +62,25 @@ pub(super) fn orders_times_before_the_epoch<S: Store>(mut store: S) {
     expect_orders(&store, &created, &[&now, &before, &first, &last, &skewed, &ahead, &near]);
 }
 
-pub(super) fn ignores_an_id_it_has<S: Store>(mut store: S) {
+pub(super) fn ignores_a_known_id<S: Store>(mut store: S) {
     let kept = add(&mut store, "A", meta("1 a 1", 1).with_reason("a"));
-    let mut again =
+    let mut duplicate =
         Entry::new(Action::new(r#"{"type":"B"}"#).expect("an action"), meta("1 a 1", 1));
-    again.meta = again.meta.with_reason("b").with_index("b");
-    assert_eq!(store.add(&mut again).expect("add"), Insertion::Duplicate);
+    duplicate.meta = duplicate.meta.with_reason("b").with_index("b");
+    assert_eq!(store.add(&mut duplicate).expect("add"), Insertion::Duplicate);
     expect_both(&store, &[&kept]);
     expect_index(&store, "b", &[], &[]);
     assert_eq!(store.newest_with_reason("b").expect("newest"), None);
 }
 
-pub(super) fn ignores_an_id_it_has_under_another_time<S: Store>(mut store: S) {
+pub(super) fn ignores_a_known_id_with_another_time<S: Store>(mut store: S) {
     let same = add(&mut store, "A", meta("1 a 1", 1));
     let moved = add(&mut store, "B", meta("5 a 0", 2));
     for (id, time) in [("1 a 1", 2), ("5 a 0", 5), ("5 a 0", 3), ("5 a 0", 2)] {
-        let mut again =
+        let mut duplicate =
             Entry::new(Action::new(r#"{"type":"C"}"#).expect("an action"), meta(id, time));
         assert_eq!(
-            store.add(&mut again).expect("add"),
+            store.add(&mut duplicate).expect("add"),
             Insertion::Duplicate,
             "{id} of time {time}"
         );
@@ -88,7 +88,7 @@ pub(super) fn ignores_an_id_it_has_under_another_time<S: Store>(mut store: S) {
     expect_both(&store, &[&same, &moved]);
 }
 
-pub(super) fn keeps_all_of_the_meta<S: Store>(mut store: S) {
+pub(super) fn keeps_the_whole_meta<S: Store>(mut store: S) {
     let mut full = meta("1 10:client:tab 7", 3)
         .with_reason("a")
         .with_reason("b")
@@ -112,7 +112,7 @@ pub(super) fn keeps_all_of_the_meta<S: Store>(mut store: S) {
     expect_both(&store, &[&full, &old, &number, &zero]);
 }
 
-pub(super) fn keeps_json_to_the_letter<S: Store>(mut store: S) {
+pub(super) fn keeps_json_byte_for_byte<S: Store>(mut store: S) {
     let action = r#"{"z":9007199254740993,"type":"a","f":0.30000000000000004,"s":"\ud83d","a":1,"a":[ 1 , "é\u0000" ]}"#;
     let mut entry = Entry::new(Action::new(action).expect("an action"), meta("1 a 0", 1));
     entry.meta.extra =
@@ -170,7 +170,7 @@ pub(super) fn changes_reasons<S: Store>(mut store: S) {
     expect_both(&store, &[&entry]);
 }
 
-pub(super) fn changes_nothing_of_an_unknown_id<S: Store>(mut store: S) {
+pub(super) fn changes_nothing_for_an_unknown_id<S: Store>(mut store: S) {
     let entry = add(&mut store, "A", meta("1 n 0", 1));
     let change = MetaChange { reasons: Some(NameList::new()), extra: vec![] };
     assert!(!store.change_meta(&"1 n 1".parse().expect("an id"), &change).expect("change_meta"));
@@ -219,13 +219,13 @@ pub(super) fn removes_nothing_for_an_unknown_id<S: Store>(mut store: S) {
     expect_both(&store, &[&entry]);
 }
 
-pub(super) fn adds_again_what_was_removed<S: Store>(mut store: S) {
+pub(super) fn adds_a_removed_entry_again<S: Store>(mut store: S) {
     let moved = || meta("1 n 0", 7).with_reason("a").with_index("i");
     let first = add(&mut store, "A", moved());
     let other = add(&mut store, "B", meta("2 n 0", 2));
     assert_eq!(store.remove(&first.meta.id).expect("remove"), Some(first));
     let again = add(&mut store, "C", moved());
-    assert_eq!(again.meta.added, Some(3), "it gets a new number");
+    assert_eq!(again.meta.added, Some(3), "it gets a new added number");
     expect_both(&store, &[&other, &again]);
     expect_index(&store, "i", &[&again], &[&again]);
 }

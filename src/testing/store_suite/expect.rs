@@ -1,4 +1,4 @@
-//! What the checks are written with.
+//! Helpers of the checks: values, and assertions about the whole store.
 
 use core::ops::ControlFlow;
 
@@ -8,32 +8,32 @@ use crate::{
     time::WallTime,
 };
 
-/// The meta of an action, by the text of its id.
+/// Returns the meta of an action from its id as a string and its time in milliseconds.
 pub(super) fn meta(id: &str, time: i64) -> Meta {
     Meta::new(id.parse().expect("an id")).with_time(WallTime::from_millis(time))
 }
 
-/// The place of an action, by the text of its id.
+/// Returns the stamp of an action from its id as a string and its time in milliseconds.
 pub(super) fn stamp(id: &str, time: i64) -> Stamp {
     meta(id, time).stamp()
 }
 
-/// Adds an action of the type `kind` and gives back the entry as the store keeps it.
+/// Adds an action of the type `kind`, and returns the entry as the store keeps it.
 pub(super) fn add<S: Store>(store: &mut S, kind: &str, meta: Meta) -> Entry {
     let action = Action::new(format!("{{\"type\":\"{kind}\"}}")).expect("an action");
     let mut entry = Entry::new(action, meta);
     assert_eq!(store.add(&mut entry).expect("add"), Insertion::Added, "adding {entry:?}");
-    assert!(entry.meta.added.is_some(), "add sets the number of {entry:?}");
+    assert!(entry.meta.added.is_some(), "`add` must set the added number of {entry:?}");
     entry
 }
 
-/// Adds three actions, of the times 1, 2 and 3, that have the reason `a`.
+/// Adds three actions with the times 1, 2 and 3 and the reason `a`.
 pub(super) fn add_three<S: Store>(store: &mut S) -> [Entry; 3] {
     [("1 n 0", 1), ("2 n 0", 2), ("3 n 0", 3)]
         .map(|(id, time)| add(store, id, meta(id, time).with_reason("a")))
 }
 
-/// All entries that a query visits.
+/// Returns all entries that a query visits.
 pub(super) fn walk<S: Store>(store: &S, query: &Query) -> Vec<Entry> {
     let mut found = Vec::new();
     store
@@ -45,8 +45,8 @@ pub(super) fn walk<S: Store>(store: &S, query: &Query) -> Vec<Entry> {
     found
 }
 
-/// The store has exactly these entries, oldest first by creation and by arrival: walked in both directions, from the end
-/// and from behind each entry.
+/// Asserts that the store has exactly these entries, given oldest first by creation and by arrival.
+/// Walks in both directions, from the end and from each entry.
 #[track_caller]
 pub(super) fn expect_orders<S: Store>(store: &S, created: &[&Entry], added: &[&Entry]) {
     expect_walks(store, &Query::created(), created);
@@ -57,13 +57,14 @@ pub(super) fn expect_orders<S: Store>(store: &S, created: &[&Entry], added: &[&E
     }
 }
 
-/// The store has exactly these entries, in the same order by creation and by arrival.
+/// Asserts that the store has exactly these entries, which have the same order by creation and by
+/// arrival.
 #[track_caller]
 pub(super) fn expect_both<S: Store>(store: &S, entries: &[&Entry]) {
     expect_orders(store, entries, entries);
 }
 
-/// An index has exactly these entries, oldest first by creation and by arrival.
+/// Asserts that an index has exactly these entries, given oldest first by creation and by arrival.
 #[track_caller]
 pub(super) fn expect_index<S: Store>(store: &S, index: &str, created: &[&Entry], added: &[&Entry]) {
     expect_walks(store, &Query::created().index(index), created);
@@ -78,7 +79,7 @@ fn expect_walks<S: Store>(store: &S, newest_first: &Query, entries: &[&Entry]) {
     for (query, expected) in [(&oldest_first, forward), (newest_first, backward)] {
         assert_eq!(walk(store, query), expected, "{query:?}");
         for (at, entry) in expected.iter().enumerate() {
-            let query = query.behind(entry);
+            let query = query.after_entry(entry);
             assert_eq!(walk(store, &query), expected[at + 1..], "{query:?}");
         }
     }

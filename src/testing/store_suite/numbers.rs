@@ -1,4 +1,4 @@
-//! Checks of the numbers of a store, and of cleaning it.
+//! Checks of `last_added`, `synced`, `clean` and `commit`.
 
 use super::expect::{add, expect_both, expect_index, meta};
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
     store::{Entry, Insertion, Store, Synced},
 };
 
-pub(super) fn is_empty_in_the_beginning<S: Store>(store: S) {
+pub(super) fn is_empty_at_first<S: Store>(store: S) {
     assert_eq!(store.last_added().expect("last_added"), 0);
     assert_eq!(store.synced().expect("synced"), Synced::default());
     expect_both(&store, &[]);
     drop(store);
 }
 
-pub(super) fn keeps_how_far_the_exchange_came<S: Store>(mut store: S) {
+pub(super) fn keeps_the_synced_numbers<S: Store>(mut store: S) {
     for synced in [
         Synced { sent: 1, received: 0 },
         Synced { sent: 1, received: 1 },
@@ -24,16 +24,16 @@ pub(super) fn keeps_how_far_the_exchange_came<S: Store>(mut store: S) {
     }
     let lower = Synced { sent: 0, received: 9_007_199_254_740_993 };
     store.set_synced(lower).expect("set_synced");
-    assert_eq!(store.synced().expect("synced"), lower, "what was set last counts, not the highest");
+    assert_eq!(store.synced().expect("synced"), lower, "the last value counts, not the highest");
     assert_eq!(store.last_added().expect("last_added"), 0);
 }
 
-pub(super) fn last_added_grows_with_each_entry_only<S: Store>(mut store: S) {
+pub(super) fn last_added_grows_only_with_new_entries<S: Store>(mut store: S) {
     add(&mut store, "A", meta("1 n 0", 1));
     assert_eq!(store.last_added().expect("last_added"), 1);
-    let mut again =
+    let mut duplicate =
         Entry::new(Action::new(r#"{"type":"A"}"#).expect("an action"), meta("1 n 0", 1));
-    assert_eq!(store.add(&mut again).expect("add"), Insertion::Duplicate);
+    assert_eq!(store.add(&mut duplicate).expect("add"), Insertion::Duplicate);
     assert_eq!(store.last_added().expect("last_added"), 1);
     add(&mut store, "B", meta("0 n 0", 0));
     assert_eq!(store.last_added().expect("last_added"), 2);
@@ -66,12 +66,12 @@ pub(super) fn cleans_everything<S: Store>(mut store: S) {
         (0, Synced::default())
     );
     let first = add(&mut store, "A", meta("6 n 0", 6));
-    assert_eq!(first.meta.added, Some(1), "numbers begin again");
+    assert_eq!(first.meta.added, Some(1), "added numbers start again");
     expect_both(&store, &[&first]);
 }
 
-pub(super) fn commits_as_often_as_asked<S: Store>(mut store: S) {
-    store.commit().expect("a commit of nothing");
+pub(super) fn commits_repeatedly<S: Store>(mut store: S) {
+    store.commit().expect("an empty commit");
     let first = add(&mut store, "A", meta("1 n 0", 1));
     store.commit().expect("commit");
     store.commit().expect("a second commit");

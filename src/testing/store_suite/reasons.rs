@@ -1,11 +1,11 @@
-//! Checks of reasons and of the criteria for taking them away.
+//! Checks of `remove_reason` with all criteria, and of `newest_with_reason`.
 
 use std::sync::Arc;
 
 use super::expect::{add, add_three, expect_both, expect_index, expect_orders, meta, stamp};
 use crate::store::{Criteria, Entry, Store};
 
-/// Takes the reason `a` away and gives back what that removed.
+/// Removes the reason `a`, and returns the entries that the store removed.
 fn remove_a<S: Store>(store: &mut S, criteria: &Criteria) -> Vec<Entry> {
     remove(store, "a", criteria)
 }
@@ -16,7 +16,7 @@ fn remove<S: Store>(store: &mut S, reason: &str, criteria: &Criteria) -> Vec<Ent
     removed
 }
 
-/// An entry as it is told when its last reason was taken.
+/// Returns the entry without the reason `a`.
 fn bare(entry: &Entry) -> Entry {
     without(entry, "a")
 }
@@ -27,7 +27,7 @@ fn without(entry: &Entry, reason: &str) -> Entry {
     entry
 }
 
-pub(super) fn removes_a_reason_and_what_has_none_left<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_and_entries_without_reasons<S: Store>(mut store: S) {
     let first = add(&mut store, "1", meta("1 n 0", 1).with_reason("a"));
     let second = add(&mut store, "2", meta("2 n 0", 2).with_reason("a"));
     let third = add(&mut store, "3", meta("3 n 0", 3).with_reason("a").with_reason("b"));
@@ -50,7 +50,7 @@ pub(super) fn removes_a_reason_from_indexes<S: Store>(mut store: S) {
     expect_index(&store, "b", &[&second, &third], &[&second, &third]);
 }
 
-pub(super) fn removes_a_reason_between_two_places<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_between_two_stamps<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     let between = Criteria {
         younger_than: Some(first.meta.stamp()),
@@ -61,30 +61,30 @@ pub(super) fn removes_a_reason_between_two_places<S: Store>(mut store: S) {
     expect_both(&store, &[&first, &third]);
 }
 
-pub(super) fn removes_a_reason_from_older_ones<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_from_older_entries<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     assert_eq!(remove_a(&mut store, &Criteria::older_than(second.meta.stamp())), [bare(&first)]);
     expect_both(&store, &[&second, &third]);
 }
 
-pub(super) fn removes_a_reason_from_younger_ones<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_from_younger_entries<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     let younger = Criteria { younger_than: Some(second.meta.stamp()), ..Criteria::default() };
     assert_eq!(remove_a(&mut store, &younger), [bare(&third)]);
     expect_both(&store, &[&first, &second]);
 }
 
-pub(super) fn removes_a_reason_from_a_number_on<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_from_a_lowest_number<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
-    let from = Criteria { min_added: Some(2), ..Criteria::default() };
-    assert_eq!(remove_a(&mut store, &from), [bare(&second), bare(&third)]);
+    let lowest = Criteria { min_added: Some(2), ..Criteria::default() };
+    assert_eq!(remove_a(&mut store, &lowest), [bare(&second), bare(&third)]);
     expect_both(&store, &[&first]);
 }
 
-pub(super) fn removes_a_reason_up_to_a_number<S: Store>(mut store: S) {
+pub(super) fn removes_a_reason_up_to_a_highest_number<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
-    let up_to = Criteria { max_added: Some(2), ..Criteria::default() };
-    assert_eq!(remove_a(&mut store, &up_to), [bare(&first), bare(&second)]);
+    let highest = Criteria { max_added: Some(2), ..Criteria::default() };
+    assert_eq!(remove_a(&mut store, &highest), [bare(&first), bare(&second)]);
     expect_both(&store, &[&third]);
     let all = Criteria { max_added: Some(u64::MAX), ..Criteria::default() };
     assert_eq!(remove_a(&mut store, &all), [bare(&third)]);
@@ -99,7 +99,7 @@ pub(super) fn removes_a_reason_for_one_number<S: Store>(mut store: S) {
     expect_both(&store, &[&first, &third]);
 }
 
-pub(super) fn removes_nothing_up_to_number_zero<S: Store>(mut store: S) {
+pub(super) fn removes_nothing_outside_of_the_numbers<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     let none = Criteria { max_added: Some(0), ..Criteria::default() };
     assert_eq!(remove_a(&mut store, &none), []);
@@ -140,10 +140,10 @@ pub(super) fn removes_a_reason_within_an_index<S: Store>(mut store: S) {
     assert_eq!(remove_a(&mut store, &unknown), []);
 }
 
-pub(super) fn removes_only_where_all_criteria_meet<S: Store>(mut store: S) {
+pub(super) fn removes_only_if_all_criteria_match<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     let older = Criteria::older_than(second.meta.stamp());
-    let nobody = [
+    let no_match = [
         Criteria { min_added: Some(2), ..older.clone() },
         Criteria { id: Some(third.meta.id.clone()), ..older.clone() },
         Criteria { id: Some(first.meta.id.clone()), min_added: Some(2), ..Criteria::default() },
@@ -159,7 +159,7 @@ pub(super) fn removes_only_where_all_criteria_meet<S: Store>(mut store: S) {
         },
         Criteria { index: Some(Arc::from("i")), ..older.clone() },
     ];
-    for criteria in nobody {
+    for criteria in no_match {
         assert_eq!(remove_a(&mut store, &criteria), [], "{criteria:?}");
     }
     expect_both(&store, &[&first, &second, &third]);
@@ -168,7 +168,7 @@ pub(super) fn removes_only_where_all_criteria_meet<S: Store>(mut store: S) {
     expect_both(&store, &[&second, &third]);
 }
 
-pub(super) fn removes_nothing_between_places_that_cross<S: Store>(mut store: S) {
+pub(super) fn removes_nothing_between_crossed_stamps<S: Store>(mut store: S) {
     let [first, second, third] = add_three(&mut store);
     for (younger, older) in [(&third, &first), (&second, &second), (&first, &second)] {
         let crossed = Criteria {
@@ -181,7 +181,7 @@ pub(super) fn removes_nothing_between_places_that_cross<S: Store>(mut store: S) 
     expect_both(&store, &[&first, &second, &third]);
 }
 
-pub(super) fn tells_the_removed_from_the_oldest_on<S: Store>(mut store: S) {
+pub(super) fn reports_removed_entries_oldest_first<S: Store>(mut store: S) {
     let third = add(&mut store, "3", meta("3 n 0", 3).with_reason("a"));
     let first = add(&mut store, "1", meta("1 n 0", 1).with_reason("a"));
     let kept = add(&mut store, "0", meta("0 n 0", 0).with_reason("a").with_reason("b"));
@@ -194,7 +194,7 @@ pub(super) fn tells_the_removed_from_the_oldest_on<S: Store>(mut store: S) {
     expect_both(&store, &[&bare(&kept)]);
 }
 
-pub(super) fn knows_the_newest_with_a_reason<S: Store>(mut store: S) {
+pub(super) fn finds_the_newest_with_a_reason<S: Store>(mut store: S) {
     let newest = |store: &S| store.newest_with_reason("a").expect("newest");
     assert_eq!(newest(&store), None);
     add(&mut store, "1", meta("5 n 0", 5).with_reason("a"));

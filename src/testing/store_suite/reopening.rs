@@ -7,7 +7,7 @@ use crate::{
     store::{Criteria, MetaChange, Store, Synced},
 };
 
-pub(super) fn keeps_what_was_committed<S: Store>(open: &mut dyn FnMut() -> S) {
+pub(super) fn keeps_committed_entries<S: Store>(open: &mut dyn FnMut() -> S) {
     let mut store = open();
     let mut full = meta("1 n 0", 5).with_reason("a").with_reason("b").with_index("i");
     full.subprotocol = Some(Subprotocol::Number(3));
@@ -57,7 +57,7 @@ pub(super) fn keeps_changes_and_removals<S: Store>(open: &mut dyn FnMut() -> S) 
     assert_eq!(store.newest_with_reason("c").expect("newest"), None);
 }
 
-pub(super) fn keeps_the_numbers<S: Store>(open: &mut dyn FnMut() -> S) {
+pub(super) fn keeps_last_added_and_synced<S: Store>(open: &mut dyn FnMut() -> S) {
     let synced = Synced { sent: 7, received: 9 };
     let mut store = open();
     add(&mut store, "A", meta("1 n 0", 1));

@@ -1,4 +1,4 @@
-//! Checks of walks and pages, over all entries and by index.
+//! Checks of `walk` and `page`, with and without an index.
 
 use core::{ops::ControlFlow, slice};
 
@@ -14,7 +14,8 @@ pub(super) fn keeps_indexes_in_both_orders<S: Store>(mut store: S) {
     expect_index(&store, "b", &[&early], &[&early]);
 }
 
-/// The newest of its index, but not of the store: the store of `@logux/core` 0.10 puts it before the others.
+/// `z` is the newest entry of its index, but not of the store. The store of `@logux/core` 0.10 puts
+/// such an entry before the others.
 pub(super) fn puts_the_newest_of_an_index_last<S: Store>(mut store: S) {
     let x = add(&mut store, "x", meta("1 n 0", 1).with_index("a"));
     let y = add(&mut store, "y", meta("3 n 0", 3));
@@ -30,29 +31,29 @@ pub(super) fn orders_an_index_within_one_time<S: Store>(mut store: S) {
     expect_index(&store, "a", &[&a, &b, &c], &[&b, &c, &a]);
 }
 
-pub(super) fn walks_nothing_for_an_unknown_index<S: Store>(mut store: S) {
+pub(super) fn visits_nothing_for_an_unknown_index<S: Store>(mut store: S) {
     add(&mut store, "A", meta("1 a 0", 1).with_index("a"));
     for index in ["", "A", "aa", "a\u{0}"] {
         expect_index(&store, index, &[], &[]);
     }
 }
 
-pub(super) fn begins_behind_a_place_that_nobody_has<S: Store>(mut store: S) {
+pub(super) fn starts_after_any_position<S: Store>(mut store: S) {
     let first = add(&mut store, "A", meta("1 a 0", 1).with_index("i"));
-    let gone = add(&mut store, "B", meta("2 a 0", 2).with_index("i"));
+    let removed = add(&mut store, "B", meta("2 a 0", 2).with_index("i"));
     let last = add(&mut store, "C", meta("3 a 0", 3).with_index("i"));
-    assert!(store.remove(&gone.meta.id).expect("remove").is_some());
+    assert!(store.remove(&removed.meta.id).expect("remove").is_some());
     for query in [Query::created(), Query::created().index("i")] {
-        let behind = query.clone().after_stamp(gone.meta.stamp());
-        assert_eq!(walk(&store, &behind), slice::from_ref(&first));
-        assert_eq!(walk(&store, &behind.oldest_first()), slice::from_ref(&last));
+        let after = query.clone().after_stamp(removed.meta.stamp());
+        assert_eq!(walk(&store, &after), slice::from_ref(&first));
+        assert_eq!(walk(&store, &after.oldest_first()), slice::from_ref(&last));
         assert_eq!(walk(&store, &query.clone().after_stamp(stamp("0 a 0", 0))), []);
         assert_eq!(walk(&store, &query.oldest_first().after_stamp(stamp("9 a 0", 9))), []);
     }
     for query in [Query::added(), Query::added().index("i")] {
-        let behind = query.clone().after_added(2);
-        assert_eq!(walk(&store, &behind), slice::from_ref(&first));
-        assert_eq!(walk(&store, &behind.oldest_first()), slice::from_ref(&last));
+        let after = query.clone().after_added(2);
+        assert_eq!(walk(&store, &after), slice::from_ref(&first));
+        assert_eq!(walk(&store, &after.oldest_first()), slice::from_ref(&last));
         assert_eq!(walk(&store, &query.clone().after_added(0)), []);
         assert_eq!(
             walk(&store, &query.clone().oldest_first().after_added(0)),
@@ -64,25 +65,26 @@ pub(super) fn begins_behind_a_place_that_nobody_has<S: Store>(mut store: S) {
     }
 }
 
-pub(super) fn stops_when_told<S: Store>(mut store: S) {
+pub(super) fn stops_at_a_break<S: Store>(mut store: S) {
     for time in 1..=20 {
         add(&mut store, "A", meta(&format!("{time} a 0"), time).with_index("i"));
     }
     for query in
         [Query::created(), Query::added(), Query::created().index("i"), Query::added().index("i")]
     {
-        let mut seen = Vec::new();
+        let mut visited = Vec::new();
         let visit = &mut |entry: &crate::Entry| {
-            seen.push(entry.meta.time.as_millis());
-            if seen.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            visited.push(entry.meta.time.as_millis());
+            if visited.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         store.walk(&query, visit).expect("walk");
-        assert_eq!(seen, [20, 19, 18], "{query:?}");
+        assert_eq!(visited, [20, 19, 18], "{query:?}");
     }
 }
 
 pub(super) fn pages_without_gap_or_repetition<S: Store>(mut store: S) {
-    // More than a store would read at once, in an order of arrival that differs from the order of creation.
+    // More entries than a store reads at once. Their order of arrival differs from that of
+    // creation.
     let entries: Vec<_> = (0..1_000_i64)
         .map(|at| {
             let time = at * 387 % 1_000;
@@ -117,7 +119,7 @@ pub(super) fn pages_without_gap_or_repetition<S: Store>(mut store: S) {
             }
             assert!(found.iter().eq(expected.iter().copied()), "{query:?} by {limit}");
         }
-        assert!(walk(&store, &query).iter().eq(expected), "{query:?} at once");
+        assert!(walk(&store, &query).iter().eq(expected), "{query:?} without pages");
     }
     store.clean().expect("clean");
     expect_both(&store, &[]);

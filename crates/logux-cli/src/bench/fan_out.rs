@@ -186,7 +186,8 @@ impl FanOutScenario {
         self.flush(pool)
     }
 
-    /// Sends an action from the next publisher. `sent_at` is the time from which its latency counts.
+    /// Sends an action from the next publisher. `sent_at` is the time from which its latency
+    /// counts.
     fn publish(&mut self, pool: &mut ClientPool, sent_at: u64) {
         let total: u64 = self.sent.iter().sum();
         let publisher = total as usize % self.sent.len();

@@ -82,7 +82,7 @@ impl Flags {
         server.id = self.monitoring.id;
         server.development = dev || self.monitoring.env.as_deref() == Some("development");
         server.metrics_address = self.monitoring.metrics;
-        set_if_some(&mut server.inspector_audience, self.monitoring.inspect_from.clone());
+        set_if_some(&mut server.inspector_access, self.monitoring.inspect_from.clone());
         let listen = self.listen.resolve(&mut server, dev)?;
         let auth = self.clients.resolve(&mut server, dev, self.application.backend.is_some())?;
         self.limits.resolve(&mut server);

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 
 use crate::{
     CloseReason, Frame, NetError,
-    bytes_io::{Outbox, take},
+    bytes_io::{WriteQueue, take},
 };
 
 /// The longest payload of a control frame, in bytes.
@@ -177,19 +177,19 @@ fn close_reason(mut payload: &[u8]) -> Result<CloseReason, NetError> {
 }
 
 /// Appends a text message.
-pub(super) fn encode_frame(role: Role, frame: Frame, outbox: &mut Outbox) {
-    encode(role, OpCode::Data(Data::Text), frame.into_bytes(), outbox);
+pub(super) fn encode_frame(role: Role, frame: Frame, write_queue: &mut WriteQueue) {
+    encode(role, OpCode::Data(Data::Text), frame.into_bytes(), write_queue);
 }
 
 /// Appends a pong.
-pub(super) fn encode_pong(role: Role, payload: Bytes, outbox: &mut Outbox) {
-    encode(role, OpCode::Control(Control::Pong), payload, outbox);
+pub(super) fn encode_pong(role: Role, payload: Bytes, write_queue: &mut WriteQueue) {
+    encode(role, OpCode::Control(Control::Pong), payload, write_queue);
 }
 
 /// Appends a close frame.
-pub(super) fn encode_close(role: Role, reason: &CloseReason, outbox: &mut Outbox) {
+pub(super) fn encode_close(role: Role, reason: &CloseReason, write_queue: &mut WriteQueue) {
     let payload = close_payload(reason).into();
-    encode(role, OpCode::Control(Control::Close), payload, outbox);
+    encode(role, OpCode::Control(Control::Close), payload, write_queue);
 }
 
 fn close_payload(reason: &CloseReason) -> Vec<u8> {
@@ -203,18 +203,18 @@ fn close_payload(reason: &CloseReason) -> Vec<u8> {
     payload
 }
 
-fn encode(role: Role, opcode: OpCode, payload: Bytes, outbox: &mut Outbox) {
+fn encode(role: Role, opcode: OpCode, payload: Bytes, write_queue: &mut WriteQueue) {
     let mask = (role == Role::Client).then(rand::random);
     let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
     let mut head = [0; 14];
     let len = payload.len() as u64;
     let mut rest = &mut head[..];
     header.format(len, &mut rest).expect("a header has at most 14 bytes");
-    outbox.reserve(header.len(len) + payload.len());
-    outbox.copy(&head[..header.len(len)]);
+    write_queue.reserve(header.len(len) + payload.len());
+    write_queue.copy(&head[..header.len(len)]);
     match mask {
-        None => outbox.share(payload),
-        Some(mask) => outbox.copy_with(&payload, |bytes| apply_mask(bytes, mask)),
+        None => write_queue.share(payload),
+        Some(mask) => write_queue.copy_with(&payload, |bytes| apply_mask(bytes, mask)),
     }
 }
 

@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use self::codec::{Decoder, Incoming};
 use crate::{
     CloseReason, Frame, FrameLimits, NetError, Transport,
-    bytes_io::{Outbox, Writing, poll_fill},
+    bytes_io::{WriteQueue, Writing, poll_fill},
 };
 
 /// One end of a WebSocket connection over any byte stream.
@@ -41,7 +41,7 @@ pub struct WebSocketTransport<IO> {
     limits: FrameLimits,
     inbox: BytesMut,
     decoder: Decoder,
-    outbox: Outbox,
+    write_queue: WriteQueue,
     /// The latest unanswered ping; older ones need no answer.
     ping: Option<Bytes>,
     /// Whether the outbox holds a pong or a close frame that was added by reading, so that reading
@@ -68,7 +68,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
             limits,
             inbox: early,
             decoder: Decoder::new(role, limits.max_frame),
-            outbox: Outbox::default(),
+            write_queue: WriteQueue::default(),
             ping: None,
             replying: false,
             reading: Reading::Open,
@@ -97,19 +97,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
     /// Writes without waiting, the answer to a ping first if the limit allows. An error is returned
     /// by the caller's next flush.
     fn reply(&mut self, cx: &mut Context<'_>) {
-        if let Some(ping) = self.ping.take_if(|_| self.outbox.len() < self.limits.write_buffer) {
-            codec::encode_pong(self.role, ping, &mut self.outbox);
+        if let Some(ping) = self.ping.take_if(|_| self.write_queue.len() < self.limits.write_buffer)
+        {
+            codec::encode_pong(self.role, ping, &mut self.write_queue);
         }
-        self.replying = self.outbox.poll_flush(&mut self.io, cx).is_pending();
+        self.replying = self.write_queue.poll_flush(&mut self.io, cx).is_pending();
     }
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
-        ready!(self.outbox.poll_flush(&mut self.io, cx))?;
+        ready!(self.write_queue.poll_flush(&mut self.io, cx))?;
         if self.writing == Writing::Open
             && let Some(ping) = self.ping.take()
         {
-            codec::encode_pong(self.role, ping, &mut self.outbox);
-            ready!(self.outbox.poll_flush(&mut self.io, cx))?;
+            codec::encode_pong(self.role, ping, &mut self.write_queue);
+            ready!(self.write_queue.poll_flush(&mut self.io, cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -117,7 +118,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
     fn queue_close(&mut self, reason: &CloseReason) {
         if self.writing == Writing::Open {
             self.ping = None;
-            codec::encode_close(self.role, reason, &mut self.outbox);
+            codec::encode_close(self.role, reason, &mut self.write_queue);
             self.writing = Writing::Closing;
         }
     }
@@ -164,7 +165,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocketTransport<IO> 
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         let this = self.get_mut();
-        this.outbox.poll_capacity(&mut this.io, this.limits.write_buffer, cx).map_err(NetError::Io)
+        this.write_queue
+            .poll_capacity(&mut this.io, this.limits.write_buffer, cx)
+            .map_err(NetError::Io)
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), NetError> {
@@ -172,7 +175,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocketTransport<IO> 
         if this.writing != Writing::Open {
             return Err(NetError::Closed);
         }
-        codec::encode_frame(this.role, frame, &mut this.outbox);
+        codec::encode_frame(this.role, frame, &mut this.write_queue);
         Ok(())
     }
 
@@ -212,7 +215,7 @@ impl<IO> fmt::Debug for WebSocketTransport<IO> {
             .field("role", &self.role)
             .field("reading", &self.reading)
             .field("writing", &self.writing)
-            .field("waiting", &self.outbox.len())
+            .field("waiting", &self.write_queue.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
-//! Records that clients share, over a storage of one's own.
+//! Records that clients share, with a storage of the application's own.
 //!
-//! `LOGUX_PORT=31337 cargo run -p logux-server --example own_records`, then connect an official client with the token `good`, and use
-//! `syncMapTemplate('tasks')` and `useFilter`.
+//! Run `LOGUX_PORT=31337 cargo run -p logux-server --example own_records`, connect an official
+//! client with the token `good`, and use `syncMapTemplate('tasks')` and `useFilter`.
 
 mod tasks;
 
@@ -28,6 +28,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on ws://{}", server.address());
     tokio::select! {
         () = stop_signal() => Ok(server.shutdown().await?),
-        broken = server.broken() => Err(broken.into()),
+        error = server.broken() => Err(error.into()),
     }
 }

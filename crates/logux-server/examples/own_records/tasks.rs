@@ -1,6 +1,7 @@
-//! A storage of one's own: records in memory, each field with the place of its last write, and deletions remembered.
+//! A storage of records in memory. Each field has the stamp of its last write, and deletions are
+//! remembered.
 //!
-//! In a database of yours the fields would be columns, and each method a transaction.
+//! In a database, the fields would be columns, and each method a transaction.
 
 use std::{
     collections::BTreeMap,
@@ -10,41 +11,41 @@ use std::{
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
-    record::{Field, matching, place},
+    record::{Field, matching, unique_stamp},
 };
 use logux_server::{
     Context, EditOutcome, HandlerError, LoadOutcome, RecordList, SyncMap, SyncMapData,
     SyncMapFilter, Write,
 };
 
-/// The tasks of everybody.
+/// All tasks by id.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Mutex<BTreeMap<Arc<str>, Task>>);
 
-/// A task, there or deleted.
+/// A task, which may be deleted.
 #[derive(Debug, Default)]
 struct Task {
     fields: BTreeMap<Arc<str>, Field>,
-    /// The latest creation or change.
-    touched: Option<Stamp>,
-    /// The latest deletion, and when it arrived.
+    /// The stamp of the latest creation or change.
+    written: Option<Stamp>,
+    /// The stamp of the latest deletion, and the time of its arrival.
     deleted: Option<(Stamp, WallTime)>,
 }
 
 impl Task {
     fn exists(&self) -> bool {
-        self.touched.as_ref() > self.deletion()
+        self.written.as_ref() > self.deletion()
     }
 
     fn deletion(&self) -> Option<&Stamp> {
         self.deleted.as_ref().map(|(stamp, _)| stamp)
     }
 
-    /// What arrived at this time or later.
+    /// Returns the fields that arrived at `since` or later.
     fn data(&self, id: &Arc<str>, since: Option<WallTime>) -> SyncMapData {
-        let news = self.fields.values().filter(|field| Some(field.arrived) >= since);
+        let fields = self.fields.values().filter(|field| Some(field.arrived) >= since);
         let fields =
-            news.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
+            fields.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
         SyncMapData { id: id.clone(), fields: fields.collect() }
     }
 
@@ -54,8 +55,9 @@ impl Task {
         })
     }
 
-    /// Whether a field of the filter was written: it may have matched before.
-    fn has_left(&self, filter: &JsonObject, since: WallTime) -> bool {
+    /// Returns `true` if a field of the filter was written at `since` or later, so that the task
+    /// may have matched before.
+    fn may_have_matched(&self, filter: &JsonObject, since: WallTime) -> bool {
         filter
             .iter()
             .any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
@@ -63,14 +65,14 @@ impl Task {
 
     fn write(&mut self, fields: &JsonObject, write: Write<'_>) -> EditOutcome {
         let existed = self.exists();
-        let known: Vec<Field> = self.fields.values().cloned().collect();
-        let stamp = place(&known, fields, write.stamp);
+        let current: Vec<Field> = self.fields.values().cloned().collect();
+        let stamp = unique_stamp(&current, fields, write.stamp);
         if self.deletion() >= Some(&stamp) {
             return EditOutcome::Nothing;
         }
         let mut won = JsonObject::default();
         for (key, value) in fields.iter() {
-            // The very same write may come again after a crash, and is told again.
+            // After a crash, the same write may be repeated, and has the same outcome.
             if self.fields.get(key).is_none_or(|field| field.stamp <= stamp) {
                 let key: Arc<str> = key.into();
                 let field = Field {
@@ -84,7 +86,7 @@ impl Task {
             }
         }
         let time = stamp.time();
-        self.touched = self.touched.take().max(Some(stamp));
+        self.written = self.written.take().max(Some(stamp));
         if won.is_empty() && existed {
             EditOutcome::Nothing
         } else {
@@ -161,9 +163,10 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
     ) -> Result<RecordList, HandlerError> {
         let mut listed = RecordList::default();
         for (id, task) in self.all().iter() {
-            let left = || since.is_some_and(|since| task.has_left(filter, since));
+            let may_have_matched =
+                || since.is_some_and(|since| task.may_have_matched(filter, since));
             if task.exists() {
-                if task.matches(filter) || left() {
+                if task.matches(filter) || may_have_matched() {
                     listed.records.push(task.data(id, since));
                 }
             } else if let Some((stamp, _)) = task
@@ -171,7 +174,7 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
                 .as_ref()
                 .filter(|(_, arrived)| since.is_some_and(|since| *arrived >= since))
             {
-                listed.gone.push((id.clone(), stamp.time()));
+                listed.deleted.push((id.clone(), stamp.time()));
             }
         }
         Ok(listed)

@@ -1,4 +1,4 @@
-//! A back end that is down is not asked again and again: a circuit breaker.
+//! A circuit breaker: it stops requests to a back end that is down.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,7 +9,8 @@ use logux::MonoTime;
 
 use crate::telemetry::{Telemetry, event::Event};
 
-/// Counts failures in a row. After too many of them nothing is tried for a while, then one request alone.
+/// Counts consecutive failures. After `max_failures` of them, no request is allowed for
+/// `reset_timeout`, then one at a time.
 #[derive(Debug)]
 pub(super) struct Breaker {
     max_failures: u32,
@@ -21,9 +22,9 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// When to try again.
+    /// The time of the next attempt.
     retry_at: MonoTime,
-    /// Whether the one request is under way.
+    /// Whether the single attempt is in progress.
     is_trying: bool,
 }
 
@@ -38,19 +39,20 @@ impl Breaker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Its fields are numbers: a panic of another holder leaves them usable.
+        // All states are valid, so a panic of another holder leaves a usable one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request may be made now. Each one has to be followed by [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
-    pub(super) fn may_try(&self, now: MonoTime) -> bool {
+    /// Returns whether a request is allowed now. Each allowed request must be followed by
+    /// [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
+    pub(super) fn try_acquire(&self, now: MonoTime) -> bool {
         let mut state = self.state();
         if state.failures < self.max_failures {
             return true;
         }
-        let may = !state.is_trying && now >= state.retry_at;
-        state.is_trying |= may;
-        may
+        let allowed = !state.is_trying && now >= state.retry_at;
+        state.is_trying |= allowed;
+        allowed
     }
 
     pub(super) fn succeeded(&self) {
@@ -77,18 +79,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_tries_one_and_closes() {
+    fn it_opens_allows_one_attempt_and_closes() {
         let at = MonoTime::from_millis;
         let breaker = Breaker::new(2, Duration::from_millis(100), Telemetry::default());
-        assert!(breaker.may_try(at(0)));
+        assert!(breaker.try_acquire(at(0)));
         breaker.failed(at(0));
-        assert!(breaker.may_try(at(1)), "one failure is not enough");
+        assert!(breaker.try_acquire(at(1)), "one failure does not open it");
         breaker.failed(at(1));
-        assert!(!breaker.may_try(at(100)));
-        assert!(breaker.may_try(at(101)) && !breaker.may_try(at(101)), "one request tries");
+        assert!(!breaker.try_acquire(at(100)));
+        assert!(
+            breaker.try_acquire(at(101)) && !breaker.try_acquire(at(101)),
+            "only one attempt is allowed"
+        );
         breaker.failed(at(110));
-        assert!(!breaker.may_try(at(209)) && breaker.may_try(at(210)));
+        assert!(!breaker.try_acquire(at(209)) && breaker.try_acquire(at(210)));
         breaker.succeeded();
-        assert!(breaker.may_try(at(211)) && breaker.may_try(at(211)));
+        assert!(breaker.try_acquire(at(211)) && breaker.try_acquire(at(211)));
     }
 }

@@ -1,4 +1,5 @@
-//! Commands on their way to a back end: each in a request of its own, several in one when there are too many.
+//! Queued commands for a back end: each in its own request, or several in one when all requests are
+//! in use.
 
 use std::sync::Arc;
 
@@ -18,44 +19,44 @@ use crate::{
     telemetry::{Telemetry, traces::span},
 };
 
-/// How many commands may wait. Whoever has one more waits with it.
-const WAITING: usize = 4_096;
+/// The capacity of the queue. Callers wait when it is full.
+const QUEUE_CAPACITY: usize = 4_096;
 
-/// One command and who waits for the answers.
+/// One command with the receiver of its responses.
 pub(super) struct Call {
-    /// The id in its answers.
+    /// The id in its responses.
     pub(super) id: Arc<str>,
     pub(super) command: Command,
-    /// What it is called in the protocol.
+    /// Its name in the protocol.
     pub(super) name: &'static str,
     pub(super) started: Instant,
-    /// From the command to its last answer.
+    /// The span from the command to its last response.
     pub(super) span: tracing::Span,
-    /// Whether asking twice does no harm.
-    pub(super) is_repeatable: bool,
+    /// Whether the command may be sent again after it could have reached the back end.
+    pub(super) is_idempotent: bool,
     pub(super) was_answered: bool,
     pub(super) replies: mpsc::Sender<Result<BackendReply, ExchangeError>>,
 }
 
-/// Where commands are put. Cheap to clone.
+/// The sender of the queue. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Calls(mpsc::Sender<Call>);
 
 impl Calls {
-    /// Asks; what is answered comes from the receiver, which ends after the last answer.
+    /// Sends a command. Returns its responses; the receiver ends after the last one.
     pub(super) async fn send(
         &self,
         name: &'static str,
         id: Arc<str>,
         command: Command,
-        is_repeatable: bool,
+        is_idempotent: bool,
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);
         let started = Instant::now();
         let span = span!("backend", command = name, "otel.kind" = "client");
         let call =
-            Call { span, id, command, name, started, is_repeatable, was_answered: false, replies };
-        // When it fails the receiver ends at once.
+            Call { span, id, command, name, started, is_idempotent, was_answered: false, replies };
+        // If it fails, the receiver ends at once.
         let _ = self.0.send(call).await;
         receiver
     }
@@ -67,29 +68,30 @@ pub(super) fn start(
     telemetry: &Telemetry,
 ) -> Result<Calls, BuildError> {
     let exchange = Arc::new(Exchange::new(backend, clock, telemetry.clone())?);
-    let (sender, waiting) = mpsc::channel(WAITING);
-    tokio::spawn(run(exchange, waiting, backend.max_requests.max(1), backend.max_commands.max(1)));
+    let (sender, queued) = mpsc::channel(QUEUE_CAPACITY);
+    tokio::spawn(run(exchange, queued, backend.max_requests.max(1), backend.max_commands.max(1)));
     Ok(Calls(sender))
 }
 
 async fn run(
     exchange: Arc<Exchange>,
-    mut waiting: mpsc::Receiver<Call>,
+    mut queued: mpsc::Receiver<Call>,
     max_requests: usize,
     max_commands: usize,
 ) {
     let slots = Arc::new(Semaphore::new(max_requests));
     while let Ok(slot) = slots.clone().acquire_owned().await {
-        // The last free slot takes all that waits. With others free a command goes alone: a back end that answers at the end of its work
-        // would let a quick one wait for a slow one.
-        let connection_limit = if slots.available_permits() == 0 { max_commands } else { 1 };
+        // The last free slot takes all queued commands. Otherwise a command has its own request: a
+        // back end that responds at the end of its work would make a fast command wait for a slow
+        // one.
+        let max_calls = if slots.available_permits() == 0 { max_commands } else { 1 };
         let mut calls = Vec::new();
-        if waiting.recv_many(&mut calls, connection_limit).await == 0 {
+        if queued.recv_many(&mut calls, max_calls).await == 0 {
             return;
         }
         let exchange = exchange.clone();
         tokio::spawn(async move {
-            exchange.carry_out(calls).await;
+            exchange.execute(calls).await;
             drop(slot);
         });
     }

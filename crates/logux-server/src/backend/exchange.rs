@@ -1,4 +1,4 @@
-//! One request to a back end and what comes of it, again if need be.
+//! One request to a back end, its response, and retries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,24 +25,24 @@ use crate::{
     telemetry::{Telemetry, event::Event, traces::traceparent},
 };
 
-/// How long to wait before the first repetition; twice as long before each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The delay before the first retry; it doubles before each further one.
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Why a back end did not answer.
+/// The reason why a back end did not respond.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ExchangeError {
     #[error("the back end cannot be reached: {0}")]
     Unreachable(String),
-    #[error("the connection to the back end broke: {0}")]
-    ServerError(String),
-    #[error("the back end was silent for too long")]
+    #[error("the connection to the back end failed: {0}")]
+    ConnectionLost(String),
+    #[error("the back end did not respond in time")]
     TimedOut,
-    #[error("the back end answered with HTTP status {0}")]
+    #[error("the back end responded with HTTP status {0}")]
     Status(StatusCode),
-    #[error("the back end answered wrongly: {0}")]
+    #[error("invalid response from the back end: {0}")]
     Wrong(#[from] BackendError),
     #[error(
-        "the back end did not answer to the end: expected `approved` and `processed`, or why not"
+        "incomplete response from the back end: expected `approved` and `processed`, or a refusal"
     )]
     Incomplete,
     #[error("the back end is down")]
@@ -50,11 +50,11 @@ pub(crate) enum ExchangeError {
 }
 
 impl ExchangeError {
-    /// As in log lines and metrics.
+    /// Returns its name in log lines and metrics.
     const fn as_str(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
-            Self::ServerError(_) => "broken",
+            Self::ConnectionLost(_) => "broken",
             Self::TimedOut => "timedOut",
             Self::Status(_) => "status",
             Self::Wrong(_) => "wrong",
@@ -63,18 +63,18 @@ impl ExchangeError {
         }
     }
 
-    /// Whether the back end itself is in trouble, not only this command.
+    /// Returns whether the back end itself has failed, not only this command.
     fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::ServerError(_) | Self::TimedOut => true,
+            Self::Unreachable(_) | Self::ConnectionLost(_) | Self::TimedOut => true,
             Self::Status(status) => status.is_server_error(),
             Self::Wrong(_) | Self::Incomplete | Self::Down => false,
         }
     }
 
-    fn allows_repetition(&self, call: &Call) -> bool {
-        let was_heard = !matches!(self, Self::Unreachable(_));
-        self.is_outage() && !call.was_answered && (call.is_repeatable || !was_heard)
+    fn allows_retry(&self, call: &Call) -> bool {
+        let may_have_arrived = !matches!(self, Self::Unreachable(_));
+        self.is_outage() && !call.was_answered && (call.is_idempotent || !may_have_arrived)
     }
 }
 
@@ -100,7 +100,8 @@ impl Exchange {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(error.to_string()))?;
-        // The certificates of the system, so that those of one's own organisation count. Without TLS none is looked for.
+        // Use the system's certificates, so that those of private authorities are accepted. Load
+        // none without TLS.
         let config = match backend.url.scheme_str() {
             Some("https") => {
                 config.with_native_roots().map_err(|error| wrong(error.to_string()))?
@@ -133,12 +134,12 @@ impl Exchange {
         })
     }
 
-    /// Asks until every call has its last answer, or cannot get one.
-    pub(super) async fn carry_out(&self, mut calls: Vec<Call>) {
-        let mut pause = FIRST_PAUSE;
+    /// Sends requests until every call has its last response or has failed.
+    pub(super) async fn execute(&self, mut calls: Vec<Call>) {
+        let mut delay = FIRST_RETRY_DELAY;
         let mut retries = self.retries;
         loop {
-            if !self.breaker.may_try(self.clock.now().mono) {
+            if !self.breaker.try_acquire(self.clock.now().mono) {
                 return self.fail(calls, &ExchangeError::Down).await;
             }
             let failure = match self.request(&mut calls).await {
@@ -150,27 +151,28 @@ impl Exchange {
             } else {
                 self.breaker.succeeded();
             }
-            let again = |call: &Call| retries > 0 && failure.allows_repetition(call);
-            let (repeated, given_up) = calls.into_iter().partition(again);
-            self.fail(given_up, &failure).await;
-            calls = repeated;
+            let should_retry = |call: &Call| retries > 0 && failure.allows_retry(call);
+            let (retried, failed) = calls.into_iter().partition(should_retry);
+            self.fail(failed, &failure).await;
+            calls = retried;
             if calls.is_empty() {
                 return;
             }
             self.telemetry.record(&Event::BackendRepeated { error: &failure });
-            sleep(pause).await;
-            (retries, pause) = (retries - 1, pause * 2);
+            sleep(delay).await;
+            (retries, delay) = (retries - 1, delay * 2);
         }
     }
 
-    /// Asks once. Takes out the calls that have got their last answer.
+    /// Sends one request. Removes the calls that have received their last response.
     async fn request(&self, calls: &mut Vec<Call>) -> Result<(), ExchangeError> {
         let body = request(&self.secret, calls.iter().map(|call| &call.command));
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Several commands in one request belong to several traces; the request is told of one of them.
+        // The commands in one request may belong to several traces; the header can name only one of
+        // them.
         if let Some(parent) = calls.iter().find_map(|call| traceparent(&call.span)) {
             request.headers_mut().insert("traceparent", parent);
         }
@@ -179,7 +181,7 @@ impl Exchange {
             .map_err(|_| ExchangeError::TimedOut)?;
         let response = response.map_err(|error| match error.is_connect() {
             true => ExchangeError::Unreachable(root_cause(&error)),
-            false => ExchangeError::ServerError(root_cause(&error)),
+            false => ExchangeError::ConnectionLost(root_cause(&error)),
         })?;
         if !response.status().is_success() {
             return Err(ExchangeError::Status(response.status()));
@@ -188,20 +190,20 @@ impl Exchange {
     }
 
     async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), ExchangeError> {
-        let mut answers = ResponseReader::new(self.max_answer_bytes);
+        let mut responses = ResponseReader::new(self.max_answer_bytes);
         while !calls.is_empty() {
             let Some(frame) =
                 timeout(self.timeout, body.frame()).await.map_err(|_| ExchangeError::TimedOut)?
             else {
-                return Ok(answers.finish()?);
+                return Ok(responses.finish()?);
             };
-            let frame = frame.map_err(|error| ExchangeError::ServerError(root_cause(&error)))?;
-            answers.push(frame.data_ref().map_or(&[], |bytes| bytes));
-            while let Some(answer) = answers.next() {
+            let frame = frame.map_err(|error| ExchangeError::ConnectionLost(root_cause(&error)))?;
+            responses.push(frame.data_ref().map_or(&[], |bytes| bytes));
+            while let Some(answer) = responses.next() {
                 self.route(answer?, calls).await;
             }
         }
-        // The rest is read, so that the connection can be used again, but not for ever.
+        // Read the rest of the body, for a limited time, so that the connection can be reused.
         let _ = timeout(self.timeout, async {
             while body.frame().await.is_some_and(|frame| frame.is_ok()) {}
         })
@@ -209,7 +211,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Gives an answer to the call it is about. An error that names none of them concerns them all.
+    /// Passes a response to its call. An error without a known id concerns all calls.
     async fn route(&self, answer: BackendAnswer, calls: &mut Vec<Call>) {
         let BackendAnswer { id, reply } = answer;
         let position = id.and_then(|id| calls.iter().position(|call| call.id == id));
@@ -232,7 +234,9 @@ impl Exchange {
                         .await;
                 }
             }
-            (None, reply) => tracing::debug!(?reply, "the back end answered what was not asked"),
+            (None, reply) => {
+                tracing::debug!(?reply, "the back end responded to an unknown command")
+            }
         }
     }
 
@@ -252,7 +256,8 @@ impl Exchange {
     }
 }
 
-/// The last answer, as in log lines and metrics; `None` if more may come.
+/// Returns the name of a last response in log lines and metrics; `None` if more responses may
+/// follow.
 fn outcome(reply: &BackendReply) -> Option<&'static str> {
     match reply {
         BackendReply::Resend(_) | BackendReply::Approved | BackendReply::Action(_) => None,
@@ -267,7 +272,7 @@ fn outcome(reply: &BackendReply) -> Option<&'static str> {
     }
 }
 
-/// What lies at the bottom: hyper's own words say little.
+/// Returns the innermost source of an error, because hyper's own messages are too general.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

@@ -1,4 +1,8 @@
-//! The application is an HTTP server: it is asked about logins, actions and subscriptions in the Logux back-end protocol (`spec/backend.md`).
+//! The application as an HTTP server, which is asked about logins, actions and subscriptions in the
+//! Logux back-end protocol (`spec/backend.md`).
+//!
+//! Read [`Backend`] and [`BackendClient`], then `calls` (the queue of commands), `exchange` (one
+//! request with its retries) and `breaker` (the circuit breaker).
 
 mod breaker;
 mod calls;
@@ -35,7 +39,8 @@ use crate::{
 use calls::Calls;
 use exchange::ExchangeError;
 
-/// An HTTP server that is the application: everything that has no handler here is asked there.
+/// An HTTP server as the application: it decides about everything that has no handler in this
+/// server.
 ///
 /// ```
 /// # use logux_server::Backend;
@@ -48,22 +53,26 @@ pub struct Backend {
     url: Uri,
     secret: Arc<str>,
     mask: Vec<IpNet>,
-    /// How many requests may be under way. Beyond it, commands wait and go several in one request. 64.
+    /// The largest number of concurrent requests. When it is reached, commands are queued and share
+    /// requests. Default: 64.
     pub max_requests: usize,
-    /// How many commands may go in one request then. 16; 1 for a back end that takes only one.
+    /// The largest number of commands in one request. Set it to 1 for a back end that accepts only
+    /// one. Default: 16.
     pub max_commands: usize,
-    /// Milliseconds of silence after which a request has failed. 30,000.
+    /// The time without a response after which a request fails. Default: 30 seconds.
     pub timeout: Duration,
-    /// How often what can be repeated is repeated: what did not reach the back end, and logins and subscriptions that were not answered. 2.
+    /// The largest number of retries of a command. Commands that did not reach the back end are
+    /// retried, and logins and subscriptions without a response. Default: 2.
     pub retries: u32,
-    /// After how many failures in a row the back end is taken for down. 5.
+    /// The number of consecutive failures after which the back end is considered down. Default: 5.
     pub max_failures: u32,
-    /// Milliseconds after which a back end that was taken for down is tried again; until then actions are undone at once with
-    /// the reason `backendUnavailable`. 3,000.
+    /// The time after which a back end that is considered down is tried again. Until then, actions
+    /// are undone immediately with the reason `backendUnavailable`. Default: 3 seconds.
     pub reset_timeout: Duration,
-    /// Speak HTTP/2 without TLS (with TLS the two ends agree on it by themselves). `false`.
+    /// Whether to use HTTP/2 without TLS. With TLS, both ends negotiate the version. Default:
+    /// `false`.
     pub http2: bool,
-    /// How many bytes one answer may have. 8 MiB.
+    /// The largest size of one response to a command, in bytes. Default: 8 MiB.
     pub max_answer_bytes: usize,
 }
 
@@ -77,7 +86,7 @@ impl fmt::Debug for Backend {
 }
 
 impl fmt::Display for Backend {
-    /// Its address, without the path and what may be secret in it.
+    /// Writes the scheme, host and port, without the path, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -90,10 +99,10 @@ impl fmt::Display for Backend {
 }
 
 impl Backend {
-    /// The back end at a URL, and the secret that it and this server show each other.
+    /// Creates a back end from its URL and the secret that it shares with this server.
     ///
     /// # Errors
-    /// [`BuildError::Backend`] when the URL is none of `http` or `https`, or the secret is empty.
+    /// [`BuildError::Backend`] if the URL is not an `http` or `https` URL, or the secret is empty.
     pub fn new(url: &str, secret: impl Into<Arc<str>>) -> Result<Self, BuildError> {
         let wrong = |why: &str| BuildError::Backend { url: url.to_owned(), why: why.to_owned() };
         let parsed: Uri =
@@ -123,16 +132,17 @@ impl Backend {
         backend.control_mask("127.0.0.0/8, ::1")
     }
 
-    /// From where the back end may send actions: addresses and networks, separated by commas. The loopback addresses unless given.
+    /// Sets the addresses and networks, separated by commas, from which the back end may send
+    /// control requests. Default: the loopback addresses.
     ///
     /// # Errors
-    /// [`BuildError::Mask`] when one is neither.
+    /// [`BuildError::Mask`] if an item is neither an address nor a network.
     pub fn control_mask(mut self, mask: &str) -> Result<Self, BuildError> {
         self.mask = read_networks(mask.split(',').map(str::trim).filter(|text| !text.is_empty()))?;
         Ok(self)
     }
 
-    /// Changes how it is asked.
+    /// Changes its configuration.
     #[must_use]
     pub fn config(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -147,31 +157,31 @@ impl Backend {
         &self.mask
     }
 
-    /// Begins to ask. Has to be called within a runtime.
+    /// Starts the client of the back end. Must be called within a runtime.
     pub(crate) fn connect(
         &self,
         clock: Clock,
         telemetry: &Telemetry,
     ) -> Result<BackendClient, BuildError> {
         let calls = calls::start(self, clock, telemetry)?;
-        Ok(BackendClient { calls, start: random_id().into(), last_auth: Arc::default() })
+        Ok(BackendClient { calls, id_prefix: random_id().into(), last_auth: Arc::default() })
     }
 }
 
-/// The way to a back end. Cheap to clone.
+/// The client of a back end. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct BackendClient {
     calls: Calls,
-    /// Tells ids of logins from those of other servers and other starts.
-    start: Arc<str>,
+    /// The prefix of login ids, unique for each start of each server.
+    id_prefix: Arc<str>,
     last_auth: Arc<AtomicU64>,
 }
 
 impl BackendClient {
-    /// Asks whether a client may come in.
+    /// Asks the back end to authenticate a client.
     pub(crate) async fn login(&self, login: &Login) -> Result<AuthOutcome, HandlerError> {
         let id: Arc<str> =
-            format!("{}-{}", self.start, self.last_auth.fetch_add(1, Ordering::Relaxed)).into();
+            format!("{}-{}", self.id_prefix, self.last_auth.fetch_add(1, Ordering::Relaxed)).into();
         let command = AuthCommand {
             auth_id: &id,
             user_id: login.user_id(),
@@ -193,11 +203,12 @@ impl BackendClient {
             BackendReply::Error { details } => {
                 Err(HandlerError::failed(format!("the back end failed: {details}")))
             }
-            _ => Err(HandlerError::failed("the back end answered a login with something else")),
+            _ => Err(HandlerError::failed("unexpected response of the back end to a login")),
         }
     }
 
-    /// Asks about an action or a subscription, passes on what is answered, and gives the last answer.
+    /// Asks the back end about an action or a subscription, passes its responses on, and returns
+    /// the last one.
     pub(crate) async fn act<S>(
         &self,
         context: &Context<S>,
@@ -220,21 +231,23 @@ impl BackendClient {
             };
             match reply {
                 BackendReply::Resend(_) if is_subscription => {
-                    return Err(HandlerError::failed("`resend` about a subscription"));
+                    return Err(HandlerError::failed("unexpected `resend` for a subscription"));
                 }
                 BackendReply::Resend(_) if is_approved => {
-                    return Err(HandlerError::failed("`resend` came after `approved`"));
+                    return Err(HandlerError::failed("unexpected `resend` after `approved`"));
                 }
-                BackendReply::Resend(to) => context.answer(vec![HandlerResponse::Resend(to)]).await,
+                BackendReply::Resend(to) => {
+                    context.respond(vec![HandlerResponse::Resend(to)]).await
+                }
                 BackendReply::Approved => {
                     is_approved = true;
-                    context.answer(vec![HandlerResponse::Approved(None)]).await;
+                    context.respond(vec![HandlerResponse::Approved(None)]).await;
                 }
                 BackendReply::Forbidden => return Ok(HandlerResponse::Denied),
                 BackendReply::Action(added) => {
                     let (action, meta) = *added;
                     let to = match meta.to {
-                        nobody if nobody == Recipients::default() => {
+                        to if to == Recipients::default() => {
                             Recipients::client(context.client_id())
                         }
                         to => to,
@@ -251,7 +264,7 @@ impl BackendClient {
                         .await;
                 }
                 BackendReply::Processed if !is_approved => {
-                    return Err(HandlerError::failed("`processed` came before `approved`"));
+                    return Err(HandlerError::failed("unexpected `processed` before `approved`"));
                 }
                 BackendReply::Processed => return Ok(HandlerResponse::Processed),
                 BackendReply::UnknownAction => return Ok(HandlerResponse::UnknownType),
@@ -261,7 +274,7 @@ impl BackendClient {
                 }
                 _ => {
                     return Err(HandlerError::failed(
-                        "the back end answered an action with an answer to a login",
+                        "the back end responded to an action as to a login",
                     ));
                 }
             }
@@ -269,10 +282,10 @@ impl BackendClient {
     }
 }
 
-/// What the author is told while the back end is taken for down.
+/// The response to an author while the back end is considered down.
 fn unavailable() -> HandlerResponse {
     HandlerResponse::Undo { reason: "backendUnavailable".into(), extra: Vec::new() }
 }
 
-/// The other end of a call: replies, or why there are none.
+/// The receiver of a call's responses, or the reason why there are none.
 type Replies = mpsc::Receiver<Result<BackendReply, ExchangeError>>;

@@ -1,4 +1,4 @@
-//! Who gets in.
+//! The authentication of clients.
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
@@ -16,29 +16,30 @@ use crate::{
     error::{BuildError, HandlerError},
 };
 
-/// A client that wants in, for the application to decide about.
+/// The argument of [`Builder::auth`](crate::Builder::auth): a client's request to connect.
 pub struct Login {
-    /// Who it says it is.
+    /// The node id that the client claims.
     pub node: NodeId,
-    /// What it shows for a proof. A secret: it is left out of `Debug`.
+    /// The client's credentials. They are secret, so the output of `Debug` omits them.
     pub token: Option<String>,
-    /// The application's protocol version it speaks.
+    /// The version of the application's own protocol that the client uses.
     pub subprotocol: Subprotocol,
-    /// What it says about itself: a JSON object.
+    /// The client's headers, a JSON object.
     pub headers: Option<Json>,
-    /// The headers of the HTTP request that opened the connection, cookies among them.
+    /// The headers of the HTTP request that opened the connection, including cookies.
     pub http_headers: HeaderMap,
-    /// Where it connects from; `None` if that is no IP address.
+    /// The client's address, or that of a proxy that is not [trusted](crate::Config::proxies).
+    /// `None` if the client does not connect by IP.
     pub remote: Option<SocketAddr>,
 }
 
 impl Login {
-    /// The user it says it is.
+    /// Returns the user that the client claims. `None` if the node id has no user.
     pub fn user_id(&self) -> Option<&str> {
         self.node.user_id()
     }
 
-    /// A cookie of the HTTP request, percent escapes decoded.
+    /// Returns a cookie of the HTTP request, percent-decoded.
     pub fn cookie(&self, name: &str) -> Option<String> {
         cookie(&self.http_headers, name)
     }
@@ -53,30 +54,32 @@ impl fmt::Debug for Login {
     }
 }
 
-/// What the application says about a login.
+/// The application's decision about a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthOutcome {
-    /// Come in. The application may say which version of its own protocol it speaks.
+    /// The client may connect. The application may name the version of its own protocol.
     Accepted { subprotocol: Option<Arc<str>> },
-    /// It is not who it says it is.
+    /// The credentials are wrong.
     Denied,
-    /// Its version of the application does not fit.
+    /// The client's version of the application's own protocol is not supported.
     WrongSubprotocol { supported: Arc<str> },
 }
 
 impl From<bool> for AuthOutcome {
-    fn from(may: bool) -> Self {
-        if may { Self::Accepted { subprotocol: None } } else { Self::Denied }
+    fn from(is_accepted: bool) -> Self {
+        if is_accepted { Self::Accepted { subprotocol: None } } else { Self::Denied }
     }
 }
 
+/// The application's handler of logins.
 pub(crate) type Authenticator = Arc<
     dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<AuthOutcome, HandlerError>> + Send>>
         + Send
         + Sync,
 >;
 
-/// The error about a version that does not fit, in the way in which the client writes versions: a number is the first of the range.
+/// Returns the error for an unsupported version, in the format of the client's version. If that is
+/// a number, the supported version is the first number of the range.
 pub(crate) fn wrong_subprotocol(supported: &str, used: &Subprotocol) -> ErrorMessage {
     let supported = match used {
         Subprotocol::SemVer(_) => Subprotocol::SemVer(supported.into()),
@@ -85,14 +88,14 @@ pub(crate) fn wrong_subprotocol(supported: &str, used: &Subprotocol) -> ErrorMes
     ErrorMessage::wrong_subprotocol(&supported, used)
 }
 
-/// The number that a SemVer text or range begins with: 2 of `^2.1.0`.
+/// Returns the first number of a SemVer version or range: 2 for `^2.1.0`. 0 if there is none.
 pub(crate) fn first_number(text: &str) -> u32 {
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or_default()
 }
 
-/// What the server itself asks of a client before the application is asked.
+/// The checks of the server itself, before the application decides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     pub(crate) min_subprotocol: u32,
@@ -111,10 +114,13 @@ impl Admission {
         Ok(Self { min_subprotocol, supports })
     }
 
-    /// The error that the client is told, if it may not come in.
-    pub(crate) fn check(&self, who: &Authentication) -> Result<(), ErrorMessage> {
-        self.check_subprotocol(who.protocol, &who.subprotocol)?;
-        if who.node.is_server() {
+    /// Checks a client.
+    ///
+    /// # Errors
+    /// The error that is sent to the client, if it may not connect.
+    pub(crate) fn check(&self, request: &Authentication) -> Result<(), ErrorMessage> {
+        self.check_subprotocol(request.protocol, &request.subprotocol)?;
+        if request.node.is_server() {
             return Err(ErrorMessage::wrong_credentials());
         }
         Ok(())
@@ -128,7 +134,7 @@ impl Admission {
         let min = self.min_subprotocol;
         match (used, &self.supports) {
             (Subprotocol::Number(number), _)
-                if protocol.numbers_subprotocol() && *number >= min =>
+                if protocol.has_numeric_subprotocol() && *number >= min =>
             {
                 Ok(())
             }
@@ -142,7 +148,7 @@ impl Admission {
             {
                 Ok(())
             }
-            (_, Some((range, _))) if !protocol.numbers_subprotocol() => Err(
+            (_, Some((range, _))) if !protocol.has_numeric_subprotocol() => Err(
                 ErrorMessage::wrong_subprotocol(&Subprotocol::SemVer(range.as_str().into()), used),
             ),
             _ => Err(ErrorMessage::wrong_subprotocol(&Subprotocol::Number(min), used)),
@@ -156,11 +162,11 @@ mod tests {
 
     fn check(min: u32, supports: Option<&str>, protocol: u32, used: &Subprotocol) -> bool {
         let admission = Admission::new(min, supports.map(Into::into)).unwrap();
-        admission.check_subprotocol(Protocol::spoken_with(protocol).unwrap(), used).is_ok()
+        admission.check_subprotocol(Protocol::negotiate(protocol).unwrap(), used).is_ok()
     }
 
     #[test]
-    fn numbers_and_ranges() {
+    fn versions_are_compared_with_a_number_or_a_range() {
         let semver = |text: &str| Subprotocol::SemVer(text.into());
         assert!(
             check(2, None, 5, &Subprotocol::Number(2))

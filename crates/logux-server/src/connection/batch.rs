@@ -1,40 +1,42 @@
-//! Which deliveries leave in one message.
+//! Combines deliveries into messages.
 
 use logux::{Entry, action::logux::UNDO};
 use smallvec::SmallVec;
 
 use crate::hub::outbox::Delivery;
 
-/// About how many bytes of actions one message carries at most, unless one action is larger.
-const BYTES: usize = 16 * 1024;
+/// The largest size of the actions in one message, in bytes. One action may be larger.
+const MAX_BYTES: usize = 16 * 1024;
 
-/// What leaves in one message: one head, one confirmation, one deadline for all.
+/// The deliveries of one message, which have one confirmation and one deadline.
 ///
-/// The reference sends live actions one by one. To its clients several are nothing new, as this is how they get what they missed; but with two changes of a record
-/// in one message `createFilter` of `@logux/client` loses fields of it, since no store listens yet when the second is looked at. So changes of records, and
-/// what takes changes back, leave alone.
+/// The reference sends live actions one by one. Its clients also accept several in one message, as
+/// they receive missed actions this way. But if a message has two changes of one record,
+/// `createFilter` of `@logux/client` loses fields: when it handles the second change, no store
+/// listens yet. So changes of records and undos are sent alone.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     deliveries: SmallVec<[Delivery; 2]>,
     bytes: usize,
-    leaves_alone: bool,
+    is_exclusive: bool,
 }
 
 impl Batch {
-    /// Puts a delivery in. What it may not go with comes back, to be sent first.
+    /// Adds a delivery. If it cannot be in the same message as the previous ones, returns those, to
+    /// be sent first.
     #[must_use]
     pub(crate) fn add(&mut self, delivery: Delivery) -> Option<Self> {
         let bytes = delivery.entry.action.as_json().len();
-        let leaves_alone = leaves_alone(delivery.entry.action.kind());
-        let is_full = self.leaves_alone || leaves_alone || self.bytes + bytes > BYTES;
+        let is_exclusive = is_exclusive(delivery.entry.action.kind());
+        let is_full = self.is_exclusive || is_exclusive || self.bytes + bytes > MAX_BYTES;
         let full = (is_full && !self.deliveries.is_empty()).then(|| core::mem::take(self));
         self.bytes += bytes;
-        self.leaves_alone = leaves_alone;
+        self.is_exclusive = is_exclusive;
         self.deliveries.push(delivery);
         full
     }
 
-    /// The number of the last, which counts for all. `None` when nothing is in.
+    /// Returns the added number of the message, that of its last delivery. `None` if it is empty.
     pub(crate) fn added(&self) -> Option<u64> {
         self.deliveries.last().map(|delivery| delivery.added)
     }
@@ -43,13 +45,14 @@ impl Batch {
         self.deliveries.iter().map(|delivery| &*delivery.entry)
     }
 
-    /// The numbers for whose confirmation the hub waits.
+    /// Returns the added numbers for whose confirmation the hub waits.
     pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = u64> {
         self.deliveries.iter().filter(|delivery| delivery.confirm).map(|delivery| delivery.added)
     }
 }
 
-fn leaves_alone(kind: &str) -> bool {
+/// Returns `true` for the types of actions that are sent alone.
+fn is_exclusive(kind: &str) -> bool {
     const CHANGES: [&str; 6] =
         ["/create", "/created", "/change", "/changed", "/delete", "/deleted"];
     kind == UNDO || CHANGES.iter().any(|change| kind.ends_with(change))
@@ -69,26 +72,26 @@ mod tests {
         Delivery { added: 1, entry: Arc::new(entry), confirm: false }
     }
 
-    fn go_together(first: &str, second: &str) -> bool {
+    fn share_a_message(first: &str, second: &str) -> bool {
         let mut batch = Batch::default();
         assert!(batch.add(delivery(first)).is_none());
         batch.add(delivery(second)).is_none()
     }
 
     #[test]
-    fn changes_of_records_leave_alone() {
+    fn changes_of_records_and_undos_are_sent_alone() {
         let (note, change) =
             (r#"{"type":"note"}"#, r#"{"type":"posts/changed","id":"1","fields":{}}"#);
-        assert!(go_together(note, note));
-        assert!(!go_together(note, change));
-        assert!(!go_together(change, note));
-        assert!(!go_together(note, r#"{"type":"logux/undo","id":"1 10:a:b 0"}"#));
+        assert!(share_a_message(note, note));
+        assert!(!share_a_message(note, change));
+        assert!(!share_a_message(change, note));
+        assert!(!share_a_message(note, r#"{"type":"logux/undo","id":"1 10:a:b 0"}"#));
     }
 
     #[test]
-    fn a_message_has_a_size() {
-        let long = format!(r#"{{"type":"note","text":"{}"}}"#, "x".repeat(BYTES / 2));
-        assert!(!go_together(&long, &long));
-        assert!(go_together(&long, r#"{"type":"note"}"#));
+    fn the_size_of_a_message_is_bounded() {
+        let long = format!(r#"{{"type":"note","text":"{}"}}"#, "x".repeat(MAX_BYTES / 2));
+        assert!(!share_a_message(&long, &long));
+        assert!(share_a_message(&long, r#"{"type":"note"}"#));
     }
 }

@@ -1,4 +1,4 @@
-//! One client's connection: a socket, a node, and what the hub has for it.
+//! Drives one connection: a transport, a sync node, and the outbox that the hub fills.
 
 use std::{
     collections::VecDeque,
@@ -34,14 +34,15 @@ use crate::{
     telemetry::event::{Event, Limit},
 };
 
-/// How many frames are taken at a time before others have their turn.
-const FRAMES: usize = 64;
+/// The largest number of frames that are handled before the outputs are performed.
+const MAX_FRAMES: usize = 64;
 
-/// How many parcels are taken at a time: enough for one write to be worth it, not more than one message may carry.
-const ITEMS: usize = 64;
+/// The largest number of outbox items that are taken at a time: enough to fill a write, and not
+/// more than one message may have.
+const MAX_ITEMS: usize = 64;
 
-/// How many kept actions go in one message.
-const REPLAYED: usize = 100;
+/// The largest number of actions in one message of a replay.
+const REPLAY_CHUNK: usize = 100;
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve<T: Transport>(
@@ -65,9 +66,9 @@ pub(crate) async fn serve<T: Transport>(
         to_confirm: VecDeque::new(),
         shared,
     };
-    connection.shared.open.add(session, &connection.outbox);
+    connection.shared.connections.add(session, &connection.outbox);
     let reason = connection.run().await;
-    connection.shared.open.remove(session);
+    connection.shared.connections.remove(session);
     connection.record_traffic();
     if connection.client.is_some() {
         connection.shared.handle.send_command(HubCommand::Input(HubInput::Leave(session))).await;
@@ -88,28 +89,28 @@ struct Connection<T> {
     frame_connection: FrameConnection<T>,
     deadline_timer: DeadlineTimer,
     info: Arc<ConnectionInfo>,
-    /// The client, when it was let in.
+    /// The client, if it is authenticated.
     client: Option<AuthenticatedClient>,
     traffic: Traffic,
-    /// The time when it was last looked at: once for all that came together.
+    /// The current time, read once for all frames that are received together.
     now: Now,
-    /// Where there are rates to keep to.
+    /// The rate limiter, if there are rates.
     rate_limiter: Option<Box<RateLimiter>>,
-    /// The numbers for whose confirmation the hub waits, lowest first.
+    /// The added numbers for whose confirmation the hub waits, in ascending order.
     to_confirm: VecDeque<u64>,
 }
 
-/// Bytes of messages that were not told to those who telemetry.
+/// The sizes of messages in bytes since the last event about them.
 #[derive(Default)]
 struct Traffic {
     received: u64,
     sent: u64,
 }
 
-/// A client that was let in.
+/// A client that was accepted.
 struct AuthenticatedClient {
     node: NodeId,
-    /// The application's protocol version it speaks.
+    /// The version of the application's own protocol that the client uses.
     subprotocol: Subprotocol,
 }
 
@@ -123,7 +124,7 @@ impl<T: Transport> Connection<T> {
             if self.frame_connection.is_idle() && self.drain_outbox() {
                 continue;
             }
-            match self.outbox.closing() {
+            match self.outbox.close_reason() {
                 Some(CloseReason::SlowReader) => return CloseReason::SlowReader,
                 Some(reason) if self.frame_connection.is_idle() => return reason,
                 _ => {}
@@ -131,20 +132,20 @@ impl<T: Transport> Connection<T> {
             self.record_traffic();
             let now = self.now.mono;
             if let Some(frame) =
-                self.rate_limiter.as_mut().and_then(|rate_limiter| rate_limiter.due(now))
+                self.rate_limiter.as_mut().and_then(|rate_limiter| rate_limiter.take_due(now))
             {
                 self.handle(&frame);
                 continue;
             }
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
-            let pause =
-                self.rate_limiter.as_ref().and_then(|rate_limiter| rate_limiter.wakes_at(now));
-            let deadline = [deadline, pause].into_iter().flatten().min();
+            let rate_deadline =
+                self.rate_limiter.as_ref().and_then(|rate_limiter| rate_limiter.next_deadline(now));
+            let deadline = [deadline, rate_deadline].into_iter().flatten().min();
             let wants_frames = self.node.wants_frames()
                 && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
                 event = self.frame_connection.event(wants_frames) => Some(event),
-                () = self.outbox.filled() => None,
+                () = self.outbox.changed() => None,
                 () = self.deadline_timer.until(deadline) => {
                     self.node.handle(self.shared.clock.now(), Input::Wake);
                     None
@@ -152,22 +153,24 @@ impl<T: Transport> Connection<T> {
             };
             self.now = self.shared.clock.now();
             if let Some(reason) = event.and_then(|event| self.read(event)) {
-                // What has come with the goodbye counts.
+                // Frames that were received before the end still count.
                 return self.perform_outputs().await.err().unwrap_or(reason);
             }
         }
     }
 
-    /// Takes what has come, all of it, so that one write answers it. Returns why the connection is over, if it is.
+    /// Handles all frames that are already received, so that they are answered in one write.
+    /// Returns the reason if the connection has ended.
     fn read(&mut self, mut event: drive::Event) -> Option<CloseReason> {
-        for left in (0..FRAMES).rev() {
+        for remaining in (0..MAX_FRAMES).rev() {
             match event {
                 drive::Event::Frame(frame) => self.admit(frame),
                 drive::Event::Flushed => {}
                 drive::Event::Ended(reason) => return Some(reason),
             }
-            // Where there are rates to keep to, each frame has to be paid before the next is read.
-            if left == 0 || self.rate_limiter.is_some() || !self.node.wants_frames() {
+            // With a rate limiter, the outputs of each frame acquire tokens before the next is
+            // read.
+            if remaining == 0 || self.rate_limiter.is_some() || !self.node.wants_frames() {
                 break;
             }
             event = self.frame_connection.event(true).now_or_never()?;
@@ -175,7 +178,7 @@ impl<T: Transport> Connection<T> {
         None
     }
 
-    /// Takes a frame from the line.
+    /// Handles a received frame, or gives it to the rate limiter to wait.
     fn admit(&mut self, frame: Frame) {
         self.traffic.received += frame.as_str().len() as u64;
         let admitted = match &mut self.rate_limiter {
@@ -192,7 +195,7 @@ impl<T: Transport> Connection<T> {
         self.acquire(1);
     }
 
-    /// Pays for messages and actions, where there are rates to keep to.
+    /// Acquires tokens for messages and actions, if there is a rate limiter.
     fn acquire(&mut self, tokens: u64) {
         let Some(rate_limiter) = &mut self.rate_limiter else { return };
         let node = self.client.as_ref().map(|client| &client.node);
@@ -208,18 +211,18 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Does what the node wants.
+    /// Performs the outputs of the node. `Err` if the connection has to be closed.
     async fn perform_outputs(&mut self) -> Result<(), CloseReason> {
         let mut inputs = Inputs::new();
-        let carried_out = self.perform_node_outputs(&mut inputs).await;
-        // Together, so that the hub commits them together.
+        let result = self.perform_node_outputs(&mut inputs).await;
+        // In one command, so that the hub commits them together.
         if !inputs.is_empty() {
             self.shared.handle.send_command(HubCommand::Inputs(inputs)).await;
         }
-        carried_out
+        result
     }
 
-    /// Does what the node wants, but for what the hub has to be told.
+    /// Performs the outputs of the node, and collects the inputs for the hub.
     async fn perform_node_outputs(&mut self, inputs: &mut Inputs) -> Result<(), CloseReason> {
         while let Some(output) = self.node.poll_output() {
             match output {
@@ -227,7 +230,7 @@ impl<T: Transport> Connection<T> {
                     self.traffic.sent += text.len() as u64;
                     self.frame_connection.push(Frame::from(text));
                 }
-                Output::Authenticate(who) => self.authenticate(who).await?,
+                Output::Authenticate(request) => self.authenticate(request).await?,
                 Output::Connected { peer, since } => {
                     let (join, on_connect) = self.join(peer, since.unwrap_or_default());
                     if !self.shared.handle.send_command(join).await {
@@ -245,7 +248,7 @@ impl<T: Transport> Connection<T> {
                     inputs.push(HubInput::Headers(self.session, headers));
                 }
                 Output::Disconnect(reason) => {
-                    // Who was not let in was noted then.
+                    // A refusal was already recorded as `Unauthenticated`.
                     if !matches!(reason, Disconnect::Refused(_)) {
                         let node = self.client.as_ref().map(|client| &client.node);
                         let event =
@@ -260,14 +263,15 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
-    /// The client has confirmed something; what the hub is told, if it waits for that.
+    /// Handles a confirmation of the client. Returns the input for the hub, if the hub waits for
+    /// it.
     fn confirmed(&mut self, added: u64) -> Option<HubInput> {
-        let known = self.to_confirm.iter().take_while(|number| **number <= added).count();
-        self.to_confirm.drain(..known);
-        (known > 0).then_some(HubInput::Acknowledged { session: self.session, added })
+        let confirmed = self.to_confirm.iter().take_while(|number| **number <= added).count();
+        self.to_confirm.drain(..confirmed);
+        (confirmed > 0).then_some(HubInput::Acknowledged { session: self.session, added })
     }
 
-    /// Once for each time that the connection has something to do, not for each message.
+    /// Records the traffic since the last call: once per iteration of the loop, not per message.
     fn record_traffic(&mut self) {
         let Traffic { received, sent } = std::mem::take(&mut self.traffic);
         if received + sent > 0 {
@@ -275,7 +279,8 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// What makes the client a member, and what tells it something then.
+    /// Returns the command that adds the client to the hub, and the future that then sends its
+    /// initial actions.
     fn join(
         &self,
         node: NodeId,
@@ -285,11 +290,11 @@ impl<T: Transport> Connection<T> {
         let subprotocol =
             client.map_or(Subprotocol::Number(0), |client| client.subprotocol.clone());
         let headers = self.node.remote_headers().cloned();
-        let on_connect = self.shared.greet.clone().map(|greet| {
+        let on_connect = self.shared.on_connect.clone().map(|on_connect| {
             let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
-            let arrival =
+            let client =
                 JoinedClient { node, since, subprotocol, headers, info: self.info.clone() };
-            on_connect::greet(greet, arrival, self.shared.handle.clone())
+            on_connect::send_initial_actions(on_connect, client, self.shared.handle.clone())
         });
         if since > 0 {
             self.shared.telemetry().record(&Event::Reconnected);
@@ -298,14 +303,15 @@ impl<T: Transport> Connection<T> {
         (HubCommand::Join(input, self.outbox.clone(), self.info.clone()), on_connect)
     }
 
-    /// Takes what the hub has for this client; `false` if that is nothing.
+    /// Sends the next items of the outbox. Returns `false` if there are none, or the node cannot
+    /// send.
     fn drain_outbox(&mut self) -> bool {
         if self.client.is_some() && !self.node.can_send() {
             return false;
         }
         let now = self.now;
-        let items = self.outbox.take(ITEMS);
-        let any = !items.is_empty();
+        let items = self.outbox.take(MAX_ITEMS);
+        let has_items = !items.is_empty();
         let mut batch = Batch::default();
         for item in items {
             match item {
@@ -320,8 +326,8 @@ impl<T: Transport> Connection<T> {
                 }
                 OutboxItem::Replay { added, entries } => {
                     self.send(&std::mem::take(&mut batch));
-                    for some in entries.chunks(REPLAYED) {
-                        self.node.send(now.mono, added, some.iter().map(|entry| &**entry));
+                    for chunk in entries.chunks(REPLAY_CHUNK) {
+                        self.node.send(now.mono, added, chunk.iter().map(|entry| &**entry));
                     }
                 }
                 OutboxItem::Persisted(batch) => self.node.handle(now, Input::Persisted(batch)),
@@ -329,10 +335,10 @@ impl<T: Transport> Connection<T> {
             }
         }
         self.send(&batch);
-        any
+        has_items
     }
 
-    /// Sends what was bundled, in one message.
+    /// Sends a batch in one message, unless it is empty.
     fn send(&mut self, batch: &Batch) {
         if let Some(added) = batch.added() {
             self.to_confirm.extend(batch.unconfirmed());
@@ -340,14 +346,15 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    async fn authenticate(&mut self, who: Authentication) -> Result<(), CloseReason> {
-        let (session, asked) = (self.session, Instant::now());
-        let decided = tokio::select! {
-            decided = self.shared.decide(session, &self.info, &who) => decided,
+    /// Decides about a login. `Err` if the connection has to be closed.
+    async fn authenticate(&mut self, request: Authentication) -> Result<(), CloseReason> {
+        let (session, start) = (self.session, Instant::now());
+        let result = tokio::select! {
+            result = self.shared.authenticate(session, &self.info, &request) => result,
             reason = self.outbox.closed() => return Err(reason),
         };
-        let (now, took) = (self.shared.clock.now(), asked.elapsed());
-        let (node, subprotocol) = (who.node, who.subprotocol);
+        let (now, took) = (self.shared.clock.now(), start.elapsed());
+        let (node, subprotocol) = (request.node, request.subprotocol);
         let refused = |reason: &str| {
             self.shared.telemetry().record(&Event::Unauthenticated {
                 session,
@@ -356,18 +363,18 @@ impl<T: Transport> Connection<T> {
                 took,
             });
         };
-        match decided {
+        match result {
             Ok(()) => {
                 let event =
                     Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
                 self.shared.telemetry().record(&event);
                 self.client = Some(AuthenticatedClient { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
-                self.node.handle(now, Input::Allow(who.token));
+                self.node.handle(now, Input::Allow(request.token));
             }
-            Err(Rejection::EventLog(error)) => {
+            Err(Rejection::Refused(error)) => {
                 refused(&error.kind);
-                self.node.handle(now, Input::Refuse(who.token, error));
+                self.node.handle(now, Input::Refuse(request.token, error));
             }
             Err(Rejection::Failed) => {
                 refused("error");

@@ -1,4 +1,4 @@
-//! Wrong logins are slowed down: who guesses tokens gets few tries in a time.
+//! Limits the wrong credentials from one address, so that tokens cannot be guessed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,53 +9,56 @@ use std::{
 
 use logux::MonoTime;
 
-/// How long a wrong login counts, as in the reference.
-const COUNTS_FOR: Duration = Duration::from_secs(3);
-/// How many addresses are remembered at most. Beyond it those in use longest ago give way.
+/// The time for which a failed login counts, as in the reference.
+const WINDOW: Duration = Duration::from_secs(3);
+/// The largest number of remembered addresses. When it is exceeded, the address with the oldest
+/// last failure is forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The latest wrong logins by address.
+/// The latest failed logins by address.
 #[derive(Debug)]
 pub(crate) struct LoginThrottle {
+    /// The allowed failures per address. `None` for any number.
     allowed: Option<usize>,
-    wrong: Mutex<HashMap<IpAddr, VecDeque<MonoTime>>>,
+    failures: Mutex<HashMap<IpAddr, VecDeque<MonoTime>>>,
 }
 
 impl LoginThrottle {
-    /// After `allowed` wrong logins from one address within 3 s no login from there is right, until some have ceased to count.
+    /// Creates a throttle that blocks an address with `allowed` failures in the last 3 s.
     pub(crate) fn new(allowed: Option<usize>) -> Self {
-        Self { allowed, wrong: Mutex::default() }
+        Self { allowed, failures: Mutex::default() }
     }
 
-    fn wrong(&self) -> MutexGuard<'_, HashMap<IpAddr, VecDeque<MonoTime>>> {
-        // A panic of another holder leaves the map whole: every change is one call.
-        self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failures(&self) -> MutexGuard<'_, HashMap<IpAddr, VecDeque<MonoTime>>> {
+        // A poisoned lock is consistent: no change of the map can panic halfway.
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an address has used up its tries.
+    /// Returns `true` if an address has reached the limit.
     pub(crate) fn is_blocked(&self, now: MonoTime, address: IpAddr) -> bool {
         let Some(allowed) = self.allowed else { return false };
-        let counting =
-            |times: &VecDeque<MonoTime>| times.iter().filter(|time| counts(now, **time)).count();
-        self.wrong().get(&network(address)).is_some_and(|times| counting(times) >= allowed)
+        let recent =
+            |times: &VecDeque<MonoTime>| times.iter().filter(|time| is_recent(now, **time)).count();
+        self.failures().get(&network(address)).is_some_and(|times| recent(times) >= allowed)
     }
 
-    /// Notes a wrong login, or one that was refused because there were too many.
+    /// Records a login with wrong credentials, or one that was refused because the address is
+    /// blocked. O(1) on average; O(addresses) if the map is full.
     pub(crate) fn record_failure(&self, now: MonoTime, address: IpAddr) {
         let Some(allowed) = self.allowed else { return };
-        let mut wrong = self.wrong();
+        let mut failures = self.failures();
         let address = network(address);
-        if wrong.len() >= MAX_ADDRESSES && !wrong.contains_key(&address) {
-            wrong.retain(|_, times| times.back().is_some_and(|time| counts(now, *time)));
-            let oldest = wrong
+        if failures.len() >= MAX_ADDRESSES && !failures.contains_key(&address) {
+            failures.retain(|_, times| times.back().is_some_and(|time| is_recent(now, *time)));
+            let oldest = failures
                 .iter()
                 .min_by_key(|(_, times)| times.back().copied())
                 .map(|(address, _)| *address);
-            if let (true, Some(oldest)) = (wrong.len() >= MAX_ADDRESSES, oldest) {
-                wrong.remove(&oldest);
+            if let (true, Some(oldest)) = (failures.len() >= MAX_ADDRESSES, oldest) {
+                failures.remove(&oldest);
             }
         }
-        let times = wrong.entry(address).or_default();
+        let times = failures.entry(address).or_default();
         times.push_back(now);
         while times.len() > allowed.max(1) {
             times.pop_front();
@@ -63,11 +66,12 @@ impl LoginThrottle {
     }
 }
 
-fn counts(now: MonoTime, time: MonoTime) -> bool {
-    now.since(time) < COUNTS_FOR
+fn is_recent(now: MonoTime, time: MonoTime) -> bool {
+    now.since(time) < WINDOW
 }
 
-/// What one customer of a provider has: one address of IPv4, 64 bits of IPv6.
+/// Returns the part of an address that identifies a customer of a provider: the whole IPv4 address,
+/// or the first 64 bits of an IPv6 address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn three_wrong_logins_in_three_seconds_are_enough() {
+    fn three_failures_in_three_seconds_block_an_address() {
         let login_throttle = LoginThrottle::new(Some(3));
         let [guesser, other] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
         for ms in [0, 1_000, 2_000] {
@@ -95,19 +99,16 @@ mod tests {
             login_throttle.is_blocked(at(2_999), guesser)
                 && !login_throttle.is_blocked(at(2_999), other)
         );
-        assert!(
-            !login_throttle.is_blocked(at(3_000), guesser),
-            "the first does not count any more"
-        );
+        assert!(!login_throttle.is_blocked(at(3_000), guesser), "the first failure has expired");
         login_throttle.record_failure(at(3_000), guesser);
         assert!(
             login_throttle.is_blocked(at(3_999), guesser),
-            "going on guessing keeps the door shut"
+            "failures while an address is blocked count too"
         );
     }
 
     #[test]
-    fn networks_of_ipv6_count_as_one_and_there_is_a_bound() {
+    fn an_ipv6_network_counts_as_one_address_and_addresses_are_bounded() {
         let login_throttle = LoginThrottle::new(Some(1));
         login_throttle.record_failure(at(0), "2001:db8::1".parse().unwrap());
         assert!(login_throttle.is_blocked(at(1), "2001:db8::2".parse().unwrap()));
@@ -115,9 +116,9 @@ mod tests {
         for n in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 5 {
             login_throttle.record_failure(at(1), IpAddr::V4(n.into()));
         }
-        assert_eq!(login_throttle.wrong().len(), MAX_ADDRESSES);
-        let without = LoginThrottle::new(None);
-        without.record_failure(at(0), "10.0.0.1".parse().unwrap());
-        assert!(!without.is_blocked(at(0), "10.0.0.1".parse().unwrap()));
+        assert_eq!(login_throttle.failures().len(), MAX_ADDRESSES);
+        let unlimited = LoginThrottle::new(None);
+        unlimited.record_failure(at(0), "10.0.0.1".parse().unwrap());
+        assert!(!unlimited.is_blocked(at(0), "10.0.0.1".parse().unwrap()));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Read [`driver`]: it owns the transport and the `sync::Node`, reads and writes frames, and
 //! exchanges commands and outbox items with the hub. [`batch`] decides which actions share a
-//! message, [`rate_limit`] throttles reads. [`shared`] is the state that all connections share and
-//! the decision who may connect, with [`auth`] (what the application decides) and
+//! message, [`rate_limit`] throttles reads. [`shared`] has the state that all connections share and
+//! decides which clients may connect, with [`auth`] (the application's decision) and
 //! [`login_throttle`] (a limit on wrong credentials). [`registry`] lists all open connections.
 
 pub(crate) mod auth;

@@ -1,4 +1,5 @@
-//! Who sends too much is read more slowly: nothing of it is lost or refused, and the others do not notice.
+//! Throttles reads from connections that exceed their rate. No message is lost or refused, and
+//! other connections are not affected.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,27 +12,29 @@ use logux::{
 };
 use logux_net::Frame;
 
-/// How long reading pauses at a stretch, in milliseconds. A client whose ping is not heard for much longer takes the server for dead.
+/// The longest pause between two reads. A client whose pings are not answered for much longer
+/// closes the connection.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// How fast connections and users may send, in messages and actions: a message costs one, and each action in it after the first one more.
+/// The rates of connections and users. A message costs one token, and each of its actions after the
+/// first another one.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
     connection: Option<Rate>,
     users: Option<Mutex<TokenBuckets<Arc<str>>>>,
 }
 
-/// How one connection keeps to its rates.
+/// The rate limiter of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiter {
     bucket: TokenBucket,
-    /// When all that came is paid for.
-    paid_at: MonoTime,
-    /// When the next frame may be read, paid or not.
+    /// The time at which all acquired tokens are available.
+    available_at: MonoTime,
+    /// The time at which the next frame may be read, also if tokens are missing.
     read_at: MonoTime,
-    /// A frame that has to wait until all is paid.
-    held: Option<Frame>,
-    was_slowed: bool,
+    /// A frame that waits until all acquired tokens are available.
+    waiting: Option<Frame>,
+    was_throttled: bool,
 }
 
 impl RateLimits {
@@ -39,14 +42,15 @@ impl RateLimits {
         Self { connection, users: user.map(|rate| Mutex::new(TokenBuckets::new(rate))) }
     }
 
-    /// What a new connection needs to keep to it; nothing when there are no rates.
+    /// Creates the rate limiter of a new connection. `None` if there are no rates.
     pub(crate) fn rate_limiter(&self) -> Option<Box<RateLimiter>> {
         (self.connection.is_some() || self.users.is_some()).then(Box::default)
     }
 }
 
 impl RateLimiter {
-    /// Pays for what came. `true` when the connection is slowed down for the first time.
+    /// Acquires tokens for received messages and actions. Returns `true` if the connection is
+    /// throttled for the first time.
     pub(crate) fn acquire(
         &mut self,
         rate_limits: &RateLimits,
@@ -54,46 +58,48 @@ impl RateLimiter {
         now: MonoTime,
         tokens: u64,
     ) -> bool {
-        let mut paid_at = now;
+        let mut available_at = now;
         if let Some(rate) = rate_limits.connection {
-            paid_at = self.bucket.acquire(rate, now, tokens);
+            available_at = self.bucket.acquire(rate, now, tokens);
         }
         if let (Some(users), Some(user)) = (&rate_limits.users, user) {
-            // A panic of another holder leaves the buckets whole: every change is one call.
+            // A poisoned lock is consistent: every change is one call.
             let mut users = users.lock().unwrap_or_else(PoisonError::into_inner);
-            paid_at = paid_at.max(users.acquire(user, now, tokens));
+            available_at = available_at.max(users.acquire(user, now, tokens));
         }
-        self.paid_at = paid_at;
-        self.read_at = paid_at.min(now.after(MAX_PAUSE));
-        paid_at > now && !std::mem::replace(&mut self.was_slowed, true)
+        self.available_at = available_at;
+        self.read_at = available_at.min(now.after(MAX_PAUSE));
+        available_at > now && !std::mem::replace(&mut self.was_throttled, true)
     }
 
-    /// Whether a frame may be read now.
+    /// Returns `true` if a frame may be read now.
     pub(crate) fn may_read(&self, now: MonoTime) -> bool {
-        self.held.is_none() && now >= self.read_at
+        self.waiting.is_none() && now >= self.read_at
     }
 
-    /// When there is something to do again.
-    pub(crate) fn wakes_at(&self, now: MonoTime) -> Option<MonoTime> {
-        let at = if self.held.is_some() { self.paid_at } else { self.read_at };
-        (at > now || self.held.is_some()).then_some(at)
+    /// Returns the time at which a frame may be read or handled again. `None` if it may be now.
+    pub(crate) fn next_deadline(&self, now: MonoTime) -> Option<MonoTime> {
+        let at = if self.waiting.is_some() { self.available_at } else { self.read_at };
+        (at > now || self.waiting.is_some()).then_some(at)
     }
 
-    /// Takes a frame that was read, and gives it back if it may be handled now. Signs of life may be, debts or not; work has to wait.
+    /// Takes a frame that was read, and returns it if it may be handled now: always if it is
+    /// `ping`, `pong` or `synced`, otherwise if all acquired tokens are available. Keeps other
+    /// frames for [`take_due`](Self::take_due).
     pub(crate) fn admit(&mut self, now: MonoTime, frame: Frame) -> Option<Frame> {
         let text = frame.as_str();
-        let is_sign_of_life =
+        let is_keep_alive =
             ["[\"ping\"", "[\"pong\"", "[\"synced\""].iter().any(|start| text.starts_with(start));
-        if now >= self.paid_at || is_sign_of_life {
+        if now >= self.available_at || is_keep_alive {
             return Some(frame);
         }
-        self.held = Some(frame);
+        self.waiting = Some(frame);
         None
     }
 
-    /// The frame that had to wait, when its time has come.
-    pub(crate) fn due(&mut self, now: MonoTime) -> Option<Frame> {
-        if now >= self.paid_at { self.held.take() } else { None }
+    /// Returns the waiting frame if it may be handled now.
+    pub(crate) fn take_due(&mut self, now: MonoTime) -> Option<Frame> {
+        if now >= self.available_at { self.waiting.take() } else { None }
     }
 }
 
@@ -110,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn small_debts_pause_reading_until_they_are_paid() {
+    fn reads_pause_until_the_tokens_are_available() {
         let rate_limits = RateLimits::new("10/s".parse().ok(), None);
         let mut rate_limiter = rate_limits.rate_limiter().unwrap();
         assert!(
@@ -118,36 +124,36 @@ mod tests {
         );
         assert!(
             rate_limiter.acquire(&rate_limits, None, at(0), 1),
-            "the first time is worth a word"
+            "the first throttling is reported"
         );
         assert!(!rate_limiter.may_read(at(99)) && rate_limiter.may_read(at(100)));
         assert_eq!(
-            (rate_limiter.wakes_at(at(0)), rate_limiter.wakes_at(at(100))),
+            (rate_limiter.next_deadline(at(0)), rate_limiter.next_deadline(at(100))),
             (Some(at(100)), None)
         );
         assert!(!rate_limiter.acquire(&rate_limits, None, at(100), 1));
     }
 
     #[test]
-    fn after_a_large_batch_signs_of_life_are_heard_and_work_waits() {
+    fn after_a_large_batch_keep_alives_are_handled_and_actions_wait() {
         let rate_limits = RateLimits::new("10/s".parse().ok(), None);
         let mut rate_limiter = rate_limits.rate_limiter().unwrap();
         rate_limiter.acquire(&rate_limits, None, at(0), 210);
         assert_eq!(
-            rate_limiter.wakes_at(at(0)),
+            rate_limiter.next_deadline(at(0)),
             Some(at(5_000)),
-            "it is not deaf for the whole 20 s"
+            "reads do not pause for the whole 20 s"
         );
         assert!(rate_limiter.admit(at(5_000), frame(r#"["ping",1]"#)).is_some());
         rate_limiter.acquire(&rate_limits, None, at(5_000), 1);
         assert!(
             !rate_limiter.may_read(at(9_999)) && rate_limiter.may_read(at(10_000)),
-            "pings are not free either"
+            "a ping costs a token too"
         );
         assert!(rate_limiter.admit(at(10_000), frame(r#"[ "sync",1]"#)).is_none());
-        assert!(!rate_limiter.may_read(at(15_000)) && rate_limiter.due(at(20_099)).is_none());
-        assert_eq!(rate_limiter.wakes_at(at(10_000)), Some(at(20_100)));
-        assert!(rate_limiter.due(at(20_100)).is_some() && rate_limiter.may_read(at(20_100)));
+        assert!(!rate_limiter.may_read(at(15_000)) && rate_limiter.take_due(at(20_099)).is_none());
+        assert_eq!(rate_limiter.next_deadline(at(10_000)), Some(at(20_100)));
+        assert!(rate_limiter.take_due(at(20_100)).is_some() && rate_limiter.may_read(at(20_100)));
     }
 
     #[test]

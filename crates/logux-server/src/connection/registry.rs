@@ -1,4 +1,4 @@
-//! The connections that are open, so that a stop can tell each of them.
+//! The registry of open connections, through which a shutdown closes them.
 
 use std::{
     collections::HashMap,
@@ -10,27 +10,27 @@ use logux_net::CloseReason;
 
 use crate::hub::outbox::Outbox;
 
-/// All open connections, whether their clients were let in or not.
+/// All open connections, including those whose clients are not authenticated.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionRegistry(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     outboxes: HashMap<SessionId, Weak<Outbox>>,
-    /// The server stops: who comes now is told so at once.
-    is_over: bool,
+    /// Whether the server shuts down: new connections are closed at once.
+    is_closing: bool,
 }
 
 impl ConnectionRegistry {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // A panic of another holder leaves the map whole: every change is one call.
+        // A poisoned lock is consistent: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, session: SessionId, outbox: &Arc<Outbox>) {
         let mut inner = self.inner();
         inner.outboxes.insert(session, Arc::downgrade(outbox));
-        if inner.is_over {
+        if inner.is_closing {
             outbox.close(CloseReason::Shutdown);
         }
     }
@@ -39,10 +39,10 @@ impl ConnectionRegistry {
         self.inner().outboxes.remove(&session);
     }
 
-    /// Closes all connections, each as soon as what waits for its client has left.
+    /// Closes all connections, each after its queued items.
     pub(crate) fn close_all(&self) {
         let mut inner = self.inner();
-        inner.is_over = true;
+        inner.is_closing = true;
         inner
             .outboxes
             .values()
@@ -50,10 +50,10 @@ impl ConnectionRegistry {
             .for_each(|outbox| outbox.close(CloseReason::Shutdown));
     }
 
-    /// Closes all connections that are left, whatever waits. Returns how many they were.
-    pub(crate) fn cut_all(&self) -> usize {
-        let left: Vec<_> = self.inner().outboxes.values().filter_map(Weak::upgrade).collect();
-        left.iter().for_each(|outbox| outbox.cut());
-        left.len()
+    /// Closes the remaining connections at once and drops their queued items. Returns their number.
+    pub(crate) fn abort_all(&self) -> usize {
+        let outboxes: Vec<_> = self.inner().outboxes.values().filter_map(Weak::upgrade).collect();
+        outboxes.iter().for_each(|outbox| outbox.abort());
+        outboxes.len()
     }
 }

@@ -1,4 +1,4 @@
-//! What all connections share, and what they all ask first: who gets in.
+//! The state that all connections share, and the decision which clients may connect.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
@@ -29,20 +29,21 @@ use crate::{
     },
 };
 
-/// What all connections share.
+/// The state that all connections share.
 pub(crate) struct ConnectionShared {
-    /// The settings of new connections. A back end may tell its version of the application's protocol any time.
-    pub(crate) node: Mutex<Arc<sync::Config>>,
+    /// The configuration of new sync nodes. It changes when a back end names a new version of the
+    /// application's own protocol.
+    pub(crate) node_config: Mutex<Arc<sync::Config>>,
     pub(crate) admission: Admission,
     pub(crate) login_throttle: LoginThrottle,
     pub(crate) authenticator: Authenticator,
-    pub(crate) greet: Option<BoundOnConnect>,
+    pub(crate) on_connect: Option<BoundOnConnect>,
     pub(crate) auth_timeout: Duration,
     pub(crate) outbox: OutboxLimits,
     pub(crate) rate_limits: RateLimits,
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
-    pub(crate) open: ConnectionRegistry,
+    pub(crate) connections: ConnectionRegistry,
     pub(crate) last_session: AtomicU64,
 }
 
@@ -52,66 +53,70 @@ impl ConnectionShared {
     }
 
     pub(crate) fn node_config(&self) -> Arc<sync::Config> {
-        // Every change is one assignment: a panic of another holder leaves the value whole.
-        self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        // A poisoned lock is consistent: every change is one assignment.
+        self.node_config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a client may come in, and why not.
-    pub(crate) async fn decide(
+    /// Decides whether a client may connect.
+    ///
+    /// # Errors
+    /// The reason why it may not.
+    pub(crate) async fn authenticate(
         &self,
         session: SessionId,
         info: &ConnectionInfo,
-        who: &Authentication,
+        request: &Authentication,
     ) -> Result<(), Rejection> {
-        self.admission.check(who)?;
+        self.admission.check(request)?;
         let Some(remote) = info.remote else {
-            return self.ask_application(session, info, who).await;
+            return self.call_authenticator(session, info, request).await;
         };
         let is_blocked = || self.login_throttle.is_blocked(self.clock.now().mono, remote.ip());
-        let mut decided = Err(ErrorMessage::wrong_credentials().into());
+        let mut result = Err(ErrorMessage::wrong_credentials().into());
         if !is_blocked() {
-            decided = self.ask_application(session, info, who).await;
+            result = self.call_authenticator(session, info, request).await;
         }
-        // Asked again, since guesses may be made side by side: none of a burst may learn more than the first few.
+        // Checked again, because logins run concurrently: only the first ones of a burst may learn
+        // whether their credentials are correct.
         if is_blocked() {
-            let (node, address) = (Some(&who.node), Some(remote.ip()));
+            let (node, address) = (Some(&request.node), Some(remote.ip()));
             self.telemetry().record(&Event::Limited { node, address, limit: Limit::WrongLogins });
-            decided = Err(ErrorMessage::wrong_credentials().into());
+            result = Err(ErrorMessage::wrong_credentials().into());
         }
-        if matches!(&decided, Err(Rejection::EventLog(error)) if *error == ErrorMessage::wrong_credentials())
+        if matches!(&result, Err(Rejection::Refused(error)) if *error == ErrorMessage::wrong_credentials())
         {
             self.login_throttle.record_failure(self.clock.now().mono, remote.ip());
         }
-        decided
+        result
     }
 
-    async fn ask_application(
+    async fn call_authenticator(
         &self,
         session: SessionId,
         info: &ConnectionInfo,
-        who: &Authentication,
+        request: &Authentication,
     ) -> Result<(), Rejection> {
         let failed = |error: &dyn std::fmt::Display| {
             self.telemetry().record(&Event::Failed {
-                what: Failure::Login { session, node: &who.node },
+                what: Failure::Login { session, node: &request.node },
                 error,
             });
             Err(Rejection::Failed)
         };
         let login = Login {
-            node: who.node.clone(),
-            token: who.secret.clone(),
-            subprotocol: who.subprotocol.clone(),
-            headers: who.headers.clone(),
+            node: request.node.clone(),
+            token: request.secret.clone(),
+            subprotocol: request.subprotocol.clone(),
+            headers: request.headers.clone(),
             http_headers: info.http_headers.clone(),
             remote: info.remote,
         };
-        let verdict = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => return failed(&error.in_words()),
-            Err(_) => return failed(&"it took too long"),
+        let outcome = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => return failed(&error.message()),
+            Err(_) => return failed(&"timed out"),
         };
-        match verdict {
+        match outcome {
             AuthOutcome::Accepted { subprotocol } => {
                 if let Some(version) = subprotocol {
                     self.set_subprotocol(version);
@@ -120,14 +125,14 @@ impl ConnectionShared {
             }
             AuthOutcome::Denied => Err(ErrorMessage::wrong_credentials().into()),
             AuthOutcome::WrongSubprotocol { supported } => {
-                Err(wrong_subprotocol(&supported, &who.subprotocol).into())
+                Err(wrong_subprotocol(&supported, &request.subprotocol).into())
             }
         }
     }
 
-    /// The application has told its version: this and later clients get to know it.
+    /// Sets the version of the application's own protocol, for this client and later ones.
     fn set_subprotocol(&self, version: Arc<str>) {
-        let mut config = self.node.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut config = self.node_config.lock().unwrap_or_else(PoisonError::into_inner);
         if config.subprotocol.semver.as_ref() != Some(&version) {
             let subprotocol =
                 Subprotocols { number: first_number(&version), semver: Some(version) };
@@ -136,16 +141,16 @@ impl ConnectionShared {
     }
 }
 
-/// Why a client may not come in.
+/// Why a client may not connect.
 pub(crate) enum Rejection {
-    /// For this reason, which it is told. It will not try again by itself.
-    EventLog(ErrorMessage),
-    /// Nobody can say: it may try again.
+    /// This error is sent to the client, which does not connect again by itself.
+    Refused(ErrorMessage),
+    /// The decision failed, and the client may connect again.
     Failed,
 }
 
 impl From<ErrorMessage> for Rejection {
     fn from(error: ErrorMessage) -> Self {
-        Self::EventLog(error)
+        Self::Refused(error)
     }
 }

@@ -1,4 +1,4 @@
-//! What the application does with actions of a type.
+//! The handlers of an action type.
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     hub::recipients::IntoRecipients,
 };
 
-/// The beginning of what to do with actions of a type: who may do them.
+/// Builds an [`ActionType`], beginning with the rule for access.
 pub struct ActionTypeBuilder<S>(PhantomData<fn(S)>);
 
 impl<S> fmt::Debug for ActionTypeBuilder<S> {
@@ -30,7 +30,7 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
         Self(PhantomData)
     }
 
-    /// May the author do this? `false` undoes the action with the reason `denied`.
+    /// Decides whether the author may send the action. `false` undoes it with the reason `denied`.
     pub fn access<F>(
         self,
         access: impl Fn(Context<S>) -> F + Send + Sync + 'static,
@@ -44,35 +44,36 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
             process: None,
             finally: None,
             queue: QueueName::default(),
-            keep: None,
+            retention: None,
         }
     }
 
-    /// Decides and does it in one step, for an application that learns by trying, such as a request to another service. To deny, return
-    /// [`HandlerError::Denied`]. Others get the action when it is done.
+    /// Decides about access and processes the action in one step, for an application that learns
+    /// the decision only by trying, such as from a request to another service. To deny, return
+    /// [`HandlerError::Denied`]. Other clients receive the action after it is processed.
     pub fn access_and_process<F>(
         self,
-        both: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+        access_and_process: impl Fn(Context<S>) -> F + Send + Sync + 'static,
     ) -> ActionType<S>
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        let both: Handler<S, ()> = handler(both);
-        let first = both.clone();
+        let process: Handler<S, ()> = handler(access_and_process);
+        let process_in_access = process.clone();
         let access = move |context: Context<S>| {
-            let running = first(context.clone());
+            let future = process_in_access(context.clone());
             async move {
-                running.await?;
-                context.set(IsDone);
+                future.await?;
+                context.set(IsProcessed);
                 Ok(true)
             }
         };
-        // The server's own actions are not asked about: they are done here.
+        // `access` is not called for the server's own actions: they are processed here.
         let process = move |context: Context<S>| {
-            let running = context.get::<IsDone>().is_none().then(|| both(context));
+            let future = context.get::<IsProcessed>().is_none().then(|| process(context));
             async move {
-                match running {
-                    Some(running) => running.await,
+                match future {
+                    Some(future) => future.await,
                     None => Ok(()),
                 }
             }
@@ -80,31 +81,31 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
         self.access(access).process(process)
     }
 
-    /// No client may do this; the application itself may.
+    /// Denies the action to all clients. The application itself may still add it.
     pub fn own(self) -> ActionType<S> {
         self.access(|_| async { Ok(false) })
     }
 }
 
-/// Tells why an action is kept.
-pub(crate) type KeepRule = Arc<dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync>;
+/// Decides whether and how long an action is kept.
+pub(crate) type RetentionRule = Arc<dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync>;
 
-/// Set when an action was done while its access was decided.
+/// A mark in the context: the action was processed by `access`.
 #[derive(Clone)]
-struct IsDone;
+struct IsProcessed;
 
-/// What to do with actions of a type.
+/// The handlers of an action type.
 pub struct ActionType<S = ()> {
     pub(crate) access: Handler<S, bool>,
     pub(crate) resend: Option<Handler<S, Recipients>>,
     pub(crate) process: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
-    pub(crate) keep: Option<KeepRule>,
+    pub(crate) retention: Option<RetentionRule>,
 }
 
 impl<S: Send + Sync + 'static> ActionType<S> {
-    /// Who gets the action too: a channel name, a list of them, or [`Recipients`].
+    /// Returns who else receives the action: a channel name, a list of names, or [`Recipients`].
     #[must_use]
     pub fn resend<F, R>(mut self, resend: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -112,14 +113,15 @@ impl<S: Send + Sync + 'static> ActionType<S> {
         R: IntoRecipients,
     {
         self.resend = Some(Arc::new(move |context| {
-            let running = resend(context);
-            Box::pin(async move { running.await.map(IntoRecipients::into_recipients) })
+            let future = resend(context);
+            Box::pin(async move { future.await.map(IntoRecipients::into_recipients) })
         }));
         self
     }
 
-    /// Do it. The author is told `logux/processed` afterwards, or `logux/undo` after an error. It may be asked again after a
-    /// crash: see [`exactly_once`](crate::exactly_once).
+    /// Processes the action. Then its author receives `logux/processed`, or `logux/undo` after an
+    /// error. After a crash, the handler may be called again for the same action: see
+    /// [`exactly_once`](crate::exactly_once).
     #[must_use]
     pub fn process<F>(mut self, process: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -129,32 +131,37 @@ impl<S: Send + Sync + 'static> ActionType<S> {
         self
     }
 
-    /// In which of its client's queues an action waits. Actions in one queue are done one after the other, and when one of them fails those that
-    /// wait behind it are undone; different queues run side by side. All types and channels share one unless told otherwise.
+    /// Sets the queue of its client in which an action waits. Actions in one queue are processed
+    /// one after the other, and if one fails, those that wait after it are undone; different queues
+    /// run concurrently. Default: one queue for all types and channels.
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.queue = name.into();
         self
     }
 
-    /// Why the server's log keeps actions of this type once they are done, and how long: for subscribers that
-    /// [`replay`](crate::Channel::replay), and for [`Builder::projection`](crate::Builder::projection).
+    /// Keeps processed actions of this type in the server's log, for channels with
+    /// [`replay`](crate::Channel::replay) and for
+    /// [`Builder::projection`](crate::Builder::projection).
     #[must_use]
-    pub fn keep(self, keep: Retention) -> Self {
-        self.keep_by(move |_, _| Some(keep.clone()))
+    pub fn keep(self, retention: Retention) -> Self {
+        self.keep_by(move |_, _| Some(retention.clone()))
     }
 
-    /// The same for each action: the reason may depend on it. `None` does not keep it. Called for every action, so it has to be quick.
+    /// Decides for each action whether and how long it is kept, as [`keep`](Self::keep) does for
+    /// all of them. `None` does not keep it. The function is called for every action, so it must be
+    /// quick.
     #[must_use]
     pub fn keep_by(
         mut self,
-        keep: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static,
+        retention: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static,
     ) -> Self {
-        self.keep = Some(Arc::new(keep));
+        self.retention = Some(Arc::new(retention));
         self
     }
 
-    /// Called once at the end, whatever happened, if only that a handler panicked. An error here is only reported.
+    /// Called once at the end, also if a handler failed or panicked. An error of this handler is
+    /// only reported.
     #[must_use]
     pub fn finally<F>(mut self, finally: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where

@@ -1,4 +1,4 @@
-//! What the application does with subscriptions to channels of a form.
+//! The handlers of the channels whose names match a pattern.
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The beginning of what to do with subscriptions to channels of a form: who may subscribe.
+/// Builds a [`Channel`], beginning with the rule for access.
 pub struct ChannelBuilder<S>(PhantomData<fn(S)>);
 
 impl<S> fmt::Debug for ChannelBuilder<S> {
@@ -30,7 +30,8 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
         Self(PhantomData)
     }
 
-    /// May the author subscribe? `false` undoes the subscription with the reason `denied`.
+    /// Decides whether the author may subscribe. `false` undoes the subscription with the reason
+    /// `denied`.
     pub fn access<F>(self, access: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Channel<S>
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
@@ -46,22 +47,26 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
         }
     }
 
-    /// Decides and loads in one step, for an application that learns by trying, such as a request to another service. To deny, return
-    /// [`HandlerError::Denied`]. The client is subscribed when it has loaded: what happens in the channel meanwhile is not told, so where that matters
-    /// use [`access`](Self::access) and [`load`](Channel::load).
+    /// Decides about access and loads the state in one step, for an application that learns the
+    /// decision only by trying, such as from a request to another service. To deny, return
+    /// [`HandlerError::Denied`].
+    ///
+    /// The client is subscribed after the state is loaded, so it misses actions that are sent to
+    /// the channel in between. Where that matters, use [`access`](Self::access) and
+    /// [`load`](Channel::load).
     pub fn access_and_load<F, L>(
         self,
-        both: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+        access_and_load: impl Fn(Context<S>) -> F + Send + Sync + 'static,
     ) -> Channel<S>
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
         L: Into<InitialActions> + Send + 'static,
     {
         let access = move |context: Context<S>| {
-            let running = both(context.clone());
+            let future = access_and_load(context.clone());
             async move {
-                let loaded: InitialActions = running.await?.into();
-                context.set(loaded);
+                let actions: InitialActions = future.await?.into();
+                context.set(actions);
                 Ok(true)
             }
         };
@@ -70,7 +75,7 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
     }
 }
 
-/// What to do with subscriptions to channels of a form.
+/// The handlers of the channels whose names match a pattern.
 pub struct Channel<S = ()> {
     pub(crate) access: Handler<S, bool>,
     pub(crate) filter: Option<Handler<S, Option<Filter>>>,
@@ -82,7 +87,8 @@ pub struct Channel<S = ()> {
 }
 
 impl<S: Send + Sync + 'static> Channel<S> {
-    /// Which actions of the channel the subscriber gets. The function it returns runs for every action, so it has to be quick.
+    /// Returns a function that decides which actions of the channel the subscriber receives. The
+    /// function is called for every action, so it must be quick.
     #[must_use]
     pub fn filter<F, P>(mut self, filter: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -90,13 +96,14 @@ impl<S: Send + Sync + 'static> Channel<S> {
         P: Fn(&Action, &Meta) -> bool + Send + Sync + 'static,
     {
         self.filter = Some(Arc::new(move |context| {
-            let running = filter(context);
-            Box::pin(async move { running.await.map(|passes| Some(Arc::new(passes) as Filter)) })
+            let future = filter(context);
+            Box::pin(async move { future.await.map(|passes| Some(Arc::new(passes) as Filter)) })
         }));
         self
     }
 
-    /// What the subscriber needs to know first: nothing, one action, or several, each maybe with its creation time or a draft of its meta.
+    /// Loads the state of the channel for a new subscriber, as actions: none, one, or several, each
+    /// optionally with its creation time or a draft of its meta.
     #[must_use]
     pub fn load<F, L>(mut self, load: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -107,7 +114,8 @@ impl<S: Send + Sync + 'static> Channel<S> {
         self
     }
 
-    /// Called when a subscriber has left, by `logux/unsubscribe` or because its connection is gone.
+    /// Called when a subscription has ended, by `logux/unsubscribe` or because the connection was
+    /// closed.
     #[must_use]
     pub fn unsubscribe<F>(
         mut self,
@@ -120,22 +128,26 @@ impl<S: Send + Sync + 'static> Channel<S> {
         self
     }
 
-    /// Sends a new subscriber what the server's log keeps of the channel ([`ActionType::keep`](crate::ActionType::keep)): all of it, or what it has missed since
-    /// the `since` of its `logux/subscribe`, in both cases as far as its filter lets it pass. Before what [`load`](Self::load) gives.
+    /// Sends a new subscriber the actions of the channel that the server's log keeps
+    /// ([`ActionType::keep`](crate::ActionType::keep)): all of them, or those after the `since` of
+    /// its `logux/subscribe`, in both cases those that pass its filter. They precede the actions of
+    /// [`load`](Self::load).
     #[must_use]
     pub fn replay(mut self) -> Self {
         self.replays = true;
         self
     }
 
-    /// In which of its client's queues a subscription waits, as in [`ActionType::queue`](crate::ActionType::queue).
+    /// Sets the queue of its client in which a subscription waits, as
+    /// [`ActionType::queue`](crate::ActionType::queue) does.
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.queue = name.into();
         self
     }
 
-    /// Called once at the end of a subscription's loading, whatever happened. An error here is only reported.
+    /// Called once when a subscription has been loaded, also if a handler failed or panicked. An
+    /// error of this handler is only reported.
     #[must_use]
     pub fn finally<F>(mut self, finally: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -152,8 +164,8 @@ impl<S> fmt::Debug for Channel<S> {
     }
 }
 
-/// Actions for one client, each maybe with its creation time, or with more of its meta: what a channel has for a new subscriber, or what a client
-/// is told when it connects.
+/// The actions that a client receives when it subscribes or connects, each optionally with its
+/// creation time or a draft of its meta.
 #[derive(Clone, Debug, Default)]
 pub struct InitialActions(pub(crate) Vec<(Action, Draft)>);
 

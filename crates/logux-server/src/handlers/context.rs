@@ -1,4 +1,4 @@
-//! What a handler knows about the action it is called for.
+//! The argument of a handler.
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ use crate::{
     hub::handle::{Handle, HandlerResponses},
 };
 
-/// One action and who sent it. Cheap to clone.
+/// The argument of a handler: an action with its author, and the server. Cheap to clone.
 pub struct Context<S = ()> {
     inner: Arc<Inner<S>>,
 }
@@ -62,12 +62,12 @@ impl<S> Context<S> {
         }
     }
 
-    /// The action.
+    /// Returns the action.
     pub fn action(&self) -> &Action {
         &self.inner.request.entry.action
     }
 
-    /// The meta of the action.
+    /// Returns the meta of the action.
     pub fn meta(&self) -> &Meta {
         &self.inner.request.entry.meta
     }
@@ -76,87 +76,92 @@ impl<S> Context<S> {
         &self.inner.request.entry
     }
 
-    /// Reads the action into a type of yours.
+    /// Deserializes the action.
     ///
     /// # Errors
-    /// [`ActionError::Read`] when the fields do not fit; passed on by `?` it undoes the action with the reason `error`.
+    /// [`ActionError::Read`] if the fields do not match the type. If a handler returns it with `?`,
+    /// the action is undone with the reason `error`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
         self.action().parse()
     }
 
-    /// The user who sent the action, if clients say so in their node ids.
+    /// Returns the user who sent the action. `None` if the node id has no user.
     pub fn user_id(&self) -> Option<&str> {
         self.node_id().user_id()
     }
 
-    /// The client that sent the action: `user:client`.
+    /// Returns the client that sent the action: `user:client`.
     pub fn client_id(&self) -> &str {
         self.node_id().client_id()
     }
 
-    /// The node that sent the action.
+    /// Returns the node that sent the action.
     pub fn node_id(&self) -> &NodeId {
         &self.inner.request.author.node
     }
 
-    /// Whether the action is the server's own.
+    /// Returns `true` if the server itself added the action.
     pub fn is_server(&self) -> bool {
         self.node_id().is_server()
     }
 
-    /// The application's protocol version that the author speaks.
+    /// Returns the version of the application's own protocol that the author uses.
     pub fn subprotocol(&self) -> Option<&Subprotocol> {
         self.inner.request.author.subprotocol.as_ref()
     }
 
-    /// What the client says about itself: a JSON object, as it was when the action came to be processed.
+    /// Returns the headers of the client, a JSON object, as they were when the action was given to
+    /// its handlers.
     pub fn headers(&self) -> Option<&Json> {
         self.inner.request.author.headers.as_ref()
     }
 
-    /// The headers of the HTTP request that opened the author's connection. Empty when the author is not connected any more, or is the
-    /// server itself.
+    /// Returns the headers of the HTTP request that opened the author's connection. Empty if the
+    /// author is no longer connected, or is the server itself.
     pub fn http_headers(&self) -> &HeaderMap {
         &self.inner.info.http_headers
     }
 
-    /// A cookie of that request, percent escapes decoded.
+    /// Returns a cookie of that request, percent-decoded.
     pub fn cookie(&self, name: &str) -> Option<String> {
         cookie(self.http_headers(), name)
     }
 
-    /// The address that the author connects from, or that of a proxy between.
+    /// Returns the address of the author, or of a proxy that is not
+    /// [trusted](crate::Config::proxies). `None` if the author is not connected, or not by IP.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.inner.info.remote
     }
 
-    /// Keeps a value for the handlers that are called after this one for the same action: what `access` has found, `process` need not
-    /// look for again. One value of each type; returns the one it replaces.
+    /// Stores a value for the handlers that are called later for the same action, so that `process`
+    /// can use the results of `access`. There is one value per type; returns the previous one.
     pub fn set<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         self.data().insert(value)
     }
 
-    /// The value of this type that an earlier handler has [`set`](Self::set).
+    /// Returns the value of this type that an earlier handler has [`set`](Self::set).
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.data().get().cloned()
     }
 
     fn data(&self) -> MutexGuard<'_, Extensions> {
-        // A panic of another holder leaves the map whole: every change is one call.
+        // A poisoned lock is consistent: every change is one call.
         self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A parameter of the channel's name: `id` in `users/:id`, or a group of a regular expression by its name or number. Empty if there is none of this name.
+    /// Returns a parameter of the channel's name: `id` of `users/:id`, or a group of a regular
+    /// expression by its name or number. Empty if there is no such parameter.
     pub fn param(&self, name: &str) -> &str {
         self.inner.params.get(name).map_or("", String::as_str)
     }
 
-    /// What all handlers share, given to the builder.
+    /// Returns the state that all handlers share, from
+    /// [`Server::builder_with`](crate::Server::builder_with).
     pub fn state(&self) -> &S {
         &self.inner.state
     }
 
-    /// The server, for actions of your own.
+    /// Returns the server, to add actions of the application's own.
     pub fn server(&self) -> &Handle {
         &self.inner.handle
     }
@@ -166,13 +171,14 @@ impl<S> Context<S> {
         self.send_back_with(action, Draft::default()).await;
     }
 
-    /// Sends an action to the author's client alone, with meta of its own, such as its creation time or a reason to keep it in the server's log.
+    /// Sends an action to the author's client alone, with optional meta, such as its creation time
+    /// or a reason to keep it in the server's log.
     pub async fn send_back_with(&self, action: Action, draft: Draft) {
-        self.answer(vec![HandlerResponse::Action(action, Box::new(draft))]).await;
+        self.respond(vec![HandlerResponse::Action(action, Box::new(draft))]).await;
     }
 
-    pub(crate) async fn answer(&self, answers: HandlerResponses) {
-        self.inner.handle.answer(self.request_id(), answers).await;
+    pub(crate) async fn respond(&self, responses: HandlerResponses) {
+        self.inner.handle.respond(self.request_id(), responses).await;
     }
 
     pub(crate) fn request_kind(&self) -> RequestKind {

@@ -1,13 +1,16 @@
-//! Handlers as values: what the application does with actions (`action_type`) and channels (`channel`) is made of them.
+//! The type of handlers. Action types and channels consist of them.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use crate::{error::HandlerError, handlers::context::Context};
 
-/// What a handler gives back, some time.
+/// The future of a handler.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send>>;
+
+/// A handler that returns a `T`.
 pub(crate) type Handler<S, T> = Arc<dyn Fn(Context<S>) -> BoxFuture<T> + Send + Sync>;
 
+/// Boxes a handler, and converts its result.
 pub(crate) fn handler<S, T, R, F>(
     handler: impl Fn(Context<S>) -> F + Send + Sync + 'static,
 ) -> Handler<S, T>
@@ -17,7 +20,7 @@ where
     R: Into<T>,
 {
     Arc::new(move |context| {
-        let running = handler(context);
-        Box::pin(async move { running.await.map(Into::into) })
+        let future = handler(context);
+        Box::pin(async move { future.await.map(Into::into) })
     })
 }

@@ -1,10 +1,10 @@
-//! The application's side: which handlers there are, and what they receive.
+//! The application's side: its handlers, and the values that they receive.
 //!
-//! Read [`handler`] (what a handler is), then [`context`] (its argument), then [`action_type`],
-//! [`typed_action`] and [`channel`] (descriptions made of handlers), then [`pattern`] (the names
-//! that they are registered under) and [`registry`], which finds and calls the handlers for each
-//! request of the hub. [`on_connect`] sends actions to clients that connect; [`projection`] keeps
-//! states made from the server's log.
+//! Read [`handler`] (the type of a handler), then [`context`] (its argument), then [`action_type`],
+//! [`typed_action`] and [`channel`] (sets of handlers), then [`pattern`] (the names that they are
+//! registered under) and [`registry`], which finds and calls the handlers for each request of the
+//! hub. [`on_connect`] sends actions to clients that connect; [`projection`] computes states from
+//! the server's log.
 
 pub(crate) mod action_type;
 pub(crate) mod channel;

@@ -1,4 +1,4 @@
-//! What each client is told when it connects.
+//! The actions that a client receives when it connects.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -16,15 +16,17 @@ use crate::{
     telemetry::event::{Event, Failure},
 };
 
-/// A client that was just let in.
+/// The argument of [`Builder::send_on_connect`](crate::Builder::send_on_connect): a client that was
+/// just accepted.
 pub struct ConnectContext<S = ()> {
-    /// Its node.
+    /// The client's node.
     pub node: NodeId,
-    /// The number of the last action of this server's log that it has got, 0 for none.
+    /// The added number of the last action that the client has received from this server's log; 0
+    /// if none.
     pub since: u64,
-    /// The application's protocol version it speaks.
+    /// The version of the application's own protocol that the client uses.
     pub subprotocol: Subprotocol,
-    /// What it says about itself: a JSON object.
+    /// The client's headers, a JSON object.
     pub headers: Option<Json>,
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) state: Arc<S>,
@@ -32,32 +34,33 @@ pub struct ConnectContext<S = ()> {
 }
 
 impl<S> ConnectContext<S> {
-    /// Whose client it is.
+    /// Returns the client's user. `None` if the node id has no user.
     pub fn user_id(&self) -> Option<&str> {
         self.node.user_id()
     }
 
-    /// The headers of the HTTP request that opened the connection.
+    /// Returns the headers of the HTTP request that opened the connection.
     pub fn http_headers(&self) -> &HeaderMap {
         &self.info.http_headers
     }
 
-    /// A cookie of that request, percent escapes decoded.
+    /// Returns a cookie of that request, percent-decoded.
     pub fn cookie(&self, name: &str) -> Option<String> {
         cookie(self.http_headers(), name)
     }
 
-    /// Where it connects from; `None` if that is no IP address.
+    /// Returns the client's address. `None` if it does not connect by IP.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.info.remote
     }
 
-    /// What all handlers share, given to the builder.
+    /// Returns the state that all handlers share, from
+    /// [`Server::builder_with`](crate::Server::builder_with).
     pub fn state(&self) -> &S {
         &self.state
     }
 
-    /// The server, for actions of your own.
+    /// Returns the server, to add actions of the application's own.
     pub fn server(&self) -> &Handle {
         &self.handle
     }
@@ -72,15 +75,15 @@ impl<S> fmt::Debug for ConnectContext<S> {
     }
 }
 
-/// Finds what a client is told.
+/// The handler: returns the actions for a client that connects.
 pub(crate) type OnConnect<S> =
     Arc<dyn Fn(ConnectContext<S>) -> BoxFuture<InitialActions> + Send + Sync>;
 
-/// The same with what all clients share left out.
+/// The handler with the state and the server already applied.
 pub(crate) type BoundOnConnect =
     Arc<dyn Fn(JoinedClient) -> BoxFuture<InitialActions> + Send + Sync>;
 
-/// What is known about the client alone.
+/// The part of a [`ConnectContext`] that differs from client to client.
 pub(crate) struct JoinedClient {
     pub(crate) node: NodeId,
     pub(crate) since: u64,
@@ -89,8 +92,8 @@ pub(crate) struct JoinedClient {
     pub(crate) info: Arc<ConnectionInfo>,
 }
 
-/// Gives every greeting what all share.
-pub(crate) fn shared<S: Send + Sync + 'static>(
+/// Applies the state and the server to a handler.
+pub(crate) fn bind<S: Send + Sync + 'static>(
     on_connect: OnConnect<S>,
     state: Arc<S>,
     handle: Handle,
@@ -101,10 +104,14 @@ pub(crate) fn shared<S: Send + Sync + 'static>(
     })
 }
 
-/// Tells a client that has joined.
-pub(crate) async fn greet(greet: BoundOnConnect, arrival: JoinedClient, handle: Handle) {
-    let node = arrival.node.clone();
-    match greet(arrival).await {
+/// Calls the handler for a client that has joined, and sends its actions.
+pub(crate) async fn send_initial_actions(
+    on_connect: BoundOnConnect,
+    client: JoinedClient,
+    handle: Handle,
+) {
+    let node = client.node.clone();
+    match on_connect(client).await {
         Ok(InitialActions(actions)) => {
             let to = Recipients { nodes: vec![node.as_str().into()], ..Recipients::default() };
             for (action, draft) in actions {
@@ -121,7 +128,7 @@ pub(crate) async fn greet(greet: BoundOnConnect, arrival: JoinedClient, handle: 
         }
         Err(error) => {
             let what = Failure::OnConnect { node: &node };
-            handle.telemetry().record(&Event::Failed { what, error: &error.in_words() });
+            handle.telemetry().record(&Event::Failed { what, error: &error.message() });
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Names of types and channels that are not written out: channels with places for parameters, `users/:id`, and regular expressions.
+//! The names that handlers are registered under: strings, channel patterns such as `users/:id`, and
+//! regular expressions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,13 +7,14 @@ use regex::Regex;
 
 use crate::error::BuildError;
 
-/// Which action types or channels are meant: by a text, or by a regular expression that has to be found in the name (anchor it with `^` and `$` to
-/// have it match the whole).
+/// The action types or channels that handlers are registered for.
 #[derive(Clone, Debug)]
 pub enum NamePattern {
-    /// A type as it is written; for channels a form such as `users/:id`.
+    /// An action type, or a channel pattern such as `users/:id`, in which `:id` is a parameter of
+    /// one or more characters other than `/`.
     Text(String),
-    /// All names in which it is found.
+    /// All names that contain a match. To match whole names, begin the expression with `^` and end
+    /// it with `$`.
     Regex(Regex),
 }
 
@@ -34,35 +36,35 @@ impl From<Regex> for NamePattern {
     }
 }
 
-/// Which channels.
+/// Decides which channels handlers are for.
 #[derive(Clone, Debug)]
 pub(crate) enum ChannelMatcher {
-    Form(ChannelPattern),
+    Pattern(ChannelPattern),
     Regex(Regex),
 }
 
 impl ChannelMatcher {
     pub(crate) fn new(names: NamePattern) -> Result<Self, BuildError> {
         match names {
-            NamePattern::Text(text) => ChannelPattern::new(&text).map(Self::Form),
+            NamePattern::Text(text) => ChannelPattern::new(&text).map(Self::Pattern),
             NamePattern::Regex(regex) => Ok(Self::Regex(regex)),
         }
     }
 
-    /// The parameters, if a channel is meant: those of the form, or the groups of the regular expression by number and name.
+    /// Returns the parameters if the channel matches: those of the pattern, or the groups of the
+    /// regular expression by number and by name.
     pub(crate) fn matches(&self, channel: &str) -> Option<Params> {
         match self {
-            Self::Form(pattern) => pattern.matches(channel),
+            Self::Pattern(pattern) => pattern.matches(channel),
             Self::Regex(regex) => {
-                let found = regex.captures(channel)?;
-                let names = regex.capture_names().enumerate();
-                let groups = names
-                    .filter_map(|(number, name)| Some((number, name, found.get(number)?.as_str())));
-                Some(groups.fold(Params::new(), |mut params, (number, name, text)| {
-                    params.extend(name.map(|name| (name.into(), text.to_owned())));
-                    params.insert(number.to_string().into(), text.to_owned());
-                    params
-                }))
+                let captures = regex.captures(channel)?;
+                let mut params = Params::new();
+                for (number, name) in regex.capture_names().enumerate() {
+                    let Some(value) = captures.get(number) else { continue };
+                    params.extend(name.map(|name| (name.into(), value.as_str().to_owned())));
+                    params.insert(number.to_string().into(), value.as_str().to_owned());
+                }
+                Some(params)
             }
         }
     }
@@ -71,92 +73,66 @@ impl ChannelMatcher {
 impl PartialEq for ChannelMatcher {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Form(a), Self::Form(b)) => a == b,
+            (Self::Pattern(a), Self::Pattern(b)) => a.text == b.text,
             (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
             _ => false,
         }
     }
 }
 
-/// Values of the parameters in a channel name, by their names.
+/// The parameters of a channel name: values by name.
 pub type Params = BTreeMap<Arc<str>, String>;
 
 /// A channel name in which `:name` stands for one or more characters other than `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ChannelPattern(Vec<Part>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Param(Arc<str>),
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelPattern {
+    text: String,
+    /// Has one group for each parameter.
+    regex: Regex,
+    /// The names of the groups, which may be invalid names for groups of a regular expression.
+    names: Vec<Arc<str>>,
 }
 
 impl ChannelPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// [`BuildError::ChannelPattern`] when a colon has no name behind it, a name stands twice, or two parameters touch.
+    /// [`BuildError::ChannelPattern`] if a colon has no name after it, two parameters have the same
+    /// name, there is no text between two parameters, or the pattern is too long.
     pub(crate) fn new(text: &str) -> Result<Self, BuildError> {
-        let wrong = |why| BuildError::ChannelPattern { pattern: text.to_owned(), why };
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while !rest.is_empty() {
-            if let Some(behind) = rest.strip_prefix(':') {
-                let end = behind
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(behind.len());
-                let name: Arc<str> = behind[..end].into();
-                if name.is_empty() {
-                    return Err(wrong("a name is missing behind the colon"));
-                }
-                if parts.contains(&Part::Param(name.clone())) {
-                    return Err(wrong("a name stands twice"));
-                }
-                if matches!(parts.last(), Some(Part::Param(_))) {
-                    return Err(wrong("two parameters touch"));
-                }
-                parts.push(Part::Param(name));
-                rest = &behind[end..];
-            } else {
-                let end = rest.find(':').unwrap_or(rest.len());
-                parts.push(Part::Text(rest[..end].to_owned()));
-                rest = &rest[end..];
+        let invalid = |why| BuildError::ChannelPattern { pattern: text.to_owned(), why };
+        let mut parts = text.split(':');
+        let mut expression = format!("^{}", regex::escape(parts.next().unwrap_or_default()));
+        let mut names: Vec<Arc<str>> = Vec::new();
+        let mut has_separator = true;
+        for part in parts {
+            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let (name, separator) = part.split_at(end.unwrap_or(part.len()));
+            if name.is_empty() {
+                return Err(invalid("a parameter name is missing after the colon"));
             }
+            if names.iter().any(|other| **other == *name) {
+                return Err(invalid("duplicate parameter name"));
+            }
+            if !has_separator {
+                return Err(invalid("no text between two parameters"));
+            }
+            has_separator = !separator.is_empty();
+            names.push(name.into());
+            expression.push_str("([^/]+)");
+            expression.push_str(&regex::escape(separator));
         }
-        Ok(Self(parts))
+        expression.push('$');
+        let regex = Regex::new(&expression).map_err(|_| invalid("the pattern is too long"))?;
+        Ok(Self { text: text.to_owned(), regex, names })
     }
 
-    /// The parameters, if a channel has this form. O(length of the name × number of parts).
+    /// Returns the parameters if the channel matches. Of several ways to match, the first parameter
+    /// takes as much as it can, then the second. O(length of the channel × length of the pattern).
     pub(crate) fn matches(&self, channel: &str) -> Option<Params> {
-        let mut params = Params::new();
-        matches(&self.0, channel, &mut params).then_some(params)
-    }
-}
-
-fn matches(parts: &[Part], text: &str, params: &mut Params) -> bool {
-    match parts {
-        [] => text.is_empty(),
-        [Part::Text(part), rest @ ..] => {
-            text.strip_prefix(&**part).is_some_and(|behind| matches(rest, behind, params))
-        }
-        [Part::Param(name), rest @ ..] => {
-            let segment = text.find('/').unwrap_or(text.len());
-            // A parameter takes all it can: up to the last place in the segment where the text behind it stands.
-            let end = match rest.first() {
-                Some(Part::Text(next)) => {
-                    let inside = next.split('/').next().unwrap_or_default();
-                    if inside.is_empty() { Some(segment) } else { text[..segment].rfind(inside) }
-                }
-                _ => Some(segment),
-            };
-            match end {
-                Some(end) if end > 0 && matches(rest, &text[end..], params) => {
-                    params.insert(name.clone(), text[..end].to_owned());
-                    true
-                }
-                _ => false,
-            }
-        }
+        let captures = self.regex.captures(channel)?;
+        let values = captures.iter().skip(1).flatten().map(|value| value.as_str().to_owned());
+        Some(self.names.iter().cloned().zip(values).collect())
     }
 }
 
@@ -164,45 +140,69 @@ fn matches(parts: &[Part], text: &str, params: &mut Params) -> bool {
 mod tests {
     use super::*;
 
-    fn found(pattern: &str, channel: &str) -> Option<Vec<(String, String)>> {
+    fn matched(pattern: &str, channel: &str) -> Option<Vec<(String, String)>> {
         let params = ChannelPattern::new(pattern).unwrap().matches(channel)?;
         Some(params.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
     }
 
     #[test]
-    fn finds_parameters() {
+    fn channel_patterns_return_parameters() {
         let pairs = |list: &[(&str, &str)]| {
             Some(list.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect())
         };
-        assert_eq!(found("counter", "counter"), pairs(&[]));
-        assert_eq!(found("counter", "counters"), None);
-        assert_eq!(found("users/:id", "users/10"), pairs(&[("id", "10")]));
-        assert_eq!(found("users/:id", "users/"), None);
-        assert_eq!(found("users/:id", "users/10/posts"), None);
+        assert_eq!(matched("counter", "counter"), pairs(&[]));
+        assert_eq!(matched("counter", "counters"), None);
+        assert_eq!(matched("users/:id", "users/10"), pairs(&[("id", "10")]));
+        assert_eq!(matched("users/:id", "users/"), None);
+        assert_eq!(matched("users/:id", "users/10/posts"), None);
         assert_eq!(
-            found("users/:id/posts/:post", "users/1/posts/2"),
+            matched("users/:id/posts/:post", "users/1/posts/2"),
             pairs(&[("id", "1"), ("post", "2")])
         );
-        assert_eq!(found("files/:name.txt", "files/a.txt.txt"), pairs(&[("name", "a.txt")]));
-        assert_eq!(found(":a-:b", "x-y-z"), pairs(&[("a", "x-y"), ("b", "z")]));
+        assert_eq!(matched("files/:name.txt", "files/a.txt.txt"), pairs(&[("name", "a.txt")]));
+        assert_eq!(matched(":a-:b", "x-y-z"), pairs(&[("a", "x-y"), ("b", "z")]));
+        assert_eq!(matched(":a-:b", "x-y-"), pairs(&[("a", "x"), ("b", "y-")]));
+        assert_eq!(matched(":a-:b-:c", "1-2-3"), pairs(&[("a", "1"), ("b", "2"), ("c", "3")]));
+        assert_eq!(matched("a.b/:1", "a.b/\n"), pairs(&[("1", "\n")]));
+        assert_eq!(matched("a.b/:1", "axb/1"), None);
+        assert_eq!(matched("", ""), pairs(&[]));
     }
 
     #[test]
     fn groups_of_a_regular_expression_are_parameters() {
-        let names =
+        let matcher =
             ChannelMatcher::new(Regex::new("^users/(?<id>[0-9]+)(/x)?$").unwrap().into()).unwrap();
-        let params = names.matches("users/10").unwrap();
+        let params = matcher.matches("users/10").unwrap();
         assert_eq!(
             (params["id"].as_str(), params["1"].as_str(), params["0"].as_str()),
             ("10", "10", "users/10")
         );
-        assert!(!params.contains_key("2") && names.matches("users/a").is_none());
+        assert!(!params.contains_key("2") && matcher.matches("users/a").is_none());
     }
 
     #[test]
-    fn refuses_wrong_patterns() {
-        for pattern in ["users/:", "users/:/posts", ":id/:id", ":a:b"] {
-            assert!(ChannelPattern::new(pattern).is_err(), "{pattern}");
+    fn patterns_with_the_same_text_are_equal() {
+        let matcher = |names: NamePattern| ChannelMatcher::new(names).unwrap();
+        let regex = |text| Regex::new(text).unwrap().into();
+        assert!(matcher("users/:id".into()) == matcher("users/:id".into()));
+        assert!(matcher("users/:id".into()) != matcher("users/:name".into()));
+        assert!(matcher(regex("^users$")) == matcher(regex("^users$")));
+        assert!(matcher("users".into()) != matcher(regex("users")));
+    }
+
+    #[test]
+    fn invalid_patterns_are_rejected() {
+        for (pattern, expected) in [
+            ("users/:", "a parameter name is missing after the colon"),
+            ("users/:/posts", "a parameter name is missing after the colon"),
+            (":id/:id", "duplicate parameter name"),
+            (":a:b", "no text between two parameters"),
+        ] {
+            let error = ChannelPattern::new(pattern).unwrap_err();
+            assert!(
+                matches!(error, BuildError::ChannelPattern { why, .. } if why == expected),
+                "{pattern}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! States made of the server's log: event sourcing.
+//! States that are computed from the server's log (event sourcing).
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::hub::application::EntryObserver;
 
-/// The state that a reducer makes of what the server's log keeps, for handlers to read. Cheap to clone; made by
-/// [`Builder::projection`](crate::Builder::projection).
+/// The state that a reducer computes from the actions that the server's log keeps, for handlers to
+/// read. Cheap to clone; created by [`Builder::projection`](crate::Builder::projection).
 pub struct Projection<T>(watch::Receiver<T>);
 
 impl<T> Clone for Projection<T> {
@@ -27,17 +27,19 @@ impl<T> fmt::Debug for Projection<T> {
 }
 
 impl<T: Clone> Projection<T> {
-    /// The state as it is now: of all actions that were kept and processed, less those that were undone, in their order.
+    /// Returns a clone of the current state: of all kept and processed actions except those that
+    /// were undone, in their order.
     pub fn get(&self) -> T {
         self.0.borrow().clone()
     }
 
-    /// Waits until it is another one; `false` when the server has ended.
+    /// Waits until the state changes. Returns `false` if the server has ended.
     pub async fn changed(&mut self) -> bool {
         self.0.changed().await.is_ok()
     }
 }
 
+/// Adds the entries of the log to a timeline, and publishes its state.
 struct TimelineProjection<R: Reducer> {
     timeline: Timeline<R>,
     sender: watch::Sender<R::State>,
@@ -49,8 +51,12 @@ where
 {
     fn record(&mut self, entry: &Entry) {
         self.timeline.add(entry);
-        if let Some(report) = self.timeline.take_warning() {
-            tracing::warn!(?report, id = %entry.meta.id, "a reducer does not understand the server's log");
+        if let Some(warning) = self.timeline.take_warning() {
+            tracing::warn!(
+                report = ?warning,
+                id = %entry.meta.id,
+                "a reducer does not understand the server's log"
+            );
         }
         if self.timeline.take_changed_since().is_some() {
             self.sender.send_replace(self.timeline.state().clone());
@@ -58,8 +64,8 @@ where
     }
 }
 
-/// A reduction that begins with an empty log, and where its state can be read.
-pub(crate) fn follow<R>(reducer: R) -> (Box<dyn EntryObserver>, Projection<R::State>)
+/// Creates a projection of an empty log, and the observer that updates it.
+pub(crate) fn create<R>(reducer: R) -> (Box<dyn EntryObserver>, Projection<R::State>)
 where
     R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
 {

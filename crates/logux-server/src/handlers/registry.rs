@@ -1,4 +1,5 @@
-//! The application's handlers, found by type and channel, and called for each question of the hub.
+//! Finds the application's handlers by action type and channel, and calls them for each request of
+//! the hub.
 
 use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
@@ -27,7 +28,7 @@ use crate::{
         pattern::{ChannelMatcher, NamePattern, Params},
     },
     hub::{
-        application::Application,
+        application::ApplicationHandlers,
         handle::{Handle, HandlerResponses},
     },
     telemetry::{
@@ -37,16 +38,16 @@ use crate::{
     },
 };
 
-/// All handlers and what they share.
+/// All handlers, and the state that they share.
 pub(crate) struct HandlerRegistry<S> {
     pub(crate) state: Arc<S>,
     types: HashMap<String, ActionType<S>>,
-    /// Types that a regular expression matches.
-    type_families: Vec<(Regex, ActionType<S>)>,
+    /// Handlers that are registered by regular expressions, in the order of registration.
+    type_patterns: Vec<(Regex, ActionType<S>)>,
     channels: Vec<(ChannelMatcher, Channel<S>)>,
     other_type: Option<ActionType<S>>,
     other_channel: Option<Channel<S>>,
-    /// Handles everything that has no handlers here.
+    /// Handles all actions and subscriptions that have no handlers.
     pub(crate) fallback: Option<Handler<S, HandlerResponse>>,
 }
 
@@ -55,7 +56,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         Self {
             state: Arc::new(state),
             types: HashMap::new(),
-            type_families: Vec::new(),
+            type_patterns: Vec::new(),
             channels: Vec::new(),
             other_type: None,
             other_channel: None,
@@ -71,14 +72,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         let name = match names {
             NamePattern::Text(name) => name,
             NamePattern::Regex(regex) => {
-                if self.type_families.iter().any(|(other, _)| other.as_str() == regex.as_str()) {
+                if self.type_patterns.iter().any(|(other, _)| other.as_str() == regex.as_str()) {
                     return Err(BuildError::DuplicateType(regex.as_str().to_owned()));
                 }
-                self.type_families.push((regex, handlers));
+                self.type_patterns.push((regex, handlers));
                 return Ok(());
             }
         };
-        // `logux/undo` may be given a meaning, as in the reference; the others have theirs.
+        // Of Logux's own types, only `logux/undo` may have handlers, as in the reference.
         if is_logux(&name) && name != logux::action::logux::UNDO {
             return Err(BuildError::ReservedType(name));
         }
@@ -98,11 +99,11 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             NamePattern::Text(text) => text.clone(),
             NamePattern::Regex(regex) => regex.as_str().to_owned(),
         };
-        let parsed = ChannelMatcher::new(names)?;
-        if self.channels.iter().any(|(other, _)| *other == parsed) {
+        let matcher = ChannelMatcher::new(names)?;
+        if self.channels.iter().any(|(other, _)| *other == matcher) {
             return Err(BuildError::DuplicateChannel(text));
         }
-        self.channels.push((parsed, handlers));
+        self.channels.push((matcher, handlers));
         Ok(())
     }
 
@@ -121,32 +122,32 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     }
 
     fn channel(&self, name: &str) -> Option<(&Channel<S>, Params)> {
-        let known = self
+        let registered = self
             .channels
             .iter()
-            .find_map(|(pattern, channel)| Some((channel, pattern.matches(name)?)));
-        known.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
+            .find_map(|(matcher, channel)| Some((channel, matcher.matches(name)?)));
+        registered.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
     }
 
     fn action_type(&self, kind: &str) -> Option<&ActionType<S>> {
-        let family = || {
-            self.type_families
+        let by_pattern = || {
+            self.type_patterns
                 .iter()
                 .find(|(regex, _)| regex.is_match(kind))
                 .map(|(_, handlers)| handlers)
         };
-        // Logux's own types are in no family, and `logux/undo` only where it is named.
-        let of_family =
-            || if is_logux(kind) { None } else { family().or(self.other_type.as_ref()) };
-        self.types.get(kind).or_else(of_family)
+        // Regular expressions and `other_type` do not apply to Logux's own types.
+        let by_rule =
+            || if is_logux(kind) { None } else { by_pattern().or(self.other_type.as_ref()) };
+        self.types.get(kind).or_else(by_rule)
     }
 
-    /// Why an action is kept once it is done.
-    pub(crate) fn keep(&self, action: &Action, meta: &Meta) -> Option<Retention> {
-        self.action_type(action.kind())?.keep.as_ref()?(action, meta)
+    /// Decides whether and how long a processed action is kept.
+    pub(crate) fn retention(&self, action: &Action, meta: &Meta) -> Option<Retention> {
+        self.action_type(action.kind())?.retention.as_ref()?(action, meta)
     }
 
-    /// In which queue of its client an action waits.
+    /// Returns the queue of its client in which an action waits.
     pub(crate) fn queue(&self, action: &Action) -> QueueName {
         let queue = if action.kind() == SUBSCRIBE {
             let channel = action.str_field("channel");
@@ -157,8 +158,9 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         queue.cloned().unwrap_or_default()
     }
 
-    /// The answers that are left to be told; the last ends the question.
-    async fn answer(
+    /// Calls the handlers for a request. Returns the responses that are not sent yet; the last one
+    /// completes the request.
+    async fn respond(
         &self,
         request: HandlerRequest,
         info: Arc<ConnectionInfo>,
@@ -171,51 +173,50 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             };
             let Some((channel, params)) = self.channel(&name) else {
                 return self
-                    .ask_fallback(request, info, handle, HandlerResponse::WrongChannel)
+                    .call_fallback(request, info, handle, HandlerResponse::WrongChannel)
                     .await;
             };
             let context = Context::new(request, params, info, self.state.clone(), handle.clone());
-            let answer = caught(subscribe(channel, &context)).await;
-            finish(channel.finally.as_ref(), context).await;
-            return answer;
+            let responses = catch_panic(handle_subscription(channel, &context)).await;
+            call_finally(channel.finally.as_ref(), context).await;
+            return responses;
         }
         let Some(handlers) = self.action_type(entry.action.kind()) else {
-            return self.ask_fallback(request, info, handle, HandlerResponse::UnknownType).await;
+            return self.call_fallback(request, info, handle, HandlerResponse::UnknownType).await;
         };
         let context =
             Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
-        let answer = caught(act(handlers, &context, kind)).await;
-        finish(handlers.finally.as_ref(), context).await;
-        answer
+        let responses = catch_panic(handle_action(handlers, &context, kind)).await;
+        call_finally(handlers.finally.as_ref(), context).await;
+        responses
     }
 
-    /// What the back end answers, or `otherwise` where there is none.
-    async fn ask_fallback(
+    /// Calls the fallback. Returns `default` if there is none.
+    async fn call_fallback(
         &self,
         request: HandlerRequest,
         info: Arc<ConnectionInfo>,
         handle: &Handle,
-        otherwise: HandlerResponse,
+        default: HandlerResponse,
     ) -> Result<HandlerResponses, HandlerError> {
-        let Some(fallback) = &self.fallback else { return Ok(vec![otherwise]) };
+        let Some(fallback) = &self.fallback else { return Ok(vec![default]) };
         let context =
             Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
         Ok(vec![fallback(context).await?])
     }
 
-    /// The types that were registered by name.
+    /// Returns the types that are registered by name, in no particular order.
     pub(crate) fn type_names(&self) -> impl Iterator<Item = String> {
         self.types.keys().cloned()
     }
 
-    /// Whether actions of a type have handlers here.
+    /// Returns `true` if actions of a type have handlers.
     pub(crate) fn has_handlers(&self, kind: &str) -> bool {
         self.action_type(kind).is_some()
     }
 }
 
-impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
-    /// Answers one question. A handler that panics is one that failed.
+impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
     async fn run(
         self: Arc<Self>,
         request: HandlerRequest,
@@ -224,22 +225,21 @@ impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
     ) {
         let request_id = request.id;
         let id = request.entry.meta.id.clone();
-        let left = match self.answer(request, info, &handle).await {
-            Ok(answers) => answers,
+        let responses = match self.respond(request, info, &handle).await {
+            Ok(responses) => responses,
             Err(error) => {
-                let mut answers = HandlerResponses::new();
+                let mut responses = HandlerResponses::new();
                 if let HandlerError::Failed(error) = &error {
-                    answers
+                    responses
                         .push(HandlerResponse::Debug(format!("Action \"{id}\" failed: {error}")));
                 }
-                answers.push(failed(&id, error, handle.telemetry()));
-                answers
+                responses.push(error_response(&id, error, handle.telemetry()));
+                responses
             }
         };
-        handle.answer(request_id, left).await;
+        handle.respond(request_id, responses).await;
     }
 
-    /// Calls the handler for a client that has left a channel, if there is one.
     fn unsubscribed(
         &self,
         node: NodeId,
@@ -260,13 +260,13 @@ impl<S: Send + Sync + 'static> Application for HandlerRegistry<S> {
         Some(Box::pin(async move {
             if let Err(error) = unsubscribe(context).await {
                 let what = Failure::Unsubscription { node: &node, channel: &channel };
-                telemetry.record(&Event::Failed { what, error: &error.in_words() });
+                telemetry.record(&Event::Failed { what, error: &error.message() });
             }
         }))
     }
 }
 
-async fn act<S>(
+async fn handle_action<S>(
     handlers: &ActionType<S>,
     context: &Context<S>,
     kind: RequestKind,
@@ -276,24 +276,24 @@ async fn act<S>(
     {
         return Ok(vec![HandlerResponse::Denied]);
     }
-    let mut answers = HandlerResponses::with_capacity(3);
+    let mut responses = HandlerResponses::with_capacity(3);
     if let Some(resend) = &handlers.resend {
         let recipients: Recipients = resend(context.clone()).instrument(span!("resend")).await?;
-        answers.push(HandlerResponse::Resend(recipients));
+        responses.push(HandlerResponse::Resend(recipients));
     }
-    answers.push(HandlerResponse::Approved(None));
-    // Who gets it too does not wait until it is processed.
+    responses.push(HandlerResponse::Approved(None));
+    // The recipients do not wait until the action is processed.
     if handlers.process.is_some() || handlers.finally.is_some() {
-        context.answer(std::mem::take(&mut answers)).await;
+        context.respond(std::mem::take(&mut responses)).await;
     }
     if let Some(process) = &handlers.process {
         process(context.clone()).instrument(span!("process")).await?;
     }
-    answers.push(HandlerResponse::Processed);
-    Ok(answers)
+    responses.push(HandlerResponse::Processed);
+    Ok(responses)
 }
 
-async fn subscribe<S>(
+async fn handle_subscription<S>(
     channel: &Channel<S>,
     context: &Context<S>,
 ) -> Result<HandlerResponses, HandlerError> {
@@ -304,9 +304,9 @@ async fn subscribe<S>(
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
-    let mut answers = vec![HandlerResponse::Approved(filter)];
-    answers.extend(channel.replays.then_some(HandlerResponse::Replay));
-    context.answer(answers).await;
+    let mut responses = vec![HandlerResponse::Approved(filter)];
+    responses.extend(channel.replays.then_some(HandlerResponse::Replay));
+    context.respond(responses).await;
     if let Some(load) = &channel.load {
         let InitialActions(actions) = load(context.clone()).instrument(span!("load")).await?;
         for (action, draft) in actions {
@@ -316,27 +316,29 @@ async fn subscribe<S>(
     Ok(vec![HandlerResponse::Processed])
 }
 
-/// A handler that panics is one that failed.
-async fn caught(
-    running: impl Future<Output = Result<HandlerResponses, HandlerError>>,
+/// Converts a panic of a handler to an error.
+async fn catch_panic(
+    handlers: impl Future<Output = Result<HandlerResponses, HandlerError>>,
 ) -> Result<HandlerResponses, HandlerError> {
-    let ended = AssertUnwindSafe(running).catch_unwind().await;
-    ended.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
+    let result = AssertUnwindSafe(handlers).catch_unwind().await;
+    result.unwrap_or_else(|_| Err(HandlerError::failed("a handler panicked")))
 }
 
-async fn finish<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) {
+async fn call_finally<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) {
     if let Some(finally) = finally {
         let id = context.meta().id.clone();
         let telemetry = context.server().telemetry().clone();
-        let ended = AssertUnwindSafe(finally(context)).catch_unwind().await;
-        if let Err(error) = ended.unwrap_or_else(|_| Err(HandlerError::failed("it panicked"))) {
+        let result = AssertUnwindSafe(finally(context)).catch_unwind().await;
+        let panicked = |_| Err(HandlerError::failed("a handler panicked"));
+        if let Err(error) = result.unwrap_or_else(panicked) {
             telemetry
-                .record(&Event::Failed { what: Failure::Action(&id), error: &error.in_words() });
+                .record(&Event::Failed { what: Failure::Action(&id), error: &error.message() });
         }
     }
 }
 
-fn failed(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> HandlerResponse {
+/// Returns the response that undoes an action after an error of its handler.
+fn error_response(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> HandlerResponse {
     match error {
         HandlerError::Failed(error) => {
             telemetry.record(&Event::Failed { what: Failure::Action(id), error: &error });
@@ -351,7 +353,8 @@ fn failed(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> HandlerR
 }
 
 impl<S> Context<S> {
-    /// The context of a client's leaving, which is no action of its own when the connection is gone.
+    /// Creates the context for the end of a subscription, with a `logux/unsubscribe` that the
+    /// client may not have sent: its connection may have been closed.
     fn unsubscribing(
         action: Action,
         node: NodeId,
@@ -364,6 +367,6 @@ impl<S> Context<S> {
             logux::Entry::new(action, meta),
             Author { node, subprotocol: None, headers: None, session: None },
         );
-        Self::new(request, params, ConnectionInfo::nowhere(), state, handle)
+        Self::new(request, params, ConnectionInfo::none(), state, handle)
     }
 }

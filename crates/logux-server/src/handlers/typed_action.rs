@@ -1,4 +1,4 @@
-//! Handlers that get an action as a value of the application's own type.
+//! Handlers that receive actions as values of the application's own types.
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
@@ -16,12 +16,12 @@ use crate::{
     telemetry::event::Event,
 };
 
-/// The beginning of what to do with actions of a type that are read into `T`: who may do them.
+/// Builds a [`TypedActionType`], beginning with the rule for access.
 pub struct TypedActionTypeBuilder<S, T>(ActionTypeBuilder<S>, PhantomData<fn(T)>);
 
 impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
-    /// Reads each action into a type of yours first, for handlers that take it beside the context. An action that does not fit is undone
-    /// with the reason `wrongFormat`.
+    /// Deserializes each action into a `T` first, for handlers that receive it next to the context.
+    /// An action that does not match the type is undone with the reason `wrongFormat`.
     ///
     /// ```
     /// # use logux_server::Server;
@@ -49,7 +49,7 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
     }
 }
 
-/// What to do with actions of a type that are read into `T`.
+/// The handlers of an action type whose actions are deserialized into `T`.
 pub struct TypedActionType<S, T>(ActionType<S>, PhantomData<fn(T)>);
 
 impl<S, T> fmt::Debug for TypedActionTypeBuilder<S, T> {
@@ -64,8 +64,8 @@ impl<S, T> fmt::Debug for TypedActionType<S, T> {
     }
 }
 
-/// Calls a handler with the action read.
-fn with<S, T, F, R>(
+/// Converts a handler with a deserialized action into one without.
+fn untyped<S, T, F, R>(
     handler: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
 ) -> impl Fn(Context<S>) -> BoxFuture<R> + Send + Sync + 'static
 where
@@ -75,18 +75,18 @@ where
     R: Send + 'static,
 {
     move |context| {
-        let read = read(&context);
+        let action = parse_action(&context);
         let handler = handler.clone();
-        Box::pin(async move { handler(context, read?).await })
+        Box::pin(async move { handler(context, action?).await })
     }
 }
 
-/// The action as a value. The first handler reads it, the others find it.
-fn read<S, T: DeserializeOwned + Send + Sync + 'static>(
+/// Deserializes the action, once for all of its handlers.
+fn parse_action<S, T: DeserializeOwned + Send + Sync + 'static>(
     context: &Context<S>,
 ) -> Result<Arc<T>, HandlerError> {
-    if let Some(known) = context.get::<Arc<T>>() {
-        return Ok(known);
+    if let Some(value) = context.get::<Arc<T>>() {
+        return Ok(value);
     }
     let value = context.parse::<T>().map(Arc::new).map_err(|error| {
         context
@@ -102,11 +102,11 @@ fn read<S, T: DeserializeOwned + Send + Sync + 'static>(
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static>
     TypedActionTypeBuilder<S, T>
 {
-    pub(crate) const fn new(new: ActionTypeBuilder<S>) -> Self {
-        Self(new, PhantomData)
+    pub(crate) const fn new(builder: ActionTypeBuilder<S>) -> Self {
+        Self(builder, PhantomData)
     }
 
-    /// As [`ActionTypeBuilder::access`].
+    /// Like [`ActionTypeBuilder::access`].
     pub fn access<F>(
         self,
         access: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
@@ -114,28 +114,28 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static>
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        TypedActionType(self.0.access(with(access)), PhantomData)
+        TypedActionType(self.0.access(untyped(access)), PhantomData)
     }
 
-    /// As [`ActionTypeBuilder::access_and_process`].
+    /// Like [`ActionTypeBuilder::access_and_process`].
     pub fn access_and_process<F>(
         self,
-        both: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
+        access_and_process: impl Fn(Context<S>, Arc<T>) -> F + Clone + Send + Sync + 'static,
     ) -> TypedActionType<S, T>
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        TypedActionType(self.0.access_and_process(with(both)), PhantomData)
+        TypedActionType(self.0.access_and_process(untyped(access_and_process)), PhantomData)
     }
 
-    /// As [`ActionTypeBuilder::own`].
+    /// Like [`ActionTypeBuilder::own`].
     pub fn own(self) -> TypedActionType<S, T> {
         TypedActionType(self.0.own(), PhantomData)
     }
 }
 
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> TypedActionType<S, T> {
-    /// As [`ActionType::resend`].
+    /// Like [`ActionType::resend`].
     #[must_use]
     pub fn resend<F, R>(
         self,
@@ -145,10 +145,10 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
         R: IntoRecipients + Send + 'static,
     {
-        Self(self.0.resend(with(resend)), PhantomData)
+        Self(self.0.resend(untyped(resend)), PhantomData)
     }
 
-    /// As [`ActionType::process`].
+    /// Like [`ActionType::process`].
     #[must_use]
     pub fn process<F>(
         self,
@@ -157,10 +157,11 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        Self(self.0.process(with(process)), PhantomData)
+        Self(self.0.process(untyped(process)), PhantomData)
     }
 
-    /// As [`ActionType::finally`]: called for actions that do not fit, too, so it does not get them read.
+    /// Like [`ActionType::finally`]. It is also called for actions that do not match the type, so
+    /// it does not receive a deserialized action.
     #[must_use]
     pub fn finally<F>(self, finally: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
@@ -169,13 +170,13 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
         Self(self.0.finally(finally), PhantomData)
     }
 
-    /// As [`ActionType::keep`].
+    /// Like [`ActionType::keep`].
     #[must_use]
-    pub fn keep(self, keep: Retention) -> Self {
-        Self(self.0.keep(keep), PhantomData)
+    pub fn keep(self, retention: Retention) -> Self {
+        Self(self.0.keep(retention), PhantomData)
     }
 
-    /// As [`ActionType::queue`].
+    /// Like [`ActionType::queue`].
     #[must_use]
     pub fn queue(self, name: &str) -> Self {
         Self(self.0.queue(name), PhantomData)

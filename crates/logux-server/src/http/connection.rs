@@ -1,4 +1,4 @@
-//! HTTP in front of the WebSocket: who may enter, the upgrade, pages and the application's own routes.
+//! One HTTP connection: its limits, the upgrade to WebSocket, and the HTTP endpoints.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -40,35 +40,35 @@ use crate::{
     },
 };
 
-/// How long a client may take to send the head of a request.
-const HEAD: Duration = Duration::from_secs(15);
+/// The time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What serving HTTP takes.
+/// What all HTTP connections of a server share.
 pub(crate) struct HttpContext {
     pub(crate) shared: Arc<ConnectionShared>,
     pub(crate) limits: logux_net::FrameLimits,
-    /// The origins of pages that may connect, if not all may.
+    /// The origins of web pages that may connect; `None` allows all.
     pub(crate) origins: Option<Arc<[String]>>,
-    /// For actions of the back end, if there is one.
+    /// The endpoint for actions of the back end, if there is one.
     pub(crate) control: Option<Arc<ControlEndpoint>>,
-    /// The application's own; `None` when there is nothing but WebSocket.
-    pub(crate) pages: Option<Arc<dyn RouteTable>>,
+    /// The application's own routes; `None` if the server accepts only WebSocket.
+    pub(crate) routes: Option<Arc<dyn RouteTable>>,
     pub(crate) proxies: TrustedProxies,
-    pub(crate) inspector_audience: InspectorAccess,
+    pub(crate) inspector_access: InspectorAccess,
     pub(crate) connection_limit: ConnectionLimit,
     pub(crate) lifecycle: watch::Receiver<Lifecycle>,
-    /// Held by each connection until its end, so that a stop can wait for all.
+    /// Each connection holds a sender until its end, so that a shutdown can wait for all of them.
     pub(crate) alive: mpsc::WeakSender<()>,
 }
 
 impl HttpContext {
-    /// Where to note what happens.
+    /// Returns the telemetry to record events in.
     pub(crate) fn telemetry(&self) -> &Telemetry {
         self.shared.handle.telemetry()
     }
 }
 
-/// Somebody who has connected. Clones last as long as the connection.
+/// One accepted connection. Its clones live as long as the connection.
 #[derive(Clone)]
 pub(crate) struct HttpConnection {
     http: Arc<HttpContext>,
@@ -78,11 +78,12 @@ pub(crate) struct HttpConnection {
 }
 
 impl HttpConnection {
-    /// Lets somebody in, if there is room and the server does not end. Whoever comes through a proxy is counted by address later, when
-    /// the proxy has told it.
-    pub(crate) fn enter(http: &Arc<HttpContext>, peer: Option<SocketAddr>) -> Option<Self> {
-        let address = peer.filter(|_| !http.proxies.trust(peer)).map(|peer| peer.ip());
-        let Some(permit) = http.connection_limit.enter(address) else {
+    /// Accepts a connection, unless a connection limit is reached or the server has stopped. The
+    /// address of a client behind a proxy is counted later, when the request with its address is
+    /// received.
+    pub(crate) fn accept(http: &Arc<HttpContext>, peer: Option<SocketAddr>) -> Option<Self> {
+        let address = peer.filter(|_| !http.proxies.trusts(peer)).map(|peer| peer.ip());
+        let Some(permit) = http.connection_limit.try_acquire(address) else {
             http.telemetry().record(&Event::Refused { remote: peer, why: RefusalReason::TooMany });
             return None;
         };
@@ -106,18 +107,18 @@ impl HttpConnection {
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(16 * 1024)
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let mut connection = pin!(connection);
-        // Also when the server is gone without a farewell.
-        let leaving = async move {
+        // A dropped server ends the wait too.
+        let disconnecting = async move {
             drop(lifecycle.wait_for(|lifecycle| *lifecycle == Lifecycle::Disconnecting).await)
         };
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = leaving => {
+            () = disconnecting => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -127,27 +128,27 @@ impl HttpConnection {
         }
     }
 
-    /// Answers any request.
+    /// Answers a request to this server.
     pub(crate) async fn respond<B>(self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Some(refusal) = self.refusal() {
-            return refusal;
+        if let Some(stopping_response) = self.stopping_response() {
+            return stopping_response;
         }
         if let Some(accept) = upgrade_key(request.headers()) {
             return self.upgrade(request, accept);
         }
-        let Some(pages) = &self.http.pages else { return upgrade_required() };
+        let Some(routes) = &self.http.routes else { return upgrade_required() };
         let remote = self.http.proxies.client(self.peer, request.headers());
-        if let Some(page) = pages.find(request.method(), request.uri().path()) {
-            return page.answer(request, remote, self.http.telemetry()).await;
+        if let Some(route) = routes.find(request.method(), request.uri().path()) {
+            return route.respond(request, remote, self.http.telemetry()).await;
         }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        if let Some(seen) = inspector::respond(
+        if let Some(response) = inspector::respond(
             &self.http.shared.handle,
-            &self.http.inspector_audience,
+            &self.http.inspector_access,
             remote,
             method,
             uri,
@@ -155,7 +156,7 @@ impl HttpConnection {
         )
         .await
         {
-            return seen;
+            return response;
         }
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/") if self.http.control.is_some() => self.control(request).await,
@@ -173,14 +174,15 @@ impl HttpConnection {
         }
     }
 
-    /// Answers a request that another server's routes have sent here, whatever its path is: an upgrade, or actions of the back end.
+    /// Answers a request that another server's routes have forwarded, on any path: an upgrade, or
+    /// actions of the back end.
     pub(crate) async fn respond_anywhere<B>(self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Some(refusal) = self.refusal() {
-            return refusal;
+        if let Some(stopping_response) = self.stopping_response() {
+            return stopping_response;
         }
         match upgrade_key(request.headers()) {
             Some(accept) => self.upgrade(request, accept),
@@ -191,8 +193,8 @@ impl HttpConnection {
         }
     }
 
-    /// What everybody is told while the server stops.
-    fn refusal(&self) -> Option<Response<Full<Bytes>>> {
+    /// Returns the response to every request while the server stops.
+    fn stopping_response(&self) -> Option<Response<Full<Bytes>>> {
         if *self.http.lifecycle.borrow() == Lifecycle::Serving {
             return None;
         }
@@ -211,19 +213,21 @@ impl HttpConnection {
         };
         let remote =
             self.http.proxies.client(self.peer, request.headers()).map(|remote| remote.ip());
-        let (status, words) = control.respond(&self.http.shared, request.into_body(), remote).await;
-        text(status, words)
+        let (status, message) =
+            control.respond(&self.http.shared, request.into_body(), remote).await;
+        text(status, message)
     }
 
-    /// Whether a page of this origin may connect. Who sends none is no browser, and could say anything.
+    /// Returns whether a page of this origin may connect. Requests without an origin are not from
+    /// browsers, and could contain any value.
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        let (Some(allowed), Some(info)) = (&self.http.origins, headers.get(ORIGIN)) else {
+        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else {
             return true;
         };
-        allowed.iter().any(|allowed| info.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
     }
 
-    /// Answers that the connection becomes a WebSocket, and serves it as such. Any path will do, as in the reference.
+    /// Upgrades the connection to WebSocket and serves it. Accepts any path, as the reference does.
     fn upgrade<B>(self, mut request: Request<B>, accept: HeaderValue) -> Response<Full<Bytes>> {
         if !self.is_allowed(request.headers()) {
             let remote = self.http.proxies.client(self.peer, request.headers());
@@ -232,10 +236,10 @@ impl HttpConnection {
         }
         let http = &self.http;
         let remote = http.proxies.client(self.peer, request.headers());
-        let mut place_behind_proxy = None;
-        if let (true, Some(remote)) = (http.proxies.trust(self.peer), remote) {
-            place_behind_proxy = http.connection_limit.enter_again(remote.ip());
-            if place_behind_proxy.is_none() {
+        let mut permit_behind_proxy = None;
+        if let (true, Some(remote)) = (http.proxies.trusts(self.peer), remote) {
+            permit_behind_proxy = http.connection_limit.try_acquire_for_address(remote.ip());
+            if permit_behind_proxy.is_none() {
                 http.telemetry()
                     .record(&Event::Refused { remote: Some(remote), why: RefusalReason::TooMany });
                 return text(
@@ -245,7 +249,7 @@ impl HttpConnection {
             }
         }
         let upgrading = hyper::upgrade::on(&mut request);
-        let http_headers = kept(request.headers());
+        let http_headers = stored_headers(request.headers());
         tokio::spawn(async move {
             match upgrading.await {
                 Ok(upgraded) => {
@@ -260,7 +264,7 @@ impl HttpConnection {
                 }
                 Err(error) => tracing::debug!(%error, "WebSocket was not opened"),
             }
-            drop((self, place_behind_proxy));
+            drop((self, permit_behind_proxy));
         });
         let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
         let headers = response.headers_mut();
@@ -272,7 +276,7 @@ impl HttpConnection {
     }
 }
 
-/// The proof that the server understood the request for a WebSocket, if it was one.
+/// Returns the `Sec-WebSocket-Accept` value if the request asks for a WebSocket.
 fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let has = |name, word: &str| {
         let value = headers
@@ -288,23 +292,23 @@ fn upgrade_key(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// What an opening handshake says about its connection alone.
-const ABOUT_CONNECTION: [HeaderName; 5] =
+/// The headers of an opening handshake that concern only its connection.
+const CONNECTION_HEADERS: [HeaderName; 5] =
     [CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_EXTENSIONS];
 
-/// A copy of the headers without those that are about this connection alone. Those of the request are views into the buffer that it was read into,
-/// some 8 KiB, which would live as long as they.
-fn kept(headers: &HeaderMap) -> HeaderMap {
-    let is_about_connection = |name: &HeaderName| ABOUT_CONNECTION.contains(name);
+/// Copies the headers, without those that concern only this connection. Those of the request are
+/// views into its read buffer of about 8 KiB and would keep it allocated.
+fn stored_headers(headers: &HeaderMap) -> HeaderMap {
+    let is_connection_header = |name: &HeaderName| CONNECTION_HEADERS.contains(name);
     let copy = |(name, value): (&HeaderName, &HeaderValue)| {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     };
-    headers.iter().filter(|(name, _)| !is_about_connection(name)).filter_map(copy).fold(
+    headers.iter().filter(|(name, _)| !is_connection_header(name)).filter_map(copy).fold(
         HeaderMap::new(),
-        |mut kept, (name, value)| {
-            kept.append(name, value);
-            kept
+        |mut stored, (name, value)| {
+            stored.append(name, value);
+            stored
         },
     )
 }

@@ -1,4 +1,4 @@
-//! Actions that the back end sends on its own account: `POST /`.
+//! Control requests: actions that the back end sends of its own accord, with `POST /`.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,19 +18,20 @@ use crate::{
     telemetry::event::{Event, Limit},
 };
 
-/// How long the back end may take to send its request.
-const BODY: Duration = Duration::from_secs(15);
+/// The time limit for the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Who may send actions, and what the application does with them.
+/// The endpoint for control requests, with the conditions to accept them.
 pub(crate) struct ControlEndpoint {
     secret: Arc<str>,
     mask: Vec<IpNet>,
     max_bytes: usize,
-    /// Whether actions of a type have handlers here. Others are sent as they are: the back end has done them.
+    /// Returns whether actions of a type have handlers in this server. Others are sent without
+    /// processing, because the back end has processed them.
     has_handlers: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// A status and what to say about it. The texts are the reference's.
+/// A status and its body. The texts are the reference's.
 type ControlResponse = (StatusCode, &'static str);
 
 impl ControlEndpoint {
@@ -47,7 +48,7 @@ impl ControlEndpoint {
         }
     }
 
-    /// Answers a request: the status, and what to say about it.
+    /// Responds to a control request with a status and a body.
     pub(crate) async fn respond<B>(
         &self,
         shared: &ConnectionShared,
@@ -82,12 +83,12 @@ impl ControlEndpoint {
                 "IP address is not in LOGUX_CONTROL_MASK/controlMask",
             ));
         }
-        let body = timeout(BODY, Limited::new(body, self.max_bytes).collect())
+        let body = timeout(BODY_TIMEOUT, Limited::new(body, self.max_bytes).collect())
             .await
             .map_err(|_| (StatusCode::REQUEST_TIMEOUT, "Too slow"))?
             .map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "Too long"))?
             .to_bytes();
-        let wrong = |error: logux::backend::ControlError| {
+        let bad_request = |error: logux::backend::ControlError| {
             let text = match error {
                 logux::backend::ControlError::Format => "Wrong format",
                 logux::backend::ControlError::Version => {
@@ -98,9 +99,9 @@ impl ControlEndpoint {
             };
             (StatusCode::BAD_REQUEST, text)
         };
-        let request = ControlRequest::from_json(&body).map_err(wrong)?;
-        self.check(shared, &request, remote)?;
-        for (action, meta) in request.actions().map_err(wrong)? {
+        let request = ControlRequest::from_json(&body).map_err(bad_request)?;
+        self.check_secret(shared, &request, remote)?;
+        for (action, meta) in request.actions().map_err(bad_request)? {
             let process = (self.has_handlers)(action.kind());
             let addition =
                 AddAction { action, draft: meta.draft, to: meta.to, process, ticket: None };
@@ -111,7 +112,7 @@ impl ControlEndpoint {
         Ok(())
     }
 
-    fn check(
+    fn check_secret(
         &self,
         shared: &ConnectionShared,
         request: &ControlRequest,

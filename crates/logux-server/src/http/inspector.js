@@ -1,8 +1,8 @@
 'use strict'
 
-// How often the server is asked for what is new, ms; seldom while nobody looks or nobody answers.
+// The intervals of requests for changes, in milliseconds: normally, and without a connection.
 const INTERVAL = 700
-const SELDOM = 3000
+const RETRY_INTERVAL = 3000
 
 const find = id => document.getElementById(id)
 const views = ['actions', 'clients', 'channels', 'events']
@@ -15,7 +15,7 @@ let server
 let after = 0
 let paused = false
 
-// An element with its children: texts and elements, never HTML.
+// Returns an element with its children: strings and elements, never HTML.
 function make(tag, properties, ...children) {
   let element = Object.assign(document.createElement(tag), properties)
   element.append(...children)
@@ -37,12 +37,12 @@ function since(ms, now) {
   return `for ${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
 }
 
-function lasting(ms) {
+function duration(ms) {
   if (ms === null) return ''
   return ms < 10 ? `${ms.toFixed(2)} ms` : `${Math.round(ms)} ms`
 }
 
-function many(number, noun) {
+function count(number, noun) {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
@@ -54,7 +54,7 @@ function pretty(json) {
   }
 }
 
-// What became of an action, in words and as a class.
+// Returns the outcome of an action as a text and a CSS class.
 function outcome(action) {
   if (action.outcome === 'undone') return [action.reason, 'bad']
   if (action.outcome === 'processed') return ['processed', 'good']
@@ -62,8 +62,8 @@ function outcome(action) {
   return [action.waited === null ? 'waiting' : 'in progress', 'busy']
 }
 
-// The channel of a subscription, which says more than its type.
-function about(action) {
+// Returns the channel of a subscription, which says more than its type.
+function channelOf(action) {
   if (!/^logux\/(un)?subscribe$/.test(action.type)) return ''
   try {
     return ` ${JSON.parse(action.action).channel ?? ''}`
@@ -88,29 +88,29 @@ function fillAction(row, action) {
   let [word, kind] = outcome(action)
   row.summary.replaceChildren(
     clock(action.came),
-    make('span', { className: 'name' }, action.type, make('small', {}, about(action))),
+    make('span', { className: 'name' }, action.type, make('small', {}, channelOf(action))),
     make('span', { className: 'author' }, action.author),
     make('span', { className: `outcome ${kind}` }, word),
-    make('span', { className: 'number' }, lasting(action.took)),
-    make('span', { className: 'number' }, action.clients === null ? '' : many(action.clients, 'client'))
+    make('span', { className: 'number' }, duration(action.took)),
+    make('span', { className: 'number' }, action.clients === null ? '' : count(action.clients, 'client'))
   )
   row.more.replaceChildren(
     details([
       ['ID', make('span', { className: 'id' }, action.id)],
       ['Outcome', word],
-      ['Waited', lasting(action.waited)],
-      ['Took', lasting(action.took)],
-      ['Sent to', action.clients === null ? '' : many(action.clients, 'client')],
-      ['In the log', action.is_cleaned ? 'not any more' : action.is_kept ? 'yes' : 'no, only passed through'],
-      ['Came again', action.again ? many(action.again, 'time') : ''],
+      ['Waited', duration(action.waited)],
+      ['Took', duration(action.took)],
+      ['Sent to', action.clients === null ? '' : count(action.clients, 'client')],
+      ['In the log', action.is_cleaned ? 'removed' : action.is_kept ? 'yes' : 'not stored'],
+      ['Received again', action.again ? count(action.again, 'time') : ''],
       ['Error', action.errors.length ? make('span', { className: 'bad' }, action.errors.join('\n')) : '']
     ]),
     make('pre', { tabIndex: 0 }, pretty(action.action))
   )
 }
 
-// Takes in an action that is new or has changed. Rows stay, so that one that is open stays open.
-function takeAction(action) {
+// Adds or updates an action. Rows are reused, so that an open one stays open.
+function updateAction(action) {
   let row = actions.get(action.id)
   if (!row) {
     row = { summary: make('summary'), more: make('div', { className: 'more' }) }
@@ -125,7 +125,7 @@ function takeAction(action) {
   fillAction(row, action)
 }
 
-function forgetOldActions() {
+function removeOldActions() {
   while (actions.size > 500) {
     let [id, row] = actions.entries().next().value
     row.element.remove()
@@ -133,9 +133,9 @@ function forgetOldActions() {
   }
 }
 
-// A link that searches for a text in another view.
-function link(view, text, words = text) {
-  let element = make('a', { href: `#${view}` }, words)
+// Returns a link that searches for a text in another view.
+function link(view, text, label = text) {
+  let element = make('a', { href: `#${view}` }, label)
   element.addEventListener('click', () => {
     find('search').value = text
     find('only-bad').checked = false
@@ -148,17 +148,17 @@ function chips(view, texts) {
 }
 
 function clientRow(client) {
-  let passing = make('span', { className: 'since' })
-  if (client.since !== null) passing.dataset.since = client.since
-  let waiting = client.waiting ? `${many(client.waiting, 'action')} waiting` : ''
-  let unread = client.unread ? `${many(client.unread, 'message')} unread` : ''
+  let age = make('span', { className: 'since' })
+  if (client.since !== null) age.dataset.since = client.since
+  let waiting = client.waiting ? `${count(client.waiting, 'action')} waiting` : ''
+  let unread = client.unread ? `${count(client.unread, 'message')} unread` : ''
   let summary = make(
     'summary',
     {},
-    passing,
+    age,
     make('span', { className: 'name' }, client.node),
     make('span', { className: 'author' }, client.remote ?? ''),
-    make('span', { className: 'outcome' }, many(client.channels.length, 'channel')),
+    make('span', { className: 'outcome' }, count(client.channels.length, 'channel')),
     make('span', { className: 'number' }, waiting),
     make('span', { className: 'number' }, unread)
   )
@@ -181,7 +181,7 @@ function channelRow(name, nodes) {
   let summary = make(
     'summary',
     { className: 'wide' },
-    make('span', { className: 'outcome' }, many(nodes.length, 'subscriber')),
+    make('span', { className: 'outcome' }, count(nodes.length, 'subscriber')),
     make('span', { className: 'name' }, name),
     make('span', { className: 'author text' }, nodes.length > 3 ? '' : nodes.join(', '))
   )
@@ -190,7 +190,7 @@ function channelRow(name, nodes) {
     { className: 'more' },
     details([
       ['Subscribers', chips('clients', nodes)],
-      ['Actions', link('actions', name, 'show those that name it')]
+      ['Actions', link('actions', name, 'show actions that contain its name')]
     ])
   )
   return make('li', {}, make('details', {}, summary, more))
@@ -214,7 +214,8 @@ function channels() {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-// Draws a list whose rows are made anew, unless it would look the same. What was open and where the keyboard was stays so.
+// Draws a list with new rows, unless nothing has changed. Open rows and the keyboard focus are
+// preserved.
 function draw(view, items, key, row) {
   let list = lists[view]
   let drawn = JSON.stringify(items)
@@ -231,8 +232,8 @@ function draw(view, items, key, row) {
       return element
     })
   )
-  let again = [...list.children].find(item => item.dataset.key === focused)
-  again?.querySelector('summary')?.focus()
+  let focusedAgain = [...list.children].find(item => item.dataset.key === focused)
+  focusedAgain?.querySelector('summary')?.focus()
 }
 
 function current() {
@@ -246,11 +247,11 @@ function show(now = Date.now()) {
   let onlyBad = find('only-bad').checked
   let has = (...texts) => texts.join('\n').toLowerCase().includes(words)
 
-  let seen = { actions: 0 }
+  let shown = { actions: 0 }
   for (let row of actions.values()) {
-    let fits = row.words.includes(words) && (!onlyBad || isBad(row.action))
-    row.element.hidden = !fits
-    if (fits) seen.actions++
+    let matches = row.words.includes(words) && (!onlyBad || isBad(row.action))
+    row.element.hidden = !matches
+    if (matches) shown.actions++
   }
   let shownClients = clients
     .filter(client => has(client.node, client.remote, ...client.channels) && (!onlyBad || client.unread > 0))
@@ -260,10 +261,10 @@ function show(now = Date.now()) {
   draw('clients', shownClients, client => client.node, clientRow)
   draw('channels', shownChannels, ([name]) => name, ([name, nodes]) => channelRow(name, nodes))
   draw('events', shownEvents, event => event.change, eventRow)
-  Object.assign(seen, { clients: shownClients.length, channels: shownChannels.length, events: shownEvents.length })
+  Object.assign(shown, { clients: shownClients.length, channels: shownChannels.length, events: shownEvents.length })
 
-  for (let passing of lists.clients.querySelectorAll('[data-since]')) {
-    passing.textContent = since(Number(passing.dataset.since), now)
+  for (let age of lists.clients.querySelectorAll('[data-since]')) {
+    age.textContent = since(Number(age.dataset.since), now)
   }
   for (let name of views) {
     find(name).hidden = name !== view
@@ -275,7 +276,7 @@ function show(now = Date.now()) {
   find('clients-count').textContent = connected
   find('channels-count').textContent = channels().length
   find('events-count').textContent = events.length
-  find('empty').hidden = seen[view] > 0
+  find('empty').hidden = shown[view] > 0
   find('empty').textContent = words || onlyBad ? `No ${view} match.` : `No ${view} yet.`
 }
 
@@ -284,46 +285,46 @@ function state(word, kind) {
   find('state').className = kind
 }
 
-function take(news) {
-  if (server !== news.started) {
-    // It is another server, or the same after a restart.
+function applyUpdate(update) {
+  if (server !== update.started) {
+    // The page shows another server, or the server has restarted.
     for (let row of actions.values()) row.element.remove()
     actions.clear()
     events = []
-    server = news.started
+    server = update.started
   }
-  find('version').textContent = news.version
-  for (let action of news.actions) takeAction(action)
-  forgetOldActions()
-  events = [...events, ...news.events].slice(-300)
-  clients = news.clients
-  connected = news.connected
-  after = news.change
-  show(news.now)
+  find('version').textContent = update.version
+  for (let action of update.actions) updateAction(action)
+  removeOldActions()
+  events = [...events, ...update.events].slice(-300)
+  clients = update.clients
+  connected = update.connected
+  after = update.change
+  show(update.now)
 }
 
-async function ask() {
+async function poll() {
   if (!paused && !document.hidden) {
     try {
       let response = await fetch(`/inspector.json?after=${after}`)
       if (!response.ok) throw new Error(response.status)
-      let news = await response.json()
-      if (server !== undefined && server !== news.started && after > 0) {
+      let update = await response.json()
+      if (server !== undefined && server !== update.started && after > 0) {
         after = 0
-        news = await (await fetch('/inspector.json?after=0')).json()
+        update = await (await fetch('/inspector.json?after=0')).json()
       }
-      take(news)
+      applyUpdate(update)
       state('live', 'live')
     } catch {
       state('no connection', 'lost')
-      return SELDOM
+      return RETRY_INTERVAL
     }
   }
   return INTERVAL
 }
 
 async function run() {
-  setTimeout(run, await ask())
+  setTimeout(run, await poll())
 }
 
 find('url').textContent = location.origin.replace(/^http/, 'ws')
@@ -333,7 +334,7 @@ document.querySelector('form').addEventListener('submit', event => event.prevent
 addEventListener('hashchange', () => show())
 find('pause').addEventListener('click', () => {
   paused = !paused
-  find('pause').textContent = paused ? 'Go on' : 'Pause'
+  find('pause').textContent = paused ? 'Resume' : 'Pause'
   find('pause').setAttribute('aria-pressed', paused)
   if (paused) state('paused', 'waiting')
 })

@@ -1,4 +1,4 @@
-//! What the page of the inspector asks over HTTP.
+//! The HTTP endpoint of the inspector: its page and the JSON that the page polls.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -22,59 +22,60 @@ use crate::{
     },
 };
 
-/// Nothing from elsewhere, nothing within the page but its own files.
-const POLICY: HeaderValue = HeaderValue::from_static(
+/// Allows only the page's own files: nothing from other origins, no inline scripts.
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Everything the page shows, from now on or since it asked last.
+/// The body of `/inspector.json`: all that has changed after a change number.
 #[derive(Serialize)]
 struct InspectorResponse {
     version: &'static str,
     #[serde(flatten)]
-    news: InspectorUpdate,
-    /// How many clients there are; not all of them may be listed.
+    update: InspectorUpdate,
+    /// The number of connected clients; `clients` may list fewer.
     connected: usize,
-    clients: Vec<ShownClient>,
+    clients: Vec<ClientJson>,
 }
 
 #[derive(Serialize)]
-struct ShownClient {
+struct ClientJson {
     node: String,
     subprotocol: String,
-    /// When it connected, ms since the epoch.
+    /// The time of the connection, in milliseconds since the epoch.
     since: Option<u64>,
     remote: Option<SocketAddr>,
     channels: BTreeSet<String>,
-    /// How many of its actions wait for earlier ones.
+    /// The number of its actions that wait for earlier ones.
     waiting: usize,
-    /// How many messages wait to be read by it, and about how many bytes.
+    /// The number of messages in its outbox, and their approximate size in bytes.
     unread: usize,
     unread_bytes: usize,
 }
 
-/// Answers a request if it is one for the inspector, and who asks may see it.
+/// Responds to a request for the inspector, if its sender has access.
 pub(crate) async fn respond(
     handle: &Handle,
-    audience: &InspectorAccess,
+    access: &InspectorAccess,
     remote: Option<SocketAddr>,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Option<Response<Full<Bytes>>> {
     let inspector = handle.telemetry().inspector()?;
-    if method != Method::GET || !audience.admits(remote.map(|remote| remote.ip()), headers) {
+    if method != Method::GET || !access.allows(remote.map(|remote| remote.ip()), headers) {
         return None;
     }
     Some(match uri.path() {
-        "/" => {
-            answer("text/html; charset=utf-8", Bytes::from_static(include_bytes!("inspector.html")))
-        }
+        "/" => response(
+            "text/html; charset=utf-8",
+            Bytes::from_static(include_bytes!("inspector.html")),
+        ),
         "/inspector.css" => {
-            answer("text/css; charset=utf-8", Bytes::from_static(include_bytes!("inspector.css")))
+            response("text/css; charset=utf-8", Bytes::from_static(include_bytes!("inspector.css")))
         }
-        "/inspector.js" => answer(
+        "/inspector.js" => response(
             "text/javascript; charset=utf-8",
             Bytes::from_static(include_bytes!("inspector.js")),
         ),
@@ -83,30 +84,30 @@ pub(crate) async fn respond(
                 .query()
                 .and_then(|query| query.strip_prefix("after=")?.parse().ok())
                 .unwrap_or(0);
-            answer("application/json", look(handle, inspector, after).await.into())
+            response("application/json", changes_json(handle, inspector, after).await.into())
         }
-        "/metrics" => answer(metrics::CONTENT_TYPE, handle.metrics().await?.into()),
+        "/metrics" => response(metrics::CONTENT_TYPE, handle.metrics().await?.into()),
         _ => return None,
     })
 }
 
-async fn look(handle: &Handle, inspector: &Inspector, after: u64) -> Vec<u8> {
-    let view = handle.clients().await.unwrap_or_default();
-    let clients = view.clients.iter().map(|client| shown(client, inspector)).collect();
-    let news = inspector.news(after);
-    let answer = InspectorResponse {
+async fn changes_json(handle: &Handle, inspector: &Inspector, after: u64) -> Vec<u8> {
+    let list = handle.clients().await.unwrap_or_default();
+    let clients = list.clients.iter().map(|client| client_json(client, inspector)).collect();
+    let update = inspector.changes_after(after);
+    let body = InspectorResponse {
         version: env!("CARGO_PKG_VERSION"),
-        news,
-        connected: view.connected,
+        update,
+        connected: list.connected,
         clients,
     };
-    // Texts and numbers can always be written.
-    serde_json::to_vec(&answer).unwrap_or_default()
+    // Strings and numbers always serialize.
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
-fn shown(client: &ClientView, inspector: &Inspector) -> ShownClient {
+fn client_json(client: &ClientView, inspector: &Inspector) -> ClientJson {
     let connection = inspector.connection(client.session);
-    ShownClient {
+    ClientJson {
         node: client.node.as_str().to_owned(),
         subprotocol: client.subprotocol.to_string(),
         since: connection.map(|connection| connection.since),
@@ -118,11 +119,11 @@ fn shown(client: &ClientView, inspector: &Inspector) -> ShownClient {
     }
 }
 
-fn answer(kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+fn response(content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

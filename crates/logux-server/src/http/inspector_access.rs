@@ -1,4 +1,4 @@
-//! Who may see the inspector.
+//! Access control of the inspector.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -10,15 +10,17 @@ use crate::{
     networks::{contain, read_networks},
 };
 
-/// Who may see the inspector in development: those who ask from these addresses and networks. Loopback addresses unless given.
+/// The addresses and networks that may see the inspector in development. Default: the loopback
+/// addresses.
 ///
-/// They have to ask for the server by an IP address, `localhost` or a name below it. A page of somebody else can make a name of its own
-/// point here, and would see everything with the eyes of whoever looks at that page.
+/// The `Host` header must be an IP address, `localhost` or a name below it. Otherwise a page of
+/// another origin could let its own domain name point to this server, and read everything through
+/// the browser of a user with access (DNS rebinding).
 ///
 /// ```
 /// use logux_server::InspectorAccess;
 ///
-/// let at_home: InspectorAccess = "127.0.0.1, 192.168.1.0/24".parse()?;
+/// let access: InspectorAccess = "127.0.0.1, 192.168.1.0/24".parse()?;
 /// # Ok::<(), logux_server::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,22 +35,22 @@ impl Default for InspectorAccess {
 impl FromStr for InspectorAccess {
     type Err = BuildError;
 
-    /// Reads a list separated by commas.
+    /// Parses a list separated by commas.
     fn from_str(list: &str) -> Result<Self, BuildError> {
         read_networks(list.split(',').map(str::trim).filter(|text| !text.is_empty())).map(Self)
     }
 }
 
 impl InspectorAccess {
-    /// Whether somebody may see it.
-    pub(super) fn admits(&self, remote: Option<IpAddr>, headers: &HeaderMap) -> bool {
+    /// Returns whether a request may see the inspector.
+    pub(super) fn allows(&self, remote: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        remote.is_some_and(|remote| contain(&self.0, remote)) && is_no_domain(host)
+        remote.is_some_and(|remote| contain(&self.0, remote)) && is_address_or_localhost(host)
     }
 }
 
-/// Whether a host, with or without a port, is an address or `localhost`.
-fn is_no_domain(host: &str) -> bool {
+/// Returns whether a host, with or without a port, is an IP address or `localhost`.
+fn is_address_or_localhost(host: &str) -> bool {
     let without_port = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_localhost_only() {
+    fn only_addresses_and_localhost_are_accepted_hosts() {
         for host in [
             "127.0.0.1:31337",
             "[::1]:80",
@@ -73,7 +75,7 @@ mod tests {
             "a.localhost:1",
             "192.168.1.2",
         ] {
-            assert!(is_no_domain(host), "{host}");
+            assert!(is_address_or_localhost(host), "{host}");
         }
         for host in [
             "",
@@ -83,23 +85,27 @@ mod tests {
             "127.0.0.1.evil.example:80",
             ":",
         ] {
-            assert!(!is_no_domain(host), "{host}");
+            assert!(!is_address_or_localhost(host), "{host}");
         }
     }
 
     #[test]
-    fn those_from_the_networks() {
+    fn only_addresses_in_the_networks_have_access() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "192.168.1.2:31337".parse().unwrap());
-        let from = |audience: &InspectorAccess, remote: &str| {
-            audience.admits(Some(remote.parse().unwrap()), &headers)
+        let from = |access: &InspectorAccess, remote: &str| {
+            access.allows(Some(remote.parse().unwrap()), &headers)
         };
-        let own = InspectorAccess::default();
-        assert!(from(&own, "127.0.0.9") && from(&own, "::1") && from(&own, "::ffff:127.0.0.1"));
-        assert!(!from(&own, "192.168.1.3") && !own.admits(None, &headers));
+        let default = InspectorAccess::default();
+        assert!(
+            from(&default, "127.0.0.9")
+                && from(&default, "::1")
+                && from(&default, "::ffff:127.0.0.1")
+        );
+        assert!(!from(&default, "192.168.1.3") && !default.allows(None, &headers));
         let home: InspectorAccess = "192.168.1.0/24".parse().unwrap();
         assert!(from(&home, "192.168.1.3") && !from(&home, "127.0.0.1"));
         headers.insert(HOST, "evil.example".parse().unwrap());
-        assert!(!home.admits(Some("192.168.1.3".parse().unwrap()), &headers));
+        assert!(!home.allows(Some("192.168.1.3".parse().unwrap()), &headers));
     }
 }

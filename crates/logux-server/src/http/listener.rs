@@ -1,4 +1,4 @@
-//! Sockets that clients connect to.
+//! Sockets that clients connect to, over TCP or Unix sockets.
 
 use std::{
     fmt,
@@ -24,13 +24,14 @@ use crate::{
     telemetry::event::{Event, Failure},
 };
 
-/// How long a client may take to shake hands for TLS.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(15);
-/// How many connections may wait to be accepted.
+/// The time limit of a TLS handshake.
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The largest number of connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
 
-/// A socket that listens, for [`Builder::listen_on`](crate::Builder::listen_on). From the moment when it is made connections wait in it;
-/// they are served when the server has started. Sockets that another program has opened, such as systemd, are made into one by `from`.
+/// A listening socket, for [`Builder::listen_on`](crate::Builder::listen_on). Connections are
+/// queued from its creation and served after the server has started. A socket that another program
+/// has opened, such as systemd, is converted with `from`.
 #[derive(Debug)]
 pub struct Listener(Inner);
 
@@ -41,22 +42,22 @@ enum Inner {
     Unix(std::os::unix::net::UnixListener, Option<crate::http::unix::SocketFile>),
 }
 
-/// Where a server listens.
+/// The address of a [`Listener`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// At an IP address and a port.
+    /// An IP address and a port.
     Tcp(SocketAddr),
-    /// At a file; `None` for a socket without a name.
+    /// The path of a Unix socket; `None` for a socket without a name.
     #[cfg(unix)]
     Unix(Option<std::path::PathBuf>),
 }
 
 impl Listener {
-    /// Listens on an address; port 0 takes a free one. Has to be called within a runtime.
+    /// Listens on an address. Port 0 selects a free port. Must be called within a runtime.
     ///
     /// # Errors
-    /// [`BuildError::Listen`] when the operating system does not let it.
+    /// [`BuildError::Listen`] if the operating system refuses.
     pub fn tcp(address: SocketAddr) -> Result<Self, BuildError> {
         let bind = || {
             let socket = if address.is_ipv4() {
@@ -73,11 +74,13 @@ impl Listener {
         Ok(Self(Inner::Tcp(listener)))
     }
 
-    /// Listens on a Unix socket. A file that a server has left behind there is replaced; the file is removed when the server stops.
-    /// `mode` is who may connect, such as `0o660`; what the process's umask says unless given. There is no TLS on it.
+    /// Listens on a Unix socket, without TLS. A socket file that a stopped server has left is
+    /// replaced; the file is removed when the server stops. `mode` is the permissions of the file,
+    /// such as `0o660`; it defaults to those that the process's umask gives.
     ///
     /// # Errors
-    /// [`BuildError::Listen`] when somebody listens there, or the operating system does not let it.
+    /// [`BuildError::Listen`] if another process listens on the path, or the operating system
+    /// refuses.
     #[cfg(unix)]
     pub fn unix(path: impl AsRef<std::path::Path>, mode: Option<u32>) -> Result<Self, BuildError> {
         let path = path.as_ref();
@@ -86,7 +89,7 @@ impl Listener {
         Ok(Self(Inner::Unix(listener, Some(file))))
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> Address {
         match &self.0 {
             Inner::Tcp(listener) => Address::Tcp(
@@ -103,7 +106,7 @@ impl Listener {
         }
     }
 
-    /// Begins to serve the connections that come. TCP is wrapped in TLS when there is a certificate.
+    /// Starts to serve its connections. TCP uses TLS if the context has a certificate.
     pub(crate) fn accept(
         self,
         context: ListenerContext,
@@ -117,7 +120,7 @@ impl Listener {
             Inner::Unix(listener, file) => {
                 listener.set_nonblocking(true)?;
                 let context = ListenerContext { certificate: None, ..context };
-                let listener = unix::Accepting {
+                let listener = unix::UnixAcceptor {
                     listener: tokio::net::UnixListener::from_std(listener)?,
                     _file: file,
                 };
@@ -153,18 +156,18 @@ impl fmt::Display for Address {
     }
 }
 
-/// What all who come through a socket meet.
+/// What all connections of one listener share.
 #[derive(Clone)]
 pub(crate) struct ListenerContext {
     pub(crate) http: Arc<HttpContext>,
     pub(crate) certificate: Option<Certificate>,
 }
 
-/// A socket of either kind.
+/// A listening socket of either kind.
 trait Accept: Send + 'static {
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection, and the address of the one at its other end if it has one.
+    /// Accepts the next connection, and returns the address of its peer if it has one.
     fn next(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 }
 
@@ -182,12 +185,12 @@ impl Accept for tokio::net::TcpListener {
 mod unix {
     use super::{Accept, SocketAddr, io};
 
-    pub(super) struct Accepting {
+    pub(super) struct UnixAcceptor {
         pub(super) listener: tokio::net::UnixListener,
         pub(super) _file: Option<crate::http::unix::SocketFile>,
     }
 
-    impl Accept for Accepting {
+    impl Accept for UnixAcceptor {
         type Io = tokio::net::UnixStream;
 
         async fn next(&self) -> io::Result<(tokio::net::UnixStream, Option<SocketAddr>)> {
@@ -196,13 +199,13 @@ mod unix {
     }
 }
 
-/// Serves every connection that comes.
+/// Accepts connections and serves each of them in a task.
 async fn accept(listener: impl Accept, context: ListenerContext) {
     loop {
         let (socket, peer) = match listener.next().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: those in use will come back.
+                // Usually there are no file descriptors left: wait until connections are closed.
                 context
                     .http
                     .telemetry()
@@ -211,12 +214,12 @@ async fn accept(listener: impl Accept, context: ListenerContext) {
                 continue;
             }
         };
-        let Some(connection) = HttpConnection::enter(&context.http, peer) else { continue };
+        let Some(connection) = HttpConnection::accept(&context.http, peer) else { continue };
         let tls = context.certificate.as_ref().map(Certificate::acceptor);
         tokio::spawn(async move {
             match tls {
                 None => connection.serve(socket).await,
-                Some(tls) => match timeout(TLS_HANDSHAKE, tls.accept(socket)).await {
+                Some(tls) => match timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
                     Ok(Ok(socket)) => connection.serve(socket).await,
                     _ => tracing::debug!(?peer, "TLS handshake failed"),
                 },

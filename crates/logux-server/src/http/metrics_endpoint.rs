@@ -1,4 +1,5 @@
-//! `/metrics` on an address of its own: who can reach it may read it, and a proxy in front of the server does not lead there.
+//! `/metrics` on an address of its own: access is controlled by the network, and a proxy in front
+//! of the server does not forward to it.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,14 +23,15 @@ use crate::{
     error::BuildError, hub::handle::Handle, telemetry::metrics::CONTENT_TYPE as METRICS_TYPE,
 };
 
-/// How many may read at a time.
-const READERS: usize = 16;
-/// How long one connection may last. Prometheus asks again over it, and opens another one without a word when it is gone.
-const LIFETIME: Duration = Duration::from_secs(120);
-/// How long a reader may take to send the head of a request.
-const HEAD: Duration = Duration::from_secs(10);
+/// The largest number of concurrent connections.
+const MAX_CONNECTIONS: usize = 16;
+/// The largest lifetime of a connection. Prometheus reuses its connection, and opens another one
+/// when it is closed.
+const MAX_LIFETIME: Duration = Duration::from_secs(120);
+/// The time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The listener; dropping it ends it.
+/// The metrics listener; dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct MetricsEndpoint {
     address: SocketAddr,
@@ -37,7 +39,7 @@ pub(crate) struct MetricsEndpoint {
 }
 
 impl MetricsEndpoint {
-    /// Begins to serve on an address.
+    /// Starts to serve on an address.
     pub(crate) fn open(address: SocketAddr, handle: &Handle) -> Result<Self, BuildError> {
         let bind = || {
             let listener = std::net::TcpListener::bind(address)?;
@@ -50,12 +52,12 @@ impl MetricsEndpoint {
         Ok(Self { address, task: tokio::spawn(accept(listener, handle.clone())) })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it, and returns when its address is free.
+    /// Stops it, and returns when its address is free.
     pub(crate) async fn close(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
@@ -69,19 +71,19 @@ impl Drop for MetricsEndpoint {
 }
 
 async fn accept(listener: TcpListener, handle: Handle) {
-    let readers = Arc::new(Semaphore::new(READERS));
+    let connection_slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok(permit) = readers.clone().acquire_owned().await {
+    while let Ok(permit) = connection_slots.clone().acquire_owned().await {
         let Ok((socket, _)) = listener.accept().await else {
             sleep(Duration::from_millis(100)).await;
             continue;
         };
         let handle = handle.clone();
         connections.spawn(async move {
-            let _ = timeout(LIFETIME, serve(socket, &handle)).await;
+            let _ = timeout(MAX_LIFETIME, serve(socket, &handle)).await;
             drop(permit);
         });
-        // Those that have ended are forgotten; all end with this task.
+        // Remove the finished ones; the others end with this task.
         while connections.try_join_next().is_some() {}
     }
 }
@@ -91,11 +93,11 @@ async fn serve(socket: TcpStream, handle: &Handle) {
         service_fn(|request| async move { Ok::<_, Infallible>(respond(&request, handle).await) });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(socket), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "HTTP connection of a reader of metrics failed");
+        tracing::debug!(%error, "HTTP connection to the metrics endpoint failed");
     }
 }
 

@@ -1,10 +1,11 @@
-//! HTTP: sockets, TLS, and what is answered before and beside the WebSocket.
+//! HTTP: listening sockets, TLS, the upgrade to WebSocket, and the HTTP endpoints.
 //!
 //! Read [`service`] (the public entry for accepted connections), then [`connection`] (one HTTP
-//! connection: limits, the upgrade to WebSocket, which endpoint answers). [`listener`] accepts
+//! connection: limits, the upgrade to WebSocket, the choice of an endpoint). [`listener`] accepts
 //! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number and
-//! [`trusted_proxies`] finds their address. The endpoints are [`routes`] (the application's), [`control`]
-//! (actions from the back end), [`inspector`] with its [`inspector_access`], and [`metrics_endpoint`].
+//! [`trusted_proxies`] finds the client's address. The endpoints are [`routes`] (the application's
+//! own), [`control`] (actions from the back end), [`inspector`] with its [`inspector_access`], and
+//! [`metrics_endpoint`].
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;

@@ -7,7 +7,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue},
 };
 
-/// Returns a response of a status with a line of text.
+/// Returns a plain-text response.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The application's own HTTP routes, on the same port.
+//! The application's own HTTP routes, on the port of the WebSocket.
 
 use std::{
     collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// How long a client may take to send the body of a request.
-const BODY: Duration = Duration::from_secs(15);
+/// The time limit for the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A request to one of the application's own routes, read to its end.
+/// A complete request to one of the application's own routes.
 pub struct HttpRequest<S = ()> {
     head: Parts,
     body: Bytes,
@@ -41,27 +41,28 @@ pub struct HttpRequest<S = ()> {
 }
 
 impl<S> HttpRequest<S> {
-    /// The method.
+    /// Returns the method.
     pub const fn method(&self) -> &Method {
         &self.head.method
     }
 
-    /// Path and query.
+    /// Returns the path and query.
     pub const fn uri(&self) -> &Uri {
         &self.head.uri
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub const fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// A cookie, percent escapes decoded.
+    /// Returns the value of a cookie, with percent escapes decoded.
     pub fn cookie(&self, name: &str) -> Option<String> {
         cookie(&self.head.headers, name)
     }
 
-    /// The body, empty if there is none. Not longer than [`Config::max_body_bytes`](crate::Config::max_body_bytes).
+    /// Returns the body, empty if there is none. At most
+    /// [`Config::max_body_bytes`](crate::Config::max_body_bytes) bytes.
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
@@ -69,22 +70,24 @@ impl<S> HttpRequest<S> {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// When it is not what the type wants; passed on by `?` the answer is status 500, so answer 400 yourself if the client is to blame.
+    /// If the body is not JSON of this type. Passed on with `?`, the response has status 500;
+    /// respond with 400 yourself if the client is at fault.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
 
-    /// Where it comes from, as told by [trusted proxies](crate::Config::proxies); `None` if that is no IP address.
+    /// Returns the client's address, as reported by [trusted proxies](crate::Config::proxies);
+    /// `None` if it has no IP address.
     pub const fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 
-    /// What all handlers share, given to the builder.
+    /// Returns the application's state that was given to the builder.
     pub fn state(&self) -> &S {
         &self.state
     }
 
-    /// The server, for actions.
+    /// Returns the handle of the server, for example to add actions.
     pub const fn server(&self) -> &Handle {
         &self.handle
     }
@@ -99,7 +102,7 @@ impl<S> fmt::Debug for HttpRequest<S> {
     }
 }
 
-/// What a route answers. Made from a text, a status, both, or a whole response.
+/// The response of a route. Converted from a string, a status, both, or a whole response.
 #[derive(Debug)]
 pub struct HttpResponse(Response<Full<Bytes>>);
 
@@ -158,24 +161,24 @@ impl From<()> for HttpResponse {
 
 impl From<serde_json::Value> for HttpResponse {
     fn from(value: serde_json::Value) -> Self {
-        let mut reply = Self::from(value.to_string());
-        reply.0.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        reply
+        let mut response = Self::from(value.to_string());
+        response.0.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, HandlerError>> + Send>>;
-type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> Answering + Send + Sync>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<HttpResponse, HandlerError>> + Send>>;
+type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> ResponseFuture + Send + Sync>;
 
-/// All routes.
+/// The routes that the application has registered.
 pub(crate) struct Routes<S> {
     by_path: HashMap<String, Vec<(Method, Handler<S>)>>,
-    other: Option<Handler<S>>,
+    fallback: Option<Handler<S>>,
 }
 
 impl<S> Default for Routes<S> {
     fn default() -> Self {
-        Self { by_path: HashMap::new(), other: None }
+        Self { by_path: HashMap::new(), fallback: None }
     }
 }
 
@@ -187,8 +190,8 @@ where
     R: Into<HttpResponse>,
 {
     Arc::new(move |request| {
-        let answering = handler(request);
-        Box::pin(async move { answering.await.map(Into::into) })
+        let response = handler(request);
+        Box::pin(async move { response.await.map(Into::into) })
     })
 }
 
@@ -200,44 +203,48 @@ impl<S> Routes<S> {
         handler: Handler<S>,
     ) -> Result<(), BuildError> {
         if !path.starts_with('/') {
-            return Err(BuildError::Route { path: path.to_owned(), why: "a path begins with `/`" });
-        }
-        let of_path = self.by_path.entry(path.to_owned()).or_default();
-        if of_path.iter().any(|(other, _)| *other == method) {
             return Err(BuildError::Route {
                 path: path.to_owned(),
-                why: "it has a handler for this method already",
+                why: "a path must start with `/`",
             });
         }
-        of_path.push((method, handler));
+        let handlers = self.by_path.entry(path.to_owned()).or_default();
+        if handlers.iter().any(|(other, _)| *other == method) {
+            return Err(BuildError::Route {
+                path: path.to_owned(),
+                why: "it already has a handler for this method",
+            });
+        }
+        handlers.push((method, handler));
         Ok(())
     }
 
     pub(crate) fn set_other(&mut self, handler: Handler<S>) -> Result<(), BuildError> {
-        match self.other.replace(handler) {
+        match self.fallback.replace(handler) {
             None => Ok(()),
             Some(_) => Err(BuildError::DuplicateFallback("other HTTP requests")),
         }
     }
 
-    /// A `HEAD` is a `GET` whose body stays here.
+    /// Returns the handler of a request. `HEAD` uses the handler of `GET`; hyper does not send the
+    /// body.
     fn find(&self, method: &Method, path: &str) -> Option<Handler<S>> {
-        let of_path = self.by_path.get(path).map(Vec::as_slice).unwrap_or_default();
-        let exact = of_path.iter().find(|(own, _)| own == method);
+        let handlers = self.by_path.get(path).map(Vec::as_slice).unwrap_or_default();
+        let exact = handlers.iter().find(|(own, _)| own == method);
         let found = exact.or_else(|| {
-            of_path.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET)
+            handlers.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET)
         });
-        found.map(|(_, handler)| handler).or(self.other.as_ref()).cloned()
+        found.map(|(_, handler)| handler).or(self.fallback.as_ref()).cloned()
     }
 }
 
-/// The routes of a server that runs, whatever its handlers share.
+/// The routes of a running server, independent of the type of its state.
 pub(crate) trait RouteTable: Send + Sync {
-    /// What answers a request. O(methods of the path).
+    /// Returns the route of a request. O(methods of the path).
     fn find(&self, method: &Method, path: &str) -> Option<Route>;
 }
 
-/// Routes with what their handlers are given.
+/// Routes with the state and the handle for their handlers.
 pub(crate) struct BoundRoutes<S> {
     pub(crate) routes: Routes<S>,
     pub(crate) max_body_bytes: usize,
@@ -255,14 +262,14 @@ impl<S: Send + Sync + 'static> RouteTable for BoundRoutes<S> {
     }
 }
 
-/// What answers one request.
+/// The handler of one request.
 pub(crate) struct Route {
     max_body_bytes: usize,
-    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> Answering + Send>,
+    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> ResponseFuture + Send>,
 }
 
 impl Route {
-    pub(crate) async fn answer<B>(
+    pub(crate) async fn respond<B>(
         self,
         request: Request<B>,
         remote: Option<SocketAddr>,
@@ -274,21 +281,22 @@ impl Route {
     {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
-        let body = match timeout(BODY, Limited::new(body, self.max_body_bytes).collect()).await {
-            Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "Too slow\n"),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                return text(StatusCode::PAYLOAD_TOO_LARGE, "Too long\n");
-            }
-            Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "The body is cut off\n"),
-            Ok(Ok(body)) => body.to_bytes(),
-        };
+        let body =
+            match timeout(BODY_TIMEOUT, Limited::new(body, self.max_body_bytes).collect()).await {
+                Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "Too slow\n"),
+                Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                    return text(StatusCode::PAYLOAD_TOO_LARGE, "Too long\n");
+                }
+                Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "The body is cut off\n"),
+                Ok(Ok(body)) => body.to_bytes(),
+            };
         let call = self.call;
-        let answering = async move { call(head, body, remote).await };
+        let response = async move { call(head, body, remote).await };
         let failed = |error: &dyn fmt::Display| {
             telemetry.record(&Event::Failed { what: Failure::Route { path: &path }, error });
             text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error\n")
         };
-        match AssertUnwindSafe(answering).catch_unwind().await {
+        match AssertUnwindSafe(response).catch_unwind().await {
             Ok(Ok(HttpResponse(response))) => response,
             Ok(Err(HandlerError::Denied)) => text(StatusCode::FORBIDDEN, "Denied\n"),
             Ok(Err(HandlerError::Undo { reason, .. })) => {
@@ -298,7 +306,7 @@ impl Route {
             Ok(Err(
                 HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel,
             )) => text(StatusCode::NOT_FOUND, "Not found\n"),
-            Err(_) => failed(&"it panicked"),
+            Err(_) => failed(&"the handler panicked"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The way in for clients whose connections somebody else accepts.
+//! The entry for connections and requests that another server accepts.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,11 +12,12 @@ use crate::http::{
     response::text,
 };
 
-/// The way into a server for connections and requests that somebody else has accepted, such as a web application that Logux is a part of.
-/// Cheap to clone.
+/// Serves connections and requests that another server has accepted, such as a web application that
+/// contains Logux. Cheap to clone.
 ///
-/// `peer` is always the address at the other end of the connection, `None` if it has none, as on Unix sockets. Bounds on connections count
-/// here too, and [trusted proxies](crate::Config::proxies) are believed.
+/// `peer` is the address at the other end of the connection; `None` if it has none, as on Unix
+/// sockets. The connection limits apply, and [trusted proxies](crate::Config::proxies) are
+/// supported.
 #[derive(Clone)]
 pub struct HttpService(pub(crate) Arc<HttpContext>);
 
@@ -27,18 +28,20 @@ impl std::fmt::Debug for HttpService {
 }
 
 impl HttpService {
-    /// Serves an accepted connection from its first byte of HTTP to its end. Anything that carries bytes will do.
+    /// Serves an accepted connection from its first byte of HTTP until its end. Accepts any byte
+    /// stream.
     pub async fn serve<I>(&self, io: I, peer: Option<SocketAddr>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Some(connection) = HttpConnection::enter(&self.0, peer) {
+        if let Some(connection) = HttpConnection::accept(&self.0, peer) {
             connection.serve(io).await;
         }
     }
 
-    /// Answers a request as a server with a socket of its own does: the upgrade to WebSocket on any path, the application's routes,
-    /// `/health`. The request has to come from hyper or what is built on it, since the connection is taken over after the answer.
+    /// Answers a request as a server with its own socket does: the upgrade to WebSocket on any
+    /// path, the application's routes, `/health`. The request must come from hyper or a library on
+    /// top of it, because an upgrade takes over the connection after the response.
     pub async fn respond<B>(
         &self,
         request: Request<B>,
@@ -48,13 +51,14 @@ impl HttpService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match HttpConnection::enter(&self.0, peer) {
+        match HttpConnection::accept(&self.0, peer) {
             Some(connection) => connection.respond(request).await,
-            None => full(),
+            None => too_many_connections(),
         }
     }
 
-    /// Answers a request of a client, whatever its path is: the upgrade to WebSocket, or actions that the back end sends. Others get status 426.
+    /// Answers a request of a client on any path: the upgrade to WebSocket, or actions of the back
+    /// end. Other requests receive status 426.
     pub async fn upgrade<B>(
         &self,
         request: Request<B>,
@@ -64,14 +68,15 @@ impl HttpService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match HttpConnection::enter(&self.0, peer) {
+        match HttpConnection::accept(&self.0, peer) {
             Some(connection) => connection.respond_anywhere(request).await,
-            None => full(),
+            None => too_many_connections(),
         }
     }
 
-    /// A route for an `axum` application, on a path of its choice. Serve the application with
-    /// `into_make_service_with_connect_info::<SocketAddr>()`, so that Logux knows addresses.
+    /// Returns a route for an `axum` application, for any path. Serve the application with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, so that Logux knows the addresses of
+    /// clients.
     ///
     /// ```no_run
     /// use std::net::SocketAddr;
@@ -102,6 +107,6 @@ impl HttpService {
     }
 }
 
-fn full() -> Response<Full<Bytes>> {
+fn too_many_connections() -> Response<Full<Bytes>> {
     text(StatusCode::SERVICE_UNAVAILABLE, "There is no room for this connection now\n")
 }

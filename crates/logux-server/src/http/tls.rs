@@ -1,4 +1,4 @@
-//! Certificates, from files or texts, and new ones for old while the server runs.
+//! TLS certificates from files or strings, and their renewal while the server runs.
 
 use std::{
     fmt, fs,
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// A certificate chain and its key.
+/// A certificate chain and its private key.
 ///
 /// ```
 /// use logux_server::{Server, Tls};
@@ -38,18 +38,20 @@ pub struct Tls {
     key: Pem,
 }
 
-/// PEM: the path of a file, or the text itself. A text with `-----BEGIN` in it is taken for PEM, any other for a path.
+/// PEM data: a file or the content itself. A string that contains `-----BEGIN` is converted to
+/// content, any other string to a path.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pem {
-    /// In a file.
+    /// The path of a file.
     File(PathBuf),
-    /// As it is. Left out of `Debug`, since it may be a key.
+    /// The content. Hidden in `Debug`, because it may be a key.
     Text(Arc<str>),
 }
 
 impl Tls {
-    /// A certificate chain, the server's own certificate first, and its key (PKCS #8, PKCS #1 or SEC 1).
+    /// Creates it from a certificate chain, with the server's own certificate first, and its key
+    /// (PKCS #8, PKCS #1 or SEC 1).
     pub fn new(cert: impl Into<Pem>, key: impl Into<Pem>) -> Self {
         Self { cert: cert.into(), key: key.into() }
     }
@@ -58,7 +60,7 @@ impl Tls {
         Ok(Contents { cert: self.cert.read()?, key: self.key.read()? })
     }
 
-    fn are_files(&self) -> bool {
+    fn has_files(&self) -> bool {
         matches!((&self.cert, &self.key), (Pem::File(_), _) | (_, Pem::File(_)))
     }
 
@@ -67,7 +69,7 @@ impl Tls {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| self.cert.unusable(error.to_string()))?;
         if chain.is_empty() {
-            return Err(self.cert.unusable("it has no certificate in PEM".into()));
+            return Err(self.cert.unusable("no certificate in PEM format".into()));
         }
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|error| self.key.unusable(error.to_string()))?;
@@ -133,22 +135,23 @@ impl From<PathBuf> for Pem {
     }
 }
 
-/// What was read, to see whether it has changed.
+/// The bytes of certificate and key, to detect changes.
 #[derive(PartialEq, Eq)]
 struct Contents {
     cert: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// The certificate for new connections. Those that are open keep the one they began with.
+/// The current certificate, for new connections. Open connections keep the one that they started
+/// with.
 #[derive(Clone)]
 pub(crate) struct Certificate(watch::Receiver<Arc<ServerConfig>>);
 
 impl Certificate {
-    /// Reads a certificate and its key.
-    pub(crate) fn read(tls: Tls) -> Result<Read, BuildError> {
+    /// Reads and checks a certificate and its key.
+    pub(crate) fn read(tls: Tls) -> Result<ValidCertificate, BuildError> {
         let contents = tls.read()?;
-        Ok(Read { config: tls.configure(&contents)?, contents, tls })
+        Ok(ValidCertificate { config: tls.configure(&contents)?, contents, tls })
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -156,58 +159,60 @@ impl Certificate {
     }
 }
 
-/// A certificate that was found good.
-pub(crate) struct Read {
+/// A certificate and key that have been checked.
+pub(crate) struct ValidCertificate {
     tls: Tls,
     contents: Contents,
     config: Arc<ServerConfig>,
 }
 
-impl Read {
-    /// Begins to look every so often whether its files have another. Has to be called within a runtime.
-    pub(crate) fn keep_fresh(self, every: Duration, telemetry: Telemetry) -> Certificate {
+impl ValidCertificate {
+    /// Starts a task that checks the files for changes at this interval. Must be called within a
+    /// runtime.
+    pub(crate) fn watch_files(self, interval: Duration, telemetry: Telemetry) -> Certificate {
         let (current, certificate) = watch::channel(self.config);
-        if self.tls.are_files() {
-            tokio::spawn(renew(self.tls.into(), self.contents, current, every, telemetry));
+        if self.tls.has_files() {
+            tokio::spawn(reload(self.tls.into(), self.contents, current, interval, telemetry));
         }
         Certificate(certificate)
     }
 }
 
-/// Compares what the files hold, since times and names of files say less: certificates are replaced by writing, by renaming, and
-/// by links that point elsewhere.
-async fn renew(
+/// Reloads changed certificates. Compares the content of the files, because their times and names
+/// are not reliable: certificates are replaced by writing, by renaming, and by changing links.
+async fn reload(
     tls: Arc<Tls>,
-    mut known: Contents,
+    mut last_contents: Contents,
     current: watch::Sender<Arc<ServerConfig>>,
-    every: Duration,
+    interval: Duration,
     telemetry: Telemetry,
 ) {
-    let mut complained = false;
+    let mut error_reported = false;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(interval) => {}
             () = current.closed() => return,
         }
         let reading = tls.clone();
         let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else { continue };
-        let renewed = match read {
-            Ok(contents) if contents == known => continue,
+        let new_config = match read {
+            Ok(contents) if contents == last_contents => continue,
             Ok(contents) => {
-                // Remembered also when it is broken: it is said once, and looked at again when it is another.
-                known = contents;
-                complained = false;
-                tls.configure(&known)
+                // Stored even if it is invalid: the error is reported once, until the content
+                // changes again.
+                last_contents = contents;
+                error_reported = false;
+                tls.configure(&last_contents)
             }
             Err(error) => Err(error),
         };
-        match renewed {
+        match new_config {
             Ok(config) => {
                 current.send_replace(config);
                 telemetry.record(&Event::CertificateRenewed { cert: &tls.cert });
             }
-            Err(error) if !complained => {
-                complained = true;
+            Err(error) if !error_reported => {
+                error_reported = true;
                 telemetry.record(&Event::Failed { what: Failure::Certificate, error: &error });
             }
             Err(_) => {}
@@ -220,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pem_is_told_from_a_path_and_a_key_is_not_shown() {
+    fn pem_is_distinguished_from_a_path_and_a_key_is_hidden_in_debug() {
         assert_eq!(Pem::from("certs/key.pem"), Pem::File("certs/key.pem".into()));
         let key = Pem::from("-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n");
         assert!(matches!(key, Pem::Text(_)));

@@ -1,4 +1,4 @@
-//! Whose connection it is when there is a proxy in front.
+//! Finding the client's address behind reverse proxies.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,7 +13,8 @@ use crate::{
     networks::{contain, read_networks},
 };
 
-/// The proxies whose `X-Forwarded-For` is believed: addresses and networks, and the word `unix` for whoever connects over a Unix socket.
+/// The proxies whose `X-Forwarded-For` header is trusted: addresses and networks, and the word
+/// `unix` for all peers on Unix sockets.
 ///
 /// ```
 /// use logux_server::TrustedProxies;
@@ -30,7 +31,7 @@ pub struct TrustedProxies {
 impl FromStr for TrustedProxies {
     type Err = BuildError;
 
-    /// Reads a list separated by commas.
+    /// Parses a list separated by commas.
     fn from_str(list: &str) -> Result<Self, BuildError> {
         let names = list.split(',').map(str::trim).filter(|text| !text.is_empty());
         let (unix, networks): (Vec<&str>, Vec<&str>) = names.partition(|name| *name == "unix");
@@ -39,38 +40,39 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether what this peer says about other addresses is believed. `None` is a peer on a Unix socket.
-    pub(crate) fn trust(&self, peer: Option<SocketAddr>) -> bool {
+    /// Returns whether the header of this peer is trusted. `None` is a peer on a Unix socket.
+    pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
         match peer {
             None => self.unix,
             Some(peer) => contain(&self.networks, peer.ip()),
         }
     }
 
-    /// Where a request really came from: each proxy adds the address it sees at the end, so it is the last one that is none of
-    /// ours. What stands before it could have been written by anybody. The port is 0 where the proxy does not tell it.
+    /// Returns the client's address. Each proxy appends the address of its peer to the header, so
+    /// the client is the last address that is not a trusted proxy; earlier ones could be forged.
+    /// The port is 0 if the proxy does not report it.
     pub(crate) fn client(
         &self,
         peer: Option<SocketAddr>,
         headers: &HeaderMap,
     ) -> Option<SocketAddr> {
-        let mut nearest = peer;
+        let mut client = peer;
         let lines: Vec<&str> = headers
             .get_all("x-forwarded-for")
             .iter()
             .filter_map(|line| line.to_str().ok())
             .collect();
         let mut hops = lines.iter().flat_map(|line| line.split(',')).map(str::trim).rev();
-        while self.trust(nearest) {
-            let Some(hop) = hops.next().and_then(read_hop) else { break };
-            nearest = Some(hop);
+        while self.trusts(client) {
+            let Some(hop) = hops.next().and_then(parse_hop) else { break };
+            client = Some(hop);
         }
-        nearest
+        client
     }
 }
 
-/// An address with or without a port.
-fn read_hop(hop: &str) -> Option<SocketAddr> {
+/// Parses an address with or without a port.
+fn parse_hop(hop: &str) -> Option<SocketAddr> {
     let without_port = || hop.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
     hop.parse().ok().or_else(|| without_port().map(|address| SocketAddr::new(address, 0)))
 }
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxy_counts() {
+    fn the_last_address_that_is_not_a_trusted_proxy_is_the_client() {
         let proxy = Some("10.0.0.1:5000");
         let cases: [(&[&str], &str); 8] = [
             (&["203.0.113.7"], "203.0.113.7:0"),
@@ -108,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_believed() {
+    fn other_peers_are_not_trusted() {
         assert_eq!(
             client("10.0.0.0/8", Some("9.9.9.9:1"), &["1.1.1.1"]).as_deref(),
             Some("9.9.9.9:1")
         );
         assert_eq!(client("", Some("127.0.0.1:1"), &["1.1.1.1"]).as_deref(), Some("127.0.0.1:1"));
-        assert_eq!(client("10.0.0.0/8", None, &["1.1.1.1"]), None, "a Unix socket has to be named");
+        assert_eq!(client("10.0.0.0/8", None, &["1.1.1.1"]), None, "Unix sockets must be listed");
         assert_eq!(
             client("unix, 10.0.0.1", None, &["1.1.1.1, 10.0.0.1"]).as_deref(),
             Some("1.1.1.1:0")

@@ -1,4 +1,4 @@
-//! What the hub's driver needs of the application.
+//! The traits through which the hub's driver calls the application.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -6,9 +6,9 @@ use logux::{Entry, NodeId, server::HandlerRequest};
 
 use crate::{connection_info::ConnectionInfo, hub::handle::Handle};
 
-/// The application behind the hub.
-pub(crate) trait Application: Send + Sync + 'static {
-    /// Handles one request of the hub, and sends the answers through `handle`.
+/// The application, as the hub calls it.
+pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
+    /// Handles one request of the hub, and sends the responses through `handle`.
     fn run(
         self: Arc<Self>,
         request: HandlerRequest,
@@ -27,6 +27,6 @@ pub(crate) trait Application: Send + Sync + 'static {
 
 /// Observes the entries that the server's log keeps.
 pub(crate) trait EntryObserver: Send {
-    /// Receives an entry that was kept, or the undo of one.
+    /// Receives an entry that is kept, or the undo of one.
     fn record(&mut self, entry: &Entry);
 }

@@ -1,4 +1,4 @@
-//! Drives the hub: handles commands in rounds, commits each round, performs the outputs.
+//! Drives the hub: handles commands in rounds, commits each round, and performs the outputs.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use crate::{
     error::BuildError,
     hub::{
-        application::{Application, EntryObserver},
+        application::{ApplicationHandlers, EntryObserver},
         executor::HandlerExecutor,
         handle::{Handle, HubCommand},
         outbox::{Delivery, OutboxItem},
@@ -30,10 +30,10 @@ use crate::{
     },
 };
 
-/// How many commands share one commit at most.
-const ROUND: usize = 1_024;
+/// The largest number of commands that share one commit.
+const MAX_ROUND: usize = 1_024;
 
-/// The hub and what it needs to run.
+/// The hub with everything that it needs to run.
 pub(crate) struct HubDriver<A, St> {
     pub(crate) hub: Hub<St>,
     pub(crate) application: Arc<A>,
@@ -48,7 +48,7 @@ pub(crate) struct HubDriver<A, St> {
 /// Receives the result of the hub when it ends.
 pub(crate) type HubEnd = oneshot::Receiver<Result<(), String>>;
 
-/// What waits for outputs of the hub.
+/// The recipients of the hub's outputs.
 #[derive(Default)]
 struct Pending {
     outboxes: Outboxes,
@@ -59,14 +59,14 @@ struct Pending {
     is_stopped: bool,
 }
 
-impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
+impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
     /// Runs the hub on its own thread, since a store may block.
     pub(crate) fn spawn_thread(self) -> Result<HubEnd, BuildError> {
-        let (ended, hub_end) = oneshot::channel();
+        let (sender, hub_end) = oneshot::channel();
         let run = move || {
             let telemetry = self.handle.telemetry().clone();
-            let ran = self.run().inspect_err(|error| telemetry.record(&Event::Fatal { error }));
-            let _ = ended.send(ran.map_err(|error| error.to_string()));
+            let result = self.run().inspect_err(|error| telemetry.record(&Event::Fatal { error }));
+            let _ = sender.send(result.map_err(|error| error.to_string()));
         };
         let thread = std::thread::Builder::new().name("logux-hub".into());
         thread.spawn(run).map_err(|error| BuildError::Store(error.to_string()))?;
@@ -76,33 +76,33 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
     /// Runs the hub as a future, for tests in virtual time: they run in one runtime with one clock.
     #[cfg(feature = "testing")]
     pub(crate) fn into_future(mut self) -> (impl Future<Output = ()> + Send, HubEnd) {
-        let (ended, hub_end) = oneshot::channel();
-        let running = async move {
+        let (sender, hub_end) = oneshot::channel();
+        let future = async move {
             let mut pending = Pending::default();
-            let mut round = Vec::with_capacity(ROUND);
-            let end = loop {
+            let mut round = Vec::with_capacity(MAX_ROUND);
+            let result = loop {
                 match self.run_round(&mut pending, &mut round) {
                     Ok(false) => {}
                     Ok(true) => break Ok(()),
                     Err(error) => break Err(error.to_string()),
                 }
-                if self.commands.recv_many(&mut round, ROUND).await == 0 {
+                if self.commands.recv_many(&mut round, MAX_ROUND).await == 0 {
                     break Ok(());
                 }
             };
             self.close(pending, &mut round);
-            let _ = ended.send(end);
+            let _ = sender.send(result);
         };
-        (running, hub_end)
+        (future, hub_end)
     }
 
     /// Runs until all senders of commands are dropped or the hub is drained.
     fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut pending = Pending::default();
-        let mut round = Vec::with_capacity(ROUND);
-        let ran = self.run_rounds(&mut pending, &mut round);
+        let mut round = Vec::with_capacity(MAX_ROUND);
+        let result = self.run_rounds(&mut pending, &mut round);
         self.close(pending, &mut round);
-        ran
+        result
     }
 
     fn run_rounds(
@@ -111,14 +111,14 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
         round: &mut Vec<HubCommand>,
     ) -> Result<(), LogError<St::Error>> {
         let mut is_finished = self.run_round(pending, round)?;
-        while !is_finished && self.commands.blocking_recv_many(round, ROUND) > 0 {
+        while !is_finished && self.commands.blocking_recv_many(round, MAX_ROUND) > 0 {
             is_finished = self.run_round(pending, round)?;
         }
         Ok(())
     }
 
-    /// Closes all connections, also those whose commands were not handled. Replies are dropped, which
-    /// their receivers notice.
+    /// Closes all connections, also those whose commands were not handled. Drops the replies, so
+    /// their receivers return.
     fn close(&mut self, mut pending: Pending, round: &mut Vec<HubCommand>) {
         self.commands.close();
         let unhandled = std::iter::from_fn(|| self.commands.try_recv().ok());
@@ -128,19 +128,20 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
         pending.outboxes.close_all();
     }
 
-    /// Runs one round: handles the commands, commits, performs the outputs. Returns `true` when the
-    /// hub is drained or stopped. The first round has no commands, only actions that were not
+    /// Runs one round: handles the commands, commits, performs the outputs. Returns `true` if the
+    /// hub is drained or stopped. The first round has no commands, only the actions that were not
     /// answered before the last stop.
     fn run_round(
         &mut self,
         pending: &mut Pending,
         round: &mut Vec<HubCommand>,
     ) -> Result<bool, LogError<St::Error>> {
-        let (began, commands) = (Instant::now(), round.len());
+        let (start, commands) = (Instant::now(), round.len());
         self.hub.report_cleaned(self.handle.telemetry().records_cleaned());
-        // One reading of the clock: the commands of a round were received at the same time.
+        // The commands of a round were received at the same time, so one reading of the clock
+        // suffices.
         let now = self.clock.now();
-        // Taken one by one, so that the rest is still there after a failure.
+        // Popped one by one, so that the others are still there after a failure.
         round.reverse();
         while let Some(command) = round.pop() {
             match command {
@@ -172,11 +173,11 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
         }
         self.hub.commit()?;
         let is_drained = self.perform_outputs(pending);
-        self.handle.telemetry().record(&Event::Round { commands, took: began.elapsed() });
+        self.handle.telemetry().record(&Event::Round { commands, took: start.elapsed() });
         Ok(is_drained || pending.is_stopped)
     }
 
-    /// Performs the hub's outputs. Returns `true` when the hub is drained.
+    /// Performs the hub's outputs. Returns `true` if the hub is drained.
     fn perform_outputs(&mut self, pending: &mut Pending) -> bool {
         let mut is_drained = false;
         let outboxes = &mut pending.outboxes;
@@ -206,7 +207,7 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
                     telemetry.record(&Event::Requested(&entry));
                     let author = request.author.session;
                     let info = outboxes.info(author);
-                    let span = telemetry.traces().of_application(&entry.meta.id);
+                    let span = telemetry.traces().application_span(&entry.meta.id);
                     let handler = self.application.clone().run(request, info, self.handle.clone());
                     let first_poll = self.executor.start(handler.instrument(span));
                     if let Some(took) = first_poll.blocked {
@@ -238,7 +239,7 @@ impl<A: Application, St: Store + Send + 'static> HubDriver<A, St> {
 }
 
 impl Pending {
-    /// Registers the recipient of what a command leads to, and returns the hub's part of the command.
+    /// Registers the recipient of the outputs that a command leads to. Returns the hub's input.
     fn register(&mut self, command: HubCommand) -> Option<Input> {
         match command {
             HubCommand::Input(input) => {
@@ -271,6 +272,7 @@ impl Pending {
     }
 }
 
+/// Returns the connected clients for the inspector, at most [`MAX_LISTED`].
 fn connected_clients<St: Store>(hub: &Hub<St>, outboxes: &Outboxes) -> ClientList {
     let listed = hub.clients().take(MAX_LISTED).map(|client| ClientView {
         session: client.session,

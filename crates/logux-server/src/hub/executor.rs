@@ -1,4 +1,4 @@
-//! Runs handlers.
+//! Runs the handlers of actions and subscriptions.
 
 use std::{
     future::Future,
@@ -8,38 +8,38 @@ use std::{
 
 use tokio::runtime;
 
-/// The time that a handler may work without waiting, on average.
+/// The average time that a handler may work before it first waits.
 const ALLOWED: Duration = Duration::from_micros(100);
-/// The time beyond that after which handlers are moved off the hub's thread. The operating system
-/// stops the thread for some milliseconds now and then, which is not the handlers' fault.
-const TOO_LONG: Duration = Duration::from_millis(20);
-/// How many handlers are started as tasks then.
+/// The sum of the times beyond [`ALLOWED`] after which handlers start as tasks. It is long because
+/// the operating system suspends the thread for some milliseconds now and then.
+const MAX_EXCESS: Duration = Duration::from_millis(20);
+/// The number of handlers that start as tasks then.
 const AS_TASKS: u32 = 1_000;
-/// The time without waiting after which a handler is reported.
+/// The time before its first wait after which a handler is reported as blocking.
 const BLOCKING: Duration = Duration::from_millis(5);
 
-/// Runs handlers: each is polled once on the hub's thread, since most complete at once, and continues
-/// as a task of the runtime if it waits.
+/// Runs handlers: polls each once on the hub's thread, since most complete at once, and continues
+/// it as a task of the runtime if it waits.
 ///
-/// A task would run after all connections that the last action has woken, and its responses with it,
-/// while nothing gathers that could leave in one write: a fifth of the deliveries per second. The price
-/// is that work without waiting delays the hub, so after too much of it handlers start as tasks for a
-/// while.
+/// A handler that starts as a task runs only after the tasks of all connections that the last
+/// action has woken. Its responses then come in a later round, and fewer messages leave in one
+/// write: this costs a fifth of the deliveries per second. On the other hand, work before the first
+/// wait delays the hub, so after too much of it, handlers start as tasks for a while.
 #[derive(Debug)]
 pub(crate) struct HandlerExecutor {
     runtime: runtime::Handle,
-    /// How many of the next handlers start as tasks.
+    /// The number of the next handlers that start as tasks.
     as_tasks: u32,
-    /// The time that handlers have worked beyond what is allowed.
+    /// The time that handlers have worked beyond [`ALLOWED`].
     excess: Duration,
 }
 
-/// How the first poll of a handler went.
+/// The result of the first poll of a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FirstPoll {
     /// Whether the handler has completed.
     pub(crate) is_completed: bool,
-    /// How long it has blocked the hub's thread, if that is to be reported.
+    /// The time for which it has blocked the hub's thread, if it is to be reported.
     pub(crate) blocked: Option<Duration>,
 }
 
@@ -59,18 +59,18 @@ impl HandlerExecutor {
             return FirstPoll::default();
         }
         let mut handler = Box::pin(handler);
-        let began = Instant::now();
+        let start = Instant::now();
         let polled = {
             let _context = self.runtime.enter();
             handler.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         };
-        let took = began.elapsed();
+        let took = start.elapsed();
         self.excess = (self.excess + took).saturating_sub(ALLOWED);
-        if self.excess > TOO_LONG {
+        if self.excess > MAX_EXCESS {
             (self.as_tasks, self.excess) = (AS_TASKS, Duration::ZERO);
         }
         if polled.is_pending() {
-            // The task polls it again at once, with a waker.
+            // The first poll had no waker: the task polls the handler again at once.
             self.runtime.spawn(handler);
         }
         FirstPoll {
@@ -86,35 +86,35 @@ mod tests {
 
     use super::*;
 
-    /// Records whether it runs on the hub's thread, before and after it has waited.
+    /// Records whether it runs on the hub's thread, before and after it waits.
     async fn record(threads: Arc<Mutex<Vec<bool>>>, hub: std::thread::ThreadId, work: Duration) {
-        let is_here = move || std::thread::current().id() == hub;
-        threads.lock().unwrap().push(is_here());
+        let is_hub = move || std::thread::current().id() == hub;
+        threads.lock().unwrap().push(is_hub());
         std::thread::sleep(work);
         tokio::task::yield_now().await;
-        threads.lock().unwrap().push(is_here());
+        threads.lock().unwrap().push(is_hub());
     }
 
     #[test]
-    fn handlers_that_block_the_hub_are_reported_and_followed_by_tasks() {
+    fn a_blocking_handler_is_reported_and_the_next_handlers_start_as_tasks() {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let mut executor = HandlerExecutor::new(runtime.handle().clone());
         let hub = std::thread::current().id();
         let run = |executor: &mut HandlerExecutor, work| {
             let threads = Arc::new(Mutex::new(Vec::new()));
-            let (done, end) = std::sync::mpsc::channel();
+            let (sender, end) = std::sync::mpsc::channel();
             let handler = record(threads.clone(), hub, work);
             let first_poll = executor.start(async move {
                 handler.await;
-                done.send(()).unwrap();
+                sender.send(()).unwrap();
             });
             end.recv().unwrap();
             let threads = threads.lock().unwrap().clone();
             (threads, first_poll)
         };
-        let (threads, first_poll) = run(&mut executor, 2 * TOO_LONG);
+        let (threads, first_poll) = run(&mut executor, 2 * MAX_EXCESS);
         assert_eq!(threads, [true, false], "a handler that waits continues as a task");
-        assert!(first_poll.blocked.is_some_and(|blocked| blocked >= 2 * TOO_LONG));
+        assert!(first_poll.blocked.is_some_and(|blocked| blocked >= 2 * MAX_EXCESS));
         let (threads, first_poll) = run(&mut executor, 2 * BLOCKING);
         assert_eq!(threads, [false, false]);
         assert_eq!(first_poll, FirstPoll::default(), "a task does not block the hub");

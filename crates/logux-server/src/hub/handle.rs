@@ -1,4 +1,4 @@
-//! The way to a running server from anywhere.
+//! The handle of a running server: sends commands to the hub.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,39 +20,39 @@ use crate::{
     telemetry::{Telemetry, inspector::clients::ClientList, metrics::stats::StatsSnapshot},
 };
 
-/// How long the hub may take to say how much there is of everything.
-const LEVELS: Duration = Duration::from_secs(2);
+/// The time that the hub may take to reply with its statistics or its clients.
+const STATS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The answers to one request of the hub, in order.
+/// The responses to one request of the hub, in order.
 pub(crate) type HandlerResponses = Vec<HandlerResponse>;
 
-/// What a connection has for the hub.
+/// Inputs of a connection for the hub.
 pub(crate) type Inputs = SmallVec<[Input; 1]>;
 
-/// What the hub's thread is told.
+/// A command to the hub's thread.
 #[derive(Debug)]
 pub(crate) enum HubCommand {
-    /// A client was let in: an [`Input::Join`], where to put what is for it, and where it came from.
+    /// A client was accepted: an [`Input::Join`], its outbox and its connection info.
     Join(Input, Arc<Outbox>, Arc<ConnectionInfo>),
-    /// An input as it is.
+    /// An input for the hub.
     Input(Input),
-    /// Inputs as they are, to be committed together; mostly one.
+    /// Inputs for the hub that are committed together; mostly one.
     Inputs(Inputs),
-    /// What the application answers to one question, in order.
+    /// The application's responses to one request, in order.
     Respond(RequestId, HandlerResponses),
-    /// Say that you are there.
+    /// Reply at once.
     Ping(oneshot::Sender<()>),
-    /// End, whatever is in progress.
+    /// Stop, even if actions are in progress.
     Stop,
-    /// Who is connected.
+    /// Reply with the connected clients.
     Clients(oneshot::Sender<ClientList>),
-    /// How much there is of everything.
+    /// Reply with the statistics.
     Stats(oneshot::Sender<StatsSnapshot>),
-    /// An action of the application, and whom to tell when it is done.
+    /// Add an action of the application, and reply when it is completed.
     Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
 }
 
-/// A running server, for actions of the application's own. Cheap to clone.
+/// The handle of a running server: adds actions of the application's own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<HubCommand>,
@@ -60,11 +60,11 @@ pub struct Handle {
     telemetry: Telemetry,
 }
 
-/// An action of the application was not processed.
+/// The error of an action of the application that was not processed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
-    /// It was undone, for this reason.
+    /// The action was undone, with this reason.
     #[error("the action was undone: {0}")]
     Undone(String),
     /// The server has stopped.
@@ -81,40 +81,40 @@ impl Handle {
         Self { commands, clock, telemetry }
     }
 
-    /// Where to note what happens.
     pub(crate) const fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// The time by the server's clock.
+    /// Returns the time of the server's clock.
     pub(crate) fn now(&self) -> WallTime {
         self.clock.now().wall
     }
 
     /// Sends an action to clients: to a channel by its name, to several by a list, or to
-    /// [`Recipients`](logux::server::Recipients). Nobody is asked about it.
+    /// [`Recipients`](logux::server::Recipients). No handler is called for it.
     pub async fn send(&self, action: Action, to: impl IntoRecipients) {
         self.send_at(action, None, to).await;
     }
 
-    /// As [`send`](Self::send), with a creation time of its own.
+    /// Like [`send`](Self::send), with a creation time. `None` is the current time.
     pub async fn send_at(&self, action: Action, time: Option<WallTime>, to: impl IntoRecipients) {
         let to = to.into_recipients();
-        let addition = AddAction {
+        self.enqueue(AddAction {
             action,
             draft: Draft { time, ..Draft::default() },
             to,
             process: false,
             ticket: None,
-        };
-        self.enqueue(addition).await;
+        })
+        .await;
     }
 
-    /// Does an action of the server's own as if a client had sent it, but without asking for access: it is resent and processed
-    /// by the handlers of its type. Returns when it is done.
+    /// Adds an action as if a client had sent it, but without a check of access: the handlers of
+    /// its type resend and process it. Returns when it is processed.
     ///
     /// # Errors
-    /// [`AddError::Undone`] when a handler failed or there is none, [`AddError::Stopped`] when the server stopped before.
+    /// [`AddError::Undone`] if a handler failed or there is none, [`AddError::Stopped`] if the
+    /// server stopped before.
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
         self.add(AddAction {
             action,
@@ -126,19 +126,20 @@ impl Handle {
         .await
     }
 
-    /// Adds an action behind all that was told before.
-    pub(crate) async fn enqueue(&self, addition: AddAction) {
-        self.send_command(HubCommand::Input(Input::Add(Box::new(addition)))).await;
+    /// Adds an action after all earlier commands, without waiting for its result.
+    pub(crate) async fn enqueue(&self, add_action: AddAction) {
+        self.send_command(HubCommand::Input(Input::Add(Box::new(add_action)))).await;
     }
 
-    /// Adds an action, and returns when it is done: sent, or processed if that is asked for.
-    pub(crate) async fn add(&self, addition: AddAction) -> Result<(), AddError> {
-        let (reply, done) = oneshot::channel();
-        self.send_command(HubCommand::Add(Box::new(addition), reply)).await;
-        done.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
+    /// Adds an action, and returns when it is sent, or processed if `process` is set.
+    pub(crate) async fn add(&self, add_action: AddAction) -> Result<(), AddError> {
+        let (reply, result) = oneshot::channel();
+        self.send_command(HubCommand::Add(Box::new(add_action), reply)).await;
+        result.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
     }
 
-    /// Takes an action back, in progress or done: its author and the given recipients are told `logux/undo`.
+    /// Undoes an action that is in progress or processed. Its author and the given recipients
+    /// receive `logux/undo`.
     ///
     /// ```
     /// # use logux::{ActionId, server::{Recipients, UndoRequest}};
@@ -146,17 +147,18 @@ impl Handle {
     /// server.undo(UndoRequest::new(id, "spam").to(Recipients::channel("posts"))).await;
     /// # }
     /// ```
-    pub async fn undo(&self, undoing: UndoRequest) {
-        self.send_command(HubCommand::Input(Input::Undo(Box::new(undoing)))).await;
+    pub async fn undo(&self, request: UndoRequest) {
+        self.send_command(HubCommand::Input(Input::Undo(Box::new(request)))).await;
     }
 
-    /// Makes the server's log forget an action that it [keeps](crate::ActionType::keep), as if its reason had ceased. Nobody is told.
+    /// Removes the reason for which the server's log [keeps](crate::ActionType::keep) an action. No
+    /// client is notified.
     pub async fn forget(&self, id: ActionId) {
         self.send_command(HubCommand::Input(Input::Forget(id))).await;
     }
 
-    /// Subscribes a node to a channel without its asking; it is told by `logux/subscribed`. Nothing happens if it is not connected,
-    /// or is subscribed already.
+    /// Subscribes a node to a channel on behalf of the server. The node receives
+    /// `logux/subscribed`. Has no effect if it is not connected or already subscribed.
     pub async fn subscribe(&self, node: &NodeId, channel: impl Into<Arc<str>>) {
         self.send_command(HubCommand::Input(Input::Subscribe {
             node: node.clone(),
@@ -165,15 +167,17 @@ impl Handle {
         .await;
     }
 
-    /// Returns as soon as the server has seen to all it was told before: a sign of life, for a watchdog. `false` when it has stopped.
+    /// Waits until the hub has handled all earlier commands. Returns `false` if the server has
+    /// stopped. A watchdog can use it to check that the server responds.
     pub async fn responds(&self) -> bool {
-        let (reply, done) = oneshot::channel();
+        let (reply, received) = oneshot::channel();
         self.send_command(HubCommand::Ping(reply)).await;
-        done.await.is_ok()
+        received.await.is_ok()
     }
 
-    /// Everything that the server counts, as text in the format of OpenMetrics, for a route of your own; see [`metrics`](crate::metrics).
-    /// `None` when nothing is counted: see [`Config::collect_metrics`](crate::Config::collect_metrics).
+    /// Returns all [`metrics`](crate::metrics) in the OpenMetrics text format, for an HTTP route of
+    /// the application. `None` if they are not collected: see
+    /// [`Config::collect_metrics`](crate::Config::collect_metrics).
     pub async fn metrics(&self) -> Option<String> {
         let metrics = self.telemetry.metrics()?;
         let (reply, stats) = oneshot::channel();
@@ -182,27 +186,28 @@ impl Handle {
             self.send_command(HubCommand::Stats(reply)).await;
             stats.await.ok().map(|stats| StatsSnapshot { commands, ..stats })
         };
-        // A hub that is too busy to say how much it has to do keeps nobody from seeing the rest.
-        let stats = timeout(LEVELS, stats).await.ok().flatten();
+        // If the hub is too busy to reply, the other metrics are still returned.
+        let stats = timeout(STATS_TIMEOUT, stats).await.ok().flatten();
         Some(metrics.text(stats.as_ref()))
     }
 
-    /// Who is connected; `None` if the hub is too busy to tell.
+    /// Returns the connected clients. `None` if the hub is too busy to reply.
     pub(crate) async fn clients(&self) -> Option<ClientList> {
         let (reply, clients) = oneshot::channel();
         let clients = async {
             self.send_command(HubCommand::Clients(reply)).await;
             clients.await.ok()
         };
-        timeout(LEVELS, clients).await.ok().flatten()
+        timeout(STATS_TIMEOUT, clients).await.ok().flatten()
     }
 
-    /// Answers a question, in one command, so that the answers have one commit.
-    pub(crate) async fn answer(&self, request_id: RequestId, answers: HandlerResponses) {
-        self.send_command(HubCommand::Respond(request_id, answers)).await;
+    /// Responds to a request, in one command, so that the responses share one commit.
+    pub(crate) async fn respond(&self, request_id: RequestId, responses: HandlerResponses) {
+        self.send_command(HubCommand::Respond(request_id, responses)).await;
     }
 
-    /// Tells the hub something. Waits while it has too much to do; a stopped hub needs to be told nothing. Whether it will hear it.
+    /// Sends a command to the hub. Waits while its queue is full. Returns `false` if the hub has
+    /// stopped.
     pub(crate) async fn send_command(&self, command: HubCommand) -> bool {
         self.commands.send(command).await.is_ok()
     }

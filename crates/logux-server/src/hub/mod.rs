@@ -1,9 +1,10 @@
-//! What runs the engine's hub: one thread that owns it, and the ways to and from that thread.
+//! The thread that owns the engine's hub, and the queues to and from it.
 //!
-//! Read [`driver`] first: it gives commands to the hub in rounds, commits each round, and carries
-//! out what follows. [`handle`] is the way in, a channel of commands; [`outbox`] is the way out, a
-//! bounded queue for each connection, filled through [`outboxes`]. [`application`] is what the driver needs of the application,
-//! [`executor`] runs its handlers. [`recipients`] says who receives an action.
+//! Read [`driver`] first: it handles commands in rounds, commits each round, and performs the
+//! outputs. [`handle`] sends the commands; [`outbox`] is the bounded queue of outputs to one
+//! connection, and [`outboxes`] fills all of them. [`application`] has the traits through which the
+//! driver calls the application, [`executor`] runs the handlers. [`recipients`] converts channel
+//! names to recipients.
 
 pub(crate) mod application;
 pub(crate) mod driver;

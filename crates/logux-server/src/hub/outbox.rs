@@ -1,4 +1,5 @@
-//! What waits to be sent to one client, with a bound: a slow reader costs its connection, not the server.
+//! The bounded queue of outputs from the hub to one connection. A client that reads too slowly
+//! loses its connection, so it does not cost memory.
 
 use std::{
     collections::VecDeque,
@@ -14,32 +15,32 @@ use futures_util::task::AtomicWaker;
 use logux::{Entry, sync::BatchToken};
 use logux_net::CloseReason;
 
-/// Something for one connection to do.
+/// An output of the hub to one connection.
 #[derive(Debug)]
 pub(crate) enum OutboxItem {
-    /// The client is in; send what it missed.
+    /// The client has joined: send the actions that it missed.
     Joined { added: u64, missed: Vec<Arc<Entry>> },
     /// Confirm a batch.
     Persisted(BatchToken),
     /// Send an action.
     Deliver(Delivery),
-    /// Send what was kept of a channel.
+    /// Send the kept actions of a channel.
     Replay { added: u64, entries: Vec<Arc<Entry>> },
-    /// Show the developer a text.
+    /// Send a `debug` message.
     Debug(String),
 }
 
 /// One action for one client.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// The number up to which the client has everything then.
+    /// The added number up to which the client then has received everything.
     pub(crate) added: u64,
     pub(crate) entry: Arc<Entry>,
-    /// Whether the hub waits for the confirmation.
+    /// Whether the hub waits for the client's confirmation.
     pub(crate) confirm: bool,
 }
 
-/// How much may wait.
+/// The bounds of an outbox: the largest number of items, and their approximate size in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxLimits {
     pub(crate) items: usize,
@@ -50,8 +51,8 @@ pub(crate) struct OutboxLimits {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// Whether something has come since the connection was told last.
-    is_filled: AtomicBool,
+    /// Whether the outbox has changed since [`changed`](Self::changed) last returned.
+    has_changed: AtomicBool,
     waker: AtomicWaker,
     limits: OutboxLimits,
 }
@@ -61,7 +62,7 @@ struct Queue {
     items: VecDeque<OutboxItem>,
     bytes: usize,
     close: Option<CloseReason>,
-    /// How many parcels and bytes there were when it was too much.
+    /// The number of items and bytes when a limit was exceeded.
     overflow: Option<(usize, usize)>,
 }
 
@@ -69,18 +70,19 @@ impl Outbox {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
         Self {
             queue: Mutex::default(),
-            is_filled: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             limits,
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // A panic of another holder leaves the queue whole: every change is one call.
+        // A poisoned lock is consistent: no change of the queue can panic halfway.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds parcels, and leaves none. Beyond the bound the queue is dropped and the connection is to be closed.
+    /// Moves all items to the queue. If that exceeds a limit, drops the queue and closes the
+    /// connection as a slow reader.
     pub(crate) fn push(&self, items: &mut VecDeque<OutboxItem>) {
         let mut queue = self.queue();
         if queue.close.is_some() {
@@ -93,7 +95,7 @@ impl Outbox {
             queue.items.append(items);
         }
         let too_many = queue.items.len() > self.limits.items;
-        // One load larger than the bound has to be possible when nothing else waits.
+        // A single item may be larger than the limit, so that a large state can be loaded.
         if too_many || queue.bytes > self.limits.bytes && queue.items.len() > 1 {
             let overflow = Some((queue.items.len(), queue.bytes));
             *queue = Queue { close: Some(CloseReason::SlowReader), overflow, ..Queue::default() };
@@ -102,88 +104,89 @@ impl Outbox {
         self.wake();
     }
 
-    /// The connection is to be closed, as soon as it has done what waits.
+    /// Closes the connection after all queued items.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.queue().close.get_or_insert(reason);
         self.wake();
     }
 
-    /// The connection is to be closed at once, whatever waits.
-    pub(crate) fn cut(&self) {
+    /// Drops the queued items and closes the connection at once.
+    pub(crate) fn abort(&self) {
         *self.queue() = Queue { close: Some(CloseReason::SlowReader), ..Queue::default() };
         self.wake();
     }
 
-    /// How many parcels and bytes waited when the bound was passed, if it was.
+    /// Returns the number of items and bytes that exceeded a limit, if one was exceeded.
     pub(crate) fn overflow(&self) -> Option<(usize, usize)> {
         self.queue().overflow
     }
 
     fn wake(&self) {
-        self.is_filled.store(true, Ordering::Release);
+        self.has_changed.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Waits until there is something to [`take`](Self::take). Only one task may wait: that of the connection.
-    pub(crate) async fn filled(&self) {
+    /// Waits until items are pushed or the connection is to be closed. Only one task may wait: that
+    /// of the connection.
+    pub(crate) async fn changed(&self) {
         poll_fn(|context| {
-            let is_filled = || self.is_filled.swap(false, Ordering::Acquire);
-            if is_filled() {
+            let has_changed = || self.has_changed.swap(false, Ordering::Acquire);
+            if has_changed() {
                 return Poll::Ready(());
             }
             self.waker.register(context.waker());
-            // It may have come between the two.
-            if is_filled() { Poll::Ready(()) } else { Poll::Pending }
+            // The change may have happened before the waker was registered.
+            if has_changed() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
-    /// Waits until the connection is to be closed, and nothing waits.
+    /// Waits until the connection is to be closed and the queue is empty.
     pub(crate) async fn closed(&self) -> CloseReason {
         loop {
-            if let Some(reason) = self.closing() {
+            if let Some(reason) = self.close_reason() {
                 return reason;
             }
-            self.filled().await;
+            self.changed().await;
         }
     }
 
-    /// The next parcels, at most so many.
-    pub(crate) fn take(&self, most: usize) -> VecDeque<OutboxItem> {
+    /// Takes the next items, at most `limit`.
+    pub(crate) fn take(&self, limit: usize) -> VecDeque<OutboxItem> {
         let mut queue = self.queue();
-        if queue.items.len() <= most {
-            // With the room that they take: an idle connection needs none.
+        if queue.items.len() <= limit {
+            // Takes the allocation too: an idle connection needs no memory for it.
             queue.bytes = 0;
             return std::mem::take(&mut queue.items);
         }
-        let taken: VecDeque<_> = queue.items.drain(..most).collect();
+        let taken: VecDeque<_> = queue.items.drain(..limit).collect();
         queue.bytes -= taken.iter().map(OutboxItem::bytes).sum::<usize>();
         taken
     }
 
-    /// How many parcels wait, and about how many bytes.
+    /// Returns the number of queued items and their approximate size in bytes.
     pub(crate) fn level(&self) -> (usize, usize) {
         let queue = self.queue();
         (queue.items.len(), queue.bytes)
     }
 
-    /// Why the connection is to be closed, if it is, once nothing waits.
-    pub(crate) fn closing(&self) -> Option<CloseReason> {
+    /// Returns why the connection is to be closed, if it is and the queue is empty.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         let queue = self.queue();
         queue.close.clone().filter(|_| queue.items.is_empty())
     }
 }
 
 impl OutboxItem {
-    /// About what it will take on the wire.
+    /// Returns the approximate size on the wire.
     fn bytes(&self) -> usize {
-        let of = |entry: &Entry| entry.action.as_json().len() + 64;
+        let entry_bytes = |entry: &Entry| entry.action.as_json().len() + 64;
         match self {
             Self::Joined { missed: entries, .. } | Self::Replay { entries, .. } => {
-                entries.iter().map(|entry| of(entry)).sum()
+                entries.iter().map(|entry| entry_bytes(entry)).sum()
             }
             Self::Persisted(_) => 32,
-            Self::Deliver(delivery) => of(&delivery.entry),
+            Self::Deliver(delivery) => entry_bytes(&delivery.entry),
             Self::Debug(text) => text.len(),
         }
     }
@@ -198,27 +201,27 @@ mod tests {
     }
 
     #[test]
-    fn closes_beyond_the_bound() {
+    fn exceeding_a_limit_closes_the_connection() {
         for limits in
             [OutboxLimits { items: 2, bytes: 1000 }, OutboxLimits { items: 100, bytes: 20 }]
         {
             let outbox = Outbox::new(limits);
             outbox.push(&mut [item(), item()].into());
-            assert!(outbox.closing().is_none());
+            assert!(outbox.close_reason().is_none());
             outbox.push(&mut [item()].into());
             assert!(outbox.take(9).is_empty());
-            assert_eq!(outbox.closing(), Some(CloseReason::SlowReader));
+            assert_eq!(outbox.close_reason(), Some(CloseReason::SlowReader));
             assert_eq!(outbox.overflow(), Some((3, 30)));
         }
     }
 
     #[test]
-    fn closes_after_what_waits() {
+    fn queued_items_precede_the_close() {
         let outbox = Outbox::new(OutboxLimits { items: 9, bytes: 99 });
         outbox.push(&mut [item()].into());
         outbox.close(CloseReason::Shutdown);
-        assert!(outbox.closing().is_none());
+        assert!(outbox.close_reason().is_none());
         assert_eq!(outbox.take(9).len(), 1);
-        assert_eq!(outbox.closing(), Some(CloseReason::Shutdown));
+        assert_eq!(outbox.close_reason(), Some(CloseReason::Shutdown));
     }
 }

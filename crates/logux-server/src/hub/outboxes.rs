@@ -12,8 +12,8 @@ use crate::{
 
 /// The outboxes of all connected clients.
 ///
-/// What a round has for a client is queued here and pushed to its outbox at the end of the round, so
-/// that its connection is woken once and sends everything in one write.
+/// The outputs of a round for a client are queued here and pushed to its outbox at the end of the
+/// round, so that its connection is woken once and sends them in one write.
 #[derive(Default)]
 pub(crate) struct Outboxes {
     clients: SessionMap<Client>,
@@ -29,8 +29,8 @@ struct Client {
     outbox: Arc<Outbox>,
     info: Arc<ConnectionInfo>,
     queued: VecDeque<OutboxItem>,
-    /// The last round in which a handler of this client's action completed at once, so that its
-    /// responses come in the next round.
+    /// The last round in which a handler of this client's action completed at once: its responses
+    /// are handled in the next round.
     completed_in: u64,
     /// Whether the queued items have waited a round for such responses.
     has_waited: bool,
@@ -69,18 +69,18 @@ impl Outboxes {
         }
     }
 
-    /// Returns what is known about the connection of a client.
+    /// Returns the connection info of a client; an empty one if it is not connected.
     pub(crate) fn info(&self, session: Option<SessionId>) -> Arc<ConnectionInfo> {
         let client = session.and_then(|session| self.clients.get(&session));
-        client.map_or_else(ConnectionInfo::nowhere, |client| client.info.clone())
+        client.map_or_else(ConnectionInfo::none, |client| client.info.clone())
     }
 
-    /// Returns the number of items in a client's outbox, and about how many bytes they have.
+    /// Returns the number of items in a client's outbox and their approximate size in bytes.
     pub(crate) fn level(&self, session: SessionId) -> (usize, usize) {
         self.clients.get(&session).map(|client| client.outbox.level()).unwrap_or_default()
     }
 
-    /// Returns the number of items in all outboxes, and about how many bytes they have.
+    /// Returns the number of items in all outboxes and their approximate size in bytes.
     pub(crate) fn total_level(&self) -> (usize, usize) {
         let levels = self.clients.values().map(|client| client.outbox.level());
         levels.fold((0, 0), |(items, bytes), (more, more_bytes)| (items + more, bytes + more_bytes))
@@ -97,8 +97,8 @@ impl Outboxes {
         }
     }
 
-    /// Lets the queued items of a client wait for the next round, once: the responses that follow
-    /// then leave in the same write.
+    /// Keeps the queued items of a client until the next round, once, so that the responses of that
+    /// round leave in the same write.
     pub(crate) fn expect_responses(&mut self, session: Option<SessionId>) {
         if let Some(client) = session.and_then(|session| self.clients.get_mut(&session)) {
             client.completed_in = self.round;
@@ -134,7 +134,7 @@ mod tests {
         let mut outboxes = Outboxes::default();
         // The first round has no commands.
         outboxes.flush();
-        outboxes.insert(SESSION, outbox.clone(), ConnectionInfo::nowhere());
+        outboxes.insert(SESSION, outbox.clone(), ConnectionInfo::none());
         (outboxes, outbox)
     }
 

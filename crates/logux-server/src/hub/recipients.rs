@@ -1,12 +1,13 @@
-//! Who receives an action, in short forms.
+//! Short forms of [`Recipients`].
 
 use std::sync::Arc;
 
 use logux::server::Recipients;
 
-/// Something that says who gets an action.
+/// A value that names the recipients of an action: [`Recipients`], a channel name, or a list of
+/// channel names.
 pub trait IntoRecipients {
-    /// Who gets it.
+    /// Converts the value.
     fn into_recipients(self) -> Recipients;
 }
 

@@ -1,4 +1,4 @@
-//! The description of a server.
+//! The builder of a server, and the start of its parts.
 
 use std::{
     future::Future,
@@ -33,9 +33,9 @@ use crate::{
         action_type::{ActionType, ActionTypeBuilder},
         channel::{Channel, ChannelBuilder, InitialActions},
         handler::handler,
-        on_connect::{ConnectContext, OnConnect, shared},
+        on_connect::{self, ConnectContext, OnConnect},
         pattern::NamePattern,
-        projection::{Projection, follow},
+        projection::{self, Projection},
         registry::HandlerRegistry,
     },
     http::{
@@ -56,20 +56,20 @@ use crate::{
     telemetry::{Telemetry, inspector::Inspector, metrics::Metrics},
 };
 
-/// How many commands may wait for the hub.
-const COMMANDS: usize = 4_096;
+/// The capacity of the queue of commands to the hub.
+const MAX_COMMANDS: usize = 4_096;
 
-/// A Logux server.
+/// A Logux server: the start of its [`Builder`].
 #[derive(Debug)]
 pub struct Server;
 
 impl Server {
-    /// Begins the description of a server without shared state.
+    /// Creates the builder of a server without shared state.
     pub fn builder() -> Builder {
         Self::builder_with(())
     }
 
-    /// Begins the description of a server whose handlers share `state`.
+    /// Creates the builder of a server whose handlers share `state`.
     pub fn builder_with<S: Send + Sync + 'static>(state: S) -> Builder<S> {
         Builder {
             application: HandlerRegistry::new(state),
@@ -85,7 +85,8 @@ impl Server {
     }
 }
 
-/// The description of a server. Mistakes in it are reported at the start, the first one made.
+/// Describes a server: its authentication, handlers, store and configuration. The first mistake is
+/// returned as an error when the server starts.
 pub struct Builder<S = (), St = MemoryStore> {
     application: HandlerRegistry<S>,
     authenticator: Option<Authenticator>,
@@ -100,39 +101,41 @@ pub struct Builder<S = (), St = MemoryStore> {
 
 impl<S, St> std::fmt::Debug for Builder<S, St> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Who gets in. Without it there is no server.
+    /// Sets the function that decides which clients may connect. A server without it, and without a
+    /// [`backend`](Self::backend), does not start.
     #[must_use]
     pub fn auth<F>(mut self, auth: impl Fn(Login) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
         self.authenticator = Some(Arc::new(move |login| {
-            let decided = auth(login);
-            Box::pin(async move { decided.await.map(Into::into) })
+            let future = auth(login);
+            Box::pin(async move { future.await.map(Into::into) })
         }));
         self
     }
 
-    /// An HTTP server is asked about everything that has no handlers here: actions, subscriptions, and logins unless there is
-    /// [`auth`](Self::auth). It may send actions to `POST /`.
+    /// Sets an HTTP server that handles all actions and subscriptions without handlers, and logins
+    /// if [`auth`](Self::auth) is not set. It may send actions to `POST /`.
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
         self
     }
 
-    /// What each client is told when it has connected, such as what it missed: nothing, one action, or several.
+    /// Sets the function that returns the actions for a client that has connected, such as those
+    /// that it missed: none, one, or several.
     ///
     /// ```
     /// # use logux::Action;
     /// # use logux_server::Server;
     /// let server = Server::builder().send_on_connect(|client| async move {
-    ///     println!("{:?} is back, behind action {}", client.user_id(), client.since);
+    ///     println!("{:?} has received the log up to {}", client.user_id(), client.since);
     ///     Ok(Action::new(r#"{"type":"welcome"}"#)?)
     /// });
     /// ```
@@ -146,28 +149,35 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         L: Into<InitialActions>,
     {
         self.on_connect = Some(Arc::new(move |client| {
-            let running = on_connect(client);
-            Box::pin(async move { running.await.map(Into::into) })
+            let future = on_connect(client);
+            Box::pin(async move { future.await.map(Into::into) })
         }));
         self
     }
 
-    /// Makes a state of what the server's log keeps, for handlers to read: event sourcing. It holds after a restart, if the store is durable.
+    /// Adds a projection: a state that a reducer computes from the actions that the server's log
+    /// keeps, for handlers to read (event sourcing). With a durable store, it is computed again
+    /// after a restart.
     ///
     /// ```
     /// use logux::{Action, replay::untyped_reducer, server::Retention};
     /// use logux_server::Server;
     ///
-    /// let count = untyped_reducer(0, |count: &mut u64, action: &Action| *count += u64::from(action.kind() == "counter/inc"));
+    /// let count = untyped_reducer(0, |count: &mut u64, action: &Action| {
+    ///     *count += u64::from(action.kind() == "counter/inc");
+    /// });
     /// let (server, count) = Server::builder().projection(count);
     /// let server = server
     ///     .action_type("counter/inc", |action| {
-    ///         action.access(|_| async { Ok(true) }).resend(|_| async { Ok("counter") }).keep(Retention::forever("counter"))
+    ///         action
+    ///             .access(|_| async { Ok(true) })
+    ///             .resend(|_| async { Ok("counter") })
+    ///             .keep(Retention::forever("counter"))
     ///     })
     ///     .channel("counter", |channel| {
     ///         channel.access(|_| async { Ok(true) }).load(move |_| {
-    ///             let value = count.get();
-    ///             async move { Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?) }
+    ///             let action = format!(r#"{{"type":"counter/set","value":{}}}"#, count.get());
+    ///             async move { Ok(Action::new(action)?) }
     ///         })
     ///     });
     /// ```
@@ -175,54 +185,58 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     where
         R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
-        let (observer, state) = follow(reducer);
+        let (observer, projection) = projection::create(reducer);
         self.observers.push(observer);
-        (self, state)
+        (self, projection)
     }
 
-    /// What to do with actions of a type, or of all types that a regular expression matches. A name counts before expressions, of these the first.
+    /// Registers handlers for an action type, or for all types that match a regular expression. A
+    /// name takes precedence over expressions, and of these the first that matches is used.
     #[must_use]
     pub fn action_type<A: Into<ActionType<S>>>(
         mut self,
         names: impl Into<NamePattern>,
         handlers: impl FnOnce(ActionTypeBuilder<S>) -> A,
     ) -> Self {
-        let added =
+        let result =
             self.application.add_type(names.into(), handlers(ActionTypeBuilder::new()).into());
-        self.record(added)
+        self.record(result)
     }
 
-    /// What to do with subscriptions to channels whose names have a form such as `users/:id`, or match a regular expression. The first that
-    /// fits counts.
+    /// Registers handlers for the channels whose names match a pattern such as `users/:id`, or a
+    /// regular expression. The first that matches is used.
     #[must_use]
     pub fn channel(
         mut self,
         names: impl Into<NamePattern>,
         handlers: impl FnOnce(ChannelBuilder<S>) -> Channel<S>,
     ) -> Self {
-        let added = self.application.add_channel(names.into(), handlers(ChannelBuilder::new()));
-        self.record(added)
+        let result = self.application.add_channel(names.into(), handlers(ChannelBuilder::new()));
+        self.record(result)
     }
 
-    /// What to do with actions of all other types. Without it they are undone with the reason `unknownType`.
+    /// Registers handlers for all other action types. Without them, such actions are undone with
+    /// the reason `unknownType`.
     #[must_use]
     pub fn other_type<A: Into<ActionType<S>>>(
         mut self,
         handlers: impl FnOnce(ActionTypeBuilder<S>) -> A,
     ) -> Self {
-        let added = self.application.set_other_type(handlers(ActionTypeBuilder::new()).into());
-        self.record(added)
+        let result = self.application.set_other_type(handlers(ActionTypeBuilder::new()).into());
+        self.record(result)
     }
 
-    /// What to do with subscriptions to all other channels. Without it they are undone with the reason `wrongChannel`.
+    /// Registers handlers for all other channels. Without them, subscriptions are undone with the
+    /// reason `wrongChannel`.
     #[must_use]
     pub fn other_channel(mut self, handlers: impl FnOnce(ChannelBuilder<S>) -> Channel<S>) -> Self {
-        let added = self.application.set_other_channel(handlers(ChannelBuilder::new()));
-        self.record(added)
+        let result = self.application.set_other_channel(handlers(ChannelBuilder::new()));
+        self.record(result)
     }
 
-    /// What to answer to HTTP requests of a method and exactly this path, on the same port. It counts before what the server answers
-    /// itself at `/` and `/health`. A handler that fails or panics is status 500.
+    /// Registers a handler for HTTP requests with a method and exactly this path, on the same port.
+    /// It takes precedence over the server's own responses at `/` and `/health`. If it fails or
+    /// panics, the response has status 500.
     ///
     /// ```
     /// # use logux::Action;
@@ -243,11 +257,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
         R: Into<HttpResponse>,
     {
-        let added = self.routes.add(method, path, routes::handler(handler));
-        self.record(added)
+        let result = self.routes.add(method, path, routes::handler(handler));
+        self.record(result)
     }
 
-    /// What to answer to all other HTTP requests, those to `/` and `/health` too.
+    /// Registers a handler for all other HTTP requests, including those to `/` and `/health`.
     #[must_use]
     pub fn other_http<F, R>(
         mut self,
@@ -257,18 +271,19 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
         R: Into<HttpResponse>,
     {
-        let added = self.routes.set_other(routes::handler(handler));
-        self.record(added)
+        let result = self.routes.set_other(routes::handler(handler));
+        self.record(result)
     }
 
-    /// Changes settings.
+    /// Changes the configuration.
     #[must_use]
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// Where the server's log is kept, with what clients asked for and were answered. In memory unless given.
+    /// Sets the store of the server's log, which also contains the actions of clients and their
+    /// answers. Default: in memory.
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
         let Self {
@@ -295,24 +310,25 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         }
     }
 
-    fn record(mut self, done: Result<(), BuildError>) -> Self {
-        if let Err(error) = done {
+    /// Remembers the first error.
+    fn record(mut self, result: Result<(), BuildError>) -> Self {
+        if let Err(error) = result {
             self.first_error.get_or_insert(error);
         }
         self
     }
 
-    /// Those who keep an eye on the server.
+    /// Creates the configured telemetry.
     fn telemetry(&self, clock: Clock) -> Telemetry {
         let Config { development, collect_metrics, metrics_address, .. } = &self.config;
-        let counts = *development || *collect_metrics || metrics_address.is_some();
-        let metrics = counts.then(|| Metrics::new(self.application.type_names()));
+        let has_metrics = *development || *collect_metrics || metrics_address.is_some();
+        let metrics = has_metrics.then(|| Metrics::new(self.application.type_names()));
         Telemetry::new(metrics, development.then(|| Inspector::new(clock)))
     }
 
-    /// Lets everyone in if nothing was said about that.
+    /// Accepts all clients if there is no authentication.
     #[cfg(feature = "testing")]
-    pub(crate) fn or_let_all_in(self) -> Self {
+    pub(crate) fn or_accept_all(self) -> Self {
         if self.authenticator.is_some() || self.backend.is_some() {
             self
         } else {
@@ -320,7 +336,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         }
     }
 
-    /// Starts everything behind the sockets. `spawn` runs the hub.
+    /// Starts everything but the listeners. `spawn` starts the hub.
     pub(crate) fn start(
         mut self,
         clock: Clock,
@@ -332,13 +348,14 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let telemetry = self.telemetry(clock);
         let client =
             self.backend.as_ref().map(|backend| backend.connect(clock, &telemetry)).transpose()?;
-        let asks_backend = client.clone().map(|client| -> Authenticator {
+        let backend_authenticator = client.clone().map(|client| -> Authenticator {
             Arc::new(move |login| {
                 let client = client.clone();
                 Box::pin(async move { client.login(&login).await })
             })
         });
-        let authenticator = self.authenticator.or(asks_backend).ok_or(BuildError::NoAuth)?;
+        let authenticator =
+            self.authenticator.or(backend_authenticator).ok_or(BuildError::NoAuth)?;
         self.application.fallback = client.map(|client| {
             handler(move |context| {
                 let client = client.clone();
@@ -350,19 +367,19 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let admission = Admission::new(config.min_subprotocol, config.supports.clone())?;
         let node = config.node()?;
 
-        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let handle = Handle::new(commands, clock, telemetry);
         let mut hub_config = config.hub_config(node.clone());
-        let names_queue = application.clone();
-        hub_config.queues = Queues::by(move |action| names_queue.queue(action));
-        let names_reasons = application.clone();
+        let registry = application.clone();
+        hub_config.queues = Queues::by(move |action| registry.queue(action));
+        let registry = application.clone();
         hub_config.retention =
-            RetentionPolicy::by(move |action, meta| names_reasons.keep(action, meta));
-        let broken = |error: LogError<St::Error>| BuildError::Store(error.to_string());
-        let hub = Hub::new(hub_config, self.store).map_err(broken)?;
+            RetentionPolicy::by(move |action, meta| registry.retention(action, meta));
+        let store_error = |error: LogError<St::Error>| BuildError::Store(error.to_string());
+        let hub = Hub::new(hub_config, self.store).map_err(store_error)?;
         let mut observers = self.observers;
         hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry)))
-            .map_err(broken)?;
+            .map_err(store_error)?;
         let hub_end = spawn(HubDriver {
             hub,
             application: application.clone(),
@@ -375,13 +392,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         })?;
 
         let shared = Arc::new(ConnectionShared {
-            node: Mutex::new(Arc::new(config.node_config(node.clone()))),
+            node_config: Mutex::new(Arc::new(config.node_config(node.clone()))),
             admission,
             login_throttle: LoginThrottle::new(config.max_wrong_logins),
             authenticator,
-            greet: self
-                .on_connect
-                .map(|on_connect| shared(on_connect, application.state.clone(), handle.clone())),
+            on_connect: self.on_connect.map(|on_connect| {
+                on_connect::bind(on_connect, application.state.clone(), handle.clone())
+            }),
             auth_timeout: config.timeout,
             outbox: OutboxLimits {
                 items: config.max_outbox_messages,
@@ -390,7 +407,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             rate_limits: RateLimits::new(config.max_rate, config.max_rate_per_user),
             handle,
             clock,
-            open: ConnectionRegistry::default(),
+            connections: ConnectionRegistry::default(),
             last_session: AtomicU64::new(1),
         });
         let (alive, all_ended) = mpsc::channel(1);
@@ -414,9 +431,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             },
             origins: config.allowed_origins.map(Into::into),
             control,
-            pages: (!config.disable_http).then(|| Arc::new(routes) as _),
+            routes: (!config.disable_http).then(|| Arc::new(routes) as _),
             proxies: config.proxies,
-            inspector_audience: config.inspector_audience,
+            inspector_access: config.inspector_access,
             connection_limit: ConnectionLimit::new(
                 config.max_connections,
                 config.max_connections_per_address,
@@ -428,7 +445,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 }
 
-/// Everything behind the sockets, running.
+/// The started parts of a server: everything but the listeners.
 pub(crate) struct ServerParts {
     pub(crate) http: HttpContext,
     pub(crate) node: NodeId,

@@ -1,4 +1,4 @@
-//! Everything about a server that is not a handler.
+//! The configuration of a server.
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
@@ -14,82 +14,104 @@ use crate::{
     random_id::random_id,
 };
 
-/// Everything about a server that is not a handler, with its defaults.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The part of the node id behind `server:`. Random unless given.
+    /// The part of the node id after `server:`. Default: a random id.
     pub id: Option<String>,
-    /// The application's protocol version.
+    /// The version of the application's own protocol. Default: 0.
     pub subprotocol: u32,
-    /// The oldest version of clients that may connect.
+    /// The oldest version of clients that may connect. Default: 0.
     pub min_subprotocol: u32,
-    /// The versions of clients of protocols 3 and 4 that may connect, as an npm SemVer range such as `^1.0.0`.
+    /// The versions of clients with protocols 3 and 4 that may connect, as an npm SemVer range such
+    /// as `^1.0.0`. Default: those whose major version is at least `min_subprotocol`.
     pub supports: Option<String>,
-    /// Tell clients that this is development, and why their actions are refused; show what is in actions in log lines, and the inspector at
-    /// `/` to its audience.
+    /// Development mode: clients receive the reasons why their actions are refused, log lines
+    /// contain actions, and the inspector is served at `/`. Default: `false`.
     pub development: bool,
-    /// Who may see the inspector in development. Loopback addresses unless given.
-    pub inspector_audience: InspectorAccess,
-    /// Count what happens, for [`Handle::metrics`](crate::Handle::metrics). Implied by `development` and by `metrics_address`.
+    /// The addresses that may use the inspector. Default: loopback addresses.
+    pub inspector_access: InspectorAccess,
+    /// Collect [`metrics`](crate::metrics) for [`Handle::metrics`](crate::Handle::metrics). Implied
+    /// by `development` and by `metrics_address`. Default: `false`.
     pub collect_metrics: bool,
-    /// Where to serve `/metrics` for Prometheus: an address of its own. Nowhere unless given, since who can reach it may read it.
+    /// A separate address that serves `/metrics` for Prometheus to everybody who can connect to it.
+    /// Default: none.
     pub metrics_address: Option<SocketAddr>,
-    /// Certificate chain and key. With them the server speaks TLS, but on Unix sockets.
+    /// The certificate chain and the private key. If set, the server uses TLS, except on Unix
+    /// sockets. Default: none.
     pub tls: Option<Tls>,
-    /// After how many milliseconds the files of certificate and key are looked at again. New connections get what is new in them; what
-    /// cannot be used is reported, and the old one stays. 10,000.
+    /// How often the files of the certificate and the key are checked for changes. New connections
+    /// use the new certificate; if it is invalid, an error is reported and the old one stays in
+    /// use. Default: 10 s.
     pub tls_reload_interval: Duration,
-    /// Answer nothing but WebSocket: no routes, no pages, no `/health`, and no actions from a back end. HTTP gets status 426.
+    /// Accept only WebSocket connections: no routes, no `/health`, no inspector, and no actions
+    /// from a back end. Other HTTP requests receive status 426. Default: `false`.
     pub disable_http: bool,
-    /// The proxies in front of the server whose `X-Forwarded-For` is believed, for remote addresses and everything that is counted by
-    /// address. None unless given.
+    /// The proxies whose `X-Forwarded-For` header is trusted, for remote addresses and for all
+    /// limits per address. Default: none.
     pub proxies: TrustedProxies,
-    /// The largest message of a client, in bytes. 1 MiB.
+    /// The largest message of a client, in bytes. Default: 1 MiB.
     pub max_message_bytes: usize,
-    /// The largest body of an HTTP request, in bytes. 1 MiB.
+    /// The largest body of an HTTP request, in bytes. Default: 1 MiB.
     pub max_body_bytes: usize,
-    /// How many messages may wait for one client to read them. 10,000.
+    /// The largest number of outputs that are queued for one client. A client that exceeds it is
+    /// disconnected. Default: 10,000.
     pub max_outbox_messages: usize,
-    /// How many bytes may wait for one client to read them. 8 MiB.
+    /// The largest size of the outputs that are queued for one client, in bytes. A client that
+    /// exceeds it with more than one output is disconnected. Default: 8 MiB.
     pub max_outbox_bytes: usize,
-    /// How many connections there may be. 100,000.
+    /// The largest number of connections. Default: 100,000.
     pub max_connections: usize,
-    /// How many connections there may be from one address; as many as in all unless given. Behind a proxy all have its address.
+    /// The largest number of connections from one address. All connections through a proxy that is
+    /// not trusted have the proxy's address. Default: `max_connections`.
     pub max_connections_per_address: Option<usize>,
-    /// How many channels one client may be subscribed to. What is beyond is undone with the reason `subscriptionLimit`. 10,000.
+    /// The largest number of channels that one client may be subscribed to. Further subscriptions
+    /// are undone with the reason `subscriptionLimit`. Default: 10,000.
     pub max_subscriptions: usize,
-    /// How many actions of one client may wait for the application before no more is read from it. 1,000.
+    /// The largest number of actions of one client that wait for the application. Then the server
+    /// stops reading from the client until some are processed. Default: 1,000.
     pub max_queue: usize,
-    /// How many messages and actions one connection may send. What is beyond is read more slowly: nothing is lost. A message costs one, each
-    /// action in it after the first one more. After a batch that is far beyond the rate signs of life are still heard, but the
-    /// next batch waits until the first is paid for; who sends much more for longer than the time-out is cut off by it. Any rate unless given.
+    /// The rate of messages and actions of one connection. A message costs one token, and each of
+    /// its actions after the first another one.
+    ///
+    /// Reads from a connection that exceeds the rate are throttled; no message is lost. After a
+    /// message far above the rate, keep-alives are still handled, but the next actions wait until
+    /// the tokens are available; a client that continues to send much more is disconnected by its
+    /// timeout. Default: any rate.
     pub max_rate: Option<Rate>,
-    /// The same for all connections of one user together. Any rate unless given.
+    /// The rate of messages and actions of all connections of one user together, as for `max_rate`.
+    /// Default: any rate.
     pub max_rate_per_user: Option<Rate>,
-    /// How often one user, or one client without a user, may do actions of a type. What is beyond is undone with the reason `rateLimit`, and with
-    /// `retryAfterMs`: after how many milliseconds there is room again. For what is dear or dangerous, such as sending mail.
+    /// The rates of action types, for one user, or for one client without a user. Use it for
+    /// actions that are expensive or dangerous, such as sending mail. Further actions are undone
+    /// with the reason `rateLimit` and `retryAfterMs`, the milliseconds until an action is accepted
+    /// again. Default: none.
     pub max_rates_of_types: HashMap<String, Rate>,
-    /// How many wrong logins from one address (64 bits of it with IPv6) within 3 s there may be before all logins from there are refused
-    /// for a while. 3; `None` for any number, for a server behind a proxy.
+    /// The number of logins with wrong credentials from one address within 3 s after which all
+    /// logins from this address are refused. With IPv6, addresses with the same first 64 bits count
+    /// as one. `None` is any number, for a server behind a proxy that is not trusted. Default: 3.
     pub max_wrong_logins: Option<usize>,
-    /// The origins of web pages that may connect, such as `https://example.com`. All unless given.
+    /// The origins of web pages that may connect, such as `https://example.com`. Default: all.
     pub allowed_origins: Option<Vec<String>>,
-    /// How many milliseconds the time of a client's action may lie ahead of the server's clock. Others are undone with the reason `wrongTime`,
-    /// since they would win over everybody else's changes. 300,000.
+    /// The largest time by which a client's action may be ahead of the server's clock. Other
+    /// actions are undone with the reason `wrongTime`, since they would win over the changes of all
+    /// other clients. Default: 5 minutes.
     pub max_ahead: Duration,
-    /// Milliseconds of silence after which a client is asked whether it is there. 20,000.
+    /// The silence of a client after which it receives a `ping`. Default: 20 s.
     pub ping_interval: Duration,
-    /// Milliseconds that a client may take to say who it is, and to answer. 70,000.
+    /// The time for a client to send `connect`, for the application to decide about the login, and
+    /// for a client to answer a message. Default: 70 s.
     pub timeout: Duration,
-    /// How many actions and answers to remember, so that an action that comes again is not done again, and an answer that was lost is sent
-    /// again: so many of the latest entries of the log, and those of up to 64 actions more. 10,000.
+    /// The number of the latest entries of the log whose ids and answers are remembered: such an
+    /// action is not processed again, and its answer is sent again. Temporarily, entries of up to
+    /// 64 more actions are remembered. Default: 10,000.
     pub remembered_entries: u64,
-    /// For how many milliseconds to remember them at most. 604,800,000: a week.
+    /// The longest time for which they are remembered. Default: a week.
     pub remembered_for: Duration,
-    /// How many milliseconds what is in progress may take when the server stops. 30,000.
+    /// The time for actions in progress to complete when the server shuts down. Default: 30 s.
     pub drain_timeout: Duration,
-    /// How many milliseconds clients may take then to read what waits for them. 5,000.
+    /// The time for clients to read their queued messages after that. Default: 5 s.
     pub disconnect_timeout: Duration,
 }
 
@@ -101,7 +123,7 @@ impl Default for Config {
             min_subprotocol: 0,
             supports: None,
             development: false,
-            inspector_audience: InspectorAccess::default(),
+            inspector_access: InspectorAccess::default(),
             collect_metrics: false,
             metrics_address: None,
             tls: None,

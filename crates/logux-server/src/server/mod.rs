@@ -1,8 +1,8 @@
-//! How a server is described, started and stopped.
+//! Describes, starts and stops a server.
 //!
-//! Read [`builder`] (the description), then [`config`], then [`running`] (a server from its start
-//! to its end). [`signal`] waits for the operating system's requests to stop; [`relay`] registers
-//! handlers for end-to-end encrypted actions.
+//! Read [`builder`] (the description), then [`config`], then [`running`] (start and shutdown).
+//! [`signal`] waits for the operating system's signals to stop; [`relay`] registers handlers for
+//! end-to-end encrypted actions.
 
 pub(crate) mod builder;
 pub(crate) mod config;

@@ -1,4 +1,4 @@
-//! A relay of actions that it cannot read: `encryptActions` of the official client.
+//! A relay of actions that are encrypted by `encryptActions` of the official client.
 
 use logux::{
     ActionId,
@@ -9,25 +9,31 @@ use serde::Deserialize;
 
 use crate::{error::HandlerError, server::builder::Builder};
 
-/// `{"type":"0/clean","id":ID}`.
+/// The action `{"type":"0/clean","id":ID}`.
 #[derive(Deserialize)]
 struct Clean {
     id: String,
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Passes encrypted actions (`0`, as `encryptActions` of the official client makes them) on to the other devices of their user, and keeps them for those
-    /// that are away, until a device takes them back (`0/clean`), as it does when its own log does not need them any more. The last `kept` of each
-    /// user, and for a while up to a quarter more. The server learns who sends when and how much, not what.
+    /// Forwards encrypted actions to the other clients of their user, and keeps them for clients
+    /// that are not connected. The server learns who sends actions, when, and their size, but not
+    /// their content.
     ///
-    /// A room for several people is a user id that all of them log in with. Clients without a user may send nothing.
+    /// `encryptActions` of the official client creates these actions, of the type `0`. They are
+    /// kept until a client sends `0/clean`, as it does when its own log no longer needs them, but
+    /// at most the last `max_kept` of each user, and temporarily up to a quarter more. Several
+    /// people can share actions through one user id that all of them log in with. Clients without a
+    /// user have no access.
     ///
     /// ```
     /// # use logux_server::Server;
-    /// let server = Server::builder().auth(|login| async move { Ok(login.token.is_some()) }).relay(10_000);
+    /// let server = Server::builder()
+    ///     .auth(|login| async move { Ok(login.token.is_some()) })
+    ///     .relay(10_000);
     /// ```
     #[must_use]
-    pub fn relay(self, kept: u64) -> Self {
+    pub fn relay(self, max_kept: u64) -> Self {
         self.action_type("0", move |action| {
             action
                 .access(|context| async move { Ok(context.user_id().is_some()) })
@@ -35,7 +41,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                     Ok(Recipients::user(context.user_id().unwrap_or_default()))
                 })
                 .keep_by(move |_, meta| {
-                    Some(Retention::last(&format!("relay/{}", meta.id.node().user_id()?), kept))
+                    Some(Retention::last(&format!("relay/{}", meta.id.node().user_id()?), max_kept))
                 })
         })
         .action_type("0/clean", |action| {

@@ -1,4 +1,4 @@
-//! A server from its start to its end.
+//! A running server: its start and its shutdown.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,30 +28,31 @@ use crate::{
     telemetry::event::{Event, Failure},
 };
 
-/// A server that is running. `At` is where it listens: an address, several, or nowhere by itself.
+/// A running server. `A` is what it listens on: one address, several, or `()` for none.
 ///
-/// Dropping it stops accepting, at once and without farewell; [`shutdown`](Self::shutdown) is the polite way.
+/// Dropping it stops accepting connections, without waiting for anything. Use
+/// [`shutdown`](Self::shutdown) to complete actions and notify clients.
 #[derive(Debug)]
-pub struct RunningServer<At = SocketAddr> {
-    at: At,
+pub struct RunningServer<A = SocketAddr> {
+    address: A,
     node: NodeId,
     http_service: HttpService,
-    accepting: Accepting,
+    accept_tasks: AcceptTasks,
     metrics: Option<MetricsEndpoint>,
     hub_end: HubEnd,
     lifecycle: watch::Sender<Lifecycle>,
-    /// Together: `all_ended` tells when `alive` and its clones, one in each connection, are gone.
+    /// Each connection has a clone of `alive`; when all are dropped, `all_ended` returns.
     alive: mpsc::Sender<()>,
     all_ended: mpsc::Receiver<()>,
     timeouts: ShutdownTimeouts,
 }
 
-/// The tasks that accept connections; dropping them ends them.
+/// The tasks that accept connections. They are aborted on drop.
 #[derive(Debug, Default)]
-struct Accepting(Vec<JoinHandle<()>>);
+struct AcceptTasks(Vec<JoinHandle<()>>);
 
-impl Accepting {
-    /// Accepts nothing more, and returns when the addresses are free.
+impl AcceptTasks {
+    /// Stops accepting, and returns when the addresses are free.
     async fn close(&mut self) {
         for mut task in self.0.drain(..) {
             task.abort();
@@ -60,54 +61,57 @@ impl Accepting {
     }
 }
 
-impl Drop for Accepting {
+impl Drop for AcceptTasks {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
-/// The server's log failed, so the server had to stop: what it could not keep, it did not confirm.
+/// The error of a server that cannot continue, because its log failed. Actions that could not be
+/// kept were not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server had to stop: {0}")]
+#[error("the server failed: {0}")]
 pub struct ServerError(String);
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Starts the server on an address. It is ready when this returns. Port 0 takes a free one.
+    /// Starts the server on an address. It is ready when this returns. Port 0 chooses a free port.
     ///
     /// # Errors
-    /// [`BuildError`] for a mistake in the description, or an address that cannot be listened on.
+    /// [`BuildError`] if the description is invalid or the address cannot be listened on.
     pub async fn listen(self, address: SocketAddr) -> Result<RunningServer, BuildError> {
         let running = self.listen_on([Listener::tcp(address)?]).await?;
-        let found = running
-            .at
-            .iter()
-            .find_map(|at| if let Address::Tcp(at) = at { Some(*at) } else { None });
-        Ok(running.at(found.unwrap_or(address)))
+        let bound = running.address.iter().find_map(|address| match address {
+            Address::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            Address::Unix(_) => None,
+        });
+        Ok(running.with_address(bound.unwrap_or(address)))
     }
 
-    /// Starts the server on sockets that listen already, any number of them. It is ready when this returns.
+    /// Starts the server on any number of listeners. It is ready when this returns.
     ///
     /// # Errors
-    /// [`BuildError`] for a mistake in the description, or a socket that cannot be used.
+    /// [`BuildError`] if the description is invalid or a listener cannot be used.
     pub async fn listen_on(
         self,
         listeners: impl IntoIterator<Item = Listener>,
     ) -> Result<RunningServer<Vec<Address>>, BuildError> {
-        let reload = self.config.tls_reload_interval.max(Duration::from_millis(1));
-        let read = self.config.tls.clone().map(Certificate::read).transpose()?;
-        let scheme = if read.is_some() { "wss" } else { "ws" };
+        let reload_interval = self.config.tls_reload_interval.max(Duration::from_millis(1));
+        let certificate = self.config.tls.clone().map(Certificate::read).transpose()?;
+        let scheme = if certificate.is_some() { "wss" } else { "ws" };
         let (subprotocol, min_subprotocol) = (self.config.subprotocol, self.config.min_subprotocol);
         let mut running = self.attach().await?;
         let telemetry = running.handle().telemetry().clone();
-        let certificate = read.map(|read| read.keep_fresh(reload, telemetry.clone()));
+        let certificate =
+            certificate.map(|read| read.watch_files(reload_interval, telemetry.clone()));
         let context = ListenerContext { http: running.http_service.0.clone(), certificate };
         let mut addresses = Vec::new();
         for listener in listeners {
             let address = listener.address();
-            let accepting = listener.accept(context.clone());
-            let accepting = accepting
+            let accept_task = listener
+                .accept(context.clone())
                 .map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
-            running.accepting.0.push(accepting);
+            running.accept_tasks.0.push(accept_task);
             let url = match &address {
                 Address::Tcp(address) => format!("{scheme}://{address}"),
                 #[cfg(unix)]
@@ -123,13 +127,13 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             });
             addresses.push(address);
         }
-        Ok(running.at(addresses))
+        Ok(running.with_address(addresses))
     }
 
     /// Starts the server on a Unix socket: see [`Listener::unix`].
     ///
     /// # Errors
-    /// [`BuildError`] for a mistake in the description, or a path that cannot be listened on.
+    /// [`BuildError`] if the description is invalid or the path cannot be listened on.
     #[cfg(unix)]
     pub async fn listen_unix(
         self,
@@ -138,11 +142,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self.listen_on([Listener::unix(path, None)?]).await
     }
 
-    /// Starts the server without a socket of its own, as a part of another program: clients come by its
-    /// [`http_service`](RunningServer::http_service). [`Config::tls`](crate::Config::tls) is not used.
+    /// Starts the server without listeners, as a part of another HTTP server, which gives it
+    /// connections or requests through its [`http_service`](RunningServer::http_service).
+    /// [`Config::tls`](crate::Config::tls) is not used.
     ///
     /// # Errors
-    /// [`BuildError`] for a mistake in the description.
+    /// [`BuildError`] if the description is invalid.
     pub async fn attach(self) -> Result<RunningServer<()>, BuildError> {
         let timeouts = ShutdownTimeouts {
             drain: self.config.drain_timeout,
@@ -155,12 +160,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             .map(|address| MetricsEndpoint::open(address, &http.shared.handle))
             .transpose()?;
         let http_service = HttpService(Arc::new(http));
-        let accepting = Accepting::default();
+        let accept_tasks = AcceptTasks::default();
         Ok(RunningServer {
-            at: (),
+            address: (),
             node,
             http_service,
-            accepting,
+            accept_tasks,
             metrics,
             hub_end,
             lifecycle,
@@ -172,26 +177,26 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 }
 
 impl RunningServer<SocketAddr> {
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub const fn address(&self) -> SocketAddr {
-        self.at
+        self.address
     }
 }
 
 impl RunningServer<Vec<Address>> {
-    /// Where it listens, in the order of its listeners.
+    /// Returns the addresses that the server listens on, in the order of its listeners.
     pub fn addresses(&self) -> &[Address] {
-        &self.at
+        &self.address
     }
 }
 
-impl<At> RunningServer<At> {
-    fn at<New>(self, at: New) -> RunningServer<New> {
+impl<A> RunningServer<A> {
+    fn with_address<New>(self, address: New) -> RunningServer<New> {
         let Self {
-            at: _,
+            address: _,
             node,
             http_service,
-            accepting,
+            accept_tasks,
             metrics,
             hub_end,
             lifecycle,
@@ -200,10 +205,10 @@ impl<At> RunningServer<At> {
             timeouts,
         } = self;
         RunningServer {
-            at,
+            address,
             node,
             http_service,
-            accepting,
+            accept_tasks,
             metrics,
             hub_end,
             lifecycle,
@@ -213,22 +218,23 @@ impl<At> RunningServer<At> {
         }
     }
 
-    /// Where it serves metrics, if it does.
+    /// Returns the [separate address](crate::Config::metrics_address) that serves metrics, if there
+    /// is one.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(MetricsEndpoint::address)
     }
 
-    /// Its node id.
+    /// Returns the server's node id.
     pub const fn node_id(&self) -> &NodeId {
         &self.node
     }
 
-    /// The way to it from anywhere, for actions of your own.
+    /// Returns the handle, to add actions of the application's own from anywhere.
     pub fn handle(&self) -> &Handle {
         &self.http().shared.handle
     }
 
-    /// The way in for clients whose connections somebody else accepts.
+    /// Returns the service for connections and requests that another HTTP server accepts.
     pub const fn http_service(&self) -> &HttpService {
         &self.http_service
     }
@@ -237,24 +243,26 @@ impl<At> RunningServer<At> {
         &self.http_service.0
     }
 
-    /// Waits until the server has to stop.
-    ///
-    /// # Errors
-    /// [`ServerError`], always: a server does not stop by itself for any other reason.
+    /// Waits until the server fails, and returns the error. A server does not stop by itself for
+    /// any other reason.
     pub async fn broken(&mut self) -> ServerError {
         match (&mut self.hub_end).await {
             Ok(Err(error)) => ServerError(error),
-            Ok(Ok(())) | Err(_) => ServerError("its thread has ended".into()),
+            Ok(Ok(())) | Err(_) => ServerError("the thread of the hub has ended".into()),
         }
     }
 
-    /// Stops. From now on nobody new is let in, HTTP is answered with status 503, and actions of clients are not taken any more. What is
-    /// in progress is finished, within [`Config::drain_timeout`](crate::Config::drain_timeout); what a handler has not finished by then is
-    /// done after the next start, if the log is durable. Then clients are sent what waits for them and the reason `shutdown`,
-    /// within [`Config::disconnect_timeout`](crate::Config::disconnect_timeout), and who has not read it by then is cut off.
+    /// Shuts the server down.
+    ///
+    /// First, new connections are refused, HTTP requests receive status 503, and actions of clients
+    /// are no longer accepted. Actions in progress have
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout) to complete; with a durable store,
+    /// the others are processed after the next start. Then clients have
+    /// [`Config::disconnect_timeout`](crate::Config::disconnect_timeout) to read their queued
+    /// messages and the close reason `shutdown`, before their connections are closed.
     ///
     /// # Errors
-    /// [`ServerError`] if the log failed meanwhile.
+    /// [`ServerError`] if the log failed in the meantime.
     pub async fn shutdown(mut self) -> Result<(), ServerError> {
         let telemetry = self.handle().telemetry().clone();
         telemetry.record(&Event::Stopping);
@@ -262,24 +270,24 @@ impl<At> RunningServer<At> {
         self.handle().send_command(HubCommand::Input(Input::Drain)).await;
         let ended = timeout(self.timeouts.drain, &mut self.hub_end).await;
         if ended.is_err() {
-            let error = "they are done after the next start, if the log is durable";
+            let error = "they are processed after the next start, if the log is durable";
             telemetry.record(&Event::Failed { what: Failure::Stop, error: &error });
             self.handle().send_command(HubCommand::Stop).await;
             let _ = timeout(self.timeouts.disconnect, &mut self.hub_end).await;
         }
-        self.accepting.close().await;
+        self.accept_tasks.close().await;
         self.lifecycle.send_replace(Lifecycle::Disconnecting);
-        self.http().shared.open.close_all();
+        self.http().shared.connections.close_all();
         if let Some(metrics) = self.metrics.take() {
             metrics.close().await;
         }
         let Self { http_service, alive, mut all_ended, timeouts, .. } = self;
         drop(alive);
         if timeout(timeouts.disconnect, all_ended.recv()).await.is_err() {
-            let left = http_service.0.shared.open.cut_all();
+            let aborted = http_service.0.shared.connections.abort_all();
             telemetry.record(&Event::Failed {
                 what: Failure::Disconnect,
-                error: &format_args!("{left} were cut off"),
+                error: &format_args!("{aborted} were closed with unread messages"),
             });
         }
         match ended {

@@ -1,12 +1,12 @@
-//! When the operating system wants the program to end.
+//! The operating system's signals to stop.
 
-/// Waits for an interrupt from the keyboard or, on Unix, a polite request to end (SIGTERM). The moment to call
-/// [`RunningServer::shutdown`](crate::RunningServer::shutdown).
+/// Waits for an interrupt (Ctrl+C) or, on Unix, SIGTERM. Call
+/// [`RunningServer::shutdown`](crate::RunningServer::shutdown) then.
 pub async fn stop_signal() {
     StopSignals::new().next().await;
 }
 
-/// Interrupts and requests to end, one after the other: a second one usually means at once.
+/// A stream of interrupts and, on Unix, SIGTERM. A second signal usually means to stop at once.
 #[derive(Debug)]
 pub struct StopSignals {
     #[cfg(unix)]
@@ -22,7 +22,8 @@ impl Default for StopSignals {
 }
 
 impl StopSignals {
-    /// Begins to listen: signals from now on do not end the program by themselves. Has to be called within a runtime.
+    /// Starts to handle the signals: from now on, they do not end the program by themselves. Must
+    /// be called within a tokio runtime.
     #[cfg(unix)]
     pub fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
@@ -32,28 +33,29 @@ impl StopSignals {
         }
     }
 
-    /// Begins to listen: signals from now on do not end the program by themselves. Has to be called within a runtime.
+    /// Starts to handle the signals: from now on, they do not end the program by themselves. Must
+    /// be called within a tokio runtime.
     #[cfg(not(unix))]
     pub fn new() -> Self {
         Self {}
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     #[cfg(unix)]
     pub async fn next(&mut self) {
-        async fn of(signal: &mut Option<tokio::signal::unix::Signal>) {
+        async fn recv(signal: &mut Option<tokio::signal::unix::Signal>) {
             match signal {
                 Some(signal) => drop(signal.recv().await),
                 None => std::future::pending().await,
             }
         }
         tokio::select! {
-            () = of(&mut self.terminate) => {}
-            () = of(&mut self.interrupt) => {}
+            () = recv(&mut self.terminate) => {}
+            () = recv(&mut self.interrupt) => {}
         }
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     #[cfg(not(unix))]
     pub async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;

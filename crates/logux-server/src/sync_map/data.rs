@@ -1,4 +1,4 @@
-//! What a storage of records gives back.
+//! The results that a storage of records returns.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::HandlerError;
 
-/// A record as it is told to a client: fields, each with the time at which it was written, or without one.
+/// A record for a client: its fields, each with the time of its latest write, or without one.
 ///
 /// ```
 /// use logux::WallTime;
@@ -20,20 +20,22 @@ use crate::error::HandlerError;
 pub struct SyncMapData {
     /// The id of the record.
     pub id: Arc<str>,
-    /// The fields: key, value, and when it was written; `None` counts as now.
+    /// The fields: key, value, and the time of the latest write; `None` counts as the time of the
+    /// load.
     pub fields: Vec<(Arc<str>, Json, Option<WallTime>)>,
 }
 
 impl SyncMapData {
-    /// A record without fields: what to give when it is there, and has nothing new.
+    /// Creates a record without fields: the result for a record that exists and has no changes.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self { id: id.into(), fields: Vec::new() }
     }
 
-    /// A field that was last written at this time: a client with a later write of its own keeps that. `ChangedAt` of the reference.
+    /// Adds a field with the time of its latest write. A client keeps its own value if it wrote it
+    /// later. `ChangedAt` of the reference.
     ///
     /// # Errors
-    /// What `serde_json` says when the value cannot be written as JSON.
+    /// If the value cannot be serialized to JSON.
     pub fn changed_at(
         mut self,
         key: impl Into<Arc<str>>,
@@ -44,11 +46,11 @@ impl SyncMapData {
         Ok(self)
     }
 
-    /// A field of which it is not known when it was written: it replaces what the client has. `NoConflictResolution` of the
-    /// reference.
+    /// Adds a field whose time of writing is unknown. It replaces the client's value.
+    /// `NoConflictResolution` of the reference.
     ///
     /// # Errors
-    /// What `serde_json` says when the value cannot be written as JSON.
+    /// If the value cannot be serialized to JSON.
     pub fn without_time(
         mut self,
         key: impl Into<Arc<str>>,
@@ -58,15 +60,16 @@ impl SyncMapData {
         Ok(self)
     }
 
-    /// Leaves out the fields that were written before a time: for a storage that does not know when writes arrived. A client that was away does then not
-    /// learn of an older edit that another has made offline and sent meanwhile.
+    /// Removes the fields that were written before a time, for a storage that does not know when
+    /// writes arrived. Then a client that was offline does not receive an older edit that another
+    /// client made offline and sent in the meantime.
     #[must_use]
     pub fn since(mut self, since: Option<WallTime>) -> Self {
         self.fields.retain(|(_, _, time)| time.is_none() || *time >= since);
         self
     }
 
-    /// The record as `PLURAL/changed`, one for each time at which fields were written.
+    /// Returns the record as `PLURAL/changed` actions, one for each time of writing.
     pub(super) fn actions(
         &self,
         plural: &str,
@@ -87,14 +90,15 @@ impl SyncMapData {
     }
 }
 
-/// What was found of a record.
+/// The result of loading a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadOutcome {
-    /// It is there.
+    /// The record exists.
     Record(SyncMapData),
-    /// It was deleted at this time. One who knew it is told so; for others it is missing.
+    /// It was deleted at this time. A subscriber that knows it receives the deletion; for others it
+    /// is missing.
     Deleted(WallTime),
-    /// There is none: the subscription is undone with `notFound`.
+    /// It does not exist: the subscription is undone with the reason `notFound`.
     Missing,
 }
 
@@ -110,35 +114,40 @@ impl From<Option<SyncMapData>> for LoadOutcome {
     }
 }
 
-/// What was found for a filter.
+/// The result of listing records by a filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordList {
-    /// The records, and those that have stopped to match with the fields by which they did.
+    /// The records that match, and those that do not match any more, with the fields that have
+    /// changed that.
     pub records: Vec<SyncMapData>,
-    /// The ids of records that were deleted since the time that was asked for, and when.
-    pub gone: Vec<(Arc<str>, WallTime)>,
+    /// The ids of records that were deleted since the requested time, with the times of the
+    /// deletions.
+    pub deleted: Vec<(Arc<str>, WallTime)>,
 }
 
 impl From<Vec<SyncMapData>> for RecordList {
     fn from(records: Vec<SyncMapData>) -> Self {
-        Self { records, gone: Vec::new() }
+        Self { records, deleted: Vec::new() }
     }
 }
 
-/// What an edit came to.
+/// The result of an edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditOutcome {
-    /// It was done: the subscribers get the fields as they came. `()` and `true` are short for it.
+    /// All fields were written: subscribers receive the fields of the action. `()` and `true`
+    /// convert to it.
     All,
-    /// Only these fields were written, or at another time than the action's: later writes were known, or one at the very same time. The
-    /// subscribers get these; where the time is another one, the author too.
+    /// Only these fields were written, because later writes of the others are known, or they were
+    /// written at another time than the action's, because it equals the time of another write.
+    /// Subscribers receive these fields; if the time differs from the action's, the author does
+    /// too.
     Fields {
-        /// The fields with their values.
+        /// The fields that were written, with their values.
         won: JsonObject,
-        /// When they count as written.
+        /// The time of the write.
         time: WallTime,
     },
-    /// There is nothing to tell. `false` is short for it.
+    /// Nothing was changed, so subscribers receive nothing. `false` converts to it.
     Nothing,
 }
 
@@ -149,7 +158,7 @@ impl From<()> for EditOutcome {
 }
 
 impl From<bool> for EditOutcome {
-    fn from(done: bool) -> Self {
-        if done { Self::All } else { Self::Nothing }
+    fn from(changed: bool) -> Self {
+        if changed { Self::All } else { Self::Nothing }
     }
 }

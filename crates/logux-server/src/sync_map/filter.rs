@@ -1,9 +1,10 @@
-//! Which live actions of a collection a filter takes.
+//! The live actions of a collection that pass a subscriber's filter.
 
 use logux::{Action, Json, json::JsonObject, record::matching};
 
-/// Whether a subscriber with the filter gets an action of the collection, as in the reference: a creation has to match, a change only
-/// where it has the filter's fields.
+/// Returns whether a subscriber with the filter receives an action of the collection, as in the
+/// reference: the fields of a creation must match, those of a change only where they are in the
+/// filter.
 pub(super) fn passes(filter: &JsonObject, action: &Action) -> bool {
     if filter.is_empty() {
         return true;

@@ -1,11 +1,13 @@
-//! Records that clients share and edit field by field: `addSyncMap` and `addSyncMapFilter` of the reference, over a storage of your own.
+//! Records that clients share and edit field by field: `addSyncMap` and `addSyncMapFilter` of the
+//! reference, with a storage of the application.
 //!
-//! Clients send `PLURAL/create`, `PLURAL/change` and `PLURAL/delete`; subscribers of `PLURAL/ID` and of `PLURAL` with a filter get
-//! `PLURAL/created`, `PLURAL/changed` and `PLURAL/deleted`.
+//! Clients send `PLURAL/create`, `PLURAL/change` and `PLURAL/delete`; subscribers of `PLURAL/ID`,
+//! and of `PLURAL` with a filter, receive `PLURAL/created`, `PLURAL/changed` and `PLURAL/deleted`.
 //!
-//! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match), then `data` (what they give back), then `serving` (what
-//! [`Builder`](crate::Builder) makes of them). `filter` is which live actions a filter takes; `records`, `sqlite` and `postgres` are the
-//! storages that are ready for use, `suite` judges those and yours.
+//! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match a filter), then `data`
+//! (their results), then `serving` (the channels and action types that [`Builder`](crate::Builder)
+//! creates from them). `filter` decides which live actions pass a filter; `records`, `sqlite` and
+//! `postgres` are the included storages, and `suite` tests them and those of applications.
 
 mod data;
 mod filter;
@@ -28,21 +30,25 @@ use logux::{WallTime, json::JsonObject, server::Filter};
 
 use crate::{error::HandlerError, handlers::context::Context};
 
-/// A collection of records in a storage of yours, for [`Builder::sync_map`](crate::Builder::sync_map).
+/// A collection of records in a storage of the application, for
+/// [`Builder::sync_map`](crate::Builder::sync_map).
 ///
-/// Who may do what was decided before a method is called. The context has the action, its author and your state; `id` is the
-/// record's, never empty; `fields` never has the key `id`. An error undoes the action: [`HandlerError::NotFound`], or any error by `?`.
+/// Access is decided before a method is called. The context has the action, its author and the
+/// application's state; `id` is the record's id and never empty; `fields` never has the key `id`.
+/// An error undoes the action: [`HandlerError::NotFound`], or any error passed on with `?`.
 ///
 /// # What the storage decides
-/// Clients keep the time of each field, and of two writes they take the later. A storage that does the same with [`Write::stamp`] agrees with
-/// them whatever comes late, and tells by [`EditOutcome::Fields`] what has won. One that keeps no times writes what comes, answers
-/// [`EditOutcome::All`], and loads its fields [without a time](SyncMapData::without_time): they count as written at the moment of loading.
+/// Clients keep the time of each field, and of two writes the later one wins. A storage that does
+/// the same with [`Write::stamp`] agrees with them even if writes arrive late, and returns the
+/// fields that have won as [`EditOutcome::Fields`]. One that stores no times writes every edit,
+/// returns [`EditOutcome::All`], and loads its fields [without a time](SyncMapData::without_time),
+/// so they count as written at the time of the load.
 ///
-/// After a crash an action may come again that was done already, for the same reason as with any handler. A write that is compared by its
-/// stamp does no harm twice; else remember its id in the same transaction
-/// ([`exactly_once`](crate::exactly_once)).
+/// After a crash, an action that was already processed may be processed again, as with any handler.
+/// Repeating a write that is compared by its stamp has no effect; otherwise store its id in the
+/// same transaction ([`exactly_once`](crate::exactly_once)).
 ///
-/// `logux_server::testing::sync_map_suite` (feature `testing`) judges a storage.
+/// `logux_server::testing::sync_map_suite` (feature `testing`) tests a storage.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -66,7 +72,7 @@ use crate::{error::HandlerError, handlers::context::Context};
 ///     }
 ///
 ///     async fn change(&self, _: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
-///         let text = fields.get("text").ok_or_else(|| HandlerError::undo("textMissing"))?.to()?;
+///         let text = fields.get("text").ok_or_else(|| HandlerError::undo("textMissing"))?.parse()?;
 ///         let mut notes = self.0.lock().await;
 ///         if notes.get(id).is_some_and(|(_, time)| *time > write.time()) {
 ///             return Ok(EditOutcome::Nothing);
@@ -87,10 +93,11 @@ use crate::{error::HandlerError, handlers::context::Context};
 ///     });
 /// ```
 pub trait SyncMap<S = ()>: Send + Sync + 'static {
-    /// The record, for one who subscribes to it.
+    /// Loads the record for a subscriber.
     ///
-    /// `since`: when the subscriber last heard of it, by this server's clock; `None` if it never did. What arrived before then it knows, and need not be
-    /// told again. Note that an edit made offline arrives later than it was made.
+    /// `since` is the time, by this server's clock, up to which the subscriber has received all
+    /// changes; `None` if it has received nothing. Changes that arrived before that time can be
+    /// left out. Note that an edit made offline arrives later than it was made.
     fn load(
         &self,
         context: &Context<S>,
@@ -98,7 +105,7 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         since: Option<WallTime>,
     ) -> impl Future<Output = Result<LoadOutcome, HandlerError>> + Send;
 
-    /// Creates the record. It may be there already, when a client tries again.
+    /// Creates the record. It may already exist, if a client repeats the action.
     fn create(
         &self,
         context: &Context<S>,
@@ -122,7 +129,8 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         async { Err(HandlerError::UnknownType) }
     }
 
-    /// Deletes the record. `true` if it is gone and its subscribers are to be told.
+    /// Deletes the record. Returns `true` if it was deleted and its subscribers must receive the
+    /// deletion.
     fn delete(
         &self,
         context: &Context<S>,
@@ -133,7 +141,8 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         async { Err(HandlerError::UnknownType) }
     }
 
-    /// Which edits clients may ask for: all, unless this says otherwise. The action types of the others stay free for handlers of your own.
+    /// Returns the edits that clients may request. Default: all. The action types of the others are
+    /// free for handlers of the application.
     fn edits(&self) -> &[EditKind] {
         &[EditKind::Create, EditKind::Change, EditKind::Delete]
     }
@@ -150,13 +159,16 @@ pub enum EditKind {
     Delete,
 }
 
-/// A collection of which clients see those records that match a filter, for [`Builder::sync_map_filter`](crate::Builder::sync_map_filter).
+/// A collection of which clients receive the records that match a filter, for
+/// [`Builder::sync_map_filter`](crate::Builder::sync_map_filter).
 pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
-    /// The records that match, for one who subscribes with the filter; an empty filter takes all. A record matches when it has a field equal to each
-    /// of the filter's. The subscriber is then subscribed to each of them too.
+    /// Lists the records that match, for a subscriber with this filter; an empty filter matches
+    /// all. A record matches if for each field of the filter it has an equal field. The subscriber
+    /// is then subscribed to each of them too.
     ///
-    /// `since` is as for [`SyncMap::load`]. One who comes back should also be told of records that were deleted ([`RecordList::gone`]), and
-    /// get the fields by which a record has stopped to match, meanwhile.
+    /// `since` is as for [`SyncMap::load`]. With it, the result should also have the records that
+    /// were deleted since then ([`RecordList::deleted`]), and the fields because of which a record
+    /// does not match any more.
     fn list(
         &self,
         context: &Context<S>,
@@ -164,8 +176,9 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
         since: Option<WallTime>,
     ) -> impl Future<Output = Result<RecordList, HandlerError>> + Send;
 
-    /// Which of the later `created`, `changed` and `deleted` the subscriber gets, besides that the filter has to take them: those for which
-    /// the function returns `true`. All, unless this says otherwise. It runs for every action and subscriber, so it has to be quick.
+    /// Returns a function that decides which later `created`, `changed` and `deleted` actions the
+    /// subscriber receives, in addition to the filter. Default: all. It runs for every action and
+    /// subscriber, so it must be fast.
     fn actions(
         &self,
         context: &Context<S>,
@@ -176,7 +189,7 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
     }
 }
 
-/// A storage that is shared is one too.
+/// A shared storage is a storage.
 impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
     async fn load(
         &self,
@@ -221,7 +234,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
     }
 }
 
-/// A storage that is shared is one too.
+/// A shared storage is a storage.
 impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Arc<M> {
     async fn list(
         &self,

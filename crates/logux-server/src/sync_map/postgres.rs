@@ -1,4 +1,6 @@
-//! Records in PostgreSQL: [`PostgresRecords::collection`](logux_postgres::PostgresRecords::collection) is a storage as it is.
+//! Records in PostgreSQL:
+//! [`PostgresRecords::collection`](logux_postgres::PostgresRecords::collection) implements the
+//! storage.
 
 use logux::{WallTime, json::JsonObject};
 use logux_postgres::PostgresCollection;
@@ -9,12 +11,13 @@ use crate::{
     sync_map::{
         SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList},
-        records::{edited, found, listed},
+        records::{edit_outcome, load_outcome, record_list},
     },
 };
 
-/// How much earlier than asked for, in milliseconds, what has arrived is told again: a write may be seen some time after it has arrived, when its
-/// transaction is committed, and several servers write by clocks of their own.
+/// How much earlier than the requested time changes are loaded, in milliseconds: a write becomes
+/// visible when its transaction is committed, some time after it has arrived, and several servers
+/// write by their own clocks.
 const MARGIN_MS: i64 = 10_000;
 
 impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
@@ -25,7 +28,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
         since: Option<WallTime>,
     ) -> Result<LoadOutcome, HandlerError> {
         let (record, deletion) = self.records().find(self.name(), id, since.map(earlier)).await?;
-        Ok(found(record, deletion))
+        Ok(load_outcome(record, deletion))
     }
 
     async fn create(
@@ -46,7 +49,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
         let (changed, stamp) = self.records().change(self.name(), id, fields, write).await?;
-        Ok(edited(changed, &stamp))
+        Ok(edit_outcome(changed, &stamp))
     }
 
     async fn delete(
@@ -66,16 +69,16 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for PostgresCollection {
         filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<RecordList, HandlerError> {
-        let (maps, name, since) = (self.records(), self.name(), since.map(earlier));
-        let matching = maps.list(name, filter, since).await?;
-        let (mut touched, mut gone) = (Vec::new(), Vec::new());
+        let (records, name, since) = (self.records(), self.name(), since.map(earlier));
+        let matching = records.list(name, filter, since).await?;
+        let (mut touched, mut deleted) = (Vec::new(), Vec::new());
         if let Some(since) = since {
-            gone = maps.deleted_since(name, since).await?;
+            deleted = records.deleted_since(name, since).await?;
             if !filter.is_empty() {
-                touched = maps.touched_since(name, filter, since).await?;
+                touched = records.touched_since(name, filter, since).await?;
             }
         }
-        Ok(listed(filter, matching, touched, gone))
+        Ok(record_list(filter, matching, touched, deleted))
     }
 }
 

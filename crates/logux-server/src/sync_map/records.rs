@@ -1,4 +1,4 @@
-//! Records with a time for each field, as clients are told them.
+//! Conversions from records with a time for each field to the results of a storage.
 
 use logux::{
     Stamp, WallTime,
@@ -18,8 +18,8 @@ impl From<Record> for SyncMapData {
     }
 }
 
-/// A record, or else its deletion.
-pub(super) fn found(record: Option<Record>, deletion: Option<Stamp>) -> LoadOutcome {
+/// Returns a record, its deletion, or that it is missing.
+pub(super) fn load_outcome(record: Option<Record>, deletion: Option<Stamp>) -> LoadOutcome {
     match (record, deletion) {
         (Some(record), _) => LoadOutcome::Record(record.into()),
         (None, Some(deletion)) => LoadOutcome::Deleted(deletion.time()),
@@ -27,8 +27,8 @@ pub(super) fn found(record: Option<Record>, deletion: Option<Stamp>) -> LoadOutc
     }
 }
 
-/// What a write came to that was made at `stamp`.
-pub(super) fn edited(changed: Changed, stamp: &Stamp) -> EditOutcome {
+/// Returns the result of a write with this stamp.
+pub(super) fn edit_outcome(changed: Changed, stamp: &Stamp) -> EditOutcome {
     if changed.won.is_empty() && (changed.existed || !changed.exists) {
         EditOutcome::Nothing
     } else {
@@ -36,26 +36,27 @@ pub(super) fn edited(changed: Changed, stamp: &Stamp) -> EditOutcome {
     }
 }
 
-/// The records that match, those of `touched` that may have stopped to match, and deletions. `touched` is what arrived in any record since
-/// then.
-pub(super) fn listed(
+/// Returns the records that match, those of `touched` that may not match any more, and the
+/// deletions. `touched` are the fields of all records that arrived since the requested time.
+pub(super) fn record_list(
     filter: &JsonObject,
     matching: Vec<Record>,
     touched: Vec<Record>,
-    gone: Vec<(std::sync::Arc<str>, Stamp)>,
+    deleted: Vec<(std::sync::Arc<str>, Stamp)>,
 ) -> RecordList {
     let mut records: Vec<SyncMapData> = matching.into_iter().map(Into::into).collect();
-    let known: std::collections::HashSet<_> =
+    let matching_ids: std::collections::HashSet<_> =
         records.iter().map(|record| record.id.clone()).collect();
-    // A field of the filter was written meanwhile.
-    let left = |record: &Record| record.fields.iter().any(|field| filter.get(&field.key).is_some());
+    // A field of the filter was written since then.
+    let may_not_match =
+        |record: &Record| record.fields.iter().any(|field| filter.get(&field.key).is_some());
     records.extend(
         touched
             .into_iter()
-            .filter(|record| left(record) && !known.contains(&record.id))
+            .filter(|record| may_not_match(record) && !matching_ids.contains(&record.id))
             .map(Into::into),
     );
-    let gone: Vec<(_, WallTime)> =
-        gone.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
-    RecordList { records, gone }
+    let deleted: Vec<(_, WallTime)> =
+        deleted.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
+    RecordList { records, deleted }
 }

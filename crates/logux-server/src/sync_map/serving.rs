@@ -1,13 +1,16 @@
-//! A storage of records as channels and action types.
+//! Channels and action types for a storage of records.
 //!
-//! Where the reference can leave clients apart, we do not follow it:
-//! - Two writes of one field within one millisecond are ordered by the storage (SQLite and PostgreSQL do): the one that comes second is moved
-//!   behind the first, and its author is told so too. The clients of the reference would each break the tie in their own way.
-//! - `since` of a subscription is by the clock of the client in the reference; here it is read from the id that the server gave, or corrected
-//!   by what is known about the client's clock.
-//! - What is told since then is what arrived since then, not what was made: an edit made offline arrives late.
-//! - A client that comes back to a filter is also told of records that were deleted, or stopped to match, meanwhile.
-//! - What is loaded goes to the one who subscribed, not to all subscribers.
+//! These rules differ from the reference, where its rules can leave clients in different states:
+//! - Two writes of one field within one millisecond are ordered by the storage (SQLite and
+//!   PostgreSQL do this): the second one to arrive gets a later time, which its author receives
+//!   too. Clients of the reference would each break the tie differently.
+//! - In the reference, `since` of a subscription is by the clock of the client; here it is read
+//!   from the id that the server gave, or corrected by the known difference of the client's clock.
+//! - `since` selects what has arrived since then, not what was made since then: an edit made
+//!   offline arrives late.
+//! - A client that subscribes again with a filter also receives the records that were deleted, or
+//!   do not match any more, in the meantime.
+//! - Loaded records are sent to the new subscriber, not to all subscribers.
 
 use std::{future::Future, sync::Arc};
 
@@ -28,12 +31,15 @@ use crate::{
 };
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Serves the records of a collection one by one: the channel `PLURAL/ID`, and the types `PLURAL/create`, `PLURAL/change` and
-    /// `PLURAL/delete` with what follows from them. `addSyncMap` of the reference.
+    /// Serves the single records of a collection: the channel `PLURAL/ID`, and the action types
+    /// `PLURAL/create`, `PLURAL/change` and `PLURAL/delete` with the resulting actions.
+    /// `addSyncMap` of the reference.
     ///
-    /// `access` decides about every subscription and every edit of a record, by its id: the context has the action, whose type tells which.
-    /// An application may do `PLURAL/created`, `PLURAL/changed` and `PLURAL/deleted` itself by [`Handle::process`](crate::Handle::process): the
-    /// subscribers get them, the storage is not asked.
+    /// `access` decides about every subscription to a record and every edit of it, by its id; the
+    /// type of the context's action tells which. The application may send `PLURAL/created`,
+    /// `PLURAL/changed` and `PLURAL/deleted` itself with
+    /// [`Handle::process`](crate::Handle::process): subscribers receive them, and the storage is
+    /// not called.
     ///
     /// Records in SQLite:
     ///
@@ -64,30 +70,30 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         M: SyncMap<S>,
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let served = Served::new(plural, map);
-        let edits = served.storage.edits().to_vec();
-        let may = access.clone();
-        let one = served.clone();
+        let collection = Collection::new(plural, map);
+        let edits = collection.storage.edits().to_vec();
+        let subscription_access = access.clone();
+        let loaded = collection.clone();
         let builder = self.channel(format!("{plural}/:id"), |channel| {
             let access = move |context: Context<S>| {
                 let id = context.param("id").into();
-                may(context, id)
+                subscription_access(context, id)
             };
             channel.access(access).load(move |context| {
-                let served = one.clone();
-                async move { served.load_one(&context).await }
+                let collection = loaded.clone();
+                async move { collection.load_one(&context).await }
             })
         });
         let builder = edits.into_iter().fold(builder, |builder, edit| {
-            let (served, may) = (served.clone(), access.clone());
-            builder.action_type(format!("{plural}/{}", edit.asked()), |action| {
+            let (collection, edit_access) = (collection.clone(), access.clone());
+            builder.action_type(format!("{plural}/{}", edit.request_name()), |action| {
                 let access = move |context: Context<S>| {
-                    let deciding = id_of(&context).map(|id| may(context, id.into()));
-                    async move { deciding?.await }
+                    let decision = id_of(&context).map(|id| edit_access(context, id.into()));
+                    async move { decision?.await }
                 };
                 action.access(access).process(move |context| {
-                    let served = served.clone();
-                    async move { served.edit(&context, edit).await }
+                    let collection = collection.clone();
+                    async move { collection.edit(&context, edit).await }
                 })
             })
         });
@@ -95,7 +101,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             builder,
             |builder, edit| {
                 let plural: Arc<str> = plural.into();
-                builder.action_type(format!("{plural}/{}", edit.done()), |action| {
+                builder.action_type(format!("{plural}/{}", edit.result_name()), |action| {
                     action.own().resend(move |context| {
                         let to = id_of(&context).map(|id| edit.recipients(&plural, &id));
                         async move { to }
@@ -105,10 +111,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         )
     }
 
-    /// Serves those records of a collection that match a filter: the channel `PLURAL`. `addSyncMapFilter` of the reference. `access` decides about every
-    /// subscription by its filter, an object that may be empty.
+    /// Serves the records of a collection that match a filter: the channel `PLURAL`.
+    /// `addSyncMapFilter` of the reference. `access` decides about every subscription by its
+    /// filter, an object that may be empty.
     ///
-    /// The edits come with [`sync_map`](Self::sync_map); without it the application itself sends what happens to the channel `PLURAL`.
+    /// Edits need [`sync_map`](Self::sync_map); without it, the application sends all changes to
+    /// the channel `PLURAL` itself.
     #[must_use]
     pub fn sync_map_filter<M, F>(
         self,
@@ -120,30 +128,30 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         M: SyncMapFilter<S>,
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let served = Served::new(plural, filter);
-        let filtering = served.clone();
+        let collection = Collection::new(plural, filter);
+        let filtering = collection.clone();
         self.channel(plural, |channel| {
             let access = move |context: Context<S>| {
-                let deciding = filter_of(&context).map(|filter| access(context, filter));
-                async move { deciding?.await }
+                let decision = filter_of(&context).map(|filter| access(context, filter));
+                async move { decision?.await }
             };
             channel
                 .access(access)
                 .filter(move |context| {
-                    let served = filtering.clone();
-                    async move { served.filter(&context).await }
+                    let collection = filtering.clone();
+                    async move { collection.filter(&context).await }
                 })
                 .load(move |context| {
-                    let served = served.clone();
-                    async move { served.load_all(&context).await }
+                    let collection = collection.clone();
+                    async move { collection.load_all(&context).await }
                 })
         })
     }
 }
 
 impl EditKind {
-    /// What clients ask for.
-    const fn asked(self) -> &'static str {
+    /// Returns the last part of the type that clients send.
+    const fn request_name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Change => "change",
@@ -151,8 +159,8 @@ impl EditKind {
         }
     }
 
-    /// What subscribers are told.
-    const fn done(self) -> &'static str {
+    /// Returns the last part of the type that subscribers receive.
+    const fn result_name(self) -> &'static str {
         match self {
             Self::Create => "created",
             Self::Change => "changed",
@@ -160,7 +168,8 @@ impl EditKind {
         }
     }
 
-    /// Who is told. Whoever has a record in a filter is subscribed to it, and hears of its end there.
+    /// Returns the recipients of the resulting action. A client with the record in a filter is
+    /// subscribed to the record too, and receives its deletion there.
     fn recipients(self, plural: &Arc<str>, id: &str) -> Recipients {
         let mut to = Recipients::channel(format!("{plural}/{id}"));
         if self != Self::Delete {
@@ -170,24 +179,24 @@ impl EditKind {
     }
 }
 
-/// A storage under a name.
-struct Served<M> {
+/// A storage with the name of its collection.
+struct Collection<M> {
     plural: Arc<str>,
     storage: Arc<M>,
 }
 
-impl<M> Clone for Served<M> {
+impl<M> Clone for Collection<M> {
     fn clone(&self) -> Self {
         Self { plural: self.plural.clone(), storage: self.storage.clone() }
     }
 }
 
-impl<M> Served<M> {
+impl<M> Collection<M> {
     fn new(plural: &str, storage: M) -> Self {
         Self { plural: plural.into(), storage: Arc::new(storage) }
     }
 
-    fn deleted(&self, id: &str) -> Result<Action, HandlerError> {
+    fn deleted_action(&self, id: &str) -> Result<Action, HandlerError> {
         Ok(Action::new(format!(
             "{{\"type\":\"{}/deleted\",\"id\":{}}}",
             self.plural,
@@ -200,14 +209,16 @@ impl<M> Served<M> {
         M: SyncMap<S>,
     {
         let since = since_of(context);
-        // A client that has just created a record has nothing to load; one that comes back to it does.
+        // A client that has just created a record loads nothing, unless it reconnects.
         if since.is_none() && context.action().field("creating") == Some("true") {
             return Ok(InitialActions::default());
         }
         let id = context.param("id");
         match (self.storage.load(context, id, since).await?, since) {
             (LoadOutcome::Record(record), _) => Ok(record.actions(&self.plural)?.into()),
-            (LoadOutcome::Deleted(time), Some(_)) => Ok(vec![(self.deleted(id)?, time)].into()),
+            (LoadOutcome::Deleted(time), Some(_)) => {
+                Ok(vec![(self.deleted_action(id)?, time)].into())
+            }
             (LoadOutcome::Deleted(_) | LoadOutcome::Missing, _) => Err(HandlerError::NotFound),
         }
     }
@@ -217,7 +228,7 @@ impl<M> Served<M> {
         M: SyncMapFilter<S>,
     {
         let filter = filter_of(context)?;
-        let RecordList { records, gone } =
+        let RecordList { records, deleted } =
             self.storage.list(context, &filter, since_of(context)).await?;
         let mut actions = Vec::new();
         for record in records {
@@ -227,8 +238,8 @@ impl<M> Served<M> {
                 .await;
             actions.extend(record.actions(&self.plural)?);
         }
-        for (id, time) in gone {
-            actions.push((self.deleted(&id)?, Some(time)));
+        for (id, time) in deleted {
+            actions.push((self.deleted_action(&id)?, Some(time)));
         }
         Ok(actions.into())
     }
@@ -241,13 +252,14 @@ impl<M> Served<M> {
         M: SyncMapFilter<S>,
     {
         let filter = filter_of(context)?;
-        let own = self.storage.actions(context, &filter).await?;
+        let live_filter = self.storage.actions(context, &filter).await?;
         Ok(move |action: &Action, meta: &Meta| {
-            passes(&filter, action) && own.as_ref().is_none_or(|own| own(action, meta))
+            passes(&filter, action)
+                && live_filter.as_ref().is_none_or(|passes| passes(action, meta))
         })
     }
 
-    /// Edits, and tells the subscribers what has come of it.
+    /// Edits a record, and sends the result to its subscribers.
     async fn edit<S>(&self, context: &Context<S>, edit: EditKind) -> Result<(), HandlerError>
     where
         M: SyncMap<S>,
@@ -255,7 +267,7 @@ impl<M> Served<M> {
         let id = id_of(context)?;
         let stamp = context.meta().stamp();
         let write = Write { stamp: &stamp, arrived: context.server().now() };
-        let edited = match edit {
+        let outcome = match edit {
             EditKind::Create => {
                 self.storage.create(context, &id, &fields_of(context)?, write).await?
             }
@@ -264,13 +276,16 @@ impl<M> Served<M> {
             }
             EditKind::Delete => self.storage.delete(context, &id, write).await?.into(),
         };
-        let (fields, time) = match edited {
+        let (fields, time) = match outcome {
             EditOutcome::Nothing => return Ok(()),
             EditOutcome::All => (None, stamp.time()),
             EditOutcome::Fields { won, time } => (Some(won), time),
         };
-        let action =
-            with(context.action(), &format!("{}/{}", self.plural, edit.done()), fields.as_ref())?;
+        let action = with_type(
+            context.action(),
+            &format!("{}/{}", self.plural, edit.result_name()),
+            fields.as_ref(),
+        )?;
         let mut to = edit.recipients(&self.plural, &id);
         if time == stamp.time() {
             to.exclude_clients.push(context.client_id().into());
@@ -286,7 +301,7 @@ fn fields_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
         .map_err(|_| HandlerError::failed("expected an object in `fields`"))?;
     if fields.get("id").is_some() {
         return Err(HandlerError::failed(
-            "expected no `id` among the fields: it stands beside them",
+            "unexpected `id` in `fields`: the id is a field of the action",
         ));
     }
     Ok(fields)
@@ -294,29 +309,34 @@ fn fields_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
 
 fn id_of<S>(context: &Context<S>) -> Result<String, HandlerError> {
     let id = context.action().str_field("id").map(|id| id.into_owned()).unwrap_or_default();
-    if id.is_empty() { Err(HandlerError::failed("expected a text in `id`")) } else { Ok(id) }
+    if id.is_empty() { Err(HandlerError::failed("expected a string in `id`")) } else { Ok(id) }
 }
 
-/// The filter of a subscription to the whole collection: an object, or nothing.
+/// Returns the filter of a subscription to the whole collection; empty if there is none.
 fn filter_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
     let filter = context.action().field("filter").unwrap_or("{}");
     JsonObject::from_json(filter)
         .map_err(|_| HandlerError::failed("expected an object in `filter`"))
 }
 
-/// Since when the subscriber needs to be told, by our clock.
+/// Returns the time up to which the subscriber has received all changes, by the server's clock.
 fn since_of<S>(context: &Context<S>) -> Option<WallTime> {
     let since: Since = Json::new(context.action().field("since")?).ok()?.parse().ok()?;
     let meta = context.meta();
     match since.id.parse::<ActionId>() {
         Ok(id) if id.node().is_server() => Some(id.time()),
-        // The client's clock is ahead of ours by as much as its id is ahead of the corrected time.
+        // The client's clock is ahead of the server's by the difference between its id's time and
+        // the corrected time.
         _ => Some(WallTime::from_millis(since.time).shifted(-meta.id.time().since(meta.time))),
     }
 }
 
-/// The action under another type, and with the fields that have won.
-fn with(action: &Action, kind: &str, fields: Option<&JsonObject>) -> Result<Action, HandlerError> {
+/// Returns the action with another type, and with the fields that have won.
+fn with_type(
+    action: &Action,
+    kind: &str,
+    fields: Option<&JsonObject>,
+) -> Result<Action, HandlerError> {
     let mut keys = JsonObject::from_json(action.as_json())?;
     keys.set("type", Json::from_value(kind)?);
     if let Some(fields) = fields {

@@ -1,4 +1,5 @@
-//! Records in SQLite: [`SqliteRecords::collection`](logux_sqlite::SqliteRecords::collection) is a storage as it is.
+//! Records in SQLite: [`SqliteRecords::collection`](logux_sqlite::SqliteRecords::collection)
+//! implements the storage.
 
 use logux::{WallTime, json::JsonObject};
 use logux_sqlite::{SqliteCollection, SqliteError};
@@ -9,7 +10,7 @@ use crate::{
     sync_map::{
         SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList},
-        records::{edited, found, listed},
+        records::{edit_outcome, load_outcome, record_list},
     },
 };
 
@@ -22,10 +23,10 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
     ) -> Result<LoadOutcome, HandlerError> {
         let id = id.to_owned();
         blocking(self, move |collection| {
-            let (maps, name) = (collection.records(), collection.name());
-            let record = maps.load(name, &id, since)?;
-            let deletion = if record.is_none() { maps.deletion(name, &id)? } else { None };
-            Ok(found(record, deletion))
+            let (records, name) = (collection.records(), collection.name());
+            let record = records.load(name, &id, since)?;
+            let deletion = if record.is_none() { records.deletion(name, &id)? } else { None };
+            Ok(load_outcome(record, deletion))
         })
         .await
     }
@@ -57,7 +58,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
                 &fields,
                 write,
             )?;
-            Ok(edited(changed, &stamp))
+            Ok(edit_outcome(changed, &stamp))
         })
         .await
     }
@@ -85,26 +86,26 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for SqliteCollection {
     ) -> Result<RecordList, HandlerError> {
         let filter = filter.clone();
         blocking(self, move |collection| {
-            let (maps, name) = (collection.records(), collection.name());
-            let matching = maps.list(name, &filter, since)?;
-            let (mut touched, mut gone) = (Vec::new(), Vec::new());
+            let (records, name) = (collection.records(), collection.name());
+            let matching = records.list(name, &filter, since)?;
+            let (mut touched, mut deleted) = (Vec::new(), Vec::new());
             if let Some(since) = since {
-                gone = maps.deleted_since(name, since)?;
+                deleted = records.deleted_since(name, since)?;
                 if !filter.is_empty() {
-                    touched = maps.list(name, &JsonObject::default(), Some(since))?;
+                    touched = records.list(name, &JsonObject::default(), Some(since))?;
                 }
             }
-            Ok(listed(&filter, matching, touched, gone))
+            Ok(record_list(&filter, matching, touched, deleted))
         })
         .await
     }
 }
 
-/// Asks the database on a thread where waiting does not hold up others.
+/// Runs a query on a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     collection: &SqliteCollection,
-    ask: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
+    query: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
     let collection = collection.clone();
-    Ok(tokio::task::spawn_blocking(move || ask(&collection)).await??)
+    Ok(tokio::task::spawn_blocking(move || query(&collection)).await??)
 }

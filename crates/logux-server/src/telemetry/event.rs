@@ -1,4 +1,4 @@
-//! What can happen on a server. `docs/events.md` tells users about the same.
+//! The events of a server. `docs/events.md` describes them for users.
 
 use std::{
     fmt,
@@ -13,9 +13,9 @@ use logux::{
 };
 use logux_net::CloseReason;
 
-/// Something that happened.
+/// An event of a server.
 pub(crate) enum Event<'a> {
-    /// The server is ready.
+    /// The server accepts connections.
     Listening {
         url: &'a str,
         metrics: Option<SocketAddr>,
@@ -23,107 +23,109 @@ pub(crate) enum Event<'a> {
         subprotocol: u32,
         min_subprotocol: u32,
     },
-    /// It has been asked to stop.
+    /// The server has started to shut down.
     Stopping,
-    /// A connection was refused before anything was said.
+    /// A connection was refused before its first message.
     Refused { remote: Option<SocketAddr>, why: RefusalReason },
-    /// Somebody has opened a WebSocket.
+    /// A client has opened a WebSocket.
     Connected { session: SessionId, remote: Option<SocketAddr> },
-    /// A client was let in, after so long.
+    /// A client was authenticated; `took` is the duration of the decision.
     Authenticated {
         session: SessionId,
         node: &'a NodeId,
         subprotocol: &'a Subprotocol,
         took: Duration,
     },
-    /// A client was not let in, for this reason, after so long.
+    /// A client was refused for this reason; `took` is the duration of the decision.
     Unauthenticated { session: SessionId, node: &'a NodeId, reason: &'a str, took: Duration },
-    /// What is wrong with a client, or what it says is wrong with the server.
+    /// An error of a client, or an error that a client has reported.
     ClientError { session: SessionId, node: Option<&'a NodeId>, error: &'a dyn fmt::Display },
     /// A connection has ended.
     Disconnected { session: SessionId, node: Option<&'a NodeId>, reason: &'a CloseReason },
-    /// A client that was let in had been here before.
+    /// The client that was authenticated had been connected before.
     Reconnected,
-    /// Bytes of messages from and to a client, since it was told last.
+    /// Bytes of messages from and to a client since the previous event of this kind.
     Traffic { received: u64, sent: u64 },
-    /// Actions of a client came; nothing has been done about them yet.
+    /// Actions of a client were received, and not processed yet.
     Received(&'a [Entry]),
-    /// The application is asked about an action.
+    /// A handler request for an action was sent to the application.
     Requested(&'a Entry),
-    /// A handler has blocked the hub's thread.
+    /// A handler has blocked the hub's thread for `took`.
     HandlerBlocked { entry: &'a Entry, took: Duration },
-    /// The hub has done so many commands and committed.
+    /// The hub has executed `commands` commands and committed, in `took`.
     Round { commands: usize, took: Duration },
-    /// Something about actions and subscriptions.
+    /// An event of the hub, about actions and subscriptions.
     Hub(&'a HubEvent),
-    /// Something does not work here.
+    /// Something has failed in this server.
     Failed { what: Failure<'a>, error: &'a dyn fmt::Display },
-    /// An action does not fit the type that its handlers read it into.
+    /// An action cannot be deserialized into the type of its handlers.
     WrongFormat { id: &'a ActionId, error: &'a dyn fmt::Display },
-    /// The server cannot go on.
+    /// The server cannot continue.
     Fatal { error: &'a dyn fmt::Display },
-    /// A client has not read what it was sent, until this much waited for it: it is cut off.
+    /// The outbox of a client is full, with `messages` messages of `bytes` bytes; its connection is
+    /// closed.
     SlowReader { session: SessionId, node: Option<&'a NodeId>, messages: usize, bytes: usize },
-    /// A limit was reached by a client.
+    /// A client has reached a limit.
     Limited { node: Option<&'a NodeId>, address: Option<IpAddr>, limit: Limit },
-    /// A control request came from an address that is not in the mask.
+    /// A control request was received from an address outside of the mask.
     WrongControlIp { address: Option<IpAddr> },
-    /// A control request came with a wrong secret.
+    /// A control request had a wrong secret.
     WrongControlSecret { address: Option<IpAddr> },
-    /// A back end has answered a command to its end, or failed to.
+    /// The back end has sent its last response to a command, or has failed; `took` is the time
+    /// since the command.
     BackendAsked { command: &'static str, outcome: &'static str, took: Duration },
-    /// A back end is asked again what it did not answer.
+    /// A command is sent to the back end again, because of this error.
     BackendRepeated { error: &'a dyn fmt::Display },
-    /// A back end is taken for down; when it will be tried again.
+    /// The back end is considered down, and will be tried again after `pause`.
     BackendDown { pause: Duration },
-    /// It is not down any more.
+    /// The back end is not down any more.
     BackendBack,
-    /// New connections get a new certificate.
+    /// New connections use a new certificate.
     CertificateRenewed { cert: &'a dyn fmt::Display },
 }
 
-/// What did not work.
+/// What has failed.
 pub(crate) enum Failure<'a> {
     /// A handler of an action or a subscription.
     Action(&'a ActionId),
-    /// The handler of a client's leaving a channel.
+    /// The handler for the end of a subscription.
     Unsubscription { node: &'a NodeId, channel: &'a str },
-    /// Finding what to send to a client that has come.
+    /// Loading the actions for a newly connected client.
     OnConnect { node: &'a NodeId },
-    /// Finding out whether a client may come in.
+    /// Authenticating a client.
     Login { session: SessionId, node: &'a NodeId },
     /// Accepting a connection.
     Accept,
-    /// Finishing in time when the server stopped.
+    /// Finishing the actions in progress in time during a shutdown.
     Stop,
-    /// Telling clients in time that it stopped.
+    /// Closing all connections in time during a shutdown.
     Disconnect,
     /// The handler of an HTTP route.
     Route { path: &'a str },
-    /// The new certificate: the old one stays in use.
+    /// Loading a new certificate; the old one stays in use.
     Certificate,
 }
 
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RefusalReason {
-    /// There are too many, in all or from its address.
+    /// There are too many connections, in total or from its address.
     TooMany,
-    /// The page that opened it is of an origin that is not allowed.
+    /// The origin of the web page is not allowed.
     Origin,
 }
 
-/// A bound that a client has reached.
+/// A limit that a client has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limit {
-    /// Wrong logins from one address.
+    /// Wrong credentials from one address.
     WrongLogins,
-    /// Messages and actions of a connection or a user: it is read more slowly.
+    /// Messages and actions of a connection or a user; its reads are throttled.
     Rate,
 }
 
 impl RefusalReason {
-    /// As in log lines and metrics.
+    /// Returns its name in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::TooMany => "tooMany",
@@ -133,7 +135,7 @@ impl RefusalReason {
 }
 
 impl Limit {
-    /// As in log lines and metrics.
+    /// Returns its name in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::WrongLogins => "wrongLogins",

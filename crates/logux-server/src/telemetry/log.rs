@@ -1,6 +1,8 @@
-//! Events as log lines: `tracing` events of one target, with the names and fields that `docs/events.md` lists.
+//! Events as log lines: `tracing` events of one target, with the names and fields of
+//! `docs/events.md`.
 //!
-//! Texts that come from outside are given as strings, which subscribers quote: nobody can break out of a line.
+//! Untrusted strings are recorded as string fields, which subscribers quote, so that they cannot
+//! forge log lines.
 
 use std::borrow::Cow;
 
@@ -9,31 +11,31 @@ use logux_net::CloseReason;
 
 use crate::telemetry::event::{Event, Failure};
 
-/// How much of an action is shown, in bytes.
+/// The largest part of an action that is shown, in bytes.
 const MAX_ACTION: usize = 2_000;
 
-/// A `tracing` event with a name. The target is that of the documentation.
-macro_rules! say {
+/// Emits a `tracing` event with a name and the documented target.
+macro_rules! log_event {
     ($level:ident, $event:literal, { $($fields:tt)* }, $message:literal) => {
         tracing::$level!(target: "logux_server::events", event = $event, $($fields)* $message)
     };
 }
 
-/// Whether there are lines about actions that leave the log.
+/// Returns whether a subscriber wants lines about actions that are removed from the log.
 pub(super) fn records_cleaned() -> bool {
     tracing::enabled!(target: "logux_server::events", tracing::Level::DEBUG)
 }
 
-/// Writes what happened. `development` shows what is in actions.
+/// Writes an event. `development` shows the content of actions.
 pub(super) fn write(event: &Event<'_>, development: bool) {
     match event {
-        Event::Hub(report) => write_report(report, development),
+        Event::Hub(hub_event) => write_hub_event(hub_event, development),
         Event::Failed { what, error } => write_failure(what, &error.to_string()),
         Event::Listening { .. }
         | Event::Stopping
         | Event::Fatal { .. }
         | Event::CertificateRenewed { .. } => {
-            write_life(event, development);
+            write_lifecycle(event, development);
         }
         Event::BackendAsked { .. }
         | Event::BackendRepeated { .. }
@@ -41,17 +43,17 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
         | Event::BackendBack
         | Event::WrongControlIp { .. }
         | Event::WrongControlSecret { .. } => write_backend(event),
-        Event::WrongFormat { id, error } => say!(warn, "wrongFormat", {
+        Event::WrongFormat { id, error } => log_event!(warn, "wrongFormat", {
             actionId = id.to_string(),
-            // It quotes values of the action.
+            // The error quotes values of the action.
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
-        Event::HandlerBlocked { entry, took } => say!(warn, "handlerBlocked", {
+        Event::HandlerBlocked { entry, took } => log_event!(warn, "handlerBlocked", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
             took = took.as_millis(),
         }, "Handler blocks the hub's thread: await what takes long, or use spawn_blocking"),
-        // Those that happen too often for lines, or say nothing to people.
+        // These are too frequent for log lines, or of no interest to people.
         Event::Traffic { .. }
         | Event::Round { .. }
         | Event::Received(_)
@@ -61,10 +63,10 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
     }
 }
 
-fn write_life(event: &Event<'_>, development: bool) {
+fn write_lifecycle(event: &Event<'_>, development: bool) {
     match event {
         Event::Listening { url, metrics, node, subprotocol, min_subprotocol } => {
-            say!(info, "listen", {
+            log_event!(info, "listen", {
             listen = url,
             healthCheck = url.starts_with("ws").then(|| format!("{}/health", url.replacen("ws", "http", 1))),
             inspector = (development && url.starts_with("ws")).then(|| url.replacen("ws", "http", 1)),
@@ -76,12 +78,12 @@ fn write_life(event: &Event<'_>, development: bool) {
             minSubprotocol = min_subprotocol,
         }, "Logux server is listening")
         }
-        Event::CertificateRenewed { cert } => say!(info, "certificateRenewed", {
+        Event::CertificateRenewed { cert } => log_event!(info, "certificateRenewed", {
             cert = cert.to_string(),
         }, "New connections get the new certificate"),
-        Event::Stopping => say!(info, "destroy", {}, "Shutting down Logux server"),
+        Event::Stopping => log_event!(info, "destroy", {}, "Shutting down Logux server"),
         Event::Fatal { error } => {
-            say!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on")
+            log_event!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on")
         }
         _ => {}
     }
@@ -89,48 +91,52 @@ fn write_life(event: &Event<'_>, development: bool) {
 
 fn write_connection(event: &Event<'_>) {
     match event {
-        Event::Refused { remote, why } => say!(warn, "refused", {
+        Event::Refused { remote, why } => log_event!(warn, "refused", {
             ipAddress = remote.map(|remote| remote.ip().to_string()),
             reason = why.as_str(),
         }, "Connection was refused"),
-        Event::Connected { session, remote } => say!(info, "connect", {
+        Event::Connected { session, remote } => log_event!(info, "connect", {
             connectionId = session.0,
             ipAddress = remote.map(|remote| remote.ip().to_string()),
         }, "Client was connected"),
-        Event::Authenticated { session, node, subprotocol, took } => say!(info, "authenticated", {
+        Event::Authenticated { session, node, subprotocol, took } => {
+            log_event!(info, "authenticated", {
             connectionId = session.0,
             nodeId = node.as_str(),
             subprotocol = subprotocol.to_string(),
             latency = took.as_millis(),
-        }, "User was authenticated"),
-        Event::Unauthenticated { session, node, reason, took } => say!(warn, "unauthenticated", {
+        }, "User was authenticated")
+        }
+        Event::Unauthenticated { session, node, reason, took } => {
+            log_event!(warn, "unauthenticated", {
             connectionId = session.0,
             nodeId = node.as_str(),
             reason,
             latency = took.as_millis(),
-        }, "Bad authentication"),
-        Event::ClientError { session, node, error } => say!(warn, "clientError", {
+        }, "Bad authentication")
+        }
+        Event::ClientError { session, node, error } => log_event!(warn, "clientError", {
             connectionId = session.0,
             nodeId = node.map(NodeId::as_str),
             error = error.to_string(),
         }, "Client error"),
         Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => {
-            say!(warn, "zombie", {
+            log_event!(warn, "zombie", {
             nodeId = node.as_str(),
         }, "Zombie client was disconnected")
         }
-        Event::Disconnected { session, node, reason } => say!(info, "disconnect", {
+        Event::Disconnected { session, node, reason } => log_event!(info, "disconnect", {
             connectionId = session.0,
             nodeId = node.map(NodeId::as_str),
             reason = reason.to_string(),
         }, "Client was disconnected"),
-        Event::SlowReader { session, node, messages, bytes } => say!(warn, "slowReader", {
+        Event::SlowReader { session, node, messages, bytes } => log_event!(warn, "slowReader", {
             connectionId = session.0,
             nodeId = node.map(NodeId::as_str),
             messages,
             bytes,
         }, "Client does not read what it is sent"),
-        Event::Limited { node, address, limit } => say!(warn, "limited", {
+        Event::Limited { node, address, limit } => log_event!(warn, "limited", {
             nodeId = node.map(NodeId::as_str),
             ipAddress = address.map(|address| address.to_string()),
             limit = limit.as_str(),
@@ -142,50 +148,54 @@ fn write_connection(event: &Event<'_>) {
 fn write_failure(what: &Failure<'_>, error: &str) {
     match what {
         Failure::Action(id) => {
-            say!(error, "error", { actionId = id.to_string(), error, }, "Handler failed")
+            log_event!(error, "error", { actionId = id.to_string(), error, }, "Handler failed")
         }
-        Failure::Unsubscription { node, channel } => say!(error, "error", {
+        Failure::Unsubscription { node, channel } => log_event!(error, "error", {
             nodeId = node.as_str(),
             channel,
             error,
         }, "Handler of an unsubscription failed"),
-        Failure::OnConnect { node } => say!(error, "error", {
+        Failure::OnConnect { node } => log_event!(error, "error", {
             nodeId = node.as_str(),
             error,
         }, "Actions for a new client were not found"),
-        Failure::Login { session, node } => say!(error, "error", {
+        Failure::Login { session, node } => log_event!(error, "error", {
             connectionId = session.0,
             nodeId = node.as_str(),
             error,
         }, "Authentication failed"),
-        Failure::Accept => say!(error, "error", { error, }, "Connection cannot be accepted"),
-        Failure::Stop => say!(error, "error", { error, }, "Actions were not finished in time"),
-        Failure::Disconnect => say!(error, "error", { error, }, "Connections did not end in time"),
+        Failure::Accept => log_event!(error, "error", { error, }, "Connection cannot be accepted"),
+        Failure::Stop => {
+            log_event!(error, "error", { error, }, "Actions were not finished in time")
+        }
+        Failure::Disconnect => {
+            log_event!(error, "error", { error, }, "Connections did not end in time")
+        }
         Failure::Route { path } => {
-            say!(error, "error", { path, error, }, "Handler of an HTTP route failed")
+            log_event!(error, "error", { path, error, }, "Handler of an HTTP route failed")
         }
         Failure::Certificate => {
-            say!(error, "error", { error, }, "New certificate cannot be used: the old one stays in use");
+            log_event!(error, "error", { error, }, "New certificate cannot be used: the old one stays in use");
         }
     }
 }
 
 fn write_backend(event: &Event<'_>) {
     match event {
-        Event::WrongControlIp { address } => say!(warn, "wrongControlIp", {
+        Event::WrongControlIp { address } => log_event!(warn, "wrongControlIp", {
             ipAddress = address.map(|address| address.to_string()),
         }, "Control request was sent from an address outside of the control mask"),
-        Event::WrongControlSecret { address } => say!(warn, "wrongControlSecret", {
+        Event::WrongControlSecret { address } => log_event!(warn, "wrongControlSecret", {
             ipAddress = address.map(|address| address.to_string()),
         }, "Control request has a wrong secret"),
-        Event::BackendRepeated { error } => say!(warn, "backendRepeated", {
+        Event::BackendRepeated { error } => log_event!(warn, "backendRepeated", {
             error = error.to_string(),
         }, "Back end is asked again"),
-        Event::BackendDown { pause } => say!(error, "backendDown", {
+        Event::BackendDown { pause } => log_event!(error, "backendDown", {
             pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
         }, "Back end is down: actions are undone at once"),
-        Event::BackendBack => say!(info, "backendBack", {}, "Back end is back"),
-        Event::BackendAsked { command, outcome, took } => say!(debug, "backendAsked", {
+        Event::BackendBack => log_event!(info, "backendBack", {}, "Back end is back"),
+        Event::BackendAsked { command, outcome, took } => log_event!(debug, "backendAsked", {
             command,
             outcome,
             latency = took.as_millis(),
@@ -194,45 +204,46 @@ fn write_backend(event: &Event<'_>) {
     }
 }
 
-fn write_report(report: &HubEvent, development: bool) {
-    let shown = |entry: &Entry| development.then(|| shown(entry.action.as_json()).into_owned());
-    match report {
-        HubEvent::Added(entry) if entry.meta.added.is_some() => say!(info, "add", {
+fn write_hub_event(hub_event: &HubEvent, development: bool) {
+    let shown_json =
+        |entry: &Entry| development.then(|| shown_json(entry.action.as_json()).into_owned());
+    match hub_event {
+        HubEvent::Added(entry) if entry.meta.added.is_some() => log_event!(info, "add", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
-            action = shown(entry),
+            action = shown_json(entry),
         }, "Action was added"),
-        HubEvent::Added(entry) => say!(info, "addClean", {
+        HubEvent::Added(entry) => log_event!(info, "addClean", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
-            action = shown(entry),
+            action = shown_json(entry),
         }, "Action was added and cleaned"),
-        HubEvent::Useless(entry) => say!(warn, "useless", {
+        HubEvent::Useless(entry) => log_event!(warn, "useless", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Useless action"),
-        HubEvent::Processed(entry) => say!(info, "processed", {
+        HubEvent::Processed(entry) => log_event!(info, "processed", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Action was processed"),
         HubEvent::Undone { entry, reason } => write_undone(entry, reason),
         HubEvent::Duplicate(id) => {
-            say!(info, "duplicate", { actionId = id.to_string(), }, "Action came again")
+            log_event!(info, "duplicate", { actionId = id.to_string(), }, "Action came again")
         }
-        HubEvent::Subscribed { id, node, channel } => say!(info, "subscribed", {
+        HubEvent::Subscribed { id, node, channel } => log_event!(info, "subscribed", {
             actionId = id.as_ref().map(ToString::to_string),
             nodeId = node.as_str(),
             channel = &**channel,
         }, "Client was subscribed"),
-        HubEvent::Unsubscribed { node, channel } => say!(info, "unsubscribed", {
+        HubEvent::Unsubscribed { node, channel } => log_event!(info, "unsubscribed", {
             nodeId = node.as_str(),
             channel = &**channel,
         }, "Client was unsubscribed"),
-        HubEvent::Cleaned(entry) => say!(debug, "clean", {
+        HubEvent::Cleaned(entry) => log_event!(debug, "clean", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
         }, "Action was cleaned"),
-        HubEvent::Sent(entry, clients) => say!(debug, "send", {
+        HubEvent::Sent(entry, clients) => log_event!(debug, "send", {
             actionId = entry.meta.id.to_string(),
             "type" = entry.action.kind(),
             clients,
@@ -245,22 +256,23 @@ fn write_undone(entry: &Entry, reason: &str) {
     let (id, kind) = (&entry.meta.id, entry.action.kind());
     match reason {
         "denied" => {
-            say!(warn, "denied", { actionId = id.to_string(), "type" = kind, }, "Action was denied")
+            log_event!(warn, "denied", { actionId = id.to_string(), "type" = kind, }, "Action was denied")
         }
-        // One of the server's own is a mistake here, not a client's.
-        "unknownType" if id.node().is_server() => say!(error, "unknownType", {
+        // An unknown type of the server's own action is an error of the application, not of a
+        // client.
+        "unknownType" if id.node().is_server() => log_event!(error, "unknownType", {
             actionId = id.to_string(),
             "type" = kind,
         }, "Action with unknown type"),
-        "unknownType" => say!(warn, "unknownType", {
+        "unknownType" => log_event!(warn, "unknownType", {
             actionId = id.to_string(),
             "type" = kind,
         }, "Action with unknown type"),
-        "wrongChannel" => say!(warn, "wrongChannel", {
+        "wrongChannel" => log_event!(warn, "wrongChannel", {
             actionId = id.to_string(),
             channel = entry.action.str_field("channel").as_deref(),
         }, "Wrong channel name"),
-        _ => say!(warn, "undone", {
+        _ => log_event!(warn, "undone", {
             actionId = id.to_string(),
             "type" = kind,
             reason,
@@ -268,20 +280,20 @@ fn write_undone(entry: &Entry, reason: &str) {
     }
 }
 
-/// An action as far as it may be seen: its beginning, without what looks like a token.
-fn shown(json: &str) -> Cow<'_, str> {
-    const MARK: &str = "Bearer ";
+/// Returns the beginning of an action, without anything that looks like a token.
+fn shown_json(json: &str) -> Cow<'_, str> {
+    const TOKEN_PREFIX: &str = "Bearer ";
     let end = json.floor_char_boundary(MAX_ACTION);
     let mut rest = &json[..end];
-    if end == json.len() && !rest.contains(MARK) {
+    if end == json.len() && !rest.contains(TOKEN_PREFIX) {
         return Cow::Borrowed(json);
     }
     let mut text = String::with_capacity(end);
-    while let Some(at) = rest.find(MARK) {
-        let secret = &rest[at + MARK.len()..];
+    while let Some(at) = rest.find(TOKEN_PREFIX) {
+        let after_prefix = &rest[at + TOKEN_PREFIX.len()..];
         text.push_str(&rest[..at]);
         text.push_str("[SECRET]");
-        rest = &secret[secret.find([' ', '"', '\\']).unwrap_or(secret.len())..];
+        rest = &after_prefix[after_prefix.find([' ', '"', '\\']).unwrap_or(after_prefix.len())..];
     }
     text.push_str(rest);
     if end < json.len() {
@@ -307,7 +319,7 @@ mod tests {
         let written = include_str!("log.rs")
             .split_once("#[cfg(test)]")
             .map_or("", |(code, _)| code)
-            .split("say!(")
+            .split("log_event!(")
             .filter_map(|call| Some(call.split_once(", \"")?.1.split_once('"')?.0))
             .filter(|name| name.chars().all(char::is_alphabetic))
             .collect::<BTreeSet<_>>();
@@ -316,14 +328,14 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_shown_without_tokens_and_in_part() {
-        assert_eq!(shown(r#"{"a":1}"#), r#"{"a":1}"#);
+    fn actions_are_truncated_and_their_tokens_hidden() {
+        assert_eq!(shown_json(r#"{"a":1}"#), r#"{"a":1}"#);
         assert_eq!(
-            shown(r#"{"a":"Bearer x.y","b":"Bearer z"}"#),
+            shown_json(r#"{"a":"Bearer x.y","b":"Bearer z"}"#),
             r#"{"a":"[SECRET]","b":"[SECRET]"}"#
         );
         let long = format!("{}Bearer {}", "ä".repeat(990), "x".repeat(9_000));
-        let short = shown(&long);
+        let short = shown_json(&long);
         assert!(short.ends_with("ä[SECRET]…") && short.len() < 2_100, "{short}");
     }
 }

@@ -1,4 +1,4 @@
-//! Telemetry: every event of a server is recorded here, once, for all who observe it.
+//! Telemetry: every event of a server is recorded here once, and passed on to all sinks.
 //!
 //! Read [`event`], then [`log`] (events as log lines), [`metrics`] (events as numbers), [`traces`]
 //! (the life of an action as spans) and [`inspector`] (the latest events, for developers).
@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use crate::telemetry::{event::Event, inspector::Inspector, metrics::Metrics, traces::Traces};
 
-/// Tells everybody who keeps an eye on the server. Cheap to clone.
+/// Passes events on to the log, traces, metrics and the inspector. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telemetry(Arc<Sinks>);
 
 #[derive(Debug, Default)]
 struct Sinks {
-    /// Whether log lines may show what is in actions.
+    /// Whether log lines may show the content of actions.
     development: bool,
     metrics: Option<Metrics>,
     inspector: Option<Inspector>,
@@ -48,12 +48,12 @@ impl Telemetry {
         self.0.metrics.as_ref()
     }
 
-    /// Whether anybody wants to hear of actions that leave the log.
+    /// Returns whether a sink uses events about actions that are removed from the log.
     pub(crate) fn records_cleaned(&self) -> bool {
         self.0.inspector.is_some() || log::records_cleaned()
     }
 
-    /// Notes what happened.
+    /// Records an event.
     pub(crate) fn record(&self, event: &Event<'_>) {
         log::write(event, self.0.development);
         self.0.traces.record(event);

@@ -1,5 +1,5 @@
 #![doc = include_str!("../docs/traces.md")]
-// Nothing is remembered and next to nothing done unless a subscriber wants these spans.
+// Without a subscriber for these spans, nothing is stored and the cost is small.
 
 use std::{
     collections::HashMap,
@@ -15,43 +15,43 @@ use tracing::Span;
 
 use crate::telemetry::event::Event;
 
-/// The target of all spans and moments.
+/// The target of all spans and their events.
 pub const TARGET: &str = "logux_server::traces";
 
-/// How many actions in progress are followed at most.
+/// The largest number of actions in progress with a span.
 const MAX_ACTIONS: usize = 10_000;
 
-/// A span of the server's, if a subscriber wants it.
+/// Creates a span of the server, if a subscriber wants it.
 macro_rules! span {
     ($($description:tt)*) => { tracing::debug_span!(target: "logux_server::traces", $($description)*) };
 }
 pub(crate) use span;
 
-/// A moment in a span.
-macro_rules! moment {
+/// Emits an event in a span.
+macro_rules! span_event {
     ($span:expr, $($description:tt)*) => {
         tracing::debug!(target: "logux_server::traces", parent: $span, $($description)*)
     };
 }
 
-/// Actions in progress that are followed.
+/// The actions in progress that have a span.
 #[derive(Debug, Default)]
-pub(crate) struct Traces(Mutex<HashMap<ActionId, Followed>>);
+pub(crate) struct Traces(Mutex<HashMap<ActionId, TracedAction>>);
 
 #[derive(Debug)]
-struct Followed {
+struct TracedAction {
     span: Span,
-    /// Whether it was taken in; what came again was not.
-    is_in: bool,
+    /// Whether the action was added; a duplicate is not.
+    is_added: bool,
 }
 
 impl Traces {
-    fn followed(&self) -> MutexGuard<'_, HashMap<ActionId, Followed>> {
-        // Every change is one call: a panic of another holder leaves the map whole.
+    fn traced(&self) -> MutexGuard<'_, HashMap<ActionId, TracedAction>> {
+        // Every change is one call, so a panic of another holder leaves the map consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on with the span of an action.
+    /// Continues the span of the action that an event is about.
     pub(crate) fn record(&self, event: &Event<'_>) {
         if !tracing::enabled!(target: "logux_server::traces", tracing::Level::DEBUG) {
             return;
@@ -60,26 +60,26 @@ impl Traces {
             Event::Received(entries) => entries.iter().for_each(|entry| self.begin(entry)),
             Event::Requested(entry) => {
                 self.begin(entry);
-                self.with(&entry.meta.id, |followed| moment!(&followed.span, "asked"));
+                self.with(&entry.meta.id, |traced| span_event!(&traced.span, "asked"));
             }
-            Event::Hub(report) => self.report(report),
+            Event::Hub(hub_event) => self.record_hub_event(hub_event),
             _ => {}
         }
     }
 
-    /// A span for what the application does about an action.
-    pub(crate) fn of_application(&self, id: &ActionId) -> Span {
+    /// Returns a span for the handlers of an action.
+    pub(crate) fn application_span(&self, id: &ActionId) -> Span {
         if !tracing::enabled!(target: "logux_server::traces", tracing::Level::DEBUG) {
             return Span::none();
         }
-        self.followed()
+        self.traced()
             .get(id)
-            .map_or_else(Span::none, |followed| span!(parent: &followed.span, "application"))
+            .map_or_else(Span::none, |traced| span!(parent: &traced.span, "application"))
     }
 
     fn begin(&self, Entry { action, meta }: &Entry) {
-        let mut followed = self.followed();
-        if followed.contains_key(&meta.id) || followed.len() >= MAX_ACTIONS {
+        let mut traced = self.traced();
+        if traced.contains_key(&meta.id) || traced.len() >= MAX_ACTIONS {
             return;
         }
         let (id, node) = (meta.id.to_string(), meta.id.node().as_str());
@@ -92,32 +92,32 @@ impl Traces {
             "otel.kind" = "server",
             outcome = tracing::field::Empty
         );
-        followed.insert(meta.id.clone(), Followed { span, is_in: false });
+        traced.insert(meta.id.clone(), TracedAction { span, is_added: false });
     }
 
-    fn with(&self, id: &ActionId, send_command: impl FnOnce(&mut Followed)) {
-        if let Some(followed) = self.followed().get_mut(id) {
-            send_command(followed);
+    fn with(&self, id: &ActionId, update: impl FnOnce(&mut TracedAction)) {
+        if let Some(traced) = self.traced().get_mut(id) {
+            update(traced);
         }
     }
 
     fn end(&self, id: &ActionId) {
-        self.followed().remove(id);
+        self.traced().remove(id);
     }
 
-    fn report(&self, report: &HubEvent) {
-        match report {
-            HubEvent::Added(entry) => self.with(&entry.meta.id, |followed| {
-                followed.is_in = true;
-                moment!(&followed.span, kept = entry.meta.added.is_some(), "kept");
+    fn record_hub_event(&self, hub_event: &HubEvent) {
+        match hub_event {
+            HubEvent::Added(entry) => self.with(&entry.meta.id, |traced| {
+                traced.is_added = true;
+                span_event!(&traced.span, kept = entry.meta.added.is_some(), "kept");
             }),
             HubEvent::Duplicate(id) => {
-                let mut is_over = false;
-                self.with(id, |followed| {
-                    moment!(&followed.span, "came again");
-                    is_over = !followed.is_in;
+                let mut has_ended = false;
+                self.with(id, |traced| {
+                    span_event!(&traced.span, "came again");
+                    has_ended = !traced.is_added;
                 });
-                if is_over {
+                if has_ended {
                     self.end(id);
                 }
             }
@@ -126,26 +126,26 @@ impl Traces {
                     let id =
                         entry.action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());
                     if let Some(id) = id {
-                        self.with(&id, |followed| moment!(&followed.span, clients, "delivered"));
+                        self.with(&id, |traced| span_event!(&traced.span, clients, "delivered"));
                         self.end(&id);
                     }
                 }
                 _ => {
-                    self.with(&entry.meta.id, |followed| moment!(&followed.span, clients, "resent"))
+                    self.with(&entry.meta.id, |traced| span_event!(&traced.span, clients, "resent"))
                 }
             },
-            HubEvent::Processed(entry) => self.answered(entry, "processed"),
-            HubEvent::Undone { entry, reason } => self.answered(entry, reason),
+            HubEvent::Processed(entry) => self.record_answer(entry, "processed"),
+            HubEvent::Undone { entry, reason } => self.record_answer(entry, reason),
             _ => {}
         }
     }
 
-    fn answered(&self, entry: &Entry, outcome: &str) {
-        self.with(&entry.meta.id, |followed| {
-            followed.span.record("outcome", outcome);
-            moment!(&followed.span, outcome, "answered");
+    fn record_answer(&self, entry: &Entry, outcome: &str) {
+        self.with(&entry.meta.id, |traced| {
+            traced.span.record("outcome", outcome);
+            span_event!(&traced.span, outcome, "answered");
         });
-        // The answers to these go to one connection, and are not reported as sent.
+        // The answers to these actions go to one connection only, without a `Sent` event.
         if entry.meta.added.is_none()
             && (entry.action.kind() == UNSUBSCRIBE || !entry.meta.id.node().is_server())
         {
@@ -154,7 +154,7 @@ impl Traces {
     }
 }
 
-/// The W3C `traceparent` of a span, for the header of a request that belongs to it.
+/// Returns the W3C `traceparent` of a span, for the header of a request that belongs to it.
 #[cfg(feature = "opentelemetry")]
 pub(crate) fn traceparent(span: &Span) -> Option<hyper::header::HeaderValue> {
     use opentelemetry::trace::TraceContextExt as _;
@@ -164,13 +164,13 @@ pub(crate) fn traceparent(span: &Span) -> Option<hyper::header::HeaderValue> {
     }
     let context = span.context();
     let span = context.span();
-    let told = span.span_context();
-    let flags = told.trace_flags().to_u8();
-    let text = format!("00-{}-{}-{flags:02x}", told.trace_id(), told.span_id());
-    told.is_valid().then(|| text.parse().ok()).flatten()
+    let context = span.span_context();
+    let flags = context.trace_flags().to_u8();
+    let text = format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id());
+    context.is_valid().then(|| text.parse().ok()).flatten()
 }
 
-/// Nobody has given the span a place in a trace of W3C's kind.
+/// Without the feature `opentelemetry`, spans have no W3C trace context.
 #[cfg(not(feature = "opentelemetry"))]
 pub(crate) const fn traceparent(_: &Span) -> Option<hyper::header::HeaderValue> {
     None

@@ -1,4 +1,4 @@
-//! A client that a test speaks through.
+//! The clients of a test.
 
 use std::future::Future;
 
@@ -24,7 +24,7 @@ use crate::testing::{
     server::settle,
 };
 
-/// A client that is not connected yet.
+/// Builds a client that is not connected yet.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until it connects"]
 pub struct TestClientBuilder {
@@ -37,26 +37,26 @@ pub struct TestClientBuilder {
     listener: TestListener,
 }
 
-/// The server did not let a client in.
+/// The reason why a client could not connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It refused it, with this error of the protocol, such as `wrong-credentials`.
+    /// The server refused it with this error of the protocol, such as `wrong-credentials`.
     #[error("the server refused the client: {0}")]
     Refused(String),
-    /// The client's id cannot be used.
-    #[error("the client's id cannot be used: {0}")]
+    /// The client's id is invalid.
+    #[error("invalid client id: {0}")]
     Id(String),
 }
 
-/// What a client did had no success.
+/// The reason why an action was not processed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestError {
-    /// The server took it back.
+    /// The server has undone it.
     #[error("the server has undone the action: {}", .0.reason)]
     Undone(Box<Undo>),
-    /// What was given is no action.
+    /// The value is not an action.
     #[error("expected an action, a JSON object with a `type`: {0}")]
     Action(#[from] ActionError),
     /// The client has stopped.
@@ -86,51 +86,51 @@ impl TestClientBuilder {
         }
     }
 
-    /// What proves who the user is.
+    /// Sets the token for authentication.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The version of the application's protocol that it speaks. 0.
+    /// Sets the version of the application's subprotocol. Default: 0.
     pub const fn subprotocol(mut self, version: u32) -> Self {
         self.subprotocol = version;
         self
     }
 
-    /// What it says about itself: a JSON object.
+    /// Sets the client's headers, a JSON object.
     ///
     /// # Panics
-    /// If the value cannot be written as JSON.
+    /// If the value cannot be serialized to JSON.
     pub fn headers(mut self, headers: impl Serialize) -> Self {
-        self.headers = Some(Json::from_value(&headers).expect("headers are JSON"));
+        self.headers = Some(Json::from_value(&headers).expect("headers that serialize to JSON"));
         self
     }
 
-    /// A header of the HTTP request that opens its connection.
+    /// Adds a header to the HTTP request that opens its connection.
     ///
     /// # Panics
-    /// If HTTP does not allow such a header.
+    /// If it is not a valid HTTP header.
     pub fn http_header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a name of an HTTP header");
         self.http_headers.append(name, value.parse().expect("a value of an HTTP header"));
         self
     }
 
-    /// A cookie of that request.
+    /// Adds a cookie to that request.
     ///
     /// # Panics
-    /// If HTTP does not allow such a cookie.
+    /// If it is not a valid cookie.
     pub fn cookie(self, name: &str, value: &str) -> Self {
         let cookie = Cookie::new(name, value).encoded().to_string();
         let value = HeaderValue::from_str(&cookie).expect("a cookie");
         self.http_header(COOKIE.as_str(), value.to_str().expect("a cookie in ASCII"))
     }
 
-    /// Connects, and returns when everything that waited on both sides was exchanged.
+    /// Connects, and returns when both sides have synchronized.
     ///
     /// # Errors
-    /// [`ConnectError`] when the server does not let it in.
+    /// [`ConnectError`] if the server refuses the client, or its id is invalid.
     pub async fn connect(self) -> Result<TestClient, ConnectError> {
         let connector = TestConnector::new(self.listener, self.http_headers);
         let mut builder =
@@ -142,12 +142,12 @@ impl TestClientBuilder {
         if let Some(headers) = self.headers {
             builder = builder.headers(headers);
         }
-        let plug = connector.clone();
-        let client = builder.start(move || plug.clone().connect());
+        let reconnecting = connector.clone();
+        let client = builder.start(move || reconnecting.clone().connect());
         let connected = TestClient { client, connector };
         tokio::select! {
             biased;
-            why = connected.client.ended() => Err(ConnectError::Refused(why)),
+            reason = connected.client.ended() => Err(ConnectError::Refused(reason)),
             _ = connected.client.reached(State::Synchronized) => Ok(connected),
         }
     }
@@ -161,76 +161,79 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// Its node id.
+    /// Returns its node id.
     pub const fn node_id(&self) -> &NodeId {
         self.client.node_id()
     }
 
-    /// The client itself.
+    /// Returns the client of `logux-client`.
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Does an action and waits until the server has processed it. Returns what came from the server meanwhile, without `logux/processed`.
+    /// Sends an action and waits until the server has processed it. Returns the actions that were
+    /// received from the server in the meantime, without `logux/processed`.
     ///
     /// # Errors
-    /// [`TestError::Undone`] when the server took it back.
+    /// [`TestError::Undone`] if the server undoes it.
     pub async fn process(&self, action: impl Serialize) -> Result<Vec<Action>, TestError> {
         let action = Action::new(Json::from_value(&action).map_err(ActionError::Write)?.as_str())?;
-        let mut done = Ok(());
-        let came = self.collect(async { done = self.client.sync(action).await }).await;
-        done?;
-        Ok(came)
+        let mut result = Ok(());
+        let received = self.collect(async { result = self.client.sync(action).await }).await;
+        result?;
+        Ok(received)
     }
 
-    /// Subscribes to a channel. Returns what is in it.
+    /// Subscribes to a channel. Returns its actions.
     ///
     /// # Errors
-    /// As [`process`](Self::process). For a filter or `since`, do the whole `logux/subscribe`.
+    /// As for [`process`](Self::process). For a filter or `since`, process a whole
+    /// `logux/subscribe`.
     pub async fn subscribe(&self, channel: &str) -> Result<Vec<Action>, TestError> {
         self.process(serde_json::json!({"type": "logux/subscribe", "channel": channel})).await
     }
 
-    /// Leaves a channel.
+    /// Unsubscribes from a channel.
     ///
     /// # Errors
-    /// As [`process`](Self::process).
+    /// As for [`process`](Self::process).
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), TestError> {
         self.process(serde_json::json!({"type": "logux/unsubscribe", "channel": channel}))
             .await
             .map(drop)
     }
 
-    /// What comes from the server while something is done, without `logux/processed`.
-    pub async fn collect(&self, what: impl Future) -> Vec<Action> {
+    /// Returns the actions that are received from the server while a future runs, without
+    /// `logux/processed`.
+    pub async fn collect(&self, future: impl Future) -> Vec<Action> {
         let mut actions = self.client.actions();
-        what.await;
-        let came = std::iter::from_fn(|| actions.try_next()).map(|entry| entry.action);
-        came.filter(|action| action.kind() != PROCESSED).collect()
+        future.await;
+        let received = std::iter::from_fn(|| actions.try_next()).map(|entry| entry.action);
+        received.filter(|action| action.kind() != PROCESSED).collect()
     }
 
-    /// What comes from the server while something is done and after it, until nobody has anything to do. Needs a clock that stands still meanwhile
-    /// (`start_paused`).
-    pub async fn received(&self, what: impl Future) -> Vec<Action> {
+    /// Returns the actions that are received from the server while a future runs and afterwards,
+    /// until no task is ready. Requires a paused clock (`start_paused`).
+    pub async fn received(&self, future: impl Future) -> Vec<Action> {
         let settled = async {
-            what.await;
+            future.await;
             settle().await;
         };
         self.collect(settled).await
     }
 
-    /// Passes if the server denies the action.
+    /// Asserts that the server denies the action.
     ///
     /// # Panics
-    /// If it does not.
+    /// If the assertion fails.
     pub async fn expect_denied(&self, action: impl Serialize) {
         self.expect_undo("denied", action).await;
     }
 
-    /// Passes if the server takes the action back for this reason.
+    /// Asserts that the server undoes the action with this reason.
     ///
     /// # Panics
-    /// If it does not.
+    /// If the assertion fails.
     pub async fn expect_undo(&self, reason: &str, action: impl Serialize) {
         match self.process(action).await {
             Err(TestError::Undone(undo)) if undo.reason == reason => {}
@@ -241,22 +244,23 @@ impl TestClient {
         }
     }
 
-    /// Cuts the connection: neither end is told why. The client keeps its log, and what it does meanwhile waits.
+    /// Cuts the connection, without a close message to either end. The client keeps its log, and
+    /// its new actions wait.
     pub async fn disconnect(&self) {
         self.connector.cut();
         self.client.reached(State::Disconnected).await;
         settle().await;
     }
 
-    /// Connects it again, and returns when everything that waited on both sides was exchanged.
+    /// Reconnects, and returns when both sides have synchronized.
     ///
     /// # Errors
-    /// [`ConnectError`] when the server does not let it in any more.
+    /// [`ConnectError`] if the server refuses the client now.
     pub async fn reconnect(&self) -> Result<(), ConnectError> {
-        self.connector.mend();
+        self.connector.restore();
         tokio::select! {
             biased;
-            why = self.client.ended() => Err(ConnectError::Refused(why)),
+            reason = self.client.ended() => Err(ConnectError::Refused(reason)),
             _ = self.client.reached(State::Synchronized) => Ok(()),
         }
     }

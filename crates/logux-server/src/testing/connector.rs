@@ -1,4 +1,4 @@
-//! What connects a client to the server, and can be cut.
+//! The connection of a test client to the server, which can be cut.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use crate::{
     connection_info::ConnectionInfo,
 };
 
-/// Where cables are plugged in: what a server needs to serve a connection.
+/// What a server needs to serve a connection.
 #[derive(Clone)]
 pub(super) struct TestListener {
     pub(super) shared: Arc<ConnectionShared>,
@@ -29,13 +29,13 @@ impl fmt::Debug for TestListener {
     }
 }
 
-/// The way of one client to the server.
+/// The connector of one client.
 #[derive(Clone, Debug)]
 pub(super) struct TestConnector {
     listener: TestListener,
     http_headers: HeaderMap,
-    is_whole: Arc<watch::Sender<bool>>,
-    running: Arc<Mutex<Option<AbortHandle>>>,
+    is_available: Arc<watch::Sender<bool>>,
+    forwarding: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 impl TestConnector {
@@ -43,16 +43,16 @@ impl TestConnector {
         Self {
             listener,
             http_headers,
-            is_whole: Arc::new(watch::Sender::new(true)),
-            running: Arc::default(),
+            is_available: Arc::new(watch::Sender::new(true)),
+            forwarding: Arc::default(),
         }
     }
 
-    /// A new connection, as soon as the cable is whole.
+    /// Returns a new connection as soon as it is not cut.
     pub(super) async fn connect(self) -> Result<PairTransport, NetError> {
-        // The sender lives as long as this.
-        let _ = self.is_whole.subscribe().wait_for(|is_whole| *is_whole).await;
-        let ((client, near), (far, server)) =
+        // The sender lives as long as `self`.
+        let _ = self.is_available.subscribe().wait_for(|is_available| *is_available).await;
+        let ((client, client_side), (server_side, server)) =
             (pair(self.listener.limits), pair(self.listener.limits));
         let remote = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         tokio::spawn(serve(
@@ -60,25 +60,31 @@ impl TestConnector {
             self.listener.shared,
             ConnectionInfo { remote, http_headers: self.http_headers },
         ));
-        let running = tokio::spawn(carry(near, far)).abort_handle();
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        let forwarding = tokio::spawn(forward_frames(client_side, server_side)).abort_handle();
+        *self.forwarding.lock().unwrap_or_else(PoisonError::into_inner) = Some(forwarding);
         Ok(client)
     }
 
+    /// Cuts the connection, and delays new ones until [`restore`](Self::restore).
     pub(super) fn cut(&self) {
-        self.is_whole.send_replace(false);
-        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            running.abort();
+        self.is_available.send_replace(false);
+        if let Some(forwarding) =
+            self.forwarding.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            forwarding.abort();
         }
     }
 
-    pub(super) fn mend(&self) {
-        self.is_whole.send_replace(true);
+    /// Allows connections again.
+    pub(super) fn restore(&self) {
+        self.is_available.send_replace(true);
     }
 }
 
-/// Carries frames both ways until one end is closed. When it is dropped, both ends see a connection that broke.
-async fn carry(near: PairTransport, far: PairTransport) {
-    let ((to_near, from_near), (to_far, from_far)) = (near.split(), far.split());
-    select(from_near.forward(to_far), from_far.forward(to_near)).await;
+/// Forwards frames in both directions until one end is closed. When it is dropped, both ends see a
+/// broken connection.
+async fn forward_frames(client_side: PairTransport, server_side: PairTransport) {
+    let ((to_client, from_client), (to_server, from_server)) =
+        (client_side.split(), server_side.split());
+    select(from_client.forward(to_server), from_server.forward(to_client)).await;
 }

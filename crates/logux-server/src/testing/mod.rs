@@ -15,15 +15,19 @@
 //! )?;
 //! let [author, reader, guest] = [server.connect("1").await?, server.connect("2").await?, server.connect("guest").await?];
 //! reader.subscribe("posts").await?;
-//! let seen = reader.received(author.process(json!({"type": "posts/add", "title": "Tea"}))).await;
-//! assert_eq!(seen[0].as_json(), r#"{"title":"Tea","type":"posts/add"}"#);
+//! let received = reader.received(author.process(json!({"type": "posts/add", "title": "Tea"}))).await;
+//! assert_eq!(received[0].as_json(), r#"{"title":"Tea","type":"posts/add"}"#);
 //! guest.expect_denied(json!({"type": "posts/add", "title": "Spam"})).await;
 //! # Ok(()) }
 //! ```
 //!
-//! The server is the real one but for its sockets: its clients are those of `logux-client`, over pairs in memory, and all read one clock, which
-//! begins at [`START`] and stands still while anybody has something to do. With `start_paused` an hour of silence takes no time, and
-//! nobody waits for luck: what a test [`received`](TestClient::received) is all there is to receive.
+//! The server is the real one without sockets: its clients are those of `logux-client`, over
+//! in-memory pairs, and all use one clock, which starts at [`START`] and does not advance while a
+//! task is ready. With `start_paused`, an hour of waiting takes no time, and results do not depend
+//! on timing: [`received`](TestClient::received) returns all that can be received.
+//!
+//! Read [`TestServer`], then [`TestClient`]; `connector` is the connection between them, which can
+//! be cut.
 
 mod client;
 mod connector;

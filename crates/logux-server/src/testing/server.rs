@@ -20,37 +20,39 @@ use crate::{
     },
 };
 
-/// When the clock of a test begins: 2024-01-01, 00:00 UTC.
+/// The initial time of a test's clock: 2024-01-01, 00:00 UTC.
 pub const START: WallTime = WallTime::from_millis(1_704_067_200_000);
 
-/// A server under test: your handlers, and all of the real server behind its sockets. Dropping it ends it.
+/// A server under test: your handlers, and the whole real server without sockets. Dropping it stops
+/// it.
 #[derive(Debug)]
 pub struct TestServer {
     node: NodeId,
     listener: TestListener,
     clock: Clock,
     hub: AbortHandle,
-    /// How many clients each user has had.
+    /// The number of clients that were created for each user.
     clients: Mutex<HashMap<String, u32>>,
 }
 
 impl TestServer {
-    /// Starts a server as it was described. Everyone is let in if nothing was said about that. Has to be called in a runtime.
+    /// Starts a server from a builder. Without authentication, all clients are accepted. Must be
+    /// called within a runtime.
     ///
     /// # Errors
-    /// [`BuildError`] for a mistake in the description.
+    /// [`BuildError`] if the builder's configuration is invalid.
     pub fn start<S: Send + Sync + 'static, St: Store + Send + 'static>(
         builder: Builder<S, St>,
     ) -> Result<Self, BuildError> {
         let clock = Clock::starting_at(START);
         let mut hub = None;
-        let started = builder.or_let_all_in().start(clock, |task| {
-            let (running, end) = task.into_future();
-            hub = Some(tokio::spawn(running).abort_handle());
+        let started = builder.or_accept_all().start(clock, |task| {
+            let (hub_future, end) = task.into_future();
+            hub = Some(tokio::spawn(hub_future).abort_handle());
             Ok(end)
         })?;
         let HttpContext { shared, limits, .. } = started.http;
-        let hub = hub.ok_or_else(|| BuildError::Store("its task was not started".into()))?;
+        let hub = hub.ok_or_else(|| BuildError::Store("the hub's task was not started".into()))?;
         Ok(Self {
             node: started.node,
             listener: TestListener { shared, limits },
@@ -60,8 +62,9 @@ impl TestServer {
         })
     }
 
-    /// A client of a user, not connected yet: with [`token`](TestClientBuilder::token), headers and cookies, if the server wants to see them.
-    /// The first client of user `10` is the node `10:1:1`, the second `10:2:1`; for another give the whole id.
+    /// Returns the builder of a client, for example to set its [`token`](TestClientBuilder::token),
+    /// headers and cookies. The first client of user `10` has the node id `10:1:1`, the second
+    /// `10:2:1`; pass a whole node id for another.
     pub fn client(&self, id: &str) -> TestClientBuilder {
         let node = if id.contains(':') {
             id.to_owned()
@@ -77,39 +80,41 @@ impl TestServer {
     /// Connects a client of a user.
     ///
     /// # Errors
-    /// [`ConnectError`] when the server does not let it in.
+    /// [`ConnectError`] if the server refuses the client, or its id is invalid.
     pub async fn connect(&self, id: &str) -> Result<TestClient, ConnectError> {
         self.client(id).connect().await
     }
 
-    /// Passes if the server refuses the client because of what it shows.
+    /// Asserts that the server refuses the client's credentials.
     ///
     /// # Panics
-    /// If it lets it in, or refuses it for another reason.
+    /// If it accepts the client, or refuses it for another reason.
     pub async fn expect_wrong_credentials(&self, client: TestClientBuilder) {
         match client.connect().await {
             Err(ConnectError::Refused(kind)) if kind == "wrong-credentials" => {}
             Err(other) => panic!("expected wrong-credentials, but: {other}"),
-            Ok(client) => panic!("expected wrong-credentials, but {} was let in", client.node_id()),
+            Ok(client) => {
+                panic!("expected wrong-credentials, but {} was accepted", client.node_id())
+            }
         }
     }
 
-    /// The way to the server from anywhere, for actions of its own.
+    /// Returns the server's handle, for example to add its own actions.
     pub fn handle(&self) -> &Handle {
         &self.listener.shared.handle
     }
 
-    /// Its node id.
+    /// Returns its node id.
     pub const fn node_id(&self) -> &NodeId {
         &self.node
     }
 
-    /// The time by the server's clock.
+    /// Returns the current time of the server's clock.
     pub fn now(&self) -> WallTime {
         self.clock.now().wall
     }
 
-    /// Waits until nobody has anything to do but to wait for time to pass.
+    /// Waits until no task is ready: all tasks wait for time to pass.
     pub async fn settle(&self) {
         settle().await;
     }
@@ -121,7 +126,7 @@ impl Drop for TestServer {
     }
 }
 
-/// With a clock that stands still while there is something to do, a millisecond passes when all is done.
+/// A paused clock advances only when no task is ready, so a millisecond passes after all work.
 pub(super) async fn settle() {
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 }

@@ -1,4 +1,4 @@
-//! All events of this process, for tests to wait for.
+//! Captures all log events of this process, so that tests can wait for them.
 
 use std::{
     collections::BTreeMap,
@@ -16,12 +16,12 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt as _},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One event: its fields as text.
+/// One event: its fields as strings.
 pub(crate) type Line = BTreeMap<String, String>;
 
-/// What was captured.
+/// The captured events.
 #[derive(Clone, Default)]
 pub(crate) struct Captured(Arc<(Mutex<Vec<Line>>, Condvar)>);
 
@@ -39,26 +39,26 @@ pub(crate) fn capture() -> Captured {
 }
 
 impl Captured {
-    /// Everything so far.
+    /// Returns all events so far.
     pub(crate) fn all(&self) -> Vec<Line> {
         self.0.0.lock().expect("no panic").clone()
     }
 
     /// Waits for the first event with this name and these fields.
     pub(crate) fn wait(&self, event: &str, fields: &[(&str, &str)]) -> Line {
-        let fits = |line: &Line| {
+        let matches = |line: &Line| {
             line.get("event").is_some_and(|name| name == event)
                 && fields
                     .iter()
                     .all(|(key, value)| line.get(*key).is_some_and(|found| found == value))
         };
-        let (lines, came) = &*self.0;
+        let (lines, changed) = &*self.0;
         let mut lines = lines.lock().expect("no panic");
         loop {
-            if let Some(line) = lines.iter().find(|line| fits(line)) {
+            if let Some(line) = lines.iter().find(|line| matches(line)) {
                 return line.clone();
             }
-            let (guard, waited) = came.wait_timeout(lines, PATIENCE).expect("no panic");
+            let (guard, waited) = changed.wait_timeout(lines, TIMEOUT).expect("no panic");
             assert!(!waited.timed_out(), "no {event} with {fields:?} among {guard:#?}");
             lines = guard;
         }

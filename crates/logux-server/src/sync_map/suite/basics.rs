@@ -1,4 +1,4 @@
-//! What was written is there, and nothing else.
+//! Checks for every storage: it contains what was written, and nothing else.
 
 use crate::sync_map::{
     SyncMap,
@@ -6,22 +6,22 @@ use crate::sync_map::{
     suite::kit::{Kit, at, values},
 };
 
-pub(super) async fn what_was_created_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(
+pub(super) async fn a_created_record_is_loaded<S: Send + Sync + 'static, M: SyncMap<S>>(
     kit: &Kit<S, M>,
 ) {
     assert_ne!(
         kit.create("1", &kit.one, at(1)).await,
         EditOutcome::Nothing,
-        "a new record is told"
+        "subscribers receive a new record"
     );
     assert_eq!(kit.fields("1").await, Some(values(&kit.one)));
     let LoadOutcome::Record(record) = kit.load("1", None).await else {
-        panic!("the record is there")
+        panic!("the record exists")
     };
     assert_eq!(&*record.id, "1");
 }
 
-pub(super) async fn what_was_not_created_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(
+pub(super) async fn an_unknown_record_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(
     kit: &Kit<S, M>,
 ) {
     assert_eq!(kit.load("1", None).await, LoadOutcome::Missing);
@@ -39,7 +39,7 @@ pub(super) async fn a_change_sets_its_fields_and_no_others<
     assert_ne!(
         kit.change("1", &first, at(2)).await,
         EditOutcome::Nothing,
-        "a later change is told"
+        "subscribers receive a later change"
     );
     let mut expected = values(&kit.one);
     expected.extend(values(&first));
@@ -62,11 +62,11 @@ pub(super) async fn the_same_write_again_changes_nothing<
     }
 }
 
-pub(super) async fn what_was_deleted_is_gone<S: Send + Sync + 'static, M: SyncMap<S>>(
+pub(super) async fn a_deleted_record_is_missing<S: Send + Sync + 'static, M: SyncMap<S>>(
     kit: &Kit<S, M>,
 ) {
     kit.create("1", &kit.one, at(1)).await;
-    assert!(kit.delete("1", at(2)).await, "the end of a record is told");
+    assert!(kit.delete("1", at(2)).await, "subscribers receive the deletion");
     assert_eq!(kit.fields("1").await, None);
     kit.delete("1", at(2)).await;
     kit.delete("1", at(3)).await;
@@ -74,7 +74,9 @@ pub(super) async fn what_was_deleted_is_gone<S: Send + Sync + 'static, M: SyncMa
     assert_eq!((kit.fields("1").await, kit.fields("unknown").await), (None, None));
 }
 
-pub(super) async fn records_do_not_mix<S: Send + Sync + 'static, M: SyncMap<S>>(kit: &Kit<S, M>) {
+pub(super) async fn records_are_independent<S: Send + Sync + 'static, M: SyncMap<S>>(
+    kit: &Kit<S, M>,
+) {
     kit.create("1", &kit.one, at(1)).await;
     kit.create("2", &kit.other, at(1)).await;
     kit.create("é/😀", &kit.one, at(2)).await;

@@ -1,4 +1,4 @@
-//! What the checks share: a storage, what to write to it, and contexts for its methods.
+//! What the checks share: a storage, the fields to write to it, and contexts for its methods.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,20 +21,20 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The times of the checks count from here, so that a storage may take them for real ones.
-const BEGIN: i64 = 1_700_000_000_000;
+/// The origin of the checks' times, so that a storage may assume realistic ones.
+const EPOCH: i64 = 1_700_000_000_000;
 
 /// One storage under test.
 pub(super) struct Kit<S, M> {
     state: Arc<S>,
     pub(super) storage: M,
-    /// What records can have.
+    /// The fields of a record.
     pub(super) one: JsonObject,
     /// Other values of the same fields.
     pub(super) other: JsonObject,
 }
 
-/// A write: made at this time by this node, arrived at that time.
+/// A write: made at `time` by `node`, arrived at `arrived`; milliseconds since [`EPOCH`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At {
     pub(super) time: i64,
@@ -42,13 +42,13 @@ pub(super) struct At {
     pub(super) arrived: i64,
 }
 
-/// A write of a usual node that arrives when it is made.
+/// Returns a write of the default node that arrives when it is made.
 pub(super) const fn at(time: i64) -> At {
     At { time, node: "10:phone:tab", arrived: time }
 }
 
 pub(super) const fn wall(time: i64) -> WallTime {
-    WallTime::from_millis(BEGIN + time)
+    WallTime::from_millis(EPOCH + time)
 }
 
 impl At {
@@ -74,24 +74,24 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
             |(key, value): (&str, &Json)| other.get(key).is_some_and(|other| other != value);
         assert!(
             one.iter().count() == other.iter().count() && one.iter().all(different),
-            "the same keys, other values"
+            "expected equal keys and different values"
         );
-        assert!(one.iter().count() > 1, "two fields at least");
+        assert!(one.iter().count() > 1, "expected at least two fields");
         Self { state, storage, one, other }
     }
 
-    /// What a handler would know.
+    /// Returns the context of a handler.
     fn context(&self, stamp: &Stamp, action: &str) -> Context<S> {
         let mut meta = Meta::new(stamp.id().clone());
         meta.time = stamp.time();
         let node = stamp.id().node().clone();
         let author = Author { node, subprotocol: None, headers: None, session: None };
-        let ask = HandlerRequest::notice(
+        let request = HandlerRequest::notice(
             Entry::new(Action::new(action).expect("an action"), meta),
             author,
         );
         let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Telemetry::default());
-        Context::new(ask, Params::new(), ConnectionInfo::nowhere(), self.state.clone(), handle)
+        Context::new(request, Params::new(), ConnectionInfo::none(), self.state.clone(), handle)
     }
 
     pub(super) async fn create(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
@@ -123,13 +123,13 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
 
     fn edit(
         &self,
-        what: &str,
+        operation: &str,
         id: &str,
         fields: Option<&JsonObject>,
         at: At,
     ) -> (Context<S>, Stamp) {
         let mut action = JsonObject::default();
-        action.set("type", Json::from_value(&format!("records/{what}")).expect("JSON"));
+        action.set("type", Json::from_value(&format!("records/{operation}")).expect("JSON"));
         action.set("id", Json::from_value(id).expect("JSON"));
         if let Some(fields) = fields {
             action.set("fields", Json::new(fields.to_json()).expect("JSON"));
@@ -144,7 +144,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         self.storage.load(&context, id, since.map(wall)).await.expect("loaded")
     }
 
-    /// The fields of a record that is there.
+    /// Returns the fields of a record, if it exists.
     pub(super) async fn fields(&self, id: &str) -> Option<Values> {
         match self.load(id, None).await {
             LoadOutcome::Record(record) => Some(self.values(&record)),
@@ -152,15 +152,15 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
         }
     }
 
-    /// The fields of a record that the checks know of; a storage may have others.
+    /// Returns the fields that the checks know; a storage may have others.
     pub(super) fn values(&self, record: &SyncMapData) -> Values {
-        let known = record.fields.iter().filter(|(key, ..)| self.one.get(key).is_some());
-        known.map(|(key, value, _)| (key.to_string(), parsed(value))).collect()
+        let known_fields = record.fields.iter().filter(|(key, ..)| self.one.get(key).is_some());
+        known_fields.map(|(key, value, _)| (key.to_string(), parsed(value))).collect()
     }
 
-    /// The n-th field alone.
+    /// Returns only the n-th field.
     pub(super) fn only(&self, fields: &JsonObject, n: usize) -> JsonObject {
-        let (key, value) = fields.iter().nth(n).expect("two fields at least");
+        let (key, value) = fields.iter().nth(n).expect("expected at least two fields");
         let mut only = JsonObject::default();
         only.set(key, value.clone());
         only
@@ -177,7 +177,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
         self.storage.list(&context, filter, since.map(wall)).await.expect("listed")
     }
 
-    /// The ids of the records that match, sorted.
+    /// Returns the ids of the records that match, sorted.
     pub(super) async fn ids(&self, filter: &JsonObject) -> Vec<String> {
         let mut ids: Vec<_> = self
             .list(filter, None)
@@ -191,14 +191,15 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
     }
 }
 
-/// Fields by their keys, as JSON compares.
+/// Fields by their keys, compared as JSON.
 pub(super) type Values = BTreeMap<String, serde_json::Value>;
 
 pub(super) fn values(fields: &JsonObject) -> Values {
     fields.iter().map(|(key, value)| (key.to_owned(), parsed(value))).collect()
 }
 
-/// A value as it compares; one that Rust's texts cannot hold by its letters.
+/// Parses a value for comparison; one that is not a valid Rust string is compared by its source
+/// text.
 pub(super) fn parsed(value: &Json) -> serde_json::Value {
     value.parse().unwrap_or_else(|_| value.as_str().into())
 }

@@ -1,4 +1,4 @@
-//! Records by a filter.
+//! Checks for storages that list records by a filter.
 
 use logux::json::JsonObject;
 
@@ -23,7 +23,7 @@ where
     assert_eq!(found, [("1".to_owned(), values(&kit.one)), ("2".to_owned(), values(&kit.other))]);
 }
 
-pub(super) async fn a_filter_lists_what_has_equal_fields<S, M>(kit: &Kit<S, M>)
+pub(super) async fn a_filter_lists_records_with_equal_fields<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -38,7 +38,7 @@ where
     assert_eq!(kit.ids(&kit.only(&kit.one, 0)).await, ["1"]);
     assert_eq!(kit.ids(&kit.only(&kit.one, 1)).await, ["1", "3"]);
     assert_eq!(kit.ids(&kit.only(&kit.other, 0)).await, ["2", "3"]);
-    assert_eq!(kit.ids(&mixed).await, ["3"], "all fields of the filter have to be equal");
+    assert_eq!(kit.ids(&mixed).await, ["3"], "all fields of the filter must be equal");
 }
 
 pub(super) async fn a_record_is_listed_by_its_new_values<S, M>(kit: &Kit<S, M>)
@@ -53,7 +53,7 @@ where
     assert_eq!(kit.ids(&kit.only(&kit.one, 1)).await, ["1"]);
 }
 
-pub(super) async fn what_was_deleted_is_not_listed<S, M>(kit: &Kit<S, M>)
+pub(super) async fn deleted_records_are_not_listed<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,

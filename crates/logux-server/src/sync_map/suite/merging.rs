@@ -1,4 +1,5 @@
-//! What a storage tells has to be what it keeps, whatever comes late, twice, at the same time or side by side.
+//! Checks for storages with the time of each field: what subscribers receive must equal what is
+//! stored, even if writes arrive late, repeatedly, with equal times, or concurrently.
 
 use std::{
     collections::BTreeMap,
@@ -14,53 +15,54 @@ use crate::sync_map::{
     suite::kit::{At, Kit, Values, at, parsed, values, wall},
 };
 
-/// A client that hears of everything and takes the later of two writes, as the official ones do.
+/// A client that receives every result and keeps the later of two writes, as the official clients
+/// do.
 #[derive(Debug, Default)]
-struct Mirror(Mutex<BTreeMap<String, (serde_json::Value, WallTime)>>);
+struct Subscriber(Mutex<BTreeMap<String, (serde_json::Value, WallTime)>>);
 
-impl Mirror {
-    fn told(&self, fields: &JsonObject, at: At, edited: EditOutcome) {
-        let (won, time) = match edited {
+impl Subscriber {
+    fn receive(&self, fields: &JsonObject, at: At, outcome: EditOutcome) {
+        let (received, time) = match outcome {
             EditOutcome::Nothing => return,
             EditOutcome::All => (fields.clone(), wall(at.time)),
             EditOutcome::Fields { won, time } => (won, time),
         };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in won.iter() {
+        let mut fields_by_key = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in received.iter() {
             let new = (parsed(value), time);
-            match known.get(key) {
+            match fields_by_key.get(key) {
                 Some(old) if *old == new => {}
                 Some((_, old)) => {
                     assert_ne!(
                         *old, time,
-                        "two writes of {key} are told at one time, so that clients differ for ever"
+                        "two writes of {key} have equal times, so clients could differ forever"
                     );
                     if *old < time {
-                        known.insert(key.to_owned(), new);
+                        fields_by_key.insert(key.to_owned(), new);
                     }
                 }
-                None => drop(known.insert(key.to_owned(), new)),
+                None => drop(fields_by_key.insert(key.to_owned(), new)),
             }
         }
     }
 
-    fn told_end(&self, time: WallTime) {
+    fn receive_deletion(&self, time: WallTime) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|_, (_, written)| *written > time);
     }
 
-    /// Holds what is told against what is kept, values and times.
-    async fn agrees<S, M>(&self, kit: &Kit<S, M>, id: &str)
+    /// Compares the received values and times with the stored ones.
+    async fn assert_stored<S, M>(&self, kit: &Kit<S, M>, id: &str)
     where
         S: Send + Sync + 'static,
         M: SyncMap<S>,
     {
         let LoadOutcome::Record(record) = kit.load(id, None).await else {
-            panic!("the record is there")
+            panic!("the record exists")
         };
-        let kept: BTreeMap<_, _> = record
+        let stored: BTreeMap<_, _> = record
             .fields
             .iter()
             .filter(|(key, ..)| kit.one.get(key).is_some())
@@ -70,15 +72,15 @@ impl Mirror {
             .collect();
         assert_eq!(
             *self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            kept,
-            "what clients have, and what is kept"
+            stored,
+            "the fields of the clients and of the storage"
         );
     }
 }
 
-/// The fields that subscribers are told.
-fn won(edited: EditOutcome, all: &JsonObject) -> Values {
-    match edited {
+/// Returns the fields that subscribers receive.
+fn won_fields(outcome: EditOutcome, all: &JsonObject) -> Values {
+    match outcome {
         EditOutcome::Nothing => Values::new(),
         EditOutcome::All => values(all),
         EditOutcome::Fields { won, .. } => values(&won),
@@ -92,20 +94,20 @@ where
 {
     kit.create("1", &kit.one, at(1)).await;
     let first = kit.only(&kit.other, 0);
-    assert_eq!(won(kit.change("1", &first, at(5)).await, &first), values(&first));
+    assert_eq!(won_fields(kit.change("1", &first, at(5)).await, &first), values(&first));
     let mut rest = values(&kit.other);
     rest.retain(|key, _| first.get(key).is_none());
     assert_eq!(
-        won(kit.change("1", &kit.other, at(3)).await, &kit.other),
+        won_fields(kit.change("1", &kit.other, at(3)).await, &kit.other),
         rest,
-        "only what was not written later"
+        "only fields without a later write"
     );
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
     assert_eq!(kit.change("1", &kit.one, at(2)).await, EditOutcome::Nothing);
     assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
 }
 
-pub(super) async fn an_older_write_wins_only_what_is_not_known<S, M>(kit: &Kit<S, M>)
+pub(super) async fn an_older_write_sets_only_unknown_fields<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -115,10 +117,10 @@ where
     let mut expected = values(&kit.one);
     expected.extend(values(&first));
     kit.create("1", &kit.one, at(1)).await;
-    assert_eq!(kit.fields("1").await, Some(expected), "the creation comes after a change");
+    assert_eq!(kit.fields("1").await, Some(expected), "the creation arrives after a change");
 }
 
-pub(super) async fn a_deletion_takes_what_is_older<S, M>(kit: &Kit<S, M>)
+pub(super) async fn a_deletion_removes_older_writes<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -134,10 +136,14 @@ where
     assert_eq!(kit.load("1", None).await, LoadOutcome::Deleted(wall(4)));
     let first = kit.only(&kit.other, 0);
     assert_ne!(kit.change("1", &first, at(5)).await, EditOutcome::Nothing);
-    assert_eq!(kit.fields("1").await, Some(values(&first)), "back, with only what is later");
+    assert_eq!(
+        kit.fields("1").await,
+        Some(values(&first)),
+        "it exists again, with only the later write"
+    );
 }
 
-pub(super) async fn a_late_deletion_leaves_what_is_newer<S, M>(kit: &Kit<S, M>)
+pub(super) async fn a_late_deletion_keeps_newer_writes<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -145,63 +151,66 @@ where
     kit.create("1", &kit.one, at(1)).await;
     let first = kit.only(&kit.other, 0);
     kit.change("1", &first, at(5)).await;
-    assert!(!kit.delete("1", at(3)).await, "the record stays");
+    assert!(!kit.delete("1", at(3)).await, "the record remains");
     assert_eq!(kit.fields("1").await, Some(values(&first)));
-    assert!(kit.delete("2", at(3)).await, "it waits for what nobody knows yet");
+    assert!(kit.delete("2", at(3)).await, "it applies to writes that arrive later");
     assert_eq!(kit.create("2", &kit.one, at(1)).await, EditOutcome::Nothing);
     assert_eq!(kit.fields("2").await, None);
 }
 
-pub(super) async fn of_two_writes_at_one_time_one_is_moved<S, M>(kit: &Kit<S, M>)
+pub(super) async fn writes_with_equal_times_get_different_times<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
-    // Nodes that UTF-8 and UTF-16 order differently.
+    // The order of the last nodes differs in UTF-8 and UTF-16.
     for (id, nodes) in
         [("1", ["a", "b", "c"]), ("2", ["c", "b", "a"]), ("3", ["\u{e000}", "\u{1f600}", "z"])]
     {
-        let mirror = Mirror::default();
+        let subscriber = Subscriber::default();
         for (n, node) in nodes.into_iter().enumerate() {
             let fields = if n == 1 { &kit.other } else { &kit.one };
             let at = at(7).by(node);
-            mirror.told(fields, at, kit.change(id, fields, at).await);
-            mirror.agrees(kit, id).await;
-            // A third one may win or not; what is told and kept is the same.
+            subscriber.receive(fields, at, kit.change(id, fields, at).await);
+            subscriber.assert_stored(kit, id).await;
+            // The third write may win or not; what subscribers receive equals what is stored.
             if n < 2 {
                 assert_eq!(
                     kit.fields(id).await,
                     Some(values(fields)),
-                    "the one that comes second is behind the first"
+                    "the second write to arrive is ordered after the first"
                 );
             }
         }
     }
 }
 
-pub(super) async fn a_moved_write_that_comes_again_keeps_its_place<S, M>(kit: &Kit<S, M>)
+pub(super) async fn a_repeated_write_with_a_changed_time_keeps_its_order<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
-    let mirror = Mirror::default();
+    let subscriber = Subscriber::default();
     for (fields, at) in [
         (&kit.one, at(7).by("a")),
         (&kit.other, at(7).by("b")),
         (&kit.other, at(7).by("b")),
         (&kit.one, at(7).by("a")),
     ] {
-        mirror.told(fields, at, kit.change("1", fields, at).await);
+        subscriber.receive(fields, at, kit.change("1", fields, at).await);
     }
-    mirror.agrees(kit, "1").await;
+    subscriber.assert_stored(kit, "1").await;
     let LoadOutcome::Record(record) = kit.load("1", None).await else {
-        panic!("the record is there")
+        panic!("the record exists")
     };
     let times: Vec<_> = record.fields.iter().filter_map(|(_, _, time)| *time).collect();
-    assert!(times.iter().all(|time| time.since(wall(7)) < 3), "it does not wander: {times:?}");
+    assert!(
+        times.iter().all(|time| time.since(wall(7)) < 3),
+        "a repetition does not change the time again: {times:?}"
+    );
 }
 
-pub(super) async fn any_order_of_arrival_gives_one_outcome<S, M>(kit: &Kit<S, M>)
+pub(super) async fn every_order_of_arrival_gives_the_same_result<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -212,20 +221,20 @@ where
         let mut times: Vec<i64> = (1..=8).collect();
         random.shuffle(&mut times);
         let (mut model, mut deleted) = (BTreeMap::<String, (serde_json::Value, i64)>::new(), 0);
-        let mirror = Mirror::default();
+        let subscriber = Subscriber::default();
         for time in times {
-            // The last one writes, so that there is a record in the end.
+            // The last operation is a write, so that the record exists in the end.
             if time % 4 == 3 {
-                let gone = kit.delete(&id, at(time)).await;
+                let is_deleted = kit.delete(&id, at(time)).await;
                 deleted = deleted.max(time);
-                if gone {
-                    mirror.told_end(wall(time));
+                if is_deleted {
+                    subscriber.receive_deletion(wall(time));
                 }
                 continue;
             }
             let all = if time % 2 == 0 { &kit.one } else { &kit.other };
             let fields = if time == 8 { all.clone() } else { kit.only(all, random.below(2)) };
-            mirror.told(&fields, at(time), kit.change(&id, &fields, at(time)).await);
+            subscriber.receive(&fields, at(time), kit.change(&id, &fields, at(time)).await);
             for (key, value) in values(&fields) {
                 let entry = model.entry(key).or_insert((value.clone(), time));
                 if entry.1 < time {
@@ -239,28 +248,28 @@ where
     }
 }
 
-pub(super) async fn writes_side_by_side_take_turns<S, M>(kit: &Kit<S, M>)
+pub(super) async fn concurrent_writes_are_consistent<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     const NODES: [&str; 6] = ["a", "b", "c", "d", "\u{e000}", "\u{1f600}"];
-    let mirror = Mirror::default();
+    let subscriber = Subscriber::default();
     let writer = async |n: usize, node: &'static str| {
         for turn in 0..8_usize {
             let fields = kit
                 .only(if (turn + n).is_multiple_of(2) { &kit.one } else { &kit.other }, turn % 2);
-            // Most of them meet others at the same time.
+            // Most writes have the time of another write.
             let at = At { time: (turn / 2) as i64, node, arrived: 100 };
             let at = At { time: at.time + 10 * (turn % 2) as i64, ..at };
-            mirror.told(&fields, at, kit.change("1", &fields, at).await);
+            subscriber.receive(&fields, at, kit.change("1", &fields, at).await);
         }
     };
     join_all(NODES.into_iter().enumerate().map(|(n, node)| writer(n, node))).await;
-    mirror.agrees(kit, "1").await;
+    subscriber.assert_stored(kit, "1").await;
 }
 
-/// A few lines of chance, the same in each run.
+/// A linear congruential generator with the same sequence in each run.
 struct Random(u64);
 
 impl Random {

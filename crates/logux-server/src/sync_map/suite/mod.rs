@@ -1,11 +1,11 @@
-//! What every storage of records must do, as lists of named checks (feature `testing`).
+//! Tests that every storage of records must pass, as lists of named checks (feature `testing`).
 //!
 //! ```
 //! # use std::{collections::BTreeMap, sync::Mutex};
 //! # use logux::{Json, WallTime, json::JsonObject};
 //! use logux_server::{Context, EditOutcome, LoadOutcome, HandlerError, SyncMap, SyncMapData, Write, testing::sync_map_suite};
 //!
-//! /// Whatever comes last is right.
+//! /// The last write to arrive wins.
 //! #[derive(Default)]
 //! struct Notes(Mutex<BTreeMap<String, JsonObject>>);
 //!
@@ -39,9 +39,11 @@
 //! # }
 //! ```
 //!
-//! [`run`] is for all, [`run_filter`] for those that list too, and [`run_merging`] for those that keep the time of each field, as the storages on
-//! SQLite and PostgreSQL do. The fields are two JSON objects that your records can have, with the same two or more keys and no equal values. `empty`
-//! makes a storage without records each time.
+//! [`run`] is for every storage, [`run_filter`] for those that list records too, and
+//! [`run_merging`] for those that store the time of each field, as the storages on SQLite and
+//! PostgreSQL do. The arguments are the application's state, the fields of two records, and
+//! `empty`, which creates an empty storage for each check. The fields are two JSON objects that the
+//! storage accepts, with the same two or more keys and no equal values.
 
 mod basics;
 mod kit;
@@ -53,7 +55,7 @@ use kit::Kit;
 
 use crate::sync_map::{SyncMap, SyncMapFilter};
 
-/// Runs a list of checks, each over an empty storage; says which one before it begins.
+/// Runs a list of checks, each with an empty storage, and prints the name of each before it starts.
 macro_rules! run_all {
     ($state:ident, $fields:ident, $empty:ident, [$($module:ident :: $check:ident),* $(,)?]) => {
         let state = std::sync::Arc::new($state);
@@ -65,10 +67,10 @@ macro_rules! run_all {
     };
 }
 
-/// What every storage must do: what was written is there, and nothing else.
+/// Checks what every storage must do: it contains what was written, and nothing else.
 ///
 /// # Panics
-/// When the storage does not, with what was expected and what came.
+/// If a check fails, with the expected and the actual value.
 pub async fn run<S: Send + Sync + 'static, M: SyncMap<S>>(
     state: S,
     fields: [&str; 2],
@@ -79,20 +81,20 @@ pub async fn run<S: Send + Sync + 'static, M: SyncMap<S>>(
         fields,
         empty,
         [
-            basics::what_was_created_is_loaded,
-            basics::what_was_not_created_is_missing,
+            basics::a_created_record_is_loaded,
+            basics::an_unknown_record_is_missing,
             basics::a_change_sets_its_fields_and_no_others,
             basics::the_same_write_again_changes_nothing,
-            basics::what_was_deleted_is_gone,
-            basics::records_do_not_mix,
+            basics::a_deleted_record_is_missing,
+            basics::records_are_independent,
         ]
     );
 }
 
-/// What every storage must do that lists records by a filter.
+/// Checks what every storage must do that lists records by a filter.
 ///
 /// # Panics
-/// When the storage does not, with what was expected and what came.
+/// If a check fails, with the expected and the actual value.
 pub async fn run_filter<S, M>(state: S, fields: [&str; 2], empty: impl AsyncFn() -> M)
 where
     S: Send + Sync + 'static,
@@ -104,18 +106,19 @@ where
         empty,
         [
             listing::an_empty_filter_lists_all,
-            listing::a_filter_lists_what_has_equal_fields,
+            listing::a_filter_lists_records_with_equal_fields,
             listing::a_record_is_listed_by_its_new_values,
-            listing::what_was_deleted_is_not_listed,
+            listing::deleted_records_are_not_listed,
         ]
     );
 }
 
-/// What a storage must do that keeps when and by which action each field was written: it agrees with its clients, whatever comes late, twice or at
-/// the same time, and tells those who come back what they have missed.
+/// Checks what a storage must do that stores the time and the action of the latest write of each
+/// field: it agrees with its clients, even if writes arrive late, repeatedly or with equal times,
+/// and it loads what returning clients have missed.
 ///
 /// # Panics
-/// When the storage does not, with what was expected and what came.
+/// If a check fails, with the expected and the actual value.
 pub async fn run_merging<S, M>(state: S, fields: [&str; 2], empty: impl AsyncFn() -> M)
 where
     S: Send + Sync + 'static,
@@ -127,17 +130,17 @@ where
         empty,
         [
             merging::a_later_write_wins_field_by_field,
-            merging::an_older_write_wins_only_what_is_not_known,
-            merging::a_deletion_takes_what_is_older,
-            merging::a_late_deletion_leaves_what_is_newer,
-            merging::of_two_writes_at_one_time_one_is_moved,
-            merging::a_moved_write_that_comes_again_keeps_its_place,
-            merging::any_order_of_arrival_gives_one_outcome,
-            merging::writes_side_by_side_take_turns,
-            since::what_arrived_since_then_is_loaded,
-            since::what_arrived_since_then_is_listed,
-            since::what_has_stopped_to_match_is_listed,
-            since::what_was_deleted_since_then_is_told,
+            merging::an_older_write_sets_only_unknown_fields,
+            merging::a_deletion_removes_older_writes,
+            merging::a_late_deletion_keeps_newer_writes,
+            merging::writes_with_equal_times_get_different_times,
+            merging::a_repeated_write_with_a_changed_time_keeps_its_order,
+            merging::every_order_of_arrival_gives_the_same_result,
+            merging::concurrent_writes_are_consistent,
+            since::changes_since_a_time_are_loaded,
+            since::changes_since_a_time_are_listed,
+            since::records_that_do_not_match_any_more_are_listed,
+            since::deletions_since_a_time_are_listed,
         ]
     );
 }

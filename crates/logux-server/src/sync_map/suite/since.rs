@@ -1,4 +1,4 @@
-//! What those who come back are told.
+//! Checks of the changes since a time, for clients that reconnect.
 
 use logux::json::JsonObject;
 
@@ -8,25 +8,25 @@ use crate::sync_map::{
     suite::kit::{Kit, Values, at, values, wall},
 };
 
-pub(super) async fn what_arrived_since_then_is_loaded<S, M>(kit: &Kit<S, M>)
+pub(super) async fn changes_since_a_time_are_loaded<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     kit.create("1", &kit.one, at(20_000)).await;
-    // Made offline long ago, it comes late.
+    // This write was made offline and arrives late.
     let late = kit.only(&kit.other, 0);
     kit.change("2", &late, at(1).arriving(50_000)).await;
     kit.change("1", &kit.only(&kit.other, 1), at(50_000)).await;
-    let told = async |id: &str| match kit.load(id, Some(50_000)).await {
+    let loaded = async |id: &str| match kit.load(id, Some(50_000)).await {
         LoadOutcome::Record(record) => kit.values(&record),
-        other => panic!("the record is there, not {other:?}"),
+        other => panic!("expected the record, not {other:?}"),
     };
-    assert_eq!(told("2").await, values(&late), "what was made earlier and has arrived later");
-    assert_eq!(told("1").await, values(&kit.only(&kit.other, 1)), "only what is new");
+    assert_eq!(loaded("2").await, values(&late), "made earlier, arrived later");
+    assert_eq!(loaded("1").await, values(&kit.only(&kit.other, 1)), "only the new field");
 }
 
-pub(super) async fn what_arrived_since_then_is_listed<S, M>(kit: &Kit<S, M>)
+pub(super) async fn changes_since_a_time_are_listed<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -36,12 +36,12 @@ where
     kit.change("1", &kit.only(&kit.other, 1), at(50_000)).await;
     for filter in [JsonObject::default(), kit.only(&kit.one, 0)] {
         let listed = kit.list(&filter, Some(50_000)).await;
-        assert_eq!(told(kit, &listed, "1"), Some(values(&kit.only(&kit.other, 1))));
-        assert_eq!(told(kit, &listed, "2"), Some(values(&kit.one)));
+        assert_eq!(listed_fields(kit, &listed, "1"), Some(values(&kit.only(&kit.other, 1))));
+        assert_eq!(listed_fields(kit, &listed, "2"), Some(values(&kit.one)));
     }
 }
 
-pub(super) async fn what_has_stopped_to_match_is_listed<S, M>(kit: &Kit<S, M>)
+pub(super) async fn records_that_do_not_match_any_more_are_listed<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -53,14 +53,18 @@ where
     kit.change("2", &kit.only(&kit.other, 1), at(50_000)).await;
     let listed = kit.list(&kit.only(&kit.one, 0), Some(50_000)).await;
     assert_eq!(
-        told(kit, &listed, "1"),
+        listed_fields(kit, &listed, "1"),
         Some(values(&kit.only(&kit.other, 0))),
-        "by what it does not match any more"
+        "the field that does not match any more"
     );
-    assert_eq!(told(kit, &listed, "2"), Some(values(&kit.only(&kit.other, 1))), "it matches");
+    assert_eq!(
+        listed_fields(kit, &listed, "2"),
+        Some(values(&kit.only(&kit.other, 1))),
+        "it still matches"
+    );
 }
 
-pub(super) async fn what_was_deleted_since_then_is_told<S, M>(kit: &Kit<S, M>)
+pub(super) async fn deletions_since_a_time_are_listed<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -73,13 +77,13 @@ where
     kit.delete("3", at(3).arriving(50_000)).await;
     kit.create("3", &kit.one, at(4).arriving(50_001)).await;
     let listed = kit.list(&JsonObject::default(), Some(50_000)).await;
-    assert_eq!(listed.gone, [("2".into(), wall(3))]);
-    assert_eq!(told(kit, &listed, "3"), Some(values(&kit.one)), "it is back");
+    assert_eq!(listed.deleted, [("2".into(), wall(3))]);
+    assert_eq!(listed_fields(kit, &listed, "3"), Some(values(&kit.one)), "it exists again");
     assert_eq!(kit.load("2", Some(50_000)).await, LoadOutcome::Deleted(wall(3)));
 }
 
-/// What a list tells of a record.
-fn told<S, M>(kit: &Kit<S, M>, listed: &RecordList, id: &str) -> Option<Values>
+/// Returns the listed fields of a record.
+fn listed_fields<S, M>(kit: &Kit<S, M>, listed: &RecordList, id: &str) -> Option<Values>
 where
     S: Send + Sync + 'static,
     M: SyncMap<S>,

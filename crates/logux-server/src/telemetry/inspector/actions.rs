@@ -1,4 +1,4 @@
-//! The latest actions and what became of them.
+//! The latest actions and their outcomes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,70 +11,72 @@ use serde::Serialize;
 
 use crate::telemetry::inspector::milliseconds;
 
-/// How many actions are remembered.
+/// The largest number of remembered actions.
 const MAX_ACTIONS: usize = 500;
-/// How much of an action is shown, in bytes.
+/// The largest part of an action that is shown, in bytes.
 const MAX_JSON: usize = 4_000;
-/// How many errors of one action are shown.
+/// The largest number of errors that are shown for one action.
 const MAX_ERRORS: usize = 5;
-/// How much of an error is shown, in bytes.
+/// The largest part of an error that is shown, in bytes.
 const MAX_ERROR: usize = 1_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Actions {
+pub(super) struct ActionHistory {
     latest: VecDeque<Remembered>,
-    /// Places in `latest`, counted from the beginning of time.
-    places: HashMap<ActionId, u64>,
-    /// How many were forgotten.
+    /// The positions in `latest`, plus `forgotten` at the time of insertion.
+    positions: HashMap<ActionId, u64>,
+    /// The number of actions that were removed from `latest`.
     forgotten: u64,
 }
 
 #[derive(Debug)]
 struct Remembered {
     id: ActionId,
-    came: Instant,
+    arrived: Instant,
     shown: ShownAction,
 }
 
-/// An action for the page.
+/// An action as the page shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ShownAction {
-    /// When it changed last.
+    /// The change number of its last change.
     change: u64,
     id: String,
     #[serde(rename = "type")]
     kind: String,
-    /// The node that made it.
+    /// The node id of its author.
     author: String,
-    /// When it came, ms since the epoch.
+    /// The time of its arrival, in milliseconds since the epoch.
     came: u64,
-    /// Its JSON, or the beginning of it.
+    /// Its JSON, possibly truncated.
     action: String,
     is_kept: bool,
-    /// Whether it was kept, and is forgotten.
+    /// Whether it was removed from the log.
     is_cleaned: bool,
-    /// `processed`, `undone`, `sent` for one of the application that nobody is asked about; `None` while it is in progress.
+    /// `processed`, `undone`, or `sent` for the server's own actions without a handler request;
+    /// `None` while it is in progress.
     outcome: Option<&'static str>,
-    /// Why it was undone.
+    /// The reason of its undo.
     reason: Option<String>,
-    /// How long it waited until the application was asked, ms.
+    /// The time until its handler request, in milliseconds.
     waited: Option<f64>,
-    /// How long it took until it was answered, ms.
+    /// The time until its answer, in milliseconds.
     took: Option<f64>,
-    /// To how many clients it was sent.
+    /// The number of clients that it was sent to.
     clients: Option<usize>,
-    /// How often it came again.
+    /// How many times it was received again.
     again: u32,
     errors: Vec<String>,
 }
 
-impl Actions {
-    pub(super) fn record(&mut self, change: u64, now: u64, report: &HubEvent) {
-        match report {
+impl ActionHistory {
+    pub(super) fn record(&mut self, change: u64, now: u64, event: &HubEvent) {
+        match event {
             HubEvent::Added(entry) => self.push(change, now, entry),
             HubEvent::Sent(entry, clients) => self.change(change, &entry.meta.id, |action, _| {
                 action.clients = Some(action.clients.unwrap_or(0) + clients);
-                // An own action that is not asked about has no other end; one that is loses this at the question.
+                // A server's own action without a handler request has no other end. With one, its
+                // outcome is set when it is answered.
                 if action.outcome.is_none()
                     && action.waited.is_none()
                     && entry.meta.id.node().is_server()
@@ -95,18 +97,20 @@ impl Actions {
     }
 
     pub(super) fn requested(&mut self, change: u64, id: &ActionId) {
-        self.change(change, id, |action, came| action.waited = Some(milliseconds(came.elapsed())));
+        self.change(change, id, |action, arrived| {
+            action.waited = Some(milliseconds(arrived.elapsed()))
+        });
     }
 
     pub(super) fn failed(&mut self, change: u64, id: &ActionId, error: &dyn fmt::Display) {
         self.change(change, id, |action, _| {
             if action.errors.len() < MAX_ERRORS {
-                action.errors.push(beginning(&error.to_string(), MAX_ERROR));
+                action.errors.push(truncated(&error.to_string(), MAX_ERROR));
             }
         });
     }
 
-    /// Those that changed after this, oldest first.
+    /// Returns the actions that changed after this change number, oldest first.
     pub(super) fn after(&self, change: u64) -> Vec<ShownAction> {
         let changed = self.latest.iter().filter(|action| action.shown.change > change);
         changed.map(|action| action.shown.clone()).collect()
@@ -116,16 +120,16 @@ impl Actions {
         if self.latest.len() >= MAX_ACTIONS
             && let Some(oldest) = self.latest.pop_front()
         {
-            self.places.remove(&oldest.id);
+            self.positions.remove(&oldest.id);
             self.forgotten += 1;
         }
         let shown = ShownAction {
             change,
             id: meta.id.to_string(),
-            kind: beginning(action.kind(), MAX_ERROR),
+            kind: truncated(action.kind(), MAX_ERROR),
             author: meta.id.node().as_str().to_owned(),
             came: now,
-            action: beginning(action.as_json(), MAX_JSON),
+            action: truncated(action.as_json(), MAX_JSON),
             is_kept: meta.added.is_some(),
             is_cleaned: false,
             outcome: None,
@@ -136,8 +140,8 @@ impl Actions {
             again: 0,
             errors: Vec::new(),
         };
-        self.places.insert(meta.id.clone(), self.forgotten + self.latest.len() as u64);
-        self.latest.push_back(Remembered { id: meta.id.clone(), came: Instant::now(), shown });
+        self.positions.insert(meta.id.clone(), self.forgotten + self.latest.len() as u64);
+        self.latest.push_back(Remembered { id: meta.id.clone(), arrived: Instant::now(), shown });
     }
 
     fn end(
@@ -148,31 +152,38 @@ impl Actions {
         outcome: &'static str,
         reason: Option<&str>,
     ) {
-        if !self.places.contains_key(&entry.meta.id) {
-            // A forged one, or one from before the last start.
+        if !self.positions.contains_key(&entry.meta.id) {
+            // The action was forged, or was added before the last start or removed from `latest`.
             self.push(change, now, entry);
         }
-        self.change(change, &entry.meta.id, |action, came| {
+        self.change(change, &entry.meta.id, |action, arrived| {
             action.outcome = Some(outcome);
-            action.reason = reason.map(|reason| beginning(reason, MAX_ERROR));
-            action.took = Some(milliseconds(came.elapsed()));
+            action.reason = reason.map(|reason| truncated(reason, MAX_ERROR));
+            action.took = Some(milliseconds(arrived.elapsed()));
         });
     }
 
-    fn change(&mut self, change: u64, id: &ActionId, make: impl FnOnce(&mut ShownAction, Instant)) {
-        let permit =
-            self.places.get(id).and_then(|permit| usize::try_from(permit - self.forgotten).ok());
-        if let Some(Remembered { shown, came, .. }) =
-            permit.and_then(|permit| self.latest.get_mut(permit))
+    fn change(
+        &mut self,
+        change: u64,
+        id: &ActionId,
+        update: impl FnOnce(&mut ShownAction, Instant),
+    ) {
+        let position = self
+            .positions
+            .get(id)
+            .and_then(|position| usize::try_from(position - self.forgotten).ok());
+        if let Some(Remembered { shown, arrived, .. }) =
+            position.and_then(|position| self.latest.get_mut(position))
         {
             shown.change = change;
-            make(shown, *came);
+            update(shown, *arrived);
         }
     }
 }
 
-/// A text up to a length.
-fn beginning(text: &str, max: usize) -> String {
+/// Returns a string, truncated to at most `max` bytes of it.
+fn truncated(text: &str, max: usize) -> String {
     match text.floor_char_boundary(max) {
         end if end < text.len() => format!("{}…", &text[..end]),
         _ => text.to_owned(),
@@ -193,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_are_remembered_with_their_outcome() {
-        let mut actions = Actions::default();
+    fn the_latest_actions_are_remembered_with_their_outcomes() {
+        let mut actions = ActionHistory::default();
         let entries: Vec<_> = (0..u32::try_from(MAX_ACTIONS).unwrap() + 10).map(entry).collect();
         for (n, entry) in entries.iter().enumerate() {
             actions.record(n as u64 + 1, 0, &HubEvent::Added(entry.clone()));
         }
-        assert_eq!((actions.latest.len(), actions.places.len()), (MAX_ACTIONS, MAX_ACTIONS));
+        assert_eq!((actions.latest.len(), actions.positions.len()), (MAX_ACTIONS, MAX_ACTIONS));
         let last = entries.last().unwrap();
         actions.record(1_001, 0, &HubEvent::Sent(last.clone(), 2));
         actions.record(
@@ -208,25 +219,25 @@ mod tests {
             &HubEvent::Undone { entry: last.clone(), reason: "denied".into() },
         );
         actions.record(1_002, 0, &HubEvent::Cleaned(last.clone()));
-        // One that was forgotten begins anew.
+        // An action that was removed is added again.
         actions.record(1_003, 0, &HubEvent::Processed(entries[0].clone()));
-        let news = actions.after(1_000);
-        let seen: Vec<_> =
-            news.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
+        let changed = actions.after(1_000);
+        let outcomes: Vec<_> =
+            changed.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
         assert_eq!(
-            seen,
+            outcomes,
             [("509 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]
         );
         assert_eq!(
-            (news[0].reason.as_deref(), news[0].is_cleaned, news[1].is_cleaned),
+            (changed[0].reason.as_deref(), changed[0].is_cleaned, changed[1].is_cleaned),
             (Some("denied"), true, false)
         );
         assert_eq!(actions.latest.len(), MAX_ACTIONS);
     }
 
     #[test]
-    fn long_texts_are_cut_between_letters() {
-        assert_eq!(beginning("aä", 2), "a…");
-        assert_eq!(beginning("aä", 3), "aä");
+    fn long_strings_are_truncated_between_characters() {
+        assert_eq!(truncated("aä", 2), "a…");
+        assert_eq!(truncated("aä", 3), "aä");
     }
 }

@@ -1,21 +1,21 @@
-//! Who is connected, as the hub's thread tells it.
+//! The list of connected clients, as the hub's thread returns it.
 
 use std::sync::Arc;
 
 use logux::{NodeId, action::Subprotocol, server::SessionId};
 
-/// Who is connected: the first [`MAX_LISTED`], in no order.
+/// The connected clients: at most [`MAX_LISTED`], in no particular order.
 #[derive(Debug, Default)]
 pub(crate) struct ClientList {
-    /// How many there are.
+    /// The number of connected clients.
     pub(crate) connected: usize,
     pub(crate) clients: Vec<ClientView>,
 }
 
-/// How many clients are listed at most.
+/// The largest number of listed clients.
 pub(crate) const MAX_LISTED: usize = 1_000;
 
-/// One client that is connected.
+/// One connected client.
 #[derive(Debug)]
 pub(crate) struct ClientView {
     pub(crate) session: SessionId,
@@ -23,8 +23,8 @@ pub(crate) struct ClientView {
     pub(crate) subprotocol: Subprotocol,
     /// The channels it is subscribed to.
     pub(crate) channels: Vec<Arc<str>>,
-    /// How many of its actions wait for earlier ones.
+    /// The number of its actions that wait for earlier ones.
     pub(crate) waiting: usize,
-    /// Messages that wait to be read by it, and about how many bytes they are.
+    /// The number of messages in its outbox, and their approximate size in bytes.
     pub(crate) unread: (usize, usize),
 }

@@ -1,4 +1,4 @@
-//! The latest events that are not about one action alone.
+//! The latest events that do not concern one action only.
 
 use std::collections::VecDeque;
 
@@ -8,31 +8,31 @@ use serde::Serialize;
 
 use crate::telemetry::event::{Event, Failure};
 
-/// How many events are remembered.
+/// The largest number of remembered events.
 const MAX_EVENTS: usize = 300;
-/// How many characters of one are shown.
+/// The largest number of characters of an event's text.
 const MAX_TEXT: usize = 500;
 
 #[derive(Debug, Default)]
 pub(super) struct EventLog(VecDeque<LoggedEvent>);
 
-/// An event for the page.
+/// An event as the page shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LoggedEvent {
-    /// Its number.
+    /// Its change number.
     change: u64,
-    /// Ms since the epoch.
+    /// Its time, in milliseconds since the epoch.
     time: u64,
     /// Its name, as in log lines.
     event: &'static str,
-    /// Whether something is wrong.
+    /// Whether it is a problem.
     is_bad: bool,
     text: String,
 }
 
 impl EventLog {
     pub(super) fn record(&mut self, change: u64, time: u64, event: &Event<'_>) {
-        let Some((event, is_bad, text)) = told(event) else { return };
+        let Some((event, is_bad, text)) = describe(event) else { return };
         if self.0.len() >= MAX_EVENTS {
             self.0.pop_front();
         }
@@ -40,22 +40,22 @@ impl EventLog {
         self.0.push_back(LoggedEvent { change, time, event, is_bad, text });
     }
 
-    /// Those after this number, oldest first.
+    /// Returns the events after this change number, oldest first.
     pub(super) fn after(&self, change: u64) -> Vec<LoggedEvent> {
         self.0.iter().filter(|event| event.change > change).cloned().collect()
     }
 }
 
-/// Name, whether something is wrong, and who or what it is about.
-fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
+/// Returns the name of an event, whether it is a problem, and its subject.
+fn describe(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
     Some(match event {
         Event::Listening { url, .. } => ("listen", false, (*url).to_owned()),
         Event::Stopping => ("destroy", false, String::new()),
         Event::Refused { remote, why } => {
-            ("refused", true, format!("{} {}", why.as_str(), or_nothing(remote.as_ref())))
+            ("refused", true, format!("{} {}", why.as_str(), or_empty(remote.as_ref())))
         }
         Event::Connected { session, remote } => {
-            ("connect", false, format!("connection {} {}", session.0, or_nothing(remote.as_ref())))
+            ("connect", false, format!("connection {} {}", session.0, or_empty(remote.as_ref())))
         }
         Event::Authenticated { session, node, .. } => {
             ("authenticated", false, format!("{} on connection {}", node.as_str(), session.0))
@@ -64,14 +64,14 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
             ("unauthenticated", true, format!("{} {reason}", node.as_str()))
         }
         Event::ClientError { session, node, error } => {
-            let node = or_nothing(node.map(logux::NodeId::as_str));
+            let node = or_empty(node.map(logux::NodeId::as_str));
             ("clientError", true, format!("{node} on connection {}: {error}", session.0))
         }
         Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => {
             ("zombie", false, node.as_str().to_owned())
         }
         Event::Disconnected { session, node, reason } => {
-            let node = or_nothing(node.map(logux::NodeId::as_str));
+            let node = or_empty(node.map(logux::NodeId::as_str));
             ("disconnect", false, format!("{node} connection {}: {reason}", session.0))
         }
         Event::HandlerBlocked { entry, took } => {
@@ -85,17 +85,19 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
             ("unsubscribed", false, format!("{} from {channel}", node.as_str()))
         }
         Event::Hub(HubEvent::Useless(entry)) => ("useless", true, entry.action.kind().to_owned()),
-        Event::Failed { what, error } => ("error", true, format!("{}{error}", of(what))),
+        Event::Failed { what, error } => {
+            ("error", true, format!("{}{error}", failure_subject(what)))
+        }
         Event::Fatal { error } => ("fatal", true, error.to_string()),
         Event::WrongFormat { id, error } => ("wrongFormat", true, format!("action {id}: {error}")),
         Event::Limited { node, limit, .. } => (
             "limited",
             true,
-            format!("{} {}", or_nothing(node.map(logux::NodeId::as_str)), limit.as_str()),
+            format!("{} {}", or_empty(node.map(logux::NodeId::as_str)), limit.as_str()),
         ),
-        Event::WrongControlIp { address } => ("wrongControlIp", true, or_nothing(address.as_ref())),
+        Event::WrongControlIp { address } => ("wrongControlIp", true, or_empty(address.as_ref())),
         Event::WrongControlSecret { address } => {
-            ("wrongControlSecret", true, or_nothing(address.as_ref()))
+            ("wrongControlSecret", true, or_empty(address.as_ref()))
         }
         Event::BackendAsked { command, outcome, took } => (
             "backendAsked",
@@ -109,17 +111,17 @@ fn told(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
     })
 }
 
-fn of(what: &Failure<'_>) -> String {
+fn failure_subject(what: &Failure<'_>) -> String {
     match what {
         Failure::Action(id) => format!("action {id}: "),
         Failure::Unsubscription { node, channel } => {
-            format!("{} leaving {channel}: ", node.as_str())
+            format!("{} unsubscribing from {channel}: ", node.as_str())
         }
         Failure::OnConnect { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
         _ => String::new(),
     }
 }
 
-fn or_nothing(value: Option<impl ToString>) -> String {
+fn or_empty(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

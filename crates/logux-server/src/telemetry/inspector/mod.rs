@@ -1,7 +1,10 @@
-//! A page for developers: who is connected, which channels there are, what became of each action.
+//! The inspector, a page for developers: connected clients, channels, and the outcome of each
+//! action.
 //!
-//! [`Inspector`] hears of every event and remembers the latest ones; [`answers`] gives them to the page, if the [`InspectorAccess`] allows. Only in
-//! development: actions are shown as they are.
+//! [`Inspector`] observes every event and remembers the latest ones, as `actions` and `event_log`;
+//! `clients` is the list of connected clients. `http::inspector` serves them to requests that
+//! [`InspectorAccess`](crate::InspectorAccess) allows. Only in development, because actions are
+//! shown as they are.
 
 mod actions;
 pub(crate) mod clients;
@@ -18,46 +21,47 @@ use logux::server::{HubEvent, SessionId};
 use logux_net::drive::Clock;
 use serde::Serialize;
 
-use actions::{Actions, ShownAction};
+use actions::{ActionHistory, ShownAction};
 use event_log::{EventLog, LoggedEvent};
 
 use crate::telemetry::event::{Event, Failure};
 
-/// How many connections are remembered at most.
+/// The largest number of remembered connections.
 const MAX_CONNECTIONS: usize = 5_000;
 
-/// What the page shows.
+/// The events that the page shows.
 #[derive(Debug)]
 pub(crate) struct Inspector {
     clock: Clock,
     started: u64,
-    seen: Mutex<InspectorState>,
+    state: Mutex<InspectorState>,
 }
 
 #[derive(Debug, Default)]
 struct InspectorState {
-    /// Grows with each change, so that the page can ask for what is new.
+    /// Increases with each change, so that the page can request only what is new.
     change: u64,
-    actions: Actions,
-    told: EventLog,
+    actions: ActionHistory,
+    event_log: EventLog,
     connections: HashMap<SessionId, ConnectionView>,
 }
 
-/// What is known about a connection from its beginning.
+/// What is stored about a connection from its start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionView {
+    /// The time of the connection, in milliseconds since the epoch.
     pub(crate) since: u64,
     pub(crate) remote: Option<SocketAddr>,
 }
 
-/// What has changed since the page asked last.
+/// The changes after a change number.
 #[derive(Debug, Serialize)]
 pub(crate) struct InspectorUpdate {
-    /// When the server was started, ms since the epoch.
+    /// The start of the server, in milliseconds since the epoch.
     started: u64,
-    /// When this was put together.
+    /// The time of this update, in milliseconds since the epoch.
     now: u64,
-    /// For the next question.
+    /// The change number for the next request.
     change: u64,
     actions: Vec<ShownAction>,
     events: Vec<LoggedEvent>,
@@ -65,64 +69,66 @@ pub(crate) struct InspectorUpdate {
 
 impl Inspector {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, started: millis(clock), seen: Mutex::default() }
+        Self { clock, started: epoch_millis(clock), state: Mutex::default() }
     }
 
-    fn seen(&self) -> MutexGuard<'_, InspectorState> {
-        // What a panic of another holder leaves is shown as it is.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, InspectorState> {
+        // After a panic of another holder, the state is shown as it is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what happened.
+    /// Records an event.
     pub(crate) fn record(&self, event: &Event<'_>) {
         if matches!(event, Event::Traffic { .. } | Event::Round { .. } | Event::Received(_)) {
             return;
         }
-        let mut seen = self.seen();
-        seen.change += 1;
-        let change = seen.change;
+        let mut state = self.state();
+        state.change += 1;
+        let change = state.change;
         match event {
-            Event::Hub(report) => seen.actions.record(change, millis(self.clock), report),
-            Event::Requested(entry) => seen.actions.requested(change, &entry.meta.id),
-            Event::Failed { what: Failure::Action(id), error } => {
-                seen.actions.failed(change, id, error)
+            Event::Hub(hub_event) => {
+                state.actions.record(change, epoch_millis(self.clock), hub_event)
             }
-            Event::Connected { session, remote } if seen.connections.len() < MAX_CONNECTIONS => {
-                seen.connections.insert(
+            Event::Requested(entry) => state.actions.requested(change, &entry.meta.id),
+            Event::Failed { what: Failure::Action(id), error } => {
+                state.actions.failed(change, id, error)
+            }
+            Event::Connected { session, remote } if state.connections.len() < MAX_CONNECTIONS => {
+                state.connections.insert(
                     *session,
-                    ConnectionView { since: millis(self.clock), remote: *remote },
+                    ConnectionView { since: epoch_millis(self.clock), remote: *remote },
                 );
             }
             Event::Disconnected { session, .. } => {
-                seen.connections.remove(session);
+                state.connections.remove(session);
             }
             _ => {}
         }
         if !matches!(event, Event::Hub(HubEvent::Sent(..))) {
-            seen.told.record(change, millis(self.clock), event);
+            state.event_log.record(change, epoch_millis(self.clock), event);
         }
     }
 
-    /// What has changed after this number.
-    pub(crate) fn news(&self, after: u64) -> InspectorUpdate {
-        let seen = self.seen();
+    /// Returns the changes after this change number.
+    pub(crate) fn changes_after(&self, after: u64) -> InspectorUpdate {
+        let state = self.state();
         InspectorUpdate {
             started: self.started,
-            now: millis(self.clock),
-            change: seen.change,
-            actions: seen.actions.after(after),
-            events: seen.told.after(after),
+            now: epoch_millis(self.clock),
+            change: state.change,
+            actions: state.actions.after(after),
+            events: state.event_log.after(after),
         }
     }
 
-    /// What is known about a connection.
+    /// Returns what is stored about a connection.
     pub(crate) fn connection(&self, session: SessionId) -> Option<ConnectionView> {
-        self.seen().connections.get(&session).copied()
+        self.state().connections.get(&session).copied()
     }
 }
 
-/// Milliseconds since the epoch.
-fn millis(clock: Clock) -> u64 {
+/// Returns the current time in milliseconds since the epoch.
+fn epoch_millis(clock: Clock) -> u64 {
     u64::try_from(clock.now().wall.as_millis()).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Numbers about actions.
+//! Metrics of actions.
 
 use std::{
     collections::HashMap,
@@ -16,19 +16,20 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::telemetry::metrics::seconds;
+use crate::telemetry::metrics::seconds_histogram;
 
-/// How many types have numbers of their own: those with handlers, and the first that were processed. Clients can name any type, so the
-/// others are counted as one.
+/// The largest number of action types with metrics of their own: those with handlers, and the first
+/// that were processed. Clients can send any type, so all others are counted as one.
 const MAX_TYPES: usize = 100;
-/// What those are called. No application's type is: it would be counted among them.
+/// The label of all other types. Applications do not use it as a type; if one does, its actions are
+/// counted here.
 const OTHER: &str = "other";
-/// How many actions in progress are timed at most.
-const MAX_FLIGHTS: usize = 100_000;
-/// After this time an action is not timed any more: its client went away in the middle, most likely.
-const MAX_FLIGHT: Duration = Duration::from_secs(3_600);
+/// The largest number of actions in progress that are timed.
+const MAX_IN_PROGRESS: usize = 100_000;
+/// An action is not timed any more after this time; usually its client has disconnected.
+const MAX_DURATION: Duration = Duration::from_secs(3_600);
 
-pub(super) struct Actions {
+pub(super) struct ActionMetrics {
     outcomes: Family<[(&'static str, Arc<str>); 2], Counter>,
     seconds: Family<[(&'static str, Arc<str>); 1], Histogram>,
     waited: Histogram,
@@ -38,33 +39,33 @@ pub(super) struct Actions {
     subscriptions: Counter,
     commands: Counter,
     rounds: Histogram,
-    /// Only the hub's thread writes; a lock that nobody else wants costs next to nothing.
+    /// Only the hub's thread writes, so the lock is free and cheap.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    types: HashMap<Box<str>, OfType>,
-    flights: HashMap<ActionId, Instant>,
+    types: HashMap<Box<str>, TypeMetrics>,
+    in_progress: HashMap<ActionId, Instant>,
 }
 
-/// The numbers of one type that are counted most, at hand.
+/// The metrics of one type, without look-ups by label.
 #[derive(Clone)]
-struct OfType {
+struct TypeMetrics {
     name: Arc<str>,
     processed: Counter,
     seconds: Histogram,
 }
 
-impl Actions {
+impl ActionMetrics {
     pub(super) fn register(
         registry: &mut Registry,
         types: impl IntoIterator<Item = String>,
     ) -> Self {
         let new = Self {
             outcomes: Family::default(),
-            seconds: Family::new_with_constructor(seconds),
-            waited: seconds(),
+            seconds: Family::new_with_constructor(seconds_histogram),
+            waited: seconds_histogram(),
             duplicates: Counter::default(),
             deliveries: Counter::default(),
             receivers: Histogram::new([
@@ -72,34 +73,46 @@ impl Actions {
             ]),
             subscriptions: Counter::default(),
             commands: Counter::default(),
-            rounds: seconds(),
+            rounds: seconds_histogram(),
             state: Mutex::default(),
         };
         registry.register(
             "actions",
-            "Actions that came to their end, by type and outcome",
+            "Completed actions, by type and outcome",
             new.outcomes.clone(),
         );
-        let seconds = "From the arrival of an action to its answer, by type";
+        let seconds = "Time from the arrival of an action to its answer, by type";
         registry.register("action_seconds", seconds, new.seconds.clone());
-        let waited = "How long actions waited until the application was asked";
+        let waited = "Time that actions waited for their handler request";
         registry.register("action_wait_seconds", waited, new.waited.clone());
-        registry.register("action_duplicates", "Actions that came again", new.duplicates.clone());
+        registry.register(
+            "action_duplicates",
+            "Actions that were received again",
+            new.duplicates.clone(),
+        );
         registry.register(
             "deliveries",
-            "Actions and answers sent, once for each client",
+            "Actions and answers that were sent, counted for each client",
             new.deliveries.clone(),
         );
         registry.register(
             "action_receivers",
-            "How many clients an action was sent to",
+            "Number of clients that an action was sent to",
             new.receivers.clone(),
         );
-        registry.register("subscribed", "Subscriptions that began", new.subscriptions.clone());
-        registry.register("hub_commands", "Commands that the hub has done", new.commands.clone());
+        registry.register(
+            "subscribed",
+            "Subscriptions that were started",
+            new.subscriptions.clone(),
+        );
+        registry.register(
+            "hub_commands",
+            "Commands that the hub has executed",
+            new.commands.clone(),
+        );
         registry.register(
             "hub_round_seconds",
-            "Rounds of the hub: work and commit",
+            "Time of a round of the hub, with its commit",
             new.rounds.clone(),
         );
         let mut state = new.state();
@@ -109,22 +122,22 @@ impl Actions {
             .chain(types)
             .take(MAX_TYPES)
         {
-            new.own_numbers(&mut state, &name);
+            new.add_type(&mut state, &name);
         }
         drop(state);
         new
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic of another holder leaves the maps whole: every change is one call.
+        // Every change is one call, so a panic of another holder leaves the maps consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn record(&self, report: &HubEvent) {
-        match report {
-            // The application's own actions have no end unless it is asked about them.
+    pub(super) fn record(&self, event: &HubEvent) {
+        match event {
+            // The server's own actions have no end unless a handler is called for them.
             HubEvent::Added(entry) if !entry.meta.id.node().is_server() => {
-                self.state().take_off(&entry.meta.id);
+                self.state().start_time(&entry.meta.id);
             }
             HubEvent::Processed(entry) => self.processed(entry),
             HubEvent::Undone { entry, reason } => self.undone(entry, reason),
@@ -144,53 +157,53 @@ impl Actions {
         }
     }
 
-    /// The application is asked about an action.
+    /// A handler request for an action was sent to the application.
     pub(super) fn requested(&self, entry: &Entry) {
-        let since = self.state().take_off(&entry.meta.id);
-        self.waited.observe(since.elapsed().as_secs_f64());
+        let started = self.state().start_time(&entry.meta.id);
+        self.waited.observe(started.elapsed().as_secs_f64());
     }
 
-    /// A round of the hub is over.
-    pub(super) fn round(&self, commands: usize, took: Duration) {
+    /// A round of the hub has ended.
+    pub(super) fn round(&self, commands: usize, duration: Duration) {
         self.commands.inc_by(commands as u64);
-        self.rounds.observe(took.as_secs_f64());
+        self.rounds.observe(duration.as_secs_f64());
     }
 
     fn processed(&self, entry: &Entry) {
         let mut state = self.state();
-        let began = state.flights.remove(&entry.meta.id);
+        let started = state.in_progress.remove(&entry.meta.id);
         let kind = entry.action.kind();
-        let of_type = match state.types.get(kind) {
+        let metrics = match state.types.get(kind) {
             Some(known) => known,
-            // Only the application can make types known: it has processed this one.
-            None if state.types.len() < MAX_TYPES => self.own_numbers(&mut state, kind),
+            // Only types that the application has processed are added.
+            None if state.types.len() < MAX_TYPES => self.add_type(&mut state, kind),
             None => match state.types.get(OTHER) {
                 Some(other) => other,
                 None => return,
             },
         };
-        of_type.processed.inc();
-        if let Some(began) = began {
-            of_type.seconds.observe(began.elapsed().as_secs_f64());
+        metrics.processed.inc();
+        if let Some(started) = started {
+            metrics.seconds.observe(started.elapsed().as_secs_f64());
         }
     }
 
     fn undone(&self, entry: &Entry, reason: &str) {
         let mut state = self.state();
-        let began = state.flights.remove(&entry.meta.id);
-        let of_type = state.types.get(entry.action.kind()).or_else(|| state.types.get(OTHER));
-        let Some(of_type) = of_type else { return };
-        let outcome = [("type", of_type.name.clone()), ("outcome", known_outcome(reason).into())];
+        let started = state.in_progress.remove(&entry.meta.id);
+        let metrics = state.types.get(entry.action.kind()).or_else(|| state.types.get(OTHER));
+        let Some(metrics) = metrics else { return };
+        let outcome = [("type", metrics.name.clone()), ("outcome", outcome_label(reason).into())];
         self.outcomes.get_or_create(&outcome).inc();
-        if let Some(began) = began {
-            of_type.seconds.observe(began.elapsed().as_secs_f64());
+        if let Some(started) = started {
+            metrics.seconds.observe(started.elapsed().as_secs_f64());
         }
     }
 
-    fn own_numbers<'a>(&self, state: &'a mut State, kind: &str) -> &'a OfType {
+    fn add_type<'a>(&self, state: &'a mut State, kind: &str) -> &'a TypeMetrics {
         let name: Arc<str> = kind.into();
         let outcome = [("type", name.clone()), ("outcome", "processed".into())];
-        let new = OfType {
+        let new = TypeMetrics {
             processed: self.outcomes.get_or_create_owned(&outcome),
             seconds: self.seconds.get_or_create_owned(&[("type", name.clone())]),
             name,
@@ -200,21 +213,21 @@ impl Actions {
 }
 
 impl State {
-    /// When an action came: now, if it is new.
-    fn take_off(&mut self, id: &ActionId) -> Instant {
+    /// Returns when an action was received; the current time if it is new.
+    fn start_time(&mut self, id: &ActionId) -> Instant {
         let now = Instant::now();
-        if self.flights.len() >= MAX_FLIGHTS && !self.flights.contains_key(id) {
-            self.flights.retain(|_, began| began.elapsed() < MAX_FLIGHT);
-            if self.flights.len() >= MAX_FLIGHTS {
+        if self.in_progress.len() >= MAX_IN_PROGRESS && !self.in_progress.contains_key(id) {
+            self.in_progress.retain(|_, started| started.elapsed() < MAX_DURATION);
+            if self.in_progress.len() >= MAX_IN_PROGRESS {
                 return now;
             }
         }
-        *self.flights.entry(id.clone()).or_insert(now)
+        *self.in_progress.entry(id.clone()).or_insert(now)
     }
 }
 
-/// One of few words, whatever reasons the application has.
-fn known_outcome(reason: &str) -> &'static str {
+/// Maps the reason of an undo to one of a few label values, whatever reasons the application uses.
+fn outcome_label(reason: &str) -> &'static str {
     match reason {
         "denied" => "denied",
         "unknownType" => "unknownType",

@@ -1,4 +1,4 @@
-//! Numbers about the back end.
+//! Metrics of the back end.
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -7,30 +7,30 @@ use prometheus_client::{
 
 use crate::telemetry::{
     event::Event,
-    metrics::{Labels, seconds},
+    metrics::{Labels, seconds_histogram},
 };
 
-pub(super) struct Backend {
+pub(super) struct BackendMetrics {
     commands: Family<Labels<2>, Counter>,
     seconds: Family<Labels<1>, Histogram>,
     down: Gauge,
 }
 
-impl Backend {
+impl BackendMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let new = Self {
             commands: Family::default(),
-            seconds: Family::new_with_constructor(seconds),
+            seconds: Family::new_with_constructor(seconds_histogram),
             down: Gauge::default(),
         };
-        let commands = "Commands that the back end answered or failed to, by command and outcome";
+        let commands = "Commands that the back end has completed or failed, by command and outcome";
         registry.register("backend_commands", commands, new.commands.clone());
         let seconds =
-            "From the command to its last answer, waiting and repetitions included, by command";
+            "Time from a command to its last response, with waiting and retries, by command";
         registry.register("backend_command_seconds", seconds, new.seconds.clone());
         registry.register(
             "backend_down",
-            "1 while the back end is taken for down",
+            "1 while the back end is considered down",
             new.down.clone(),
         );
         new

@@ -1,4 +1,4 @@
-//! Numbers about connections and logins.
+//! Metrics of connections and logins.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use prometheus_client::{
 
 use crate::telemetry::{
     event::{Event, Limit, RefusalReason},
-    metrics::{ByLabel, seconds},
+    metrics::{ByLabel, seconds_histogram},
 };
 
-pub(super) struct Connections {
+pub(super) struct ConnectionMetrics {
     open: Gauge,
     opened: Counter,
     refused: ByLabel,
@@ -29,7 +29,7 @@ pub(super) struct Connections {
     bytes_sent: Counter,
 }
 
-impl Connections {
+impl ConnectionMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let new = Self {
             open: Gauge::default(),
@@ -37,7 +37,7 @@ impl Connections {
             refused: ByLabel::default(),
             ended: ByLabel::default(),
             logins: ByLabel::default(),
-            login_seconds: seconds(),
+            login_seconds: seconds_histogram(),
             reconnects: Counter::default(),
             zombies: Counter::default(),
             client_errors: Counter::default(),
@@ -46,61 +46,57 @@ impl Connections {
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
         };
-        // Those that have not happened yet are 0, so that the first one is seen as a change.
-        begin(
+        // Start all counters at 0, so that their first increase is visible.
+        start_at_zero(
             &new.refused,
             "reason",
             &[RefusalReason::TooMany.as_str(), RefusalReason::Origin.as_str()],
         );
-        begin(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
-        begin(
+        start_at_zero(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
+        start_at_zero(
             &new.logins,
             "outcome",
             &["welcome", "wrongCredentials", "wrongSubprotocol", "error"],
         );
-        begin(&new.limited, "limit", &[Limit::WrongLogins.as_str(), Limit::Rate.as_str()]);
-        registry.register("connections_open", "WebSockets that are open now", new.open.clone());
-        registry.register("connections", "WebSockets that were opened", new.opened.clone());
+        start_at_zero(&new.limited, "limit", &[Limit::WrongLogins.as_str(), Limit::Rate.as_str()]);
+        registry.register("connections_open", "Open WebSockets", new.open.clone());
+        registry.register("connections", "Opened WebSockets", new.opened.clone());
         registry.register(
             "connections_refused",
-            "Connections refused before that, by reason",
+            "Connections that were refused before the WebSocket was opened, by reason",
             new.refused.clone(),
         );
-        registry.register(
-            "connections_ended",
-            "WebSockets that were closed, by reason",
-            new.ended.clone(),
-        );
-        registry.register("logins", "Clients that wanted in, by outcome", new.logins.clone());
-        registry.register(
-            "login_seconds",
-            "How long it took to let a client in or not",
-            new.login_seconds.clone(),
-        );
+        registry.register("connections_ended", "Closed WebSockets, by reason", new.ended.clone());
+        registry.register("logins", "Authentication requests, by outcome", new.logins.clone());
+        registry.register("login_seconds", "Time of an authentication", new.login_seconds.clone());
         registry.register(
             "reconnects",
-            "Clients let in that had been here before",
+            "Authenticated clients that had been connected before",
             new.reconnects.clone(),
         );
         registry.register(
             "zombies",
-            "Connections closed because their client came again",
+            "Connections that were closed because their client connected again",
             new.zombies.clone(),
         );
         registry.register(
             "client_errors",
-            "Clients that sent what is wrong or were silent",
+            "Clients that sent an invalid message or timed out",
             new.client_errors.clone(),
         );
-        registry.register("limited", "Clients that reached a limit, by limit", new.limited.clone());
+        registry.register(
+            "limited",
+            "Limits that clients have reached, by limit",
+            new.limited.clone(),
+        );
         registry.register(
             "errors",
-            "What did not work at this server, such as handlers",
+            "Failures in this server, such as errors of handlers",
             new.errors.clone(),
         );
         registry.register(
             "received_bytes",
-            "Bytes of messages of clients",
+            "Bytes of messages from clients",
             new.bytes_received.clone(),
         );
         registry.register("sent_bytes", "Bytes of messages to clients", new.bytes_sent.clone());
@@ -115,7 +111,7 @@ impl Connections {
                 self.opened.inc();
             }
             Event::Authenticated { took, .. } => self.login("welcome", *took),
-            Event::Unauthenticated { reason, took, .. } => self.login(known_refusal(reason), *took),
+            Event::Unauthenticated { reason, took, .. } => self.login(refusal_label(reason), *took),
             Event::Reconnected => {
                 self.reconnects.inc();
             }
@@ -124,7 +120,7 @@ impl Connections {
             }
             Event::Disconnected { node, reason, .. } => {
                 self.open.dec();
-                count(&self.ended, "reason", known_end(reason));
+                count(&self.ended, "reason", close_label(reason));
                 if node.is_some() && **reason == CloseReason::Replaced {
                     self.zombies.inc();
                 }
@@ -147,7 +143,7 @@ impl Connections {
     }
 }
 
-fn begin(family: &ByLabel, label: &'static str, values: &[&'static str]) {
+fn start_at_zero(family: &ByLabel, label: &'static str, values: &[&'static str]) {
     for value in values {
         drop(family.get_or_create(&[(label, *value)]));
     }
@@ -157,8 +153,8 @@ fn count(family: &ByLabel, label: &'static str, value: &'static str) {
     family.get_or_create(&[(label, value)]).inc();
 }
 
-/// One of few words, whatever a back end may say.
-fn known_refusal(reason: &str) -> &'static str {
+/// Maps the reason of a refused login to one of a few label values, whatever a back end sends.
+fn refusal_label(reason: &str) -> &'static str {
     match reason {
         "wrong-credentials" => "wrongCredentials",
         "wrong-subprotocol" => "wrongSubprotocol",
@@ -167,8 +163,8 @@ fn known_refusal(reason: &str) -> &'static str {
     }
 }
 
-/// One of few words, whatever a client may say.
-fn known_end(reason: &CloseReason) -> &'static str {
+/// Maps the reason of a close to one of a few label values, whatever a client sends.
+fn close_label(reason: &CloseReason) -> &'static str {
     match reason {
         CloseReason::Done => "done",
         CloseReason::Shutdown => "shutdown",

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/metrics.md")]
-// `Metrics` hears of every event and counts it. Whatever would cost something for each delivery is counted once for each action or
-// round instead; lengths of queues are looked up when somebody asks.
+// `Metrics` counts every event. To keep deliveries cheap, values that would cost something for each
+// of them are counted once for each action or round; lengths of queues are read when the metrics
+// are requested.
 
 mod actions;
 mod backend;
@@ -17,15 +18,15 @@ use prometheus_client::{
 
 use crate::telemetry::{event::Event, metrics::stats::StatsSnapshot};
 
-/// The content type of the text.
+/// The content type of the metrics: OpenMetrics text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All numbers of a server.
+/// All metrics of a server.
 pub(crate) struct Metrics {
     registry: Registry,
-    connections: connections::Connections,
-    actions: actions::Actions,
-    backend: backend::Backend,
+    connections: connections::ConnectionMetrics,
+    actions: actions::ActionMetrics,
+    backend: backend::BackendMetrics,
     stats: stats::Gauges,
 }
 
@@ -36,26 +37,27 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet. `types` are those action types that have numbers of their own from the beginning.
+    /// Creates metrics without recorded events. `types` are the action types with metrics of their
+    /// own from the start.
     pub(crate) fn new(types: impl IntoIterator<Item = String>) -> Self {
         let mut registry = Registry::with_prefix("logux");
-        let registering = &mut registry;
+        let registry_mut = &mut registry;
         let build = Family::<Labels<1>, Gauge>::default();
-        registering.register("build", "Version of the server", build.clone());
+        registry_mut.register("build", "Version of the server", build.clone());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         Self {
-            connections: connections::Connections::register(registering),
-            actions: actions::Actions::register(registering, types),
-            backend: backend::Backend::register(registering),
-            stats: stats::Gauges::register(registering),
+            connections: connections::ConnectionMetrics::register(registry_mut),
+            actions: actions::ActionMetrics::register(registry_mut, types),
+            backend: backend::BackendMetrics::register(registry_mut),
+            stats: stats::Gauges::register(registry_mut),
             registry,
         }
     }
 
-    /// Counts what happened.
+    /// Counts an event.
     pub(crate) fn record(&self, event: &Event<'_>) {
         match event {
-            Event::Hub(report) => self.actions.record(report),
+            Event::Hub(hub_event) => self.actions.record(hub_event),
             Event::Requested(entry) => self.actions.requested(entry),
             Event::Round { commands, took } => self.actions.round(*commands, *took),
             Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => {
@@ -65,26 +67,26 @@ impl Metrics {
         }
     }
 
-    /// Everything as text, with the levels of this moment where they could be found out.
+    /// Returns all metrics as OpenMetrics text, with current gauges if `stats` is given.
     pub(crate) fn text(&self, stats: Option<&StatsSnapshot>) -> String {
         if let Some(stats) = stats {
             self.stats.set(stats);
         }
         let mut text = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 }
 
-/// Labels whose values are known beforehand.
+/// Labels with values that are known at compile time.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// Counters that differ in one label.
+/// Counters with one label.
 type ByLabel = Family<Labels<1>, Counter>;
 
-/// How long something took, in seconds: from 100 µs to 30 s.
-fn seconds() -> Histogram {
+/// Returns a histogram of durations in seconds, from 100 µs to 30 s.
+fn seconds_histogram() -> Histogram {
     Histogram::new([
         0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
     ])
@@ -101,28 +103,29 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_documented_and_the_other_way_round() {
+    fn the_documentation_lists_exactly_the_metrics() {
         let metrics = Metrics::new(["say".to_owned()]);
         metrics.record(&backend_request());
         let text = metrics.text(Some(&StatsSnapshot::default()));
-        let mut counted = BTreeSet::new();
+        let mut registered = BTreeSet::new();
         for line in text.lines() {
             if let Some((name, kind)) =
                 line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
             {
-                counted.insert(format!("{name}{}", if kind == "counter" { "_total" } else { "" }));
+                registered
+                    .insert(format!("{name}{}", if kind == "counter" { "_total" } else { "" }));
             }
         }
         let documented = include_str!("../../docs/metrics.md")
             .lines()
             .filter_map(|line| line.strip_prefix("| `"));
         let documented = documented.filter_map(|line| Some(line.split_once('`')?.0.to_owned()));
-        assert_eq!(counted, documented.collect());
+        assert_eq!(registered, documented.collect());
         assert!(text.ends_with("# EOF\n"));
     }
 
     #[test]
-    fn latency_and_failures_of_the_back_end_by_command() {
+    fn the_back_end_has_latency_and_failures_by_command() {
         let metrics = Metrics::new([]);
         metrics.record(&backend_request());
         metrics.record(&Event::BackendAsked {

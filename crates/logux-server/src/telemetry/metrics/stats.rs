@@ -1,17 +1,18 @@
-//! How much there is of everything at a moment, found out when somebody asks.
+//! The current sizes of a server, read when the metrics are requested.
 
 use logux::server::HubStats;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-/// How much there is of everything.
+/// The sizes of a server at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StatsSnapshot {
-    /// In the hub.
+    /// The sizes in the hub.
     pub(crate) hub: HubStats,
-    /// Commands that wait for the hub.
+    /// The number of commands that wait for the hub.
     pub(crate) commands: usize,
-    /// Messages and bytes that wait for clients to read them.
+    /// The number of messages in all outboxes.
     pub(crate) outbox_messages: usize,
+    /// The size of all outboxes, in bytes.
     pub(crate) outbox_bytes: usize,
 }
 
@@ -35,31 +36,30 @@ pub(super) struct Gauges {
 impl Gauges {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let new = Self::default();
-        registry.register("clients", "Clients that are in", new.clients.clone());
+        registry.register("clients", "Connected clients", new.clients.clone());
         registry.register("channels", "Channels with subscribers", new.channels.clone());
         registry.register("subscriptions", "Subscriptions", new.subscriptions.clone());
         registry.register(
             "actions_running",
-            "Actions the application is busy with",
+            "Actions that the application processes",
             new.running.clone(),
         );
         registry.register(
             "actions_waiting",
-            "Actions that wait for earlier ones of their client",
+            "Actions that wait for earlier actions of their client",
             new.waiting.clone(),
         );
-        let parked = "Subscriptions that wait for their client to come back";
+        let parked = "Subscriptions that wait for their client to reconnect";
         registry.register("subscriptions_parked", parked, new.parked.clone());
         let unconfirmed = "Subscriptions whose clients have not confirmed the answer yet";
         registry.register("subscriptions_unconfirmed", unconfirmed, new.unconfirmed.clone());
-        let remembered =
-            "Actions and answers that are remembered so that they are done and answered once";
+        let remembered = "Actions and answers that are remembered for exactly once";
         registry.register("remembered_entries", remembered, new.remembered.clone());
         let bytes = "Bytes of actions and answers that are remembered";
         registry.register("remembered_bytes", bytes, new.remembered_bytes.clone());
         registry.register(
             "log_added",
-            "Number of the last action that the log kept",
+            "Added number of the last action in the log",
             new.added.clone(),
         );
         registry.register(
@@ -67,9 +67,9 @@ impl Gauges {
             "Commands that wait for the hub",
             new.commands.clone(),
         );
-        let messages = "Messages that wait for clients to read them";
+        let messages = "Messages in the outboxes of clients";
         registry.register("outbox_messages", messages, new.outbox_messages.clone());
-        let bytes = "Bytes of messages that wait for clients to read them";
+        let bytes = "Bytes of messages in the outboxes of clients";
         registry.register("outbox_bytes", bytes, new.outbox_bytes.clone());
         new
     }

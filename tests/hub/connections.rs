@@ -1,4 +1,4 @@
-//! Connections that come and go, and their subscriptions.
+//! Connecting and disconnecting, and the subscriptions of connections.
 
 use logux::{
     Action, MemoryStore,
@@ -9,7 +9,7 @@ use logux::{
 use crate::world::{A, World, config, entry, processed, undone};
 
 #[test]
-fn the_same_client_again_replaces_its_connection() {
+fn a_new_connection_of_a_client_replaces_the_old_one() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");
@@ -17,57 +17,53 @@ fn the_same_client_again_replaces_its_connection() {
     assert!(world.other.iter().any(|output| output == "Replaced(SessionId(1))"));
     assert_eq!(world.hub.connected(), 1);
     world.handle(Input::Leave(SessionId(1)));
-    assert_eq!(
-        world.hub.connected(),
-        1,
-        "the end of the old connection is not the end of the new one"
-    );
+    assert_eq!(world.hub.connected(), 1, "the end of the old connection does not end the new one");
 }
 
 #[test]
-fn a_subscription_cut_short_goes_on_at_the_next_connection() {
+fn an_interrupted_subscription_continues_in_the_next_connection() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
     world.receive(1, vec![entry("1 10:one:x 0", subscribe)]);
     world.handle(Input::Leave(SessionId(1)));
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert!(world.delivered().is_empty());
     world.join(2, "10:one:x");
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered(), [processed(2, "1 10:one:x 0")]);
 
-    // But not for another tab: the one that wanted it is gone.
+    // But not for another tab, because the subscriber does not return.
     world.receive(2, vec![entry("2 10:one:x 0", subscribe)]);
     world.handle(Input::Leave(SessionId(2)));
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.join(3, "10:one:other");
     assert!(world.requests.is_empty());
 }
 
 #[test]
-fn clients_that_never_come_back_are_given_up() {
+fn at_most_1000_subscriptions_wait_for_disconnected_clients() {
     let mut world = World::new();
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
     for n in 0..1_001 {
         world.join(n, &format!("{n}:one:x"));
         world.receive(n, vec![entry(&format!("1 {n}:one:x 0"), subscribe)]);
         world.handle(Input::Leave(SessionId(n)));
-        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     }
     world.join(5_000, "0:one:x");
-    assert!(world.requests.is_empty(), "the one that waited longest");
+    assert!(world.requests.is_empty(), "the one that has waited longest is given up");
     assert_eq!(
         world.delivered(),
         [undone(5_000, subscribe, "1 0:one:x 0", "error")],
-        "but it is told"
+        "its client receives the undo"
     );
     world.join(5_001, "1:one:x");
     assert_eq!(world.requests.len(), 1);
     assert_eq!(
         world.hub.into_store().len(),
         1_000 + 2,
-        "the others wait, and what the one was told is remembered"
+        "the others, and the undone subscription with its answer"
     );
 }
 
@@ -75,16 +71,16 @@ fn clients_that_never_come_back_are_given_up() {
 fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
     let mut world = World::new();
     world.join(1, "10:one:x");
-    let of = |what: &str| format!(r#"{{"type":"logux/{what}","channel":"room"}}"#);
-    world.receive(1, vec![entry("1 10:one:x 0", &of("subscribe"))]);
-    world.receive(1, vec![entry("1 10:one:x 1", &of("unsubscribe"))]);
+    let action = |kind: &str| format!(r#"{{"type":"logux/{kind}","channel":"room"}}"#);
+    world.receive(1, vec![entry("1 10:one:x 0", &action("subscribe"))]);
+    world.receive(1, vec![entry("1 10:one:x 1", &action("unsubscribe"))]);
     assert_eq!(world.delivered(), [processed(1, "1 10:one:x 1")]);
     let load = HandlerResponse::Action(Action::new(A).unwrap(), Box::default());
-    world.answer([HandlerResponse::Approved(None), load, HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), load, HandlerResponse::Processed]);
     assert_eq!(
         world.delivered(),
         [processed(1, "1 10:one:x 0")],
-        "nothing is loaded, and nobody waits for ever"
+        "nothing is loaded, but the subscription is answered"
     );
     let action = Action::new(A).unwrap();
     let to = Recipients::channel("room");
@@ -99,7 +95,7 @@ fn a_subscription_that_is_cancelled_while_it_loads_has_no_effect() {
 }
 
 #[test]
-fn a_subscription_that_was_cancelled_and_fails_takes_no_later_one_along() {
+fn the_failure_of_a_cancelled_subscription_does_not_end_a_later_one() {
     let queues = Queues::by(|action| action.field("queue").unwrap_or_default().into());
     let mut world = World::with(Config { queues, ..config() }, MemoryStore::new());
     world.join(1, "10:one:x");
@@ -110,7 +106,7 @@ fn a_subscription_that_was_cancelled_and_fails_takes_no_later_one_along() {
     let unsubscribe = r#"{"type":"logux/unsubscribe","channel":"room"}"#;
     world
         .receive(1, vec![entry("1 10:one:x 1", unsubscribe), entry("1 10:one:x 2", &subscribe(2))]);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.handle(Input::Respond(cancelled.id, HandlerResponse::Approved(None)));
     world.handle(Input::Respond(cancelled.id, HandlerResponse::error()));
     assert_eq!(world.hub.stats().unwrap().subscriptions, 1);

@@ -1,4 +1,4 @@
-//! What is said while the connection is cut, and what has to be true of it.
+//! The conversation during which the connection is cut, and its assertions.
 
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
@@ -15,27 +15,27 @@ use crate::{
     proxy::{Cut, Direction, Proxy},
 };
 
-/// No conversation takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of a conversation.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Who has something to tell the room.
+/// The source of news for the room.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum NewsSource {
     /// The server.
     FromServer(Handle),
-    /// The server too, when a client asks for it: where it is another process.
+    /// The server, at the request of a client, for a server in another process.
     #[cfg(feature = "sqlite")]
-    OnDemand,
+    OnRequest,
 }
 
-/// One conversation, and its place among the others.
+/// One conversation and its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conversation {
     pub(crate) number: usize,
     pub(crate) cut: Option<Cut>,
 }
 
-/// All cuts of a conversation that has so many bytes in each direction.
+/// Returns all cuts of a conversation with these numbers of bytes in each direction.
 pub(crate) fn cuts([up, down]: [usize; 2]) -> impl Iterator<Item = Cut> {
     let at = |direction, bytes| (0..=bytes).map(move |after| Cut { direction, after });
     at(Direction::ToServer, up).chain(at(Direction::ToClient, down))
@@ -45,7 +45,7 @@ fn action(json: &str) -> Action {
     Action::new(json).expect("an action")
 }
 
-fn passed(proxy: &Proxy) -> [usize; 2] {
+fn forwarded_bytes(proxy: &Proxy) -> [usize; 2] {
     [0, 1].map(|direction| proxy.bytes[direction].load(Ordering::Relaxed))
 }
 
@@ -58,24 +58,27 @@ impl Conversation {
         format!("room/{:05}", self.number)
     }
 
-    /// With a client that behaves like that of the reference; returns how many bytes it took.
+    /// Runs the conversation with a client that behaves like the one of the reference. Returns the
+    /// forwarded bytes.
     pub(crate) async fn with_device(
         self,
         server: watch::Receiver<Option<SocketAddr>>,
-        news: News,
+        news: NewsSource,
         processed: &Processed,
         on_cut: impl FnOnce() + Send + 'static,
     ) -> [usize; 2] {
         let proxy = Proxy::start(server, self.cut, on_cut).await;
         let mut device = Device::new(&self.node(), proxy.address);
-        let counted = timeout(PATIENCE, converse(&mut device, &self.room(), &news)).await;
-        let counted = counted.unwrap_or_else(|_| panic!("hangs at {:?}: {device:?}", self.cut));
-        let counted = counted.map(|sequence| (device.id(sequence), 1));
-        assert_eq!(processed.of_node(&self.node()), counted.into(), "at {:?}", self.cut);
-        passed(&proxy)
+        let increments = timeout(TIMEOUT, converse(&mut device, &self.room(), &news)).await;
+        let increments =
+            increments.unwrap_or_else(|_| panic!("hangs at {:?}: {device:?}", self.cut));
+        let increments = increments.map(|sequence| (device.id(sequence), 1));
+        assert_eq!(processed.of_node(&self.node()), increments.into(), "at {:?}", self.cut);
+        forwarded_bytes(&proxy)
     }
 
-    /// The same with the client of this project. Returns also how many actions were sent back to it.
+    /// Runs the conversation with the client of `logux-client`. Returns the forwarded bytes and the
+    /// number of actions that were sent back to it.
     pub(crate) async fn with_client(
         self,
         server: watch::Receiver<Option<SocketAddr>>,
@@ -85,12 +88,12 @@ impl Conversation {
         let proxy = Proxy::start(server, self.cut, on_cut).await;
         let connector =
             WebSocketConnector::new(&format!("ws://{}", proxy.address)).expect("an address");
-        let at_once =
+        let immediately =
             Backoff { min_delay: Duration::ZERO, max_delay: Duration::ZERO, ..Backoff::default() };
         let client =
-            Client::builder(&self.node()).expect("a node").backoff(at_once).start(connector);
+            Client::builder(&self.node()).expect("a node").backoff(immediately).start(connector);
         let (mut actions, room) = (client.actions(), self.room());
-        let talking = async {
+        let conversation = async {
             let inc = || client.sync(action(r#"{"type":"inc"}"#));
             let forbidden = client.sync(action(r#"{"type":"forbidden"}"#));
             let (subscribed, first, second, forbidden) =
@@ -100,48 +103,53 @@ impl Conversation {
             let leave = format!(r#"{{"type":"logux/unsubscribe","channel":"{room}"}}"#);
             client.sync(action(&leave)).await.expect("processed");
         };
-        timeout(PATIENCE, talking).await.unwrap_or_else(|_| panic!("hangs at {:?}", self.cut));
-        let times: Vec<usize> = processed.of_node(&self.node()).into_values().collect();
-        assert_eq!(times, [1, 1], "at {:?}", self.cut);
-        let counted = std::iter::from_fn(|| actions.try_next())
+        timeout(TIMEOUT, conversation).await.unwrap_or_else(|_| panic!("hangs at {:?}", self.cut));
+        let counts: Vec<usize> = processed.of_node(&self.node()).into_values().collect();
+        assert_eq!(counts, [1, 1], "at {:?}", self.cut);
+        let sent_back = std::iter::from_fn(|| actions.try_next())
             .filter(|entry| entry.action.kind() == "counted");
-        (passed(&proxy), counted.count())
+        (forwarded_bytes(&proxy), sent_back.count())
     }
 }
 
-/// Subscribes, counts twice, does what it may not, is told something by the server, and unsubscribes.
-async fn converse(device: &mut Device, room: &str, news: &News) -> [i64; 2] {
+/// Subscribes, sends `inc` twice and a forbidden action, receives news from the server, and
+/// unsubscribes. Returns the sequences of the two `inc`.
+async fn converse(device: &mut Device, room: &str, news: &NewsSource) -> [i64; 2] {
     let subscription = device.sync(json!({"type": "logux/subscribe", "channel": room})).await;
-    let counted =
+    let increments =
         [device.sync(json!({"type": "inc"})).await, device.sync(json!({"type": "inc"})).await];
     let forbidden = device.sync(json!({"type": "forbidden"})).await;
     device.settle().await;
-    let place = |what: &str| device.log.iter().position(|other| other == what);
-    let loaded = place("room/set").expect("it was loaded");
+    let position = |item: &str| device.log.iter().position(|other| other == item);
+    let loaded = position("room/set").expect("the loaded action");
     assert!(
-        Some(loaded) < place(&format!("answer {subscription}")),
-        "loaded before it was answered"
+        Some(loaded) < position(&format!("answer {subscription}")),
+        "the state is loaded before the answer"
     );
     assert_eq!(device.answers[&forbidden], "denied");
 
-    // It is subscribed: what is sent to the room while it is there arrives, at the latest at the next connection.
+    // The device is subscribed: it receives what is sent to the room while it is connected, at the
+    // latest after the next reconnection.
     let before = device.count("news");
     while device.count("news") == before {
         match news {
-            // After a cut the server may subscribe it again only now: then there will be other news.
-            News::FromServer(server) if device.is_connected() => {
+            // After a cut, the server may not have renewed the subscription yet; then it sends news
+            // again.
+            NewsSource::FromServer(server) if device.is_connected() => {
                 server.send(action(r#"{"type":"news"}"#), room).await;
                 device.step_within(Duration::from_millis(50)).await;
             }
-            News::FromServer(_) => device.step().await,
+            NewsSource::FromServer(_) => device.step().await,
             #[cfg(feature = "sqlite")]
-            News::OnDemand => drop(device.sync(json!({"type": "shout", "room": room})).await),
+            NewsSource::OnRequest => {
+                device.sync(json!({"type": "shout", "room": room})).await;
+            }
         }
         device.settle().await;
     }
     device.sync(json!({"type": "logux/unsubscribe", "channel": room})).await;
     device.settle().await;
-    assert!(counted.iter().all(|counted| device.answers[counted] == "processed"));
-    assert!(device.count("counted") >= 2, "what an action sent back comes too");
-    counted
+    assert!(increments.iter().all(|sequence| device.answers[sequence] == "processed"));
+    assert!(device.count("counted") >= 2, "actions that were sent back are received too");
+    increments
 }

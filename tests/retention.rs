@@ -1,6 +1,6 @@
-//! What stays in the server's log, and who is given it.
+//! The actions that stay in the server's log, and the clients that receive them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::time::Duration;
 
@@ -16,20 +16,23 @@ use logux::{
     testing::batch,
 };
 
-/// A hub whose application approves and processes everything, and resends it to the channel `room`.
+/// A hub whose application approves and processes all actions, and resends them to the channel
+/// `room` and the user `10`.
 struct World<S = MemoryStore> {
     hub: Hub<S>,
     now: i64,
     sent: u32,
-    /// `SESSION <- n`, for what was sent as it happened, and `SESSION <= n` for what was replayed.
-    seen: Vec<String>,
+    /// The received actions: `SESSION <- n` if it was delivered, `SESSION <= n` if it was replayed,
+    /// `SESSION joins n` if it was missed.
+    received: Vec<String>,
     recorded: Vec<String>,
-    /// What the application says instead of processed.
+    /// Whether the application responds with an error instead of processed.
     fails: bool,
 }
 
 const START: i64 = 1_000_000;
 
+/// Returns the `n` of an action, or `undo n` for its undo.
 fn n(entry: &Entry) -> String {
     let undone = entry.action.str_field("reason").map(|_| "undo ".to_owned()).unwrap_or_default();
     let inner = entry.action.field("action").map(|inner| Action::new(inner).unwrap());
@@ -38,20 +41,23 @@ fn n(entry: &Entry) -> String {
 }
 
 impl World {
-    fn new(keep: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static) -> Self {
-        Self::over(keep, MemoryStore::new())
+    fn new(policy: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static) -> Self {
+        Self::over(policy, MemoryStore::new())
     }
 }
 
 impl<S: Store> World<S> {
-    fn over(keep: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static, store: S) -> Self {
+    fn over(
+        policy: impl Fn(&Action) -> Option<Retention> + Send + Sync + 'static,
+        store: S,
+    ) -> Self {
         let config = Config {
-            retention: RetentionPolicy::by(move |action, _| keep(action)),
+            retention: RetentionPolicy::by(move |action, _| policy(action)),
             ..Config::new(NodeId::new("server:x").unwrap())
         };
         let hub = Hub::new(config, store).unwrap();
-        let mut world =
-            Self { hub, now: START, sent: 0, seen: Vec::new(), recorded: Vec::new(), fails: false };
+        let (received, recorded) = (Vec::new(), Vec::new());
+        let mut world = Self { hub, now: START, sent: 0, received, recorded, fails: false };
         world.join(1, "10:author:x");
         world
     }
@@ -64,7 +70,7 @@ impl<S: Store> World<S> {
     fn settle(&mut self) {
         self.hub.commit().unwrap();
         while let Some(output) = self.hub.poll_output() {
-            let answers = match output {
+            let responses = match output {
                 Output::Request(request) if request.entry.action.kind() == "logux/subscribe" => {
                     vec![
                         (request.id, HandlerResponse::Approved(None)),
@@ -91,18 +97,19 @@ impl<S: Store> World<S> {
                 Output::Deliver { session, entry, .. }
                     if entry.action.kind() != "logux/processed" =>
                 {
-                    self.seen.push(format!("{} <- {}", session.0, n(&entry)));
+                    self.received.push(format!("{} <- {}", session.0, n(&entry)));
                     Vec::new()
                 }
                 Output::Replay { session, entries, .. } => {
-                    self.seen.extend(
+                    self.received.extend(
                         entries.iter().map(|entry| format!("{} <= {}", session.0, n(entry))),
                     );
                     Vec::new()
                 }
                 Output::Joined { session, missed, .. } => {
-                    let kept = missed.iter().filter(|entry| entry.action.kind() == "say");
-                    self.seen.extend(kept.map(|entry| format!("{} joins {}", session.0, n(entry))));
+                    let missed = missed.iter().filter(|entry| entry.action.kind() == "say");
+                    let missed = missed.map(|entry| format!("{} joins {}", session.0, n(entry)));
+                    self.received.extend(missed);
                     Vec::new()
                 }
                 Output::Recorded(entry) => {
@@ -111,9 +118,9 @@ impl<S: Store> World<S> {
                 }
                 _ => Vec::new(),
             };
-            for (job, answer) in answers {
+            for (id, response) in responses {
                 self.hub
-                    .handle(Now::from_millis(self.now, 0), Input::Respond(job, answer))
+                    .handle(Now::from_millis(self.now, 0), Input::Respond(id, response))
                     .unwrap();
             }
             self.hub.commit().unwrap();
@@ -144,21 +151,21 @@ impl<S: Store> World<S> {
         id
     }
 
-    /// The author does the n-th action, at a time.
+    /// Sends the action `n` of the author, with this time.
     fn act(&mut self, n: u32, time: i64) -> String {
         self.receive(1, "10:author:x", time, &format!(r#"{{"type":"say","n":{n}}}"#))
     }
 
-    /// Somebody else subscribes; what it is given.
+    /// Subscribes another client, and returns the actions that it receives.
     fn subscribe(&mut self, session: u64, since: Option<&str>) -> Vec<String> {
         let node = format!("20:c{session}:x");
         self.join(session, &node);
         let since =
             since.map(|id| format!(r#","since":{{"id":"{id}","time":0}}"#)).unwrap_or_default();
-        self.seen.clear();
+        self.received.clear();
         let json = format!(r#"{{"type":"logux/subscribe","channel":"room"{since}}}"#);
         self.receive(session, &node, self.now, &json);
-        std::mem::take(&mut self.seen)
+        std::mem::take(&mut self.received)
     }
 
     fn kept(&self) -> Vec<String> {
@@ -169,7 +176,7 @@ impl<S: Store> World<S> {
 }
 
 #[test]
-fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
+fn a_subscriber_receives_the_kept_actions_or_those_since_its_last_one() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     let ids = [1, 2, 3].map(|n| world.act(n, START - i64::from(10 * n)));
     assert_eq!(
@@ -180,15 +187,15 @@ fn a_subscriber_gets_what_was_kept_and_then_what_it_has_missed() {
     assert_eq!(
         world.subscribe(3, Some(&ids[1])),
         ["3 <= 3"],
-        "though it is older than the last it has got"
+        "although it was created before the last received one"
     );
     assert!(world.subscribe(4, Some(&ids[2])).is_empty());
     assert_eq!(world.recorded, ["1", "2", "3"]);
 }
 
-/// It was made offline, long before it came.
+/// Such an action was created offline, long before it was received.
 #[test]
-fn what_came_late_is_new_to_who_was_there_before_it_came() {
+fn an_action_that_is_received_late_is_new_for_a_client_that_was_subscribed_before() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     world.act(1, START);
     world.now = START + 10_000;
@@ -197,12 +204,12 @@ fn what_came_late_is_new_to_who_was_there_before_it_came() {
     assert_eq!(
         world.subscribe(2, Some(&since)),
         ["2 <= 2"],
-        "the answer that it knows is forgotten here"
+        "the log does not have the entry of `since`, so its time is used"
     );
 }
 
 #[test]
-fn nothing_is_kept_unless_told() {
+fn only_actions_with_a_retention_are_kept() {
     let mut world =
         World::new(|action| (action.field("n") == Some("2")).then(|| Retention::forever("talk")));
     for n in [1, 2, 3] {
@@ -212,18 +219,18 @@ fn nothing_is_kept_unless_told() {
 }
 
 #[test]
-fn who_comes_back_is_not_given_what_it_did_itself() {
+fn a_returning_subscriber_does_not_receive_its_own_actions() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     let first = world.act(1, START);
     world.receive(1, "10:author:x", START, r#"{"type":"say","n":2}"#);
-    world.seen.clear();
+    world.received.clear();
     let since = format!(
         r#"{{"type":"logux/subscribe","channel":"room","since":{{"id":"{first}","time":0}}}}"#
     );
     world.receive(1, "10:author:x", START, &since);
-    assert!(world.seen.is_empty());
+    assert!(world.received.is_empty());
     world.receive(1, "10:author:x", START, r#"{"type":"logux/subscribe","channel":"room"}"#);
-    assert_eq!(world.seen, ["1 <= 1", "1 <= 2"], "unless it begins anew");
+    assert_eq!(world.received, ["1 <= 1", "1 <= 2"], "unless it subscribes without `since`");
 }
 
 #[test]
@@ -241,13 +248,13 @@ fn refused_and_undone_actions_are_not_kept_but_their_undo_is() {
     assert_eq!(
         world.subscribe(2, Some(&first)),
         ["2 <= undo 2", "2 <= undo 1"],
-        "who has got it has to take it back"
+        "the undos are for clients that have received the actions"
     );
     assert_eq!(world.recorded, ["1", "undo 1"]);
 }
 
 #[test]
-fn bounds_of_count_age_and_the_latest_hold() {
+fn retention_is_bounded_by_count_latest_or_age() {
     let mut world = World::new(|_| Some(Retention::last("talk", 8)));
     for n in 1..=30 {
         world.act(n, START);
@@ -269,13 +276,13 @@ fn bounds_of_count_age_and_the_latest_hold() {
     world.act(2, START + 1_000);
     world.now = START + 1_701;
     world.handle(Input::Leave(SessionId(99)));
-    assert_eq!(world.kept(), ["2"], "whatever happens then makes it forget");
+    assert_eq!(world.kept(), ["2"], "any later input removes expired actions");
 }
 
 #[test]
-fn the_latest_that_fails_leaves_the_one_before_it() {
-    let keep = |_: &Action| Some(Retention::latest("cursor"));
-    let mut world = World::new(keep);
+fn the_previous_action_stays_if_the_latest_fails() {
+    let policy = |_: &Action| Some(Retention::latest("cursor"));
+    let mut world = World::new(policy);
     world.act(1, START);
     world.fails = true;
     world.act(2, START + 20);
@@ -283,16 +290,16 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
     assert_eq!(
         world.subscribe(2, None),
         ["2 <= 1", "2 <= undo 2"],
-        "who has got it has to take it back"
+        "the undo is for clients that have received the action"
     );
-    let mut world = World::over(keep, world.hub.into_store());
-    assert_eq!(world.kept(), ["1", "undo 2"], "states are made of the one before it");
+    let mut world = World::over(policy, world.hub.into_store());
+    assert_eq!(world.kept(), ["1", "undo 2"], "states are computed from the previous action");
     world.act(3, START + 10);
-    assert_eq!(world.kept(), ["undo 2", "3"], "an undo is no later action");
+    assert_eq!(world.kept(), ["undo 2", "3"], "an undo does not supersede an action");
     let id = world.act(4, START + 30);
     assert_eq!(world.kept(), ["4"]);
     world.handle(Input::Undo(Box::new(UndoRequest::new(id.parse().unwrap(), "spam"))));
-    assert_eq!(world.kept(), ["undo 4"], "it was done: the one before it is forgotten");
+    assert_eq!(world.kept(), ["undo 4"], "it was processed, so the previous action was removed");
     let (action, to) =
         (Action::new(r#"{"type":"say","n":5}"#).unwrap(), Recipients::channel("room"));
     world.now = START + 100;
@@ -303,16 +310,16 @@ fn the_latest_that_fails_leaves_the_one_before_it() {
         process: false,
         ticket: None,
     })));
-    assert_eq!(world.kept(), ["5"], "the application's own take the place of others, too");
+    assert_eq!(world.kept(), ["5"], "an action of the application supersedes others too");
 }
 
 #[test]
-fn what_was_kept_outlives_a_restart_and_so_does_its_bound() {
-    let keep = |_: &Action| Some(Retention::for_duration("news", Duration::from_millis(1_600)));
-    let mut world = World::new(keep);
+fn kept_actions_and_their_bounds_survive_a_restart() {
+    let policy = |_: &Action| Some(Retention::for_duration("news", Duration::from_millis(1_600)));
+    let mut world = World::new(policy);
     world.act(1, START);
     let store = world.hub.into_store();
-    let mut world = World::over(keep, store);
+    let mut world = World::over(policy, store);
     assert_eq!(world.kept(), ["1"]);
     assert_eq!(world.subscribe(2, None), ["2 <= 1"]);
     world.now = START + 2_000;
@@ -321,7 +328,7 @@ fn what_was_kept_outlives_a_restart_and_so_does_its_bound() {
 }
 
 #[test]
-fn actions_of_the_application_are_kept_too() {
+fn actions_of_the_application_are_kept() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     let action = || Action::new(r#"{"type":"say","n":7}"#).unwrap();
     for process in [false, true] {
@@ -339,7 +346,7 @@ fn actions_of_the_application_are_kept_too() {
 }
 
 #[test]
-fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_again() {
+fn a_kept_action_whose_answer_is_forgotten_is_not_processed_again() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     let id = world.act(1, START);
     world.now = START
@@ -356,21 +363,21 @@ fn a_kept_action_that_comes_again_after_its_answer_is_forgotten_is_not_done_agai
 }
 
 #[test]
-fn clients_of_a_user_are_given_what_was_kept_for_it_until_it_is_forgotten() {
+fn clients_of_a_user_receive_the_kept_actions_for_it_until_they_are_forgotten() {
     let mut world = World::new(|_| Some(Retention::forever("talk")));
     let ids = [1, 2, 3].map(|n| world.act(n, START));
-    world.seen.clear();
+    world.received.clear();
     world.join(2, "10:other:x");
-    assert_eq!(world.seen, ["2 joins 1", "2 joins 2", "2 joins 3"]);
+    assert_eq!(world.received, ["2 joins 1", "2 joins 2", "2 joins 3"]);
     world.handle(Input::Forget(ids[1].parse().unwrap()));
-    world.seen.clear();
+    world.received.clear();
     world.join(3, "10:third:x");
     world.join(4, "20:stranger:x");
     world.join(5, "10:author:y");
     assert_eq!(
-        world.seen,
+        world.received,
         ["3 joins 1", "3 joins 3"],
-        "its author has it, and others have nothing to do with it"
+        "the author has them, other users do not receive them"
     );
     assert_eq!(world.kept(), ["1", "3"]);
 }

@@ -1,4 +1,4 @@
-//! The application behind the cuts.
+//! The application of the server under test.
 
 use std::{
     collections::HashMap,
@@ -8,12 +8,12 @@ use std::{
 use logux::{Action, ActionId, store::Store};
 use logux_server::{HandlerError, RunningServer, Server};
 
-/// The database of the application: how often each action was processed.
+/// The database of the application: how many count each action was processed.
 #[derive(Clone)]
 pub(crate) enum Processed {
-    /// In a server that stays up.
+    /// For a server that is not killed.
     InMemory(Arc<Mutex<HashMap<ActionId, usize>>>),
-    /// In one that dies: with the ids of the actions in the same transactions.
+    /// For a server that is killed: with the ids of the actions in the same transactions.
     #[cfg(feature = "sqlite")]
     InFile(Arc<Mutex<logux_sqlite::rusqlite::Connection>>, logux_sqlite::SqliteInbox),
 }
@@ -27,12 +27,12 @@ impl Processed {
         Self::InMemory(Arc::default())
     }
 
-    async fn note(self, id: ActionId) -> Result<(), HandlerError> {
+    async fn record(self, id: ActionId) -> Result<(), HandlerError> {
         match self {
             Self::InMemory(all) => *locked(&all).entry(id).or_default() += 1,
             #[cfg(feature = "sqlite")]
             Self::InFile(database, inbox) => {
-                let note = move || -> Result<(), HandlerError> {
+                let record = move || -> Result<(), HandlerError> {
                     let mut database = locked(&database);
                     let transaction = database.transaction()?;
                     if inbox.insert(&transaction, &id)? {
@@ -44,19 +44,19 @@ impl Processed {
                     }
                     Ok(transaction.commit()?)
                 };
-                tokio::task::spawn_blocking(note).await??;
+                tokio::task::spawn_blocking(record).await??;
             }
         }
         Ok(())
     }
 
-    /// How often each action of a node was.
+    /// Returns how many count each action of a node was processed.
     pub(crate) fn of_node(&self, node: &str) -> HashMap<String, usize> {
         match self {
             Self::InMemory(all) => {
                 let all = locked(all);
                 let of_node = all.iter().filter(|(id, _)| id.node().to_string() == node);
-                of_node.map(|(id, times)| (id.to_string(), *times)).collect()
+                of_node.map(|(id, count)| (id.to_string(), *count)).collect()
             }
             #[cfg(feature = "sqlite")]
             Self::InFile(database, _) => {
@@ -65,7 +65,7 @@ impl Processed {
                 let mut query = database.prepare_cached(query).expect("a query");
                 let rows = query.query_map([node], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
                 let rows = rows.expect("rows").map(|row| row.expect("a row"));
-                rows.map(|(id, times)| (id, usize::try_from(times).expect("a count"))).collect()
+                rows.map(|(id, count)| (id, usize::try_from(count).expect("a count"))).collect()
             }
         }
     }
@@ -84,7 +84,7 @@ pub(crate) async fn start<St: Store + Send + 'static>(
         })
         .action_type("inc", move |on| {
             on.access(|_| async { Ok(true) }).process(move |context| async move {
-                context.state().clone().note(context.meta().id.clone()).await?;
+                context.state().clone().record(context.meta().id.clone()).await?;
                 context.send_back(action(r#"{"type":"counted"}"#)).await;
                 Ok(())
             })

@@ -1,4 +1,4 @@
-//! What clients may not do, or not so much of.
+//! Limits of clients: authorship, times, rates, subscriptions, queues.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use logux::{
 use crate::world::{A, NOW, World, config, entry, processed, undone};
 
 #[test]
-fn nobody_acts_as_somebody_else() {
+fn actions_of_other_clients_and_foreign_meta_are_denied() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
@@ -22,13 +22,13 @@ fn nobody_acts_as_somebody_else() {
     assert_eq!(
         world.delivered(),
         [undone(1, A, "1 20:two:x 0", "denied"), undone(1, A, "2 10:one:x 0", "denied")],
-        "only the one who sent it is told"
+        "only the sender receives the undo"
     );
-    assert_eq!(world.requests.len(), 1, "another tab of the same client is no stranger");
+    assert_eq!(world.requests.len(), 1, "actions of another tab of the client are accepted");
 }
 
 #[test]
-fn a_time_in_the_future_wins_nothing() {
+fn actions_too_far_in_the_future_are_undone() {
     let mut world = World::new();
     world.join(1, "10:phone:tab");
     let ahead = |ms: i64| {
@@ -40,14 +40,14 @@ fn a_time_in_the_future_wins_nothing() {
     let limit = i64::try_from(config().max_ahead.as_millis()).unwrap();
     let (_, allowed) = ahead(limit).unwrap();
     world.receive(1, vec![allowed]);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     world.delivered();
 
     let (id, refused) = ahead(limit + 1).unwrap();
     world.receive(1, vec![refused.clone()]);
     assert!(world.requests.is_empty(), "the application is not asked");
     assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
-    // The answer was lost with the connection: it is remembered, and so is the action.
+    // The action and its answer are remembered, in case the answer is lost.
     world.receive(1, vec![refused.clone()]);
     assert_eq!(world.delivered(), [undone(1, r#"{"type":"a"}"#, &id, "wrongTime")]);
     let store = world.hub.into_store();
@@ -60,11 +60,11 @@ fn a_time_in_the_future_wins_nothing() {
             ControlFlow::Continue(())
         })
         .unwrap();
-    assert!(undo_time > Some(refused.meta.time), "the undo is later than what it undoes");
+    assert!(undo_time > Some(refused.meta.time), "the undo is later than the action");
 }
 
 #[test]
-fn who_does_something_too_often_is_told_when_there_is_room_again() {
+fn an_action_above_the_rate_is_undone_with_the_time_until_the_next_is_allowed() {
     let rates = [("a".to_owned(), "2/m".parse().unwrap())].into();
     let mut world = World::with(Config { rates, ..config() }, MemoryStore::new());
     world.join(1, "10:phone:x");
@@ -77,60 +77,60 @@ fn who_does_something_too_often_is_told_when_there_is_room_again() {
     let refusal = undone(1, A, "2 10:phone:x 0", "rateLimit");
     let refusal = format!("{},\"retryAfterMs\":30000}}", &refusal[..refusal.len() - 1]);
     world.receive(1, vec![too_many.clone()]);
-    assert_eq!(world.delivered(), [&*refusal], "a user's clients share a bucket");
+    assert_eq!(world.delivered(), [&*refusal], "the clients of a user share a bucket");
     world.receive(1, vec![too_many]);
     assert_eq!(
         world.delivered(),
         [&*refusal],
-        "what comes again is answered as before, and costs nothing"
+        "a retry returns the same answer, and takes no token"
     );
     world.receive(1, vec![entry("3 10:phone:x 0", r#"{"type":"b"}"#)]);
     world.receive(3, vec![entry("1 20:phone:x 0", A)]);
     assert_eq!(
         (world.delivered().len(), world.requests.len()),
         (0, 3),
-        "other types and users have room, in their queues"
+        "other types and users are not limited; one action waits in its queue"
     );
     let later = Now::from_millis(NOW.wall.as_millis(), 30_000);
-    let again = Input::Received {
+    let next = Input::Received {
         session: SessionId(2),
         batch: batch(),
         entries: vec![entry("4 10:laptop:x 0", A)],
     };
-    world.hub.handle(later, again).unwrap();
+    world.hub.handle(later, next).unwrap();
     world.settle();
-    assert!(world.delivered().is_empty(), "there is room again");
+    assert!(world.delivered().is_empty(), "the next action is allowed");
 }
 
 #[test]
-fn a_client_has_no_more_subscriptions_than_allowed() {
+fn a_subscription_above_the_limit_is_undone() {
     let mut world = World::with(Config { max_subscriptions: 1, ..config() }, MemoryStore::new());
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "first");
     let second = r#"{"type":"logux/subscribe","channel":"second"}"#;
     world.receive(1, vec![entry("2 10:one:x 0", second)]);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered(), [undone(1, second, "2 10:one:x 0", "subscriptionLimit")]);
     world.receive(
         1,
         vec![entry("3 10:one:x 0", r#"{"type":"logux/unsubscribe","channel":"first"}"#)],
     );
     world.receive(1, vec![entry("4 10:one:x 0", second)]);
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered().pop(), Some(processed(1, "4 10:one:x 0")));
 }
 
 #[test]
-fn a_full_queue_holds_confirmations_back() {
+fn a_full_queue_delays_confirmations() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     for n in 0..8 {
         world.receive(1, vec![entry(&format!("{n} 10:one:x 0"), A)]);
     }
-    assert_eq!(world.kept.len(), 4, "one is asked about, three wait, the rest is held");
+    assert_eq!(world.persisted.len(), 4, "one is running, three wait, the others are held");
     for n in 0..8 {
-        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         assert_eq!(world.delivered(), [processed(1, &format!("{n} 10:one:x 0"))]);
     }
-    assert_eq!(world.kept.len(), 8);
+    assert_eq!(world.persisted.len(), 8);
 }

@@ -1,5 +1,6 @@
-//! A client that behaves like that of the reference, in plain text: it sends again what was not `synced`, never what was; it subscribes again to what it
-//! knows to be subscribed to; it remembers the highest number it was told.
+//! A client that behaves like the one of the reference, written by hand: it resends what was not
+//! `synced`, never what was; it subscribes again to the channels that it is subscribed to; it
+//! remembers the highest added number that it has received.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 
 type Socket = WebSocketTransport<ClientIo>;
 
-/// Ids begin here, in milliseconds.
+/// The origin of ids, in milliseconds.
 const EPOCH: i64 = 1_700_000_000_000;
 
 /// One device.
@@ -25,20 +26,20 @@ pub(crate) struct Device {
     node: String,
     proxy: SocketAddr,
     socket: Option<Socket>,
-    /// `end` of `connected`: what times are relative to; 0 until it has come.
+    /// `end` of `connected`, to which times are relative; 0 until it is received.
     base: i64,
     received: u64,
-    last: i64,
-    /// Own actions by their sequence: what was not confirmed yet.
+    last_sequence: i64,
+    /// Own actions that were not confirmed, by sequence.
     unsynced: BTreeMap<i64, Value>,
-    /// Own actions without an answer.
+    /// Own actions without an answer, by sequence.
     waiting: BTreeMap<i64, Value>,
-    /// `processed`, or the reason of the undo.
+    /// Answers by sequence: `processed`, or the reason of the undo.
     pub(crate) answers: BTreeMap<i64, String>,
     subscribed: BTreeSet<String>,
     /// Channels to subscribe to again.
-    lost: BTreeSet<String>,
-    /// Types of all other actions that came, in order; those of answers by the sequence they answer.
+    to_resubscribe: BTreeSet<String>,
+    /// The types of all other received actions, in order; answers as the sequence of their action.
     pub(crate) log: Vec<String>,
 }
 
@@ -50,31 +51,31 @@ impl Device {
             socket: None,
             base: 0,
             received: 0,
-            last: 0,
+            last_sequence: 0,
             unsynced: BTreeMap::new(),
             waiting: BTreeMap::new(),
             answers: BTreeMap::new(),
             subscribed: BTreeSet::new(),
-            lost: BTreeSet::new(),
+            to_resubscribe: BTreeSet::new(),
             log: Vec::new(),
         }
     }
 
-    /// The id of an own action.
+    /// Returns the id of an own action.
     pub(crate) fn id(&self, sequence: i64) -> String {
         format!("{} {} 0", EPOCH + sequence, self.node)
     }
 
-    /// Does an action, and returns its sequence.
+    /// Sends an action and returns its sequence.
     pub(crate) async fn sync(&mut self, action: Value) -> i64 {
-        self.last += 1;
-        self.waiting.insert(self.last, action.clone());
-        self.unsynced.insert(self.last, action);
-        self.send_unsynced(self.last).await;
-        self.last
+        self.last_sequence += 1;
+        self.waiting.insert(self.last_sequence, action.clone());
+        self.unsynced.insert(self.last_sequence, action);
+        self.send_unsynced(self.last_sequence).await;
+        self.last_sequence
     }
 
-    /// Works until every action is answered.
+    /// Runs until every action is answered.
     pub(crate) async fn settle(&mut self) {
         while !self.waiting.is_empty() {
             self.step().await;
@@ -85,20 +86,20 @@ impl Device {
         self.log.iter().filter(|other| *other == kind).count()
     }
 
-    /// One frame, or one attempt to connect.
+    /// Receives one frame, or tries to connect once.
     pub(crate) async fn step(&mut self) {
         let Some(socket) = &mut self.socket else { return self.connect().await };
         match socket.next().await {
-            Some(Ok(frame)) => self.frame(frame.as_str().to_owned()).await,
+            Some(Ok(frame)) => self.handle_frame(frame.as_str().to_owned()).await,
             _ => self.socket = None,
         }
     }
 
-    /// The same, but it does not wait for a frame for longer than this.
-    pub(crate) async fn step_within(&mut self, patience: Duration) {
+    /// Does the same, but waits for a frame for at most `limit`.
+    pub(crate) async fn step_within(&mut self, limit: Duration) {
         let Some(socket) = &mut self.socket else { return self.connect().await };
-        match timeout(patience, socket.next()).await {
-            Ok(Some(Ok(frame))) => self.frame(frame.as_str().to_owned()).await,
+        match timeout(limit, socket.next()).await {
+            Ok(Some(Ok(frame))) => self.handle_frame(frame.as_str().to_owned()).await,
             Ok(_) => self.socket = None,
             Err(_) => {}
         }
@@ -113,19 +114,19 @@ impl Device {
             WebSocketConnector::new(&format!("ws://{}", self.proxy)).expect("an address");
         let Ok(socket) = connector.connect().await else { return tokio::task::yield_now().await };
         self.socket = Some(socket);
-        // Until the server has answered nothing can be said about times, so nothing but this is sent.
+        // Times are relative to the server's answer, so nothing else is sent before it.
         self.base = 0;
         self.send(json!(["connect", 5, self.node, self.received, {"subprotocol": 0}])).await;
     }
 
-    async fn frame(&mut self, text: String) {
+    async fn handle_frame(&mut self, text: String) {
         let message: Vec<Value> = serde_json::from_str(&text).expect("a message");
         match message[0].as_str().expect("a type") {
             "connected" => {
                 self.base = message[3][1].as_i64().expect("a time");
                 self.send_unsynced(0).await;
                 let subscribed = std::mem::take(&mut self.subscribed);
-                self.lost.extend(subscribed);
+                self.to_resubscribe.extend(subscribed);
                 self.subscribe_again().await;
             }
             "synced" => {
@@ -142,12 +143,12 @@ impl Device {
                 self.subscribe_again().await;
             }
             "ping" => self.send(json!(["pong", 0])).await,
-            other => panic!("{other} came: {text}"),
+            other => panic!("unexpected {other}: {text}"),
         }
     }
 
     async fn subscribe_again(&mut self) {
-        for channel in std::mem::take(&mut self.lost) {
+        for channel in std::mem::take(&mut self.to_resubscribe) {
             self.sync(json!({"type": "logux/subscribe", "channel": channel})).await;
         }
     }
@@ -163,9 +164,12 @@ impl Device {
             id.as_str().and_then(|id| id.split(' ').next()?.parse::<i64>().ok()).expect("an id");
         let sequence = time - EPOCH;
         self.log.push(format!("answer {sequence}"));
-        let earlier = self.answers.insert(sequence, answer.to_owned());
-        assert!(earlier.is_none_or(|earlier| earlier == answer), "answers to one action agree");
-        // What is answered is not in the log any more, so it is not sent again.
+        let previous = self.answers.insert(sequence, answer.to_owned());
+        assert!(
+            previous.is_none_or(|previous| previous == answer),
+            "all answers to one action must be equal"
+        );
+        // An answered action is not in the log any more, so it is not resent.
         self.unsynced.remove(&sequence);
         let Some(action) = self.waiting.remove(&sequence) else { return };
         let channel = action["channel"].as_str().unwrap_or_default().to_owned();
@@ -173,8 +177,8 @@ impl Device {
             Some("logux/subscribe") if answer == "processed" => {
                 self.subscribed.insert(channel);
             }
-            // It waited behind an action that failed, and was taken along.
-            Some("logux/subscribe") => drop(self.lost.insert(channel)),
+            // It waited for an action that failed, and was undone with it.
+            Some("logux/subscribe") => drop(self.to_resubscribe.insert(channel)),
             Some("logux/unsubscribe") => drop(self.subscribed.remove(&channel)),
             _ => {}
         }

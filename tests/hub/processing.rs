@@ -1,4 +1,4 @@
-//! What becomes of an action: asked about, approved, done, refused, undone.
+//! The life of an action: requests to the application, approval, answers, undo.
 
 use logux::{
     Action, MemoryStore,
@@ -12,14 +12,14 @@ use logux::{
 use crate::world::{A, World, config, entry, processed, undone};
 
 #[test]
-fn others_get_it_before_its_author_is_told() {
+fn recipients_receive_an_action_before_its_author_receives_the_answer() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
     world.subscribe(2, "1 20:two:x 0", "room");
     world.receive(1, vec![entry("1 10:one:x 0", A)]);
-    assert_eq!(world.kept.last(), Some(&SessionId(1)));
-    world.answer([
+    assert_eq!(world.persisted.last(), Some(&SessionId(1)));
+    world.respond([
         HandlerResponse::Resend(Recipients::channel("room")),
         HandlerResponse::Approved(None),
         HandlerResponse::Processed,
@@ -28,14 +28,14 @@ fn others_get_it_before_its_author_is_told() {
 }
 
 #[test]
-fn a_failure_takes_what_waits_behind_it_along() {
+fn a_failure_undoes_the_actions_that_wait_after_it() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
     world.subscribe(2, "1 20:two:x 0", "room");
     let ids = ["1 10:one:x 0", "1 10:one:x 1"];
     world.receive(1, ids.map(|id| entry(id, A)).into());
-    world.answer([
+    world.respond([
         HandlerResponse::Resend(Recipients::channel("room")),
         HandlerResponse::Approved(None),
         HandlerResponse::error(),
@@ -46,11 +46,11 @@ fn a_failure_takes_what_waits_behind_it_along() {
     assert_eq!(delivered, [format!("2 <- {A}"), undo(1), undo(2), undone(1, A, ids[1], "error")]);
     assert!(world.requests.is_empty());
     world.receive(1, vec![entry("1 10:one:x 2", A)]);
-    assert_eq!(world.requests.len(), 1, "what comes later has its chance");
+    assert_eq!(world.requests.len(), 1, "an action that is received later is not undone");
 }
 
 #[test]
-fn every_refusal_has_its_reason() {
+fn each_refusal_has_its_reason() {
     let cases = [
         (HandlerResponse::Denied, "denied"),
         (HandlerResponse::UnknownType, "unknownType"),
@@ -58,18 +58,18 @@ fn every_refusal_has_its_reason() {
         (HandlerResponse::not_found(), "notFound"),
         (HandlerResponse::Processed, "error"),
     ];
-    for (n, (answer, reason)) in cases.into_iter().enumerate() {
+    for (n, (response, reason)) in cases.into_iter().enumerate() {
         let mut world = World::new();
         world.join(1, "10:one:x");
         let id = format!("{n} 10:one:x 0");
         world.receive(1, vec![entry(&id, A)]);
-        world.answer([answer]);
+        world.respond([response]);
         assert_eq!(world.delivered(), [undone(1, A, &id, reason)]);
     }
 }
 
 #[test]
-fn own_actions_are_processed_on_demand_and_reported() {
+fn actions_of_the_application_are_processed_on_demand_and_report_their_end() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.subscribe(1, "1 10:one:x 0", "room");
@@ -86,107 +86,104 @@ fn own_actions_are_processed_on_demand_and_reported() {
     };
     world.handle(addition(5));
     assert_eq!(world.requests[0].kind, RequestKind::OwnAction);
-    world.answer([
+    world.respond([
         HandlerResponse::Resend(Recipients::channel("room")),
         HandlerResponse::Approved(None),
         HandlerResponse::Processed,
     ]);
     assert_eq!(world.delivered(), [format!("1 <- {A}")]);
     world.handle(addition(6));
-    world.answer([HandlerResponse::UnknownType]);
+    world.respond([HandlerResponse::UnknownType]);
     assert_eq!(world.other, ["Done(5, Ok(()))", "Done(6, Err(\"unknownType\"))"]);
 }
 
 #[test]
-fn queues_of_one_client_run_side_by_side() {
+fn queues_of_one_client_run_concurrently() {
     let by_type = Queues::by(|action| action.kind().into());
     let mut world = World::with(Config { queues: by_type, ..config() }, MemoryStore::new());
     world.join(1, "10:one:x");
     let b = r#"{"type":"b"}"#;
     let ids = ["1 10:one:x 0", "1 10:one:x 1", "1 10:one:x 2"];
     world.receive(1, vec![entry(ids[0], A), entry(ids[1], A), entry(ids[2], b)]);
-    let asked = |world: &World| {
+    let requested = |world: &World| {
         world.requests.iter().map(|request| request.entry.meta.id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(
-        asked(&world),
+        requested(&world),
         [ids[0], ids[2]],
-        "the second of a queue waits for the first, the other queue does not"
+        "the second action of a queue waits for the first, the other queue does not"
     );
-    world.answer([HandlerResponse::error()]);
+    world.respond([HandlerResponse::error()]);
     assert_eq!(world.delivered(), [undone(1, A, ids[0], "error"), undone(1, A, ids[1], "error")]);
-    assert_eq!(asked(&world), [ids[2]], "a failure takes only its own queue along");
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    assert_eq!(requested(&world), [ids[2]], "a failure undoes only its own queue");
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert_eq!(world.delivered(), [processed(1, ids[2])]);
 }
 
 #[test]
-fn the_application_undoes_what_is_done_and_what_is_not() {
+fn the_application_undoes_waiting_running_and_processed_actions() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
     world.subscribe(2, "1 20:two:x 0", "room");
     let ids = [0, 1, 2].map(|n| format!("1 10:one:x {n}"));
     world.receive(1, ids.iter().map(|id| entry(id, A)).collect());
-    world.answer([
+    world.respond([
         HandlerResponse::Resend(Recipients::channel("room")),
         HandlerResponse::Approved(None),
         HandlerResponse::Processed,
     ]);
     world.delivered();
     let undo = |world: &mut World, id: &str| {
-        let undoing = UndoRequest::new(id.parse().unwrap(), "spam").to(Recipients::channel("room"));
-        world.handle(Input::Undo(Box::new(undoing)));
+        let request = UndoRequest::new(id.parse().unwrap(), "spam").to(Recipients::channel("room"));
+        world.handle(Input::Undo(Box::new(request)));
     };
 
     undo(&mut world, &ids[2]);
     assert_eq!(
         world.delivered(),
         [undone(1, A, &ids[2], "spam")],
-        "nobody else has got what still waits"
+        "a waiting action has no other recipients yet"
     );
     undo(&mut world, &ids[0]);
     let mut delivered = world.delivered();
     delivered.sort();
-    assert_eq!(delivered, [1, 2].map(|session| undone(session, A, &ids[0], "spam")), "it was done");
+    let undos = [1, 2].map(|session| undone(session, A, &ids[0], "spam"));
+    assert_eq!(delivered, undos, "a processed action");
     undo(&mut world, &ids[1]);
-    assert_eq!(world.delivered(), [undone(1, A, &ids[1], "spam")], "it is in progress");
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
-    assert!(world.delivered().is_empty(), "what its handler says then counts no more");
+    assert_eq!(world.delivered(), [undone(1, A, &ids[1], "spam")], "a running action");
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    assert!(world.delivered().is_empty(), "later responses of its handler have no effect");
 
     for id in &ids {
         world.receive(1, vec![entry(id, A)]);
-        assert_eq!(
-            world.delivered(),
-            [undone(1, A, id, "spam")],
-            "and so they are answered when they come again"
-        );
+        assert_eq!(world.delivered(), [undone(1, A, id, "spam")], "a retry returns the undo");
     }
 }
 
 #[test]
-fn why_it_failed_is_shown_to_its_author_in_development_only() {
+fn debug_messages_are_sent_to_the_author_in_development_only() {
     for debug in [true, false] {
         let mut world = World::with(Config { debug, ..config() }, MemoryStore::new());
         world.join(1, "10:one:x");
         world.join(2, "20:two:x");
         world.receive(1, vec![entry("1 10:one:x 0", A)]);
-        world.answer([HandlerResponse::Debug("no such table".into()), HandlerResponse::error()]);
-        let shown = [r#"Debug(SessionId(1), "no such table")"#];
-        assert_eq!(world.other, if debug { &shown[..] } else { &[] });
+        world.respond([HandlerResponse::Debug("no such table".into()), HandlerResponse::error()]);
+        let message = [r#"Debug(SessionId(1), "no such table")"#];
+        assert_eq!(world.other, if debug { &message[..] } else { &[] });
     }
 }
 
 #[test]
-fn a_stop_finishes_what_is_in_progress() {
+fn drain_finishes_the_actions_in_progress() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", A)]);
     world.handle(Input::Drain);
     world.receive(1, vec![entry("1 10:one:x 2", A)]);
-    assert_eq!(world.kept.len(), 1, "nothing new is confirmed");
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    assert_eq!(world.persisted.len(), 1, "no new actions are confirmed");
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert!(!world.other.iter().any(|output| output == "Drained"));
-    world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+    world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
     assert!(world.other.iter().any(|output| output == "Drained"));
 }

@@ -1,12 +1,13 @@
-//! Who comes too late, and gets it all the same.
+//! Actions and undos for clients that subscribe after they were sent.
 
 use logux::server::{HandlerResponse, Input, Recipients, SessionId};
 
 use crate::world::{A, World, entry, processed, undone};
 
-/// It was resent before somebody subscribed, and is in the database only after the subscriber's load.
+/// Such an action was resent before the client subscribed, and may change the database after the
+/// client's load.
 #[test]
-fn who_subscribes_while_an_action_is_done_gets_it() {
+fn a_new_subscriber_receives_actions_in_progress() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
@@ -23,16 +24,16 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     };
     let subscribe = |world: &mut World, session, id, filter| {
         world.receive(session, vec![entry(id, &subscribe(filter))]);
-        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         world.delivered()
     };
     let subscribed = |session, id| vec![format!("{session} <- {A}"), processed(session, id)];
     assert_eq!(subscribe(&mut world, 2, "1 20:two:x 0", "{}"), subscribed(2, "1 20:two:x 0"));
-    let again = "1 20:two:x 1";
+    let second = "1 20:two:x 1";
     assert_eq!(
-        subscribe(&mut world, 2, again, r#"{"other":1}"#),
-        [processed(2, again)],
-        "it has it"
+        subscribe(&mut world, 2, second, r#"{"other":1}"#),
+        [processed(2, second)],
+        "it has the action already"
     );
 
     world.handle(Input::Respond(request.id, HandlerResponse::error()));
@@ -43,13 +44,13 @@ fn who_subscribes_while_an_action_is_done_gets_it() {
     assert_eq!(
         subscribe(&mut world, 1, late, "{}"),
         [processed(1, late)],
-        "it is not in progress any more"
+        "the action is not in progress any more"
     );
 }
 
-/// It has got the action, and would show it for ever.
+/// Such a client has the action, and would show it forever.
 #[test]
-fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
+fn a_client_that_is_disconnected_during_an_undo_receives_it_when_it_returns() {
     let mut world = World::new();
     world.join(1, "10:one:x");
     world.join(2, "20:two:x");
@@ -61,25 +62,26 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
     to.extend(Recipients::user("10"));
     world.handle(Input::Respond(request.id, HandlerResponse::Resend(to)));
     world.handle(Input::Respond(request.id, HandlerResponse::Approved(None)));
-    let got = world.hub.stats().unwrap().added;
+    let last_added = world.hub.stats().unwrap().added;
     world.handle(Input::Leave(SessionId(2)));
     world.handle(Input::Leave(SessionId(3)));
     world.handle(Input::Respond(request.id, HandlerResponse::error()));
     world.delivered();
 
     let undo = r#"<- {"type":"logux/undo","id":"1 10:one:x 0","reason":"error"}"#;
-    let whole =
+    let undo_with_action =
         r#"<- {"type":"logux/undo","action":{"type":"a"},"id":"1 10:one:x 0","reason":"error"}"#;
-    world.join_since(4, "10:three:x", got);
-    assert_eq!(world.delivered(), [format!("4 {whole}")], "its user has got it");
+    world.join_since(4, "10:three:x", last_added);
+    let expected = [format!("4 {undo_with_action}")];
+    assert_eq!(world.delivered(), expected, "its user was a recipient");
     let subscribe = r#"{"type":"logux/subscribe","channel":"room"}"#;
     let mut come_back = |session, node: &str, is_new: bool, action: &str| {
-        // What number it has got says nothing about what it was subscribed to.
+        // The last number that a client has does not show which channels it was subscribed to.
         let since = if is_new { 0 } else { world.hub.stats().unwrap().added };
         world.join_since(session, node, since);
         let id = format!("{session} {node} 0");
         world.receive(session, vec![entry(&id, action)]);
-        world.answer([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
         let mut delivered = world.delivered();
         assert_eq!(delivered.pop(), Some(processed(session, &id)));
         delivered
@@ -88,8 +90,12 @@ fn who_is_away_when_an_action_is_undone_is_told_when_it_comes_back() {
     assert_eq!(
         come_back(6, "30:new:x", true, subscribe),
         [""; 0],
-        "who has got nothing has nothing to undo"
+        "a new client has no actions to undo"
     );
     let later = r#"{"type":"logux/subscribe","channel":"room","since":{"id":"1564508138461 server:uuid 0","time":1564508138461}}"#;
-    assert_eq!(come_back(7, "20:two:x", false, later), [""; 0], "nor who was subscribed after it");
+    assert_eq!(
+        come_back(7, "20:two:x", false, later),
+        [""; 0],
+        "a client that was subscribed after the undo has received it"
+    );
 }

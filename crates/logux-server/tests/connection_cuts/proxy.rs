@@ -18,18 +18,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Which bytes are counted.
+/// The direction of the counted bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     ToServer,
     ToClient,
 }
 
-/// Where the first connection ends.
+/// The position where the first connection is cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     pub(crate) direction: Direction,
-    /// After so many bytes.
+    /// The number of bytes before the cut.
     pub(crate) after: usize,
 }
 
@@ -38,7 +38,7 @@ type OnCut = Box<dyn FnOnce() + Send>;
 /// Forwards connections until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    /// Bytes that went through, to the server and to the client.
+    /// The forwarded bytes, to the server and to the client.
     pub(crate) bytes: [Arc<AtomicUsize>; 2],
     accepting: JoinHandle<()>,
 }
@@ -50,8 +50,8 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// `server` tells where the server is now; `None` while it is down. `on_cut` is called when all bytes before the cut have passed, and before either end can
-    /// know of it.
+    /// `server` is the current address of the server; `None` while it is down. `on_cut` is called
+    /// when all bytes before the cut were forwarded, before either end can notice the cut.
     pub(crate) async fn start(
         server: watch::Receiver<Option<SocketAddr>>,
         cut: Option<Cut>,
@@ -64,8 +64,8 @@ impl Proxy {
         let accepting = tokio::spawn(async move {
             let (mut cut, mut server) = (cut.map(|cut| (cut, Box::new(on_cut) as OnCut)), server);
             while let Ok((client, _)) = listener.accept().await {
-                let at = *server.wait_for(Option::is_some).await.expect("a server");
-                let Ok(upstream) = TcpStream::connect(at.expect("an address")).await else {
+                let address = *server.wait_for(Option::is_some).await.expect("a server");
+                let Ok(upstream) = TcpStream::connect(address.expect("an address")).await else {
                     continue;
                 };
                 tokio::spawn(forward(client, upstream, cut.take(), counters.clone()));
@@ -93,7 +93,7 @@ async fn forward(
     if let (Ended::Cut, Some(on_cut)) = (ended, on_cut) {
         on_cut();
     }
-    // Whichever ended first, both sockets are closed now: nothing behind the cut passes in either direction.
+    // Both sockets are closed now, so nothing after the cut is forwarded in either direction.
 }
 
 #[derive(PartialEq, Eq)]
@@ -106,17 +106,17 @@ async fn pump(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     limit: Option<usize>,
-    passed: &AtomicUsize,
+    forwarded: &AtomicUsize,
 ) -> Ended {
-    let (mut buffer, mut left) = ([0; 4096], limit.unwrap_or(usize::MAX));
-    while left > 0 {
-        let room = buffer.len().min(left);
-        let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else { return Ended::Closed };
+    let (mut buffer, mut remaining) = ([0; 4096], limit.unwrap_or(usize::MAX));
+    while remaining > 0 {
+        let length = buffer.len().min(remaining);
+        let Ok(read @ 1..) = from.read(&mut buffer[..length]).await else { return Ended::Closed };
         if to.write_all(&buffer[..read]).await.is_err() {
             return Ended::Closed;
         }
-        passed.fetch_add(read, Ordering::Relaxed);
-        left -= read;
+        forwarded.fetch_add(read, Ordering::Relaxed);
+        remaining -= read;
     }
     Ended::Cut
 }
