@@ -140,10 +140,10 @@ impl Handlers {
                     context.record(|| format!("{} is processed", entry.meta.id));
                 }
                 context.check_processed(&entry.meta.id);
-                let sent_back = application
-                    .send_back(&entry)
-                    .into_iter()
-                    .map(|action| response((action, Draft::default())));
+                let sent_back = application.send_back(&entry);
+                context.sent_back.insert(entry.meta.id.clone(), sent_back.clone());
+                let sent_back =
+                    sent_back.into_iter().map(|action| response((action, Draft::default())));
                 let responses = sent_back.chain([HandlerResponse::Processed]).collect();
                 self.schedule(context, request, Step::Respond(responses));
                 Vec::new()
