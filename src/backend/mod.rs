@@ -27,7 +27,7 @@ mod request;
 pub use answers::{BackendAnswer, BackendReply, ResponseReader};
 pub use control::{ControlError, ControlRequest};
 pub use meta::AddedMeta;
-pub use request::{ActionCommand, AuthCommand, Command, request};
+pub use request::{ActionCommand, AuthCommand, BackendCommand, request};
 
 /// The version of the protocol.
 pub const VERSION: u32 = 4;

@@ -11,16 +11,16 @@ use crate::{action::Subprotocol, json::Json, store::Entry};
 
 /// One command as JSON, to be added to a [`request`].
 #[derive(Clone)]
-pub struct Command(Box<RawValue>);
+pub struct BackendCommand(Box<RawValue>);
 
-impl fmt::Debug for Command {
+impl fmt::Debug for BackendCommand {
     /// Writes only the length, because a command may contain a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Command({} bytes)", self.0.get().len())
     }
 }
 
-impl Command {
+impl BackendCommand {
     /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         self.0.get()
@@ -75,7 +75,7 @@ impl AuthCommand<'_> {
     ///
     /// # Errors
     /// If `serde_json` rejects JSON that [`Json`] accepts.
-    pub fn to_command(&self) -> Result<Command, serde_json::Error> {
+    pub fn to_command(&self) -> Result<BackendCommand, serde_json::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct CommandFields<'a> {
@@ -97,7 +97,7 @@ impl AuthCommand<'_> {
             cookie: &self.cookie,
             headers: raw_value(self.headers.map(Json::as_str))?,
         })
-        .map(Command)
+        .map(BackendCommand)
     }
 }
 
@@ -106,7 +106,7 @@ impl ActionCommand<'_> {
     ///
     /// # Errors
     /// If `serde_json` rejects JSON that [`Json`] accepts.
-    pub fn to_command(&self) -> Result<Command, serde_json::Error> {
+    pub fn to_command(&self) -> Result<BackendCommand, serde_json::Error> {
         #[derive(Serialize)]
         struct Meta {
             id: String,
@@ -131,12 +131,12 @@ impl ActionCommand<'_> {
             },
             headers: raw_value(self.headers.map(Json::as_str))?,
         })
-        .map(Command)
+        .map(BackendCommand)
     }
 }
 
 /// Returns the body of a request with these commands. O(length).
-pub fn request<'a>(secret: &str, commands: impl IntoIterator<Item = &'a Command>) -> String {
+pub fn request<'a>(secret: &str, commands: impl IntoIterator<Item = &'a BackendCommand>) -> String {
     #[derive(Serialize)]
     struct RequestFields<'a> {
         version: u32,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use logux::backend::{BackendReply, Command};
+use logux::backend::{BackendCommand, BackendReply};
 use logux_net::drive::Clock;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -26,7 +26,7 @@ const QUEUE_CAPACITY: usize = 4_096;
 pub(super) struct Call {
     /// The id in its responses.
     pub(super) id: Arc<str>,
-    pub(super) command: Command,
+    pub(super) command: BackendCommand,
     /// Its name in the protocol.
     pub(super) name: &'static str,
     pub(super) started: Instant,
@@ -48,7 +48,7 @@ impl Calls {
         &self,
         name: &'static str,
         id: Arc<str>,
-        command: Command,
+        command: BackendCommand,
         is_idempotent: bool,
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);

@@ -26,9 +26,9 @@ use crate::{
     connection_info::ConnectionInfo,
     http::{
         connection_limit::{ConnectionLimit, ConnectionPermit},
-        control::ControlEndpoint,
-        inspector,
+        control_endpoint::ControlEndpoint,
         inspector_access::InspectorAccess,
+        inspector_endpoint,
         response::text,
         routes::RouteTable,
         trusted_proxies::TrustedProxies,
@@ -146,7 +146,7 @@ impl HttpConnection {
             return route.respond(request, remote, self.http.telemetry()).await;
         }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        if let Some(response) = inspector::respond(
+        if let Some(response) = inspector_endpoint::respond(
             &self.http.shared.handle,
             &self.http.inspector_access,
             remote,

@@ -4,14 +4,14 @@
 //! connection: limits, the upgrade to WebSocket, the choice of an endpoint). [`listener`] accepts
 //! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number and
 //! [`trusted_proxies`] finds the client's address. The endpoints are [`routes`] (the application's
-//! own), [`control`] (actions from the back end), [`inspector`] with its [`inspector_access`], and
-//! [`metrics_endpoint`].
+//! own), [`control_endpoint`] (actions from the back end), [`inspector_endpoint`] with its
+//! [`inspector_access`], and [`metrics_endpoint`].
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
-pub(crate) mod control;
-mod inspector;
+pub(crate) mod control_endpoint;
 pub(crate) mod inspector_access;
+mod inspector_endpoint;
 pub(crate) mod listener;
 pub(crate) mod metrics_endpoint;
 mod response;

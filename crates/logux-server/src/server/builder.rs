@@ -41,7 +41,7 @@ use crate::{
     http::{
         connection::HttpContext,
         connection_limit::ConnectionLimit,
-        control::ControlEndpoint,
+        control_endpoint::ControlEndpoint,
         routes::{self, BoundRoutes, HttpRequest, HttpResponse, Routes},
     },
     hub::{
