@@ -23,8 +23,8 @@ const BLOCKING: Duration = Duration::from_millis(5);
 ///
 /// A handler that starts as a task runs only after the tasks of all connections that the last
 /// action has woken. Its responses then come in a later round, and fewer messages leave in one
-/// write: this costs a fifth of the deliveries per second. On the other hand, work before the first
-/// wait delays the hub, so after too much of it, handlers start as tasks for a while.
+/// write: five times fewer deliveries per second. On the other hand, work before the first wait
+/// delays the hub, so after too much of it, handlers start as tasks for a while.
 #[derive(Debug)]
 pub(crate) struct HandlerExecutor {
     runtime: runtime::Handle,
