@@ -10,7 +10,7 @@ use crate::{
     log::{Log, LogError},
     replay::{Reducer, Timeline},
     store::Store,
-    time::{MonoTime, WallTime},
+    time::{MonoTime, WallTime, as_millis},
 };
 
 /// Undo and redo of one user's own edits, while others edit too.
@@ -85,7 +85,7 @@ impl UndoManager {
     /// Creates a manager. Edits that follow each other within this time form one step. When there
     /// are more than `max_steps` steps, the oldest one is forgotten; at least one is kept.
     pub fn grouping(within: Duration, max_steps: usize) -> Self {
-        let group_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let group_ms = as_millis(within);
         Self {
             done: VecDeque::new(),
             undone: Vec::new(),

@@ -34,11 +34,13 @@
 //! ```
 
 pub(super) mod clock;
+mod config;
 pub(super) mod link;
 mod plan;
 mod relay;
 mod world;
 
+pub use config::{Config, Counts};
 pub use plan::{Event, Plan, assert_survives};
 pub use relay::{Effect, Relay};
-pub use world::{Config, Counts, Simulation, Unsettled};
+pub use world::{Simulation, Unsettled};

@@ -1,6 +1,6 @@
 //! The authentication of clients.
 
-use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use hyper::HeaderMap;
 use logux::{
@@ -11,10 +11,7 @@ use logux::{
 };
 use nodejs_semver::{Range, Version};
 
-use crate::{
-    connection_info::cookie,
-    error::{BuildError, HandlerError},
-};
+use crate::{connection_info::cookie, error::BuildError, handlers::handler::BoxFuture};
 
 /// The argument of [`Builder::auth`](crate::Builder::auth): a client's request to connect.
 pub struct Login {
@@ -72,11 +69,7 @@ impl From<bool> for AuthOutcome {
 }
 
 /// The application's handler of logins.
-pub(crate) type Authenticator = Arc<
-    dyn Fn(Login) -> Pin<Box<dyn Future<Output = Result<AuthOutcome, HandlerError>> + Send>>
-        + Send
-        + Sync,
->;
+pub(crate) type Authenticator = Arc<dyn Fn(Login) -> BoxFuture<AuthOutcome> + Send + Sync>;
 
 /// Returns the error for an unsupported version, in the format of the client's version. If that is
 /// a number, the supported version is the first number of the range.

@@ -1,8 +1,8 @@
 //! The application's own HTTP routes, on the port of the WebSocket.
 
 use std::{
-    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, pin::Pin,
-    sync::Arc, time::Duration,
+    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::{
     connection_info::cookie,
     error::{BuildError, HandlerError},
+    handlers::handler::BoxFuture,
     http::response::text,
     hub::handle::Handle,
     telemetry::{
@@ -167,8 +168,7 @@ impl From<serde_json::Value> for HttpResponse {
     }
 }
 
-type ResponseFuture = Pin<Box<dyn Future<Output = Result<HttpResponse, HandlerError>> + Send>>;
-type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> ResponseFuture + Send + Sync>;
+type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> BoxFuture<HttpResponse> + Send + Sync>;
 
 /// The routes that the application has registered.
 pub(crate) struct Routes<S> {
@@ -265,7 +265,7 @@ impl<S: Send + Sync + 'static> RouteTable for BoundRoutes<S> {
 /// The handler of one request.
 pub(crate) struct Route {
     max_body_bytes: usize,
-    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> ResponseFuture + Send>,
+    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> BoxFuture<HttpResponse> + Send>,
 }
 
 impl Route {

@@ -35,6 +35,12 @@ use crate::{
 #[derive(Debug)]
 pub struct RunningServer<A = SocketAddr> {
     address: A,
+    parts: Parts,
+}
+
+/// A running server without what it listens on.
+#[derive(Debug)]
+struct Parts {
     node: NodeId,
     http_service: HttpService,
     accept_tasks: AcceptTasks,
@@ -104,20 +110,20 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let telemetry = running.handle().telemetry().clone();
         let certificate =
             certificate.map(|read| read.watch_files(reload_interval, telemetry.clone()));
-        let context = ListenerContext { http: running.http_service.0.clone(), certificate };
+        let context = ListenerContext { http: running.parts.http_service.0.clone(), certificate };
         let mut addresses = Vec::new();
         for listener in listeners {
             let address = listener.address();
             let accept_task = listener
                 .accept(context.clone())
                 .map_err(|source| BuildError::Listen { address: address.to_string(), source })?;
-            running.accept_tasks.0.push(accept_task);
+            running.parts.accept_tasks.0.push(accept_task);
             let url = match &address {
                 Address::Tcp(address) => format!("{scheme}://{address}"),
                 #[cfg(unix)]
                 unix @ Address::Unix(_) => unix.to_string(),
             };
-            let (node, metrics) = (&running.node, running.metrics_address());
+            let (node, metrics) = (&running.parts.node, running.metrics_address());
             telemetry.record(&Event::Listening {
                 url: &url,
                 metrics,
@@ -161,8 +167,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             .transpose()?;
         let http_service = HttpService(Arc::new(http));
         let accept_tasks = AcceptTasks::default();
-        Ok(RunningServer {
-            address: (),
+        let parts = Parts {
             node,
             http_service,
             accept_tasks,
@@ -172,7 +177,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             alive,
             all_ended,
             timeouts,
-        })
+        };
+        Ok(RunningServer { address: (), parts })
     }
 }
 
@@ -192,41 +198,18 @@ impl RunningServer<Vec<Address>> {
 
 impl<A> RunningServer<A> {
     fn with_address<New>(self, address: New) -> RunningServer<New> {
-        let Self {
-            address: _,
-            node,
-            http_service,
-            accept_tasks,
-            metrics,
-            hub_end,
-            lifecycle,
-            alive,
-            all_ended,
-            timeouts,
-        } = self;
-        RunningServer {
-            address,
-            node,
-            http_service,
-            accept_tasks,
-            metrics,
-            hub_end,
-            lifecycle,
-            alive,
-            all_ended,
-            timeouts,
-        }
+        RunningServer { address, parts: self.parts }
     }
 
     /// Returns the [separate address](crate::Config::metrics_address) that serves metrics, if there
     /// is one.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(MetricsEndpoint::address)
+        self.parts.metrics.as_ref().map(MetricsEndpoint::address)
     }
 
     /// Returns the server's node id.
     pub const fn node_id(&self) -> &NodeId {
-        &self.node
+        &self.parts.node
     }
 
     /// Returns the handle, to add actions of the application's own from anywhere.
@@ -236,17 +219,17 @@ impl<A> RunningServer<A> {
 
     /// Returns the service for connections and requests that another HTTP server accepts.
     pub const fn http_service(&self) -> &HttpService {
-        &self.http_service
+        &self.parts.http_service
     }
 
     fn http(&self) -> &HttpContext {
-        &self.http_service.0
+        &self.parts.http_service.0
     }
 
     /// Waits until the server fails, and returns the error. A server does not stop by itself for
     /// any other reason.
     pub async fn broken(&mut self) -> ServerError {
-        match (&mut self.hub_end).await {
+        match (&mut self.parts.hub_end).await {
             Ok(Err(error)) => ServerError(error),
             Ok(Ok(())) | Err(_) => ServerError("the thread of the hub has ended".into()),
         }
@@ -266,22 +249,22 @@ impl<A> RunningServer<A> {
     pub async fn shutdown(mut self) -> Result<(), ServerError> {
         let telemetry = self.handle().telemetry().clone();
         telemetry.record(&Event::Stopping);
-        self.lifecycle.send_replace(Lifecycle::Draining);
+        self.parts.lifecycle.send_replace(Lifecycle::Draining);
         self.handle().send_command(HubCommand::Input(Input::Drain)).await;
-        let ended = timeout(self.timeouts.drain, &mut self.hub_end).await;
+        let ended = timeout(self.parts.timeouts.drain, &mut self.parts.hub_end).await;
         if ended.is_err() {
             let error = "they are processed after the next start, if the log is durable";
             telemetry.record(&Event::Failed { what: Failure::Stop, error: &error });
             self.handle().send_command(HubCommand::Stop).await;
-            let _ = timeout(self.timeouts.disconnect, &mut self.hub_end).await;
+            let _ = timeout(self.parts.timeouts.disconnect, &mut self.parts.hub_end).await;
         }
-        self.accept_tasks.close().await;
-        self.lifecycle.send_replace(Lifecycle::Disconnecting);
+        self.parts.accept_tasks.close().await;
+        self.parts.lifecycle.send_replace(Lifecycle::Disconnecting);
         self.http().shared.connections.close_all();
-        if let Some(metrics) = self.metrics.take() {
+        if let Some(metrics) = self.parts.metrics.take() {
             metrics.close().await;
         }
-        let Self { http_service, alive, mut all_ended, timeouts, .. } = self;
+        let Parts { http_service, alive, mut all_ended, timeouts, .. } = self.parts;
         drop(alive);
         if timeout(timeouts.disconnect, all_ended.recv()).await.is_err() {
             let aborted = http_service.0.shared.connections.abort_all();
