@@ -10,6 +10,7 @@ use logux::{
     replay::{Timeline, typed_reducer},
 };
 use serde::Deserialize;
+use serde_json::json;
 
 /// The actions. Their order matters: `Fill` copies the value that the cell has at that time.
 #[derive(Deserialize)]
@@ -60,8 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     show("The sheet one millisecond before Grace's action:", &sheet.state_at(&before));
 
     // The server refuses the action of Grace.
-    let undo = format!(r#"{{"type":"logux/undo","id":"{}","reason":"denied"}}"#, late.meta.id);
-    sheet.add(&action("4000 server:1 0", &undo)?);
+    let undo = json!({"type": "logux/undo", "id": late.meta.id, "reason": "denied"});
+    sheet.add(&action("4000 server:1 0", &undo.to_string())?);
     show("The server refuses it, and it is undone:", sheet.state());
 
     // An undo can arrive before its action.

@@ -9,7 +9,7 @@ use logux::{
     action::Subprotocol,
     log::Draft,
     server::{
-        AddAction, Config, HandlerResponse, Hub, Input, Output, Recipients, Retention,
+        AddAction, Config, HandlerResponse, Hub, Input, LogQuery, Output, Recipients, Retention,
         RetentionPolicy, SessionId, UndoRequest,
     },
     store::Store,
@@ -380,4 +380,75 @@ fn clients_of_a_user_receive_the_kept_actions_for_it_until_they_are_forgotten() 
         "the author has them, other users do not receive them"
     );
     assert_eq!(world.kept(), ["1", "3"]);
+}
+
+#[test]
+fn the_log_is_read_in_pages() {
+    let policy = |action: &Action| {
+        action.field("n").map(|n| match n.len() {
+            1 => Retention::forever("short"),
+            _ => Retention::forever("long"),
+        })
+    };
+    let mut world = World::new(policy);
+    let ids: Vec<_> = (1..=12).map(|n| world.act(n, START)).collect();
+    // An action that was sent and then failed is replaced by its undo.
+    world.fails = true;
+    world.act(13, START);
+    let read = |first: LogQuery| {
+        let (mut pages, mut next) = (Vec::new(), Some(first));
+        while let Some(query) = next {
+            let page = world.hub.page(&query).unwrap();
+            pages.push(page.entries.iter().map(n).collect::<Vec<_>>().join(" "));
+            next = page.next;
+        }
+        pages
+    };
+    assert_eq!(
+        read(LogQuery::channel("room").limit(5)),
+        ["1 2 3 4 5", "6 7 8 9 10", "11 12 undo 13"],
+        "oldest first, by arrival"
+    );
+    assert_eq!(
+        read(LogQuery::user("10").newest_first().limit(8)),
+        ["undo 13 12 11 10 9 8 7 6", "5 4 3 2 1"]
+    );
+    assert_eq!(read(LogQuery::kept_for(&Retention::forever("long"))), ["10 11 12 undo 13"]);
+    assert_eq!(read(LogQuery::channel("other")), [""]);
+    assert!(read(LogQuery::all()).concat().contains("12 ?"), "with the answers");
+
+    let entry = world.hub.entry(&ids[4].parse().unwrap()).unwrap().unwrap();
+    assert_eq!(n(&entry), "5");
+    let after = entry.meta.added.unwrap();
+    assert_eq!(read(LogQuery::channel("room").after(after)), ["6 7 8 9 10 11 12 undo 13"]);
+    assert!(world.hub.entry(&"1 unknown:a:b 0".parse().unwrap()).unwrap().is_none());
+}
+
+#[test]
+fn a_page_of_the_log_is_bounded() {
+    let mut world =
+        World::new(|action| (action.kind() == "kept").then(|| Retention::forever("kept")));
+    // 600 entries with their answers, none of which is kept.
+    for n in 0..600 {
+        world.act(n, START);
+    }
+    let text = "x".repeat(600_000);
+    for n in 0..3 {
+        let json = format!(r#"{{"type":"kept","n":{n},"text":"{text}"}}"#);
+        world.receive(1, "10:author:x", START, &json);
+    }
+    let visited = world.hub.page(&LogQuery::all().limit(10_000)).unwrap();
+    assert_eq!(visited.entries.len(), 1_000);
+    let sizes = |mut query: LogQuery| {
+        let mut sizes = Vec::new();
+        loop {
+            let page = world.hub.page(&query).unwrap();
+            sizes.push(page.entries.len());
+            match page.next {
+                Some(next) => query = next,
+                None => return sizes,
+            }
+        }
+    };
+    assert_eq!(sizes(LogQuery::channel("room")), [2, 1], "a page ends after 1 MiB");
 }

@@ -4,6 +4,7 @@ use core::fmt;
 use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
 
@@ -13,9 +14,16 @@ use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
 /// It keeps the received text unchanged: key order, numbers of any length, strings with lone
 /// surrogates. Only `type` is read in advance. Cheap to clone: clones share one buffer.
 ///
+/// An action of one's own is made from a `json!` value, or from a type with
+/// [`typed`](Self::typed); both write strings with the escapes that they need.
+///
 /// ```
 /// use logux::Action;
 /// use serde::{Deserialize, Serialize};
+/// use serde_json::json;
+///
+/// let action = Action::try_from(json!({"type": "users/rename", "id": "10", "name": "\"Ada\""}))?;
+/// assert_eq!(action.str_field("name").as_deref(), Some("\"Ada\""));
 ///
 /// #[derive(Serialize, Deserialize)]
 /// struct Rename { id: String, name: String }
@@ -30,6 +38,26 @@ use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
 pub struct Action {
     json: Arc<str>,
     kind: Kind,
+}
+
+/// Serializes a value of `json!`, such as `json!({"type": "users/rename", "id": "10"})`. O(length).
+///
+/// Fails with [`ActionError::NotAnObject`] or [`ActionError::NoType`] if it is not an action.
+impl TryFrom<Value> for Action {
+    type Error = ActionError;
+
+    fn try_from(value: Value) -> Result<Self, ActionError> {
+        Self::from_value(&value)
+    }
+}
+
+/// Serializes a value of `json!`, as the conversion of an owned value does.
+impl TryFrom<&Value> for Action {
+    type Error = ActionError;
+
+    fn try_from(value: &Value) -> Result<Self, ActionError> {
+        Self::from_value(value)
+    }
 }
 
 /// The type: its range in the JSON text, or a decoded string if it was written with escapes.
@@ -257,5 +285,16 @@ mod tests {
             assert!(Action::new(text).is_err(), "{text}");
         }
         assert!(Action::typed("a", &1).is_err());
+    }
+
+    #[test]
+    fn values_become_actions() {
+        let value = serde_json::json!({"type": "say", "text": "\"Hi\"\n", "n": 1.5});
+        let action = Action::try_from(&value).unwrap();
+        assert_eq!((action.kind(), action.parse::<Value>().unwrap()), ("say", value.clone()));
+        assert_eq!(Action::try_from(value).unwrap(), action);
+        let (no_object, no_type) = (serde_json::json!([]), serde_json::json!({"type": 1}));
+        assert!(matches!(Action::try_from(no_object), Err(ActionError::NotAnObject)));
+        assert!(matches!(Action::try_from(no_type), Err(ActionError::NoType)));
     }
 }

@@ -1,11 +1,10 @@
 //! JSON forms: an id is its text; a stamp is the text of its id, or `[id, time]` if the corrected
 //! time differs from the time of the id; an action is its unchanged text.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error, ser};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Action, ActionId, NodeId, Stamp};
-use crate::time::WallTime;
+use crate::{json::serialize_text, time::WallTime};
 
 macro_rules! as_text {
     ($($type:ty),*) => {$(
@@ -53,8 +52,7 @@ impl<'de> Deserialize<'de> for Stamp {
 
 impl Serialize for Action {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json: &RawValue = serde_json::from_str(self.as_json()).map_err(ser::Error::custom)?;
-        json.serialize(serializer)
+        serialize_text(self.as_json(), serializer)
     }
 }
 

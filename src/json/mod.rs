@@ -17,7 +17,8 @@ pub use object::JsonObject;
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
+use serde_json::value::RawValue;
 
 /// The text of one JSON value, checked for validity. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -73,6 +74,34 @@ impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Writes the text unchanged if the serializer is that of `serde_json`.
+///
+/// ```
+/// use logux::Json;
+/// let price = Json::new("1.50")?;
+/// assert_eq!(serde_json::to_string(&[price])?, "[1.50]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_text(&self.0, serializer)
+    }
+}
+
+/// Keeps the text unchanged if it is read from text by `serde_json`. Checks it as [`Json::new`].
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::new(Box::<str>::from(text)).map_err(de::Error::custom)
+    }
+}
+
+/// Serializes checked JSON text, unchanged in the JSON of `serde_json`. O(length).
+pub(crate) fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(ser::Error::custom)?;
+    raw.serialize(serializer)
 }
 
 /// The default limit on the nesting depth of arrays and objects.
@@ -190,6 +219,18 @@ pub(crate) fn without_whitespace(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_serialized_and_deserialized_unchanged() {
+        let text = r#"[ 1.50,{"b":"\ud83d","a":9007199254740993}]"#;
+        let json: Json = serde_json::from_str(text).unwrap();
+        assert_eq!(json.as_str(), text);
+        assert_eq!(serde_json::to_string(&json).unwrap(), text);
+        let deep = format!("{}1{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+        let json = Json::new(deep.as_str()).unwrap();
+        assert_eq!(serde_json::to_string(&json).unwrap(), deep);
+        assert!(serde_json::from_str::<Json>(&format!("[{deep}]")).is_err());
+    }
 
     #[test]
     fn writes_integers_like_the_standard_library() {

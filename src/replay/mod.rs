@@ -6,6 +6,7 @@
 //!
 //! ```
 //! use logux::{Action, Log, MemoryStore, NodeId, WallTime, log::Draft, replay::{Timeline, untyped_reducer}};
+//! use serde_json::json;
 //!
 //! // The latest word wins. An undone word has no effect.
 //! let reducer = untyped_reducer(String::new(), |word: &mut String, action: &Action| {
@@ -13,7 +14,7 @@
 //! });
 //! let mut log = Log::with_observer(NodeId::new("10:client:tab")?, MemoryStore::new(), Timeline::new(reducer))?;
 //! let mut say = |ms, word| {
-//!     let action = Action::new(format!(r#"{{"type":"say","word":"{word}"}}"#)).expect("JSON");
+//!     let action = Action::try_from(json!({"type": "say", "word": word})).expect("an action");
 //!     log.add(WallTime::from_millis(ms), action, Draft::default()).map(|entry| entry.expect("a new action").meta.id)
 //! };
 //! say(1, "early")?;

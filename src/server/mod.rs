@@ -6,9 +6,9 @@
 //! the application may respond with [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `rate`,
-//! `retention`; then the parts of the hub's state, `sessions`, `channels`, `requests`, `inbox`,
-//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
-//! then `hub`, with [`Hub`].
+//! `retention`, `log_query`; then the parts of the hub's state, `sessions`, `channels`, `requests`,
+//! `inbox`, `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
+//! `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -18,6 +18,7 @@ mod hub;
 mod inbox;
 mod inbox_usage;
 mod io;
+mod log_query;
 mod observer;
 mod rate;
 mod requests;
@@ -30,6 +31,7 @@ pub use io::{
     AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output, QueueName,
     Queues, Recipients, RequestId, RequestKind, UndoRequest,
 };
+pub use log_query::{LogPage, LogQuery};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};

@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
-use logux::Action;
 use logux_server::{HandlerError, Server, stop_signal};
 use serde::Deserialize;
+use serde_json::json;
 
 #[derive(Deserialize)]
 struct Increase {
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .channel("counter", |channel| {
             channel.access(|_| async { Ok(true) }).load(|context| async move {
                 let value = context.state().load(SeqCst);
-                Ok(Action::new(format!(r#"{{"type":"counter/set","value":{value}}}"#))?)
+                Ok(json!({"type": "counter/set", "value": value}))
             })
         })
         .action_type("counter/inc", |action| {

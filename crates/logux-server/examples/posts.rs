@@ -11,6 +11,7 @@ use logux::{
 use logux_server::{Builder, Context, HandlerError, Server, stop_signal};
 use regex::Regex;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::Notify;
 
 /// The shared state: the action `wait` waits until the action `go` notifies it.
@@ -55,10 +56,10 @@ fn posts(server: Builder<Gate>) -> Result<Builder<Gate>, Box<dyn std::error::Err
                 })
                 .load(|context| async move {
                     let tag = context.param("tag");
-                    Ok(vec![
-                        Action::new(format!(r#"{{"type":"posts/loaded","tag":"{tag}","n":1}}"#))?,
-                        Action::new(format!(r#"{{"type":"posts/loaded","tag":"{tag}","n":2}}"#))?,
-                    ])
+                    Ok(json!([
+                        {"type": "posts/loaded", "tag": tag, "n": 1},
+                        {"type": "posts/loaded", "tag": tag, "n": 2},
+                    ]))
                 })
         })
         .action_type(Regex::new("^posts/(add|change)$")?, |action| {
@@ -90,14 +91,14 @@ fn one_step(server: Builder<Gate>) -> Builder<Gate> {
                 if !not_for_guests(context.clone()).await? {
                     return Err(HandlerError::Denied);
                 }
-                context.send_back(Action::new(r#"{"type":"paid"}"#)?).await;
+                context.send_back(json!({"type": "paid"}).try_into()?).await;
                 Ok(())
             })
         })
         .channel("bills/:id", |channel| {
             channel.access_and_load(|context| async move {
                 match context.param("id") {
-                    "1" => Ok(Action::new(r#"{"type":"bill","id":"1"}"#)?),
+                    "1" => Ok(json!({"type": "bill", "id": "1"})),
                     "2" => Err(HandlerError::Denied),
                     _ => Err(HandlerError::NotFound),
                 }
@@ -141,8 +142,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .auth(|login| async move { Ok(login.token.is_some()) })
         .send_on_connect(|client| async move {
-            let user = Json::from_value(&client.user_id())?;
-            Ok(Action::new(format!(r#"{{"type":"welcome","user":{user}}}"#))?)
+            Ok(json!({"type": "welcome", "user": client.user_id()}))
         });
     let mut server = queues(one_step(posts(server)?)).listen(([127, 0, 0, 1], port).into()).await?;
     println!("listening on ws://{}", server.address());

@@ -79,7 +79,7 @@ pub use http::{
     trusted_proxies::TrustedProxies,
 };
 pub use hub::{
-    handle::{AddError, Handle},
+    handle::{AddError, Handle, ReadLogError},
     recipients::IntoRecipients,
 };
 /// Types of the crate `http` that are part of the public API.

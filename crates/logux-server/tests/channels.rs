@@ -144,3 +144,40 @@ async fn each_client_receives_the_actions_of_send_on_connect() {
         received.as_json()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn values_can_be_loaded() {
+    let time = WallTime::from_millis(1_700_000_000_000);
+    let server = TestServer::start(
+        Server::builder()
+            .channel("one", |channel| {
+                channel.access(|_| async { Ok(true) }).load(|_| async { Ok(json!({"type": "a"})) })
+            })
+            .channel("list", |channel| {
+                channel
+                    .access(|_| async { Ok(true) })
+                    .load(|_| async { Ok(json!([{"type": "a"}, {"type": "\"b\""}])) })
+            })
+            .channel("times", move |channel| {
+                channel
+                    .access(|_| async { Ok(true) })
+                    .load(move |_| async move { Ok(vec![(json!({"type": "a"}), time)]) })
+            })
+            .channel("none", |channel| {
+                channel.access(|_| async { Ok(true) }).load(|_| async { Ok(json!(null)) })
+            })
+            .channel("invalid", |channel| {
+                channel.access_and_load(|_| async { Ok(json!({"kind": "a"})) })
+            }),
+    )
+    .expect("a server");
+    let client = server.connect("10").await.expect("connected");
+    for (channel, expected) in
+        [("one", &["a"][..]), ("list", &["a", "\"b\""]), ("times", &["a"]), ("none", &[])]
+    {
+        let loaded = client.subscribe(channel).await.expect("subscribed");
+        assert_eq!(loaded.iter().map(Action::kind).collect::<Vec<_>>(), expected, "{channel}");
+    }
+    // A value that is not an action is an error of the handler.
+    client.expect_undo("error", json!({"type": "logux/subscribe", "channel": "invalid"})).await;
+}

@@ -4,7 +4,7 @@ use logux::{
     Action, Meta,
     crdt::{Map, MapOp, Shared},
     replay::untyped_reducer,
-    server::{Recipients, Retention, UndoRequest},
+    server::{LogQuery, Recipients, Retention, UndoRequest},
 };
 use logux_client::Actions;
 use logux_server::{Builder, Projection, Server, testing::TestServer};
@@ -159,4 +159,45 @@ async fn a_document_is_loaded_from_the_log() {
     }
     let loaded = ada.subscribe("notes/1").await.expect("subscribed");
     assert!(loaded[0].as_json().contains("Tea"), "{}", loaded[0].as_json());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_read_the_log() {
+    let (server, _) = rooms();
+    let server = server
+        .channel("latest/:room", |channel| {
+            channel.access(|_| async { Ok(true) }).load(|context| async move {
+                let room = format!("rooms/{}", context.param("room"));
+                let latest = LogQuery::channel(&room).newest_first().limit(2);
+                let page = context.server().log_page(latest).await?;
+                let has_more = page.next.is_some();
+                let actions: Vec<_> = page.entries.iter().map(|entry| &entry.action).collect();
+                Ok(json!({"type": "latest", "actions": actions, "more": has_more}))
+            })
+        })
+        .action_type("quote", |action| {
+            action.access(|_| async { Ok(true) }).process(|context| async move {
+                let id = context.action().str_field("id").unwrap_or_default().parse()?;
+                let entry = context.server().log_entry(&id).await?;
+                let quoted = entry.map(|entry| entry.action);
+                context.send_back(json!({"type": "quoted", "action": quoted}).try_into()?).await;
+                Ok(())
+            })
+        });
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("connected");
+    ada.subscribe("rooms/a").await.expect("subscribed");
+    let bob = server.connect("bob").await.expect("connected");
+    let mut messages = ada.client().actions();
+    for n in 1..=3 {
+        bob.process(say(n)).await.expect("processed");
+    }
+    let loaded = ada.subscribe("latest/a").await.expect("subscribed");
+    assert_eq!(
+        loaded[0].as_json(),
+        r#"{"actions":[{"n":3,"room":"a","type":"say"},{"n":2,"room":"a","type":"say"}],"more":true,"type":"latest"}"#
+    );
+    let first = next_message(&mut messages).await.id.to_string();
+    let quote = ada.process(json!({"type": "quote", "id": first})).await.expect("processed");
+    assert_eq!(quote[0].as_json(), r#"{"action":{"n":1,"room":"a","type":"say"},"type":"quoted"}"#);
 }

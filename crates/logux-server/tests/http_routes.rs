@@ -101,6 +101,24 @@ async fn the_size_of_a_body_is_limited() {
 }
 
 #[tokio::test]
+async fn pages_of_the_server_can_only_be_read() {
+    let server = Server::builder().auth(|_| async { Ok(true) }).config(|config| {
+        config.metrics_address = Some(([127, 0, 0, 1], 0).into());
+    });
+    let server = server.listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+    for path in ["/health", "/"] {
+        assert_eq!(get(server.address(), path).await.0, 200, "{path}");
+        assert_eq!(http(server.address(), "HEAD", path, "").await, (200, String::new()), "{path}");
+        for method in ["POST", "PUT", "DELETE"] {
+            assert_eq!(http(server.address(), method, path, "").await.0, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(http(server.address(), "POST", "/other", "").await.0, 404);
+    let metrics = server.metrics_address().expect("an address");
+    assert_eq!(http(metrics, "HEAD", "/metrics", "").await, (200, String::new()));
+}
+
+#[tokio::test]
 async fn without_http_only_websocket_is_served() {
     let server = server(|config| config.disable_http = true).await;
     let address = server.address();

@@ -5,10 +5,12 @@
 //! actions of clients up to the request to the application; `respond` has the application's
 //! responses and the answers to actions; `retention` has the actions that stay in the log;
 //! `delivery` has the actions of the application, and the recipients of all actions; `undo` has the
-//! application's requests to undo an action; `stats` has [`HubStats`] and [`ConnectedClient`].
+//! application's requests to undo an action; `read` returns entries of the log; `stats` has
+//! [`HubStats`] and [`ConnectedClient`].
 
 mod delivery;
 mod join;
+mod read;
 mod receive;
 mod respond;
 mod retention;

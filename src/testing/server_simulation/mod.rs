@@ -41,6 +41,7 @@
 //!     Action, ActionId, Entry, log::Draft, replay::{UntypedReducer, untyped_reducer}, server::Recipients,
 //!     testing::server_simulation::{Application, Config, assert_survives},
 //! };
+//! use serde_json::json;
 //!
 //! type Guests = BTreeSet<String>;
 //!
@@ -49,7 +50,7 @@
 //! struct Party;
 //!
 //! fn come(name: &str) -> Action {
-//!     Action::new(format!(r#"{{"type":"come","name":"{name}"}}"#)).expect("an action")
+//!     Action::try_from(json!({"type": "come", "name": name})).expect("an action")
 //! }
 //!
 //! fn name(action: &Action) -> Option<String> {

@@ -4,9 +4,11 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use logux::{
     Action, Meta, WallTime,
+    action::ActionError,
     log::Draft,
     server::{Filter, QueueName},
 };
+use serde_json::Value;
 
 use crate::{
     error::HandlerError,
@@ -60,12 +62,12 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
     ) -> Channel<S>
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<InitialActions> + Send + 'static,
+        L: TryInto<InitialActions, Error: Into<HandlerError>> + Send + 'static,
     {
         let access = move |context: Context<S>| {
             let future = access_and_load(context.clone());
             async move {
-                let actions: InitialActions = future.await?.into();
+                let actions: InitialActions = future.await?.try_into().map_err(Into::into)?;
                 context.set(actions);
                 Ok(true)
             }
@@ -103,12 +105,23 @@ impl<S: Send + Sync + 'static> Channel<S> {
     }
 
     /// Loads the state of the channel for a new subscriber, as actions: none, one, or several, each
-    /// optionally with its creation time or a draft of its meta.
+    /// optionally with its creation time or a draft of its meta. Values of `json!` are actions too:
+    /// see [`InitialActions`].
+    ///
+    /// ```
+    /// # use logux_server::Server;
+    /// # use serde_json::json;
+    /// let server = Server::builder().channel("users/:id", |channel| {
+    ///     channel.access(|_| async { Ok(true) }).load(|context| async move {
+    ///         Ok(json!({"type": "users/set", "id": context.param("id"), "name": "Ada"}))
+    ///     })
+    /// });
+    /// ```
     #[must_use]
     pub fn load<F, L>(mut self, load: impl Fn(Context<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<InitialActions>,
+        L: TryInto<InitialActions, Error: Into<HandlerError>>,
     {
         self.load = Some(handler(load));
         self
@@ -166,6 +179,11 @@ impl<S> fmt::Debug for Channel<S> {
 
 /// The actions that a client receives when it subscribes or connects, each optionally with its
 /// creation time or a draft of its meta.
+///
+/// Made from `()`, an [`Action`], an `Option` or `Vec` of actions, or a `Vec` of pairs of an action
+/// and its time or [`Draft`]. In each of these, an action can also be a [`Value`] of `json!`; a
+/// single array of `json!` is a list of actions, and `null` is none. A value that is not an action
+/// is an error of the handler ([`ActionError`]).
 #[derive(Clone, Debug, Default)]
 pub struct InitialActions(pub(crate) Vec<(Action, Draft)>);
 
@@ -210,4 +228,62 @@ impl From<Vec<(Action, Draft)>> for InitialActions {
     fn from(actions: Vec<(Action, Draft)>) -> Self {
         Self(actions)
     }
+}
+
+impl TryFrom<Value> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(value: Value) -> Result<Self, ActionError> {
+        match value {
+            Value::Null => Ok(Self::default()),
+            Value::Array(values) => values.try_into(),
+            value => Action::try_from(value).map(Self::from),
+        }
+    }
+}
+
+impl TryFrom<Option<Value>> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(value: Option<Value>) -> Result<Self, ActionError> {
+        Ok(value.map(Action::try_from).transpose()?.into())
+    }
+}
+
+impl TryFrom<Vec<Value>> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(values: Vec<Value>) -> Result<Self, ActionError> {
+        let actions = values.into_iter().map(Action::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(actions.into())
+    }
+}
+
+impl TryFrom<Vec<(Value, WallTime)>> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(values: Vec<(Value, WallTime)>) -> Result<Self, ActionError> {
+        actions_with(values).map(Self::from)
+    }
+}
+
+impl TryFrom<Vec<(Value, Option<WallTime>)>> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(values: Vec<(Value, Option<WallTime>)>) -> Result<Self, ActionError> {
+        actions_with(values).map(Self::from)
+    }
+}
+
+impl TryFrom<Vec<(Value, Draft)>> for InitialActions {
+    type Error = ActionError;
+
+    fn try_from(values: Vec<(Value, Draft)>) -> Result<Self, ActionError> {
+        actions_with(values).map(Self::from)
+    }
+}
+
+/// Makes actions of values, each with what belongs to it.
+fn actions_with<T>(values: Vec<(Value, T)>) -> Result<Vec<(Action, T)>, ActionError> {
+    values.into_iter().map(|(value, with)| Ok((Action::try_from(value)?, with))).collect()
 }

@@ -10,17 +10,18 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, HandlerErro
 /// A handler that returns a `T`.
 pub(crate) type Handler<S, T> = Arc<dyn Fn(Context<S>) -> BoxFuture<T> + Send + Sync>;
 
-/// Boxes a handler, and converts its result.
+/// Boxes a handler, and converts its result. A result that cannot be converted is an error of the
+/// handler.
 pub(crate) fn handler<S, T, R, F>(
     handler: impl Fn(Context<S>) -> F + Send + Sync + 'static,
 ) -> Handler<S, T>
 where
     S: Send + Sync + 'static,
     F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-    R: Into<T>,
+    R: TryInto<T, Error: Into<HandlerError>>,
 {
     Arc::new(move |context| {
         let future = handler(context);
-        Box::pin(async move { future.await.map(Into::into) })
+        Box::pin(async move { future.await?.try_into().map_err(Into::into) })
     })
 }

@@ -8,8 +8,9 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
     header::{
-        CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-        SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+        ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+        SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+        UPGRADE,
     },
     service::service_fn,
 };
@@ -158,18 +159,21 @@ impl HttpConnection {
         {
             return response;
         }
-        match (request.method(), request.uri().path()) {
-            (&Method::POST, "/") if self.http.control.is_some() => self.control(request).await,
-            (_, "/") if self.http.control.is_some() && request.method() != Method::GET => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "Wrong method")
-            }
-            (&Method::GET, "/health") => text(StatusCode::OK, "Logux Server: OK\n"),
-            (&Method::GET, "/") => {
+        // hyper does not send the body of the response to a `HEAD` request.
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        let has_control = self.http.control.is_some();
+        match request.uri().path() {
+            "/health" if is_read => text(StatusCode::OK, "Logux Server: OK\n"),
+            "/health" => wrong_method("GET, HEAD"),
+            "/" if is_read => {
                 let mut response = text(StatusCode::OK, include_str!("page.html"));
                 let html = HeaderValue::from_static("text/html; charset=utf-8");
                 response.headers_mut().insert(CONTENT_TYPE, html);
                 response
             }
+            "/" if has_control && request.method() == Method::POST => self.control(request).await,
+            "/" if has_control => wrong_method("GET, HEAD, POST"),
+            "/" => wrong_method("GET, HEAD"),
             _ => text(StatusCode::NOT_FOUND, "Not found\n"),
         }
     }
@@ -311,6 +315,13 @@ fn stored_headers(headers: &HeaderMap) -> HeaderMap {
             stored
         },
     )
+}
+
+/// Returns the response to a request with another method than those in `allowed`.
+fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Wrong method");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {

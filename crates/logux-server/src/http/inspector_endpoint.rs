@@ -64,7 +64,9 @@ pub(crate) async fn respond(
     headers: &HeaderMap,
 ) -> Option<Response<Full<Bytes>>> {
     let inspector = handle.telemetry().inspector()?;
-    if method != Method::GET || !access.allows(remote.map(|remote| remote.ip()), headers) {
+    if ![Method::GET, Method::HEAD].contains(method)
+        || !access.allows(remote.map(|remote| remote.ip()), headers)
+    {
         return None;
     }
     Some(match uri.path() {

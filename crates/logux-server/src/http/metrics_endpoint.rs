@@ -104,7 +104,7 @@ async fn serve(socket: TcpStream, handle: &Handle) {
 async fn respond(request: &Request<Incoming>, handle: &Handle) -> Response<Full<Bytes>> {
     let mut response = Response::default();
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => match handle.metrics().await {
+        (&Method::GET | &Method::HEAD, "/metrics") => match handle.metrics().await {
             Some(text) => {
                 *response.body_mut() = Full::new(text.into());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));

@@ -55,6 +55,9 @@ struct Pending {
     /// Replies to [`HubCommand::Add`], by ticket.
     tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
+    /// The commands of the round that read the log. They are performed after its commit, so that
+    /// nothing is read that could still be lost.
+    reads: Vec<HubCommand>,
     /// Whether [`HubCommand::Stop`] was received.
     is_stopped: bool,
 }
@@ -172,6 +175,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
             }
         }
         self.hub.commit()?;
+        pending.reads.drain(..).for_each(|read| read_log(&self.hub, read));
         let is_drained = self.perform_outputs(pending);
         self.handle.telemetry().record(&Event::Round { commands, took: start.elapsed() });
         Ok(is_drained || pending.is_stopped)
@@ -261,6 +265,7 @@ impl Pending {
                 return Some(Input::Add(action));
             }
             HubCommand::Ping(reply) => drop(reply.send(())),
+            HubCommand::Entry(..) | HubCommand::LogPage(..) => self.reads.push(command),
             HubCommand::Stop => self.is_stopped = true,
             // `run_round` handles these.
             HubCommand::Inputs(_)
@@ -269,6 +274,19 @@ impl Pending {
             | HubCommand::Clients(_) => {}
         }
         None
+    }
+}
+
+/// Performs a command that reads the log.
+fn read_log<St: Store>(hub: &Hub<St>, command: HubCommand) {
+    match command {
+        HubCommand::Entry(id, reply) => {
+            drop(reply.send(hub.entry(&id).map_err(|error| error.to_string())));
+        }
+        HubCommand::LogPage(query, reply) => {
+            drop(reply.send(hub.page(&query).map_err(|error| error.to_string())));
+        }
+        _ => {}
     }
 }
 

@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use logux::{
-    Action, ActionId, NodeId, WallTime,
+    Action, ActionId, Entry, NodeId, WallTime,
     log::Draft,
-    server::{AddAction, HandlerResponse, Input, Recipients, RequestId, UndoRequest},
+    server::{
+        AddAction, HandlerResponse, Input, LogPage, LogQuery, Recipients, RequestId, UndoRequest,
+    },
 };
 use logux_net::drive::Clock;
 use smallvec::SmallVec;
@@ -48,6 +50,10 @@ pub(crate) enum HubCommand {
     Clients(oneshot::Sender<ClientList>),
     /// Reply with the statistics.
     Stats(oneshot::Sender<StatsSnapshot>),
+    /// Reply with the entry of an action.
+    Entry(ActionId, oneshot::Sender<Result<Option<Entry>, String>>),
+    /// Reply with a page of the log.
+    LogPage(Box<LogQuery>, oneshot::Sender<Result<LogPage, String>>),
     /// Add an action of the application, and reply when it is completed.
     Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
 }
@@ -67,6 +73,18 @@ pub enum AddError {
     /// The action was undone, with this reason.
     #[error("the action was undone: {0}")]
     Undone(String),
+    /// The server has stopped.
+    #[error("the server has stopped")]
+    Stopped,
+}
+
+/// The log of the server could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadLogError {
+    /// The store failed, with this error.
+    #[error("the server's log cannot be read: {0}")]
+    Store(String),
     /// The server has stopped.
     #[error("the server has stopped")]
     Stopped,
@@ -165,6 +183,55 @@ impl Handle {
             channel: channel.into(),
         }))
         .await;
+    }
+
+    /// Returns an action with its meta from the server's log, if the log still has it. O(log n).
+    ///
+    /// # Errors
+    /// [`ReadLogError`] if the store fails, or the server has stopped.
+    pub async fn log_entry(&self, id: &ActionId) -> Result<Option<Entry>, ReadLogError> {
+        self.read_log(|reply| HubCommand::Entry(id.clone(), reply)).await
+    }
+
+    /// Returns a page of the server's log, for example the latest actions of a channel that the log
+    /// [keeps](crate::ActionType::keep). It contains everything that was committed when it is read;
+    /// also the action for which the handler was called, unless only kept actions are selected.
+    ///
+    /// A page is read on the hub's thread, which does nothing else meanwhile. It is therefore
+    /// bounded: see [`LogQuery`].
+    ///
+    /// ```
+    /// use logux::server::{LogQuery, Retention};
+    /// use logux_server::Server;
+    /// use serde_json::json;
+    ///
+    /// let server = Server::builder()
+    ///     .action_type("orders/add", |action| {
+    ///         action.access(|_| async { Ok(true) }).keep(Retention::forever("orders"))
+    ///     })
+    ///     .channel("orders/latest", |channel| {
+    ///         channel.access(|_| async { Ok(true) }).load(|context| async move {
+    ///             let orders = LogQuery::kept_for(&Retention::forever("orders"));
+    ///             let page = context.server().log_page(orders.newest_first().limit(10)).await?;
+    ///             let actions: Vec<_> = page.entries.into_iter().map(|entry| entry.action).collect();
+    ///             Ok(json!({"type": "orders/latest", "orders": actions}))
+    ///         })
+    ///     });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`log_entry`](Self::log_entry).
+    pub async fn log_page(&self, query: LogQuery) -> Result<LogPage, ReadLogError> {
+        self.read_log(|reply| HubCommand::LogPage(Box::new(query), reply)).await
+    }
+
+    async fn read_log<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, String>>) -> HubCommand,
+    ) -> Result<T, ReadLogError> {
+        let (reply, result) = oneshot::channel();
+        self.send_command(command(reply)).await;
+        result.await.map_err(|_| ReadLogError::Stopped)?.map_err(ReadLogError::Store)
     }
 
     /// Waits until the hub has handled all earlier commands. Returns `false` if the server has

@@ -4,8 +4,18 @@ use std::sync::Arc;
 
 use logux::server::Recipients;
 
-/// A value that names the recipients of an action: [`Recipients`], a channel name, or a list of
-/// channel names.
+/// A value that names the recipients of an action: [`Recipients`], a channel name, a list of
+/// channel names, or nothing. `()` and `None` are no recipients.
+///
+/// ```
+/// use logux::server::Recipients;
+/// use logux_server::IntoRecipients;
+///
+/// let room = Some("rooms/1");
+/// assert_eq!(room.into_recipients(), Recipients::channel("rooms/1"));
+/// assert_eq!(["a", "b"].into_recipients(), vec!["a", "b"].into_recipients());
+/// assert_eq!(().into_recipients(), Recipients::default());
+/// ```
 pub trait IntoRecipients {
     /// Converts the value.
     fn into_recipients(self) -> Recipients;
@@ -29,8 +39,38 @@ impl IntoRecipients for String {
     }
 }
 
+impl IntoRecipients for Arc<str> {
+    fn into_recipients(self) -> Recipients {
+        Recipients::channel(self)
+    }
+}
+
 impl<T: Into<Arc<str>>> IntoRecipients for Vec<T> {
     fn into_recipients(self) -> Recipients {
-        Recipients { channels: self.into_iter().map(Into::into).collect(), ..Recipients::default() }
+        channels(self)
     }
+}
+
+impl<T: Into<Arc<str>>, const N: usize> IntoRecipients for [T; N] {
+    fn into_recipients(self) -> Recipients {
+        channels(self)
+    }
+}
+
+/// No recipients.
+impl IntoRecipients for () {
+    fn into_recipients(self) -> Recipients {
+        Recipients::default()
+    }
+}
+
+/// `None` is no recipients.
+impl<T: IntoRecipients> IntoRecipients for Option<T> {
+    fn into_recipients(self) -> Recipients {
+        self.map_or_else(Recipients::default, IntoRecipients::into_recipients)
+    }
+}
+
+fn channels<T: Into<Arc<str>>>(names: impl IntoIterator<Item = T>) -> Recipients {
+    Recipients { channels: names.into_iter().map(Into::into).collect(), ..Recipients::default() }
 }

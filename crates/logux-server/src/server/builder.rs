@@ -132,11 +132,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// that it missed: none, one, or several.
     ///
     /// ```
-    /// # use logux::Action;
     /// # use logux_server::Server;
+    /// # use serde_json::json;
     /// let server = Server::builder().send_on_connect(|client| async move {
     ///     println!("{:?} has received the log up to {}", client.user_id(), client.since);
-    ///     Ok(Action::new(r#"{"type":"welcome"}"#)?)
+    ///     Ok(json!({"type": "welcome", "user": client.user_id()}))
     /// });
     /// ```
     #[must_use]
@@ -146,11 +146,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ) -> Self
     where
         F: Future<Output = Result<L, HandlerError>> + Send + 'static,
-        L: Into<InitialActions>,
+        L: TryInto<InitialActions, Error: Into<HandlerError>>,
     {
         self.on_connect = Some(Arc::new(move |client| {
             let future = on_connect(client);
-            Box::pin(async move { future.await.map(Into::into) })
+            Box::pin(async move { future.await?.try_into().map_err(Into::into) })
         }));
         self
     }

@@ -1,0 +1,62 @@
+//! The documents name the dependencies that their programs need.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Returns the content of the first block of code of this language after a position.
+fn block<'a>(text: &'a str, language: &str) -> &'a str {
+    let start = text.find(&format!("```{language}\n")).expect("a block of code");
+    let content = &text[start..].split_once('\n').expect("a line").1;
+    content.split("\n```").next().expect("the end of the block")
+}
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).expect("a file")
+}
+
+/// Returns the crates that a program names, as `use name::` or `name::`.
+fn crates(program: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut found = BTreeSet::new();
+    for line in program.lines() {
+        let line = line.trim_start().trim_start_matches("#[").trim_start_matches("use ");
+        let name = line.split(|c| !is_name(c)).next().unwrap_or_default();
+        if line[name.len()..].starts_with("::") && name != "std" {
+            found.insert(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_programs_of_the_documents_have_all_their_dependencies() {
+    for path in ["README.md", "crates/logux-server/README.md"] {
+        let text = read(path);
+        let dependencies: toml::Table = toml::from_str(block(&text, "toml")).expect("TOML");
+        let dependencies = dependencies["dependencies"].as_table().expect("a table");
+        let names: BTreeSet<_> = dependencies.keys().map(|name| name.replace('-', "_")).collect();
+        let program = block(&text, "rust,no_run");
+        assert_eq!(names, crates(program), "{path}");
+        assert!(names.contains("tracing_subscriber"), "{path}: refusals are visible");
+
+        let lock: toml::Table = toml::from_str(&read("Cargo.lock")).expect("TOML");
+        let packages = lock["package"].as_array().expect("a list");
+        for (name, dependency) in dependencies {
+            if let Some(folder) = dependency.get("path").and_then(toml::Value::as_str) {
+                let folder = folder.strip_prefix("../logux-rs/").expect("the clone");
+                assert!(read(&format!("{folder}/Cargo.toml")).contains(&format!("\"{name}\"")));
+                continue;
+            }
+            let version = dependency.get("version").unwrap_or(dependency);
+            let version = version.as_str().expect("a version");
+            let is_used = packages.iter().any(|package| {
+                package["name"].as_str() == Some(name)
+                    && package["version"].as_str().is_some_and(|own| own.starts_with(version))
+            });
+            assert!(
+                is_used,
+                "{path}: {name} {version} is a version that the examples are tested with"
+            );
+        }
+    }
+}
