@@ -9,7 +9,7 @@ use logux::{
     Action, ActionId, Entry,
     log::Draft,
     replay::{UntypedReducer, untyped_reducer},
-    server::{Config, Queues, Recipients, Retention, RetentionPolicy},
+    server::{Config, FateKey, FateKeys, Queues, Recipients, Retention, RetentionPolicy},
     testing::server_simulation::{self as simulation, Application, World, assert_survives},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -21,6 +21,8 @@ struct Notes {
     are_kept: bool,
     /// The number of queues of a client, and `max_queue`.
     queues: Option<(u64, usize)>,
+    /// The number of fate keys, and one more for actions that fail alone.
+    fates: Option<u64>,
 }
 
 type Names = BTreeSet<String>;
@@ -87,6 +89,14 @@ impl Application for Notes {
                 (action.as_json().len() as u64 % queues).to_string().into()
             });
         }
+        if let Some(fates) = self.fates {
+            config.fate_keys = FateKeys::by(move |action| {
+                match action.as_json().bytes().map(u64::from).sum::<u64>() % (fates + 1) {
+                    0 => FateKey::none(),
+                    fate => fate.to_string().into(),
+                }
+            });
+        }
     }
 
     fn stored(&self, data: &Vec<String>) -> String {
@@ -135,7 +145,7 @@ fn without_an_inbox_actions_are_processed_again_only_after_a_crash() {
 #[test]
 fn kept_actions_reach_all_subscribers() {
     assert_survives(
-        &Notes { are_kept: true, queues: None },
+        &Notes { are_kept: true, ..Notes::default() },
         &simulation::Config::default(),
         seeds(300),
         40,
@@ -146,11 +156,24 @@ fn kept_actions_reach_all_subscribers() {
 #[test]
 fn queues_of_one_client_are_independent() {
     assert_survives(
-        &Notes { are_kept: false, queues: Some((3, 2)) },
+        &Notes { queues: Some((3, 2)), ..Notes::default() },
         &simulation::Config::default(),
         seeds(300),
         40,
     );
+}
+
+/// Handlers fail often, and are slow enough that actions and subscriptions wait behind them.
+#[test]
+fn a_failure_undoes_only_what_shares_its_fate() {
+    let config = simulation::Config {
+        errors_once_in: 4,
+        handler_delay: Duration::ZERO..=Duration::from_millis(800),
+        ..simulation::Config::default()
+    };
+    for fates in [None, Some(2)] {
+        assert_survives(&Notes { fates, ..Notes::default() }, &config, seeds(100), 40);
+    }
 }
 
 /// The rounds of the server take longer than the network, and devices reconnect before the server

@@ -125,41 +125,6 @@ impl UndoRequest {
     }
 }
 
-/// The name of a queue of a client. Actions in one queue are processed one after the other, those
-/// of different queues concurrently.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueName(Option<Arc<str>>);
-
-impl<T: Into<Arc<str>>> From<T> for QueueName {
-    fn from(name: T) -> Self {
-        Self(Some(name.into()))
-    }
-}
-
-/// The rule that assigns actions to queues. Default: one queue for all actions of a client, which
-/// keeps them in order.
-#[derive(Clone, Default)]
-pub struct Queues(Option<Arc<QueueFn>>);
-
-type QueueFn = dyn Fn(&Action) -> QueueName + Send + Sync;
-
-impl Queues {
-    /// Creates a rule. It must be pure and fast: it is called for every action.
-    pub fn by(rule: impl Fn(&Action) -> QueueName + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(rule)))
-    }
-
-    pub(super) fn name(&self, action: &Action) -> QueueName {
-        self.0.as_ref().map_or_else(QueueName::default, |rule| rule(action))
-    }
-}
-
-impl fmt::Debug for Queues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "by a rule" } else { "one" })
-    }
-}
-
 /// The number of a request to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(super) u64);

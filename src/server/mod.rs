@@ -5,10 +5,10 @@
 //! identifies connections by [`SessionId`]. The hub asks the application with [`Output::Request`];
 //! the application may respond with [`Input::Respond`] at any later time.
 //!
-//! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `rate`,
-//! `retention`, `log_query`; then the parts of the hub's state, `sessions`, `channels`, `requests`,
-//! `inbox`, `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
-//! `observer`; then `hub`, with [`Hub`].
+//! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
+//! `rate`, `retention`, `log_query`; then the parts of the hub's state, `pending_request`,
+//! `request_queue`, `requests`, `sessions`, `channels`, `inbox`, `added_offsets`, `clock`, and the
+//! observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -20,7 +20,10 @@ mod inbox_usage;
 mod io;
 mod log_query;
 mod observer;
+mod pending_request;
+mod queues;
 mod rate;
+mod request_queue;
 mod requests;
 mod retention;
 mod session_id;
@@ -28,10 +31,11 @@ mod sessions;
 
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{
-    AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output, QueueName,
-    Queues, Recipients, RequestId, RequestKind, UndoRequest,
+    AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output,
+    Recipients, RequestId, RequestKind, UndoRequest,
 };
 pub use log_query::{LogPage, LogQuery};
+pub use queues::{FateKey, FateKeys, QueueName, Queues};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};

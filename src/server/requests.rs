@@ -8,115 +8,11 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{NumberHasher, QueueName, Recipients, RequestId, RequestKind, SessionId};
-use crate::{
-    action::{ActionId, NodeId},
-    store::Entry,
+use super::{
+    NumberHasher, QueueName, RequestId, pending_request::PendingRequest,
+    request_queue::RequestQueue,
 };
-
-/// A request to the application that is waiting or running.
-#[derive(Debug)]
-pub(super) struct PendingRequest {
-    pub(super) subject: Subject,
-    pub(super) entry: Arc<Entry>,
-    /// Who receives the action when it is approved, and its undo.
-    pub(super) recipients: Recipients,
-    /// Whether the action was approved: its recipients have received it.
-    pub(super) is_approved: bool,
-    /// The queue of its client that it belongs to.
-    pub(super) queue: QueueName,
-    /// How many times the action was received again before it was answered. Each is answered too.
-    pub(super) repeats: u32,
-}
-
-/// What a request is about, with the data of that kind.
-#[derive(Debug)]
-pub(super) enum Subject {
-    /// An action of a client. It is in the inbox.
-    Action,
-    /// An action of the application, with the ticket of its [`AddAction`](super::AddAction).
-    OwnAction { ticket: Option<u64> },
-    /// A subscription. It is in the inbox.
-    Subscription(Subscription),
-}
-
-/// The data of a request that is a subscription.
-#[derive(Debug)]
-pub(super) struct Subscription {
-    /// The node that sent it. It may act for another tab of its client.
-    pub(super) sender: NodeId,
-    /// The connection that it is for.
-    pub(super) session: Option<SessionId>,
-    /// Whether the client has ended it already.
-    pub(super) is_cancelled: bool,
-}
-
-impl PendingRequest {
-    pub(super) const fn kind(&self) -> RequestKind {
-        match self.subject {
-            Subject::Action => RequestKind::Action,
-            Subject::OwnAction { .. } => RequestKind::OwnAction,
-            Subject::Subscription(_) => RequestKind::Subscription,
-        }
-    }
-
-    pub(super) const fn subscription(&self) -> Option<&Subscription> {
-        match &self.subject {
-            Subject::Subscription(subscription) => Some(subscription),
-            Subject::Action | Subject::OwnAction { .. } => None,
-        }
-    }
-
-    pub(super) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
-        match &mut self.subject {
-            Subject::Subscription(subscription) => Some(subscription),
-            Subject::Action | Subject::OwnAction { .. } => None,
-        }
-    }
-
-    /// Whether it is a subscription that the client has ended already.
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.subscription().is_some_and(|subscription| subscription.is_cancelled)
-    }
-
-    /// The connection of a subscription.
-    pub(super) fn session(&self) -> Option<SessionId> {
-        self.subscription()?.session
-    }
-
-    /// Whether it is a subscription that `node` sent.
-    pub(super) fn is_from(&self, node: &NodeId) -> bool {
-        self.subscription().is_some_and(|subscription| subscription.sender == *node)
-    }
-
-    /// Cancels a subscription.
-    pub(super) const fn cancel(&mut self) {
-        if let Some(subscription) = self.subscription_mut() {
-            subscription.is_cancelled = true;
-        }
-    }
-
-    /// The same subscription for another connection, from the beginning.
-    pub(super) fn for_session(mut self, session: Option<SessionId>) -> Self {
-        if let Some(subscription) = self.subscription_mut() {
-            subscription.session = session;
-        }
-        Self { is_approved: false, recipients: Recipients::default(), ..self }
-    }
-
-    /// The ticket of an action of the application.
-    pub(super) const fn ticket(&self) -> Option<u64> {
-        match self.subject {
-            Subject::OwnAction { ticket } => ticket,
-            Subject::Action | Subject::Subscription(_) => None,
-        }
-    }
-
-    /// Whether the action is in the inbox, which all actions of clients are.
-    pub(super) const fn is_in_inbox(&self) -> bool {
-        !matches!(self.subject, Subject::OwnAction { .. })
-    }
-}
+use crate::action::{ActionId, NodeId};
 
 /// The number of subscriptions that may wait for disconnected clients.
 const MAX_PARKED: usize = 1_000;
@@ -169,17 +65,10 @@ struct TrackedAction {
 
 /// The queues of one client that are not empty. There are few, because the application names them.
 #[derive(Debug, Default)]
-struct ClientQueues(SmallVec<[Queue; 1]>);
-
-#[derive(Debug)]
-struct Queue {
-    name: QueueName,
-    running: Option<RequestId>,
-    waiting: VecDeque<PendingRequest>,
-}
+struct ClientQueues(SmallVec<[RequestQueue; 1]>);
 
 impl ClientQueues {
-    fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
+    fn queue(&mut self, name: &QueueName) -> Option<&mut RequestQueue> {
         self.0.iter_mut().find(|queue| queue.name == *name)
     }
 }
@@ -193,9 +82,7 @@ impl Requests {
 
     /// Returns the number of waiting actions of a client, in all its queues.
     pub(super) fn waiting_of_client(&self, client: &str) -> usize {
-        self.clients
-            .get(client)
-            .map_or(0, |client| client.0.iter().map(|queue| queue.waiting.len()).sum())
+        self.clients.get(client).map_or(0, |client| client.0.iter().map(RequestQueue::len).sum())
     }
 
     pub(super) fn running_count(&self) -> usize {
@@ -203,7 +90,7 @@ impl Requests {
     }
 
     pub(super) fn waiting_count(&self) -> usize {
-        self.clients.values().flat_map(|client| &client.0).map(|queue| queue.waiting.len()).sum()
+        self.clients.values().flat_map(|client| &client.0).map(RequestQueue::len).sum()
     }
 
     pub(super) fn parked_count(&self) -> usize {
@@ -251,13 +138,13 @@ impl Requests {
         let client = self.clients.entry(id.node().client_id().into()).or_default();
         if let Some(queue) = client.queue(&request.queue) {
             let (node, name) = (id.node().clone(), request.queue.clone());
-            queue.waiting.push_back(request);
+            queue.push(request);
             return self.next(&node, &name);
         }
         // The common case: the queue is empty.
         let name = request.queue.clone();
         let (request_id, request) = self.running.start(request, tracked);
-        client.0.push(Queue { name, running: Some(request_id), waiting: VecDeque::new() });
+        client.0.push(RequestQueue::new(name, request_id));
         Some((request_id, request))
     }
 
@@ -279,7 +166,7 @@ impl Requests {
     ) -> Option<(RequestId, &PendingRequest)> {
         let client = self.clients.get_mut(node.client_id())?;
         let queue = client.queue(queue).filter(|queue| queue.running.is_none())?;
-        let Some(request) = queue.waiting.pop_front() else {
+        let Some(request) = queue.pop() else {
             self.drop_idle_queues(node);
             return None;
         };
@@ -303,16 +190,12 @@ impl Requests {
         Some(self.untrack(request))
     }
 
-    /// Removes the waiting requests in the queue of `request` that were received after it. A
-    /// subscription that is processed again for a new connection was received before it.
-    pub(super) fn drain_later(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
+    /// Removes the waiting requests that share the fate of `request`, which has failed: those of
+    /// its queue with its fate key.
+    pub(super) fn drain_fate(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
         let Some(queue) = self.queue_of(request) else { return Vec::new() };
-        let is_earlier = |other: &PendingRequest| {
-            other.subscription().is_some() && other.entry.meta.added < request.entry.meta.added
-        };
-        let (earlier, later): (_, VecDeque<_>) = queue.waiting.drain(..).partition(is_earlier);
-        queue.waiting = earlier;
-        later.into_iter().map(|request| self.untrack(request)).collect()
+        let drained = queue.drain_fate(&request.fate_key);
+        drained.into_iter().map(|request| self.untrack(request)).collect()
     }
 
     /// Removes a waiting request.
@@ -320,8 +203,8 @@ impl Requests {
         self.tracked.get(id)?;
         let queues = &mut self.clients.get_mut(id.node().client_id())?.0;
         let request = queues.iter_mut().find_map(|queue| {
-            let position = queue.waiting.iter().position(|request| request.entry.meta.id == *id)?;
-            queue.waiting.remove(position)
+            let position = queue.position(|request| request.entry.meta.id == *id)?;
+            queue.remove(position)
         })?;
         Some(self.untrack(request))
     }
@@ -338,7 +221,7 @@ impl Requests {
         for queue in &mut client.0 {
             let running =
                 queue.running.and_then(|request_id| self.running.requests.get_mut(&request_id));
-            for request in running.into_iter().chain(&mut queue.waiting) {
+            for request in running.into_iter().chain(queue.waiting_mut()) {
                 if matches(request) {
                     request.cancel();
                 }
@@ -349,13 +232,13 @@ impl Requests {
     /// Drops the queues of a client without running and waiting requests.
     fn drop_idle_queues(&mut self, node: &NodeId) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };
-        client.0.retain(|queue| queue.running.is_some() || !queue.waiting.is_empty());
+        client.0.retain(|queue| !queue.is_idle());
         if client.0.is_empty() {
             self.clients.remove(node.client_id());
         }
     }
 
-    fn queue_of(&mut self, request: &PendingRequest) -> Option<&mut Queue> {
+    fn queue_of(&mut self, request: &PendingRequest) -> Option<&mut RequestQueue> {
         self.clients.get_mut(request.entry.meta.id.node().client_id())?.queue(&request.queue)
     }
 

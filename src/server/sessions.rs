@@ -7,7 +7,7 @@ use std::{
 
 use indexmap::IndexSet;
 
-use super::{SessionId, SessionMap, requests::PendingRequest};
+use super::{SessionId, SessionMap, pending_request::PendingRequest};
 use crate::{
     action::{NodeId, Subprotocol},
     json::Json,

@@ -7,6 +7,7 @@ mod delivery;
 mod determinism;
 mod events;
 mod exactly_once;
+mod fates;
 mod filters;
 mod late_subscribers;
 mod limits;

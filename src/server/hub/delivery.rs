@@ -7,8 +7,8 @@ use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
     server::{
-        AddAction, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
-        requests::{PendingRequest, Subject},
+        AddAction, FateKey, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
+        pending_request::{PendingRequest, Subject},
         sessions::Sessions,
     },
     store::{Entry, Store},
@@ -41,6 +41,7 @@ impl<S: Store> Hub<S> {
                 recipients: to,
                 is_approved: false,
                 queue: QueueName::default(),
+                fate_key: FateKey::none(),
                 repeats: 0,
             };
             let (request_id, request) = self.requests.start_unqueued(request);

@@ -14,7 +14,7 @@ use crate::{
     json::Json,
     log::LogError,
     server::{
-        HubEvent, Output, SessionId, requests::PendingRequest, retention::was_approved,
+        HubEvent, Output, SessionId, pending_request::PendingRequest, retention::was_approved,
         sessions::Session,
     },
     store::{Entry, Store},
@@ -80,8 +80,8 @@ impl<S: Store> Hub<S> {
             }
             requests.push(request);
         }
-        // A failure undoes the later requests of its queue, but not those that may have taken
-        // effect already. So approved ones are first. Only those with a retention are known to be
+        // A failure undoes later requests of its queue, but not those that may have taken effect
+        // already. So approved ones are first. Only those with a retention are known to be
         // approved, because they were added again then. Cancelled subscriptions are last.
         let (cancelled, mut requests): (Vec<PendingRequest>, Vec<PendingRequest>) =
             requests.into_iter().partition(PendingRequest::is_cancelled);

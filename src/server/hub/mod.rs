@@ -26,14 +26,15 @@ use std::{
 };
 
 use super::{
-    Author, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients, RequestId,
-    SessionId,
+    Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients,
+    RequestId, SessionId,
     added_offsets::AddedOffsets,
     channels::Channels,
     clock::ServerClock,
     inbox::Inbox,
+    pending_request::{PendingRequest, Subject, Subscription},
     rate::{Rate, TokenBuckets},
-    requests::{PendingRequest, Requests, Subject, Subscription},
+    requests::Requests,
     retention::{Bounds, RetentionPolicy},
     sessions::Sessions,
 };
@@ -84,6 +85,9 @@ pub struct Config {
     pub rates: HashMap<String, Rate>,
     /// The rule that assigns actions to queues. Default: one queue for all actions of a client.
     pub queues: Queues,
+    /// The rule that assigns fate keys to actions. Default: a failure undoes all later actions of
+    /// its queue.
+    pub fate_keys: FateKeys,
     /// The rule that defines which processed actions stay in the log. Default: none.
     pub retention: RetentionPolicy,
 }
@@ -103,6 +107,7 @@ impl Config {
             max_ahead: Duration::from_mins(5),
             rates: HashMap::new(),
             queues: Queues::default(),
+            fate_keys: FateKeys::default(),
             retention: RetentionPolicy::default(),
         }
     }
@@ -126,8 +131,9 @@ impl Config {
 /// 6. The application has processed it. The author receives `logux/processed`.
 ///
 /// If one of these steps fails, the author receives `logux/undo`, and the recipients do so if they
-/// have received the action. As in the reference, the actions that wait after it in the same queue
-/// of the client are undone too, with the reason `error`, because they may depend on it.
+/// have received the action. The actions that wait after it in the same queue of the client and
+/// have the same [`FateKey`] are undone too, with the reason `error`, because they may depend on
+/// it. By default, these are all of the queue, as in the reference, but no subscriptions.
 #[derive(Debug)]
 pub struct Hub<S> {
     config: Config,
@@ -280,9 +286,15 @@ impl<S: Store> Hub<S> {
         } else {
             Subject::Action
         };
+        // A subscription changes nothing that other actions could depend on.
+        let fate_key = match subject {
+            Subject::Subscription(_) => FateKey::none(),
+            Subject::Action | Subject::OwnAction { .. } => self.config.fate_keys.key(&entry.action),
+        };
         PendingRequest {
             subject,
             queue: self.config.queues.name(&entry.action),
+            fate_key,
             recipients: Recipients::default(),
             is_approved: false,
             entry: Arc::new(entry),

@@ -13,7 +13,7 @@ use crate::{
     log::LogError,
     server::{
         HubEvent, Output, QueueName, Recipients, SessionId, inbox::InboxState,
-        requests::PendingRequest,
+        pending_request::PendingRequest,
     },
     store::{Entry, Store},
     sync::BatchToken,

@@ -12,7 +12,7 @@ use crate::{
     log::{Draft, LogError},
     server::{
         Filter, HandlerResponse, HubEvent, Output, Recipients, RequestId, RequestKind, SessionId,
-        requests::PendingRequest,
+        pending_request::PendingRequest,
     },
     store::Store,
     time::WallTime,
@@ -202,7 +202,7 @@ impl<S: Store> Hub<S> {
         self.deliver_to(session, entry, true)
     }
 
-    /// Undoes the action of a running request, and the later actions in its queue.
+    /// Undoes the action of a running request, and those that share its fate.
     pub(super) fn undo_running(
         &mut self,
         now: WallTime,
@@ -212,8 +212,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let node = request.entry.meta.id.node().clone();
-        let is_own = request.kind() == RequestKind::OwnAction;
-        let later = if is_own { Vec::new() } else { self.requests.drain_later(&request) };
+        let later = self.requests.drain_fate(&request);
         self.undo_request(now, &request, reason, extra)?;
         for request in later {
             self.undo_request(now, &request, "error", Vec::new())?;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Config, Counts, Violation};
 use crate::{
     action::{Action, ActionId},
+    server::{FateKey, QueueName},
     testing::simulation::clock::{Clock, Random},
     time::Now,
 };
@@ -31,6 +32,10 @@ pub(super) struct Context {
     pub(super) sent_back: BTreeMap<ActionId, Vec<Action>>,
     /// The client id and the JSON of each action of the server that a device received.
     pub(super) received: BTreeSet<(String, String)>,
+    /// The actions and subscriptions whose handlers refused them or failed.
+    pub(super) failed: BTreeSet<ActionId>,
+    /// The queues and fate keys of the actions that users added.
+    pub(super) fates: BTreeMap<ActionId, (QueueName, FateKey)>,
     /// The first violation.
     pub(super) violation: Option<Violation>,
     pub(super) trace: Vec<String>,
@@ -50,6 +55,8 @@ impl Context {
             answers: BTreeMap::new(),
             sent_back: BTreeMap::new(),
             received: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            fates: BTreeMap::new(),
             violation: None,
             trace: Vec::new(),
         }
@@ -114,6 +121,20 @@ impl Context {
             (true, 0) => self.report(Violation::NotProcessed(id.clone())),
             (false, 1..) => self.report(Violation::ProcessedAndUndone(id.clone())),
             _ => {}
+        }
+    }
+
+    /// Checks an action that was undone with the reason `error`: its handler failed, or that of
+    /// another action with its fate key in the same queue of the client.
+    pub(super) fn check_fate(&mut self, id: &ActionId) {
+        let fate = self.fates.get(id).filter(|(_, key)| *key != FateKey::none());
+        let shares_fate = |other: &ActionId| {
+            other.node().client_id() == id.node().client_id()
+                && fate.is_some()
+                && self.fates.get(other) == fate
+        };
+        if !self.failed.contains(id) && !self.failed.iter().any(shares_fate) {
+            self.report(Violation::UndoneByAnother(id.clone()));
         }
     }
 }

@@ -101,6 +101,7 @@ impl Handlers {
         let channel = entry.action.str_field("channel").unwrap_or_default();
         match step {
             Step::Decide if !application.access(&database.data, &entry) => {
+                context.failed.insert(entry.meta.id.clone());
                 vec![HandlerResponse::Denied]
             }
             Step::Decide if request.kind == RequestKind::Subscription => {
@@ -121,6 +122,7 @@ impl Handlers {
                     && context.fails(context.config.errors_once_in) =>
             {
                 context.record(|| format!("the handler of {} fails", entry.meta.id));
+                context.failed.insert(entry.meta.id.clone());
                 vec![HandlerResponse::error()]
             }
             Step::Load => {
@@ -134,6 +136,7 @@ impl Handlers {
             Step::Commit => {
                 let before = database.times_processed(&entry.meta.id);
                 if let Err(reason) = database.commit(application, &entry) {
+                    context.failed.insert(entry.meta.id.clone());
                     return vec![HandlerResponse::Undo { reason, extra: Vec::new() }];
                 }
                 if database.times_processed(&entry.meta.id) > before {

@@ -26,6 +26,8 @@
 //! - Each action of each user has one answer, even if it is received repeatedly: `logux/processed`
 //!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
 //!   answer.
+//! - A failure undoes only actions that share their fate with the failed one, and never a
+//!   subscription.
 //! - The author of an action receives all actions that are sent back.
 //! - The subscriptions of devices and server are equal. A resent action is sent once over one
 //!   connection.

@@ -20,6 +20,9 @@ pub enum Violation {
     ProcessedAndUndone(ActionId),
     /// The author received both `logux/processed` and `logux/undo`.
     ConflictingAnswers(ActionId),
+    /// An action or subscription was undone with the reason `error`, although no action that it
+    /// shares its fate with failed.
+    UndoneByAnother(ActionId),
     /// An action was processed this number of times, although the application keeps an inbox.
     ProcessedTwice(ActionId, usize),
     /// A device never received the answer to its action.
@@ -67,6 +70,9 @@ impl fmt::Display for Violation {
             }
             Self::ConflictingAnswers(id) => {
                 write!(f, "the author of {id} receives `logux/processed` and `logux/undo`")
+            }
+            Self::UndoneByAnother(id) => {
+                write!(f, "{id} is undone, but no action that it shares its fate with failed")
             }
             Self::ProcessedTwice(id, times) => write!(f, "{id} was processed {times} times"),
             Self::Unanswered(device, id) => {

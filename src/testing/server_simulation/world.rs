@@ -18,7 +18,7 @@ use crate::{
     action::{Action, ActionId, NodeId, logux},
     client,
     replay::Reducer,
-    server::SessionId,
+    server::{self, SessionId},
     store::Entry,
     sync::State,
     testing::{CrashStore, simulation::clock::Clock},
@@ -28,6 +28,8 @@ use crate::{
 /// A server with its application, its clients and a network, in virtual time.
 pub struct World<A: Application> {
     pub(super) application: A,
+    /// The configuration of the server, for its rules.
+    config: server::Config,
     pub(super) context: Context,
     pub(super) database: Database<A::Data>,
     /// `None` while the server is down.
@@ -57,9 +59,12 @@ impl<A: Application> World<A> {
             devices.push(Device::new(name, clock));
         }
         let server = Server::start(&mut context, &application, CrashStore::new());
+        let mut config = server::Config::new(NodeId::new("server:sim").expect("a node id"));
+        application.configure(&mut config);
         let mut world = Self {
             database: Database::new(context.config.inbox),
             application,
+            config,
             context,
             server: Some(server),
             down: None,
@@ -106,7 +111,9 @@ impl<A: Application> World<A> {
         let id = this.client().next_id(this.clock.now(self.context.now_ms).wall);
         if let Some(action) = self.application.act(this.client().log().state(), &id, number) {
             self.context.counts.actions += 1;
+            let fate = (self.config.queues.name(&action), self.config.fate_keys.key(&action));
             let id = self.sync(device, &action);
+            self.context.fates.insert(id.clone(), fate);
             self.acted.push((device, id));
         }
     }
@@ -380,6 +387,9 @@ impl<A: Application> World<A> {
                 client::Output::Processed(id) => self.check_answer(device, &id, true),
                 client::Output::Undone(id, undo) => {
                     self.check_answer(device, &id, false);
+                    if undo.reason == "error" {
+                        self.context.check_fate(&id);
+                    }
                     // The handler of a subscription failed, or it waited for an action that was
                     // refused.
                     let channel = undo.action.and_then(|action| {

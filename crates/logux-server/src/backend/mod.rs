@@ -21,7 +21,7 @@ use hyper::Uri;
 use ipnet::IpNet;
 use logux::{
     backend::{ActionCommand, AuthCommand, BackendReply},
-    server::{AddAction, HandlerResponse, Recipients, RequestKind},
+    server::{AddAction, FateKeys, HandlerResponse, Recipients, RequestKind},
 };
 use logux_net::drive::Clock;
 use tokio::sync::mpsc;
@@ -74,6 +74,10 @@ pub struct Backend {
     pub http2: bool,
     /// The largest size of one response to a command, in bytes. Default: 8 MiB.
     pub max_answer_bytes: usize,
+    /// The rule that names what an action depends on, as [`fate_key`](crate::ActionType::fate_key)
+    /// does for a type with handlers in this server. Default: a failure undoes all actions that the
+    /// client did after it.
+    pub fate_keys: FateKeys,
 }
 
 impl fmt::Debug for Backend {
@@ -128,6 +132,7 @@ impl Backend {
             reset_timeout: Duration::from_secs(3),
             http2: false,
             max_answer_bytes: 8 * 1024 * 1024,
+            fate_keys: FateKeys::default(),
         };
         backend.control_mask("127.0.0.0/8, ::1")
     }

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use logux::{
     Action, Meta,
-    server::{QueueName, Recipients, Retention},
+    server::{FateKey, FateKeys, QueueName, Recipients, Retention},
 };
 
 use crate::{
@@ -44,6 +44,7 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
             process: None,
             finally: None,
             queue: QueueName::default(),
+            fate_keys: FateKeys::default(),
             retention: None,
         }
     }
@@ -101,6 +102,7 @@ pub struct ActionType<S = ()> {
     pub(crate) process: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
+    pub(crate) fate_keys: FateKeys,
     pub(crate) retention: Option<RetentionRule>,
 }
 
@@ -132,11 +134,43 @@ impl<S: Send + Sync + 'static> ActionType<S> {
     }
 
     /// Sets the queue of its client in which an action waits. Actions in one queue are processed
-    /// one after the other, and if one fails, those that wait after it are undone; different queues
-    /// run concurrently. Default: one queue for all types and channels.
+    /// one after the other, and if one fails, those that wait after it with the same
+    /// [`fate_key`](Self::fate_key) are undone; different queues run concurrently. Default: one
+    /// queue for all types and channels.
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.queue = name.into();
+        self
+    }
+
+    /// Names what an action depends on, such as the record that it edits. If an action fails,
+    /// actions that wait after it in the same queue and have the same key are undone too, with the
+    /// reason `error`. Default: one key for all actions of a queue, so that a failure undoes all
+    /// that the client did after it. [`FateKey::none`] is the key of an action that fails alone.
+    ///
+    /// The key is compared between all types: the edits of a [sync map](crate::Builder::sync_map)
+    /// have the key `PLURAL/ID`. The function is called for every action, so it must be quick.
+    ///
+    /// ```
+    /// use logux::server::FateKey;
+    /// use logux_server::Server;
+    ///
+    /// let server = Server::builder().action_type("tasks/rename", |action| {
+    ///     action
+    ///         .access(|context| async move { Ok(context.user_id() == Some("10")) })
+    ///         .process(|_| async { Ok(()) })
+    ///         .fate_key(|action| match action.str_field("id") {
+    ///             Some(id) => format!("tasks/{id}").into(),
+    ///             None => FateKey::none(),
+    ///         })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn fate_key(
+        mut self,
+        fate_key: impl Fn(&Action) -> FateKey + Send + Sync + 'static,
+    ) -> Self {
+        self.fate_keys = FateKeys::by(fate_key);
         self
     }
 

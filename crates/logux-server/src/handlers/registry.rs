@@ -11,7 +11,8 @@ use logux::{
         logux::{SUBSCRIBE, Unsubscribe, is_logux},
     },
     server::{
-        Author, HandlerRequest, HandlerResponse, QueueName, Recipients, RequestKind, Retention,
+        Author, FateKey, FateKeys, HandlerRequest, HandlerResponse, QueueName, Recipients,
+        RequestKind, Retention,
     },
 };
 use regex::Regex;
@@ -49,6 +50,8 @@ pub(crate) struct HandlerRegistry<S> {
     other_channel: Option<Channel<S>>,
     /// Handles all actions and subscriptions that have no handlers.
     pub(crate) fallback: Option<Handler<S, HandlerResponse>>,
+    /// The fate keys of the actions that have no handlers.
+    pub(crate) fallback_fate_keys: FateKeys,
 }
 
 impl<S: Send + Sync + 'static> HandlerRegistry<S> {
@@ -61,6 +64,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             other_type: None,
             other_channel: None,
             fallback: None,
+            fallback_fate_keys: FateKeys::default(),
         }
     }
 
@@ -156,6 +160,12 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             self.action_type(action.kind()).map(|handlers| &handlers.queue)
         };
         queue.cloned().unwrap_or_default()
+    }
+
+    /// Returns the key of the actions that fail together with an action.
+    pub(crate) fn fate_key(&self, action: &Action) -> FateKey {
+        let handlers = self.action_type(action.kind());
+        handlers.map_or(&self.fallback_fate_keys, |handlers| &handlers.fate_keys).key(action)
     }
 
     /// Calls the handlers for a request. Returns the responses that are not sent yet; the last one

@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
-use logux::server::Retention;
+use logux::{
+    Action,
+    server::{FateKey, Retention},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -174,6 +177,13 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
     #[must_use]
     pub fn keep(self, retention: Retention) -> Self {
         Self(self.0.keep(retention), PhantomData)
+    }
+
+    /// Like [`ActionType::fate_key`]. The function receives the action, because it is called before
+    /// the action is deserialized.
+    #[must_use]
+    pub fn fate_key(self, fate_key: impl Fn(&Action) -> FateKey + Send + Sync + 'static) -> Self {
+        Self(self.0.fate_key(fate_key), PhantomData)
     }
 
     /// Like [`ActionType::queue`].

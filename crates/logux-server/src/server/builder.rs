@@ -10,7 +10,7 @@ use logux::{
     NodeId,
     log::LogError,
     replay::Reducer,
-    server::{Hub, Queues, RetentionPolicy},
+    server::{FateKeys, Hub, Queues, RetentionPolicy},
     store::{MemoryStore, Store},
 };
 use logux_net::drive::Clock;
@@ -356,6 +356,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         });
         let authenticator =
             self.authenticator.or(backend_authenticator).ok_or(BuildError::NoAuth)?;
+        if let Some(backend) = &self.backend {
+            self.application.fallback_fate_keys = backend.fate_keys.clone();
+        }
         self.application.fallback = client.map(|client| {
             handler(move |context| {
                 let client = client.clone();
@@ -372,6 +375,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let mut hub_config = config.hub_config(node.clone());
         let registry = application.clone();
         hub_config.queues = Queues::by(move |action| registry.queue(action));
+        let registry = application.clone();
+        hub_config.fate_keys = FateKeys::by(move |action| registry.fate_key(action));
         let registry = application.clone();
         hub_config.retention =
             RetentionPolicy::by(move |action, meta| registry.retention(action, meta));

@@ -2,7 +2,7 @@
 
 use logux::{
     ActionId,
-    server::{Recipients, Retention},
+    server::{FateKey, Recipients, Retention},
     store::Store,
 };
 use serde::Deserialize;
@@ -40,6 +40,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 .resend(|context| async move {
                     Ok(Recipients::user(context.user_id().unwrap_or_default()))
                 })
+                // What an encrypted action depends on is not known, and only clients without a user
+                // are denied.
+                .fate_key(|_| FateKey::none())
                 .keep_by(move |_, meta| {
                     Some(Retention::last(&format!("relay/{}", meta.id.node().user_id()?), max_kept))
                 })
@@ -55,6 +58,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                     context.server().forget(clean.id.parse()?).await;
                     Ok::<_, HandlerError>(())
                 })
+                .fate_key(|_| FateKey::none())
         })
     }
 }

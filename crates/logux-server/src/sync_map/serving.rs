@@ -15,8 +15,11 @@
 use std::{future::Future, sync::Arc};
 
 use logux::{
-    Action, ActionId, Json, Meta, WallTime, action::logux::Since, json::JsonObject,
-    server::Recipients, store::Store,
+    Action, ActionId, Json, Meta, WallTime,
+    action::logux::Since,
+    json::JsonObject,
+    server::{FateKey, Recipients},
+    store::Store,
 };
 
 use crate::{
@@ -40,6 +43,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// `PLURAL/changed` and `PLURAL/deleted` itself with
     /// [`Handle::process`](crate::Handle::process): subscribers receive them, and the storage is
     /// not called.
+    ///
+    /// An edit that fails undoes the later edits of the same record that wait in the queue of the
+    /// client, and no others ([`ActionType::fate_key`](crate::ActionType::fate_key)).
     ///
     /// Records in SQLite:
     ///
@@ -86,15 +92,19 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         });
         let builder = edits.into_iter().fold(builder, |builder, edit| {
             let (collection, edit_access) = (collection.clone(), access.clone());
+            let plural: Arc<str> = plural.into();
             builder.action_type(format!("{plural}/{}", edit.request_name()), |action| {
                 let access = move |context: Context<S>| {
                     let decision = id_of(&context).map(|id| edit_access(context, id.into()));
                     async move { decision?.await }
                 };
-                action.access(access).process(move |context| {
-                    let collection = collection.clone();
-                    async move { collection.edit(&context, edit).await }
-                })
+                action
+                    .access(access)
+                    .process(move |context| {
+                        let collection = collection.clone();
+                        async move { collection.edit(&context, edit).await }
+                    })
+                    .fate_key(move |action| fate_key(&plural, action))
             })
         });
         [EditKind::Create, EditKind::Change, EditKind::Delete].into_iter().fold(
@@ -177,6 +187,12 @@ impl EditKind {
         }
         to
     }
+}
+
+/// Returns the fate key of an edit: its record.
+fn fate_key(plural: &str, action: &Action) -> FateKey {
+    // An edit without an id fails.
+    action.str_field("id").map_or_else(FateKey::none, |id| format!("{plural}/{id}").into())
 }
 
 /// A storage with the name of its collection.

@@ -1,0 +1,112 @@
+//! A request to the application that has not ended.
+
+use std::sync::Arc;
+
+use super::{FateKey, QueueName, Recipients, RequestKind, SessionId};
+use crate::{action::NodeId, store::Entry};
+
+/// A request to the application that is waiting or running.
+#[derive(Debug)]
+pub(super) struct PendingRequest {
+    pub(super) subject: Subject,
+    pub(super) entry: Arc<Entry>,
+    /// Who receives the action when it is approved, and its undo.
+    pub(super) recipients: Recipients,
+    /// Whether the action was approved: its recipients have received it.
+    pub(super) is_approved: bool,
+    /// The queue of its client that it belongs to.
+    pub(super) queue: QueueName,
+    /// The key of the requests of the queue that fail together.
+    pub(super) fate_key: FateKey,
+    /// How many times the action was received again before it was answered. Each is answered too.
+    pub(super) repeats: u32,
+}
+
+/// What a request is about, with the data of that kind.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// An action of a client. It is in the inbox.
+    Action,
+    /// An action of the application, with the ticket of its [`AddAction`](super::AddAction).
+    OwnAction { ticket: Option<u64> },
+    /// A subscription. It is in the inbox.
+    Subscription(Subscription),
+}
+
+/// The data of a request that is a subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    /// The node that sent it. It may act for another tab of its client.
+    pub(super) sender: NodeId,
+    /// The connection that it is for.
+    pub(super) session: Option<SessionId>,
+    /// Whether the client has ended it already.
+    pub(super) is_cancelled: bool,
+}
+
+impl PendingRequest {
+    pub(super) const fn kind(&self) -> RequestKind {
+        match self.subject {
+            Subject::Action => RequestKind::Action,
+            Subject::OwnAction { .. } => RequestKind::OwnAction,
+            Subject::Subscription(_) => RequestKind::Subscription,
+        }
+    }
+
+    pub(super) const fn subscription(&self) -> Option<&Subscription> {
+        match &self.subject {
+            Subject::Subscription(subscription) => Some(subscription),
+            Subject::Action | Subject::OwnAction { .. } => None,
+        }
+    }
+
+    pub(super) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
+        match &mut self.subject {
+            Subject::Subscription(subscription) => Some(subscription),
+            Subject::Action | Subject::OwnAction { .. } => None,
+        }
+    }
+
+    /// Whether it is a subscription that the client has ended already.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.subscription().is_some_and(|subscription| subscription.is_cancelled)
+    }
+
+    /// The connection of a subscription.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.subscription()?.session
+    }
+
+    /// Whether it is a subscription that `node` sent.
+    pub(super) fn is_from(&self, node: &NodeId) -> bool {
+        self.subscription().is_some_and(|subscription| subscription.sender == *node)
+    }
+
+    /// Cancels a subscription.
+    pub(super) const fn cancel(&mut self) {
+        if let Some(subscription) = self.subscription_mut() {
+            subscription.is_cancelled = true;
+        }
+    }
+
+    /// The same subscription for another connection, from the beginning.
+    pub(super) fn for_session(mut self, session: Option<SessionId>) -> Self {
+        if let Some(subscription) = self.subscription_mut() {
+            subscription.session = session;
+        }
+        Self { is_approved: false, recipients: Recipients::default(), ..self }
+    }
+
+    /// The ticket of an action of the application.
+    pub(super) const fn ticket(&self) -> Option<u64> {
+        match self.subject {
+            Subject::OwnAction { ticket } => ticket,
+            Subject::Action | Subject::Subscription(_) => None,
+        }
+    }
+
+    /// Whether the action is in the inbox, which all actions of clients are.
+    pub(super) const fn is_in_inbox(&self) -> bool {
+        !matches!(self.subject, Subject::OwnAction { .. })
+    }
+}
