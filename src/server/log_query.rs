@@ -44,14 +44,14 @@ impl LogQuery {
         Self { query: Query { index, ..Query::added().oldest_first() }, is_kept, limit: 100 }
     }
 
-    /// All entries: actions of clients, of the server, and the server's answers, as long as they are
-    /// remembered or kept.
+    /// All entries: actions of clients, of the server, and the server's answers, as long as they
+    /// are remembered or kept.
     pub fn all() -> Self {
         Self::new(None, false)
     }
 
-    /// The processed actions that are kept with a [`Retention`] and were sent to a channel. The undo
-    /// of such an action takes its place.
+    /// The processed actions that are kept with a [`Retention`] and were sent to a channel. The
+    /// undo of such an action takes its place.
     pub fn channel(name: &str) -> Self {
         Self::new(Some(channel_index(name)), true)
     }
