@@ -37,7 +37,12 @@ fn address(to: &Recipients) -> Value {
 fn to_json(answer: &BackendAnswer) -> Value {
     let id = &answer.id;
     match &answer.reply {
-        BackendReply::Authenticated { subprotocol } => json!([id, "authenticated", subprotocol]),
+        BackendReply::Authenticated { subprotocol, expires: None } => {
+            json!([id, "authenticated", subprotocol])
+        }
+        BackendReply::Authenticated { subprotocol, expires: Some(time) } => {
+            json!([id, "authenticated", subprotocol, time.as_millis()])
+        }
         BackendReply::Denied => json!([id, "denied"]),
         BackendReply::WrongSubprotocol { supported } => {
             json!([id, "wrongSubprotocol", supported])

@@ -10,7 +10,7 @@ use logux::{
     log::Draft,
     replay::{UntypedReducer, untyped_reducer},
     server::{Config, FateKey, FateKeys, Queues, Recipients, Retention, RetentionPolicy},
-    testing::server_simulation::{self as simulation, Application, World, assert_survives},
+    testing::server_simulation::{self as simulation, Application, Counts, World, assert_survives},
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -200,11 +200,16 @@ fn the_same_seed_gives_the_same_trace() {
         world.settle().unwrap();
         (world.trace().to_vec(), world.counts())
     };
-    let counts = trace(7).1;
     assert_eq!(trace(7), trace(7));
-    assert_ne!(trace(7), trace(8));
+    let counts = [7, 8, 9].map(|seed| trace(seed).1);
+    assert_ne!(trace(7).0, trace(8).0);
+    let total = |count: fn(&Counts) -> usize| counts.iter().map(count).sum::<usize>();
     assert!(
-        counts.actions > 30 && counts.lost > 5 && counts.server_crashes > 3 && counts.hangs > 0,
+        total(|counts| counts.actions) > 100
+            && total(|counts| counts.lost) > 20
+            && total(|counts| counts.server_crashes) > 9
+            && total(|counts| counts.hangs) > 0
+            && total(|counts| counts.logins_ended) > 0,
         "{counts:?}"
     );
 }

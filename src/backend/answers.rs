@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{AddedMeta, BackendError, elements::Elements, meta::RecipientFields};
-use crate::{action::Action, server::Recipients};
+use crate::{action::Action, server::Recipients, time::WallTime};
 
 /// One answer of a back end.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum BackendReply {
     Authenticated {
         /// The subprotocol of the application, if the answer has it.
         subprotocol: Option<Arc<str>>,
+        /// The end of the login, if the answer has it.
+        expires: Option<WallTime>,
     },
     /// `denied`: the client is rejected.
     Denied,
@@ -59,9 +61,10 @@ impl PartialEq for BackendReply {
     /// Compares actions by their text and their recipients.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Authenticated { subprotocol: a }, Self::Authenticated { subprotocol: b }) => {
-                a == b
-            }
+            (
+                Self::Authenticated { subprotocol: a, expires: a_end },
+                Self::Authenticated { subprotocol: b, expires: b_end },
+            ) => a == b && a_end == b_end,
             (Self::WrongSubprotocol { supported: a }, Self::WrongSubprotocol { supported: b }) => {
                 a == b
             }
@@ -133,6 +136,7 @@ struct AnswerFields<'a> {
     auth_id: Option<Arc<str>>,
     subprotocol: Option<Arc<str>>,
     supported: Option<Arc<str>>,
+    expires: Option<f64>,
     #[serde(borrow)]
     details: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -147,7 +151,14 @@ fn read(text: &[u8]) -> Result<BackendAnswer, BackendError> {
         |field| BackendError::NotAnAnswer { why: format!("the field `{field}` is missing") };
     let fields: AnswerFields<'_> = serde_json::from_slice(text).map_err(invalid)?;
     let reply = match fields.answer.as_str() {
-        "authenticated" => BackendReply::Authenticated { subprotocol: fields.subprotocol },
+        "authenticated" => BackendReply::Authenticated {
+            subprotocol: fields.subprotocol,
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "fractions of a millisecond are dropped; times out of range saturate"
+            )]
+            expires: fields.expires.map(|ms| WallTime::from_millis(ms as i64)),
+        },
         "denied" => BackendReply::Denied,
         "wrongSubprotocol" => BackendReply::WrongSubprotocol {
             supported: fields.supported.ok_or_else(|| missing("supported"))?,

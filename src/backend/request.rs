@@ -42,6 +42,8 @@ pub struct AuthCommand<'a> {
     pub cookie: BTreeMap<String, String>,
     /// The client's headers, a JSON object. Default: `{}`.
     pub headers: Option<&'a Json>,
+    /// The origin of the web page that connects, if it is one.
+    pub origin: Option<&'a str>,
 }
 
 /// The command `action`: an action or a subscription of a client.
@@ -87,6 +89,8 @@ impl AuthCommand<'_> {
             subprotocol: String,
             cookie: &'a BTreeMap<String, String>,
             headers: &'a RawValue,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            origin: Option<&'a str>,
         }
         serde_json::value::to_raw_value(&CommandFields {
             command: "auth",
@@ -96,6 +100,7 @@ impl AuthCommand<'_> {
             subprotocol: semver(self.subprotocol),
             cookie: &self.cookie,
             headers: raw_value(self.headers.map(Json::as_str))?,
+            origin: self.origin,
         })
         .map(BackendCommand)
     }

@@ -4,7 +4,10 @@ use clap::Args;
 use logux_client::Client;
 use logux_net::WebSocketConnector;
 
-use crate::error::CliError;
+use crate::{
+    config::flags::{SecretFile, SecretString},
+    error::CliError,
+};
 
 /// The server to connect to, and the credentials.
 #[derive(Args, Clone, Debug)]
@@ -16,8 +19,14 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "ID", default_value = "cli")]
     user: String,
     /// Token to log in with [env: LOGUX_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
+    ///
+    /// Other users of this machine can see it in the list of processes: set LOGUX_TOKEN or
+    /// --token-file instead. `logux token` prints one.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
+    /// File with the token
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<SecretFile>,
     /// Version of the application's protocol
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     subprotocol: u32,
@@ -27,7 +36,9 @@ impl ClientArgs {
     /// Starts a client that connects to the server.
     pub(crate) fn connect(self) -> Result<Client, CliError> {
         let mut builder = Client::builder(&self.user)?.subprotocol(self.subprotocol);
-        if let Some(token) = self.token.or_else(|| std::env::var("LOGUX_TOKEN").ok()) {
+        let from_file = self.token_file.map(|SecretFile(SecretString(token))| token);
+        let token = self.token.or(from_file).or_else(|| std::env::var("LOGUX_TOKEN").ok());
+        if let Some(token) = token {
             builder = builder.token(token);
         }
         Ok(builder.start(WebSocketConnector::new(&self.url)?))

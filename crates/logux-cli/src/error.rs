@@ -30,6 +30,10 @@ pub(crate) enum CliError {
     /// The client stopped, with the reason.
     #[error("{0}")]
     ClientStopped(String),
+    #[error("there is no secret to sign with: set LOGUX_SECRET or --secret-file")]
+    NoSecret,
+    #[error("cannot sign the token: {0}")]
+    Token(#[from] jsonwebtoken::errors::Error),
     #[error(transparent)]
     Database(#[from] SqliteError),
     #[error(transparent)]

@@ -1,8 +1,9 @@
 //! The `logux` program: `serve` runs a server, `tail` prints the actions of a channel, `send` sends
-//! an action, `bench` measures a server.
+//! an action, `token` prints a token for a client, `bench` measures a server.
 //!
-//! A module imports only modules that come before it in this list: `config`, `otlp`, `logger`,
-//! `systemd`, `jwt`, `bench`, `error`, `client_args`, and the subcommands `serve`, `tail`, `send`.
+//! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
+//! `logger`, `systemd`, `bench`, `error`, `client_args`, and the subcommands `serve`, `tail`,
+//! `send`, `token`.
 
 #![forbid(unsafe_code)]
 
@@ -17,12 +18,15 @@ mod send;
 mod serve;
 mod systemd;
 mod tail;
+mod token;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{bench::BenchArgs, config::ServeArgs, send::SendArgs, tail::TailArgs};
+use crate::{
+    bench::BenchArgs, config::ServeArgs, send::SendArgs, tail::TailArgs, token::TokenArgs,
+};
 
 /// Run, inspect and measure Logux servers
 #[derive(Parser)]
@@ -42,6 +46,7 @@ enum Command {
     Serve(Box<ServeArgs>),
     Tail(TailArgs),
     Send(SendArgs),
+    Token(TokenArgs),
     Bench(Box<BenchArgs>),
 }
 
@@ -62,6 +67,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Send(args) => send::run(args).await,
+        Command::Token(args) => token::run(&args),
         Command::Bench(args) => bench::run(&args).map_err(Into::into),
     };
     result.unwrap_or_else(|error| {

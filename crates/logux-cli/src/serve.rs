@@ -1,20 +1,20 @@
 //! `logux serve`: a server for sync maps of the configured collections, for an HTTP back end, and
 //! for a relay of encrypted actions.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use logux_server::{Address, HandlerError, Listener, Login, RunningServer, Server, StopSignals};
+use logux_server::{Address, AuthOutcome, Listener, Login, RunningServer, Server, StopSignals};
 use logux_sqlite::Database;
 
 use crate::{
     config::{
         ServeArgs,
-        flags::SecretString,
         serve_config::{AuthMethod, ListenAddresses, ServeConfig},
         sources::Environment,
     },
     error::CliError,
-    jwt, logger,
+    jwt::{Identity, JwtError, TokenVerifier},
+    logger,
     otlp::OtlpPipeline,
     systemd,
 };
@@ -33,9 +33,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     if matches!(config.auth, AuthMethod::Disabled) {
         tracing::warn!("DEVELOPMENT: every client on this machine may connect as any user");
     }
+    let names: Vec<_> = config.collections.iter().map(|(name, _)| name.as_str()).collect();
     tracing::info!(
         event = "serve",
-        collections = config.collections.join(", "),
+        collections = names.join(", "),
         db = config.db.display().to_string(),
         backend = config.backend.as_ref().map(ToString::to_string),
         otlp = config.otlp.as_ref().map(|otlp| otlp.collector.to_string()),
@@ -95,15 +96,21 @@ async fn start(config: &ServeConfig) -> Result<RunningServer<Vec<Address>>, CliE
     let listeners = listeners(&config.listen)?;
     let database = Database::open(&config.db)?;
     let maps = database.records();
-    let auth = config.auth.clone();
     let mut builder = Server::builder()
         .config(|settings| settings.clone_from(&config.server))
         .store(database.store());
-    if !matches!(auth, AuthMethod::Backend) {
-        builder = builder.auth(move |login| {
-            let accepted = is_authenticated(&auth, &login);
-            async move { Ok::<_, HandlerError>(accepted) }
-        });
+    match &config.auth {
+        AuthMethod::Disabled => builder = builder.auth(|_| async { Ok(true) }),
+        AuthMethod::Token(tokens) => {
+            let verifier = Arc::new(TokenVerifier::new(tokens.clone())?);
+            let prepared = verifier.clone();
+            tokio::spawn(async move { prepared.prepare().await });
+            builder = builder.auth(move |login| {
+                let verifier = verifier.clone();
+                async move { Ok(check_token(&verifier, &login).await) }
+            });
+        }
+        AuthMethod::Backend => {}
     }
     if let Some(backend) = &config.backend {
         builder = builder.backend(backend.clone());
@@ -111,31 +118,25 @@ async fn start(config: &ServeConfig) -> Result<RunningServer<Vec<Address>>, CliE
     if let Some(limit) = config.relay {
         builder = builder.relay(limit);
     }
-    for collection in &config.collections {
-        let records = maps.collection(collection.as_str());
-        builder = builder
-            .sync_map(collection, records.clone(), |_, _| async { Ok(true) })
-            .sync_map_filter(collection, records, |_, _| async { Ok(true) });
+    for (name, rules) in &config.collections {
+        builder = builder.collection(name, maps.collection(name.as_str()), rules.clone());
     }
     Ok(builder.listen_on(listeners).await?)
 }
 
-fn is_authenticated(method: &AuthMethod, login: &Login) -> bool {
-    let secret = match method {
-        AuthMethod::Disabled => return true,
-        AuthMethod::Backend => return false,
-        AuthMethod::Token(SecretString(secret)) => secret,
-    };
-    match jwt::verify(login.token.as_deref().unwrap_or_default(), secret.as_bytes()) {
-        Ok(user) => login.user_id() == Some(&user),
-        Err(error) => {
-            tracing::warn!(
-                event = "wrongToken",
-                nodeId = login.node.as_str(),
-                error = error.to_string(),
-                "Wrong token"
-            );
-            false
+/// Decides about a login by its token.
+async fn check_token(verifier: &TokenVerifier, login: &Login) -> AuthOutcome {
+    let error = match verifier.verify(login.token.as_deref().unwrap_or_default()).await {
+        Ok(Identity { user, expires }) if login.user_id() == Some(&user) => {
+            return match expires {
+                Some(time) => AuthOutcome::accepted_until(time),
+                None => true.into(),
+            };
         }
-    }
+        Ok(_) => "the token is of another user".to_owned(),
+        Err(JwtError::KeySet(error)) => return AuthOutcome::unavailable(error.to_string()),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(event = "wrongToken", nodeId = login.node.as_str(), error, "Wrong token");
+    AuthOutcome::Denied
 }

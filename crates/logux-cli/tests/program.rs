@@ -76,21 +76,38 @@ fn tail_prints_the_actions_of_send() {
 #[test]
 fn clients_without_a_valid_token_are_refused() {
     let folder = folder();
-    let flags = ["--secret", "your-256-bit-secret", "--logger", "json"];
+    let secret = "a secret of at least 32 bytes, only for this test";
+    std::fs::write(folder.path().join("secret"), format!("{secret}\n")).expect("written");
+    let flags = ["--secret-file", "secret", "--logger", "json"];
     let (_server, url) = RunningProgram::serve(folder.path(), &flags);
-    // The default token on https://jwt.io, whose `sub` is 1234567890.
-    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";
+    let token = |flags: &[&str]| {
+        let printed = logux(folder.path()).args(["token", "10"]).args(flags).output();
+        let printed = printed.expect("the program runs");
+        assert!(printed.status.success(), "{}", stderr(&printed));
+        String::from_utf8_lossy(&printed.stdout).trim().to_owned()
+    };
+    let good = token(&["--secret-file", "secret"]);
     let create = r#"{"type":"tasks/create","id":"1","fields":{}}"#;
     let send = |user: &str, token: &str| {
         let flags = ["send", &url, create, "--user", user, "--token", token];
         logux(folder.path()).args(flags).output().expect("the program runs")
     };
-    assert_eq!(send("1234567890", token).status.code(), Some(0));
-    for (user, token) in [("10", token), ("1234567890", "x"), ("1234567890", "")] {
+    assert_eq!(send("10", &good).status.code(), Some(0));
+    let forged = token(&["--secret", "another secret of at least 32 bytes"]);
+    for (user, token) in [("20", &*good), ("10", &forged), ("10", "x"), ("10", "")] {
         let refused = send(user, token);
         assert_eq!(refused.status.code(), Some(2));
         assert!(stderr(&refused).contains("wrong-credentials"), "{}", stderr(&refused));
     }
+    let short = logux(folder.path())
+        .args(["serve", "--collection", "a", "--secret", "short"])
+        .output()
+        .expect("the program runs");
+    assert!(
+        !short.status.success() && stderr(&short).contains("openssl rand"),
+        "{}",
+        stderr(&short)
+    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub enum CloseReason {
     /// The end has finished. 1000 `done`; also the reason of a close without a code.
     #[default]
     Done,
+    /// The login of the peer has ended; it may connect again with new credentials. 1000 `expired`.
+    Expired,
     /// The program stops or restarts. 1001 `shutdown`.
     Shutdown,
     /// The peer sent an invalid message. 1007 `wrong-format`.
@@ -43,8 +45,9 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    const KNOWN: [Self; 10] = [
+    const KNOWN: [Self; 11] = [
         Self::Done,
+        Self::Expired,
         Self::Shutdown,
         Self::WrongFormat,
         Self::Refused,
@@ -59,7 +62,7 @@ impl CloseReason {
     /// Returns the WebSocket status code.
     pub const fn code(&self) -> u16 {
         match self {
-            Self::Done => 1000,
+            Self::Done | Self::Expired => 1000,
             Self::Shutdown => 1001,
             Self::WrongFormat => 1007,
             Self::Refused | Self::Timeout | Self::Replaced | Self::SlowReader => 1008,
@@ -74,6 +77,7 @@ impl CloseReason {
     pub fn text(&self) -> &str {
         match self {
             Self::Done => "done",
+            Self::Expired => "expired",
             Self::Shutdown => "shutdown",
             Self::WrongFormat => "wrong-format",
             Self::Refused => "refused",

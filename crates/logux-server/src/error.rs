@@ -68,6 +68,14 @@ pub enum BuildError {
         /// The item.
         network: String,
     },
+    /// The origin of a web page is invalid.
+    #[error("invalid origin `{origin}`: {why}; expected a form such as https://example.com")]
+    Origin {
+        /// The origin.
+        origin: String,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// The store failed, or the hub could not be started.
     #[error("cannot open the server's log: {0}")]
     Store(String),

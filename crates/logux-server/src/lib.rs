@@ -59,7 +59,7 @@ pub mod moving {}
 pub struct Readme;
 
 pub use backend::Backend;
-pub use connection::auth::Login;
+pub use connection::auth::{AuthOutcome, Login};
 pub use error::{BuildError, HandlerError};
 pub use handlers::{
     action_type::{ActionType, ActionTypeBuilder},
@@ -73,6 +73,7 @@ pub use handlers::{
 pub use http::{
     inspector_access::InspectorAccess,
     listener::{Address, Listener},
+    origins::AllowedOrigins,
     routes::{HttpRequest, HttpResponse},
     service::HttpService,
     tls::{Pem, Tls},
@@ -92,5 +93,6 @@ pub use server::{
 };
 pub use sync_map::{
     EditKind, EditOutcome, LoadOutcome, RecordList, SyncMap, SyncMapData, SyncMapFilter, Write,
+    rules::{AccessRule, AccessRules},
 };
 pub use telemetry::{metrics, traces};

@@ -1,5 +1,7 @@
 //! An HTTP server as the application, whose responses are controlled by the test.
 
+mod wire;
+
 use std::{
     sync::{
         Arc,
@@ -298,4 +300,56 @@ async fn unexpected_answers_undo_the_action() {
         request.respond(&answers);
         assert_eq!(outcome.await.expect("no panic"), reason, "{names:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_host_cannot_connect_with_the_cookies_of_its_visitor() {
+    let mut application = Application::start().await;
+    let backend = Backend::new(&application.url, SECRET).expect("a back end");
+    let server = Server::builder().backend(backend).listen(([127, 0, 0, 1], 0).into());
+    let server = server.await.expect("a server");
+    let status = async |headers: &str| wire::upgrade_status(server.address(), headers).await;
+    let cookie = "cookie: session=1\r\n";
+    assert_eq!(status(&format!("origin: https://evil.example\r\n{cookie}")).await, 403);
+    assert_eq!(status("origin: https://evil.example\r\n").await, 101, "without a cookie");
+    assert_eq!(status(&format!("origin: https://x\r\n{cookie}")).await, 101, "the own host");
+    assert_eq!(status(cookie).await, 101, "not a page");
+
+    let connector =
+        WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
+    let connector = connector.header("origin", "https://app.example").expect("a header");
+    let _client = Client::builder("10").expect("a user").start(connector);
+    let request = application.next().await;
+    assert_eq!(request.body["commands"][0]["origin"], json!("https://app.example"));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn control_requests_on_a_unix_socket_are_checked() {
+    use logux_server::Listener;
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = async |name: &str, mask: &str, proxies: &str, secret: &str| {
+        let path = folder.path().join(name);
+        let backend = Backend::new("http://127.0.0.1:1/", SECRET).expect("a back end");
+        let server = Server::builder()
+            .auth(|_| async { Ok(true) })
+            .backend(backend.control_mask(mask).expect("a mask"))
+            .config(|config| config.proxies = proxies.parse().expect("networks"))
+            .listen_on(vec![Listener::unix(&path, None).expect("a socket")])
+            .await
+            .expect("a server");
+        let body = json!({"version": 4, "secret": secret, "commands": []});
+        let body = format!("\r\n\r\n{body}");
+        let mut last = 0;
+        for _ in 0..4 {
+            let mut socket = tokio::net::UnixStream::connect(&path).await.expect("a connection");
+            last = wire::http_on(&mut socket, "POST", "/", &body).await.0;
+        }
+        server.shutdown().await.expect("stopped");
+        last
+    };
+    assert_eq!(status("a", "127.0.0.1", "", SECRET).await, 200);
+    assert_eq!(status("b", "127.0.0.1", "", "guess").await, 429, "wrong secrets are counted");
+    assert_eq!(status("c", "10.0.0.0/8", "", SECRET).await, 403, "the mask applies");
+    assert_eq!(status("d", "127.0.0.1", "unix", SECRET).await, 403, "the address is not known");
 }

@@ -123,4 +123,8 @@ async fn it_is_hidden_in_production_and_from_other_addresses_and_hosts() {
         is_hidden(&development, "Host: evil.example\r\n").await,
         "a page whose domain name points to this server"
     );
+    assert!(
+        is_hidden(&development, "X-Forwarded-For: 203.0.113.7\r\n").await,
+        "the visitors of a proxy on this machine that was not named"
+    );
 }

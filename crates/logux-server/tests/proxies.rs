@@ -68,10 +68,9 @@ async fn wrong_credentials_count_for_the_client_and_not_for_the_proxy() {
         // A client can forge the first addresses.
         answer(&format!("9.9.9.{guess}, 203.0.113.7"), "bad").await;
     }
-    assert!(
-        answer("203.0.113.7", "good").await.starts_with(r#"["error""#),
-        "the client with wrong credentials is blocked"
-    );
+    let start = std::time::Instant::now();
+    assert!(answer("203.0.113.7", "good").await.starts_with(r#"["connected""#));
+    assert!(start.elapsed().as_millis() > 900, "the client with wrong credentials waits");
     assert!(
         answer("203.0.113.8", "good").await.starts_with(r#"["connected""#),
         "other clients of the proxy are not blocked"

@@ -9,7 +9,11 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{SqliteError, SqliteRecords, SqliteStore, lock::FileLock, schema};
+use crate::{
+    SqliteError, SqliteRecords, SqliteStore,
+    lock::{FileLock, create_private},
+    schema,
+};
 
 /// An open SQLite file with a log and records. Cheap to clone: clones share the connection and the
 /// open transaction.
@@ -61,6 +65,7 @@ impl Database {
         let path = path.as_ref();
         schema::check_header(path)?;
         let lock = FileLock::take(path)?;
+        create_private(path).map_err(|source| SqliteError::File { path: path.into(), source })?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         // Before the write-ahead log is enabled, so that the header of the file has the application

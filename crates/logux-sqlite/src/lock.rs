@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -26,12 +27,21 @@ impl FileLock {
         path.push("-lock");
         let path = PathBuf::from(path);
         let failed = |source| SqliteError::File { path: path.clone(), source };
-        let file =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let file = create_private(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(SqliteError::InUse { path: database.into() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+}
+
+/// Opens a file, and creates it for its owner alone if it does not exist. SQLite gives the files
+/// beside a database, such as the write-ahead log, the permissions of the database.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

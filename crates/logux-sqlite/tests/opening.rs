@@ -209,3 +209,17 @@ fn hold_a_file_open() {
     println!("\nheld");
     let _ = std::io::stdin().read_line(&mut String::new());
 }
+
+#[cfg(unix)]
+#[test]
+fn new_files_belong_to_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new("private");
+    let _database = Database::open(folder.file("logux.db")).unwrap();
+    let names = folder.names();
+    assert_eq!(names, ["logux.db", "logux.db-lock", "logux.db-shm", "logux.db-wal"]);
+    for name in names {
+        let mode = fs::metadata(folder.file(&name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}

@@ -24,6 +24,8 @@ pub struct Config {
     pub restart_delay: RangeInclusive<Duration>,
     /// The duration of a login and of each step of a handler.
     pub handler_delay: RangeInclusive<Duration>,
+    /// The time after which a login ends and the server closes its connection.
+    pub login_duration: RangeInclusive<Duration>,
     /// The time that inputs and outputs of the hub wait in a queue.
     pub round_delay: RangeInclusive<Duration>,
     /// The duration of a commit of the server's log.
@@ -44,8 +46,8 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 3 devices of 2 users, an inbox, a latency of up to 100 ms, handlers of up to 600 ms. One in
-    /// 60 handler steps hangs, and one in 20 fails.
+    /// 3 devices of 2 users, an inbox, a latency of up to 100 ms, handlers of up to 600 ms, logins
+    /// of up to two minutes. One in 60 handler steps hangs, and one in 20 fails.
     fn default() -> Self {
         let between = |low, high| {
             RangeInclusive::new(Duration::from_millis(low), Duration::from_millis(high))
@@ -60,6 +62,7 @@ impl Default for Config {
             detection_delay: between(0, 500),
             restart_delay: between(1, 500),
             handler_delay: between(0, 200),
+            login_duration: between(2_000, 120_000),
             round_delay: between(0, 5),
             commit_delay: between(0, 20),
             hangs_once_in: 60,
@@ -83,6 +86,8 @@ pub struct Counts {
     pub lost: usize,
     /// Connections that were cut.
     pub cuts: usize,
+    /// Logins that ended.
+    pub logins_ended: usize,
     /// Crashes of devices.
     pub crashes: usize,
     /// Crashes of the server.

@@ -24,6 +24,8 @@ pub(super) struct Endpoint {
     pub(super) node: Node,
     /// A pending login: the time of its answer in milliseconds, whether it fails, and its token.
     login: Option<(u64, bool, AuthToken)>,
+    /// The time when the login ends, in milliseconds.
+    login_ends: Option<u64>,
     /// The client that has sent `connect`.
     client: Option<(NodeId, Subprotocol)>,
     /// Whether the hub has received [`Input::Join`].
@@ -72,6 +74,7 @@ impl Endpoint {
             session,
             node,
             login: None,
+            login_ends: None,
             client: None,
             has_joined: false,
             outbox: VecDeque::new(),
@@ -91,7 +94,7 @@ impl Endpoint {
         let deadline = self.node.next_deadline().map(|deadline| deadline.at.as_millis());
         let login = self.login.as_ref().map(|(at, ..)| *at);
         let drains_at = self.drains_at.filter(|_| self.can_send());
-        [deadline, login, drains_at].into_iter().flatten().min()
+        [deadline, login, self.login_ends, drains_at].into_iter().flatten().min()
     }
 
     /// As in the server, outputs wait until the client has confirmed earlier actions.
@@ -142,6 +145,12 @@ impl Endpoint {
                 return vec![EndpointOutput::Close];
             }
             self.node.handle(now, sync::Input::Allow(token));
+            self.login_ends = Some(context.after(|config| &config.login_duration));
+        }
+        if self.login_ends.is_some_and(|at| at <= now_ms) {
+            context.record(|| format!("the login at connection {} ends", self.session.0));
+            context.counts.logins_ended += 1;
+            return vec![EndpointOutput::Close];
         }
         let mut outputs = self.poll_node(context);
         if self.drains_at.is_some_and(|at| at <= now_ms) {

@@ -4,7 +4,7 @@ use std::{io, net::IpAddr, path::PathBuf};
 
 use logux_server::BuildError;
 
-use super::collector_url::CollectorUrlError;
+use super::{collections::RuleError, collector_url::CollectorUrlError};
 
 /// The configuration is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -14,10 +14,20 @@ pub(crate) enum ConfigError {
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: FileError },
     #[error(
-        "no client could log in: set --secret (or LOGUX_SECRET) to the secret that signs the \
-         tokens of your users, or use --dev to accept every client on this machine"
+        "no client could log in: set LOGUX_SECRET or --secret-file to the secret that signs the \
+         tokens of your users, --jwt-key or --jwks to their public keys, or use --dev to accept \
+         every client on this machine"
     )]
     MissingSecret,
+    #[error(
+        "the secret of tokens has {length} bytes: expected at least {min}, because shorter ones \
+         can be guessed; `openssl rand -base64 32` makes one"
+    )]
+    ShortSecret { length: usize, min: usize },
+    #[error("--{0} and --{0}-file are both set: remove one of them")]
+    TwoSecrets(&'static str),
+    #[error("the file of --{0}-file is empty")]
+    EmptySecretFile(&'static str),
     #[error("--dev accepts every client, so it listens on loopback addresses only, not on {0}")]
     DevNotLoopback(IpAddr),
     #[error(
@@ -30,8 +40,8 @@ pub(crate) enum ConfigError {
     #[error("--cert and --key must be set together: one of them is missing")]
     IncompleteTls,
     #[error(
-        "--backend requires --control-secret (or LOGUX_CONTROL_SECRET), the secret that it shares \
-         with this server"
+        "--backend requires LOGUX_CONTROL_SECRET or --control-secret-file, the secret that it \
+         shares with this server"
     )]
     MissingControlSecret,
     #[error(transparent)]
@@ -60,6 +70,8 @@ pub(crate) enum FileError {
 pub(crate) enum SettingError {
     #[error("unknown setting `{0}`")]
     Unknown(String),
+    #[error(transparent)]
+    Rule(#[from] RuleError),
     #[error("{}", one_line(.0))]
     Value(#[from] clap::Error),
 }

@@ -5,8 +5,9 @@
 //! setting that no source contains is `None`.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
-    fmt,
+    fmt, fs,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
@@ -14,7 +15,9 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use logux::server::{Rate, RateError};
-use logux_server::{InspectorAccess, Pem, TrustedProxies};
+use logux_server::{AccessRules, AllowedOrigins, InspectorAccess, Pem, TrustedProxies};
+
+use crate::jwt::{key_set::KeySetUrl, keys::KeyFile};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,6 +44,21 @@ impl FromStr for SecretString {
 impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
+    }
+}
+
+/// A file whose content is a secret, without the line break at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFile(pub(crate) SecretString);
+
+impl FromStr for SecretFile {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, String> {
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Self(SecretString(text.trim_end_matches(['\r', '\n']).to_owned()))),
+            Err(error) => Err(format!("cannot read the secret: {error}")),
+        }
     }
 }
 
@@ -96,6 +114,9 @@ pub(super) struct ApplicationFlags {
     /// Clients create, change, delete and subscribe to its records as sync maps.
     #[arg(long = "collection", alias = "collections", value_name = "NAME", value_delimiter = ',')]
     pub(super) collections: Option<Vec<String>>,
+    /// Rules of collections, which only `logux.toml` can have.
+    #[arg(skip)]
+    pub(super) rules: BTreeMap<String, AccessRules>,
     /// SQLite file for the log and the records [default: logux.db]
     #[arg(long, value_name = "FILE")]
     pub(super) db: Option<PathBuf>,
@@ -105,8 +126,14 @@ pub(super) struct ApplicationFlags {
     #[arg(long, value_name = "URL")]
     pub(super) backend: Option<String>,
     /// Secret that the back end and this server send to each other
+    ///
+    /// Other users of this machine can see it in the list of processes: set
+    /// LOGUX_CONTROL_SECRET or --control-secret-file instead.
     #[arg(long, value_name = "SECRET")]
     pub(super) control_secret: Option<SecretString>,
+    /// File with the secret of --control-secret
+    #[arg(long, value_name = "FILE")]
+    pub(super) control_secret_file: Option<SecretFile>,
     /// Addresses and networks from which the back end may send actions [default: loopback]
     #[arg(long, value_name = "NETWORKS")]
     pub(super) control_mask: Option<String>,
@@ -142,6 +169,8 @@ pub(super) struct ListenFlags {
     #[arg(long, value_name = "PEM")]
     pub(super) cert: Option<Pem>,
     /// Private key of the certificate: a PEM file, or PEM text
+    ///
+    /// Other users of this machine can see PEM text in the list of processes: use a file.
     #[arg(long, value_name = "PEM")]
     pub(super) key: Option<Pem>,
     /// Milliseconds between checks for a changed certificate [default: 10000]
@@ -171,9 +200,35 @@ pub(super) struct ListenFlags {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Access")]
 pub(super) struct ClientFlags {
-    /// Secret of the tokens of clients: JWT, HS256, `sub` is the user id
+    /// Secret of the tokens of clients: JSON Web Tokens with HS256
+    ///
+    /// At least 32 bytes, except in development. Other users of this machine can see it in the list
+    /// of processes: set LOGUX_SECRET or --secret-file instead. `logux token` prints a token.
     #[arg(long, value_name = "SECRET")]
     pub(super) secret: Option<SecretString>,
+    /// File with the secret of --secret
+    #[arg(long, value_name = "FILE")]
+    pub(super) secret_file: Option<SecretFile>,
+    /// Public key of the tokens of clients, a PEM file; can be repeated
+    ///
+    /// For RS256, ES256 and EdDSA.
+    #[arg(long = "jwt-key", alias = "jwt-keys", value_name = "FILE", value_delimiter = ',')]
+    pub(super) jwt_keys: Option<Vec<KeyFile>>,
+    /// URL of a JSON Web Key Set with the public keys of the tokens
+    ///
+    /// For RS256, ES256 and EdDSA. It is fetched every 10 minutes, and when a token has an unknown
+    /// `kid`.
+    #[arg(long, value_name = "URL")]
+    pub(super) jwks: Option<KeySetUrl>,
+    /// Issuer (`iss`) that tokens must have [default: any]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) jwt_issuer: Option<String>,
+    /// Audience (`aud`) that tokens must have; can be repeated [default: any]
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
+    pub(super) jwt_audience: Option<Vec<String>>,
+    /// Claim of a token that is the user id [default: sub]
+    #[arg(long, value_name = "NAME")]
+    pub(super) jwt_user: Option<String>,
     /// Version of your application's protocol [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(super) subprotocol: Option<u32>,
@@ -185,9 +240,11 @@ pub(super) struct ClientFlags {
     pub(super) supports: Option<String>,
     /// Origin of web pages that may connect; can be repeated [default: all]
     ///
-    /// For example https://example.com.
+    /// For example https://example.com, https://*.example.com, or http://localhost:* for any port.
+    /// With --dev, the default is the pages of this machine. With --backend and without --secret,
+    /// pages whose browsers send cookies must by default have the host of this server.
     #[arg(long = "origin", alias = "origins", value_name = "ORIGIN", value_delimiter = ',')]
-    pub(super) origins: Option<Vec<String>>,
+    pub(super) origins: Option<Vec<AllowedOrigins>>,
 }
 
 /// The limits of connections, actions and memory.
@@ -200,11 +257,22 @@ pub(super) struct LimitFlags {
     /// Maximum number of connections from one IP address [default: no limit]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections_per_address: Option<usize>,
-    /// Failed logins from one IP address within 3 s before its logins are refused [default: 3]
+    /// Failed logins of a user from one IP address before its logins wait [default: 3]
+    ///
+    /// They wait 1 s, and twice as long with each further one, up to 10 s. 0 disables the limit.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_wrong_logins: Option<u32>,
+    /// Failed logins from one IP address before its logins wait [default: 100]
     ///
     /// 0 disables the limit.
     #[arg(long, value_name = "NUMBER")]
-    pub(super) max_wrong_logins: Option<usize>,
+    pub(super) max_wrong_logins_per_address: Option<u32>,
+    /// Milliseconds by which a connection outlives its login [default: 3000]
+    ///
+    /// Logins end with their tokens (`exp`), or when the back end says so. The connection is then
+    /// closed, and the client connects again with a new token.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) login_leeway_ms: Option<u64>,
     /// Rate of messages and actions of one connection, such as 100/s [default: no limit]
     ///
     /// The server reads more slowly from connections that exceed the rate.

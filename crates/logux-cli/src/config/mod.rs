@@ -1,9 +1,10 @@
 //! The configuration of `logux serve`, from flags, environment variables, `.env` and `logux.toml`,
 //! in this order of precedence.
 //!
-//! `flags` defines the settings, `collector_url` is the type of one of them, `sources` reads them,
-//! and `serve_config` is the validated result.
+//! `flags` defines the settings, `collector_url` and `collections` are the types of two of them,
+//! `sources` reads them, and `serve_config` is the validated result.
 
+pub(crate) mod collections;
 pub(crate) mod collector_url;
 pub(crate) mod error;
 pub(crate) mod flags;
@@ -40,6 +41,17 @@ Configuration:
   Options that can be repeated are lists: separated by commas in variables, and
   arrays in logux.toml. NODE_ENV sets --env, LOGUX_CONFIG sets --config, and
   OTEL_EXPORTER_OTLP_ENDPOINT sets --otlp.
+
+  Rules of access to the records of a collection are in logux.toml only. Here,
+  everyone reads tasks, and users create, change and delete only those whose
+  field userId is their own id:
+
+    [collections.tasks]
+    owner = \"userId\"
+    read = \"everyone\"
+
+  Each of read, create, change and delete is \"everyone\" (the default), \"nobody\"
+  or { owner = \"FIELD\" }.
 
 Examples:
   Serve a collection to clients on this machine:
@@ -109,15 +121,17 @@ mod tests {
     use std::time::Duration;
 
     use clap::Parser as _;
-    use logux_server::Tls;
+    use logux_server::{AccessRule, AccessRules, AllowedOrigins, Tls};
 
-    use super::{flags::LogFormat, *};
+    use super::{flags::LogFormat, serve_config::AuthMethod, *};
 
     #[derive(clap::Parser)]
     struct TestCli {
         #[command(flatten)]
         serve: ServeArgs,
     }
+
+    const SECRET: &str = "0123456789-0123456789-0123456789-";
 
     fn resolve(
         flags: &[&str],
@@ -143,7 +157,7 @@ mod tests {
             (".env", "LOGUX_PORT=3\nLOGUX_DB=\"env.db\"\n# comment\nOTHER=1\n"),
             (
                 "logux.toml",
-                "port = 4\nsecret = \"s\"\ncollections = [\"tasks\"]\nmin-subprotocol = 7\ndb = \"toml.db\"",
+                "port = 4\nsecret = \"0123456789-0123456789-0123456789-\"\ncollections = [\"tasks\"]\nmin-subprotocol = 7\ndb = \"toml.db\"",
             ),
         ];
         let config = resolve(&["--port", "1"], &[("LOGUX_PORT", "2")], &files).unwrap();
@@ -152,7 +166,7 @@ mod tests {
         assert_eq!((config.port(), config.db.to_str()), (Some(2), Some("env.db")));
         let config = resolve(&[], &[], &files).unwrap();
         assert_eq!((config.port(), config.server.min_subprotocol), (Some(3), 7));
-        assert!(!config.server.development && !format!("{config:?}").contains("\"s\""));
+        assert!(!config.server.development && !format!("{config:?}").contains("0123456789"));
     }
 
     #[test]
@@ -166,7 +180,7 @@ mod tests {
             ("LOGUX_CERT", "cert.pem"),
             ("LOGUX_LOGGER", "json"),
             ("LOGUX_COLLECTION", "tasks,notes"),
-            ("LOGUX_SECRET", "s"),
+            ("LOGUX_SECRET", SECRET),
             ("NODE_ENV", "development"),
         ];
         let config = resolve(&[], &variables, &[]).unwrap();
@@ -180,10 +194,70 @@ mod tests {
             (5, 4, LogFormat::Json)
         );
         assert_eq!(settings.tls, Some(Tls::new("cert.pem", "key.pem")));
-        assert_eq!(config.collections, ["tasks", "notes"]);
+        let names: Vec<_> = config.collections.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["tasks", "notes"]);
         assert!(config.server.development);
         let config = resolve(&["--env", "staging"], &variables, &[]).unwrap();
         assert!(!config.server.development);
+    }
+
+    #[test]
+    fn rules_of_collections_are_read_from_the_file() {
+        let file = "collection = [\"notes\"]\n[collections.tasks]\nowner = \"userId\"\nread = \"everyone\"\n\
+            [collections.news]\ncreate = \"nobody\"\nchange = { owner = \"author\" }";
+        let config = resolve(&["--dev"], &[], &[("logux.toml", file)]).unwrap();
+        let everyone = AccessRules::default;
+        let tasks = AccessRules { read: AccessRule::Everyone, ..AccessRules::owner("userId") };
+        let change = AccessRule::Owner { field: "author".into() };
+        let news = AccessRules { create: AccessRule::Nobody, change, ..everyone() };
+        let expected = [("notes", everyone()), ("news", news), ("tasks", tasks)];
+        let expected = expected.map(|(name, rules)| (name.to_owned(), rules));
+        assert_eq!(config.collections, expected);
+        let listed = resolve(&["--dev", "--collection", "tasks"], &[], &[("logux.toml", file)]);
+        let names = listed.unwrap().collections.into_iter().map(|(name, _)| name);
+        assert_eq!(names.collect::<Vec<_>>(), ["tasks", "news"], "each collection once");
+    }
+
+    #[test]
+    fn secrets_are_read_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let path = file("secret", &format!("{SECRET}\n"));
+        let tasks = ["--collection", "tasks", "--secret-file", &path];
+        let AuthMethod::Token(tokens) = resolve(&tasks, &[], &[]).unwrap().auth else {
+            panic!("clients log in with tokens")
+        };
+        assert_eq!(tokens.secret.as_deref(), Some(SECRET), "without the line break");
+        assert!(!format!("{tokens:?}").contains(SECRET));
+        let both = resolve(&tasks, &[("LOGUX_SECRET", SECRET)], &[]).unwrap_err().to_string();
+        assert!(both.contains("both set"), "{both}");
+        let empty = file("empty", "\n");
+        let empty = resolve(&["--collection", "a", "--secret-file", &empty], &[], &[]);
+        assert!(empty.unwrap_err().to_string().contains("is empty"));
+        let control = ["--backend", "http://127.0.0.1:1", "--control-secret-file", &path];
+        assert!(resolve(&control, &[], &[]).unwrap().backend.is_some());
+        let short = resolve(
+            &["--collection", "tasks", "--secret", "short", "--env", "development"],
+            &[],
+            &[],
+        );
+        assert!(short.is_ok(), "in development");
+    }
+
+    #[test]
+    fn only_pages_of_this_machine_may_connect_in_development() {
+        let origins = |flags: &[&str]| {
+            let config = resolve(&[&["--collection", "tasks"], flags].concat(), &[], &[]).unwrap();
+            config.server.allowed_origins
+        };
+        assert_eq!(origins(&["--dev"]), Some(AllowedOrigins::this_machine()));
+        let own = origins(&["--dev", "--origin", "https://a.com, b.com", "--origin=c.com"]);
+        assert_eq!(own, "https://a.com, b.com, c.com".parse().ok());
+        assert_eq!(origins(&["--secret", SECRET]), None);
     }
 
     #[test]
@@ -245,7 +319,41 @@ mod tests {
     fn errors_are_one_line() {
         let tasks = ["--collection", "tasks"];
         type Pairs = &'static [(&'static str, &'static str)];
-        let cases: [(&[&str], Pairs, Pairs, &str); 12] = [
+        let cases: [(&[&str], Pairs, Pairs, &str); 21] = [
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "\n[collections.tasks]\nread = \"owner\"")],
+                "line 2: collections.tasks.read: expected \"everyone\", \"nobody\" or { owner = ",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[collections.tasks]\nreed = \"everyone\"")],
+                "collections.tasks: unknown rule `reed`",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[collections.tasks]\nowner = 1")],
+                "collections.tasks.owner: expected the field",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[collections.\"a/b\"]")],
+                "invalid collection name \"a/b\"",
+            ),
+            (&tasks, &[("LOGUX_SECRET", "s")], &[], "has 1 bytes: expected at least 32"),
+            (&tasks, &[("LOGUX_SECRET_FILE", "missing")], &[], "cannot read the secret"),
+            (
+                &tasks,
+                &[("LOGUX_ORIGIN", "https://example.com/page")],
+                &[],
+                "LOGUX_ORIGIN: invalid value 'https://example.com/page'",
+            ),
+            (&tasks, &[("LOGUX_JWKS", "example.com")], &[], "expected a URL such as"),
+            (&tasks, &[("LOGUX_JWT_KEY", "missing.pem")], &[], "missing.pem: No such file"),
             (&tasks, &[("LOGUX_MAX_RATE", "fast")], &[], "LOGUX_MAX_RATE: invalid value 'fast'"),
             (&tasks, &[("LOGUX_UNIX_MODE", "999")], &[], "expected an octal number"),
             (

@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
-use logux_server::{Backend, Config, Tls};
+use logux_server::{AccessRules, AllowedOrigins, Backend, Config, Tls};
+
+use crate::jwt::TokenConfig;
 
 use super::{
     collector_url::CollectorUrl,
     error::ConfigError,
     flags::{
-        ApplicationFlags, ClientFlags, Flags, LimitFlags, ListenFlags, LogFormat, SecretString,
+        ApplicationFlags, ClientFlags, Flags, LimitFlags, ListenFlags, LogFormat, SecretFile,
+        SecretString,
     },
 };
 
@@ -20,11 +23,16 @@ use super::{
 /// after a long time offline.
 const REMEMBERED: u64 = 100_000;
 
+/// The shortest secret of tokens in production, in bytes: as long as the hash of HS256, which RFC
+/// 7518 (section 3.2) requires. Shorter ones can be guessed with the help of one token.
+pub(crate) const MIN_SECRET: usize = 32;
+
 /// The configuration of `logux serve`.
 #[derive(Clone, Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) listen: ListenAddresses,
-    pub(crate) collections: Vec<String>,
+    /// The collections with their rules.
+    pub(crate) collections: Vec<(String, AccessRules)>,
     pub(crate) db: PathBuf,
     pub(crate) auth: AuthMethod,
     pub(crate) log_format: LogFormat,
@@ -57,8 +65,8 @@ pub(crate) struct OtlpConfig {
 pub(crate) enum AuthMethod {
     /// Every client is accepted.
     Disabled,
-    /// By a token that is signed with this secret.
-    Token(SecretString),
+    /// By a token that this configuration verifies.
+    Token(TokenConfig),
     /// By the back end.
     Backend,
 }
@@ -84,8 +92,12 @@ impl Flags {
         server.metrics_address = self.monitoring.metrics;
         set_if_some(&mut server.inspector_access, self.monitoring.inspect_from.clone());
         let listen = self.listen.resolve(&mut server, dev)?;
-        let auth = self.clients.resolve(&mut server, dev, self.application.backend.is_some())?;
+        let mut auth =
+            self.clients.resolve(&mut server, dev, self.application.backend.is_some())?;
         self.limits.resolve(&mut server);
+        if let AuthMethod::Token(tokens) = &mut auth {
+            tokens.leeway = server.login_leeway;
+        }
         let backend = self.application.backend()?;
         let is_optional = backend.is_some() || self.application.relay.is_some();
         let collections = self.application.collections(is_optional)?;
@@ -136,13 +148,39 @@ impl ClientFlags {
         server.subprotocol = self.subprotocol.unwrap_or_default();
         server.min_subprotocol = self.min_subprotocol.unwrap_or_default();
         server.supports = self.supports;
-        server.allowed_origins = self.origins;
-        match self.secret.filter(|secret| !secret.0.is_empty()) {
-            _ if dev => Ok(AuthMethod::Disabled),
-            Some(secret) => Ok(AuthMethod::Token(secret)),
-            None if has_backend => Ok(AuthMethod::Backend),
-            None => Err(ConfigError::MissingSecret),
+        server.allowed_origins = match self.origins {
+            Some(lists) => {
+                let mut origins = AllowedOrigins::default();
+                origins.extend(lists);
+                Some(origins)
+            }
+            None => dev.then(AllowedOrigins::this_machine),
+        };
+        let secret = one_secret("secret", self.secret, self.secret_file)?;
+        let keys = self.jwt_keys.unwrap_or_default();
+        if dev {
+            return Ok(AuthMethod::Disabled);
         }
+        if secret.is_none() && keys.is_empty() && self.jwks.is_none() {
+            return if has_backend {
+                Ok(AuthMethod::Backend)
+            } else {
+                Err(ConfigError::MissingSecret)
+            };
+        }
+        let length = secret.as_ref().map_or(MIN_SECRET, String::len);
+        if length < MIN_SECRET && !server.development {
+            return Err(ConfigError::ShortSecret { length, min: MIN_SECRET });
+        }
+        Ok(AuthMethod::Token(TokenConfig {
+            secret,
+            keys,
+            key_set: self.jwks,
+            issuer: self.jwt_issuer,
+            audiences: self.jwt_audience.unwrap_or_default(),
+            user_claim: self.jwt_user.unwrap_or_else(|| "sub".to_owned()),
+            leeway: Duration::default(),
+        }))
     }
 }
 
@@ -153,6 +191,10 @@ impl LimitFlags {
         if let Some(limit) = self.max_wrong_logins {
             server.max_wrong_logins = (limit > 0).then_some(limit);
         }
+        if let Some(limit) = self.max_wrong_logins_per_address {
+            server.max_wrong_logins_per_address = (limit > 0).then_some(limit);
+        }
+        set_if_some(&mut server.login_leeway, self.login_leeway_ms.map(Duration::from_millis));
         server.max_rate = self.max_rate;
         server.max_rate_per_user = self.max_rate_per_user;
         server.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();
@@ -172,8 +214,9 @@ impl LimitFlags {
 impl ApplicationFlags {
     fn backend(&self) -> Result<Option<Backend>, ConfigError> {
         let Some(url) = &self.backend else { return Ok(None) };
-        let secret = self.control_secret.clone().filter(|secret| !secret.0.is_empty());
-        let SecretString(secret) = secret.ok_or(ConfigError::MissingControlSecret)?;
+        let (text, file) = (self.control_secret.clone(), self.control_secret_file.clone());
+        let secret = one_secret("control-secret", text, file)?;
+        let secret = secret.ok_or(ConfigError::MissingControlSecret)?;
         let backend = Backend::new(url, secret)?;
         Ok(Some(match &self.control_mask {
             Some(mask) => backend.control_mask(mask)?,
@@ -182,8 +225,13 @@ impl ApplicationFlags {
     }
 
     /// Returns the collections, of which at least one is needed unless `is_optional`.
-    fn collections(&self, is_optional: bool) -> Result<Vec<String>, ConfigError> {
-        let collections = self.collections.clone().unwrap_or_default();
+    fn collections(&self, is_optional: bool) -> Result<Vec<(String, AccessRules)>, ConfigError> {
+        let mut collections = self.collections.clone().unwrap_or_default();
+        for name in self.rules.keys() {
+            if !collections.contains(name) {
+                collections.push(name.clone());
+            }
+        }
         if collections.is_empty() && !is_optional {
             return Err(ConfigError::NothingToServe);
         }
@@ -194,8 +242,31 @@ impl ApplicationFlags {
         };
         match collections.iter().find(|name| !is_valid(name)) {
             Some(name) => Err(ConfigError::InvalidCollection(name.clone())),
-            None => Ok(collections),
+            None => {
+                let with_rules = |name: String| {
+                    let rules = self.rules.get(&name).cloned().unwrap_or_default();
+                    (name, rules)
+                };
+                Ok(collections.into_iter().map(with_rules).collect())
+            }
         }
+    }
+}
+
+/// Returns the secret that was given as text or as a file. An empty one is none.
+fn one_secret(
+    name: &'static str,
+    text: Option<SecretString>,
+    file: Option<SecretFile>,
+) -> Result<Option<String>, ConfigError> {
+    let text = text.filter(|SecretString(text)| !text.is_empty());
+    match (text, file) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoSecrets(name)),
+        (Some(SecretString(secret)), None) => Ok(Some(secret)),
+        (None, Some(SecretFile(SecretString(secret)))) if secret.is_empty() => {
+            Err(ConfigError::EmptySecretFile(name))
+        }
+        (None, file) => Ok(file.map(|SecretFile(SecretString(secret))| secret)),
     }
 }
 

@@ -7,9 +7,10 @@ use std::{
 };
 
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, error::ErrorKind};
-use toml::{Spanned, Value};
+use toml::{Spanned, Table, Value};
 
 use super::{
+    collections::read_rules,
     error::{ConfigError, FileError, SettingError},
     flags::Flags,
 };
@@ -99,12 +100,20 @@ impl Flags {
                 message: error.message().replace('\n', ", "),
             })?;
         for (key, value) in &table {
-            let result = match flag_values(value) {
-                Some(values) => self.set(key.get_ref(), &values),
-                None => Err(SettingError::Unknown(key.get_ref().clone())),
+            let result = match (flag_values(value), value) {
+                (None, Value::Table(collections)) if key.get_ref() == "collections" => {
+                    self.set_rules(collections)
+                }
+                (Some(values), _) => self.set(key.get_ref(), &values),
+                (None, _) => Err(SettingError::Unknown(key.get_ref().clone())),
             };
             result.map_err(|error| FileError::Setting { line: line(key.span().start), error })?;
         }
+        Ok(())
+    }
+
+    fn set_rules(&mut self, collections: &Table) -> Result<(), SettingError> {
+        self.application.rules.extend(read_rules(collections)?);
         Ok(())
     }
 

@@ -194,12 +194,17 @@ impl BackendClient {
             subprotocol: Some(&login.subprotocol),
             cookie: cookies(&login.http_headers),
             headers: login.headers.as_ref(),
+            origin: login.origin(),
         }
         .to_command()?;
         let mut replies = self.calls.send("auth", id, command, true).await;
-        match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete))? {
-            BackendReply::Authenticated { subprotocol } => {
-                Ok(AuthOutcome::Accepted { subprotocol })
+        let reply = match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete)) {
+            Ok(reply) => reply,
+            Err(failure) => return Ok(AuthOutcome::unavailable(failure.to_string())),
+        };
+        match reply {
+            BackendReply::Authenticated { subprotocol, expires } => {
+                Ok(AuthOutcome::Accepted { until: expires, subprotocol })
             }
             BackendReply::Denied => Ok(AuthOutcome::Denied),
             BackendReply::WrongSubprotocol { supported } => {

@@ -2,9 +2,9 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, header::ORIGIN};
 use logux::{
-    Json, NodeId,
+    Json, NodeId, WallTime,
     action::Subprotocol,
     sync::Authentication,
     wire::{ErrorMessage, Protocol},
@@ -36,7 +36,17 @@ impl Login {
         self.node.user_id()
     }
 
+    /// Returns the origin of the web page that connects, such as `https://example.com`. `None` if
+    /// the client is not a page in a browser.
+    pub fn origin(&self) -> Option<&str> {
+        self.http_headers.get(ORIGIN)?.to_str().ok()
+    }
+
     /// Returns a cookie of the HTTP request, percent-decoded.
+    ///
+    /// Browsers send cookies with requests of all pages. A server that authenticates by cookie must
+    /// therefore set [`allowed_origins`](crate::Config::allowed_origins), or check
+    /// [`origin`](Self::origin).
     pub fn cookie(&self, name: &str) -> Option<String> {
         cookie(&self.http_headers, name)
     }
@@ -51,20 +61,69 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The application's decision about a login.
+/// The application's decision about a login, the result of [`Builder::auth`](crate::Builder::auth).
+/// `true` is a client that is accepted for as long as it is connected, `false` one that is denied.
+///
+/// ```
+/// use logux::WallTime;
+/// use logux_server::{AuthOutcome, Server};
+///
+/// # struct Session { user: String, ends: WallTime }
+/// # async fn find_session(token: Option<&str>) -> Result<Option<Session>, std::io::Error> { Ok(None) }
+/// let server = Server::builder().auth(|login| async move {
+///     Ok(match find_session(login.token.as_deref()).await {
+///         Ok(Some(session)) if login.user_id() == Some(&*session.user) => {
+///             AuthOutcome::accepted_until(session.ends)
+///         }
+///         Ok(_) => AuthOutcome::Denied,
+///         Err(error) => AuthOutcome::unavailable(error.to_string()),
+///     })
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AuthOutcome {
-    /// The client may connect. The application may name the version of its own protocol.
-    Accepted { subprotocol: Option<Arc<str>> },
-    /// The credentials are wrong.
+#[non_exhaustive]
+pub enum AuthOutcome {
+    /// The client may connect.
+    Accepted {
+        /// The end of the login. At this time and a
+        /// [leeway](crate::Config::login_leeway), the connection is closed without an error, so
+        /// that the client connects again with new credentials of its application. `None` is no
+        /// end.
+        until: Option<WallTime>,
+        /// The version of the application's own protocol, which clients are sent from now on.
+        subprotocol: Option<Arc<str>>,
+    },
+    /// The credentials are wrong: the client receives the error `wrong-credentials`, and does not
+    /// connect again by itself.
     Denied,
     /// The client's version of the application's own protocol is not supported.
-    WrongSubprotocol { supported: Arc<str> },
+    WrongSubprotocol {
+        /// The supported versions, an npm SemVer range.
+        supported: Arc<str>,
+    },
+    /// Nothing can be said about the credentials now, for example because a database cannot be
+    /// reached. The connection is closed without an error, and the client tries again.
+    Unavailable {
+        /// The cause, for the log.
+        why: String,
+    },
+}
+
+impl AuthOutcome {
+    /// Accepts the client until this time.
+    pub const fn accepted_until(time: WallTime) -> Self {
+        Self::Accepted { until: Some(time), subprotocol: None }
+    }
+
+    /// Returns [`Unavailable`](Self::Unavailable) with this cause.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::Unavailable { why: why.into() }
+    }
 }
 
 impl From<bool> for AuthOutcome {
     fn from(is_accepted: bool) -> Self {
-        if is_accepted { Self::Accepted { subprotocol: None } } else { Self::Denied }
+        if is_accepted { Self::Accepted { until: None, subprotocol: None } } else { Self::Denied }
     }
 }
 

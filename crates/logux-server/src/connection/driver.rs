@@ -3,12 +3,13 @@
 use std::{
     collections::VecDeque,
     future::Future,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
 };
 
 use futures_util::FutureExt as _;
 use logux::{
-    NodeId, Now,
+    MonoTime, NodeId, Now,
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
     sync::{Authentication, Disconnect, Input, Node, Output},
@@ -60,9 +61,11 @@ pub(crate) async fn serve<T: Transport>(
         session,
         info: Arc::new(info),
         client: None,
+        login_ends: None,
         traffic: Traffic::default(),
         now: shared.clock.now(),
         rate_limiter: shared.rate_limits.rate_limiter(),
+        read_ahead: None,
         to_confirm: VecDeque::new(),
         shared,
     };
@@ -91,11 +94,15 @@ struct Connection<T> {
     info: Arc<ConnectionInfo>,
     /// The client, if it is authenticated.
     client: Option<AuthenticatedClient>,
+    /// The time at which its login ends.
+    login_ends: Option<MonoTime>,
     traffic: Traffic,
     /// The current time, read once for all frames that are received together.
     now: Now,
     /// The rate limiter, if there are rates.
     rate_limiter: Option<Box<RateLimiter>>,
+    /// A frame that was received while the login was decided.
+    read_ahead: Option<Frame>,
     /// The added numbers for whose confirmation the hub waits, in ascending order.
     to_confirm: VecDeque<u64>,
 }
@@ -129,6 +136,13 @@ impl<T: Transport> Connection<T> {
                 Some(reason) if self.frame_connection.is_idle() => return reason,
                 _ => {}
             }
+            if self.login_ends.is_some_and(|end| self.now.mono >= end) {
+                return CloseReason::Expired;
+            }
+            if let Some(frame) = self.read_ahead.take() {
+                self.admit(frame);
+                continue;
+            }
             self.record_traffic();
             let now = self.now.mono;
             if let Some(frame) =
@@ -140,7 +154,7 @@ impl<T: Transport> Connection<T> {
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
             let rate_deadline =
                 self.rate_limiter.as_ref().and_then(|rate_limiter| rate_limiter.next_deadline(now));
-            let deadline = [deadline, rate_deadline].into_iter().flatten().min();
+            let deadline = [deadline, rate_deadline, self.login_ends].into_iter().flatten().min();
             let wants_frames = self.node.wants_frames()
                 && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
@@ -349,10 +363,7 @@ impl<T: Transport> Connection<T> {
     /// Decides about a login. `Err` if the connection has to be closed.
     async fn authenticate(&mut self, request: Authentication) -> Result<(), CloseReason> {
         let (session, start) = (self.session, Instant::now());
-        let result = tokio::select! {
-            result = self.shared.authenticate(session, &self.info, &request) => result,
-            reason = self.outbox.closed() => return Err(reason),
-        };
+        let result = self.decide(&request).await?;
         let (now, took) = (self.shared.clock.now(), start.elapsed());
         let (node, subprotocol) = (request.node, request.subprotocol);
         let refused = |reason: &str| {
@@ -364,7 +375,8 @@ impl<T: Transport> Connection<T> {
             });
         };
         match result {
-            Ok(()) => {
+            Ok(end) => {
+                self.login_ends = end;
                 let event =
                     Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
                 self.shared.telemetry().record(&event);
@@ -382,6 +394,28 @@ impl<T: Transport> Connection<T> {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the decision about a login. `Err` if the connection has ended before.
+    async fn decide(
+        &mut self,
+        request: &Authentication,
+    ) -> Result<Result<Option<MonoTime>, Rejection>, CloseReason> {
+        let (shared, info) = (self.shared.clone(), self.info.clone());
+        let mut decision = pin!(shared.authenticate(self.session, &info, request));
+        loop {
+            // One frame is read ahead, to notice the end of the connection: a client that has left
+            // must not wait among those that may still connect.
+            tokio::select! {
+                result = &mut decision => return Ok(result),
+                reason = self.outbox.closed() => return Err(reason),
+                event = self.frame_connection.event(self.read_ahead.is_none()) => match event {
+                    drive::Event::Frame(frame) => self.read_ahead = Some(frame),
+                    drive::Event::Flushed => {}
+                    drive::Event::Ended(reason) => return Err(reason),
+                }
+            }
+        }
     }
 }
 

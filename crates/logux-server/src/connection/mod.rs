@@ -4,7 +4,7 @@
 //! exchanges commands and outbox items with the hub. [`batch`] decides which actions share a
 //! message, [`rate_limit`] throttles reads. [`shared`] has the state that all connections share and
 //! decides which clients may connect, with [`auth`] (the application's decision) and
-//! [`login_throttle`] (a limit on wrong credentials). [`registry`] lists all open connections.
+//! [`login_throttle`] (delays after wrong credentials). [`registry`] lists all open connections.
 
 pub(crate) mod auth;
 pub(crate) mod batch;

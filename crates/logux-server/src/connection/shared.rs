@@ -1,22 +1,24 @@
 //! The state that all connections share, and the decision which clients may connect.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use logux::{
+    MonoTime, NodeId, Now, WallTime,
     server::SessionId,
     sync::{self, Authentication, Subprotocols},
     wire::ErrorMessage,
 };
 use logux_net::drive::Clock;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     connection::{
         auth::{Admission, AuthOutcome, Authenticator, Login, first_number, wrong_subprotocol},
-        login_throttle::LoginThrottle,
+        login_throttle::{LoginAttempt, LoginThrottle, TooManyWaiting},
         rate_limit::RateLimits,
         registry::ConnectionRegistry,
     },
@@ -29,6 +31,9 @@ use crate::{
     },
 };
 
+/// The time for which the end of a login is watched.
+const MAX_LOGIN: Duration = Duration::from_hours(365 * 24);
+
 /// The state that all connections share.
 pub(crate) struct ConnectionShared {
     /// The configuration of new sync nodes. It changes when a back end names a new version of the
@@ -39,6 +44,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) authenticator: Authenticator,
     pub(crate) on_connect: Option<BoundOnConnect>,
     pub(crate) auth_timeout: Duration,
+    /// The time by which a connection outlives its login.
+    pub(crate) login_leeway: Duration,
     pub(crate) outbox: OutboxLimits,
     pub(crate) rate_limits: RateLimits,
     pub(crate) handle: Handle,
@@ -57,7 +64,7 @@ impl ConnectionShared {
         self.node_config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Decides whether a client may connect.
+    /// Decides whether a client may connect. Returns the end of its login, if it has one.
     ///
     /// # Errors
     /// The reason why it may not.
@@ -66,28 +73,45 @@ impl ConnectionShared {
         session: SessionId,
         info: &ConnectionInfo,
         request: &Authentication,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Option<MonoTime>, Rejection> {
         self.admission.check(request)?;
-        let Some(remote) = info.remote else {
-            return self.call_authenticator(session, info, request).await;
-        };
-        let is_blocked = || self.login_throttle.is_blocked(self.clock.now().mono, remote.ip());
-        let mut result = Err(ErrorMessage::wrong_credentials().into());
-        if !is_blocked() {
-            result = self.call_authenticator(session, info, request).await;
+        let address = info.remote.map(|remote| remote.ip());
+        let mut attempt = self.login_throttle.attempt(address, request.node.user_id());
+        self.wait(&mut attempt, &request.node, address).await?;
+        let result = self.call_authenticator(session, info, request).await;
+        if let Err(Rejection::Failed) = result {
+            return result;
         }
-        // Checked again, because logins run concurrently: only the first ones of a burst may learn
-        // whether their credentials are correct.
-        if is_blocked() {
-            let (node, address) = (Some(&request.node), Some(remote.ip()));
-            self.telemetry().record(&Event::Limited { node, address, limit: Limit::WrongLogins });
-            result = Err(ErrorMessage::wrong_credentials().into());
-        }
-        if matches!(&result, Err(Rejection::Refused(error)) if *error == ErrorMessage::wrong_credentials())
-        {
-            self.login_throttle.record_failure(self.clock.now().mono, remote.ip());
+        self.wait(&mut attempt, &request.node, address).await?;
+        match &result {
+            Ok(_) => attempt.succeeded(),
+            Err(Rejection::Refused(error)) if *error == ErrorMessage::wrong_credentials() => {
+                attempt.failed(self.clock.now().mono);
+            }
+            Err(_) => {}
         }
         result
+    }
+
+    /// Waits as long as a login has to because of wrong ones.
+    async fn wait(
+        &self,
+        attempt: &mut LoginAttempt<'_>,
+        node: &NodeId,
+        address: Option<IpAddr>,
+    ) -> Result<(), Rejection> {
+        loop {
+            let permit = attempt.wait(self.clock.now().mono);
+            if !matches!(permit, Ok(None)) {
+                let limit = Limit::WrongLogins;
+                self.telemetry().record(&Event::Limited { node: Some(node), address, limit });
+            }
+            match permit {
+                Ok(None) => return Ok(()),
+                Ok(Some(permit)) => sleep(permit.delay).await,
+                Err(TooManyWaiting) => return Err(Rejection::Failed),
+            }
+        }
     }
 
     async fn call_authenticator(
@@ -95,14 +119,15 @@ impl ConnectionShared {
         session: SessionId,
         info: &ConnectionInfo,
         request: &Authentication,
-    ) -> Result<(), Rejection> {
-        let failed = |error: &dyn std::fmt::Display| {
+    ) -> Result<Option<MonoTime>, Rejection> {
+        let failed = |error: &dyn std::fmt::Display, rejection| {
             self.telemetry().record(&Event::Failed {
                 what: Failure::Login { session, node: &request.node },
                 error,
             });
-            Err(Rejection::Failed)
+            Err(rejection)
         };
+        let wrong_credentials = || ErrorMessage::wrong_credentials().into();
         let login = Login {
             node: request.node.clone(),
             token: request.secret.clone(),
@@ -113,21 +138,43 @@ impl ConnectionShared {
         };
         let outcome = match timeout(self.auth_timeout, (self.authenticator)(login)).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => return failed(&error.message()),
-            Err(_) => return failed(&"timed out"),
+            // As in the reference: most handlers fail because they cannot decode a token. Otherwise
+            // such tokens would not count as wrong ones.
+            Ok(Err(error)) => return failed(&error.message(), wrong_credentials()),
+            Err(_) => return failed(&"timed out", Rejection::Failed),
         };
         match outcome {
-            AuthOutcome::Accepted { subprotocol } => {
+            AuthOutcome::Accepted { until, subprotocol } => {
+                let end = until.map(|until| self.end_of_login(until)).transpose()?.flatten();
                 if let Some(version) = subprotocol {
                     self.set_subprotocol(version);
                 }
-                Ok(())
+                Ok(end)
             }
-            AuthOutcome::Denied => Err(ErrorMessage::wrong_credentials().into()),
+            AuthOutcome::Denied => Err(wrong_credentials()),
+            AuthOutcome::Unavailable { why } => failed(&why, Rejection::Failed),
             AuthOutcome::WrongSubprotocol { supported } => {
                 Err(wrong_subprotocol(&supported, &request.subprotocol).into())
             }
         }
+    }
+
+    /// Returns the time at which the connection of a login is closed. `None` if the login is longer
+    /// than connections are.
+    fn end_of_login(&self, until: WallTime) -> Result<Option<MonoTime>, Rejection> {
+        let Now { wall, mono } = self.clock.now();
+        let remaining = u64::try_from(until.since(wall)).map(Duration::from_millis);
+        let remaining = match remaining {
+            Ok(remaining) => remaining.saturating_add(self.login_leeway),
+            Err(_) => {
+                let past = Duration::from_millis(wall.since(until).unsigned_abs());
+                self.login_leeway.saturating_sub(past)
+            }
+        };
+        if remaining.is_zero() {
+            return Err(ErrorMessage::wrong_credentials().into());
+        }
+        Ok((remaining < MAX_LOGIN).then(|| mono.after(remaining)))
     }
 
     /// Sets the version of the application's own protocol, for this client and later ones.

@@ -1,6 +1,12 @@
 //! One HTTP connection: its limits, the upgrade to WebSocket, and the HTTP endpoints.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,9 +14,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
     header::{
-        ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-        SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-        UPGRADE,
+        ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
     service::service_fn,
 };
@@ -30,6 +35,7 @@ use crate::{
         control_endpoint::ControlEndpoint,
         inspector_access::InspectorAccess,
         inspector_endpoint,
+        origins::OriginCheck,
         response::text,
         routes::RouteTable,
         trusted_proxies::TrustedProxies,
@@ -48,8 +54,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) struct HttpContext {
     pub(crate) shared: Arc<ConnectionShared>,
     pub(crate) limits: logux_net::FrameLimits,
-    /// The origins of web pages that may connect; `None` allows all.
-    pub(crate) origins: Option<Arc<[String]>>,
+    /// The web pages that may connect.
+    pub(crate) origins: OriginCheck,
     /// The endpoint for actions of the back end, if there is one.
     pub(crate) control: Option<Arc<ControlEndpoint>>,
     /// The application's own routes; `None` if the server accepts only WebSocket.
@@ -147,15 +153,17 @@ impl HttpConnection {
             return route.respond(request, remote, self.http.telemetry()).await;
         }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        if let Some(response) = inspector_endpoint::respond(
-            &self.http.shared.handle,
-            &self.http.inspector_access,
-            remote,
-            method,
-            uri,
-            headers,
-        )
-        .await
+        let is_direct = !self.http.proxies.is_forwarded_by_other(self.peer, headers);
+        if is_direct
+            && let Some(response) = inspector_endpoint::respond(
+                &self.http.shared.handle,
+                &self.http.inspector_access,
+                remote,
+                method,
+                uri,
+                headers,
+            )
+            .await
         {
             return response;
         }
@@ -215,27 +223,26 @@ impl HttpConnection {
         let Some(control) = &self.http.control else {
             return text(StatusCode::NOT_FOUND, "Not found\n");
         };
-        let remote =
-            self.http.proxies.client(self.peer, request.headers()).map(|remote| remote.ip());
+        let (proxies, headers) = (&self.http.proxies, request.headers());
+        let remote = match proxies.client(self.peer, headers) {
+            Some(remote) => Some(remote.ip()),
+            // Only programs on this machine can open a Unix socket. A proxy on it that is trusted
+            // must tell the address.
+            None if !proxies.trusts(None) => Some(Ipv4Addr::LOCALHOST.into()),
+            None => None,
+        };
         let (status, message) =
             control.respond(&self.http.shared, request.into_body(), remote).await;
         text(status, message)
     }
 
-    /// Returns whether a page of this origin may connect. Requests without an origin are not from
-    /// browsers, and could contain any value.
-    fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        let (Some(allowed), Some(origin)) = (&self.http.origins, headers.get(ORIGIN)) else {
-            return true;
-        };
-        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
-    }
-
     /// Upgrades the connection to WebSocket and serves it. Accepts any path, as the reference does.
     fn upgrade<B>(self, mut request: Request<B>, accept: HeaderValue) -> Response<Full<Bytes>> {
-        if !self.is_allowed(request.headers()) {
+        let is_proxied = self.http.proxies.trusts(self.peer);
+        if let Err(wrong) = self.http.origins.check(request.headers(), is_proxied) {
             let remote = self.http.proxies.client(self.peer, request.headers());
-            self.http.telemetry().record(&Event::Refused { remote, why: RefusalReason::Origin });
+            let why = RefusalReason::Origin { page: &wrong.page, allowed: &wrong.allowed };
+            self.http.telemetry().record(&Event::Refused { remote, why });
             return text(StatusCode::FORBIDDEN, "This origin is not allowed\n");
         }
         let http = &self.http;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::{
     backend::Backend,
     connection::shared::ConnectionShared,
+    http::secret_throttle::SecretThrottle,
     hub::handle::AddError,
     networks::contain,
     telemetry::event::{Event, Limit},
@@ -26,6 +27,7 @@ pub(crate) struct ControlEndpoint {
     secret: Arc<str>,
     mask: Vec<IpNet>,
     max_bytes: usize,
+    secret_throttle: SecretThrottle,
     /// Returns whether actions of a type have handlers in this server. Others are sent without
     /// processing, because the back end has processed them.
     has_handlers: Box<dyn Fn(&str) -> bool + Send + Sync>,
@@ -44,11 +46,13 @@ impl ControlEndpoint {
             secret: backend.secret().clone(),
             mask: backend.mask().to_vec(),
             max_bytes,
+            secret_throttle: SecretThrottle::default(),
             has_handlers: Box::new(has_handlers),
         }
     }
 
-    /// Responds to a control request with a status and a body.
+    /// Responds to a control request with a status and a body. `remote` is `None` if a trusted
+    /// proxy has not told the address; then the mask cannot be checked, and the request is refused.
     pub(crate) async fn respond<B>(
         &self,
         shared: &ConnectionShared,
@@ -76,7 +80,7 @@ impl ControlEndpoint {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let remote = remote.map(|address| address.to_canonical());
-        if remote.is_some_and(|address| !contain(&self.mask, address)) {
+        if remote.is_none_or(|address| !contain(&self.mask, address)) {
             shared.handle.telemetry().record(&Event::WrongControlIp { address: remote });
             return Err((
                 StatusCode::FORBIDDEN,
@@ -118,21 +122,19 @@ impl ControlEndpoint {
         request: &ControlRequest,
         remote: Option<IpAddr>,
     ) -> Result<(), ControlResponse> {
-        let now = || shared.clock.now().mono;
-        if remote.is_some_and(|address| shared.login_throttle.is_blocked(now(), address)) {
+        let now = shared.clock.now().mono;
+        if self.secret_throttle.is_blocked(now, remote) {
             shared.handle.telemetry().record(&Event::Limited {
                 node: None,
                 address: remote,
-                limit: Limit::WrongLogins,
+                limit: Limit::WrongSecrets,
             });
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too many wrong secret attempts"));
         }
         if request.secret.as_bytes().ct_eq(self.secret.as_bytes()).into() {
             return Ok(());
         }
-        if let Some(address) = remote {
-            shared.login_throttle.record_failure(now(), address);
-        }
+        self.secret_throttle.record_failure(now, remote);
         shared.handle.telemetry().record(&Event::WrongControlSecret { address: remote });
         Err((StatusCode::FORBIDDEN, "Wrong secret"))
     }

@@ -2,10 +2,11 @@
 //!
 //! Read [`service`] (the public entry for accepted connections), then [`connection`] (one HTTP
 //! connection: limits, the upgrade to WebSocket, the choice of an endpoint). [`listener`] accepts
-//! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number and
-//! [`trusted_proxies`] finds the client's address. The endpoints are [`routes`] (the application's
-//! own), [`control_endpoint`] (actions from the back end), [`inspector_endpoint`] with its
-//! [`inspector_access`], and [`metrics_endpoint`].
+//! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number,
+//! [`trusted_proxies`] finds the client's address, and [`origins`] has the web pages that may
+//! connect. The endpoints are [`routes`] (the application's
+//! own), [`control_endpoint`] (actions from the back end) with its [`secret_throttle`],
+//! [`inspector_endpoint`] with its [`inspector_access`], and [`metrics_endpoint`].
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
@@ -14,8 +15,10 @@ pub(crate) mod inspector_access;
 mod inspector_endpoint;
 pub(crate) mod listener;
 pub(crate) mod metrics_endpoint;
+pub(crate) mod origins;
 mod response;
 pub(crate) mod routes;
+mod secret_throttle;
 pub(crate) mod service;
 pub(crate) mod tls;
 pub(crate) mod trusted_proxies;

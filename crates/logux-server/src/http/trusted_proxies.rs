@@ -48,6 +48,19 @@ impl TrustedProxies {
         }
     }
 
+    /// Returns whether a proxy that is not trusted has forwarded a request, as far as the proxy
+    /// tells. The address of its peer is then not that of the client.
+    pub(super) fn is_forwarded_by_other(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> bool {
+        let is_of_proxy = |name: &str| {
+            name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip")
+        };
+        !self.trusts(peer) && headers.keys().any(|name| is_of_proxy(name.as_str()))
+    }
+
     /// Returns the client's address. Each proxy appends the address of its peer to the header, so
     /// the client is the last address that is not a trusted proxy; earlier ones could be forged.
     /// The port is 0 if the proxy does not report it.
@@ -106,6 +119,20 @@ mod tests {
         ];
         for (lines, expected) in cases {
             assert_eq!(client("10.0.0.0/8", proxy, lines).as_deref(), Some(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_that_were_not_named_are_noticed() {
+        let proxies: TrustedProxies = "10.0.0.1".parse().unwrap();
+        for name in ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via", "x-real-ip"] {
+            let mut headers = HeaderMap::new();
+            let is_forwarded = |peer: &str, headers: &HeaderMap| {
+                proxies.is_forwarded_by_other(Some(peer.parse().unwrap()), headers)
+            };
+            assert!(!is_forwarded("127.0.0.1:1", &headers));
+            headers.insert(name, "1.1.1.1".parse().unwrap());
+            assert!(is_forwarded("127.0.0.1:1", &headers) && !is_forwarded("10.0.0.1:1", &headers));
         }
     }
 

@@ -22,8 +22,8 @@ use tokio::{
 use crate::{
     backend::Backend,
     connection::{
-        auth::{Admission, Authenticator, Login},
-        login_throttle::LoginThrottle,
+        auth::{Admission, AuthOutcome, Authenticator, Login},
+        login_throttle::{LoginLimits, LoginThrottle},
         rate_limit::RateLimits,
         registry::ConnectionRegistry,
         shared::ConnectionShared,
@@ -42,6 +42,7 @@ use crate::{
         connection::HttpContext,
         connection_limit::ConnectionLimit,
         control_endpoint::ControlEndpoint,
+        origins::OriginCheck,
         routes::{self, BoundRoutes, HttpRequest, HttpResponse, Routes},
     },
     hub::{
@@ -106,12 +107,18 @@ impl<S, St> std::fmt::Debug for Builder<S, St> {
 }
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Sets the function that decides which clients may connect. A server without it, and without a
-    /// [`backend`](Self::backend), does not start.
+    /// Sets the function that decides which clients may connect, with `true`, `false`, or an
+    /// [`AuthOutcome`]. A server without it, and without a [`backend`](Self::backend), does not
+    /// start.
+    ///
+    /// An error counts as wrong credentials, so that `?` can be used to decode a token; its text is
+    /// written to the log. For a failure of the application itself, return
+    /// [`AuthOutcome::unavailable`].
     #[must_use]
-    pub fn auth<F>(mut self, auth: impl Fn(Login) -> F + Send + Sync + 'static) -> Self
+    pub fn auth<F, A>(mut self, auth: impl Fn(Login) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
+        F: Future<Output = Result<A, HandlerError>> + Send + 'static,
+        A: Into<AuthOutcome>,
     {
         self.authenticator = Some(Arc::new(move |login| {
             let future = auth(login);
@@ -354,6 +361,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 Box::pin(async move { client.login(&login).await })
             })
         });
+        let protects_cookies = self.authenticator.is_none();
         let authenticator =
             self.authenticator.or(backend_authenticator).ok_or(BuildError::NoAuth)?;
         if let Some(backend) = &self.backend {
@@ -399,12 +407,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let shared = Arc::new(ConnectionShared {
             node_config: Mutex::new(Arc::new(config.node_config(node.clone()))),
             admission,
-            login_throttle: LoginThrottle::new(config.max_wrong_logins),
+            login_throttle: LoginThrottle::new(LoginLimits {
+                of_user: config.max_wrong_logins,
+                of_address: config.max_wrong_logins_per_address,
+            }),
             authenticator,
             on_connect: self.on_connect.map(|on_connect| {
                 on_connect::bind(on_connect, application.state.clone(), handle.clone())
             }),
             auth_timeout: config.timeout,
+            login_leeway: config.login_leeway,
             outbox: OutboxLimits {
                 items: config.max_outbox_messages,
                 bytes: config.max_outbox_bytes,
@@ -434,7 +446,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 max_frame: config.max_message_bytes,
                 ..logux_net::FrameLimits::default()
             },
-            origins: config.allowed_origins.map(Into::into),
+            origins: OriginCheck { allowed: config.allowed_origins, protects_cookies },
             control,
             routes: (!config.disable_http).then(|| Arc::new(routes) as _),
             proxies: config.proxies,

@@ -10,7 +10,10 @@ use logux::{
 
 use crate::{
     error::BuildError,
-    http::{inspector_access::InspectorAccess, tls::Tls, trusted_proxies::TrustedProxies},
+    http::{
+        inspector_access::InspectorAccess, origins::AllowedOrigins, tls::Tls,
+        trusted_proxies::TrustedProxies,
+    },
     random_id::random_id,
 };
 
@@ -88,12 +91,25 @@ pub struct Config {
     /// with the reason `rateLimit` and `retryAfterMs`, the milliseconds until an action is accepted
     /// again. Default: none.
     pub max_rates_of_types: HashMap<String, Rate>,
-    /// The number of logins with wrong credentials from one address within 3 s after which all
-    /// logins from this address are refused. With IPv6, addresses with the same first 64 bits count
-    /// as one. `None` is any number, for a server behind a proxy that is not trusted. Default: 3.
-    pub max_wrong_logins: Option<usize>,
-    /// The origins of web pages that may connect, such as `https://example.com`. Default: all.
-    pub allowed_origins: Option<Vec<String>>,
+    /// The number of logins with wrong credentials of one user from one address after which further
+    /// checks wait: 1 s, and twice as long with each further wrong login, up to 10 s. A correct
+    /// login is delayed, but never refused; of many waiting logins from one address, some are
+    /// closed without an error, so that their clients try again. Wrong logins are forgotten within
+    /// a minute, one after the other. With IPv6, addresses with the same first 64 bits count as
+    /// one. `None` is any number. Default: 3.
+    pub max_wrong_logins: Option<u32>,
+    /// The number of logins with wrong credentials from one address, of all users, after which
+    /// further checks wait in the same way. Clients on a Unix socket without an address are not
+    /// counted here. `None` is any number. Default: 100.
+    pub max_wrong_logins_per_address: Option<u32>,
+    /// The time by which a connection outlives its login, for clocks that differ. See
+    /// [`AuthOutcome::Accepted`](crate::AuthOutcome::Accepted). Default: 3 s.
+    pub login_leeway: Duration,
+    /// The origins of web pages that may connect, such as `https://example.com`. Programs that are
+    /// not pages in a browser send no origin and are not affected. Default: all, but if the back
+    /// end authenticates clients, pages whose browsers send cookies only if they have the host of
+    /// this server.
+    pub allowed_origins: Option<AllowedOrigins>,
     /// The largest time by which a client's action may be ahead of the server's clock. Other
     /// actions are undone with the reason `wrongTime`, since they would win over the changes of all
     /// other clients. Default: 5 minutes.
@@ -142,6 +158,8 @@ impl Default for Config {
             max_rate_per_user: None,
             max_rates_of_types: HashMap::new(),
             max_wrong_logins: Some(3),
+            max_wrong_logins_per_address: Some(100),
+            login_leeway: Duration::from_secs(3),
             allowed_origins: None,
             max_ahead: Duration::from_mins(5),
             ping_interval: Duration::from_secs(20),

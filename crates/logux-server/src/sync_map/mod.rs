@@ -6,8 +6,9 @@
 //!
 //! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match a filter), then `data`
 //! (their results), then `serving` (the channels and action types that [`Builder`](crate::Builder)
-//! creates from them). `filter` decides which live actions pass a filter; `records`, `sqlite` and
-//! `postgres` are the included storages, and `suite` tests them and those of applications.
+//! creates from them). `filter` decides which live actions pass a filter; [`rules`] and
+//! `restricted` decide who may read and edit records; `records`, `sqlite` and `postgres` are the
+//! included storages, and `suite` tests them and those of applications.
 
 mod data;
 mod filter;
@@ -15,6 +16,8 @@ mod filter;
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod records;
+mod restricted;
+pub(crate) mod rules;
 mod serving;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -141,6 +144,17 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         async { Err(HandlerError::UnknownType) }
     }
 
+    /// Returns a function that decides which later actions of the record the subscriber receives.
+    /// Default: all. It runs for every action and subscriber, so it must be fast.
+    fn record_actions(
+        &self,
+        context: &Context<S>,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Filter>, HandlerError>> + Send {
+        let _ = (context, id);
+        async { Ok(None) }
+    }
+
     /// Returns the edits that clients may request. Default: all. The action types of the others are
     /// free for handlers of the application.
     fn edits(&self) -> &[EditKind] {
@@ -227,6 +241,14 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         write: Write<'_>,
     ) -> Result<bool, HandlerError> {
         (**self).delete(context, id, write).await
+    }
+
+    async fn record_actions(
+        &self,
+        context: &Context<S>,
+        id: &str,
+    ) -> Result<Option<Filter>, HandlerError> {
+        (**self).record_actions(context, id).await
     }
 
     fn edits(&self) -> &[EditKind] {

@@ -24,7 +24,7 @@ use logux::{
 
 use crate::{
     error::HandlerError,
-    handlers::{channel::InitialActions, context::Context},
+    handlers::{channel::InitialActions, context::Context, handler::handler},
     server::builder::Builder,
     sync_map::{
         EditKind, SyncMap, SyncMapFilter, Write,
@@ -79,16 +79,23 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let collection = Collection::new(plural, map);
         let edits = collection.storage.edits().to_vec();
         let subscription_access = access.clone();
-        let loaded = collection.clone();
+        let (loaded, filtered) = (collection.clone(), collection.clone());
         let builder = self.channel(format!("{plural}/:id"), |channel| {
             let access = move |context: Context<S>| {
                 let id = context.param("id").into();
                 subscription_access(context, id)
             };
-            channel.access(access).load(move |context| {
+            let mut channel = channel.access(access).load(move |context| {
                 let collection = loaded.clone();
                 async move { collection.load_one(&context).await }
-            })
+            });
+            channel.filter = Some(handler(move |context: Context<S>| {
+                let collection = filtered.clone();
+                async move {
+                    collection.storage.record_actions(&context, context.param("id")).await
+                }
+            }));
+            channel
         });
         let builder = edits.into_iter().fold(builder, |builder, edit| {
             let (collection, edit_access) = (collection.clone(), access.clone());

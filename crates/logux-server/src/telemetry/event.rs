@@ -26,7 +26,7 @@ pub(crate) enum Event<'a> {
     /// The server has started to shut down.
     Stopping,
     /// A connection was refused before its first message.
-    Refused { remote: Option<SocketAddr>, why: RefusalReason },
+    Refused { remote: Option<SocketAddr>, why: RefusalReason<'a> },
     /// A client has opened a WebSocket.
     Connected { session: SessionId, remote: Option<SocketAddr> },
     /// A client was authenticated; `took` is the duration of the decision.
@@ -107,38 +107,55 @@ pub(crate) enum Failure<'a> {
 }
 
 /// Why a connection was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RefusalReason {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RefusalReason<'a> {
     /// There are too many connections, in total or from its address.
     TooMany,
-    /// The origin of the web page is not allowed.
-    Origin,
+    /// The origin of the web page is not among the allowed ones.
+    Origin { page: &'a str, allowed: &'a str },
 }
 
 /// A limit that a client has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limit {
-    /// Wrong credentials from one address.
+    /// Wrong credentials of a user or from an address; checks wait.
     WrongLogins,
+    /// Wrong secrets of control requests from one address.
+    WrongSecrets,
     /// Messages and actions of a connection or a user; its reads are throttled.
     Rate,
 }
 
-impl RefusalReason {
+impl RefusalReason<'_> {
+    /// All names.
+    pub(crate) const NAMES: [&'static str; 2] = ["tooMany", "origin"];
+
     /// Returns its name in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::TooMany => "tooMany",
-            Self::Origin => "origin",
+            Self::Origin { .. } => "origin",
+        }
+    }
+
+    /// Returns the origin of the web page, and those that are allowed.
+    pub(crate) const fn origins(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Origin { page, allowed } => Some((page, allowed)),
+            Self::TooMany => None,
         }
     }
 }
 
 impl Limit {
+    /// All limits.
+    pub(crate) const ALL: [Self; 3] = [Self::WrongLogins, Self::WrongSecrets, Self::Rate];
+
     /// Returns its name in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::WrongLogins => "wrongLogins",
+            Self::WrongSecrets => "wrongSecrets",
             Self::Rate => "rate",
         }
     }

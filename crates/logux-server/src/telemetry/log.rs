@@ -94,6 +94,8 @@ fn write_connection(event: &Event<'_>) {
         Event::Refused { remote, why } => log_event!(warn, "refused", {
             ipAddress = remote.map(|remote| remote.ip().to_string()),
             reason = why.as_str(),
+            origin = why.origins().map(|(page, _)| page),
+            allowed = why.origins().map(|(_, allowed)| allowed),
         }, "Connection was refused"),
         Event::Connected { session, remote } => log_event!(info, "connect", {
             connectionId = session.0,

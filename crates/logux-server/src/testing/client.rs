@@ -1,12 +1,9 @@
 //! The clients of a test.
 
-use std::future::Future;
+use std::{future::Future, net::IpAddr};
 
 use cookie::Cookie;
-use hyper::{
-    HeaderMap,
-    header::{COOKIE, HeaderName, HeaderValue},
-};
+use hyper::header::{COOKIE, HeaderName, HeaderValue};
 use logux::{
     Action, Json, NodeId,
     action::{
@@ -20,7 +17,7 @@ use logux_net::drive::Clock;
 use serde::Serialize;
 
 use crate::testing::{
-    connector::{TestConnector, TestListener},
+    connector::{TestConnectionInfo, TestConnector, TestListener},
     server::settle,
 };
 
@@ -32,7 +29,7 @@ pub struct TestClientBuilder {
     token: Option<String>,
     subprotocol: u32,
     headers: Option<Json>,
-    http_headers: HeaderMap,
+    info: TestConnectionInfo,
     clock: Clock,
     listener: TestListener,
 }
@@ -80,7 +77,7 @@ impl TestClientBuilder {
             token: None,
             subprotocol: 0,
             headers: None,
-            http_headers: HeaderMap::new(),
+            info: TestConnectionInfo::default(),
             clock,
             listener,
         }
@@ -113,7 +110,13 @@ impl TestClientBuilder {
     /// If it is not a valid HTTP header.
     pub fn http_header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a name of an HTTP header");
-        self.http_headers.append(name, value.parse().expect("a value of an HTTP header"));
+        self.info.http_headers.append(name, value.parse().expect("a value of an HTTP header"));
+        self
+    }
+
+    /// Sets the IP address that it connects from. Default: 127.0.0.1.
+    pub const fn address(mut self, address: IpAddr) -> Self {
+        self.info.address = address;
         self
     }
 
@@ -132,7 +135,7 @@ impl TestClientBuilder {
     /// # Errors
     /// [`ConnectError`] if the server refuses the client, or its id is invalid.
     pub async fn connect(self) -> Result<TestClient, ConnectError> {
-        let connector = TestConnector::new(self.listener, self.http_headers);
+        let connector = TestConnector::new(self.listener, self.info);
         let mut builder =
             Client::builder(&self.node).map_err(|error| ConnectError::Id(error.to_string()))?;
         builder = builder.subprotocol(self.subprotocol).clock(self.clock);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,20 +29,33 @@ impl fmt::Debug for TestListener {
     }
 }
 
+/// What the server knows about the connections of a client.
+#[derive(Clone, Debug)]
+pub(super) struct TestConnectionInfo {
+    pub(super) address: IpAddr,
+    pub(super) http_headers: HeaderMap,
+}
+
+impl Default for TestConnectionInfo {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into(), http_headers: HeaderMap::new() }
+    }
+}
+
 /// The connector of one client.
 #[derive(Clone, Debug)]
 pub(super) struct TestConnector {
     listener: TestListener,
-    http_headers: HeaderMap,
+    info: TestConnectionInfo,
     is_available: Arc<watch::Sender<bool>>,
     forwarding: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 impl TestConnector {
-    pub(super) fn new(listener: TestListener, http_headers: HeaderMap) -> Self {
+    pub(super) fn new(listener: TestListener, info: TestConnectionInfo) -> Self {
         Self {
             listener,
-            http_headers,
+            info,
             is_available: Arc::new(watch::Sender::new(true)),
             forwarding: Arc::default(),
         }
@@ -54,12 +67,9 @@ impl TestConnector {
         let _ = self.is_available.subscribe().wait_for(|is_available| *is_available).await;
         let ((client, client_side), (server_side, server)) =
             (pair(self.listener.limits), pair(self.listener.limits));
-        let remote = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        tokio::spawn(serve(
-            server,
-            self.listener.shared,
-            ConnectionInfo { remote, http_headers: self.http_headers },
-        ));
+        let TestConnectionInfo { address, http_headers } = self.info;
+        let remote = Some(SocketAddr::from((address, 1)));
+        tokio::spawn(serve(server, self.listener.shared, ConnectionInfo { remote, http_headers }));
         let forwarding = tokio::spawn(forward_frames(client_side, server_side)).abort_handle();
         *self.forwarding.lock().unwrap_or_else(PoisonError::into_inner) = Some(forwarding);
         Ok(client)

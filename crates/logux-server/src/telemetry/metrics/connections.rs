@@ -47,18 +47,14 @@ impl ConnectionMetrics {
             bytes_sent: Counter::default(),
         };
         // Start all counters at 0, so that their first increase is visible.
-        start_at_zero(
-            &new.refused,
-            "reason",
-            &[RefusalReason::TooMany.as_str(), RefusalReason::Origin.as_str()],
-        );
+        start_at_zero(&new.refused, "reason", &RefusalReason::NAMES);
         start_at_zero(&new.ended, "reason", &["done", "timeout", "slowReader", "wrongFormat"]);
         start_at_zero(
             &new.logins,
             "outcome",
             &["welcome", "wrongCredentials", "wrongSubprotocol", "error"],
         );
-        start_at_zero(&new.limited, "limit", &[Limit::WrongLogins.as_str(), Limit::Rate.as_str()]);
+        start_at_zero(&new.limited, "limit", &Limit::ALL.map(Limit::as_str));
         registry.register("connections_open", "Open WebSockets", new.open.clone());
         registry.register("connections", "Opened WebSockets", new.opened.clone());
         registry.register(

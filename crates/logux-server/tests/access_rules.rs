@@ -1,0 +1,147 @@
+//! Collections whose records have owners, in virtual time.
+
+use std::time::Duration;
+
+use logux::Action;
+use logux_server::{
+    AccessRule, AccessRules, Server,
+    testing::{TestClient, TestServer},
+};
+use logux_sqlite::Database;
+use serde_json::{Value, json};
+
+fn server(rules: AccessRules) -> TestServer {
+    let database = Database::open_in_memory().expect("a database");
+    let tasks = database.records().collection("tasks");
+    let builder = Server::builder().store(database.store()).collection("tasks", tasks, rules);
+    TestServer::start(builder).expect("a server")
+}
+
+fn create(id: &str, owner: &str) -> Value {
+    json!({"type": "tasks/create", "id": id, "fields": {"userId": owner, "title": "Tea"}})
+}
+
+fn change(id: &str, fields: &Value) -> Value {
+    json!({"type": "tasks/change", "id": id, "fields": fields})
+}
+
+fn delete(id: &str) -> Value {
+    json!({"type": "tasks/delete", "id": id})
+}
+
+async fn connect(server: &TestServer, user: &str) -> TestClient {
+    server.connect(user).await.expect("connected")
+}
+
+/// Queries run on threads, so results are waited for, also in virtual time.
+async fn received(client: &TestClient, kind: &str) -> Action {
+    let mut actions = client.client().actions();
+    loop {
+        let action = actions.next().await.expect("an action").action;
+        if action.kind() == kind {
+            return action;
+        }
+    }
+}
+
+fn titles(actions: &[Action]) -> Vec<String> {
+    let about_records = actions.iter().filter(|action| action.kind().starts_with("tasks/"));
+    about_records.map(|action| action.as_json().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn only_the_owner_edits_a_record() {
+    let server = server(AccessRules::owner("userId"));
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    ten.process(create("1", "10")).await.expect("created");
+    twenty.expect_denied(delete("1")).await;
+    twenty.expect_denied(change("1", &json!({"title": "Spam"}))).await;
+    twenty.expect_denied(change("1", &json!({"userId": "20"}))).await;
+    twenty.expect_denied(create("1", "20")).await;
+    twenty.expect_denied(create("2", "10")).await;
+    twenty.expect_denied(json!({"type": "tasks/create", "id": "2", "fields": {}})).await;
+    twenty.expect_undo("notFound", change("3", &json!({"userId": "20"}))).await;
+    twenty.expect_undo("notFound", delete("3")).await;
+    ten.expect_denied(change("1", &json!({"userId": "20"}))).await;
+    ten.process(change("1", &json!({"title": "Coffee"}))).await.expect("changed");
+    let loaded = titles(&ten.subscribe("tasks/1").await.expect("subscribed")).concat();
+    assert!(loaded.contains("Coffee") && !loaded.contains("Spam"), "{loaded}");
+    ten.process(delete("1")).await.expect("deleted");
+    ten.process(delete("1")).await.expect("deleted by another device");
+}
+
+#[tokio::test]
+async fn only_the_owner_reads_a_record() {
+    let server = server(AccessRules::owner("userId"));
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    ten.process(create("1", "10")).await.expect("created");
+    twenty.process(create("2", "20")).await.expect("created");
+    twenty.expect_denied(json!({"type": "logux/subscribe", "channel": "tasks/1"})).await;
+    let list = titles(&twenty.subscribe("tasks").await.expect("subscribed"));
+    assert!(list.len() == 1 && list[0].contains(r#""id":"2""#), "{list:?}");
+    let other = json!({"type": "logux/subscribe", "channel": "tasks", "filter": {"userId": "10"}});
+    let others = twenty.process(other).await.expect("subscribed");
+    assert_eq!(titles(&others), Vec::<String>::new());
+    // Live actions: only the own ones, also without the field of the owner.
+    let other_device = connect(&server, "20").await;
+    let live = twenty.collect(async {
+        ten.process(change("1", &json!({"title": "Mine"}))).await.expect("changed");
+        ten.process(create("3", "10")).await.expect("created");
+        ten.process(change("3", &json!({"title": "Mine"}))).await.expect("changed");
+        ten.process(delete("3")).await.expect("deleted");
+        let last = received(&twenty, "tasks/deleted");
+        let edits = async {
+            other_device.process(create("4", "20")).await.expect("created");
+            other_device.process(change("4", &json!({"title": "New"}))).await.expect("changed");
+            other_device.process(change("2", &json!({"title": "Old"}))).await.expect("changed");
+            other_device.process(delete("2")).await.expect("deleted");
+        };
+        tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(last, edits) })
+            .await
+            .expect("in time");
+    });
+    let live = titles(&live.await);
+    assert!(live.iter().all(|action| !action.contains("Mine")), "{live:?}");
+    let expected = ["created", "changed", "changed", "deleted"];
+    let is_expected = |(action, kind): (&String, &&str)| action.contains(*kind);
+    assert!(live.len() == 4 && live.iter().zip(&expected).all(is_expected), "{live:?}");
+}
+
+#[tokio::test]
+async fn a_reader_of_a_missing_record_does_not_see_the_record_of_another_user() {
+    let server = server(AccessRules::owner("userId"));
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    let creating = json!({"type": "logux/subscribe", "channel": "tasks/1", "creating": true});
+    twenty.process(creating.clone()).await.expect("subscribed");
+    ten.process(creating).await.expect("subscribed");
+    let other_device = connect(&server, "10").await;
+    let seen = twenty.collect(async {
+        let last = received(&ten, "tasks/changed");
+        let edits = async {
+            other_device.process(create("1", "10")).await.expect("created");
+            other_device.process(change("1", &json!({"title": "Mine"}))).await.expect("changed");
+        };
+        tokio::join!(last, edits);
+    });
+    assert_eq!(titles(&seen.await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn each_of_the_four_has_a_rule() {
+    let owner = AccessRule::Owner { field: "userId".into() };
+    let server = server(AccessRules {
+        read: AccessRule::Everyone,
+        create: AccessRule::Everyone,
+        change: owner,
+        delete: AccessRule::Nobody,
+    });
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    ten.process(create("1", "10")).await.expect("created");
+    twenty.subscribe("tasks/1").await.expect("everyone reads");
+    twenty.expect_denied(create("1", "20")).await;
+    twenty.expect_denied(change("1", &json!({"title": "Spam"}))).await;
+    ten.process(change("1", &json!({"title": "Mine"}))).await.expect("changed");
+    ten.expect_denied(delete("1")).await;
+    let edit = Action::new(create("1", "10").to_string().as_str()).expect("an action");
+    server.handle().process(edit).await.expect("the server needs no permission");
+}
