@@ -7,8 +7,8 @@ use logux::{
     Action, Entry, Json, Meta,
     action::Subprotocol,
     backend::{
-        ActionCommand, AuthCommand, BackendAnswer, BackendError, BackendReply, ControlRequest,
-        ResponseReader, request,
+        ActionCommand, AuthCommand, BackendAnswer, BackendError, BackendReply, ControlCommand,
+        ControlRequest, ResponseReader, request,
     },
     server::Recipients,
 };
@@ -116,13 +116,24 @@ fn an_answer_has_a_size_limit() {
 fn control_requests_are_read() {
     for vector in vectors("control") {
         let body = vector["body"].as_str().unwrap().as_bytes();
-        match ControlRequest::from_json(body).and_then(|request| request.actions()) {
-            Ok(actions) => {
-                let read: Vec<_> = actions
+        match ControlRequest::from_json(body).and_then(|request| request.commands()) {
+            Ok(commands) => {
+                let read: Vec<_> = commands
                     .iter()
-                    .map(|(action, meta)| json!([action.as_json(), address(&meta.to)]))
+                    .map(|command| match command {
+                        ControlCommand::Action(added) => {
+                            json!([added.0.as_json(), address(&added.1.to)])
+                        }
+                        ControlCommand::Unsubscribe { clients, channel } => {
+                            json!(["unsubscribe", address(clients), channel])
+                        }
+                        ControlCommand::Disconnect { clients, is_final } => {
+                            json!(["disconnect", address(clients), is_final])
+                        }
+                        other => panic!("a new command: {other:?}"),
+                    })
                     .collect();
-                assert_eq!(json!(read), vector["actions"]);
+                assert_eq!(json!(read), vector["commands"]);
             }
             Err(error) => assert_eq!(json!(error.to_string()), vector["error"], "{vector}"),
         }

@@ -17,6 +17,8 @@ pub const SUBSCRIBE: &str = "logux/subscribe";
 pub const SUBSCRIBED: &str = "logux/subscribed";
 /// The type of [`Unsubscribe`].
 pub const UNSUBSCRIBE: &str = "logux/unsubscribe";
+/// The type of an action with which an application ends subscriptions of clients.
+pub const UNSUBSCRIBED: &str = "logux/unsubscribed";
 
 /// Returns `true` if an action type belongs to Logux.
 pub fn is_logux(kind: &str) -> bool {

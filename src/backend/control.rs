@@ -1,12 +1,13 @@
 //! Control requests: requests of a back end to the server.
 
 use core::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{AddedMeta, VERSION};
-use crate::action::Action;
+use crate::{action::Action, server::Recipients};
 
 /// A request of the back end to add actions to the log.
 pub struct ControlRequest {
@@ -35,7 +36,7 @@ pub enum ControlError {
     Body,
     /// The version is not [`VERSION`].
     Version,
-    /// A command is not `action`, or has no valid action and meta.
+    /// A command is unknown, or has no valid action, meta, clients or channel.
     Command,
 }
 
@@ -77,31 +78,70 @@ impl ControlRequest {
         Ok(Self { secret, commands })
     }
 
-    /// Returns the actions to add, of all commands. O(length).
+    /// Returns the commands. O(length).
     ///
     /// # Errors
     /// [`ControlError::Command`] if one of the commands is invalid.
-    pub fn actions(&self) -> Result<Vec<(Action, AddedMeta)>, ControlError> {
+    pub fn commands(&self) -> Result<Vec<ControlCommand>, ControlError> {
         self.commands
             .iter()
-            .map(|command| action(command.get()).ok_or(ControlError::Command))
+            .map(|command| read(command.get()).ok_or(ControlError::Command))
             .collect()
     }
 }
 
-fn action(command: &str) -> Option<(Action, AddedMeta)> {
+/// A command of the back end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ControlCommand {
+    /// `action`: an action to add to the log.
+    Action(Box<(Action, AddedMeta)>),
+    /// `unsubscribe`: the subscriptions of these clients to a channel end.
+    Unsubscribe {
+        /// The clients, at least one.
+        clients: Recipients,
+        /// The channel.
+        channel: Arc<str>,
+    },
+    /// `disconnect`: the connections of these clients are closed.
+    Disconnect {
+        /// The clients, at least one.
+        clients: Recipients,
+        /// Whether the clients are told that their credentials are wrong, so that they do not
+        /// connect again by themselves.
+        is_final: bool,
+    },
+}
+
+fn read(command: &str) -> Option<ControlCommand> {
     #[derive(Deserialize)]
     struct CommandFields<'a> {
         command: String,
         #[serde(borrow)]
-        action: &'a RawValue,
+        action: Option<&'a RawValue>,
         #[serde(borrow)]
         meta: &'a RawValue,
+        channel: Option<Arc<str>>,
+        #[serde(default, rename = "final")]
+        is_final: bool,
     }
     let fields: CommandFields<'_> = serde_json::from_str(command).ok()?;
-    let is_object = fields.meta.get().starts_with('{');
-    if fields.command != "action" || !is_object {
+    if !fields.meta.get().starts_with('{') {
         return None;
     }
-    Some((Action::new(fields.action.get()).ok()?, serde_json::from_str(fields.meta.get()).ok()?))
+    let meta: AddedMeta = serde_json::from_str(fields.meta.get()).ok()?;
+    // A command without clients is a mistake of its author.
+    let clients = |meta: AddedMeta| Some(meta.to).filter(|to| *to != Recipients::default());
+    Some(match fields.command.as_str() {
+        "action" => {
+            ControlCommand::Action(Box::new((Action::new(fields.action?.get()).ok()?, meta)))
+        }
+        "unsubscribe" => {
+            ControlCommand::Unsubscribe { clients: clients(meta)?, channel: fields.channel? }
+        }
+        "disconnect" => {
+            ControlCommand::Disconnect { clients: clients(meta)?, is_final: fields.is_final }
+        }
+        _ => return None,
+    })
 }

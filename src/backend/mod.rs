@@ -25,7 +25,7 @@ mod meta;
 mod request;
 
 pub use answers::{BackendAnswer, BackendReply, ResponseReader};
-pub use control::{ControlError, ControlRequest};
+pub use control::{ControlCommand, ControlError, ControlRequest};
 pub use meta::AddedMeta;
 pub use request::{ActionCommand, AuthCommand, BackendCommand, request};
 

@@ -66,6 +66,11 @@ impl Channels {
         self.0.len()
     }
 
+    /// Returns all subscribers of a channel.
+    pub(super) fn subscribers(&self, channel: &str) -> impl Iterator<Item = SessionId> + '_ {
+        self.0.get(channel).into_iter().flat_map(|subscribers| subscribers.keys().copied())
+    }
+
     /// Returns the sessions that receive an action that is sent to a channel.
     pub(super) fn receivers<'a>(
         &'a self,

@@ -67,6 +67,23 @@ pub enum Input {
         /// The channel.
         channel: Arc<str>,
     },
+    /// The application ends the subscriptions of clients to a channel, also those that are not
+    /// answered yet. The clients receive `logux/undo` of them, with the reason `revoked`; when they
+    /// connect again, they may ask again.
+    Unsubscribe {
+        /// The clients. `channels` are all subscribers of these channels.
+        clients: Recipients,
+        /// The channel.
+        channel: Arc<str>,
+    },
+    /// The application closes the connections of clients.
+    Disconnect {
+        /// The clients. `channels` are all subscribers of these channels.
+        clients: Recipients,
+        /// Whether they are told that their credentials are wrong, so that they do not connect
+        /// again by themselves.
+        is_final: bool,
+    },
     /// Accept no new actions, finish those in progress, then emit [`Output::Drained`].
     Drain,
 }
@@ -336,6 +353,14 @@ pub enum Output {
     Debug(SessionId, String),
     /// Close a connection, because its client has connected again.
     Replaced(SessionId),
+    /// Close a connection for the application. With `is_final`, send the error `wrong-credentials`
+    /// first.
+    Disconnect {
+        /// The connection of the client.
+        session: SessionId,
+        /// Whether the client must not connect again by itself.
+        is_final: bool,
+    },
     /// Ask the application.
     Request(HandlerRequest),
     /// Notify the application that a client is not subscribed to a channel any more.

@@ -72,6 +72,11 @@ impl RequestQueue {
         Some(request)
     }
 
+    /// Returns the waiting requests in their order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &PendingRequest> {
+        self.waiting.values()
+    }
+
     pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut PendingRequest> {
         self.waiting.values_mut()
     }

@@ -229,6 +229,17 @@ impl Requests {
         }
     }
 
+    /// Returns the running and waiting subscriptions of a client, without the cancelled ones.
+    /// O(`n`), where `n` is the number of its requests.
+    pub(super) fn subscriptions_of(&self, client: &str) -> impl Iterator<Item = &PendingRequest> {
+        let queues = self.clients.get(client).into_iter().flat_map(|client| &client.0);
+        let requests = queues.flat_map(|queue| {
+            let running = queue.running.and_then(|id| self.running.requests.get(&id));
+            running.into_iter().chain(queue.waiting())
+        });
+        requests.filter(|request| request.subscription().is_some() && !request.is_cancelled())
+    }
+
     /// Drops the queues of a client without running and waiting requests.
     fn drop_idle_queues(&mut self, node: &NodeId) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };

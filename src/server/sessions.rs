@@ -1,7 +1,7 @@
 //! The connected clients, by connection, client, node and user.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 
 use super::{SessionId, SessionMap, pending_request::PendingRequest};
 use crate::{
-    action::{NodeId, Subprotocol},
+    action::{ActionId, NodeId, Subprotocol},
     json::Json,
     store::Entry,
     sync::BatchToken,
@@ -23,6 +23,9 @@ pub(super) struct Session {
     pub(super) headers: Option<Json>,
     /// The channels that it is subscribed to.
     pub(super) channels: IndexSet<Arc<str>>,
+    /// The ids of the `logux/subscribe` actions of its subscriptions, by channel and filter key.
+    /// Those that the application has made have none.
+    pub(super) subscription_ids: BTreeMap<(Arc<str>, Arc<str>), ActionId>,
     /// Received batches that wait until fewer than `max_queue` actions of the client wait.
     pub(super) held_batches: VecDeque<(BatchToken, Vec<Entry>)>,
     /// Subscriptions whose answers the client has not confirmed, with the `added` numbers of the
@@ -50,12 +53,30 @@ impl Session {
             subprotocol,
             headers,
             channels: IndexSet::new(),
+            subscription_ids: BTreeMap::new(),
             held_batches: VecDeque::new(),
             unacknowledged: VecDeque::new(),
             added_offset,
             is_new,
             last_delivery: 0,
         }
+    }
+}
+
+impl Session {
+    /// Returns the ids of its subscriptions to a channel. O(log `n` + `m`), where `n` is the number
+    /// of all its subscriptions and `m` of those to the channel.
+    pub(super) fn subscriptions_to(&self, channel: &str) -> Vec<ActionId> {
+        let first: (Arc<str>, Arc<str>) = (channel.into(), "".into());
+        let of_channel = self.subscription_ids.range(first..);
+        let of_channel = of_channel.take_while(|((other, _), _)| **other == *channel);
+        of_channel.map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Returns the channel and the filter key of a subscription. O(`n`).
+    pub(super) fn subscription(&self, id: &ActionId) -> Option<(Arc<str>, Arc<str>)> {
+        let mut all = self.subscription_ids.iter();
+        all.find(|(_, other)| *other == id).map(|(key, _)| key.clone())
     }
 }
 

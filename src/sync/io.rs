@@ -27,6 +27,8 @@ pub enum Input<'a> {
     /// The response to [`Output::Authenticate`] that rejects the peer: the node sends the error and
     /// closes the connection.
     Refuse(AuthToken, ErrorMessage),
+    /// Rejects a peer that was accepted before: the node sends the error and closes the connection.
+    Reject(ErrorMessage),
     /// The response to [`Output::Received`]: the actions are durable.
     Persisted(BatchToken),
     /// New headers of this node, a JSON object. They are sent, and replace the previous ones.

@@ -205,6 +205,7 @@ impl<P: Policy> Node<P> {
                 self.refuse(error)
             }
             Input::Allow(_) | Input::Refuse(..) => Ok(()),
+            Input::Reject(error) => self.reject(error),
             Input::Persisted(batch) => {
                 self.persisted(&batch);
                 Ok(())
@@ -463,6 +464,13 @@ impl<P: Policy> Node<P> {
 
     fn refuse(&mut self, error: ErrorMessage) -> Result<(), Disconnect> {
         if !matches!(self.phase, Phase::Authenticating(_)) {
+            return Ok(());
+        }
+        self.reject(error)
+    }
+
+    fn reject(&mut self, error: ErrorMessage) -> Result<(), Disconnect> {
+        if matches!(self.phase, Phase::Closed) {
             return Ok(());
         }
         let kind = error.kind.clone();

@@ -12,4 +12,5 @@ mod filters;
 mod late_subscribers;
 mod limits;
 mod processing;
+mod revoking;
 mod world;

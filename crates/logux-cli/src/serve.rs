@@ -102,7 +102,7 @@ async fn start(config: &ServeConfig) -> Result<RunningServer<Vec<Address>>, CliE
     match &config.auth {
         AuthMethod::Disabled => builder = builder.auth(|_| async { Ok(true) }),
         AuthMethod::Token(tokens) => {
-            let verifier = Arc::new(TokenVerifier::new(tokens.clone())?);
+            let verifier = Arc::new(TokenVerifier::new((**tokens).clone())?);
             let prepared = verifier.clone();
             tokio::spawn(async move { prepared.prepare().await });
             builder = builder.auth(move |login| {

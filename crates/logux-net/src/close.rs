@@ -14,8 +14,9 @@ pub enum CloseReason {
     /// The end has finished. 1000 `done`; also the reason of a close without a code.
     #[default]
     Done,
-    /// The login of the peer has ended; it may connect again with new credentials. 1000 `expired`.
-    Expired,
+    /// The login of the peer has ended; it may connect again with new credentials. 1000
+    /// `login-ended`.
+    LoginEnded,
     /// The program stops or restarts. 1001 `shutdown`.
     Shutdown,
     /// The peer sent an invalid message. 1007 `wrong-format`.
@@ -47,7 +48,7 @@ pub enum CloseReason {
 impl CloseReason {
     const KNOWN: [Self; 11] = [
         Self::Done,
-        Self::Expired,
+        Self::LoginEnded,
         Self::Shutdown,
         Self::WrongFormat,
         Self::Refused,
@@ -62,7 +63,7 @@ impl CloseReason {
     /// Returns the WebSocket status code.
     pub const fn code(&self) -> u16 {
         match self {
-            Self::Done | Self::Expired => 1000,
+            Self::Done | Self::LoginEnded => 1000,
             Self::Shutdown => 1001,
             Self::WrongFormat => 1007,
             Self::Refused | Self::Timeout | Self::Replaced | Self::SlowReader => 1008,
@@ -77,7 +78,7 @@ impl CloseReason {
     pub fn text(&self) -> &str {
         match self {
             Self::Done => "done",
-            Self::Expired => "expired",
+            Self::LoginEnded => "login-ended",
             Self::Shutdown => "shutdown",
             Self::WrongFormat => "wrong-format",
             Self::Refused => "refused",

@@ -22,6 +22,10 @@ impl<S: Store> Hub<S> {
         addition: AddAction,
     ) -> Result<(), LogError<S::Error>> {
         let AddAction { action, mut draft, to, process, ticket } = addition;
+        if !process && self.apply_own(now, &action, draft.id.as_ref(), &to)? {
+            self.pending.extend(ticket.map(|ticket| Output::Done(ticket, Ok(()))));
+            return Ok(());
+        }
         draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
         let mut retention = None;
         if !process {
@@ -194,6 +198,9 @@ impl<S: Store> Hub<S> {
     }
 
     pub(super) fn unsubscribe_session(&mut self, id: SessionId, channel: &str, filter: &str) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.subscription_ids.remove(&(channel.into(), filter.into()));
+        }
         if self.channels.unsubscribe(channel, id, filter)
             && let Some(session) = self.sessions.get_mut(id)
             && let Some(channel) = session.channels.swap_take(channel)

@@ -5,8 +5,8 @@
 //! actions of clients up to the request to the application; `respond` has the application's
 //! responses and the answers to actions; `retention` has the actions that stay in the log;
 //! `delivery` has the actions of the application, and the recipients of all actions; `undo` has the
-//! application's requests to undo an action; `read` returns entries of the log; `stats` has
-//! [`HubStats`] and [`ConnectedClient`].
+//! application's requests to undo an action, `revoke` those to end subscriptions and connections;
+//! `read` returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
 
 mod delivery;
 mod join;
@@ -14,6 +14,7 @@ mod read;
 mod receive;
 mod respond;
 mod retention;
+mod revoke;
 mod stats;
 mod undo;
 
@@ -250,6 +251,8 @@ impl<S: Store> Hub<S> {
             Input::Forget(id) => self.forget(&id)?,
             Input::Undo(request) => self.undo(now, *request)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
+            Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
+            Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),
             Input::Drain => self.draining = true,
         }
         let cleaned = self.log.observer_mut().clean_log.take();

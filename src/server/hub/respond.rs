@@ -121,6 +121,10 @@ impl<S: Store> Hub<S> {
         let in_progress = self.in_progress(&channel, id);
         let key = filter_key(&entry.action);
         self.channels.subscribe(&channel, id, key.clone(), filter);
+        let subscription_key = (channel.clone(), key.clone());
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.subscription_ids.insert(subscription_key, entry.meta.id.clone());
+        }
         let subscription = entry.meta.id.clone();
         self.report(HubEvent::Subscribed {
             node: subscription.node().clone(),

@@ -29,6 +29,7 @@ impl<S: Store> Hub<S> {
             self.undo_request(now, &request, &reason, extra)?;
             return self.start_next(now, id.node(), &request.queue);
         }
+        self.end_active(&id)?;
         self.undo_processed(now, UndoRequest { id, reason, extra, to })
     }
 

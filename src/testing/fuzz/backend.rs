@@ -17,7 +17,7 @@ pub fn backend(text: &str) {
     let (head, tail) = body.split_at(body.len() / 2);
     assert_eq!(read([head, tail]), whole, "cut in the middle");
     if let Ok(request) = ControlRequest::from_json(body) {
-        let _ = request.actions();
+        let _ = request.commands();
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) enum AuthMethod {
     /// Every client is accepted.
     Disabled,
     /// By a token that this configuration verifies.
-    Token(TokenConfig),
+    Token(Box<TokenConfig>),
     /// By the back end.
     Backend,
 }
@@ -172,7 +172,7 @@ impl ClientFlags {
         if length < MIN_SECRET && !server.development {
             return Err(ConfigError::ShortSecret { length, min: MIN_SECRET });
         }
-        Ok(AuthMethod::Token(TokenConfig {
+        Ok(AuthMethod::Token(Box::new(TokenConfig {
             secret,
             keys,
             key_set: self.jwks,
@@ -180,7 +180,7 @@ impl ClientFlags {
             audiences: self.jwt_audience.unwrap_or_default(),
             user_claim: self.jwt_user.unwrap_or_else(|| "sub".to_owned()),
             leeway: Duration::default(),
-        }))
+        })))
     }
 }
 

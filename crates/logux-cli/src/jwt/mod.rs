@@ -105,10 +105,13 @@ impl TokenVerifier {
     pub(crate) fn new(config: TokenConfig) -> io::Result<Self> {
         crypto::install();
         let TokenConfig { secret, keys, key_set, issuer, audiences, user_claim, leeway } = config;
-        let mut validation = Validation::default();
-        validation.leeway = leeway.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
-        validation.validate_nbf = true;
-        validation.validate_aud = !audiences.is_empty();
+        let leeway = leeway.as_millis().div_ceil(1_000);
+        let mut validation = Validation {
+            leeway: leeway.try_into().unwrap_or(u64::MAX),
+            validate_nbf: true,
+            validate_aud: !audiences.is_empty(),
+            ..Validation::default()
+        };
         let mut required = Vec::new();
         if let Some(issuer) = issuer {
             validation.set_issuer(&[issuer]);

@@ -13,6 +13,7 @@ use logux::{
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
     sync::{Authentication, Disconnect, Input, Node, Output},
+    wire::ErrorMessage,
 };
 use logux_net::{
     CloseReason, Frame, Transport,
@@ -137,7 +138,7 @@ impl<T: Transport> Connection<T> {
                 _ => {}
             }
             if self.login_ends.is_some_and(|end| self.now.mono >= end) {
-                return CloseReason::Expired;
+                return CloseReason::LoginEnded;
             }
             if let Some(frame) = self.read_ahead.take() {
                 self.admit(frame);
@@ -346,6 +347,10 @@ impl<T: Transport> Connection<T> {
                 }
                 OutboxItem::Persisted(batch) => self.node.handle(now, Input::Persisted(batch)),
                 OutboxItem::Debug(text) => self.node.handle(now, Input::Debug(&text)),
+                OutboxItem::Reject => {
+                    self.send(&std::mem::take(&mut batch));
+                    self.node.handle(now, Input::Reject(ErrorMessage::wrong_credentials()));
+                }
             }
         }
         self.send(&batch);

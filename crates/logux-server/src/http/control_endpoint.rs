@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{StatusCode, body::Body};
 use ipnet::IpNet;
-use logux::{backend::ControlRequest, server::AddAction};
+use logux::{
+    backend::{ControlCommand, ControlRequest},
+    server::AddAction,
+};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 
@@ -105,7 +108,19 @@ impl ControlEndpoint {
         };
         let request = ControlRequest::from_json(&body).map_err(bad_request)?;
         self.check_secret(shared, &request, remote)?;
-        for (action, meta) in request.actions().map_err(bad_request)? {
+        for command in request.commands().map_err(bad_request)? {
+            let (action, meta) = match command {
+                ControlCommand::Action(added) => *added,
+                ControlCommand::Unsubscribe { clients, channel } => {
+                    shared.handle.unsubscribe(clients, channel).await;
+                    continue;
+                }
+                ControlCommand::Disconnect { clients, is_final } => {
+                    shared.handle.disconnect(clients, is_final).await;
+                    continue;
+                }
+                _ => return Err((StatusCode::BAD_REQUEST, "Wrong command")),
+            };
             let process = (self.has_handlers)(action.kind());
             let addition =
                 AddAction { action, draft: meta.draft, to: meta.to, process, ticket: None };

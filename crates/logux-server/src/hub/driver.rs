@@ -202,6 +202,10 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 }
                 Output::Debug(session, text) => outboxes.queue(session, OutboxItem::Debug(text)),
                 Output::Replaced(session) => outboxes.replace(session),
+                Output::Disconnect { session, is_final: true } => {
+                    outboxes.queue(session, OutboxItem::Reject);
+                }
+                Output::Disconnect { session, is_final: false } => outboxes.disconnect(session),
                 Output::Recorded(entry) => {
                     self.observers.iter_mut().for_each(|observer| observer.record(&entry));
                 }

@@ -234,6 +234,28 @@ impl Handle {
         result.await.map_err(|_| ReadLogError::Stopped)?.map_err(ReadLogError::Store)
     }
 
+    /// Ends the subscriptions of clients to a channel. The clients receive `logux/undo` of them,
+    /// with the reason `revoked`. A client subscribes again when it connects again, so the handlers
+    /// of the channel must deny access from now on.
+    ///
+    /// ```
+    /// # use logux::server::Recipients;
+    /// # async fn remove_member(server: &logux_server::Handle) {
+    /// server.unsubscribe(Recipients::user("10"), "projects/7").await;
+    /// # }
+    /// ```
+    pub async fn unsubscribe(&self, clients: Recipients, channel: impl Into<Arc<str>>) {
+        let channel = channel.into();
+        self.send_command(HubCommand::Input(Input::Unsubscribe { clients, channel })).await;
+    }
+
+    /// Closes the connections of clients, after the actions that they were sent. The clients
+    /// connect again, and [`auth`](crate::Builder::auth) decides about them. With `is_final`, they
+    /// receive the error `wrong-credentials` first, and do not connect again by themselves.
+    pub async fn disconnect(&self, clients: Recipients, is_final: bool) {
+        self.send_command(HubCommand::Input(Input::Disconnect { clients, is_final })).await;
+    }
+
     /// Waits until the hub has handled all earlier commands. Returns `false` if the server has
     /// stopped. A watchdog can use it to check that the server responds.
     pub async fn responds(&self) -> bool {

@@ -28,6 +28,8 @@ pub(crate) enum OutboxItem {
     Replay { added: u64, entries: Vec<Arc<Entry>> },
     /// Send a `debug` message.
     Debug(String),
+    /// Send the error `wrong-credentials`, and close the connection.
+    Reject,
 }
 
 /// One action for one client.
@@ -185,7 +187,7 @@ impl OutboxItem {
             Self::Joined { missed: entries, .. } | Self::Replay { entries, .. } => {
                 entries.iter().map(|entry| entry_bytes(entry)).sum()
             }
-            Self::Persisted(_) => 32,
+            Self::Persisted(_) | Self::Reject => 32,
             Self::Deliver(delivery) => entry_bytes(&delivery.entry),
             Self::Debug(text) => text.len(),
         }

@@ -62,6 +62,14 @@ impl Outboxes {
         }
     }
 
+    /// Closes a connection after its queued items.
+    pub(crate) fn disconnect(&mut self, session: SessionId) {
+        if let Some(client) = self.clients.get_mut(&session) {
+            client.outbox.push(&mut client.queued);
+            client.outbox.close(CloseReason::LoginEnded);
+        }
+    }
+
     /// Closes all connections because the server stops.
     pub(crate) fn close_all(&self) {
         for client in self.clients.values() {

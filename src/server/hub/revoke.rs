@@ -1,0 +1,154 @@
+//! The end of subscriptions and connections by the application.
+
+use std::sync::Arc;
+
+use super::Hub;
+use crate::{
+    action::{
+        Action, ActionId,
+        logux::{UNDO, UNSUBSCRIBE, UNSUBSCRIBED},
+    },
+    log::LogError,
+    server::{Output, Recipients, SessionId, UndoRequest, pending_request::PendingRequest},
+    store::Store,
+    time::WallTime,
+};
+
+/// The reason of the undo of a subscription that the application has ended.
+const REVOKED: &str = "revoked";
+
+/// A subscription that is in effect.
+struct ActiveSubscription {
+    session: SessionId,
+    channel: Arc<str>,
+    filter: Arc<str>,
+}
+
+impl<S: Store> Hub<S> {
+    /// Closes the connections of clients.
+    pub(super) fn disconnect(&mut self, clients: &Recipients, is_final: bool) {
+        for session in self.sessions_of(clients) {
+            self.pending.push_back(Output::Disconnect { session, is_final });
+        }
+    }
+
+    /// Ends the subscriptions of clients to a channel, also those that are not answered yet. The
+    /// clients receive undos of them.
+    pub(super) fn revoke(
+        &mut self,
+        now: WallTime,
+        clients: &Recipients,
+        channel: &str,
+    ) -> Result<(), LogError<S::Error>> {
+        for session in self.sessions_of(clients) {
+            let Some(client) = self.sessions.get(session).map(|session| session.node.clone())
+            else {
+                continue;
+            };
+            let to_channel = |request: &&PendingRequest| {
+                request.entry.action.str_field("channel").as_deref() == Some(channel)
+            };
+            let unanswered = self.requests.subscriptions_of(client.client_id()).filter(to_channel);
+            let mut ids: Vec<_> = unanswered.map(|request| request.entry.meta.id.clone()).collect();
+            // A subscription is in effect when it is approved, before it is answered.
+            let active =
+                self.sessions.get(session).map(|session| session.subscriptions_to(channel));
+            for id in active.into_iter().flatten() {
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
+            for id in ids {
+                self.undo(now, UndoRequest::new(id, REVOKED))?;
+            }
+            // The application itself may have subscribed the client; such a subscription has no id.
+            self.unsubscribe_session(session, channel, super::NO_FILTER);
+        }
+        Ok(())
+    }
+
+    /// Carries out what an action of the application means for subscriptions. Returns `true` if
+    /// the action needs no delivery, because an undo of a subscription was sent.
+    pub(super) fn apply_own(
+        &mut self,
+        now: WallTime,
+        action: &Action,
+        author: Option<&ActionId>,
+        to: &Recipients,
+    ) -> Result<bool, LogError<S::Error>> {
+        match action.kind() {
+            UNDO => {
+                let Some(id) = action.str_field("id").and_then(|id| id.parse().ok()) else {
+                    return Ok(false);
+                };
+                let is_subscription = self.active_subscription(&id).is_some()
+                    || self
+                        .requests
+                        .subscriptions_of(id.node().client_id())
+                        .any(|request| request.entry.meta.id == id);
+                if is_subscription {
+                    let reason = action.str_field("reason").unwrap_or(REVOKED.into()).into_owned();
+                    self.undo(now, UndoRequest::new(id, reason).to(to.clone()))?;
+                }
+                Ok(is_subscription)
+            }
+            UNSUBSCRIBE | UNSUBSCRIBED => {
+                let mut clients = to.clone();
+                // The reference unsubscribes the author of the action.
+                clients.nodes.extend(author.map(|id| id.node().as_str().into()));
+                if let Some(channel) = action.str_field("channel") {
+                    self.revoke(now, &clients, &channel)?;
+                }
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Ends a subscription if it is in effect. The caller sends its undo.
+    pub(super) fn end_active(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        let Some(ActiveSubscription { session, channel, filter }) = self.active_subscription(id)
+        else {
+            return Ok(());
+        };
+        self.unsubscribe_session(session, &channel, &filter);
+        // The answer may not be confirmed; the subscription must not be processed again.
+        if let Some(session) = self.sessions.get_mut(session) {
+            let before = session.unacknowledged.len();
+            session.unacknowledged.retain(|(_, request)| request.entry.meta.id != *id);
+            if session.unacknowledged.len() < before {
+                self.inbox.stop_waiting(&mut self.log, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn active_subscription(&self, id: &ActionId) -> Option<ActiveSubscription> {
+        let session = self.sessions.of_client(id.node().client_id())?;
+        let (channel, filter) = self.sessions.get(session)?.subscription(id)?;
+        Some(ActiveSubscription { session, channel, filter })
+    }
+
+    /// Returns the connections of clients, each once.
+    fn sessions_of(&self, to: &Recipients) -> Vec<SessionId> {
+        let sessions = &self.sessions;
+        let nodes = to.nodes.iter().filter_map(|node| {
+            let node = crate::action::NodeId::new(node.clone()).ok()?;
+            sessions.of_node(&node)
+        });
+        let clients = to.clients.iter().filter_map(|client| sessions.of_client(client));
+        let users = to.users.iter().flat_map(|user| sessions.of_user(user).iter().copied());
+        let channels = to.channels.iter().flat_map(|channel| self.channels.subscribers(channel));
+        let is_excluded = |id: &SessionId| {
+            sessions.get(*id).is_some_and(|session| {
+                let client = session.node.client_id();
+                to.exclude_clients.iter().any(|excluded| **excluded == *client)
+            })
+        };
+        let groups = users.chain(channels).filter(|id| !is_excluded(id));
+        let mut found: Vec<_> = nodes.chain(clients).chain(groups).collect();
+        found.sort_unstable_by_key(|id| id.0);
+        found.dedup();
+        found
+    }
+}
