@@ -130,7 +130,8 @@ fn with_an_inbox_each_action_is_processed_once() {
 
 #[test]
 fn without_an_inbox_actions_are_processed_again_only_after_a_crash() {
-    let config = simulation::Config { inbox: false, ..simulation::Config::default() };
+    let config =
+        simulation::Config { inbox: false, store_failures: false, ..simulation::Config::default() };
     assert_survives(&Notes::default(), &config, seeds(300), 40);
     let mut repeated = 0;
     for seed in 0..50 {

@@ -135,14 +135,43 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// # Errors
     /// If the store fails.
     pub fn with_observer(node: NodeId, store: S, observer: O) -> Result<Self, LogError<S::Error>> {
-        let mut ids = IdGenerator::new(node);
-        let mut remaining = 1_000;
-        store.walk(&Query::added(), &mut |entry| {
+        let mut log = Self::unread(node, store, observer);
+        log.read_ids()?;
+        Ok(log)
+    }
+
+    /// Creates a log that has not read its store.
+    pub(crate) fn unread(node: NodeId, store: S, observer: O) -> Self {
+        Self { store, ids: IdGenerator::new(node), observer }
+    }
+
+    /// Reads the last ids of the store.
+    pub(crate) fn read_ids(&mut self) -> Result<(), LogError<S::Error>> {
+        let (ids, mut remaining) = (&mut self.ids, 1_000);
+        self.store.walk(&Query::added(), &mut |entry| {
             ids.observe(&entry.meta.id);
             remaining -= 1;
             if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(Self { store, ids, observer })
+        Ok(())
+    }
+
+    /// Drops all writes since the last commit. Generated ids still increase.
+    pub(crate) fn roll_back(&mut self) -> Result<(), LogError<S::Error>> {
+        Ok(self.store.rollback()?)
+    }
+
+    /// Prepares the store for the writes of the next commit.
+    pub(crate) fn begin(&mut self) -> Result<(), LogError<S::Error>> {
+        Ok(self.store.begin()?)
+    }
+
+    /// Commits a write without content, to find out whether the store can write.
+    pub(crate) fn probe(&mut self) -> Result<(), LogError<S::Error>> {
+        self.store.begin()?;
+        let synced = self.store.synced()?;
+        self.store.set_synced(synced)?;
+        Ok(self.store.commit()?)
     }
 
     /// Returns the id of the node whose log this is.

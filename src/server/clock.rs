@@ -25,13 +25,15 @@ pub(super) struct ServerClock {
 }
 
 impl ServerClock {
-    /// Creates a clock that continues after the latest time in a log, if the system clock is at
-    /// most `max_ahead` behind it.
-    pub(super) fn from_log<S: Store>(
-        log: &HubLog<S>,
-        max_ahead: Duration,
-    ) -> Result<Self, LogError<S::Error>> {
-        let (mut latest, mut remaining) = (WallTime::MIN, MAX_ENTRIES_READ);
+    /// Creates a clock that ignores times of the log that are more than `max_ahead` after the
+    /// system clock.
+    pub(super) const fn new(max_ahead: Duration) -> Self {
+        Self { latest: WallTime::MIN, max_ahead }
+    }
+
+    /// Continues after the latest time in a log.
+    pub(super) fn read_log<S: Store>(&mut self, log: &HubLog<S>) -> Result<(), LogError<S::Error>> {
+        let (mut latest, mut remaining) = (self.latest, MAX_ENTRIES_READ);
         log.walk(&Query::added(), |entry| {
             let id = &entry.meta.id;
             let created = Some(id.time()).filter(|_| id.node().is_server());
@@ -40,7 +42,8 @@ impl ServerClock {
             remaining -= 1;
             if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(Self { latest, max_ahead })
+        self.latest = latest;
+        Ok(())
     }
 
     /// Returns the server's time when the system clock reads `now`.

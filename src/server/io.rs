@@ -361,7 +361,8 @@ pub enum Output {
         /// Whether the client must not connect again by itself.
         is_final: bool,
     },
-    /// Ask the application.
+    /// Ask the application. Only for requests that [`Hub::poll_request`](super::Hub::poll_request)
+    /// has not returned before the commit.
     Request(HandlerRequest),
     /// Notify the application that a client is not subscribed to a channel any more.
     Unsubscribed {
@@ -372,7 +373,8 @@ pub enum Output {
     },
     /// An [`AddAction`] with this ticket has ended: processed, or undone for this reason.
     Done(u64, Result<(), String>),
-    /// An event for telemetry.
+    /// An event for telemetry that [`Hub::poll_event`](super::Hub::poll_event) has not returned
+    /// before the commit.
     Event(HubEvent),
     /// After [`Input::Drain`], no request to the application is running any more.
     Drained,
@@ -380,7 +382,10 @@ pub enum Output {
 
 /// An event in a hub, for log lines, metrics and other telemetry.
 ///
-/// Events have the order in which they happened, and follow the commit that made them durable.
+/// Events have the order in which they happened. Those that [`Hub::poll_event`] returns before the
+/// commit are not durable yet; the others follow the commit.
+///
+/// [`Hub::poll_event`]: super::Hub::poll_event
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HubEvent {

@@ -2,8 +2,9 @@
 //! no sockets and no callbacks.
 //!
 //! Each connection has its own [`sync::Node`](crate::sync::Node) outside of the hub; the hub
-//! identifies connections by [`SessionId`]. The hub asks the application with [`Output::Request`];
-//! the application may respond with [`Input::Respond`] at any later time.
+//! identifies connections by [`SessionId`]. The hub asks the application with
+//! [`Hub::poll_request`] or [`Output::Request`]; the application may respond with
+//! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
 //! `rate`, `retention`, `log_query`; then the parts of the hub's state, `pending_request`,

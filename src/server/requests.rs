@@ -74,6 +74,13 @@ impl ClientQueues {
 }
 
 impl Requests {
+    /// Drops all requests. Ids of requests are not used again, because the application may respond
+    /// to a dropped one.
+    pub(super) fn clear(&mut self) {
+        let last_id = self.running.last_id;
+        *self = Self { running: Running { last_id, ..Running::default() }, ..Self::default() };
+    }
+
     /// Counts a repeat of an action. Returns `false` if the action has no request here.
     pub(super) fn count_repeat(&mut self, id: &ActionId) -> bool {
         let tracked = self.tracked.get_mut(id);

@@ -90,6 +90,12 @@ pub struct Synced {
 /// Writes are durable when the next [`commit`](Self::commit) has returned, not before, so a caller
 /// decides how many writes share one expensive step. A store that is opened again contains
 /// everything up to its last commit, and nothing in part.
+///
+/// # Errors that pass
+/// A full disk or a locked file is not the end of a store. A store that reports such errors in
+/// [`is_transient`](Self::is_transient) also implements [`rollback`](Self::rollback), and, if it
+/// can be locked, [`begin`](Self::begin). Then a server waits until the store can write again. By
+/// default, every error ends the server.
 pub trait Store {
     /// The error of the back end, such as a file or a connection. [`core::convert::Infallible`] in
     /// memory.
@@ -173,6 +179,32 @@ pub trait Store {
     /// # Errors
     /// If the back end fails.
     fn clean(&mut self) -> Result<(), Self::Error>;
+
+    /// Returns `true` if an error may pass without a change of the program or the data, because the
+    /// database was locked, full or unreachable, and `false` if the data is damaged or the error is
+    /// unknown. Default: `false`.
+    fn is_transient(error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
+    /// Prepares the writes of the next commit, so that a locked store fails here, before anything
+    /// depends on it. Has no effect if there are writes already. Default: nothing.
+    ///
+    /// # Errors
+    /// If the back end fails; then nothing has changed.
+    fn begin(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Drops all writes since the last [`commit`](Self::commit). It is called after transient
+    /// errors only. Default: nothing.
+    ///
+    /// # Errors
+    /// If the back end fails. It is called again later then.
+    fn rollback(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// Makes all previous writes durable. Has no effect in memory.
     ///

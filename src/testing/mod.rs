@@ -2,6 +2,7 @@
 
 mod batch;
 mod crash_store;
+mod failing_store;
 pub mod fuzz;
 mod laws;
 mod pair;
@@ -13,6 +14,7 @@ pub mod strategies;
 
 pub use batch::batch;
 pub use crash_store::CrashStore;
+pub use failing_store::{FailingStore, FailureSwitch, StoreFailure};
 pub use laws::{
     Laws, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
     assert_undo_is_inverse, laws,

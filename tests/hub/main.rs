@@ -13,4 +13,5 @@ mod late_subscribers;
 mod limits;
 mod processing;
 mod revoking;
+mod rounds;
 mod world;

@@ -137,6 +137,13 @@ impl Database {
         inner.read_last_added()
     }
 
+    /// Returns `true` if a transaction is open and no other thread is in a call, so that a write
+    /// takes microseconds: it waits neither for the thread nor for the file. A hint: it may change
+    /// at any time.
+    pub fn is_ready_to_write(&self) -> bool {
+        self.shared.try_lock().is_ok_and(|inner| matches!(inner.state, State::Writing))
+    }
+
     /// Runs a read. The closure must not run code of the caller, which could call the database and
     /// deadlock.
     pub(crate) fn read<T>(
@@ -285,6 +292,19 @@ mod tests {
         assert_eq!(store.add(&mut entry("1 a 0", 1)).unwrap(), Insertion::Added);
         store.commit().unwrap();
         (database, store)
+    }
+
+    #[test]
+    fn a_database_is_ready_to_write_in_a_transaction_and_outside_of_calls() {
+        let (database, mut store) = with_one_committed();
+        assert!(!database.is_ready_to_write(), "a write begins a transaction");
+        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
+        assert!(database.is_ready_to_write());
+        let during_a_call = database.write(|_, _| {
+            let other = database.clone();
+            Ok(std::thread::spawn(move || other.is_ready_to_write()).join().unwrap())
+        });
+        assert!(!during_a_call.unwrap());
     }
 
     #[test]

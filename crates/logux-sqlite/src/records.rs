@@ -69,6 +69,11 @@ impl SqliteRecords {
         Self { database }
     }
 
+    /// Returns the database of the records.
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Returns a collection, for `Builder::sync_map` of `logux-server`. Collections exist
     /// implicitly; a new name is an empty collection.
     pub fn collection(&self, name: impl Into<Arc<str>>) -> SqliteCollection {

@@ -50,7 +50,7 @@ impl<S: Store> Hub<S> {
             };
             let (request_id, request) = self.requests.start_unqueued(request);
             let handler_request = handler_request(&self.sessions, request_id, request);
-            self.pending.push_back(Output::Request(handler_request));
+            self.request(handler_request);
             return Ok(());
         }
         if to == Recipients::default() && entry.meta.added.is_none() {

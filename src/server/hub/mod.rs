@@ -22,7 +22,7 @@ pub use stats::{ConnectedClient, HubStats};
 
 use core::time::Duration;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -123,11 +123,18 @@ impl Config {
 /// never sent before the confirmed actions are safe, and a busy server has one commit per round,
 /// not one per action.
 ///
+/// The actions of a client wait for each other's answers, so a driver may ask the application
+/// before the commit: it takes the requests with [`poll_request`](Self::poll_request), passes the
+/// responses that are ready to [`handle`](Self::handle), and repeats this until there are no more.
+/// All of these actions then share one commit. The application may so see an action that a crash
+/// makes the server forget. It was not confirmed, so the client sends it again with the same id,
+/// and the application is asked again, as after a crash between its own commit and the answer.
+///
 /// # Life of an action of a client
 /// 1. The action is received. It must have been created by the client.
 /// 2. It is added to the inbox and confirmed.
 /// 3. It waits for earlier actions of the client in the same queue.
-/// 4. The application is asked ([`Output::Request`]).
+/// 4. The application is asked ([`poll_request`](Self::poll_request) or [`Output::Request`]).
 /// 5. The application approves it. It is sent to the recipients.
 /// 6. The application has processed it. The author receives `logux/processed`.
 ///
@@ -150,7 +157,15 @@ pub struct Hub<S> {
     added_offsets: AddedOffsets,
     clock: ServerClock,
     draining: bool,
-    /// The outputs since the last commit.
+    /// The requests since the last commit that were not polled.
+    pending_requests: VecDeque<HandlerRequest>,
+    /// The clients of which an action failed since the last commit. Their further requests wait
+    /// for the commit: after a crash, an action that is received again may succeed or fail
+    /// otherwise, and takes its later actions with it only if they have had no effect yet.
+    failed_clients: HashSet<Arc<str>>,
+    /// The events since the last commit that were not polled.
+    pending_events: VecDeque<HubEvent>,
+    /// The other outputs since the last commit.
     pending: VecDeque<Output>,
     /// The committed outputs.
     ready: VecDeque<Output>,
@@ -163,10 +178,17 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// If the store fails.
     pub fn new(config: Config, store: S) -> Result<Self, LogError<S::Error>> {
-        let log = Log::with_observer(config.node.clone(), store, Default::default())?;
-        let clock = ServerClock::from_log(&log, config.max_ahead)?;
-        let mut hub = Self {
-            clock,
+        let mut hub = Self::unread(config, store);
+        hub.read_store()?;
+        Ok(hub)
+    }
+
+    /// Creates a hub that has not read its store, because the store may not be available yet. Call
+    /// [`restart`](Self::restart) until it succeeds, before anything else.
+    pub fn unread(config: Config, store: S) -> Self {
+        let log = Log::unread(config.node.clone(), store, Default::default());
+        Self {
+            clock: ServerClock::new(config.max_ahead),
             inbox: Inbox::new(config.remembered_entries, config.remembered_for),
             rates: config
                 .rates
@@ -182,14 +204,56 @@ impl<S: Store> Hub<S> {
             added_offsets: AddedOffsets::default(),
             bounds: Bounds::default(),
             draining: false,
+            pending_requests: VecDeque::new(),
+            failed_clients: HashSet::new(),
+            pending_events: VecDeque::new(),
             pending: VecDeque::new(),
             ready: VecDeque::new(),
-        };
-        hub.restore_bounds()?;
-        let (unanswered, usage) = hub.inbox.restore(&hub.log)?;
-        hub.log.observer_mut().inbox_usage = usage;
-        hub.restore_unanswered(unanswered)?;
-        Ok(hub)
+        }
+    }
+
+    /// Starts again from what the store has committed, as after a crash: drops all connections,
+    /// requests and outputs, and asks the application again about unanswered actions. Responses to
+    /// earlier requests are ignored. Then commits an empty write, so that it succeeds only if the
+    /// store can write.
+    ///
+    /// For a store with [transient](Self::is_transient) errors: after one of
+    /// [`handle`](Self::handle) or [`commit`](Self::commit), the state of the hub may be ahead of
+    /// the store. O(n), where `n` is the number of remembered and kept entries.
+    ///
+    /// # Errors
+    /// If the store fails. Call it again later if the error is transient.
+    pub fn restart(&mut self) -> Result<(), LogError<S::Error>> {
+        self.sessions = Sessions::default();
+        self.channels = Channels::default();
+        self.requests.clear();
+        self.inbox = Inbox::new(self.config.remembered_entries, self.config.remembered_for);
+        self.added_offsets = AddedOffsets::default();
+        self.bounds = Bounds::default();
+        self.pending_requests.clear();
+        self.failed_clients.clear();
+        self.pending_events.clear();
+        self.pending.clear();
+        self.ready.clear();
+        self.log.roll_back()?;
+        self.read_store()?;
+        self.log.observer_mut().clean_log.take();
+        self.log.probe()
+    }
+
+    fn read_store(&mut self) -> Result<(), LogError<S::Error>> {
+        self.log.read_ids()?;
+        self.clock.read_log(&self.log)?;
+        self.restore_bounds()?;
+        let (unanswered, usage) = self.inbox.restore(&self.log)?;
+        self.log.observer_mut().inbox_usage = usage;
+        self.restore_unanswered(unanswered)
+    }
+
+    /// Returns `true` if an error of the hub is one of its store that may pass:
+    /// [`Store::is_transient`].
+    pub fn is_transient(error: &LogError<S::Error>) -> bool {
+        matches!(error, LogError::Store(error) if S::is_transient(error))
     }
 
     /// Returns the store.
@@ -208,14 +272,41 @@ impl<S: Store> Hub<S> {
         self.sessions.len()
     }
 
+    /// Prepares the store for the inputs of a round, so that a locked store fails before the state
+    /// of the hub changes. Optional.
+    ///
+    /// # Errors
+    /// If the store fails; nothing has changed then. Call it again later if the error is
+    /// [transient](Self::is_transient).
+    pub fn begin(&mut self) -> Result<(), LogError<S::Error>> {
+        self.log.begin()
+    }
+
     /// Makes the effects of all inputs so far durable, and their outputs available.
     ///
     /// # Errors
-    /// If the store fails. Then the outputs must not be carried out, and the server has to stop.
+    /// If the store fails. Then the outputs must not be carried out, and the server has to stop or
+    /// to [restart](Self::restart) the hub.
     pub fn commit(&mut self) -> Result<(), LogError<S::Error>> {
         self.log.commit()?;
+        self.ready.extend(self.pending_events.drain(..).map(Output::Event));
         self.ready.append(&mut self.pending);
+        self.ready.extend(self.pending_requests.drain(..).map(Output::Request));
+        self.failed_clients.clear();
         Ok(())
+    }
+
+    /// Returns the next request to the application before it is committed: see
+    /// [usage](Self#usage). The next [`commit`](Self::commit) makes the others outputs, also those
+    /// of a client of which an action has failed since the last commit.
+    pub fn poll_request(&mut self) -> Option<HandlerRequest> {
+        self.pending_requests.pop_front()
+    }
+
+    /// Returns the next event before it is committed, so that telemetry learns of an action before
+    /// the application. The next [`commit`](Self::commit) makes the others outputs.
+    pub fn poll_event(&mut self) -> Option<HubEvent> {
+        self.pending_events.pop_front()
     }
 
     /// Returns the next committed output. Call it until it returns `None`.
@@ -226,7 +317,8 @@ impl<S: Store> Hub<S> {
     /// Handles an input.
     ///
     /// # Errors
-    /// If the store fails. Then the server has to stop; clients send unconfirmed actions again.
+    /// If the store fails. Then the server has to stop or to [restart](Self::restart) the hub;
+    /// clients send unconfirmed actions again.
     pub fn handle(&mut self, now: Now, input: Input) -> Result<(), LogError<S::Error>> {
         self.now = now.mono;
         let now = self.clock.read(now.wall);
@@ -256,16 +348,24 @@ impl<S: Store> Hub<S> {
             Input::Drain => self.draining = true,
         }
         let cleaned = self.log.observer_mut().clean_log.take();
-        self.pending
-            .extend(cleaned.into_iter().map(|entry| Output::Event(HubEvent::Cleaned(entry))));
+        self.pending_events.extend(cleaned.into_iter().map(HubEvent::Cleaned));
         if self.draining && self.requests.is_idle() {
             self.pending.push_back(Output::Drained);
         }
         Ok(())
     }
 
+    /// Asks the application, before the commit if the driver polls the request.
+    fn request(&mut self, request: HandlerRequest) {
+        if self.failed_clients.contains(request.author.node.client_id()) {
+            self.pending.push_back(Output::Request(request));
+        } else {
+            self.pending_requests.push_back(request);
+        }
+    }
+
     fn report(&mut self, event: HubEvent) {
-        self.pending.push_back(Output::Event(event));
+        self.pending_events.push_back(event);
     }
 
     fn report_undone(&mut self, entry: &Arc<Entry>, reason: &str) {

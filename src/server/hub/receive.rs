@@ -140,7 +140,7 @@ impl<S: Store> Hub<S> {
     pub(super) fn enqueue(&mut self, request: PendingRequest) {
         if let Some((request_id, request)) = self.requests.push(request) {
             let handler_request = handler_request(&self.sessions, request_id, request);
-            self.pending.push_back(Output::Request(handler_request));
+            self.request(handler_request);
         }
     }
 
@@ -152,7 +152,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         if let Some((request_id, request)) = self.requests.next(node, queue) {
             let handler_request = handler_request(&self.sessions, request_id, request);
-            self.pending.push_back(Output::Request(handler_request));
+            self.request(handler_request);
         }
         // The queue may have become shorter: receive the batches that were held.
         while self.requests.waiting_of_client(node.client_id()) < self.config.max_queue {

@@ -217,6 +217,9 @@ impl<S: Store> Hub<S> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let node = request.entry.meta.id.node().clone();
         let later = self.requests.drain_fate(&request);
+        if request.kind() != RequestKind::OwnAction {
+            self.failed_clients.insert(node.client_id().into());
+        }
         self.undo_request(now, &request, reason, extra)?;
         for request in later {
             self.undo_request(now, &request, "error", Vec::new())?;

@@ -22,7 +22,7 @@ pub struct Config {
     pub detection_delay: RangeInclusive<Duration>,
     /// The time that the server is down after a crash.
     pub restart_delay: RangeInclusive<Duration>,
-    /// The duration of a login and of each step of a handler.
+    /// The duration of a login and of each step of a handler. One in three steps takes no time.
     pub handler_delay: RangeInclusive<Duration>,
     /// The time after which a login ends and the server closes its connection.
     pub login_duration: RangeInclusive<Duration>,
@@ -41,13 +41,18 @@ pub struct Config {
     /// The largest error of the server's clock after a restart; the clock may go backwards. If it
     /// is not zero, each start of the server has its own node id.
     pub server_clock_error: Duration,
+    /// Whether the server's store fails for a while now and then: it is locked, full, or cannot
+    /// write. Then handlers may be called again while an earlier call still runs, so the
+    /// application needs an inbox.
+    pub store_failures: bool,
     /// Whether events are recorded for [`World::trace`](super::World::trace), which takes time.
     pub trace: bool,
 }
 
 impl Default for Config {
     /// 3 devices of 2 users, an inbox, a latency of up to 100 ms, handlers of up to 600 ms, logins
-    /// of up to two minutes. One in 60 handler steps hangs, and one in 20 fails.
+    /// of up to two minutes. One in 60 handler steps hangs, and one in 20 fails. The server's store
+    /// fails now and then.
     fn default() -> Self {
         let between = |low, high| {
             RangeInclusive::new(Duration::from_millis(low), Duration::from_millis(high))
@@ -70,6 +75,7 @@ impl Default for Config {
             clock_error: Duration::from_secs(3_600),
             drift_ppm: 100,
             server_clock_error: Duration::ZERO,
+            store_failures: true,
             trace: false,
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Context {
     pub(super) server_clock: Clock,
     /// Whether handlers and logins no longer fail.
     pub(super) failures_ended: bool,
-    /// The number of starts of the server.
+    /// The number of starts of the server and restarts of its hub.
     pub(super) server_starts: usize,
     /// The start of the server in which each action was processed last.
     pub(super) processed_in: BTreeMap<ActionId, usize>,
@@ -100,9 +100,10 @@ impl Context {
         }
     }
 
-    /// Checks an action that the application has processed.
-    pub(super) fn check_processed(&mut self, id: &ActionId) {
-        if self.processed_in.insert(id.clone(), self.server_starts) == Some(self.server_starts) {
+    /// Checks an action that the application has processed, after a request in this start of the
+    /// server.
+    pub(super) fn check_processed(&mut self, id: &ActionId, server_start: usize) {
+        if self.processed_in.insert(id.clone(), server_start) == Some(server_start) {
             self.report(Violation::ProcessedAgain(id.clone()));
         }
         if self.answers.get(id) == Some(&false) {

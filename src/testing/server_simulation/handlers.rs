@@ -20,6 +20,8 @@ struct Handler {
     at: Option<u64>,
     request: HandlerRequest,
     step: Step,
+    /// The start of the server in which it was called.
+    server_start: usize,
 }
 
 /// The next step of a handler.
@@ -57,17 +59,26 @@ impl Handlers {
         if request.kind == RequestKind::Action {
             context.check_request(id);
         }
-        self.schedule(context, request, Step::Decide);
+        let server_start = context.server_starts;
+        self.schedule(context, request, Step::Decide, server_start);
     }
 
-    fn schedule(&mut self, context: &mut Context, request: HandlerRequest, step: Step) {
+    fn schedule(
+        &mut self,
+        context: &mut Context,
+        request: HandlerRequest,
+        step: Step,
+        server_start: usize,
+    ) {
         let hangs = context.fails(context.config.hangs_once_in);
+        let is_immediate = context.random.one_in(3);
         let at = context.after(|config| &config.handler_delay);
+        let at = if is_immediate { context.now_ms } else { at };
         if hangs {
             context.counts.hangs += 1;
             context.record(|| format!("the handler of {} hangs", request.entry.meta.id));
         }
-        self.0.push(Handler { at: (!hangs).then_some(at), request, step });
+        self.0.push(Handler { at: (!hangs).then_some(at), request, step, server_start });
     }
 
     /// Executes the steps that are due, and returns their responses to the hub.
@@ -81,9 +92,9 @@ impl Handlers {
         let is_due = |handler: &mut Handler| handler.at.is_some_and(|at| at <= now);
         let due: Vec<Handler> = self.0.extract_if(.., is_due).collect();
         let mut responses = Vec::new();
-        for Handler { request, step, .. } in due {
-            let id = request.id;
-            let of_step = self.take_step(context, application, database, request, step);
+        for handler in due {
+            let id = handler.request.id;
+            let of_step = self.take_step(context, application, database, handler);
             responses.extend(of_step.into_iter().map(|response| (id, response)));
         }
         responses
@@ -94,9 +105,9 @@ impl Handlers {
         context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
-        request: HandlerRequest,
-        step: Step,
+        handler: Handler,
     ) -> Vec<HandlerResponse> {
+        let Handler { request, step, server_start, .. } = handler;
         let entry = request.entry.clone();
         let channel = entry.action.str_field("channel").unwrap_or_default();
         match step {
@@ -105,12 +116,12 @@ impl Handlers {
                 vec![HandlerResponse::Denied]
             }
             Step::Decide if request.kind == RequestKind::Subscription => {
-                self.schedule(context, request, Step::Load);
+                self.schedule(context, request, Step::Load, server_start);
                 let replay = application.replays(&channel).then_some(HandlerResponse::Replay);
                 core::iter::once(HandlerResponse::Approved(None)).chain(replay).collect()
             }
             Step::Decide => {
-                self.schedule(context, request, Step::Commit);
+                self.schedule(context, request, Step::Commit, server_start);
                 vec![
                     HandlerResponse::Resend(application.resend(&entry)),
                     HandlerResponse::Approved(None),
@@ -130,7 +141,7 @@ impl Handlers {
                 let mut responses: Vec<HandlerResponse> =
                     loaded.into_iter().map(response).collect();
                 responses.push(HandlerResponse::Processed);
-                self.schedule(context, request, Step::Respond(responses));
+                self.schedule(context, request, Step::Respond(responses), server_start);
                 Vec::new()
             }
             Step::Commit => {
@@ -142,13 +153,13 @@ impl Handlers {
                 if database.times_processed(&entry.meta.id) > before {
                     context.record(|| format!("{} is processed", entry.meta.id));
                 }
-                context.check_processed(&entry.meta.id);
+                context.check_processed(&entry.meta.id, server_start);
                 let sent_back = application.send_back(&entry);
                 context.sent_back.insert(entry.meta.id.clone(), sent_back.clone());
                 let sent_back =
                     sent_back.into_iter().map(|action| response((action, Draft::default())));
                 let responses = sent_back.chain([HandlerResponse::Processed]).collect();
-                self.schedule(context, request, Step::Respond(responses));
+                self.schedule(context, request, Step::Respond(responses), server_start);
                 Vec::new()
             }
             Step::Respond(responses) => responses,

@@ -16,7 +16,10 @@
 //! - The server crashes at any time, also during a round of the hub: before its inputs are durable,
 //!   or before the outputs are sent. It starts again with its durable log. The database of the
 //!   application is separate, and keeps what it has committed.
-//! - Handlers take time, fail, and hang until the server crashes.
+//! - The store of the server is locked, full, or cannot write for a while. The server waits, or
+//!   drops what is not committed and closes all connections, and is back by itself.
+//! - Handlers take time or none, fail, and hang until the server crashes. Some are asked before the
+//!   action is durable.
 //!
 //! It checks these guarantees during the run and at the end:
 //!

@@ -10,15 +10,22 @@ use super::{
 };
 use crate::{
     action::NodeId,
+    log::LogError,
     server::{Config, Hub, Input, Output, SessionId},
     sync,
-    testing::CrashStore,
+    testing::{CrashStore, FailingStore, FailureSwitch, StoreFailure},
 };
 
 /// A server between two crashes.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) hub: Hub<CrashStore>,
+    pub(super) hub: Hub<FailingStore>,
+    switch: FailureSwitch,
+    /// The time when the current failure of the store ends, in milliseconds.
+    fails_until: Option<u64>,
+    /// The time of the next attempt to restart the hub, in milliseconds. The server accepts no
+    /// connections until it succeeds.
+    restarts_at: Option<u64>,
     config: Arc<sync::Config>,
     /// Inputs that wait for the next round of the hub.
     inputs: Vec<Input>,
@@ -56,8 +63,12 @@ impl Server {
         let mut config = Config::new(node.clone());
         application.configure(&mut config);
         let actions_per_sync = usize::try_from(context.random.between(1, 4)).unwrap_or(1);
+        let (store, switch) = FailingStore::over(store);
         let mut server = Self {
-            hub: Hub::new(config, store).expect("memory does not fail"),
+            hub: Hub::new(config, store).expect("the store works"),
+            switch,
+            fails_until: None,
+            restarts_at: None,
             config: Arc::new(sync::Config { actions_per_sync, ..sync::Config::server(node) }),
             inputs: Vec::new(),
             round_at: None,
@@ -67,14 +78,26 @@ impl Server {
             effects: Vec::new(),
         };
         // The hub repeats the requests that were not answered before the crash.
-        server.commit();
-        server.dispatch(context);
+        server.commit(context);
         server
     }
 
+    /// Lets the store fail for some time.
+    pub(super) fn fail_store(&mut self, context: &mut Context, failure: StoreFailure, ms: u64) {
+        context.record(|| format!("for {ms} ms {failure}"));
+        self.switch.set(Some(failure));
+        self.fails_until = Some(context.now_ms + ms);
+    }
+
+    /// Returns `true` if the server accepts connections.
+    pub(super) const fn is_open(&self) -> bool {
+        self.restarts_at.is_none()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
-        let stats = self.hub.stats().expect("memory does not fail");
+        let stats = self.hub.stats().expect("the store can be read");
         self.inputs.is_empty()
+            && self.restarts_at.is_none()
             && self.commits_at.is_none()
             && self.handlers.is_idle()
             && self.endpoints.values().all(Endpoint::is_idle)
@@ -85,7 +108,13 @@ impl Server {
     pub(super) fn next_event(&self) -> Option<u64> {
         let endpoints = self.endpoints.values().filter_map(Endpoint::next_event);
         let round_at = self.round_at.filter(|_| self.commits_at.is_none());
-        endpoints.chain(round_at).chain(self.commits_at).chain(self.handlers.next_event()).min()
+        endpoints
+            .chain(round_at)
+            .chain(self.commits_at)
+            .chain(self.fails_until)
+            .chain(self.restarts_at)
+            .chain(self.handlers.next_event())
+            .min()
     }
 
     /// Returns the time when the current commit endpoints, in milliseconds.
@@ -136,6 +165,10 @@ impl Server {
 
     /// Queues an input for the next round of the hub.
     fn queue(&mut self, context: &mut Context, input: Input) {
+        if !self.is_open() {
+            // The hub has forgotten everything that was not committed.
+            return;
+        }
         self.inputs.push(input);
         let at = context.after(|config| &config.round_delay);
         self.round_at.get_or_insert(at);
@@ -152,12 +185,17 @@ impl Server {
             self.queue(context, Input::Respond(id, response));
         }
         let now = context.now_ms;
+        if self.fails_until.take_if(|at| *at <= now).is_some() {
+            self.switch.set(None);
+        }
+        if self.restarts_at.take_if(|at| *at <= now).is_some() {
+            self.restart(context);
+        }
         if self.commits_at.take_if(|at| *at <= now).is_some() {
-            self.commit();
-            self.dispatch(context);
+            self.commit(context);
         }
         if self.commits_at.is_none() && self.round_at.take_if(|at| *at <= now).is_some() {
-            self.start_round(context);
+            self.start_round(context, application, database);
         }
         let sessions: Vec<SessionId> = self.endpoints.keys().copied().collect();
         for session in sessions {
@@ -167,10 +205,28 @@ impl Server {
         core::mem::take(&mut self.effects)
     }
 
-    /// Starts a round of the hub with a random number of the queued inputs.
-    fn start_round(&mut self, context: &mut Context) {
+    /// Starts a round of the hub with a random number of the queued inputs. Some requests reach the
+    /// application before the commit, and the responses of handlers that take no time belong to the
+    /// same round.
+    fn start_round<A: Application>(
+        &mut self,
+        context: &mut Context,
+        application: &A,
+        database: &mut Database<A::Data>,
+    ) {
+        if self.hub.begin().is_err() {
+            // Nothing has changed. After a while, the server closes its connections.
+            self.round_at = Some(context.after(|config| &config.round_delay) + 1);
+            if context.random.one_in(10) {
+                self.close_all(context);
+            }
+            return;
+        }
         let count = context.random.between(1, self.inputs.len() as u64);
-        self.handle_inputs(context, usize::try_from(count).unwrap_or(1));
+        let count = usize::try_from(count).unwrap_or(1);
+        if self.run_round(context, application, database, count).is_err() {
+            return self.close_all(context);
+        }
         self.dispatch(context);
         self.commits_at = Some(context.after(|config| &config.commit_delay));
         if !self.inputs.is_empty() {
@@ -178,15 +234,67 @@ impl Server {
         }
     }
 
-    fn handle_inputs(&mut self, context: &Context, count: usize) {
-        let count = count.min(self.inputs.len());
-        for input in self.inputs.drain(..count) {
-            self.hub.handle(context.now(), input).expect("memory does not fail");
+    fn run_round<A: Application>(
+        &mut self,
+        context: &mut Context,
+        application: &A,
+        database: &mut Database<A::Data>,
+        count: usize,
+    ) -> Result<(), LogError<StoreFailure>> {
+        self.handle_inputs(context, count)?;
+        loop {
+            while !context.random.one_in(4)
+                && let Some(request) = self.hub.poll_request()
+            {
+                self.handlers.start(context, request);
+            }
+            let responses = self.handlers.wake(context, application, database);
+            if responses.is_empty() {
+                return Ok(());
+            }
+            // In order: earlier responses of the same handlers may still wait.
+            let responses = responses.into_iter();
+            self.inputs.extend(responses.map(|(id, response)| Input::Respond(id, response)));
+            self.handle_inputs(context, self.inputs.len())?;
         }
     }
 
-    fn commit(&mut self) {
-        self.hub.commit().expect("memory does not fail");
+    fn handle_inputs(
+        &mut self,
+        context: &Context,
+        count: usize,
+    ) -> Result<(), LogError<StoreFailure>> {
+        let count = count.min(self.inputs.len());
+        self.inputs.drain(..count).try_for_each(|input| self.hub.handle(context.now(), input))
+    }
+
+    /// Commits the last round, and dispatches its outputs.
+    fn commit(&mut self, context: &mut Context) {
+        match self.hub.commit() {
+            Ok(()) => self.dispatch(context),
+            Err(_) => self.close_all(context),
+        }
+    }
+
+    /// Closes all connections, and drops everything that is not committed. The handlers continue,
+    /// and the hub ignores their responses.
+    fn close_all(&mut self, context: &mut Context) {
+        context.record(|| "the server closes all connections".to_owned());
+        context.server_starts += 1;
+        self.effects.extend(self.endpoints.keys().map(|session| Effect::Close(*session)));
+        self.endpoints.clear();
+        self.inputs.clear();
+        (self.round_at, self.commits_at) = (None, None);
+        self.restarts_at = Some(context.after(|config| &config.round_delay) + 1);
+    }
+
+    fn restart(&mut self, context: &mut Context) {
+        if self.hub.restart().is_err() {
+            self.restarts_at = Some(context.after(|config| &config.round_delay) + 1);
+            return;
+        }
+        context.record(|| "the store works again".to_owned());
+        self.commit(context);
     }
 
     /// Passes the outputs of the hub to endpoints and handlers.
@@ -229,7 +337,7 @@ impl Server {
     /// is durable with a probability of one half.
     pub(super) fn crash(mut self, context: &mut Context) -> CrashStore {
         if context.random.one_in(2) {
-            self.commit();
+            let _ = self.hub.commit();
         }
         self.hub.into_store().crash()
     }

@@ -3,13 +3,15 @@
 use core::{ops::Range, time::Duration};
 
 use super::{Application, Config, Violation, World, server::Server};
+use crate::testing::StoreFailure;
 
 /// The largest number of steps to wait for a commit.
 const MAX_STEPS_TO_COMMIT: usize = 100;
 
 impl<A: Application> World<A> {
     /// Executes `events` random events: users add actions, unsubscribe and subscribe again;
-    /// connections are cut; devices and the server crash; time passes. Stops at a violation.
+    /// connections are cut; devices and the server crash; the server's store fails; time passes.
+    /// Stops at a violation.
     pub fn run_random(&mut self, events: usize) {
         let (devices, channels) = (self.devices.len() as u64, self.application.channels());
         for _ in 0..events {
@@ -18,7 +20,7 @@ impl<A: Application> World<A> {
             }
             let random = &mut self.context.random;
             let device = usize::try_from(random.between(0, devices - 1)).unwrap_or(0);
-            match random.between(0, 23) {
+            match random.between(0, 25) {
                 0..=11 => self.act(device),
                 12..=15 => self.cut(device),
                 16..=17 => self.crash(device),
@@ -35,12 +37,26 @@ impl<A: Application> World<A> {
                     let ms = random.between(1_000, 60_000);
                     self.run_for(Duration::from_millis(ms));
                 }
+                23..=24 => self.fail_store(),
                 _ => {}
             }
             // About half of the events occur in quick succession.
             let max = if self.context.random.one_in(2) { 20 } else { 400 };
             let ms = self.context.random.between(0, max);
             self.run_for(Duration::from_millis(ms));
+        }
+    }
+
+    /// Lets the server's store fail for some time. Has no effect without
+    /// [`Config::store_failures`].
+    fn fail_store(&mut self) {
+        let random = &mut self.context.random;
+        let failures = [StoreFailure::Locked, StoreFailure::Full, StoreFailure::WriteFailed];
+        let failure = failures[usize::try_from(random.between(0, 2)).unwrap_or(0)];
+        let max = if random.one_in(2) { 100 } else { 3_000 };
+        let ms = random.between(1, max);
+        if let Some(server) = self.server.as_mut().filter(|_| self.context.config.store_failures) {
+            server.fail_store(&mut self.context, failure, ms);
         }
     }
 

@@ -331,8 +331,8 @@ impl<A: Application> World<A> {
     }
 
     fn connect(&mut self, device: usize) {
-        let Some(server) = &mut self.server else {
-            // The server is down.
+        let Some(server) = self.server.as_mut().filter(|server| server.is_open()) else {
+            // The server is down, or its store.
             self.devices[device].connects_at =
                 Some(self.context.after(|config| &config.reconnect_delay));
             return;

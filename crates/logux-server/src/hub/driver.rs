@@ -1,10 +1,14 @@
 //! Drives the hub: handles commands in rounds, commits each round, and performs the outputs.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use logux::{
     log::LogError,
-    server::{Hub, Input, Output},
+    server::{HandlerRequest, Hub, Input, Output},
     store::Store,
 };
 use logux_net::drive::Clock;
@@ -30,8 +34,13 @@ use crate::{
     },
 };
 
-/// The largest number of commands that share one commit.
-const MAX_ROUND: usize = 1_024;
+/// The largest number of commands that are received at once.
+const MAX_RECEIVED: usize = 1_024;
+/// The largest number of commands that share one commit, without those that were received last.
+const MAX_ROUND: usize = 4_096;
+/// The time after which a round takes no further commands. A commit takes some milliseconds on a
+/// disk, so a round takes about as long as its commit, and no client waits much longer for it.
+const MAX_ROUND_TIME: Duration = Duration::from_millis(5);
 
 /// The hub with everything that it needs to run.
 pub(crate) struct HubDriver<A, St> {
@@ -82,14 +91,14 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         let (sender, hub_end) = oneshot::channel();
         let future = async move {
             let mut pending = Pending::default();
-            let mut round = Vec::with_capacity(MAX_ROUND);
+            let mut round = Vec::with_capacity(MAX_RECEIVED);
             let result = loop {
                 match self.run_round(&mut pending, &mut round) {
                     Ok(false) => {}
                     Ok(true) => break Ok(()),
                     Err(error) => break Err(error.to_string()),
                 }
-                if self.commands.recv_many(&mut round, MAX_ROUND).await == 0 {
+                if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
                     break Ok(());
                 }
             };
@@ -102,7 +111,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
     /// Runs until all senders of commands are dropped or the hub is drained.
     fn run(mut self) -> Result<(), LogError<St::Error>> {
         let mut pending = Pending::default();
-        let mut round = Vec::with_capacity(MAX_ROUND);
+        let mut round = Vec::with_capacity(MAX_RECEIVED);
         let result = self.run_rounds(&mut pending, &mut round);
         self.close(pending, &mut round);
         result
@@ -114,7 +123,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         round: &mut Vec<HubCommand>,
     ) -> Result<(), LogError<St::Error>> {
         let mut is_finished = self.run_round(pending, round)?;
-        while !is_finished && self.commands.blocking_recv_many(round, MAX_ROUND) > 0 {
+        while !is_finished && self.commands.blocking_recv_many(round, MAX_RECEIVED) > 0 {
             is_finished = self.run_round(pending, round)?;
         }
         Ok(())
@@ -131,18 +140,46 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         pending.outboxes.close_all();
     }
 
-    /// Runs one round: handles the commands, commits, performs the outputs. Returns `true` if the
-    /// hub is drained or stopped. The first round has no commands, only the actions that were not
-    /// answered before the last stop.
+    /// Runs one round: handles the commands, starts the handlers that they lead to, takes the
+    /// responses that are ready into the same round, commits, performs the outputs. Returns `true`
+    /// if the hub is drained or stopped. The first round has no commands, only the actions that
+    /// were not answered before the last stop.
+    ///
+    /// The actions of one client wait for each other's answers: with a commit for each answer, a
+    /// client that was offline would wait for thousands of commits.
     fn run_round(
         &mut self,
         pending: &mut Pending,
         round: &mut Vec<HubCommand>,
     ) -> Result<bool, LogError<St::Error>> {
-        let (start, commands) = (Instant::now(), round.len());
+        let (start, mut commands) = (Instant::now(), 0);
         self.hub.report_cleaned(self.handle.telemetry().records_cleaned());
-        // The commands of a round were received at the same time, so one reading of the clock
-        // suffices.
+        loop {
+            commands += round.len();
+            self.handle_commands(pending, round)?;
+            let has_started = self.start_handlers(&pending.outboxes);
+            if !has_started || commands >= MAX_ROUND || start.elapsed() >= MAX_ROUND_TIME {
+                break;
+            }
+            let received = std::iter::from_fn(|| self.commands.try_recv().ok());
+            round.extend(received.take(MAX_RECEIVED));
+            if round.is_empty() {
+                break;
+            }
+        }
+        self.hub.commit()?;
+        pending.reads.drain(..).for_each(|read| read_log(&self.hub, read));
+        let is_drained = self.perform_outputs(pending);
+        self.handle.telemetry().record(&Event::Round { commands, took: start.elapsed() });
+        Ok(is_drained || pending.is_stopped)
+    }
+
+    fn handle_commands(
+        &mut self,
+        pending: &mut Pending,
+        round: &mut Vec<HubCommand>,
+    ) -> Result<(), LogError<St::Error>> {
+        // The commands were received at the same time, so one reading of the clock suffices.
         let now = self.clock.now();
         // Popped one by one, so that the others are still there after a failure.
         round.reverse();
@@ -174,57 +211,68 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 }
             }
         }
-        self.hub.commit()?;
-        pending.reads.drain(..).for_each(|read| read_log(&self.hub, read));
-        let is_drained = self.perform_outputs(pending);
-        self.handle.telemetry().record(&Event::Round { commands, took: start.elapsed() });
-        Ok(is_drained || pending.is_stopped)
+        Ok(())
+    }
+
+    /// Starts the handlers of the requests that need not wait for the commit. Returns `true` if
+    /// there were any.
+    fn start_handlers(&mut self, outboxes: &Outboxes) -> bool {
+        let mut has_started = false;
+        while let Some(request) = self.hub.poll_request() {
+            if !std::mem::replace(&mut has_started, true) {
+                let telemetry = self.handle.telemetry();
+                std::iter::from_fn(|| self.hub.poll_event())
+                    .for_each(|event| telemetry.record(&Event::Hub(&event)));
+            }
+            self.start_handler(outboxes, request);
+        }
+        has_started
+    }
+
+    fn start_handler(&mut self, outboxes: &Outboxes, request: HandlerRequest) {
+        let telemetry = self.handle.telemetry();
+        let entry = request.entry.clone();
+        telemetry.record(&Event::Requested(&entry));
+        let info = outboxes.info(request.author.session);
+        let span = telemetry.traces().application_span(&entry.meta.id);
+        let handler = self.application.clone().run(request, info, self.handle.clone());
+        if let Some(took) = self.executor.start(handler.instrument(span)) {
+            telemetry.record(&Event::HandlerBlocked { entry: &entry, took });
+        }
     }
 
     /// Performs the hub's outputs. Returns `true` if the hub is drained.
     fn perform_outputs(&mut self, pending: &mut Pending) -> bool {
         let mut is_drained = false;
-        let outboxes = &mut pending.outboxes;
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Joined { session, added, missed } => {
-                    outboxes.queue(session, OutboxItem::Joined { added, missed });
+                    pending.outboxes.queue(session, OutboxItem::Joined { added, missed });
                 }
                 Output::Persisted(session, batch) => {
-                    outboxes.queue(session, OutboxItem::Persisted(batch));
+                    pending.outboxes.queue(session, OutboxItem::Persisted(batch));
                 }
                 Output::Deliver { session, added, entry, confirm } => {
                     let delivery = Delivery { added, entry, confirm };
-                    outboxes.queue(session, OutboxItem::Deliver(delivery));
+                    pending.outboxes.queue(session, OutboxItem::Deliver(delivery));
                 }
                 Output::Replay { session, added, entries } => {
-                    outboxes.queue(session, OutboxItem::Replay { added, entries });
+                    pending.outboxes.queue(session, OutboxItem::Replay { added, entries });
                 }
-                Output::Debug(session, text) => outboxes.queue(session, OutboxItem::Debug(text)),
-                Output::Replaced(session) => outboxes.replace(session),
+                Output::Debug(session, text) => {
+                    pending.outboxes.queue(session, OutboxItem::Debug(text))
+                }
+                Output::Replaced(session) => pending.outboxes.replace(session),
                 Output::Disconnect { session, is_final: true } => {
-                    outboxes.queue(session, OutboxItem::Reject);
+                    pending.outboxes.queue(session, OutboxItem::Reject);
                 }
-                Output::Disconnect { session, is_final: false } => outboxes.disconnect(session),
+                Output::Disconnect { session, is_final: false } => {
+                    pending.outboxes.disconnect(session);
+                }
                 Output::Recorded(entry) => {
                     self.observers.iter_mut().for_each(|observer| observer.record(&entry));
                 }
-                Output::Request(request) => {
-                    let telemetry = self.handle.telemetry();
-                    let entry = request.entry.clone();
-                    telemetry.record(&Event::Requested(&entry));
-                    let author = request.author.session;
-                    let info = outboxes.info(author);
-                    let span = telemetry.traces().application_span(&entry.meta.id);
-                    let handler = self.application.clone().run(request, info, self.handle.clone());
-                    let first_poll = self.executor.start(handler.instrument(span));
-                    if let Some(took) = first_poll.blocked {
-                        telemetry.record(&Event::HandlerBlocked { entry: &entry, took });
-                    }
-                    if first_poll.is_completed {
-                        outboxes.expect_responses(author);
-                    }
-                }
+                Output::Request(request) => self.start_handler(&pending.outboxes, request),
                 Output::Unsubscribed { node, channel } => {
                     let handler = self.application.unsubscribed(node, channel, &self.handle);
                     if let Some(handler) = handler {
@@ -241,7 +289,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 _ => {}
             }
         }
-        outboxes.flush();
+        pending.outboxes.flush();
         is_drained
     }
 }

@@ -22,9 +22,10 @@ const BLOCKING: Duration = Duration::from_millis(5);
 /// it as a task of the runtime if it waits.
 ///
 /// A handler that starts as a task runs only after the tasks of all connections that the last
-/// action has woken. Its responses then come in a later round, and fewer messages leave in one
-/// write: five times fewer deliveries per second. On the other hand, work before the first wait
-/// delays the hub, so after too much of it, handlers start as tasks for a while.
+/// action has woken. Its responses then come in a later round with a commit of its own, and fewer
+/// messages leave in one write: five times fewer deliveries per second. On the other hand, work
+/// before the first wait delays the hub, so after too much of it, handlers start as tasks for a
+/// while.
 #[derive(Debug)]
 pub(crate) struct HandlerExecutor {
     runtime: runtime::Handle,
@@ -34,29 +35,21 @@ pub(crate) struct HandlerExecutor {
     excess: Duration,
 }
 
-/// The result of the first poll of a handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FirstPoll {
-    /// Whether the handler has completed.
-    pub(crate) is_completed: bool,
-    /// The time for which it has blocked the hub's thread, if it is to be reported.
-    pub(crate) blocked: Option<Duration>,
-}
-
 impl HandlerExecutor {
     pub(crate) const fn new(runtime: runtime::Handle) -> Self {
         Self { runtime, as_tasks: 0, excess: Duration::ZERO }
     }
 
-    /// Starts a handler.
+    /// Starts a handler. Returns the time for which it has blocked the hub's thread, if it is to be
+    /// reported.
     pub(crate) fn start(
         &mut self,
         handler: impl Future<Output = ()> + Send + 'static,
-    ) -> FirstPoll {
+    ) -> Option<Duration> {
         if self.as_tasks > 0 {
             self.as_tasks -= 1;
             self.runtime.spawn(handler);
-            return FirstPoll::default();
+            return None;
         }
         let mut handler = Box::pin(handler);
         let start = Instant::now();
@@ -73,10 +66,7 @@ impl HandlerExecutor {
             // The first poll had no waker: the task polls the handler again at once.
             self.runtime.spawn(handler);
         }
-        FirstPoll {
-            is_completed: polled.is_ready(),
-            blocked: Some(took).filter(|took| *took > BLOCKING),
-        }
+        Some(took).filter(|took| *took > BLOCKING)
     }
 }
 
@@ -104,19 +94,19 @@ mod tests {
             let threads = Arc::new(Mutex::new(Vec::new()));
             let (sender, end) = std::sync::mpsc::channel();
             let handler = record(threads.clone(), hub, work);
-            let first_poll = executor.start(async move {
+            let blocked = executor.start(async move {
                 handler.await;
                 sender.send(()).unwrap();
             });
             end.recv().unwrap();
             let threads = threads.lock().unwrap().clone();
-            (threads, first_poll)
+            (threads, blocked)
         };
-        let (threads, first_poll) = run(&mut executor, 2 * MAX_EXCESS);
+        let (threads, blocked) = run(&mut executor, 2 * MAX_EXCESS);
         assert_eq!(threads, [true, false], "a handler that waits continues as a task");
-        assert!(first_poll.blocked.is_some_and(|blocked| blocked >= 2 * MAX_EXCESS));
-        let (threads, first_poll) = run(&mut executor, 2 * BLOCKING);
+        assert!(blocked.is_some_and(|blocked| blocked >= 2 * MAX_EXCESS));
+        let (threads, blocked) = run(&mut executor, 2 * BLOCKING);
         assert_eq!(threads, [false, false]);
-        assert_eq!(first_poll, FirstPoll::default(), "a task does not block the hub");
+        assert_eq!(blocked, None, "a task does not block the hub");
     }
 }

@@ -21,19 +21,12 @@ pub(crate) struct Outboxes {
     queued: Vec<SessionId>,
     /// The largest number of items that one client received in the last round.
     usual_len: usize,
-    /// The number of the current round.
-    round: u64,
 }
 
 struct Client {
     outbox: Arc<Outbox>,
     info: Arc<ConnectionInfo>,
     queued: VecDeque<OutboxItem>,
-    /// The last round in which a handler of this client's action completed at once: its responses
-    /// are handled in the next round.
-    completed_in: u64,
-    /// Whether the queued items have waited a round for such responses.
-    has_waited: bool,
 }
 
 impl Outboxes {
@@ -45,7 +38,7 @@ impl Outboxes {
         info: Arc<ConnectionInfo>,
     ) {
         let queued = VecDeque::new();
-        let client = Client { outbox, info, queued, completed_in: 0, has_waited: false };
+        let client = Client { outbox, info, queued };
         self.clients.insert(session, client);
     }
 
@@ -105,69 +98,13 @@ impl Outboxes {
         }
     }
 
-    /// Keeps the queued items of a client until the next round, once, so that the responses of that
-    /// round leave in the same write.
-    pub(crate) fn expect_responses(&mut self, session: Option<SessionId>) {
-        if let Some(client) = session.and_then(|session| self.clients.get_mut(&session)) {
-            client.completed_in = self.round;
-        }
-    }
-
     /// Ends a round: pushes the queued items to the outboxes.
     pub(crate) fn flush(&mut self) {
         self.usual_len = 0;
         for session in std::mem::take(&mut self.queued) {
             let Some(client) = self.clients.get_mut(&session) else { continue };
-            client.has_waited = client.completed_in == self.round && !client.has_waited;
-            if client.has_waited {
-                self.queued.push(session);
-            } else {
-                self.usual_len = self.usual_len.max(client.queued.len());
-                client.outbox.push(&mut client.queued);
-            }
+            self.usual_len = self.usual_len.max(client.queued.len());
+            client.outbox.push(&mut client.queued);
         }
-        self.round += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hub::outbox::OutboxLimits;
-
-    const SESSION: SessionId = SessionId(1);
-
-    fn outboxes() -> (Outboxes, Arc<Outbox>) {
-        let outbox = Arc::new(Outbox::new(OutboxLimits { items: 10, bytes: 1_000 }));
-        let mut outboxes = Outboxes::default();
-        // The first round has no commands.
-        outboxes.flush();
-        outboxes.insert(SESSION, outbox.clone(), ConnectionInfo::none());
-        (outboxes, outbox)
-    }
-
-    #[test]
-    fn queued_items_wait_for_responses_of_the_next_round() {
-        let (mut outboxes, outbox) = outboxes();
-        let item = || OutboxItem::Debug("x".into());
-        outboxes.queue(SESSION, item());
-        outboxes.expect_responses(Some(SESSION));
-        outboxes.flush();
-        assert!(outbox.take(9).is_empty());
-        // More responses follow, but no item waits twice.
-        outboxes.queue(SESSION, item());
-        outboxes.expect_responses(Some(SESSION));
-        outboxes.flush();
-        assert_eq!(outbox.take(9).len(), 2);
-    }
-
-    #[test]
-    fn responses_of_an_earlier_round_are_not_waited_for() {
-        let (mut outboxes, outbox) = outboxes();
-        outboxes.expect_responses(Some(SESSION));
-        outboxes.flush();
-        outboxes.queue(SESSION, OutboxItem::Debug("x".into()));
-        outboxes.flush();
-        assert_eq!(outbox.take(9).len(), 1);
     }
 }

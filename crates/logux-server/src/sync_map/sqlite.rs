@@ -50,7 +50,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
     ) -> Result<EditOutcome, HandlerError> {
         let (id, fields, stamp, arrived) =
             (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
-        blocking(self, move |collection| {
+        write_records(self, move |collection| {
             let write = Write { stamp: &stamp, arrived };
             let (changed, stamp) = collection.records().change_with_unique_time(
                 collection.name(),
@@ -70,7 +70,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
         write: Write<'_>,
     ) -> Result<bool, HandlerError> {
         let (id, stamp, arrived) = (id.to_owned(), write.stamp.clone(), write.arrived);
-        blocking(self, move |collection| {
+        write_records(self, move |collection| {
             collection.records().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
         })
         .await
@@ -108,4 +108,17 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, HandlerError> {
     let collection = collection.clone();
     Ok(tokio::task::spawn_blocking(move || query(&collection)).await??)
+}
+
+/// Runs a write: at once if the database is ready, as it is when the hub calls a handler, so that
+/// the answer belongs to the same round and commit of the hub. Otherwise on a thread for blocking
+/// work, because it could wait for a commit or for another process.
+async fn write_records<T: Send + 'static>(
+    collection: &SqliteCollection,
+    write: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
+) -> Result<T, HandlerError> {
+    if collection.records().database().is_ready_to_write() {
+        return Ok(write(collection)?);
+    }
+    blocking(collection, write).await
 }
