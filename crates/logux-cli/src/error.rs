@@ -8,7 +8,10 @@ use logux_net::NetError;
 use logux_server::{BuildError, ServerError};
 use logux_sqlite::SqliteError;
 
-use crate::{bench::error::BenchError, config::error::ConfigError, otlp::OtlpError};
+use crate::{
+    bench::error::BenchError, client_args::ConnectError, client_tls::CaError,
+    config::error::ConfigError, otlp::OtlpError,
+};
 
 /// A subcommand failed. The message is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +30,17 @@ pub(crate) enum CliError {
     Action(#[from] ActionError),
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// The client stopped, with the reason.
-    #[error("{0}")]
-    ClientStopped(String),
     #[error("there is no secret to sign with: set LOGUX_SECRET or --secret-file")]
     NoSecret,
     #[error("cannot sign the token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A channel and the reason why the subscription was undone.
+    #[error("the server refused the subscription to `{channel}`: {reason}")]
+    Subscription { channel: String, reason: String },
     #[error(transparent)]
     Database(#[from] SqliteError),
     #[error(transparent)]

@@ -62,6 +62,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for H
         let level = *event.metadata().level();
         let color = if to.has_ansi_escapes() { color(level) } else { "" };
         let EventFields { message, fields } = EventFields::of(event);
+        // The banner shows the addresses.
+        if fields.get("event").is_some_and(|event| event == "listen") {
+            return Ok(());
+        }
         write!(to, "{dim}")?;
         SystemTime.format_time(&mut to)?;
         write!(to, "{plain} {color}{level:<5}{plain} {bold}{}{plain}", EscapedLine(&message))?;

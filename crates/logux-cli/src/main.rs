@@ -2,13 +2,15 @@
 //! an action, `token` prints a token for a client, `bench` measures a server.
 //!
 //! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
-//! `logger`, `systemd`, `bench`, `error`, `client_args`, and the subcommands `serve`, `tail`,
-//! `send`, `token`.
+//! `logger`, `systemd`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and the subcommands
+//! `serve`, `tail`, `send`, `token`.
 
 #![forbid(unsafe_code)]
 
+mod banner;
 mod bench;
 mod client_args;
+mod client_tls;
 mod config;
 mod error;
 mod jwt;
@@ -20,12 +22,13 @@ mod systemd;
 mod tail;
 mod token;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench::BenchArgs, config::ServeArgs, send::SendArgs, tail::TailArgs, token::TokenArgs,
+    bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs, error::CliError,
+    send::SendArgs, tail::TailArgs, token::TokenArgs,
 };
 
 /// Run, inspect and measure Logux servers
@@ -58,7 +61,8 @@ async fn main() -> ExitCode {
             if error.use_stderr()
                 && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
         {
-            eprintln!("logux: {}; see `logux --help`", config::error::one_line(&error));
+            let help = help_command(std::env::args_os().skip(1));
+            eprintln!("logux: {}; see `{help} --help`", config::error::one_line(&error));
             return ExitCode::from(2);
         }
         Err(error) => error.exit(),
@@ -72,6 +76,21 @@ async fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("logux: {error}");
-        ExitCode::FAILURE
+        match error {
+            CliError::Connect(_) => ExitCode::from(NO_RESPONSE),
+            _ => ExitCode::FAILURE,
+        }
     })
+}
+
+/// Returns the command whose help page explains these arguments: `logux`, or one of its commands.
+fn help_command(arguments: impl Iterator<Item = OsString>) -> String {
+    let (mut command, mut name) = (Cli::command(), "logux".to_owned());
+    for argument in arguments {
+        if let Some(subcommand) = command.find_subcommand(&argument).cloned() {
+            name = format!("{name} {}", subcommand.get_name());
+            command = subcommand;
+        }
+    }
+    name
 }

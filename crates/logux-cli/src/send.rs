@@ -6,14 +6,18 @@ use clap::Args;
 use logux::Action;
 use logux_client::SyncError;
 
-use crate::{client_args::ClientArgs, error::CliError};
+use crate::{
+    client_args::{ClientArgs, NO_RESPONSE},
+    error::CliError,
+};
 
 /// Send an action and wait until the server has processed it
 ///
-/// Prints `processed`, or `undone: ` and the reason.
+/// Prints `processed`, or `undone: ` and the reason. A server in development also sends a text that
+/// explains the reason.
 ///
 /// The exit code is 0 if the action was processed, 1 if it was undone or is not valid, and 2 if the
-/// server did not respond or refused the connection.
+/// server could not be reached, did not respond, or refused the connection.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SendArgs {
     #[command(flatten)]
@@ -26,31 +30,32 @@ pub(crate) struct SendArgs {
     wait: u64,
 }
 
-/// The exit code when the server did not respond.
-const NO_RESPONSE: u8 = 2;
-
 /// Sends the action and waits for the response.
 pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, CliError> {
     let action = Action::new(args.action)?;
-    let client = args.client.connect()?;
-    tokio::select! {
-        result = client.sync(action) => match result {
-            Ok(()) => {
-                println!("processed");
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(SyncError::Undone(undo)) => {
-                println!("undone: {}", undo.reason);
-                Ok(ExitCode::FAILURE)
-            }
-            Err(error) => {
-                eprintln!("logux: {error}");
-                Ok(ExitCode::from(NO_RESPONSE))
-            }
-        },
+    let mut connected = args.client.connect()?;
+    let client = connected.client.clone();
+    let result = tokio::select! {
+        // An answer counts, also if the connection ends right after it.
+        biased;
+        result = client.sync(action) => result,
+        error = connected.failed() => return Err(error.into()),
         () = tokio::time::sleep(Duration::from_secs(args.wait)) => {
+            connected.print_debug_texts();
             eprintln!("logux: no response from the server within {} s", args.wait);
-            Ok(ExitCode::from(NO_RESPONSE))
+            return Ok(ExitCode::from(NO_RESPONSE));
         }
+    };
+    match result {
+        Ok(()) => {
+            println!("processed");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(SyncError::Undone(undo)) => {
+            println!("undone: {}", undo.reason);
+            connected.print_debug_texts();
+            Ok(ExitCode::FAILURE)
+        }
+        Err(_) => Err(connected.failed().await.into()),
     }
 }

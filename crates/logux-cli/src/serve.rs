@@ -7,8 +7,10 @@ use logux_server::{Address, AuthOutcome, Listener, Login, RunningServer, Server,
 use logux_sqlite::Database;
 
 use crate::{
+    banner::{self, Banner},
     config::{
         ServeArgs,
+        flags::LogFormat,
         serve_config::{AuthMethod, ListenAddresses, ServeConfig},
         sources::Environment,
     },
@@ -30,18 +32,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     logger::init(config.log_format, otlp.as_ref());
     let mut signals = StopSignals::new();
     let mut server = start(&config).await?;
-    if matches!(config.auth, AuthMethod::Disabled) {
-        tracing::warn!("DEVELOPMENT: every client on this machine may connect as any user");
-    }
-    let names: Vec<_> = config.collections.iter().map(|(name, _)| name.as_str()).collect();
-    tracing::info!(
-        event = "serve",
-        collections = names.join(", "),
-        db = config.db.display().to_string(),
-        backend = config.backend.as_ref().map(ToString::to_string),
-        otlp = config.otlp.as_ref().map(|otlp| otlp.collector.to_string()),
-        "Serving"
-    );
+    report_start(&config, &server);
     systemd::notify_ready();
     tokio::spawn(systemd::run_watchdog(server.handle().clone()));
     tokio::select! {
@@ -66,6 +57,28 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what the server serves: as one JSON line after those of the addresses, or as a text.
+fn report_start(config: &ServeConfig, server: &RunningServer<Vec<Address>>) {
+    if config.log_format == LogFormat::Human {
+        let (addresses, node) = (server.addresses(), server.node_id().as_str());
+        if tracing::enabled!(tracing::Level::INFO) {
+            println!("{}", Banner::new(config, addresses, server.metrics_address(), node));
+        }
+        return;
+    }
+    tracing::info!(
+        event = "serve",
+        collections = config.collection_names(),
+        db = config.db.display().to_string(),
+        backend = config.backend.as_ref().map(ToString::to_string),
+        relay = config.relay,
+        access = banner::access(&config.auth),
+        limits = banner::limits(&config.server),
+        otlp = config.otlp.as_ref().map(|otlp| otlp.collector.to_string()),
+        "Serving"
+    );
 }
 
 /// Sends the remaining spans.

@@ -7,13 +7,17 @@ use std::{
 
 use clap::Args;
 use logux::action::logux::is_logux;
+use logux_client::SyncError;
 
 use crate::{client_args::ClientArgs, error::CliError};
 
 /// Print the actions of a channel, one JSON object per line
 ///
 /// Subscribes to the channels and prints each action that the server sends, except the `logux/*`
-/// actions of the protocol itself. Runs until it is interrupted.
+/// actions of the protocol itself. Runs until it is interrupted, or the connection is lost.
+///
+/// The exit code is 1 if the server refused a subscription, and 2 if it could not be reached, the
+/// connection was lost, or the server refused it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TailArgs {
     #[command(flatten)]
@@ -26,16 +30,27 @@ pub(crate) struct TailArgs {
     meta: bool,
 }
 
-/// Prints actions until the process is interrupted, standard output is closed, or the client stops.
+/// Prints actions until the process is interrupted, standard output is closed, or the client
+/// cannot continue.
 pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, CliError> {
-    let client = args.client.connect()?;
+    let mut connected = args.client.connect()?;
+    let client = connected.client.clone();
     let mut actions = client.actions();
     let subscribing = async {
         for channel in &args.channels {
-            client.subscribe(channel).await?;
-            eprintln!("subscribed to {channel}");
+            match client.subscribe(channel).await {
+                Ok(()) => eprintln!("subscribed to {channel}"),
+                Err(SyncError::Undone(undo)) => {
+                    return CliError::Subscription {
+                        channel: channel.clone(),
+                        reason: undo.reason,
+                    };
+                }
+                // The client has stopped, which `failed` reports.
+                Err(_) => break,
+            }
         }
-        std::future::pending::<Result<(), CliError>>().await
+        std::future::pending().await
     };
     let printing = async {
         while let Some(entry) = actions.next().await {
@@ -60,12 +75,16 @@ pub(crate) async fn run(args: TailArgs) -> Result<ExitCode, CliError> {
                 other => other?,
             }
         }
-        Err(CliError::ClientStopped(client.ended().await))
+        std::future::pending().await
     };
-    tokio::select! {
-        result = subscribing => result.map(|()| ExitCode::FAILURE),
+    let result = tokio::select! {
+        error = subscribing => Err(error),
         result = printing => result,
-        reason = client.ended() => Err(CliError::ClientStopped(reason)),
+        error = connected.failed() => Err(error.into()),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+    };
+    if result.is_err() {
+        connected.print_debug_texts();
     }
+    result
 }

@@ -112,10 +112,11 @@ async fn report_is_a_table_by_default() {
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_server_are_reported() {
     let server = server().await;
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 5] = [
         (&["connects", "--token", "wrong"], "wrong-credentials"),
-        (&["fan-out", "--channel", "unknown"], "the server undid an action: "),
-        (&["round-trip", "--type", "bench/denied"], "the server undid an action: "),
+        (&["fan-out", "--channel", "unknown"], "the server has no channel `unknown`: start the"),
+        (&["round-trip", "--type", "unknown"], "the server has no action type `unknown`: start"),
+        (&["round-trip", "--type", "bench/denied"], "the server denied `bench/denied` to the"),
         (&["idle"], "--pid is required"),
     ];
     for (flags, expected) in cases {

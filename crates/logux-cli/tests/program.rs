@@ -17,9 +17,18 @@ fn errors_are_one_line_and_an_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("a local address").port().to_string();
     let tasks = ["serve", "--dev", "--collection", "tasks"];
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["serve"], "no client could log in"),
-        (&["serve", "--nope"], "unexpected argument '--nope'"),
+        (&["serve", "--nope"], "unexpected argument '--nope' found; see `logux serve --help`"),
+        (
+            &["serve", "--dev", "--colection", "tasks"],
+            "'--colection' found, did you mean `--collection`?; see `logux serve --help`",
+        ),
+        (&["serve", "--logger", "jsn"], "did you mean `json`?"),
+        (&["sevre"], "'sevre', did you mean `serve`?; see `logux --help`"),
+        (&["tail", "ws://127.0.0.1", "--chanel", "a"], "`--channel`?; see `logux tail --help`"),
+        (&["bench", "idle", "--client", "1"], "`--clients`?; see `logux bench idle --help`"),
+        (&["send", "wss://127.0.0.1", r#"{"type":"a"}"#, "--ca", "bad.toml"], "--ca bad.toml:"),
         (&["serve", "--port", "x"], "invalid value 'x'"),
         (&["serve", "--config", "bad.toml"], "bad.toml: line 1"),
         (&["serve", "--dev", "--collection", "tasks", "--db", "text.db"], "text.db"),
@@ -62,6 +71,7 @@ fn tail_prints_the_actions_of_send() {
     assert_eq!((unknown.status.code(), &*unknown.stdout), (Some(1), &b"undone: unknownType\n"[..]));
     let malformed = send(r#"{"type":"tasks/change","id":"1","fields":[]}"#);
     assert_eq!((malformed.status.code(), &*malformed.stdout), (Some(1), &b"undone: error\n"[..]));
+    assert!(stderr(&malformed).contains("the server says: "), "{}", stderr(&malformed));
     #[cfg(unix)]
     assert_eq!(server.stop(), Some(0));
 
@@ -123,7 +133,7 @@ fn certificate_and_key_can_be_files() {
         .output()
         .expect("openssl");
     assert!(generated.status.success(), "{}", stderr(&generated));
-    let (_server, url) =
+    let (server, url) =
         RunningProgram::serve(folder.path(), &["--dev", "--cert", "cert.pem", "--key", "key.pem"]);
     assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
     let port = url.rsplit(':').next().expect("a free port");
@@ -139,12 +149,104 @@ fn certificate_and_key_can_be_files() {
         "{}",
         stderr(&health)
     );
-    // The client does not accept a self-signed certificate.
-    let refused = logux(folder.path())
-        .args(["send", "--wait", "3", &url, r#"{"type":"a"}"#])
-        .output()
-        .expect("the program runs");
+    let create = r#"{"type":"tasks/create","id":"1","fields":{}}"#;
+    let send = |url: &str, flags: &[&str]| {
+        let mut command = logux(folder.path());
+        command.args(["send", url, create]).args(flags).output().expect("the program runs")
+    };
+    let by_name = format!("wss://localhost:{port}");
+    // The client does not accept a certificate that signs itself, unless it is told to.
+    let refused = send(&by_name, &[]);
     assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("is not trusted; set --ca"), "{}", stderr(&refused));
+    let accepted = send(&by_name, &["--ca", "cert.pem"]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", stderr(&accepted));
+    let other_name = send(&url, &["--ca", "cert.pem"]);
+    assert_eq!(other_name.status.code(), Some(2));
+    assert!(stderr(&other_name).contains("is for another name"), "{}", stderr(&other_name));
+    let plain = send(&url.replace("wss", "ws"), &[]);
+    assert_eq!(plain.status.code(), Some(2), "{}", stderr(&plain));
+    drop(server);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_an_error_at_once() {
+    let folder = folder();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}", free.local_addr().expect("a local address"));
+    drop(free);
+    let action = r#"{"type":"tasks/create","id":"1","fields":{}}"#;
+    let cases: [(&str, &str); 3] = [
+        (&url, "connection refused; is the server running?"),
+        (&url.replace("ws:", "wss:"), "connection refused"),
+        ("ws://name.invalid", "cannot connect to ws://name.invalid: "),
+    ];
+    for (url, expected) in cases {
+        for flags in [&["send", url, action][..], &["tail", url, "--channel", "tasks"]] {
+            let output = logux(folder.path()).args(flags).output().expect("the program runs");
+            assert_eq!(output.status.code(), Some(2), "{flags:?}");
+            assert!(stderr(&output).contains(expected), "{flags:?}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn retry_waits_for_the_server_and_connects_again() {
+    let folder = folder();
+    let (server, url) = RunningProgram::serve(folder.path(), &["--dev"]);
+    let port = url.rsplit(':').next().expect("a port").to_owned();
+    let tail = |flags: &[&str]| {
+        let mut command = logux(folder.path());
+        command.args(["tail", &url, "--channel", "tasks"]).args(flags);
+        RunningProgram::start(command)
+    };
+    let (mut once, again) = (tail(&[]), tail(&["--retry"]));
+    once.line("subscribed to tasks");
+    again.line("subscribed to tasks");
+    drop(server);
+    once.line("was lost; use --retry");
+    assert_eq!(once.process.wait().expect("an exit status").code(), Some(2));
+    again.line("connection refused; is the server running?; trying again");
+    let mut command = logux(folder.path());
+    command.args(["serve", "--dev", "--collection", "tasks", "--port", &port]);
+    let server = RunningProgram::start(command);
+    server.line("listening");
+    let create = r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}"#;
+    let sent = logux(folder.path()).args(["send", &url, create, "--retry"]).output();
+    assert_eq!(sent.expect("the program runs").status.code(), Some(0));
+    // As it happens, or loaded when the subscription is made again.
+    again.line(r#""id":"1""#);
+}
+
+#[test]
+fn the_banner_says_what_is_served() {
+    let folder = folder();
+    let flags = ["--dev", "--collection", "notes", "--relay", "--max-connections", "1234"];
+    let (server, url) = RunningProgram::serve(folder.path(), &flags);
+    for (name, value) in [
+        ("Environment", "development"),
+        ("Collections", "tasks, notes"),
+        ("Relay", "up to 10,000"),
+        ("Database", "logux.db"),
+        ("Access", "every client on this machine, as any user"),
+        ("Limits", "1,234 connections"),
+        ("Health", "/health"),
+        ("Inspector", "http://127.0.0.1:"),
+    ] {
+        let line = server.line(name);
+        assert!(line.contains(value), "{line}");
+    }
+    server.line(&format!("logux tail {url} --channel tasks"));
+    server.line(&format!("logux send {url} '"));
+
+    let json = ["--secret", "a secret for tests that is long enough", "--logger", "json"];
+    let other = process::folder();
+    let (server, _) = RunningProgram::serve(other.path(), &json);
+    let line = server.line(r#""event":"serve""#);
+    let line: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
+    assert_eq!((&line["collections"], &line["db"]), (&"tasks".into(), &"logux.db".into()));
+    assert!(line["access"].as_str().is_some_and(|access| access.contains("token")), "{line}");
+    assert!(line["limits"].as_str().is_some_and(|limits| limits.contains("connections")));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use process::{RunningProgram, TIMEOUT, folder, logux, stderr};
+use process::{RunningProgram, TIMEOUT, folder, logux, program, stderr};
 
 /// A back end that receives one action and responds when the test allows it.
 struct BackEnd {
@@ -218,11 +218,8 @@ fn inherited_sockets_are_served() {
         "LISTEN_PID=$$ LISTEN_FDS=1 exec {} serve --dev --collection tasks 3<&0",
         env!("CARGO_BIN_EXE_logux")
     );
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &script])
-        .current_dir(folder.path())
-        .stdin(Stdio::from(OwnedFd::from(listener)));
+    let mut command = program("sh", folder.path());
+    command.args(["-c", &script]).stdin(Stdio::from(OwnedFd::from(listener)));
     let server = RunningProgram::start(command);
     assert!(server.line("listening").contains(&address.to_string()));
     let mut answer = String::new();

@@ -18,6 +18,9 @@ use crate::{Client, DocumentHandle, driver::Driver};
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
 
+/// The number of messages for people that a reader may lag behind.
+const SERVER_MESSAGE_CAPACITY: usize = 64;
+
 /// A builder of a client.
 #[derive(Debug)]
 pub struct Builder {
@@ -150,6 +153,7 @@ impl Builder {
     ) -> Client {
         let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
         let (actions, _) = broadcast::channel(self.buffered);
+        let (server_messages, _) = broadcast::channel(SERVER_MESSAGE_CAPACITY);
         let (state_sender, state) = watch::channel(sync::State::Disconnected);
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
@@ -165,6 +169,7 @@ impl Builder {
             on_change,
             receiver,
             actions.clone(),
+            server_messages.clone(),
             state_sender,
             self.clock.unwrap_or_else(Clock::start),
         );
@@ -172,6 +177,6 @@ impl Builder {
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(reconnector).await));
         });
-        Client::new(node, commands, actions, state, end)
+        Client::new(node, commands, actions, server_messages, state, end)
     }
 }

@@ -21,8 +21,20 @@ pub struct Client {
     node: NodeId,
     commands: mpsc::Sender<Command>,
     actions: broadcast::Sender<Entry>,
+    server_messages: broadcast::Sender<ServerMessage>,
     state: watch::Receiver<State>,
     end: watch::Receiver<Option<String>>,
+}
+
+/// A message of the server to the people behind the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerMessage {
+    /// The text of a `debug` message. Servers send it in development, such as the reason why an
+    /// action failed, before the action is undone.
+    Debug(String),
+    /// The kind of an `error` message, such as `wrong-credentials`. The connection ends with it.
+    Error(String),
 }
 
 /// The error of an action that was not processed.
@@ -50,10 +62,11 @@ impl Client {
         node: NodeId,
         commands: mpsc::Sender<Command>,
         actions: broadcast::Sender<Entry>,
+        server_messages: broadcast::Sender<ServerMessage>,
         state: watch::Receiver<State>,
         end: watch::Receiver<Option<String>>,
     ) -> Self {
-        Self { node, commands, actions, state, end }
+        Self { node, commands, actions, server_messages, state, end }
     }
 
     /// Returns the node id.
@@ -108,6 +121,12 @@ impl Client {
         Actions(self.actions.subscribe())
     }
 
+    /// Returns the messages for people that are received from now on. Keeps the latest 64 that are
+    /// not read yet.
+    pub fn server_messages(&self) -> ServerMessages {
+        ServerMessages(self.server_messages.subscribe())
+    }
+
     /// Returns the state of the connection.
     pub fn state(&self) -> State {
         *self.state.borrow()
@@ -157,6 +176,34 @@ impl Actions {
             match self.0.recv().await {
                 Ok(entry) => return Some(entry),
                 Err(broadcast::error::RecvError::Lagged(missed)) => warn_missed(missed),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// Messages of the server to the people behind the client.
+#[derive(Debug)]
+pub struct ServerMessages(broadcast::Receiver<ServerMessage>);
+
+impl ServerMessages {
+    /// Returns the next message if one was received.
+    pub fn try_next(&mut self) -> Option<ServerMessage> {
+        loop {
+            match self.0.try_recv() {
+                Ok(message) => return Some(message),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for the next message; `None` when the client has stopped.
+    pub async fn next(&mut self) -> Option<ServerMessage> {
+        loop {
+            match self.0.recv().await {
+                Ok(message) => return Some(message),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }

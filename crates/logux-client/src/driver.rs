@@ -16,6 +16,8 @@ use logux_net::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::client::ServerMessage;
+
 /// A command from a handle to the task.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -46,6 +48,7 @@ pub(crate) struct Driver<O> {
     on_change: Box<dyn FnMut(&mut O) + Send>,
     commands: mpsc::Receiver<Command>,
     actions: broadcast::Sender<Entry>,
+    server_messages: broadcast::Sender<ServerMessage>,
     state: watch::Sender<State>,
     waiting: HashMap<ActionId, ResultSender>,
     clock: Clock,
@@ -67,10 +70,12 @@ impl<O: Observer + Send + 'static> Driver<O> {
         on_change: Box<dyn FnMut(&mut O) + Send>,
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
+        server_messages: broadcast::Sender<ServerMessage>,
         state: watch::Sender<State>,
         clock: Clock,
     ) -> Self {
-        Self { machine, on_change, commands, actions, state, waiting: HashMap::new(), clock }
+        let waiting = HashMap::new();
+        Self { machine, on_change, commands, actions, server_messages, state, waiting, clock }
     }
 
     /// Runs until all handles are dropped or the client cannot continue; returns the reason.
@@ -197,8 +202,14 @@ impl<O: Observer + Send + 'static> Driver<O> {
                 Output::Processed(id) => self.resolve(&id, Ok(())),
                 Output::Undone(id, undo) => self.resolve(&id, Err(undo)),
                 Output::State(state) => drop(self.state.send_replace(state)),
-                Output::Refused(error) => *refused = Some(error.kind),
-                Output::Debug(text) => tracing::warn!(text, "debug message from the server"),
+                Output::Refused(error) => {
+                    drop(self.server_messages.send(ServerMessage::Error(error.kind.clone())));
+                    *refused = Some(error.kind);
+                }
+                Output::Debug(text) => {
+                    tracing::warn!(text, "debug message from the server");
+                    drop(self.server_messages.send(ServerMessage::Debug(text)));
+                }
                 _ => {}
             }
         }

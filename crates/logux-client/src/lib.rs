@@ -2,7 +2,8 @@
 //!
 //! # Reading order
 //!
-//! [`Client`] and its [`Builder`], the received [`Actions`], and the [`DocumentHandle`].
+//! [`Client`] and its [`Builder`], the received [`Actions`] and [`ServerMessages`], and the
+//! [`DocumentHandle`].
 
 #![forbid(unsafe_code)]
 
@@ -12,5 +13,5 @@ mod document_handle;
 mod driver;
 
 pub use builder::Builder;
-pub use client::{Actions, Client, SyncError};
+pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
 pub use document_handle::DocumentHandle;

@@ -22,9 +22,23 @@ pub(crate) enum BenchError {
     /// The `error` message of the server.
     #[error("the server sent an error: {0}")]
     Rejected(String),
-    /// The actions of the server, with `logux/undo`.
-    #[error("the server undid an action: {0}")]
-    Undone(String),
+    #[error(
+        "the server has no channel `{0}`: start the example `bench` of logux-server, or set \
+         --channel to one of the server's channels"
+    )]
+    NoChannel(String),
+    #[error(
+        "the server has no action type `{0}`: start the example `bench` of logux-server, or set \
+         --type to one of the server's types"
+    )]
+    NoType(String),
+    #[error(
+        "the server denied `{0}` to the clients: set --user and --token of a user who has access"
+    )]
+    Denied(String),
+    /// Another reason of an undo, and the type or channel of the action.
+    #[error("the server undid `{subject}` with the reason `{reason}`")]
+    Undone { subject: String, reason: String },
     #[error("a client was disconnected: {0}")]
     Disconnected(String),
     #[error("the server sent nothing for {} s", .0.as_secs())]

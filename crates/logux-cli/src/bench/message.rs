@@ -1,6 +1,7 @@
 //! Messages of the protocol, parsed in place as far as the scenarios need them.
 
 use memchr::memmem;
+use serde_json::Value;
 
 use super::error::BenchError;
 
@@ -40,9 +41,26 @@ pub(super) fn parse_message(text: &[u8]) -> ServerMessage<'_> {
 /// Returns an error if the server undid an action.
 pub(super) fn ensure_not_undone(actions: &[u8]) -> Result<(), BenchError> {
     if memmem::find(actions, b"\"logux/undo\"").is_some() {
-        return Err(BenchError::Undone(String::from_utf8_lossy(actions).into_owned()));
+        return Err(undone(actions));
     }
     Ok(())
+}
+
+/// Returns the error for actions of the server of which one is `logux/undo`.
+fn undone(actions: &[u8]) -> BenchError {
+    // The actions and metas follow the number of a `sync` message, up to its bracket.
+    let list = [b"[", actions.strip_prefix(b",").unwrap_or(actions)].concat();
+    let list: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
+    let undo = list.iter().find(|value| value["type"] == "logux/undo").unwrap_or(&Value::Null);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let action = &undo["action"];
+    let subject = text(&action["channel"]).or_else(|| text(&action["type"])).unwrap_or_default();
+    match undo["reason"].as_str() {
+        Some("wrongChannel") => BenchError::NoChannel(subject),
+        Some("unknownType") => BenchError::NoType(subject),
+        Some("denied") => BenchError::Denied(subject),
+        reason => BenchError::Undone { subject, reason: reason.unwrap_or_default().to_owned() },
+    }
 }
 
 /// Parses the number at the start of `text`. Returns it and its number of digits.

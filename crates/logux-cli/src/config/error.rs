@@ -2,6 +2,7 @@
 
 use std::{io, net::IpAddr, path::PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use logux_server::BuildError;
 
 use super::{collections::RuleError, collector_url::CollectorUrlError};
@@ -68,17 +69,37 @@ pub(crate) enum FileError {
 /// A setting of a variable or file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingError {
-    #[error("unknown setting `{0}`")]
-    Unknown(String),
+    #[error(
+        "unknown setting `{name}`{}; see `logux serve --help`",
+        similar.as_ref().map(|similar| format!(", did you mean `{similar}`?")).unwrap_or_default()
+    )]
+    Unknown { name: String, similar: Option<String> },
     #[error(transparent)]
     Rule(#[from] RuleError),
     #[error("{}", one_line(.0))]
     Value(#[from] clap::Error),
 }
 
-/// Returns the message of a clap error without the usage and the hints that follow it.
+/// Returns the message of a clap error without the usage that follows it, and with the nearest
+/// valid name in place of a longer hint.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    match similar(error) {
+        Some(similar) => format!("{message}, did you mean `{similar}`?"),
+        None => message,
+    }
+}
+
+/// Returns the valid name or value that is nearest to the invalid one.
+pub(crate) fn similar(error: &clap::Error) -> Option<String> {
+    let kinds =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(similar) => Some(similar.clone()),
+        // The best one is the last.
+        ContextValue::Strings(similar) => similar.last().cloned(),
+        _ => None,
+    })
 }

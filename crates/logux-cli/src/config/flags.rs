@@ -13,7 +13,7 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use logux::server::{Rate, RateError};
 use logux_server::{AccessRules, AllowedOrigins, InspectorAccess, Pem, TrustedProxies};
 
@@ -93,6 +93,11 @@ fn parse_type_rate(text: &str) -> Result<(String, Rate), ValueError> {
 /// The settings that all sources can contain.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Flags {
+    /// Accept every client without a token, on loopback addresses only
+    ///
+    /// Also enables --env development.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) dev: Option<bool>,
     #[command(flatten)]
     pub(super) application: ApplicationFlags,
     #[command(flatten)]
@@ -184,7 +189,7 @@ pub(super) struct ListenFlags {
     /// Accept WebSocket connections only
     ///
     /// Disables HTTP pages, /health, and actions from the back end.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) disable_http: Option<bool>,
     /// Milliseconds to finish actions in progress at shutdown [default: 30000]
     #[arg(long, value_name = "NUMBER")]

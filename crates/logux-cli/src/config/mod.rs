@@ -30,13 +30,13 @@ use sources::Environment;
 #[derive(Args)]
 #[command(after_long_help = "\
 Configuration:
-  Each option except --dev can also be set in the environment, in .env, and in
-  logux.toml. Options override environment variables, which override .env, which
-  overrides logux.toml. For example, these have the same meaning:
+  Each option can also be set in the environment, in .env, and in logux.toml.
+  Options override environment variables, which override .env, which overrides
+  logux.toml. For example, these have the same meaning:
 
-    --min-subprotocol 2            option
-    LOGUX_MIN_SUBPROTOCOL=2        environment or .env
-    min-subprotocol = 2            logux.toml
+    --dev   --min-subprotocol 2            option
+    LOGUX_DEV=1   LOGUX_MIN_SUBPROTOCOL=2  environment or .env
+    dev = true   min-subprotocol = 2       logux.toml, on lines of their own
 
   Options that can be repeated are lists: separated by commas in variables, and
   arrays in logux.toml. NODE_ENV sets --env, LOGUX_CONFIG sets --config, and
@@ -60,11 +60,6 @@ Examples:
   Serve it in production, with tokens and TLS:
     LOGUX_SECRET=… logux serve --collection tasks --host 0.0.0.0 --cert cert.pem --key key.pem")]
 struct CommandLine {
-    /// Accept every client without a token, on loopback addresses only
-    ///
-    /// Also enables --env development.
-    #[arg(long)]
-    dev: bool,
     /// Configuration file [default: logux.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -101,7 +96,7 @@ impl Args for ServeArgs {
 impl ServeArgs {
     /// Combines the settings of all sources.
     pub(crate) fn resolve(self, environment: &Environment) -> Result<ServeConfig, ConfigError> {
-        let CommandLine { dev, config, flags: _ } = CommandLine::from_arg_matches(&self.0)?;
+        let CommandLine { config, flags: _ } = CommandLine::from_arg_matches(&self.0)?;
         let variables = environment.all_variables()?;
         let config = config.or_else(|| variables.get("LOGUX_CONFIG").map(PathBuf::from));
         let mut flags = Flags::default();
@@ -112,7 +107,7 @@ impl ServeArgs {
         // Like the SDK of OpenTelemetry, this reads variables of the process only, not `.env`.
         let collector =
             CollectorUrl::resolve(flags.monitoring.otlp.as_deref(), &environment.variables)?;
-        flags.resolve(dev, collector)
+        flags.resolve(collector)
     }
 }
 
@@ -284,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn development_can_be_set_by_all_sources() {
+        let file = [("logux.toml", "dev = true\ncollection = \"tasks\"")];
+        let is_dev = |flags: &[&str], variables: &[(&str, &str)], files: &[(&str, &str)]| {
+            let config = resolve(flags, variables, files).unwrap();
+            assert_eq!(config.server.development, matches!(config.auth, AuthMethod::Disabled));
+            config.server.development
+        };
+        let variables = |value| [("LOGUX_DEV", value), ("LOGUX_COLLECTION", "tasks")];
+        for value in ["1", "true", "yes", "on"] {
+            assert!(is_dev(&[], &variables(value), &[]), "{value}");
+        }
+        let secret = ["--secret", "at least as long as the output of SHA-256"];
+        assert!(is_dev(&[], &[], &file) && !is_dev(&secret, &[("LOGUX_DEV", "0")], &file));
+        assert!(!is_dev(&[&secret[..], &["--dev=false"]].concat(), &variables("1"), &[]));
+        let error = resolve(&["--host", "0.0.0.0"], &variables("1"), &[]).unwrap_err();
+        assert!(error.to_string().contains("loopback addresses only"), "{error}");
+    }
+
+    #[test]
     fn limits_can_be_set_by_all_sources() {
         let file = "max-rate = \"5/s\"\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
         let variables = [
@@ -372,8 +386,18 @@ mod tests {
                 "loopback addresses only",
             ),
             (&tasks, &[("LOGUX_PORT", "x")], &[], "LOGUX_PORT: invalid value 'x'"),
-            (&tasks, &[("LOGUX_PROT", "1")], &[], "LOGUX_PROT: unknown setting `prot`"),
-            (&tasks, &[], &[("logux.toml", "\nprot = 1")], "line 2: unknown setting `prot`"),
+            (
+                &tasks,
+                &[("LOGUX_PROT", "1")],
+                &[],
+                "LOGUX_PROT: unknown setting `prot`, did you mean `port`?",
+            ),
+            (
+                &tasks,
+                &[],
+                &[("logux.toml", "\nprot = 1")],
+                "line 2: unknown setting `prot`, did you mean `port`?",
+            ),
             (&["--config", "missing.toml"], &[], &[], "missing.toml: No such file"),
             (
                 &["--dev", "--collection", "a"],

@@ -72,6 +72,12 @@ pub(crate) enum AuthMethod {
 }
 
 impl ServeConfig {
+    /// Returns the names of the collections, separated by commas.
+    pub(crate) fn collection_names(&self) -> String {
+        let names: Vec<_> = self.collections.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    }
+
     #[cfg(test)]
     pub(super) fn port(&self) -> Option<u16> {
         self.listen.tcp.map(|address| address.port())
@@ -82,9 +88,9 @@ impl Flags {
     /// Validates the flags and fills in the defaults.
     pub(super) fn resolve(
         self,
-        dev: bool,
         collector: Option<CollectorUrl>,
     ) -> Result<ServeConfig, ConfigError> {
+        let dev = self.dev.unwrap_or_default();
         let mut server = Config::default();
         server.remembered_entries = REMEMBERED;
         server.id = self.monitoring.id;

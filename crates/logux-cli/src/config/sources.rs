@@ -11,7 +11,7 @@ use toml::{Spanned, Table, Value};
 
 use super::{
     collections::read_rules,
-    error::{ConfigError, FileError, SettingError},
+    error::{ConfigError, FileError, SettingError, similar},
     flags::Flags,
 };
 
@@ -105,7 +105,7 @@ impl Flags {
                     self.set_rules(collections)
                 }
                 (Some(values), _) => self.set(key.get_ref(), &values),
-                (None, _) => Err(SettingError::Unknown(key.get_ref().clone())),
+                (None, _) => Err(SettingError::Unknown { name: key.get_ref().clone(), similar: None }),
             };
             result.map_err(|error| FileError::Setting { line: line(key.span().start), error })?;
         }
@@ -124,7 +124,10 @@ impl Flags {
             Self::augment_args(Command::new("logux").no_binary_name(true).disable_help_flag(true));
         let matches: ArgMatches =
             command.try_get_matches_from(flags).map_err(|error| match error.kind() {
-                ErrorKind::UnknownArgument => SettingError::Unknown(key.to_owned()),
+                ErrorKind::UnknownArgument => SettingError::Unknown {
+                    name: key.to_owned(),
+                    similar: similar(&error).map(|flag| flag.trim_start_matches('-').to_owned()),
+                },
                 _ => SettingError::Value(error),
             })?;
         Ok(self.update_from_arg_matches(&matches)?)

@@ -13,7 +13,12 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns a command for the program in `folder`, without the variables that configure it.
 pub(crate) fn logux(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_logux"));
+    program(env!("CARGO_BIN_EXE_logux"), folder)
+}
+
+/// Returns a command for another program, which may start this one.
+pub(crate) fn program(name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(name);
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
         if name.starts_with("LOGUX_")
@@ -61,14 +66,15 @@ impl RunningProgram {
 
     /// Waits for a line that contains `text`.
     pub(crate) fn line(&self, text: &str) -> String {
+        let mut others = Vec::new();
         loop {
-            let line = self
-                .lines
-                .recv_timeout(TIMEOUT)
-                .unwrap_or_else(|_| panic!("no line contains {text:?}"));
+            let line = self.lines.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
+                panic!("no line contains {text:?}; the lines are\n{}", others.join("\n"))
+            });
             if line.contains(text) {
                 return line;
             }
+            others.push(line);
         }
     }
 
