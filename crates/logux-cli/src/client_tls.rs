@@ -106,8 +106,8 @@ impl ServerCertVerifier for FileVerifier {
             now,
         );
         match verified {
-            // `Other` has the error that an authority is used as the certificate of a server. webpki
-            // checks the validity period before.
+            // `Other` has the error that an authority is used as the certificate of a server.
+            // webpki checks the validity period before.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.certificates.iter().any(|trusted| trusted == end_entity) =>
             {

@@ -2,8 +2,8 @@
 //! an action, `token` prints a token for a client, `bench` measures a server.
 //!
 //! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
-//! `logger`, `systemd`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and the subcommands
-//! `serve`, `tail`, `send`, `token`.
+//! `logger`, `systemd`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and the
+//! subcommands `serve`, `tail`, `send`, `token`.
 
 #![forbid(unsafe_code)]
 
@@ -27,8 +27,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs, error::CliError,
-    send::SendArgs, tail::TailArgs, token::TokenArgs,
+    bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs, error::CliError, send::SendArgs,
+    tail::TailArgs, token::TokenArgs,
 };
 
 /// Run, inspect and measure Logux servers

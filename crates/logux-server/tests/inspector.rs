@@ -61,6 +61,13 @@ async fn it_shows_clients_channels_and_outcomes_of_actions() {
     let broken = action("broken");
     assert_eq!((&broken["outcome"], &broken["reason"]), (&"undone".into(), &"error".into()));
     assert_eq!(broken["errors"], serde_json::json!(["no disk"]));
+    // Each action is linked with its answer.
+    for (action, kind) in [(&say, "logux/processed"), (&broken, "logux/undo")] {
+        let actions = state["actions"].as_array().expect("a list");
+        let answer = actions.iter().find(|other| other["id"] == action["answer"]);
+        let answer = answer.expect("the answer");
+        assert_eq!((&answer["type"], &answer["answers"]), (&kind.into(), &action["id"]));
+    }
     let has_event = |event: &str| {
         state["events"]
             .as_array()
@@ -74,7 +81,57 @@ async fn it_shows_clients_channels_and_outcomes_of_actions() {
     sync(&mut author, 3, r#"{"type":"say","text":"Again"}"#).await;
     read(&mut reader, "Again").await;
     let newer = changes(&server, change).await;
-    assert_eq!(newer["actions"].as_array().map(Vec::len), Some(1), "{newer}");
+    let actions = newer["actions"].as_array().expect("a list");
+    let answered = actions.iter().filter(|action| action["answers"].is_null());
+    assert_eq!(answered.count(), 1, "{newer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_shows_records_with_their_fields() {
+    let server = Server::builder()
+        .config(|config| config.development = true)
+        .auth(|_| async { Ok(true) })
+        .action_type(regex::Regex::new("^tasks/").expect("an expression"), |on| on.own())
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let record = |verb: &str, fields: serde_json::Value| {
+        let kind = format!("tasks/{verb}");
+        serde_json::json!({"type": kind, "id": "<1>", "fields": fields}).try_into().expect("JSON")
+    };
+    let created = record("created", serde_json::json!({"title": "<b>Tea</b>", "done": false}));
+    server.handle().process(created).await.expect("processed");
+    let state = changes(&server, 0).await;
+    let change = state["change"].as_u64().expect("a number");
+    let expected = serde_json::json!({"title": "\"<b>Tea</b>\"", "done": "false"});
+    let shown = &state["records"][0];
+    assert_eq!((&shown["collection"], &shown["id"]), (&"tasks".into(), &"<1>".into()));
+    assert_eq!((&shown["fields"], &shown["is_deleted"]), (&expected, &false.into()));
+    assert_eq!(shown["action"], state["actions"][0]["id"]);
+
+    let changed = record("changed", serde_json::json!({"done": true}));
+    server.handle().process(changed).await.expect("processed");
+    let newer = changes(&server, change).await;
+    assert_eq!(newer["records"][0]["fields"]["done"], "true");
+    assert_eq!(newer["records"][0]["fields"]["title"], "\"<b>Tea</b>\"");
+    let change = newer["change"].as_u64().expect("a number");
+    assert_eq!(changes(&server, change).await["records"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_names_its_columns_and_writes_text_only() {
+    let server = server(|_| {}).await;
+    let (_, page) = get(server.address(), "/", "").await;
+    for view in ["actions", "records", "clients", "channels", "events"] {
+        let section = page.split(&format!("<section id=\"{view}\"")).nth(1).expect("a section");
+        let head = section.split("<ol").next().expect("the part before the list");
+        assert!(head.contains("class=\"head\"") && head.matches("<span").count() >= 3, "{view}");
+    }
+    // Content of clients is never parsed as HTML.
+    let (_, script) = get(server.address(), "/inspector.js", "").await;
+    for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+        assert!(!script.contains(forbidden), "{forbidden}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

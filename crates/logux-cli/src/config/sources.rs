@@ -105,7 +105,9 @@ impl Flags {
                     self.set_rules(collections)
                 }
                 (Some(values), _) => self.set(key.get_ref(), &values),
-                (None, _) => Err(SettingError::Unknown { name: key.get_ref().clone(), similar: None }),
+                (None, _) => {
+                    Err(SettingError::Unknown { name: key.get_ref().clone(), similar: None })
+                }
             };
             result.map_err(|error| FileError::Setting { line: line(key.span().start), error })?;
         }

@@ -5,9 +5,10 @@ const INTERVAL = 700
 const RETRY_INTERVAL = 3000
 
 const find = id => document.getElementById(id)
-const views = ['actions', 'clients', 'channels', 'events']
+const views = ['actions', 'records', 'clients', 'channels', 'events']
 const lists = Object.fromEntries(views.map(view => [view, find(view).querySelector('ol')]))
 const actions = new Map()
+const records = new Map()
 let events = []
 let clients = []
 let connected = 0
@@ -62,13 +63,36 @@ function outcome(action) {
   return [action.waited === null ? 'waiting' : 'in progress', 'busy']
 }
 
-// Returns the channel of a subscription, which says more than its type.
-function channelOf(action) {
-  if (!/^logux\/(un)?subscribe$/.test(action.type)) return ''
+// Returns an action's content besides its type as elements: the id of its record in bold, then its
+// fields. The text of a long action is cut off, so it may not be JSON.
+function content(action) {
+  let parsed
   try {
-    return ` ${JSON.parse(action.action).channel ?? ''}`
+    parsed = JSON.parse(action.action)
   } catch {
-    return ''
+    return [action.action.slice(0, 300)]
+  }
+  let { type, id, fields, ...others } = parsed
+  let shown = []
+  if (id !== undefined) shown.push(make('b', {}, typeof id === 'string' ? id : JSON.stringify(id)), ' ')
+  let values = fields !== null && typeof fields === 'object' ? { ...fields, ...others } : others
+  if (fields !== undefined && !(fields !== null && typeof fields === 'object')) values.fields = fields
+  // The whole undone action would hide the reason.
+  if (type === 'logux/undo') delete values.action
+  let pairs = Object.entries(values).map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+  shown.push(pairs.join(', ').slice(0, 300))
+  return shown
+}
+
+// Returns the id of the record that an action is about, with its collection.
+function recordOf(action) {
+  let [, collection, verb] = /^(.+)\/(created?|changed?|deleted?)$/.exec(action.type) ?? []
+  if (!collection) return undefined
+  try {
+    let { id } = JSON.parse(action.action)
+    return typeof id === 'string' ? { collection, id, key: `${collection}/${id}`, verb } : undefined
+  } catch {
+    return undefined
   }
 }
 
@@ -88,7 +112,8 @@ function fillAction(row, action) {
   let [word, kind] = outcome(action)
   row.summary.replaceChildren(
     clock(action.came),
-    make('span', { className: 'name' }, action.type, make('small', {}, channelOf(action))),
+    make('span', { className: 'name' }, action.type),
+    make('span', { className: 'content' }, ...content(action)),
     make('span', { className: 'author' }, action.author),
     make('span', { className: `outcome ${kind}` }, word),
     make('span', { className: 'number' }, duration(action.took)),
@@ -98,6 +123,9 @@ function fillAction(row, action) {
     details([
       ['ID', make('span', { className: 'id' }, action.id)],
       ['Outcome', word],
+      ['Answer', action.answer === null ? '' : actionLink(action.answer)],
+      ['Answers', action.answers === null ? '' : actionLink(action.answers)],
+      ['Record', recordOf(action) ? recordLink(recordOf(action)) : ''],
       ['Waited', duration(action.waited)],
       ['Took', duration(action.took)],
       ['Sent to', action.clients === null ? '' : count(action.clients, 'client')],
@@ -119,18 +147,81 @@ function updateAction(action) {
     lists.actions.prepend(row.element)
   }
   row.action = action
+  row.element.classList.toggle('is-answer', action.answers !== null)
   row.words = [action.id, action.type, action.author, action.action, outcome(action)[0], ...action.errors]
     .join('\n')
     .toLowerCase()
   fillAction(row, action)
 }
 
+// Adds or updates a record, the latest changed last.
+function updateRecord(record) {
+  let key = `${record.collection}/${record.id}`
+  records.delete(key)
+  records.set(key, record)
+  if (records.size > 500) records.delete(records.keys().next().value)
+}
+
 function removeOldActions() {
-  while (actions.size > 500) {
+  while (actions.size > 1000) {
     let [id, row] = actions.entries().next().value
     row.element.remove()
     actions.delete(id)
   }
+}
+
+// Returns a link to the row of an action, or its id if the page does not have it.
+function actionLink(id) {
+  let label = actions.get(id)?.action.type
+  let element = make('a', { href: '#actions', className: 'id' }, label ? `${label} ${id}` : id)
+  element.addEventListener('click', event => {
+    let row = actions.get(id)
+    if (!row) return
+    event.preventDefault()
+    // Without the event `hashchange`, which scrolls to the beginning of the view.
+    history.pushState(null, '', '#actions')
+    find('search').value = ''
+    find('only-bad').checked = false
+    if (row.action.answers !== null) find('answers').checked = true
+    show()
+    let details = row.element.firstChild
+    details.open = true
+    row.element.scrollIntoView()
+    row.summary.focus({ preventScroll: true })
+  })
+  return element
+}
+
+// Returns a link to the record of an action, if the page has it.
+function recordLink({ collection, id, key }) {
+  return records.has(key) ? link('records', key) : `${collection}/${id}`
+}
+
+function recordRow(record) {
+  let key = `${record.collection}/${record.id}`
+  let fields = Object.entries(record.fields)
+  let word = record.is_deleted ? 'deleted' : ''
+  let summary = make(
+    'summary',
+    {},
+    clock(record.time),
+    make('span', { className: 'author' }, record.collection),
+    make('span', { className: 'name' }, record.id),
+    make('span', { className: 'content fields' }, fields.map(([name, value]) => `${name}: ${value}`).join(', ')),
+    make('span', { className: 'outcome bad' }, word)
+  )
+  let values = fields.map(([name, value]) => [name, make('code', {}, value)])
+  let more = make(
+    'div',
+    { className: 'more' },
+    details([
+      ...values,
+      ['Last change', actionLink(record.action)],
+      ['Actions', link('actions', `"id":"${record.id}"`, 'show actions with its id')],
+      ['Subscribers', link('channels', key, 'show its channel')]
+    ])
+  )
+  return make('li', {}, make('details', {}, summary, more))
 }
 
 // Returns a link that searches for a text in another view.
@@ -180,7 +271,7 @@ function clientRow(client) {
 function channelRow(name, nodes) {
   let summary = make(
     'summary',
-    { className: 'wide' },
+    {},
     make('span', { className: 'outcome' }, count(nodes.length, 'subscriber')),
     make('span', { className: 'name' }, name),
     make('span', { className: 'author text' }, nodes.length > 3 ? '' : nodes.join(', '))
@@ -199,7 +290,7 @@ function channelRow(name, nodes) {
 function eventRow(event) {
   return make(
     'li',
-    { className: 'row wide' },
+    { className: 'row' },
     clock(event.time),
     make('span', { className: event.is_bad ? 'name bad' : 'name' }, event.event),
     make('span', { className: 'text' }, event.text)
@@ -249,7 +340,8 @@ function show(now = Date.now()) {
 
   let shown = { actions: 0 }
   for (let row of actions.values()) {
-    let matches = row.words.includes(words) && (!onlyBad || isBad(row.action))
+    let isShown = find('answers').checked || row.action.answers === null
+    let matches = isShown && row.words.includes(words) && (!onlyBad || isBad(row.action))
     row.element.hidden = !matches
     if (matches) shown.actions++
   }
@@ -258,10 +350,14 @@ function show(now = Date.now()) {
     .sort((a, b) => (a.node < b.node ? -1 : 1))
   let shownChannels = channels().filter(([name, nodes]) => !onlyBad && has(name, ...nodes))
   let shownEvents = events.filter(event => has(event.event, event.text) && (!onlyBad || event.is_bad)).reverse()
+  let shownRecords = [...records.values()]
+    .filter(record => !onlyBad && has(`${record.collection}/${record.id}`, JSON.stringify(record.fields)))
+    .sort((a, b) => b.change - a.change)
+  draw('records', shownRecords, record => `${record.collection}/${record.id}`, recordRow)
   draw('clients', shownClients, client => client.node, clientRow)
   draw('channels', shownChannels, ([name]) => name, ([name, nodes]) => channelRow(name, nodes))
   draw('events', shownEvents, event => event.change, eventRow)
-  Object.assign(shown, { clients: shownClients.length, channels: shownChannels.length, events: shownEvents.length })
+  Object.assign(shown, { records: shownRecords.length, clients: shownClients.length, channels: shownChannels.length, events: shownEvents.length })
 
   for (let age of lists.clients.querySelectorAll('[data-since]')) {
     age.textContent = since(Number(age.dataset.since), now)
@@ -272,7 +368,8 @@ function show(now = Date.now()) {
     if (name === view) tab.setAttribute('aria-current', 'page')
     else tab.removeAttribute('aria-current')
   }
-  find('actions-count').textContent = actions.size
+  find('actions-count').textContent = [...actions.values()].filter(row => row.action.answers === null).length
+  find('records-count').textContent = [...records.values()].filter(record => !record.is_deleted).length
   find('clients-count').textContent = connected
   find('channels-count').textContent = channels().length
   find('events-count').textContent = events.length
@@ -290,10 +387,12 @@ function applyUpdate(update) {
     // The page shows another server, or the server has restarted.
     for (let row of actions.values()) row.element.remove()
     actions.clear()
+    records.clear()
     events = []
     server = update.started
   }
   find('version').textContent = update.version
+  for (let record of update.records) updateRecord(record)
   for (let action of update.actions) updateAction(action)
   removeOldActions()
   events = [...events, ...update.events].slice(-300)
@@ -329,9 +428,13 @@ async function run() {
 
 find('url').textContent = location.origin.replace(/^http/, 'ws')
 find('search').addEventListener('input', () => show())
-find('only-bad').addEventListener('change', () => show())
+for (let id of ['only-bad', 'answers']) find(id).addEventListener('change', () => show())
 document.querySelector('form').addEventListener('submit', event => event.preventDefault())
-addEventListener('hashchange', () => show())
+addEventListener('hashchange', () => {
+  show()
+  // The view was hidden when the browser followed the link.
+  find(current()).scrollIntoView()
+})
 find('pause').addEventListener('click', () => {
   paused = !paused
   find('pause').textContent = paused ? 'Resume' : 'Pause'

@@ -6,13 +6,17 @@ use std::{
     time::Instant,
 };
 
-use logux::{ActionId, Entry, server::HubEvent};
+use logux::{
+    ActionId, Entry,
+    action::logux::{PROCESSED, UNDO},
+    server::HubEvent,
+};
 use serde::Serialize;
 
 use crate::telemetry::inspector::milliseconds;
 
 /// The largest number of remembered actions.
-const MAX_ACTIONS: usize = 500;
+const MAX_ACTIONS: usize = 1_000;
 /// The largest part of an action that is shown, in bytes.
 const MAX_JSON: usize = 4_000;
 /// The largest number of errors that are shown for one action.
@@ -67,23 +71,30 @@ pub(crate) struct ShownAction {
     /// How many times it was received again.
     again: u32,
     errors: Vec<String>,
+    /// The id of its answer: `logux/processed` or `logux/undo`.
+    answer: Option<String>,
+    /// The id of the action that this one answers.
+    answers: Option<String>,
 }
 
 impl ActionHistory {
     pub(super) fn record(&mut self, change: u64, now: u64, event: &HubEvent) {
         match event {
             HubEvent::Added(entry) => self.push(change, now, entry),
-            HubEvent::Sent(entry, clients) => self.change(change, &entry.meta.id, |action, _| {
-                action.clients = Some(action.clients.unwrap_or(0) + clients);
-                // A server's own action without a handler request has no other end. With one, its
-                // outcome is set when it is answered.
-                if action.outcome.is_none()
-                    && action.waited.is_none()
-                    && entry.meta.id.node().is_server()
-                {
-                    action.outcome = Some("sent");
-                }
-            }),
+            HubEvent::Sent(entry, clients) => {
+                self.link_answer(change, now, entry);
+                self.change(change, &entry.meta.id, |action, _| {
+                    action.clients = Some(action.clients.unwrap_or(0) + clients);
+                    // A server's own action without a handler request has no other end. With one,
+                    // its outcome is set when it is answered.
+                    if action.outcome.is_none()
+                        && action.waited.is_none()
+                        && entry.meta.id.node().is_server()
+                    {
+                        action.outcome = Some("sent");
+                    }
+                });
+            }
             HubEvent::Processed(entry) => self.end(change, now, entry, "processed", None),
             HubEvent::Undone { entry, reason } => {
                 self.end(change, now, entry, "undone", Some(reason))
@@ -139,9 +150,25 @@ impl ActionHistory {
             clients: None,
             again: 0,
             errors: Vec::new(),
+            answer: None,
+            answers: None,
         };
         self.positions.insert(meta.id.clone(), self.forgotten + self.latest.len() as u64);
         self.latest.push_back(Remembered { id: meta.id.clone(), arrived: Instant::now(), shown });
+    }
+
+    /// Remembers an entry that is an answer, and links it with its action. Answers are not reported
+    /// when they are added, only when they are sent.
+    fn link_answer(&mut self, change: u64, now: u64, entry: &Entry) {
+        let is_answer = [PROCESSED, UNDO].contains(&entry.action.kind());
+        let target = entry.action.str_field("id").filter(|_| is_answer);
+        let Some(target) = target.and_then(|id| id.parse::<ActionId>().ok()) else { return };
+        if !self.positions.contains_key(&entry.meta.id) {
+            self.push(change, now, entry);
+        }
+        let (answer, answers) = (entry.meta.id.to_string(), target.to_string());
+        self.change(change, &entry.meta.id, |action, _| action.answers = Some(answers));
+        self.change(change, &target, |action, _| action.answer = Some(answer));
     }
 
     fn end(
@@ -183,7 +210,7 @@ impl ActionHistory {
 }
 
 /// Returns a string, truncated to at most `max` bytes of it.
-fn truncated(text: &str, max: usize) -> String {
+pub(super) fn truncated(text: &str, max: usize) -> String {
     match text.floor_char_boundary(max) {
         end if end < text.len() => format!("{}…", &text[..end]),
         _ => text.to_owned(),
@@ -212,27 +239,65 @@ mod tests {
         }
         assert_eq!((actions.latest.len(), actions.positions.len()), (MAX_ACTIONS, MAX_ACTIONS));
         let last = entries.last().unwrap();
-        actions.record(1_001, 0, &HubEvent::Sent(last.clone(), 2));
+        actions.record(2_001, 0, &HubEvent::Sent(last.clone(), 2));
         actions.record(
-            1_002,
+            2_002,
             0,
             &HubEvent::Undone { entry: last.clone(), reason: "denied".into() },
         );
-        actions.record(1_002, 0, &HubEvent::Cleaned(last.clone()));
+        actions.record(2_002, 0, &HubEvent::Cleaned(last.clone()));
         // An action that was removed is added again.
-        actions.record(1_003, 0, &HubEvent::Processed(entries[0].clone()));
-        let changed = actions.after(1_000);
+        actions.record(2_003, 0, &HubEvent::Processed(entries[0].clone()));
+        let changed = actions.after(2_000);
         let outcomes: Vec<_> =
             changed.iter().map(|action| (&*action.id, action.outcome, action.clients)).collect();
         assert_eq!(
             outcomes,
-            [("509 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]
+            [("1009 10:a:b 0", Some("undone"), Some(2)), ("0 10:a:b 0", Some("processed"), None)]
         );
         assert_eq!(
             (changed[0].reason.as_deref(), changed[0].is_cleaned, changed[1].is_cleaned),
             (Some("denied"), true, false)
         );
         assert_eq!(actions.latest.len(), MAX_ACTIONS);
+    }
+
+    #[test]
+    fn an_action_is_linked_with_its_answer() {
+        let mut actions = ActionHistory::default();
+        let action = entry(1);
+        actions.record(1, 0, &HubEvent::Added(action));
+        let answer = |n: u32, json: &str| {
+            let meta = Meta::new(format!("{n} server:x 0").parse().unwrap());
+            Arc::new(Entry::new(Action::new(json).unwrap(), meta))
+        };
+        let processed = answer(2, r#"{"type":"logux/processed","id":"1 10:a:b 0"}"#);
+        actions.record(2, 0, &HubEvent::Sent(processed, 1));
+        let all_of = |actions: &ActionHistory| actions.after(0);
+        let links = |actions: &ActionHistory| -> Vec<_> {
+            all_of(actions)
+                .into_iter()
+                .map(|action| (action.id, action.answer, action.answers))
+                .collect()
+        };
+        let (action_id, answer_id) = ("1 10:a:b 0".to_owned(), "2 server:x 0".to_owned());
+        assert_eq!(
+            links(&actions),
+            [
+                (action_id.clone(), Some(answer_id.clone()), None),
+                (answer_id, None, Some(action_id))
+            ]
+        );
+        // The last answer counts, and one to an unknown action is shown too.
+        let undo = answer(3, r#"{"type":"logux/undo","id":"1 10:a:b 0","reason":"error"}"#);
+        actions.record(3, 0, &HubEvent::Sent(undo.clone(), 1));
+        actions.record(4, 0, &HubEvent::Sent(undo, 2));
+        let unknown = answer(5, r#"{"type":"logux/undo","id":"9 10:a:b 0","reason":"error"}"#);
+        actions.record(5, 0, &HubEvent::Sent(unknown, 1));
+        let all = links(&actions);
+        assert_eq!((all.len(), all[0].1.as_deref()), (4, Some("3 server:x 0")));
+        let undo = all_of(&actions).into_iter().find(|action| action.id == "3 server:x 0");
+        assert_eq!(undo.and_then(|undo| undo.clients), Some(3));
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! The inspector, a page for developers: connected clients, channels, and the outcome of each
-//! action.
+//! The inspector, a page for developers: connected clients, channels, records, and the outcome of
+//! each action.
 //!
-//! [`Inspector`] observes every event and remembers the latest ones, as `actions` and `event_log`;
-//! `clients` is the list of connected clients. `http::inspector` serves them to requests that
-//! [`InspectorAccess`](crate::InspectorAccess) allows. Only in development, because actions are
-//! shown as they are.
+//! [`Inspector`] observes every event and remembers the latest ones, as `actions`, `records` and
+//! `event_log`; `clients` is the list of connected clients. `http::inspector` serves them to
+//! requests that [`InspectorAccess`](crate::InspectorAccess) allows. Only in development, because
+//! actions are shown as they are.
 
 mod actions;
 pub(crate) mod clients;
 mod event_log;
+mod records;
 
 use std::{
     collections::HashMap,
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 use actions::{ActionHistory, ShownAction};
 use event_log::{EventLog, LoggedEvent};
+use records::{RecordHistory, ShownRecord};
 
 use crate::telemetry::event::{Event, Failure};
 
@@ -42,6 +44,7 @@ struct InspectorState {
     /// Increases with each change, so that the page can request only what is new.
     change: u64,
     actions: ActionHistory,
+    records: RecordHistory,
     event_log: EventLog,
     connections: HashMap<SessionId, ConnectionView>,
 }
@@ -64,6 +67,7 @@ pub(crate) struct InspectorUpdate {
     /// The change number for the next request.
     change: u64,
     actions: Vec<ShownAction>,
+    records: Vec<ShownRecord>,
     events: Vec<LoggedEvent>,
 }
 
@@ -87,7 +91,9 @@ impl Inspector {
         let change = state.change;
         match event {
             Event::Hub(hub_event) => {
-                state.actions.record(change, epoch_millis(self.clock), hub_event)
+                let now = epoch_millis(self.clock);
+                state.actions.record(change, now, hub_event);
+                state.records.record(change, now, hub_event);
             }
             Event::Requested(entry) => state.actions.requested(change, &entry.meta.id),
             Event::Failed { what: Failure::Action(id), error } => {
@@ -117,6 +123,7 @@ impl Inspector {
             now: epoch_millis(self.clock),
             change: state.change,
             actions: state.actions.after(after),
+            records: state.records.after(after),
             events: state.event_log.after(after),
         }
     }
