@@ -68,8 +68,9 @@ pub enum Input {
         channel: Arc<str>,
     },
     /// The application ends the subscriptions of clients to a channel, also those that are not
-    /// answered yet. The clients receive `logux/undo` of them, with the reason `revoked`; when they
-    /// connect again, they may ask again.
+    /// answered yet, and those that the application itself has made to channels below it, such as
+    /// `tasks/1` below `tasks`. The clients receive `logux/undo` of them, with the reason
+    /// `revoked`; when they connect again, they may ask again.
     Unsubscribe {
         /// The clients. `channels` are all subscribers of these channels.
         clients: Recipients,

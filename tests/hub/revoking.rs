@@ -3,7 +3,7 @@
 use logux::{
     Action,
     log::Draft,
-    server::{AddAction, HandlerResponse, Input, Recipients, UndoRequest},
+    server::{AddAction, HandlerResponse, Input, Recipients, SessionId, UndoRequest},
 };
 
 use crate::world::{A, World, entry, undone};
@@ -93,6 +93,31 @@ fn all_filters_end_and_the_subscription_of_the_application() {
     world.handle(Input::Subscribe { node, channel: "room".into() });
     world.handle(unsubscribe(Recipients::user("10")));
     assert_ended(&mut world);
+}
+
+#[test]
+fn the_undo_of_a_confirmed_subscription_has_its_action() {
+    let mut world = subscribed();
+    world.handle(Input::Acknowledged { session: SessionId(1), added: 1_000 });
+    world.handle(unsubscribe(Recipients::user("10")));
+    assert_eq!(world.delivered(), revoked());
+}
+
+#[test]
+fn the_records_of_a_list_end_with_the_list() {
+    let mut world = subscribed();
+    world.subscribe(1, "2 10:one:x 0", "room/own");
+    let node: logux::NodeId = "10:one:x".parse().unwrap();
+    for channel in ["room/1", "room/2", "roommates"] {
+        world.handle(Input::Subscribe { node: node.clone(), channel: channel.into() });
+    }
+    world.delivered.clear();
+    world.handle(unsubscribe(Recipients::user("10")));
+    assert_eq!(world.delivered(), revoked());
+    for (channel, count) in [("room/1", 0), ("room/2", 0), ("room/own", 1), ("roommates", 1)] {
+        world.handle(add(A, Draft::default(), Recipients::channel(channel)));
+        assert_eq!(world.delivered().len(), count, "{channel}");
+    }
 }
 
 #[test]

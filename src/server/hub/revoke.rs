@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Hub;
+use super::{Hub, NO_FILTER};
 use crate::{
     action::{
         Action, ActionId,
-        logux::{UNDO, UNSUBSCRIBE, UNSUBSCRIBED},
+        logux::{SUBSCRIBE, UNDO, UNSUBSCRIBE, UNSUBSCRIBED},
     },
+    json::Json,
     log::LogError,
     server::{Output, Recipients, SessionId, UndoRequest, pending_request::PendingRequest},
     store::Store,
@@ -22,6 +23,14 @@ struct ActiveSubscription {
     session: SessionId,
     channel: Arc<str>,
     filter: Arc<str>,
+}
+
+/// Returns the action of a subscription. The log forgets it when its answer is confirmed, but
+/// clients recognize the undo of a subscription by its action.
+fn subscribe_action(channel: &str, filter: &str) -> Option<Action> {
+    let channel = Json::from_value(channel).ok()?;
+    let filter = if filter == NO_FILTER { String::new() } else { format!(r#","filter":{filter}"#) };
+    Action::new(format!(r#"{{"type":"{SUBSCRIBE}","channel":{channel}{filter}}}"#)).ok()
 }
 
 impl<S: Store> Hub<S> {
@@ -61,10 +70,22 @@ impl<S: Store> Hub<S> {
             for id in ids {
                 self.undo(now, UndoRequest::new(id, REVOKED))?;
             }
-            // The application itself may have subscribed the client; such a subscription has no id.
-            self.unsubscribe_session(session, channel, super::NO_FILTER);
+            for channel in self.own_subscriptions(session, channel) {
+                self.unsubscribe_session(session, &channel, NO_FILTER);
+            }
         }
         Ok(())
+    }
+
+    /// Returns the channels that the application itself has subscribed a client to, among a channel
+    /// and those below it: a list of records comes with such subscriptions to the records.
+    fn own_subscriptions(&self, session: SessionId, channel: &str) -> Vec<Arc<str>> {
+        let Some(session) = self.sessions.get(session) else { return Vec::new() };
+        let is_below = |other: &str| {
+            other.strip_prefix(channel).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let channels = session.channels.iter().filter(|other| is_below(other));
+        channels.filter(|other| session.subscriptions_to(other).is_empty()).cloned().collect()
     }
 
     /// Carries out what an action of the application means for subscriptions. Returns `true` if
@@ -105,11 +126,14 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    /// Ends a subscription if it is in effect. The caller sends its undo.
-    pub(super) fn end_active(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
+    /// Ends a subscription if it is in effect, and returns its action. The caller sends its undo.
+    pub(super) fn end_active(
+        &mut self,
+        id: &ActionId,
+    ) -> Result<Option<Action>, LogError<S::Error>> {
         let Some(ActiveSubscription { session, channel, filter }) = self.active_subscription(id)
         else {
-            return Ok(());
+            return Ok(None);
         };
         self.unsubscribe_session(session, &channel, &filter);
         // The answer may not be confirmed; the subscription must not be processed again.
@@ -120,7 +144,7 @@ impl<S: Store> Hub<S> {
                 self.inbox.stop_waiting(&mut self.log, id)?;
             }
         }
-        Ok(())
+        Ok(subscribe_action(&channel, &filter))
     }
 
     fn active_subscription(&self, id: &ActionId) -> Option<ActiveSubscription> {

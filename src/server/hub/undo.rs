@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Hub, retention::since};
 use crate::{
-    action::{ActionId, logux::Undo},
+    action::{Action, ActionId, logux::Undo},
     log::{Draft, LogError},
     server::{Output, Recipients, SessionId, UndoRequest, retention::is_retained},
     store::{Entry, Store},
@@ -29,16 +29,17 @@ impl<S: Store> Hub<S> {
             self.undo_request(now, &request, &reason, extra)?;
             return self.start_next(now, id.node(), &request.queue);
         }
-        self.end_active(&id)?;
-        self.undo_processed(now, UndoRequest { id, reason, extra, to })
+        let subscription = self.end_active(&id)?;
+        self.undo_processed(now, UndoRequest { id, reason, extra, to }, subscription)
     }
 
     /// Undoes an action that was processed already. If the action is received again, it is answered
-    /// with this undo.
+    /// with this undo. `known` is the action, if the log may have forgotten it.
     fn undo_processed(
         &mut self,
         now: WallTime,
         undo: UndoRequest,
+        known: Option<Action>,
     ) -> Result<(), LogError<S::Error>> {
         let UndoRequest { id, reason, extra, mut to } = undo;
         let undone = self.log.by_id(&id)?.map(Arc::new);
@@ -51,7 +52,7 @@ impl<S: Store> Hub<S> {
             draft = self.retain_undo(entry, draft)?;
         }
         draft = self.inbox.remember_undo(draft, &to);
-        let action = undone.map(|entry| entry.action.clone());
+        let action = undone.map(|entry| entry.action.clone()).or(known);
         let undo = Undo { id: id.to_text(), reason, action, extra };
         // A string and a checked action can always be written as JSON.
         let Ok(action) = undo.to_action() else { return Ok(()) };

@@ -234,7 +234,8 @@ impl Handle {
         result.await.map_err(|_| ReadLogError::Stopped)?.map_err(ReadLogError::Store)
     }
 
-    /// Ends the subscriptions of clients to a channel. The clients receive `logux/undo` of them,
+    /// Ends the subscriptions of clients to a channel, and those that the server itself has made to
+    /// channels below it, such as the records of a list. The clients receive `logux/undo` of them,
     /// with the reason `revoked`. A client subscribes again when it connects again, so the handlers
     /// of the channel must deny access from now on.
     ///
