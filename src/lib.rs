@@ -71,6 +71,7 @@ pub mod action;
 pub mod backend;
 pub mod client;
 pub mod crdt;
+mod excerpt;
 pub mod json;
 pub mod log;
 pub mod record;
@@ -84,6 +85,7 @@ pub mod time;
 pub mod wire;
 
 pub use action::{Action, ActionId, Meta, NodeId, Stamp};
+pub use excerpt::{MAX_NAME_EXCERPT, excerpt, name_excerpt};
 pub use json::Json;
 pub use log::Log;
 pub use store::{Entry, MemoryStore, Store};

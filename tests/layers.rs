@@ -6,9 +6,9 @@ mod layers;
 use layers::{Source, assert_order, assert_size, sources};
 
 /// The reading order.
-const ORDER: [&str; 13] = [
-    "time", "json", "action", "store", "record", "log", "replay", "crdt", "wire", "sync", "client",
-    "server", "backend",
+const ORDER: [&str; 14] = [
+    "excerpt", "time", "json", "action", "store", "record", "log", "replay", "crdt", "wire",
+    "sync", "client", "server", "backend",
 ];
 
 /// Words for I/O, clocks and threads, which a pure engine does not use.

@@ -115,7 +115,7 @@ proptest! {
         subprotocol in strategies::subprotocol(),
     ) {
         let mut writer = SyncWriter::new(7, base, &sender, time_fix, 0);
-        let mut message = Sync { added: 7, entries: Vec::new() };
+        let mut message = Sync { added: 7, entries: Vec::new(), refused: Vec::new() };
         for entry in entries {
             writer.entry(&entry.action, &entry.meta, subprotocol.as_ref());
             message.entries.push(SyncEntry {
@@ -165,7 +165,7 @@ fn extra_keys_cannot_replace_the_id() {
     }
     let action = Action::new(r#"{"type":"a"}"#).unwrap();
     let entry = SyncEntry { action, id: CompactId::Time(1), time: 2, subprotocol: None, extra };
-    let text = Message::Sync(Sync { added: 1, entries: vec![entry] }).encode();
+    let text = Message::Sync(Sync { added: 1, entries: vec![entry], refused: Vec::new() }).encode();
     assert_eq!(text, r#"["sync",1,{"type":"a"},{"id":1,"time":2,"mine":99}]"#);
 }
 

@@ -106,9 +106,14 @@ impl Action {
         Self::from_value(&Typed { r#type: kind, fields })
     }
 
-    /// Reads an action that is part of a larger JSON text, from the position of the cursor.
-    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ActionError> {
-        let (text, kind) = skip_action(cursor)?;
+    /// Skips an action that is part of a larger JSON text. Returns its text, and the text of its
+    /// type with the quotes.
+    pub(crate) fn skip<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, &'a str), ActionError> {
+        skip_action(cursor)
+    }
+
+    /// Creates an action from the result of [`skip`](Self::skip).
+    pub(crate) fn within(text: &str, kind: &str) -> Result<Self, ActionError> {
         Ok(Self { kind: Kind::within(text, kind)?, json: text.into() })
     }
 

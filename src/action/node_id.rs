@@ -55,6 +55,11 @@ impl NodeId {
         }
     }
 
+    /// Returns the user, or the client if there is no user: whom limits are for.
+    pub fn user_or_client(&self) -> &str {
+        self.user_id().unwrap_or_else(|| self.client_id())
+    }
+
     /// Returns `true` if the first part is `server`, which clients may not use.
     pub fn is_server(&self) -> bool {
         self.user_id().unwrap_or(&self.0) == "server"

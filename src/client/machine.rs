@@ -11,7 +11,7 @@ use crate::{
     },
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, Node, State, TimeoutKind},
+    sync::{self, Node, RefusedAction, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
 
@@ -202,7 +202,11 @@ impl<S: Store, O: Observer> Client<S, O> {
                     self.time_fix = Some(time_fix);
                     self.out.push_back(Output::TimeFix(time_fix));
                 }
-                sync::Output::Received { batch, entries, .. } => {
+                sync::Output::Received { batch, entries, refused, .. } => {
+                    for RefusedAction { kind, limit, .. } in refused {
+                        let text = format!("an action of the type {kind} was dropped: {limit}");
+                        self.out.push_back(Output::Debug(text));
+                    }
                     for entry in entries {
                         self.receive(now, entry)?;
                     }

@@ -58,6 +58,18 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0, max_depth }
     }
 
+    /// Reads with `read`, without the limit on depth. The memory for the depth is one bit for each
+    /// level.
+    pub(crate) fn at_any_depth<T, E>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let max_depth = core::mem::replace(&mut self.max_depth, usize::MAX);
+        let result = read(self);
+        self.max_depth = max_depth;
+        result
+    }
+
     /// Returns the number of bytes that are not read yet.
     pub(crate) const fn remaining(&self) -> usize {
         self.text.len() - self.at

@@ -10,8 +10,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     action::{Action, ActionId, NameList, NodeId, logux::UNSUBSCRIBE},
+    excerpt::name_excerpt,
     log::{Draft, LogError, Observer as _},
-    server::{HubLog, Recipients, inbox_usage::InboxUsage},
+    server::{HubLog, Recipients, inbox_usage::InboxUsage, pending_bytes::PendingBytes},
     store::{Criteria, Entry, MetaChange, Query, Store},
     time::{WallTime, as_millis},
 };
@@ -33,6 +34,8 @@ const WAITING: &str = "waiting";
 pub(super) struct Inbox {
     /// The number of entries to remember.
     capacity: u64,
+    /// The size of the remembered actions and answers, in bytes, at which old ones are forgotten.
+    max_bytes: usize,
     /// The number of entries to add until old ones are forgotten.
     until_pruned: u64,
     expiry: Expiry,
@@ -87,6 +90,10 @@ fn elapsed(from: WallTime, to: WallTime) -> u64 {
 /// single run takes long.
 const PRUNE_EVERY: u64 = 64;
 
+/// The largest number of pages of [`PRUNE_EVERY`] actions that are forgotten at a time because of
+/// their size.
+const MAX_PRUNED_PAGES: usize = 16;
+
 /// The state of an action in the inbox.
 #[derive(Debug)]
 pub(super) enum InboxState {
@@ -101,10 +108,12 @@ pub(super) enum InboxState {
 }
 
 impl Inbox {
-    /// Creates an inbox that remembers the last `capacity` entries, for `remembered_for` at most.
-    pub(super) fn new(capacity: u64, remembered_for: Duration) -> Self {
+    /// Creates an inbox that remembers the last `capacity` entries of at most `max_bytes` bytes,
+    /// for `remembered_for` at most.
+    pub(super) fn new(capacity: u64, max_bytes: usize, remembered_for: Duration) -> Self {
         Self {
             capacity,
+            max_bytes,
             until_pruned: PRUNE_EVERY,
             expiry: Expiry {
                 remembered_for_ms: as_millis(remembered_for),
@@ -176,6 +185,67 @@ impl Inbox {
         draft.subprotocol = meta.subprotocol.clone();
         let added = log.add(now, action.clone(), draft)?;
         Ok(added.unwrap_or(Entry { action, meta }))
+    }
+
+    /// Replaces an action that was refused before others received it by its remembered form: the
+    /// id, and the type. Its answer is added after this.
+    pub(super) fn reduce_action<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        now: WallTime,
+        entry: &Entry,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some(reduced) = reduced(&entry.action) else { return Ok(()) };
+        remove(log, &entry.meta.id)?;
+        log.observer_mut().clean_log.forget_moved(&entry.meta.id);
+        let mut draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
+        draft = draft.index(self.remembered.clone()).and_reason(self.remembered.clone());
+        draft.subprotocol = entry.meta.subprotocol.clone();
+        log.add(now, reduced, draft).map(drop)
+    }
+
+    /// Forgets the oldest answered actions of a user, if those of the user exceed their share of
+    /// the memory, a quarter, and then the oldest of all users if all of them exceed it. `pending`
+    /// has the actions that are not answered: they are kept in any case, and have their own bound.
+    pub(super) fn forget_excess<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        user: &str,
+        pending: &PendingBytes,
+    ) -> Result<(), LogError<S::Error>> {
+        self.forget_excess_of_user(log, user, pending.of_user(user))?;
+        self.forget_excess_of_all(log, pending.total())
+    }
+
+    fn forget_excess_of_user<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        user: &str,
+        pending_bytes: usize,
+    ) -> Result<(), LogError<S::Error>> {
+        let usage = &log.observer().inbox_usage;
+        let share = self.max_bytes / 4;
+        let answered_bytes = usage.user_bytes(user).saturating_sub(pending_bytes);
+        if answered_bytes <= share {
+            return Ok(());
+        }
+        // A bit more, so that it is not due again at once.
+        let excess = answered_bytes - share + share / 16;
+        for added in usage.oldest_of_user(user, excess, PRUNE_EVERY as usize) {
+            let mut found = None;
+            log.walk(&Query::added().oldest_first().after_added(added - 1), |entry| {
+                found = Some(entry.clone());
+                ControlFlow::Break(())
+            })?;
+            let is_answered = |entry: &Entry| {
+                entry.meta.added == Some(added)
+                    && !entry.meta.reasons.iter().any(|reason| is_waiting(reason))
+            };
+            if let Some(entry) = found.filter(is_answered) {
+                self.forget(log, &entry.meta.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the answer to an action, which then does not wait any more.
@@ -351,6 +421,34 @@ impl Inbox {
         let max_added = Some(log.last_added()?.saturating_sub(self.capacity));
         log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })
     }
+
+    fn forget_excess_of_all<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        pending_bytes: usize,
+    ) -> Result<(), LogError<S::Error>> {
+        let max_bytes = self.max_bytes.saturating_add(pending_bytes);
+        let mut after = 0;
+        // Subscriptions that wait for their clients stay too, so the work is bounded.
+        for _ in 0..MAX_PRUNED_PAGES {
+            if log.observer().inbox_usage.bytes <= max_bytes {
+                break;
+            }
+            let (mut remaining, mut max_added) = (PRUNE_EVERY, None);
+            log.walk(
+                &Query::added().oldest_first().index(REMEMBERED).after_added(after),
+                |entry| {
+                    max_added = entry.meta.added;
+                    remaining -= 1;
+                    if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            )?;
+            let Some(added) = max_added else { break };
+            log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })?;
+            after = added;
+        }
+        Ok(())
+    }
 }
 
 fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S::Error>> {
@@ -361,6 +459,28 @@ fn remove<S: Store>(log: &mut HubLog<S>, id: &ActionId) -> Result<(), LogError<S
 /// Whether a reason is the one of actions without an answer.
 pub(super) fn is_waiting(reason: &str) -> bool {
     reason == WAITING
+}
+
+/// The largest action that is remembered as it is when it is refused, in bytes.
+const MAX_REFUSED_BYTES: usize = 1_024;
+
+/// Returns the remembered form of a refused action, if it differs from the action: its type.
+/// Clients of the reference expect that an undo has an action with a type.
+pub(super) fn reduced(action: &Action) -> Option<Action> {
+    if action.as_json().len() <= MAX_REFUSED_BYTES {
+        return None;
+    }
+    without_fields(&name_excerpt(action.kind()))
+}
+
+/// Returns an action without fields.
+pub(super) fn without_fields(kind: &str) -> Option<Action> {
+    Action::typed(kind, &serde_json::Map::new()).ok()
+}
+
+/// Whether an index is the one of received actions.
+pub(super) fn is_received_index(index: &str) -> bool {
+    index == REMEMBERED
 }
 
 /// Whether an index is one of the inbox.

@@ -9,7 +9,7 @@ use crate::{
     json::Json,
     log::Draft,
     store::Entry,
-    sync::BatchToken,
+    sync::{BatchToken, RefusedAction},
 };
 
 /// An event or request that a hub handles.
@@ -41,6 +41,14 @@ pub enum Input {
         batch: BatchToken,
         /// The actions.
         entries: Vec<Entry>,
+    },
+    /// Actions of a client were received that exceed a limit of one action. The client receives
+    /// `logux/undo` for each, with the reason `tooLarge`, `tooDeep` or `wrongId`.
+    Refused {
+        /// The connection of the client.
+        session: SessionId,
+        /// The actions.
+        actions: Vec<RefusedAction>,
     },
     /// A client has confirmed all it was sent up to a number. Required for numbers of
     /// [`Output::Deliver`] with `confirm`, optional for others.

@@ -8,8 +8,9 @@
 //!
 //! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
 //! `rate`, `retention`, `log_query`; then the parts of the hub's state, `pending_request`,
-//! `request_queue`, `requests`, `sessions`, `channels`, `inbox`, `added_offsets`, `clock`, and the
-//! observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
+//! `request_queue`, `pending_bytes`, `requests`, `sessions`, `channels`, `inbox`, `added_offsets`,
+//! `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with
+//! [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -21,6 +22,7 @@ mod inbox_usage;
 mod io;
 mod log_query;
 mod observer;
+mod pending_bytes;
 mod pending_request;
 mod queues;
 mod rate;

@@ -9,8 +9,8 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
-    NumberHasher, QueueName, RequestId, pending_request::PendingRequest,
-    request_queue::RequestQueue,
+    NumberHasher, QueueName, RequestId, pending_bytes::PendingBytes,
+    pending_request::PendingRequest, request_queue::RequestQueue,
 };
 use crate::action::{ActionId, NodeId};
 
@@ -33,6 +33,8 @@ pub(super) struct Requests {
     parked: VecDeque<PendingRequest>,
     /// The running requests whose action was sent to channels.
     in_channels: BTreeSet<RequestId>,
+    /// The sizes of the actions of clients that are running or waiting.
+    pending_bytes: PendingBytes,
 }
 
 /// The requests that were sent to the application and have not ended.
@@ -92,6 +94,11 @@ impl Requests {
         self.clients.get(client).map_or(0, |client| client.0.iter().map(RequestQueue::len).sum())
     }
 
+    /// Returns the sizes of the actions of clients that are running or waiting.
+    pub(super) const fn pending_bytes(&self) -> &PendingBytes {
+        &self.pending_bytes
+    }
+
     pub(super) fn running_count(&self) -> usize {
         self.running.requests.len()
     }
@@ -140,6 +147,7 @@ impl Requests {
     /// Adds a request to the end of its queue. Returns it if it starts now.
     pub(super) fn push(&mut self, request: PendingRequest) -> Option<(RequestId, &PendingRequest)> {
         let id = &request.entry.meta.id;
+        self.pending_bytes.add(&request.entry);
         let tracked = self.tracked.entry(id.clone()).or_default();
         tracked.repeats = request.repeats;
         let client = self.clients.entry(id.node().client_id().into()).or_default();
@@ -188,6 +196,9 @@ impl Requests {
     pub(super) fn finish(&mut self, request_id: RequestId) -> Option<PendingRequest> {
         let request = self.running.requests.remove(&request_id)?;
         self.in_channels.remove(&request_id);
+        if request.is_in_inbox() {
+            self.pending_bytes.remove(&request.entry);
+        }
         if let Some(queue) = self.queue_of(&request)
             && queue.running == Some(request_id)
         {
@@ -202,6 +213,7 @@ impl Requests {
     pub(super) fn drain_fate(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
         let Some(queue) = self.queue_of(request) else { return Vec::new() };
         let drained = queue.drain_fate(&request.fate_key);
+        drained.iter().for_each(|request| self.pending_bytes.remove(&request.entry));
         drained.into_iter().map(|request| self.untrack(request)).collect()
     }
 
@@ -213,6 +225,7 @@ impl Requests {
             let position = queue.position(|request| request.entry.meta.id == *id)?;
             queue.remove(position)
         })?;
+        self.pending_bytes.remove(&request.entry);
         Some(self.untrack(request))
     }
 

@@ -26,8 +26,10 @@ pub(super) struct Session {
     /// The ids of the `logux/subscribe` actions of its subscriptions, by channel and filter key.
     /// Those that the application has made have none.
     pub(super) subscription_ids: BTreeMap<(Arc<str>, Arc<str>), ActionId>,
-    /// Received batches that wait until fewer than `max_queue` actions of the client wait.
+    /// Received batches that wait until fewer actions of the client, its user and all users wait.
     pub(super) held_batches: VecDeque<(BatchToken, Vec<Entry>)>,
+    /// Whether the connection is in the list of those with held batches.
+    pub(super) is_listed_as_held: bool,
     /// Subscriptions whose answers the client has not confirmed, with the `added` numbers of the
     /// answers, lowest first. Their number is bounded, because a connection that confirms nothing
     /// is closed.
@@ -55,6 +57,7 @@ impl Session {
             channels: IndexSet::new(),
             subscription_ids: BTreeMap::new(),
             held_batches: VecDeque::new(),
+            is_listed_as_held: false,
             unacknowledged: VecDeque::new(),
             added_offset,
             is_new,

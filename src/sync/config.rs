@@ -34,23 +34,42 @@ pub struct Config {
     /// The time without a message after which a ping is sent. `None`: never. Default: 10 s for a
     /// client, 20 s for a server.
     pub ping_interval: Option<Duration>,
-    /// The time to wait for `connect`, `connected`, `pong` and `synced` before the connection is
-    /// closed. `None`: no limit. Default: 70 s.
+    /// The time to wait for `pong` and `synced` before the connection is closed. `None`: no limit.
+    /// Default: 70 s.
     pub timeout: Option<Duration>,
+    /// The time to wait for `connect` or `connected` before the connection is closed. `None`: no
+    /// limit. Default: 70 s for a client, because the application decides about the login
+    /// meanwhile; 15 s for a server.
+    pub connect_timeout: Option<Duration>,
     /// The bounds of a received message.
     pub limits: MessageLimits,
+    /// The largest message before the end of the authentication, in bytes. Default: 16 KiB for a
+    /// server; for a client, that of `limits`.
+    pub max_connect_bytes: usize,
     /// The largest number of messages that wait for the end of the authentication. Default: 100.
     pub max_waiting: usize,
-    /// The largest total size of these messages, in bytes. Default: 64 KiB.
+    /// The largest total size of these messages, in bytes. Default: 16 KiB.
     pub max_waiting_bytes: usize,
-    /// The number of received `sync` messages without [`Input::Persisted`](super::Input::Persisted)
-    /// at which [`wants_frames`](super::Node::wants_frames) becomes `false`. Default: 64.
+    /// The number of received batches without [`Input::Persisted`](super::Input::Persisted) at
+    /// which [`wants_frames`](super::Node::wants_frames) becomes `false`. Default: 64.
     pub max_receiving: usize,
+    /// The size of the `sync` messages of these batches, in bytes, at which `wants_frames` becomes
+    /// `false`. One more message may exceed it. Default: 64 KiB.
+    pub max_receiving_bytes: usize,
+    /// The largest number of received actions in one [`Output::Received`](super::Output::Received).
+    /// A larger message is delivered in several batches, two at a time, so that its receiver can
+    /// serve others between them. Default: 256.
+    pub actions_per_batch: usize,
+    /// The size of the actions of a batch at which it ends, in bytes. Default: 256 KiB.
+    pub bytes_per_batch: usize,
     /// The number of sent `sync` messages without `synced` at which
     /// [`can_send`](super::Node::can_send) becomes `false`. Default: 1,000.
     pub max_sending: usize,
     /// The largest number of actions in one sent `sync` message. Default: 100.
     pub actions_per_sync: usize,
+    /// The largest size of a sent `sync` message, in bytes, unless it has one action only. Default:
+    /// 1,000,000, below the limit of most peers.
+    pub bytes_per_sync: usize,
 }
 
 /// The version of the application's own protocol: a number in protocol 5, a SemVer string in
@@ -83,12 +102,14 @@ impl Config {
         Self {
             role: Role::Client,
             ping_interval: Some(Duration::from_secs(10)),
+            connect_timeout: Some(Duration::from_secs(70)),
+            max_connect_bytes: MessageLimits::default().message_bytes,
             ..Self::server(node)
         }
     }
 
     /// Creates the default configuration of a server: a ping after 20 s of silence and a time-out
-    /// of 70 s, as in the reference.
+    /// of 70 s, as in the reference; 15 s for `connect`.
     pub fn server(node: NodeId) -> Self {
         Self {
             node,
@@ -98,12 +119,18 @@ impl Config {
             headers: None,
             ping_interval: Some(Duration::from_secs(20)),
             timeout: Some(Duration::from_secs(70)),
+            connect_timeout: Some(Duration::from_secs(15)),
             limits: MessageLimits::default(),
+            max_connect_bytes: 16 * 1024,
             max_waiting: 100,
-            max_waiting_bytes: 64 * 1024,
+            max_waiting_bytes: 16 * 1024,
             max_receiving: 64,
+            max_receiving_bytes: 64 * 1024,
+            actions_per_batch: 256,
+            bytes_per_batch: 256 * 1024,
             max_sending: 1_000,
             actions_per_sync: 100,
+            bytes_per_sync: 1_000_000,
         }
     }
 }

@@ -3,11 +3,11 @@
 use core::fmt;
 
 use crate::{
-    action::{NodeId, Subprotocol},
+    action::{ActionId, NodeId, Subprotocol},
     json::Json,
     store::Entry,
     time::WallTime,
-    wire::{DecodeError, ErrorMessage, Protocol},
+    wire::{DecodeError, ErrorMessage, ExceededLimit, Protocol},
 };
 
 /// An event for a node.
@@ -18,6 +18,9 @@ pub enum Input<'a> {
     Opened,
     /// A received frame.
     Frame(&'a str),
+    /// More of a frame was received that is not complete yet, or the frame waits to be read: the
+    /// peer is not silent. Call it every few seconds while a large frame is received.
+    PartialFrame,
     /// The connection is closed.
     Closed,
     /// Time has passed: a deadline may be reached.
@@ -58,14 +61,18 @@ pub enum Output {
     /// node corrects times by it. The driver stores it and passes it to
     /// [`Node::connect_with`](super::Node::connect_with) before the next connection.
     TimeFix(i64),
-    /// Received actions. When they are durable, the driver responds with [`Input::Persisted`].
+    /// Received actions: those of one `sync` message, or a part of them if it is large. When they
+    /// are durable, the driver responds with [`Input::Persisted`].
     Received {
         /// The token for the response.
         batch: BatchToken,
-        /// The peer's `added` number of the last action.
+        /// The peer's `added` number of the last action of the message.
         added: u64,
         /// The actions, with absolute ids and corrected times.
         entries: Vec<Entry>,
+        /// The actions of the message that exceed a limit. They are confirmed with the others, so
+        /// the driver answers them with `logux/undo`.
+        refused: Vec<RefusedAction>,
     },
     /// All of the peer's entries up to this `added` number of the peer have been received.
     ReceivedUpTo(u64),
@@ -114,12 +121,35 @@ impl fmt::Debug for Authentication {
 #[must_use = "the peer waits until the authentication request has a response"]
 pub struct AuthToken(pub(super) u32);
 
-/// The permission to confirm one received `sync` message. Ignored if its connection is closed.
+/// A received action that exceeds a limit of one action, such as
+/// [`MessageLimits::action_bytes`](crate::wire::MessageLimits::action_bytes).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedAction {
+    /// The id of the action. `None` if it is too long to be named in an answer.
+    pub id: Option<ActionId>,
+    /// The type of the action, cut to 256 bytes.
+    pub kind: String,
+    /// The corrected creation time.
+    pub time: WallTime,
+    /// The limit.
+    pub limit: ExceededLimit,
+}
+
+/// The permission to confirm one received batch. Ignored if its connection is closed.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the peer sends the actions again until they are confirmed"]
 pub struct BatchToken {
     pub(super) opening: u32,
     pub(super) number: u32,
+    pub(super) continues: bool,
+}
+
+impl BatchToken {
+    /// Returns `true` if the batch is a later part of a large message, whose first part was
+    /// delivered before.
+    pub const fn continues(&self) -> bool {
+        self.continues
+    }
 }
 
 /// The state of a connection.
@@ -183,6 +213,9 @@ pub enum TimeoutKind {
     Pong,
     /// The peer has not confirmed a `sync` message.
     Synced,
+    /// Received actions are not durable yet: the node sends `pong`, so that the peer does not time
+    /// out.
+    Receiving,
 }
 
 impl fmt::Display for TimeoutKind {
@@ -192,6 +225,7 @@ impl fmt::Display for TimeoutKind {
             Self::Ping => "a message",
             Self::Pong => "`pong`",
             Self::Synced => "`synced`",
+            Self::Receiving => "the store",
         })
     }
 }

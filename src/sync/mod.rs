@@ -1,7 +1,7 @@
 //! One end of one connection: handshake, exchange of actions, keep-alive.
 //!
 //! Read [`Config`], [`Input`] and [`Output`], then [`Node`]. `session.rs` has the exchange after
-//! the handshake; [`Policy`] filters the actions.
+//! the handshake, `receiving.rs` its received messages; [`Policy`] filters the actions.
 //!
 //! A node is driven like every machine of this crate: [`handle`](Node::handle) takes an input,
 //! [`poll_output`](Node::poll_output) returns the next output, or `None` after the last one, and
@@ -73,11 +73,13 @@ mod config;
 mod io;
 mod node;
 mod policy;
+mod receiving;
 mod session;
 
 pub use config::{Config, Role, Subprotocols};
 pub use io::{
-    AuthToken, Authentication, BatchToken, Disconnect, Input, Output, State, TimeoutKind,
+    AuthToken, Authentication, BatchToken, Disconnect, Input, Output, RefusedAction, State,
+    TimeoutKind,
 };
 pub use node::Node;
 pub use policy::Policy;

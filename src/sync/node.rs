@@ -14,7 +14,7 @@ use crate::{
     json::Json,
     store::Entry,
     time::{Deadline, MonoTime, Now, WallTime},
-    wire::{Connect, Connected, ErrorMessage, Message, Protocol, decode},
+    wire::{Connect, Connected, ErrorMessage, Message, MessageLimits, Protocol, decode},
 };
 
 /// One end of one connection.
@@ -160,6 +160,14 @@ impl<P: Policy> Node<P> {
         }
     }
 
+    /// Returns the number of received `sync` messages that are not confirmed.
+    pub fn receiving(&self) -> usize {
+        match &self.phase {
+            Phase::Open(session) => session.receiving(),
+            _ => 0,
+        }
+    }
+
     /// Returns `true` if actions may be sent now.
     pub fn can_send(&self) -> bool {
         matches!(&self.phase, Phase::Open(session) if session.can_send(&self.config))
@@ -207,7 +215,13 @@ impl<P: Policy> Node<P> {
             Input::Allow(_) | Input::Refuse(..) => Ok(()),
             Input::Reject(error) => self.reject(error),
             Input::Persisted(batch) => {
-                self.persisted(&batch);
+                self.persisted(now.mono, &batch);
+                Ok(())
+            }
+            Input::PartialFrame => {
+                if let Phase::Open(session) = &mut self.phase {
+                    session.partial_frame(&self.config, now.mono, &mut self.out);
+                }
                 Ok(())
             }
             Input::SetHeaders(headers) => {
@@ -252,7 +266,7 @@ impl<P: Policy> Node<P> {
 
     fn opened(&mut self, now: Now) -> Result<(), Disconnect> {
         self.opening = self.opening.wrapping_add(1);
-        let until = self.config.timeout.map(|timeout| now.mono.after(timeout));
+        let until = self.config.connect_timeout.map(|timeout| now.mono.after(timeout));
         self.phase = Phase::Connecting { until, sent: now.wall, early: EarlyMessages::default() };
         if self.config.role == Role::Client {
             let changed = self.changed_state();
@@ -300,7 +314,7 @@ impl<P: Policy> Node<P> {
         if let Phase::Open(session) = &mut self.phase {
             session.reset_idle_time(now.mono);
         }
-        let message = match decode(text, &self.config.limits) {
+        let message = match decode(text, &self.limits()) {
             Ok(message) => message,
             Err(error) => {
                 self.send_message(&Message::Error(error.reply()));
@@ -322,7 +336,14 @@ impl<P: Policy> Node<P> {
                 Ok(())
             }
             (message, Phase::Open(session)) => session
-                .message(now.mono, message, &mut self.policy, &mut self.out)
+                .message(
+                    now.mono,
+                    message,
+                    text.len(),
+                    &self.config,
+                    &mut self.policy,
+                    &mut self.out,
+                )
                 .inspect_err(|error| {
                     if let Disconnect::OutOfOrder(_) | Disconnect::TimeOutOfRange = error {
                         self.out
@@ -351,6 +372,18 @@ impl<P: Policy> Node<P> {
                 peer.early.push(&self.config, message, text.len())
             }
             (_, Phase::Closed) => Ok(()),
+        }
+    }
+
+    /// Returns the bounds of a frame that is received now.
+    fn limits(&self) -> MessageLimits {
+        let limits = self.config.limits;
+        match self.phase {
+            Phase::Open(_) => limits,
+            _ => MessageLimits {
+                message_bytes: limits.message_bytes.min(self.config.max_connect_bytes),
+                ..limits
+            },
         }
     }
 
@@ -454,9 +487,11 @@ impl<P: Policy> Node<P> {
         let mut session = Session::new(&self.config, peer, self.opening, now.mono);
         self.out.push_back(Output::Connected { peer: node, since });
         let mut result = Ok(());
+        let (config, policy, out) = (&self.config, &mut self.policy, &mut self.out);
         for message in early.messages {
-            result = result
-                .and_then(|()| session.message(now.mono, message, &mut self.policy, &mut self.out));
+            // Their size is bounded already.
+            result =
+                result.and_then(|()| session.message(now.mono, message, 0, config, policy, out));
         }
         self.phase = Phase::Open(Box::new(session));
         result
@@ -478,9 +513,9 @@ impl<P: Policy> Node<P> {
         Err(Disconnect::Refused(kind))
     }
 
-    fn persisted(&mut self, batch: &BatchToken) {
+    fn persisted(&mut self, now: MonoTime, batch: &BatchToken) {
         if let Phase::Open(session) = &mut self.phase {
-            session.persisted(batch, &mut self.out);
+            session.persisted(&self.config, now, batch, &mut self.out);
         }
     }
 }

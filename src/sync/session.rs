@@ -1,15 +1,19 @@
 //! The exchange of actions after the handshake, and keep-alive.
 
+use core::time::Duration;
 use std::{borrow::Cow, collections::VecDeque};
 
 use smallvec::SmallVec;
 
-use super::{BatchToken, Config, Disconnect, Output, Policy, Role, io::TimeoutKind};
+use super::{
+    BatchToken, Config, Disconnect, Output, Policy, RefusedAction, Role, io::TimeoutKind,
+    receiving::Receiving,
+};
 use crate::{
-    action::{Meta, NodeId, Subprotocol},
+    action::{ActionId, Meta, NodeId, Subprotocol},
     store::Entry,
     time::{Deadline, MonoTime, WallTime},
-    wire::{Message, Protocol, Sync, SyncWriter},
+    wire::{CompactId, Message, Protocol, Sync, SyncWriter},
 };
 
 /// The estimated size of the meta of an action in a message, in bytes.
@@ -29,8 +33,9 @@ pub(super) struct Session {
     /// The deadlines for the `synced` of each unconfirmed `sync` message.
     sending: VecDeque<Option<MonoTime>>,
     /// The received `sync` messages that are not confirmed.
-    receiving: VecDeque<ReceivedBatch>,
-    next_batch: u32,
+    receiving: Receiving,
+    /// The time of the last `pong`, or since when there are unconfirmed messages.
+    reassured_at: MonoTime,
     /// The number of the connection.
     opening: u32,
     /// Whether the entries that the peer had missed have been sent.
@@ -38,14 +43,6 @@ pub(super) struct Session {
     ping: Ping,
     /// The highest own `added` number that has been sent.
     last_added: u64,
-}
-
-/// A received `sync` message.
-#[derive(Debug)]
-struct ReceivedBatch {
-    number: u32,
-    added: u64,
-    persisted: bool,
 }
 
 /// The state of keep-alive.
@@ -75,8 +72,8 @@ impl Session {
             base: peer.base,
             time_fix: peer.time_fix,
             sending: VecDeque::new(),
-            receiving: VecDeque::new(),
-            next_batch: 0,
+            receiving: Receiving::default(),
+            reassured_at: now,
             opening,
             caught_up: false,
             ping: Ping::Idle(now),
@@ -93,7 +90,11 @@ impl Session {
     }
 
     pub(super) fn wants_frames(&self, config: &Config) -> bool {
-        self.receiving.len() < config.max_receiving
+        self.receiving.wants_frames(config)
+    }
+
+    pub(super) const fn receiving(&self) -> usize {
+        self.receiving.messages()
     }
 
     /// Restarts the ping interval, unless a `ping` waits for its `pong`.
@@ -104,6 +105,14 @@ impl Session {
     }
 
     pub(super) fn next_deadline(&self, config: &Config) -> Option<Deadline<TimeoutKind>> {
+        let receiving = reassure_interval(config)
+            .filter(|_| !self.receiving.is_empty())
+            .map(|interval| self.reassured_at.after(interval))
+            .map(|at| Deadline { at, kind: TimeoutKind::Receiving });
+        if !self.wants_frames(config) {
+            // The peer's messages are not read, so it is not silent.
+            return receiving;
+        }
         let ping = match self.ping {
             Ping::Idle(since) => config
                 .ping_interval
@@ -116,10 +125,8 @@ impl Session {
             .copied()
             .flatten()
             .map(|at| Deadline { at, kind: TimeoutKind::Synced });
-        match ping {
-            Some(ping) => Some(ping.earlier(synced)),
-            None => synced,
-        }
+        let others = [synced, receiving].into_iter().flatten();
+        ping.into_iter().chain(others).reduce(|first, second| first.earlier(Some(second)))
     }
 
     /// Handles a deadline that is reached: sends `ping`, or returns the time-out.
@@ -135,12 +142,49 @@ impl Session {
                 self.ping = Ping::Sent(config.timeout.map(|timeout| now.after(timeout)));
                 Ok(())
             }
+            Some(Deadline { at, kind: TimeoutKind::Receiving }) if at <= now => {
+                self.reassure(now, out);
+                Ok(())
+            }
             Some(Deadline { at, kind }) if at <= now => Err(Disconnect::Timeout(kind)),
             _ => Ok(()),
         }
     }
 
-    /// Sends entries in `sync` messages of at most [`Config::actions_per_sync`] actions.
+    /// Handles a part of a frame: the peer is not silent, and its answers are behind the frame.
+    pub(super) fn partial_frame(
+        &mut self,
+        config: &Config,
+        now: MonoTime,
+        out: &mut VecDeque<Output>,
+    ) {
+        self.postpone_timeouts(config, now);
+        if reassure_interval(config)
+            .is_some_and(|interval| self.reassured_at.after(interval) <= now)
+        {
+            self.reassure(now, out);
+        }
+    }
+
+    /// Sends `pong` although there was no `ping`: the peer waits for `synced` and would time out. A
+    /// node of the reference ends a time-out with it.
+    fn reassure(&mut self, now: MonoTime, out: &mut VecDeque<Output>) {
+        out.push_back(Output::Send(Message::Pong { added: self.last_added }.encode()));
+        self.reassured_at = now;
+    }
+
+    /// Restarts all time-outs.
+    fn postpone_timeouts(&mut self, config: &Config, now: MonoTime) {
+        let until = config.timeout.map(|timeout| now.after(timeout));
+        self.ping = match self.ping {
+            Ping::Idle(_) => Ping::Idle(now),
+            Ping::Sent(_) => Ping::Sent(until),
+        };
+        self.sending.iter_mut().for_each(|deadline| *deadline = until);
+    }
+
+    /// Sends entries in `sync` messages of at most [`Config::actions_per_sync`] actions and
+    /// [`Config::bytes_per_sync`] bytes.
     pub(super) fn send<'a, P: Policy>(
         &mut self,
         config: &Config,
@@ -158,12 +202,22 @@ impl Session {
             let mut chunk = SmallVec::<[Cow<'a, Entry>; 1]>::with_capacity(
                 at_least.min(config.actions_per_sync),
             );
-            chunk.extend(passing.by_ref().take(config.actions_per_sync));
-            let last = passing.peek().is_none();
-            let last_added =
-                chunk.last().and_then(|entry| entry.meta.added).filter(|_| !last).unwrap_or(added);
-            let entry_bytes = chunk.iter().map(|entry| entry.action.as_json().len() + META_BYTES);
-            let capacity = entry_bytes.sum::<usize>() + META_BYTES;
+            let mut capacity = META_BYTES;
+            while let Some(entry) = passing.next_if(|entry| {
+                let is_within = chunk.len() < config.actions_per_sync
+                    && capacity + sent_bytes(entry) <= config.bytes_per_sync;
+                is_within || chunk.is_empty()
+            }) {
+                capacity += sent_bytes(&entry);
+                chunk.push(entry);
+            }
+            let is_last = passing.peek().is_none();
+            let chunk_added = chunk.last().and_then(|entry| entry.meta.added);
+            // Actions that are sent later than others may have lower numbers.
+            let last_added = match chunk_added {
+                Some(chunk_added) if !is_last => chunk_added.max(self.last_added).min(added),
+                _ => added,
+            };
             let mut writer =
                 SyncWriter::new(last_added, self.base, &config.node, self.time_fix, capacity);
             for entry in &chunk {
@@ -188,16 +242,23 @@ impl Session {
             .filter(|own| config.role == Role::Server || **own != self.own_subprotocol)
     }
 
-    /// Handles a message that is allowed only after the handshake.
+    /// Handles a message of `bytes` bytes that is allowed only after the handshake.
     pub(super) fn message<P: Policy>(
         &mut self,
         now: MonoTime,
         message: Message,
+        bytes: usize,
+        config: &Config,
         policy: &mut P,
         out: &mut VecDeque<Output>,
     ) -> Result<(), Disconnect> {
         match message {
-            Message::Sync(sync) => self.receive(sync, policy, out)?,
+            Message::Sync(sync) => {
+                if self.receiving.is_empty() {
+                    self.reassured_at = now;
+                }
+                self.receive(config, sync, bytes, policy, out)?;
+            }
             Message::Synced { added } => {
                 self.sending.pop_front();
                 out.push_back(Output::SentUpTo(added));
@@ -207,8 +268,10 @@ impl Session {
                 out.push_back(Output::Send(Message::Pong { added: self.last_added }.encode()));
             }
             Message::Pong { added } => {
-                if matches!(self.ping, Ping::Sent(_)) {
-                    self.ping = Ping::Idle(now);
+                match self.ping {
+                    Ping::Sent(_) => self.ping = Ping::Idle(now),
+                    // The peer receives or stores what was sent, which takes long.
+                    Ping::Idle(_) => self.postpone_timeouts(config, now),
                 }
                 self.received_up_to(added, out);
             }
@@ -229,47 +292,79 @@ impl Session {
 
     fn receive<P: Policy>(
         &mut self,
+        config: &Config,
         sync: Sync,
+        bytes: usize,
         policy: &mut P,
         out: &mut VecDeque<Output>,
     ) -> Result<(), Disconnect> {
         let mut entries = Vec::with_capacity(sync.entries.len());
         for entry in sync.entries {
-            let id = entry.id.expand(self.base, &self.peer).ok_or(Disconnect::TimeOutOfRange)?;
-            let time = entry
-                .time
-                .checked_add(self.base.as_millis())
-                .and_then(|ms| ms.checked_add(self.time_fix))
-                .and_then(WallTime::checked_from_millis)
-                .ok_or(Disconnect::TimeOutOfRange)?;
-            let mut meta = Meta::new(id).with_time(time);
+            let mut meta =
+                Meta::new(self.expand(entry.id)?).with_time(self.received_time(entry.time)?);
             meta.subprotocol =
                 Some(entry.subprotocol.unwrap_or_else(|| self.peer_subprotocol.clone()));
             meta.extra = entry.extra;
             entries.extend(policy.incoming(Entry::new(entry.action, meta)));
         }
-        let batch = BatchToken { opening: self.opening, number: self.next_batch };
-        self.next_batch = self.next_batch.wrapping_add(1);
-        let (number, added) = (batch.number, sync.added);
-        self.receiving.push_back(ReceivedBatch { number, added, persisted: false });
-        out.push_back(Output::Received { batch, added: sync.added, entries });
+        let mut refused = Vec::with_capacity(sync.refused.len());
+        for entry in sync.refused {
+            let id = entry.id.map(|id| self.expand(id)).transpose()?;
+            let time = self.received_time(entry.time)?;
+            refused.push(RefusedAction { id, kind: entry.kind, time, limit: entry.limit });
+        }
+        self.receiving.add(config, sync.added, bytes, entries, refused);
+        self.deliver(out);
         Ok(())
     }
 
-    /// Marks a batch as durable, and confirms all batches up to the first one that is not. `synced`
-    /// is sent in the order of `sync`, because the peer takes a number as the confirmation of all
-    /// earlier ones too.
-    pub(super) fn persisted(&mut self, batch: &BatchToken, out: &mut VecDeque<Output>) {
+    fn expand(&self, id: CompactId) -> Result<ActionId, Disconnect> {
+        id.expand(self.base, &self.peer).ok_or(Disconnect::TimeOutOfRange)
+    }
+
+    /// Returns the corrected time of a received action.
+    fn received_time(&self, time: i64) -> Result<WallTime, Disconnect> {
+        time.checked_add(self.base.as_millis())
+            .and_then(|ms| ms.checked_add(self.time_fix))
+            .and_then(WallTime::checked_from_millis)
+            .ok_or(Disconnect::TimeOutOfRange)
+    }
+
+    fn deliver(&mut self, out: &mut VecDeque<Output>) {
+        out.extend(core::iter::from_fn(|| self.receiving.deliver(self.opening)));
+    }
+
+    /// Marks a batch as durable, and confirms all messages up to the first one that is not.
+    pub(super) fn persisted(
+        &mut self,
+        config: &Config,
+        now: MonoTime,
+        batch: &BatchToken,
+        out: &mut VecDeque<Output>,
+    ) {
         if batch.opening != self.opening {
             return;
         }
-        if let Some(received) = self.receiving.iter_mut().find(|one| one.number == batch.number) {
-            received.persisted = true;
-        }
-        while let Some(&ReceivedBatch { added, persisted: true, .. }) = self.receiving.front() {
-            self.receiving.pop_front();
+        let wanted_frames = self.wants_frames(config);
+        self.receiving.persisted(batch);
+        while let Some(added) = self.receiving.next_confirmed() {
             out.push_back(Output::ReceivedUpTo(added));
             out.push_back(Output::Send(Message::Synced { added }.encode()));
         }
+        self.deliver(out);
+        if !wanted_frames && self.wants_frames(config) {
+            // What the peer has sent meanwhile is read only now.
+            self.postpone_timeouts(config, now);
+        }
     }
+}
+
+/// Returns the estimated size of an action in a message, in bytes.
+fn sent_bytes(entry: &Entry) -> usize {
+    entry.action.as_json().len() + entry.meta.id.node().as_str().len() + META_BYTES
+}
+
+/// The time after which the peer receives another `pong` while it waits for `synced`.
+fn reassure_interval(config: &Config) -> Option<Duration> {
+    config.ping_interval.map(|interval| interval / 4)
 }

@@ -264,7 +264,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         |(action, id, time, subprotocol, extra)| SyncEntry { action, id, time, subprotocol, extra },
     );
     let sync = (count(), vec(entry, 0..4))
-        .prop_map(|(added, entries)| Message::Sync(Sync { added, entries }));
+        .prop_map(|(added, entries)| Message::Sync(Sync { added, entries, refused: Vec::new() }));
     let error = (any::<String>(), option::of(json()))
         .prop_map(|(kind, options)| Message::Error(ErrorMessage { kind, options }));
     prop_oneof![

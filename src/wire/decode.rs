@@ -2,16 +2,17 @@
 
 use super::{
     CompactId, Connect, Connected, DecodeError, ErrorMessage, ExceededLimit, Message,
-    MessageLimits, Sync, SyncEntry,
+    MessageLimits, RefusedEntry, Sync, SyncEntry,
 };
 use crate::{
     action::{Action, ActionError, NodeId, Subprotocol},
+    excerpt::name_excerpt,
     json::{Cursor, Json, JsonError, JsonObject, JsonProblem, decode as decode_string, key_is},
     time::WallTime,
 };
 
 /// Decodes one message. It accepts the shapes that the reference accepts, and rejects a `sync` if
-/// one of its entries is invalid.
+/// one of its entries is invalid. Entries that only exceed a limit are in [`Sync::refused`].
 ///
 /// O(length). Actions keep their text; only their `type` is read.
 ///
@@ -81,6 +82,35 @@ struct Reader<'a, 'l> {
 /// A lower estimate of the size of an action with its meta, to reserve memory for a `sync` message.
 const MIN_ENTRY_BYTES: usize = 48;
 
+/// The longest node id that is repeated in an answer, in bytes.
+const MAX_REPEATED_ID: usize = 4 * 1024;
+
+/// An action of a `sync` message.
+enum ReadAction {
+    Within(Action),
+    /// The type of an action that exceeds a limit.
+    Exceeding(String, ExceededLimit),
+}
+
+/// The meta of an action of a `sync` message.
+struct EntryMeta {
+    /// `None` if the id is too long to repeat; then there is a limit.
+    id: Option<CompactId>,
+    time: i64,
+    subprotocol: Option<Subprotocol>,
+    extra: JsonObject,
+    limit: Option<ExceededLimit>,
+}
+
+struct ReadId {
+    id: Option<CompactId>,
+    limit: Option<ExceededLimit>,
+}
+
+fn missing(key: &str) -> ReadError {
+    ReadError::Shape(format!("expected {key} in the meta of an action"))
+}
+
 /// The options of `connect` and `connected`.
 #[derive(Default)]
 struct Options {
@@ -131,7 +161,7 @@ impl<'a> Reader<'a, '_> {
         self.comma()?;
         let protocol = self.number()?;
         self.comma()?;
-        let node = self.node()?;
+        let node = self.sender()?;
         let synced = self.next_count()?;
         let Options { token, subprotocol } = self.options()?;
         Ok(Message::Connect(Connect { protocol, node, synced, token, subprotocol }))
@@ -141,7 +171,7 @@ impl<'a> Reader<'a, '_> {
         self.comma()?;
         let protocol = self.number()?;
         self.comma()?;
-        let node = self.node()?;
+        let node = self.sender()?;
         self.comma()?;
         self.cursor.punctuation(b'[', "two times")?;
         let received = self.time()?;
@@ -199,27 +229,71 @@ impl<'a> Reader<'a, '_> {
     fn sync(&mut self) -> Result<Message, ReadError> {
         let added = self.next_count()?;
         let capacity = (self.cursor.remaining() / MIN_ENTRY_BYTES).min(256);
-        let mut entries = Vec::with_capacity(capacity);
+        let (mut entries, mut refused) = (Vec::with_capacity(capacity), Vec::new());
         while self.cursor.take(b',') {
-            if entries.len() == self.limits.actions {
-                return Err(ReadError::Limit(ExceededLimit::Actions(self.limits.actions)));
+            if entries.len() + refused.len() == self.limits.actions() {
+                return Err(ReadError::Limit(ExceededLimit::Actions(self.limits.actions())));
             }
-            let action = Action::read(&mut self.cursor)?;
+            let action = self.action()?;
             self.comma()?;
-            entries.push(self.meta(action)?);
+            let EntryMeta { id, time, subprotocol, extra, limit } = self.meta()?;
+            match (action, limit) {
+                (ReadAction::Within(action), None) => match id {
+                    Some(id) => entries.push(SyncEntry { action, id, time, subprotocol, extra }),
+                    None => return Err(missing("`id`")),
+                },
+                (ReadAction::Within(action), Some(limit)) => {
+                    refused.push(RefusedEntry {
+                        id,
+                        kind: name_excerpt(action.kind()).into_owned(),
+                        time,
+                        limit,
+                    });
+                }
+                (ReadAction::Exceeding(kind, limit), _) => {
+                    refused.push(RefusedEntry { id, kind, time, limit });
+                }
+            }
         }
-        Ok(Message::Sync(Sync { added, entries }))
+        Ok(Message::Sync(Sync { added, entries, refused }))
     }
 
-    fn meta(&mut self, action: Action) -> Result<SyncEntry, ReadError> {
-        let (mut id, mut time, mut version) = (None, None, None);
+    fn action(&mut self) -> Result<ReadAction, ReadError> {
+        let start = self.cursor.clone();
+        let max_bytes = self.limits.action_bytes;
+        match Action::skip(&mut self.cursor) {
+            Ok((text, kind)) if text.len() > max_bytes => {
+                let kind = decode_string(kind).ok_or(ActionError::NoType)?;
+                Ok(ReadAction::Exceeding(
+                    name_excerpt(&kind).into_owned(),
+                    ExceededLimit::ActionBytes(max_bytes),
+                ))
+            }
+            Ok((text, kind)) => Ok(ReadAction::Within(Action::within(text, kind)?)),
+            Err(ActionError::Json(JsonError { problem: JsonProblem::TooDeep(limit), .. })) => {
+                self.cursor = start;
+                let (_, kind) = self.cursor.at_any_depth(Action::skip)?;
+                let kind = decode_string(kind).ok_or(ActionError::NoType)?;
+                Ok(ReadAction::Exceeding(
+                    name_excerpt(&kind).into_owned(),
+                    ExceededLimit::Depth(limit),
+                ))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn meta(&mut self) -> Result<EntryMeta, ReadError> {
+        let (mut id, mut time, mut version, mut limit) = (None, None, None, None);
         let mut extra = JsonObject::default();
         self.cursor.punctuation(b'{', "an object")?;
         let mut more = !self.cursor.take(b'}');
         while more {
             let key = self.cursor.key()?;
             if key_is(key, "id") {
-                id = Some(self.id()?);
+                let read = self.id()?;
+                limit = limit.or(read.limit);
+                id = Some(read.id);
             } else if key_is(key, "time") {
                 time = Some(self.time()?);
             } else if key_is(key, "subprotocol") {
@@ -230,42 +304,69 @@ impl<'a> Reader<'a, '_> {
                         "expected meta keys without lone surrogates".into(),
                     ));
                 };
-                extra.set(&*name, Json::checked(self.cursor.value()?));
+                let start = self.cursor.clone();
+                match self.cursor.value() {
+                    Ok(value) => extra.set(&*name, Json::checked(value)),
+                    Err(JsonError { problem: JsonProblem::TooDeep(depth), .. }) => {
+                        self.cursor = start;
+                        self.cursor.at_any_depth(Cursor::value)?;
+                        limit = limit.or(Some(ExceededLimit::Depth(depth)));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             more = self.cursor.take(b',');
             if !more {
                 self.cursor.punctuation(b'}', "a comma or the closing bracket")?;
             }
         }
-        let missing =
-            |key: &str| ReadError::Shape(format!("expected {key} in the meta of an action"));
         let id = id.ok_or_else(|| missing("`id`"))?;
         let time = time.ok_or_else(|| missing("`time`"))?;
-        Ok(SyncEntry { action, id, time, subprotocol: version, extra })
+        Ok(EntryMeta { id, time, subprotocol: version, extra, limit })
     }
 
-    fn id(&mut self) -> Result<CompactId, ReadError> {
+    fn id(&mut self) -> Result<ReadId, ReadError> {
+        let within = |id| Ok(ReadId { id: Some(id), limit: None });
         if !self.cursor.take(b'[') {
-            return Ok(CompactId::Time(self.time()?));
+            return within(CompactId::Time(self.time()?));
         }
         let time = self.time()?;
         self.comma()?;
-        let id = if self.cursor.peek() == Some(b'"') {
-            let node = self.node()?;
-            self.comma()?;
-            CompactId::Full(time, node, self.number()?)
+        if self.cursor.peek() != Some(b'"') {
+            let id = CompactId::Own(time, self.number()?);
+            self.cursor.punctuation(b']', "the end of the id")?;
+            return within(id);
+        }
+        let start = self.cursor.clone();
+        let text = self.cursor.string()?;
+        let length = text.len();
+        let node = if length > MAX_REPEATED_ID.max(self.limits.id_bytes) {
+            None
         } else {
-            CompactId::Own(time, self.number()?)
+            self.cursor = start;
+            Some(self.node()?)
         };
+        self.comma()?;
+        let number = self.number()?;
         self.cursor.punctuation(b']', "the end of the id")?;
-        Ok(id)
+        let max_bytes = self.limits.id_bytes;
+        Ok(ReadId {
+            id: node.map(|node| CompactId::Full(time, node, number)),
+            limit: (length > max_bytes).then_some(ExceededLimit::IdBytes(max_bytes)),
+        })
+    }
+
+    /// Reads the node id of the sender, which must not exceed its limit.
+    fn sender(&mut self) -> Result<NodeId, ReadError> {
+        let node = self.node()?;
+        if node.as_str().len() > self.limits.id_bytes {
+            return Err(ReadError::Limit(ExceededLimit::IdBytes(self.limits.id_bytes)));
+        }
+        Ok(node)
     }
 
     fn node(&mut self) -> Result<NodeId, ReadError> {
         let text = self.cursor.string()?;
-        if text.len() > self.limits.id_bytes {
-            return Err(ReadError::Limit(ExceededLimit::IdBytes(self.limits.id_bytes)));
-        }
         if let Some(last) = self.last_node.as_ref().filter(|last| last.as_str() == text) {
             return Ok(last.clone());
         }

@@ -1,5 +1,6 @@
 //! The messages that two nodes exchange.
 
+use super::ExceededLimit;
 use crate::{
     action::{Action, NodeId, Subprotocol},
     json::{Json, JsonObject},
@@ -86,6 +87,9 @@ pub struct Sync {
     pub added: u64,
     /// The actions, oldest first.
     pub entries: Vec<SyncEntry>,
+    /// The actions that exceed a limit. The rest of the message is valid without them. They are not
+    /// encoded.
+    pub refused: Vec<RefusedEntry>,
 }
 
 /// An action in a [`Sync`] message. Times are in milliseconds relative to [`Connected::sent`], and
@@ -102,6 +106,19 @@ pub struct SyncEntry {
     pub subprotocol: Option<Subprotocol>,
     /// Additional keys of the meta.
     pub extra: JsonObject,
+}
+
+/// An action in a [`Sync`] message that exceeds a limit of one action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedEntry {
+    /// The id of the action. `None` if it is so long that no answer should repeat it.
+    pub id: Option<CompactId>,
+    /// The type of the action, cut to 256 bytes.
+    pub kind: String,
+    /// The corrected creation time.
+    pub time: i64,
+    /// The limit.
+    pub limit: ExceededLimit,
 }
 
 /// The short form of an action id: the time is relative to [`Connected::sent`]; the sender's own

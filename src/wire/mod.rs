@@ -16,5 +16,7 @@ pub use decode::decode;
 pub use encode::SyncWriter;
 pub use error::DecodeError;
 pub use limits::{ExceededLimit, MessageLimits};
-pub use message::{CompactId, Connect, Connected, ErrorMessage, Message, Sync, SyncEntry};
+pub use message::{
+    CompactId, Connect, Connected, ErrorMessage, Message, RefusedEntry, Sync, SyncEntry,
+};
 pub use version::Protocol;

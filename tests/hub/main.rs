@@ -11,6 +11,7 @@ mod fates;
 mod filters;
 mod late_subscribers;
 mod limits;
+mod memory;
 mod processing;
 mod revoking;
 mod rounds;

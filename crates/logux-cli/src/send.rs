@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use logux::Action;
+use logux::{Action, sync::State};
 use logux_client::SyncError;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// Send an action and wait until the server has processed it
 ///
 /// Prints `processed`, or `undone: ` and the reason. A server in development also sends a text that
-/// explains the reason.
+/// explains the reason. Without a response it says whether the server has received the action.
 ///
 /// The exit code is 0 if the action was processed, 1 if it was undone or is not valid, and 2 if the
 /// server could not be reached, did not respond, or refused the connection.
@@ -42,7 +42,12 @@ pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, CliError> {
         error = connected.failed() => return Err(error.into()),
         () = tokio::time::sleep(Duration::from_secs(args.wait)) => {
             connected.print_debug_texts();
-            eprintln!("logux: no response from the server within {} s", args.wait);
+            let outcome = match client.state() {
+                State::Disconnected | State::Connecting => "the action was not sent",
+                State::Sending => "the action was sent, the server has not confirmed it",
+                State::Synchronized => "the server has received the action and not answered it",
+            };
+            eprintln!("logux: no response from the server within {} s: {outcome}", args.wait);
             return Ok(ExitCode::from(NO_RESPONSE));
         }
     };

@@ -18,6 +18,10 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::client::ServerMessage;
 
+/// The largest action that is sent, in bytes: it fits into the largest message of a server with the
+/// default limits. Servers undo smaller ones if they are too large.
+const MAX_ACTION: usize = 60 * 1024 * 1024;
+
 /// A command from a handle to the task.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -134,6 +138,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
             tokio::select! {
                 event = connection.event(self.machine.wants_frames()) => match event {
                     Event::Frame(frame) => self.handle(Input::Frame(frame.as_str())),
+                    Event::Announced(_) => connection.admit(),
                     Event::Flushed => {}
                     Event::Ended(_) => break Disconnected::Lost,
                 },
@@ -173,6 +178,17 @@ impl<O: Observer + Send + 'static> Driver<O> {
             let _ = done.send(Ok(()));
             return;
         };
+        if action.as_json().len() > MAX_ACTION {
+            // The message would end the connection, each time again.
+            let undo = Undo {
+                id: self.machine.next_id(now.wall).to_string(),
+                reason: "tooLarge".to_owned(),
+                action: None,
+                extra: Vec::new(),
+            };
+            let _ = done.send(Err(Box::new(undo)));
+            return;
+        }
         let synced = self.machine.sync(now, action);
         if let Some(id) = never_fails(synced) {
             self.waiting.insert(id, done);

@@ -193,6 +193,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for JsonLinesTransport
     fn received_close(&self) -> Option<&CloseReason> {
         None
     }
+
+    fn set_limits(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+    }
 }
 
 impl<IO> fmt::Debug for JsonLinesTransport<IO> {

@@ -32,5 +32,5 @@ pub use error::{Blame, NetError};
 pub use frame::Frame;
 pub use json_lines::JsonLinesTransport;
 pub use pair::{PairTransport, pair};
-pub use transport::{FrameLimits, Transport};
+pub use transport::{AnnouncedFrame, FrameLimits, Transport};
 pub use websocket::{WebSocketConnector, WebSocketTransport};

@@ -201,6 +201,10 @@ impl Transport for PairTransport {
     fn received_close(&self) -> Option<&CloseReason> {
         self.received_close.as_ref()
     }
+
+    fn set_limits(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+    }
 }
 
 impl Drop for PairTransport {

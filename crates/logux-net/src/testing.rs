@@ -24,7 +24,8 @@ use tokio::{runtime::Builder, task::yield_now, time::timeout};
 use crate::{CloseReason, Frame, FrameLimits, NetError, Transport};
 
 /// The limits for the ends under test.
-pub const LIMITS: FrameLimits = FrameLimits { max_frame: 64 << 10, write_buffer: 4 << 10 };
+pub const LIMITS: FrameLimits =
+    FrameLimits { max_frame: 64 << 10, announce_from: usize::MAX, write_buffer: 4 << 10 };
 
 /// The number of bytes that may be buffered between two ends, by the transport and by the operating
 /// system.

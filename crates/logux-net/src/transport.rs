@@ -1,6 +1,9 @@
 //! The trait of all transports.
 
-use core::future::Future;
+use core::{
+    future::Future,
+    task::{Context, Poll},
+};
 
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -25,6 +28,10 @@ use crate::{CloseReason, Frame, NetError};
 ///   `poll_flush` passes all buffered frames to the operating system, in one write if possible.
 ///   `poll_ready` is pending while [`FrameLimits::write_buffer`] bytes are buffered: a peer that
 ///   does not read costs at most this memory and one frame.
+/// - **Large frames.** A transport that knows the size of a frame before its content, as WebSocket
+///   does, announces frames of more than [`FrameLimits::announce_from`] bytes: the stream is
+///   pending, [`announced`](Self::announced) returns the size, and nothing is read until
+///   [`admit`](Self::admit). So the caller can reserve the memory first.
 /// - **Closing.** `poll_close` sends the buffered frames and the reason, and ends the writing
 ///   direction. It is ready when the operating system has accepted the data, which does not mean
 ///   that the peer has read it; see [`close_with`](Self::close_with). After that, `start_send`
@@ -45,6 +52,31 @@ pub trait Transport:
     /// Returns the reason that the peer sent, once the stream has ended. `None` while the
     /// connection is open, after it was lost, and on transports that do not carry reasons.
     fn received_close(&self) -> Option<&CloseReason>;
+
+    /// Replaces the limits, for all frames that are not received yet. A server accepts larger
+    /// frames after the authentication.
+    fn set_limits(&mut self, limits: FrameLimits);
+
+    /// Returns the frame whose content waits for [`admit`](Self::admit), if there is one. Default:
+    /// none, for transports that do not know the size in advance.
+    fn announced(&self) -> Option<AnnouncedFrame> {
+        None
+    }
+
+    /// Permits the announced frame to be received. Then poll the stream again.
+    fn admit(&mut self) {}
+
+    /// Returns the number of received bytes of a frame that is not complete. 0 if there is none, or
+    /// the transport does not know.
+    fn partial_bytes(&self) -> usize {
+        0
+    }
+
+    /// Reads and drops all that the peer still sends after an error, until its end. A socket that
+    /// is closed with unread data may discard the last frames that were sent. Default: ready.
+    fn poll_discard(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 
     /// Closes the connection and waits until the peer has closed too, discarding received frames.
     ///
@@ -79,14 +111,47 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     fn received_close(&self) -> Option<&CloseReason> {
         (**self).received_close()
     }
+
+    fn set_limits(&mut self, limits: FrameLimits) {
+        (**self).set_limits(limits);
+    }
+
+    fn announced(&self) -> Option<AnnouncedFrame> {
+        (**self).announced()
+    }
+
+    fn admit(&mut self) {
+        (**self).admit();
+    }
+
+    fn partial_bytes(&self) -> usize {
+        (**self).partial_bytes()
+    }
+
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_discard(context)
+    }
+}
+
+/// The size of a large frame, which the peer has announced before its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnnouncedFrame {
+    /// The size of the frame, in bytes. If it is fragmented, the size of its parts so far, with the
+    /// next one.
+    pub bytes: usize,
+    /// Whether more parts of unknown size may follow.
+    pub may_grow: bool,
 }
 
 /// The limits of one connection, the same for every transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLimits {
-    /// The largest frame accepted from the peer, in bytes. Default: 1 MiB. Outgoing frames are not
+    /// The largest frame accepted from the peer, in bytes. Default: 64 MiB. Outgoing frames are not
     /// limited.
     pub max_frame: usize,
+    /// Frames of more bytes are [announced](Transport::announced) before they are received.
+    /// Default: none.
+    pub announce_from: usize,
     /// The number of buffered bytes from which `poll_ready` is pending. Default: 64 KiB. One more
     /// frame of any size may exceed it, so that every frame can be sent.
     pub write_buffer: usize,
@@ -94,6 +159,6 @@ pub struct FrameLimits {
 
 impl Default for FrameLimits {
     fn default() -> Self {
-        Self { max_frame: 1 << 20, write_buffer: 64 << 10 }
+        Self { max_frame: 64 << 20, announce_from: usize::MAX, write_buffer: 64 << 10 }
     }
 }

@@ -70,11 +70,7 @@ async fn assert_server_works(address: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_message_closes_its_connection() {
     let server = server(|_| {}).await;
-    let deep = format!(
-        r#"["sync",1,{{"type":"echo","a":{}1{}}},{{"id":1,"time":1}}]"#,
-        "[".repeat(600),
-        "]".repeat(600)
-    );
+    let deep = format!(r#"["headers",{{"a":{}1{}}}]"#, "[".repeat(600), "]".repeat(600));
     let invalid = [
         "",
         "{",
@@ -151,6 +147,10 @@ async fn a_message_over_the_limit_is_not_buffered() {
     let mut socket = login(server.address(), "10:evil:tab").await;
     let big = format!(r#"["sync",1,{{"type":"{}"}},{{"id":1,"time":1}}]"#, "x".repeat(20_000));
     let _ = socket.send(Frame::from(big)).await;
+    assert_eq!(
+        next(&mut socket).await.as_deref(),
+        Some(r#"["error","wrong-format","the message is larger than 10000 bytes"]"#)
+    );
     assert_eq!(next(&mut socket).await, None);
     assert_server_works(server.address()).await;
 }

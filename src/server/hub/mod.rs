@@ -67,9 +67,19 @@ pub struct Config {
     /// The longest time for which entries are remembered, and up to a sixteenth more. The time
     /// starts again at a restart.
     pub remembered_for: Duration,
+    /// The size of the remembered actions and answers, in bytes, at which the oldest ones are
+    /// forgotten. The actions of one user are forgotten at a quarter of it.
+    pub remembered_bytes: usize,
     /// The number of actions of one client that may wait for the application. When it is reached,
-    /// no more batches of the client are confirmed.
+    /// no more messages of the client are confirmed. A message that has begun to be received is
+    /// received completely.
     pub max_queue: usize,
+    /// The memory of the actions of one user, of all its clients, that are not answered yet, in
+    /// bytes: each counts its JSON and 512 bytes. When it is reached, no more batches of the user
+    /// are confirmed; one batch may exceed it.
+    pub max_queue_bytes: usize,
+    /// The same for the actions of all users.
+    pub max_pending_bytes: usize,
     /// The number of channels that one client may be subscribed to. Further subscriptions are
     /// undone with the reason `subscriptionLimit`.
     pub max_subscriptions: usize,
@@ -94,8 +104,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the configuration of a server in production: 10,000 entries are remembered, for a
-    /// week; 1,000 actions wait; 10,000 channels; 5 minutes ahead.
+    /// Returns the configuration of a server in production: 10,000 entries of 64 MiB are
+    /// remembered, for a week; 1,000 actions of a client wait, 16 MiB of a user, 256 MiB of all;
+    /// 10,000 channels; 5 minutes ahead.
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
@@ -103,7 +114,10 @@ impl Config {
             debug: false,
             remembered_entries: 10_000,
             remembered_for: Duration::from_hours(7 * 24),
+            remembered_bytes: 64 * 1024 * 1024,
             max_queue: 1_000,
+            max_queue_bytes: 16 * 1024 * 1024,
+            max_pending_bytes: 256 * 1024 * 1024,
             max_subscriptions: 10_000,
             max_ahead: Duration::from_mins(5),
             rates: HashMap::new(),
@@ -149,6 +163,8 @@ pub struct Hub<S> {
     sessions: Sessions,
     channels: Channels,
     requests: Requests,
+    /// The connections with batches that are held, in the order in which they are tried again.
+    held: VecDeque<SessionId>,
     inbox: Inbox,
     rates: HashMap<String, TokenBuckets<Arc<str>>>,
     /// The time of the current input.
@@ -189,7 +205,7 @@ impl<S: Store> Hub<S> {
         let log = Log::unread(config.node.clone(), store, Default::default());
         Self {
             clock: ServerClock::new(config.max_ahead),
-            inbox: Inbox::new(config.remembered_entries, config.remembered_for),
+            inbox: new_inbox(&config),
             rates: config
                 .rates
                 .iter()
@@ -201,6 +217,7 @@ impl<S: Store> Hub<S> {
             sessions: Sessions::default(),
             channels: Channels::default(),
             requests: Requests::default(),
+            held: VecDeque::new(),
             added_offsets: AddedOffsets::default(),
             bounds: Bounds::default(),
             draining: false,
@@ -227,7 +244,8 @@ impl<S: Store> Hub<S> {
         self.sessions = Sessions::default();
         self.channels = Channels::default();
         self.requests.clear();
-        self.inbox = Inbox::new(self.config.remembered_entries, self.config.remembered_for);
+        self.held.clear();
+        self.inbox = new_inbox(&self.config);
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
         self.pending_requests.clear();
@@ -338,6 +356,11 @@ impl<S: Store> Hub<S> {
             Input::Received { session, batch, entries } => {
                 self.receive_batch(now, session, batch, entries)?
             }
+            Input::Refused { session, actions } => {
+                actions
+                    .into_iter()
+                    .try_for_each(|action| self.receive_refused(now, session, action))?;
+            }
             Input::Respond(request_id, response) => self.respond(now, request_id, response)?,
             Input::Add(addition) => self.add(now, *addition)?,
             Input::Forget(id) => self.forget(&id)?,
@@ -415,6 +438,10 @@ impl<S: Store> Hub<S> {
         let session = self.sessions.of_client(author.client_id());
         self.debug(session, || text);
     }
+}
+
+fn new_inbox(config: &Config) -> Inbox {
+    Inbox::new(config.remembered_entries, config.remembered_bytes, config.remembered_for)
 }
 
 /// The filter key of subscriptions without a filter.

@@ -6,19 +6,24 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{Hub, handler_request, subscription_key, undo_of};
 use crate::{
     action::{
-        NodeId,
+        Meta, NodeId,
         logux::{self, Processed},
     },
     json::Json,
     log::LogError,
     server::{
-        HubEvent, Output, QueueName, Recipients, SessionId, inbox::InboxState,
+        HubEvent, Output, QueueName, Recipients, SessionId,
+        inbox::{InboxState, without_fields},
         pending_request::PendingRequest,
     },
     store::{Entry, Store},
-    sync::BatchToken,
+    sync::{BatchToken, RefusedAction},
     time::{WallTime, as_millis},
+    wire::ExceededLimit,
 };
+
+/// The number of connections whose held batches are tried in vain when an action is answered.
+const MAX_HELD_ATTEMPTS: usize = 16;
 
 impl<S: Store> Hub<S> {
     pub(super) fn receive_batch(
@@ -31,19 +36,65 @@ impl<S: Store> Hub<S> {
         if self.draining {
             return Ok(());
         }
-        let max_queue = self.config.max_queue;
-        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        if !session.held_batches.is_empty()
-            || self.requests.waiting_of_client(session.node.client_id()) >= max_queue
-        {
-            session.held_batches.push_back((batch, entries));
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let is_held = !session.held_batches.is_empty();
+        if is_held || !self.may_receive(&session.node, &batch) {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.held_batches.push_back((batch, entries));
+                if !core::mem::replace(&mut session.is_listed_as_held, true) {
+                    self.held.push_back(id);
+                }
+            }
             return Ok(());
         }
+        self.receive_all(now, id, batch, entries)
+    }
+
+    fn receive_all(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        batch: BatchToken,
+        entries: Vec<Entry>,
+    ) -> Result<(), LogError<S::Error>> {
         for entry in entries {
-            self.receive(now, id, entry)?;
+            self.receive(now, id, entry, None)?;
         }
         self.pending.push_back(Output::Persisted(id, batch));
         Ok(())
+    }
+
+    /// Whether the next batch of a node may be received, by the number and size of the actions that
+    /// wait. A message that has begun is not stopped by the number.
+    fn may_receive(&self, node: &NodeId, batch: &BatchToken) -> bool {
+        let (config, pending) = (&self.config, self.requests.pending_bytes());
+        (batch.continues() || self.requests.waiting_of_client(node.client_id()) < config.max_queue)
+            && pending.of_user(node.user_or_client()) < config.max_queue_bytes
+            && pending.total() < config.max_pending_bytes
+    }
+
+    /// Receives an action that exceeds a limit, in its remembered form.
+    pub(super) fn receive_refused(
+        &mut self,
+        now: WallTime,
+        session: SessionId,
+        refused: RefusedAction,
+    ) -> Result<(), LogError<S::Error>> {
+        if self.draining {
+            return Ok(());
+        }
+        let RefusedAction { id, kind, time, limit } = refused;
+        let Some(id) = id else {
+            // No answer can name it. It is confirmed with the others, so it is not sent again.
+            self.debug(Some(session), || {
+                format!("An action of the type {kind} was dropped: its id is too long")
+            });
+            return Ok(());
+        };
+        // A type of any length can be written as JSON.
+        let Some(action) = without_fields(&kind) else { return Ok(()) };
+        let entry = Entry::new(action, Meta::new(id).with_time(time));
+        self.receive(now, session, entry, Some(limit))
     }
 
     fn receive(
@@ -51,6 +102,7 @@ impl<S: Store> Hub<S> {
         now: WallTime,
         id: SessionId,
         entry: Entry,
+        exceeded: Option<ExceededLimit>,
     ) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let action_id = &entry.meta.id;
@@ -87,9 +139,17 @@ impl<S: Store> Hub<S> {
             .since(now)
             .try_into()
             .is_ok_and(|ahead| Duration::from_millis(ahead) > self.config.max_ahead);
+        let user = entry.meta.id.node().user_or_client();
+        self.inbox.forget_excess(&mut self.log, user, self.requests.pending_bytes())?;
         let entry = self.inbox.add_action(&mut self.log, now, entry)?;
         let request = self.client_request(entry, Some(id));
         self.report(HubEvent::Added(request.entry.clone()));
+        if let Some(limit) = exceeded {
+            self.debug(Some(id), || {
+                format!("Action \"{}\" was refused: {limit}", request.entry.meta.id)
+            });
+            return self.undo_request(now, &request, limit.undo_reason(), Vec::new());
+        }
         if is_too_far_ahead {
             self.debug(Some(id), || {
                 format!("Action \"{}\" has a time in the future", request.entry.meta.id)
@@ -120,7 +180,7 @@ impl<S: Store> Hub<S> {
     fn acquire_token(&mut self, entry: &Entry) -> Result<(), Duration> {
         let Some(buckets) = self.rates.get_mut(entry.action.kind()) else { return Ok(()) };
         let node = entry.meta.id.node();
-        buckets.try_acquire(node.user_id().unwrap_or_else(|| node.client_id()), self.now)
+        buckets.try_acquire(node.user_or_client(), self.now)
     }
 
     /// Denies an action that has another author than the client, or meta that clients may not send.
@@ -154,20 +214,45 @@ impl<S: Store> Hub<S> {
             let handler_request = handler_request(&self.sessions, request_id, request);
             self.request(handler_request);
         }
-        // The queue may have become shorter: receive the batches that were held.
-        while self.requests.waiting_of_client(node.client_id()) < self.config.max_queue {
-            let Some(id) = self.sessions.of_client(node.client_id()) else { break };
-            let Some((batch, entries)) =
-                self.sessions.get_mut(id).and_then(|session| session.held_batches.pop_front())
-            else {
-                break;
-            };
-            for entry in entries {
-                self.receive(now, id, entry)?;
+        // Fewer actions wait now: receive batches that were held, first those of this client.
+        if let Some(id) = self.sessions.of_client(node.client_id()) {
+            while self.receive_held_batch(now, id)? {}
+        }
+        // Those that still have to wait are tried again when an action is answered. Each of them
+        // waits for actions that run, so it is enough to try a few.
+        let mut attempts = MAX_HELD_ATTEMPTS.min(self.held.len());
+        while attempts > 0
+            && let Some(id) = self.held.pop_front()
+        {
+            if !self.receive_held_batch(now, id)? {
+                attempts -= 1;
             }
-            self.pending.push_back(Output::Persisted(id, batch));
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.is_listed_as_held = !session.held_batches.is_empty();
+                if session.is_listed_as_held {
+                    self.held.push_back(id);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Receives the next batch of a connection that was held. Returns `false` if there is none, or
+    /// it has to wait.
+    fn receive_held_batch(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+    ) -> Result<bool, LogError<S::Error>> {
+        let Some(session) = self.sessions.get(id) else { return Ok(false) };
+        let Some((batch, _)) = session.held_batches.front() else { return Ok(false) };
+        if self.draining || !self.may_receive(&session.node, batch) {
+            return Ok(false);
+        }
+        let next = self.sessions.get_mut(id).and_then(|session| session.held_batches.pop_front());
+        let Some((batch, entries)) = next else { return Ok(false) };
+        self.receive_all(now, id, batch, entries)?;
+        Ok(true)
     }
 
     /// Ends a subscription, even if it is not answered yet, or its answer is not confirmed.
@@ -207,6 +292,6 @@ impl<S: Store> Hub<S> {
         }
         self.report(HubEvent::Processed(request.entry.clone()));
         let processed = Processed { id: request.entry.meta.id.to_text() }.to_action();
-        self.answer_request(now, request, processed, now, &Recipients::default())
+        self.answer_request(now, request, processed, None, now, &Recipients::default())
     }
 }

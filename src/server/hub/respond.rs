@@ -8,13 +8,14 @@ use crate::{
         Action, ActionError,
         logux::{Processed, UNDO},
     },
+    excerpt::name_excerpt,
     json::Json,
     log::{Draft, LogError},
     server::{
         Filter, HandlerResponse, HubEvent, Output, Recipients, RequestId, RequestKind, SessionId,
-        pending_request::PendingRequest,
+        inbox::reduced, pending_request::PendingRequest,
     },
-    store::Store,
+    store::{Entry, Store},
     time::WallTime,
 };
 
@@ -62,7 +63,10 @@ impl<S: Store> Hub<S> {
             }
             HandlerResponse::UnknownType => {
                 self.debug_author(request_id, |request| {
-                    format!("Action with unknown type {}", request.entry.action.kind())
+                    format!(
+                        "Action with unknown type {}",
+                        name_excerpt(request.entry.action.kind())
+                    )
                 });
                 self.undo_running(now, request_id, "unknownType", Vec::new())
             }
@@ -70,7 +74,7 @@ impl<S: Store> Hub<S> {
                 self.debug_author(request_id, |request| {
                     format!(
                         "Wrong channel name {}",
-                        request.entry.action.field("channel").unwrap_or("undefined")
+                        name_excerpt(request.entry.action.field("channel").unwrap_or("undefined"))
                     )
                 });
                 self.undo_running(now, request_id, "wrongChannel", Vec::new())
@@ -166,7 +170,7 @@ impl<S: Store> Hub<S> {
                 Some(session) => self.confirm_subscription(now, session, request, answer)?,
                 None => {
                     let reasons = self.retained_reasons(&request.entry)?;
-                    self.answer_request(now, &request, answer, now, &Recipients::default())?;
+                    self.answer_request(now, &request, answer, None, now, &Recipients::default())?;
                     if let Some(reasons) = reasons {
                         self.record(&request.entry, reasons)?;
                     }
@@ -244,28 +248,43 @@ impl<S: Store> Hub<S> {
         }
         let recipients =
             if request.is_approved { request.recipients.clone() } else { Recipients::default() };
+        // Others, who have received an action, may need all of its undo.
+        let reduced = reduced(&request.entry.action).filter(|_| !request.is_approved);
+        let remembered = reduced.map(|action| {
+            let entry = Entry::new(action, request.entry.meta.clone());
+            undo_of(&entry, reason, extra.clone())
+        });
+        if remembered.is_some() && request.is_in_inbox() {
+            self.inbox.reduce_action(&mut self.log, now, &request.entry)?;
+        }
         let undo = undo_of(&request.entry, reason, extra);
         // Clients of the reference undo an action only if the undo is later, and the correction of
         // clocks is not exact.
         let time = now.max(request.entry.meta.time.shifted(1));
-        self.answer_request(now, request, undo, time, &recipients)?;
+        self.answer_request(now, request, undo, remembered, time, &recipients)?;
         if let Some(ticket) = request.ticket() {
             self.pending.push_back(Output::Done(ticket, Err(reason.to_owned())));
         }
         Ok(())
     }
 
-    /// Sends the answer to the author of an action, and to `recipients`.
+    /// Sends the answer to the author of an action, and to `recipients`. Keeps `remembered` in
+    /// place of the answer, if it is given.
     pub(super) fn answer_request(
         &mut self,
         now: WallTime,
         request: &PendingRequest,
         answer: Result<Action, ActionError>,
+        remembered: Option<Result<Action, ActionError>>,
         time: WallTime,
         recipients: &Recipients,
     ) -> Result<(), LogError<S::Error>> {
         // A string and a checked action can always be written as JSON.
-        let Ok(answer) = answer else { return Ok(()) };
+        let (Ok(answer), Ok(remembered)) = (answer, remembered.transpose()) else { return Ok(()) };
+        let (answer, sent) = match remembered {
+            Some(remembered) => (remembered, Some(answer)),
+            None => (answer, None),
+        };
         let id = &request.entry.meta.id;
         let mut draft = draft_at(time);
         if answer.kind() == UNDO {
@@ -278,7 +297,10 @@ impl<S: Store> Hub<S> {
             draft.subprotocol = self.own_draft().subprotocol;
             self.log.add(now, answer, draft)?
         };
-        let Some(entry) = entry else { return Ok(()) };
+        let Some(mut entry) = entry else { return Ok(()) };
+        if let Some(sent) = sent {
+            entry.action = sent;
+        }
         let entry = Arc::new(entry);
         let author = (request.kind() != RequestKind::OwnAction).then(|| id.node().client_id());
         // Each time that the action was received is answered.

@@ -26,6 +26,12 @@ pub struct HubStats {
     pub running: usize,
     /// The actions that wait for earlier actions of their client.
     pub waiting: usize,
+    /// The memory of the actions of clients that run or wait, in bytes. The JSON of each, and 512
+    /// bytes.
+    pub pending_bytes: usize,
+    /// The connections with batches that are not confirmed because their client, their user or all
+    /// users together have too many actions that wait.
+    pub held: usize,
     /// The subscriptions that wait until their client reconnects.
     pub parked: usize,
     /// The subscriptions whose answer the client has not confirmed.
@@ -66,13 +72,15 @@ impl<S: Store> Hub<S> {
     /// # Errors
     /// If the store fails.
     pub fn stats(&self) -> Result<HubStats, LogError<S::Error>> {
-        let usage = self.log.observer().inbox_usage;
+        let usage = &self.log.observer().inbox_usage;
         Ok(HubStats {
             clients: self.sessions.len(),
             channels: self.channels.len(),
             subscriptions: self.sessions.iter().map(|(_, session)| session.channels.len()).sum(),
             running: self.requests.running_count(),
             waiting: self.requests.waiting_count(),
+            pending_bytes: self.requests.pending_bytes().total(),
+            held: self.held.len(),
             parked: self.requests.parked_count(),
             unconfirmed: self
                 .sessions

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{
     action::Action,
     json::{Json, JsonProblem, MAX_DEPTH},
-    wire::{DecodeError, ExceededLimit, Message, MessageLimits, decode},
+    wire::{DecodeError, ExceededLimit, Message, MessageLimits, SyncEntry, decode},
 };
 
 /// Returns the bytes as a string, or `None` if they are not UTF-8, which no decoder receives.
@@ -41,8 +41,21 @@ pub fn decoder(text: &str) {
         }
         Err(error) => assert_reply(text, &error),
     }
-    let tight = MessageLimits { message_bytes: 200, depth: 4, actions: 1, id_bytes: 8 };
+    let tight = MessageLimits { message_bytes: 200, action_bytes: 20, depth: 4, id_bytes: 8 };
     match decode(text, &tight) {
+        // Stricter limits refuse more actions of the same message.
+        Ok(Message::Sync(sync)) => match decode(text, &limits) {
+            Ok(Message::Sync(all)) => {
+                let kept = |entry: &&SyncEntry| sync.entries.contains(entry);
+                assert!(all.entries.iter().filter(kept).eq(&sync.entries), "changed an action");
+                assert_eq!(
+                    all.entries.len() + all.refused.len(),
+                    sync.entries.len() + sync.refused.len(),
+                    "lost an action"
+                );
+            }
+            other => panic!("stricter limits accepted what others refused: {other:?}"),
+        },
         Ok(message) => assert_eq!(
             decode(text, &limits).as_ref(),
             Ok(&message),
@@ -61,8 +74,8 @@ pub fn assert_round_trip(message: &Message) {
     let encoded = message.encode();
     let no_limits = MessageLimits {
         message_bytes: usize::MAX,
+        action_bytes: usize::MAX,
         depth: MAX_DEPTH + 8,
-        actions: usize::MAX,
         id_bytes: usize::MAX,
     };
     let decoded = decode(&encoded, &no_limits);

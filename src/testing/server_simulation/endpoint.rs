@@ -218,8 +218,12 @@ impl Endpoint {
                         since,
                     }));
                 }
-                sync::Output::Received { batch, entries, .. } => {
+                sync::Output::Received { batch, entries, refused, .. } => {
                     outputs.push(EndpointOutput::Hub(Input::Received { session, batch, entries }));
+                    if !refused.is_empty() {
+                        let actions = refused;
+                        outputs.push(EndpointOutput::Hub(Input::Refused { session, actions }));
+                    }
                 }
                 sync::Output::SentUpTo(added) => {
                     let confirmed =

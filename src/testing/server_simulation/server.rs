@@ -63,13 +63,19 @@ impl Server {
         let mut config = Config::new(node.clone());
         application.configure(&mut config);
         let actions_per_sync = usize::try_from(context.random.between(1, 4)).unwrap_or(1);
+        // Most backlogs are larger than a batch, so they are received in parts.
+        let actions_per_batch = usize::try_from(context.random.between(1, 3)).unwrap_or(1);
         let (store, switch) = FailingStore::over(store);
         let mut server = Self {
             hub: Hub::new(config, store).expect("the store works"),
             switch,
             fails_until: None,
             restarts_at: None,
-            config: Arc::new(sync::Config { actions_per_sync, ..sync::Config::server(node) }),
+            config: Arc::new(sync::Config {
+                actions_per_sync,
+                actions_per_batch,
+                ..sync::Config::server(node)
+            }),
             inputs: Vec::new(),
             round_at: None,
             commits_at: None,

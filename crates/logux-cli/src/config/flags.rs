@@ -69,6 +69,8 @@ enum ValueError {
     Mode,
     #[error("expected a number from 0 to 1, such as 0.05")]
     Ratio,
+    #[error("expected a rate such as 100/s, 30/m or 1000/h, or none")]
+    RateOrNone,
     #[error("expected a type and a rate, such as mail/send=5/m")]
     TypeRate,
     #[error(transparent)]
@@ -83,6 +85,17 @@ fn parse_mode(text: &str) -> Result<u32, ValueError> {
 fn parse_ratio(text: &str) -> Result<f64, ValueError> {
     let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     ratio.ok_or(ValueError::Ratio)
+}
+
+/// A rate, or `None` for any rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MaxRate(pub(crate) Option<Rate>);
+
+fn parse_max_rate(text: &str) -> Result<MaxRate, ValueError> {
+    match text {
+        "none" => Ok(MaxRate(None)),
+        rate => rate.parse().map(|rate| MaxRate(Some(rate))).map_err(|_| ValueError::RateOrNone),
+    }
 }
 
 fn parse_type_rate(text: &str) -> Result<(String, Rate), ValueError> {
@@ -278,14 +291,14 @@ pub(super) struct LimitFlags {
     /// closed, and the client connects again with a new token.
     #[arg(long, value_name = "NUMBER")]
     pub(super) login_leeway_ms: Option<u64>,
-    /// Rate of messages and actions of one connection, such as 100/s [default: no limit]
+    /// Rate of messages and actions of one connection, such as 100/s, or none [default: 10000/s]
     ///
     /// The server reads more slowly from connections that exceed the rate.
-    #[arg(long, value_name = "RATE")]
-    pub(super) max_rate: Option<Rate>,
-    /// Rate of messages and actions of all connections of one user [default: no limit]
-    #[arg(long, value_name = "RATE")]
-    pub(super) max_rate_per_user: Option<Rate>,
+    #[arg(long, value_name = "RATE", value_parser = parse_max_rate)]
+    pub(super) max_rate: Option<MaxRate>,
+    /// Rate of messages and actions of all connections of one user, or none [default: 50000/s]
+    #[arg(long, value_name = "RATE", value_parser = parse_max_rate)]
+    pub(super) max_rate_per_user: Option<MaxRate>,
     /// Rate of actions of a type from one user, such as mail/send=5/m; can be repeated
     ///
     /// Actions that exceed the rate are undone.
@@ -299,9 +312,32 @@ pub(super) struct LimitFlags {
     /// The server stops reading from a client with more actions that wait to be processed.
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_queue: Option<usize>,
-    /// Maximum size of a message from a client [default: 1048576]
+    /// Maximum memory of the queued actions of one user [default: 16777216]
+    ///
+    /// The server stops reading from the clients of a user with more.
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_queue_bytes: Option<usize>,
+    /// Maximum memory of the queued actions of all users [default: 268435456]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_pending_bytes: Option<usize>,
+    /// Maximum size of a message from a client [default: 67108864]
+    ///
+    /// Clients send all that they did offline in one message.
     #[arg(long, value_name = "BYTES")]
     pub(super) max_message_bytes: Option<usize>,
+    /// Maximum size of an action from a client [default: 8388608]
+    ///
+    /// Larger actions are undone with the reason `tooLarge`.
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_action_bytes: Option<usize>,
+    /// Maximum size of a message before the client is logged in [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_login_bytes: Option<usize>,
+    /// Maximum memory of large messages while they are received [default: 268435456]
+    ///
+    /// Clients whose messages need more wait until those of others are stored.
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_receiving_bytes: Option<usize>,
     /// Maximum size of the body of an HTTP request [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     pub(super) max_body_bytes: Option<usize>,
@@ -321,12 +357,20 @@ pub(super) struct LimitFlags {
     /// An action that is sent again while it is remembered is not processed again.
     #[arg(long, value_name = "NUMBER")]
     pub(super) remembered: Option<u64>,
+    /// Maximum size of the remembered log entries [default: 67108864]
+    ///
+    /// The actions of one user are forgotten at a quarter of it.
+    #[arg(long, value_name = "BYTES")]
+    pub(super) remembered_bytes: Option<usize>,
     /// Milliseconds without messages before a client is pinged [default: 20000]
     #[arg(long, value_name = "NUMBER")]
     pub(super) ping_ms: Option<u64>,
-    /// Milliseconds for a client to log in, and to respond [default: 70000]
+    /// Milliseconds for a client to respond [default: 70000]
     #[arg(long, value_name = "NUMBER")]
     pub(super) timeout_ms: Option<u64>,
+    /// Milliseconds for a client to log in [default: 15000]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) login_timeout_ms: Option<u64>,
 }
 
 /// Logs, metrics and traces.

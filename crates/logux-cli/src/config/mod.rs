@@ -299,10 +299,11 @@ mod tests {
 
     #[test]
     fn limits_can_be_set_by_all_sources() {
-        let file = "max-rate = \"5/s\"\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
+        let file = "max-rate = \"5/s\"\nremembered-bytes = 9\nmax-rate-of = [\"a=1/s\", \"b/c=2/m\"]\nping-ms = 1\nid = \"one\"\nmax-wrong-logins = 0";
         let variables = [
             ("LOGUX_MAX_SUBSCRIPTIONS", "7"),
-            ("LOGUX_MAX_RATE_PER_USER", "9/h"),
+            ("LOGUX_MAX_RATE_PER_USER", "none"),
+            ("LOGUX_MAX_ACTION_BYTES", "10"),
             ("LOGUX_REMEMBERED", "8"),
         ];
         let flags = [
@@ -313,10 +314,27 @@ mod tests {
             "2",
             "--max-queue=3",
             "--max-message-bytes=4",
+            "--max-login-bytes=11",
+            "--max-receiving-bytes=12",
+            "--max-queue-bytes=13",
+            "--max-pending-bytes=14",
+            "--login-timeout-ms=15",
         ];
         let server = resolve(&flags, &variables, &[("logux.toml", file)]).unwrap().server;
         assert_eq!(server.max_rate, "5/s".parse().ok());
-        assert_eq!(server.max_rate_per_user, "9/h".parse().ok());
+        assert_eq!(server.max_rate_per_user, None);
+        assert_eq!(
+            [
+                server.remembered_bytes,
+                server.max_action_bytes,
+                server.max_login_bytes,
+                server.max_receiving_bytes,
+                server.max_queue_bytes,
+                server.max_pending_bytes,
+            ],
+            [9, 10, 11, 12, 13, 14]
+        );
+        assert_eq!(server.login_timeout, Duration::from_millis(15));
         let rates = [("a", "1/s"), ("b/c", "2/m")]
             .map(|(kind, rate)| (kind.to_owned(), rate.parse().unwrap()));
         assert_eq!(server.max_rates_of_types, rates.into());

@@ -201,19 +201,26 @@ impl LimitFlags {
             server.max_wrong_logins_per_address = (limit > 0).then_some(limit);
         }
         set_if_some(&mut server.login_leeway, self.login_leeway_ms.map(Duration::from_millis));
-        server.max_rate = self.max_rate;
-        server.max_rate_per_user = self.max_rate_per_user;
+        set_if_some(&mut server.max_rate, self.max_rate.map(|rate| rate.0));
+        set_if_some(&mut server.max_rate_per_user, self.max_rate_per_user.map(|rate| rate.0));
         server.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();
         set_if_some(&mut server.max_subscriptions, self.max_subscriptions);
         set_if_some(&mut server.max_queue, self.max_queue);
+        set_if_some(&mut server.max_queue_bytes, self.max_queue_bytes);
+        set_if_some(&mut server.max_pending_bytes, self.max_pending_bytes);
         set_if_some(&mut server.max_message_bytes, self.max_message_bytes);
+        set_if_some(&mut server.max_action_bytes, self.max_action_bytes);
+        set_if_some(&mut server.max_login_bytes, self.max_login_bytes);
+        set_if_some(&mut server.max_receiving_bytes, self.max_receiving_bytes);
         set_if_some(&mut server.max_body_bytes, self.max_body_bytes);
         set_if_some(&mut server.max_outbox_messages, self.max_outbox_messages);
         set_if_some(&mut server.max_outbox_bytes, self.max_outbox_bytes);
         set_if_some(&mut server.max_ahead, self.max_ahead_ms.map(Duration::from_millis));
         set_if_some(&mut server.remembered_entries, self.remembered);
+        set_if_some(&mut server.remembered_bytes, self.remembered_bytes);
         set_if_some(&mut server.ping_interval, self.ping_ms.map(Duration::from_millis));
         set_if_some(&mut server.timeout, self.timeout_ms.map(Duration::from_millis));
+        set_if_some(&mut server.login_timeout, self.login_timeout_ms.map(Duration::from_millis));
     }
 }
 

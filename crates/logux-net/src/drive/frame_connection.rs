@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
 
-use crate::{CloseReason, Frame, NetError, Transport};
+use crate::{AnnouncedFrame, CloseReason, Frame, FrameLimits, NetError, Transport};
 
 /// The time limit for the peer to read the last frames before the connection is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub struct FrameConnection<T> {
 pub enum Event {
     /// A frame was received.
     Frame(Frame),
+    /// A large frame is announced. It is received after [`FrameConnection::admit`].
+    Announced(AnnouncedFrame),
     /// All pushed frames were sent.
     Flushed,
     /// The connection has ended; the reason is what to send to the peer.
@@ -52,6 +54,21 @@ impl<T: Transport> FrameConnection<T> {
         !self.unflushed && self.unsent.is_empty()
     }
 
+    /// Replaces the limits of the frames that are not received yet.
+    pub fn set_limits(&mut self, limits: FrameLimits) {
+        self.transport.set_limits(limits);
+    }
+
+    /// Permits the announced frame to be received.
+    pub fn admit(&mut self) {
+        self.transport.admit();
+    }
+
+    /// Returns the number of received bytes of a frame that is not complete. 0 if there is none.
+    pub fn partial_bytes(&self) -> usize {
+        self.transport.partial_bytes()
+    }
+
     /// Writes and reads until the next event. Frames are read only if `wants_frames` is set.
     ///
     /// Cancel safe: an event that was not returned is returned by the next call.
@@ -72,7 +89,10 @@ impl<T: Transport> FrameConnection<T> {
             return Poll::Pending;
         }
         match self.transport.poll_next_unpin(context) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match self.transport.announced() {
+                Some(announced) => Poll::Ready(Event::Announced(announced)),
+                None => Poll::Pending,
+            },
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Event::Frame(frame)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Event::Ended(error.close_reason())),
             Poll::Ready(None) => Poll::Ready(Event::Ended(CloseReason::Done)),
@@ -114,6 +134,7 @@ impl<T: Transport> FrameConnection<T> {
             self.transport.close().await?;
             // Closing a socket with unread data may discard the last frames that were sent.
             while self.transport.next().await.is_some_and(|frame| frame.is_ok()) {}
+            poll_fn(|context| self.transport.poll_discard(context)).await;
             Ok::<_, NetError>(())
         };
         let _ = timeout(CLOSE_TIMEOUT, closing).await;

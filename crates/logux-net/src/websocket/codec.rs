@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 };
 
 use crate::{
-    CloseReason, Frame, NetError,
+    AnnouncedFrame, CloseReason, Frame, FrameLimits, NetError,
     bytes_io::{WriteQueue, take},
 };
 
@@ -34,16 +34,49 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) struct Decoder {
     role: Role,
-    max_frame: usize,
+    limits: FrameLimits,
     header: Option<(FrameHeader, usize)>,
     /// The payload so far of a fragmented message.
     fragments: Option<BytesMut>,
+    /// The size of the current message that may be received without an announcement.
+    admitted: usize,
+    announced: Option<AnnouncedFrame>,
 }
 
 impl Decoder {
     /// Creates a decoder for the end with this role.
-    pub(super) const fn new(role: Role, max_frame: usize) -> Self {
-        Self { role, max_frame, header: None, fragments: None }
+    pub(super) const fn new(role: Role, limits: FrameLimits) -> Self {
+        let admitted = limits.announce_from;
+        Self { role, limits, header: None, fragments: None, admitted, announced: None }
+    }
+
+    /// Replaces the limits. A message whose header is received already keeps its own.
+    pub(super) const fn set_limits(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+        if self.is_between_messages() {
+            self.admitted = limits.announce_from;
+        }
+    }
+
+    /// Returns the message whose payload waits for [`admit`](Self::admit).
+    pub(super) const fn announced(&self) -> Option<AnnouncedFrame> {
+        self.announced
+    }
+
+    /// Permits the announced payload, and reserves the memory for it.
+    pub(super) fn admit(&mut self, inbox: &mut BytesMut) {
+        let Some(announced) = self.announced.take() else { return };
+        self.admitted = self.admitted.max(announced.bytes);
+        if let Some((_, len)) = &self.header {
+            inbox.reserve(len.saturating_sub(inbox.len()));
+        }
+    }
+
+    /// Returns the number of received bytes of an incomplete message, of which `unread` are not
+    /// decoded.
+    pub(super) fn partial_bytes(&self, unread: usize) -> usize {
+        let fragments = self.fragments.as_ref().map_or(0, BytesMut::len);
+        if self.header.is_some() { fragments + unread } else { fragments }
     }
 
     /// Returns `true` if no part of the next message is received.
@@ -54,6 +87,9 @@ impl Decoder {
     /// Decodes the next message in `inbox`. `None` if more bytes are needed.
     pub(super) fn decode(&mut self, inbox: &mut BytesMut) -> Result<Option<Incoming>, NetError> {
         loop {
+            if self.announced.is_some() {
+                return Ok(None);
+            }
             let (header, len) = match self.header.take() {
                 Some(header) => header,
                 None => match self.decode_header(inbox)? {
@@ -61,7 +97,8 @@ impl Decoder {
                     None => return Ok(None),
                 },
             };
-            if inbox.len() < len {
+            self.announced = self.to_announce(&header, len);
+            if self.announced.is_some() || inbox.len() < len {
                 self.header = Some((header, len));
                 return Ok(None);
             }
@@ -90,17 +127,24 @@ impl Decoder {
             OpCode::Control(_) => MAX_CONTROL,
             OpCode::Data(Data::Continue) => match &self.fragments {
                 None => return Err(NetError::Violation("continuation without a message")),
-                Some(fragments) => self.max_frame - fragments.len(),
+                Some(fragments) => self.limits.max_frame.saturating_sub(fragments.len()),
             },
             OpCode::Data(_) if self.fragments.is_some() => {
                 return Err(NetError::Violation("new message before the end of a fragmented one"));
             }
-            OpCode::Data(_) => self.max_frame,
+            OpCode::Data(_) => self.limits.max_frame,
         };
         match usize::try_from(len) {
             Ok(len) if len <= max_len => Ok(Some((header, len))),
-            _ => Err(NetError::FrameTooLarge { limit: self.max_frame }),
+            _ => Err(NetError::FrameTooLarge { limit: self.limits.max_frame }),
         }
+    }
+
+    /// Returns what to announce before a payload is received.
+    fn to_announce(&self, header: &FrameHeader, len: usize) -> Option<AnnouncedFrame> {
+        let bytes = self.fragments.as_ref().map_or(0, BytesMut::len) + len;
+        let is_announced = matches!(header.opcode, OpCode::Data(_)) && bytes > self.admitted;
+        is_announced.then_some(AnnouncedFrame { bytes, may_grow: !header.is_final })
     }
 
     /// Text and binary messages are equivalent: both have to be UTF-8.
@@ -121,6 +165,7 @@ impl Decoder {
             self.fragments = Some(whole);
             return Ok(None);
         }
+        self.admitted = self.limits.announce_from;
         let frame = Frame::try_from(whole.freeze()).map_err(|_| NetError::NotUtf8)?;
         Ok(Some(Incoming::Frame(frame)))
     }
@@ -327,12 +372,40 @@ mod tests {
     }
 
     #[test]
+    fn large_messages_wait_until_they_are_admitted() {
+        let limits = FrameLimits { max_frame: 100, announce_from: 10, ..FrameLimits::default() };
+        let mut decoder = Decoder::new(Role::Client, limits);
+        let mut inbox = BytesMut::new();
+        let mut receive = |decoder: &mut Decoder, head: u8, text: &[u8]| {
+            inbox.extend_from_slice(&[head, u8::try_from(text.len()).expect("a short text")]);
+            inbox.extend_from_slice(text);
+            let decoded = decoder.decode(&mut inbox);
+            let announced = decoder.announced().map(|frame| (frame.bytes, frame.may_grow));
+            decoder.admit(&mut inbox);
+            (announced, decoded.and_then(|first| Ok(first.or(decoder.decode(&mut inbox)?))))
+        };
+        let frame = |text: &str| Some(Incoming::Frame(text.into()));
+        let (announced, decoded) = receive(&mut decoder, 0x81, b"0123456789");
+        assert_eq!((announced, decoded.expect("a frame")), (None, frame("0123456789")));
+        let (announced, decoded) = receive(&mut decoder, 0x81, b"0123456789a");
+        assert_eq!((announced, decoded.expect("ok")), (Some((11, false)), frame("0123456789a")));
+        // The parts of a fragmented message count together.
+        assert_eq!(receive(&mut decoder, 0x01, b"01234567").0, None);
+        assert_eq!(decoder.partial_bytes(0), 8);
+        assert_eq!(receive(&mut decoder, 0x00, b"89ab").0, Some((12, true)));
+        let (announced, decoded) = receive(&mut decoder, 0x80, b"c");
+        assert_eq!((announced, decoded.expect("ok")), (Some((13, false)), frame("0123456789abc")));
+        let (announced, decoded) = receive(&mut decoder, 0x81, &[b'x'; 101]);
+        assert!(announced.is_none() && matches!(decoded, Err(NetError::FrameTooLarge { .. })));
+    }
+
+    #[test]
     fn client_frames_are_decoded_by_the_server() {
         let mut bytes = Vec::new();
         encode_client_text(b"text", &mut bytes);
         encode_client_close(&CloseReason::Done, &mut bytes);
         let (mut decoder, mut inbox) =
-            (Decoder::new(Role::Server, 100), BytesMut::from(&bytes[..]));
+            (Decoder::new(Role::Server, FrameLimits::default()), BytesMut::from(&bytes[..]));
         let message = decoder.decode(&mut inbox).expect("a message");
         assert_eq!(message, Some(Incoming::Frame("text".into())));
         let close = decoder.decode(&mut inbox).expect("a close frame");

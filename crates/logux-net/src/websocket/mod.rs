@@ -30,7 +30,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use self::codec::{Decoder, Incoming};
 use crate::{
-    CloseReason, Frame, FrameLimits, NetError, Transport,
+    AnnouncedFrame, CloseReason, Frame, FrameLimits, NetError, Transport,
     bytes_io::{WriteQueue, Writing, poll_fill},
 };
 
@@ -67,7 +67,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
             role,
             limits,
             inbox: early,
-            decoder: Decoder::new(role, limits.max_frame),
+            decoder: Decoder::new(role, limits),
             write_queue: WriteQueue::default(),
             ping: None,
             replying: false,
@@ -86,6 +86,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocketTransport<IO> {
         loop {
             if let Some(incoming) = self.decoder.decode(&mut self.inbox)? {
                 return Poll::Ready(Ok(Some(incoming)));
+            }
+            if self.decoder.announced().is_some() {
+                // `admit` continues.
+                return Poll::Pending;
             }
             if ready!(poll_fill(&mut self.io, &mut self.inbox, cx))? == 0 {
                 let whole = self.inbox.is_empty() && self.decoder.is_between_messages();
@@ -205,6 +209,37 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocketTransport
         match &self.reading {
             Reading::Open => None,
             Reading::Ended(reason) => reason.as_ref(),
+        }
+    }
+
+    fn set_limits(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+        self.decoder.set_limits(limits);
+    }
+
+    fn announced(&self) -> Option<AnnouncedFrame> {
+        self.decoder.announced()
+    }
+
+    fn admit(&mut self) {
+        self.decoder.admit(&mut self.inbox);
+    }
+
+    fn partial_bytes(&self) -> usize {
+        self.decoder.partial_bytes(self.inbox.len())
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Reading::Ended(Some(_)) = self.reading {
+            // The peer sends nothing after its close frame.
+            return Poll::Ready(());
+        }
+        loop {
+            self.inbox.clear();
+            match ready!(poll_fill(&mut self.io, &mut self.inbox, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use logux::{
     action::Subprotocol,
     server::{Input as HubInput, SessionId},
     sync::{Authentication, Disconnect, Input, Node, Output},
-    wire::ErrorMessage,
+    wire::{DecodeError, ErrorMessage, ExceededLimit, Message},
 };
 use logux_net::{
     CloseReason, Frame, Transport,
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::{
     connection::{
         batch::Batch,
+        large_frames::{LargeFrames, Progress},
         rate_limit::RateLimiter,
         shared::{ConnectionShared, Rejection},
     },
@@ -38,6 +39,9 @@ use crate::{
 
 /// The largest number of frames that are handled before the outputs are performed.
 const MAX_FRAMES: usize = 64;
+
+/// The size of a message after which no other is read before the outputs are performed, in bytes.
+const LARGE_MESSAGE: usize = 256;
 
 /// The largest number of outbox items that are taken at a time: enough to fill a write, and not
 /// more than one message may have.
@@ -67,6 +71,7 @@ pub(crate) async fn serve<T: Transport>(
         now: shared.clock.now(),
         rate_limiter: shared.rate_limits.rate_limiter(),
         read_ahead: None,
+        large_frames: LargeFrames::default(),
         to_confirm: VecDeque::new(),
         shared,
     };
@@ -104,6 +109,7 @@ struct Connection<T> {
     rate_limiter: Option<Box<RateLimiter>>,
     /// A frame that was received while the login was decided.
     read_ahead: Option<Frame>,
+    large_frames: LargeFrames,
     /// The added numbers for whose confirmation the hub waits, in ascending order.
     to_confirm: VecDeque<u64>,
 }
@@ -155,11 +161,19 @@ impl<T: Transport> Connection<T> {
             let deadline = self.node.next_deadline().map(|deadline| deadline.at);
             let rate_deadline =
                 self.rate_limiter.as_ref().and_then(|rate_limiter| rate_limiter.next_deadline(now));
-            let deadline = [deadline, rate_deadline, self.login_ends].into_iter().flatten().min();
+            let next_check = self.large_frames.next_check();
+            let deadline = [deadline, rate_deadline, next_check, self.login_ends];
+            let deadline = deadline.into_iter().flatten().min();
             let wants_frames = self.node.wants_frames()
+                && !self.large_frames.is_waiting()
                 && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
                 event = self.frame_connection.event(wants_frames) => Some(event),
+                permit = self.large_frames.acquired() => {
+                    self.large_frames.start(permit, now);
+                    self.frame_connection.admit();
+                    None
+                }
                 () = self.outbox.changed() => None,
                 () = self.deadline_timer.until(deadline) => {
                     self.node.handle(self.shared.clock.now(), Input::Wake);
@@ -167,6 +181,12 @@ impl<T: Transport> Connection<T> {
                 }
             };
             self.now = self.shared.clock.now();
+            let partial_bytes = self.frame_connection.partial_bytes();
+            match self.large_frames.check(&self.shared, self.now.mono, partial_bytes) {
+                Progress::None => {}
+                Progress::More => self.node.handle(self.now, Input::PartialFrame),
+                Progress::TooSlow => return CloseReason::Timeout,
+            }
             if let Some(reason) = event.and_then(|event| self.read(event)) {
                 // Frames that were received before the end still count.
                 return self.perform_outputs().await.err().unwrap_or(reason);
@@ -178,19 +198,59 @@ impl<T: Transport> Connection<T> {
     /// Returns the reason if the connection has ended.
     fn read(&mut self, mut event: drive::Event) -> Option<CloseReason> {
         for remaining in (0..MAX_FRAMES).rev() {
+            // The outputs of a message with many actions acquire tokens before the next is read.
+            let has_many_actions =
+                matches!(&event, drive::Event::Frame(frame) if frame.len() > LARGE_MESSAGE);
             match event {
                 drive::Event::Frame(frame) => self.admit(frame),
+                drive::Event::Announced(frame) => {
+                    let user =
+                        self.client.as_ref().map_or("", |client| client.node.user_or_client());
+                    if !self.large_frames.announced(&self.shared, user, frame) {
+                        break;
+                    }
+                    self.frame_connection.admit();
+                }
                 drive::Event::Flushed => {}
-                drive::Event::Ended(reason) => return Some(reason),
+                drive::Event::Ended(reason) => {
+                    if reason == CloseReason::TooLarge {
+                        self.refuse_large_frame();
+                    }
+                    return Some(reason);
+                }
             }
-            // With a rate limiter, the outputs of each frame acquire tokens before the next is
-            // read.
-            if remaining == 0 || self.rate_limiter.is_some() || !self.node.wants_frames() {
+            if remaining == 0 || has_many_actions || !self.may_read_more() {
                 break;
             }
             event = self.frame_connection.event(true).now_or_never()?;
         }
         None
+    }
+
+    /// Whether another frame may be read before the outputs are performed.
+    fn may_read_more(&self) -> bool {
+        // The authentication changes the limits of frames.
+        self.client.is_some()
+            && self.node.wants_frames()
+            && self
+                .rate_limiter
+                .as_ref()
+                .is_none_or(|rate_limiter| rate_limiter.may_read(self.now.mono))
+    }
+
+    /// Tells a client why its connection is closed: nothing of the frame was read, so no action of
+    /// it can be undone.
+    fn refuse_large_frame(&mut self) {
+        let limits = &self.shared.frame_limits;
+        let limit = match self.client {
+            Some(_) => limits.max_frame,
+            None => self.shared.node_config().max_connect_bytes.min(limits.max_frame),
+        };
+        let error = DecodeError::LimitExceeded(ExceededLimit::MessageBytes(limit));
+        self.frame_connection.push(Message::Error(error.reply()).encode().into());
+        let node = self.client.as_ref().map(|client| &client.node);
+        let event = Event::ClientError { session: self.session, node, error: &error };
+        self.shared.telemetry().record(&event);
     }
 
     /// Handles a received frame, or gives it to the rate limiter to wait.
@@ -206,7 +266,9 @@ impl<T: Transport> Connection<T> {
     }
 
     fn handle(&mut self, frame: &Frame) {
+        let messages = self.node.receiving();
         self.node.handle(self.now, Input::Frame(frame.as_str()));
+        self.large_frames.received(self.node.receiving().saturating_sub(messages));
         self.acquire(1);
     }
 
@@ -253,10 +315,15 @@ impl<T: Transport> Connection<T> {
                     }
                     on_connect.map(tokio::spawn);
                 }
-                Output::Received { batch, entries, .. } => {
-                    self.acquire(entries.len().saturating_sub(1) as u64);
+                Output::Received { batch, entries, refused, .. } => {
+                    let actions = (entries.len() + refused.len()) as u64;
+                    self.acquire(actions.saturating_sub(u64::from(!batch.continues())));
                     self.shared.telemetry().record(&Event::Received(&entries));
-                    inputs.push(HubInput::Received { session: self.session, batch, entries });
+                    let session = self.session;
+                    inputs.push(HubInput::Received { session, batch, entries });
+                    if !refused.is_empty() {
+                        inputs.push(HubInput::Refused { session, actions: refused });
+                    }
                 }
                 Output::SentUpTo(added) => inputs.extend(self.confirmed(added)),
                 Output::Headers(headers) if self.client.is_some() => {
@@ -345,7 +412,10 @@ impl<T: Transport> Connection<T> {
                         self.node.send(now.mono, added, chunk.iter().map(|entry| &**entry));
                     }
                 }
-                OutboxItem::Persisted(batch) => self.node.handle(now, Input::Persisted(batch)),
+                OutboxItem::Persisted(batch) => {
+                    self.node.handle(now, Input::Persisted(batch));
+                    self.large_frames.confirmed(self.node.receiving());
+                }
                 OutboxItem::Debug(text) => self.node.handle(now, Input::Debug(&text)),
                 OutboxItem::Reject => {
                     self.send(&std::mem::take(&mut batch));
@@ -387,6 +457,7 @@ impl<T: Transport> Connection<T> {
                 self.shared.telemetry().record(&event);
                 self.client = Some(AuthenticatedClient { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
+                self.frame_connection.set_limits(self.shared.frame_limits);
                 self.node.handle(now, Input::Allow(request.token));
             }
             Err(Rejection::Refused(error)) => {
@@ -417,6 +488,8 @@ impl<T: Transport> Connection<T> {
                 event = self.frame_connection.event(self.read_ahead.is_none()) => match event {
                     drive::Event::Frame(frame) => self.read_ahead = Some(frame),
                     drive::Event::Flushed => {}
+                    // Frames are not announced before the login: their limit is low.
+                    drive::Event::Announced(_) => return Err(CloseReason::TooLarge),
                     drive::Event::Ended(reason) => return Err(reason),
                 }
             }

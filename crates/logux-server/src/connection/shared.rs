@@ -12,7 +12,7 @@ use logux::{
     sync::{self, Authentication, Subprotocols},
     wire::ErrorMessage,
 };
-use logux_net::drive::Clock;
+use logux_net::{FrameLimits, drive::Clock};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         auth::{Admission, AuthOutcome, Authenticator, Login, first_number, wrong_subprotocol},
         login_throttle::{LoginAttempt, LoginThrottle, TooManyWaiting},
         rate_limit::RateLimits,
+        receive_budget::ReceiveBudget,
         registry::ConnectionRegistry,
     },
     connection_info::ConnectionInfo,
@@ -48,6 +49,9 @@ pub(crate) struct ConnectionShared {
     pub(crate) login_leeway: Duration,
     pub(crate) outbox: OutboxLimits,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) receive_budget: ReceiveBudget,
+    /// The limits of the frames of clients that are authenticated.
+    pub(crate) frame_limits: FrameLimits,
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
     pub(crate) connections: ConnectionRegistry,

@@ -13,7 +13,7 @@ use logux::{
     server::{FateKeys, Hub, Queues, RetentionPolicy},
     store::{MemoryStore, Store},
 };
-use logux_net::drive::Clock;
+use logux_net::{FrameLimits, drive::Clock};
 use tokio::{
     runtime,
     sync::{mpsc, watch},
@@ -25,6 +25,7 @@ use crate::{
         auth::{Admission, AuthOutcome, Authenticator, Login},
         login_throttle::{LoginLimits, LoginThrottle},
         rate_limit::RateLimits,
+        receive_budget::{FREE_BYTES, ReceiveBudget},
         registry::ConnectionRegistry,
         shared::ConnectionShared,
     },
@@ -422,6 +423,15 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 bytes: config.max_outbox_bytes,
             },
             rate_limits: RateLimits::new(config.max_rate, config.max_rate_per_user),
+            receive_budget: ReceiveBudget::new(
+                config.max_receiving_bytes,
+                config.max_message_bytes,
+            ),
+            frame_limits: FrameLimits {
+                max_frame: config.max_message_bytes,
+                announce_from: FREE_BYTES,
+                ..FrameLimits::default()
+            },
             handle,
             clock,
             connections: ConnectionRegistry::default(),
@@ -442,9 +452,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         });
         let http = HttpContext {
             shared,
-            limits: logux_net::FrameLimits {
-                max_frame: config.max_message_bytes,
-                ..logux_net::FrameLimits::default()
+            limits: FrameLimits {
+                max_frame: config.max_login_bytes.min(config.max_message_bytes),
+                ..FrameLimits::default()
             },
             origins: OriginCheck { allowed: config.allowed_origins, protects_cookies },
             control,

@@ -54,8 +54,18 @@ pub struct Config {
     /// The proxies whose `X-Forwarded-For` header is trusted, for remote addresses and for all
     /// limits per address. Default: none.
     pub proxies: TrustedProxies,
-    /// The largest message of a client, in bytes. Default: 1 MiB.
+    /// The largest message of a client, in bytes. Official clients send all that they did offline
+    /// in one message. A larger message closes the connection. Default: 64 MiB.
     pub max_message_bytes: usize,
+    /// The largest action of a client, in bytes. Larger ones are undone with the reason `tooLarge`;
+    /// the other actions of the message are accepted. Default: 8 MiB.
+    pub max_action_bytes: usize,
+    /// The largest message of a client before it is authenticated, in bytes. Default: 16 KiB.
+    pub max_login_bytes: usize,
+    /// The memory for messages of more than 64 KiB while they are received and stored, of all
+    /// clients together, in bytes. Clients whose messages need more wait until others are stored.
+    /// A quarter of it is for messages of at most 1 MiB. Default: 256 MiB.
+    pub max_receiving_bytes: usize,
     /// The largest body of an HTTP request, in bytes. Default: 1 MiB.
     pub max_body_bytes: usize,
     /// The largest number of outputs that are queued for one client. A client that exceeds it is
@@ -73,18 +83,26 @@ pub struct Config {
     /// are undone with the reason `subscriptionLimit`. Default: 10,000.
     pub max_subscriptions: usize,
     /// The largest number of actions of one client that wait for the application. Then the server
-    /// stops reading from the client until some are processed. Default: 1,000.
+    /// stops reading from the client until some are processed. The last message may exceed it.
+    /// Default: 1,000.
     pub max_queue: usize,
+    /// The memory of the actions of one user, of all its clients, that wait for the application, in
+    /// bytes. Each action counts its JSON and 512 bytes. Then the server stops reading from the
+    /// clients of the user. Default: 16 MiB.
+    pub max_queue_bytes: usize,
+    /// The same for the actions of all users, in bytes. Then the server stops reading from all
+    /// clients. Default: 256 MiB.
+    pub max_pending_bytes: usize,
     /// The rate of messages and actions of one connection. A message costs one token, and each of
     /// its actions after the first another one.
     ///
     /// Reads from a connection that exceeds the rate are throttled; no message is lost. After a
     /// message far above the rate, keep-alives are still handled, but the next actions wait until
     /// the tokens are available; a client that continues to send much more is disconnected by its
-    /// timeout. Default: any rate.
+    /// timeout. `None` is any rate. Default: 10,000 per second.
     pub max_rate: Option<Rate>,
     /// The rate of messages and actions of all connections of one user together, as for `max_rate`.
-    /// Default: any rate.
+    /// Default: 50,000 per second.
     pub max_rate_per_user: Option<Rate>,
     /// The rates of action types, for one user, or for one client without a user. Use it for
     /// actions that are expensive or dangerous, such as sending mail. Further actions are undone
@@ -116,13 +134,18 @@ pub struct Config {
     pub max_ahead: Duration,
     /// The silence of a client after which it receives a `ping`. Default: 20 s.
     pub ping_interval: Duration,
-    /// The time for a client to send `connect`, for the application to decide about the login, and
-    /// for a client to answer a message. Default: 70 s.
+    /// The time for the application to decide about a login, and for a client to answer a message.
+    /// Default: 70 s.
     pub timeout: Duration,
+    /// The time for a client to send `connect`. Default: 15 s, and not more than `timeout`.
+    pub login_timeout: Duration,
     /// The number of the latest entries of the log whose ids and answers are remembered: such an
     /// action is not processed again, and its answer is sent again. Temporarily, entries of up to
     /// 64 more actions are remembered. Default: 10,000.
     pub remembered_entries: u64,
+    /// The size of these actions and answers, in bytes, at which the oldest are forgotten, and
+    /// those of one user at a quarter of it. Default: 64 MiB.
+    pub remembered_bytes: usize,
     /// The longest time for which they are remembered. Default: a week.
     pub remembered_for: Duration,
     /// The time for actions in progress to complete when the server shuts down. Default: 30 s.
@@ -146,7 +169,10 @@ impl Default for Config {
             tls_reload_interval: Duration::from_secs(10),
             disable_http: false,
             proxies: TrustedProxies::default(),
-            max_message_bytes: 1024 * 1024,
+            max_message_bytes: 64 * 1024 * 1024,
+            max_action_bytes: 8 * 1024 * 1024,
+            max_login_bytes: 16 * 1024,
+            max_receiving_bytes: 256 * 1024 * 1024,
             max_body_bytes: 1024 * 1024,
             max_outbox_messages: 10_000,
             max_outbox_bytes: 8 * 1024 * 1024,
@@ -154,8 +180,10 @@ impl Default for Config {
             max_connections_per_address: None,
             max_subscriptions: 10_000,
             max_queue: 1_000,
-            max_rate: None,
-            max_rate_per_user: None,
+            max_queue_bytes: 16 * 1024 * 1024,
+            max_pending_bytes: 256 * 1024 * 1024,
+            max_rate: Rate::new(10_000, Duration::from_secs(1)),
+            max_rate_per_user: Rate::new(50_000, Duration::from_secs(1)),
             max_rates_of_types: HashMap::new(),
             max_wrong_logins: Some(3),
             max_wrong_logins_per_address: Some(100),
@@ -164,7 +192,9 @@ impl Default for Config {
             max_ahead: Duration::from_mins(5),
             ping_interval: Duration::from_secs(20),
             timeout: Duration::from_secs(70),
+            login_timeout: Duration::from_secs(15),
             remembered_entries: 10_000,
+            remembered_bytes: 64 * 1024 * 1024,
             remembered_for: Duration::from_hours(7 * 24),
             drain_timeout: Duration::from_secs(30),
             disconnect_timeout: Duration::from_secs(5),
@@ -183,9 +213,12 @@ impl Config {
         config.subprotocol = self.subprotocol;
         config.debug = self.development;
         config.remembered_entries = self.remembered_entries;
+        config.remembered_bytes = self.remembered_bytes;
         config.remembered_for = self.remembered_for;
         config.max_ahead = self.max_ahead;
         config.max_queue = self.max_queue;
+        config.max_queue_bytes = self.max_queue_bytes;
+        config.max_pending_bytes = self.max_pending_bytes;
         config.max_subscriptions = self.max_subscriptions;
         config.rates.clone_from(&self.max_rates_of_types);
         config
@@ -196,7 +229,10 @@ impl Config {
         config.subprotocol = Subprotocols { number: self.subprotocol, semver: None };
         config.ping_interval = Some(self.ping_interval);
         config.timeout = Some(self.timeout);
+        config.connect_timeout = Some(self.login_timeout.min(self.timeout));
         config.limits.message_bytes = self.max_message_bytes;
+        config.limits.action_bytes = self.max_action_bytes;
+        config.max_connect_bytes = self.max_login_bytes;
         config.headers = self
             .development
             .then(|| Json::from_value(&serde_json::json!({"env": "development"})).ok())

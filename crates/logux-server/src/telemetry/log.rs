@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use logux::{Entry, NodeId, server::HubEvent};
+use logux::{ActionId, Entry, NodeId, excerpt, name_excerpt, server::HubEvent};
 use logux_net::CloseReason;
 
 use crate::telemetry::event::{Event, Failure};
@@ -44,13 +44,13 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
         | Event::WrongControlIp { .. }
         | Event::WrongControlSecret { .. } => write_backend(event),
         Event::WrongFormat { id, error } => log_event!(warn, "wrongFormat", {
-            actionId = id.to_string(),
+            actionId = shown_id(id),
             // The error quotes values of the action.
             error = development.then(|| error.to_string()),
         }, "Action does not fit its type"),
         Event::HandlerBlocked { entry, took } => log_event!(warn, "handlerBlocked", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
             took = took.as_millis(),
         }, "Handler blocks the hub's thread: await what takes long, or use spawn_blocking"),
         // These are too frequent for log lines, or of no interest to people.
@@ -150,11 +150,11 @@ fn write_connection(event: &Event<'_>) {
 fn write_failure(what: &Failure<'_>, error: &str) {
     match what {
         Failure::Action(id) => {
-            log_event!(error, "error", { actionId = id.to_string(), error, }, "Handler failed")
+            log_event!(error, "error", { actionId = shown_id(id), error, }, "Handler failed")
         }
         Failure::Unsubscription { node, channel } => log_event!(error, "error", {
             nodeId = node.as_str(),
-            channel,
+            channel = &*name_excerpt(channel),
             error,
         }, "Handler of an unsubscription failed"),
         Failure::OnConnect { node } => log_event!(error, "error", {
@@ -211,43 +211,43 @@ fn write_hub_event(hub_event: &HubEvent, development: bool) {
         |entry: &Entry| development.then(|| shown_json(entry.action.as_json()).into_owned());
     match hub_event {
         HubEvent::Added(entry) if entry.meta.added.is_some() => log_event!(info, "add", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
             action = shown_json(entry),
         }, "Action was added"),
         HubEvent::Added(entry) => log_event!(info, "addClean", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
             action = shown_json(entry),
         }, "Action was added and cleaned"),
         HubEvent::Useless(entry) => log_event!(warn, "useless", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
         }, "Useless action"),
         HubEvent::Processed(entry) => log_event!(info, "processed", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
         }, "Action was processed"),
         HubEvent::Undone { entry, reason } => write_undone(entry, reason),
         HubEvent::Duplicate(id) => {
-            log_event!(info, "duplicate", { actionId = id.to_string(), }, "Action came again")
+            log_event!(info, "duplicate", { actionId = shown_id(id), }, "Action came again")
         }
         HubEvent::Subscribed { id, node, channel } => log_event!(info, "subscribed", {
-            actionId = id.as_ref().map(ToString::to_string),
+            actionId = id.as_ref().map(shown_id),
             nodeId = node.as_str(),
-            channel = &**channel,
+            channel = &*name_excerpt(channel),
         }, "Client was subscribed"),
         HubEvent::Unsubscribed { node, channel } => log_event!(info, "unsubscribed", {
             nodeId = node.as_str(),
-            channel = &**channel,
+            channel = &*name_excerpt(channel),
         }, "Client was unsubscribed"),
         HubEvent::Cleaned(entry) => log_event!(debug, "clean", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
         }, "Action was cleaned"),
         HubEvent::Sent(entry, clients) => log_event!(debug, "send", {
-            actionId = entry.meta.id.to_string(),
-            "type" = entry.action.kind(),
+            actionId = shown_id(&entry.meta.id),
+            "type" = &*name_excerpt(entry.action.kind()),
             clients,
         }, "Action was sent"),
         _ => {}
@@ -255,52 +255,55 @@ fn write_hub_event(hub_event: &HubEvent, development: bool) {
 }
 
 fn write_undone(entry: &Entry, reason: &str) {
-    let (id, kind) = (&entry.meta.id, entry.action.kind());
+    let (id, kind) = (&entry.meta.id, name_excerpt(entry.action.kind()));
     match reason {
         "denied" => {
-            log_event!(warn, "denied", { actionId = id.to_string(), "type" = kind, }, "Action was denied")
+            log_event!(warn, "denied", { actionId = shown_id(id), "type" = &*kind, }, "Action was denied")
         }
         // An unknown type of the server's own action is an error of the application, not of a
         // client.
         "unknownType" if id.node().is_server() => log_event!(error, "unknownType", {
-            actionId = id.to_string(),
-            "type" = kind,
+            actionId = shown_id(id),
+            "type" = &*kind,
         }, "Action with unknown type"),
         "unknownType" => log_event!(warn, "unknownType", {
-            actionId = id.to_string(),
-            "type" = kind,
+            actionId = shown_id(id),
+            "type" = &*kind,
         }, "Action with unknown type"),
         "wrongChannel" => log_event!(warn, "wrongChannel", {
-            actionId = id.to_string(),
-            channel = entry.action.str_field("channel").as_deref(),
+            actionId = shown_id(id),
+            channel = entry.action.str_field("channel").as_deref().map(name_excerpt).as_deref(),
         }, "Wrong channel name"),
         _ => log_event!(warn, "undone", {
-            actionId = id.to_string(),
-            "type" = kind,
-            reason,
+            actionId = shown_id(id),
+            "type" = &*kind,
+            reason = &*name_excerpt(reason),
         }, "Action was undone"),
     }
+}
+
+/// Returns the beginning of an id. Clients choose the node in it.
+fn shown_id(id: &ActionId) -> String {
+    name_excerpt(&id.to_string()).into_owned()
 }
 
 /// Returns the beginning of an action, without anything that looks like a token.
 fn shown_json(json: &str) -> Cow<'_, str> {
     const TOKEN_PREFIX: &str = "Bearer ";
-    let end = json.floor_char_boundary(MAX_ACTION);
-    let mut rest = &json[..end];
-    if end == json.len() && !rest.contains(TOKEN_PREFIX) {
-        return Cow::Borrowed(json);
+    let shown = excerpt(json, MAX_ACTION);
+    if !shown.contains(TOKEN_PREFIX) {
+        return shown;
     }
-    let mut text = String::with_capacity(end);
+    let mut rest = &*shown;
+    let mut text = String::with_capacity(shown.len());
     while let Some(at) = rest.find(TOKEN_PREFIX) {
         let after_prefix = &rest[at + TOKEN_PREFIX.len()..];
         text.push_str(&rest[..at]);
         text.push_str("[SECRET]");
-        rest = &after_prefix[after_prefix.find([' ', '"', '\\']).unwrap_or(after_prefix.len())..];
+        rest =
+            &after_prefix[after_prefix.find([' ', '"', '\\', '…']).unwrap_or(after_prefix.len())..];
     }
     text.push_str(rest);
-    if end < json.len() {
-        text.push('…');
-    }
     Cow::Owned(text)
 }
 
@@ -339,5 +342,20 @@ mod tests {
         let long = format!("{}Bearer {}", "ä".repeat(990), "x".repeat(9_000));
         let short = shown_json(&long);
         assert!(short.ends_with("ä[SECRET]…") && short.len() < 2_100, "{short}");
+    }
+
+    #[test]
+    fn names_are_cut_in_every_line() {
+        // Fields with these names have values that clients choose.
+        let code = include_str!("log.rs").split_once("#[cfg(test)]").map_or("", |(code, _)| code);
+        for (name, value) in [("\"type\" = ", "&*"), ("channel = ", ""), ("actionId = ", "")] {
+            for (at, _) in code.match_indices(name) {
+                let field = code[at..].split([',', '}']).next().unwrap_or_default();
+                let is_cut = ["name_excerpt(", "(name_excerpt)", "shown_id", "&*kind"]
+                    .iter()
+                    .any(|cut| field.contains(cut));
+                assert!(is_cut && field.contains(value), "not cut: {field}");
+            }
+        }
     }
 }

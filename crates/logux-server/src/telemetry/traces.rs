@@ -9,6 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry,
     action::logux::{PROCESSED, UNDO, UNSUBSCRIBE},
+    name_excerpt,
     server::HubEvent,
 };
 use tracing::Span;
@@ -86,8 +87,8 @@ impl Traces {
         let span = span!(
             parent: None,
             "action",
-            actionId = id,
-            "type" = action.kind(),
+            actionId = &*name_excerpt(&id),
+            "type" = &*name_excerpt(action.kind()),
             nodeId = node,
             "otel.kind" = "server",
             outcome = tracing::field::Empty
@@ -142,6 +143,7 @@ impl Traces {
 
     fn record_answer(&self, entry: &Entry, outcome: &str) {
         self.with(&entry.meta.id, |traced| {
+            let outcome = &*name_excerpt(outcome);
             traced.span.record("outcome", outcome);
             span_event!(&traced.span, outcome, "answered");
         });

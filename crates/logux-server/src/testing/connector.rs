@@ -66,7 +66,7 @@ impl TestConnector {
         // The sender lives as long as `self`.
         let _ = self.is_available.subscribe().wait_for(|is_available| *is_available).await;
         let ((client, client_side), (server_side, server)) =
-            (pair(self.listener.limits), pair(self.listener.limits));
+            (pair(FrameLimits::default()), pair(self.listener.limits));
         let TestConnectionInfo { address, http_headers } = self.info;
         let remote = Some(SocketAddr::from((address, 1)));
         tokio::spawn(serve(server, self.listener.shared, ConnectionInfo { remote, http_headers }));

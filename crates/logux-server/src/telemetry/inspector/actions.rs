@@ -9,6 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry,
     action::logux::{PROCESSED, UNDO},
+    excerpt, name_excerpt,
     server::HubEvent,
 };
 use serde::Serialize;
@@ -116,7 +117,7 @@ impl ActionHistory {
     pub(super) fn failed(&mut self, change: u64, id: &ActionId, error: &dyn fmt::Display) {
         self.change(change, id, |action, _| {
             if action.errors.len() < MAX_ERRORS {
-                action.errors.push(truncated(&error.to_string(), MAX_ERROR));
+                action.errors.push(excerpt(&error.to_string(), MAX_ERROR).into_owned());
             }
         });
     }
@@ -136,11 +137,11 @@ impl ActionHistory {
         }
         let shown = ShownAction {
             change,
-            id: meta.id.to_string(),
-            kind: truncated(action.kind(), MAX_ERROR),
-            author: meta.id.node().as_str().to_owned(),
+            id: name_excerpt(&meta.id.to_string()).into_owned(),
+            kind: name_excerpt(action.kind()).into_owned(),
+            author: name_excerpt(meta.id.node().as_str()).into_owned(),
             came: now,
-            action: truncated(action.as_json(), MAX_JSON),
+            action: excerpt(action.as_json(), MAX_JSON).into_owned(),
             is_kept: meta.added.is_some(),
             is_cleaned: false,
             outcome: None,
@@ -185,7 +186,7 @@ impl ActionHistory {
         }
         self.change(change, &entry.meta.id, |action, arrived| {
             action.outcome = Some(outcome);
-            action.reason = reason.map(|reason| truncated(reason, MAX_ERROR));
+            action.reason = reason.map(|reason| excerpt(reason, MAX_ERROR).into_owned());
             action.took = Some(milliseconds(arrived.elapsed()));
         });
     }
@@ -206,14 +207,6 @@ impl ActionHistory {
             shown.change = change;
             update(shown, *arrived);
         }
-    }
-}
-
-/// Returns a string, truncated to at most `max` bytes of it.
-pub(super) fn truncated(text: &str, max: usize) -> String {
-    match text.floor_char_boundary(max) {
-        end if end < text.len() => format!("{}…", &text[..end]),
-        _ => text.to_owned(),
     }
 }
 
@@ -298,11 +291,5 @@ mod tests {
         assert_eq!((all.len(), all[0].1.as_deref()), (4, Some("3 server:x 0")));
         let undo = all_of(&actions).into_iter().find(|action| action.id == "3 server:x 0");
         assert_eq!(undo.and_then(|undo| undo.clients), Some(3));
-    }
-
-    #[test]
-    fn long_strings_are_truncated_between_characters() {
-        assert_eq!(truncated("aä", 2), "a…");
-        assert_eq!(truncated("aä", 3), "aä");
     }
 }

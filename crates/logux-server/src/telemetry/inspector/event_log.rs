@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use logux::server::HubEvent;
+use logux::{name_excerpt, server::HubEvent};
 use logux_net::CloseReason;
 use serde::Serialize;
 
@@ -75,16 +75,18 @@ fn describe(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
             ("disconnect", false, format!("{node} connection {}: {reason}", session.0))
         }
         Event::HandlerBlocked { entry, took } => {
-            let (kind, id) = (entry.action.kind(), &entry.meta.id);
+            let (kind, id) = (name_excerpt(entry.action.kind()), &entry.meta.id);
             ("handlerBlocked", true, format!("{kind} {id} took {} ms", took.as_millis()))
         }
         Event::Hub(HubEvent::Subscribed { node, channel, .. }) => {
-            ("subscribed", false, format!("{} to {channel}", node.as_str()))
+            ("subscribed", false, format!("{} to {}", node.as_str(), name_excerpt(channel)))
         }
         Event::Hub(HubEvent::Unsubscribed { node, channel }) => {
-            ("unsubscribed", false, format!("{} from {channel}", node.as_str()))
+            ("unsubscribed", false, format!("{} from {}", node.as_str(), name_excerpt(channel)))
         }
-        Event::Hub(HubEvent::Useless(entry)) => ("useless", true, entry.action.kind().to_owned()),
+        Event::Hub(HubEvent::Useless(entry)) => {
+            ("useless", true, name_excerpt(entry.action.kind()).into_owned())
+        }
         Event::Failed { what, error } => {
             ("error", true, format!("{}{error}", failure_subject(what)))
         }
@@ -115,7 +117,7 @@ fn failure_subject(what: &Failure<'_>) -> String {
     match what {
         Failure::Action(id) => format!("action {id}: "),
         Failure::Unsubscription { node, channel } => {
-            format!("{} unsubscribing from {channel}: ", node.as_str())
+            format!("{} unsubscribing from {}: ", node.as_str(), name_excerpt(channel))
         }
         Failure::OnConnect { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
         _ => String::new(),

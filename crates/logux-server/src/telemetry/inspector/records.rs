@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use logux::{Entry, json::JsonObject, server::HubEvent};
+use logux::{Entry, excerpt, json::JsonObject, server::HubEvent};
 use serde::Serialize;
-
-use crate::telemetry::inspector::actions::truncated;
 
 /// The largest number of remembered records.
 const MAX_RECORDS: usize = 500;
@@ -50,7 +48,7 @@ impl RecordHistory {
         if fields.is_none() && verb != "deleted" {
             return;
         }
-        let key = (truncated(collection, MAX_TEXT), truncated(&id, MAX_TEXT));
+        let key = (excerpt(collection, MAX_TEXT).into_owned(), excerpt(&id, MAX_TEXT).into_owned());
         let known =
             self.0.shift_remove(&key).filter(|known| !known.is_deleted && verb != "created");
         let mut shown = known.unwrap_or_else(|| ShownRecord {
@@ -67,9 +65,9 @@ impl RecordHistory {
         shown.is_deleted = verb == "deleted";
         shown.action = entry.meta.id.to_string();
         for (name, value) in fields.iter().flat_map(JsonObject::iter) {
-            let name = truncated(name, MAX_TEXT);
+            let name = excerpt(name, MAX_TEXT).into_owned();
             if shown.fields.len() < MAX_FIELDS || shown.fields.contains_key(&name) {
-                shown.fields.insert(name, truncated(value.as_str(), MAX_TEXT));
+                shown.fields.insert(name, excerpt(value.as_str(), MAX_TEXT).into_owned());
             }
         }
         if self.0.len() >= MAX_RECORDS {

@@ -9,6 +9,7 @@ use std::{
 use logux::{
     ActionId, Entry,
     action::logux::{SUBSCRIBE, UNSUBSCRIBE, is_logux},
+    name_excerpt,
     server::HubEvent,
 };
 use prometheus_client::{
@@ -172,7 +173,7 @@ impl ActionMetrics {
     fn processed(&self, entry: &Entry) {
         let mut state = self.state();
         let started = state.in_progress.remove(&entry.meta.id);
-        let kind = entry.action.kind();
+        let kind = &*name_excerpt(entry.action.kind());
         let metrics = match state.types.get(kind) {
             Some(known) => known,
             // Only types that the application has processed are added.
@@ -191,7 +192,8 @@ impl ActionMetrics {
     fn undone(&self, entry: &Entry, reason: &str) {
         let mut state = self.state();
         let started = state.in_progress.remove(&entry.meta.id);
-        let metrics = state.types.get(entry.action.kind()).or_else(|| state.types.get(OTHER));
+        let metrics =
+            state.types.get(&*name_excerpt(entry.action.kind())).or_else(|| state.types.get(OTHER));
         let Some(metrics) = metrics else { return };
         let outcome = [("type", metrics.name.clone()), ("outcome", outcome_label(reason).into())];
         self.outcomes.get_or_create(&outcome).inc();
@@ -201,6 +203,7 @@ impl ActionMetrics {
     }
 
     fn add_type<'a>(&self, state: &'a mut State, kind: &str) -> &'a TypeMetrics {
+        let kind = &*name_excerpt(kind);
         let name: Arc<str> = kind.into();
         let outcome = [("type", name.clone()), ("outcome", "processed".into())];
         let new = TypeMetrics {
@@ -237,6 +240,9 @@ fn outcome_label(reason: &str) -> &'static str {
         "wrongTime" => "wrongTime",
         "wrongFormat" => "wrongFormat",
         "rateLimit" => "rateLimit",
+        "tooLarge" => "tooLarge",
+        "tooDeep" => "tooDeep",
+        "wrongId" => "wrongId",
         "backendUnavailable" => "backendUnavailable",
         _ => "undone",
     }

@@ -23,6 +23,8 @@ pub(super) struct Gauges {
     subscriptions: Gauge,
     running: Gauge,
     waiting: Gauge,
+    pending_bytes: Gauge,
+    held: Gauge,
     parked: Gauge,
     unconfirmed: Gauge,
     remembered: Gauge,
@@ -49,6 +51,10 @@ impl Gauges {
             "Actions that wait for earlier actions of their client",
             new.waiting.clone(),
         );
+        let bytes = "Bytes of actions of clients that run or wait";
+        registry.register("pending_bytes", bytes, new.pending_bytes.clone());
+        let held = "Clients whose actions are not received until others are processed";
+        registry.register("clients_held", held, new.held.clone());
         let parked = "Subscriptions that wait for their client to reconnect";
         registry.register("subscriptions_parked", parked, new.parked.clone());
         let unconfirmed = "Subscriptions whose clients have not confirmed the answer yet";
@@ -82,6 +88,8 @@ impl Gauges {
         set(&self.subscriptions, hub.subscriptions);
         set(&self.running, hub.running);
         set(&self.waiting, hub.waiting);
+        set(&self.pending_bytes, hub.pending_bytes);
+        set(&self.held, hub.held);
         set(&self.parked, hub.parked);
         set(&self.unconfirmed, hub.unconfirmed);
         set(&self.remembered, hub.remembered);
