@@ -382,6 +382,23 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(self.store.set_synced(synced)?)
     }
 
+    /// Returns the value with this name, as it was last set.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn value(&self, name: &str) -> Result<Option<String>, LogError<S::Error>> {
+        Ok(self.store.value(name)?)
+    }
+
+    /// Sets the value with this name, or removes it. It becomes durable in the same commit as the
+    /// other changes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), LogError<S::Error>> {
+        Ok(self.store.set_value(name, value)?)
+    }
+
     /// Makes all previous changes durable.
     ///
     /// # Errors

@@ -6,13 +6,19 @@
 //! same database. After a restart, the actions without an answer are processed.
 
 use core::{ops::ControlFlow, time::Duration};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     action::{Action, ActionId, NameList, NodeId, logux::UNSUBSCRIBE},
     excerpt::name_excerpt,
     log::{Draft, LogError, Observer as _},
-    server::{HubLog, Recipients, inbox_usage::InboxUsage, pending_bytes::PendingBytes},
+    server::{
+        HubLog, Recipients, confirmed::ConfirmedNumbers, inbox_usage::InboxUsage,
+        pending_bytes::PendingBytes,
+    },
     store::{Criteria, Entry, MetaChange, Query, Store},
     time::{WallTime, as_millis},
 };
@@ -44,6 +50,8 @@ pub(super) struct Inbox {
     waiting: Arc<str>,
     /// The subscription whose answer was confirmed last.
     acknowledged: Option<ActionId>,
+    /// What the nodes of each client have confirmed.
+    confirmed: ConfirmedNumbers,
 }
 
 /// The last `added` number at several times, to find the entries that were added before a time.
@@ -123,6 +131,7 @@ impl Inbox {
             remembered: REMEMBERED.into(),
             waiting: WAITING.into(),
             acknowledged: None,
+            confirmed: ConfirmedNumbers::default(),
         }
     }
 
@@ -137,8 +146,8 @@ impl Inbox {
             return Ok(None);
         }
         let max_added = self.expiry.mark(now, log.last_added()?);
-        if max_added.is_some() {
-            log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })?;
+        if let Some(max_added) = max_added {
+            self.forget_until(log, max_added)?;
         }
         Ok(max_added)
     }
@@ -366,20 +375,26 @@ impl Inbox {
     }
 
     /// Returns the answers for a client after an `added` number, and the undos of actions that its
-    /// user has received, oldest first.
+    /// user has received, oldest first. A node that has received nothing (`is_new`) is sent the
+    /// answers that no node of its client has confirmed: an earlier page of the client had them.
     pub(super) fn missed<S: Store>(
         &self,
         log: &HubLog<S>,
         node: &NodeId,
         since: u64,
+        is_new: bool,
     ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
         let client = client_index(node.client_id());
-        // A new client has received no actions that could be undone.
-        let user = node.user_id().filter(|_| since > 0).map(user_undo_index);
+        let since = if is_new { self.confirmed.of_client(node.client_id()) } else { since };
+        // A new node has received no actions that could be undone.
+        let user = node.user_id().filter(|_| !is_new && since > 0).map(user_undo_index);
         let mut missed = Vec::new();
         for index in core::iter::once(client).chain(user) {
             log.walk(&Query::added().oldest_first().index(index).after_added(since), |entry| {
-                missed.push(Arc::new(entry.clone()));
+                // With the last remembered entries of a client, its confirmation is forgotten too.
+                if !is_new || is_remembered(entry) {
+                    missed.push(Arc::new(entry.clone()));
+                }
                 ControlFlow::Continue(())
             })?;
         }
@@ -391,9 +406,10 @@ impl Inbox {
     /// Reads the inbox after a start. Returns the unanswered actions and the `logux/unsubscribe`
     /// actions, in the order in which they were received, and the size of the inbox.
     pub(super) fn restore<S: Store>(
-        &self,
+        &mut self,
         log: &HubLog<S>,
     ) -> Result<(Vec<Entry>, InboxUsage), LogError<S::Error>> {
+        self.confirmed = ConfirmedNumbers::restore(log)?;
         let (mut unanswered, mut usage, mut first) = (Vec::new(), InboxUsage::default(), None);
         log.walk(&Query::added().oldest_first().index(REMEMBERED), |entry| {
             first = entry.meta.added;
@@ -418,7 +434,18 @@ impl Inbox {
             return Ok(());
         }
         self.until_pruned = PRUNE_EVERY;
-        let max_added = Some(log.last_added()?.saturating_sub(self.capacity));
+        let max_added = log.last_added()?.saturating_sub(self.capacity);
+        self.forget_until(log, max_added)
+    }
+
+    /// Forgets the entries up to a number, and what clients have confirmed of them.
+    fn forget_until<S: Store>(
+        &mut self,
+        log: &mut HubLog<S>,
+        max_added: u64,
+    ) -> Result<(), LogError<S::Error>> {
+        self.confirmed.forget_until(log, max_added)?;
+        let max_added = Some(max_added);
         log.remove_reason(REMEMBERED, &Criteria { max_added, ..Criteria::default() })
     }
 
@@ -448,6 +475,19 @@ impl Inbox {
             after = added;
         }
         Ok(())
+    }
+
+    /// Records that a node of a client has received everything up to a number of the log.
+    pub(super) fn confirm(&mut self, client: &str, added: u64) {
+        self.confirmed.confirm(client, added);
+    }
+
+    /// Writes what clients have confirmed to the store.
+    pub(super) fn save_confirmed<S: Store>(
+        &mut self,
+        log: &mut HubLog<S>,
+    ) -> Result<(), LogError<S::Error>> {
+        self.confirmed.save(log)
     }
 }
 
@@ -481,6 +521,15 @@ pub(super) fn without_fields(kind: &str) -> Option<Action> {
 /// Whether an index is the one of received actions.
 pub(super) fn is_received_index(index: &str) -> bool {
     index == REMEMBERED
+}
+
+fn is_remembered(entry: &Entry) -> bool {
+    entry.meta.reasons.iter().any(|reason| **reason == *REMEMBERED)
+}
+
+/// Returns the clients that are sent an entry again until a node of the client has confirmed it.
+pub(super) fn remembered_for(entry: &Entry) -> HashSet<&str> {
+    entry.meta.indexes.iter().filter_map(|index| index.strip_prefix(CLIENT_PREFIX)).collect()
 }
 
 /// Whether an index is one of the inbox.

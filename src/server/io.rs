@@ -51,7 +51,8 @@ pub enum Input {
         actions: Vec<RefusedAction>,
     },
     /// A client has confirmed all it was sent up to a number. Required for numbers of
-    /// [`Output::Deliver`] with `confirm`, optional for others.
+    /// [`Output::Deliver`] with `confirm`, and of [`Output::Joined`] with missed actions; optional
+    /// for others.
     Acknowledged {
         /// The connection of the client.
         session: SessionId,

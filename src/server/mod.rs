@@ -8,14 +8,15 @@
 //!
 //! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
 //! `rate`, `retention`, `log_query`; then the parts of the hub's state, `pending_request`,
-//! `request_queue`, `pending_bytes`, `requests`, `sessions`, `channels`, `inbox`, `added_offsets`,
-//! `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with
-//! [`Hub`].
+//! `request_queue`, `pending_bytes`, `requests`, `sessions`, `channels`, `confirmed`, `inbox`,
+//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
+//! then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
 mod clean_log;
 mod clock;
+mod confirmed;
 mod hub;
 mod inbox;
 mod inbox_usage;

@@ -10,6 +10,9 @@ use crate::{action::NodeId, store::Entry};
 pub(super) struct PendingRequest {
     pub(super) subject: Subject,
     pub(super) entry: Arc<Entry>,
+    /// The `added` number of the action when it was received. An action with a retention has a
+    /// higher one after it was approved.
+    pub(super) received_as: Option<u64>,
     /// Who receives the action when it is approved, and its undo.
     pub(super) recipients: Recipients,
     /// Whether the action was approved: its recipients have received it.

@@ -139,9 +139,17 @@ impl Requests {
         })
     }
 
-    /// Whether an action has a running request and was sent to channels.
-    pub(super) fn is_in_channels(&self, id: &ActionId) -> bool {
-        self.running_id(id).is_some_and(|request_id| self.in_channels.contains(&request_id))
+    /// Whether an action was sent to channels, and has a running request for which `matches` is
+    /// true.
+    pub(super) fn is_in_channels(
+        &self,
+        id: &ActionId,
+        matches: impl Fn(&PendingRequest) -> bool,
+    ) -> bool {
+        self.running_id(id)
+            .filter(|request_id| self.in_channels.contains(request_id))
+            .and_then(|request_id| self.running.requests.get(&request_id))
+            .is_some_and(matches)
     }
 
     /// Adds a request to the end of its queue. Returns it if it starts now.

@@ -36,19 +36,29 @@ pub(super) struct Session {
     pub(super) unacknowledged: VecDeque<(u64, PendingRequest)>,
     /// The difference between the `added` numbers that the client is sent and those of the log.
     pub(super) added_offset: u64,
-    /// Whether the client has not received anything yet, in this connection or an earlier one.
-    pub(super) is_new: bool,
+    /// For a node that had received nothing when it connected: the last `added` number at that
+    /// time. Undos up to it are of actions that the node does not have.
+    pub(super) new_since: Option<u64>,
     /// The number of the last delivery to this client, so that it does not receive an action twice.
     last_delivery: u64,
 }
 
 impl Session {
+    /// Whether the client has an action of its own, which was received as the number `received_as`.
+    /// The tabs of a client share their actions, but a node that had received nothing when it
+    /// connected may be a page that was reloaded, and lost what it had sent before.
+    pub(super) fn has_own(&self, author: &NodeId, received_as: Option<u64>) -> bool {
+        self.node.client_id() == author.client_id()
+            && (self.node == *author
+                || self.new_since.is_none_or(|new_since| received_as > Some(new_since)))
+    }
+
     pub(super) fn new(
         node: NodeId,
         subprotocol: Subprotocol,
         headers: Option<Json>,
         added_offset: u64,
-        is_new: bool,
+        new_since: Option<u64>,
     ) -> Self {
         Self {
             node,
@@ -60,7 +70,7 @@ impl Session {
             is_listed_as_held: false,
             unacknowledged: VecDeque::new(),
             added_offset,
-            is_new,
+            new_since,
             last_delivery: 0,
         }
     }

@@ -174,7 +174,31 @@ pub trait Store {
     /// If the back end fails.
     fn set_synced(&mut self, synced: Synced) -> Result<(), Self::Error>;
 
-    /// Removes all entries and resets the numbers and the progress of the exchange.
+    /// Returns the value with this name, as it was last set.
+    ///
+    /// # Errors
+    /// If the back end fails.
+    fn value(&self, name: &str) -> Result<Option<String>, Self::Error>;
+
+    /// Sets the value with this name, or removes it. Values are small facts beside the entries,
+    /// such as a position in another log; they become durable in the same commit.
+    ///
+    /// # Errors
+    /// If the back end fails.
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), Self::Error>;
+
+    /// Visits the values whose names begin with a prefix, ordered by the UTF-8 bytes of the names,
+    /// until `visit` breaks.
+    ///
+    /// # Errors
+    /// If the back end fails.
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), Self::Error>;
+
+    /// Removes all entries and values, and resets the numbers and the progress of the exchange.
     ///
     /// # Errors
     /// If the back end fails.

@@ -25,6 +25,7 @@ enum Write {
     Remove(ActionId),
     RemoveReason(Arc<str>, Criteria),
     SetSynced(Synced),
+    SetValue(String, Option<String>),
     Clean,
 }
 
@@ -38,6 +39,7 @@ impl Write {
                 store.remove_reason(&reason, &criteria, &mut |_| {})
             }
             Self::SetSynced(synced) => store.set_synced(synced),
+            Self::SetValue(name, value) => store.set_value(&name, value.as_deref()),
             Self::Clean => store.clean(),
         }
     }
@@ -114,6 +116,23 @@ impl Store for CrashStore {
     fn set_synced(&mut self, synced: Synced) -> Result<(), Infallible> {
         self.uncommitted.push(Write::SetSynced(synced));
         self.current.set_synced(synced)
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>, Infallible> {
+        self.current.value(name)
+    }
+
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), Infallible> {
+        self.uncommitted.push(Write::SetValue(name.to_owned(), value.map(ToOwned::to_owned)));
+        self.current.set_value(name, value)
+    }
+
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
+        self.current.walk_values(prefix, visit)
     }
 
     fn clean(&mut self) -> Result<(), Infallible> {

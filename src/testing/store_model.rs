@@ -34,6 +34,8 @@ pub enum Operation {
     RemoveReason(Arc<str>, Criteria),
     /// [`Store::set_synced`].
     SetSynced(Synced),
+    /// [`Store::set_value`].
+    SetValue(String, Option<String>),
     /// [`Store::walk`] that breaks after this number of entries, and [`Store::page`] of this size.
     Walk(Query, usize),
     /// [`Store::commit`].
@@ -51,6 +53,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         2 => strategies::action_id().prop_map(Operation::Remove),
         3 => (strategies::reason(), strategies::criteria()).prop_map(|(reason, criteria)| Operation::RemoveReason(reason, criteria)),
         1 => synced.prop_map(|(sent, received)| Operation::SetSynced(Synced { sent: sent >> 1, received: received >> 1 })),
+        1 => ("[ab]/?[cd]?", proptest::option::of("[0-9]{0,3}")).prop_map(|(name, value)| Operation::SetValue(name, value)),
         4 => (strategies::query(), 0..5_usize).prop_map(|(query, limit)| Operation::Walk(query, limit)),
         1 => Just(Operation::Commit),
         1 => Just(Operation::Clean),
@@ -120,6 +123,10 @@ fn run<S: Store>(store: &mut S, operation: &Operation) -> OpResult {
             store.set_synced(*synced).expect("set_synced");
             OpResult::Nothing
         }
+        Operation::SetValue(name, value) => {
+            store.set_value(name, value.as_deref()).expect("set_value");
+            OpResult::Nothing
+        }
         Operation::Commit => {
             store.commit().expect("commit");
             OpResult::Nothing
@@ -165,6 +172,18 @@ fn compare<S: Store>(store: &S, model: &Model) -> Result<(), TestCaseError> {
     }
     prop_assert_eq!(store.last_added().expect("last_added"), model.last_added, "last added");
     prop_assert_eq!(store.synced().expect("synced"), model.synced, "synced");
+    for (name, value) in &model.values {
+        prop_assert_eq!(&store.value(name).expect("value"), &Some(value.clone()), "value {}", name);
+    }
+    for prefix in ["", "a", "b/"] {
+        let mut found = Vec::new();
+        let visit = &mut |name: &str, value: &str| {
+            found.push((name.to_owned(), value.to_owned()));
+            ControlFlow::Continue(())
+        };
+        store.walk_values(prefix, visit).expect("walk_values");
+        prop_assert_eq!(found, model.values_with(prefix), "values of {:?}", prefix);
+    }
     Ok(())
 }
 
@@ -174,6 +193,8 @@ struct Model {
     entries: Vec<Entry>,
     last_added: u64,
     synced: Synced,
+    /// The names and values, in no particular order.
+    values: Vec<(String, String)>,
 }
 
 impl Model {
@@ -205,6 +226,11 @@ impl Model {
             }
             Operation::SetSynced(synced) => {
                 self.synced = *synced;
+                OpResult::Nothing
+            }
+            Operation::SetValue(name, value) => {
+                self.values.retain(|(own, _)| own != name);
+                self.values.extend(value.clone().map(|value| (name.clone(), value)));
                 OpResult::Nothing
             }
             Operation::Commit => OpResult::Nothing,
@@ -247,6 +273,13 @@ impl Model {
             .iter()
             .filter(|entry| entry.meta.reasons.iter().any(|own| **own == *reason));
         holders.map(|entry| entry.meta.stamp()).max_by(naive_order)
+    }
+
+    fn values_with(&self, prefix: &str) -> Vec<(String, String)> {
+        let values = self.values.iter().filter(|(name, _)| name.starts_with(prefix));
+        let mut found: Vec<_> = values.cloned().collect();
+        found.sort();
+        found
     }
 
     fn select(&self, query: &Query) -> Vec<Entry> {

@@ -13,6 +13,7 @@ mod late_subscribers;
 mod limits;
 mod memory;
 mod processing;
+mod reloads;
 mod revoking;
 mod rounds;
 mod world;

@@ -15,7 +15,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
 
 /// The migration to each version from the previous one; a new file runs all of them. Released
 /// migrations must not change.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     // 1: the log.
     "CREATE TABLE entries (
         added INTEGER PRIMARY KEY,
@@ -63,6 +63,8 @@ const STEPS: [&str; 3] = [
      UPDATE records SET deletion_arrived = 8640000000000000 WHERE deleted IS NOT NULL;
      DROP INDEX records_deleted;
      CREATE INDEX records_deleted ON records (collection, deletion_arrived) WHERE deletion_arrived IS NOT NULL;",
+    // 4: named values of the log.
+    "CREATE TABLE named_values (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version of the tables that this crate writes.

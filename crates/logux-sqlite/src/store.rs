@@ -151,7 +151,58 @@ impl Store for SqliteStore {
         })
     }
 
-    /// Clears the log. The records of [`SqliteRecords`](crate::SqliteRecords) are kept.
+    fn value(&self, name: &str) -> Result<Option<String>, SqliteError> {
+        self.database.read(|db| {
+            let mut statement = db.prepare_cached(VALUE)?;
+            Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+        })
+    }
+
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), SqliteError> {
+        self.database.write(|db, _| {
+            match value {
+                Some(value) => db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO named_values (name, value) VALUES (?1, ?2)",
+                    )?
+                    .execute([name, value])?,
+                None => db
+                    .prepare_cached("DELETE FROM named_values WHERE name = ?1")?
+                    .execute([name])?,
+            };
+            Ok(())
+        })
+    }
+
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), SqliteError> {
+        // As in `walk`, the database is unlocked while the values are visited.
+        let (mut sql, mut from) = (VALUES_FROM, prefix.to_owned());
+        loop {
+            let values: Vec<(String, String)> = self.database.read(|db| {
+                let mut statement = db.prepare_cached(sql)?;
+                let rows = statement.query_map(params![from, LARGEST_READ as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })?;
+            for (name, value) in &values {
+                if !name.starts_with(prefix) || visit(name, value).is_break() {
+                    return Ok(());
+                }
+            }
+            match values.into_iter().nth(LARGEST_READ - 1) {
+                Some((last, _)) => (sql, from) = (VALUES_AFTER, last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Clears the log and its values. The records of [`SqliteRecords`](crate::SqliteRecords) are
+    /// kept.
     fn clean(&mut self) -> Result<(), SqliteError> {
         self.database.write(|db, last_added| {
             for table in [
@@ -162,6 +213,7 @@ impl Store for SqliteStore {
                 "indexes",
                 "indexes_added",
                 "numbers",
+                "named_values",
             ] {
                 db.execute(&format!("DELETE FROM {table}"), [])?;
             }
@@ -265,6 +317,12 @@ fn select(db: &Connection, query: &Query, limit: usize) -> Result<Vec<Entry>, Sq
     Ok(found)
 }
 
+const VALUE: &str = "SELECT value FROM named_values WHERE name = ?1";
+const VALUES_FROM: &str =
+    "SELECT name, value FROM named_values WHERE name >= ?1 ORDER BY name LIMIT ?2";
+const VALUES_AFTER: &str =
+    "SELECT name, value FROM named_values WHERE name > ?1 ORDER BY name LIMIT ?2";
+
 /// Entries never have the highest integer of SQLite as their number.
 fn clamp(added: u64) -> i64 {
     i64::try_from(added).unwrap_or(i64::MAX)
@@ -325,6 +383,9 @@ mod tests {
             ADDED_BACK,
             WITH_REASON_BY_ADDED,
             WITH_REASON_BY_CREATED,
+            VALUE,
+            VALUES_FROM,
+            VALUES_AFTER,
         ];
         let by_index = [INDEX_CREATED, INDEX_CREATED_BACK, INDEX_ADDED, INDEX_ADDED_BACK];
         let steps = |sql: &str| {

@@ -148,7 +148,7 @@ fn a_file_of_version_1_is_brought_up_to_date() {
         .unwrap()
         .query_one("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::{
     log::{Draft, LogError},
     server::{
         AddAction, FateKey, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
+        inbox::remembered_for,
         pending_request::{PendingRequest, Subject},
         sessions::Sessions,
     },
@@ -44,6 +45,7 @@ impl<S: Store> Hub<S> {
                 entry,
                 recipients: to,
                 is_approved: false,
+                received_as: None,
                 queue: QueueName::default(),
                 fate_key: FateKey::none(),
                 repeats: 0,
@@ -98,6 +100,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         if let Some(session) = self.sessions.get(id) {
             let added = self.log.last_added()? + session.added_offset;
+            let confirm = confirm || remembered_for(&entry).contains(session.node.client_id());
             self.pending.push_back(Output::Deliver {
                 session: id,
                 added,
@@ -109,13 +112,13 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Sends an action to each recipient once. The client of the author receives it only if it is
-    /// named by client or node.
+    /// Sends an action to each recipient once. The client of the author, which sent the action as
+    /// the number next to it, receives it only if it is named by client or node, or lost it.
     pub(super) fn deliver(
         &mut self,
         entry: &Arc<Entry>,
         to: &Recipients,
-        author: Option<&NodeId>,
+        author: Option<(&NodeId, Option<u64>)>,
     ) -> Result<(), LogError<S::Error>> {
         self.deliver_with_client(None, entry, to, author)
     }
@@ -126,9 +129,10 @@ impl<S: Store> Hub<S> {
         client: Option<&str>,
         entry: &Arc<Entry>,
         to: &Recipients,
-        author: Option<&NodeId>,
+        author: Option<(&NodeId, Option<u64>)>,
     ) -> Result<(), LogError<S::Error>> {
         let added = self.log.last_added()?;
+        let remembered_for = remembered_for(entry);
         self.sessions.begin_delivery();
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
         let mut sent = 0;
@@ -136,7 +140,11 @@ impl<S: Store> Hub<S> {
             if let Some(offset) = sessions.mark_reached(id) {
                 sent += 1;
                 let (added, entry) = (added + offset, entry.clone());
-                pending.push_back(Output::Deliver { session: id, added, entry, confirm: false });
+                let confirm = !remembered_for.is_empty()
+                    && sessions
+                        .get(id)
+                        .is_some_and(|session| remembered_for.contains(session.node.client_id()));
+                pending.push_back(Output::Deliver { session: id, added, entry, confirm });
             }
         };
         for node in &to.nodes {
@@ -152,11 +160,13 @@ impl<S: Store> Hub<S> {
             }
         }
         // The author and the excluded clients are marked as reached, for the users and channels.
-        let author = author.map(NodeId::client_id);
-        for client in to.exclude_clients.iter().map(|client| &**client).chain(author) {
-            if let Some(id) = sessions.of_client(client) {
-                sessions.mark_reached(id);
-            }
+        let author = author.and_then(|(node, received_as)| {
+            let id = sessions.of_client(node.client_id())?;
+            sessions.get(id)?.has_own(node, received_as).then_some(id)
+        });
+        let excluded = to.exclude_clients.iter().filter_map(|client| sessions.of_client(client));
+        for id in excluded.chain(author).collect::<Vec<_>>() {
+            sessions.mark_reached(id);
         }
         for user in &to.users {
             for id in sessions.of_user(user).to_vec() {
@@ -175,19 +185,29 @@ impl<S: Store> Hub<S> {
     /// Returns the actions in progress that were sent to a channel and that a new subscriber has
     /// not received. It would miss them otherwise: they were resent before it subscribed, and may
     /// change the database after its load.
-    pub(super) fn in_progress(&self, channel: &str, id: SessionId) -> Vec<Arc<Entry>> {
-        let requests =
-            self.requests.in_channel(channel).filter(|request| self.may_miss(request, id));
+    /// With `has_state`, the subscriber has its own actions.
+    pub(super) fn in_progress(
+        &self,
+        channel: &str,
+        id: SessionId,
+        has_state: bool,
+    ) -> Vec<Arc<Entry>> {
+        let requests = self
+            .requests
+            .in_channel(channel)
+            .filter(|request| self.may_miss(request, id, has_state));
         requests.map(|request| request.entry.clone()).collect()
     }
 
     /// Whether a client is neither the author of an action that was sent, nor excluded, nor has
     /// received it.
-    fn may_miss(&self, request: &PendingRequest, id: SessionId) -> bool {
+    fn may_miss(&self, request: &PendingRequest, id: SessionId, has_state: bool) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let (client, to) = (session.node.client_id(), &request.recipients);
+        let author = request.entry.meta.id.node();
         let is_author = request.kind() == RequestKind::Action
-            && request.entry.meta.id.node().client_id() == client;
+            && author.client_id() == client
+            && (has_state || session.has_own(author, request.received_as));
         let is_client = |recipient: &Arc<str>| **recipient == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author

@@ -38,10 +38,11 @@ impl<S: Store> Hub<S> {
         let is_new = since == 0;
         let (since, added_offset) =
             self.added_offsets.resolve(node.client_id(), since, self.log.last_added()?);
-        let session = Session::new(node.clone(), subprotocol, headers, added_offset, is_new);
+        let new_since = if is_new { Some(self.log.last_added()?) } else { None };
+        let session = Session::new(node.clone(), subprotocol, headers, added_offset, new_since);
         self.sessions.insert(id, session);
         let lost = self.lost_subscriptions(node, since)?;
-        let mut missed = self.inbox.missed(&self.log, node, since)?;
+        let mut missed = self.inbox.missed(&self.log, node, since, is_new)?;
         let retained = self.retained_for_user(node, since)?;
         if !retained.is_empty() {
             missed.extend(retained);
@@ -186,7 +187,9 @@ impl<S: Store> Hub<S> {
         added: u64,
     ) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        let added = added.saturating_sub(session.added_offset);
+        // A client can send any number.
+        let added = added.saturating_sub(session.added_offset).min(self.log.last_added()?);
+        self.inbox.confirm(session.node.client_id(), added);
         let count =
             session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
         let acknowledged: Vec<_> = session.unacknowledged.drain(..count).collect();

@@ -370,6 +370,9 @@ impl<S: Store> Hub<S> {
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),
             Input::Drain => self.draining = true,
         }
+        if self.draining {
+            self.inbox.save_confirmed(&mut self.log)?;
+        }
         let cleaned = self.log.observer_mut().clean_log.take();
         self.pending_events.extend(cleaned.into_iter().map(HubEvent::Cleaned));
         if self.draining && self.requests.is_idle() {
@@ -423,6 +426,7 @@ impl<S: Store> Hub<S> {
             fate_key,
             recipients: Recipients::default(),
             is_approved: false,
+            received_as: entry.meta.added,
             entry: Arc::new(entry),
             repeats: 0,
         }

@@ -60,6 +60,8 @@ impl<S: Store> Hub<S> {
         for entry in entries {
             self.receive(now, id, entry, None)?;
         }
+        // The batch needs a commit in any case.
+        self.inbox.save_confirmed(&mut self.log)?;
         self.pending.push_back(Output::Persisted(id, batch));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hub, filter_key, undo_of};
+use super::{Hub, filter_key, retention::since, undo_of};
 use crate::{
     action::{
         Action, ActionError,
@@ -98,11 +98,12 @@ impl<S: Store> Hub<S> {
         let (entry, kind) = (request.entry.clone(), request.kind());
         if kind != RequestKind::Subscription {
             let recipients = core::mem::take(&mut request.recipients);
+            let received_as = request.received_as;
             let entry = self.retain(now, entry, &recipients)?;
             if !recipients.channels.is_empty() {
                 self.requests.mark_in_channels(request_id);
             }
-            let author = (kind == RequestKind::Action).then(|| entry.meta.id.node());
+            let author = (kind == RequestKind::Action).then(|| (entry.meta.id.node(), received_as));
             self.deliver(&entry, &recipients, author)?;
             if let Some(request) = self.requests.running(request_id) {
                 (request.entry, request.recipients) = (entry, recipients);
@@ -121,8 +122,8 @@ impl<S: Store> Hub<S> {
             return self.undo_running(now, request_id, "subscriptionLimit", Vec::new());
         }
         session.channels.insert(channel.clone());
-        let is_new = core::mem::replace(&mut session.is_new, false);
-        let in_progress = self.in_progress(&channel, id);
+        let after = session.new_since;
+        let in_progress = self.in_progress(&channel, id, since(&entry).is_some());
         let key = filter_key(&entry.action);
         self.channels.subscribe(&channel, id, key.clone(), filter);
         let subscription_key = (channel.clone(), key.clone());
@@ -140,7 +141,7 @@ impl<S: Store> Hub<S> {
                 self.deliver_to(id, entry, false)?;
             }
         }
-        if is_new { Ok(()) } else { self.send_missed_undos(id, &channel, &key, &entry) }
+        self.send_missed_undos(id, &channel, &key, &entry, after)
     }
 
     fn processed(

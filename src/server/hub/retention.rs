@@ -249,6 +249,7 @@ impl<S: Store> Hub<S> {
         };
         let author = entry.meta.id.node().client_id();
         let (channels, requests, key) = (&self.channels, &self.requests, filter_key(&entry.action));
+        let subscriber = self.sessions.get(session);
         let mut found = Vec::new();
         self.log.walk(
             &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
@@ -262,10 +263,16 @@ impl<S: Store> Hub<S> {
                 // A subscriber has its own actions, unless it starts without `since`.
                 let is_own = candidate.meta.id.node().client_id() == author;
                 // Actions in progress were sent when the subscription was approved.
-                let has_received = if is_own {
-                    since.is_some()
+                let has_received = if is_own && since.is_some() {
+                    true
                 } else {
-                    requests.is_in_channels(&candidate.meta.id)
+                    requests.is_in_channels(&candidate.meta.id, |request| {
+                        !is_own
+                            || !subscriber.is_some_and(|subscriber| {
+                                subscriber
+                                    .has_own(request.entry.meta.id.node(), request.received_as)
+                            })
+                    })
                 };
                 if is_new
                     && !has_received

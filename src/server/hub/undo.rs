@@ -72,20 +72,24 @@ impl<S: Store> Hub<S> {
     }
 
     /// Sends a client that subscribes to a channel again the undos of the channel's actions since
-    /// then. It may have received the actions before.
+    /// then. It may have received the actions before, unless they were undone up to the number
+    /// `after`, when it connected for the first time.
     pub(super) fn send_missed_undos(
         &mut self,
         session: SessionId,
         channel: &str,
         filter: &str,
         subscription: &Entry,
+        after: Option<u64>,
     ) -> Result<(), LogError<S::Error>> {
         let since = since(subscription).map(|(_, time)| time);
         let client = subscription.meta.id.node().client_id();
         let channels = &self.channels;
         let mut undos = Vec::new();
         self.inbox.undos_in_channel(&self.log, channel, |entry| {
-            if since.is_some_and(|since| entry.meta.id.time() < since) {
+            if since.is_some_and(|since| entry.meta.id.time() < since)
+                || after.is_some() && entry.meta.added <= after
+            {
                 return ControlFlow::Break(());
             }
             let undo = Undo::from_action(&entry.action);

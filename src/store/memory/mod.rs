@@ -2,9 +2,14 @@
 
 mod orders;
 
-use core::{cmp::Ordering, convert::Infallible, mem, ops::ControlFlow};
+use core::{
+    cmp::Ordering,
+    convert::Infallible,
+    mem,
+    ops::{Bound, ControlFlow},
+};
 use std::{
-    collections::{BTreeSet, HashMap, hash_map},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
     sync::Arc,
 };
 
@@ -30,6 +35,7 @@ pub struct MemoryStore {
     reasons: HashMap<Arc<str>, SlotsByTime>,
     last_added: u64,
     synced: Synced,
+    values: BTreeMap<String, String>,
 }
 
 /// An index into [`Slots`]. Memory is too small for 2³² entries.
@@ -376,6 +382,32 @@ impl Store for MemoryStore {
 
     fn set_synced(&mut self, synced: Synced) -> Result<(), Infallible> {
         self.synced = synced;
+        Ok(())
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>, Infallible> {
+        Ok(self.values.get(name).cloned())
+    }
+
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), Infallible> {
+        match value {
+            Some(value) => drop(self.values.insert(name.to_owned(), value.to_owned())),
+            None => drop(self.values.remove(name)),
+        }
+        Ok(())
+    }
+
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        for (name, value) in self.values.range::<str, _>(from) {
+            if !name.starts_with(prefix) || visit(name, value).is_break() {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -96,6 +96,8 @@ pub struct Counts {
     pub logins_ended: usize,
     /// Crashes of devices.
     pub crashes: usize,
+    /// Devices that started again without their logs.
+    pub reloads: usize,
     /// Crashes of the server.
     pub server_crashes: usize,
     /// Handlers that hung.

@@ -32,6 +32,11 @@ pub(super) struct Context {
     pub(super) sent_back: BTreeMap<ActionId, Vec<Action>>,
     /// The client id and the JSON of each action of the server that a device received.
     pub(super) received: BTreeSet<(String, String)>,
+    /// The number up to which the nodes of each client have confirmed to the running server that
+    /// they received everything. After a crash, a server may have forgotten it.
+    pub(super) confirmed: BTreeMap<String, u64>,
+    /// The actions of devices that lost their logs before the server confirmed them.
+    pub(super) abandoned: BTreeSet<ActionId>,
     /// The actions and subscriptions whose handlers refused them or failed.
     pub(super) failed: BTreeSet<ActionId>,
     /// The queues and fate keys of the actions that users added.
@@ -55,6 +60,8 @@ impl Context {
             answers: BTreeMap::new(),
             sent_back: BTreeMap::new(),
             received: BTreeSet::new(),
+            confirmed: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
             failed: BTreeSet::new(),
             fates: BTreeMap::new(),
             violation: None,

@@ -7,7 +7,10 @@ use std::{
 
 use super::{Violation, context::Context};
 use crate::{
-    action::{ActionId, NodeId, Subprotocol},
+    action::{
+        ActionId, NodeId, Subprotocol,
+        logux::{PROCESSED, UNDO},
+    },
     server::{Input, SessionId},
     store::Entry,
     sync::{self, AuthToken, BatchToken, Node, State},
@@ -35,6 +38,9 @@ pub(super) struct Endpoint {
     drains_at: Option<u64>,
     /// Whether to close the connection when the outbox is empty.
     is_replaced: bool,
+    /// For a node that has received nothing: the number that its client had confirmed when it
+    /// joined.
+    pub(super) confirmed_before: Option<u64>,
     /// The added numbers whose confirmation the hub waits for.
     to_confirm: VecDeque<u64>,
     /// The actions of other clients that were sent since the client last unsubscribed from a
@@ -80,6 +86,7 @@ impl Endpoint {
             outbox: VecDeque::new(),
             drains_at: None,
             is_replaced: false,
+            confirmed_before: None,
             to_confirm: VecDeque::new(),
             sent: BTreeSet::new(),
         }
@@ -102,6 +109,11 @@ impl Endpoint {
         self.client.is_none() || self.node.can_send()
     }
 
+    /// Returns the id of the client.
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.client.as_ref().map(|(node, _)| node.client_id())
+    }
+
     /// Adds an output of the hub to the outbox.
     pub(super) fn push(&mut self, context: &mut Context, item: OutboxItem) {
         if let OutboxItem::Deliver(_, entry, _) = &item
@@ -109,6 +121,15 @@ impl Endpoint {
             && !self.sent.insert(entry.meta.id.clone())
         {
             context.report(Violation::SentTwice(self.session.0, entry.meta.id.clone()));
+        }
+        if let (OutboxItem::Joined(_, missed), Some(confirmed)) = (&item, self.confirmed_before) {
+            let is_answer = |entry: &&Arc<Entry>| {
+                matches!(entry.action.kind(), PROCESSED | UNDO)
+                    && entry.meta.added <= Some(confirmed)
+            };
+            if let Some(answer) = missed.iter().find(is_answer) {
+                context.report(Violation::AnsweredAgain(answer.meta.id.clone()));
+            }
         }
         self.outbox.push_back(item);
         self.drain_soon(context);
@@ -173,6 +194,7 @@ impl Endpoint {
     fn execute(&mut self, now: Now, item: OutboxItem) {
         match item {
             OutboxItem::Joined(added, missed) => {
+                self.to_confirm.extend((!missed.is_empty()).then_some(added));
                 self.node.send(now.mono, added, missed.iter().map(|entry| &**entry))
             }
             OutboxItem::Persisted(batch) => self.node.handle(now, sync::Input::Persisted(batch)),

@@ -13,6 +13,8 @@
 //!   while the server still has its previous connection.
 //! - Devices crash, and start again with the durable entries of their logs. As after opening a
 //!   page, they have a new tab id and subscribe again.
+//! - Devices are reloaded like a page whose log is in memory: a new tab of the same client starts
+//!   with an empty log. The actions that the server has confirmed are answered nevertheless.
 //! - The server crashes at any time, also during a round of the hub: before its inputs are durable,
 //!   or before the outputs are sent. It starts again with its durable log. The database of the
 //!   application is separate, and keeps what it has committed.
@@ -29,6 +31,7 @@
 //! - Each action of each user has one answer, even if it is received repeatedly: `logux/processed`
 //!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
 //!   answer.
+//! - A reloaded device does not receive answers that its client has confirmed.
 //! - A failure undoes only actions that share their fate with the failed one, and never a
 //!   subscription.
 //! - The author of an action receives all actions that are sent back.

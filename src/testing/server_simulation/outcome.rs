@@ -62,6 +62,8 @@ impl<A: Application> World<A> {
             let unanswered = self.unanswered(*device);
             match self.context.answers.contains_key(id) {
                 true => {}
+                // The server may not have received it.
+                false if self.context.abandoned.contains(id) => {}
                 false if unanswered.contains(id) => {
                     return Err(Violation::Unanswered(*device, id.clone()));
                 }
@@ -107,14 +109,24 @@ impl<A: Application> World<A> {
 
     /// Returns the actions of a device that wait for their answers.
     fn unanswered(&self, device: usize) -> BTreeSet<ActionId> {
+        self.unanswered_after(device, 0)
+    }
+
+    /// Returns the actions of a device that the server has not confirmed.
+    pub(super) fn unconfirmed(&self, device: usize) -> BTreeSet<ActionId> {
+        let Ok(synced) = self.devices[device].client().log().store().synced();
+        self.unanswered_after(device, synced.sent)
+    }
+
+    fn unanswered_after(&self, device: usize, added: u64) -> BTreeSet<ActionId> {
         let mut unanswered = BTreeSet::new();
-        let Ok(()) =
-            self.devices[device].client().log().store().walk(&Query::added(), &mut |entry| {
-                if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
-                    unanswered.insert(entry.meta.id.clone());
-                }
-                ControlFlow::Continue(())
-            });
+        let query = Query::added().oldest_first().after_added(added);
+        let Ok(()) = self.devices[device].client().log().store().walk(&query, &mut |entry| {
+            if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
+                unanswered.insert(entry.meta.id.clone());
+            }
+            ControlFlow::Continue(())
+        });
         unanswered
     }
 

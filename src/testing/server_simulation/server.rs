@@ -35,6 +35,8 @@ pub(super) struct Server {
     /// handlers run meanwhile, with the outputs that the hub returns before the commit.
     commits_at: Option<u64>,
     endpoints: BTreeMap<SessionId, Endpoint>,
+    /// The connection of each client that joined last.
+    current: BTreeMap<String, SessionId>,
     pub(super) handlers: Handlers,
     effects: Vec<Effect>,
 }
@@ -80,6 +82,7 @@ impl Server {
             round_at: None,
             commits_at: None,
             endpoints: BTreeMap::new(),
+            current: BTreeMap::new(),
             handlers: Handlers::default(),
             effects: Vec::new(),
         };
@@ -267,11 +270,39 @@ impl Server {
 
     fn handle_inputs(
         &mut self,
-        context: &Context,
+        context: &mut Context,
         count: usize,
     ) -> Result<(), LogError<StoreFailure>> {
         let count = count.min(self.inputs.len());
-        self.inputs.drain(..count).try_for_each(|input| self.hub.handle(context.now(), input))
+        let inputs: Vec<Input> = self.inputs.drain(..count).collect();
+        for input in inputs {
+            self.record_confirmed(context, &input);
+            self.hub.handle(context.now(), input)?;
+        }
+        Ok(())
+    }
+
+    /// Records what the nodes of a client have confirmed, and what it was when a new node joins.
+    fn record_confirmed(&mut self, context: &mut Context, input: &Input) {
+        match input {
+            Input::Join { session, node, since, .. } => {
+                let confirmed = context.confirmed.get(node.client_id()).copied();
+                if let Some(endpoint) = self.endpoints.get_mut(session) {
+                    endpoint.confirmed_before = confirmed.filter(|_| *since == 0);
+                }
+                self.current.insert(node.client_id().to_owned(), *session);
+            }
+            Input::Acknowledged { session, added } => {
+                let client = self.endpoints.get(session).and_then(Endpoint::client_id);
+                // The hub ignores connections that were replaced.
+                let is_current = |client: &&str| self.current.get(*client) == Some(session);
+                if let Some(client) = client.filter(is_current) {
+                    let confirmed = context.confirmed.entry(client.to_owned()).or_default();
+                    *confirmed = (*confirmed).max(*added);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Commits the last round, and dispatches its outputs.
@@ -290,6 +321,7 @@ impl Server {
         self.effects.extend(self.endpoints.keys().map(|session| Effect::Close(*session)));
         self.endpoints.clear();
         self.inputs.clear();
+        context.confirmed.clear();
         (self.round_at, self.commits_at) = (None, None);
         self.restarts_at = Some(context.after(|config| &config.round_delay) + 1);
     }
@@ -345,6 +377,7 @@ impl Server {
         if context.random.one_in(2) {
             let _ = self.hub.commit();
         }
+        context.confirmed.clear();
         self.hub.into_store().crash()
     }
 }

@@ -10,8 +10,8 @@ const MAX_STEPS_TO_COMMIT: usize = 100;
 
 impl<A: Application> World<A> {
     /// Executes `events` random events: users add actions, unsubscribe and subscribe again;
-    /// connections are cut; devices and the server crash; the server's store fails; time passes.
-    /// Stops at a violation.
+    /// connections are cut; devices and the server crash; devices are reloaded; the server's store
+    /// fails; time passes. Stops at a violation.
     pub fn run_random(&mut self, events: usize) {
         let (devices, channels) = (self.devices.len() as u64, self.application.channels());
         for _ in 0..events {
@@ -20,7 +20,7 @@ impl<A: Application> World<A> {
             }
             let random = &mut self.context.random;
             let device = usize::try_from(random.between(0, devices - 1)).unwrap_or(0);
-            match random.between(0, 25) {
+            match random.between(0, 26) {
                 0..=11 => self.act(device),
                 12..=15 => self.cut(device),
                 16..=17 => self.crash(device),
@@ -38,6 +38,7 @@ impl<A: Application> World<A> {
                     self.run_for(Duration::from_millis(ms));
                 }
                 23..=24 => self.fail_store(),
+                25 => self.reload(device),
                 _ => {}
             }
             // About half of the events occur in quick succession.

@@ -23,6 +23,9 @@ pub enum Violation {
     /// An action or subscription was undone with the reason `error`, although no action that it
     /// shares its fate with failed.
     UndoneByAnother(ActionId),
+    /// An answer was sent to a new node of a client, although another node of the client had
+    /// confirmed it.
+    AnsweredAgain(ActionId),
     /// An action was processed this number of times, although the application keeps an inbox.
     ProcessedTwice(ActionId, usize),
     /// A device never received the answer to its action.
@@ -73,6 +76,9 @@ impl fmt::Display for Violation {
             }
             Self::UndoneByAnother(id) => {
                 write!(f, "{id} is undone, but no action that it shares its fate with failed")
+            }
+            Self::AnsweredAgain(id) => {
+                write!(f, "a reloaded device receives {id} again, which its client has confirmed")
             }
             Self::ProcessedTwice(id, times) => write!(f, "{id} was processed {times} times"),
             Self::Unanswered(device, id) => {

@@ -161,6 +161,23 @@ impl<A: Application> World<A> {
         self.start_device(device, store);
     }
 
+    /// Reloads a device as a browser does a page whose log is in memory: it starts again with an
+    /// empty log, as a new node of the same client.
+    ///
+    /// # Panics
+    /// If there is no such device.
+    pub fn reload(&mut self, device: usize) {
+        self.cut(device);
+        self.context.record(|| format!("device {device} is reloaded without its log"));
+        self.context.counts.reloads += 1;
+        self.hang_up(device);
+        let abandoned = self.unconfirmed(device);
+        self.context.abandoned.extend(abandoned);
+        drop(self.devices[device].crash());
+        self.devices[device].time_fix = None;
+        self.start_device(device, CrashStore::new());
+    }
+
     /// Crashes the server, also during a commit. It starts again after [`Config::restart_delay`].
     /// Has no effect if it is down.
     pub fn crash_server(&mut self) {

@@ -10,13 +10,14 @@
 //! [`run_reopened`].
 //!
 //! Reading order: `expect` with helpers, then the checks in `adding`, `walking`, `reasons`,
-//! `numbers` and `reopening`.
+//! `numbers`, `values` and `reopening`.
 
 mod adding;
 mod expect;
 mod numbers;
 mod reasons;
 mod reopening;
+mod values;
 mod walking;
 
 use core::fmt;
@@ -133,6 +134,9 @@ pub fn checks<S: Store>() -> Vec<Check<S>> {
         reasons::removes_nothing_between_crossed_stamps,
         reasons::reports_removed_entries_oldest_first,
         reasons::finds_the_newest_with_a_reason,
+        values::keeps_values_by_name,
+        values::walks_values_by_prefix,
+        values::cleans_values,
         numbers::commits_repeatedly,
     ]
 }
@@ -144,6 +148,7 @@ pub fn reopen_checks<S: Store>() -> Vec<ReopenCheck<S>> {
         reopening::keeps_changes_and_removals,
         reopening::keeps_last_added_and_synced,
         reopening::keeps_last_added_without_entries,
+        reopening::keeps_values,
         reopening::stays_clean,
     ]
 }

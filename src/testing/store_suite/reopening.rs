@@ -1,6 +1,9 @@
 //! Checks of a store that is closed and opened again.
 
-use super::expect::{add, expect_both, expect_index, expect_orders, meta};
+use super::{
+    expect::{add, expect_both, expect_index, expect_orders, meta},
+    values::values,
+};
 use crate::{
     action::{NameList, Subprotocol},
     json::Json,
@@ -69,6 +72,22 @@ pub(super) fn keeps_last_added_and_synced<S: Store>(open: &mut dyn FnMut() -> S)
         (store.last_added().expect("last_added"), store.synced().expect("synced")),
         (1, synced)
     );
+}
+
+pub(super) fn keeps_values<S: Store>(open: &mut dyn FnMut() -> S) {
+    let mut store = open();
+    for (name, value) in [("a", "1"), ("b", "2")] {
+        store.set_value(name, Some(value)).expect("set_value");
+    }
+    store.commit().expect("commit");
+    drop(store);
+    let mut store = open();
+    assert_eq!(store.value("b").expect("value").as_deref(), Some("2"));
+    store.set_value("a", Some("3")).expect("set_value");
+    store.set_value("b", None).expect("set_value");
+    store.commit().expect("commit");
+    drop(store);
+    assert_eq!(values(&open(), ""), [("a".to_owned(), "3".to_owned())]);
 }
 
 pub(super) fn keeps_last_added_without_entries<S: Store>(open: &mut dyn FnMut() -> S) {

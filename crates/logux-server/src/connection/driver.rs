@@ -404,6 +404,7 @@ impl<T: Transport> Connection<T> {
                 }
                 OutboxItem::Joined { added, missed } => {
                     self.send(&std::mem::take(&mut batch));
+                    self.to_confirm.extend((!missed.is_empty()).then_some(added));
                     self.node.send(now.mono, added, missed.iter().map(|entry| &**entry));
                 }
                 OutboxItem::Replay { added, entries } => {
