@@ -69,6 +69,7 @@ fn version(version: Option<&Subprotocol>) -> Value {
     match version {
         None => Value::Null,
         Some(Subprotocol::Number(number)) => json!(number),
+        Some(Subprotocol::Fraction(number)) => json!(number.value()),
         Some(Subprotocol::SemVer(text)) => json!(&**text),
     }
 }

@@ -1,6 +1,10 @@
 //! The meta of an action.
 
-use core::{cmp::Ordering, fmt};
+use core::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -103,24 +107,86 @@ pub(crate) fn push_once(names: &mut NameList, name: Arc<str>) {
 pub enum Subprotocol {
     /// A version in protocol 5.
     Number(u32),
+    /// A version in protocol 5 that is another number, such as `1.5`.
+    Fraction(Fraction),
     /// A version in protocols 3 and 4.
     SemVer(Arc<str>),
+}
+
+/// A finite number that is not a `u32`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fraction(f64);
+
+impl Fraction {
+    /// Returns the number.
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+}
+
+// A finite number equals itself.
+impl Eq for Fraction {}
+
+impl Hash for Fraction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Zero, the only number with two representations, is a `u32`.
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Unlike `Display`, with an exponent for large and small numbers.
+        fmt::Debug::fmt(&self.0, f)
+    }
 }
 
 impl fmt::Display for Subprotocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => fmt::Display::fmt(number, f),
+            Self::Fraction(number) => fmt::Display::fmt(number, f),
             Self::SemVer(text) => f.write_str(text),
         }
     }
 }
 
 impl Subprotocol {
+    /// Returns the version that is a number. `None` if the number is not finite.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        reason = "the result is compared with the number"
+    )]
+    pub fn from_number(number: f64) -> Option<Self> {
+        let integer = number as u32;
+        if f64::from(integer) == number {
+            return Some(Self::Number(integer));
+        }
+        number.is_finite().then_some(Self::Fraction(Fraction(number)))
+    }
+
+    /// Returns the version as SemVer: `N.0.0` for the number `N`, `1.5.0` for `1.5`, and `0.0.0`
+    /// for a number that is neither.
+    pub fn to_semver(&self) -> Arc<str> {
+        match self {
+            Self::Number(number) => format!("{number}.0.0").into(),
+            Self::SemVer(text) => text.clone(),
+            Self::Fraction(number) => {
+                let text = number.to_string();
+                let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+                if is_plain { format!("{text}.0").into() } else { "0.0.0".into() }
+            }
+        }
+    }
+
     /// Appends the version as JSON.
     pub(crate) fn write_json(&self, out: &mut String) {
         match self {
             Self::Number(number) => write_integer(out, *number),
+            Self::Fraction(number) => out.push_str(&number.to_string()),
             Self::SemVer(text) => write_string(out, text),
         }
     }

@@ -15,6 +15,6 @@ mod stamp;
 pub use action::{Action, ActionError};
 pub use id::{ActionId, IdGenerator};
 pub(crate) use meta::push_once;
-pub use meta::{Meta, NameList, Subprotocol};
+pub use meta::{Fraction, Meta, NameList, Subprotocol};
 pub use node_id::{IdError, NodeId};
 pub use stamp::Stamp;

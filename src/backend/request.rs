@@ -60,11 +60,8 @@ pub struct ActionCommand<'a> {
 /// Returns the subprotocol as SemVer, the only form that back ends know: the number `N` of protocol
 /// 5 is `N.0.0`.
 fn semver(subprotocol: Option<&Subprotocol>) -> String {
-    match subprotocol {
-        Some(Subprotocol::SemVer(text)) => text.as_ref().to_owned(),
-        Some(Subprotocol::Number(number)) => format!("{number}.0.0"),
-        None => "0.0.0".to_owned(),
-    }
+    subprotocol
+        .map_or_else(|| "0.0.0".to_owned(), |version| version.to_semver().as_ref().to_owned())
 }
 
 /// Returns JSON text as a value for `serde_json`. Default: `{}`.

@@ -316,7 +316,11 @@ impl Inbox {
     /// these are, so the undo is for all clients that subscribe to the channel again.
     pub(super) fn remember_undo(&self, draft: Draft, to: &Recipients) -> Draft {
         let nodes = to.nodes.iter().filter_map(|node| NodeId::new(node.clone()).ok());
-        let clients = to.clients.iter().map(|client| client_index(client));
+        let clients = to
+            .clients
+            .iter()
+            .filter(|client| !to.exclude_clients.contains(client))
+            .map(|client| client_index(client));
         let indexes = (clients.chain(nodes.map(|node| client_index(node.client_id()))))
             .chain(to.users.iter().map(|user| user_undo_index(user)))
             .chain(to.channels.iter().map(|channel| channel_undo_index(channel)));

@@ -94,6 +94,8 @@ pub enum Input {
         /// again by themselves.
         is_final: bool,
     },
+    /// The version of the application's protocol has changed, for later actions of the server.
+    Subprotocol(u32),
     /// Accept no new actions, finish those in progress, then emit [`Output::Drained`].
     Drain,
 }
@@ -286,7 +288,7 @@ pub struct Recipients {
     pub clients: Vec<Arc<str>>,
     /// These nodes.
     pub nodes: Vec<Arc<str>>,
-    /// These clients are excluded from `channels` and `users`.
+    /// These clients are excluded from all of the above.
     pub exclude_clients: Vec<Arc<str>>,
 }
 

@@ -10,9 +10,9 @@ use crate::{action::NodeId, store::Entry};
 pub(super) struct PendingRequest {
     pub(super) subject: Subject,
     pub(super) entry: Arc<Entry>,
-    /// The `added` number of the action when it was received. An action with a retention has a
-    /// higher one after it was approved.
-    pub(super) received_as: Option<u64>,
+    /// The node that sent it. It may act for another tab of its client. After a restart, the
+    /// author.
+    pub(super) sender: NodeId,
     /// Who receives the action when it is approved, and its undo.
     pub(super) recipients: Recipients,
     /// Whether the action was approved: its recipients have received it.
@@ -21,8 +21,6 @@ pub(super) struct PendingRequest {
     pub(super) queue: QueueName,
     /// The key of the requests of the queue that fail together.
     pub(super) fate_key: FateKey,
-    /// How many times the action was received again before it was answered. Each is answered too.
-    pub(super) repeats: u32,
 }
 
 /// What a request is about, with the data of that kind.
@@ -39,8 +37,6 @@ pub(super) enum Subject {
 /// The data of a request that is a subscription.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The node that sent it. It may act for another tab of its client.
-    pub(super) sender: NodeId,
     /// The connection that it is for.
     pub(super) session: Option<SessionId>,
     /// Whether the client has ended it already.
@@ -75,6 +71,12 @@ impl PendingRequest {
         self.subscription().is_some_and(|subscription| subscription.is_cancelled)
     }
 
+    /// The nodes of the author's client that have the action: the one that created it, and the one
+    /// that sent it. Another node of the client may be a page that was reloaded without its log.
+    pub(super) fn holders(&self) -> [&NodeId; 2] {
+        [self.entry.meta.id.node(), &self.sender]
+    }
+
     /// The connection of a subscription.
     pub(super) fn session(&self) -> Option<SessionId> {
         self.subscription()?.session
@@ -82,7 +84,7 @@ impl PendingRequest {
 
     /// Whether it is a subscription that `node` sent.
     pub(super) fn is_from(&self, node: &NodeId) -> bool {
-        self.subscription().is_some_and(|subscription| subscription.sender == *node)
+        self.subscription().is_some() && self.sender == *node
     }
 
     /// Cancels a subscription.

@@ -17,16 +17,13 @@ use crate::action::{ActionId, NodeId};
 /// The number of subscriptions that may wait for disconnected clients.
 const MAX_PARKED: usize = 1_000;
 
-/// The number of repeats of one action that are counted, and so answered.
-const MAX_REPEATS: u32 = 16;
-
 /// All requests. Those of one queue of a client run one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     running: Running,
     clients: HashMap<Arc<str>, ClientQueues>,
-    /// The actions of all running, waiting and parked requests.
-    tracked: HashMap<ActionId, TrackedAction>,
+    /// The actions of all running, waiting and parked requests, with the ids of the running ones.
+    tracked: HashMap<ActionId, Option<RequestId>>,
     /// Subscriptions whose client disconnected before they were processed and confirmed. They
     /// continue when the same node reconnects. Limited to the latest [`MAX_PARKED`], because some
     /// nodes never reconnect.
@@ -48,21 +45,13 @@ impl Running {
     fn start(
         &mut self,
         request: PendingRequest,
-        tracked: &mut TrackedAction,
+        tracked: &mut Option<RequestId>,
     ) -> (RequestId, &PendingRequest) {
         self.last_id += 1;
         let request_id = RequestId(self.last_id);
-        tracked.request_id = Some(request_id);
+        *tracked = Some(request_id);
         (request_id, self.requests.entry(request_id).or_insert(request))
     }
-}
-
-#[derive(Debug, Default)]
-struct TrackedAction {
-    /// How many times the action was received again.
-    repeats: u32,
-    /// The id of the request while it is running.
-    request_id: Option<RequestId>,
 }
 
 /// The queues of one client that are not empty. There are few, because the application names them.
@@ -83,10 +72,9 @@ impl Requests {
         *self = Self { running: Running { last_id, ..Running::default() }, ..Self::default() };
     }
 
-    /// Counts a repeat of an action. Returns `false` if the action has no request here.
-    pub(super) fn count_repeat(&mut self, id: &ActionId) -> bool {
-        let tracked = self.tracked.get_mut(id);
-        tracked.map(|tracked| tracked.repeats = (tracked.repeats + 1).min(MAX_REPEATS)).is_some()
+    /// Whether an action has a request that has not ended.
+    pub(super) fn contains(&self, id: &ActionId) -> bool {
+        self.tracked.contains_key(id)
     }
 
     /// Returns the number of waiting actions of a client, in all its queues.
@@ -121,7 +109,7 @@ impl Requests {
 
     /// Returns the id of the running request of an action.
     pub(super) fn running_id(&self, id: &ActionId) -> Option<RequestId> {
-        self.tracked.get(id)?.request_id
+        *self.tracked.get(id)?
     }
 
     /// Records that the action of a running request was sent to channels.
@@ -157,7 +145,6 @@ impl Requests {
         let id = &request.entry.meta.id;
         self.pending_bytes.add(&request.entry);
         let tracked = self.tracked.entry(id.clone()).or_default();
-        tracked.repeats = request.repeats;
         let client = self.clients.entry(id.node().client_id().into()).or_default();
         if let Some(queue) = client.queue(&request.queue) {
             let (node, name) = (id.node().clone(), request.queue.clone());
@@ -281,17 +268,17 @@ impl Requests {
         self.clients.get_mut(request.entry.meta.id.node().client_id())?.queue(&request.queue)
     }
 
-    /// Stops tracking the action of a request. Returns the request with the counted repeats.
+    /// Stops tracking the action of a request.
     fn untrack(&mut self, request: PendingRequest) -> PendingRequest {
-        let tracked = self.tracked.remove(&request.entry.meta.id);
-        PendingRequest { repeats: tracked.map_or(0, |tracked| tracked.repeats), ..request }
+        self.tracked.remove(&request.entry.meta.id);
+        request
     }
 
     /// Parks a subscription until its node reconnects. Returns the one that has been parked
     /// longest, if there are more than [`MAX_PARKED`].
     #[must_use]
     pub(super) fn park(&mut self, request: PendingRequest) -> Option<PendingRequest> {
-        self.tracked.entry(request.entry.meta.id.clone()).or_default().repeats = request.repeats;
+        self.tracked.entry(request.entry.meta.id.clone()).or_default();
         self.parked.push_back(request);
         let evicted = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
         if let Some(request) = &evicted {

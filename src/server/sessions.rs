@@ -44,15 +44,6 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Whether the client has an action of its own, which was received as the number `received_as`.
-    /// The tabs of a client share their actions, but a node that had received nothing when it
-    /// connected may be a page that was reloaded, and lost what it had sent before.
-    pub(super) fn has_own(&self, author: &NodeId, received_as: Option<u64>) -> bool {
-        self.node.client_id() == author.client_id()
-            && (self.node == *author
-                || self.new_since.is_none_or(|new_since| received_as > Some(new_since)))
-    }
-
     pub(super) fn new(
         node: NodeId,
         subprotocol: Subprotocol,

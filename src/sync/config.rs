@@ -83,6 +83,24 @@ pub struct Subprotocols {
 }
 
 impl Subprotocols {
+    /// Returns the version of an action in the form of a protocol version. A SemVer string is
+    /// reduced to its major number in protocol 5.
+    pub(super) fn convert(
+        &self,
+        version: Option<&Subprotocol>,
+        protocol: Protocol,
+    ) -> Option<Subprotocol> {
+        let is_number = protocol.has_numeric_subprotocol();
+        match version? {
+            Subprotocol::Number(number) if *number == self.number => {
+                Some(self.in_protocol(protocol))
+            }
+            Subprotocol::SemVer(text) if is_number => Some(Subprotocol::Number(major(text))),
+            version if is_number => Some(version.clone()),
+            version => Some(Subprotocol::SemVer(version.to_semver())),
+        }
+    }
+
     /// Returns the form of the subprotocol in a protocol version.
     pub fn in_protocol(&self, protocol: Protocol) -> Subprotocol {
         if protocol.has_numeric_subprotocol() {
@@ -93,6 +111,12 @@ impl Subprotocols {
             )
         }
     }
+}
+
+/// Returns the major number of a SemVer string. 0 if there is none.
+fn major(semver: &str) -> u32 {
+    let digits = semver.trim_start_matches(['v', '=', ' ']);
+    digits.split(['.', '-', '+']).next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 impl Config {

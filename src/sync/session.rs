@@ -25,6 +25,7 @@ pub(super) struct Session {
     peer: NodeId,
     peer_subprotocol: Subprotocol,
     own_subprotocol: Subprotocol,
+    protocol: Protocol,
     /// The time to which all times on this connection are relative.
     base: WallTime,
     /// Local minus remote clock, in milliseconds. Added to received times, subtracted from sent
@@ -67,6 +68,7 @@ impl Session {
     pub(super) fn new(config: &Config, peer: Peer, opening: u32, now: MonoTime) -> Self {
         Self {
             own_subprotocol: config.subprotocol.in_protocol(peer.protocol),
+            protocol: peer.protocol,
             peer: peer.node,
             peer_subprotocol: peer.subprotocol,
             base: peer.base,
@@ -224,7 +226,7 @@ impl Session {
                 writer.entry(
                     &entry.action,
                     &entry.meta,
-                    self.sent_subprotocol(config, &entry.meta),
+                    self.sent_subprotocol(config, &entry.meta).as_ref(),
                 );
             }
             out.push_back(Output::Send(writer.finish()));
@@ -234,12 +236,18 @@ impl Session {
         self.last_added = self.last_added.max(added);
     }
 
-    /// Returns the subprotocol to send with an action. As in the reference, a client omits the one
-    /// that the server knows from `connect`, and a server always sends it.
-    fn sent_subprotocol<'m>(&self, config: &Config, meta: &'m Meta) -> Option<&'m Subprotocol> {
-        meta.subprotocol
-            .as_ref()
-            .filter(|own| config.role == Role::Server || **own != self.own_subprotocol)
+    /// Returns the subprotocol to send with an action, in the form of the protocol version. As in
+    /// the reference, a client omits the one that the server knows from `connect`, and a server
+    /// always sends it.
+    fn sent_subprotocol(&self, config: &Config, meta: &Meta) -> Option<Subprotocol> {
+        let version = config.subprotocol.convert(meta.subprotocol.as_ref(), self.protocol);
+        match config.role {
+            Role::Server if meta.id.node().is_server() => {
+                Some(version.unwrap_or_else(|| self.own_subprotocol.clone()))
+            }
+            Role::Server => version,
+            Role::Client => version.filter(|version| *version != self.own_subprotocol),
+        }
     }
 
     /// Handles a message of `bytes` bytes that is allowed only after the handshake.

@@ -171,6 +171,22 @@ impl Store for FailingStore {
         infallible(self.writer()?.set_synced(synced))
     }
 
+    fn value(&self, name: &str) -> Result<Option<String>, StoreFailure> {
+        infallible(self.store.value(name))
+    }
+
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), StoreFailure> {
+        infallible(self.writer()?.set_value(name, value))
+    }
+
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), StoreFailure> {
+        infallible(self.store.walk_values(prefix, visit))
+    }
+
     fn clean(&mut self) -> Result<(), StoreFailure> {
         infallible(self.writer()?.clean())
     }

@@ -116,6 +116,7 @@ pub fn meta() -> impl Strategy<Value = Meta> {
     let subprotocol = prop_oneof![
         Just(None),
         any::<u32>().prop_map(|number| Some(Subprotocol::Number(number))),
+        Just(Subprotocol::from_number(1.5)),
         Just(Some(Subprotocol::SemVer("1.0.0".into()))),
     ];
     (
@@ -240,6 +241,7 @@ pub fn subprotocol() -> impl Strategy<Value = Option<Subprotocol>> {
     prop_oneof![
         Just(None),
         any::<u32>().prop_map(|number| Some(Subprotocol::Number(number))),
+        Just(Subprotocol::from_number(1.5)),
         any::<String>().prop_map(|text| Some(Subprotocol::SemVer(text.into()))),
     ]
 }

@@ -409,13 +409,12 @@ fn subprotocol(cursor: &mut Cursor<'_>) -> Result<Option<Subprotocol>, ReadError
         }
         Some(b'"') => Ok(Some(Subprotocol::SemVer(cursor.string()?.into()))),
         _ => {
-            let number = cursor.integer()?;
-            let number = u32::try_from(number).map_err(|_| {
-                ReadError::Shape(format!(
-                    "expected a subprotocol from 0 to 4294967295, got {number}"
-                ))
-            })?;
-            Ok(Some(Subprotocol::Number(number)))
+            // As in JavaScript, any number is a version.
+            let number = cursor.number()?;
+            let version = number.parse().ok().and_then(Subprotocol::from_number);
+            version.map(Some).ok_or_else(|| {
+                ReadError::Shape(format!("expected a finite number as subprotocol, got {number}"))
+            })
         }
     }
 }

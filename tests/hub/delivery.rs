@@ -3,10 +3,10 @@
 use logux::{
     Action,
     log::Draft,
-    server::{AddAction, HandlerResponse, Input, Recipients},
+    server::{AddAction, HandlerResponse, Input, Recipients, UndoRequest},
 };
 
-use crate::world::{A, World, entry, processed};
+use crate::world::{A, World, entry, processed, undone};
 
 #[test]
 fn each_recipient_receives_an_action_once_and_excluded_clients_do_not() {
@@ -18,8 +18,8 @@ fn each_recipient_receives_an_action_once_and_excluded_clients_do_not() {
     let to = Recipients {
         channels: vec!["room".into(), "room".into()],
         users: vec!["10".into()],
-        clients: vec!["10:one".into()],
-        nodes: vec!["10:one:x".into(), "20:three:other-tab".into()],
+        clients: vec!["10:one".into(), "20:three".into()],
+        nodes: vec!["10:one:x".into(), "10:two:x".into(), "20:three:other-tab".into()],
         exclude_clients: vec!["30:four".into(), "10:one".into()],
     };
     let action = Action::new(A).unwrap();
@@ -32,7 +32,35 @@ fn each_recipient_receives_an_action_once_and_excluded_clients_do_not() {
     })));
     let mut delivered = world.delivered();
     delivered.sort();
-    assert_eq!(delivered, [1, 2, 3].map(|session| format!("{session} <- {A}")));
+    let expected = [2, 3].map(|session| format!("{session} <- {A}"));
+    assert_eq!(delivered, expected, "also clients that are named are excluded");
+}
+
+/// The author needs the answer, whoever else receives it.
+#[test]
+fn an_excluded_author_receives_the_undo() {
+    let mut world = World::new();
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    let to = Recipients {
+        clients: vec!["20:two".into()],
+        exclude_clients: vec!["10:one".into()],
+        ..Recipients::default()
+    };
+    world.receive(1, vec![entry("1 10:one:x 0", A), entry("1 10:one:x 1", A)]);
+    let done = [
+        HandlerResponse::Resend(to.clone()),
+        HandlerResponse::Approved(None),
+        HandlerResponse::Processed,
+    ];
+    world.respond(done.clone());
+    world.respond(done.into_iter().take(2).chain([HandlerResponse::error()]));
+    world.delivered();
+    let undo = UndoRequest::new("1 10:one:x 0".parse().unwrap(), "spam").to(to);
+    world.handle(Input::Undo(Box::new(undo)));
+    let mut delivered = world.delivered();
+    delivered.sort();
+    assert_eq!(delivered, [1, 2].map(|session| undone(session, A, "1 10:one:x 0", "spam")));
 }
 
 #[test]

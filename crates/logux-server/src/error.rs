@@ -38,6 +38,14 @@ pub enum BuildError {
         /// The range.
         range: String,
     },
+    /// The version of the application's own protocol is invalid.
+    #[error(
+        "invalid version `{version}` of the application's protocol; expected SemVer such as `1.2.0`"
+    )]
+    Subprotocol {
+        /// The version.
+        version: String,
+    },
     /// A certificate or a key cannot be used.
     #[error("cannot use `{what}` for TLS: {why}")]
     Tls {

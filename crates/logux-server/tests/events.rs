@@ -160,7 +160,8 @@ async fn refused_clients_and_failures() {
     captured
         .wait("unauthenticated", &[("nodeId", "10:wrong:tab"), ("reason", "wrong-credentials")]);
     let _socket = open(&server, "10:breaks:tab", "breaks").await;
-    captured.wait("unauthenticated", &[("nodeId", "10:breaks:tab"), ("reason", "wrong-credentials")]);
+    captured
+        .wait("unauthenticated", &[("nodeId", "10:breaks:tab"), ("reason", "wrong-credentials")]);
     captured.wait("error", &[("nodeId", "10:breaks:tab"), ("error", "no database")]);
 
     let mut socket = open(&server, "10:garbage:tab", "right").await;

@@ -80,6 +80,22 @@ impl<St: Store> Store for CountingStore<St> {
         self.store.set_synced(synced)
     }
 
+    fn value(&self, name: &str) -> Result<Option<String>, St::Error> {
+        self.store.value(name)
+    }
+
+    fn set_value(&mut self, name: &str, value: Option<&str>) -> Result<(), St::Error> {
+        self.store.set_value(name, value)
+    }
+
+    fn walk_values(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), St::Error> {
+        self.store.walk_values(prefix, visit)
+    }
+
     fn clean(&mut self) -> Result<(), St::Error> {
         self.store.clean()
     }

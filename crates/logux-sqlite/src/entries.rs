@@ -217,6 +217,10 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Entry, SqliteError> {
         ValueRef::Integer(number) => Some(Subprotocol::Number(
             number.try_into().map_err(|_| damaged("has a subprotocol out of range"))?,
         )),
+        ValueRef::Real(number) => Some(
+            Subprotocol::from_number(number)
+                .ok_or_else(|| damaged("has a subprotocol that is not finite"))?,
+        ),
         _ => text(row, 5)?.map(|text| Subprotocol::SemVer(text.into())),
     };
     let meta = Meta {
@@ -272,13 +276,15 @@ fn extra_text(extra: &JsonObject) -> Option<String> {
     (!extra.is_empty()).then(|| extra.to_json())
 }
 
-/// Stores a subprotocol number as an integer and a SemVer subprotocol as text.
+/// Stores a subprotocol number as an integer or a floating-point number, and a SemVer subprotocol
+/// as text.
 struct Version<'a>(&'a Subprotocol);
 
 impl ToSql for Version<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.0 {
             Subprotocol::Number(number) => ToSqlOutput::from(*number),
+            Subprotocol::Fraction(number) => ToSqlOutput::from(number.value()),
             Subprotocol::SemVer(text) => ToSqlOutput::from(&**text),
         })
     }

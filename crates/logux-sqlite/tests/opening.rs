@@ -77,7 +77,7 @@ fn a_newer_schema_is_refused() {
     let newer = Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 3, .. }));
+    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 4, .. }));
 }
 
 #[test]

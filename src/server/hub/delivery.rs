@@ -45,10 +45,9 @@ impl<S: Store> Hub<S> {
                 entry,
                 recipients: to,
                 is_approved: false,
-                received_as: None,
+                sender: self.config.node.clone(),
                 queue: QueueName::default(),
                 fate_key: FateKey::none(),
-                repeats: 0,
             };
             let (request_id, request) = self.requests.start_unqueued(request);
             let handler_request = handler_request(&self.sessions, request_id, request);
@@ -112,15 +111,15 @@ impl<S: Store> Hub<S> {
         Ok(())
     }
 
-    /// Sends an action to each recipient once. The client of the author, which sent the action as
-    /// the number next to it, receives it only if it is named by client or node, or lost it.
+    /// Sends an action to each recipient once. The `holders` are the nodes that have the action
+    /// already: they receive it only if they are named by client or node.
     pub(super) fn deliver(
         &mut self,
         entry: &Arc<Entry>,
         to: &Recipients,
-        author: Option<(&NodeId, Option<u64>)>,
+        holders: Option<[&NodeId; 2]>,
     ) -> Result<(), LogError<S::Error>> {
-        self.deliver_with_client(None, entry, to, author)
+        self.deliver_with_client(None, entry, to, holders)
     }
 
     /// Sends an action to each recipient and to `client` once, as [`deliver`](Self::deliver).
@@ -129,7 +128,7 @@ impl<S: Store> Hub<S> {
         client: Option<&str>,
         entry: &Arc<Entry>,
         to: &Recipients,
-        author: Option<(&NodeId, Option<u64>)>,
+        holders: Option<[&NodeId; 2]>,
     ) -> Result<(), LogError<S::Error>> {
         let added = self.log.last_added()?;
         let remembered_for = remembered_for(entry);
@@ -147,6 +146,15 @@ impl<S: Store> Hub<S> {
                 pending.push_back(Output::Deliver { session: id, added, entry, confirm });
             }
         };
+        if let Some(id) = client.and_then(|client| sessions.of_client(client)) {
+            send(sessions, id);
+        }
+        // Clients that receive nothing more are marked as reached.
+        for client in &to.exclude_clients {
+            if let Some(id) = sessions.of_client(client) {
+                sessions.mark_reached(id);
+            }
+        }
         for node in &to.nodes {
             if let Some(id) =
                 NodeId::new(node.clone()).ok().and_then(|node| sessions.of_node(&node))
@@ -154,19 +162,15 @@ impl<S: Store> Hub<S> {
                 send(sessions, id);
             }
         }
-        for client in to.clients.iter().map(|client| &**client).chain(client) {
+        for client in &to.clients {
             if let Some(id) = sessions.of_client(client) {
                 send(sessions, id);
             }
         }
-        // The author and the excluded clients are marked as reached, for the users and channels.
-        let author = author.and_then(|(node, received_as)| {
-            let id = sessions.of_client(node.client_id())?;
-            sessions.get(id)?.has_own(node, received_as).then_some(id)
-        });
-        let excluded = to.exclude_clients.iter().filter_map(|client| sessions.of_client(client));
-        for id in excluded.chain(author).collect::<Vec<_>>() {
-            sessions.mark_reached(id);
+        for node in holders.into_iter().flatten() {
+            if let Some(id) = sessions.of_node(node) {
+                sessions.mark_reached(id);
+            }
         }
         for user in &to.users {
             for id in sessions.of_user(user).to_vec() {
@@ -184,8 +188,8 @@ impl<S: Store> Hub<S> {
 
     /// Returns the actions in progress that were sent to a channel and that a new subscriber has
     /// not received. It would miss them otherwise: they were resent before it subscribed, and may
-    /// change the database after its load.
-    /// With `has_state`, the subscriber has its own actions.
+    /// change the database after its load. With `has_state`, the subscriber has all actions of its
+    /// client.
     pub(super) fn in_progress(
         &self,
         channel: &str,
@@ -204,10 +208,9 @@ impl<S: Store> Hub<S> {
     fn may_miss(&self, request: &PendingRequest, id: SessionId, has_state: bool) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let (client, to) = (session.node.client_id(), &request.recipients);
-        let author = request.entry.meta.id.node();
         let is_author = request.kind() == RequestKind::Action
-            && author.client_id() == client
-            && (has_state || session.has_own(author, request.received_as));
+            && request.entry.meta.id.node().client_id() == client
+            && (has_state || request.holders().contains(&&session.node));
         let is_client = |recipient: &Arc<str>| **recipient == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author

@@ -368,6 +368,7 @@ impl<S: Store> Hub<S> {
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),
+            Input::Subprotocol(version) => self.config.subprotocol = version,
             Input::Drain => self.draining = true,
         }
         if self.draining {
@@ -405,13 +406,10 @@ impl<S: Store> Hub<S> {
     }
 
     fn client_request(&self, entry: Entry, session: Option<SessionId>) -> PendingRequest {
+        let sender = session.and_then(|id| self.sessions.get(id)).map(|session| &session.node);
+        let sender = sender.unwrap_or_else(|| entry.meta.id.node()).clone();
         let subject = if entry.action.kind() == logux::SUBSCRIBE {
-            let sender = session.and_then(|id| self.sessions.get(id)).map(|session| &session.node);
-            Subject::Subscription(Subscription {
-                sender: sender.unwrap_or_else(|| entry.meta.id.node()).clone(),
-                session,
-                is_cancelled: false,
-            })
+            Subject::Subscription(Subscription { session, is_cancelled: false })
         } else {
             Subject::Action
         };
@@ -426,9 +424,8 @@ impl<S: Store> Hub<S> {
             fate_key,
             recipients: Recipients::default(),
             is_approved: false,
-            received_as: entry.meta.added,
+            sender,
             entry: Arc::new(entry),
-            repeats: 0,
         }
     }
 

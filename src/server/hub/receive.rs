@@ -112,7 +112,8 @@ impl<S: Store> Hub<S> {
         {
             return self.refuse_forged(now, id, entry);
         }
-        if self.requests.count_repeat(action_id) {
+        // One answer is enough: it is sent again until the client has confirmed it.
+        if self.requests.contains(action_id) {
             self.report(HubEvent::Duplicate(action_id.clone()));
             return Ok(());
         }

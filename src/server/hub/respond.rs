@@ -98,13 +98,13 @@ impl<S: Store> Hub<S> {
         let (entry, kind) = (request.entry.clone(), request.kind());
         if kind != RequestKind::Subscription {
             let recipients = core::mem::take(&mut request.recipients);
-            let received_as = request.received_as;
+            let sender = request.sender.clone();
             let entry = self.retain(now, entry, &recipients)?;
             if !recipients.channels.is_empty() {
                 self.requests.mark_in_channels(request_id);
             }
-            let author = (kind == RequestKind::Action).then(|| (entry.meta.id.node(), received_as));
-            self.deliver(&entry, &recipients, author)?;
+            let holders = (kind == RequestKind::Action).then(|| [entry.meta.id.node(), &sender]);
+            self.deliver(&entry, &recipients, holders)?;
             if let Some(request) = self.requests.running(request_id) {
                 (request.entry, request.recipients) = (entry, recipients);
             }
@@ -193,7 +193,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         // A string can always be written as JSON.
         let Ok(answer) = answer else { return Ok(()) };
-        let draft = self.inbox.restorable(draft_at(now));
+        let draft = self.inbox.restorable(Draft { time: Some(now), ..self.own_draft() });
         let entry = self.inbox.add_unconfirmed_answer(
             &mut self.log,
             now,
@@ -202,9 +202,6 @@ impl<S: Store> Hub<S> {
             draft,
         )?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
-        for _ in 0..request.repeats {
-            self.deliver_to(session, entry.clone(), false)?;
-        }
         if let (Some(session), Some(added)) = (self.sessions.get_mut(session), entry.meta.added) {
             session.unacknowledged.push_back((added, request));
         }
@@ -287,7 +284,7 @@ impl<S: Store> Hub<S> {
             None => (answer, None),
         };
         let id = &request.entry.meta.id;
-        let mut draft = draft_at(time);
+        let mut draft = Draft { time: Some(time), ..self.own_draft() };
         if answer.kind() == UNDO {
             draft = self.retain_undo(&request.entry, draft)?;
             draft = self.inbox.remember_undo(draft, recipients);
@@ -295,7 +292,6 @@ impl<S: Store> Hub<S> {
         let entry = if request.is_in_inbox() {
             self.inbox.add_answer(&mut self.log, now, id, answer, draft)?
         } else {
-            draft.subprotocol = self.own_draft().subprotocol;
             self.log.add(now, answer, draft)?
         };
         let Some(mut entry) = entry else { return Ok(()) };
@@ -304,14 +300,6 @@ impl<S: Store> Hub<S> {
         }
         let entry = Arc::new(entry);
         let author = (request.kind() != RequestKind::OwnAction).then(|| id.node().client_id());
-        // Each time that the action was received is answered.
-        for _ in 0..request.repeats {
-            self.deliver_with_client(author, &entry, &Recipients::default(), None)?;
-        }
         self.deliver_with_client(author, &entry, recipients, None)
     }
-}
-
-fn draft_at(time: WallTime) -> Draft {
-    Draft { time: Some(time), ..Draft::default() }
 }

@@ -249,7 +249,7 @@ impl<S: Store> Hub<S> {
         };
         let author = entry.meta.id.node().client_id();
         let (channels, requests, key) = (&self.channels, &self.requests, filter_key(&entry.action));
-        let subscriber = self.sessions.get(session);
+        let Some(subscriber) = self.sessions.get(session) else { return Ok(()) };
         let mut found = Vec::new();
         self.log.walk(
             &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
@@ -267,11 +267,7 @@ impl<S: Store> Hub<S> {
                     true
                 } else {
                     requests.is_in_channels(&candidate.meta.id, |request| {
-                        !is_own
-                            || !subscriber.is_some_and(|subscriber| {
-                                subscriber
-                                    .has_own(request.entry.meta.id.node(), request.received_as)
-                            })
+                        !is_own || !request.holders().contains(&&subscriber.node)
                     })
                 };
                 if is_new

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Hub, retention::since};
 use crate::{
     action::{Action, ActionId, logux::Undo},
-    log::{Draft, LogError},
-    server::{Output, Recipients, SessionId, UndoRequest, retention::is_retained},
+    log::LogError,
+    server::{Output, SessionId, UndoRequest, retention::is_retained},
     store::{Entry, Store},
     time::WallTime,
 };
@@ -41,13 +41,13 @@ impl<S: Store> Hub<S> {
         undo: UndoRequest,
         known: Option<Action>,
     ) -> Result<(), LogError<S::Error>> {
-        let UndoRequest { id, reason, extra, mut to } = undo;
+        let UndoRequest { id, reason, extra, to } = undo;
         let undone = self.log.by_id(&id)?.map(Arc::new);
         let time = undone.as_ref().map_or(id.time(), |entry| entry.meta.time);
         if let Some(entry) = &undone {
             self.report_undone(entry, &reason);
         }
-        let mut draft = Draft::default();
+        let mut draft = self.own_draft();
         if let Some(entry) = undone.as_ref().filter(|entry| is_retained(&entry.meta)) {
             draft = self.retain_undo(entry, draft)?;
         }
@@ -58,17 +58,16 @@ impl<S: Store> Hub<S> {
         let Ok(action) = undo.to_action() else { return Ok(()) };
         draft.time = Some(now.max(time.shifted(1)));
         let entry = if id.node().is_server() {
-            draft.subprotocol = self.own_draft().subprotocol;
             self.log.add(now, action, draft)?
         } else {
-            to.extend(Recipients::client(id.node().client_id()));
             self.inbox.add_answer(&mut self.log, now, &id, action, draft)?
         };
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         if is_retained(&entry.meta) {
             self.pending.push_back(Output::Recorded(entry.clone()));
         }
-        self.deliver(&entry, &to, None)
+        let author = (!id.node().is_server()).then(|| id.node().client_id());
+        self.deliver_with_client(author, &entry, &to, None)
     }
 
     /// Sends a client that subscribes to a channel again the undos of the channel's actions since

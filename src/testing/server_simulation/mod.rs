@@ -38,7 +38,8 @@
 //! - The subscriptions of devices and server are equal. A resent action is sent once over one
 //!   connection.
 //! - At the end, all devices show the content of the database, and the hub has no leftover clients
-//!   or actions.
+//!   or actions. The exception is an action that took effect, but that the server's log lost before
+//!   it was confirmed, and its author too, by a reload.
 //!
 //! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
 //! `endpoint`, `handlers`, `server`, `world`, `outcome`, `survival`.

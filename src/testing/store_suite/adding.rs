@@ -109,7 +109,10 @@ pub(super) fn keeps_the_whole_meta<S: Store>(mut store: S) {
     let mut zero = meta("6 a 0", 6);
     zero.subprotocol = Some(Subprotocol::Number(0));
     let zero = add(&mut store, "D", zero);
-    expect_both(&store, &[&full, &old, &number, &zero]);
+    let mut fraction = meta("7 a 0", 7);
+    fraction.subprotocol = Subprotocol::from_number(1.5);
+    let fraction = add(&mut store, "E", fraction);
+    expect_both(&store, &[&full, &old, &number, &zero, &fraction]);
 }
 
 pub(super) fn keeps_json_byte_for_byte<S: Store>(mut store: S) {

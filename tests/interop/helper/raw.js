@@ -11,6 +11,8 @@ export class RawClient {
   frames = new Inbox()
   /** `[action, meta]` of all syncs, ids and times made absolute. */
   heard = new Inbox()
+  /** Whether received actions are confirmed. */
+  confirms = true
   #syncs = 0
   #times = new Map()
 
@@ -41,7 +43,7 @@ export class RawClient {
         let meta = frame[i + 1]
         this.heard.push([frame[i], { ...meta, ...this.#absolute(meta) }])
       }
-      this.send(['synced', frame[1]])
+      if (this.confirms) this.send(['synced', frame[1]])
     }
     if (frame[0] !== 'debug') this.frames.push(frame)
   }

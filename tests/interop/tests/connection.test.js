@@ -256,3 +256,19 @@ scenario('serve: subprotocols by flags', async s => {
   let connected = await raw.connect('alice:a:a', { options })
   assert.deepEqual(connected[4], { subprotocol: 5 })
 })
+
+scenario('a subprotocol may be any number', async s => {
+  let server = await s.counter()
+  for (let [subprotocol, answer] of [
+    [2.5, 'connected'],
+    [1e300, 'connected'],
+    [1.5, 'error'],
+    [-1, 'error']
+  ]) {
+    let raw = await s.raw(server)
+    let options = { subprotocol, token: 'good' }
+    let [type, error] = await raw.connect('alice:a:a', { options })
+    assert.equal(type, answer, `${subprotocol}`)
+    if (type === 'error') assert.equal(error, 'wrong-subprotocol')
+  }
+})

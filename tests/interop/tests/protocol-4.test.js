@@ -59,3 +59,44 @@ for (let [used, version] of [
     await raw.ends()
   })
 }
+
+scenario('protocol 4: meta has SemVer strings', OLD, async s => {
+  let env = { LOGUX_SUBPROTOCOL: '1.4.0', LOGUX_SUPPORTS: '^1.0.0' }
+  let server = await s.serve({ env })
+  let fresh = await s.device(server, 'fresh', { subprotocol: 7 })
+  let old = await s.raw(server)
+  let options = { subprotocol: '1.2.0' }
+  let connected = await old.connect('old:a:a', { options, protocol: 4 })
+  assert.deepEqual(connected[4], { subprotocol: '1.4.0' })
+  let fields = { title: 'A' }
+  await old.ask({ fields, id: '1', type: 'tasks/create' })
+  await old.ask({ type: 'unknown' })
+  await old.subscribe('tasks/1')
+  await fresh.change('tasks', '1', { title: 'B' })
+  await old.heard.next(([i]) => i.type === 'tasks/changed', 'the change')
+  let own = old.heard.all.map(([action, meta]) => [
+    action.type,
+    meta.subprotocol
+  ])
+  assert.deepEqual(own, [
+    ['logux/processed', '1.4.0'],
+    ['logux/undo', '1.4.0'],
+    // The load of the record.
+    ['tasks/changed', '1.4.0'],
+    ['logux/processed', '1.4.0'],
+    ['tasks/changed', '1.4.0']
+  ])
+
+  // Its lost answers are sent with it as well.
+  let again = await s.raw(server)
+  again.confirms = false
+  await again.connect('old:b:a', { options, protocol: 4 })
+  again.sync({ type: 'unknown' })
+  await again.frame('sync')
+  again.ws.close()
+  let last = await s.raw(server)
+  await last.connect('old:b:b', { options, protocol: 4 })
+  let [undo, meta] = await last.heard.next(() => true, 'the lost answer')
+  assert.equal(undo.type, 'logux/undo')
+  assert.equal(meta.subprotocol, '1.4.0')
+})

@@ -47,6 +47,31 @@ impl fmt::Debug for SecretString {
     }
 }
 
+/// The version of the application's protocol, in its forms for the protocols of Logux.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SubprotocolVersion {
+    pub(crate) number: u32,
+    pub(crate) semver: Option<String>,
+}
+
+impl FromStr for SubprotocolVersion {
+    type Err = String;
+
+    /// Parses a number, or a SemVer version, whose major version is the number. The server checks
+    /// the rest of it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self { number, semver: None });
+        }
+        let mut parts = text.split('.');
+        let number = parts.next().and_then(|major| major.parse().ok());
+        match (number, parts.count()) {
+            (Some(number), 2..) => Ok(Self { number, semver: Some(text.to_owned()) }),
+            _ => Err("expected a number such as 2, or a version such as 1.2.0".to_owned()),
+        }
+    }
+}
+
 /// A file whose content is a secret, without the line break at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretFile(pub(crate) SecretString);
@@ -247,9 +272,9 @@ pub(super) struct ClientFlags {
     /// Claim of a token that is the user id [default: sub]
     #[arg(long, value_name = "NAME")]
     pub(super) jwt_user: Option<String>,
-    /// Version of your application's protocol [default: 0]
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) subprotocol: Option<u32>,
+    /// Version of your application's protocol: a number, or SemVer such as 1.2.0 [default: 0]
+    #[arg(long, value_name = "VERSION")]
+    pub(super) subprotocol: Option<SubprotocolVersion>,
     /// Oldest version of your application's protocol that may connect [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(super) min_subprotocol: Option<u32>,

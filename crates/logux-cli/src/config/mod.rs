@@ -165,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn a_subprotocol_is_a_number_or_semver() {
+        let subprotocol = |text: &str| {
+            let variables = [("LOGUX_SUBPROTOCOL", text), ("LOGUX_SECRET", SECRET)];
+            resolve(&["--collection", "tasks"], &variables, &[])
+                .map(|config| (config.server.subprotocol, config.server.subprotocol_semver))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(subprotocol("7"), Ok((7, None)));
+        assert_eq!(subprotocol("1.2.0"), Ok((1, Some("1.2.0".into()))));
+        for wrong in ["one", "1.2", "-1", ""] {
+            assert!(subprotocol(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn variables_of_the_reference_server_are_accepted() {
         let variables = [
             ("LOGUX_HOST", "::1"),

@@ -151,7 +151,9 @@ impl ClientFlags {
         dev: bool,
         has_backend: bool,
     ) -> Result<AuthMethod, ConfigError> {
-        server.subprotocol = self.subprotocol.unwrap_or_default();
+        if let Some(version) = self.subprotocol {
+            (server.subprotocol, server.subprotocol_semver) = (version.number, version.semver);
+        }
         server.min_subprotocol = self.min_subprotocol.unwrap_or_default();
         server.supports = self.supports;
         server.allowed_origins = match self.origins {

@@ -135,7 +135,9 @@ pub(crate) type Authenticator = Arc<dyn Fn(Login) -> BoxFuture<AuthOutcome> + Se
 pub(crate) fn wrong_subprotocol(supported: &str, used: &Subprotocol) -> ErrorMessage {
     let supported = match used {
         Subprotocol::SemVer(_) => Subprotocol::SemVer(supported.into()),
-        Subprotocol::Number(_) => Subprotocol::Number(first_number(supported)),
+        Subprotocol::Number(_) | Subprotocol::Fraction(_) => {
+            Subprotocol::Number(first_number(supported))
+        }
     };
     ErrorMessage::wrong_subprotocol(&supported, used)
 }
@@ -145,6 +147,16 @@ pub(crate) fn first_number(text: &str) -> u32 {
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or_default()
+}
+
+/// Checks the version that the server states to clients with protocols 3 and 4.
+pub(crate) fn check_version(version: Option<&str>) -> Result<(), BuildError> {
+    match version {
+        Some(version) if Version::parse(version).is_err() => {
+            Err(BuildError::Subprotocol { version: version.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The checks of the server itself, before the application decides.
@@ -190,6 +202,11 @@ impl Admission {
             {
                 Ok(())
             }
+            (Subprotocol::Fraction(number), _)
+                if protocol.has_numeric_subprotocol() && number.value() >= f64::from(min) =>
+            {
+                Ok(())
+            }
             (Subprotocol::SemVer(text), Some((_, range)))
                 if Version::parse(text).is_ok_and(|v| range.satisfies(&v)) =>
             {
@@ -220,6 +237,10 @@ mod tests {
     #[test]
     fn versions_are_compared_with_a_number_or_a_range() {
         let semver = |text: &str| Subprotocol::SemVer(text.into());
+        assert!(
+            check(2, None, 5, &Subprotocol::from_number(2.5).unwrap())
+                && !check(2, None, 5, &Subprotocol::from_number(1.5).unwrap())
+        );
         assert!(
             check(2, None, 5, &Subprotocol::Number(2))
                 && !check(2, None, 5, &Subprotocol::Number(1))

@@ -8,7 +8,7 @@ use std::{
 
 use logux::{
     MonoTime, NodeId, Now, WallTime,
-    server::SessionId,
+    server::{Input, SessionId},
     sync::{self, Authentication, Subprotocols},
     wire::ErrorMessage,
 };
@@ -25,7 +25,10 @@ use crate::{
     },
     connection_info::ConnectionInfo,
     handlers::on_connect::BoundOnConnect,
-    hub::{handle::Handle, outbox::OutboxLimits},
+    hub::{
+        handle::{Handle, HubCommand, Inputs},
+        outbox::OutboxLimits,
+    },
     telemetry::{
         Telemetry,
         event::{Event, Failure, Limit},
@@ -151,7 +154,7 @@ impl ConnectionShared {
             AuthOutcome::Accepted { until, subprotocol } => {
                 let end = until.map(|until| self.end_of_login(until)).transpose()?.flatten();
                 if let Some(version) = subprotocol {
-                    self.set_subprotocol(version);
+                    self.set_subprotocol(version).await;
                 }
                 Ok(end)
             }
@@ -182,13 +185,19 @@ impl ConnectionShared {
     }
 
     /// Sets the version of the application's own protocol, for this client and later ones.
-    fn set_subprotocol(&self, version: Arc<str>) {
-        let mut config = self.node_config.lock().unwrap_or_else(PoisonError::into_inner);
-        if config.subprotocol.semver.as_ref() != Some(&version) {
-            let subprotocol =
-                Subprotocols { number: first_number(&version), semver: Some(version) };
+    async fn set_subprotocol(&self, version: Arc<str>) {
+        let number = first_number(&version);
+        {
+            let mut config = self.node_config.lock().unwrap_or_else(PoisonError::into_inner);
+            if config.subprotocol.semver.as_ref() == Some(&version) {
+                return;
+            }
+            let subprotocol = Subprotocols { number, semver: Some(version) };
             *config = Arc::new(sync::Config { subprotocol, ..(**config).clone() });
         }
+        // The actions of the server have this version too.
+        let input = Inputs::from_iter([Input::Subprotocol(number)]);
+        self.handle.send_command(HubCommand::Inputs(input)).await;
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     backend::Backend,
     connection::{
-        auth::{Admission, AuthOutcome, Authenticator, Login},
+        auth::{Admission, AuthOutcome, Authenticator, Login, check_version},
         login_throttle::{LoginLimits, LoginThrottle},
         rate_limit::RateLimits,
         receive_budget::{FREE_BYTES, ReceiveBudget},
@@ -377,6 +377,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let application = Arc::new(self.application);
         let config = self.config;
         let admission = Admission::new(config.min_subprotocol, config.supports.clone())?;
+        check_version(config.subprotocol_semver.as_deref())?;
         let node = config.node()?;
 
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);

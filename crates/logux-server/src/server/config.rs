@@ -25,6 +25,9 @@ pub struct Config {
     pub id: Option<String>,
     /// The version of the application's own protocol. Default: 0.
     pub subprotocol: u32,
+    /// The same version for clients with protocols 3 and 4, which know it as SemVer, such as
+    /// `1.2.0`. Default: `N.0.0`, where `N` is `subprotocol`.
+    pub subprotocol_semver: Option<String>,
     /// The oldest version of clients that may connect. Default: 0.
     pub min_subprotocol: u32,
     /// The versions of clients with protocols 3 and 4 that may connect, as an npm SemVer range such
@@ -159,6 +162,7 @@ impl Default for Config {
         Self {
             id: None,
             subprotocol: 0,
+            subprotocol_semver: None,
             min_subprotocol: 0,
             supports: None,
             development: false,
@@ -226,7 +230,8 @@ impl Config {
 
     pub(crate) fn node_config(&self, node: NodeId) -> sync::Config {
         let mut config = sync::Config::server(node);
-        config.subprotocol = Subprotocols { number: self.subprotocol, semver: None };
+        let semver = self.subprotocol_semver.as_deref().map(Into::into);
+        config.subprotocol = Subprotocols { number: self.subprotocol, semver };
         config.ping_interval = Some(self.ping_interval);
         config.timeout = Some(self.timeout);
         config.connect_timeout = Some(self.login_timeout.min(self.timeout));
