@@ -1,12 +1,14 @@
-//! The `logux` program: `serve` runs a server, `tail` prints the actions of a channel, `send` sends
-//! an action, `token` prints a token for a client, `bench` measures a server.
+//! The `logux` program: `serve` runs a server, `backup` copies its database, `tail` prints the
+//! actions of a channel, `send` sends an action, `token` prints a token for a client, `bench`
+//! measures a server.
 //!
 //! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
-//! `logger`, `systemd`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and the
-//! subcommands `serve`, `tail`, `send`, `token`.
+//! `logger`, `systemd`, `open_files`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and
+//! the subcommands `serve`, `backup`, `tail`, `send`, `token`.
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod banner;
 mod bench;
 mod client_args;
@@ -15,6 +17,7 @@ mod config;
 mod error;
 mod jwt;
 mod logger;
+mod open_files;
 mod otlp;
 mod send;
 mod serve;
@@ -27,8 +30,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs, error::CliError, send::SendArgs,
-    tail::TailArgs, token::TokenArgs,
+    backup::BackupArgs, bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs,
+    error::CliError, send::SendArgs, tail::TailArgs, token::TokenArgs,
 };
 
 /// Run, inspect and measure Logux servers
@@ -47,6 +50,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<ServeArgs>),
+    Backup(BackupArgs),
     Tail(TailArgs),
     Send(SendArgs),
     Token(TokenArgs),
@@ -69,6 +73,7 @@ async fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args).await,
+        Command::Backup(args) => backup::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Token(args) => token::run(&args),

@@ -3,8 +3,10 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use logux_server::{Address, AuthOutcome, Listener, Login, RunningServer, Server, StopSignals};
-use logux_sqlite::Database;
+use logux_server::{
+    Address, AuthOutcome, Config, Listener, Login, RunningServer, Server, StopSignals,
+};
+use logux_sqlite::{Database, Durability};
 
 use crate::{
     banner::{self, Banner},
@@ -16,14 +18,14 @@ use crate::{
     },
     error::CliError,
     jwt::{Identity, JwtError, TokenVerifier},
-    logger,
+    logger, open_files,
     otlp::OtlpPipeline,
     systemd,
 };
 
 /// Serves until a stop signal is received.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
-    let config = args.resolve(&Environment::from_process())?;
+    let mut config = args.resolve(&Environment::from_process())?;
     let otlp = config
         .otlp
         .as_ref()
@@ -31,7 +33,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         .transpose()?;
     logger::init(config.log_format, otlp.as_ref());
     let mut signals = StopSignals::new();
-    let mut server = start(&config).await?;
+    let open_files = open_files::raise_limit();
+    limit_connections(&mut config.server, open_files);
+    let database = Database::open_when_available(&config.db, Durability::Full)?;
+    let mut server = start(&config, &database).await?;
     report_start(&config, &server);
     systemd::notify_ready();
     tokio::spawn(systemd::run_watchdog(server.handle().clone()));
@@ -45,6 +50,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     systemd::notify_stopping();
     let shutdown = async {
         let result = server.shutdown().await;
+        checkpoint(database).await;
         shut_down(otlp).await;
         result
     };
@@ -81,6 +87,25 @@ fn report_start(config: &ServeConfig, server: &RunningServer<Vec<Address>>) {
     );
 }
 
+/// Leaves files for the server besides those of connections, and connections for clients of other
+/// addresses.
+fn limit_connections(server: &mut Config, open_files: Option<usize>) {
+    let max = open_files::max_connections(server.max_connections, open_files);
+    server.max_connections = max;
+    server.max_connections_per_address.get_or_insert((max / 2).max(1));
+}
+
+/// Makes the database file complete without the write-ahead log beside it.
+async fn checkpoint(database: Database) {
+    let checkpoint = tokio::task::spawn_blocking(move || database.checkpoint());
+    if let Ok(Err(error)) = checkpoint.await {
+        tracing::warn!(
+            %error,
+            "Cannot complete the database file; its write-ahead log belongs to it"
+        );
+    }
+}
+
 /// Sends the remaining spans.
 async fn shut_down(otlp: Option<OtlpPipeline>) {
     if let Some(otlp) = otlp {
@@ -105,9 +130,11 @@ fn listeners(addresses: &ListenAddresses) -> Result<Vec<Listener>, CliError> {
     Ok(listeners)
 }
 
-async fn start(config: &ServeConfig) -> Result<RunningServer<Vec<Address>>, CliError> {
+async fn start(
+    config: &ServeConfig,
+    database: &Database,
+) -> Result<RunningServer<Vec<Address>>, CliError> {
     let listeners = listeners(&config.listen)?;
-    let database = Database::open(&config.db)?;
     let maps = database.records();
     let mut builder = Server::builder()
         .config(|settings| settings.clone_from(&config.server))

@@ -29,3 +29,25 @@ pub enum PostgresError {
     #[error("PostgreSQL failed: {0}")]
     Postgres(#[from] sqlx::Error),
 }
+
+impl PostgresError {
+    /// Returns `true` if the error may pass without a change of the program or the data: the
+    /// connection was lost or not available in time, the database stops or starts, has no space or
+    /// connections left, or the transaction conflicted with another one. The transaction was rolled
+    /// back, or it is not known whether it was committed.
+    pub fn is_transient(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // The classes of SQLSTATE: connection exception, transaction rollback, insufficient
+            // resources, operator intervention, system error.
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+            }),
+            _ => false,
+        }
+    }
+}

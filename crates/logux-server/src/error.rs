@@ -99,13 +99,20 @@ pub enum BuildError {
 
 /// The failure of a handler. `?` converts any error into it.
 ///
-/// The action is undone: its author receives `logux/undo` with a reason. The text of an error is
+/// Except for [`Unavailable`](Self::Unavailable), the action is undone: its author receives
+/// `logux/undo` with a reason. The text of an error is
 /// sent to the author only in [development](crate::Config::development).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandlerError {
     /// An error. The reason is `error`.
     Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// A database or a service cannot be used now. The action is not undone: its handlers are
+    /// called again after a pause, from the first one, until they have another result.
+    ///
+    /// Errors of `logux-sqlite` and `logux-postgres` that may pass, such as a locked file, a full
+    /// disk or a lost connection, are treated like this too.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     /// The author has no access. The reason is `denied`.
     Denied,
     /// The requested object does not exist. The reason is `notFound`.
@@ -129,10 +136,26 @@ impl HandlerError {
         Self::Undo { reason: reason.into(), extra: Vec::new() }
     }
 
+    /// Creates an [`Unavailable`](Self::Unavailable) from an error.
+    pub fn unavailable(
+        error: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+    ) -> Self {
+        Self::Unavailable(error.into())
+    }
+
+    /// Returns `true` if the handlers are called again.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Failed(error) => is_transient(&**error),
+            _ => false,
+        }
+    }
+
     /// Returns the text for log lines.
     pub(crate) fn message(&self) -> Cow<'_, str> {
         match self {
-            Self::Failed(error) => error.to_string().into(),
+            Self::Failed(error) | Self::Unavailable(error) => error.to_string().into(),
             Self::Denied => "denied".into(),
             Self::NotFound => "notFound".into(),
             Self::UnknownType => "unknownType".into(),
@@ -151,4 +174,17 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self::Failed(Box::new(error))
     }
+}
+
+/// Returns `true` for errors of the databases that may pass, also if another error wraps them.
+fn is_transient(error: &(dyn std::error::Error + 'static)) -> bool {
+    #[cfg(feature = "sqlite")]
+    if let Some(error) = error.downcast_ref::<logux_sqlite::SqliteError>() {
+        return error.is_transient();
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.downcast_ref::<logux_postgres::PostgresError>() {
+        return error.is_transient();
+    }
+    error.source().is_some_and(is_transient)
 }

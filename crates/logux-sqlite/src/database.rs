@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -14,6 +14,9 @@ use crate::{
     lock::{FileLock, create_private},
     schema,
 };
+
+/// The time that a call waits for another process that writes to the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open SQLite file with a log and records. Cheap to clone: clones share the connection and the
 /// open transaction.
@@ -62,17 +65,30 @@ impl Database {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, durability: Durability) -> Result<Self, SqliteError> {
-        let path = path.as_ref();
-        schema::check_header(path)?;
-        let lock = FileLock::take(path)?;
-        create_private(path).map_err(|source| SqliteError::File { path: path.into(), source })?;
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        // Before the write-ahead log is enabled, so that the header of the file has the application
-        // id from the beginning.
-        schema::upgrade(&mut connection, path)?;
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        Self::with_connection(connection, durability, Some(lock))
+        let database = Self::unopened(path.as_ref(), durability);
+        database.inner().connection()?;
+        Ok(database)
+    }
+
+    /// Opens or creates a file. If that fails with a [transient](SqliteError::is_transient) error,
+    /// because the file is locked or the disk is full, returns a database that tries again at each
+    /// call, which fails with such an error until then. For a server that starts nevertheless.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), without transient ones.
+    pub fn open_when_available(
+        path: impl AsRef<Path>,
+        durability: Durability,
+    ) -> Result<Self, SqliteError> {
+        let database = Self::unopened(path.as_ref(), durability);
+        let opened = database.inner().connection().map(drop);
+        opened.or_else(|error| if error.is_transient() { Ok(()) } else { Err(error) })?;
+        Ok(database)
+    }
+
+    fn unopened(path: &Path, durability: Durability) -> Self {
+        let source = Some(Source { path: path.into(), durability });
+        Self::new(Inner { connection: None, source, state: State::Idle, last_added: 0, lock: None })
     }
 
     /// Creates a database in memory, which is dropped with its last clone. For tests.
@@ -82,28 +98,16 @@ impl Database {
     pub fn open_in_memory() -> Result<Self, SqliteError> {
         let mut connection = Connection::open_in_memory()?;
         schema::upgrade(&mut connection, Path::new(":memory:"))?;
-        Self::with_connection(connection, Durability::Normal, None)
+        configure(&connection, Durability::Normal)?;
+        let connection = Some(connection);
+        let mut inner =
+            Inner { connection, source: None, state: State::Idle, last_added: 0, lock: None };
+        inner.read_last_added()?;
+        Ok(Self::new(inner))
     }
 
-    fn with_connection(
-        connection: Connection,
-        durability: Durability,
-        lock: Option<FileLock>,
-    ) -> Result<Self, SqliteError> {
-        let synchronous = match durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        };
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        // Fewer checkpoints than the default of one per 4 MB, and the upper pages of the indexes in
-        // memory: with random creation times this adds a third more entries per second, for 16 MB
-        // of disk and of memory.
-        connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
-        connection.pragma_update(None, "cache_size", -16_000)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        let mut inner = Inner { connection, state: State::Idle, last_added: 0, _lock: lock };
-        inner.read_last_added()?;
-        Ok(Self { shared: Arc::new(Mutex::new(inner)) })
+    fn new(inner: Inner) -> Self {
+        Self { shared: Arc::new(Mutex::new(inner)) }
     }
 
     /// Returns the store of the log. All stores of a database are the same store.
@@ -137,6 +141,59 @@ impl Database {
         inner.read_last_added()
     }
 
+    /// Begins the transaction of the next writes, if none is open. Does not wait if another process
+    /// is writing to the file.
+    ///
+    /// # Errors
+    /// If the transaction cannot begin; [`SqliteError::RolledBack`] if no commit has reported that
+    /// the previous one was rolled back.
+    pub fn begin(&self) -> Result<(), SqliteError> {
+        let mut inner = self.inner();
+        let is_file = inner.source.is_some();
+        if is_file && matches!(inner.state, State::Idle) {
+            inner.connection()?.busy_timeout(Duration::ZERO)?;
+            let begun = inner.begin();
+            inner.connection()?.busy_timeout(BUSY_TIMEOUT)?;
+            return begun;
+        }
+        inner.begin()
+    }
+
+    /// Rolls back all writes since the last commit, and opens the file again before the next call:
+    /// an error of the disk may have left the connection in any state.
+    ///
+    /// # Errors
+    /// An error of SQLite, for a database in memory.
+    pub fn reopen(&self) -> Result<(), SqliteError> {
+        if self.inner().source.is_none() {
+            return self.rollback();
+        }
+        let mut inner = self.inner();
+        inner.roll_back();
+        (inner.connection, inner.state) = (None, State::Idle);
+        Ok(())
+    }
+
+    /// Moves everything from the write-ahead log (`FILE-wal`) into the file, so that the file alone
+    /// is complete. Call it when a program stops.
+    ///
+    /// # Errors
+    /// An error of SQLite, for example if another process reads the file.
+    pub fn checkpoint(&self) -> Result<(), SqliteError> {
+        let mut inner = self.inner();
+        let connection = inner.connection()?;
+        let busy: i64 =
+            connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            Some("another process reads the write-ahead log".into()),
+        )
+        .into())
+    }
+
     /// Returns `true` if a transaction is open and no other thread is in a call, so that a write
     /// takes microseconds: it waits neither for the thread nor for the file. A hint: it may change
     /// at any time.
@@ -150,12 +207,14 @@ impl Database {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
-        query(&self.inner().connection)
+        query(self.inner().connection()?)
     }
 
     /// Returns the highest `added` number ever assigned.
-    pub(crate) fn last_added(&self) -> u64 {
-        self.inner().last_added
+    pub(crate) fn last_added(&self) -> Result<u64, SqliteError> {
+        let mut inner = self.inner();
+        inner.connection()?;
+        Ok(inner.last_added)
     }
 
     /// Runs a write, which has no effect if `change` fails.
@@ -184,12 +243,21 @@ impl fmt::Debug for Database {
 
 /// The connection is declared before the lock, so that it is closed before the file is unlocked.
 struct Inner {
-    connection: Connection,
+    /// `None` if the file is not open yet, or has to be opened again.
+    connection: Option<Connection>,
+    /// `None` for a database in memory.
+    source: Option<Source>,
     state: State,
     /// The highest `added` number ever assigned. The table `numbers` has it only if the entry with
     /// this number was removed.
     last_added: u64,
-    _lock: Option<FileLock>,
+    lock: Option<FileLock>,
+}
+
+/// The file, and how to open it.
+struct Source {
+    path: PathBuf,
+    durability: Durability,
 }
 
 enum State {
@@ -202,21 +270,41 @@ enum State {
 }
 
 impl Inner {
+    /// Returns the connection. Opens the file if it is not open.
+    fn connection(&mut self) -> Result<&Connection, SqliteError> {
+        if let (None, Some(source)) = (&self.connection, &self.source) {
+            let connection = source.open(&mut self.lock)?;
+            self.connection = Some(connection);
+            if let Err(error) = self.read_last_added() {
+                self.connection = None;
+                return Err(error);
+            }
+        }
+        // A database in memory always has its connection.
+        self.connection.as_ref().ok_or(SqliteError::Sqlite(rusqlite::Error::InvalidQuery))
+    }
+
+    fn begin(&mut self) -> Result<(), SqliteError> {
+        match &self.state {
+            State::Idle => {
+                self.connection()?;
+                self.run("BEGIN IMMEDIATE")?;
+                self.state = State::Writing;
+                Ok(())
+            }
+            State::Writing => Ok(()),
+            State::RolledBack(cause) => Err(SqliteError::RolledBack(cause.clone())),
+        }
+    }
+
     fn write<T>(
         &mut self,
         change: impl FnOnce(&Connection, &mut u64) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
-        match &self.state {
-            State::Idle => {
-                self.run("BEGIN IMMEDIATE")?;
-                self.state = State::Writing;
-            }
-            State::Writing => {}
-            State::RolledBack(cause) => return Err(SqliteError::RolledBack(cause.clone())),
-        }
+        self.begin()?;
         self.run("SAVEPOINT write")?;
         let mut last_added = self.last_added;
-        let outcome = change(&self.connection, &mut last_added).and_then(|value| {
+        let outcome = change(self.connection()?, &mut last_added).and_then(|value| {
             self.run("RELEASE write")?;
             Ok(value)
         });
@@ -224,7 +312,7 @@ impl Inner {
             Ok(_) => self.last_added = last_added,
             Err(error) => {
                 let undone = self.run("ROLLBACK TO write").and_then(|()| self.run("RELEASE write"));
-                if undone.is_err() || self.connection.is_autocommit() {
+                if undone.is_err() || self.is_autocommit() {
                     self.abort(&error.to_string());
                 }
             }
@@ -254,7 +342,7 @@ impl Inner {
     }
 
     fn roll_back(&self) {
-        if !self.connection.is_autocommit() {
+        if !self.is_autocommit() {
             // If this fails, the connection is unusable, and each further call reports it.
             let _ = self.run("ROLLBACK");
         }
@@ -263,15 +351,61 @@ impl Inner {
     fn read_last_added(&mut self) -> Result<(), SqliteError> {
         let highest = "SELECT max(ifnull((SELECT max(added) FROM entries), 0),
                                   ifnull((SELECT value FROM numbers WHERE name = 'last_added'), 0))";
-        let highest: i64 = self.connection.query_one(highest, [], |row| row.get(0))?;
-        self.last_added = highest.cast_unsigned();
+        if let Some(connection) = &self.connection {
+            let highest: i64 = connection.query_one(highest, [], |row| row.get(0))?;
+            self.last_added = highest.cast_unsigned();
+        }
         Ok(())
     }
 
+    /// Returns `true` if no transaction is open.
+    fn is_autocommit(&self) -> bool {
+        self.connection.as_ref().is_none_or(Connection::is_autocommit)
+    }
+
     fn run(&self, statement: &str) -> Result<(), SqliteError> {
-        self.connection.prepare_cached(statement)?.execute([])?;
+        if let Some(connection) = &self.connection {
+            connection.prepare_cached(statement)?.execute([])?;
+        }
         Ok(())
     }
+}
+
+impl Source {
+    /// Opens the file, and locks it unless it is locked already.
+    fn open(&self, lock: &mut Option<FileLock>) -> Result<Connection, SqliteError> {
+        schema::check_header(&self.path)?;
+        if lock.is_none() {
+            *lock = Some(FileLock::take(&self.path)?);
+        }
+        let failed = |source| SqliteError::File { path: self.path.clone(), source };
+        create_private(&self.path).map_err(failed)?;
+        let mut connection = Connection::open(&self.path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Before the write-ahead log is enabled, so that the header of the file has the application
+        // id from the beginning.
+        schema::upgrade(&mut connection, &self.path)?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        configure(&connection, self.durability)?;
+        Ok(connection)
+    }
+}
+
+fn configure(connection: &Connection, durability: Durability) -> Result<(), SqliteError> {
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // Fewer checkpoints than the default of one per 4 MB, and the upper pages of the indexes in
+    // memory: with random creation times this adds a third more entries per second, for 16 MB of
+    // disk and of memory.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    // A temporary file would need a file descriptor when there may be none left.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 #[cfg(test)]

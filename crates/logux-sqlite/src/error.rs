@@ -1,7 +1,12 @@
 //! Errors, sorted by who can resolve them: the operator with another file, the caller with another
 //! value, or the disk.
 
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+};
+
+use rusqlite::ErrorCode;
 
 /// An error of a database.
 #[derive(Debug, thiserror::Error)]
@@ -70,4 +75,46 @@ pub enum SqliteError {
     /// SQLite failed: no space, no access, a value that is too large.
     #[error("SQLite failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl SqliteError {
+    /// Returns `true` if the error may pass without a change of the program or the data: the file
+    /// is locked by another process, the disk is full or fails, or there are no file descriptors or
+    /// memory left. Writes since the last commit may be rolled back then.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::FileLockingProtocolFailed
+                        | ErrorCode::OutOfMemory
+                )
+            ),
+            Self::File { source, .. } => {
+                // `EMFILE` and `ENFILE` have no kind of their own.
+                matches!(source.raw_os_error(), Some(23 | 24))
+                    || matches!(
+                        source.kind(),
+                        ErrorKind::StorageFull
+                            | ErrorKind::QuotaExceeded
+                            | ErrorKind::ResourceBusy
+                            | ErrorKind::Interrupted
+                            | ErrorKind::OutOfMemory
+                    )
+            }
+            // What was rolled back can be written again.
+            Self::RolledBack(_) => true,
+            Self::InUse { .. }
+            | Self::NotADatabase { .. }
+            | Self::OtherApplication { .. }
+            | Self::NewerSchema { .. }
+            | Self::Corrupt(_)
+            | Self::IdAmongFields => false,
+        }
+    }
 }

@@ -4,10 +4,12 @@
 //!
 //! [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it),
 //! [`SqliteRecords`] (the records in it), and [`SqliteInbox`] for databases of the application. A
-//! commit of any of the first three makes the writes of all of them durable.
+//! commit of any of the first three makes the writes of all of them durable. [`back_up`] copies a
+//! file that is in use.
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod database;
 mod entries;
 mod error;
@@ -17,6 +19,7 @@ mod records;
 mod schema;
 mod store;
 
+pub use backup::{Backup, back_up};
 pub use database::{Database, Durability};
 pub use error::SqliteError;
 pub use inbox::SqliteInbox;

@@ -117,22 +117,30 @@ fn check(path: &Path, application_id: u32, version: u32) -> Result<(), SqliteErr
     }
 }
 
-/// Migrates the tables to the current version, in one transaction.
-pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
-    let not_a_database = |error: rusqlite::Error| match error.sqlite_error_code() {
+/// Refuses a database of another application or of a newer version.
+pub(crate) fn check_opened(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
+    let (application_id, version) = (
+        read_pragma(connection, path, "application_id")?,
+        read_pragma(connection, path, "user_version")?,
+    );
+    check(path, application_id, version)
+}
+
+fn read_pragma(connection: &Connection, path: &Path, name: &str) -> Result<u32, SqliteError> {
+    let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    value.map(i32::cast_unsigned).map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => SqliteError::NotADatabase { path: path.into() },
         _ => error.into(),
-    };
-    let pragma = |connection: &Connection, name| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
-            .map(i32::cast_unsigned)
-    };
-    let mut version = pragma(connection, "user_version").map_err(not_a_database)?;
+    })
+}
+
+/// Migrates the tables to the current version, in one transaction.
+pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
+    let mut version = read_pragma(connection, path, "user_version")?;
     let tables: bool =
         connection
             .query_one("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
-    let application_id = pragma(connection, "application_id")?;
+    let application_id = read_pragma(connection, path, "application_id")?;
     if tables || application_id != 0 {
         check(path, application_id, version)?;
     } else {

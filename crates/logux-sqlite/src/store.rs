@@ -130,7 +130,7 @@ impl Store for SqliteStore {
     }
 
     fn last_added(&self) -> Result<u64, SqliteError> {
-        Ok(self.database.last_added())
+        self.database.last_added()
     }
 
     fn synced(&self) -> Result<Synced, SqliteError> {
@@ -220,6 +220,18 @@ impl Store for SqliteStore {
             *last_added = 0;
             Ok(())
         })
+    }
+
+    fn is_transient(error: &SqliteError) -> bool {
+        error.is_transient()
+    }
+
+    fn begin(&mut self) -> Result<(), SqliteError> {
+        self.database.begin()
+    }
+
+    fn rollback(&mut self) -> Result<(), SqliteError> {
+        self.database.reopen()
     }
 
     fn commit(&mut self) -> Result<(), SqliteError> {

@@ -295,9 +295,11 @@ pub(super) struct ClientFlags {
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitFlags {
     /// Maximum number of connections [default: 100000]
+    ///
+    /// At most the limit of open files of the process, less 128.
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections: Option<usize>,
-    /// Maximum number of connections from one IP address [default: no limit]
+    /// Maximum number of connections from one IP address [default: half of all]
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_connections_per_address: Option<usize>,
     /// Failed logins of a user from one IP address before its logins wait [default: 3]
@@ -387,6 +389,11 @@ pub(super) struct LimitFlags {
     /// The actions of one user are forgotten at a quarter of it.
     #[arg(long, value_name = "BYTES")]
     pub(super) remembered_bytes: Option<usize>,
+    /// Milliseconds that connections stay open while the log cannot be written [default: 30000]
+    ///
+    /// After that, new connections are refused too, until the log can be written again.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) store_timeout_ms: Option<u64>,
     /// Milliseconds without messages before a client is pinged [default: 20000]
     #[arg(long, value_name = "NUMBER")]
     pub(super) ping_ms: Option<u64>,

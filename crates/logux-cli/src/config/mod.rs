@@ -111,6 +111,22 @@ impl ServeArgs {
     }
 }
 
+/// Returns the database file of `logux serve`: `flag`, or the setting of the other sources.
+pub(crate) fn database_path(
+    flag: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(flag) = flag {
+        return Ok(flag);
+    }
+    let variables = environment.all_variables()?;
+    let config = variables.get("LOGUX_CONFIG").map(PathBuf::from);
+    let mut flags = Flags::default();
+    flags.read_file(config.as_deref(), &environment.folder)?;
+    flags.read_variables(&variables)?;
+    Ok(flags.database_path())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -85,12 +85,18 @@ impl ServeConfig {
 }
 
 impl Flags {
+    /// Returns the database file.
+    pub(super) fn database_path(&self) -> PathBuf {
+        self.application.db.clone().unwrap_or_else(|| PathBuf::from("logux.db"))
+    }
+
     /// Validates the flags and fills in the defaults.
     pub(super) fn resolve(
         self,
         collector: Option<CollectorUrl>,
     ) -> Result<ServeConfig, ConfigError> {
         let dev = self.dev.unwrap_or_default();
+        let db = self.database_path();
         let mut server = Config::default();
         server.remembered_entries = REMEMBERED;
         server.id = self.monitoring.id;
@@ -110,7 +116,7 @@ impl Flags {
         Ok(ServeConfig {
             listen,
             collections,
-            db: self.application.db.unwrap_or_else(|| PathBuf::from("logux.db")),
+            db,
             auth,
             log_format: self.monitoring.logger.unwrap_or_default(),
             otlp: collector
@@ -220,6 +226,7 @@ impl LimitFlags {
         set_if_some(&mut server.max_ahead, self.max_ahead_ms.map(Duration::from_millis));
         set_if_some(&mut server.remembered_entries, self.remembered);
         set_if_some(&mut server.remembered_bytes, self.remembered_bytes);
+        set_if_some(&mut server.store_timeout, self.store_timeout_ms.map(Duration::from_millis));
         set_if_some(&mut server.ping_interval, self.ping_ms.map(Duration::from_millis));
         set_if_some(&mut server.timeout, self.timeout_ms.map(Duration::from_millis));
         set_if_some(&mut server.login_timeout, self.login_timeout_ms.map(Duration::from_millis));

@@ -20,13 +20,16 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::{
-    backend::{Backend, breaker::Breaker, calls::Call},
+    backend::{Backend, breaker::Breaker, calls::Call, unexpected::ResponseSummary},
     error::BuildError,
     telemetry::{Telemetry, event::Event, traces::traceparent},
 };
 
 /// The delay before the first retry; it doubles before each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// The largest time to wait for the beginning of the body of a refusal.
+const MAX_SUMMARY_TIME: Duration = Duration::from_secs(1);
 
 /// The reason why a back end did not respond.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,10 +40,10 @@ pub(crate) enum ExchangeError {
     ConnectionLost(String),
     #[error("the back end did not respond in time")]
     TimedOut,
-    #[error("the back end responded with HTTP status {0}")]
-    Status(StatusCode),
-    #[error("invalid response from the back end: {0}")]
-    Wrong(#[from] BackendError),
+    #[error("the back end did not accept the request: {response}")]
+    Status { status: StatusCode, response: String },
+    #[error("invalid response from the back end: {error} ({response})")]
+    Wrong { error: BackendError, response: String },
     #[error(
         "incomplete response from the back end: expected `approved` and `processed`, or a refusal"
     )]
@@ -56,8 +59,8 @@ impl ExchangeError {
             Self::Unreachable(_) => "unreachable",
             Self::ConnectionLost(_) => "broken",
             Self::TimedOut => "timedOut",
-            Self::Status(_) => "status",
-            Self::Wrong(_) => "wrong",
+            Self::Status { .. } => "status",
+            Self::Wrong { .. } => "wrong",
             Self::Incomplete => "incomplete",
             Self::Down => "down",
         }
@@ -67,8 +70,8 @@ impl ExchangeError {
     fn is_outage(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::ConnectionLost(_) | Self::TimedOut => true,
-            Self::Status(status) => status.is_server_error(),
-            Self::Wrong(_) | Self::Incomplete | Self::Down => false,
+            Self::Status { status, .. } => status.is_server_error(),
+            Self::Wrong { .. } | Self::Incomplete | Self::Down => false,
         }
     }
 
@@ -183,24 +186,47 @@ impl Exchange {
             true => ExchangeError::Unreachable(root_cause(&error)),
             false => ExchangeError::ConnectionLost(root_cause(&error)),
         })?;
-        if !response.status().is_success() {
-            return Err(ExchangeError::Status(response.status()));
+        let status = response.status();
+        let mut summary = ResponseSummary::new(status, response.headers());
+        let mut body = response.into_body();
+        if status.is_success() {
+            return self.read(body, summary, calls).await;
         }
-        self.read(response.into_body(), calls).await
+        let start = async {
+            while !summary.is_full()
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                summary.push(frame.data_ref().map_or(&[], |bytes| bytes));
+            }
+        };
+        let _ = timeout(self.timeout.min(MAX_SUMMARY_TIME), start).await;
+        Err(ExchangeError::Status { status, response: summary.describe(&self.secret) })
     }
 
-    async fn read(&self, mut body: Incoming, calls: &mut Vec<Call>) -> Result<(), ExchangeError> {
+    async fn read(
+        &self,
+        mut body: Incoming,
+        mut summary: ResponseSummary,
+        calls: &mut Vec<Call>,
+    ) -> Result<(), ExchangeError> {
+        let wrong = |error, summary: &ResponseSummary| ExchangeError::Wrong {
+            error,
+            response: summary.describe(&self.secret),
+        };
         let mut responses = ResponseReader::new(self.max_answer_bytes);
         while !calls.is_empty() {
             let Some(frame) =
                 timeout(self.timeout, body.frame()).await.map_err(|_| ExchangeError::TimedOut)?
             else {
-                return Ok(responses.finish()?);
+                return responses.finish().map_err(|error| wrong(error, &summary));
             };
             let frame = frame.map_err(|error| ExchangeError::ConnectionLost(root_cause(&error)))?;
-            responses.push(frame.data_ref().map_or(&[], |bytes| bytes));
+            let bytes = frame.data_ref().map_or(&[][..], |bytes| bytes);
+            summary.push(bytes);
+            responses.push(bytes);
             while let Some(answer) = responses.next() {
-                self.route(answer?, calls).await;
+                let answer = answer.map_err(|error| wrong(error, &summary))?;
+                self.route(answer, calls).await;
             }
         }
         // Read the rest of the body, for a limited time, so that the connection can be reused.

@@ -2,11 +2,13 @@
 //! Logux back-end protocol (`spec/backend.md`).
 //!
 //! Read [`Backend`] and [`BackendClient`], then `calls` (the queue of commands), `exchange` (one
-//! request with its retries) and `breaker` (the circuit breaker).
+//! request with its retries), `unexpected` (responses that are not of the protocol) and `breaker`
+//! (the circuit breaker).
 
 mod breaker;
 mod calls;
 mod exchange;
+mod unexpected;
 
 use std::{
     fmt,

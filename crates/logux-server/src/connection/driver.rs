@@ -86,6 +86,10 @@ pub(crate) async fn serve<T: Transport>(
     if let Some((messages, bytes)) = connection.outbox.overflow() {
         connection.shared.telemetry().record(&Event::SlowReader { session, node, messages, bytes });
     }
+    if let (Some(node), CloseReason::Replaced) = (node, &reason) {
+        let now = connection.shared.clock.now().mono;
+        connection.shared.replacements.record(now, node.client_id());
+    }
     connection.shared.telemetry().record(&Event::Disconnected { session, node, reason: &reason });
     connection.frame_connection.close(reason).await;
 }
@@ -440,6 +444,14 @@ impl<T: Transport> Connection<T> {
     async fn authenticate(&mut self, request: Authentication) -> Result<(), CloseReason> {
         let (session, start) = (self.session, Instant::now());
         let result = self.decide(&request).await?;
+        if result.is_ok()
+            && let Some(pause) = self.shared.pause_after_replacements(&request.node)
+        {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                reason = self.outbox.closed() => return Err(reason),
+            }
+        }
         let (now, took) = (self.shared.clock.now(), start.elapsed());
         let (node, subprotocol) = (request.node, request.subprotocol);
         let refused = |reason: &str| {

@@ -5,7 +5,8 @@
 //! message, [`rate_limit`] throttles reads; large frames wait for memory ([`large_frames`],
 //! [`receive_budget`]). [`shared`] has the state that all connections share and
 //! decides which clients may connect, with [`auth`] (the application's decision) and
-//! [`login_throttle`] (delays after wrong credentials). [`registry`] lists all open connections.
+//! [`login_throttle`] (delays after wrong credentials) and [`replacements`] (a pause for clients
+//! that replace each other). [`registry`] lists all open connections.
 
 pub(crate) mod auth;
 pub(crate) mod batch;
@@ -15,4 +16,5 @@ pub(crate) mod login_throttle;
 pub(crate) mod rate_limit;
 pub(crate) mod receive_budget;
 pub(crate) mod registry;
+pub(crate) mod replacements;
 pub(crate) mod shared;

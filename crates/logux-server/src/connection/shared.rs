@@ -22,6 +22,7 @@ use crate::{
         rate_limit::RateLimits,
         receive_budget::ReceiveBudget,
         registry::ConnectionRegistry,
+        replacements::Replacements,
     },
     connection_info::ConnectionInfo,
     handlers::on_connect::BoundOnConnect,
@@ -45,6 +46,7 @@ pub(crate) struct ConnectionShared {
     pub(crate) node_config: Mutex<Arc<sync::Config>>,
     pub(crate) admission: Admission,
     pub(crate) login_throttle: LoginThrottle,
+    pub(crate) replacements: Replacements,
     pub(crate) authenticator: Authenticator,
     pub(crate) on_connect: Option<BoundOnConnect>,
     pub(crate) auth_timeout: Duration,
@@ -69,6 +71,15 @@ impl ConnectionShared {
     pub(crate) fn node_config(&self) -> Arc<sync::Config> {
         // A poisoned lock is consistent: every change is one assignment.
         self.node_config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how long a client that was accepted has to wait, because it has replaced its own
+    /// connections in a burst.
+    pub(crate) fn pause_after_replacements(&self, node: &NodeId) -> Option<Duration> {
+        let pause = self.replacements.pause(self.clock.now().mono, node.client_id())?;
+        let limit = Limit::Replacements;
+        self.telemetry().record(&Event::Limited { node: Some(node), address: None, limit });
+        Some(pause)
     }
 
     /// Decides whether a client may connect. Returns the end of its login, if it has one.

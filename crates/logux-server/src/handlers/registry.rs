@@ -1,7 +1,10 @@
 //! Finds the application's handlers by action type and channel, and calls them for each request of
 //! the hub.
 
-use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{
+    collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use logux::{
@@ -38,6 +41,12 @@ use crate::{
         traces::span,
     },
 };
+
+/// The pause before handlers whose database was not available are called again; it doubles before
+/// each further call.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The largest pause between calls.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// All handlers, and the state that they share.
 pub(crate) struct HandlerRegistry<S> {
@@ -168,6 +177,35 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         handlers.map_or(&self.fallback_fate_keys, |handlers| &handlers.fate_keys).key(action)
     }
 
+    /// Calls the handlers for a request, and again after a pause while a database that they use is
+    /// not available: this is no reason to undo an action. Returns a transient error when the hub
+    /// has restarted and asks again.
+    async fn respond_when_available(
+        &self,
+        request: HandlerRequest,
+        info: Arc<ConnectionInfo>,
+        handle: &Handle,
+    ) -> Result<HandlerResponses, HandlerError> {
+        let restarts = handle.log_status().restarts();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.respond(request.clone(), info.clone(), handle).await {
+                Err(error) if error.is_transient() => {
+                    handle.telemetry().record(&Event::HandlerRetried {
+                        id: &request.entry.meta.id,
+                        error: &error.message(),
+                    });
+                    tokio::time::sleep(pause).await;
+                    if handle.log_status().restarts() != restarts {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
     /// Calls the handlers for a request. Returns the responses that are not sent yet; the last one
     /// completes the request.
     async fn respond(
@@ -235,8 +273,9 @@ impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
     ) {
         let request_id = request.id;
         let id = request.entry.meta.id.clone();
-        let responses = match self.respond(request, info, &handle).await {
+        let responses = match self.respond_when_available(request, info, &handle).await {
             Ok(responses) => responses,
+            Err(error) if error.is_transient() => return,
             Err(error) => {
                 let mut responses = HandlerResponses::new();
                 if let HandlerError::Failed(error) = &error {
@@ -350,7 +389,7 @@ async fn call_finally<S>(finally: Option<&Handler<S, ()>>, context: Context<S>) 
 /// Returns the response that undoes an action after an error of its handler.
 fn error_response(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> HandlerResponse {
     match error {
-        HandlerError::Failed(error) => {
+        HandlerError::Failed(error) | HandlerError::Unavailable(error) => {
             telemetry.record(&Event::Failed { what: Failure::Action(id), error: &error });
             HandlerResponse::error()
         }

@@ -40,6 +40,7 @@ use crate::{
         routes::RouteTable,
         trusted_proxies::TrustedProxies,
     },
+    hub::log_status::LogState,
     lifecycle::Lifecycle,
     telemetry::{
         Telemetry,
@@ -171,7 +172,13 @@ impl HttpConnection {
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         let has_control = self.http.control.is_some();
         match request.uri().path() {
-            "/health" if is_read => text(StatusCode::OK, "Logux Server: OK\n"),
+            "/health" if is_read => match self.http.shared.handle.log_status().state() {
+                LogState::Available => text(StatusCode::OK, "Logux Server: OK\n"),
+                LogState::Waiting | LogState::Closed => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Logux Server: the log cannot be written now\n",
+                ),
+            },
             "/health" => wrong_method("GET, HEAD"),
             "/" if is_read => {
                 let mut response = text(StatusCode::OK, include_str!("page.html"));
@@ -238,6 +245,9 @@ impl HttpConnection {
 
     /// Upgrades the connection to WebSocket and serves it. Accepts any path, as the reference does.
     fn upgrade<B>(self, mut request: Request<B>, accept: HeaderValue) -> Response<Full<Bytes>> {
+        if self.http.shared.handle.log_status().state() == LogState::Closed {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "The log cannot be written now\n");
+        }
         let is_proxied = self.http.proxies.trusts(self.peer);
         if let Err(wrong) = self.http.origins.check(request.headers(), is_proxied) {
             let remote = self.http.proxies.client(self.peer, request.headers());

@@ -124,8 +124,14 @@ impl ControlEndpoint {
             let process = (self.has_handlers)(action.kind());
             let addition =
                 AddAction { action, draft: meta.draft, to: meta.to, process, ticket: None };
-            if shared.handle.add(addition).await == Err(AddError::Stopped) {
-                return Err((StatusCode::SERVICE_UNAVAILABLE, "The server is stopping"));
+            match shared.handle.add(addition).await {
+                Err(AddError::Stopped) => {
+                    return Err((StatusCode::SERVICE_UNAVAILABLE, "The server is stopping"));
+                }
+                Err(AddError::Unavailable) => {
+                    return Err((StatusCode::SERVICE_UNAVAILABLE, "The log cannot be written now"));
+                }
+                Ok(()) | Err(AddError::Undone(_)) => {}
             }
         }
         Ok(())

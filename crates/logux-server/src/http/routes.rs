@@ -302,7 +302,9 @@ impl Route {
             Ok(Err(HandlerError::Undo { reason, .. })) => {
                 HttpResponse::from((StatusCode::BAD_REQUEST, reason)).0
             }
-            Ok(Err(HandlerError::Failed(error))) => failed(&error),
+            Ok(Err(HandlerError::Failed(error) | HandlerError::Unavailable(error))) => {
+                failed(&error)
+            }
             Ok(Err(
                 HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel,
             )) => text(StatusCode::NOT_FOUND, "Not found\n"),

@@ -7,11 +7,12 @@ use std::{
 };
 
 use logux::{
+    MonoTime,
     log::LogError,
-    server::{HandlerRequest, Hub, Input, Output},
+    server::{HandlerRequest, Hub, HubStats, Input, Output},
     store::Store,
 };
-use logux_net::drive::Clock;
+use logux_net::{CloseReason, drive::Clock};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot},
@@ -24,6 +25,7 @@ use crate::{
         application::{ApplicationHandlers, EntryObserver},
         executor::HandlerExecutor,
         handle::{Handle, HubCommand},
+        outage::Outage,
         outbox::{Delivery, OutboxItem},
         outboxes::Outboxes,
     },
@@ -35,7 +37,7 @@ use crate::{
 };
 
 /// The largest number of commands that are received at once.
-const MAX_RECEIVED: usize = 1_024;
+pub(super) const MAX_RECEIVED: usize = 1_024;
 /// The largest number of commands that share one commit, without those that were received last.
 const MAX_ROUND: usize = 4_096;
 /// The time after which a round takes no further commands. A commit takes some milliseconds on a
@@ -52,6 +54,22 @@ pub(crate) struct HubDriver<A, St> {
     pub(crate) executor: HandlerExecutor,
     pub(crate) runtime: runtime::Handle,
     pub(crate) observers: Vec<Box<dyn EntryObserver>>,
+    /// Whether the observers have received the entries from before the start.
+    pub(crate) is_recorded: bool,
+    /// The time for which connections stay open while the log cannot be written.
+    pub(crate) store_timeout: Duration,
+    pub(crate) outage: Option<Outage>,
+    /// The last outage, with the time of its end.
+    pub(crate) last_outage: Option<(Outage, MonoTime)>,
+}
+
+/// What a driver does next.
+pub(super) enum Next {
+    /// Wait for commands.
+    Receive,
+    /// Wait for this time.
+    Pause(Duration),
+    End,
 }
 
 /// Receives the result of the hub when it ends.
@@ -59,16 +77,16 @@ pub(crate) type HubEnd = oneshot::Receiver<Result<(), String>>;
 
 /// The recipients of the hub's outputs.
 #[derive(Default)]
-struct Pending {
-    outboxes: Outboxes,
+pub(super) struct Pending {
+    pub(super) outboxes: Outboxes,
     /// Replies to [`HubCommand::Add`], by ticket.
-    tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
+    pub(super) tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
     /// The commands of the round that read the log. They are performed after its commit, so that
     /// nothing is read that could still be lost.
-    reads: Vec<HubCommand>,
+    pub(super) reads: Vec<HubCommand>,
     /// Whether [`HubCommand::Stop`] was received.
-    is_stopped: bool,
+    pub(super) is_stopped: bool,
 }
 
 impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
@@ -93,13 +111,15 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
             let mut pending = Pending::default();
             let mut round = Vec::with_capacity(MAX_RECEIVED);
             let result = loop {
-                match self.run_round(&mut pending, &mut round) {
-                    Ok(false) => {}
-                    Ok(true) => break Ok(()),
+                match self.advance(&mut pending, &mut round) {
+                    Ok(Next::Receive) => {
+                        if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
+                            break Ok(());
+                        }
+                    }
+                    Ok(Next::Pause(pause)) => tokio::time::sleep(pause).await,
+                    Ok(Next::End) => break Ok(()),
                     Err(error) => break Err(error.to_string()),
-                }
-                if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
-                    break Ok(());
                 }
             };
             self.close(pending, &mut round);
@@ -122,11 +142,18 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         pending: &mut Pending,
         round: &mut Vec<HubCommand>,
     ) -> Result<(), LogError<St::Error>> {
-        let mut is_finished = self.run_round(pending, round)?;
-        while !is_finished && self.commands.blocking_recv_many(round, MAX_RECEIVED) > 0 {
-            is_finished = self.run_round(pending, round)?;
+        loop {
+            match self.advance(pending, round)? {
+                Next::Receive => {
+                    if self.commands.blocking_recv_many(round, MAX_RECEIVED) == 0 {
+                        return Ok(());
+                    }
+                }
+                #[expect(clippy::disallowed_methods, reason = "this is the hub's own thread")]
+                Next::Pause(pause) => std::thread::sleep(pause),
+                Next::End => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// Closes all connections, also those whose commands were not handled. Drops the replies, so
@@ -137,7 +164,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         for command in round.drain(..).chain(unhandled) {
             let _ = pending.register(command);
         }
-        pending.outboxes.close_all();
+        pending.outboxes.close_all(&CloseReason::Shutdown);
     }
 
     /// Runs one round: handles the commands, starts the handlers that they lead to, takes the
@@ -147,7 +174,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
     ///
     /// The actions of one client wait for each other's answers: with a commit for each answer, a
     /// client that was offline would wait for thousands of commits.
-    fn run_round(
+    pub(super) fn run_round(
         &mut self,
         pending: &mut Pending,
         round: &mut Vec<HubCommand>,
@@ -186,10 +213,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         while let Some(command) = round.pop() {
             match command {
                 HubCommand::Stats(reply) => {
-                    let (outbox_messages, outbox_bytes) = pending.outboxes.total_level();
-                    let hub = self.hub.stats()?;
-                    let stats = StatsSnapshot { hub, commands: 0, outbox_messages, outbox_bytes };
-                    let _ = reply.send(stats);
+                    let _ = reply.send(stats(self.hub.stats()?, &pending.outboxes));
                 }
                 HubCommand::Clients(reply) => {
                     drop(reply.send(connected_clients(&self.hub, &pending.outboxes)));
@@ -342,8 +366,13 @@ fn read_log<St: Store>(hub: &Hub<St>, command: HubCommand) {
     }
 }
 
+pub(super) fn stats(hub: HubStats, outboxes: &Outboxes) -> StatsSnapshot {
+    let (outbox_messages, outbox_bytes) = outboxes.total_level();
+    StatsSnapshot { hub, commands: 0, outbox_messages, outbox_bytes }
+}
+
 /// Returns the connected clients for the inspector, at most [`MAX_LISTED`].
-fn connected_clients<St: Store>(hub: &Hub<St>, outboxes: &Outboxes) -> ClientList {
+pub(super) fn connected_clients<St: Store>(hub: &Hub<St>, outboxes: &Outboxes) -> ClientList {
     let listed = hub.clients().take(MAX_LISTED).map(|client| ClientView {
         session: client.session,
         node: client.node.clone(),

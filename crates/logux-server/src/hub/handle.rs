@@ -18,7 +18,11 @@ use tokio::{
 
 use crate::{
     connection_info::ConnectionInfo,
-    hub::{outbox::Outbox, recipients::IntoRecipients},
+    hub::{
+        log_status::{LogState, LogStatus},
+        outbox::Outbox,
+        recipients::IntoRecipients,
+    },
     telemetry::{Telemetry, inspector::clients::ClientList, metrics::stats::StatsSnapshot},
 };
 
@@ -64,6 +68,7 @@ pub struct Handle {
     commands: mpsc::Sender<HubCommand>,
     clock: Clock,
     telemetry: Telemetry,
+    log_status: LogStatus,
 }
 
 /// The error of an action of the application that was not processed.
@@ -76,6 +81,9 @@ pub enum AddError {
     /// The server has stopped.
     #[error("the server has stopped")]
     Stopped,
+    /// The server's log could not be written, so the action is not in it. Try again later.
+    #[error("the server's log cannot be written now")]
+    Unavailable,
 }
 
 /// The log of the server could not be read.
@@ -91,16 +99,20 @@ pub enum ReadLogError {
 }
 
 impl Handle {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         commands: mpsc::Sender<HubCommand>,
         clock: Clock,
         telemetry: Telemetry,
     ) -> Self {
-        Self { commands, clock, telemetry }
+        Self { commands, clock, telemetry, log_status: LogStatus::default() }
     }
 
     pub(crate) const fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    pub(crate) const fn log_status(&self) -> &LogStatus {
+        &self.log_status
     }
 
     /// Returns the time of the server's clock.
@@ -110,6 +122,9 @@ impl Handle {
 
     /// Sends an action to clients: to a channel by its name, to several by a list, or to
     /// [`Recipients`](logux::server::Recipients). No handler is called for it.
+    ///
+    /// While the server's log cannot be written, up to 1,024 actions wait and further ones are
+    /// lost, as are those of the round that failed. [`process`](Self::process) reports that.
     pub async fn send(&self, action: Action, to: impl IntoRecipients) {
         self.send_at(action, None, to).await;
     }
@@ -132,7 +147,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`AddError::Undone`] if a handler failed or there is none, [`AddError::Stopped`] if the
-    /// server stopped before.
+    /// server stopped before, [`AddError::Unavailable`] if its log could not be written.
     pub async fn process(&self, action: Action) -> Result<(), AddError> {
         self.add(AddAction {
             action,
@@ -152,8 +167,17 @@ impl Handle {
     /// Adds an action, and returns when it is sent, or processed if `process` is set.
     pub(crate) async fn add(&self, add_action: AddAction) -> Result<(), AddError> {
         let (reply, result) = oneshot::channel();
+        let restarts = self.log_status.restarts();
         self.send_command(HubCommand::Add(Box::new(add_action), reply)).await;
-        result.await.map_err(|_| AddError::Stopped)?.map_err(AddError::Undone)
+        let dropped = |_| {
+            let is_closed = self.log_status.state() == LogState::Closed;
+            if is_closed || self.log_status.restarts() != restarts {
+                AddError::Unavailable
+            } else {
+                AddError::Stopped
+            }
+        };
+        result.await.map_err(dropped)?.map_err(AddError::Undone)
     }
 
     /// Undoes an action that is in progress or processed. Its author and the given recipients

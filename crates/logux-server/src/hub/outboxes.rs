@@ -63,10 +63,11 @@ impl Outboxes {
         }
     }
 
-    /// Closes all connections because the server stops.
-    pub(crate) fn close_all(&self) {
-        for client in self.clients.values() {
-            client.outbox.close(CloseReason::Shutdown);
+    /// Removes all clients, and closes their connections.
+    pub(crate) fn close_all(&mut self, reason: &CloseReason) {
+        self.queued.clear();
+        for (_, client) in self.clients.drain(..) {
+            client.outbox.close(reason.clone());
         }
     }
 

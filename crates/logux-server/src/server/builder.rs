@@ -8,7 +8,6 @@ use std::{
 use hyper::Method;
 use logux::{
     NodeId,
-    log::LogError,
     replay::Reducer,
     server::{FateKeys, Hub, Queues, RetentionPolicy},
     store::{MemoryStore, Store},
@@ -27,6 +26,7 @@ use crate::{
         rate_limit::RateLimits,
         receive_budget::{FREE_BYTES, ReceiveBudget},
         registry::ConnectionRegistry,
+        replacements::Replacements,
         shared::ConnectionShared,
     },
     error::{BuildError, HandlerError},
@@ -51,11 +51,13 @@ use crate::{
         driver::{HubDriver, HubEnd},
         executor::HandlerExecutor,
         handle::Handle,
+        log_status::LogState,
+        outage::Outage,
         outbox::OutboxLimits,
     },
     lifecycle::Lifecycle,
     server::config::Config,
-    telemetry::{Telemetry, inspector::Inspector, metrics::Metrics},
+    telemetry::{Telemetry, event::Event, inspector::Inspector, metrics::Metrics},
 };
 
 /// The capacity of the queue of commands to the hub.
@@ -292,6 +294,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
     /// Sets the store of the server's log, which also contains the actions of clients and their
     /// answers. Default: in memory.
+    ///
+    /// While the store fails with [transient](Store::is_transient) errors, the server confirms
+    /// nothing and waits: see [`Config::store_timeout`]. After a commit that failed, everything
+    /// since the previous one is dropped, all connections are closed, and handlers are called again
+    /// for actions without an answer, even if an earlier call still runs: see
+    /// [`exactly_once`](crate::exactly_once).
     #[must_use]
     pub fn store<New: Store + Send + 'static>(self, store: New) -> Builder<S, New> {
         let Self {
@@ -390,11 +398,21 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let registry = application.clone();
         hub_config.retention =
             RetentionPolicy::by(move |action, meta| registry.retention(action, meta));
-        let store_error = |error: LogError<St::Error>| BuildError::Store(error.to_string());
-        let hub = Hub::new(hub_config, self.store).map_err(store_error)?;
         let mut observers = self.observers;
-        hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry)))
-            .map_err(store_error)?;
+        let mut hub = Hub::unread(hub_config, self.store);
+        let opened = hub.restart().and_then(|()| {
+            hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry)))
+        });
+        // A store that cannot be written now does not keep the server from starting.
+        let outage = match opened {
+            Ok(()) => None,
+            Err(error) if Hub::<St>::is_transient(&error) => {
+                handle.telemetry().record(&Event::StoreUnavailable { error: &error });
+                handle.log_status().set(LogState::Closed);
+                Some(Outage::at_start(clock.now().mono))
+            }
+            Err(error) => return Err(BuildError::Store(error.to_string())),
+        };
         let hub_end = spawn(HubDriver {
             hub,
             application: application.clone(),
@@ -404,6 +422,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             executor: HandlerExecutor::new(runtime::Handle::current()),
             runtime: runtime::Handle::current(),
             observers,
+            is_recorded: outage.is_none(),
+            store_timeout: config.store_timeout,
+            outage,
+            last_outage: None,
         })?;
 
         let shared = Arc::new(ConnectionShared {
@@ -413,6 +435,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 of_user: config.max_wrong_logins,
                 of_address: config.max_wrong_logins_per_address,
             }),
+            replacements: Replacements::default(),
             authenticator,
             on_connect: self.on_connect.map(|on_connect| {
                 on_connect::bind(on_connect, application.state.clone(), handle.clone())

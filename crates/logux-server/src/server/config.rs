@@ -151,6 +151,10 @@ pub struct Config {
     pub remembered_bytes: usize,
     /// The longest time for which they are remembered. Default: a week.
     pub remembered_for: Duration,
+    /// The time for which connections stay open while the server's log cannot be written, because
+    /// its file is locked, for example. What clients send waits. After that, connections are closed
+    /// and new ones receive status 503, until the log can be written again. Default: 30 s.
+    pub store_timeout: Duration,
     /// The time for actions in progress to complete when the server shuts down. Default: 30 s.
     pub drain_timeout: Duration,
     /// The time for clients to read their queued messages after that. Default: 5 s.
@@ -200,6 +204,7 @@ impl Default for Config {
             remembered_entries: 10_000,
             remembered_bytes: 64 * 1024 * 1024,
             remembered_for: Duration::from_hours(7 * 24),
+            store_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             disconnect_timeout: Duration::from_secs(5),
         }

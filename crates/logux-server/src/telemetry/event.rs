@@ -60,6 +60,12 @@ pub(crate) enum Event<'a> {
     Failed { what: Failure<'a>, error: &'a dyn fmt::Display },
     /// An action cannot be deserialized into the type of its handlers.
     WrongFormat { id: &'a ActionId, error: &'a dyn fmt::Display },
+    /// The server's log cannot be written now, because of this error.
+    StoreUnavailable { error: &'a dyn fmt::Display },
+    /// The server's log can be written again, after `took`.
+    StoreAvailable { took: Duration },
+    /// The handlers of an action are called again after a pause, because of this error.
+    HandlerRetried { id: &'a ActionId, error: &'a dyn fmt::Display },
     /// The server cannot continue.
     Fatal { error: &'a dyn fmt::Display },
     /// The outbox of a client is full, with `messages` messages of `bytes` bytes; its connection is
@@ -124,6 +130,8 @@ pub(crate) enum Limit {
     WrongSecrets,
     /// Messages and actions of a connection or a user; its reads are throttled.
     Rate,
+    /// Connections of one client that replace each other; the new one waits.
+    Replacements,
 }
 
 impl RefusalReason<'_> {
@@ -149,7 +157,8 @@ impl RefusalReason<'_> {
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 3] = [Self::WrongLogins, Self::WrongSecrets, Self::Rate];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::WrongLogins, Self::WrongSecrets, Self::Rate, Self::Replacements];
 
     /// Returns its name in log lines and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -157,6 +166,7 @@ impl Limit {
             Self::WrongLogins => "wrongLogins",
             Self::WrongSecrets => "wrongSecrets",
             Self::Rate => "rate",
+            Self::Replacements => "replacements",
         }
     }
 }

@@ -34,6 +34,8 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
         Event::Listening { .. }
         | Event::Stopping
         | Event::Fatal { .. }
+        | Event::StoreUnavailable { .. }
+        | Event::StoreAvailable { .. }
         | Event::CertificateRenewed { .. } => {
             write_lifecycle(event, development);
         }
@@ -53,6 +55,10 @@ pub(super) fn write(event: &Event<'_>, development: bool) {
             "type" = &*name_excerpt(entry.action.kind()),
             took = took.as_millis(),
         }, "Handler blocks the hub's thread: await what takes long, or use spawn_blocking"),
+        Event::HandlerRetried { id, error } => log_event!(warn, "handlerRetried", {
+            actionId = shown_id(id),
+            error = error.to_string(),
+        }, "Handler is called again"),
         // These are too frequent for log lines, or of no interest to people.
         Event::Traffic { .. }
         | Event::Round { .. }
@@ -81,6 +87,12 @@ fn write_lifecycle(event: &Event<'_>, development: bool) {
         Event::CertificateRenewed { cert } => log_event!(info, "certificateRenewed", {
             cert = cert.to_string(),
         }, "New connections get the new certificate"),
+        Event::StoreUnavailable { error } => log_event!(error, "storeUnavailable", {
+            error = error.to_string(),
+        }, "Log cannot be written: nothing is confirmed until it can"),
+        Event::StoreAvailable { took } => log_event!(info, "storeAvailable", {
+            took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }, "Log can be written again"),
         Event::Stopping => log_event!(info, "destroy", {}, "Shutting down Logux server"),
         Event::Fatal { error } => {
             log_event!(error, "fatal", { error = error.to_string(), }, "Logux server cannot go on")

@@ -14,6 +14,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::{
     connection::{driver::serve, shared::ConnectionShared},
     connection_info::ConnectionInfo,
+    hub::log_status::LogState,
 };
 
 /// What a server needs to serve a connection.
@@ -65,6 +66,10 @@ impl TestConnector {
     pub(super) async fn connect(self) -> Result<PairTransport, NetError> {
         // The sender lives as long as `self`.
         let _ = self.is_available.subscribe().wait_for(|is_available| *is_available).await;
+        // The upgrade to WebSocket has this status then.
+        if self.listener.shared.handle.log_status().state() == LogState::Closed {
+            return Err(NetError::Refused(503));
+        }
         let ((client, client_side), (server_side, server)) =
             (pair(FrameLimits::default()), pair(self.listener.limits));
         let TestConnectionInfo { address, http_headers } = self.info;

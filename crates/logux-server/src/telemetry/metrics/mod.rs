@@ -7,6 +7,7 @@ mod actions;
 mod backend;
 mod connections;
 pub(crate) mod stats;
+mod store;
 
 use std::fmt;
 
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     actions: actions::ActionMetrics,
     backend: backend::BackendMetrics,
     stats: stats::Gauges,
+    store: store::StoreMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -50,6 +52,7 @@ impl Metrics {
             actions: actions::ActionMetrics::register(registry_mut, types),
             backend: backend::BackendMetrics::register(registry_mut),
             stats: stats::Gauges::register(registry_mut),
+            store: store::StoreMetrics::register(registry_mut),
             registry,
         }
     }
@@ -62,6 +65,9 @@ impl Metrics {
             Event::Round { commands, took } => self.actions.round(*commands, *took),
             Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => {
                 self.backend.record(event)
+            }
+            Event::StoreUnavailable { .. } | Event::StoreAvailable { .. } => {
+                self.store.record(event)
             }
             _ => self.connections.record(event),
         }
