@@ -9,8 +9,7 @@ use logux::{
     replay::untyped_reducer,
     testing::simulation::{Config, Simulation},
 };
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::json;
 
 fn stamp(node: &NodeId, ms: i64) -> Stamp {
     Stamp::new(WallTime::from_millis(ms), ActionId::new(WallTime::from_millis(ms), node.clone(), 0))
@@ -22,7 +21,7 @@ fn map(criterion: &mut Criterion) {
     for keys in [10, 1_000, 100_000] {
         let paths: Vec<Path> =
             (0..keys).map(|key| Path::new(format!("/field{key}")).expect("a path")).collect();
-        let value: Arc<Value> = json!("Buy milk").into();
+        let value: logux::Json = json!("Buy milk").into();
         let mut map = Map::default();
         let mut ms = 0;
         group.throughput(Throughput::Elements(1));

@@ -6,8 +6,7 @@ use logux::{
     crdt::{Map, MapOp, Shared},
     replay::{Timeline, TimelineConfig},
 };
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::json;
 
 /// Returns the resident memory in KiB.
 fn resident() -> usize {
@@ -18,7 +17,7 @@ fn resident() -> usize {
 
 fn main() {
     let node = NodeId::new("10:client:tab").expect("a node id");
-    let value: Arc<Value> = json!("Buy milk").into();
+    let value: logux::Json = json!("Buy milk").into();
     let paths: Vec<_> = (0..1_000).map(|n| format!("/field{n}").parse().expect("a path")).collect();
     // The first run includes the memory that the allocator keeps.
     for (name, save_every, save_gap) in [

@@ -206,6 +206,25 @@ fn document() {
     assert_laws::<Document, _>(document_intent, document_op);
 }
 
+/// Paths that no document, or only some, have.
+const ABSENT: [&str; 7] = ["", "/a", "/a/b", "/a/b/c", "/a/0", "/a/00", "/a/9/x"];
+
+/// Returns the JSON Pointers of all values in a value.
+fn pointers(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
+    let below = |key: String, value| pointers(value).map(move |rest| format!("/{key}{rest}"));
+    let inner: Box<dyn Iterator<Item = String>> =
+        match value {
+            Value::Array(items) => Box::new(
+                items.iter().enumerate().flat_map(move |(n, item)| below(n.to_string(), item)),
+            ),
+            Value::Object(object) => Box::new(object.iter().flat_map(move |(key, value)| {
+                below(key.replace('~', "~0").replace('/', "~1"), value)
+            })),
+            _ => Box::new(core::iter::empty()),
+        };
+    Box::new(core::iter::once(String::new()).chain(inner))
+}
+
 #[test]
 fn saving_and_loading_gives_the_same_document() {
     use logux::replay::{Reducer, Timeline};
@@ -221,6 +240,11 @@ fn saving_and_loading_gives_the_same_document() {
                 prop_assert_eq!(serde_json::to_string(&shared.read(&action).unwrap().unwrap()).unwrap(), serde_json::to_string(&op).unwrap());
                 document.add(&logux::Entry::new(action, logux::Meta::new(id)));
             }
+        }
+        let json = document.state().to_json();
+        for pointer in pointers(&json).chain(ABSENT.map(str::to_owned)) {
+            let found = document.state().get(&pointer.parse().unwrap());
+            prop_assert_eq!(found.as_ref(), json.pointer(&pointer), "{} of {}", pointer, json);
         }
         let loaded = Document::load(&document.state().save()).unwrap();
         loaded.assert_invariants();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use logux::{
-    Action, Json, Log, MemoryStore, Meta, NodeId, WallTime,
+    Action, ActionId, Json, Log, MemoryStore, Meta, NodeId, Stamp, WallTime,
     log::{Draft, LogError, Observer},
     store::{Criteria, Entry, MetaChange, Query, Store, Synced},
 };
@@ -250,4 +250,38 @@ fn keeps_the_synced_numbers() {
     log.set_synced(synced).unwrap();
     log.commit().unwrap();
     assert_eq!(log.synced().unwrap(), synced);
+}
+
+#[test]
+fn an_own_action_is_ordered_after_what_the_log_has_seen() {
+    let node = NodeId::new("10:a:b").expect("a node id");
+    let hour_ahead: ActionId = "3600000 20:c:d 0".parse().unwrap();
+    let late = Action::new(r#"{"type":"note"}"#).unwrap();
+    let stamp_of = |log: &mut Log<MemoryStore>, ms| -> Stamp {
+        let now = WallTime::from_millis(ms);
+        let entry = log.add(now, late.clone(), Draft::reason("r")).expect("added").expect("new");
+        assert_eq!(entry.meta.id.time(), now, "the id has the time of the own clock");
+        entry.meta.stamp()
+    };
+    let mut log = Log::new(node.clone(), MemoryStore::new()).unwrap();
+    let draft = Draft::of(hour_ahead.clone(), hour_ahead.time()).and_reason("r");
+    let seen = log
+        .add(WallTime::default(), late.clone(), draft)
+        .expect("added")
+        .expect("new")
+        .meta
+        .stamp();
+    let first = stamp_of(&mut log, 1_000);
+    assert!(first > seen && first.time().as_millis() <= 3_600_001);
+    // After a restart too, and later the own clock counts.
+    let mut log = Log::new(node, log.into_store()).unwrap();
+    assert!(stamp_of(&mut log, 1_001) > first);
+    assert_eq!(stamp_of(&mut log, 4_000_000).time().as_millis(), 4_000_000);
+    // A server's clock is the reference.
+    let mut server = Log::new(NodeId::new("server:x").unwrap(), MemoryStore::new())
+        .unwrap()
+        .with_physical_clock();
+    let draft = Draft::of(hour_ahead, seen.time());
+    server.add(WallTime::default(), late.clone(), draft).unwrap();
+    assert_eq!(stamp_of(&mut server, 1_000).time().as_millis(), 1_000);
 }

@@ -67,7 +67,11 @@ fn list_survives(config: &Config) {
         let op = match kind % 4 {
             0 if !list.is_empty() => list.move_op(at.index(list.len()), to.index(list.len()), id),
             1 if !list.is_empty() => list.remove_op(at.index(list.len())),
-            _ => list.insert_op(at.index(list.len() + 1), id.to_string().into(), id),
+            _ => list.insert_op(
+                at.index(list.len() + 1),
+                serde_json::Value::from(id.to_string()),
+                id,
+            ),
         };
         op.ok().and_then(|op| shared.action(&op).ok())
     };

@@ -84,7 +84,7 @@ fn the_last_confirmed_value_is_kept_until_the_next_one_is_confirmed() {
     );
     assert_eq!(kept_actions(&log).len(), 2, "the server has not answered");
     answer(&mut log, 3, "undo", &refused);
-    assert_eq!(log.state().field("7", "title"), Some(&json!("Tea")));
+    assert_eq!(log.state().field("7", "title"), Some(&json!("Tea").into()));
     let done = r#"{"type":"tasks/change","id":"7","fields":{"title":"Coffee"}}"#;
     let mine = add(&mut log, 4, done, Draft::reason("syncing"));
     answer(&mut log, 5, "processed", &mine);
@@ -184,7 +184,7 @@ fn a_client_shows_its_own_changes_at_once() {
     let change =
         Action::new(r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#).unwrap();
     client.sync(Now::from_millis(1, 1), change).unwrap();
-    assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea")));
+    assert_eq!(client.log().state().field("7", "title"), Some(&json!("Tea").into()));
     assert_eq!(client.observer_mut().take_changes().unwrap().parts, ["7".into()]);
 }
 

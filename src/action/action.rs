@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::json::{Cursor, JsonError, decode, has_escapes, key_is};
+use crate::json::{Cursor, JsonError, decode, has_escapes, key_is, member, parse_checked};
 
 /// A JSON object that describes a change or an event, such as
 /// `{"type":"users/rename","id":"10","name":"Ada"}`.
@@ -72,7 +72,8 @@ impl Action {
     /// O(length).
     ///
     /// # Errors
-    /// [`ActionError::Json`] if the text is not JSON, [`ActionError::NotAnObject`],
+    /// [`ActionError::Json`] if the text is not JSON, or is nested deeper than
+    /// [`MAX_DEPTH`](crate::json::MAX_DEPTH); [`ActionError::NotAnObject`],
     /// [`ActionError::NoType`] if `type` is missing or not a string.
     pub fn new(json: impl Into<Arc<str>>) -> Result<Self, ActionError> {
         let json = json.into();
@@ -132,15 +133,7 @@ impl Action {
 
     /// Returns the JSON text of one field. O(length).
     pub fn field(&self, name: &str) -> Option<&str> {
-        let mut found = None;
-        let result: Result<_, JsonError> = Cursor::new(&self.json).object(|cursor, key| {
-            let value = cursor.value()?;
-            if key_is(key, name) {
-                found = Some(value);
-            }
-            Ok(())
-        });
-        result.ok().and(found)
+        member(&self.json, name)
     }
 
     /// Returns the value of a string field. `None` if the field is missing, has another type, or
@@ -154,7 +147,7 @@ impl Action {
     /// # Errors
     /// [`ActionError::Read`] if the action does not have the shape of `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
-        serde_json::from_str(&self.json).map_err(ActionError::Read)
+        parse_checked(&self.json).map_err(ActionError::Read)
     }
 }
 
@@ -168,7 +161,7 @@ fn skip_action<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, &'a str), Action
     }
     let mut kind = None;
     let text = cursor.object(|cursor, key| {
-        let value = cursor.value()?;
+        let value = cursor.inside(Cursor::value)?;
         if key_is(key, "type") {
             kind = Some(value);
         }

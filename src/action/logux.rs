@@ -67,11 +67,19 @@ const RESERVED: [&str; 4] = ["type", "action", "id", "reason"];
 
 impl Undo {
     /// Returns the action with these fields. Leaves out the keys `type`, `action`, `id` and
-    /// `reason` of [`extra`](Self::extra).
+    /// `reason` of [`extra`](Self::extra), and an undone action that is nested so deep that it
+    /// cannot be part of another one.
     ///
     /// # Errors
     /// None in practice: the fields can always be serialized.
     pub fn to_action(&self) -> Result<Action, ActionError> {
+        match self.to_action_with(self.action.as_ref()) {
+            Err(ActionError::Json(_)) if self.action.is_some() => self.to_action_with(None),
+            result => result,
+        }
+    }
+
+    fn to_action_with(&self, undone: Option<&Action>) -> Result<Action, ActionError> {
         let mut json = String::from("{\"type\":\"logux/undo\"");
         let mut field = |key: &str, value: &str| {
             json.push(',');
@@ -79,7 +87,7 @@ impl Undo {
             json.push(':');
             json.push_str(value);
         };
-        if let Some(action) = &self.action {
+        if let Some(action) = undone {
             field("action", action.as_json());
         }
         field("id", Json::from_value(&self.id).map_err(ActionError::Write)?.as_str());

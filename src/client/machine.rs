@@ -1,9 +1,9 @@
 //! The log of a device and its connection to the server.
 
 use core::ops::ControlFlow;
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{Input, Output, hybrid_clock::HybridClock, subscriptions::Subscriptions};
+use super::{Input, Output, subscriptions::Subscriptions};
 use crate::{
     action::{
         Action, ActionId, Subprotocol,
@@ -14,6 +14,10 @@ use crate::{
     sync::{self, Node, RefusedAction, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
+
+/// Times of other nodes that are further ahead are errors of their clocks: own actions are not
+/// ordered after them.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
 
 /// The configuration of a [`Client`].
 #[derive(Clone, Debug)]
@@ -57,7 +61,6 @@ pub struct Client<S, O = ()> {
     token: Option<Secret>,
     subprotocol: Subprotocol,
     subscriptions: Subscriptions,
-    hybrid_clock: HybridClock,
     /// The correction of the clock, measured at the first connection and not changed later, so that
     /// the order of actions stays the same.
     time_fix: Option<i64>,
@@ -86,17 +89,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         observer: O,
     ) -> Result<Self, LogError<S::Error>> {
         let newest = crate::wire::Protocol::NEWEST;
-        let mut log = Log::with_observer(config.node.node.clone(), store, observer)?;
+        let mut log = Log::with_observer(config.node.node.clone(), store, observer)?
+            .with_max_ahead(MAX_AHEAD);
         forget_subscriptions(&mut log)?;
-        let mut hybrid_clock = HybridClock::default();
-        log.walk(&Query::created(), |entry| {
-            // The current time is not known yet, so no entry is ignored for being too far ahead.
-            hybrid_clock.record(WallTime::MAX, &config.node.node, entry);
-            if hybrid_clock.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
         Ok(Self {
             log,
-            hybrid_clock,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
@@ -154,13 +151,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::reason(SYNCING);
         draft.subprotocol = Some(self.subprotocol.clone());
         let id = self.log.generate_id(now.wall);
-        draft.time = Some(self.hybrid_clock.time_of(&id));
         draft.id = Some(id.clone());
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
         }
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
-            self.hybrid_clock.record(now.wall, self.log.node_id(), &entry);
             self.log.commit()?;
             self.send(now, &[entry])?;
         }
@@ -269,7 +264,6 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
-        self.hybrid_clock.record(now.wall, self.log.node_id(), &entry);
         self.out.push_back(Output::Added(entry.clone()));
         let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
         let Some(id) = entry

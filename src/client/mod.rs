@@ -21,7 +21,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod hybrid_clock;
 mod io;
 mod machine;
 mod subscriptions;

@@ -3,11 +3,12 @@
 use core::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
     action::Stamp,
+    json::Json,
     replay::{Malformed, Obsolete},
 };
 
@@ -45,7 +46,7 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// visible change.
     fn apply(&mut self, op: &Self::Op, stamp: &Stamp) -> Option<Self::Event>;
 
-    /// Converts the state to a JSON value. O(n).
+    /// Converts the state to a JSON value, as [`Json::to_value`] does. O(n).
     fn to_json(&self) -> Value;
 
     /// Calls `part` with the name of each part that differs in `after`.
@@ -138,6 +139,28 @@ impl core::error::Error for LoadError {
             _ => None,
         }
     }
+}
+
+/// Deserializes a present value to `Some`, including `null`.
+pub(super) fn deserialize_present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+/// An operation has no field with this name.
+#[derive(Debug)]
+pub(super) struct MissingField(&'static str);
+
+impl fmt::Display for MissingField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "missing field `{}`", self.0)
+    }
+}
+
+/// Returns a field of an operation, which must be present.
+pub(super) fn required<T>(name: &'static str, field: Option<T>) -> Result<T, MissingField> {
+    field.ok_or(MissingField(name))
 }
 
 /// Checks that a string has at most [`MAX_TEXT`] bytes. `what` describes it in the error.

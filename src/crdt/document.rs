@@ -1,22 +1,23 @@
 //! A JSON document made of maps, counters, sets and lists.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    counter::{Counter, CounterOp},
+    counter::Counter,
     crdt::Crdt,
+    document_op::{DocumentOp, Part},
     list::{Item, List, ListError, ListOp},
-    map::{Map, MapOp, diff_keys, write_at},
-    path::{Path, subtree},
-    position::Position,
+    map::{Map, diff_keys, write_at},
+    path::{Path, ancestors, subtree},
     set::{AddWinsOp, AddWinsSet},
 };
 use crate::{
     action::{ActionId, Stamp},
+    json::{Json, member},
     replay::{Malformed, Obsolete},
 };
 
@@ -35,133 +36,6 @@ pub struct Document {
     counters: OrdMap<Path, Counter>,
     sets: OrdMap<Path, AddWinsSet>,
     lists: OrdMap<Path, List>,
-}
-
-/// An operation on a [`Document`]: one of a map, counter, set or list, with a `path`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase")]
-pub enum DocumentOp {
-    /// Writes a value at a path.
-    Set {
-        /// The path.
-        path: Path,
-        /// The value.
-        value: Arc<Value>,
-    },
-    /// Deletes the value at a path and everything below it.
-    Delete {
-        /// The path.
-        path: Path,
-    },
-    /// Adds to a number.
-    Increment {
-        /// The path of the number.
-        path: Path,
-        /// The increment; within ±2^53.
-        by: i64,
-    },
-    /// Replaces all earlier increments of the same node. Made by [`Counter::fold_op`].
-    Fold {
-        /// The path of the number.
-        path: Path,
-        /// Their sum; within ±2^53.
-        total: i64,
-    },
-    /// Adds an element to a set.
-    Add {
-        /// The path of the set.
-        path: Path,
-        /// The element.
-        element: Arc<str>,
-    },
-    /// Removes the additions of an element that the author has seen. Made by
-    /// [`Document::discard_op`].
-    Discard {
-        /// The path of the set.
-        path: Path,
-        /// The element.
-        element: Arc<str>,
-        /// The ids of the actions that added it.
-        adds: Vec<ActionId>,
-    },
-    /// Inserts an item into a list.
-    Insert {
-        /// The path of the list.
-        path: Path,
-        /// The position in the list.
-        at: Position,
-        /// The item's value.
-        value: Arc<Value>,
-    },
-    /// Moves an item within its list.
-    Move {
-        /// The path of the list.
-        path: Path,
-        /// The id of the item.
-        item: ActionId,
-        /// The new position in the list.
-        at: Position,
-    },
-    /// Removes an item from a list.
-    Remove {
-        /// The path of the list.
-        path: Path,
-        /// The id of the item.
-        item: ActionId,
-    },
-}
-
-/// The operation of the part that a [`DocumentOp`] changes.
-enum Part {
-    Value(MapOp),
-    Counter(CounterOp),
-    Set(AddWinsOp),
-    List(ListOp),
-}
-
-impl DocumentOp {
-    /// Returns the path of the value, counter, set or list.
-    pub const fn path(&self) -> &Path {
-        match self {
-            Self::Set { path, .. }
-            | Self::Delete { path }
-            | Self::Increment { path, .. }
-            | Self::Fold { path, .. }
-            | Self::Add { path, .. }
-            | Self::Discard { path, .. }
-            | Self::Insert { path, .. }
-            | Self::Move { path, .. }
-            | Self::Remove { path, .. } => path,
-        }
-    }
-
-    fn part(&self) -> Part {
-        match self.clone() {
-            Self::Set { path, value } => Part::Value(MapOp::Set { path, value }),
-            Self::Delete { path } => Part::Value(MapOp::Delete { path }),
-            Self::Increment { by, .. } => Part::Counter(CounterOp::Add { by }),
-            Self::Fold { total, .. } => Part::Counter(CounterOp::Fold { total }),
-            Self::Add { element, .. } => Part::Set(AddWinsOp::Add { element }),
-            Self::Discard { element, adds, .. } => Part::Set(AddWinsOp::Remove { element, adds }),
-            Self::Insert { at, value, .. } => Part::List(ListOp::Insert { at, value }),
-            Self::Move { item, at, .. } => Part::List(ListOp::Move { item, at }),
-            Self::Remove { item, .. } => Part::List(ListOp::Remove { item }),
-        }
-    }
-
-    /// Adds the path of the list to its operation. A new value of an item becomes a write at the
-    /// item's own path.
-    fn from_list_op(path: &Path, op: ListOp) -> Result<Self, ListError> {
-        let path = path.clone();
-        Ok(match op {
-            ListOp::Insert { at, value } => Self::Insert { path, at, value },
-            ListOp::Move { item, at } => Self::Move { path, item, at },
-            ListOp::Remove { item } => Self::Remove { path, item },
-            ListOp::Set { item, value } => {
-                Self::Set { path: path.join(&item.to_string()).map_err(ListError::Path)?, value }
-            }
-        })
-    }
 }
 
 impl Document {
@@ -211,13 +85,64 @@ impl Document {
     }
 
     /// Returns the value at a path of [`to_json`](Crdt::to_json), where the key of an item is its
-    /// index. O(size of the document).
+    /// index. It does not look at the rest of the document: O(depth · log n + size of the value),
+    /// plus the length of the written value that contains it.
     pub fn get(&self, path: &Path) -> Option<Value> {
-        self.to_json().pointer(path.as_str()).cloned()
+        let keys: Vec<Cow<'_, str>> = path.keys().collect();
+        self.get_in(Path::root(), &self.root(), &keys)
+    }
+
+    /// Returns the last write of the whole document.
+    fn root(&self) -> Cow<'_, Json> {
+        let root = self.values.get("").map(Cow::Borrowed);
+        root.unwrap_or_else(|| Cow::Owned(Value::Object(<_>::default()).into()))
+    }
+
+    /// Returns the value at `keys` below the document or item at the path `at`, whose value is
+    /// `written` under the later writes.
+    fn get_in(&self, mut at: Path, written: &Json, keys: &[Cow<'_, str>]) -> Option<Value> {
+        // The written text at the path. `None` if there is none.
+        let mut plain = Some(written.as_str());
+        for (depth, key) in keys.iter().enumerate() {
+            let below = &keys[depth..];
+            if let Some(list) = self.lists.get(&at).filter(|list| !list.is_empty()) {
+                let id = list.id_at(index(key)?)?;
+                let item = list.item(id)?;
+                return match at.join(&id.to_string()) {
+                    Ok(path) => {
+                        let written = self.item_value(&path, item);
+                        self.get_in(path, &written, &below[1..])
+                    }
+                    // A path that exceeds the limits has no writes.
+                    Err(_) => pointer(item.value().to_value(), &below[1..]),
+                };
+            }
+            // An array, set or number is replaced by an object if there is anything below it.
+            if plain.is_some_and(|text| text.starts_with('[')) || self.is_number_or_set(&at) {
+                return pointer(self.build(&at, plain.map(checked_value)), below);
+            }
+            let Ok(child) = at.join(key) else { return pointer(checked_value(plain?), below) };
+            plain = match self.values.written_at(child.as_str()) {
+                Some(written) => written.map(Json::as_str),
+                None => plain.and_then(|text| member(text, key)),
+            };
+            at = child;
+        }
+        let is_written = plain.is_some();
+        let value = self.build(&at, plain.map(checked_value));
+        (is_written || !value.is_null()).then_some(value)
+    }
+
+    /// Returns `true` if there is a visible counter or set at a path.
+    fn is_number_or_set(&self, path: &Path) -> bool {
+        self.counters.get(path).is_some_and(Counter::is_visible)
+            || self.sets.get(path).is_some_and(|set| set.iter().next().is_some())
     }
 
     /// Applies everything below a path, and the parts at the path, to the value at the path.
-    fn build(&self, base: &Path, mut value: Value) -> Value {
+    /// `null` if there is nothing.
+    fn build(&self, base: &Path, value: Option<Value>) -> Value {
+        let mut value = value.unwrap_or_default();
         self.values.overlay(base, &mut value);
         let suffix = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
         for (path, counter) in
@@ -225,18 +150,18 @@ impl Document {
         {
             let suffix = suffix(path);
             let number = value.pointer(&suffix).and_then(Value::as_i64).unwrap_or(0);
-            write_at(&mut value, &suffix, Some(&number.wrapping_add(counter.value()).into()));
+            write_at(&mut value, &suffix, Some(number.wrapping_add(counter.value()).into()));
         }
         for (path, set) in subtree(&self.sets, base).filter(|(_, set)| set.iter().next().is_some())
         {
-            write_at(&mut value, &suffix(path), Some(&set.to_json()));
+            write_at(&mut value, &suffix(path), Some(set.to_json()));
         }
-        let mut outer_list: Option<&Path> = None;
         for (path, list) in subtree(&self.lists, base).filter(|(_, list)| !list.is_empty()) {
             // Lists in items of a list are built with the items.
-            if outer_list.is_none_or(|outer| !outer.contains(path)) {
-                write_at(&mut value, &suffix(path), Some(&self.build_list(path, list)));
-                outer_list = Some(path);
+            let mut outer =
+                ancestors(path.as_str()).take_while(|above| above.len() >= base.as_str().len());
+            if !outer.any(|above| self.lists.get(above).is_some_and(|list| !list.is_empty())) {
+                write_at(&mut value, &suffix(path), Some(self.build_list(path, list)));
             }
         }
         value
@@ -244,14 +169,25 @@ impl Document {
 
     fn build_list(&self, path: &Path, list: &List) -> Value {
         let build = |(id, item): (&ActionId, &Item)| match path.join(&id.to_string()) {
-            Ok(path) if self.values.latest_write(path.as_str()) > item.written() => {
-                self.build(&path, self.values.get(path.as_str()).cloned().unwrap_or(Value::Null))
+            Ok(path) => {
+                let written = self.item_value(&path, item).to_value();
+                self.build(&path, Some(written))
             }
-            Ok(path) => self.build(&path, item.value().clone()),
             // A path that exceeds the limits has no writes.
-            Err(_) => item.value().clone(),
+            Err(_) => item.value().to_value(),
         };
         list.iter().map(build).collect()
+    }
+
+    /// Returns the last write of the whole item at a path.
+    fn item_value<'a>(&'a self, path: &Path, item: &'a Item) -> Cow<'a, Json> {
+        if self.values.latest_write(path.as_str()) <= item.written() {
+            return Cow::Borrowed(item.value());
+        }
+        match self.values.get(path.as_str()) {
+            Some(value) => Cow::Borrowed(value),
+            None => Cow::Owned(Value::Null.into()),
+        }
     }
 
     /// Hides increments, elements and items up to a stamp, at a path and below it.
@@ -294,6 +230,32 @@ impl Document {
     pub fn assert_invariants(&self) {
         self.lists.values().for_each(List::assert_invariants);
     }
+}
+
+/// Returns the value at `keys` in a value, as a JSON Pointer.
+fn pointer(mut value: Value, keys: &[Cow<'_, str>]) -> Option<Value> {
+    for key in keys {
+        value = match value {
+            Value::Object(mut object) => object.remove(&**key)?,
+            Value::Array(mut items) => {
+                let index = index(key).filter(|index| *index < items.len())?;
+                items.swap_remove(index)
+            }
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// Reads an index of a JSON Pointer.
+fn index(key: &str) -> Option<usize> {
+    let is_canonical = key == "0" || key.starts_with(|first: char| matches!(first, '1'..='9'));
+    key.parse().ok().filter(|_| is_canonical)
+}
+
+/// Converts text that is part of a [`Json`].
+fn checked_value(text: &str) -> Value {
+    Json::checked(text).to_value()
 }
 
 /// Calls `hide` for each part at a path and below it.
@@ -350,8 +312,7 @@ impl Crdt for Document {
     }
 
     fn to_json(&self) -> Value {
-        let root = self.values.get("").cloned().unwrap_or_else(|| Value::Object(<_>::default()));
-        self.build(&Path::root(), root)
+        self.build(&Path::root(), Some(self.root().to_value()))
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Path)) {

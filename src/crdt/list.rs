@@ -1,14 +1,14 @@
 //! Ordered values with concurrent insertions and moves.
 
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    crdt::Crdt,
+    crdt::{Crdt, MissingField, deserialize_present, required},
     map::diff_keys,
     path::PathError,
     position::{MAX_STEPS, Position},
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     action::{ActionId, Stamp},
+    json::Json,
     replay::{Malformed, Obsolete},
     time::WallTime,
 };
@@ -58,10 +59,13 @@ pub struct Item {
 #[derive(Serialize, Deserialize)]
 struct Saved(OrdMap<ActionId, Arc<Item>>, Option<Stamp>);
 
+/// The value of an item that has none.
+static NULL: LazyLock<Json> = LazyLock::new(|| Value::Null.into());
+
 impl Item {
     /// Returns the value.
-    pub fn value(&self) -> &Value {
-        self.value.get().map_or(&Value::Null, |value| value)
+    pub fn value(&self) -> &Json {
+        self.value.get().unwrap_or(&NULL)
     }
 
     /// Returns the stamp of the last write of the value.
@@ -87,14 +91,14 @@ impl Item {
 /// - `{"op":"set","item":"1 10:a:b 0","value":…}`
 /// - `{"op":"remove","item":"1 10:a:b 0"}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase")]
+#[serde(tag = "op", rename_all = "camelCase", try_from = "OpFields")]
 pub enum ListOp {
     /// Inserts an item.
     Insert {
         /// The position.
         at: Position,
         /// The value.
-        value: Arc<Value>,
+        value: Json,
     },
     /// Moves an item.
     Move {
@@ -108,13 +112,49 @@ pub enum ListOp {
         /// The id of the item.
         item: ActionId,
         /// The new value.
-        value: Arc<Value>,
+        value: Json,
     },
     /// Removes an item.
     Remove {
         /// The id of the item.
         item: ActionId,
     },
+}
+
+/// The fields of all [`ListOp`]s. An enum with a tag could not keep the text of the value.
+#[derive(Deserialize)]
+struct OpFields {
+    op: OpName,
+    item: Option<ActionId>,
+    at: Option<Position>,
+    #[serde(default, deserialize_with = "deserialize_present")]
+    value: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OpName {
+    Insert,
+    Move,
+    Set,
+    Remove,
+}
+
+impl TryFrom<OpFields> for ListOp {
+    type Error = MissingField;
+
+    fn try_from(OpFields { op, item, at, value }: OpFields) -> Result<Self, MissingField> {
+        Ok(match op {
+            OpName::Insert => {
+                Self::Insert { at: required("at", at)?, value: required("value", value)? }
+            }
+            OpName::Move => Self::Move { item: required("item", item)?, at: required("at", at)? },
+            OpName::Set => {
+                Self::Set { item: required("item", item)?, value: required("value", value)? }
+            }
+            OpName::Remove => Self::Remove { item: required("item", item)? },
+        })
+    }
 }
 
 /// A change of a list. Indexes are those after the change; the index of a removed item, and `from`,
@@ -148,7 +188,7 @@ impl List {
     }
 
     /// Returns the value at an index. O(log n).
-    pub fn get(&self, index: usize) -> Option<&Value> {
+    pub fn get(&self, index: usize) -> Option<&Json> {
         self.order.get(index).and_then(|(_, id)| self.items.get(id)).map(|item| item.value())
     }
 
@@ -180,17 +220,17 @@ impl List {
     pub fn insert_op(
         &self,
         index: usize,
-        value: Value,
+        value: impl Into<Json>,
         id: &ActionId,
     ) -> Result<ListOp, ListError> {
-        Ok(ListOp::Insert { at: self.position(index, None, id)?, value: Arc::new(value) })
+        Ok(ListOp::Insert { at: self.position(index, None, id)?, value: value.into() })
     }
 
     /// Makes the operation that inserts a value at the end. O(log n).
     ///
     /// # Errors
     /// As [`insert_op`](Self::insert_op).
-    pub fn push_op(&self, value: Value, id: &ActionId) -> Result<ListOp, ListError> {
+    pub fn push_op(&self, value: impl Into<Json>, id: &ActionId) -> Result<ListOp, ListError> {
         self.insert_op(self.len(), value, id)
     }
 
@@ -211,8 +251,8 @@ impl List {
     ///
     /// # Errors
     /// [`ListError::OutOfBounds`].
-    pub fn set_op(&self, index: usize, value: Value) -> Result<ListOp, ListError> {
-        Ok(ListOp::Set { item: self.item_at(index)?, value: Arc::new(value) })
+    pub fn set_op(&self, index: usize, value: impl Into<Json>) -> Result<ListOp, ListError> {
+        Ok(ListOp::Set { item: self.item_at(index)?, value: value.into() })
     }
 
     /// Makes the operation that removes the item at an index. O(log n).
@@ -295,6 +335,11 @@ impl List {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             *self = Saved(core::mem::take(&mut self.items), Some(until.clone())).into();
         }
+    }
+
+    /// Returns the item with an id, if there is one.
+    pub(super) fn item(&self, id: &ActionId) -> Option<&Item> {
+        self.items.get(id).map(|item| &**item)
     }
 
     /// Returns the ids of all items, including hidden and removed ones.
@@ -383,7 +428,7 @@ impl Crdt for List {
     }
 
     fn to_json(&self) -> Value {
-        self.iter().map(|(_, item)| item.value().clone()).collect()
+        self.iter().map(|(_, item)| item.value().to_value()).collect()
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(ActionId)) {

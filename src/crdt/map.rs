@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    crdt::Crdt,
+    crdt::{Crdt, MissingField, deserialize_present, required},
     path::{Path, ancestors, split_key, subtree, unescape},
 };
 use crate::{
     action::Stamp,
+    json::Json,
     replay::{Malformed, Obsolete},
 };
 
@@ -52,30 +53,30 @@ struct Field {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_present"
     )]
-    value: Option<Arc<Value>>,
-}
-
-/// Deserializes a present value to `Some`, including `null`.
-fn deserialize_present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Arc<Value>>, D::Error> {
-    Arc::deserialize(deserializer).map(Some)
+    value: Option<Json>,
 }
 
 impl Map {
     /// Returns the value that was written at a path, unless a path above was written later.
     /// O(depth · log n).
-    pub fn get(&self, path: &str) -> Option<&Value> {
+    pub fn get(&self, path: &str) -> Option<&Json> {
         let field = self.fields.get(path)?;
         field
             .value
-            .as_deref()
+            .as_ref()
             .filter(|_| self.latest_above(path).is_none_or(|above| *above < field.stamp))
+    }
+
+    /// Returns the visible write at a path: its value, or `None` for a deletion.
+    pub(super) fn written_at(&self, path: &str) -> Option<Option<&Json>> {
+        let field = self.fields.get(path)?;
+        let is_hidden = self.latest_above(path).is_some_and(|above| *above >= field.stamp);
+        (!is_hidden).then_some(field.value.as_ref())
     }
 
     /// Writes a value at a path. Returns `false` if a later write at the path or above it wins.
     /// O(depth · log n + number of writes below the path).
-    pub fn set(&mut self, path: &Path, value: impl Into<Arc<Value>>, stamp: &Stamp) -> bool {
+    pub fn set(&mut self, path: &Path, value: impl Into<Json>, stamp: &Stamp) -> bool {
         self.write(path, Some(value.into()), stamp)
     }
 
@@ -104,7 +105,7 @@ impl Map {
         ancestors(path).filter_map(|above| self.fields.get(above)).map(|field| &field.stamp).max()
     }
 
-    fn write(&mut self, path: &Path, value: Option<Arc<Value>>, stamp: &Stamp) -> bool {
+    fn write(&mut self, path: &Path, value: Option<Json>, stamp: &Stamp) -> bool {
         let hidden = self.latest_above(path.as_str()).is_some_and(|above| above >= stamp);
         let value = value.filter(|_| !hidden);
         match self.fields.get_mut(path) {
@@ -142,7 +143,8 @@ impl Map {
     pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
         for (path, field) in self.descendants(base) {
             if self.latest_write(path.as_str()) == Some(&field.stamp) {
-                write_at(value, &path.as_str()[base.as_str().len()..], field.value.as_deref());
+                let new = field.value.as_ref().map(Json::to_value);
+                write_at(value, &path.as_str()[base.as_str().len()..], new);
             }
         }
     }
@@ -150,9 +152,9 @@ impl Map {
 
 /// Writes `new` at a path inside of a value, or deletes what is there. Values above the path that
 /// are not objects are replaced by objects, except by a deletion.
-pub(super) fn write_at(value: &mut Value, path: &str, new: Option<&Value>) {
+pub(super) fn write_at(value: &mut Value, path: &str, new: Option<Value>) {
     if path.is_empty() {
-        *value = new.cloned().unwrap_or(Value::Null);
+        *value = new.unwrap_or(Value::Null);
         return;
     }
     if !value.is_object() {
@@ -166,13 +168,13 @@ pub(super) fn write_at(value: &mut Value, path: &str, new: Option<&Value>) {
     if let Value::Object(object) = value {
         match (rest.is_empty(), new) {
             (true, None) => drop(object.remove(&*key)),
-            (true, Some(new)) => drop(object.insert(key.into_owned(), new.clone())),
+            (true, Some(new)) => drop(object.insert(key.into_owned(), new)),
             (false, None) => {
                 if let Some(inner) = object.get_mut(&*key) {
                     write_at(inner, rest, None);
                 }
             }
-            (false, Some(_)) => write_at(object.entry(key).or_insert(Value::Null), rest, new),
+            (false, new) => write_at(object.entry(key).or_insert(Value::Null), rest, new),
         }
     }
 }
@@ -180,20 +182,47 @@ pub(super) fn write_at(value: &mut Value, path: &str, new: Option<&Value>) {
 /// An operation on a [`Map`]: `{"op":"set","path":"/title","value":…}`,
 /// `{"op":"delete","path":"/title"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase")]
+#[serde(tag = "op", rename_all = "camelCase", try_from = "OpFields")]
 pub enum MapOp {
     /// Writes a value at a path.
     Set {
         /// The path.
         path: Path,
         /// The value.
-        value: Arc<Value>,
+        value: Json,
     },
     /// Deletes the value at a path and everything below it.
     Delete {
         /// The path.
         path: Path,
     },
+}
+
+/// The fields of all [`MapOp`]s. An enum with a tag could not keep the text of the value.
+#[derive(Deserialize)]
+struct OpFields {
+    op: OpName,
+    path: Path,
+    #[serde(default, deserialize_with = "deserialize_present")]
+    value: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OpName {
+    Set,
+    Delete,
+}
+
+impl TryFrom<OpFields> for MapOp {
+    type Error = MissingField;
+
+    fn try_from(OpFields { op, path, value }: OpFields) -> Result<Self, MissingField> {
+        Ok(match op {
+            OpName::Set => Self::Set { path, value: required("value", value)? },
+            OpName::Delete => Self::Delete { path },
+        })
+    }
 }
 
 impl MapOp {
@@ -227,7 +256,7 @@ impl Crdt for Map {
     fn to_json(&self) -> Value {
         let root = self.fields.get("");
         let mut value = root
-            .and_then(|field| field.value.as_deref().cloned())
+            .and_then(|field| field.value.as_ref().map(Json::to_value))
             .unwrap_or_else(|| Value::Object(<_>::default()));
         self.overlay(&Path::root(), &mut value);
         value

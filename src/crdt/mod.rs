@@ -63,12 +63,13 @@
 //! A removed item stays removed.
 //!
 //! Reading order: the trait in `crdt`; `register`; `path` and `map`; `set`; `counter`; `position`,
-//! `sequence` and `list`; `document`; `shared`; `sync_map`.
+//! `sequence` and `list`; `document_op` and `document`; `shared`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
 mod crdt;
 mod document;
+mod document_op;
 mod list;
 mod map;
 mod path;
@@ -81,7 +82,8 @@ mod sync_map;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, LoadError, MAX_TEXT};
-pub use document::{Document, DocumentOp};
+pub use document::Document;
+pub use document_op::DocumentOp;
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};

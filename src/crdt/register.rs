@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::crdt::Crdt;
 use crate::{
     action::Stamp,
+    json::Json,
     replay::{Malformed, Obsolete},
 };
 
@@ -16,7 +17,7 @@ use crate::{
 /// specification 8), and of RFC 677 (1975).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Register<T = Arc<Value>> {
+pub struct Register<T = Json> {
     written: Option<(Stamp, T)>,
 }
 
@@ -68,18 +69,38 @@ impl<T> Register<T> {
 
 /// An operation on a [`Register`]: `{"op":"set","value":…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase")]
+#[serde(tag = "op", rename_all = "camelCase", from = "OpFields")]
 pub enum RegisterOp {
     /// Writes the value.
     Set {
         /// The new value.
-        value: Arc<Value>,
+        value: Json,
     },
+}
+
+/// The fields of a [`RegisterOp`]. An enum with a tag could not keep the text of the value.
+#[derive(Deserialize)]
+struct OpFields {
+    #[serde(rename = "op")]
+    _op: OpName,
+    value: Json,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OpName {
+    Set,
+}
+
+impl From<OpFields> for RegisterOp {
+    fn from(fields: OpFields) -> Self {
+        Self::Set { value: fields.value }
+    }
 }
 
 impl Crdt for Register {
     type Op = RegisterOp;
-    type Event = Arc<Value>;
+    type Event = Json;
     type Part = ();
 
     const NAME: &'static str = "register";
@@ -89,13 +110,13 @@ impl Crdt for Register {
         Ok(())
     }
 
-    fn apply(&mut self, op: &RegisterOp, stamp: &Stamp) -> Option<Arc<Value>> {
+    fn apply(&mut self, op: &RegisterOp, stamp: &Stamp) -> Option<Json> {
         let RegisterOp::Set { value } = op;
         self.set(value.clone(), stamp).map(|_| value.clone())
     }
 
     fn to_json(&self) -> Value {
-        self.get().map_or(Value::Null, |value| (**value).clone())
+        self.get().map_or(Value::Null, Json::to_value)
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(())) {

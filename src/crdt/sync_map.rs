@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use im::OrdMap;
+use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
     action::{Action, Meta, Stamp, push_once},
+    json::{Cursor, Json, JsonError, decode},
     replay::{Diff, Malformed, Obsolete, Reducer, Saved},
 };
 
@@ -36,7 +38,7 @@ pub struct SyncMaps {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Writes fields of the record with this id: their names and values.
-    Fields(Arc<str>, Vec<(Arc<str>, Arc<Value>)>),
+    Fields(Arc<str>, Vec<(Arc<str>, Json)>),
     /// Deletes the record with this id.
     Delete(Arc<str>),
 }
@@ -51,11 +53,11 @@ pub struct Records {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, Deserialize)]
 struct Record {
     deleted: Option<Stamp>,
-    fields: OrdMap<Arc<str>, (Stamp, Arc<Value>)>,
+    fields: OrdMap<Arc<str>, (Stamp, Json)>,
 }
 
 impl Record {
-    fn visible_fields(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Value>)> {
+    fn visible_fields(&self) -> impl Iterator<Item = (&Arc<str>, &Json)> {
         let fields = self.fields.iter();
         fields
             .filter(|(_, (stamp, _))| self.deleted.as_ref().is_none_or(|deleted| deleted < stamp))
@@ -65,7 +67,7 @@ impl Record {
 
 impl Records {
     /// Returns a field of a record. O(log n).
-    pub fn field(&self, id: &str, name: &str) -> Option<&Value> {
+    pub fn field(&self, id: &str, name: &str) -> Option<&Json> {
         let record = self.records.get(id)?;
         let (stamp, value) = record.fields.get(name)?;
         record.deleted.as_ref().is_none_or(|deleted| deleted < stamp).then_some(value)
@@ -77,7 +79,7 @@ impl Records {
         let record = self.records.get(id)?;
         let mut fields: serde_json::Map<String, Value> = record
             .visible_fields()
-            .map(|(name, value)| (name.to_string(), (**value).clone()))
+            .map(|(name, value)| (name.to_string(), value.to_value()))
             .collect();
         if fields.is_empty() {
             return None;
@@ -111,30 +113,17 @@ impl Reducer for SyncMaps {
     type State = Records;
 
     fn read(&self, action: &Action) -> Result<Option<Change>, Malformed> {
-        #[derive(Deserialize)]
-        struct Fields {
-            id: Arc<str>,
-            fields: serde_json::Map<String, Value>,
-        }
-        #[derive(Deserialize)]
-        struct Id {
-            id: Arc<str>,
-        }
-        let malformed = |error: crate::action::ActionError| Malformed::new(error.to_string());
         let verb =
             action.kind().strip_prefix(&*self.plural).and_then(|rest| rest.strip_prefix('/'));
+        let id = || {
+            let id = action.str_field("id").map(Arc::from);
+            id.ok_or_else(|| Malformed::new("expected a string in `id`".to_owned()))
+        };
         let change = match verb {
             Some("create" | "created" | "change" | "changed") => {
-                let Fields { id, fields } = action.parse().map_err(malformed)?;
-                let pairs = fields.into_iter().filter(|(name, _)| name != "id");
-                Change::Fields(
-                    id,
-                    pairs.map(|(name, value)| (name.into(), Arc::new(value))).collect(),
-                )
+                Change::Fields(id()?, read_fields(action)?)
             }
-            Some("delete" | "deleted") => {
-                Change::Delete(action.parse::<Id>().map_err(malformed)?.id)
-            }
+            Some("delete" | "deleted") => Change::Delete(id()?),
             _ => return Ok(None),
         };
         let (Change::Fields(id, _) | Change::Delete(id)) = &change;
@@ -225,6 +214,23 @@ impl Reducer for SyncMaps {
             }
         }
     }
+}
+
+/// Reads the fields besides the id. A name with a lone surrogate, which a Rust string cannot
+/// represent, is skipped.
+fn read_fields(action: &Action) -> Result<Vec<(Arc<str>, Json)>, Malformed> {
+    let malformed = || Malformed::new("expected an object in `fields`".to_owned());
+    let fields = action.field("fields").ok_or_else(malformed)?;
+    let mut pairs = IndexMap::<Arc<str>, Json>::new();
+    let read = Cursor::new(fields).object(|cursor, name| {
+        let value = cursor.value()?;
+        if let Some(name) = decode(name).filter(|name| name != "id") {
+            pairs.insert(name.into(), Json::checked(value));
+        }
+        Ok::<_, JsonError>(())
+    });
+    read.map_err(|_| malformed())?;
+    Ok(pairs.into_iter().collect())
 }
 
 impl Diff for SyncMaps {

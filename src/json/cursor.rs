@@ -344,6 +344,33 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads an array. Calls `each` for every item, which it must read.
+    pub(crate) fn array<E: From<JsonError>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.punctuation(b'[', "an array")?;
+        if !self.take(b']') {
+            loop {
+                each(self)?;
+                if !self.take(b',') {
+                    self.punctuation(b']', "a comma or the closing bracket")?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `read` for values in an array or object that was opened, so that they may be nested
+    /// one level less.
+    pub(crate) fn inside<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.max_depth = self.max_depth.saturating_sub(1);
+        let result = read(self);
+        self.max_depth += 1;
+        result
+    }
+
     /// Reads an object and returns its text. Calls `each` for every key (with its quotes) when the
     /// cursor is before the value; `each` must read the value.
     pub(crate) fn object<E: From<JsonError>>(

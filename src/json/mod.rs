@@ -6,11 +6,14 @@
 //! must not cause recursion. Therefore a cursor reads the text once, with an explicit stack of
 //! bounded depth, and returns slices. `serde_json` decodes into the application's types.
 //!
-//! Read [`Json`], [`JsonError`], [`JsonObject`], then `Cursor` in `cursor.rs`.
+//! Read [`Json`], [`JsonError`], [`JsonObject`], then `Cursor` in `cursor.rs`, and `convert.rs`,
+//! which converts text to the values of `serde_json`.
 
+mod convert;
 mod cursor;
 mod object;
 
+pub(crate) use convert::{member, parse_checked, parse_nested};
 pub(crate) use cursor::Cursor;
 pub use object::JsonObject;
 
@@ -20,7 +23,23 @@ use std::{borrow::Cow, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
 use serde_json::value::RawValue;
 
-/// The text of one JSON value, checked for validity. Cheap to clone.
+/// The text of one JSON value, checked for validity. Cheap to clone. Two of them are equal if their
+/// texts are.
+///
+/// Values in states are kept as the text that was written, so numbers of any length, the notation
+/// of numbers and lone surrogates are the same on all nodes and after saving and loading.
+/// [`to_value`](Self::to_value) converts the text to a value of `serde_json`:
+///
+/// ```
+/// use logux::Json;
+/// use serde_json::json;
+///
+/// let price = Json::new(r#"{"price": 1.50}"#)?;
+/// assert_eq!(price.as_str(), r#"{"price": 1.50}"#);
+/// assert_eq!(price.to_value(), json!({"price": 1.5}));
+/// assert_eq!(Json::from(json!([1, "a"])).as_str(), r#"[1,"a"]"#);
+/// # Ok::<(), logux::json::JsonError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(Arc<str>);
 
@@ -60,7 +79,7 @@ impl Json {
     /// # Errors
     /// The error of `serde_json` if the value does not have the shape of `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.0)
+        parse_checked(&self.0)
     }
 }
 
@@ -91,6 +110,8 @@ impl Serialize for Json {
 }
 
 /// Keeps the text unchanged if it is read from text by `serde_json`. Checks it as [`Json::new`].
+/// Fails inside of enums with a `tag`, `untagged` enums and `flatten`, for which serde decodes the
+/// values before.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
@@ -104,7 +125,9 @@ pub(crate) fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result
     raw.serialize(serializer)
 }
 
-/// The default limit on the nesting depth of arrays and objects.
+/// The limit on the nesting depth of arrays and objects, and the default limit for received
+/// messages. It applies where a [`Json`] or an [`Action`](crate::Action) is made, so whatever is in
+/// a log can be sent, applied to a state, saved and loaded.
 pub const MAX_DEPTH: usize = 512;
 
 /// The first problem of a JSON text, with its position.

@@ -1,14 +1,17 @@
 //! The rules over a store: ids, reasons, and observers, which see an action before and after it is
 //! added.
 //!
-//! Read [`Log`], then [`Observer`].
+//! Read [`Log`], then [`Observer`], and `hybrid_clock`, which decides the times of own actions.
 
+mod hybrid_clock;
 mod observer;
 
 pub use observer::{Observer, ObserverRequest};
 
 use core::{fmt, ops::ControlFlow};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use hybrid_clock::HybridClock;
 
 use crate::{
     action::{Action, ActionId, IdGenerator, Meta, NameList, NodeId, Subprotocol, push_once},
@@ -18,6 +21,10 @@ use crate::{
 };
 
 /// The log of one node.
+///
+/// An own action is ordered after every action that the log has seen, even if these are from nodes
+/// whose clocks are ahead: its time is that of a hybrid clock (Kulkarni et al., Logical Physical
+/// Clocks, 2014). So what a user writes has an effect on what the user sees.
 ///
 /// ```
 /// use logux::{Action, Log, NodeId, WallTime, log::Draft, store::MemoryStore};
@@ -33,6 +40,8 @@ use crate::{
 pub struct Log<S, O = ()> {
     store: S,
     ids: IdGenerator,
+    /// `None`: the times of own actions are those of their ids.
+    clock: Option<HybridClock>,
     observer: O,
 }
 
@@ -41,7 +50,8 @@ pub struct Log<S, O = ()> {
 pub struct Draft {
     /// The id, if the action was created elsewhere. Defaults to a generated id.
     pub id: Option<ActionId>,
-    /// The corrected creation time. Defaults to the time in the id.
+    /// The corrected creation time. Defaults to the time of the log's hybrid clock for an own
+    /// action, and to the time in the id for others.
     pub time: Option<WallTime>,
     /// The creator's version of the application's protocol.
     pub subprotocol: Option<Subprotocol>,
@@ -142,7 +152,7 @@ impl<S: Store, O: Observer> Log<S, O> {
 
     /// Creates a log that has not read its store.
     pub(crate) fn unread(node: NodeId, store: S, observer: O) -> Self {
-        Self { store, ids: IdGenerator::new(node), observer }
+        Self { store, ids: IdGenerator::new(node), clock: Some(HybridClock::default()), observer }
     }
 
     /// Reads the last ids of the store.
@@ -172,6 +182,21 @@ impl<S: Store, O: Observer> Log<S, O> {
         let synced = self.store.synced()?;
         self.store.set_synced(synced)?;
         Ok(self.store.commit()?)
+    }
+
+    /// Ignores times of other nodes that are further ahead than `max_ahead` when it decides the
+    /// times of own actions: they are errors of another clock. For a client whose server refuses
+    /// actions from the future. Default: no limit.
+    #[must_use]
+    pub fn with_max_ahead(self, max_ahead: Duration) -> Self {
+        Self { clock: Some(HybridClock::with_max_ahead(max_ahead)), ..self }
+    }
+
+    /// Takes the times of own actions from their ids. For a server, whose clock is the reference
+    /// for others.
+    #[must_use]
+    pub fn with_physical_clock(self) -> Self {
+        Self { clock: None, ..self }
     }
 
     /// Returns the id of the node whose log this is.
@@ -226,6 +251,9 @@ impl<S: Store, O: Observer> Log<S, O> {
             Some(id) => id,
             None => self.ids.next(now),
         };
+        if draft.time.is_none() && id.node() == self.ids.node() {
+            draft.time = self.hybrid_time(&id)?;
+        }
         let mut entry = Entry { action, meta: draft.into_meta(id.clone()) };
         self.observer.preadd(&entry.action, &mut entry.meta);
         entry.meta.id = id;
@@ -240,8 +268,27 @@ impl<S: Store, O: Observer> Log<S, O> {
         } else {
             return Ok(None);
         }
+        if let Some(clock) = &mut self.clock {
+            clock.record(now, self.ids.node(), &entry);
+        }
         self.execute_requests()?;
         Ok(Some(entry))
+    }
+
+    /// Returns the time of a new own action by the hybrid clock. `None` without such a clock.
+    fn hybrid_time(&mut self, id: &ActionId) -> Result<Option<WallTime>, LogError<S::Error>> {
+        let Some(clock) = &mut self.clock else { return Ok(None) };
+        if !clock.has_read_store {
+            self.store.walk(&Query::created(), &mut |entry| {
+                if clock.record_found(entry) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })?;
+            clock.has_read_store = true;
+        }
+        Ok(Some(clock.time_of(id)))
     }
 
     /// Executes the requests of the observer.

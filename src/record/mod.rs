@@ -1,11 +1,17 @@
 //! Records with fields, in a database: the latest write of each field wins.
 //!
 //! The types and rules that `logux-sqlite` and `logux-postgres` share. Read [`Record`], [`Field`],
-//! [`Write`], then [`Changed`], [`unique_stamp`] and [`matching`].
+//! [`Write`], then [`RecordState`] (which writes a record accepts, and the time of a deletion),
+//! [`Changed`], [`unique_stamp`], [`RecordConfig`] with [`RecordSize`], and [`matching`].
 
 pub mod matching;
+mod size;
+mod state;
 
-use std::sync::Arc;
+pub use size::{RecordConfig, RecordSize};
+pub use state::{RecordState, RefusedWrite};
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     action::Stamp,
@@ -17,12 +23,34 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The fields that the write has set, with their values, to be sent to other clients. Empty if
-    /// all of them have later writes, or if the record has a later deletion.
+    /// all of them have later writes.
     pub won: JsonObject,
     /// Whether the record existed before the write.
     pub existed: bool,
-    /// Whether the record exists after the write. `false` if it has a later deletion.
-    pub exists: bool,
+    /// The stamp of the write, whose time [`unique_stamp`] may have changed.
+    pub stamp: Stamp,
+}
+
+impl Changed {
+    /// Decides a write that was checked: which of its fields win against the fields `known` that
+    /// the record has, and its stamp. A write that is repeated after a crash has the result of the
+    /// first attempt. O(known · log known + fields).
+    pub fn decide(
+        state: &RecordState,
+        known: &[Field],
+        fields: &JsonObject,
+        stamp: &Stamp,
+    ) -> Self {
+        let stamp = unique_stamp(known, fields, stamp);
+        let later = known.iter().filter(|field| field.stamp > stamp).map(|field| &*field.key);
+        let lost: BTreeSet<&str> = later.collect();
+        let mut won = JsonObject::default();
+        for (key, value) in fields.iter().filter(|(key, _)| !lost.contains(key)) {
+            won.set(key, value.clone());
+        }
+        let is_repeated = state.touched.as_ref().is_some_and(|touched| *touched == stamp);
+        Self { won, existed: state.exists() && !is_repeated, stamp }
+    }
 }
 
 /// A record.
@@ -32,6 +60,9 @@ pub struct Record {
     pub id: Arc<str>,
     /// The fields, sorted by key. Only the later ones, if the query asked for these.
     pub fields: Vec<Field>,
+    /// The stamp of the last deletion before the record was created again, if that deletion arrived
+    /// at the time of the query or later: who knows the record has to delete it first.
+    pub recreated_after: Option<Stamp>,
 }
 
 /// A field of a record.
@@ -79,7 +110,7 @@ impl<'a> From<&'a Stamp> for Write<'a> {
 /// The official clients break a tie by the id of the action that they receive from the server, and
 /// this id differs between clients. Therefore, of two writes of a field in the same millisecond,
 /// the one that arrives second gets a later time, and its author has to receive this time. A write
-/// that is repeated after a crash keeps the stamp of the first attempt. O(known · fields).
+/// that is repeated after a crash keeps the stamp of the first attempt. O(known · log known).
 ///
 /// ```
 /// use logux::{Stamp, WallTime, json::JsonObject, record::{Field, unique_stamp}};
@@ -98,8 +129,9 @@ pub fn unique_stamp(known: &[Field], fields: &JsonObject, stamp: &Stamp) -> Stam
     if let Some(first_attempt) = overwritten().find(|field| field.stamp.id() == stamp.id()) {
         return first_attempt.stamp.clone();
     }
+    let taken: BTreeSet<WallTime> = overwritten().map(|field| field.stamp.time()).collect();
     let mut time = stamp.time();
-    while overwritten().any(|field| field.stamp.time() == time) && time < WallTime::MAX {
+    while taken.contains(&time) && time < WallTime::MAX {
         time = time.shifted(1);
     }
     Stamp::new(time, stamp.id().clone())

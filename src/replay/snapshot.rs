@@ -3,10 +3,12 @@
 use core::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Reducer, Timeline, TimelineConfig};
 use crate::{
     action::{ActionId, NodeId, Stamp, push_once},
+    json::{MAX_DEPTH, parse_nested},
     log::Log,
     store::{Criteria, Entry, MetaChange, Query, Store},
     time::WallTime,
@@ -75,7 +77,18 @@ pub struct Snapshot {
     anchor: Option<(String, u64)>,
     horizon: Option<StampJson>,
     undos: Vec<(String, String)>,
-    state: serde_json::Value,
+    state: StateText,
+}
+
+/// The JSON text of a state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct StateText(Box<RawValue>);
+
+impl PartialEq for StateText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
 }
 
 /// A stamp in JSON.
@@ -87,6 +100,8 @@ struct StampJson {
 
 const FORMAT: &str = "logux timeline";
 const VERSION: u32 = 1;
+/// The limit on the nesting depth of a state: that of a value in it, and more for the state itself.
+const MAX_STATE_DEPTH: usize = MAX_DEPTH + 64;
 /// The number of latest actions that a snapshot leaves out, so that slightly late actions can still
 /// be inserted.
 const MARGIN: usize = 100;
@@ -132,7 +147,8 @@ impl Snapshot {
     ) -> Result<Timeline<R>, SnapshotError> {
         self.check::<R>()?;
         self.check_log(node, store)?;
-        let state = serde_json::from_value(self.state.clone()).map_err(SnapshotError::State)?;
+        let state =
+            parse_nested(self.state.0.get(), MAX_STATE_DEPTH).map_err(SnapshotError::State)?;
         let horizon = self.horizon.as_ref().map(StampJson::stamp).transpose()?;
         // Entries that arrived since but are older than the horizon: undos, and late actions, which
         // can be applied here only if the reducer commutes.
@@ -240,7 +256,7 @@ impl<R: Saved> Timeline<R> {
                 time: stamp.time().as_millis(),
             }),
             undos,
-            state: serde_json::to_value(self.state_after(count)).map_err(SnapshotError::State)?,
+            state: StateText(to_raw_value(&self.state_after(count)).map_err(SnapshotError::State)?),
         })
     }
 }

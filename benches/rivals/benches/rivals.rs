@@ -31,7 +31,7 @@ fn map(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("map set");
     group.sample_size(10).throughput(Throughput::Elements(SETS as u64));
     group.bench_function(BenchmarkId::new("logux", SETS), |bencher| {
-        let value: Arc<Value> = json!("Buy milk").into();
+        let value: logux::Json = json!("Buy milk").into();
         bencher.iter(|| {
             let mut map = Map::default();
             for n in 0..SETS {

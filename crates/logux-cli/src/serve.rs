@@ -135,7 +135,7 @@ async fn start(
     database: &Database,
 ) -> Result<RunningServer<Vec<Address>>, CliError> {
     let listeners = listeners(&config.listen)?;
-    let maps = database.records();
+    let maps = database.records().with_config(config.records.clone());
     let mut builder = Server::builder()
         .config(|settings| settings.clone_from(&config.server))
         .store(database.store());

@@ -1,5 +1,7 @@
 //! Errors, sorted by who can resolve them.
 
+use logux::record::RefusedWrite;
+
 /// An error of a database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +27,9 @@ pub enum PostgresError {
     /// store in text, an error of the caller. Values may have it, because JSON escapes it.
     #[error("expected no character U+0000 in {0:?}: PostgreSQL cannot store it")]
     NulCharacter(String),
+    /// The write of a record is refused, an error of the author of the action.
+    #[error("the write is refused: {0}")]
+    Refused(#[from] RefusedWrite),
     /// The database failed or is unreachable. The transaction, if one was open, was rolled back.
     #[error("PostgreSQL failed: {0}")]
     Postgres(#[from] sqlx::Error),

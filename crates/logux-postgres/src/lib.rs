@@ -13,10 +13,11 @@ mod inbox;
 mod records;
 mod rows;
 mod schema;
+mod statements;
 
 pub use error::PostgresError;
 pub use inbox::PostgresInbox;
-pub use logux::record::{Changed, Field, Record, Write};
+pub use logux::record::{Changed, Field, Record, RecordConfig, RefusedWrite, Write};
 pub use records::{PostgresCollection, PostgresRecords};
 pub use schema::{MIGRATIONS, migrate};
 pub use sqlx;

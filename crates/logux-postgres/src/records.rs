@@ -5,36 +5,38 @@ use std::sync::Arc;
 use logux::{
     Json, Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Field, Record, Write, matching, unique_stamp},
+    record::{Changed, Record, RecordConfig, RefusedWrite, Write, matching},
     store::key,
 };
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::{
     PostgresError,
-    rows::{FieldRow, JoinedRow, RecordState, RecordStateRow, deletions, field, records},
+    rows::{FieldRow, JoinedRow, RecordRow, RecordRowColumns, deletions, field, records},
+    statements::{FORGOTTEN_AT_ONCE, fields_of, forget, insert_and_lock, lock, set_fields},
 };
 
 /// Durable records in a database; for each field the last write wins. Cheap to clone.
 ///
 /// Writes are ordered by the [`Stamp`] of their action: time, then node id by UTF-16 code units,
-/// then sequence number. So the result does not depend on the order of arrival, and several servers
-/// may write. The rules:
+/// then sequence number. Several servers may write. The rules:
 ///
-/// - A field has the value of the latest creation or change that set it. No two writes of a field
-///   have the same time: the second one is moved after the first, by the rule of [`unique_stamp`].
-/// - A deletion removes the older fields, in any order of arrival. A creation or change that is
-///   older than the deletion has no effect; a later one restores the record, with only the later
-///   fields.
-/// - A record exists while its latest creation or change is later than its latest deletion. A
-///   change also creates a missing record, because the creation may arrive later.
+/// - Only a creation creates a record. A field has the value of the latest creation or change that
+///   set it. No two writes of a field have the same time: the second one is moved after the first,
+///   by the rule of [`unique_stamp`](logux::record::unique_stamp).
+/// - A deletion deletes the record as it is known: it is moved after the latest write, by the rules
+///   of [`RecordState`](logux::record::RecordState). Writes that are older than the deletion are
+///   refused; a later creation restores the record, with its own fields only.
+/// - A record has bounds, see [`RecordConfig`]. Deletions are remembered for a time, and forgotten
+///   by later deletions of the collection.
 ///
-/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each write is a
-/// transaction that locks the row of its record: writes of one record are serialized, writes of
-/// different records are concurrent. When a write returns, it is as durable as the database is.
+/// Each write is a transaction that locks the row of its record: writes of one record are
+/// serialized, writes of different records are concurrent. It reads and writes only the fields of
+/// the write, not the whole record. When a write returns, it is as durable as the database is.
 #[derive(Clone, Debug)]
 pub struct PostgresRecords {
     pool: PgPool,
+    config: RecordConfig,
 }
 
 /// The records of one collection.
@@ -59,8 +61,14 @@ impl PostgresCollection {
 impl PostgresRecords {
     /// Creates a handle of the records in a database with the tables of
     /// [`migrate`](crate::migrate).
-    pub const fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, config: RecordConfig::default() }
+    }
+
+    /// Sets the bounds of records, and for how long deletions are remembered.
+    #[must_use]
+    pub fn with_config(self, config: RecordConfig) -> Self {
+        Self { config, ..self }
     }
 
     /// Returns a collection, for `Builder::sync_map` of `logux-server`. Collections exist
@@ -69,53 +77,78 @@ impl PostgresRecords {
         PostgresCollection { records: self.clone(), name: name.into() }
     }
 
-    /// Sets fields of a record, and creates the record if it is missing. Also returns the resulting
-    /// stamp of the write. A write that is retried after a failure returns the same fields as won.
-    /// O(fields · log n).
+    /// Creates a record. If it exists, this is a change of it. O(fields · log n).
     ///
     /// # Errors
-    /// [`PostgresError::IdAmongFields`], [`PostgresError::NulCharacter`], or if the database fails.
+    /// [`PostgresError::Refused`] if a later deletion is remembered, or beyond the bounds;
+    /// [`PostgresError::IdAmongFields`]; [`PostgresError::NulCharacter`]; or if the database fails.
+    pub async fn create<'a>(
+        &self,
+        collection: &str,
+        id: &str,
+        fields: &JsonObject,
+        write: impl Into<Write<'a>>,
+    ) -> Result<Changed, PostgresError> {
+        check_keys(collection, id, fields)?;
+        let mut transaction = self.begin().await?;
+        let row = insert_and_lock(&mut transaction, collection, id).await?;
+        let write = write.into();
+        row.state.check_create(write.stamp)?;
+        self.write_fields(transaction, row, collection, fields, write).await
+    }
+
+    /// Sets fields of a record. A write that is retried after a failure returns the same fields as
+    /// won. O(fields · log n).
+    ///
+    /// # Errors
+    /// [`PostgresError::Refused`] if the record does not exist, or beyond the bounds;
+    /// [`PostgresError::IdAmongFields`]; [`PostgresError::NulCharacter`]; or if the database fails.
     pub async fn change<'a>(
         &self,
         collection: &str,
         id: &str,
         fields: &JsonObject,
         write: impl Into<Write<'a>>,
-    ) -> Result<(Changed, Stamp), PostgresError> {
-        let Write { stamp, arrived } = write.into();
-        if fields.get("id").is_some() {
-            return Err(PostgresError::IdAmongFields);
-        }
-        check_no_nul([collection, id].into_iter().chain(fields.iter().map(|(key, _)| key)))?;
+    ) -> Result<Changed, PostgresError> {
+        check_keys(collection, id, fields)?;
         let mut transaction = self.begin().await?;
-        let state = lock(&mut transaction, collection, id).await?;
-        let known = fields_of(&mut transaction, state.record, fields).await?;
-        let stamp = unique_stamp(&known, fields, stamp);
-        let time = key::of_stamp(&stamp);
-        // A retried write returns the same result as the first time.
-        let existed = state.exists() && state.touched.as_ref() != Some(&time);
-        if state.deleted.as_ref() >= Some(&time) {
-            return Ok((
-                Changed { won: JsonObject::default(), existed, exists: state.exists() },
-                stamp,
-            ));
-        }
-        let mut won = JsonObject::default();
-        for (key, value) in fields.iter() {
-            if known.iter().all(|field| *field.key != *key || field.stamp <= stamp) {
-                won.set(key, value.clone());
-            }
-        }
-        set_fields(&mut transaction, state.record, collection, &won, (&time, arrived)).await?;
-        let touch = "UPDATE logux_records SET touched = $2 WHERE record = $1 AND (touched IS NULL OR touched < $2)";
-        sqlx::query(touch).bind(state.record).bind(&time).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok((Changed { won, existed, exists: true }, stamp))
+        let row = lock(&mut transaction, collection, id).await?.ok_or(RefusedWrite::NotFound)?;
+        let write = write.into();
+        row.state.check_change(write.stamp)?;
+        self.write_fields(transaction, row, collection, fields, write).await
     }
 
-    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is
-    /// deleted by this deletion, so that clients have to be notified; `false` if a later creation
-    /// or change keeps it, or a later deletion is known. O(fields · log n).
+    async fn write_fields(
+        &self,
+        mut transaction: Transaction<'static, Postgres>,
+        row: RecordRow,
+        collection: &str,
+        fields: &JsonObject,
+        Write { stamp, arrived }: Write<'_>,
+    ) -> Result<Changed, PostgresError> {
+        let known = fields_of(&mut transaction, row.record, fields).await?;
+        let changed = Changed::decide(&row.state, &known, fields, stamp);
+        let size = row.size.after(&known, &changed.won, &self.config)?;
+        let time = key::of_stamp(&changed.stamp);
+        set_fields(&mut transaction, row.record, collection, &changed.won, (&time, arrived))
+            .await?;
+        let touch = "UPDATE logux_records SET touched = greatest(touched, $2), field_count = $3, bytes = $4 WHERE record = $1";
+        sqlx::query(touch)
+            .bind(row.record)
+            .bind(&time)
+            .bind(size.fields.cast_signed())
+            .bind(size.bytes.cast_signed())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    /// Deletes a record with all its fields, and forgets deletions that are older than
+    /// [`RecordConfig::deletions_kept_for`]. Returns the stamp of the deletion, whose time is later
+    /// than that of all writes, so that clients have to be notified; `None` if there is nothing to
+    /// delete. A deletion that is retried after a failure returns the result of the first attempt.
+    /// O(fields of the record · log n).
     ///
     /// # Errors
     /// [`PostgresError::NulCharacter`], or if the database fails.
@@ -124,30 +157,27 @@ impl PostgresRecords {
         collection: &str,
         id: &str,
         write: impl Into<Write<'a>>,
-    ) -> Result<bool, PostgresError> {
+    ) -> Result<Option<Stamp>, PostgresError> {
         let Write { stamp, arrived } = write.into();
         check_no_nul([collection, id])?;
-        let time = key::of_stamp(stamp);
         let mut transaction = self.begin().await?;
-        let state = lock(&mut transaction, collection, id).await?;
-        if state.deleted.as_ref() >= Some(&time) {
-            return Ok(state.deleted.as_ref() == Some(&time) && !state.exists());
-        }
-        sqlx::query(
-            "UPDATE logux_records SET deleted = $2, deletion_arrived = $3 WHERE record = $1",
-        )
-        .bind(state.record)
-        .bind(&time)
-        .bind(arrived.as_millis())
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("DELETE FROM logux_fields WHERE record = $1 AND stamp < $2")
-            .bind(state.record)
-            .bind(&time)
+        let Some(row) = lock(&mut transaction, collection, id).await? else { return Ok(None) };
+        let Some(deletion) = row.state.deletion(stamp) else { return Ok(None) };
+        let delete = "UPDATE logux_records SET deleted = $2, deletion_arrived = $3, field_count = 0, bytes = 0 WHERE record = $1";
+        sqlx::query(delete)
+            .bind(row.record)
+            .bind(key::of_stamp(&deletion))
+            .bind(arrived.as_millis())
             .execute(&mut *transaction)
             .await?;
+        sqlx::query("DELETE FROM logux_fields WHERE record = $1")
+            .bind(row.record)
+            .execute(&mut *transaction)
+            .await?;
+        let horizon = self.config.horizon(arrived);
+        forget(&mut transaction, collection, horizon, FORGOTTEN_AT_ONCE).await?;
         transaction.commit().await?;
-        Ok(state.touched < Some(time))
+        Ok(Some(deletion))
     }
 
     /// Returns a record if it exists, otherwise its deletion if it is remembered. With `since`,
@@ -165,25 +195,26 @@ impl PostgresRecords {
         // Both queries see the same snapshot.
         let mut transaction =
             self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let state: Option<RecordStateRow> = sqlx::query_as(
-            "SELECT record, touched, deleted FROM logux_records WHERE collection = $1 AND id = $2",
-        )
-        .bind(collection)
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(state) = state.map(RecordState::from) else { return Ok((None, None)) };
-        if !state.exists() {
-            return Ok((None, state.deletion()?));
+        let select = "SELECT record, touched, deleted, deletion_arrived, field_count, bytes
+            FROM logux_records WHERE collection = $1 AND id = $2";
+        let row: Option<RecordRowColumns> = sqlx::query_as(select)
+            .bind(collection)
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(row) = row.map(RecordRow::try_from).transpose()? else { return Ok((None, None)) };
+        if !row.state.exists() {
+            return Ok((None, row.state.deleted));
         }
         let select = "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND arrived >= $2 ORDER BY key";
         let rows: Vec<FieldRow> = sqlx::query_as(select)
-            .bind(state.record)
+            .bind(row.record)
             .bind(since.unwrap_or(WallTime::MIN).as_millis())
             .fetch_all(&mut *transaction)
             .await?;
         let fields = rows.into_iter().map(field).collect::<Result<_, _>>()?;
-        Ok((Some(Record { id: id.into(), fields }), None))
+        let recreated_after = row.deleted_since(since);
+        Ok((Some(Record { id: id.into(), fields, recreated_after }), None))
     }
 
     /// Returns the records of a collection that have all fields of the filter, ordered by id in
@@ -205,15 +236,19 @@ impl PostgresRecords {
         }
         let hashes: Vec<i64> =
             filter.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
-        let select = "SELECT r.id, f.key, f.value, f.stamp, f.arrived
+        let select = "SELECT r.id, CASE WHEN r.deletion_arrived >= $3 THEN r.deleted END, f.key, f.value, f.stamp, f.arrived
             FROM logux_records r LEFT JOIN logux_fields f ON f.record = r.record
             WHERE r.collection = $1 AND r.touched IS NOT NULL AND (r.deleted IS NULL OR r.touched > r.deleted)
             AND (cardinality($2::bigint[]) = 0 OR r.record IN (
                 SELECT record FROM logux_fields WHERE hash = ANY ($2) GROUP BY record HAVING count(*) >= cardinality($2)
             ))
             ORDER BY r.id, f.key";
-        let rows: Vec<JoinedRow> =
-            sqlx::query_as(select).bind(collection).bind(&hashes).fetch_all(&self.pool).await?;
+        let rows: Vec<JoinedRow> = sqlx::query_as(select)
+            .bind(collection)
+            .bind(&hashes)
+            .bind(since.map(WallTime::as_millis))
+            .fetch_all(&self.pool)
+            .await?;
         let mut found = records(rows)?;
         found.retain(|record| matches(record, filter));
         if let Some(since) = since {
@@ -224,9 +259,9 @@ impl PostgresRecords {
         Ok(found)
     }
 
-    /// Returns the records in which a field of the filter was written at `since` or later, so that
-    /// they may no longer match, with all their fields that arrived since then. O(fields that
-    /// arrived since then).
+    /// Returns the records that were created again, or in which a field of the filter was written,
+    /// at `since` or later, so that they may no longer match, with all their fields that arrived
+    /// since then. O(fields that arrived since then).
     ///
     /// # Errors
     /// If the database fails.
@@ -241,10 +276,13 @@ impl PostgresRecords {
             return Ok(Vec::new());
         }
         let keys: Vec<&str> = filter.iter().map(|(key, _)| key).collect();
-        let select = "SELECT r.id, f.key, f.value, f.stamp, f.arrived
-            FROM logux_records r JOIN logux_fields f ON f.record = r.record AND f.arrived >= $3
-            WHERE r.collection = $1 AND (r.deleted IS NULL OR r.touched > r.deleted)
-            AND r.record IN (SELECT record FROM logux_fields WHERE arrived >= $3 AND key = ANY ($2))
+        let select = "SELECT r.id, CASE WHEN r.deletion_arrived >= $3 THEN r.deleted END, f.key, f.value, f.stamp, f.arrived
+            FROM logux_records r LEFT JOIN logux_fields f ON f.record = r.record AND f.arrived >= $3
+            WHERE r.collection = $1 AND r.touched IS NOT NULL AND (r.deleted IS NULL OR r.touched > r.deleted)
+            AND r.record IN (
+                SELECT record FROM logux_fields WHERE arrived >= $3 AND key = ANY ($2)
+                UNION SELECT record FROM logux_records WHERE collection = $1 AND deletion_arrived >= $3
+            )
             ORDER BY r.id, f.key";
         let rows: Vec<JoinedRow> = sqlx::query_as(select)
             .bind(collection)
@@ -277,9 +315,9 @@ impl PostgresRecords {
         deletions(rows)
     }
 
-    /// Forgets the deletions before a time and returns their number. After that a change older than
-    /// such a deletion restores the record, so keep deletions for longer than any device is
-    /// offline.
+    /// Forgets the deletions that arrived before a time, and returns their number. After that, a
+    /// creation older than such a deletion restores the record, so keep deletions for longer than
+    /// any device is offline. Deleting forgets deletions too, see [`delete`](Self::delete).
     ///
     /// # Errors
     /// If the database fails.
@@ -289,20 +327,8 @@ impl PostgresRecords {
         before: WallTime,
     ) -> Result<u64, PostgresError> {
         check_no_nul([collection])?;
-        let time = key::of_time(before);
         let mut transaction = self.begin().await?;
-        let mut forgotten = 0;
-        for statement in [
-            "DELETE FROM logux_records WHERE collection = $1 AND deleted < $2 AND (touched IS NULL OR touched < deleted)",
-            "UPDATE logux_records SET deleted = NULL, deletion_arrived = NULL WHERE collection = $1 AND deleted < $2",
-        ] {
-            let done = sqlx::query(statement)
-                .bind(collection)
-                .bind(&time)
-                .execute(&mut *transaction)
-                .await?;
-            forgotten += done.rows_affected();
-        }
+        let forgotten = forget(&mut transaction, collection, before, i64::MAX).await?;
         transaction.commit().await?;
         Ok(forgotten)
     }
@@ -314,69 +340,19 @@ impl PostgresRecords {
     }
 }
 
-/// Locks the row of a record until the end of the transaction, and inserts the row if it is
-/// missing.
-async fn lock(
-    db: &mut PgConnection,
-    collection: &str,
-    id: &str,
-) -> Result<RecordState, PostgresError> {
-    let upsert = "INSERT INTO logux_records (collection, id) VALUES ($1, $2)
-        ON CONFLICT (collection, id) DO UPDATE SET id = excluded.id RETURNING record, touched, deleted";
-    let row: RecordStateRow =
-        sqlx::query_as(upsert).bind(collection).bind(id).fetch_one(db).await?;
-    Ok(row.into())
-}
-
-/// Returns the fields of a record that have the keys of `fields`.
-async fn fields_of(
-    db: &mut PgConnection,
-    record: i64,
-    fields: &JsonObject,
-) -> Result<Vec<Field>, PostgresError> {
-    let keys: Vec<&str> = fields.iter().map(|(key, _)| key).collect();
-    let select =
-        "SELECT key, value, stamp, arrived FROM logux_fields WHERE record = $1 AND key = ANY ($2)";
-    let rows: Vec<FieldRow> = sqlx::query_as(select).bind(record).bind(&keys).fetch_all(db).await?;
-    rows.into_iter().map(field).collect()
-}
-
-async fn set_fields(
-    db: &mut PgConnection,
-    record: i64,
-    collection: &str,
-    fields: &JsonObject,
-    (time, arrived): (&[u8], WallTime),
-) -> Result<(), PostgresError> {
-    if fields.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<&str> = fields.iter().map(|(key, _)| key).collect();
-    let values: Vec<&str> = fields.iter().map(|(_, value)| value.as_str()).collect();
-    let hashes: Vec<i64> =
-        fields.iter().map(|(key, value)| matching::hash(collection, key, value)).collect();
-    let upsert = "INSERT INTO logux_fields (record, key, value, stamp, hash, arrived)
-        SELECT $1, new.key, new.value, $5, new.hash, $6
-        FROM unnest($2::text[], $3::text[], $4::bigint[]) AS new (key, value, hash)
-        ON CONFLICT (record, key) DO UPDATE
-        SET value = excluded.value, stamp = excluded.stamp, hash = excluded.hash, arrived = excluded.arrived";
-    sqlx::query(upsert)
-        .bind(record)
-        .bind(&keys)
-        .bind(&values)
-        .bind(&hashes)
-        .bind(time)
-        .bind(arrived.as_millis())
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 fn matches(record: &Record, filter: &JsonObject) -> bool {
     let has = |(key, value): (&str, &Json)| {
         record.fields.iter().any(|field| *field.key == *key && matching::equal(&field.value, value))
     };
     filter.iter().all(has)
+}
+
+/// Checks the arguments of a creation or change. The id is a separate argument.
+fn check_keys(collection: &str, id: &str, fields: &JsonObject) -> Result<(), PostgresError> {
+    if fields.get("id").is_some() {
+        return Err(PostgresError::IdAmongFields);
+    }
+    check_no_nul([collection, id].into_iter().chain(fields.iter().map(|(key, _)| key)))
 }
 
 fn check_no_nul<'a>(strings: impl IntoIterator<Item = &'a str>) -> Result<(), PostgresError> {

@@ -4,43 +4,53 @@ use std::sync::Arc;
 
 use logux::{
     Json, Stamp, WallTime,
-    record::{Field, Record},
+    record::{Field, Record, RecordSize, RecordState},
     store::key,
 };
 
 use crate::PostgresError;
 
-/// The columns `record`, `touched` and `deleted` of a record.
-pub(crate) type RecordStateRow = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+/// The columns `record`, `touched`, `deleted`, `deletion_arrived`, `field_count` and `bytes` of a
+/// record.
+pub(crate) type RecordRowColumns = (i64, Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, i64, i64);
 
 /// The columns `key`, `value`, `stamp` and `arrived` of a field.
 pub(crate) type FieldRow = (String, String, Vec<u8>, i64);
 
-/// The id of a record and the columns of one of its fields. A record without fields has one row.
-pub(crate) type JoinedRow = (String, Option<String>, Option<String>, Option<Vec<u8>>, Option<i64>);
+/// The id of a record, its deletion if that has to be sent, and the columns of one of its fields. A
+/// record without fields has one row.
+pub(crate) type JoinedRow =
+    (String, Option<Vec<u8>>, Option<String>, Option<String>, Option<Vec<u8>>, Option<i64>);
 
-/// The stamps of the latest creation or change of a record and of its latest deletion.
-pub(crate) struct RecordState {
+/// A row of the table of records.
+pub(crate) struct RecordRow {
     pub(crate) record: i64,
-    pub(crate) touched: Option<Vec<u8>>,
-    pub(crate) deleted: Option<Vec<u8>>,
+    pub(crate) state: RecordState,
+    deletion_arrived: Option<WallTime>,
+    pub(crate) size: RecordSize,
 }
 
-impl RecordState {
-    /// Stamp keys are ordered as the stamps are; `None` is the lowest.
-    pub(crate) fn exists(&self) -> bool {
-        self.touched > self.deleted
-    }
-
-    /// Returns the stamp of a remembered deletion if the record is deleted.
-    pub(crate) fn deletion(&self) -> Result<Option<Stamp>, PostgresError> {
-        if self.exists() { Ok(None) } else { self.deleted.as_deref().map(stamp_of).transpose() }
+impl RecordRow {
+    /// Returns the deletion if it arrived at `since` or later.
+    pub(crate) fn deleted_since(&self, since: Option<WallTime>) -> Option<Stamp> {
+        let since = since?;
+        self.deletion_arrived.filter(|arrived| *arrived >= since)?;
+        self.state.deleted.clone()
     }
 }
 
-impl From<RecordStateRow> for RecordState {
-    fn from((record, touched, deleted): RecordStateRow) -> Self {
-        Self { record, touched, deleted }
+impl TryFrom<RecordRowColumns> for RecordRow {
+    type Error = PostgresError;
+
+    fn try_from(columns: RecordRowColumns) -> Result<Self, PostgresError> {
+        let (record, touched, deleted, deletion_arrived, fields, bytes) = columns;
+        let stamp = |bytes: Option<Vec<u8>>| bytes.as_deref().map(stamp_of).transpose();
+        Ok(Self {
+            record,
+            state: RecordState { touched: stamp(touched)?, deleted: stamp(deleted)? },
+            deletion_arrived: deletion_arrived.map(WallTime::from_millis),
+            size: RecordSize { fields: fields.cast_unsigned(), bytes: bytes.cast_unsigned() },
+        })
     }
 }
 
@@ -60,9 +70,10 @@ pub(crate) fn field((key, value, stamp, arrived): FieldRow) -> Result<Field, Pos
 /// Groups rows into records. The rows of a record are consecutive.
 pub(crate) fn records(rows: Vec<JoinedRow>) -> Result<Vec<Record>, PostgresError> {
     let mut records: Vec<Record> = Vec::new();
-    for (id, key, value, stamp, arrived) in rows {
+    for (id, deletion, key, value, stamp, arrived) in rows {
         if records.last().is_none_or(|record| *record.id != *id) {
-            records.push(Record { id: id.into(), fields: Vec::new() });
+            let recreated_after = deletion.as_deref().map(stamp_of).transpose()?;
+            records.push(Record { id: id.into(), fields: Vec::new(), recreated_after });
         }
         if let (Some(key), Some(value), Some(stamp), Some(arrived)) = (key, value, stamp, arrived)
             && let Some(record) = records.last_mut()

@@ -9,7 +9,7 @@ use crate::PostgresError;
 ///
 /// If a program may not create tables, run these with another migration tool, in order, and set the
 /// number of the last one with `INSERT INTO logux_schema (version) VALUES (…)`.
-pub const MIGRATIONS: [&str; 2] = [
+pub const MIGRATIONS: [&str; 3] = [
     // 1: records.
     "CREATE TABLE logux_schema (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -42,6 +42,14 @@ pub const MIGRATIONS: [&str; 2] = [
         arrived TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
      );
      CREATE INDEX logux_inbox_arrived ON logux_inbox (arrived, id);",
+    // 3: sizes of records.
+    "ALTER TABLE logux_records
+        ADD COLUMN field_count BIGINT NOT NULL DEFAULT 0,
+        ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;
+     UPDATE logux_records r SET field_count = s.fields, bytes = s.bytes FROM (
+        SELECT record, count(*) AS fields, sum(octet_length(key) + octet_length(value)) AS bytes
+        FROM logux_fields GROUP BY record
+     ) s WHERE s.record = r.record;",
 ];
 
 /// The version of the tables that this crate writes.

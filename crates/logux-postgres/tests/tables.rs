@@ -41,17 +41,21 @@ async fn older_tables_are_migrated() {
         .execute(&pool)
         .await
         .expect("a version");
-    sqlx::query("INSERT INTO logux_records (collection, id) VALUES ('a', 'b')")
-        .execute(&pool)
-        .await
-        .expect("a row");
+    sqlx::raw_sql(
+        "INSERT INTO logux_records (collection, id) VALUES ('a', 'b');
+         INSERT INTO logux_fields (record, key, value, stamp, hash, arrived)
+         SELECT record, 'é', '12', '', 0, 0 FROM logux_records",
+    )
+    .execute(&pool)
+    .await
+    .expect("a row");
     migrate(&pool).await.expect("newer tables");
-    let (version, records): (i32, i64) =
-        sqlx::query_as("SELECT version, (SELECT count(*) FROM logux_records) FROM logux_schema")
+    let (version, fields, bytes): (i32, i64, i64) =
+        sqlx::query_as("SELECT version, field_count, bytes FROM logux_schema, logux_records")
             .fetch_one(&pool)
             .await
             .expect("numbers");
-    assert_eq!((version as usize, records), (MIGRATIONS.len(), 1));
+    assert_eq!((version as usize, fields, bytes), (MIGRATIONS.len(), 1, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

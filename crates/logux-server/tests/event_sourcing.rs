@@ -153,7 +153,7 @@ async fn a_document_is_loaded_from_the_log() {
     for title in ["Shopping", "Tea"] {
         let set = MapOp::Set {
             path: "/title".parse().expect("a path"),
-            value: std::sync::Arc::new(title.into()),
+            value: serde_json::Value::from(title).into(),
         };
         ada.process(shared.action(&set).expect("an action")).await.expect("processed");
     }

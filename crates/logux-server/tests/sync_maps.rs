@@ -159,6 +159,96 @@ async fn a_returning_subscriber_receives_deletions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_creation_creates_a_record() {
+    let server = start(tasks_server()).await;
+    let mut ada = Device::new(&server, "ada").await;
+    let change = r#"{"type":"tasks/change","id":"1","fields":{"done":true}}"#;
+    assert_eq!(ada.sync(change).await, "notFound");
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}"#).await;
+    ada.process(r#"{"type":"logux/subscribe","channel":"tasks/1","creating":true}"#).await;
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    ada.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+    assert_eq!(ada.sync(change).await, "notFound");
+    assert_eq!(ada.sync(r#"{"type":"logux/subscribe","channel":"tasks/1"}"#).await, "notFound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_sent_with_a_time_after_the_latest_write() {
+    let server = start(tasks_server()).await;
+    let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"title":"Tea"}}"#).await;
+    bob.process(r#"{"type":"logux/subscribe","channel":"tasks"}"#).await;
+    let (_, created) = bob.next().await;
+    ada.process(r#"{"type":"tasks/change","id":"1","fields":{"title":"Coffee"}}"#).await;
+    let (_, changed) = bob.next().await;
+    bob.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    let (deleted, time) = bob.next().await;
+    assert_eq!(deleted, r#"{"type":"tasks/deleted","id":"1"}"#);
+    assert!(created < changed && changed < time, "{created} {changed} {time}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_opened_by_any_id_with_which_it_was_created() {
+    let server = start(tasks_server()).await;
+    let mut ada = Device::new(&server, "ada").await;
+    for id in ["2024/01", "a/b/c", "/", "a b?#%2F:id", ".."] {
+        let fields = r#"{"title":"Tea"}"#;
+        ada.process(&format!(r#"{{"type":"tasks/create","id":"{id}","fields":{fields}}}"#)).await;
+        ada.process(&format!(r#"{{"type":"logux/subscribe","channel":"tasks/{id}"}}"#)).await;
+        let loaded = format!(r#"{{"type":"tasks/changed","id":"{id}","fields":{fields}}}"#);
+        ada.expect_action(&loaded).await;
+    }
+    let long = "x".repeat(4_097);
+    let create = format!(r#"{{"type":"tasks/create","id":"{long}","fields":{{}}}}"#);
+    assert_eq!(ada.sync(&create).await, "error");
+    assert_eq!(ada.sync(r#"{"type":"logux/subscribe","channel":"tasks/"}"#).await, "wrongChannel");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_channels_come_before_records_with_slashes() {
+    let other = |channel: logux_server::ChannelBuilder<()>| {
+        channel
+            .access(|_| async { Ok(true) })
+            .load(|context| async move { Err::<(), _>(HandlerError::undo(context.param("id"))) })
+    };
+    let server = start(tasks_server().channel("tasks/:id/comments", other)).await;
+    let ada = Device::new(&server, "ada").await;
+    let subscribe = |id: &str| format!(r#"{{"type":"logux/subscribe","channel":"tasks/{id}"}}"#);
+    assert_eq!(ada.sync(&subscribe("7/comments")).await, "7");
+    assert_eq!(ada.sync(&subscribe("7/other")).await, "notFound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn since_by_an_own_action_loads_everything() {
+    let server = start(tasks_server()).await;
+    let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);
+    for id in ["1", "2"] {
+        let create = format!(r#"{{"type":"tasks/create","id":"{id}","fields":{{"n":1}}}}"#);
+        ada.process(&create).await;
+    }
+    ada.process(r#"{"type":"tasks/delete","id":"1"}"#).await;
+    // What bob did offline is later than what he has missed.
+    let since = r#""since":{"id":"8000000000000 bob:a:b 0","time":8000000000000}"#;
+    bob.process(&format!(r#"{{"type":"logux/subscribe","channel":"tasks",{since}}}"#)).await;
+    bob.expect_action(r#"{"type":"tasks/changed","id":"2","fields":{"n":1}}"#).await;
+    bob.expect_action(r#"{"type":"tasks/deleted","id":"1"}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_beyond_its_bounds_is_too_large() {
+    let mut config = logux_sqlite::RecordConfig::default();
+    config.max_fields = 2;
+    let database = logux_sqlite::Database::open_in_memory().expect("a database");
+    let tasks = database.records().with_config(config).collection("tasks");
+    let server = start(builder().sync_map("tasks", tasks, |_, _| async { Ok(true) })).await;
+    let ada = Device::new(&server, "ada").await;
+    ada.process(r#"{"type":"tasks/create","id":"1","fields":{"a":1,"b":2}}"#).await;
+    let change = r#"{"type":"tasks/change","id":"1","fields":{"c":3}}"#;
+    assert_eq!(ada.sync(change).await, "tooLarge");
+    ada.process(r#"{"type":"tasks/change","id":"1","fields":{"a":2}}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writes_that_have_not_won_are_sent_to_no_client() {
     let server = start(tasks_server()).await;
     let (ada, mut bob) = (Device::new(&server, "ada").await, Device::new(&server, "bob").await);

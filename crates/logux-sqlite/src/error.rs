@@ -8,6 +8,8 @@ use std::{
 
 use rusqlite::ErrorCode;
 
+use logux::record::RefusedWrite;
+
 /// An error of a database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +74,9 @@ pub enum SqliteError {
     /// The fields of a record have the key `id`, an error of the caller.
     #[error("expected fields without the key \"id\": the id is a separate argument")]
     IdAmongFields,
+    /// The write of a record is refused, an error of the author of the action.
+    #[error("the write is refused: {0}")]
+    Refused(#[from] RefusedWrite),
     /// SQLite failed: no space, no access, a value that is too large.
     #[error("SQLite failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -114,7 +119,8 @@ impl SqliteError {
             | Self::OtherApplication { .. }
             | Self::NewerSchema { .. }
             | Self::Corrupt(_)
-            | Self::IdAmongFields => false,
+            | Self::IdAmongFields
+            | Self::Refused(_) => false,
         }
     }
 }

@@ -15,6 +15,7 @@ mod entries;
 mod error;
 mod inbox;
 mod lock;
+mod record_rows;
 mod records;
 mod schema;
 mod store;
@@ -23,7 +24,7 @@ pub use backup::{Backup, back_up};
 pub use database::{Database, Durability};
 pub use error::SqliteError;
 pub use inbox::SqliteInbox;
-pub use logux::record::{Changed, Field, Record, Write};
+pub use logux::record::{Changed, Field, Record, RecordConfig, RefusedWrite, Write};
 pub use records::{SqliteCollection, SqliteRecords};
 /// The SQLite driver, for the connections of a [`SqliteInbox`]. A program can link only one version
 /// of it.

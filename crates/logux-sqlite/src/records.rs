@@ -5,27 +5,32 @@ use std::sync::Arc;
 use logux::{
     Json, Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Field, Record, Write, matching, unique_stamp},
-    store::key,
+    record::{Changed, Record, RecordConfig, RecordState, RefusedWrite, Write, matching},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use crate::{Database, SqliteError, entries::stamp_of};
+use crate::{
+    Database, SqliteError,
+    entries::stamp_of,
+    record_rows::{RecordRow, ids},
+};
 
 /// Durable records in a [`Database`]; for each field the last write wins.
 ///
-/// Writes are ordered by the [`Stamp`] of their action, so the result does not depend on the order
-/// of arrival, and repeating a write has no effect. The rules:
+/// Writes are ordered by the [`Stamp`] of their action, so that late writes and repeated writes
+/// change nothing that is newer. The rules:
 ///
-/// - A field has the value of the latest creation or change that set it.
-/// - A deletion removes the older fields, in any order of arrival. A creation or change that is
-///   older than the deletion has no effect; a later one restores the record, with only the later
-///   fields.
-/// - A record exists while its latest creation or change is later than its latest deletion. A
-///   change also creates a missing record, because the creation may arrive later.
+/// - Only a creation creates a record. A field has the value of the latest creation or change that
+///   set it. No two writes of a field have the same time: the second one is moved after the first,
+///   by the rule of [`unique_stamp`](logux::record::unique_stamp).
+/// - A deletion deletes the record as it is known: it is moved after the latest write, by the rules
+///   of [`RecordState`]. Writes that are older than the deletion are refused; a later creation
+///   restores the record, with its own fields only.
+/// - A record has bounds, see [`RecordConfig`]. Deletions are remembered for a time, and forgotten
+///   by later deletions of the collection.
 ///
-/// A deletion is remembered until [`forget_deletions`](Self::forget_deletions). Each call is
-/// atomic, and durable after [`commit`](Self::commit).
+/// Each call is atomic, and durable after [`commit`](Self::commit). It reads and writes only the
+/// fields of the write, not the whole record.
 ///
 /// ```
 /// use logux::{Stamp, WallTime, json::JsonObject};
@@ -38,11 +43,14 @@ use crate::{Database, SqliteError, entries::stamp_of};
 /// assert_eq!(late.won.to_json(), r#"{"title":"Coffee"}"#);
 /// let early = records.change("tasks", "1", &JsonObject::from_json(r#"{"title":"Water","done":true}"#)?, &at(3, "3 b 0")?)?;
 /// assert_eq!(early.won.to_json(), r#"{"done":true}"#);
+/// let deleted = records.delete("tasks", "1", &at(4, "4 b 0")?)?;
+/// assert_eq!(deleted.map(|stamp| stamp.time()), Some(WallTime::from_millis(6)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteRecords {
     database: Database,
+    config: RecordConfig,
 }
 
 /// The records of one collection.
@@ -65,8 +73,14 @@ impl SqliteCollection {
 }
 
 impl SqliteRecords {
-    pub(crate) const fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, config: RecordConfig::default() }
+    }
+
+    /// Sets the bounds of records, and for how long deletions are remembered.
+    #[must_use]
+    pub fn with_config(self, config: RecordConfig) -> Self {
+        Self { config, ..self }
     }
 
     /// Returns the database of the records.
@@ -80,11 +94,11 @@ impl SqliteRecords {
         SqliteCollection { records: self.clone(), name: name.into() }
     }
 
-    /// Creates a record. If it exists or was deleted later, the rules of a change apply. O(fields ·
-    /// log n).
+    /// Creates a record. If it exists, this is a change of it. O(fields · log n).
     ///
     /// # Errors
-    /// [`SqliteError::IdAmongFields`], or if the database fails.
+    /// [`SqliteError::Refused`] if a later deletion is remembered, or beyond the bounds;
+    /// [`SqliteError::IdAmongFields`]; or if the database fails.
     pub fn create<'a>(
         &self,
         collection: &str,
@@ -92,13 +106,15 @@ impl SqliteRecords {
         fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<Changed, SqliteError> {
-        self.change(collection, id, fields, write)
+        self.write_fields((collection, id), fields, write.into(), RecordState::check_create)
     }
 
-    /// Sets fields of a record. O(fields · log n).
+    /// Sets fields of a record. A change that is repeated after a crash returns the result of the
+    /// first attempt. O(fields · log n).
     ///
     /// # Errors
-    /// [`SqliteError::IdAmongFields`], or if the database fails.
+    /// [`SqliteError::Refused`] if the record does not exist, or beyond the bounds;
+    /// [`SqliteError::IdAmongFields`]; or if the database fails.
     pub fn change<'a>(
         &self,
         collection: &str,
@@ -106,40 +122,36 @@ impl SqliteRecords {
         fields: &JsonObject,
         write: impl Into<Write<'a>>,
     ) -> Result<Changed, SqliteError> {
-        let Write { stamp, arrived } = write.into();
-        check_keys(fields)?;
-        self.database.write(|db, _| change(db, (collection, id), fields, Write { stamp, arrived }))
+        self.write_fields((collection, id), fields, write.into(), RecordState::check_change)
     }
 
-    /// As [`change`](Self::change), but no two writes of a field have the same time: the second one
-    /// is moved after the first, by the rule of [`unique_stamp`]. Also returns the resulting stamp.
-    /// O(fields of the record · log n).
-    ///
-    /// # Errors
-    /// [`SqliteError::IdAmongFields`], or if the database fails.
-    pub fn change_with_unique_time<'a>(
+    fn write_fields(
         &self,
-        collection: &str,
-        id: &str,
+        (collection, id): (&str, &str),
         fields: &JsonObject,
-        write: impl Into<Write<'a>>,
-    ) -> Result<(Changed, Stamp), SqliteError> {
-        let Write { stamp, arrived } = write.into();
-        check_keys(fields)?;
+        Write { stamp, arrived }: Write<'_>,
+        check: impl FnOnce(&RecordState, &Stamp) -> Result<(), RefusedWrite>,
+    ) -> Result<Changed, SqliteError> {
+        if fields.get("id").is_some() {
+            return Err(SqliteError::IdAmongFields);
+        }
         self.database.write(|db, _| {
-            let known = match RecordRow::find(db, collection, id)? {
-                Some(row) if row.exists() => row.fields(db, None)?,
-                _ => Vec::new(),
-            };
-            let stamp = unique_stamp(&known, fields, stamp);
-            let changed = change(db, (collection, id), fields, Write { stamp: &stamp, arrived })?;
-            Ok((changed, stamp))
+            let mut row = RecordRow::find(db, collection, id)?.unwrap_or_default();
+            check(&row.state, stamp)?;
+            let known = row.fields_with_keys(db, fields)?;
+            let changed = Changed::decide(&row.state, &known, fields, stamp);
+            row.size = row.size.after(&known, &changed.won, &self.config)?;
+            row.touch(db, collection, id, &changed.stamp)?;
+            row.set_fields(db, collection, &changed.won, &changed.stamp, arrived)?;
+            Ok(changed)
         })
     }
 
-    /// Deletes a record, with the fields older than `stamp`. Returns `true` if the record is
-    /// deleted then, so that clients have to be notified; `false` if a later creation or change
-    /// keeps it, or this or a later deletion is known. O(fields · log n).
+    /// Deletes a record with all its fields, and forgets deletions that are older than
+    /// [`RecordConfig::deletions_kept_for`]. Returns the stamp of the deletion, whose time is later
+    /// than that of all writes, so that clients have to be notified; `None` if there is nothing to
+    /// delete. A deletion that is repeated after a crash returns the result of the first attempt.
+    /// O(fields of the record · log n).
     ///
     /// # Errors
     /// If the database fails.
@@ -148,22 +160,15 @@ impl SqliteRecords {
         collection: &str,
         id: &str,
         write: impl Into<Write<'a>>,
-    ) -> Result<bool, SqliteError> {
+    ) -> Result<Option<Stamp>, SqliteError> {
         let Write { stamp, arrived } = write.into();
-        let time = key::of_stamp(stamp);
+        let horizon = self.config.horizon(arrived);
         self.database.write(|db, _| {
-            let existing = RecordRow::find(db, collection, id)?;
-            if existing.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
-                return Ok(false);
-            }
-            let statement = "INSERT INTO records (collection, id, deleted, deletion_arrived) VALUES (?1, ?2, ?3, ?4)
-                ON CONFLICT (collection, id) DO UPDATE
-                SET deleted = excluded.deleted, deletion_arrived = excluded.deletion_arrived";
-            db.prepare_cached(statement)?.execute(params![collection, id, time, arrived.as_millis()])?;
-            let Some(row) = existing else { return Ok(true) };
-            db.prepare_cached("DELETE FROM fields WHERE record = ?1 AND stamp < ?2")?
-                .execute(params![row.record, time])?;
-            Ok(row.touched < Some(time))
+            let Some(row) = RecordRow::find(db, collection, id)? else { return Ok(None) };
+            let Some(deletion) = row.state.deletion(stamp) else { return Ok(None) };
+            row.delete(db, &deletion, arrived)?;
+            forget(db, collection, horizon, FORGOTTEN_AT_ONCE)?;
+            Ok(Some(deletion))
         })
     }
 
@@ -179,9 +184,11 @@ impl SqliteRecords {
         since: Option<WallTime>,
     ) -> Result<Option<Record>, SqliteError> {
         self.database.read(|db| match RecordRow::find(db, collection, id)? {
-            Some(row) if row.exists() => {
-                Ok(Some(Record { id: id.into(), fields: row.fields(db, since)? }))
-            }
+            Some(row) if row.state.exists() => Ok(Some(Record {
+                id: id.into(),
+                fields: row.fields(db, since)?,
+                recreated_after: row.deleted_since(since),
+            })),
             _ => Ok(None),
         })
     }
@@ -192,9 +199,7 @@ impl SqliteRecords {
     /// If the database fails.
     pub fn deletion(&self, collection: &str, id: &str) -> Result<Option<Stamp>, SqliteError> {
         self.database.read(|db| match RecordRow::find(db, collection, id)? {
-            Some(row) if !row.exists() => {
-                row.deleted.map(|deleted| stamp_of(deleted.as_slice().into())).transpose()
-            }
+            Some(row) if !row.state.exists() => Ok(row.state.deleted),
             _ => Ok(None),
         })
     }
@@ -237,6 +242,10 @@ impl SqliteRecords {
             if filter.iter().all(has) {
                 if let Some(since) = since {
                     record.fields.retain(|field| field.arrived >= since);
+                    record.recreated_after = self
+                        .database
+                        .read(|db| RecordRow::find(db, collection, &id))?
+                        .and_then(|row| row.deleted_since(Some(since)));
                 }
                 found.push(record);
             }
@@ -269,9 +278,9 @@ impl SqliteRecords {
         })
     }
 
-    /// Forgets the deletions before a time and returns their number. After that a change older than
-    /// such a deletion restores the record, so keep deletions for longer than any device is
-    /// offline.
+    /// Forgets the deletions that arrived before a time, and returns their number. After that, a
+    /// creation older than such a deletion restores the record, so keep deletions for longer than
+    /// any device is offline. Deleting forgets deletions too, see [`delete`](Self::delete).
     ///
     /// # Errors
     /// If the database fails.
@@ -280,14 +289,7 @@ impl SqliteRecords {
         collection: &str,
         before: WallTime,
     ) -> Result<usize, SqliteError> {
-        self.database.write(|db, _| {
-            let time = key::of_time(before);
-            let delete =
-                "DELETE FROM records WHERE collection = ?1 AND deleted < ?2 AND (touched IS NULL OR touched < deleted)";
-            let forgotten = db.prepare_cached(delete)?.execute(params![collection, time])?;
-            let clear_deletions = "UPDATE records SET deleted = NULL WHERE collection = ?1 AND deleted < ?2";
-            Ok(forgotten + db.prepare_cached(clear_deletions)?.execute(params![collection, time])?)
-        })
+        self.database.write(|db, _| forget(db, collection, before, i64::MAX))
     }
 
     /// Commits all writes to the database, see [`Database::commit`].
@@ -299,125 +301,32 @@ impl SqliteRecords {
     }
 }
 
-/// The id is a separate argument.
-fn check_keys(fields: &JsonObject) -> Result<(), SqliteError> {
-    if fields.get("id").is_some() { Err(SqliteError::IdAmongFields) } else { Ok(()) }
-}
+/// The number of deletions that a deletion forgets. More than one, so that all are forgotten in
+/// time.
+const FORGOTTEN_AT_ONCE: i64 = 4;
 
-fn change(
+fn forget(
     db: &Connection,
-    (collection, id): (&str, &str),
-    fields: &JsonObject,
-    Write { stamp, arrived }: Write<'_>,
-) -> Result<Changed, SqliteError> {
-    let time = key::of_stamp(stamp);
-    let existing = RecordRow::find(db, collection, id)?;
-    let existed = existing.as_ref().is_some_and(RecordRow::exists);
-    if existing.as_ref().is_some_and(|row| row.deleted.as_ref() >= Some(&time)) {
-        return Ok(Changed { won: JsonObject::default(), existed, exists: existed });
-    }
-    let record = RecordRow::touch(db, existing.as_ref(), collection, id, &time)?;
-    let mut won = JsonObject::default();
-    for (key, value) in fields.iter() {
-        if set_field(db, record, collection, (key, value), &time, arrived)? {
-            won.set(key, value.clone());
-        }
-    }
-    Ok(Changed { won, existed, exists: true })
-}
-
-/// A row of `records`: the stamps of the latest creation or change and of the latest deletion.
-struct RecordRow {
-    record: i64,
-    touched: Option<Vec<u8>>,
-    deleted: Option<Vec<u8>>,
-}
-
-impl RecordRow {
-    fn find(db: &Connection, collection: &str, id: &str) -> Result<Option<Self>, SqliteError> {
-        let statement =
-            "SELECT record, touched, deleted FROM records WHERE collection = ?1 AND id = ?2";
-        let mut statement = db.prepare_cached(statement)?;
-        let row = statement.query_row([collection, id], |row| {
-            Ok(Self { record: row.get(0)?, touched: row.get(1)?, deleted: row.get(2)? })
-        });
-        Ok(row.optional()?)
-    }
-
-    /// Stamp keys are ordered as the stamps are; `None` is the lowest.
-    fn exists(&self) -> bool {
-        self.touched > self.deleted
-    }
-
-    fn touch(
-        db: &Connection,
-        row: Option<&Self>,
-        collection: &str,
-        id: &str,
-        time: &[u8],
-    ) -> Result<i64, SqliteError> {
-        let Some(row) = row else {
-            let statement = "INSERT INTO records (collection, id, touched) VALUES (?1, ?2, ?3)";
-            return Ok(db.prepare_cached(statement)?.insert(params![collection, id, time])?);
-        };
-        if row.touched.as_deref() < Some(time) {
-            db.prepare_cached("UPDATE records SET touched = ?2 WHERE record = ?1")?
-                .execute(params![row.record, time])?;
-        }
-        Ok(row.record)
-    }
-
-    fn fields(&self, db: &Connection, since: Option<WallTime>) -> Result<Vec<Field>, SqliteError> {
-        let since = since.unwrap_or(WallTime::MIN).as_millis();
-        let statement = "SELECT key, value, stamp, arrived FROM fields WHERE record = ?1 AND arrived >= ?2 ORDER BY key";
-        let mut statement = db.prepare_cached(statement)?;
-        let mut rows = statement.query(params![self.record, since])?;
-        let mut fields = Vec::new();
-        while let Some(row) = rows.next()? {
-            let key: Arc<str> = row.get(0)?;
-            let value = Json::new(row.get::<_, Arc<str>>(1)?).map_err(|error| {
-                SqliteError::Corrupt(format!(
-                    "field {key:?} of a record has an invalid value: {error}"
-                ))
-            })?;
-            let arrived = WallTime::from_millis(row.get(3)?);
-            fields.push(Field { key, value, stamp: stamp_of(row.get_ref(2)?)?, arrived });
-        }
-        Ok(fields)
-    }
-}
-
-/// Sets a field unless a later write has set it.
-fn set_field(
-    db: &Connection,
-    record: i64,
     collection: &str,
-    (key, value): (&str, &Json),
-    time: &[u8],
-    arrived: WallTime,
-) -> Result<bool, SqliteError> {
-    let statement = "INSERT INTO fields (record, key, value, stamp, hash, arrived) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT DO UPDATE
-        SET value = excluded.value, stamp = excluded.stamp, hash = excluded.hash, arrived = excluded.arrived
-        WHERE excluded.stamp > stamp";
-    let hash = matching::hash(collection, key, value);
-    Ok(db.prepare_cached(statement)?.execute(params![
-        record,
-        key,
-        value.as_str(),
-        time,
-        hash,
-        arrived.as_millis()
-    ])? > 0)
-}
-
-fn ids(
-    db: &Connection,
-    statement: &str,
-    values: &[&dyn rusqlite::ToSql],
-) -> Result<Vec<Arc<str>>, SqliteError> {
-    Ok(db
-        .prepare_cached(statement)?
-        .query_map(values, |row| row.get(0))?
-        .collect::<Result<_, _>>()?)
+    before: WallTime,
+    limit: i64,
+) -> Result<usize, SqliteError> {
+    let old = "SELECT record FROM records WHERE collection = ?1 AND deletion_arrived < ?2
+        ORDER BY deletion_arrived LIMIT ?3";
+    let mut old = db.prepare_cached(old)?;
+    let records =
+        old.query_map(params![collection, before.as_millis(), limit], |row| row.get(0))?;
+    let records = records.collect::<Result<Vec<i64>, _>>()?;
+    let mut remove = db.prepare_cached(
+        "DELETE FROM records WHERE record = ?1 AND (touched IS NULL OR touched < deleted)",
+    )?;
+    let mut restore = db.prepare_cached(
+        "UPDATE records SET deleted = NULL, deletion_arrived = NULL WHERE record = ?1",
+    )?;
+    for record in &records {
+        if remove.execute([record])? == 0 {
+            restore.execute([record])?;
+        }
+    }
+    Ok(records.len())
 }

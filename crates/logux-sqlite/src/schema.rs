@@ -15,7 +15,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
 
 /// The migration to each version from the previous one; a new file runs all of them. Released
 /// migrations must not change.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     // 1: the log.
     "CREATE TABLE entries (
         added INTEGER PRIMARY KEY,
@@ -65,6 +65,13 @@ const STEPS: [&str; 4] = [
      CREATE INDEX records_deleted ON records (collection, deletion_arrived) WHERE deletion_arrived IS NOT NULL;",
     // 4: named values of the log.
     "CREATE TABLE named_values (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 5: sizes of records.
+    "ALTER TABLE records ADD COLUMN field_count INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE records ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+     UPDATE records SET (field_count, bytes) = (
+        SELECT count(*), coalesce(sum(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB))), 0)
+        FROM fields WHERE fields.record = records.record
+     );",
 ];
 
 /// The version of the tables that this crate writes.

@@ -169,7 +169,7 @@ fn write_and_acknowledge() {
             assert_eq!(store.add(&mut numbered(number)).expect("add"), Insertion::Added);
         }
         let fields = JsonObject::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
-        records.change("counters", "1", &fields, &write_stamp(number)).expect("change");
+        records.create("counters", "1", &fields, &write_stamp(number)).expect("change");
         store.commit().expect("commit");
         writeln!(output, "safe {number}.").expect("the parent process reads");
     }

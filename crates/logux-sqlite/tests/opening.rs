@@ -77,7 +77,7 @@ fn a_newer_schema_is_refused() {
     let newer = Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 4, .. }));
+    assert!(matches!(refused(&path), SqliteError::NewerSchema { found: 99, supported: 5, .. }));
 }
 
 #[test]
@@ -148,7 +148,36 @@ fn a_file_of_version_1_is_brought_up_to_date() {
         .unwrap()
         .query_one("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
+}
+
+#[test]
+fn records_of_version_4_get_their_sizes() {
+    let directory = TempDir::new("version-4");
+    let path = directory.file("a.db");
+    let object = |json: &str| logux::json::JsonObject::from_json(json).unwrap();
+    let at = |time| {
+        let id = format!("{time} a 0").parse().unwrap();
+        logux::Stamp::new(logux::WallTime::from_millis(time), id)
+    };
+    let database = Database::open(&path).unwrap();
+    let fields = object(r#"{"é":12,"b":"x"}"#);
+    database.records().create("tasks", "1", &fields, &at(1)).unwrap();
+    database.commit().unwrap();
+    drop(database);
+    let older =
+        "ALTER TABLE records DROP COLUMN field_count; ALTER TABLE records DROP COLUMN bytes;
+        PRAGMA user_version = 4";
+    Connection::open(&path).unwrap().execute_batch(older).unwrap();
+
+    let database = Database::open(&path).unwrap();
+    let mut config = logux_sqlite::RecordConfig::default();
+    (config.max_fields, config.max_bytes) = (3, 10);
+    let records = database.records().with_config(config);
+    records.change("tasks", "1", &object(r#"{"c":1}"#), &at(2)).unwrap();
+    for json in [r#"{"c":12}"#, r#"{"d":1}"#] {
+        assert!(records.change("tasks", "1", &object(json), &at(3)).is_err(), "{json}");
+    }
 }
 
 #[test]

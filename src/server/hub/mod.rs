@@ -202,7 +202,8 @@ impl<S: Store> Hub<S> {
     /// Creates a hub that has not read its store, because the store may not be available yet. Call
     /// [`restart`](Self::restart) until it succeeds, before anything else.
     pub fn unread(config: Config, store: S) -> Self {
-        let log = Log::unread(config.node.clone(), store, Default::default());
+        // The server's clock is the reference for all clients.
+        let log = Log::unread(config.node.clone(), store, Default::default()).with_physical_clock();
         Self {
             clock: ServerClock::new(config.max_ahead),
             inbox: new_inbox(&config),

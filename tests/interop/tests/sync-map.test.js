@@ -200,6 +200,90 @@ scenario('a deleted record is gone', async s => {
   await assert.rejects(bob.record('tasks', '1'), { name: 'LoguxUndoError' })
 })
 
+// What the filter of a device lists: id and fields of each record.
+function shown(filter) {
+  return filter.get().list.map(({ isLoading, ...fields }) => fields)
+}
+
+async function allAgree(s, server, filters) {
+  let newcomer = await s.device(server, 'newcomer')
+  let expected = shown(await newcomer.filter('tasks', {}))
+  for (let filter of filters) {
+    await lists(filter, ...expected.map(i => i.id))
+    assert.deepEqual(shown(filter), expected)
+  }
+  return expected
+}
+
+scenario(
+  'a late change does not restore a deleted record',
+  { rustOnly: 'It leaves the decision to the application.' },
+  async s => {
+    let { alice, bob, server } = await two(s)
+    let watcher = await s.device(server, 'watcher')
+    await alice.create('tasks', { done: false, id: '1', title: 'Tea' })
+    let devices = [alice, bob, watcher]
+    let filters = []
+    for (let device of devices) {
+      filters.push(await device.filter('tasks', {}))
+    }
+    await bob.offline()
+    assert.equal(await alice.delete('tasks', '1'), 'processed')
+    let late = bob.change('tasks', '1', { done: true })
+    await bob.online()
+    assert.equal((await late).reason, 'notFound')
+    assert.deepEqual(await allAgree(s, server, filters), [])
+  }
+)
+
+scenario(
+  'a late deletion deletes newer changes too',
+  { rustOnly: 'It leaves the decision to the application.' },
+  async s => {
+    let { alice, bob, server } = await two(s)
+    await alice.create('tasks', { done: false, id: '1', title: 'Tea' })
+    let atAlice = await alice.filter('tasks', {})
+    let atBob = await bob.filter('tasks', {})
+    await alice.offline()
+    let late = alice.delete('tasks', '1')
+    await apart()
+    await bob.change('tasks', '1', { done: true })
+    await alice.online()
+    assert.equal(await late, 'processed')
+    let [action, meta] = await alice.hears('tasks/deleted')
+    assert.equal(action.id, '1')
+    assert.deepEqual(await allAgree(s, server, [atAlice, atBob]), [])
+    // A record can be created again after that.
+    await apart()
+    assert.equal(await bob.create('tasks', { id: '1', title: 'New' }), 'processed')
+    let [, created] = await alice.hears('tasks/created')
+    assert.ok(created.time > meta.time)
+    assert.deepEqual(
+      (await allAgree(s, server, [atAlice, atBob])).map(i => i.id),
+      ['1']
+    )
+  }
+)
+
+scenario(
+  'the id of a record may have any characters',
+  { rustOnly: 'The pattern of its channel has no slash.' },
+  async s => {
+    let { alice, bob } = await two(s)
+    for (let id of ['2024/01', 'a/b/c', '/', 'é ?#%2F:id', '..']) {
+      assert.equal(await alice.create('tasks', { id, title: id }), 'processed')
+      let record = await bob.record('tasks', id)
+      await has(record, { id, title: id })
+      await alice.change('tasks', id, { title: 'B' })
+      await has(record, { title: 'B' })
+    }
+    let filter = await alice.filter('tasks', {})
+    await lists(filter, '2024/01', 'a/b/c', '/', 'é ?#%2F:id', '..')
+    let long = await alice.create('tasks', { id: 'x'.repeat(5000), title: '' })
+    assert.equal(long.reason, 'error')
+  }
+)
+
 scenario('collections do not mix', async s => {
   let { alice, bob } = await two(s)
   await alice.create('tasks', { id: '1', title: 'task' })

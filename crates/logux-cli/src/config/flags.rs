@@ -394,6 +394,19 @@ pub(super) struct LimitFlags {
     /// After that, new connections are refused too, until the log can be written again.
     #[arg(long, value_name = "NUMBER")]
     pub(super) store_timeout_ms: Option<u64>,
+    /// Milliseconds for which deletions of records are remembered [default: 7776000000]
+    ///
+    /// Devices that were offline for longer may not learn of a deletion.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) remembered_deletions_ms: Option<u64>,
+    /// Maximum number of fields of a record [default: 10000]
+    ///
+    /// Writes beyond it are undone with the reason `tooLarge`.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_record_fields: Option<u64>,
+    /// Maximum size of the keys and values of a record [default: 8388608]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_record_bytes: Option<u64>,
     /// Milliseconds without messages before a client is pinged [default: 20000]
     #[arg(long, value_name = "NUMBER")]
     pub(super) ping_ms: Option<u64>,

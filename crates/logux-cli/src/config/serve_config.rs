@@ -7,6 +7,7 @@ use std::{
 };
 
 use logux_server::{AccessRules, AllowedOrigins, Backend, Config, Tls};
+use logux_sqlite::RecordConfig;
 
 use crate::jwt::TokenConfig;
 
@@ -40,6 +41,8 @@ pub(crate) struct ServeConfig {
     pub(crate) backend: Option<Backend>,
     /// The number of encrypted actions to keep for each user. `None` disables the relay.
     pub(crate) relay: Option<u64>,
+    /// The bounds of records.
+    pub(crate) records: RecordConfig,
     /// The configuration of the server itself.
     pub(crate) server: Config,
 }
@@ -106,6 +109,7 @@ impl Flags {
         let listen = self.listen.resolve(&mut server, dev)?;
         let mut auth =
             self.clients.resolve(&mut server, dev, self.application.backend.is_some())?;
+        let records = self.limits.records();
         self.limits.resolve(&mut server);
         if let AuthMethod::Token(tokens) = &mut auth {
             tokens.leeway = server.login_leeway;
@@ -123,6 +127,7 @@ impl Flags {
                 .map(|collector| OtlpConfig { collector, ratio: self.monitoring.otlp_ratio }),
             backend,
             relay: self.application.relay,
+            records,
             server,
         })
     }
@@ -199,6 +204,15 @@ impl ClientFlags {
 }
 
 impl LimitFlags {
+    fn records(&self) -> RecordConfig {
+        let mut config = RecordConfig::default();
+        set_if_some(&mut config.max_fields, self.max_record_fields);
+        set_if_some(&mut config.max_bytes, self.max_record_bytes);
+        let kept_for = self.remembered_deletions_ms.map(Duration::from_millis);
+        set_if_some(&mut config.deletions_kept_for, kept_for);
+        config
+    }
+
     fn resolve(self, server: &mut Config) {
         set_if_some(&mut server.max_connections, self.max_connections);
         server.max_connections_per_address = self.max_connections_per_address;

@@ -11,7 +11,7 @@ use std::{
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
-    record::{Field, matching, unique_stamp},
+    record::{Changed, Field, RecordState, matching},
 };
 use logux_server::{
     Context, EditOutcome, HandlerError, LoadOutcome, RecordList, SyncMap, SyncMapData,
@@ -26,19 +26,17 @@ pub(crate) struct Tasks(Mutex<BTreeMap<Arc<str>, Task>>);
 #[derive(Debug, Default)]
 struct Task {
     fields: BTreeMap<Arc<str>, Field>,
-    /// The stamp of the latest creation or change.
-    written: Option<Stamp>,
-    /// The stamp of the latest deletion, and the time of its arrival.
-    deleted: Option<(Stamp, WallTime)>,
+    /// The stamps of the latest creation or change, and of the latest deletion.
+    state: RecordState,
+    /// The time at which the latest deletion arrived.
+    deletion_arrived: Option<WallTime>,
 }
 
 impl Task {
-    fn exists(&self) -> bool {
-        self.written.as_ref() > self.deletion()
-    }
-
-    fn deletion(&self) -> Option<&Stamp> {
-        self.deleted.as_ref().map(|(stamp, _)| stamp)
+    /// Returns the deletion if it arrived at `since` or later.
+    fn deleted_since(&self, since: Option<WallTime>) -> Option<WallTime> {
+        self.deletion_arrived.filter(|arrived| since.is_some_and(|since| *arrived >= since))?;
+        self.state.deleted.as_ref().map(Stamp::time)
     }
 
     /// Returns the fields that arrived at `since` or later.
@@ -46,7 +44,11 @@ impl Task {
         let fields = self.fields.values().filter(|field| Some(field.arrived) >= since);
         let fields =
             fields.map(|field| (field.key.clone(), field.value.clone(), Some(field.stamp.time())));
-        SyncMapData { id: id.clone(), fields: fields.collect() }
+        SyncMapData {
+            id: id.clone(),
+            fields: fields.collect(),
+            recreated_after: self.deleted_since(since),
+        }
     }
 
     fn matches(&self, filter: &JsonObject) -> bool {
@@ -55,38 +57,30 @@ impl Task {
         })
     }
 
-    /// Returns `true` if a field of the filter was written at `since` or later, so that the task
-    /// may have matched before.
+    /// Returns `true` if the task was created again, or a field of the filter was written, at
+    /// `since` or later, so that the task may have matched before.
     fn may_have_matched(&self, filter: &JsonObject, since: WallTime) -> bool {
-        filter
-            .iter()
-            .any(|(key, _)| self.fields.get(key).is_some_and(|field| field.arrived >= since))
+        let mut written = filter.iter().filter_map(|(key, _)| self.fields.get(key));
+        self.deleted_since(Some(since)).is_some() || written.any(|field| field.arrived >= since)
     }
 
     fn write(&mut self, fields: &JsonObject, write: Write<'_>) -> EditOutcome {
-        let existed = self.exists();
-        let current: Vec<Field> = self.fields.values().cloned().collect();
-        let stamp = unique_stamp(&current, fields, write.stamp);
-        if self.deletion() >= Some(&stamp) {
-            return EditOutcome::Nothing;
-        }
-        let mut won = JsonObject::default();
-        for (key, value) in fields.iter() {
-            // After a crash, the same write may be repeated, and has the same outcome.
-            if self.fields.get(key).is_none_or(|field| field.stamp <= stamp) {
-                let key: Arc<str> = key.into();
-                let field = Field {
-                    key: key.clone(),
-                    value: value.clone(),
-                    stamp: stamp.clone(),
-                    arrived: write.arrived,
-                };
-                self.fields.insert(key.clone(), field);
-                won.set(key, value.clone());
-            }
+        let known: Vec<Field> =
+            fields.iter().filter_map(|(key, _)| self.fields.get(key)).cloned().collect();
+        let Changed { won, existed, stamp } =
+            Changed::decide(&self.state, &known, fields, write.stamp);
+        for (key, value) in won.iter() {
+            let key: Arc<str> = key.into();
+            let field = Field {
+                key: key.clone(),
+                value: value.clone(),
+                stamp: stamp.clone(),
+                arrived: write.arrived,
+            };
+            self.fields.insert(key, field);
         }
         let time = stamp.time();
-        self.written = self.written.take().max(Some(stamp));
+        self.state.touched = self.state.touched.take().max(Some(stamp));
         if won.is_empty() && existed {
             EditOutcome::Nothing
         } else {
@@ -109,22 +103,25 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         since: Option<WallTime>,
     ) -> Result<LoadOutcome, HandlerError> {
         Ok(match self.all().get_key_value(id) {
-            Some((id, task)) if task.exists() => task.data(id, since).into(),
-            Some((_, task)) => task
-                .deletion()
-                .map_or(LoadOutcome::Missing, |deletion| LoadOutcome::Deleted(deletion.time())),
-            None => LoadOutcome::Missing,
+            Some((id, task)) if task.state.exists() => task.data(id, since).into(),
+            Some((_, Task { state: RecordState { deleted: Some(deletion), .. }, .. })) => {
+                LoadOutcome::Deleted(deletion.time())
+            }
+            _ => LoadOutcome::Missing,
         })
     }
 
     async fn create(
         &self,
-        context: &Context<S>,
+        _: &Context<S>,
         id: &str,
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        self.change(context, id, fields, write).await
+        let mut tasks = self.all();
+        let task = tasks.entry(id.into()).or_default();
+        task.state.check_create(write.stamp).map_err(|_| HandlerError::NotFound)?;
+        Ok(task.write(fields, write))
     }
 
     async fn change(
@@ -134,7 +131,10 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        Ok(self.all().entry(id.into()).or_default().write(fields, write))
+        let mut tasks = self.all();
+        let task = tasks.get_mut(id).ok_or(HandlerError::NotFound)?;
+        task.state.check_change(write.stamp).map_err(|_| HandlerError::NotFound)?;
+        Ok(task.write(fields, write))
     }
 
     async fn delete(
@@ -142,15 +142,15 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         _: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> Result<bool, HandlerError> {
+    ) -> Result<Option<WallTime>, HandlerError> {
         let mut tasks = self.all();
-        let task = tasks.entry(id.into()).or_default();
-        if task.deletion() > Some(write.stamp) {
-            return Ok(false);
-        }
-        task.fields.retain(|_, field| field.stamp > *write.stamp);
-        task.deleted = Some((write.stamp.clone(), write.arrived));
-        Ok(!task.exists())
+        let Some(task) = tasks.get_mut(id) else { return Ok(None) };
+        let Some(deletion) = task.state.deletion(write.stamp) else { return Ok(None) };
+        let time = deletion.time();
+        task.fields.clear();
+        task.state.deleted = Some(deletion);
+        task.deletion_arrived = Some(write.arrived);
+        Ok(Some(time))
     }
 }
 
@@ -165,16 +165,12 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
         for (id, task) in self.all().iter() {
             let may_have_matched =
                 || since.is_some_and(|since| task.may_have_matched(filter, since));
-            if task.exists() {
+            if task.state.exists() {
                 if task.matches(filter) || may_have_matched() {
                     listed.records.push(task.data(id, since));
                 }
-            } else if let Some((stamp, _)) = task
-                .deleted
-                .as_ref()
-                .filter(|(_, arrived)| since.is_some_and(|since| *arrived >= since))
-            {
-                listed.deleted.push((id.clone(), stamp.time()));
+            } else if let Some(time) = task.deleted_since(since) {
+                listed.deleted.push((id.clone(), time));
             }
         }
         Ok(listed)

@@ -41,6 +41,9 @@ impl From<Regex> for NamePattern {
 pub(crate) enum ChannelMatcher {
     Pattern(ChannelPattern),
     Regex(Regex),
+    /// The channels of the records of a collection: this prefix with any id after it, which is the
+    /// parameter `id`. Other channels that match come first if the id has a `/`.
+    Records(String),
 }
 
 impl ChannelMatcher {
@@ -55,6 +58,9 @@ impl ChannelMatcher {
     /// regular expression by number and by name.
     pub(crate) fn matches(&self, channel: &str) -> Option<Params> {
         match self {
+            Self::Records(_) => {
+                self.record_id(channel).filter(|id| !id.contains('/')).map(id_param)
+            }
             Self::Pattern(pattern) => pattern.matches(channel),
             Self::Regex(regex) => {
                 let captures = regex.captures(channel)?;
@@ -68,6 +74,21 @@ impl ChannelMatcher {
             }
         }
     }
+
+    /// Returns the parameters of the channel of a record whose id has a `/`, which is matched if no
+    /// other channel [matches](Self::matches).
+    pub(crate) fn matches_any_id(&self, channel: &str) -> Option<Params> {
+        self.record_id(channel).map(id_param)
+    }
+
+    fn record_id<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        let Self::Records(prefix) = self else { return None };
+        channel.strip_prefix(&**prefix).filter(|id| !id.is_empty())
+    }
+}
+
+fn id_param(id: &str) -> Params {
+    Params::from([("id".into(), id.to_owned())])
 }
 
 impl PartialEq for ChannelMatcher {
@@ -75,6 +96,11 @@ impl PartialEq for ChannelMatcher {
         match (self, other) {
             (Self::Pattern(a), Self::Pattern(b)) => a.text == b.text,
             (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            (Self::Records(a), Self::Records(b)) => a == b,
+            (Self::Records(prefix), Self::Pattern(pattern))
+            | (Self::Pattern(pattern), Self::Records(prefix)) => {
+                pattern.text.strip_suffix(":id") == Some(prefix)
+            }
             _ => false,
         }
     }
@@ -181,6 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn the_channel_of_a_record_has_any_id() {
+        let tasks = ChannelMatcher::Records("tasks/".to_owned());
+        let id = |params: Option<Params>| params.map(|params| params["id"].clone());
+        assert_eq!(id(tasks.matches("tasks/1")).as_deref(), Some("1"));
+        assert_eq!(id(tasks.matches("tasks/1/2")), None, "other channels come first");
+        for channel in ["tasks/1/2", "tasks//", "tasks/\n", "tasks/:id"] {
+            let expected = channel.strip_prefix("tasks/");
+            assert_eq!(id(tasks.matches_any_id(channel)).as_deref(), expected);
+        }
+        assert!(tasks.matches_any_id("tasks/").is_none() && tasks.matches_any_id("task").is_none());
+    }
+
+    #[test]
     fn patterns_with_the_same_text_are_equal() {
         let matcher = |names: NamePattern| ChannelMatcher::new(names).unwrap();
         let regex = |text| Regex::new(text).unwrap().into();
@@ -188,6 +227,9 @@ mod tests {
         assert!(matcher("users/:id".into()) != matcher("users/:name".into()));
         assert!(matcher(regex("^users$")) == matcher(regex("^users$")));
         assert!(matcher("users".into()) != matcher(regex("users")));
+        let records = ChannelMatcher::Records("users/".to_owned());
+        assert!(records == records.clone() && records == matcher("users/:id".into()));
+        assert!(matcher("users/:id/posts".into()) != records);
     }
 
     #[test]

@@ -112,7 +112,25 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             NamePattern::Text(text) => text.clone(),
             NamePattern::Regex(regex) => regex.as_str().to_owned(),
         };
-        let matcher = ChannelMatcher::new(names)?;
+        self.add_matcher(ChannelMatcher::new(names)?, text, handlers)
+    }
+
+    /// Adds the channels `PLURAL/ID` of the records of a collection.
+    pub(crate) fn add_record_channel(
+        &mut self,
+        plural: &str,
+        handlers: Channel<S>,
+    ) -> Result<(), BuildError> {
+        let matcher = ChannelMatcher::Records(format!("{plural}/"));
+        self.add_matcher(matcher, format!("{plural}/:id"), handlers)
+    }
+
+    fn add_matcher(
+        &mut self,
+        matcher: ChannelMatcher,
+        text: String,
+        handlers: Channel<S>,
+    ) -> Result<(), BuildError> {
         if self.channels.iter().any(|(other, _)| *other == matcher) {
             return Err(BuildError::DuplicateChannel(text));
         }
@@ -135,10 +153,12 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     }
 
     fn channel(&self, name: &str) -> Option<(&Channel<S>, Params)> {
-        let registered = self
-            .channels
-            .iter()
-            .find_map(|(matcher, channel)| Some((channel, matcher.matches(name)?)));
+        let find = |matches: fn(&ChannelMatcher, &str) -> Option<Params>| {
+            let mut channels = self.channels.iter();
+            channels.find_map(|(matcher, channel)| Some((channel, matches(matcher, name)?)))
+        };
+        let registered =
+            find(ChannelMatcher::matches).or_else(|| find(ChannelMatcher::matches_any_id));
         registered.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
     }
 

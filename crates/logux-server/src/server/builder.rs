@@ -225,6 +225,17 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self.record(result)
     }
 
+    /// Registers handlers for the channels `PLURAL/ID` of the records of a collection.
+    pub(crate) fn record_channel(
+        mut self,
+        plural: &str,
+        handlers: impl FnOnce(ChannelBuilder<S>) -> Channel<S>,
+    ) -> Self {
+        let handlers = handlers(ChannelBuilder::new());
+        let result = self.application.add_record_channel(plural, handlers);
+        self.record(result)
+    }
+
     /// Registers handlers for all other action types. Without them, such actions are undone with
     /// the reason `unknownType`.
     #[must_use]

@@ -23,12 +23,16 @@ pub struct SyncMapData {
     /// The fields: key, value, and the time of the latest write; `None` counts as the time of the
     /// load.
     pub fields: Vec<(Arc<str>, Json, Option<WallTime>)>,
+    /// The time of a deletion after which the record was created again, if the subscriber may have
+    /// missed it: it is sent first, so that the subscriber drops the earlier fields. Times of
+    /// fields are later.
+    pub recreated_after: Option<WallTime>,
 }
 
 impl SyncMapData {
     /// Creates a record without fields: the result for a record that exists and has no changes.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), fields: Vec::new() }
+        Self { id: id.into(), fields: Vec::new(), recreated_after: None }
     }
 
     /// Adds a field with the time of its latest write. A client keeps its own value if it wrote it
@@ -69,7 +73,8 @@ impl SyncMapData {
         self
     }
 
-    /// Returns the record as `PLURAL/changed` actions, one for each time of writing.
+    /// Returns the record as `PLURAL/changed` actions, one for each time of writing, after a
+    /// `PLURAL/deleted` if the record was created again.
     pub(super) fn actions(
         &self,
         plural: &str,
@@ -79,6 +84,10 @@ impl SyncMapData {
             by_time.entry(*time).or_default().set(key.clone(), value.clone());
         }
         let id = Json::from_value(&*self.id)?;
+        let deletion = self.recreated_after.map(|time| {
+            let json = format!("{{\"type\":\"{plural}/deleted\",\"id\":{id}}}");
+            Ok((Action::new(json)?, Some(time)))
+        });
         let action = |(time, fields): (_, JsonObject)| {
             let json = format!(
                 "{{\"type\":\"{plural}/changed\",\"id\":{id},\"fields\":{}}}",
@@ -86,7 +95,7 @@ impl SyncMapData {
             );
             Ok((Action::new(json)?, time))
         };
-        by_time.into_iter().map(action).collect()
+        deletion.into_iter().chain(by_time.into_iter().map(action)).collect()
     }
 }
 

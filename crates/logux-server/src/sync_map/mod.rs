@@ -43,7 +43,8 @@ use crate::{error::HandlerError, handlers::context::Context};
 /// # What the storage decides
 /// Clients keep the time of each field, and of two writes the later one wins. A storage that does
 /// the same with [`Write::stamp`] agrees with them even if writes arrive late, and returns the
-/// fields that have won as [`EditOutcome::Fields`]. One that stores no times writes every edit,
+/// fields that have won as [`EditOutcome::Fields`]. [`record`](logux::record) has the rules of the
+/// included storages. One that stores no times writes every edit,
 /// returns [`EditOutcome::All`], and loads its fields [without a time](SyncMapData::without_time),
 /// so they count as written at the time of the load.
 ///
@@ -71,21 +72,25 @@ use crate::{error::HandlerError, handlers::context::Context};
 ///     }
 ///
 ///     async fn create(&self, context: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
+///         self.0.lock().await.entry(id.to_owned()).or_default();
 ///         self.change(context, id, fields, write).await
 ///     }
 ///
 ///     async fn change(&self, _: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
 ///         let text = fields.get("text").ok_or_else(|| HandlerError::undo("textMissing"))?.parse()?;
 ///         let mut notes = self.0.lock().await;
-///         if notes.get(id).is_some_and(|(_, time)| *time > write.time()) {
+///         let note = notes.get_mut(id).ok_or(HandlerError::NotFound)?;
+///         if note.1 > write.time() {
 ///             return Ok(EditOutcome::Nothing);
 ///         }
-///         notes.insert(id.to_owned(), (text, write.time()));
+///         *note = (text, write.time());
 ///         Ok(EditOutcome::All)
 ///     }
 ///
-///     async fn delete(&self, _: &Context, id: &str, _: Write<'_>) -> Result<bool, HandlerError> {
-///         Ok(self.0.lock().await.remove(id).is_some())
+///     async fn delete(&self, _: &Context, id: &str, write: Write<'_>) -> Result<Option<WallTime>, HandlerError> {
+///         let note = self.0.lock().await.remove(id);
+///         // The deletion is later than all writes.
+///         Ok(note.map(|(_, time)| write.time().max(time.shifted(1))))
 ///     }
 /// }
 ///
@@ -108,7 +113,8 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         since: Option<WallTime>,
     ) -> impl Future<Output = Result<LoadOutcome, HandlerError>> + Send;
 
-    /// Creates the record. It may already exist, if a client repeats the action.
+    /// Creates the record. It may already exist, if a client repeats the action. A creation that
+    /// was made before the record was deleted is refused with [`HandlerError::NotFound`].
     fn create(
         &self,
         context: &Context<S>,
@@ -120,7 +126,8 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         async { Err(HandlerError::UnknownType) }
     }
 
-    /// Changes some fields of the record.
+    /// Changes some fields of the record. If it does not exist, the change is refused with
+    /// [`HandlerError::NotFound`]: only [`create`](Self::create) creates records.
     fn change(
         &self,
         context: &Context<S>,
@@ -132,14 +139,18 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
         async { Err(HandlerError::UnknownType) }
     }
 
-    /// Deletes the record. Returns `true` if it was deleted and its subscribers must receive the
-    /// deletion.
+    /// Deletes the record, with all its fields. Returns the time of the deletion, which its
+    /// subscribers and the author receive; `None` if there was nothing to delete.
+    ///
+    /// The official clients compare this time with those of writes, so it must be later than the
+    /// latest write of the record: later than the time of the action if necessary
+    /// ([`RecordState::deletion`](logux::record::RecordState::deletion)).
     fn delete(
         &self,
         context: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> impl Future<Output = Result<bool, HandlerError>> + Send {
+    ) -> impl Future<Output = Result<Option<WallTime>, HandlerError>> + Send {
         let _ = (context, id, write);
         async { Err(HandlerError::UnknownType) }
     }
@@ -239,7 +250,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Arc<M> {
         context: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> Result<bool, HandlerError> {
+    ) -> Result<Option<WallTime>, HandlerError> {
         (**self).delete(context, id, write).await
     }
 

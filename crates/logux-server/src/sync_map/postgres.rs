@@ -3,7 +3,7 @@
 //! storage.
 
 use logux::{WallTime, json::JsonObject};
-use logux_postgres::PostgresCollection;
+use logux_postgres::{Changed, PostgresCollection, PostgresError};
 
 use crate::{
     error::HandlerError,
@@ -11,7 +11,7 @@ use crate::{
     sync_map::{
         SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList},
-        records::{edit_outcome, load_outcome, record_list},
+        records::{edit_outcome, load_outcome, record_list, refused},
     },
 };
 
@@ -33,12 +33,12 @@ impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
 
     async fn create(
         &self,
-        context: &Context<S>,
+        _: &Context<S>,
         id: &str,
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        self.change(context, id, fields, write).await
+        written(self.records().create(self.name(), id, fields, write).await)
     }
 
     async fn change(
@@ -48,8 +48,7 @@ impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        let (changed, stamp) = self.records().change(self.name(), id, fields, write).await?;
-        Ok(edit_outcome(changed, &stamp))
+        written(self.records().change(self.name(), id, fields, write).await)
     }
 
     async fn delete(
@@ -57,8 +56,17 @@ impl<S: Send + Sync + 'static> SyncMap<S> for PostgresCollection {
         _: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> Result<bool, HandlerError> {
-        Ok(self.records().delete(self.name(), id, write).await?)
+    ) -> Result<Option<WallTime>, HandlerError> {
+        let deletion = self.records().delete(self.name(), id, write).await?;
+        Ok(deletion.map(|deletion| deletion.time()))
+    }
+}
+
+fn written(changed: Result<Changed, PostgresError>) -> Result<EditOutcome, HandlerError> {
+    match changed {
+        Ok(changed) => Ok(edit_outcome(changed)),
+        Err(PostgresError::Refused(write)) => Err(refused(write)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,10 +3,13 @@
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Record},
+    record::{Changed, Record, RefusedWrite},
 };
 
-use crate::sync_map::data::{EditOutcome, LoadOutcome, RecordList, SyncMapData};
+use crate::{
+    error::HandlerError,
+    sync_map::data::{EditOutcome, LoadOutcome, RecordList, SyncMapData},
+};
 
 impl From<Record> for SyncMapData {
     fn from(record: Record) -> Self {
@@ -14,7 +17,11 @@ impl From<Record> for SyncMapData {
             .fields
             .into_iter()
             .map(|field| (field.key, field.value, Some(field.stamp.time())));
-        Self { id: record.id, fields: fields.collect() }
+        Self {
+            id: record.id,
+            fields: fields.collect(),
+            recreated_after: record.recreated_after.map(|deletion| deletion.time()),
+        }
     }
 }
 
@@ -27,12 +34,20 @@ pub(super) fn load_outcome(record: Option<Record>, deletion: Option<Stamp>) -> L
     }
 }
 
-/// Returns the result of a write with this stamp.
-pub(super) fn edit_outcome(changed: Changed, stamp: &Stamp) -> EditOutcome {
-    if changed.won.is_empty() && (changed.existed || !changed.exists) {
+/// Returns the result of a creation or change.
+pub(super) fn edit_outcome(changed: Changed) -> EditOutcome {
+    if changed.won.is_empty() && changed.existed {
         EditOutcome::Nothing
     } else {
-        EditOutcome::Fields { won: changed.won, time: stamp.time() }
+        EditOutcome::Fields { won: changed.won, time: changed.stamp.time() }
+    }
+}
+
+/// Returns the error that undoes an action whose write is refused.
+pub(super) fn refused(write: RefusedWrite) -> HandlerError {
+    match write {
+        RefusedWrite::NotFound => HandlerError::NotFound,
+        _ => HandlerError::undo("tooLarge"),
     }
 }
 
@@ -48,13 +63,19 @@ pub(super) fn record_list(
     let matching_ids: std::collections::HashSet<_> =
         records.iter().map(|record| record.id.clone()).collect();
     // A field of the filter was written since then.
-    let may_not_match =
-        |record: &Record| record.fields.iter().any(|field| filter.get(&field.key).is_some());
+    let may_not_match = |record: &Record| {
+        record.recreated_after.is_some()
+            || record.fields.iter().any(|field| filter.get(&field.key).is_some())
+    };
     records.extend(
         touched
             .into_iter()
             .filter(|record| may_not_match(record) && !matching_ids.contains(&record.id))
-            .map(Into::into),
+            .map(|mut record| {
+                // The subscriber needs no more to see that the record does not match.
+                record.fields.retain(|field| filter.get(&field.key).is_some());
+                record.into()
+            }),
     );
     let deleted: Vec<(_, WallTime)> =
         deleted.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();

@@ -205,7 +205,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> SyncMap<S> for Restricted<M> {
         context: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> Result<bool, HandlerError> {
+    ) -> Result<Option<WallTime>, HandlerError> {
         let _lock = self.lock(id).await;
         if !context.is_server() {
             match &self.rules.delete {
@@ -301,16 +301,21 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Restric
         }
         let mut own = filter.clone();
         own.set(field.clone(), Json::from_value(user)?);
-        let list = self.storage.list(context, &own, since).await?;
+        let mut list = self.storage.list(context, &own, since).await?;
+        let ids = |list: &RecordList| -> HashSet<Arc<str>> {
+            list.records.iter().map(|record| record.id.clone()).collect()
+        };
+        let all = if since.is_some() {
+            // `list` has only what has changed since then, and also records that do not match:
+            // those of other users, which the client may not read.
+            let all = ids(&self.storage.list(context, &own, None).await?);
+            list.records.retain(|record| all.contains(&record.id));
+            all
+        } else {
+            ids(&list)
+        };
         if let Some(own_ids) = context.get::<OwnIds>() {
-            let add = |list: &RecordList| {
-                own_ids.ids().extend(list.records.iter().map(|record| record.id.clone()));
-            };
-            add(&list);
-            if since.is_some() {
-                // `list` has only what has changed since then.
-                add(&self.storage.list(context, &own, None).await?);
-            }
+            own_ids.ids().extend(all);
         }
         Ok(list)
     }

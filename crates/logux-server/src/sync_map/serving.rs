@@ -4,8 +4,11 @@
 //! - Two writes of one field within one millisecond are ordered by the storage (SQLite and
 //!   PostgreSQL do this): the second one to arrive gets a later time, which its author receives
 //!   too. Clients of the reference would each break the tie differently.
+//! - A deletion is moved after the latest write, and its author receives it too, so that no client
+//!   keeps a field that arrives late. A change of a missing record is undone with `notFound`.
+//! - The id of a record may have any characters, also `/`.
 //! - In the reference, `since` of a subscription is by the clock of the client; here it is read
-//!   from the id that the server gave, or corrected by the known difference of the client's clock.
+//!   from the id that the server gave. With an id of the client, everything is loaded.
 //! - `since` selects what has arrived since then, not what was made since then: an edit made
 //!   offline arrives late.
 //! - A client that subscribes again with a filter also receives the records that were deleted, or
@@ -80,7 +83,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let edits = collection.storage.edits().to_vec();
         let subscription_access = access.clone();
         let (loaded, filtered) = (collection.clone(), collection.clone());
-        let builder = self.channel(format!("{plural}/:id"), |channel| {
+        let builder = self.record_channel(plural, |channel| {
             let access = move |context: Context<S>| {
                 let id = context.param("id").into();
                 subscription_access(context, id)
@@ -297,12 +300,15 @@ impl<M> Collection<M> {
             EditKind::Change => {
                 self.storage.change(context, &id, &fields_of(context)?, write).await?
             }
-            EditKind::Delete => self.storage.delete(context, &id, write).await?.into(),
+            EditKind::Delete => match self.storage.delete(context, &id, write).await? {
+                Some(time) => EditOutcome::Fields { won: JsonObject::default(), time },
+                None => EditOutcome::Nothing,
+            },
         };
         let (fields, time) = match outcome {
             EditOutcome::Nothing => return Ok(()),
             EditOutcome::All => (None, stamp.time()),
-            EditOutcome::Fields { won, time } => (Some(won), time),
+            EditOutcome::Fields { won, time } => ((edit != EditKind::Delete).then_some(won), time),
         };
         let action = with_type(
             context.action(),
@@ -310,13 +316,19 @@ impl<M> Collection<M> {
             fields.as_ref(),
         )?;
         let mut to = edit.recipients(&self.plural, &id);
-        if time == stamp.time() {
+        // The author of a deletion receives it too: a change that arrived at the server before the
+        // deletion may reach the author after it, and would show the record again.
+        if time == stamp.time() && edit != EditKind::Delete {
             to.exclude_clients.push(context.client_id().into());
         }
         context.server().send_at(action, Some(time), to).await;
         Ok(())
     }
 }
+
+/// The largest id of a record. Clients that compute their state with the engine's `SyncMaps` refuse
+/// longer ones.
+const MAX_ID_BYTES: usize = logux::crdt::MAX_TEXT;
 
 fn fields_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
     let fields = context.action().field("fields").unwrap_or_default();
@@ -332,7 +344,13 @@ fn fields_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
 
 fn id_of<S>(context: &Context<S>) -> Result<String, HandlerError> {
     let id = context.action().str_field("id").map(|id| id.into_owned()).unwrap_or_default();
-    if id.is_empty() { Err(HandlerError::failed("expected a string in `id`")) } else { Ok(id) }
+    match id.len() {
+        0 => Err(HandlerError::failed("expected a string in `id`")),
+        1..=MAX_ID_BYTES => Ok(id),
+        bytes => Err(HandlerError::failed(format!(
+            "expected an id of at most {MAX_ID_BYTES} bytes, got {bytes} bytes"
+        ))),
+    }
 }
 
 /// Returns the filter of a subscription to the whole collection; empty if there is none.
@@ -343,15 +361,14 @@ fn filter_of<S>(context: &Context<S>) -> Result<JsonObject, HandlerError> {
 }
 
 /// Returns the time up to which the subscriber has received all changes, by the server's clock.
+///
+/// An id of the client itself, as the official client sends for offline templates, has the time at
+/// which the client made a change, perhaps while others made changes that it has not received: it
+/// receives everything, and the deletions that are remembered.
 fn since_of<S>(context: &Context<S>) -> Option<WallTime> {
     let since: Since = Json::new(context.action().field("since")?).ok()?.parse().ok()?;
-    let meta = context.meta();
-    match since.id.parse::<ActionId>() {
-        Ok(id) if id.node().is_server() => Some(id.time()),
-        // The client's clock is ahead of the server's by the difference between its id's time and
-        // the corrected time.
-        _ => Some(WallTime::from_millis(since.time).shifted(-meta.id.time().since(meta.time))),
-    }
+    let id = since.id.parse::<ActionId>().ok().filter(|id| id.node().is_server());
+    Some(id.map_or(WallTime::MIN, |id| id.time()))
 }
 
 /// Returns the action with another type, and with the fields that have won.

@@ -10,7 +10,7 @@ use crate::{
     sync_map::{
         SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList},
-        records::{edit_outcome, load_outcome, record_list},
+        records::{edit_outcome, load_outcome, record_list, refused},
     },
 };
 
@@ -33,12 +33,18 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
 
     async fn create(
         &self,
-        context: &Context<S>,
+        _: &Context<S>,
         id: &str,
         fields: &JsonObject,
         write: Write<'_>,
     ) -> Result<EditOutcome, HandlerError> {
-        self.change(context, id, fields, write).await
+        let (id, fields, stamp, arrived) =
+            (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
+        let created = write_records(self, move |collection| {
+            let write = Write { stamp: &stamp, arrived };
+            collection.records().create(collection.name(), &id, &fields, write)
+        });
+        Ok(edit_outcome(created.await?))
     }
 
     async fn change(
@@ -50,17 +56,11 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
     ) -> Result<EditOutcome, HandlerError> {
         let (id, fields, stamp, arrived) =
             (id.to_owned(), fields.clone(), write.stamp.clone(), write.arrived);
-        write_records(self, move |collection| {
+        let changed = write_records(self, move |collection| {
             let write = Write { stamp: &stamp, arrived };
-            let (changed, stamp) = collection.records().change_with_unique_time(
-                collection.name(),
-                &id,
-                &fields,
-                write,
-            )?;
-            Ok(edit_outcome(changed, &stamp))
-        })
-        .await
+            collection.records().change(collection.name(), &id, &fields, write)
+        });
+        Ok(edit_outcome(changed.await?))
     }
 
     async fn delete(
@@ -68,12 +68,13 @@ impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
         _: &Context<S>,
         id: &str,
         write: Write<'_>,
-    ) -> Result<bool, HandlerError> {
+    ) -> Result<Option<WallTime>, HandlerError> {
         let (id, stamp, arrived) = (id.to_owned(), write.stamp.clone(), write.arrived);
-        write_records(self, move |collection| {
-            collection.records().delete(collection.name(), &id, Write { stamp: &stamp, arrived })
-        })
-        .await
+        let deleted = write_records(self, move |collection| {
+            let write = Write { stamp: &stamp, arrived };
+            collection.records().delete(collection.name(), &id, write)
+        });
+        Ok(deleted.await?.map(|deletion| deletion.time()))
     }
 }
 
@@ -107,7 +108,14 @@ async fn blocking<T: Send + 'static>(
     query: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
     let collection = collection.clone();
-    Ok(tokio::task::spawn_blocking(move || query(&collection)).await??)
+    result_of(tokio::task::spawn_blocking(move || query(&collection)).await?)
+}
+
+fn result_of<T>(result: Result<T, SqliteError>) -> Result<T, HandlerError> {
+    match result {
+        Err(SqliteError::Refused(write)) => Err(refused(write)),
+        result => Ok(result?),
+    }
 }
 
 /// Runs a write: at once if the database is ready, as it is when the hub calls a handler, so that
@@ -118,7 +126,7 @@ async fn write_records<T: Send + 'static>(
     write: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
     if collection.records().database().is_ready_to_write() {
-        return Ok(write(collection)?);
+        return result_of(write(collection));
     }
     blocking(collection, write).await
 }

@@ -66,12 +66,24 @@ pub(super) async fn a_deleted_record_is_missing<S: Send + Sync + 'static, M: Syn
     kit: &Kit<S, M>,
 ) {
     kit.create("1", &kit.one, at(1)).await;
-    assert!(kit.delete("1", at(2)).await, "subscribers receive the deletion");
+    assert!(kit.delete("1", at(2)).await.is_some(), "subscribers receive the deletion");
     assert_eq!(kit.fields("1").await, None);
     kit.delete("1", at(2)).await;
     kit.delete("1", at(3)).await;
     kit.delete("unknown", at(3)).await;
     assert_eq!((kit.fields("1").await, kit.fields("unknown").await), (None, None));
+}
+
+pub(super) async fn a_change_never_creates_a_record<S: Send + Sync + 'static, M: SyncMap<S>>(
+    kit: &Kit<S, M>,
+) {
+    assert_eq!(kit.try_change("1", &kit.one, at(1)).await, None, "an unknown record");
+    kit.create("2", &kit.one, at(1)).await;
+    kit.delete("2", at(2)).await;
+    assert_eq!(kit.try_change("2", &kit.one, at(3)).await, None, "a deleted record");
+    assert_eq!((kit.fields("1").await, kit.fields("2").await), (None, None));
+    assert!(kit.try_create("2", &kit.other, at(9)).await.is_some(), "a creation restores it");
+    assert_eq!(kit.fields("2").await, Some(values(&kit.other)));
 }
 
 pub(super) async fn records_are_independent<S: Send + Sync + 'static, M: SyncMap<S>>(

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     connection_info::ConnectionInfo,
+    error::HandlerError,
     handlers::{context::Context, pattern::Params},
     hub::handle::Handle,
     sync_map::{
@@ -95,30 +96,43 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
     }
 
     pub(super) async fn create(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
+        self.try_create(id, fields, at).await.expect("created")
+    }
+
+    /// Creates a record, or returns `None` if that is refused with `notFound`.
+    pub(super) async fn try_create(
+        &self,
+        id: &str,
+        fields: &JsonObject,
+        at: At,
+    ) -> Option<EditOutcome> {
         let (context, stamp) = self.edit("create", id, Some(fields), at);
-        let created = self
-            .storage
-            .create(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) })
-            .await;
-        created.expect("created")
+        let write = Write { stamp: &stamp, arrived: wall(at.arrived) };
+        accepted(self.storage.create(&context, id, fields, write).await)
     }
 
     pub(super) async fn change(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
-        let (context, stamp) = self.edit("change", id, Some(fields), at);
-        let changed = self
-            .storage
-            .change(&context, id, fields, Write { stamp: &stamp, arrived: wall(at.arrived) })
-            .await;
-        changed.expect("changed")
+        self.try_change(id, fields, at).await.expect("changed")
     }
 
-    pub(super) async fn delete(&self, id: &str, at: At) -> bool {
+    /// Changes a record, or returns `None` if that is refused with `notFound`.
+    pub(super) async fn try_change(
+        &self,
+        id: &str,
+        fields: &JsonObject,
+        at: At,
+    ) -> Option<EditOutcome> {
+        let (context, stamp) = self.edit("change", id, Some(fields), at);
+        let write = Write { stamp: &stamp, arrived: wall(at.arrived) };
+        accepted(self.storage.change(&context, id, fields, write).await)
+    }
+
+    /// Deletes a record. Returns the time of the deletion in milliseconds since [`EPOCH`].
+    pub(super) async fn delete(&self, id: &str, at: At) -> Option<i64> {
         let (context, stamp) = self.edit("delete", id, None, at);
-        let deleted = self
-            .storage
-            .delete(&context, id, Write { stamp: &stamp, arrived: wall(at.arrived) })
-            .await;
-        deleted.expect("deleted")
+        let write = Write { stamp: &stamp, arrived: wall(at.arrived) };
+        let deleted = self.storage.delete(&context, id, write).await.expect("deleted");
+        deleted.map(|time| time.since(wall(0)))
     }
 
     fn edit(
@@ -188,6 +202,14 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
             .collect();
         ids.sort();
         ids
+    }
+}
+
+fn accepted(written: Result<EditOutcome, HandlerError>) -> Option<EditOutcome> {
+    match written {
+        Ok(outcome) => Some(outcome),
+        Err(HandlerError::NotFound) => None,
+        Err(error) => panic!("expected a write or `notFound`, got {error:?}"),
     }
 }
 

@@ -53,6 +53,11 @@ impl Subscriber {
             .retain(|_, (_, written)| *written > time);
     }
 
+    fn assert_empty(&self) {
+        let fields = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(fields.is_empty(), "a client keeps fields of a deleted record: {fields:?}");
+    }
+
     /// Compares the received values and times with the stored ones.
     async fn assert_stored<S, M>(&self, kit: &Kit<S, M>, id: &str)
     where
@@ -113,49 +118,60 @@ where
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     let first = kit.only(&kit.other, 0);
-    kit.change("1", &first, at(5)).await;
+    kit.create("1", &first, at(5)).await;
     let mut expected = values(&kit.one);
     expected.extend(values(&first));
     kit.create("1", &kit.one, at(1)).await;
-    assert_eq!(kit.fields("1").await, Some(expected), "the creation arrives after a change");
+    assert_eq!(kit.fields("1").await, Some(expected), "an earlier creation arrives later");
 }
 
-pub(super) async fn a_deletion_removes_older_writes<S, M>(kit: &Kit<S, M>)
+pub(super) async fn writes_from_before_a_deletion_are_refused<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     kit.create("1", &kit.one, at(1)).await;
-    assert!(kit.delete("1", at(4)).await);
-    assert_eq!(
-        kit.change("1", &kit.other, at(3)).await,
-        EditOutcome::Nothing,
-        "older than the deletion"
-    );
-    assert!(!kit.delete("1", at(2)).await, "a later deletion is known");
+    assert_eq!(kit.delete("1", at(4)).await, Some(4));
+    for time in [3, 4] {
+        assert_eq!(kit.try_create("1", &kit.other, at(time).by("z")).await, None, "{time}");
+    }
+    assert_eq!(kit.delete("1", at(6)).await, None, "it is deleted already");
     assert_eq!(kit.load("1", None).await, LoadOutcome::Deleted(wall(4)));
     let first = kit.only(&kit.other, 0);
-    assert_ne!(kit.change("1", &first, at(5)).await, EditOutcome::Nothing);
-    assert_eq!(
-        kit.fields("1").await,
-        Some(values(&first)),
-        "it exists again, with only the later write"
-    );
+    assert!(kit.try_create("1", &first, at(5)).await.is_some());
+    let again = Some(values(&first));
+    assert_eq!(kit.fields("1").await, again, "it exists again, with only the later fields");
+    assert_eq!(kit.try_change("1", &kit.one, at(3)).await, None, "of the deleted record");
+    assert_eq!(kit.try_create("1", &kit.one, at(3)).await, None);
+    assert_eq!(kit.fields("1").await, again);
 }
 
-pub(super) async fn a_late_deletion_keeps_newer_writes<S, M>(kit: &Kit<S, M>)
+pub(super) async fn a_deletion_is_moved_after_the_latest_write<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     kit.create("1", &kit.one, at(1)).await;
-    let first = kit.only(&kit.other, 0);
-    kit.change("1", &first, at(5)).await;
-    assert!(!kit.delete("1", at(3)).await, "the record remains");
-    assert_eq!(kit.fields("1").await, Some(values(&first)));
-    assert!(kit.delete("2", at(3)).await, "it applies to writes that arrive later");
-    assert_eq!(kit.create("2", &kit.one, at(1)).await, EditOutcome::Nothing);
-    assert_eq!(kit.fields("2").await, None);
+    kit.change("1", &kit.only(&kit.other, 0), at(5)).await;
+    assert_eq!(kit.delete("1", at(3)).await, Some(6), "after the change that has arrived");
+    assert_eq!(kit.load("1", None).await, LoadOutcome::Deleted(wall(6)));
+    assert_eq!(kit.try_create("1", &kit.one, at(6)).await, None);
+    assert_eq!(kit.delete("2", at(3)).await, None, "an unknown record");
+    assert!(kit.try_create("2", &kit.one, at(1)).await.is_some());
+}
+
+pub(super) async fn a_repeated_deletion_has_the_same_time<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.one, at(7)).await;
+    for _ in 0..2 {
+        assert_eq!(kit.delete("1", at(3)).await, Some(8), "after a crash");
+    }
+    kit.create("1", &kit.other, at(9)).await;
+    assert_eq!(kit.delete("1", at(3)).await, None, "it deletes no later record");
+    assert_eq!(kit.fields("1").await, Some(values(&kit.other)));
 }
 
 pub(super) async fn writes_with_equal_times_get_different_times<S, M>(kit: &Kit<S, M>)
@@ -168,6 +184,7 @@ where
         [("1", ["a", "b", "c"]), ("2", ["c", "b", "a"]), ("3", ["\u{e000}", "\u{1f600}", "z"])]
     {
         let subscriber = Subscriber::default();
+        subscriber.receive(&kit.one, at(1), kit.create(id, &kit.one, at(1)).await);
         for (n, node) in nodes.into_iter().enumerate() {
             let fields = if n == 1 { &kit.other } else { &kit.one };
             let at = at(7).by(node);
@@ -191,6 +208,7 @@ where
     M: SyncMap<S> + SyncMapFilter<S>,
 {
     let subscriber = Subscriber::default();
+    subscriber.receive(&kit.one, at(1), kit.create("1", &kit.one, at(1)).await);
     for (fields, at) in [
         (&kit.one, at(7).by("a")),
         (&kit.other, at(7).by("b")),
@@ -210,7 +228,7 @@ where
     );
 }
 
-pub(super) async fn every_order_of_arrival_gives_the_same_result<S, M>(kit: &Kit<S, M>)
+pub(super) async fn subscribers_agree_in_every_order_of_arrival<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
     M: SyncMap<S> + SyncMapFilter<S>,
@@ -218,33 +236,52 @@ where
     let mut random = Random(1);
     for round in 0..30 {
         let id = format!("r{round}");
-        let mut times: Vec<i64> = (1..=8).collect();
+        let mut times: Vec<i64> = (1..=12).collect();
         random.shuffle(&mut times);
-        let (mut model, mut deleted) = (BTreeMap::<String, (serde_json::Value, i64)>::new(), 0);
+        // Values and times of writing, while the record exists, and the time of its deletion.
+        let mut model: Option<BTreeMap<String, (serde_json::Value, i64)>> = None;
+        let mut deleted = 0;
         let subscriber = Subscriber::default();
         for time in times {
-            // The last operation is a write, so that the record exists in the end.
             if time % 4 == 3 {
-                let is_deleted = kit.delete(&id, at(time)).await;
-                deleted = deleted.max(time);
-                if is_deleted {
+                let latest = model
+                    .as_ref()
+                    .map(|fields| fields.values().map(|(_, time)| *time).max().expect("a field"));
+                let expected = latest.map(|latest| time.max(latest + 1));
+                assert_eq!(kit.delete(&id, at(time)).await, expected);
+                if let Some(time) = expected {
+                    (model, deleted) = (None, time);
                     subscriber.receive_deletion(wall(time));
                 }
                 continue;
             }
             let all = if time % 2 == 0 { &kit.one } else { &kit.other };
-            let fields = if time == 8 { all.clone() } else { kit.only(all, random.below(2)) };
-            subscriber.receive(&fields, at(time), kit.change(&id, &fields, at(time)).await);
+            let fields = if time % 4 == 0 { all.clone() } else { kit.only(all, random.below(2)) };
+            let outcome = match time % 4 {
+                0 => kit.try_create(&id, &fields, at(time)).await,
+                _ => kit.try_change(&id, &fields, at(time)).await,
+            };
+            let is_accepted = time > deleted && (model.is_some() || time % 4 == 0);
+            assert_eq!(outcome.is_some(), is_accepted, "{time} after {deleted}");
+            let Some(outcome) = outcome else { continue };
+            subscriber.receive(&fields, at(time), outcome);
+            let record = model.get_or_insert_default();
             for (key, value) in values(&fields) {
-                let entry = model.entry(key).or_insert((value.clone(), time));
+                let entry = record.entry(key).or_insert((value.clone(), time));
                 if entry.1 < time {
                     *entry = (value, time);
                 }
             }
         }
-        model.retain(|_, (_, time)| *time > deleted);
-        let expected: Values = model.into_iter().map(|(key, (value, _))| (key, value)).collect();
-        assert_eq!(kit.fields(&id).await, Some(expected));
+        let expected = model.map(|fields| {
+            fields.into_iter().map(|(key, (value, _))| (key, value)).collect::<Values>()
+        });
+        assert_eq!(kit.fields(&id).await, expected);
+        if expected.is_some() {
+            subscriber.assert_stored(kit, &id).await;
+        } else {
+            subscriber.assert_empty();
+        }
     }
 }
 
@@ -255,12 +292,13 @@ where
 {
     const NODES: [&str; 6] = ["a", "b", "c", "d", "\u{e000}", "\u{1f600}"];
     let subscriber = Subscriber::default();
+    subscriber.receive(&kit.one, at(0), kit.create("1", &kit.one, at(0)).await);
     let writer = async |n: usize, node: &'static str| {
         for turn in 0..8_usize {
             let fields = kit
                 .only(if (turn + n).is_multiple_of(2) { &kit.one } else { &kit.other }, turn % 2);
             // Most writes have the time of another write.
-            let at = At { time: (turn / 2) as i64, node, arrived: 100 };
+            let at = At { time: 1 + (turn / 2) as i64, node, arrived: 100 };
             let at = At { time: at.time + 10 * (turn % 2) as i64, ..at };
             subscriber.receive(&fields, at, kit.change("1", &fields, at).await);
         }

@@ -15,21 +15,22 @@
 //! #         let notes = self.0.lock().unwrap();
 //! #         let Some(note) = notes.get(id) else { return Ok(LoadOutcome::Missing) };
 //! #         let fields = note.iter().map(|(key, value)| (key.into(), value.clone(), None)).collect();
-//! #         Ok(SyncMapData { id: id.into(), fields }.into())
+//! #         Ok(SyncMapData { id: id.into(), fields, recreated_after: None }.into())
 //! #     }
 //! #     async fn create(&self, context: &Context, id: &str, fields: &JsonObject, write: Write<'_>) -> Result<EditOutcome, HandlerError> {
+//! #         self.0.lock().unwrap().entry(id.to_owned()).or_default();
 //! #         self.change(context, id, fields, write).await
 //! #     }
 //! #     async fn change(&self, _: &Context, id: &str, fields: &JsonObject, _: Write<'_>) -> Result<EditOutcome, HandlerError> {
 //! #         let mut notes = self.0.lock().unwrap();
-//! #         let note = notes.entry(id.to_owned()).or_default();
+//! #         let note = notes.get_mut(id).ok_or(HandlerError::NotFound)?;
 //! #         for (key, value) in fields.iter() {
 //! #             note.set(key, value.clone());
 //! #         }
 //! #         Ok(EditOutcome::All)
 //! #     }
-//! #     async fn delete(&self, _: &Context, id: &str, _: Write<'_>) -> Result<bool, HandlerError> {
-//! #         Ok(self.0.lock().unwrap().remove(id).is_some())
+//! #     async fn delete(&self, _: &Context, id: &str, write: Write<'_>) -> Result<Option<WallTime>, HandlerError> {
+//! #         Ok(self.0.lock().unwrap().remove(id).map(|_| write.time()))
 //! #     }
 //! }
 //!
@@ -86,6 +87,7 @@ pub async fn run<S: Send + Sync + 'static, M: SyncMap<S>>(
             basics::a_change_sets_its_fields_and_no_others,
             basics::the_same_write_again_changes_nothing,
             basics::a_deleted_record_is_missing,
+            basics::a_change_never_creates_a_record,
             basics::records_are_independent,
         ]
     );
@@ -131,16 +133,18 @@ where
         [
             merging::a_later_write_wins_field_by_field,
             merging::an_older_write_sets_only_unknown_fields,
-            merging::a_deletion_removes_older_writes,
-            merging::a_late_deletion_keeps_newer_writes,
+            merging::writes_from_before_a_deletion_are_refused,
+            merging::a_deletion_is_moved_after_the_latest_write,
+            merging::a_repeated_deletion_has_the_same_time,
             merging::writes_with_equal_times_get_different_times,
             merging::a_repeated_write_with_a_changed_time_keeps_its_order,
-            merging::every_order_of_arrival_gives_the_same_result,
+            merging::subscribers_agree_in_every_order_of_arrival,
             merging::concurrent_writes_are_consistent,
             since::changes_since_a_time_are_loaded,
             since::changes_since_a_time_are_listed,
             since::records_that_do_not_match_any_more_are_listed,
             since::deletions_since_a_time_are_listed,
+            since::a_record_that_was_created_again_is_deleted_first,
         ]
     );
 }

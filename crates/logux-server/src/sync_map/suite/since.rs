@@ -16,7 +16,7 @@ where
     kit.create("1", &kit.one, at(20_000)).await;
     // This write was made offline and arrives late.
     let late = kit.only(&kit.other, 0);
-    kit.change("2", &late, at(1).arriving(50_000)).await;
+    kit.create("2", &late, at(1).arriving(50_000)).await;
     kit.change("1", &kit.only(&kit.other, 1), at(50_000)).await;
     let loaded = async |id: &str| match kit.load(id, Some(50_000)).await {
         LoadOutcome::Record(record) => kit.values(&record),
@@ -80,6 +80,34 @@ where
     assert_eq!(listed.deleted, [("2".into(), wall(3))]);
     assert_eq!(listed_fields(kit, &listed, "3"), Some(values(&kit.one)), "it exists again");
     assert_eq!(kit.load("2", Some(50_000)).await, LoadOutcome::Deleted(wall(3)));
+}
+
+pub(super) async fn a_record_that_was_created_again_is_deleted_first<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.one, at(1)).await;
+    kit.delete("1", at(2).arriving(50_000)).await;
+    let again = kit.only(&kit.other, 0);
+    kit.create("1", &again, at(50_001)).await;
+    for (since, deletion) in [(Some(50_000), Some(wall(2))), (Some(90_000), None), (None, None)] {
+        let LoadOutcome::Record(record) = kit.load("1", since).await else {
+            panic!("the record exists")
+        };
+        assert_eq!(record.recreated_after, deletion, "since {since:?}");
+        // Also with a filter that the record matched only before.
+        for filter in [JsonObject::default(), again.clone(), kit.only(&kit.one, 1)] {
+            let listed = kit.list(&filter, since).await;
+            let record = listed.records.iter().find(|record| &*record.id == "1");
+            if let Some(record) = record {
+                assert_eq!(record.recreated_after, deletion, "since {since:?}");
+            } else {
+                assert!(filter.get(again.iter().next().expect("a field").0).is_none());
+                assert!(deletion.is_none(), "the record may have matched");
+            }
+        }
+    }
 }
 
 /// Returns the listed fields of a record.

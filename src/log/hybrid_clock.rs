@@ -1,5 +1,6 @@
-//! The hybrid clock of a client, which orders own actions after the actions that their author has
-//! seen.
+//! The hybrid clock of a log, which orders own actions after the actions that the log has seen.
+
+use std::time::Duration;
 
 use crate::{
     action::{ActionId, NodeId, Stamp, logux::is_logux},
@@ -7,46 +8,71 @@ use crate::{
     time::WallTime,
 };
 
-/// Times that are further ahead, in milliseconds, are errors of another clock; they are ignored.
-const MAX_AHEAD_MS: i64 = 60_000;
-
-/// The latest action that the application has seen, including its own actions.
+/// The latest action that the log has seen, including own actions.
 ///
-/// The correction of a device's clock is inexact, because the time that a message takes varies. An
-/// answer could therefore be ordered before the action that it answers, and a change before the
-/// value that it changes, and would have no effect. So the times of a client's actions come from a
-/// hybrid clock (Kulkarni et al., Logical Physical Clocks, 2014). The times in ids are those of the
-/// device's own clock.
+/// The clocks of two nodes differ, and the correction of a device's clock is inexact, because the
+/// time that a message takes varies. An answer could therefore be ordered before the action that it
+/// answers, and a change before the value that it changes, and would have no effect. So the times
+/// of own actions come from a hybrid clock (Kulkarni et al., Logical Physical Clocks, 2014). The
+/// times in ids are those of the node's own clock.
 #[derive(Debug, Default)]
-pub(super) struct HybridClock(Option<Stamp>);
+pub(super) struct HybridClock {
+    latest: Option<Stamp>,
+    /// Times of other nodes that are further ahead, in milliseconds, are errors of another clock;
+    /// they are ignored.
+    pub(super) max_ahead_ms: Option<i64>,
+    /// Whether the entries that the store had at the start are included.
+    pub(super) has_read_store: bool,
+}
 
 impl HybridClock {
-    /// Records an action that was added to the log of the node `own`.
+    pub(super) fn with_max_ahead(max_ahead: Duration) -> Self {
+        let ms = i64::try_from(max_ahead.as_millis()).unwrap_or(i64::MAX);
+        Self { max_ahead_ms: Some(ms), ..Self::default() }
+    }
+
+    fn is_too_far_ahead(&self, ahead_ms: i64) -> bool {
+        self.max_ahead_ms.is_some_and(|max_ahead_ms| ahead_ms > max_ahead_ms)
+    }
+
+    /// Records an action that was added to the log of the node `own`. Actions of Logux itself do
+    /// not change the state of the application, so they are not recorded.
     pub(super) fn record(&mut self, now: WallTime, own: &NodeId, Entry { action, meta }: &Entry) {
-        let is_too_far_ahead =
-            |time: WallTime, id: &ActionId| time.since(now) > MAX_AHEAD_MS && id.node() != own;
-        // Actions of Logux itself do not change the state of the application.
-        if is_logux(action.kind()) || is_too_far_ahead(meta.time, &meta.id) {
+        let is_ignored = |time: WallTime, id: &ActionId| {
+            id.node() != own && self.is_too_far_ahead(time.since(now))
+        };
+        if is_logux(action.kind()) || is_ignored(meta.time, &meta.id) {
             return;
         }
         // An action that was found at the start was not checked, because the time was not known.
-        let latest = self.0.take().filter(|latest| !is_too_far_ahead(latest.time(), latest.id()));
-        self.0 = latest.max(Some(meta.stamp()));
+        let was_ignored =
+            self.latest.as_ref().is_some_and(|latest| is_ignored(latest.time(), latest.id()));
+        let stamp = meta.stamp();
+        if was_ignored || self.latest.as_ref().is_none_or(|latest| *latest < stamp) {
+            self.latest = Some(stamp);
+        }
     }
 
-    /// Returns `true` if no action of the application was recorded.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_none()
+    /// Records an entry that the store had at the start. The current time is not known, so none is
+    /// ignored for being too far ahead.
+    ///
+    /// Returns `true` if it is an action of the application: earlier entries have no influence.
+    pub(super) fn record_found(&mut self, Entry { action, meta }: &Entry) -> bool {
+        let is_recorded = !is_logux(action.kind());
+        if is_recorded {
+            self.latest = self.latest.take().max(Some(meta.stamp()));
+        }
+        is_recorded
     }
 
     /// Returns the time of a new action: the earliest time that orders it after the latest recorded
     /// action. It is not later than necessary, because many actions may be created within a
     /// millisecond.
     pub(super) fn time_of(&self, id: &ActionId) -> WallTime {
-        let Some(latest) = &self.0 else { return id.time() };
+        let Some(latest) = &self.latest else { return id.time() };
         let ahead = latest.time().since(id.time());
         let is_own = latest.id().node() == id.node();
-        if ahead < 0 || ahead > MAX_AHEAD_MS && !is_own {
+        if ahead < 0 || !is_own && self.is_too_far_ahead(ahead) {
             id.time()
         } else if Stamp::new(latest.time(), id.clone()) > *latest {
             latest.time()
@@ -66,9 +92,15 @@ mod tests {
         Entry::new(action, Meta::new(id.parse().unwrap()).with_time(WallTime::from_millis(ms)))
     }
 
+    const MAX_AHEAD_MS: i64 = 60_000;
+
+    fn empty() -> HybridClock {
+        HybridClock::with_max_ahead(Duration::from_secs(60))
+    }
+
     fn hybrid_clock(kind: &str, ms: i64) -> HybridClock {
-        let mut hybrid_clock = HybridClock::default();
-        hybrid_clock.record(WallTime::MAX, &own(), &entry(kind, "1 20:b:c 0", ms));
+        let mut hybrid_clock = empty();
+        hybrid_clock.record_found(&entry(kind, "1 20:b:c 0", ms));
         hybrid_clock
     }
 
@@ -80,7 +112,7 @@ mod tests {
     fn own_actions_are_ordered_after_seen_ones() {
         let id: ActionId = "1000 10:a:b 0".parse().unwrap();
         let time = |hybrid_clock: &HybridClock| hybrid_clock.time_of(&id).as_millis();
-        assert_eq!(time(&HybridClock::default()), 1_000);
+        assert_eq!(time(&empty()), 1_000);
         assert_eq!(time(&hybrid_clock("note", 999)), 1_000);
         assert_eq!(time(&hybrid_clock("note", 1_000)), 1_001);
         assert_eq!(time(&hybrid_clock("note", 1_007)), 1_008);
@@ -91,9 +123,18 @@ mod tests {
         );
         assert_eq!(time(&hybrid_clock("logux/processed", 1_007)), 1_000);
         assert!(
-            hybrid_clock("logux/processed", 1_007).is_empty()
-                && !hybrid_clock("note", 1_007).is_empty()
+            hybrid_clock("logux/processed", 1_007).latest.is_none()
+                && hybrid_clock("note", 1_007).latest.is_some()
         );
+    }
+
+    #[test]
+    fn without_a_bound_own_actions_are_always_later() {
+        let mut hybrid_clock = HybridClock::default();
+        let far = entry("note", "1 20:b:c 0", 3_600_000);
+        hybrid_clock.record(WallTime::from_millis(5), &own(), &far);
+        let id: ActionId = "1000 10:a:b 0".parse().unwrap();
+        assert_eq!(hybrid_clock.time_of(&id).as_millis(), 3_600_001);
     }
 
     #[test]
@@ -119,14 +160,14 @@ mod tests {
         let now = WallTime::from_millis(1_000);
         let far = entry("note", "1 30:d:e 0", 2_000 + MAX_AHEAD_MS);
         let near = entry("note", "1 20:b:c 0", 1_007);
-        let mut hybrid_clock = HybridClock::default();
+        let mut hybrid_clock = empty();
         for entry in [&near, &far] {
             hybrid_clock.record(now, &own(), entry);
             assert_eq!(hybrid_clock.time_of(&id).as_millis(), 1_008);
         }
         // The same for an action that was recorded before the time was known.
-        let mut found = HybridClock::default();
-        found.record(WallTime::MAX, &own(), &far);
+        let mut found = empty();
+        found.record_found(&far);
         assert_eq!(found.time_of(&id).as_millis(), 1_000);
         found.record(now, &own(), &near);
         assert_eq!(found.time_of(&id).as_millis(), 1_008);
