@@ -66,11 +66,13 @@ impl World {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Request(request) => self.requests.push_back(request),
-                Output::Deliver { session, added, entry, confirm } if session.0 == self.session => {
+                Output::Deliver { session, added, entry, confirm, .. }
+                    if session.0 == self.session =>
+                {
                     self.to_confirm.extend(confirm.then_some(added));
                     self.record(added, &entry);
                 }
-                Output::Joined { session, missed, .. } => {
+                Output::Missed { session, entries: missed, .. } => {
                     self.session = session.0;
                     for entry in missed {
                         self.record(entry.meta.added.unwrap(), &entry);

@@ -106,7 +106,7 @@ impl<S: Store> World<S> {
                     );
                     Vec::new()
                 }
-                Output::Joined { session, missed, .. } => {
+                Output::Missed { session, entries: missed, .. } => {
                     let missed = missed.iter().filter(|entry| entry.action.kind() == "say");
                     let missed = missed.map(|entry| format!("{} joins {}", session.0, n(entry)));
                     self.received.extend(missed);

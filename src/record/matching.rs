@@ -5,11 +5,36 @@
 //! Arrays and objects, which are never equal in JavaScript, are compared as text without white
 //! space.
 
-use crate::json::{Json, without_whitespace};
+use std::collections::HashMap;
+
+use crate::json::{Json, JsonObject, without_whitespace};
 
 /// Returns `true` if two values are equal. O(length).
 pub fn equal(a: &Json, b: &Json) -> bool {
     a == b || canonical(a) == canonical(b)
+}
+
+/// A value in the form that all equal values share, to compare one value with many. O(length) to
+/// create.
+///
+/// ```
+/// use logux::{Json, record::matching::Comparable};
+/// assert_eq!(Comparable::new(&Json::new("1.0")?), Comparable::new(&Json::new("1")?));
+/// # Ok::<(), logux::json::JsonError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparable(Box<str>);
+
+impl Comparable {
+    /// Converts a value.
+    pub fn new(value: &Json) -> Self {
+        Self(canonical(value).into())
+    }
+
+    /// Converts the values of an object.
+    pub fn fields(object: &JsonObject) -> HashMap<Box<str>, Self> {
+        object.iter().map(|(key, value)| (key.into(), Self::new(value))).collect()
+    }
 }
 
 /// Returns a hash of a value of one field of one collection, the same for equal values. O(length).

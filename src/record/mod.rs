@@ -2,11 +2,15 @@
 //!
 //! The types and rules that `logux-sqlite` and `logux-postgres` share. Read [`Record`], [`Field`],
 //! [`Write`], then [`RecordState`] (which writes a record accepts, and the time of a deletion),
-//! [`Changed`], [`unique_stamp`], [`RecordConfig`] with [`RecordSize`], and [`matching`].
+//! [`Changed`], [`unique_stamp`], [`RecordConfig`] with [`RecordSize`], [`RecordPage`] (a part of a
+//! list), and [`matching`].
 
 pub mod matching;
+mod pages;
 mod size;
 mod state;
+
+pub use pages::{ListPosition, PAGE_BYTES, PAGE_RECORDS, PositionError, RecordPage};
 
 pub use size::{RecordConfig, RecordSize};
 pub use state::{RecordState, RefusedWrite};

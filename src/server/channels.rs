@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use indexmap::IndexMap;
 
 use super::{Filter, NumberHasher, SessionId};
-use crate::{action::Meta, store::Entry};
+use crate::store::Entry;
 
 /// All subscriptions.
 #[derive(Debug, Default)]
@@ -17,49 +17,107 @@ type Subscribers = IndexMap<SessionId, Subscriber, BuildHasherDefault<NumberHash
 /// The filters of one subscriber of one channel. The key of a filter is the JSON of `filter` in the
 /// `logux/subscribe`.
 #[derive(Default)]
-struct Subscriber(Vec<(Arc<str>, Option<Filter>)>);
+struct Subscriber(IndexMap<Arc<str>, ChannelFilter>);
+
+/// One filter of a subscriber.
+struct ChannelFilter {
+    /// `None` accepts all actions.
+    accepts: Option<Filter>,
+    origin: Origin,
+}
+
+/// Who has made a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The client. It counts against its limits.
+    Client,
+    /// The application.
+    Application,
+    /// The load of a collection. There may be very many, which are not reported one by one.
+    Load,
+}
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(filter, _)| filter)).finish()
+        f.debug_list().entries(self.0.keys()).finish()
     }
 }
 
+/// The filter that [`Channels::unsubscribe`] has removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RemovedFilter {
+    pub(super) origin: Origin,
+    /// Whether it was the last one of the session, which is not subscribed to the channel any more.
+    pub(super) was_last: bool,
+}
+
 impl Channels {
+    /// Adds or replaces a filter that a client has requested. Returns `true` if it now counts
+    /// against its limits, and did not before.
     pub(super) fn subscribe(
         &mut self,
         channel: &Arc<str>,
         session: SessionId,
         key: Arc<str>,
-        filter: Option<Filter>,
-    ) {
+        accepts: Option<Filter>,
+    ) -> bool {
         let subscribers = self.0.entry(channel.clone()).or_default();
-        let subscriber = subscribers.entry(session).or_default();
-        subscriber.0.retain(|(existing, _)| *existing != key);
-        subscriber.0.push((key, filter));
+        let filters = &mut subscribers.entry(session).or_default().0;
+        let previous = filters.insert(key, ChannelFilter { accepts, origin: Origin::Client });
+        previous.is_none_or(|previous| previous.origin != Origin::Client)
     }
 
-    /// Removes one filter. Returns `true` if it was the session's last one, so that the session is
-    /// not subscribed to the channel any more.
-    pub(super) fn unsubscribe(&mut self, channel: &str, session: SessionId, key: &str) -> bool {
-        let Some(subscribers) = self.0.get_mut(channel) else { return false };
-        let Some(subscriber) = subscribers.get_mut(&session) else { return false };
-        subscriber.0.retain(|(existing, _)| **existing != *key);
+    /// Subscribes a session on behalf of the server, without a filter.
+    pub(super) fn subscribe_by_server(
+        &mut self,
+        channel: &Arc<str>,
+        session: SessionId,
+        key: &str,
+        origin: Origin,
+    ) {
+        let subscribers = self.0.entry(channel.clone()).or_default();
+        let filters = &mut subscribers.entry(session).or_default().0;
+        if !filters.contains_key(key) {
+            filters.insert(key.into(), ChannelFilter { accepts: None, origin });
+        }
+    }
+
+    /// Whether a subscriber has a filter that counts against its limits.
+    pub(super) fn has_requested(&self, channel: &str, session: SessionId, key: &str) -> bool {
+        self.filter(channel, session, key).is_some_and(|filter| filter.origin == Origin::Client)
+    }
+
+    /// Removes a filter.
+    pub(super) fn unsubscribe(
+        &mut self,
+        channel: &str,
+        session: SessionId,
+        key: &str,
+    ) -> Option<RemovedFilter> {
+        let subscriber = self.0.get_mut(channel)?.get_mut(&session)?;
+        let removed = subscriber.0.swap_remove(key)?;
         let was_last = subscriber.0.is_empty();
         if was_last {
             self.leave(channel, session);
         }
-        was_last
+        Some(RemovedFilter { origin: removed.origin, was_last })
     }
 
-    /// Removes a session from a channel, with all its filters.
-    pub(super) fn leave(&mut self, channel: &str, session: SessionId) {
-        if let Some(subscribers) = self.0.get_mut(channel) {
-            subscribers.swap_remove(&session);
-            if subscribers.is_empty() {
-                self.0.remove(channel);
-            }
+    fn filter(&self, channel: &str, session: SessionId, key: &str) -> Option<&ChannelFilter> {
+        self.0.get(channel)?.get(&session)?.0.get(key)
+    }
+
+    /// Removes a session from a channel, with all its filters. Returns whether its subscription was
+    /// reported.
+    pub(super) fn leave(&mut self, channel: &str, session: SessionId) -> bool {
+        let Some(subscribers) = self.0.get_mut(channel) else { return false };
+        let subscriber = subscribers.swap_remove(&session);
+        if subscribers.is_empty() {
+            self.0.remove(channel);
         }
+        subscriber.is_some_and(|Subscriber(filters)| {
+            filters.values().any(|filter| filter.origin != Origin::Load)
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -89,12 +147,7 @@ impl Channels {
         key: &str,
         entry: &Entry,
     ) -> bool {
-        let subscriber = self.0.get(channel).and_then(|subscribers| subscribers.get(&session));
-        let filter = subscriber
-            .and_then(|subscriber| subscriber.0.iter().find(|(existing, _)| **existing == *key));
-        filter.is_some_and(|(_, filter)| {
-            filter.as_ref().is_none_or(|filter| filter(&entry.action, &entry.meta))
-        })
+        self.filter(channel, session, key).is_some_and(|filter| filter.passes(entry))
     }
 
     /// Whether a session receives an action that is sent to a channel.
@@ -109,10 +162,13 @@ impl Channels {
 }
 
 impl Subscriber {
-    fn accepts(&self, Entry { action, meta }: &Entry) -> bool {
-        let passes = |filter: &Option<Filter>, meta: &Meta| {
-            filter.as_ref().is_none_or(|filter| filter(action, meta))
-        };
-        self.0.iter().any(|(_, filter)| passes(filter, meta))
+    fn accepts(&self, entry: &Entry) -> bool {
+        self.0.values().any(|filter| filter.passes(entry))
+    }
+}
+
+impl ChannelFilter {
+    fn passes(&self, Entry { action, meta }: &Entry) -> bool {
+        self.accepts.as_ref().is_none_or(|accepts| accepts(action, meta))
     }
 }

@@ -378,33 +378,9 @@ impl Inbox {
         Ok(())
     }
 
-    /// Returns the answers for a client after an `added` number, and the undos of actions that its
-    /// user has received, oldest first. A node that has received nothing (`is_new`) is sent the
-    /// answers that no node of its client has confirmed: an earlier page of the client had them.
-    pub(super) fn missed<S: Store>(
-        &self,
-        log: &HubLog<S>,
-        node: &NodeId,
-        since: u64,
-        is_new: bool,
-    ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
-        let client = client_index(node.client_id());
-        let since = if is_new { self.confirmed.of_client(node.client_id()) } else { since };
-        // A new node has received no actions that could be undone.
-        let user = node.user_id().filter(|_| !is_new && since > 0).map(user_undo_index);
-        let mut missed = Vec::new();
-        for index in core::iter::once(client).chain(user) {
-            log.walk(&Query::added().oldest_first().index(index).after_added(since), |entry| {
-                // With the last remembered entries of a client, its confirmation is forgotten too.
-                if !is_new || is_remembered(entry) {
-                    missed.push(Arc::new(entry.clone()));
-                }
-                ControlFlow::Continue(())
-            })?;
-        }
-        missed.sort_by_key(|entry: &Arc<Entry>| entry.meta.added);
-        missed.dedup_by_key(|entry| entry.meta.added);
-        Ok(missed)
+    /// Returns the number up to which a node of a client has confirmed its answers.
+    pub(super) fn confirmed_by(&self, client: &str) -> u64 {
+        self.confirmed.of_client(client)
     }
 
     /// Reads the inbox after a start. Returns the unanswered actions and the `logux/unsubscribe`
@@ -527,7 +503,7 @@ pub(super) fn is_received_index(index: &str) -> bool {
     index == REMEMBERED
 }
 
-fn is_remembered(entry: &Entry) -> bool {
+pub(super) fn is_remembered(entry: &Entry) -> bool {
     entry.meta.reasons.iter().any(|reason| **reason == *REMEMBERED)
 }
 
@@ -548,7 +524,8 @@ fn answer_index(id: &ActionId) -> String {
     index
 }
 
-fn client_index(client: &str) -> String {
+/// Returns the index of the answers to a client.
+pub(super) fn client_index(client: &str) -> String {
     [CLIENT_PREFIX, client].concat()
 }
 
@@ -556,6 +533,7 @@ fn channel_undo_index(channel: &str) -> String {
     format!("{UNDONE_PREFIX}channel/{channel}")
 }
 
-fn user_undo_index(user: &str) -> String {
+/// Returns the index of the undos of actions that were sent to a user.
+pub(super) fn user_undo_index(user: &str) -> String {
     format!("{UNDONE_PREFIX}user/{user}")
 }

@@ -29,6 +29,8 @@ pub enum Input {
         /// The last `added` number of the server that the client has received. 0 if none.
         since: u64,
     },
+    /// A client has read a page of [`Output::Missed`] after which there are more.
+    CatchUp(SessionId),
     /// A connection was closed.
     Leave(SessionId),
     /// A client has changed its headers.
@@ -51,7 +53,7 @@ pub enum Input {
         actions: Vec<RefusedAction>,
     },
     /// A client has confirmed all it was sent up to a number. Required for numbers of
-    /// [`Output::Deliver`] with `confirm`, and of [`Output::Joined`] with missed actions; optional
+    /// [`Output::Deliver`] with `confirm`, and of [`Output::Missed`] with missed actions; optional
     /// for others.
     Acknowledged {
         /// The connection of the client.
@@ -64,6 +66,9 @@ pub enum Input {
     Respond(RequestId, HandlerResponse),
     /// The application adds its own action.
     Add(Box<AddAction>),
+    /// The application sends an action to one connection, which has requested it, for example by
+    /// connecting.
+    Send(SessionId, Box<(Action, Draft)>),
     /// The application undoes an action.
     Undo(Box<UndoRequest>),
     /// The application removes the [`Retention`](super::Retention) of an action.
@@ -96,6 +101,8 @@ pub enum Input {
     },
     /// The version of the application's protocol has changed, for later actions of the server.
     Subprotocol(u32),
+    /// Continue with work that was cut into slices: see [`Hub::is_busy`](super::Hub::is_busy).
+    Continue,
     /// Accept no new actions, finish those in progress, then emit [`Output::Drained`].
     Drain,
 }
@@ -219,15 +226,26 @@ pub enum HandlerResponse {
     Approved(Option<Filter>),
     /// Send an action to the author alone. The draft may define its creation time and its reasons.
     Action(Action, Box<Draft>),
-    /// Send a new subscriber the actions of the channel that the log has kept: all of them, or
-    /// those after the `since` of its `logux/subscribe`. Actions that the filter of the
-    /// subscription rejects are left out, and with `since` also the subscriber's own. O(`n`), where
-    /// `n` is the number of kept actions of the channel.
+    /// Subscribe the author of a subscription to another channel too, whose state is a part of what
+    /// is loaded. The client receives `logux/subscribed`. Such subscriptions do not count against
+    /// the limits of the client.
+    Subscribe(Arc<str>),
+    /// Send a new subscriber the next page of the actions of the channel that the log has kept, up
+    /// to the first of these responses: all of them, or those after the `since` of its
+    /// `logux/subscribe`. Actions that the filter of the subscription rejects are left out, and
+    /// with `since` also the subscriber's own. [`Output::Replayed`] says whether there are more:
+    /// then respond again when the client has read the page. O(size of the page).
     Replay,
+    /// The rest of a subscription's state waits until its client has read what it was sent. The
+    /// later actions of its queue are processed in the meantime.
+    Paused,
     /// Show a message to the developer of the author's client. Only in development.
     Debug(String),
     /// The action was processed. Ends the request.
     Processed,
+    /// A subscription was not completed, because its client has left or the server stops. It is
+    /// processed again when the client reconnects. Ends the request.
+    Postponed,
     /// The author has no access: undo the action with the reason `denied`. Ends the request.
     Denied,
     /// The type is unknown: undo the action with `unknownType`. Ends the request.
@@ -262,9 +280,12 @@ impl fmt::Debug for HandlerResponse {
             Self::Resend(_) => "Resend",
             Self::Approved(_) => "Approved",
             Self::Action(..) => "Action",
+            Self::Subscribe(_) => "Subscribe",
             Self::Replay => "Replay",
+            Self::Paused => "Paused",
             Self::Debug(_) => "Debug",
             Self::Processed => "Processed",
+            Self::Postponed => "Postponed",
             Self::Denied => "Denied",
             Self::UnknownType => "UnknownType",
             Self::WrongChannel => "WrongChannel",
@@ -326,14 +347,21 @@ impl Recipients {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
-    /// A client has joined. Send it the actions that it missed, even if there are none.
-    Joined {
+    /// Send a client the next page of the actions that it missed, the first when it has joined,
+    /// even if there are none.
+    ///
+    /// While there are more, the driver has to cap the `added` numbers of all other messages to the
+    /// client at the one of the last page: otherwise the client would confirm actions that it has
+    /// not received. When the client has read the page, call [`Input::CatchUp`].
+    Missed {
         /// The connection of the client.
         session: SessionId,
         /// The `added` number up to which the client then has everything.
         added: u64,
         /// The missed actions, oldest first.
-        missed: Vec<Arc<Entry>>,
+        entries: Vec<Arc<Entry>>,
+        /// Whether there are more.
+        has_more: bool,
     },
     /// The actions of a batch are durable. Confirm them to the client.
     Persisted(SessionId, BatchToken),
@@ -347,8 +375,12 @@ pub enum Output {
         entry: Arc<Entry>,
         /// Whether the hub requires [`Input::Acknowledged`] when the client has confirmed it.
         confirm: bool,
+        /// Whether the client itself has requested it: it is an answer to its action, or a part of
+        /// a state that it loads. Other deliveries are caused by other clients or the application,
+        /// and a client that does not read them must not fill the memory.
+        is_requested: bool,
     },
-    /// Send the kept actions of a channel.
+    /// Send kept actions of a channel.
     Replay {
         /// The connection.
         session: SessionId,
@@ -356,6 +388,13 @@ pub enum Output {
         added: u64,
         /// The actions, in the order in which they were approved.
         entries: Vec<Arc<Entry>>,
+    },
+    /// A [`HandlerResponse::Replay`] to this request was handled.
+    Replayed {
+        /// The request.
+        request: RequestId,
+        /// Whether there are more actions.
+        has_more: bool,
     },
     /// An action with a [`Retention`](super::Retention) was processed, or a processed one was
     /// undone, in the order of these events. For states that are computed from the log;
@@ -409,6 +448,13 @@ pub enum HubEvent {
     Useless(Arc<Entry>),
     /// An action or an answer was sent to this number of clients.
     Sent(Arc<Entry>, usize),
+    /// A state was sent to a new subscriber.
+    Loaded {
+        /// The `logux/subscribe`.
+        entry: Arc<Entry>,
+        /// The number of actions that were sent.
+        actions: usize,
+    },
     /// An action was processed.
     Processed(Arc<Entry>),
     /// An action was undone.

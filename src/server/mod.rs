@@ -7,10 +7,10 @@
 //! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
-//! `rate`, `retention`, `log_query`; then the parts of the hub's state, `pending_request`,
-//! `request_queue`, `pending_bytes`, `requests`, `sessions`, `channels`, `confirmed`, `inbox`,
-//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
-//! then `hub`, with [`Hub`].
+//! `rate`, `retention`, `log_query`; then the parts of the hub's state, `replay`,
+//! `pending_request`, `request_queue`, `pending_bytes`, `parked`, `requests`, `unconfirmed`,
+//! `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`, `clock`, and the observers of its
+//! log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -23,15 +23,18 @@ mod inbox_usage;
 mod io;
 mod log_query;
 mod observer;
+mod parked;
 mod pending_bytes;
 mod pending_request;
 mod queues;
 mod rate;
+mod replay;
 mod request_queue;
 mod requests;
 mod retention;
 mod session_id;
 mod sessions;
+mod unconfirmed;
 
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{

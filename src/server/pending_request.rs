@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FateKey, QueueName, Recipients, RequestKind, SessionId};
+use super::{FateKey, QueueName, Recipients, RequestKind, SessionId, replay::Replay};
 use crate::{action::NodeId, store::Entry};
 
 /// A request to the application that is waiting or running.
@@ -34,13 +34,29 @@ pub(super) enum Subject {
     Subscription(Subscription),
 }
 
+/// The channel and the filter of a subscription, which identify it among those of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SubscriptionKey {
+    pub(super) channel: Arc<str>,
+    /// The JSON of the filter.
+    pub(super) filter: Arc<str>,
+}
+
 /// The data of a request that is a subscription.
 #[derive(Debug)]
 pub(super) struct Subscription {
+    /// `None` if the `logux/subscribe` has no channel.
+    pub(super) key: Option<SubscriptionKey>,
     /// The connection that it is for.
     pub(super) session: Option<SessionId>,
     /// Whether the client has ended it already.
     pub(super) is_cancelled: bool,
+    /// The number of actions that were sent as the state of the channel.
+    pub(super) loaded: usize,
+    /// The progress of sending the kept actions of the channel, if some are left.
+    pub(super) replay: Option<Box<Replay>>,
+    /// Whether all kept actions were sent. A handler that is called again does not send them again.
+    pub(super) is_replayed: bool,
 }
 
 impl PendingRequest {
@@ -64,6 +80,12 @@ impl PendingRequest {
             Subject::Subscription(subscription) => Some(subscription),
             Subject::Action | Subject::OwnAction { .. } => None,
         }
+    }
+
+    /// The key of a subscription with its node.
+    pub(super) fn subscription_key(&self) -> Option<(NodeId, SubscriptionKey)> {
+        let key = self.subscription()?.key.clone()?;
+        Some((self.entry.meta.id.node().clone(), key))
     }
 
     /// Whether it is a subscription that the client has ended already.
@@ -98,6 +120,8 @@ impl PendingRequest {
     pub(super) fn for_session(mut self, session: Option<SessionId>) -> Self {
         if let Some(subscription) = self.subscription_mut() {
             subscription.session = session;
+            (subscription.loaded, subscription.replay) = (0, None);
+            subscription.is_replayed = false;
         }
         Self { is_approved: false, recipients: Recipients::default(), ..self }
     }

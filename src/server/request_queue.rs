@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FateKey, QueueName, RequestId, pending_request::PendingRequest};
 
-/// A queue of a client. With `n` waiting requests, all methods but
-/// [`waiting_mut`](Self::waiting_mut) and [`position`](Self::position) are O(log `n`) for each
-/// request that they add or remove.
+/// A queue of a client. With `n` waiting requests, all methods are O(log `n`) for each request that
+/// they add or remove.
 #[derive(Debug)]
 pub(super) struct RequestQueue {
     pub(super) name: QueueName,
@@ -30,20 +29,18 @@ impl RequestQueue {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    pub(super) fn push(&mut self, request: PendingRequest) {
+    /// Adds a request to the end. Returns its position.
+    pub(super) fn push(&mut self, request: PendingRequest) -> u64 {
         self.last_position += 1;
         if !request.fate_key.is_none() {
             self.fates.insert((request.fate_key.clone(), self.last_position));
         }
         self.waiting.insert(self.last_position, request);
+        self.last_position
     }
 
     /// Removes the next request to start.
@@ -61,23 +58,18 @@ impl RequestQueue {
         positions.into_iter().filter_map(|position| self.remove(position)).collect()
     }
 
-    /// Returns the position of the first waiting request for which `matches` is true. O(`n`).
-    pub(super) fn position(&self, matches: impl Fn(&PendingRequest) -> bool) -> Option<u64> {
-        self.waiting.iter().find(|(_, request)| matches(request)).map(|(position, _)| *position)
-    }
-
+    /// Removes the waiting request at a position.
     pub(super) fn remove(&mut self, position: u64) -> Option<PendingRequest> {
         let request = self.waiting.remove(&position)?;
         self.fates.remove(&(request.fate_key.clone(), position));
         Some(request)
     }
 
-    /// Returns the waiting requests in their order.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &PendingRequest> {
-        self.waiting.values()
+    pub(super) fn get(&self, position: u64) -> Option<&PendingRequest> {
+        self.waiting.get(&position)
     }
 
-    pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut PendingRequest> {
-        self.waiting.values_mut()
+    pub(super) fn get_mut(&mut self, position: u64) -> Option<&mut PendingRequest> {
+        self.waiting.get_mut(&position)
     }
 }

@@ -2,34 +2,34 @@
 
 use core::hash::BuildHasherDefault;
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+use indexmap::IndexMap;
 use smallvec::SmallVec;
 
 use super::{
-    NumberHasher, QueueName, RequestId, pending_bytes::PendingBytes,
-    pending_request::PendingRequest, request_queue::RequestQueue,
+    NumberHasher, QueueName, RequestId,
+    parked::Parked,
+    pending_bytes::PendingBytes,
+    pending_request::{PendingRequest, SubscriptionKey},
+    request_queue::RequestQueue,
 };
 use crate::action::{ActionId, NodeId};
-
-/// The number of subscriptions that may wait for disconnected clients.
-const MAX_PARKED: usize = 1_000;
 
 /// All requests. Those of one queue of a client run one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     running: Running,
     clients: HashMap<Arc<str>, ClientQueues>,
-    /// The actions of all running, waiting and parked requests, with the ids of the running ones.
-    tracked: HashMap<ActionId, Option<RequestId>>,
-    /// Subscriptions whose client disconnected before they were processed and confirmed. They
-    /// continue when the same node reconnects. Limited to the latest [`MAX_PARKED`], because some
-    /// nodes never reconnect.
-    parked: VecDeque<PendingRequest>,
-    /// The running requests whose action was sent to channels.
-    in_channels: BTreeSet<RequestId>,
+    /// The actions of all running, waiting and parked requests.
+    tracked: HashMap<ActionId, TrackedAction>,
+    parked: Parked,
+    /// The running and waiting subscriptions that are not cancelled, by client.
+    subscriptions: HashMap<Arc<str>, ClientSubscriptions>,
+    /// The running requests whose action was sent to a channel.
+    in_channels: HashMap<Arc<str>, BTreeSet<RequestId>>,
     /// The sizes of the actions of clients that are running or waiting.
     pending_bytes: PendingBytes,
 }
@@ -45,22 +45,38 @@ impl Running {
     fn start(
         &mut self,
         request: PendingRequest,
-        tracked: &mut Option<RequestId>,
+        tracked: &mut TrackedAction,
     ) -> (RequestId, &PendingRequest) {
         self.last_id += 1;
         let request_id = RequestId(self.last_id);
-        *tracked = Some(request_id);
+        (tracked.request_id, tracked.position) = (Some(request_id), None);
         (request_id, self.requests.entry(request_id).or_insert(request))
     }
 }
 
+/// Where the request of an action is.
+#[derive(Debug, Default)]
+struct TrackedAction {
+    /// The id of the request while it is running.
+    request_id: Option<RequestId>,
+    /// The queue and the position of the request while it is waiting.
+    position: Option<(QueueName, u64)>,
+}
+
+/// The subscriptions of one client by node and key.
+type ClientSubscriptions = IndexMap<(NodeId, SubscriptionKey), SmallVec<[ActionId; 1]>>;
+
 /// The queues of one client that are not empty. There are few, because the application names them.
 #[derive(Debug, Default)]
-struct ClientQueues(SmallVec<[RequestQueue; 1]>);
+struct ClientQueues {
+    queues: SmallVec<[RequestQueue; 1]>,
+    /// The number of waiting requests in all of them.
+    waiting: usize,
+}
 
 impl ClientQueues {
     fn queue(&mut self, name: &QueueName) -> Option<&mut RequestQueue> {
-        self.0.iter_mut().find(|queue| queue.name == *name)
+        self.queues.iter_mut().find(|queue| queue.name == *name)
     }
 }
 
@@ -79,7 +95,7 @@ impl Requests {
 
     /// Returns the number of waiting actions of a client, in all its queues.
     pub(super) fn waiting_of_client(&self, client: &str) -> usize {
-        self.clients.get(client).map_or(0, |client| client.0.iter().map(RequestQueue::len).sum())
+        self.clients.get(client).map_or(0, |client| client.waiting)
     }
 
     /// Returns the sizes of the actions of clients that are running or waiting.
@@ -92,7 +108,7 @@ impl Requests {
     }
 
     pub(super) fn waiting_count(&self) -> usize {
-        self.clients.values().flat_map(|client| &client.0).map(RequestQueue::len).sum()
+        self.clients.values().map(|client| client.waiting).sum()
     }
 
     pub(super) fn parked_count(&self) -> usize {
@@ -107,37 +123,38 @@ impl Requests {
         self.running.requests.get_mut(&request_id)
     }
 
+    /// Whether a running request still needs responses.
+    pub(super) fn is_awaited(&self, request_id: RequestId) -> bool {
+        self.running.requests.get(&request_id).is_some_and(|request| !request.is_cancelled())
+    }
+
+    /// Lets the next requests of its queue start while a request is running. Returns its node and
+    /// queue.
+    pub(super) fn release_queue(&mut self, request_id: RequestId) -> Option<(NodeId, QueueName)> {
+        let request = self.running.requests.get(&request_id)?;
+        let (node, name) = (request.entry.meta.id.node().clone(), request.queue.clone());
+        let queue = self.clients.get_mut(node.client_id())?.queue(&name)?;
+        queue.running.take_if(|running| *running == request_id)?;
+        Some((node, name))
+    }
+
     /// Returns the id of the running request of an action.
     pub(super) fn running_id(&self, id: &ActionId) -> Option<RequestId> {
-        *self.tracked.get(id)?
+        self.tracked.get(id)?.request_id
     }
 
     /// Records that the action of a running request was sent to channels.
-    pub(super) fn mark_in_channels(&mut self, request_id: RequestId) {
-        self.in_channels.insert(request_id);
+    pub(super) fn mark_in_channels(&mut self, request_id: RequestId, channels: &[Arc<str>]) {
+        for channel in channels {
+            self.in_channels.entry(channel.clone()).or_default().insert(request_id);
+        }
     }
 
     /// Returns the running requests whose action was sent to a channel, in the order in which they
-    /// started. O(`n`), where `n` is the number of such requests of all channels.
+    /// started.
     pub(super) fn in_channel(&self, channel: &str) -> impl Iterator<Item = &PendingRequest> {
-        let requests =
-            self.in_channels.iter().filter_map(|request_id| self.running.requests.get(request_id));
-        requests.filter(move |request| {
-            request.recipients.channels.iter().any(|recipient| **recipient == *channel)
-        })
-    }
-
-    /// Whether an action was sent to channels, and has a running request for which `matches` is
-    /// true.
-    pub(super) fn is_in_channels(
-        &self,
-        id: &ActionId,
-        matches: impl Fn(&PendingRequest) -> bool,
-    ) -> bool {
-        self.running_id(id)
-            .filter(|request_id| self.in_channels.contains(request_id))
-            .and_then(|request_id| self.running.requests.get(&request_id))
-            .is_some_and(matches)
+        let request_ids = self.in_channels.get(channel).into_iter().flatten();
+        request_ids.filter_map(|request_id| self.running.requests.get(request_id))
     }
 
     /// Adds a request to the end of its queue. Returns it if it starts now.
@@ -145,16 +162,21 @@ impl Requests {
         let id = &request.entry.meta.id;
         self.pending_bytes.add(&request.entry);
         let tracked = self.tracked.entry(id.clone()).or_default();
+        if let Some(key) = request.subscription_key().filter(|_| !request.is_cancelled()) {
+            let of_client = self.subscriptions.entry(id.node().client_id().into()).or_default();
+            of_client.entry(key).or_default().push(id.clone());
+        }
         let client = self.clients.entry(id.node().client_id().into()).or_default();
         if let Some(queue) = client.queue(&request.queue) {
             let (node, name) = (id.node().clone(), request.queue.clone());
-            queue.push(request);
+            tracked.position = Some((name.clone(), queue.push(request)));
+            client.waiting += 1;
             return self.next(&node, &name);
         }
         // The common case: the queue is empty.
         let name = request.queue.clone();
         let (request_id, request) = self.running.start(request, tracked);
-        client.0.push(RequestQueue::new(name, request_id));
+        client.queues.push(RequestQueue::new(name, request_id));
         Some((request_id, request))
     }
 
@@ -174,12 +196,14 @@ impl Requests {
         node: &NodeId,
         queue: &QueueName,
     ) -> Option<(RequestId, &PendingRequest)> {
-        let client = self.clients.get_mut(node.client_id())?;
-        let queue = client.queue(queue).filter(|queue| queue.running.is_none())?;
+        let ClientQueues { queues, waiting } = self.clients.get_mut(node.client_id())?;
+        let queue =
+            queues.iter_mut().find(|other| other.name == *queue && other.running.is_none())?;
         let Some(request) = queue.pop() else {
             self.drop_idle_queues(node);
             return None;
         };
+        *waiting -= 1;
         let tracked = self.tracked.entry(request.entry.meta.id.clone()).or_default();
         let (request_id, request) = self.running.start(request, tracked);
         queue.running = Some(request_id);
@@ -190,9 +214,16 @@ impl Requests {
     /// queue.
     pub(super) fn finish(&mut self, request_id: RequestId) -> Option<PendingRequest> {
         let request = self.running.requests.remove(&request_id)?;
-        self.in_channels.remove(&request_id);
         if request.is_in_inbox() {
             self.pending_bytes.remove(&request.entry);
+        }
+        for channel in &request.recipients.channels {
+            if let Some(requests) = self.in_channels.get_mut(channel) {
+                requests.remove(&request_id);
+                if requests.is_empty() {
+                    self.in_channels.remove(channel);
+                }
+            }
         }
         if let Some(queue) = self.queue_of(&request)
             && queue.running == Some(request_id)
@@ -206,60 +237,73 @@ impl Requests {
     /// Removes the waiting requests that share the fate of `request`, which has failed: those of
     /// its queue with its fate key.
     pub(super) fn drain_fate(&mut self, request: &PendingRequest) -> Vec<PendingRequest> {
-        let Some(queue) = self.queue_of(request) else { return Vec::new() };
-        let drained = queue.drain_fate(&request.fate_key);
+        let client = self.clients.get_mut(request.entry.meta.id.node().client_id());
+        let Some(client) = client else { return Vec::new() };
+        let queue = client.queue(&request.queue);
+        let drained = queue.map(|queue| queue.drain_fate(&request.fate_key)).unwrap_or_default();
+        client.waiting -= drained.len();
         drained.iter().for_each(|request| self.pending_bytes.remove(&request.entry));
         drained.into_iter().map(|request| self.untrack(request)).collect()
     }
 
-    /// Removes a waiting request.
+    /// Removes a waiting request. O(log n).
     pub(super) fn take_waiting(&mut self, id: &ActionId) -> Option<PendingRequest> {
-        self.tracked.get(id)?;
-        let queues = &mut self.clients.get_mut(id.node().client_id())?.0;
-        let request = queues.iter_mut().find_map(|queue| {
-            let position = queue.position(|request| request.entry.meta.id == *id)?;
-            queue.remove(position)
-        })?;
+        let (name, position) = self.tracked.get(id)?.position.clone()?;
+        let client = self.clients.get_mut(id.node().client_id())?;
+        let request = client.queue(&name)?.remove(position)?;
+        client.waiting -= 1;
         self.pending_bytes.remove(&request.entry);
         Some(self.untrack(request))
     }
 
-    /// Cancels the running and waiting subscriptions of a node for which `matches` is true.
-    pub(super) fn cancel_subscriptions(
-        &mut self,
-        node: &NodeId,
-        matches: impl Fn(&PendingRequest) -> bool,
-    ) {
-        let Some(client) = self.clients.get_mut(node.client_id()) else { return };
-        let matches =
-            |request: &PendingRequest| request.entry.meta.id.node() == node && matches(request);
-        for queue in &mut client.0 {
-            let running =
-                queue.running.and_then(|request_id| self.running.requests.get_mut(&request_id));
-            for request in running.into_iter().chain(queue.waiting_mut()) {
-                if matches(request) {
-                    request.cancel();
-                }
+    /// Cancels the running and waiting subscriptions of a node with a key. O(log n) for each.
+    pub(super) fn cancel_subscriptions(&mut self, node: &NodeId, key: &SubscriptionKey) {
+        let client = node.client_id();
+        let Some(of_client) = self.subscriptions.get_mut(client) else { return };
+        let ids = of_client.swap_remove(&(node.clone(), key.clone())).unwrap_or_default();
+        if of_client.is_empty() {
+            self.subscriptions.remove(client);
+        }
+        for id in ids {
+            let Some(tracked) = self.tracked.get(&id) else { continue };
+            let request = match (tracked.request_id, &tracked.position) {
+                (Some(request_id), _) => self.running.requests.get_mut(&request_id),
+                (None, Some((name, position))) => self
+                    .clients
+                    .get_mut(id.node().client_id())
+                    .and_then(|client| client.queue(name)?.get_mut(*position)),
+                (None, None) => None,
+            };
+            if let Some(request) = request {
+                request.cancel();
             }
         }
     }
 
     /// Returns the running and waiting subscriptions of a client, without the cancelled ones.
-    /// O(`n`), where `n` is the number of its requests.
     pub(super) fn subscriptions_of(&self, client: &str) -> impl Iterator<Item = &PendingRequest> {
-        let queues = self.clients.get(client).into_iter().flat_map(|client| &client.0);
-        let requests = queues.flat_map(|queue| {
-            let running = queue.running.and_then(|id| self.running.requests.get(&id));
-            running.into_iter().chain(queue.waiting())
-        });
-        requests.filter(|request| request.subscription().is_some() && !request.is_cancelled())
+        let keys = self.subscriptions.get(client).into_iter().flat_map(IndexMap::values);
+        keys.flatten().filter_map(|id| self.request_of(id))
+    }
+
+    /// Returns the running or waiting request of an action. O(log n).
+    fn request_of(&self, id: &ActionId) -> Option<&PendingRequest> {
+        let tracked = self.tracked.get(id)?;
+        match (tracked.request_id, &tracked.position) {
+            (Some(request_id), _) => self.running.requests.get(&request_id),
+            (None, Some((name, position))) => {
+                let client = self.clients.get(id.node().client_id())?;
+                client.queues.iter().find(|queue| queue.name == *name)?.get(*position)
+            }
+            (None, None) => None,
+        }
     }
 
     /// Drops the queues of a client without running and waiting requests.
     fn drop_idle_queues(&mut self, node: &NodeId) {
         let Some(client) = self.clients.get_mut(node.client_id()) else { return };
-        client.0.retain(|queue| !queue.is_idle());
-        if client.0.is_empty() {
+        client.queues.retain(|queue| !queue.is_idle());
+        if client.queues.is_empty() {
             self.clients.remove(node.client_id());
         }
     }
@@ -270,17 +314,29 @@ impl Requests {
 
     /// Stops tracking the action of a request.
     fn untrack(&mut self, request: PendingRequest) -> PendingRequest {
-        self.tracked.remove(&request.entry.meta.id);
+        let id = &request.entry.meta.id;
+        self.tracked.remove(id);
+        if let Some(key) = request.subscription_key()
+            && let Some(of_client) = self.subscriptions.get_mut(id.node().client_id())
+            && let Some(ids) = of_client.get_mut(&key)
+        {
+            ids.retain(|other| *other != *id);
+            if ids.is_empty() {
+                of_client.swap_remove(&key);
+            }
+            if of_client.is_empty() {
+                self.subscriptions.remove(id.node().client_id());
+            }
+        }
         request
     }
 
     /// Parks a subscription until its node reconnects. Returns the one that has been parked
-    /// longest, if there are more than [`MAX_PARKED`].
+    /// longest, if there are too many.
     #[must_use]
     pub(super) fn park(&mut self, request: PendingRequest) -> Option<PendingRequest> {
         self.tracked.entry(request.entry.meta.id.clone()).or_default();
-        self.parked.push_back(request);
-        let evicted = if self.parked.len() > MAX_PARKED { self.parked.pop_front() } else { None };
+        let evicted = self.parked.push(request);
         if let Some(request) = &evicted {
             self.tracked.remove(&request.entry.meta.id);
         }
@@ -289,19 +345,13 @@ impl Requests {
 
     /// Removes the parked subscriptions of a client.
     pub(super) fn unpark(&mut self, client: &str) -> Vec<PendingRequest> {
-        self.unpark_if(|request| request.entry.meta.id.node().client_id() == client)
+        let unparked = self.parked.take_client(client);
+        unparked.into_iter().map(|request| self.untrack(request)).collect()
     }
 
     /// Removes the parked subscriptions whose number in the log is at most `added`.
     pub(super) fn unpark_until(&mut self, added: u64) -> Vec<PendingRequest> {
-        self.unpark_if(|request| request.entry.meta.added <= Some(added))
-    }
-
-    fn unpark_if(&mut self, matches: impl Fn(&PendingRequest) -> bool) -> Vec<PendingRequest> {
-        let all = core::mem::take(&mut self.parked);
-        let (unparked, parked): (Vec<PendingRequest>, Vec<PendingRequest>) =
-            all.into_iter().partition(matches);
-        self.parked = parked.into();
+        let unparked = self.parked.take_until(added);
         unparked.into_iter().map(|request| self.untrack(request)).collect()
     }
 }

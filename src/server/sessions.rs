@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    vec,
 };
 
 use indexmap::IndexSet;
 
-use super::{SessionId, SessionMap, pending_request::PendingRequest};
+use super::{SessionId, SessionMap, hub::CatchUp, unconfirmed::Unconfirmed};
 use crate::{
     action::{ActionId, NodeId, Subprotocol},
     json::Json,
@@ -26,16 +27,18 @@ pub(super) struct Session {
     /// The ids of the `logux/subscribe` actions of its subscriptions, by channel and filter key.
     /// Those that the application has made have none.
     pub(super) subscription_ids: BTreeMap<(Arc<str>, Arc<str>), ActionId>,
-    /// Received batches that wait until fewer actions of the client, its user and all users wait.
-    pub(super) held_batches: VecDeque<(BatchToken, Vec<Entry>)>,
+    /// The filters of these subscriptions that the client has requested itself.
+    pub(super) filters: FilterUsage,
+    /// Received batches that are not completely handled: they wait until fewer actions of the
+    /// client, its user and all users wait, and large ones are handled in slices.
+    pub(super) held_batches: VecDeque<HeldBatch>,
     /// Whether the connection is in the list of those with held batches.
     pub(super) is_listed_as_held: bool,
-    /// Subscriptions whose answers the client has not confirmed, with the `added` numbers of the
-    /// answers, lowest first. Their number is bounded, because a connection that confirms nothing
-    /// is closed.
-    pub(super) unacknowledged: VecDeque<(u64, PendingRequest)>,
+    pub(super) unconfirmed: Unconfirmed,
     /// The difference between the `added` numbers that the client is sent and those of the log.
     pub(super) added_offset: u64,
+    /// The progress of sending the actions that it missed, if some are left.
+    pub(super) catch_up: Option<CatchUp>,
     /// For a node that had received nothing when it connected: the last `added` number at that
     /// time. Undos up to it are of actions that the node does not have.
     pub(super) new_since: Option<u64>,
@@ -57,10 +60,12 @@ impl Session {
             headers,
             channels: IndexSet::new(),
             subscription_ids: BTreeMap::new(),
+            filters: FilterUsage::default(),
             held_batches: VecDeque::new(),
             is_listed_as_held: false,
-            unacknowledged: VecDeque::new(),
+            unconfirmed: Unconfirmed::default(),
             added_offset,
+            catch_up: None,
             new_since,
             last_delivery: 0,
         }
@@ -81,6 +86,38 @@ impl Session {
     pub(super) fn subscription(&self, id: &ActionId) -> Option<(Arc<str>, Arc<str>)> {
         let mut all = self.subscription_ids.iter();
         all.find(|(_, other)| *other == id).map(|(key, _)| key.clone())
+    }
+}
+
+/// A received batch that is not completely handled.
+#[derive(Debug)]
+pub(super) struct HeldBatch {
+    pub(super) token: BatchToken,
+    /// The rest of its actions.
+    pub(super) entries: vec::IntoIter<Entry>,
+    /// Whether some of its actions were handled. The others do not wait then.
+    pub(super) has_begun: bool,
+}
+
+/// The number of filters of a client, one for each subscription that it has requested, and the size
+/// of their JSON in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FilterUsage {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+impl FilterUsage {
+    /// Returns the usage with another filter.
+    #[must_use]
+    pub(super) fn with(self, key: &str) -> Self {
+        Self { count: self.count + 1, bytes: self.bytes + key.len() }
+    }
+
+    /// Returns the usage without one of the filters.
+    #[must_use]
+    pub(super) fn without(self, key: &str) -> Self {
+        Self { count: self.count.saturating_sub(1), bytes: self.bytes.saturating_sub(key.len()) }
     }
 }
 

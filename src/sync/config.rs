@@ -65,6 +65,11 @@ pub struct Config {
     /// The number of sent `sync` messages without `synced` at which
     /// [`can_send`](super::Node::can_send) becomes `false`. Default: 1,000.
     pub max_sending: usize,
+    /// The size of the sent `sync` messages without `synced`, in bytes, at which
+    /// [`can_send`](super::Node::can_send) becomes `false`. So a peer on a slow line receives each
+    /// message long before its [`timeout`](Self::timeout), and what waits in the buffers of the
+    /// network is bounded. Default: 512 KiB.
+    pub max_sending_bytes: usize,
     /// The largest number of actions in one sent `sync` message. Default: 100.
     pub actions_per_sync: usize,
     /// The largest size of a sent `sync` message, in bytes, unless it has one action only. Default:
@@ -153,6 +158,7 @@ impl Config {
             actions_per_batch: 256,
             bytes_per_batch: 256 * 1024,
             max_sending: 1_000,
+            max_sending_bytes: 512 * 1024,
             actions_per_sync: 100,
             bytes_per_sync: 1_000_000,
         }

@@ -31,8 +31,10 @@ pub(super) struct Session {
     /// Local minus remote clock, in milliseconds. Added to received times, subtracted from sent
     /// ones.
     time_fix: i64,
-    /// The deadlines for the `synced` of each unconfirmed `sync` message.
-    sending: VecDeque<Option<MonoTime>>,
+    /// The unconfirmed `sync` messages.
+    sending: VecDeque<SentBatch>,
+    /// Their size in bytes.
+    sending_bytes: usize,
     /// The received `sync` messages that are not confirmed.
     receiving: Receiving,
     /// The time of the last `pong`, or since when there are unconfirmed messages.
@@ -44,6 +46,14 @@ pub(super) struct Session {
     ping: Ping,
     /// The highest own `added` number that has been sent.
     last_added: u64,
+}
+
+/// A sent `sync` message.
+#[derive(Debug)]
+struct SentBatch {
+    /// The deadline for its `synced`.
+    until: Option<MonoTime>,
+    bytes: usize,
 }
 
 /// The state of keep-alive.
@@ -74,6 +84,7 @@ impl Session {
             base: peer.base,
             time_fix: peer.time_fix,
             sending: VecDeque::new(),
+            sending_bytes: 0,
             receiving: Receiving::default(),
             reassured_at: now,
             opening,
@@ -88,7 +99,7 @@ impl Session {
     }
 
     pub(super) fn can_send(&self, config: &Config) -> bool {
-        self.sending.len() < config.max_sending
+        self.sending.len() < config.max_sending && self.sending_bytes < config.max_sending_bytes
     }
 
     pub(super) fn wants_frames(&self, config: &Config) -> bool {
@@ -124,8 +135,7 @@ impl Session {
         let synced = self
             .sending
             .front()
-            .copied()
-            .flatten()
+            .and_then(|sent| sent.until)
             .map(|at| Deadline { at, kind: TimeoutKind::Synced });
         let others = [synced, receiving].into_iter().flatten();
         ping.into_iter().chain(others).reduce(|first, second| first.earlier(Some(second)))
@@ -182,7 +192,7 @@ impl Session {
             Ping::Idle(_) => Ping::Idle(now),
             Ping::Sent(_) => Ping::Sent(until),
         };
-        self.sending.iter_mut().for_each(|deadline| *deadline = until);
+        self.sending.iter_mut().for_each(|sent| sent.until = until);
     }
 
     /// Sends entries in `sync` messages of at most [`Config::actions_per_sync`] actions and
@@ -229,8 +239,11 @@ impl Session {
                     self.sent_subprotocol(config, &entry.meta).as_ref(),
                 );
             }
-            out.push_back(Output::Send(writer.finish()));
-            self.sending.push_back(config.timeout.map(|timeout| now.after(timeout)));
+            let text = writer.finish();
+            let until = config.timeout.map(|timeout| now.after(timeout));
+            self.sending_bytes += text.len();
+            self.sending.push_back(SentBatch { until, bytes: text.len() });
+            out.push_back(Output::Send(text));
             self.reset_idle_time(now);
         }
         self.last_added = self.last_added.max(added);
@@ -268,7 +281,9 @@ impl Session {
                 self.receive(config, sync, bytes, policy, out)?;
             }
             Message::Synced { added } => {
-                self.sending.pop_front();
+                if let Some(sent) = self.sending.pop_front() {
+                    self.sending_bytes -= sent.bytes;
+                }
                 out.push_back(Output::SentUpTo(added));
             }
             Message::Ping { added } => {

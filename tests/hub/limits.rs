@@ -134,3 +134,64 @@ fn a_full_queue_delays_confirmations() {
     }
     assert_eq!(world.persisted.len(), 8);
 }
+
+#[test]
+fn a_large_message_is_handled_in_slices() {
+    let mut world = World::with(Config { max_queue: 10_000, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:x");
+    world.join(2, "20:two:x");
+    let many: Vec<_> = (0..500).map(|n| entry(&format!("{n} 10:one:x 0"), A)).collect();
+    let received =
+        |session, entries| Input::Received { session: SessionId(session), batch: batch(), entries };
+    world.hub.handle(NOW, received(1, many)).unwrap();
+    assert!(world.hub.is_busy(), "one input does not handle all actions");
+    world.hub.handle(NOW, received(2, vec![entry("1 20:two:x 0", A)])).unwrap();
+    world.settle();
+    assert_eq!(world.persisted, [SessionId(2)], "others do not wait for the whole message");
+    let mut slices = 0;
+    while world.hub.is_busy() {
+        world.hub.handle(NOW, Input::Continue).unwrap();
+        world.settle();
+        slices += 1;
+    }
+    assert!(slices > 4, "{slices} slices");
+    assert_eq!(world.persisted, [SessionId(2), SessionId(1)], "it is confirmed once");
+    assert_eq!(world.hub.stats().unwrap().waiting, 499);
+}
+
+#[test]
+fn each_filter_counts_as_a_subscription_and_its_size_is_limited() {
+    let limits = Config {
+        max_subscriptions: 3,
+        max_filter_bytes: 40,
+        max_client_filter_bytes: 60,
+        ..config()
+    };
+    let mut world = World::with(limits, MemoryStore::new());
+    world.join(1, "10:one:x");
+    let mut number = 0;
+    let mut outcome = |world: &mut World, kind: &str, filter: &str| {
+        number += 1;
+        let action =
+            format!(r#"{{"type":"logux/{kind}","channel":"room","filter":{{"n":"{filter}"}}}}"#);
+        world.receive(1, vec![entry(&format!("{number} 10:one:x 0"), &action)]);
+        if !world.requests.is_empty() {
+            world.respond([HandlerResponse::Approved(None), HandlerResponse::Processed]);
+        }
+        let answer = world.delivered().pop().unwrap();
+        let reason = answer.rsplit(r#""reason":""#).next().unwrap().trim_end_matches("\"}");
+        if answer.contains("logux/processed") { "processed".to_owned() } else { reason.to_owned() }
+    };
+    let long = "x".repeat(50);
+    assert_eq!(outcome(&mut world, "subscribe", &long), "filterTooLarge");
+    assert_eq!(outcome(&mut world, "subscribe", "1"), "processed");
+    assert_eq!(outcome(&mut world, "subscribe", "1"), "processed", "the same one again");
+    assert_eq!(outcome(&mut world, "subscribe", "2"), "processed");
+    assert_eq!(outcome(&mut world, "subscribe", "3"), "processed");
+    assert_eq!(outcome(&mut world, "subscribe", "4"), "subscriptionLimit");
+    assert_eq!(outcome(&mut world, "unsubscribe", "1"), "processed");
+    assert_eq!(outcome(&mut world, "subscribe", &"y".repeat(30)), "processed");
+    assert_eq!(outcome(&mut world, "unsubscribe", "2"), "processed");
+    assert_eq!(outcome(&mut world, "subscribe", &"z".repeat(30)), "subscriptionLimit");
+    assert_eq!(outcome(&mut world, "subscribe", "5"), "processed", "a small one is accepted");
+}

@@ -83,6 +83,10 @@ impl<S: Store> World<S> {
         self.hub.handle(NOW, input).unwrap();
         assert!(self.hub.poll_output().is_none(), "there are no outputs before the commit");
         self.settle();
+        while self.hub.is_busy() {
+            self.hub.handle(NOW, Input::Continue).unwrap();
+            self.settle();
+        }
     }
 
     pub(crate) fn settle(&mut self) {
@@ -93,7 +97,7 @@ impl<S: Store> World<S> {
                 Output::Deliver { session, entry, .. } => {
                     self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
                 }
-                Output::Joined { session, missed, .. } => {
+                Output::Missed { session, entries: missed, .. } => {
                     for entry in missed {
                         self.delivered.push(format!("{} <- {}", session.0, entry.action.as_json()));
                     }

@@ -10,6 +10,7 @@
 
 mod error;
 mod inbox;
+mod record_pages;
 mod records;
 mod rows;
 mod schema;

@@ -71,6 +71,10 @@ impl PostgresRecords {
         Self { config, ..self }
     }
 
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Returns a collection, for `Builder::sync_map` of `logux-server`. Collections exist
     /// implicitly; a new name is an empty collection.
     pub fn collection(&self, name: impl Into<Arc<str>>) -> PostgresCollection {
@@ -340,7 +344,8 @@ impl PostgresRecords {
     }
 }
 
-fn matches(record: &Record, filter: &JsonObject) -> bool {
+/// Returns `true` if a record has all fields of a filter.
+pub(crate) fn matches(record: &Record, filter: &JsonObject) -> bool {
     let has = |(key, value): (&str, &Json)| {
         record.fields.iter().any(|field| *field.key == *key && matching::equal(&field.value, value))
     };
@@ -355,7 +360,9 @@ fn check_keys(collection: &str, id: &str, fields: &JsonObject) -> Result<(), Pos
     check_no_nul([collection, id].into_iter().chain(fields.iter().map(|(key, _)| key)))
 }
 
-fn check_no_nul<'a>(strings: impl IntoIterator<Item = &'a str>) -> Result<(), PostgresError> {
+pub(crate) fn check_no_nul<'a>(
+    strings: impl IntoIterator<Item = &'a str>,
+) -> Result<(), PostgresError> {
     match strings.into_iter().find(|string| string.contains('\0')) {
         Some(string) => Err(PostgresError::NulCharacter(string.to_owned())),
         None => Ok(()),

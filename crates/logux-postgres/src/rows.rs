@@ -22,6 +22,9 @@ pub(crate) type FieldRow = (String, String, Vec<u8>, i64);
 pub(crate) type JoinedRow =
     (String, Option<Vec<u8>>, Option<String>, Option<String>, Option<Vec<u8>>, Option<i64>);
 
+/// The id of a deleted record, the stamp of its deletion, and the arrival time of that.
+pub(crate) type DeletionRow = (String, Vec<u8>, i64);
+
 /// A row of the table of records.
 pub(crate) struct RecordRow {
     pub(crate) record: i64,
@@ -89,6 +92,11 @@ pub(crate) fn deletions(
     rows: Vec<(String, Vec<u8>)>,
 ) -> Result<Vec<(Arc<str>, Stamp)>, PostgresError> {
     rows.into_iter().map(|(id, deleted)| Ok((id.into(), stamp_of(&deleted)?))).collect()
+}
+
+/// Decodes the id and the deletion stamp of a record.
+pub(crate) fn deletion((id, deleted, _): DeletionRow) -> Result<(Arc<str>, Stamp), PostgresError> {
+    Ok((id.into(), stamp_of(&deleted)?))
 }
 
 /// Decodes a stamp that [`key::of_stamp`] encoded.

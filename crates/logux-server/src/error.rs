@@ -121,6 +121,10 @@ pub enum HandlerError {
     UnknownType,
     /// Handlers for several channels do not know this channel. The reason is `wrongChannel`.
     WrongChannel,
+    /// The client has left or has unsubscribed while its subscription was loaded, or the server
+    /// stops. [`Context::send_page`](crate::Context::send_page) returns it, so that a handler ends:
+    /// nobody needs its result. The subscription is processed again when the client reconnects.
+    Gone,
     /// A reason of the application's own, with further keys.
     Undo {
         /// The reason.
@@ -160,6 +164,7 @@ impl HandlerError {
             Self::NotFound => "notFound".into(),
             Self::UnknownType => "unknownType".into(),
             Self::WrongChannel => "wrongChannel".into(),
+            Self::Gone => "the client has left".into(),
             Self::Undo { reason, .. } => reason.as_str().into(),
         }
     }

@@ -15,6 +15,7 @@ mod entries;
 mod error;
 mod inbox;
 mod lock;
+mod record_pages;
 mod record_rows;
 mod records;
 mod schema;

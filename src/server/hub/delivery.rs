@@ -8,6 +8,7 @@ use crate::{
     log::{Draft, LogError},
     server::{
         AddAction, FateKey, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
+        channels::Origin,
         inbox::remembered_for,
         pending_request::{PendingRequest, Subject},
         sessions::Sessions,
@@ -89,6 +90,20 @@ impl<S: Store> Hub<S> {
         }
     }
 
+    /// Sends an action of the application to one connection.
+    pub(super) fn send(
+        &mut self,
+        now: WallTime,
+        id: SessionId,
+        action: Action,
+        mut draft: Draft,
+    ) -> Result<(), LogError<S::Error>> {
+        draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
+        let Some(entry) = self.log.add(now, action, draft)?.map(Arc::new) else { return Ok(()) };
+        self.report(HubEvent::Added(entry.clone()));
+        self.deliver_to(id, entry, false)
+    }
+
     /// Sends an action to one connection. With `confirm`, the hub requires the confirmation of the
     /// client.
     pub(super) fn deliver_to(
@@ -97,18 +112,30 @@ impl<S: Store> Hub<S> {
         entry: Arc<Entry>,
         confirm: bool,
     ) -> Result<(), LogError<S::Error>> {
-        if let Some(session) = self.sessions.get(id) {
-            let added = self.log.last_added()? + session.added_offset;
-            let confirm = confirm || remembered_for(&entry).contains(session.node.client_id());
-            self.pending.push_back(Output::Deliver {
-                session: id,
-                added,
-                entry: entry.clone(),
-                confirm,
-            });
+        if self.push_requested(id, entry.clone(), confirm)? {
             self.report(HubEvent::Sent(entry, 1));
         }
         Ok(())
+    }
+
+    /// Sends an action that a connection has requested. Returns `false` if it is closed.
+    pub(super) fn push_requested(
+        &mut self,
+        id: SessionId,
+        entry: Arc<Entry>,
+        confirm: bool,
+    ) -> Result<bool, LogError<S::Error>> {
+        let Some(session) = self.sessions.get(id) else { return Ok(false) };
+        let added = self.log.last_added()? + session.added_offset;
+        let confirm = confirm || remembered_for(&entry).contains(session.node.client_id());
+        self.pending.push_back(Output::Deliver {
+            session: id,
+            added,
+            entry,
+            confirm,
+            is_requested: true,
+        });
+        Ok(true)
     }
 
     /// Sends an action to each recipient once. The `holders` are the nodes that have the action
@@ -122,7 +149,8 @@ impl<S: Store> Hub<S> {
         self.deliver_with_client(None, entry, to, holders)
     }
 
-    /// Sends an action to each recipient and to `client` once, as [`deliver`](Self::deliver).
+    /// Sends an action to each recipient and to `client`, which has requested it, once, as
+    /// [`deliver`](Self::deliver).
     pub(super) fn deliver_with_client(
         &mut self,
         client: Option<&str>,
@@ -135,6 +163,8 @@ impl<S: Store> Hub<S> {
         self.sessions.begin_delivery();
         let (sessions, channels, pending) = (&mut self.sessions, &self.channels, &mut self.pending);
         let mut sent = 0;
+        // The client that is named first has requested the action.
+        let requester = client.and_then(|client| sessions.of_client(client));
         let mut send = |sessions: &mut Sessions, id: SessionId| {
             if let Some(offset) = sessions.mark_reached(id) {
                 sent += 1;
@@ -143,7 +173,14 @@ impl<S: Store> Hub<S> {
                     && sessions
                         .get(id)
                         .is_some_and(|session| remembered_for.contains(session.node.client_id()));
-                pending.push_back(Output::Deliver { session: id, added, entry, confirm });
+                let is_requested = requester == Some(id);
+                pending.push_back(Output::Deliver {
+                    session: id,
+                    added,
+                    entry,
+                    confirm,
+                    is_requested,
+                });
             }
         };
         if let Some(id) = client.and_then(|client| sessions.of_client(client)) {
@@ -221,15 +258,20 @@ impl<S: Store> Hub<S> {
     }
 
     pub(super) fn unsubscribe_session(&mut self, id: SessionId, channel: &str, filter: &str) {
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.subscription_ids.remove(&(channel.into(), filter.into()));
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.subscription_ids.remove(&(channel.into(), filter.into()));
+        let Some(removed) = self.channels.unsubscribe(channel, id, filter) else { return };
+        if removed.origin == Origin::Client {
+            session.filters = session.filters.without(filter);
         }
-        if self.channels.unsubscribe(channel, id, filter)
-            && let Some(session) = self.sessions.get_mut(id)
+        if removed.was_last
             && let Some(channel) = session.channels.swap_take(channel)
         {
             let node = session.node.clone();
-            self.report(HubEvent::Unsubscribed { node: node.clone(), channel: channel.clone() });
+            if removed.origin != Origin::Load {
+                let (node, channel) = (node.clone(), channel.clone());
+                self.report(HubEvent::Unsubscribed { node, channel });
+            }
             self.pending.push_back(Output::Unsubscribed { node, channel });
         }
     }
@@ -245,11 +287,8 @@ impl<S: Store> Hub<S> {
             return Ok(());
         }
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        if session.channels.len() >= self.config.max_subscriptions {
-            return Ok(());
-        }
         session.channels.insert(channel.clone());
-        self.channels.subscribe(channel, id, NO_FILTER.into(), None);
+        self.channels.subscribe_by_server(channel, id, NO_FILTER, Origin::Application);
         self.report(HubEvent::Subscribed {
             id: None,
             node: node.clone(),

@@ -6,9 +6,9 @@
 //! again itself. The confirmations of the client, and the number in its `connect`, state what it
 //! has received.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use super::{Hub, subscription_key};
+use super::{Hub, pages::CatchUp, subscription_key};
 use crate::{
     action::{NodeId, Subprotocol, logux::UNSUBSCRIBE},
     json::Json,
@@ -20,6 +20,17 @@ use crate::{
     store::{Entry, Store},
     time::WallTime,
 };
+
+/// The number of channels that a closed connection is removed from at a time.
+const CHANNELS_AT_A_TIME: usize = 256;
+
+/// The channels that a closed connection has to be removed from.
+#[derive(Debug)]
+pub(super) struct LeftChannels {
+    session: SessionId,
+    node: NodeId,
+    channels: indexmap::set::IntoIter<Arc<str>>,
+}
 
 impl<S: Store> Hub<S> {
     pub(super) fn join(
@@ -38,18 +49,15 @@ impl<S: Store> Hub<S> {
         let is_new = since == 0;
         let (since, added_offset) =
             self.added_offsets.resolve(node.client_id(), since, self.log.last_added()?);
-        let new_since = if is_new { Some(self.log.last_added()?) } else { None };
-        let session = Session::new(node.clone(), subprotocol, headers, added_offset, new_since);
+        let last_added = self.log.last_added()?;
+        let new_since = is_new.then_some(last_added);
+        let mut session = Session::new(node.clone(), subprotocol, headers, added_offset, new_since);
+        // An earlier page of the client had the answers that a node of it has confirmed.
+        let answers_after = if is_new { self.inbox.confirmed_by(node.client_id()) } else { since };
+        session.catch_up = Some(CatchUp::new(since, answers_after, last_added, is_new));
         self.sessions.insert(id, session);
         let lost = self.lost_subscriptions(node, since)?;
-        let mut missed = self.inbox.missed(&self.log, node, since, is_new)?;
-        let retained = self.retained_for_user(node, since)?;
-        if !retained.is_empty() {
-            missed.extend(retained);
-            missed.sort_by_key(|entry| entry.meta.added);
-        }
-        let added = self.log.last_added()? + added_offset;
-        self.pending.push_back(Output::Joined { session: id, added, missed });
+        self.catch_up(id)?;
         for request in lost {
             self.enqueue(request.for_session(Some(id)));
         }
@@ -125,18 +133,28 @@ impl<S: Store> Hub<S> {
 
     pub(super) fn leave(&mut self, now: WallTime, id: SessionId) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
-        for channel in session.channels {
-            self.channels.leave(&channel, id);
-            self.report(HubEvent::Unsubscribed {
-                node: session.node.clone(),
-                channel: channel.clone(),
-            });
-            self.pending.push_back(Output::Unsubscribed { node: session.node.clone(), channel });
-        }
-        for (_, request) in session.unacknowledged {
+        let (node, channels) = (session.node, session.channels.into_iter());
+        self.leave_channels(LeftChannels { session: id, node, channels });
+        for request in session.unconfirmed.into_requests() {
             self.park(now, request)?;
         }
         Ok(())
+    }
+
+    /// Removes a connection that is closed from its channels, a part of them at a time: a client
+    /// may be subscribed to all records of a large collection.
+    pub(super) fn leave_channels(&mut self, mut left: LeftChannels) {
+        for channel in left.channels.by_ref().take(CHANNELS_AT_A_TIME) {
+            let node = left.node.clone();
+            if self.channels.leave(&channel, left.session) {
+                let (node, channel) = (node.clone(), channel.clone());
+                self.report(HubEvent::Unsubscribed { node, channel });
+            }
+            self.pending.push_back(Output::Unsubscribed { node, channel });
+        }
+        if left.channels.len() > 0 {
+            self.left_channels.push_back(left);
+        }
     }
 
     /// Parks a subscription until its node reconnects. If the node has reconnected already, while
@@ -171,7 +189,7 @@ impl<S: Store> Hub<S> {
 
     /// Undoes a subscription whose client was disconnected for too long. If the client reconnects
     /// later, it receives the undo.
-    fn give_up(
+    pub(super) fn give_up(
         &mut self,
         now: WallTime,
         request: &PendingRequest,
@@ -190,10 +208,7 @@ impl<S: Store> Hub<S> {
         // A client can send any number.
         let added = added.saturating_sub(session.added_offset).min(self.log.last_added()?);
         self.inbox.confirm(session.node.client_id(), added);
-        let count =
-            session.unacknowledged.iter().take_while(|(number, _)| *number <= added).count();
-        let acknowledged: Vec<_> = session.unacknowledged.drain(..count).collect();
-        for (_, request) in acknowledged {
+        for request in session.unconfirmed.confirm(added) {
             self.inbox.acknowledged(&mut self.log, &request.entry.meta.id)?;
         }
         Ok(())

@@ -3,13 +3,17 @@
 //! This file has [`Config`] and [`Hub`] with its interface. The other files, in reading order:
 //! `join` has the connections of clients and what happens to their subscriptions; `receive` has the
 //! actions of clients up to the request to the application; `respond` has the application's
-//! responses and the answers to actions; `retention` has the actions that stay in the log;
-//! `delivery` has the actions of the application, and the recipients of all actions; `undo` has the
-//! application's requests to undo an action, `revoke` those to end subscriptions and connections;
-//! `read` returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
+//! responses and the answers to actions; `pages` reads the log in pages, for what a client has
+//! missed; `load` has the state that is sent to new subscribers; `retention` has the actions that
+//! stay in the log; `delivery` has the actions of the application, and the recipients of all
+//! actions; `undo` has the application's requests to undo an action, `revoke` those to end
+//! subscriptions and connections; `read` returns entries of the log; `stats` has [`HubStats`] and
+//! [`ConnectedClient`].
 
 mod delivery;
 mod join;
+mod load;
+mod pages;
 mod read;
 mod receive;
 mod respond;
@@ -18,6 +22,7 @@ mod revoke;
 mod stats;
 mod undo;
 
+pub(super) use pages::CatchUp;
 pub use stats::{ConnectedClient, HubStats};
 
 use core::time::Duration;
@@ -26,6 +31,10 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexSet;
+
+use join::LeftChannels;
+
 use super::{
     Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients,
     RequestId, SessionId,
@@ -33,7 +42,7 @@ use super::{
     channels::Channels,
     clock::ServerClock,
     inbox::Inbox,
-    pending_request::{PendingRequest, Subject, Subscription},
+    pending_request::{PendingRequest, Subject, Subscription, SubscriptionKey},
     rate::{Rate, TokenBuckets},
     requests::Requests,
     retention::{Bounds, RetentionPolicy},
@@ -80,9 +89,19 @@ pub struct Config {
     pub max_queue_bytes: usize,
     /// The same for the actions of all users.
     pub max_pending_bytes: usize,
-    /// The number of channels that one client may be subscribed to. Further subscriptions are
-    /// undone with the reason `subscriptionLimit`.
+    /// The number of subscriptions that one client may request, each with its filter. Further
+    /// subscriptions are undone with the reason `subscriptionLimit`. Those that the application
+    /// makes for the client do not count.
     pub max_subscriptions: usize,
+    /// The largest `filter` of a subscription, as JSON, in bytes. Subscriptions with larger ones
+    /// are undone with the reason `filterTooLarge`.
+    pub max_filter_bytes: usize,
+    /// The largest size of all filters of one client, in bytes. Further subscriptions are undone
+    /// with the reason `subscriptionLimit`.
+    pub max_client_filter_bytes: usize,
+    /// The number of entries of the log that are read at a time for a client, so that no client
+    /// holds up the others. Default: 256.
+    pub page_entries: usize,
     /// How far the time of a client's action may be ahead of the server's clock, after the
     /// correction of the difference between the clocks. Actions further ahead are undone with the
     /// reason `wrongTime`: they would win over all other changes until that time. Such an action is
@@ -106,7 +125,7 @@ pub struct Config {
 impl Config {
     /// Returns the configuration of a server in production: 10,000 entries of 64 MiB are
     /// remembered, for a week; 1,000 actions of a client wait, 16 MiB of a user, 256 MiB of all;
-    /// 10,000 channels; 5 minutes ahead.
+    /// 10,000 subscriptions; 5 minutes ahead.
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
@@ -119,6 +138,9 @@ impl Config {
             max_queue_bytes: 16 * 1024 * 1024,
             max_pending_bytes: 256 * 1024 * 1024,
             max_subscriptions: 10_000,
+            max_filter_bytes: 16 * 1024,
+            max_client_filter_bytes: 1024 * 1024,
+            page_entries: 256,
             max_ahead: Duration::from_mins(5),
             rates: HashMap::new(),
             queues: Queues::default(),
@@ -135,7 +157,8 @@ impl Config {
 /// makes everything durable in one step of the store, then call [`poll_output`](Self::poll_output)
 /// until it returns `None`. It returns no outputs that are not committed. So a confirmation is
 /// never sent before the confirmed actions are safe, and a busy server has one commit per round,
-/// not one per action.
+/// not one per action. A message with many actions is handled in slices: while
+/// [`is_busy`](Self::is_busy) returns `true`, pass [`Input::Continue`] between the other inputs.
 ///
 /// The actions of a client wait for each other's answers, so a driver may ask the application
 /// before the commit: it takes the requests with [`poll_request`](Self::poll_request), passes the
@@ -173,6 +196,12 @@ pub struct Hub<S> {
     added_offsets: AddedOffsets,
     clock: ServerClock,
     draining: bool,
+    /// The clients with more received actions than one slice, in the order of their turns.
+    unfinished: IndexSet<SessionId>,
+    /// The channels of closed connections, which are handled in slices too.
+    left_channels: VecDeque<LeftChannels>,
+    /// The requests that have failed with an earlier one, and are undone in slices.
+    failed_later: VecDeque<PendingRequest>,
     /// The requests since the last commit that were not polled.
     pending_requests: VecDeque<HandlerRequest>,
     /// The clients of which an action failed since the last commit. Their further requests wait
@@ -222,6 +251,9 @@ impl<S: Store> Hub<S> {
             added_offsets: AddedOffsets::default(),
             bounds: Bounds::default(),
             draining: false,
+            unfinished: IndexSet::new(),
+            left_channels: VecDeque::new(),
+            failed_later: VecDeque::new(),
             pending_requests: VecDeque::new(),
             failed_clients: HashSet::new(),
             pending_events: VecDeque::new(),
@@ -246,6 +278,9 @@ impl<S: Store> Hub<S> {
         self.channels = Channels::default();
         self.requests.clear();
         self.held.clear();
+        self.unfinished.clear();
+        self.left_channels.clear();
+        self.failed_later.clear();
         self.inbox = new_inbox(&self.config);
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
@@ -333,7 +368,8 @@ impl<S: Store> Hub<S> {
         self.ready.pop_front()
     }
 
-    /// Handles an input.
+    /// Handles an input. The work for one input is bounded: while [`is_busy`](Self::is_busy)
+    /// returns `true`, there is more.
     ///
     /// # Errors
     /// If the store fails. Then the server has to stop or to [restart](Self::restart) the hub;
@@ -347,6 +383,7 @@ impl<S: Store> Hub<S> {
             Input::Join { session, node, subprotocol, headers, since } => {
                 self.join(now, session, &node, subprotocol, headers, since)?;
             }
+            Input::CatchUp(session) => self.catch_up(session)?,
             Input::Leave(session) => self.leave(now, session)?,
             Input::Acknowledged { session, added } => self.acknowledged(session, added)?,
             Input::Headers(session, headers) => {
@@ -364,12 +401,14 @@ impl<S: Store> Hub<S> {
             }
             Input::Respond(request_id, response) => self.respond(now, request_id, response)?,
             Input::Add(addition) => self.add(now, *addition)?,
+            Input::Send(session, item) => self.send(now, session, item.0, item.1)?,
             Input::Forget(id) => self.forget(&id)?,
             Input::Undo(request) => self.undo(now, *request)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),
             Input::Subprotocol(version) => self.config.subprotocol = version,
+            Input::Continue => self.continue_work(now)?,
             Input::Drain => self.draining = true,
         }
         if self.draining {
@@ -377,7 +416,7 @@ impl<S: Store> Hub<S> {
         }
         let cleaned = self.log.observer_mut().clean_log.take();
         self.pending_events.extend(cleaned.into_iter().map(HubEvent::Cleaned));
-        if self.draining && self.requests.is_idle() {
+        if self.draining && self.requests.is_idle() && self.failed_later.is_empty() {
             self.pending.push_back(Output::Drained);
         }
         Ok(())
@@ -410,7 +449,14 @@ impl<S: Store> Hub<S> {
         let sender = session.and_then(|id| self.sessions.get(id)).map(|session| &session.node);
         let sender = sender.unwrap_or_else(|| entry.meta.id.node()).clone();
         let subject = if entry.action.kind() == logux::SUBSCRIBE {
-            Subject::Subscription(Subscription { session, is_cancelled: false })
+            Subject::Subscription(Subscription {
+                session,
+                is_cancelled: false,
+                key: subscription_key(&entry.action),
+                loaded: 0,
+                replay: None,
+                is_replayed: false,
+            })
         } else {
             Subject::Action
         };
@@ -455,8 +501,9 @@ fn filter_key(action: &Action) -> Arc<str> {
 
 /// Returns the channel and the filter key of a `logux/subscribe` or `logux/unsubscribe`, which
 /// identify a subscription of a client.
-fn subscription_key(action: &Action) -> Option<(Arc<str>, Arc<str>)> {
-    Some((action.str_field("channel")?.into(), filter_key(action)))
+fn subscription_key(action: &Action) -> Option<SubscriptionKey> {
+    let channel = action.str_field("channel")?.into();
+    Some(SubscriptionKey { channel, filter: filter_key(action) })
 }
 
 fn undo_of(entry: &Entry, reason: &str, extra: Vec<(String, Json)>) -> Result<Action, ActionError> {

@@ -1,9 +1,9 @@
 //! The actions of clients: checks, duplicates, rates, queues.
 
 use core::time::Duration;
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use super::{Hub, handler_request, subscription_key, undo_of};
+use super::{Hub, filter_key, handler_request, subscription_key, undo_of};
 use crate::{
     action::{
         Meta, NodeId,
@@ -14,7 +14,8 @@ use crate::{
     server::{
         HubEvent, Output, QueueName, Recipients, SessionId,
         inbox::{InboxState, without_fields},
-        pending_request::PendingRequest,
+        pending_request::{PendingRequest, SubscriptionKey},
+        sessions::HeldBatch,
     },
     store::{Entry, Store},
     sync::{BatchToken, RefusedAction},
@@ -22,8 +23,11 @@ use crate::{
     wire::ExceededLimit,
 };
 
-/// The number of connections whose held batches are tried in vain when an action is answered.
+/// The number of connections whose held batches are tried again when an action is answered.
 const MAX_HELD_ATTEMPTS: usize = 16;
+
+/// The number of actions of one client that are handled at a time.
+const SLICE: usize = 64;
 
 impl<S: Store> Hub<S> {
     pub(super) fn receive_batch(
@@ -36,34 +40,75 @@ impl<S: Store> Hub<S> {
         if self.draining {
             return Ok(());
         }
-        let Some(session) = self.sessions.get(id) else { return Ok(()) };
-        let is_held = !session.held_batches.is_empty();
-        if is_held || !self.may_receive(&session.node, &batch) {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.held_batches.push_back((batch, entries));
-                if !core::mem::replace(&mut session.is_listed_as_held, true) {
-                    self.held.push_back(id);
-                }
-            }
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        let entries = entries.into_iter();
+        session.held_batches.push_back(HeldBatch { token: batch, entries, has_begun: false });
+        if session.held_batches.len() > 1 {
+            // It is handled after the earlier ones.
             return Ok(());
         }
-        self.receive_all(now, id, batch, entries)
+        self.receive_held(now, id)
     }
 
-    fn receive_all(
+    /// Handles the next actions that a client has sent, at most [`SLICE`]. If there are more, the
+    /// hub continues with [`Input::Continue`](crate::server::Input::Continue), or when fewer
+    /// actions wait.
+    pub(super) fn receive_held(
         &mut self,
         now: WallTime,
         id: SessionId,
-        batch: BatchToken,
-        entries: Vec<Entry>,
     ) -> Result<(), LogError<S::Error>> {
-        for entry in entries {
-            self.receive(now, id, entry, None)?;
+        let mut handled = 0;
+        while handled < SLICE && !self.draining {
+            let Some(session) = self.sessions.get(id) else { return Ok(()) };
+            let Some(batch) = session.held_batches.front() else { return Ok(()) };
+            let must_wait = !batch.has_begun && !self.may_receive(&session.node, &batch.token);
+            let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+            if must_wait {
+                if !core::mem::replace(&mut session.is_listed_as_held, true) {
+                    self.held.push_back(id);
+                }
+                return Ok(());
+            }
+            let Some(batch) = session.held_batches.front_mut() else { return Ok(()) };
+            batch.has_begun = true;
+            if let Some(entry) = batch.entries.next() {
+                handled += 1;
+                self.receive(now, id, entry, None)?;
+            }
+            let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+            if let Some(batch) = session.held_batches.pop_front_if(|batch| batch.entries.len() == 0)
+            {
+                // The batch needs a commit in any case.
+                self.inbox.save_confirmed(&mut self.log)?;
+                self.pending.push_back(Output::Persisted(id, batch.token));
+            }
         }
-        // The batch needs a commit in any case.
-        self.inbox.save_confirmed(&mut self.log)?;
-        self.pending.push_back(Output::Persisted(id, batch));
+        if !self.draining {
+            self.unfinished.insert(id);
+        }
         Ok(())
+    }
+
+    /// Returns `true` if there is work that was cut into slices, so that no client holds up the
+    /// others. Then call [`Input::Continue`](crate::server::Input::Continue) after the commands
+    /// that are waiting.
+    pub fn is_busy(&self) -> bool {
+        !(self.unfinished.is_empty()
+            && self.left_channels.is_empty()
+            && self.failed_later.is_empty())
+    }
+
+    /// Continues with the work that has waited longest.
+    pub(super) fn continue_work(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
+        if let Some(left) = self.left_channels.pop_front() {
+            self.leave_channels(left);
+        }
+        self.undo_failed(now)?;
+        match self.unfinished.shift_remove_index(0) {
+            Some(id) => self.receive_held(now, id),
+            None => Ok(()),
+        }
     }
 
     /// Whether the next batch of a node may be received, by the number and size of the actions that
@@ -159,6 +204,14 @@ impl<S: Store> Hub<S> {
             });
             return self.undo_request(now, &request, "wrongTime", Vec::new());
         }
+        if request.subscription().is_some()
+            && filter_key(&request.entry.action).len() > self.config.max_filter_bytes
+        {
+            self.debug(Some(id), || {
+                format!("The filter of \"{}\" is too large", request.entry.meta.id)
+            });
+            return self.undo_request(now, &request, "filterTooLarge", Vec::new());
+        }
         if let Err(wait) = self.acquire_token(&request.entry) {
             self.debug(Some(id), || format!("Action \"{}\" came too soon", request.entry.meta.id));
             let retry_after =
@@ -213,71 +266,47 @@ impl<S: Store> Hub<S> {
         node: &NodeId,
         queue: &QueueName,
     ) -> Result<(), LogError<S::Error>> {
-        if let Some((request_id, request)) = self.requests.next(node, queue) {
-            let handler_request = handler_request(&self.sessions, request_id, request);
-            self.request(handler_request);
+        while let Some((request_id, request)) = self.requests.next(node, queue) {
+            let is_connected = request.session().is_some_and(|id| self.sessions.get(id).is_some());
+            if request.subscription().is_none() || is_connected || request.is_cancelled() {
+                let handler_request = handler_request(&self.sessions, request_id, request);
+                self.request(handler_request);
+                break;
+            }
+            // Its client has left while it waited: nothing is loaded for it.
+            if let Some(request) = self.requests.finish(request_id) {
+                self.postpone(now, request)?;
+            }
         }
         // Fewer actions wait now: receive batches that were held, first those of this client.
-        if let Some(id) = self.sessions.of_client(node.client_id()) {
-            while self.receive_held_batch(now, id)? {}
+        if let Some(id) = self.sessions.of_client(node.client_id())
+            && !self.unfinished.contains(&id)
+        {
+            self.receive_held(now, id)?;
         }
         // Those that still have to wait are tried again when an action is answered. Each of them
         // waits for actions that run, so it is enough to try a few.
-        let mut attempts = MAX_HELD_ATTEMPTS.min(self.held.len());
-        while attempts > 0
-            && let Some(id) = self.held.pop_front()
-        {
-            if !self.receive_held_batch(now, id)? {
-                attempts -= 1;
-            }
+        for _ in 0..MAX_HELD_ATTEMPTS.min(self.held.len()) {
+            let Some(id) = self.held.pop_front() else { break };
             if let Some(session) = self.sessions.get_mut(id) {
-                session.is_listed_as_held = !session.held_batches.is_empty();
-                if session.is_listed_as_held {
-                    self.held.push_back(id);
-                }
+                session.is_listed_as_held = false;
+                self.unfinished.insert(id);
             }
         }
         Ok(())
-    }
-
-    /// Receives the next batch of a connection that was held. Returns `false` if there is none, or
-    /// it has to wait.
-    fn receive_held_batch(
-        &mut self,
-        now: WallTime,
-        id: SessionId,
-    ) -> Result<bool, LogError<S::Error>> {
-        let Some(session) = self.sessions.get(id) else { return Ok(false) };
-        let Some((batch, _)) = session.held_batches.front() else { return Ok(false) };
-        if self.draining || !self.may_receive(&session.node, batch) {
-            return Ok(false);
-        }
-        let next = self.sessions.get_mut(id).and_then(|session| session.held_batches.pop_front());
-        let Some((batch, entries)) = next else { return Ok(false) };
-        self.receive_all(now, id, batch, entries)?;
-        Ok(true)
     }
 
     /// Ends a subscription, even if it is not answered yet, or its answer is not confirmed.
     fn unsubscribe(&mut self, id: SessionId, entry: &Entry) -> Result<(), LogError<S::Error>> {
         let Some(key) = subscription_key(&entry.action) else { return Ok(()) };
         let node = entry.meta.id.node();
-        let matches = |request: &PendingRequest| {
-            subscription_key(&request.entry.action).as_ref() == Some(&key)
-        };
-        self.requests.cancel_subscriptions(node, matches);
+        self.requests.cancel_subscriptions(node, &key);
         if let Some(session) = self.sessions.get_mut(id) {
-            let matches =
-                |request: &PendingRequest| request.entry.meta.id.node() == node && matches(request);
-            let all = core::mem::take(&mut session.unacknowledged);
-            let (cancelled, others): (VecDeque<_>, _) =
-                all.into_iter().partition(|(_, request)| matches(request));
-            session.unacknowledged = others;
-            for (_, request) in cancelled {
+            for request in session.unconfirmed.cancel(node, &key) {
                 self.inbox.stop_waiting(&mut self.log, &request.entry.meta.id)?;
             }
         }
-        let (channel, filter) = key;
+        let SubscriptionKey { channel, filter } = key;
         self.unsubscribe_session(id, &channel, &filter);
         Ok(())
     }

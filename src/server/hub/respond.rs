@@ -19,6 +19,9 @@ use crate::{
     time::WallTime,
 };
 
+/// The number of requests that are undone at a time because an earlier one has failed.
+const UNDOS_AT_A_TIME: usize = 64;
+
 impl<S: Store> Hub<S> {
     pub(super) fn respond(
         &mut self,
@@ -26,6 +29,10 @@ impl<S: Store> Hub<S> {
         request_id: RequestId,
         response: HandlerResponse,
     ) -> Result<(), LogError<S::Error>> {
+        if matches!(response, HandlerResponse::Replay) {
+            // Reported for requests that have ended too.
+            return self.replay(request_id);
+        }
         let Some(request) = self.requests.running(request_id) else { return Ok(()) };
         match response {
             HandlerResponse::Resend(recipients) => {
@@ -34,12 +41,21 @@ impl<S: Store> Hub<S> {
             }
             HandlerResponse::Approved(filter) => self.approved(now, request_id, filter),
             // The state of the channel is not needed any more.
-            HandlerResponse::Action(..) if request.is_cancelled() => Ok(()),
+            HandlerResponse::Action(..) | HandlerResponse::Subscribe(_)
+                if request.is_cancelled() =>
+            {
+                Ok(())
+            }
+            HandlerResponse::Action(action, draft)
+                if request.kind() == RequestKind::Subscription =>
+            {
+                self.load(now, request_id, action, *draft)
+            }
+            HandlerResponse::Subscribe(channel) => self.subscribe_loaded(now, request_id, channel),
             HandlerResponse::Action(action, mut draft) => {
                 let client = request.entry.meta.id.node().client_id().to_owned();
                 if request.kind() == RequestKind::Action {
-                    // A lost subscription is processed again, which sends this again; an action is
-                    // not.
+                    // An action is not processed again, which would send this again.
                     *draft = self.inbox.remember_for_client(&client, *draft);
                 }
                 draft.subprotocol = draft.subprotocol.or(self.own_draft().subprotocol);
@@ -49,12 +65,14 @@ impl<S: Store> Hub<S> {
                 self.report(HubEvent::Added(entry.clone()));
                 self.deliver_with_client(Some(&client), &entry, &Recipients::default(), None)
             }
-            HandlerResponse::Replay => self.replay(request_id),
+            HandlerResponse::Replay => Ok(()),
             HandlerResponse::Debug(text) => {
                 self.debug_author(request_id, |_| text);
                 Ok(())
             }
+            HandlerResponse::Paused => self.pause(now, request_id),
             HandlerResponse::Processed => self.processed(now, request_id),
+            HandlerResponse::Postponed => self.postponed(now, request_id),
             HandlerResponse::Denied => {
                 self.debug_author(request_id, |request| {
                     format!("Action \"{}\" was denied", request.entry.meta.id)
@@ -101,7 +119,7 @@ impl<S: Store> Hub<S> {
             let sender = request.sender.clone();
             let entry = self.retain(now, entry, &recipients)?;
             if !recipients.channels.is_empty() {
-                self.requests.mark_in_channels(request_id);
+                self.requests.mark_in_channels(request_id, &recipients.channels);
             }
             let holders = (kind == RequestKind::Action).then(|| [entry.meta.id.node(), &sender]);
             self.deliver(&entry, &recipients, holders)?;
@@ -116,18 +134,23 @@ impl<S: Store> Hub<S> {
         };
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         let channel: Arc<str> = channel.into();
-        if session.channels.len() >= self.config.max_subscriptions
-            && !session.channels.contains(&channel)
+        let key = filter_key(&entry.action);
+        let filters = session.filters.with(&key);
+        if (filters.count > self.config.max_subscriptions
+            || filters.bytes > self.config.max_client_filter_bytes)
+            && !self.channels.has_requested(&channel, id, &key)
         {
             return self.undo_running(now, request_id, "subscriptionLimit", Vec::new());
         }
         session.channels.insert(channel.clone());
         let after = session.new_since;
         let in_progress = self.in_progress(&channel, id, since(&entry).is_some());
-        let key = filter_key(&entry.action);
-        self.channels.subscribe(&channel, id, key.clone(), filter);
-        let subscription_key = (channel.clone(), key.clone());
+        let is_added = self.channels.subscribe(&channel, id, key.clone(), filter);
         if let Some(session) = self.sessions.get_mut(id) {
+            if is_added {
+                session.filters = filters;
+            }
+            let subscription_key = (channel.clone(), key.clone());
             session.subscription_ids.insert(subscription_key, entry.meta.id.clone());
         }
         let subscription = entry.meta.id.clone();
@@ -144,7 +167,7 @@ impl<S: Store> Hub<S> {
         self.send_missed_undos(id, &channel, &key, &entry, after)
     }
 
-    fn processed(
+    pub(super) fn processed(
         &mut self,
         now: WallTime,
         request_id: RequestId,
@@ -158,6 +181,7 @@ impl<S: Store> Hub<S> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let (id, queue, ticket) =
             (request.entry.meta.id.clone(), request.queue.clone(), request.ticket());
+        self.report_loaded(&request);
         let is_active_subscription =
             request.subscription().is_some_and(|subscription| !subscription.is_cancelled);
         let is_disconnected =
@@ -203,7 +227,7 @@ impl<S: Store> Hub<S> {
         )?;
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         if let (Some(session), Some(added)) = (self.sessions.get_mut(session), entry.meta.added) {
-            session.unacknowledged.push_back((added, request));
+            session.unconfirmed.push(added, request);
         }
         self.deliver_to(session, entry, true)
     }
@@ -218,15 +242,25 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let node = request.entry.meta.id.node().clone();
+        self.report_loaded(&request);
         let later = self.requests.drain_fate(&request);
         if request.kind() != RequestKind::OwnAction {
             self.failed_clients.insert(node.client_id().into());
         }
         self.undo_request(now, &request, reason, extra)?;
-        for request in later {
+        self.failed_later.extend(later);
+        self.undo_failed(now)?;
+        self.start_next(now, &node, &request.queue)
+    }
+
+    /// Undoes requests that have failed with an earlier one, at most [`UNDOS_AT_A_TIME`]. If the
+    /// server is killed before the others are undone, they are processed after its next start.
+    pub(super) fn undo_failed(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
+        for _ in 0..UNDOS_AT_A_TIME {
+            let Some(request) = self.failed_later.pop_front() else { break };
             self.undo_request(now, &request, "error", Vec::new())?;
         }
-        self.start_next(now, &node, &request.queue)
+        Ok(())
     }
 
     pub(super) fn undo_request(

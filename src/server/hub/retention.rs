@@ -3,19 +3,19 @@
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Hub, filter_key};
+use super::Hub;
 use crate::{
     action::{
-        Action, ActionId, NameList, NodeId,
+        Action, ActionId, NameList,
         logux::{Since, is_logux},
     },
     json::Json,
     log::{Draft, LogError},
     server::{
-        Output, Recipients, RequestId,
+        Output, Recipients,
         inbox::is_waiting,
         retention::{
-            RETAINED_INDEX, Retention, approved_at, approved_index, channel_index, is_retained,
+            RETAINED_INDEX, Retention, approved_index, channel_index, is_retained,
             is_retention_reason, user_index,
         },
     },
@@ -206,86 +206,6 @@ impl<S: Store> Hub<S> {
         self.log
             .change_meta(id, &MetaChange { reasons: Some(reasons), ..MetaChange::default() })
             .map(drop)
-    }
-
-    /// Returns the kept actions that were sent to a node's user, after an `added` number, oldest
-    /// first, without those of the node's client.
-    pub(super) fn retained_for_user(
-        &self,
-        node: &NodeId,
-        since: u64,
-    ) -> Result<Vec<Arc<Entry>>, LogError<S::Error>> {
-        let mut found = Vec::new();
-        let Some(user) = node.user_id() else { return Ok(found) };
-        self.log.walk(
-            &Query::added().oldest_first().index(user_index(user)).after_added(since),
-            |entry| {
-                if is_retained(&entry.meta) && entry.meta.id.node().client_id() != node.client_id()
-                {
-                    found.push(Arc::new(entry.clone()));
-                }
-                ControlFlow::Continue(())
-            },
-        )?;
-        Ok(found)
-    }
-
-    /// Sends the kept actions of a channel to a new subscriber.
-    pub(super) fn replay(&mut self, request_id: RequestId) -> Result<(), LogError<S::Error>> {
-        let Some(request) = self.requests.running(request_id) else { return Ok(()) };
-        let (entry, session, is_cancelled) =
-            (request.entry.clone(), request.session(), request.is_cancelled());
-        let (Some(session), false, Some(channel)) =
-            (session, is_cancelled, entry.action.str_field("channel"))
-        else {
-            return Ok(());
-        };
-        let since = since(&entry);
-        let after = match &since {
-            Some((id, _)) => {
-                self.log.by_id(id)?.and_then(|entry| entry.meta.added).unwrap_or_default()
-            }
-            None => 0,
-        };
-        let author = entry.meta.id.node().client_id();
-        let (channels, requests, key) = (&self.channels, &self.requests, filter_key(&entry.action));
-        let Some(subscriber) = self.sessions.get(session) else { return Ok(()) };
-        let mut found = Vec::new();
-        self.log.walk(
-            &Query::added().oldest_first().index(channel_index(&channel)).after_added(after),
-            |candidate| {
-                // If the subscriber's last entry is not in the log any more, its time is used. It
-                // is compared with the approval, because an action may be created long before it is
-                // received. Of actions in the same millisecond, some may be sent again, but none is
-                // lost.
-                let is_new = after > 0
-                    || since.as_ref().is_none_or(|(_, time)| approved_at(&candidate.meta) >= *time);
-                // A subscriber has its own actions, unless it starts without `since`.
-                let is_own = candidate.meta.id.node().client_id() == author;
-                // Actions in progress were sent when the subscription was approved.
-                let has_received = if is_own && since.is_some() {
-                    true
-                } else {
-                    requests.is_in_channels(&candidate.meta.id, |request| {
-                        !is_own || !request.holders().contains(&&subscriber.node)
-                    })
-                };
-                if is_new
-                    && !has_received
-                    && is_retained(&candidate.meta)
-                    && channels.passes(&channel, session, &key, candidate)
-                {
-                    found.push(Arc::new(candidate.clone()));
-                }
-                ControlFlow::Continue(())
-            },
-        )?;
-        let added = self.log.last_added()?
-            + self.sessions.get(session).map_or(0, |session| session.added_offset);
-        if !found.is_empty() {
-            self.pending.push_back(Output::Replay { session, added, entries: found });
-        }
-        Ok(())
     }
 
     /// Visits the kept actions that were processed, in the order in which they were approved, to

@@ -138,9 +138,7 @@ impl<S: Store> Hub<S> {
         self.unsubscribe_session(session, &channel, &filter);
         // The answer may not be confirmed; the subscription must not be processed again.
         if let Some(session) = self.sessions.get_mut(session) {
-            let before = session.unacknowledged.len();
-            session.unacknowledged.retain(|(_, request)| request.entry.meta.id != *id);
-            if session.unacknowledged.len() < before {
+            if session.unconfirmed.remove(id) {
                 self.inbox.stop_waiting(&mut self.log, id)?;
             }
         }

@@ -82,11 +82,7 @@ impl<S: Store> Hub<S> {
             pending_bytes: self.requests.pending_bytes().total(),
             held: self.held.len(),
             parked: self.requests.parked_count(),
-            unconfirmed: self
-                .sessions
-                .iter()
-                .map(|(_, session)| session.unacknowledged.len())
-                .sum(),
+            unconfirmed: self.sessions.iter().map(|(_, session)| session.unconfirmed.len()).sum(),
             remembered: usage.entries,
             remembered_bytes: usage.bytes,
             added: self.log.last_added()?,

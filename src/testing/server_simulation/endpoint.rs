@@ -43,6 +43,8 @@ pub(super) struct Endpoint {
     pub(super) confirmed_before: Option<u64>,
     /// The added numbers whose confirmation the hub waits for.
     to_confirm: VecDeque<u64>,
+    /// The added number of the last page of missed actions, while there are more.
+    catching_up: Option<u64>,
     /// The actions of other clients that were sent since the client last unsubscribed from a
     /// channel.
     sent: BTreeSet<ActionId>,
@@ -51,8 +53,8 @@ pub(super) struct Endpoint {
 /// An output of the hub for one connection.
 #[derive(Debug)]
 pub(super) enum OutboxItem {
-    /// The hub has accepted the client; send the actions that it missed.
-    Joined(u64, Vec<Arc<Entry>>),
+    /// Send actions that the client missed. `true`: there are more.
+    Missed(u64, Vec<Arc<Entry>>, bool),
     /// Confirm a batch.
     Persisted(BatchToken),
     /// Send an action. `true`: the hub waits for its confirmation.
@@ -88,6 +90,7 @@ impl Endpoint {
             is_replaced: false,
             confirmed_before: None,
             to_confirm: VecDeque::new(),
+            catching_up: None,
             sent: BTreeSet::new(),
         }
     }
@@ -122,7 +125,8 @@ impl Endpoint {
         {
             context.report(Violation::SentTwice(self.session.0, entry.meta.id.clone()));
         }
-        if let (OutboxItem::Joined(_, missed), Some(confirmed)) = (&item, self.confirmed_before) {
+        if let (OutboxItem::Missed(_, missed, _), Some(confirmed)) = (&item, self.confirmed_before)
+        {
             let is_answer = |entry: &&Arc<Entry>| {
                 matches!(entry.action.kind(), PROCESSED | UNDO)
                     && entry.meta.added <= Some(confirmed)
@@ -178,7 +182,11 @@ impl Endpoint {
             while self.can_send()
                 && let Some(item) = self.outbox.pop_front()
             {
+                let is_page = matches!(item, OutboxItem::Missed(..));
                 self.execute(now, item);
+                if is_page && self.catching_up.is_some() {
+                    outputs.push(EndpointOutput::Hub(Input::CatchUp(self.session)));
+                }
             }
             if self.outbox.is_empty() {
                 self.drains_at = None;
@@ -193,21 +201,28 @@ impl Endpoint {
 
     fn execute(&mut self, now: Now, item: OutboxItem) {
         match item {
-            OutboxItem::Joined(added, missed) => {
+            OutboxItem::Missed(added, missed, has_more) => {
+                self.catching_up = has_more.then_some(added);
                 self.to_confirm.extend((!missed.is_empty()).then_some(added));
                 self.node.send(now.mono, added, missed.iter().map(|entry| &**entry))
             }
             OutboxItem::Persisted(batch) => self.node.handle(now, sync::Input::Persisted(batch)),
             OutboxItem::Deliver(added, entry, confirm) => {
                 self.to_confirm.extend(confirm.then_some(added));
-                self.node.send(now.mono, added, [&*entry]);
+                self.node.send(now.mono, self.covered(added), [&*entry]);
             }
             OutboxItem::Replay(added, entries) => {
                 for batch in entries.chunks(REPLAY_BATCH) {
+                    let added = self.covered(added);
                     self.node.send(now.mono, added, batch.iter().map(|entry| &**entry));
                 }
             }
         }
+    }
+
+    /// Returns the `added` number of a message: none that the client has not caught up to.
+    fn covered(&self, added: u64) -> u64 {
+        self.catching_up.map_or(added, |covered| covered.min(added))
     }
 
     /// Handles a received frame.

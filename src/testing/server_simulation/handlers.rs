@@ -1,5 +1,7 @@
 //! The running handlers of the application.
 
+use std::collections::VecDeque;
+
 use super::{
     application::{Application, Database},
     context::Context,
@@ -7,12 +9,20 @@ use super::{
 use crate::{
     action::{Action, logux},
     log::Draft,
-    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind},
+    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind, SessionId},
 };
+
+/// The number of actions of a state that are sent at a time.
+const LOADED_AT_A_TIME: usize = 3;
 
 /// The running handlers.
 #[derive(Debug, Default)]
-pub(super) struct Handlers(Vec<Handler>);
+pub(super) struct Handlers {
+    running: Vec<Handler>,
+    /// The subscriptions whose next page of kept actions the hub reads, with the start of the
+    /// server in which they were called.
+    replaying: Vec<(HandlerRequest, usize)>,
+}
 
 #[derive(Debug)]
 struct Handler {
@@ -31,25 +41,29 @@ enum Step {
     Decide,
     /// Processes the action in a transaction.
     Commit,
+    /// Requests the next page of the kept actions of a channel.
+    Replay,
     /// Loads the state of a channel.
     Load,
+    /// Sends the state of a channel in parts.
+    Send(VecDeque<HandlerResponse>),
     /// Responds to the hub.
     Respond(Vec<HandlerResponse>),
 }
 
 impl Handlers {
     pub(super) fn is_idle(&self) -> bool {
-        self.0.is_empty()
+        self.running.is_empty() && self.replaying.is_empty()
     }
 
     /// Returns `true` if a handler hangs.
     pub(super) fn any_hangs(&self) -> bool {
-        self.0.iter().any(|handler| handler.at.is_none())
+        self.running.iter().any(|handler| handler.at.is_none())
     }
 
     /// Returns the time of the next step, in milliseconds.
     pub(super) fn next_event(&self) -> Option<u64> {
-        self.0.iter().filter_map(|handler| handler.at).min()
+        self.running.iter().filter_map(|handler| handler.at).min()
     }
 
     /// Starts the handler of a request.
@@ -61,6 +75,21 @@ impl Handlers {
         }
         let server_start = context.server_starts;
         self.schedule(context, request, Step::Decide, server_start);
+    }
+
+    /// Continues a subscription after a page of kept actions.
+    pub(super) fn replayed(&mut self, context: &mut Context, id: RequestId, has_more: bool) {
+        let position = self.replaying.iter().position(|(request, _)| request.id == id);
+        if let Some(position) = position {
+            let (request, server_start) = self.replaying.swap_remove(position);
+            let step = if has_more { Step::Replay } else { Step::Load };
+            self.schedule(context, request, step, server_start);
+        }
+    }
+
+    /// Ends the replays, because the hub has forgotten them.
+    pub(super) fn forget_replays(&mut self) {
+        self.replaying.clear();
     }
 
     fn schedule(
@@ -78,7 +107,7 @@ impl Handlers {
             context.counts.hangs += 1;
             context.record(|| format!("the handler of {} hangs", request.entry.meta.id));
         }
-        self.0.push(Handler { at: (!hangs).then_some(at), request, step, server_start });
+        self.running.push(Handler { at: (!hangs).then_some(at), request, step, server_start });
     }
 
     /// Executes the steps that are due, and returns their responses to the hub.
@@ -87,13 +116,23 @@ impl Handlers {
         context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
+        is_connected: impl Fn(SessionId) -> bool,
     ) -> Vec<(RequestId, HandlerResponse)> {
         let now = context.now_ms;
         let is_due = |handler: &mut Handler| handler.at.is_some_and(|at| at <= now);
-        let due: Vec<Handler> = self.0.extract_if(.., is_due).collect();
+        let due: Vec<Handler> = self.running.extract_if(.., is_due).collect();
         let mut responses = Vec::new();
         for handler in due {
             let id = handler.request.id;
+            let session = handler.request.author.session;
+            if session.is_none_or(|session| !is_connected(session))
+                && matches!(handler.step, Step::Replay | Step::Load | Step::Send(_))
+            {
+                let action_id = &handler.request.entry.meta.id;
+                context.record(|| format!("{action_id} is not needed any more"));
+                responses.push((id, HandlerResponse::Postponed));
+                continue;
+            }
             let of_step = self.take_step(context, application, database, handler);
             responses.extend(of_step.into_iter().map(|response| (id, response)));
         }
@@ -116,9 +155,16 @@ impl Handlers {
                 vec![HandlerResponse::Denied]
             }
             Step::Decide if request.kind == RequestKind::Subscription => {
+                if application.replays(&channel) {
+                    self.replaying.push((request, server_start));
+                    return vec![HandlerResponse::Approved(None), HandlerResponse::Replay];
+                }
                 self.schedule(context, request, Step::Load, server_start);
-                let replay = application.replays(&channel).then_some(HandlerResponse::Replay);
-                core::iter::once(HandlerResponse::Approved(None)).chain(replay).collect()
+                vec![HandlerResponse::Approved(None)]
+            }
+            Step::Replay => {
+                self.replaying.push((request, server_start));
+                vec![HandlerResponse::Paused, HandlerResponse::Replay]
             }
             Step::Decide => {
                 self.schedule(context, request, Step::Commit, server_start);
@@ -138,11 +184,18 @@ impl Handlers {
             }
             Step::Load => {
                 let loaded = application.load(&database.data, &channel);
-                let mut responses: Vec<HandlerResponse> =
-                    loaded.into_iter().map(response).collect();
-                responses.push(HandlerResponse::Processed);
-                self.schedule(context, request, Step::Respond(responses), server_start);
+                let responses = loaded.into_iter().map(response);
+                let responses = responses.chain([HandlerResponse::Processed]).collect();
+                self.schedule(context, request, Step::Send(responses), server_start);
                 Vec::new()
+            }
+            Step::Send(mut rest) => {
+                let mut part: Vec<_> = rest.drain(..LOADED_AT_A_TIME.min(rest.len())).collect();
+                if !rest.is_empty() {
+                    part.push(HandlerResponse::Paused);
+                    self.schedule(context, request, Step::Send(rest), server_start);
+                }
+                part
             }
             Step::Commit => {
                 let before = database.times_processed(&entry.meta.id);

@@ -63,6 +63,8 @@ impl Server {
             if context.config.server_clock_error.is_zero() { 0 } else { context.server_starts };
         let node = NodeId::new(format!("server:sim{start}")).expect("a node id");
         let mut config = Config::new(node.clone());
+        // Some servers read so little at a time that even short histories have many pages.
+        config.page_entries = usize::try_from(context.random.between(1, 40)).unwrap_or(1);
         application.configure(&mut config);
         let actions_per_sync = usize::try_from(context.random.between(1, 4)).unwrap_or(1);
         // Most backlogs are larger than a batch, so they are received in parts.
@@ -190,8 +192,15 @@ impl Server {
         application: &A,
         database: &mut Database<A::Data>,
     ) -> Vec<Effect> {
-        for (id, response) in self.handlers.wake(context, application, database) {
+        let endpoints = &self.endpoints;
+        let is_connected = |session: SessionId| endpoints.contains_key(&session);
+        let responses = self.handlers.wake(context, application, database, is_connected);
+        for (id, response) in responses {
             self.queue(context, Input::Respond(id, response));
+        }
+        if !self.is_open() {
+            // The responses were dropped.
+            self.handlers.forget_replays();
         }
         let now = context.now_ms;
         if self.fails_until.take_if(|at| *at <= now).is_some() {
@@ -236,6 +245,9 @@ impl Server {
         if self.run_round(context, application, database, count).is_err() {
             return self.close_all(context);
         }
+        if self.hub.is_busy() {
+            self.queue(context, Input::Continue);
+        }
         self.dispatch(context);
         self.commits_at = Some(context.after(|config| &config.commit_delay));
         if !self.inputs.is_empty() {
@@ -257,7 +269,9 @@ impl Server {
             {
                 self.handlers.start(context, request);
             }
-            let responses = self.handlers.wake(context, application, database);
+            let endpoints = &self.endpoints;
+            let is_connected = |session: SessionId| endpoints.contains_key(&session);
+            let responses = self.handlers.wake(context, application, database, is_connected);
             if responses.is_empty() {
                 return Ok(());
             }
@@ -322,6 +336,7 @@ impl Server {
         self.endpoints.clear();
         self.inputs.clear();
         context.confirmed.clear();
+        self.handlers.forget_replays();
         (self.round_at, self.commits_at) = (None, None);
         self.restarts_at = Some(context.after(|config| &config.round_delay) + 1);
     }
@@ -339,11 +354,11 @@ impl Server {
     fn dispatch(&mut self, context: &mut Context) {
         while let Some(output) = self.hub.poll_output() {
             let (session, item) = match output {
-                Output::Joined { session, added, missed } => {
-                    (session, OutboxItem::Joined(added, missed))
+                Output::Missed { session, added, entries, has_more } => {
+                    (session, OutboxItem::Missed(added, entries, has_more))
                 }
                 Output::Persisted(session, batch) => (session, OutboxItem::Persisted(batch)),
-                Output::Deliver { session, added, entry, confirm } => {
+                Output::Deliver { session, added, entry, confirm, .. } => {
                     (session, OutboxItem::Deliver(added, entry, confirm))
                 }
                 Output::Replay { session, added, entries } => {
@@ -357,6 +372,10 @@ impl Server {
                 }
                 Output::Unsubscribed { node, .. } => {
                     self.endpoints.values_mut().for_each(|endpoint| endpoint.forget_sent(&node));
+                    continue;
+                }
+                Output::Replayed { request, has_more } => {
+                    self.handlers.replayed(context, request, has_more);
                     continue;
                 }
                 Output::Request(request) => {

@@ -332,8 +332,16 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "TYPE=RATE", value_delimiter = ',', value_parser = parse_type_rate)]
     pub(super) max_rate_of: Option<Vec<(String, Rate)>>,
     /// Maximum number of subscriptions of one client [default: 10000]
+    ///
+    /// Each filter of a channel is a subscription. Further ones are undone.
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_subscriptions: Option<usize>,
+    /// Maximum size of the filter of a subscription [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_filter_bytes: Option<usize>,
+    /// Maximum size of all filters of one client [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_client_filter_bytes: Option<usize>,
     /// Maximum number of queued actions of one client [default: 1000]
     ///
     /// The server stops reading from a client with more actions that wait to be processed.

@@ -227,6 +227,8 @@ impl LimitFlags {
         set_if_some(&mut server.max_rate_per_user, self.max_rate_per_user.map(|rate| rate.0));
         server.max_rates_of_types = self.max_rate_of.into_iter().flatten().collect();
         set_if_some(&mut server.max_subscriptions, self.max_subscriptions);
+        set_if_some(&mut server.max_filter_bytes, self.max_filter_bytes);
+        set_if_some(&mut server.max_client_filter_bytes, self.max_client_filter_bytes);
         set_if_some(&mut server.max_queue, self.max_queue);
         set_if_some(&mut server.max_queue_bytes, self.max_queue_bytes);
         set_if_some(&mut server.max_pending_bytes, self.max_pending_bytes);

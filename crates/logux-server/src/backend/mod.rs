@@ -22,7 +22,9 @@ use std::{
 use hyper::Uri;
 use ipnet::IpNet;
 use logux::{
+    Action,
     backend::{ActionCommand, AuthCommand, BackendReply},
+    log::Draft,
     server::{AddAction, FateKeys, HandlerResponse, Recipients, RequestKind},
 };
 use logux_net::drive::Clock;
@@ -32,7 +34,10 @@ use crate::{
     connection::auth::{AuthOutcome, Login},
     connection_info::cookies,
     error::{BuildError, HandlerError},
-    handlers::context::Context,
+    handlers::{
+        channel::{PAGE_ACTIONS, PAGE_BYTES},
+        context::Context,
+    },
     networks::read_networks,
     random_id::random_id,
     telemetry::Telemetry,
@@ -234,9 +239,17 @@ impl BackendClient {
         .to_command()?;
         let is_subscription = context.request_kind() == RequestKind::Subscription;
         let mut replies = self.calls.send("action", id, command, is_subscription).await;
-        let mut is_approved = false;
+        let (mut is_approved, mut page) = (false, Page::default());
         loop {
-            let reply = match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete)) {
+            let received = replies.try_recv();
+            if page.is_full() || !matches!(received, Ok(Ok(BackendReply::Action(_)))) {
+                page.send(context).await?;
+            }
+            let received = match received {
+                Ok(received) => received,
+                Err(_) => replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete)),
+            };
+            let reply = match received {
                 Ok(reply) => reply,
                 Err(ExchangeError::Down) => return Ok(unavailable()),
                 Err(failure) => return Err(failure.into()),
@@ -258,22 +271,14 @@ impl BackendClient {
                 BackendReply::Forbidden => return Ok(HandlerResponse::Denied),
                 BackendReply::Action(added) => {
                     let (action, meta) = *added;
-                    let to = match meta.to {
-                        to if to == Recipients::default() => {
-                            Recipients::client(context.client_id())
-                        }
-                        to => to,
-                    };
-                    context
-                        .server()
-                        .enqueue(AddAction {
-                            action,
-                            draft: meta.draft,
-                            to,
-                            process: false,
-                            ticket: None,
-                        })
-                        .await;
+                    let to = meta.to;
+                    if to == Recipients::default() {
+                        page.push(action, meta.draft);
+                        continue;
+                    }
+                    let action =
+                        AddAction { action, draft: meta.draft, to, process: false, ticket: None };
+                    context.server().enqueue(action).await;
                 }
                 BackendReply::Processed if !is_approved => {
                     return Err(HandlerError::failed("unexpected `processed` before `approved`"));
@@ -291,6 +296,40 @@ impl BackendClient {
                 }
             }
         }
+    }
+}
+
+/// Actions of a back end for the author alone, which are sent together.
+#[derive(Default)]
+struct Page {
+    actions: Vec<(Action, Draft)>,
+    bytes: usize,
+}
+
+impl Page {
+    fn push(&mut self, action: Action, draft: Draft) {
+        self.bytes += action.as_json().len();
+        self.actions.push((action, draft));
+    }
+
+    const fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES || self.actions.len() >= PAGE_ACTIONS
+    }
+
+    /// Sends the actions at the pace of the author's client. While it does not read, the rest of
+    /// the back end's response is not read either.
+    async fn send<S>(&mut self, context: &Context<S>) -> Result<(), HandlerError> {
+        let Self { actions, .. } = std::mem::take(self);
+        if actions.is_empty() {
+            return Ok(());
+        }
+        if context.request_kind() == RequestKind::Subscription {
+            return context.send_page(actions).await;
+        }
+        for (action, draft) in actions {
+            context.send_back_with(action, draft).await;
+        }
+        Ok(())
     }
 }
 

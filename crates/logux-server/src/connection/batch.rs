@@ -69,7 +69,7 @@ mod tests {
     fn delivery(action: &str) -> Delivery {
         let id: ActionId = "1 10:a:b 0".parse().unwrap();
         let entry = Entry::new(Action::new(action).unwrap(), Meta::new(id));
-        Delivery { added: 1, entry: Arc::new(entry), confirm: false }
+        Delivery { added: 1, entry: Arc::new(entry), confirm: false, is_requested: false }
     }
 
     fn share_a_message(first: &str, second: &str) -> bool {

@@ -33,6 +33,7 @@ use crate::{
     hub::{
         handle::{HubCommand, Inputs},
         outbox::{Outbox, OutboxItem},
+        reader::Reader,
     },
     telemetry::event::{Event, Limit},
 };
@@ -73,10 +74,13 @@ pub(crate) async fn serve<T: Transport>(
         read_ahead: None,
         large_frames: LargeFrames::default(),
         to_confirm: VecDeque::new(),
+        catch_up: CatchUp::default(),
         shared,
     };
     connection.shared.connections.add(session, &connection.outbox);
     let reason = connection.run().await;
+    // Ends the loads that wait for the client.
+    connection.outbox.close(reason.clone());
     connection.shared.connections.remove(session);
     connection.record_traffic();
     if connection.client.is_some() {
@@ -116,6 +120,24 @@ struct Connection<T> {
     large_frames: LargeFrames,
     /// The added numbers for whose confirmation the hub waits, in ascending order.
     to_confirm: VecDeque<u64>,
+    catch_up: CatchUp,
+}
+
+/// The progress of sending the actions that the client missed.
+#[derive(Default)]
+struct CatchUp {
+    /// The added number of the last page, while there are more. No other message may have a higher
+    /// one, because the client would confirm actions that it has not received.
+    covered: Option<u64>,
+    /// Whether to request the next page when the last one is written.
+    wants_page: bool,
+}
+
+impl CatchUp {
+    /// Returns the added number of a message.
+    fn limit(&self, added: u64) -> u64 {
+        self.covered.map_or(added, |covered| covered.min(added))
+    }
 }
 
 /// The sizes of messages in bytes since the last event about them.
@@ -141,6 +163,11 @@ impl<T: Transport> Connection<T> {
             }
             if self.frame_connection.is_idle() && self.drain_outbox() {
                 continue;
+            }
+            if self.catch_up.wants_page && self.frame_connection.is_idle() && self.node.can_send() {
+                self.catch_up.wants_page = false;
+                let next_page = HubCommand::Input(HubInput::CatchUp(self.session));
+                self.shared.handle.send_command(next_page).await;
             }
             match self.outbox.close_reason() {
                 Some(CloseReason::SlowReader) => return CloseReason::SlowReader,
@@ -378,9 +405,16 @@ impl<T: Transport> Connection<T> {
         let headers = self.node.remote_headers().cloned();
         let on_connect = self.shared.on_connect.clone().map(|on_connect| {
             let (node, subprotocol, headers) = (node.clone(), subprotocol.clone(), headers.clone());
-            let client =
-                JoinedClient { node, since, subprotocol, headers, info: self.info.clone() };
-            on_connect::send_initial_actions(on_connect, client, self.shared.handle.clone())
+            let client = JoinedClient {
+                session: self.session,
+                node,
+                since,
+                subprotocol,
+                headers,
+                info: self.info.clone(),
+            };
+            let reader = Reader::new(Some(self.outbox.clone()));
+            on_connect::send_initial_actions(on_connect, client, reader, self.shared.handle.clone())
         });
         if since > 0 {
             self.shared.telemetry().record(&Event::Reconnected);
@@ -393,7 +427,12 @@ impl<T: Transport> Connection<T> {
     /// send.
     fn drain_outbox(&mut self) -> bool {
         if self.client.is_some() && !self.node.can_send() {
-            return false;
+            let confirmations = self.outbox.take_confirmations();
+            let has_confirmations = !confirmations.is_empty();
+            for batch in confirmations {
+                self.node.handle(self.now, Input::Persisted(batch));
+            }
+            return has_confirmations;
         }
         let now = self.now;
         let items = self.outbox.take(MAX_ITEMS);
@@ -406,13 +445,16 @@ impl<T: Transport> Connection<T> {
                         self.send(&full);
                     }
                 }
-                OutboxItem::Joined { added, missed } => {
+                OutboxItem::Missed { added, entries, has_more } => {
                     self.send(&std::mem::take(&mut batch));
-                    self.to_confirm.extend((!missed.is_empty()).then_some(added));
-                    self.node.send(now.mono, added, missed.iter().map(|entry| &**entry));
+                    self.catch_up.covered = has_more.then_some(added);
+                    self.catch_up.wants_page = has_more;
+                    self.to_confirm.extend((!entries.is_empty()).then_some(added));
+                    self.node.send(now.mono, added, entries.iter().map(|entry| &**entry));
                 }
                 OutboxItem::Replay { added, entries } => {
                     self.send(&std::mem::take(&mut batch));
+                    let added = self.catch_up.limit(added);
                     for chunk in entries.chunks(REPLAY_CHUNK) {
                         self.node.send(now.mono, added, chunk.iter().map(|entry| &**entry));
                     }
@@ -436,7 +478,7 @@ impl<T: Transport> Connection<T> {
     fn send(&mut self, batch: &Batch) {
         if let Some(added) = batch.added() {
             self.to_confirm.extend(batch.unconfirmed());
-            self.node.send(self.now.mono, added, batch.entries());
+            self.node.send(self.now.mono, self.catch_up.limit(added), batch.entries());
         }
     }
 

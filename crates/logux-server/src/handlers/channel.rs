@@ -108,6 +108,9 @@ impl<S: Send + Sync + 'static> Channel<S> {
     /// optionally with its creation time or a draft of its meta. Values of `json!` are actions too:
     /// see [`InitialActions`].
     ///
+    /// They are sent at the pace of the client. To read a large state in parts, use
+    /// [`Context::send_page`]. Of one user, 4 states are loaded at a time.
+    ///
     /// ```
     /// # use logux_server::Server;
     /// # use serde_json::json;
@@ -186,6 +189,29 @@ impl<S> fmt::Debug for Channel<S> {
 /// is an error of the handler ([`ActionError`]).
 #[derive(Clone, Debug, Default)]
 pub struct InitialActions(pub(crate) Vec<(Action, Draft)>);
+
+/// The size of the actions at which a page ends, in bytes. The last action may exceed it.
+pub(crate) const PAGE_BYTES: usize = 64 * 1024;
+
+/// The largest number of actions in a page.
+pub(crate) const PAGE_ACTIONS: usize = 200;
+
+impl InitialActions {
+    /// Divides the actions into pages.
+    pub(crate) fn into_pages(self) -> impl Iterator<Item = Self> {
+        let mut rest = self.0.into_iter().peekable();
+        std::iter::from_fn(move || {
+            rest.peek()?;
+            let (mut page, mut bytes) = (Vec::new(), 0);
+            while page.len() < PAGE_ACTIONS && bytes < PAGE_BYTES {
+                let Some(item) = rest.next() else { break };
+                bytes += item.0.as_json().len();
+                page.push(item);
+            }
+            Some(Self(page))
+        })
+    }
+}
 
 impl From<()> for InitialActions {
     fn from((): ()) -> Self {

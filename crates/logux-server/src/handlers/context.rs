@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use hyper::{HeaderMap, http::Extensions};
@@ -15,9 +18,16 @@ use logux::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    connection_info::{ConnectionInfo, cookie},
-    handlers::pattern::Params,
-    hub::handle::{Handle, HandlerResponses},
+    connection_info::cookie,
+    error::HandlerError,
+    handlers::{
+        channel::{InitialActions, PAGE_BYTES},
+        pattern::Params,
+    },
+    hub::{
+        application::AuthorConnection,
+        handle::{Handle, HandlerResponses, PageResult},
+    },
 };
 
 /// The argument of a handler: an action with its author, and the server. Cheap to clone.
@@ -28,8 +38,10 @@ pub struct Context<S = ()> {
 struct Inner<S> {
     request: HandlerRequest,
     params: Params,
-    info: Arc<ConnectionInfo>,
+    connection: AuthorConnection,
     data: Mutex<Extensions>,
+    /// The size of the actions that were sent back since the hub last handled all of them.
+    sent_bytes: AtomicUsize,
     state: Arc<S>,
     handle: Handle,
 }
@@ -53,12 +65,13 @@ impl<S> Context<S> {
     pub(crate) fn new(
         request: HandlerRequest,
         params: Params,
-        info: Arc<ConnectionInfo>,
+        connection: AuthorConnection,
         state: Arc<S>,
         handle: Handle,
     ) -> Self {
+        let (data, sent_bytes) = (Mutex::default(), AtomicUsize::new(0));
         Self {
-            inner: Arc::new(Inner { request, params, info, data: Mutex::default(), state, handle }),
+            inner: Arc::new(Inner { request, params, connection, data, sent_bytes, state, handle }),
         }
     }
 
@@ -119,7 +132,7 @@ impl<S> Context<S> {
     /// Returns the headers of the HTTP request that opened the author's connection. Empty if the
     /// author is no longer connected, or is the server itself.
     pub fn http_headers(&self) -> &HeaderMap {
-        &self.inner.info.http_headers
+        &self.inner.connection.info.http_headers
     }
 
     /// Returns a cookie of that request, percent-decoded.
@@ -130,7 +143,7 @@ impl<S> Context<S> {
     /// Returns the address of the author, or of a proxy that is not
     /// [trusted](crate::Config::proxies). `None` if the author is not connected, or not by IP.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.inner.info.remote
+        self.inner.connection.info.remote
     }
 
     /// Stores a value for the handlers that are called later for the same action, so that `process`
@@ -166,15 +179,88 @@ impl<S> Context<S> {
         &self.inner.handle
     }
 
-    /// Sends an action to the author's client alone.
+    /// Sends an action to the author's client alone. Waits until the client has read most of what
+    /// this and other handlers of its actions have sent to it.
     pub async fn send_back(&self, action: Action) {
         self.send_back_with(action, Draft::default()).await;
     }
 
     /// Sends an action to the author's client alone, with optional meta, such as its creation time
-    /// or a reason to keep it in the server's log.
+    /// or a reason to keep it in the server's log. Waits as [`send_back`](Self::send_back) does.
     pub async fn send_back_with(&self, action: Action, draft: Draft) {
-        self.respond(vec![HandlerResponse::Action(action, Box::new(draft))]).await;
+        // For a client that has left, the log keeps the action if it belongs to the answer.
+        let _ = self.inner.connection.reader.room().await;
+        let bytes = action.as_json().len();
+        let responses = vec![HandlerResponse::Action(action, Box::new(draft))];
+        if self.inner.sent_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes < PAGE_BYTES {
+            return self.respond(responses).await;
+        }
+        // What is in the queue of the hub is not in the outbox yet: wait for it.
+        self.inner.sent_bytes.store(0, Ordering::Relaxed);
+        let _ = self.inner.handle.send_page(self.request_id(), responses).await;
+    }
+
+    /// Sends a part of a channel's state to the subscriber, for a [`load`](crate::Channel::load)
+    /// that reads a large state in pages. First waits until the client has read most of the earlier
+    /// pages: so a state of any size needs the memory of a page, and no slow client loses its
+    /// connection because of its own state. The later actions of the client are processed in the
+    /// meantime.
+    ///
+    /// A page of about 64 KiB is a good size. One action is never split.
+    ///
+    /// ```
+    /// # use logux::Action;
+    /// # use logux_server::{HandlerError, Server};
+    /// # async fn rows_after(_: u64) -> Result<Vec<(u64, String)>, HandlerError> { Ok(Vec::new()) }
+    /// let server = Server::builder().channel("rows", |channel| {
+    ///     channel.access(|_| async { Ok(true) }).load(|context| async move {
+    ///         let mut last = 0;
+    ///         loop {
+    ///             let rows = rows_after(last).await?;
+    ///             let Some((number, _)) = rows.last() else { return Ok(()) };
+    ///             last = *number;
+    ///             let page = rows.iter().map(|(_, json)| Action::new(json.as_str()));
+    ///             context.send_page(page.collect::<Result<Vec<_>, _>>()?).await?;
+    ///         }
+    ///     })
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// [`HandlerError::Gone`] if the client has left or has unsubscribed, or if the server stops.
+    /// Return it from the handler.
+    pub async fn send_page(&self, page: impl Into<InitialActions>) -> Result<(), HandlerError> {
+        self.wait_for_reader().await?;
+        let InitialActions(actions) = page.into();
+        let response = |(action, draft)| HandlerResponse::Action(action, Box::new(draft));
+        self.respond_with_page(actions.into_iter().map(response).collect()).await.map(drop)
+    }
+
+    /// Waits until a subscriber has read most of the state that it was sent. If it has not yet,
+    /// the later actions of its client do not wait for the rest.
+    pub(crate) async fn wait_for_reader(&self) -> Result<(), HandlerError> {
+        let reader = &self.inner.connection.reader;
+        if reader.is_busy() {
+            self.respond(vec![HandlerResponse::Paused]).await;
+        }
+        reader.room().await.map_err(|_| HandlerError::Gone)
+    }
+
+    /// Waits until the author's client has left or the server stops.
+    pub(crate) async fn client_left(&self) {
+        self.inner.connection.reader.gone().await;
+    }
+
+    /// Sends responses of which one may be a page. Returns whether the log has more kept actions.
+    pub(crate) async fn respond_with_page(
+        &self,
+        responses: HandlerResponses,
+    ) -> Result<bool, HandlerError> {
+        match self.inner.handle.send_page(self.request_id(), responses).await {
+            PageResult::Sent => Ok(false),
+            PageResult::SentWithMore => Ok(true),
+            PageResult::NotNeeded => Err(HandlerError::Gone),
+        }
     }
 
     pub(crate) async fn respond(&self, responses: HandlerResponses) {

@@ -10,6 +10,7 @@ pub(crate) mod action_type;
 pub(crate) mod channel;
 pub(crate) mod context;
 pub(crate) mod handler;
+pub(crate) mod load_limiter;
 pub(crate) mod on_connect;
 pub(crate) mod pattern;
 pub(crate) mod projection;

@@ -3,16 +3,12 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use hyper::HeaderMap;
-use logux::{
-    Json, NodeId,
-    action::Subprotocol,
-    server::{AddAction, Recipients},
-};
+use logux::{Json, NodeId, action::Subprotocol, server::SessionId};
 
 use crate::{
     connection_info::{ConnectionInfo, cookie},
     handlers::{channel::InitialActions, handler::BoxFuture},
-    hub::handle::Handle,
+    hub::{handle::Handle, reader::Reader},
     telemetry::event::{Event, Failure},
 };
 
@@ -85,6 +81,7 @@ pub(crate) type BoundOnConnect =
 
 /// The part of a [`ConnectContext`] that differs from client to client.
 pub(crate) struct JoinedClient {
+    pub(crate) session: SessionId,
     pub(crate) node: NodeId,
     pub(crate) since: u64,
     pub(crate) subprotocol: Subprotocol,
@@ -98,32 +95,26 @@ pub(crate) fn bind<S: Send + Sync + 'static>(
     state: Arc<S>,
     handle: Handle,
 ) -> BoundOnConnect {
-    Arc::new(move |JoinedClient { node, since, subprotocol, headers, info }| {
+    Arc::new(move |JoinedClient { session: _, node, since, subprotocol, headers, info }| {
         let (state, handle) = (state.clone(), handle.clone());
         on_connect(ConnectContext { node, since, subprotocol, headers, info, state, handle })
     })
 }
 
-/// Calls the handler for a client that has joined, and sends its actions.
+/// Calls the handler for a client that has joined, and sends its actions at its pace.
 pub(crate) async fn send_initial_actions(
     on_connect: BoundOnConnect,
     client: JoinedClient,
+    reader: Reader,
     handle: Handle,
 ) {
-    let node = client.node.clone();
+    let (node, session) = (client.node.clone(), client.session);
     match on_connect(client).await {
-        Ok(InitialActions(actions)) => {
-            let to = Recipients { nodes: vec![node.as_str().into()], ..Recipients::default() };
-            for (action, draft) in actions {
-                handle
-                    .enqueue(AddAction {
-                        action,
-                        draft,
-                        to: to.clone(),
-                        process: false,
-                        ticket: None,
-                    })
-                    .await;
+        Ok(actions) => {
+            for InitialActions(page) in actions.into_pages() {
+                if reader.room().await.is_err() || !handle.send_to_session(session, page).await {
+                    return;
+                }
             }
         }
         Err(error) => {

@@ -22,17 +22,17 @@ use regex::Regex;
 use tracing::Instrument as _;
 
 use crate::{
-    connection_info::ConnectionInfo,
     error::{BuildError, HandlerError},
     handlers::{
         action_type::ActionType,
-        channel::{Channel, InitialActions},
+        channel::Channel,
         context::Context,
         handler::Handler,
+        load_limiter::LoadLimiter,
         pattern::{ChannelMatcher, NamePattern, Params},
     },
     hub::{
-        application::ApplicationHandlers,
+        application::{ApplicationHandlers, AuthorConnection},
         handle::{Handle, HandlerResponses},
     },
     telemetry::{
@@ -61,6 +61,7 @@ pub(crate) struct HandlerRegistry<S> {
     pub(crate) fallback: Option<Handler<S, HandlerResponse>>,
     /// The fate keys of the actions that have no handlers.
     pub(crate) fallback_fate_keys: FateKeys,
+    loads: LoadLimiter,
 }
 
 impl<S: Send + Sync + 'static> HandlerRegistry<S> {
@@ -74,6 +75,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             other_channel: None,
             fallback: None,
             fallback_fate_keys: FateKeys::default(),
+            loads: LoadLimiter::default(),
         }
     }
 
@@ -203,13 +205,13 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     async fn respond_when_available(
         &self,
         request: HandlerRequest,
-        info: Arc<ConnectionInfo>,
+        connection: AuthorConnection,
         handle: &Handle,
     ) -> Result<HandlerResponses, HandlerError> {
         let restarts = handle.log_status().restarts();
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.respond(request.clone(), info.clone(), handle).await {
+            match self.respond(request.clone(), connection.clone(), handle).await {
                 Err(error) if error.is_transient() => {
                     handle.telemetry().record(&Event::HandlerRetried {
                         id: &request.entry.meta.id,
@@ -231,7 +233,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     async fn respond(
         &self,
         request: HandlerRequest,
-        info: Arc<ConnectionInfo>,
+        connection: AuthorConnection,
         handle: &Handle,
     ) -> Result<HandlerResponses, HandlerError> {
         let (kind, entry) = (request.kind, request.entry.clone());
@@ -241,19 +243,22 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             };
             let Some((channel, params)) = self.channel(&name) else {
                 return self
-                    .call_fallback(request, info, handle, HandlerResponse::WrongChannel)
+                    .call_fallback(request, connection, handle, HandlerResponse::WrongChannel)
                     .await;
             };
-            let context = Context::new(request, params, info, self.state.clone(), handle.clone());
-            let responses = catch_panic(handle_subscription(channel, &context)).await;
+            let context =
+                Context::new(request, params, connection, self.state.clone(), handle.clone());
+            let responses = catch_panic(handle_subscription(channel, &context, &self.loads)).await;
             call_finally(channel.finally.as_ref(), context).await;
             return responses;
         }
         let Some(handlers) = self.action_type(entry.action.kind()) else {
-            return self.call_fallback(request, info, handle, HandlerResponse::UnknownType).await;
+            return self
+                .call_fallback(request, connection, handle, HandlerResponse::UnknownType)
+                .await;
         };
         let context =
-            Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
+            Context::new(request, Params::new(), connection, self.state.clone(), handle.clone());
         let responses = catch_panic(handle_action(handlers, &context, kind)).await;
         call_finally(handlers.finally.as_ref(), context).await;
         responses
@@ -263,13 +268,13 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     async fn call_fallback(
         &self,
         request: HandlerRequest,
-        info: Arc<ConnectionInfo>,
+        connection: AuthorConnection,
         handle: &Handle,
         default: HandlerResponse,
     ) -> Result<HandlerResponses, HandlerError> {
         let Some(fallback) = &self.fallback else { return Ok(vec![default]) };
         let context =
-            Context::new(request, Params::new(), info, self.state.clone(), handle.clone());
+            Context::new(request, Params::new(), connection, self.state.clone(), handle.clone());
         Ok(vec![fallback(context).await?])
     }
 
@@ -288,12 +293,14 @@ impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
     async fn run(
         self: Arc<Self>,
         request: HandlerRequest,
-        info: Arc<ConnectionInfo>,
+        connection: AuthorConnection,
         handle: Handle,
     ) {
+        // A client that does not read the answers to its actions waits for the next ones.
+        let _ = connection.reader.room().await;
         let request_id = request.id;
         let id = request.entry.meta.id.clone();
-        let responses = match self.respond_when_available(request, info, &handle).await {
+        let responses = match self.respond_when_available(request, connection, &handle).await {
             Ok(responses) => responses,
             Err(error) if error.is_transient() => return,
             Err(error) => {
@@ -365,6 +372,7 @@ async fn handle_action<S>(
 async fn handle_subscription<S>(
     channel: &Channel<S>,
     context: &Context<S>,
+    loads: &LoadLimiter,
 ) -> Result<HandlerResponses, HandlerError> {
     if !(channel.access)(context.clone()).instrument(span!("access")).await? {
         return Ok(vec![HandlerResponse::Denied]);
@@ -373,13 +381,22 @@ async fn handle_subscription<S>(
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
+    let has_state = channel.replays || channel.load.is_some();
+    let _permit = if has_state { Some(loads.acquire(context).await?) } else { None };
     let mut responses = vec![HandlerResponse::Approved(filter)];
-    responses.extend(channel.replays.then_some(HandlerResponse::Replay));
-    context.respond(responses).await;
+    if channel.replays {
+        responses.push(HandlerResponse::Replay);
+        while context.respond_with_page(responses).await? {
+            context.wait_for_reader().await?;
+            responses = vec![HandlerResponse::Replay];
+        }
+    } else {
+        context.respond(responses).await;
+    }
     if let Some(load) = &channel.load {
-        let InitialActions(actions) = load(context.clone()).instrument(span!("load")).await?;
-        for (action, draft) in actions {
-            context.send_back_with(action, draft).await;
+        let actions = load(context.clone()).instrument(span!("load")).await?;
+        for page in actions.into_pages() {
+            context.send_page(page).await?;
         }
     }
     Ok(vec![HandlerResponse::Processed])
@@ -417,6 +434,7 @@ fn error_response(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> 
         HandlerError::NotFound => HandlerResponse::not_found(),
         HandlerError::UnknownType => HandlerResponse::UnknownType,
         HandlerError::WrongChannel => HandlerResponse::WrongChannel,
+        HandlerError::Gone => HandlerResponse::Postponed,
         HandlerError::Undo { reason, extra } => HandlerResponse::Undo { reason, extra },
     }
 }
@@ -436,6 +454,6 @@ impl<S> Context<S> {
             logux::Entry::new(action, meta),
             Author { node, subprotocol: None, headers: None, session: None },
         );
-        Self::new(request, params, ConnectionInfo::none(), state, handle)
+        Self::new(request, params, AuthorConnection::none(), state, handle)
     }
 }

@@ -308,6 +308,7 @@ impl Route {
             Ok(Err(
                 HandlerError::NotFound | HandlerError::UnknownType | HandlerError::WrongChannel,
             )) => text(StatusCode::NOT_FOUND, "Not found\n"),
+            Ok(Err(HandlerError::Gone)) => failed(&HandlerError::Gone.message()),
             Err(_) => failed(&"the handler panicked"),
         }
     }

@@ -4,7 +4,24 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use logux::{Entry, NodeId, server::HandlerRequest};
 
-use crate::{connection_info::ConnectionInfo, hub::handle::Handle};
+use crate::{
+    connection_info::ConnectionInfo,
+    hub::{handle::Handle, reader::Reader},
+};
+
+/// The connection of an action's author; an empty one if it is not connected.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorConnection {
+    pub(crate) info: Arc<ConnectionInfo>,
+    pub(crate) reader: Reader,
+}
+
+impl AuthorConnection {
+    /// Returns the value for an author that is not connected.
+    pub(crate) fn none() -> Self {
+        Self { info: ConnectionInfo::none(), reader: Reader::default() }
+    }
+}
 
 /// The application, as the hub calls it.
 pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
@@ -12,7 +29,7 @@ pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
     fn run(
         self: Arc<Self>,
         request: HandlerRequest,
-        info: Arc<ConnectionInfo>,
+        author: AuthorConnection,
         handle: Handle,
     ) -> impl Future<Output = ()> + Send + 'static;
 

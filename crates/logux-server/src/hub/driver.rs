@@ -9,7 +9,7 @@ use std::{
 use logux::{
     MonoTime,
     log::LogError,
-    server::{HandlerRequest, Hub, HubStats, Input, Output},
+    server::{HandlerRequest, Hub, HubStats, Input, Output, RequestId},
     store::Store,
 };
 use logux_net::{CloseReason, drive::Clock};
@@ -24,7 +24,7 @@ use crate::{
     hub::{
         application::{ApplicationHandlers, EntryObserver},
         executor::HandlerExecutor,
-        handle::{Handle, HubCommand},
+        handle::{Handle, HubCommand, PageResult},
         outage::Outage,
         outbox::{Delivery, OutboxItem},
         outboxes::Outboxes,
@@ -43,6 +43,8 @@ const MAX_ROUND: usize = 4_096;
 /// The time after which a round takes no further commands. A commit takes some milliseconds on a
 /// disk, so a round takes about as long as its commit, and no client waits much longer for it.
 const MAX_ROUND_TIME: Duration = Duration::from_millis(5);
+/// The time for work that was cut into slices, before the next commands are handled.
+const SLICES_TIME: Duration = Duration::from_millis(3);
 
 /// The hub with everything that it needs to run.
 pub(crate) struct HubDriver<A, St> {
@@ -82,6 +84,8 @@ pub(super) struct Pending {
     /// Replies to [`HubCommand::Add`], by ticket.
     pub(super) tickets: HashMap<u64, oneshot::Sender<Result<(), String>>>,
     last_ticket: u64,
+    /// Replies to [`HubCommand::Page`].
+    pub(super) pages: Vec<(RequestId, oneshot::Sender<PageResult>)>,
     /// The commands of the round that read the log. They are performed after its commit, so that
     /// nothing is read that could still be lost.
     pub(super) reads: Vec<HubCommand>,
@@ -113,7 +117,10 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
             let result = loop {
                 match self.advance(&mut pending, &mut round) {
                     Ok(Next::Receive) => {
-                        if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
+                        self.take_waiting(&mut round);
+                        if self.hub.is_busy() {
+                            tokio::task::yield_now().await;
+                        } else if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
                             break Ok(());
                         }
                     }
@@ -145,7 +152,9 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         loop {
             match self.advance(pending, round)? {
                 Next::Receive => {
-                    if self.commands.blocking_recv_many(round, MAX_RECEIVED) == 0 {
+                    self.take_waiting(round);
+                    let has_work = self.hub.is_busy() || !round.is_empty();
+                    if !has_work && self.commands.blocking_recv_many(round, MAX_RECEIVED) == 0 {
                         return Ok(());
                     }
                 }
@@ -153,6 +162,14 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 Next::Pause(pause) => std::thread::sleep(pause),
                 Next::End => return Ok(()),
             }
+        }
+    }
+
+    /// Takes the commands that are waiting, if the hub has other work too: it does not wait then.
+    fn take_waiting(&mut self, round: &mut Vec<HubCommand>) {
+        if self.hub.is_busy() {
+            let waiting = std::iter::from_fn(|| self.commands.try_recv().ok());
+            round.extend(waiting.take(MAX_RECEIVED));
         }
     }
 
@@ -184,6 +201,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         loop {
             commands += round.len();
             self.handle_commands(pending, round)?;
+            self.continue_work()?;
             let has_started = self.start_handlers(&pending.outboxes);
             if !has_started || commands >= MAX_ROUND || start.elapsed() >= MAX_ROUND_TIME {
                 break;
@@ -228,11 +246,29 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                         self.hub.handle(now, Input::Respond(id, response))?;
                     }
                 }
+                HubCommand::Page(id, responses, reply) => {
+                    for response in responses {
+                        self.hub.handle(now, Input::Respond(id, response))?;
+                    }
+                    pending.pages.push((id, reply));
+                }
                 command => {
                     if let Some(input) = pending.register(command) {
                         self.hub.handle(now, input)?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Continues with work that was cut into slices, for as long as others hardly notice it.
+    fn continue_work(&mut self) -> Result<(), LogError<St::Error>> {
+        let (start, now) = (Instant::now(), self.clock.now());
+        while self.hub.is_busy() {
+            self.hub.handle(now, Input::Continue)?;
+            if start.elapsed() > SLICES_TIME {
+                break;
             }
         }
         Ok(())
@@ -257,9 +293,9 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         let telemetry = self.handle.telemetry();
         let entry = request.entry.clone();
         telemetry.record(&Event::Requested(&entry));
-        let info = outboxes.info(request.author.session);
+        let connection = outboxes.author(request.author.session);
         let span = telemetry.traces().application_span(&entry.meta.id);
-        let handler = self.application.clone().run(request, info, self.handle.clone());
+        let handler = self.application.clone().run(request, connection, self.handle.clone());
         if let Some(took) = self.executor.start(handler.instrument(span)) {
             telemetry.record(&Event::HandlerBlocked { entry: &entry, took });
         }
@@ -267,21 +303,25 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
 
     /// Performs the hub's outputs. Returns `true` if the hub is drained.
     fn perform_outputs(&mut self, pending: &mut Pending) -> bool {
-        let mut is_drained = false;
+        let (mut is_drained, mut with_more) = (false, Vec::new());
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Joined { session, added, missed } => {
-                    pending.outboxes.queue(session, OutboxItem::Joined { added, missed });
+                Output::Missed { session, added, entries, has_more } => {
+                    let item = OutboxItem::Missed { added, entries, has_more };
+                    pending.outboxes.queue(session, item);
                 }
                 Output::Persisted(session, batch) => {
                     pending.outboxes.queue(session, OutboxItem::Persisted(batch));
                 }
-                Output::Deliver { session, added, entry, confirm } => {
-                    let delivery = Delivery { added, entry, confirm };
+                Output::Deliver { session, added, entry, confirm, is_requested } => {
+                    let delivery = Delivery { added, entry, confirm, is_requested };
                     pending.outboxes.queue(session, OutboxItem::Deliver(delivery));
                 }
                 Output::Replay { session, added, entries } => {
                     pending.outboxes.queue(session, OutboxItem::Replay { added, entries });
+                }
+                Output::Replayed { request, has_more } => {
+                    with_more.extend(has_more.then_some(request));
                 }
                 Output::Debug(session, text) => {
                     pending.outboxes.queue(session, OutboxItem::Debug(text))
@@ -314,6 +354,13 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
             }
         }
         pending.outboxes.flush();
+        for (request, reply) in pending.pages.drain(..) {
+            let _ = reply.send(match self.hub.is_awaited(request) {
+                true if with_more.contains(&request) => PageResult::SentWithMore,
+                true => PageResult::Sent,
+                false => PageResult::NotNeeded,
+            });
+        }
         is_drained
     }
 }
@@ -323,8 +370,10 @@ impl Pending {
     fn register(&mut self, command: HubCommand) -> Option<Input> {
         match command {
             HubCommand::Input(input) => {
-                if let Input::Leave(session) = &input {
-                    self.outboxes.remove(*session);
+                match &input {
+                    Input::Leave(session) => self.outboxes.remove(*session),
+                    Input::Drain => self.outboxes.stop_all(),
+                    _ => {}
                 }
                 return Some(input);
             }
@@ -346,6 +395,7 @@ impl Pending {
             // `run_round` handles these.
             HubCommand::Inputs(_)
             | HubCommand::Respond(..)
+            | HubCommand::Page(..)
             | HubCommand::Stats(_)
             | HubCommand::Clients(_) => {}
         }

@@ -6,7 +6,8 @@ use logux::{
     Action, ActionId, Entry, NodeId, WallTime,
     log::Draft,
     server::{
-        AddAction, HandlerResponse, Input, LogPage, LogQuery, Recipients, RequestId, UndoRequest,
+        AddAction, HandlerResponse, Input, LogPage, LogQuery, Recipients, RequestId, SessionId,
+        UndoRequest,
     },
 };
 use logux_net::drive::Clock;
@@ -46,6 +47,9 @@ pub(crate) enum HubCommand {
     Inputs(Inputs),
     /// The application's responses to one request, in order.
     Respond(RequestId, HandlerResponses),
+    /// The application's responses to a subscription, of which one may be a page of a state. Reply
+    /// when they are in the outbox of the client.
+    Page(RequestId, HandlerResponses, oneshot::Sender<PageResult>),
     /// Reply at once.
     Ping(oneshot::Sender<()>),
     /// Stop, even if actions are in progress.
@@ -60,6 +64,17 @@ pub(crate) enum HubCommand {
     LogPage(Box<LogQuery>, oneshot::Sender<Result<LogPage, String>>),
     /// Add an action of the application, and reply when it is completed.
     Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
+}
+
+/// What a page of a channel's state led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageResult {
+    /// It was sent.
+    Sent,
+    /// It was sent, and there are more actions that the log has kept.
+    SentWithMore,
+    /// The state is not needed any more: the client has left or has unsubscribed.
+    NotNeeded,
 }
 
 /// The handle of a running server: adds actions of the application's own. Cheap to clone.
@@ -318,6 +333,29 @@ impl Handle {
     /// Responds to a request, in one command, so that the responses share one commit.
     pub(crate) async fn respond(&self, request_id: RequestId, responses: HandlerResponses) {
         self.send_command(HubCommand::Respond(request_id, responses)).await;
+    }
+
+    /// Sends actions to a connection that has requested them. Returns `false` if the server has
+    /// stopped.
+    pub(crate) async fn send_to_session(
+        &self,
+        session: SessionId,
+        actions: Vec<(Action, Draft)>,
+    ) -> bool {
+        let input = |item| Input::Send(session, Box::new(item));
+        let inputs = HubCommand::Inputs(actions.into_iter().map(input).collect());
+        self.send_command(inputs).await && self.responds().await
+    }
+
+    /// Responds to a subscription, and returns when the responses are in the outbox of its client.
+    pub(crate) async fn send_page(
+        &self,
+        request_id: RequestId,
+        responses: HandlerResponses,
+    ) -> PageResult {
+        let (reply, result) = oneshot::channel();
+        self.send_command(HubCommand::Page(request_id, responses, reply)).await;
+        result.await.unwrap_or(PageResult::NotNeeded)
     }
 
     /// Sends a command to the hub. Waits while its queue is full. Returns `false` if the hub has

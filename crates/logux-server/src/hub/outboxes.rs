@@ -7,7 +7,11 @@ use logux_net::CloseReason;
 
 use crate::{
     connection_info::ConnectionInfo,
-    hub::outbox::{Outbox, OutboxItem},
+    hub::{
+        application::AuthorConnection,
+        outbox::{Outbox, OutboxItem},
+        reader::Reader,
+    },
 };
 
 /// The outboxes of all connected clients.
@@ -71,10 +75,18 @@ impl Outboxes {
         }
     }
 
-    /// Returns the connection info of a client; an empty one if it is not connected.
-    pub(crate) fn info(&self, session: Option<SessionId>) -> Arc<ConnectionInfo> {
+    /// Returns the connection of an author; an empty one if it is not connected.
+    pub(crate) fn author(&self, session: Option<SessionId>) -> AuthorConnection {
         let client = session.and_then(|session| self.clients.get(&session));
-        client.map_or_else(ConnectionInfo::none, |client| client.info.clone())
+        client.map_or_else(AuthorConnection::none, |client| AuthorConnection {
+            info: client.info.clone(),
+            reader: Reader::new(Some(client.outbox.clone())),
+        })
+    }
+
+    /// Ends the waiting of handlers for their readers, because the server stops.
+    pub(crate) fn stop_all(&self) {
+        self.clients.values().for_each(|client| client.outbox.stop());
     }
 
     /// Returns the number of items in a client's outbox and their approximate size in bytes.

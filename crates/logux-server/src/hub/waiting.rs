@@ -36,9 +36,8 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
             return self.wait_for_store(pending, round);
         }
         let now = self.clock.now().mono;
-        if round.iter().any(HubCommand::needs_store)
-            && let Err(error) = self.hub.begin()
-        {
+        let needs_store = self.hub.is_busy() || round.iter().any(HubCommand::needs_store);
+        if needs_store && let Err(error) = self.hub.begin() {
             self.begin_outage(now, error)?;
             return Ok(Next::Pause(Duration::ZERO));
         }
@@ -82,6 +81,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         pending.outboxes.close_all(&CloseReason::Overloaded);
         pending.tickets.clear();
         pending.reads.clear();
+        pending.pages.clear();
         let commands = std::mem::take(round);
         round.extend(commands.into_iter().filter_map(HubCommand::without_connection));
     }

@@ -71,20 +71,29 @@ pub struct Config {
     pub max_receiving_bytes: usize,
     /// The largest body of an HTTP request, in bytes. Default: 1 MiB.
     pub max_body_bytes: usize,
-    /// The largest number of outputs that are queued for one client. A client that exceeds it is
-    /// disconnected. Default: 10,000.
+    /// The largest number of messages of other clients and of the application that are queued for
+    /// one client. A client that exceeds it, because it reads too slowly, is disconnected. What the
+    /// client has requested itself does not count: answers, and the states of channels, are sent at
+    /// its pace. Default: 10,000.
     pub max_outbox_messages: usize,
-    /// The largest size of the outputs that are queued for one client, in bytes. A client that
-    /// exceeds it with more than one output is disconnected. Default: 8 MiB.
+    /// The largest size of these messages, in bytes. A client that exceeds it with more than one
+    /// message is disconnected. Default: 8 MiB.
     pub max_outbox_bytes: usize,
     /// The largest number of connections. Default: 100,000.
     pub max_connections: usize,
     /// The largest number of connections from one address. All connections through a proxy that is
     /// not trusted have the proxy's address. Default: `max_connections`.
     pub max_connections_per_address: Option<usize>,
-    /// The largest number of channels that one client may be subscribed to. Further subscriptions
-    /// are undone with the reason `subscriptionLimit`. Default: 10,000.
+    /// The largest number of subscriptions that one client may request, each with its filter.
+    /// Further subscriptions are undone with the reason `subscriptionLimit`. Those that the server
+    /// makes itself, for the records of a loaded collection, do not count. Default: 10,000.
     pub max_subscriptions: usize,
+    /// The largest `filter` of a subscription, as JSON, in bytes. Subscriptions with larger ones
+    /// are undone with the reason `filterTooLarge`. Default: 16 KiB.
+    pub max_filter_bytes: usize,
+    /// The largest size of all filters of one client, in bytes. Further subscriptions are undone
+    /// with the reason `subscriptionLimit`. Default: 1 MiB.
+    pub max_client_filter_bytes: usize,
     /// The largest number of actions of one client that wait for the application. Then the server
     /// stops reading from the client until some are processed. The last message may exceed it.
     /// Default: 1,000.
@@ -187,6 +196,8 @@ impl Default for Config {
             max_connections: 100_000,
             max_connections_per_address: None,
             max_subscriptions: 10_000,
+            max_filter_bytes: 16 * 1024,
+            max_client_filter_bytes: 1024 * 1024,
             max_queue: 1_000,
             max_queue_bytes: 16 * 1024 * 1024,
             max_pending_bytes: 256 * 1024 * 1024,
@@ -229,6 +240,8 @@ impl Config {
         config.max_queue_bytes = self.max_queue_bytes;
         config.max_pending_bytes = self.max_pending_bytes;
         config.max_subscriptions = self.max_subscriptions;
+        config.max_filter_bytes = self.max_filter_bytes;
+        config.max_client_filter_bytes = self.max_client_filter_bytes;
         config.rates.clone_from(&self.max_rates_of_types);
         config
     }

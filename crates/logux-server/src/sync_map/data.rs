@@ -73,6 +73,12 @@ impl SyncMapData {
         self
     }
 
+    /// Returns the approximate size of its JSON, in bytes.
+    pub(super) fn json_bytes(&self) -> usize {
+        let fields = self.fields.iter().map(|(key, value, _)| key.len() + value.as_str().len() + 4);
+        self.id.len() + fields.sum::<usize>()
+    }
+
     /// Returns the record as `PLURAL/changed` actions, one for each time of writing, after a
     /// `PLURAL/deleted` if the record was created again.
     pub(super) fn actions(
@@ -132,11 +138,14 @@ pub struct RecordList {
     /// The ids of records that were deleted since the requested time, with the times of the
     /// deletions.
     pub deleted: Vec<(Arc<str>, WallTime)>,
+    /// The position after which the next page starts, in a form that only the storage reads. `None`
+    /// if there are no more records and deletions.
+    pub next: Option<Arc<str>>,
 }
 
 impl From<Vec<SyncMapData>> for RecordList {
     fn from(records: Vec<SyncMapData>) -> Self {
-        Self { records, deleted: Vec::new() }
+        Self { records, ..Self::default() }
     }
 }
 

@@ -201,6 +201,26 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
         since: Option<WallTime>,
     ) -> impl Future<Output = Result<RecordList, HandlerError>> + Send;
 
+    /// Lists a part of the records and deletions of [`list`](Self::list), for a storage that can
+    /// read a large collection in pages. `after` is the [`RecordList::next`] of the previous page,
+    /// `None` for the first. The server requests the next page when the subscriber has read most of
+    /// the previous one; 64 KiB is a good size. Each record is in one page with all its fields.
+    ///
+    /// Records may be written between two pages. A record that exists all the time must be in a
+    /// page; the subscriber receives the other changes live.
+    ///
+    /// Default: everything in one page.
+    fn list_page(
+        &self,
+        context: &Context<S>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+        after: Option<&str>,
+    ) -> impl Future<Output = Result<RecordList, HandlerError>> + Send {
+        let _ = after;
+        self.list(context, filter, since)
+    }
+
     /// Returns a function that decides which later `created`, `changed` and `deleted` actions the
     /// subscriber receives, in addition to the filter. Default: all. It runs for every action and
     /// subscriber, so it must be fast.
@@ -276,6 +296,16 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Arc<M> 
         since: Option<WallTime>,
     ) -> Result<RecordList, HandlerError> {
         (**self).list(context, filter, since).await
+    }
+
+    async fn list_page(
+        &self,
+        context: &Context<S>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+        after: Option<&str>,
+    ) -> Result<RecordList, HandlerError> {
+        (**self).list_page(context, filter, since, after).await
     }
 
     async fn actions(

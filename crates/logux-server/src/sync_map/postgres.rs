@@ -88,6 +88,17 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for PostgresCollection {
         }
         Ok(record_list(filter, matching, touched, deleted))
     }
+
+    async fn list_page(
+        &self,
+        _: &Context<S>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+        after: Option<&str>,
+    ) -> Result<RecordList, HandlerError> {
+        let (since, after) = (since.map(earlier), after.map(str::parse).transpose()?);
+        Ok(self.records().list_page(self.name(), filter, since, after).await?.into())
+    }
 }
 
 const fn earlier(since: WallTime) -> WallTime {

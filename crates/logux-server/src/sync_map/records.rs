@@ -3,7 +3,7 @@
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Record, RefusedWrite},
+    record::{Changed, Record, RecordPage, RefusedWrite},
 };
 
 use crate::{
@@ -21,6 +21,17 @@ impl From<Record> for SyncMapData {
             id: record.id,
             fields: fields.collect(),
             recreated_after: record.recreated_after.map(|deletion| deletion.time()),
+        }
+    }
+}
+
+impl From<RecordPage> for RecordList {
+    fn from(page: RecordPage) -> Self {
+        let deleted = page.deleted.into_iter().map(|(id, deletion)| (id, deletion.time()));
+        Self {
+            records: page.records.into_iter().map(Into::into).collect(),
+            deleted: deleted.collect(),
+            next: page.next.map(|next| next.to_string().into()),
         }
     }
 }
@@ -79,5 +90,5 @@ pub(super) fn record_list(
     );
     let deleted: Vec<(_, WallTime)> =
         deleted.into_iter().map(|(id, deletion)| (id, deletion.time())).collect();
-    RecordList { records, deleted }
+    RecordList { records, deleted, next: None }
 }

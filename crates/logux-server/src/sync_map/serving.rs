@@ -21,18 +21,24 @@ use logux::{
     Action, ActionId, Json, Meta, WallTime,
     action::logux::Since,
     json::JsonObject,
-    server::{FateKey, Recipients},
+    log::Draft,
+    server::{FateKey, HandlerResponse, Recipients},
     store::Store,
 };
 
 use crate::{
     error::HandlerError,
-    handlers::{channel::InitialActions, context::Context, handler::handler},
+    handlers::{
+        channel::{InitialActions, PAGE_ACTIONS, PAGE_BYTES},
+        context::Context,
+        handler::handler,
+    },
+    hub::handle::HandlerResponses,
     server::builder::Builder,
     sync_map::{
         EditKind, SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList},
-        filter::passes,
+        filter::{FieldFilter, LastFields},
     },
 };
 
@@ -209,17 +215,22 @@ fn fate_key(plural: &str, action: &Action) -> FateKey {
 struct Collection<M> {
     plural: Arc<str>,
     storage: Arc<M>,
+    last_fields: Arc<LastFields>,
 }
 
 impl<M> Clone for Collection<M> {
     fn clone(&self) -> Self {
-        Self { plural: self.plural.clone(), storage: self.storage.clone() }
+        Self {
+            plural: self.plural.clone(),
+            storage: self.storage.clone(),
+            last_fields: self.last_fields.clone(),
+        }
     }
 }
 
 impl<M> Collection<M> {
     fn new(plural: &str, storage: M) -> Self {
-        Self { plural: plural.into(), storage: Arc::new(storage) }
+        Self { plural: plural.into(), storage: Arc::new(storage), last_fields: Arc::default() }
     }
 
     fn deleted_action(&self, id: &str) -> Result<Action, HandlerError> {
@@ -249,25 +260,52 @@ impl<M> Collection<M> {
         }
     }
 
-    async fn load_all<S>(&self, context: &Context<S>) -> Result<InitialActions, HandlerError>
+    async fn load_all<S>(&self, context: &Context<S>) -> Result<(), HandlerError>
     where
         M: SyncMapFilter<S>,
     {
-        let filter = filter_of(context)?;
-        let RecordList { records, deleted } =
-            self.storage.list(context, &filter, since_of(context)).await?;
-        let mut actions = Vec::new();
-        for record in records {
-            context
-                .server()
-                .subscribe(context.node_id(), format!("{}/{}", self.plural, record.id))
-                .await;
-            actions.extend(record.actions(&self.plural)?);
+        let (filter, since) = (filter_of(context)?, since_of(context));
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            context.wait_for_reader().await?;
+            let list = self.storage.list_page(context, &filter, since, after.as_deref()).await?;
+            after = list.next.clone();
+            self.send_list(context, list).await?;
+            if after.is_none() {
+                return Ok(());
+            }
         }
-        for (id, time) in deleted {
-            actions.push((self.deleted_action(&id)?, Some(time)));
+    }
+
+    /// Sends records and deletions in pages. A record is never split.
+    async fn send_list<S>(
+        &self,
+        context: &Context<S>,
+        list: RecordList,
+    ) -> Result<(), HandlerError> {
+        let (mut page, mut bytes) = (HandlerResponses::new(), 0);
+        let response = |(action, time)| {
+            HandlerResponse::Action(action, Box::new(Draft { time, ..Draft::default() }))
+        };
+        for record in list.records {
+            if bytes >= PAGE_BYTES || page.len() >= PAGE_ACTIONS {
+                context.respond_with_page(std::mem::take(&mut page)).await?;
+                context.wait_for_reader().await?;
+                bytes = 0;
+            }
+            bytes += record.json_bytes();
+            let channel = format!("{}/{}", self.plural, record.id);
+            page.push(HandlerResponse::Subscribe(channel.into()));
+            page.extend(record.actions(&self.plural)?.into_iter().map(response));
         }
-        Ok(actions.into())
+        for (id, time) in list.deleted {
+            if page.len() >= PAGE_ACTIONS {
+                context.respond_with_page(std::mem::take(&mut page)).await?;
+                context.wait_for_reader().await?;
+            }
+            page.push(response((self.deleted_action(&id)?, Some(time))));
+        }
+        context.respond_with_page(page).await.map(drop)
     }
 
     async fn filter<S>(
@@ -279,8 +317,9 @@ impl<M> Collection<M> {
     {
         let filter = filter_of(context)?;
         let live_filter = self.storage.actions(context, &filter).await?;
+        let (filter, last_fields) = (FieldFilter::new(&filter), self.last_fields.clone());
         Ok(move |action: &Action, meta: &Meta| {
-            passes(&filter, action)
+            filter.passes(&last_fields, action, meta)
                 && live_filter.as_ref().is_none_or(|passes| passes(action, meta))
         })
     }

@@ -100,6 +100,20 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for SqliteCollection {
         })
         .await
     }
+
+    async fn list_page(
+        &self,
+        _: &Context<S>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+        after: Option<&str>,
+    ) -> Result<RecordList, HandlerError> {
+        let (filter, after) = (filter.clone(), after.map(str::parse).transpose()?);
+        let page = blocking(self, move |collection| {
+            collection.records().list_page(collection.name(), &filter, since, after)
+        });
+        Ok(page.await?.into())
+    }
 }
 
 /// Runs a query on a thread for blocking work.

@@ -236,6 +236,11 @@ fn write_hub_event(hub_event: &HubEvent, development: bool) {
             actionId = shown_id(&entry.meta.id),
             "type" = &*name_excerpt(entry.action.kind()),
         }, "Useless action"),
+        HubEvent::Loaded { entry, actions } => log_event!(info, "loaded", {
+            actionId = shown_id(&entry.meta.id),
+            channel = entry.action.str_field("channel").as_deref().map(name_excerpt).as_deref(),
+            actions,
+        }, "State was loaded"),
         HubEvent::Processed(entry) => log_event!(info, "processed", {
             actionId = shown_id(&entry.meta.id),
             "type" = &*name_excerpt(entry.action.kind()),

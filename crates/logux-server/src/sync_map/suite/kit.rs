@@ -11,10 +11,9 @@ use logux_net::drive::Clock;
 use tokio::sync::mpsc;
 
 use crate::{
-    connection_info::ConnectionInfo,
     error::HandlerError,
     handlers::{context::Context, pattern::Params},
-    hub::handle::Handle,
+    hub::{application::AuthorConnection, handle::Handle},
     sync_map::{
         SyncMap, SyncMapFilter, Write,
         data::{EditOutcome, LoadOutcome, RecordList, SyncMapData},
@@ -92,7 +91,7 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
             author,
         );
         let handle = Handle::new(mpsc::channel(1).0, Clock::start(), Telemetry::default());
-        Context::new(request, Params::new(), ConnectionInfo::none(), self.state.clone(), handle)
+        Context::new(request, Params::new(), AuthorConnection::none(), self.state.clone(), handle)
     }
 
     pub(super) async fn create(&self, id: &str, fields: &JsonObject, at: At) -> EditOutcome {
@@ -188,7 +187,37 @@ impl<S: Send + Sync + 'static, M: SyncMap<S> + SyncMapFilter<S>> Kit<S, M> {
             filter.to_json()
         );
         let context = self.context(&at(0).stamp(), &action);
-        self.storage.list(&context, filter, since.map(wall)).await.expect("listed")
+        let list = self.storage.list(&context, filter, since.map(wall)).await.expect("listed");
+        let (pages, _) = self.pages(&context, filter, since).await;
+        assert_eq!(sorted(pages), sorted(list.clone()), "the pages have what the list has");
+        list
+    }
+
+    /// Returns the records and deletions of all pages, and the number of pages.
+    pub(super) async fn pages(
+        &self,
+        context: &Context<S>,
+        filter: &JsonObject,
+        since: Option<i64>,
+    ) -> (RecordList, usize) {
+        let (mut all, mut count) = (RecordList::default(), 0);
+        loop {
+            let (since, after) = (since.map(wall), all.next.as_deref());
+            let page = self.storage.list_page(context, filter, since, after).await.expect("listed");
+            all.records.extend(page.records);
+            all.deleted.extend(page.deleted);
+            all.next = page.next;
+            count += 1;
+            if all.next.is_none() {
+                return (all, count);
+            }
+            assert!(count < 1_000, "the pages of a list end");
+        }
+    }
+
+    /// Returns the context of a subscription to all records.
+    pub(super) fn subscription(&self) -> Context<S> {
+        self.context(&at(0).stamp(), r#"{"type":"logux/subscribe","channel":"records"}"#)
     }
 
     /// Returns the ids of the records that match, sorted.
@@ -211,6 +240,12 @@ fn accepted(written: Result<EditOutcome, HandlerError>) -> Option<EditOutcome> {
         Err(HandlerError::NotFound) => None,
         Err(error) => panic!("expected a write or `notFound`, got {error:?}"),
     }
+}
+
+fn sorted(mut list: RecordList) -> RecordList {
+    list.records.sort_by(|a, b| a.id.cmp(&b.id));
+    list.deleted.sort();
+    list
 }
 
 /// Fields by their keys, compared as JSON.

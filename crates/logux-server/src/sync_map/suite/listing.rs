@@ -64,3 +64,22 @@ where
     assert_eq!(kit.ids(&JsonObject::default()).await, ["2"]);
     assert_eq!(kit.ids(&kit.only(&kit.one, 0)).await, ["2"]);
 }
+
+pub(super) async fn a_long_list_is_complete_in_pages<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    for number in 0..250 {
+        let fields = if number % 2 == 0 { &kit.one } else { &kit.other };
+        kit.create(&format!("{number:03}"), fields, at(1 + number)).await;
+    }
+    for (filter, expected) in
+        [(JsonObject::default(), 250), (kit.one.clone(), 125), (kit.only(&kit.other, 1), 125)]
+    {
+        assert_eq!(kit.list(&filter, None).await.records.len(), expected);
+        let (all, count) = kit.pages(&kit.subscription(), &filter, None).await;
+        let largest = all.records.len().div_ceil(count);
+        assert!(largest <= 125 || count == 1, "{count} pages of {largest} records");
+    }
+}

@@ -111,6 +111,7 @@ where
             listing::a_filter_lists_records_with_equal_fields,
             listing::a_record_is_listed_by_its_new_values,
             listing::deleted_records_are_not_listed,
+            listing::a_long_list_is_complete_in_pages,
         ]
     );
 }

@@ -151,6 +151,9 @@ impl ActionMetrics {
                     self.receivers.observe(*clients as f64);
                 }
             }
+            HubEvent::Loaded { actions, .. } => {
+                self.deliveries.inc_by(*actions as u64);
+            }
             HubEvent::Subscribed { .. } => {
                 self.subscriptions.inc();
             }
