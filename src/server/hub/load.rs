@@ -41,7 +41,7 @@ impl<S: Store> Hub<S> {
         &mut self,
         now: WallTime,
         request_id: RequestId,
-        channel: Arc<str>,
+        channel: &Arc<str>,
     ) -> Result<(), LogError<S::Error>> {
         let session_id = self.requests.running(request_id).and_then(|request| request.session());
         let Some(id) = session_id else { return Ok(()) };
@@ -50,7 +50,7 @@ impl<S: Store> Hub<S> {
             return Ok(());
         }
         let subscribed = Subscribed { channel: channel.to_string() }.to_action();
-        self.channels.subscribe_by_server(&channel, id, NO_FILTER, Origin::Load);
+        self.channels.subscribe_by_server(channel, id, NO_FILTER, Origin::Load);
         // A string can always be written as JSON.
         let Ok(action) = subscribed else { return Ok(()) };
         let Some(entry) = self.log.add(now, action, self.own_draft())? else { return Ok(()) };

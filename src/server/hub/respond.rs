@@ -51,7 +51,7 @@ impl<S: Store> Hub<S> {
             {
                 self.load(now, request_id, action, *draft)
             }
-            HandlerResponse::Subscribe(channel) => self.subscribe_loaded(now, request_id, channel),
+            HandlerResponse::Subscribe(channel) => self.subscribe_loaded(now, request_id, &channel),
             HandlerResponse::Action(action, mut draft) => {
                 let client = request.entry.meta.id.node().client_id().to_owned();
                 if request.kind() == RequestKind::Action {

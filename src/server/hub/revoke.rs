@@ -137,10 +137,10 @@ impl<S: Store> Hub<S> {
         };
         self.unsubscribe_session(session, &channel, &filter);
         // The answer may not be confirmed; the subscription must not be processed again.
-        if let Some(session) = self.sessions.get_mut(session) {
-            if session.unconfirmed.remove(id) {
-                self.inbox.stop_waiting(&mut self.log, id)?;
-            }
+        if let Some(session) = self.sessions.get_mut(session)
+            && session.unconfirmed.remove(id)
+        {
+            self.inbox.stop_waiting(&mut self.log, id)?;
         }
         Ok(subscribe_action(&channel, &filter))
     }
