@@ -13,7 +13,7 @@ mod state;
 pub use pages::{ListPosition, PAGE_BYTES, PAGE_RECORDS, PositionError, RecordPage};
 
 pub use size::{RecordConfig, RecordSize};
-pub use state::{RecordState, RefusedWrite};
+pub use state::{Deletion, RecordState, RefusedWrite};
 
 use std::{collections::BTreeSet, sync::Arc};
 

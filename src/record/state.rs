@@ -19,9 +19,9 @@ use crate::{action::Stamp, time::WallTime};
 ///
 /// let at = |time| Stamp::new(WallTime::from_millis(time), format!("{time} a 0").parse().unwrap());
 /// let mut task = RecordState { touched: Some(at(7)), deleted: None };
-/// let deletion = task.deletion(&at(5)).expect("the task exists");
-/// assert_eq!(deletion.time(), WallTime::from_millis(8));
-/// task.deleted = Some(deletion);
+/// let deletion = task.delete(&at(5));
+/// assert!(deletion.exists && deletion.stamp.time() == WallTime::from_millis(8));
+/// task.deleted = Some(deletion.stamp);
 /// assert_eq!(task.check_change(&at(20)), Err(RefusedWrite::NotFound));
 /// assert_eq!(task.check_create(&at(8)), Err(RefusedWrite::NotFound));
 /// assert_eq!(task.check_create(&at(9)), Ok(()));
@@ -60,20 +60,36 @@ impl RecordState {
         if self.exists() { self.check_create(stamp) } else { Err(RefusedWrite::NotFound) }
     }
 
-    /// Returns the stamp with which the action with this stamp deletes the record: its time is
-    /// after the latest write. `None` if there is nothing to delete. A deletion that is repeated
-    /// after a crash returns the stamp of the first attempt.
-    pub fn deletion(&self, stamp: &Stamp) -> Option<Stamp> {
-        let is_repeated = self.deleted.as_ref().is_some_and(|deleted| deleted.id() == stamp.id());
-        match &self.touched {
-            _ if is_repeated => self.deleted.clone().filter(|_| !self.exists()),
-            Some(touched) if self.exists() => {
-                let time: WallTime = stamp.time().max(touched.time().shifted(1));
-                Some(Stamp::new(time, stamp.id().clone()))
+    /// Decides the deletion by the action with this stamp.
+    ///
+    /// Without a record it is remembered all the same, because its author hides writes that are
+    /// older: they are refused when they arrive. A deletion that is repeated after a crash has the
+    /// result of the first attempt.
+    pub fn delete(&self, stamp: &Stamp) -> Deletion {
+        let of_record = |stamp| Deletion { stamp, exists: true };
+        match (&self.deleted, &self.touched) {
+            (Some(deleted), _) if deleted.id() == stamp.id() => {
+                Deletion { stamp: deleted.clone(), exists: !self.exists() }
             }
-            _ => None,
+            (_, Some(touched)) if self.exists() => {
+                let time: WallTime = stamp.time().max(touched.time().shifted(1));
+                of_record(Stamp::new(time, stamp.id().clone()))
+            }
+            (Some(deleted), _) if deleted.time() >= stamp.time() => {
+                Deletion { stamp: deleted.clone(), exists: false }
+            }
+            _ => Deletion { stamp: stamp.clone(), exists: false },
         }
     }
+}
+
+/// The result of the deletion of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// The stamp to store. Its time is later than that of every field.
+    pub stamp: Stamp,
+    /// Whether there is a record to delete, so that clients have to be notified.
+    pub exists: bool,
 }
 
 /// The reason for which a write of a record is refused: a verdict about the action, whose author
@@ -118,21 +134,30 @@ mod tests {
     fn a_deletion_is_moved_after_the_latest_write() {
         let state = RecordState { touched: Some(at(5, "b")), deleted: None };
         for (own, moved) in [(1, 6), (5, 6), (6, 6), (7, 7)] {
-            let deletion = state.deletion(&at(own, "a")).unwrap();
-            assert_eq!(deletion.time(), WallTime::from_millis(moved));
-            assert_eq!(deletion.id(), at(own, "a").id());
+            let Deletion { stamp, exists } = state.delete(&at(own, "a"));
+            assert!(exists && stamp.time() == WallTime::from_millis(moved));
+            assert_eq!(stamp.id(), at(own, "a").id());
         }
     }
 
     #[test]
-    fn a_repeated_deletion_has_the_same_stamp() {
+    fn a_repeated_deletion_has_the_same_result() {
         let mut state = RecordState { touched: Some(at(5, "b")), deleted: None };
-        state.deleted = state.deletion(&at(1, "a"));
-        assert_eq!(state.deletion(&at(1, "a")), state.deleted);
-        assert_eq!(state.deletion(&at(9, "b")), None, "it is deleted already");
+        let first = state.delete(&at(1, "a"));
+        state.deleted = Some(first.stamp.clone());
+        assert_eq!(state.delete(&at(1, "a")), first);
         state.touched = Some(at(7, "b"));
-        assert_eq!(state.deletion(&at(1, "a")), None, "the record was created again");
-        assert_eq!(RecordState::default().deletion(&at(1, "a")), None);
+        let again = Deletion { exists: false, ..first };
+        assert_eq!(state.delete(&at(1, "a")), again, "the record was created again");
+    }
+
+    #[test]
+    fn a_deletion_without_a_record_is_remembered() {
+        let nothing = |time, node| Deletion { stamp: at(time, node), exists: false };
+        assert_eq!(RecordState::default().delete(&at(1, "a")), nothing(1, "a"));
+        let deleted = RecordState { touched: None, deleted: Some(at(5, "b")) };
+        assert_eq!(deleted.delete(&at(4, "a")), nothing(5, "b"));
+        assert_eq!(deleted.delete(&at(9, "a")), nothing(9, "a"));
     }
 
     #[test]

@@ -150,8 +150,8 @@ impl PostgresRecords {
 
     /// Deletes a record with all its fields, and forgets deletions that are older than
     /// [`RecordConfig::deletions_kept_for`]. Returns the stamp of the deletion, whose time is later
-    /// than that of all writes, so that clients have to be notified; `None` if there is nothing to
-    /// delete. A deletion that is retried after a failure returns the result of the first attempt.
+    /// than that of all writes, so that clients have to be notified; `None` if there is no record.
+    /// A deletion that is retried after a failure returns the result of the first attempt.
     /// O(fields of the record · log n).
     ///
     /// # Errors
@@ -165,12 +165,15 @@ impl PostgresRecords {
         let Write { stamp, arrived } = write.into();
         check_no_nul([collection, id])?;
         let mut transaction = self.begin().await?;
-        let Some(row) = lock(&mut transaction, collection, id).await? else { return Ok(None) };
-        let Some(deletion) = row.state.deletion(stamp) else { return Ok(None) };
+        let row = insert_and_lock(&mut transaction, collection, id).await?;
+        let deletion = row.state.delete(stamp);
+        if row.state.deleted.as_ref() == Some(&deletion.stamp) {
+            return Ok(deletion.exists.then_some(deletion.stamp));
+        }
         let delete = "UPDATE logux_records SET deleted = $2, deletion_arrived = $3, field_count = 0, bytes = 0 WHERE record = $1";
         sqlx::query(delete)
             .bind(row.record)
-            .bind(key::of_stamp(&deletion))
+            .bind(key::of_stamp(&deletion.stamp))
             .bind(arrived.as_millis())
             .execute(&mut *transaction)
             .await?;
@@ -181,7 +184,7 @@ impl PostgresRecords {
         let horizon = self.config.horizon(arrived);
         forget(&mut transaction, collection, horizon, FORGOTTEN_AT_ONCE).await?;
         transaction.commit().await?;
-        Ok(Some(deletion))
+        Ok(deletion.exists.then_some(deletion.stamp))
     }
 
     /// Returns a record if it exists, otherwise its deletion if it is remembered. With `since`,

@@ -81,11 +81,16 @@ impl RecordRow {
 
     /// Deletes the fields, and stores the deletion.
     pub(crate) fn delete(
-        &self,
+        &mut self,
         db: &Connection,
+        (collection, id): (&str, &str),
         deletion: &Stamp,
         arrived: WallTime,
     ) -> Result<(), SqliteError> {
+        if self.record.is_none() {
+            let insert = "INSERT INTO records (collection, id) VALUES (?1, ?2)";
+            self.record = Some(db.prepare_cached(insert)?.insert([collection, id])?);
+        }
         let update = "UPDATE records SET deleted = ?2, deletion_arrived = ?3, field_count = 0, bytes = 0 WHERE record = ?1";
         let values = params![self.record, key::of_stamp(deletion), arrived.as_millis()];
         db.prepare_cached(update)?.execute(values)?;

@@ -149,8 +149,8 @@ impl SqliteRecords {
 
     /// Deletes a record with all its fields, and forgets deletions that are older than
     /// [`RecordConfig::deletions_kept_for`]. Returns the stamp of the deletion, whose time is later
-    /// than that of all writes, so that clients have to be notified; `None` if there is nothing to
-    /// delete. A deletion that is repeated after a crash returns the result of the first attempt.
+    /// than that of all writes, so that clients have to be notified; `None` if there is no record.
+    /// A deletion that is repeated after a crash returns the result of the first attempt.
     /// O(fields of the record · log n).
     ///
     /// # Errors
@@ -164,11 +164,13 @@ impl SqliteRecords {
         let Write { stamp, arrived } = write.into();
         let horizon = self.config.horizon(arrived);
         self.database.write(|db, _| {
-            let Some(row) = RecordRow::find(db, collection, id)? else { return Ok(None) };
-            let Some(deletion) = row.state.deletion(stamp) else { return Ok(None) };
-            row.delete(db, &deletion, arrived)?;
-            forget(db, collection, horizon, FORGOTTEN_AT_ONCE)?;
-            Ok(Some(deletion))
+            let mut row = RecordRow::find(db, collection, id)?.unwrap_or_default();
+            let deletion = row.state.delete(stamp);
+            if row.state.deleted.as_ref() != Some(&deletion.stamp) {
+                row.delete(db, (collection, id), &deletion.stamp, arrived)?;
+                forget(db, collection, horizon, FORGOTTEN_AT_ONCE)?;
+            }
+            Ok(deletion.exists.then_some(deletion.stamp))
         })
     }
 

@@ -58,6 +58,13 @@ pub trait Application {
         Vec::new()
     }
 
+    /// Returns the actions that the server sends to clients when it has processed an action. The
+    /// clients that are not connected then, or when the server crashes, do not receive them.
+    fn send(&self, data: &Self::Data, entry: &Entry) -> Vec<(Action, Draft, Recipients)> {
+        let _ = (data, entry);
+        Vec::new()
+    }
+
     /// Returns the actions that a new subscriber of a channel receives.
     fn load(&self, data: &Self::Data, channel: &str) -> Vec<(Action, Draft)>;
 

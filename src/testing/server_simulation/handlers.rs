@@ -9,7 +9,9 @@ use super::{
 use crate::{
     action::{Action, logux},
     log::Draft,
-    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind, SessionId},
+    server::{
+        AddAction, HandlerRequest, HandlerResponse, Input, RequestId, RequestKind, SessionId,
+    },
 };
 
 /// The number of actions of a state that are sent at a time.
@@ -110,18 +112,18 @@ impl Handlers {
         self.running.push(Handler { at: (!hangs).then_some(at), request, step, server_start });
     }
 
-    /// Executes the steps that are due, and returns their responses to the hub.
+    /// Executes the steps that are due, and returns their inputs for the hub.
     pub(super) fn wake<A: Application>(
         &mut self,
         context: &mut Context,
         application: &A,
         database: &mut Database<A::Data>,
         is_connected: impl Fn(SessionId) -> bool,
-    ) -> Vec<(RequestId, HandlerResponse)> {
+    ) -> Vec<Input> {
         let now = context.now_ms;
         let is_due = |handler: &mut Handler| handler.at.is_some_and(|at| at <= now);
         let due: Vec<Handler> = self.running.extract_if(.., is_due).collect();
-        let mut responses = Vec::new();
+        let mut inputs = Vec::new();
         for handler in due {
             let id = handler.request.id;
             let session = handler.request.author.session;
@@ -130,13 +132,22 @@ impl Handlers {
             {
                 let action_id = &handler.request.entry.meta.id;
                 context.record(|| format!("{action_id} is not needed any more"));
-                responses.push((id, HandlerResponse::Postponed));
+                inputs.push(Input::Respond(id, HandlerResponse::Postponed));
                 continue;
             }
-            let of_step = self.take_step(context, application, database, handler);
-            responses.extend(of_step.into_iter().map(|response| (id, response)));
+            let entry = handler.request.entry.clone();
+            let is_commit = matches!(handler.step, Step::Commit);
+            let responses = self.take_step(context, application, database, handler);
+            if is_commit && database.times_processed(&entry.meta.id) > 0 {
+                let sent = application.send(&database.data, &entry).into_iter();
+                inputs.extend(sent.map(|(action, draft, to)| {
+                    let addition = AddAction { action, draft, to, process: false, ticket: None };
+                    Input::Add(Box::new(addition))
+                }));
+            }
+            inputs.extend(responses.into_iter().map(|response| Input::Respond(id, response)));
         }
-        responses
+        inputs
     }
 
     fn take_step<A: Application>(

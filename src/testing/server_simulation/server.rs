@@ -194,9 +194,9 @@ impl Server {
     ) -> Vec<Effect> {
         let endpoints = &self.endpoints;
         let is_connected = |session: SessionId| endpoints.contains_key(&session);
-        let responses = self.handlers.wake(context, application, database, is_connected);
-        for (id, response) in responses {
-            self.queue(context, Input::Respond(id, response));
+        let inputs = self.handlers.wake(context, application, database, is_connected);
+        for input in inputs {
+            self.queue(context, input);
         }
         if !self.is_open() {
             // The responses were dropped.
@@ -271,13 +271,12 @@ impl Server {
             }
             let endpoints = &self.endpoints;
             let is_connected = |session: SessionId| endpoints.contains_key(&session);
-            let responses = self.handlers.wake(context, application, database, is_connected);
-            if responses.is_empty() {
+            let inputs = self.handlers.wake(context, application, database, is_connected);
+            if inputs.is_empty() {
                 return Ok(());
             }
             // In order: earlier responses of the same handlers may still wait.
-            let responses = responses.into_iter();
-            self.inputs.extend(responses.map(|(id, response)| Input::Respond(id, response)));
+            self.inputs.extend(inputs);
             self.handle_inputs(context, self.inputs.len())?;
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
-    record::{Changed, Field, RecordState, matching},
+    record::{Changed, Deletion, Field, RecordState, matching},
 };
 use logux_server::{
     Context, EditOutcome, HandlerError, LoadOutcome, RecordList, SyncMap, SyncMapData,
@@ -144,13 +144,15 @@ impl<S: Send + Sync + 'static> SyncMap<S> for Tasks {
         write: Write<'_>,
     ) -> Result<Option<WallTime>, HandlerError> {
         let mut tasks = self.all();
-        let Some(task) = tasks.get_mut(id) else { return Ok(None) };
-        let Some(deletion) = task.state.deletion(write.stamp) else { return Ok(None) };
-        let time = deletion.time();
-        task.fields.clear();
-        task.state.deleted = Some(deletion);
-        task.deletion_arrived = Some(write.arrived);
-        Ok(Some(time))
+        let task = tasks.entry(id.into()).or_default();
+        let Deletion { stamp, exists } = task.state.delete(write.stamp);
+        let time = stamp.time();
+        if task.state.deleted.as_ref() != Some(&stamp) {
+            task.fields.clear();
+            task.state.deleted = Some(stamp);
+            task.deletion_arrived = Some(write.arrived);
+        }
+        Ok(exists.then_some(time))
     }
 }
 

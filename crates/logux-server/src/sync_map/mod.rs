@@ -140,11 +140,11 @@ pub trait SyncMap<S = ()>: Send + Sync + 'static {
     }
 
     /// Deletes the record, with all its fields. Returns the time of the deletion, which its
-    /// subscribers and the author receive; `None` if there was nothing to delete.
+    /// subscribers and the author receive; `None` if there was no record.
     ///
     /// The official clients compare this time with those of writes, so it must be later than the
     /// latest write of the record: later than the time of the action if necessary
-    /// ([`RecordState::deletion`](logux::record::RecordState::deletion)).
+    /// ([`RecordState::delete`](logux::record::RecordState::delete)).
     fn delete(
         &self,
         context: &Context<S>,
