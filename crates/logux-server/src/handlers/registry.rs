@@ -27,6 +27,7 @@ use crate::{
         action_type::ActionType,
         channel::Channel,
         context::Context,
+        deletions::Deletions,
         handler::Handler,
         load_limiter::LoadLimiter,
         pattern::{ChannelMatcher, NamePattern, Params},
@@ -55,6 +56,8 @@ pub(crate) struct HandlerRegistry<S> {
     /// Handlers that are registered by regular expressions, in the order of registration.
     type_patterns: Vec<(Regex, ActionType<S>)>,
     channels: Vec<(ChannelMatcher, Channel<S>)>,
+    /// The deletions of the collections of records, by their names.
+    deletions: HashMap<String, Arc<Deletions>>,
     other_type: Option<ActionType<S>>,
     other_channel: Option<Channel<S>>,
     /// Handles all actions and subscriptions that have no handlers.
@@ -71,6 +74,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             types: HashMap::new(),
             type_patterns: Vec::new(),
             channels: Vec::new(),
+            deletions: HashMap::new(),
             other_type: None,
             other_channel: None,
             fallback: None,
@@ -115,6 +119,11 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             NamePattern::Regex(regex) => regex.as_str().to_owned(),
         };
         self.add_matcher(ChannelMatcher::new(names)?, text, handlers)
+    }
+
+    /// Returns the deletions of a collection, which its channels share.
+    pub(crate) fn deletions(&mut self, plural: &str) -> Arc<Deletions> {
+        self.deletions.entry(plural.to_owned()).or_default().clone()
     }
 
     /// Adds the channels `PLURAL/ID` of the records of a collection.

@@ -33,6 +33,7 @@ use crate::{
     handlers::{
         action_type::{ActionType, ActionTypeBuilder},
         channel::{Channel, ChannelBuilder, InitialActions},
+        deletions::Deletions,
         handler::handler,
         on_connect::{self, ConnectContext, OnConnect},
         pattern::NamePattern,
@@ -223,6 +224,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     ) -> Self {
         let result = self.application.add_channel(names.into(), handlers(ChannelBuilder::new()));
         self.record(result)
+    }
+
+    /// Returns the deletions of a collection, which its channels share.
+    pub(crate) fn deletions(&mut self, plural: &str) -> Arc<Deletions> {
+        self.application.deletions(plural)
     }
 
     /// Registers handlers for the channels `PLURAL/ID` of the records of a collection.

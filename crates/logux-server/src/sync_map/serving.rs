@@ -15,7 +15,7 @@
 //!   do not match any more, in the meantime.
 //! - Loaded records are sent to the new subscriber, not to all subscribers.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::HashSet, future::Future, sync::Arc};
 
 use logux::{
     Action, ActionId, Json, Meta, WallTime,
@@ -29,8 +29,9 @@ use logux::{
 use crate::{
     error::HandlerError,
     handlers::{
-        channel::{InitialActions, PAGE_ACTIONS, PAGE_BYTES},
+        channel::{PAGE_ACTIONS, PAGE_BYTES},
         context::Context,
+        deletions::{DeletionWatch, Deletions},
         handler::handler,
     },
     hub::handle::HandlerResponses,
@@ -76,7 +77,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// ```
     #[must_use]
     pub fn sync_map<M, F>(
-        self,
+        mut self,
         plural: &str,
         map: M,
         access: impl Fn(Context<S>, Arc<str>) -> F + Clone + Send + Sync + 'static,
@@ -85,7 +86,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         M: SyncMap<S>,
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let collection = Collection::new(plural, map);
+        let collection = Collection::new(plural, map, self.deletions(plural));
         let edits = collection.storage.edits().to_vec();
         let subscription_access = access.clone();
         let (loaded, filtered) = (collection.clone(), collection.clone());
@@ -145,7 +146,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// the channel `PLURAL` itself.
     #[must_use]
     pub fn sync_map_filter<M, F>(
-        self,
+        mut self,
         plural: &str,
         filter: M,
         access: impl Fn(Context<S>, JsonObject) -> F + Send + Sync + 'static,
@@ -154,7 +155,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         M: SyncMapFilter<S>,
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let collection = Collection::new(plural, filter);
+        let collection = Collection::new(plural, filter, self.deletions(plural));
         let filtering = collection.clone();
         self.channel(plural, |channel| {
             let access = move |context: Context<S>| {
@@ -216,6 +217,7 @@ struct Collection<M> {
     plural: Arc<str>,
     storage: Arc<M>,
     last_fields: Arc<LastFields>,
+    deletions: Arc<Deletions>,
 }
 
 impl<M> Clone for Collection<M> {
@@ -224,13 +226,19 @@ impl<M> Clone for Collection<M> {
             plural: self.plural.clone(),
             storage: self.storage.clone(),
             last_fields: self.last_fields.clone(),
+            deletions: self.deletions.clone(),
         }
     }
 }
 
 impl<M> Collection<M> {
-    fn new(plural: &str, storage: M) -> Self {
-        Self { plural: plural.into(), storage: Arc::new(storage), last_fields: Arc::default() }
+    fn new(plural: &str, storage: M, deletions: Arc<Deletions>) -> Self {
+        Self {
+            plural: plural.into(),
+            storage: Arc::new(storage),
+            last_fields: Arc::default(),
+            deletions,
+        }
     }
 
     fn deleted_action(&self, id: &str) -> Result<Action, HandlerError> {
@@ -241,20 +249,26 @@ impl<M> Collection<M> {
         ))?)
     }
 
-    async fn load_one<S>(&self, context: &Context<S>) -> Result<InitialActions, HandlerError>
+    async fn load_one<S>(&self, context: &Context<S>) -> Result<(), HandlerError>
     where
         M: SyncMap<S>,
     {
         let since = since_of(context);
         // A client that has just created a record loads nothing, unless it reconnects.
         if since.is_none() && context.action().field("creating") == Some("true") {
-            return Ok(InitialActions::default());
+            return Ok(());
         }
-        let id = context.param("id");
+        let (id, watch) = (context.param("id"), self.deletions.watch());
         match (self.storage.load(context, id, since).await?, since) {
-            (LoadOutcome::Record(record), _) => Ok(record.actions(&self.plural)?.into()),
+            (LoadOutcome::Record(record), _) => {
+                context.send_page(record.actions(&self.plural)?).await?;
+                for (_, time) in watch.deleted(|deleted| deleted == id) {
+                    context.send_page(vec![(self.deleted_action(id)?, time)]).await?;
+                }
+                Ok(())
+            }
             (LoadOutcome::Deleted(time), Some(_)) => {
-                Ok(vec![(self.deleted_action(id)?, time)].into())
+                context.send_page(vec![(self.deleted_action(id)?, time)]).await
             }
             (LoadOutcome::Deleted(_) | LoadOutcome::Missing, _) => Err(HandlerError::NotFound),
         }
@@ -268,32 +282,38 @@ impl<M> Collection<M> {
         let mut after: Option<Arc<str>> = None;
         loop {
             context.wait_for_reader().await?;
+            let watch = self.deletions.watch();
             let list = self.storage.list_page(context, &filter, since, after.as_deref()).await?;
             after = list.next.clone();
-            self.send_list(context, list).await?;
+            self.send_list(context, list, &watch).await?;
             if after.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// Sends records and deletions in pages. A record is never split.
+    /// Sends records and deletions in pages, and the deletions of these records since the start of
+    /// the watch. A record is never split.
     async fn send_list<S>(
         &self,
         context: &Context<S>,
         list: RecordList,
+        watch: &DeletionWatch,
     ) -> Result<(), HandlerError> {
         let (mut page, mut bytes) = (HandlerResponses::new(), 0);
+        let mut ids = HashSet::new();
         let response = |(action, time)| {
             HandlerResponse::Action(action, Box::new(Draft { time, ..Draft::default() }))
         };
         for record in list.records {
             if bytes >= PAGE_BYTES || page.len() >= PAGE_ACTIONS {
                 context.respond_with_page(std::mem::take(&mut page)).await?;
+                self.repeat_deletions(context, watch, &mut ids).await?;
                 context.wait_for_reader().await?;
                 bytes = 0;
             }
             bytes += record.json_bytes();
+            ids.insert(record.id.clone());
             let channel = format!("{}/{}", self.plural, record.id);
             page.push(HandlerResponse::Subscribe(channel.into()));
             page.extend(record.actions(&self.plural)?.into_iter().map(response));
@@ -305,7 +325,23 @@ impl<M> Collection<M> {
             }
             page.push(response((self.deleted_action(&id)?, Some(time))));
         }
-        context.respond_with_page(page).await.map(drop)
+        context.respond_with_page(page).await?;
+        self.repeat_deletions(context, watch, &mut ids).await
+    }
+
+    /// Sends the deletions of the records `ids`, which were just sent, since they were read. Later
+    /// deletions are received as others are, because the client is subscribed to these records now.
+    async fn repeat_deletions<S>(
+        &self,
+        context: &Context<S>,
+        watch: &DeletionWatch,
+        ids: &mut HashSet<Arc<str>>,
+    ) -> Result<(), HandlerError> {
+        let sent = std::mem::take(ids);
+        for (id, time) in watch.deleted(|id| sent.contains(id)) {
+            context.send_page(vec![(self.deleted_action(&id)?, time)]).await?;
+        }
+        Ok(())
     }
 
     async fn filter<S>(
@@ -332,15 +368,22 @@ impl<M> Collection<M> {
         let id = id_of(context)?;
         let stamp = context.meta().stamp();
         let write = Write { stamp: &stamp, arrived: context.server().now() };
+        let watch = self.deletions.watch();
         let outcome = match edit {
             EditKind::Create => {
                 self.storage.create(context, &id, &fields_of(context)?, write).await?
             }
             EditKind::Change => {
-                self.storage.change(context, &id, &fields_of(context)?, write).await?
+                match self.storage.change(context, &id, &fields_of(context)?, write).await {
+                    Err(HandlerError::NotFound) => return self.refuse_change(context, &id).await,
+                    changed => changed?,
+                }
             }
             EditKind::Delete => match self.storage.delete(context, &id, write).await? {
-                Some(time) => EditOutcome::Fields { won: JsonObject::default(), time },
+                Some(time) => {
+                    self.deletions.record(&id, time);
+                    EditOutcome::Fields { won: JsonObject::default(), time }
+                }
                 None => EditOutcome::Nothing,
             },
         };
@@ -361,7 +404,28 @@ impl<M> Collection<M> {
             to.exclude_clients.push(context.client_id().into());
         }
         context.server().send_at(action, Some(time), to).await;
+        if edit != EditKind::Delete {
+            // The deletion may have been sent before the change that it deletes.
+            for (_, time) in watch.deleted(|deleted| deleted == id) {
+                let to = EditKind::Delete.recipients(&self.plural, &id);
+                context.server().send_at(self.deleted_action(&id)?, Some(time), to).await;
+            }
+        }
         Ok(())
+    }
+
+    /// Undoes the change of a record that does not exist. Its author receives a deletion again: the
+    /// filters of the official client list a deleted record again when it is changed, and keep
+    /// it when the change is undone.
+    async fn refuse_change<S>(&self, context: &Context<S>, id: &str) -> Result<(), HandlerError>
+    where
+        M: SyncMap<S>,
+    {
+        if let LoadOutcome::Deleted(time) = self.storage.load(context, id, None).await? {
+            let to = Recipients::client(context.client_id());
+            context.server().send_at(self.deleted_action(id)?, Some(time), to).await;
+        }
+        Err(HandlerError::NotFound)
     }
 }
 
