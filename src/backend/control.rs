@@ -12,7 +12,7 @@ use crate::{action::Action, server::Recipients};
 /// A request of the back end to add actions to the log.
 pub struct ControlRequest {
     /// The shared secret. To be compared in constant time, before the call of
-    /// [`actions`](Self::actions).
+    /// [`commands`](Self::commands).
     pub secret: String,
     commands: Vec<Box<RawValue>>,
 }
