@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use logux::Action;
+use logux::{Action, WallTime, json::JsonObject};
 use logux_server::{
-    AccessRule, AccessRules, Server,
+    AccessRule, AccessRules, Context, HandlerError, LoadOutcome, RecordList, Server, SyncMap,
+    SyncMapData, SyncMapFilter,
     testing::{TestClient, TestServer},
 };
 use logux_sqlite::Database;
@@ -124,6 +125,70 @@ async fn a_reader_of_a_missing_record_does_not_see_the_record_of_another_user() 
         tokio::join!(last, edits);
     });
     assert_eq!(titles(&seen.await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_list_since_a_time_has_only_own_records() {
+    let server = server(AccessRules::owner("userId"));
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    let time = server.now().as_millis();
+    ten.process(create("1", "10")).await.expect("created");
+    twenty.process(create("2", "20")).await.expect("created");
+    let list = twenty.process(json!({
+        "type": "logux/subscribe",
+        "channel": "tasks",
+        "since": {"id": format!("{time} server:a 0"), "time": time},
+    }));
+    let list = titles(&list.await.expect("subscribed"));
+    assert!(list.len() == 1 && list[0].contains(r#""id":"2""#), "{list:?}");
+}
+
+/// A collection of three pages with one record each.
+struct Pages;
+
+impl SyncMap for Pages {
+    async fn load(
+        &self,
+        _: &Context,
+        _: &str,
+        _: Option<WallTime>,
+    ) -> Result<LoadOutcome, HandlerError> {
+        Ok(LoadOutcome::Missing)
+    }
+}
+
+impl SyncMapFilter for Pages {
+    async fn list(
+        &self,
+        _: &Context,
+        _: &JsonObject,
+        _: Option<WallTime>,
+    ) -> Result<RecordList, HandlerError> {
+        panic!("the list is not read in pages")
+    }
+
+    async fn list_page(
+        &self,
+        _: &Context,
+        _: &JsonObject,
+        _: Option<WallTime>,
+        after: Option<&str>,
+    ) -> Result<RecordList, HandlerError> {
+        let id = after.map_or("a", |after| if after == "a" { "b" } else { "c" });
+        let mut page = RecordList::from(vec![SyncMapData::new(id).without_time("userId", "10")?]);
+        page.next = (id != "c").then(|| id.into());
+        Ok(page)
+    }
+}
+
+#[tokio::test]
+async fn a_list_with_rules_is_read_in_pages() {
+    for rules in [AccessRules::default(), AccessRules::owner("userId")] {
+        let builder = Server::builder().collection("tasks", Pages, rules);
+        let server = TestServer::start(builder).expect("a server");
+        let ten = connect(&server, "10").await;
+        assert_eq!(titles(&ten.subscribe("tasks").await.expect("subscribed")).len(), 3);
+    }
 }
 
 #[tokio::test]

@@ -265,6 +265,15 @@ fn owner_in(action: &Action, field: &str) -> Option<Json> {
 struct OwnIds(Arc<Mutex<HashSet<Arc<str>>>>);
 
 impl OwnIds {
+    /// Returns the ids of the subscription that the context is for.
+    fn of<S: Send + Sync + 'static>(context: &Context<S>) -> Self {
+        context.get::<Self>().unwrap_or_else(|| {
+            let own_ids = Self::default();
+            context.set(own_ids.clone());
+            own_ids
+        })
+    }
+
     fn ids(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
         // A poisoned lock is consistent: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -285,6 +294,59 @@ impl OwnIds {
     }
 }
 
+impl<M> Restricted<M> {
+    /// Returns the filter for the records that the subscriber may read, `None` if there are none.
+    fn readable<S>(
+        &self,
+        context: &Context<S>,
+        filter: &JsonObject,
+    ) -> Result<Option<JsonObject>, HandlerError> {
+        let AccessRule::Owner { field } = &self.rules.read else {
+            return Ok(Some(filter.clone()));
+        };
+        let Some(user) = context.user_id() else { return Ok(None) };
+        if filter.get(field).is_some_and(|owner| !is_id(user, owner)) {
+            return Ok(None);
+        }
+        let mut own = filter.clone();
+        own.set(field.clone(), Json::from_value(user)?);
+        Ok(Some(own))
+    }
+
+    /// Removes the records that the subscriber may not read from a list or a page of it, and
+    /// remembers the ids of the others. `own` is the filter for its records.
+    async fn retain_readable<S>(
+        &self,
+        context: &Context<S>,
+        own: &JsonObject,
+        since: Option<WallTime>,
+        is_first: bool,
+        list: &mut RecordList,
+    ) -> Result<(), HandlerError>
+    where
+        M: SyncMapFilter<S>,
+        S: Send + Sync + 'static,
+    {
+        let AccessRule::Owner { .. } = self.rules.read else { return Ok(()) };
+        let own_ids = OwnIds::of(context);
+        let extend = |list: &RecordList| {
+            own_ids.ids().extend(list.records.iter().map(|record| record.id.clone()));
+        };
+        if since.is_none() {
+            extend(list);
+            return Ok(());
+        }
+        // A list since a time has only what has changed, and also records that do not match: those
+        // of other users, which the client may not read.
+        if is_first {
+            extend(&self.storage.list(context, own, None).await?);
+        }
+        let own_ids = own_ids.ids();
+        list.records.retain(|record| own_ids.contains(&record.id));
+        Ok(())
+    }
+}
+
 impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Restricted<M> {
     async fn list(
         &self,
@@ -292,32 +354,23 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Restric
         filter: &JsonObject,
         since: Option<WallTime>,
     ) -> Result<RecordList, HandlerError> {
-        let AccessRule::Owner { field } = &self.rules.read else {
-            return self.storage.list(context, filter, since).await;
-        };
-        let Some(user) = context.user_id() else { return Ok(RecordList::default()) };
-        if filter.get(field).is_some_and(|owner| !is_id(user, owner)) {
-            return Ok(RecordList::default());
-        }
-        let mut own = filter.clone();
-        own.set(field.clone(), Json::from_value(user)?);
+        let Some(own) = self.readable(context, filter)? else { return Ok(RecordList::default()) };
         let mut list = self.storage.list(context, &own, since).await?;
-        let ids = |list: &RecordList| -> HashSet<Arc<str>> {
-            list.records.iter().map(|record| record.id.clone()).collect()
-        };
-        let all = if since.is_some() {
-            // `list` has only what has changed since then, and also records that do not match:
-            // those of other users, which the client may not read.
-            let all = ids(&self.storage.list(context, &own, None).await?);
-            list.records.retain(|record| all.contains(&record.id));
-            all
-        } else {
-            ids(&list)
-        };
-        if let Some(own_ids) = context.get::<OwnIds>() {
-            own_ids.ids().extend(all);
-        }
+        self.retain_readable(context, &own, since, true, &mut list).await?;
         Ok(list)
+    }
+
+    async fn list_page(
+        &self,
+        context: &Context<S>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+        after: Option<&str>,
+    ) -> Result<RecordList, HandlerError> {
+        let Some(own) = self.readable(context, filter)? else { return Ok(RecordList::default()) };
+        let mut page = self.storage.list_page(context, &own, since, after).await?;
+        self.retain_readable(context, &own, since, after.is_none(), &mut page).await?;
+        Ok(page)
     }
 
     async fn actions(
@@ -330,8 +383,7 @@ impl<S: Send + Sync + 'static, M: SyncMapFilter<S>> SyncMapFilter<S> for Restric
         let (Some(user), field) = (context.user_id().map(Arc::<str>::from), field.clone()) else {
             return Ok(Some(Arc::new(|_, _| false)));
         };
-        let own_ids = OwnIds::default();
-        context.set(own_ids.clone());
+        let own_ids = OwnIds::of(context);
         Ok(Some(Arc::new(move |action, meta| {
             own_ids.accepts(action, &field, &user)
                 && inner.as_ref().is_none_or(|inner| inner(action, meta))
