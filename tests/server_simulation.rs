@@ -170,9 +170,6 @@ fn a_failure_undoes_only_what_shares_its_fate() {
     let config = simulation::Config {
         errors_once_in: 4,
         handler_delay: Duration::ZERO..=Duration::from_millis(800),
-        // A handler that was called before the hub restarted may take effect after another call for
-        // the same action has failed.
-        store_failures: false,
         ..simulation::Config::default()
     };
     for fates in [None, Some(2)] {

@@ -21,6 +21,9 @@ const LOADED_AT_A_TIME: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Handlers {
     running: Vec<Handler>,
+    /// The requests whose action has a handler from before a restart of the hub. It may still take
+    /// effect, so the next call waits for its end.
+    waiting: Vec<HandlerRequest>,
     /// The subscriptions whose next page of kept actions the hub reads, with the start of the
     /// server in which they were called.
     replaying: Vec<(HandlerRequest, usize)>,
@@ -55,7 +58,7 @@ enum Step {
 
 impl Handlers {
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.replaying.is_empty()
+        self.running.is_empty() && self.waiting.is_empty() && self.replaying.is_empty()
     }
 
     /// Returns `true` if a handler hangs.
@@ -74,9 +77,30 @@ impl Handlers {
         context.record(|| format!("the application receives a request for {id}"));
         if request.kind == RequestKind::Action {
             context.check_request(id);
+            if self.is_running(&request) {
+                return self.waiting.push(request);
+            }
         }
         let server_start = context.server_starts;
         self.schedule(context, request, Step::Decide, server_start);
+    }
+
+    /// Returns `true` if the action of a request has a handler.
+    fn is_running(&self, request: &HandlerRequest) -> bool {
+        let id = &request.entry.meta.id;
+        self.running.iter().any(|handler| handler.request.entry.meta.id == *id)
+    }
+
+    /// Starts the handlers that have waited for earlier ones of the same action.
+    fn start_waiting(&mut self, context: &mut Context) {
+        let (waiting, ready): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|request| self.is_running(request));
+        self.waiting = waiting;
+        for request in ready {
+            let server_start = context.server_starts;
+            self.schedule(context, request, Step::Decide, server_start);
+        }
     }
 
     /// Continues a subscription after a page of kept actions.
@@ -147,6 +171,7 @@ impl Handlers {
             }
             inputs.extend(responses.into_iter().map(|response| Input::Respond(id, response)));
         }
+        self.start_waiting(context);
         inputs
     }
 

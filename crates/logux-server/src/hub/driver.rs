@@ -9,7 +9,7 @@ use std::{
 use logux::{
     MonoTime,
     log::LogError,
-    server::{HandlerRequest, Hub, HubStats, Input, Output, RequestId},
+    server::{HandlerRequest, Hub, HubStats, Input, Output, RequestId, RequestKind},
     store::Store,
 };
 use logux_net::{CloseReason, drive::Clock};
@@ -295,8 +295,11 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
         telemetry.record(&Event::Requested(&entry));
         let connection = outboxes.author(request.author.session);
         let span = telemetry.traces().application_span(&entry.meta.id);
+        // Handlers of subscriptions only read.
+        let has_effect = request.kind != RequestKind::Subscription;
+        let action = has_effect.then_some(&entry.meta.id);
         let handler = self.application.clone().run(request, connection, self.handle.clone());
-        if let Some(took) = self.executor.start(handler.instrument(span)) {
+        if let Some(took) = self.executor.start(action, handler.instrument(span)) {
             telemetry.record(&Event::HandlerBlocked { entry: &entry, took });
         }
     }

@@ -1,12 +1,14 @@
 //! Runs the handlers of actions and subscriptions.
 
 use std::{
+    collections::HashMap,
     future::Future,
     task::{Context, Waker},
     time::{Duration, Instant},
 };
 
-use tokio::runtime;
+use logux::ActionId;
+use tokio::{runtime, task::JoinHandle};
 
 /// The average time that a handler may work before it first waits.
 const ALLOWED: Duration = Duration::from_micros(100);
@@ -33,22 +35,49 @@ pub(crate) struct HandlerExecutor {
     as_tasks: u32,
     /// The time that handlers have worked beyond [`ALLOWED`].
     excess: Duration,
+    /// The tasks of handlers of actions, also some that have ended.
+    tasks: HashMap<ActionId, JoinHandle<()>>,
+    /// The number of tasks at which those that have ended are removed.
+    max_tasks: usize,
 }
 
+/// The smallest number of tasks at which those that have ended are removed.
+const MIN_TASKS: usize = 256;
+
 impl HandlerExecutor {
-    pub(crate) const fn new(runtime: runtime::Handle) -> Self {
-        Self { runtime, as_tasks: 0, excess: Duration::ZERO }
+    pub(crate) fn new(runtime: runtime::Handle) -> Self {
+        Self {
+            runtime,
+            as_tasks: 0,
+            excess: Duration::ZERO,
+            tasks: HashMap::new(),
+            max_tasks: MIN_TASKS,
+        }
     }
 
     /// Starts a handler. Returns the time for which it has blocked the hub's thread, if it is to be
     /// reported.
+    ///
+    /// `action` is the action that the handler may take effect for. After a restart of the hub it
+    /// may still have a handler, which waits for a database: the next one starts after it has
+    /// ended, because otherwise the one may fail, and the other take effect.
     pub(crate) fn start(
         &mut self,
+        action: Option<&ActionId>,
         handler: impl Future<Output = ()> + Send + 'static,
     ) -> Option<Duration> {
+        let earlier = action.and_then(|id| self.tasks.remove(id));
+        if let Some(earlier) = earlier.filter(|task| !task.is_finished()) {
+            self.spawn(action, async move {
+                // The result is an error if the handler has panicked, which ends it too.
+                let _ = earlier.await;
+                handler.await;
+            });
+            return None;
+        }
         if self.as_tasks > 0 {
             self.as_tasks -= 1;
-            self.runtime.spawn(handler);
+            self.spawn(action, handler);
             return None;
         }
         let mut handler = Box::pin(handler);
@@ -64,9 +93,24 @@ impl HandlerExecutor {
         }
         if polled.is_pending() {
             // The first poll had no waker: the task polls the handler again at once.
-            self.runtime.spawn(handler);
+            self.spawn(action, handler);
         }
         Some(took).filter(|took| *took > BLOCKING)
+    }
+
+    fn spawn(
+        &mut self,
+        action: Option<&ActionId>,
+        handler: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let task = self.runtime.spawn(handler);
+        let Some(id) = action else { return };
+        if self.tasks.len() >= self.max_tasks {
+            self.tasks.retain(|_, task| !task.is_finished());
+            // Twice the number that is left, so that the cost for each task is constant.
+            self.max_tasks = (2 * self.tasks.len()).max(MIN_TASKS);
+        }
+        self.tasks.insert(id.clone(), task);
     }
 }
 
@@ -94,7 +138,7 @@ mod tests {
             let threads = Arc::new(Mutex::new(Vec::new()));
             let (sender, end) = std::sync::mpsc::channel();
             let handler = record(threads.clone(), hub, work);
-            let blocked = executor.start(async move {
+            let blocked = executor.start(None, async move {
                 handler.await;
                 sender.send(()).unwrap();
             });
@@ -108,5 +152,37 @@ mod tests {
         let (threads, blocked) = run(&mut executor, 2 * BLOCKING);
         assert_eq!(threads, [false, false]);
         assert_eq!(blocked, None, "a task does not block the hub");
+    }
+    #[test]
+    fn a_handler_waits_for_the_earlier_one_of_its_action() {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let mut executor = HandlerExecutor::new(runtime.handle().clone());
+        let id: ActionId = "1 10:client:tab 0".parse().unwrap();
+        let (events, received) = std::sync::mpsc::channel();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let first = events.clone();
+        executor.start(Some(&id), async move {
+            let _ = released.await;
+            first.send("first").unwrap();
+        });
+        let second = events.clone();
+        executor.start(Some(&id), async move { second.send("second").unwrap() });
+        let other: ActionId = "2 10:client:tab 0".parse().unwrap();
+        executor.start(Some(&other), async move { events.send("other").unwrap() });
+        assert_eq!(received.recv().unwrap(), "other");
+        release.send(()).unwrap();
+        assert_eq!([received.recv().unwrap(), received.recv().unwrap()], ["first", "second"]);
+    }
+
+    #[test]
+    fn ended_tasks_are_removed() {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let mut executor = HandlerExecutor::new(runtime.handle().clone());
+        for n in 0..10 * MIN_TASKS {
+            let id: ActionId = format!("{n} 10:client:tab 0").parse().unwrap();
+            executor.start(Some(&id), tokio::task::yield_now());
+            runtime.block_on(tokio::task::yield_now());
+        }
+        assert!(executor.tasks.len() <= 2 * MIN_TASKS, "{} tasks", executor.tasks.len());
     }
 }
