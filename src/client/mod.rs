@@ -17,7 +17,7 @@
 //!
 //! let write = note.action(&MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() })?;
 //! client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
-//! assert_eq!(client.log().state().get("/title"), Some(&json!("Shopping")));
+//! assert_eq!(client.log().state().get("/title"), Some(&json!("Shopping").into()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -50,11 +50,11 @@ use crate::{
 /// }
 /// let later = Now::from_millis(6_000, 6_000);
 /// undo.undo(later.wall, &mut log)?;
-/// assert_eq!(log.state().get("/title"), Some(&json!("Lo")));
+/// assert_eq!(log.state().get("/title"), Some(&json!("Lo").into()));
 /// undo.undo(later.wall, &mut log)?;
 /// assert_eq!(log.state().get("/title"), None); // "L" and "Lo" were one burst
 /// undo.redo(later.wall, &mut log)?;
-/// assert_eq!(log.state().get("/title"), Some(&json!("Lo")));
+/// assert_eq!(log.state().get("/title"), Some(&json!("Lo").into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

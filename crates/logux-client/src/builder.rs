@@ -122,7 +122,7 @@ impl Builder {
     /// let mut document = Client::builder("10")?.token("secret").start_document(connector, note.clone());
     /// document.client().subscribe("notes/7").await?;
     ///
-    /// let title = MapOp::Set { path: "/title".parse()?, value: std::sync::Arc::new("Shopping".into()) };
+    /// let title = MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Shopping")? };
     /// document.edit(move |_, _| note.action(&title).ok()).await?;
     /// while document.changed().await {
     ///     println!("{:?}", document.state().get("/title"));
