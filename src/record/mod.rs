@@ -10,8 +10,9 @@ mod pages;
 mod size;
 mod state;
 
-pub use pages::{ListPosition, PAGE_BYTES, PAGE_RECORDS, PositionError, RecordPage};
-
+pub use pages::{
+    ListPosition, PAGE_BYTES, PAGE_DELETIONS, PAGE_RECORDS, PositionError, RecordPage,
+};
 pub use size::{RecordConfig, RecordSize};
 pub use state::{Deletion, RecordState, RefusedWrite};
 
@@ -67,6 +68,30 @@ pub struct Record {
     /// The stamp of the last deletion before the record was created again, if that deletion arrived
     /// at the time of the query or later: who knows the record has to delete it first.
     pub recreated_after: Option<Stamp>,
+}
+
+impl Record {
+    /// Returns `true` if the record has an equal field ([`matching::equal`]) for each field of a
+    /// filter. O(fields of the record · fields of the filter).
+    pub fn matches(&self, filter: &JsonObject) -> bool {
+        let has = |(key, value): (&str, &Json)| {
+            self.fields
+                .iter()
+                .any(|field| *field.key == *key && matching::equal(&field.value, value))
+        };
+        filter.iter().all(has)
+    }
+
+    /// Keeps the fields with writes that arrived at `since` or later. O(fields).
+    pub fn retain_since(&mut self, since: WallTime) {
+        self.fields.retain(|field| field.arrived >= since);
+    }
+
+    /// Keeps the fields that show a subscriber that the record does not match a filter any more:
+    /// those of the filter. O(fields of the record · fields of the filter).
+    pub fn retain_filtered(&mut self, filter: &JsonObject) {
+        self.fields.retain(|field| filter.get(&field.key).is_some());
+    }
 }
 
 /// A field of a record.

@@ -4,13 +4,16 @@ use core::{fmt, str::FromStr};
 use std::sync::Arc;
 
 use super::Record;
-use crate::{action::Stamp, time::WallTime};
+use crate::{action::Stamp, json::JsonObject, time::WallTime};
 
 /// The size of the fields at which a page ends, in bytes. One record may exceed it.
 pub const PAGE_BYTES: usize = 64 * 1024;
 
 /// The number of records that are read for a page at most.
 pub const PAGE_RECORDS: usize = 100;
+
+/// The number of deletions in a page.
+pub const PAGE_DELETIONS: usize = 500;
 
 /// A part of the records of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,36 @@ pub enum ListPosition {
     /// After the record with this id among those whose deletion arrived at this time, and after
     /// those of earlier times.
     Deleted(WallTime, String),
+}
+
+impl ListPosition {
+    /// Returns the start of a list.
+    pub const fn start() -> Self {
+        Self::Matching(String::new())
+    }
+
+    /// Returns the position after a page of records that starts here. `key` is the key of its last
+    /// record if this part of the list has more of them.
+    pub fn after_records(
+        &self,
+        key: Option<String>,
+        filter: &JsonObject,
+        since: Option<WallTime>,
+    ) -> Option<Self> {
+        match (self, key) {
+            (Self::Matching(_), Some(key)) => Some(Self::Matching(key)),
+            (Self::Changed(_), Some(key)) => Some(Self::Changed(key)),
+            // All records match an empty filter.
+            (Self::Matching(_), None) if since.is_some() && !filter.is_empty() => {
+                Some(Self::Changed(String::new()))
+            }
+            // Ids are not empty.
+            (Self::Matching(_) | Self::Changed(_), None) => {
+                Some(Self::Deleted(since?, String::new()))
+            }
+            (Self::Deleted(..), _) => None,
+        }
+    }
 }
 
 /// A text is not a position of a list.

@@ -3,17 +3,16 @@
 use logux::{
     WallTime,
     json::JsonObject,
-    record::{ListPosition, PAGE_BYTES, PAGE_RECORDS, Record, RecordPage, matching},
+    record::{
+        ListPosition, PAGE_BYTES, PAGE_DELETIONS, PAGE_RECORDS, Record, RecordPage, matching,
+    },
 };
 
 use crate::{
     PostgresError, PostgresRecords,
-    records::{check_no_nul, matches},
+    records::check_no_nul,
     rows::{DeletionRow, JoinedRow, deletion, records},
 };
-
-/// The number of deletions in a page.
-const PAGE_DELETIONS: i64 = 500;
 
 /// The number, the id and the size of the fields of a record, in bytes.
 type CandidateRow = (i64, String, i64);
@@ -42,43 +41,33 @@ impl PostgresRecords {
         if check_no_nul([collection].into_iter().chain(keys)).is_err() {
             return Ok(RecordPage::default());
         }
-        match after.unwrap_or_else(|| ListPosition::Matching(String::new())) {
+        let position = after.unwrap_or_else(ListPosition::start);
+        let mut page = match &position {
             ListPosition::Matching(key) => {
                 let mut page = if filter.is_empty() {
-                    self.by_id(collection, since, &key).await?
+                    self.by_id(collection, since, key).await?
                 } else {
-                    self.by_field(collection, filter, since, &key).await?
+                    self.by_field(collection, filter, since, key).await?
                 };
-                page.records.retain(|record| matches(record, filter));
-                if let Some(since) = since {
-                    retain_since(&mut page.records, since);
-                }
-                let next = match (page.next, since) {
-                    (Some(key), _) => Some(ListPosition::Matching(key)),
-                    (None, Some(since)) if filter.is_empty() => Some(deletions_from(since)),
-                    (None, Some(_)) => Some(ListPosition::Changed(String::new())),
-                    (None, None) => None,
-                };
-                Ok(RecordPage { records: page.records, deleted: Vec::new(), next })
+                page.records.retain(|record| record.matches(filter));
+                page
             }
             ListPosition::Changed(key) => {
                 let since = since.unwrap_or(WallTime::MIN);
-                let mut page = self.by_change(collection, filter, since, &key).await?;
-                page.records.retain(|record| !matches(record, filter));
-                // The subscriber needs no more to see that the record does not match.
-                for record in &mut page.records {
-                    record
-                        .fields
-                        .retain(|field| field.arrived >= since && filter.get(&field.key).is_some());
-                }
-                let next = page.next.map(ListPosition::Changed);
-                let next = Some(next.unwrap_or_else(|| deletions_from(since)));
-                Ok(RecordPage { records: page.records, deleted: Vec::new(), next })
+                let mut page = self.by_change(collection, filter, since, key).await?;
+                page.records.retain(|record| !record.matches(filter));
+                page.records.iter_mut().for_each(|record| record.retain_filtered(filter));
+                page
             }
             ListPosition::Deleted(arrived, id) => {
-                self.deletions_after(collection, arrived, &id).await
+                return self.deletions_after(collection, *arrived, id).await;
             }
+        };
+        if let Some(since) = since {
+            page.records.iter_mut().for_each(|record| record.retain_since(since));
         }
+        let next = position.after_records(page.next, filter, since);
+        Ok(RecordPage { records: page.records, deleted: Vec::new(), next })
     }
 
     /// Returns records of a collection in the order of their ids.
@@ -195,10 +184,10 @@ impl PostgresRecords {
             .bind(collection)
             .bind(arrived.as_millis())
             .bind(id)
-            .bind(PAGE_DELETIONS)
+            .bind(PAGE_DELETIONS as i64)
             .fetch_all(self.pool())
             .await?;
-        let last = rows.last().filter(|_| rows.len() as i64 == PAGE_DELETIONS);
+        let last = rows.last().filter(|_| rows.len() == PAGE_DELETIONS);
         let next = last.map(|(id, _, arrived)| {
             ListPosition::Deleted(WallTime::from_millis(*arrived), id.clone())
         });
@@ -213,19 +202,7 @@ struct Selected {
     next: Option<String>,
 }
 
-fn retain_since(records: &mut [Record], since: WallTime) {
-    for record in records {
-        record.fields.retain(|field| field.arrived >= since);
-    }
-}
-
 /// Reads the number of a record; that of the first page is empty.
 fn number(key: &str) -> i64 {
     key.parse().unwrap_or(i64::MIN)
-}
-
-/// Returns the position before the deletions that arrived at `since`.
-fn deletions_from(since: WallTime) -> ListPosition {
-    // Ids are not empty.
-    ListPosition::Deleted(since, String::new())
 }

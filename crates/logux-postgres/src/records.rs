@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use logux::{
-    Json, Stamp, WallTime,
+    Stamp, WallTime,
     json::JsonObject,
     record::{Changed, Record, RecordConfig, RefusedWrite, Write, matching},
     store::key,
@@ -257,7 +257,7 @@ impl PostgresRecords {
             .fetch_all(&self.pool)
             .await?;
         let mut found = records(rows)?;
-        found.retain(|record| matches(record, filter));
+        found.retain(|record| record.matches(filter));
         if let Some(since) = since {
             for record in &mut found {
                 record.fields.retain(|field| field.arrived >= since);
@@ -345,14 +345,6 @@ impl PostgresRecords {
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, PostgresError> {
         Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
     }
-}
-
-/// Returns `true` if a record has all fields of a filter.
-pub(crate) fn matches(record: &Record, filter: &JsonObject) -> bool {
-    let has = |(key, value): (&str, &Json)| {
-        record.fields.iter().any(|field| *field.key == *key && matching::equal(&field.value, value))
-    };
-    filter.iter().all(has)
 }
 
 /// Checks the arguments of a creation or change. The id is a separate argument.

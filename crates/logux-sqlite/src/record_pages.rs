@@ -5,14 +5,13 @@ use std::sync::Arc;
 use logux::{
     Json, WallTime,
     json::JsonObject,
-    record::{ListPosition, PAGE_BYTES, PAGE_RECORDS, Record, RecordPage, matching},
+    record::{
+        ListPosition, PAGE_BYTES, PAGE_DELETIONS, PAGE_RECORDS, Record, RecordPage, matching,
+    },
 };
 use rusqlite::params;
 
 use crate::{SqliteError, SqliteRecords, entries::stamp_of, record_rows::RecordRow};
-
-/// The number of deletions in a page.
-const PAGE_DELETIONS: usize = 500;
 
 /// A record that a page may contain: its key in the order of the list, and its id.
 struct Candidate {
@@ -40,44 +39,38 @@ impl SqliteRecords {
         since: Option<WallTime>,
         after: Option<ListPosition>,
     ) -> Result<RecordPage, SqliteError> {
-        match after.unwrap_or_else(|| ListPosition::Matching(String::new())) {
+        let position = after.unwrap_or_else(ListPosition::start);
+        let selected = match &position {
             ListPosition::Matching(key) => {
                 let candidates = match filter.iter().next() {
-                    None => self.ids_after(collection, &key)?,
-                    Some(first) => self.holders_after(collection, first, &key)?,
+                    None => self.ids_after(collection, key)?,
+                    Some(first) => self.holders_after(collection, first, key)?,
                 };
-                let selected = self.page(collection, &candidates, since, |mut record| {
-                    let selects = matches(&record, filter);
+                self.page(collection, &candidates, since, |mut record| {
+                    let selects = record.matches(filter);
                     if let Some(since) = since {
-                        record.fields.retain(|field| field.arrived >= since);
+                        record.retain_since(since);
                     }
                     selects.then_some(record)
-                })?;
-                let next = match (&selected.next, since) {
-                    (Some(key), _) => Some(ListPosition::Matching(key.clone())),
-                    (None, Some(since)) if filter.is_empty() => Some(deletions_from(since)),
-                    (None, Some(_)) => Some(ListPosition::Changed(String::new())),
-                    (None, None) => None,
-                };
-                Ok(selected.into_page(next))
+                })?
             }
             ListPosition::Changed(key) => {
                 let since = since.unwrap_or(WallTime::MIN);
-                let candidates = self.ids_after(collection, &key)?;
-                let selected = self.page(collection, &candidates, Some(since), |mut record| {
-                    let is_among_matching = matches(&record, filter);
-                    // The subscriber needs no more to see that the record does not match.
-                    record
-                        .fields
-                        .retain(|field| field.arrived >= since && filter.get(&field.key).is_some());
+                let candidates = self.ids_after(collection, key)?;
+                self.page(collection, &candidates, Some(since), |mut record| {
+                    let is_among_matching = record.matches(filter);
+                    record.retain_since(since);
+                    record.retain_filtered(filter);
                     let has_changed = record.recreated_after.is_some() || !record.fields.is_empty();
                     (has_changed && !is_among_matching).then_some(record)
-                })?;
-                let next = selected.next.clone().map(ListPosition::Changed);
-                Ok(selected.into_page(Some(next.unwrap_or_else(|| deletions_from(since)))))
+                })?
             }
-            ListPosition::Deleted(arrived, id) => self.deletions_after(collection, arrived, &id),
-        }
+            ListPosition::Deleted(arrived, id) => {
+                return self.deletions_after(collection, *arrived, id);
+            }
+        };
+        let next = position.after_records(selected.next, filter, since);
+        Ok(RecordPage { records: selected.records, deleted: Vec::new(), next })
     }
 
     /// Returns records of a collection in the order of their ids.
@@ -183,23 +176,4 @@ impl SqliteRecords {
 struct Selected {
     records: Vec<Record>,
     next: Option<String>,
-}
-
-impl Selected {
-    fn into_page(self, next: Option<ListPosition>) -> RecordPage {
-        RecordPage { records: self.records, deleted: Vec::new(), next }
-    }
-}
-
-fn matches(record: &Record, filter: &JsonObject) -> bool {
-    let has = |(key, value): (&str, &Json)| {
-        record.fields.iter().any(|field| *field.key == *key && matching::equal(&field.value, value))
-    };
-    filter.iter().all(has)
-}
-
-/// Returns the position before the deletions that arrived at `since`.
-fn deletions_from(since: WallTime) -> ListPosition {
-    // Ids are not empty.
-    ListPosition::Deleted(since, String::new())
 }

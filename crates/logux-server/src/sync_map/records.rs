@@ -1,5 +1,7 @@
 //! Conversions from records with a time for each field to the results of a storage.
 
+use std::{collections::HashSet, sync::Arc};
+
 use logux::{
     Stamp, WallTime,
     json::JsonObject,
@@ -68,11 +70,10 @@ pub(super) fn record_list(
     filter: &JsonObject,
     matching: Vec<Record>,
     touched: Vec<Record>,
-    deleted: Vec<(std::sync::Arc<str>, Stamp)>,
+    deleted: Vec<(Arc<str>, Stamp)>,
 ) -> RecordList {
     let mut records: Vec<SyncMapData> = matching.into_iter().map(Into::into).collect();
-    let matching_ids: std::collections::HashSet<_> =
-        records.iter().map(|record| record.id.clone()).collect();
+    let matching_ids: HashSet<_> = records.iter().map(|record| record.id.clone()).collect();
     // A field of the filter was written since then.
     let may_not_match = |record: &Record| {
         record.recreated_after.is_some()
@@ -84,7 +85,7 @@ pub(super) fn record_list(
             .filter(|record| may_not_match(record) && !matching_ids.contains(&record.id))
             .map(|mut record| {
                 // The subscriber needs no more to see that the record does not match.
-                record.fields.retain(|field| filter.get(&field.key).is_some());
+                record.retain_filtered(filter);
                 record.into()
             }),
     );
