@@ -3,6 +3,7 @@
 mod wire;
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -78,7 +79,11 @@ struct Application {
 
 impl Application {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::listen(([127, 0, 0, 1], 0).into()).await
+    }
+
+    async fn listen(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}/logux", listener.local_addr().expect("an address"));
         let (sender, requests) = mpsc::channel(16);
         let connections = Arc::new(AtomicUsize::new(0));
@@ -243,21 +248,65 @@ async fn only_idempotent_commands_are_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_back_end_that_is_down_receives_no_requests_for_a_while() {
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/logux", free.local_addr().expect("an address"));
-    drop(free);
-    let server = serve(&url, |backend| {
-        (backend.retries, backend.max_failures, backend.reset_timeout) =
-            (0, 2, Duration::from_hours(1));
+async fn actions_wait_for_a_back_end_that_is_down() {
+    let mut application = Application::start().await;
+    let server = serve(&application.url, |backend| {
+        (backend.max_failures, backend.reset_timeout) = (2, Duration::from_millis(200));
     })
     .await;
     let client = client(&server, "1");
-    let mut reasons = Vec::new();
-    for _ in 0..4 {
-        reasons.push(spawn_action(&client, r#"{"type":"a"}"#).await.expect("no panic"));
+    let actions = [r#"{"type":"a"}"#, r#"{"type":"b"}"#, r#"{"type":"c"}"#, r#"{"type":"d"}"#];
+    let outcomes = actions.map(|action| spawn_action(&client, action));
+    // Unavailable for longer than all retries of a login, and than the breaker.
+    for _ in 0..5 {
+        application.next().await.status(StatusCode::SERVICE_UNAVAILABLE);
     }
-    assert_eq!(reasons, ["error", "error", "backendUnavailable", "backendUnavailable"]);
+    for _ in actions {
+        application.next().await.approve();
+    }
+    for outcome in outcomes {
+        assert_eq!(outcome.await.expect("no panic"), "processed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_wait_for_a_back_end_that_starts_later() {
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let backend = Backend::new(&format!("http://{address}/logux"), SECRET).expect("a back end");
+    let backend = backend.config(|backend| {
+        (backend.max_failures, backend.reset_timeout) = (2, Duration::from_millis(200));
+    });
+    let server = Server::builder()
+        .auth(|_| async { Ok(true) })
+        .backend(backend)
+        .config(|config| config.collect_metrics = true)
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let client = client(&server, "1");
+    let outcomes = [r#"{"type":"a"}"#, r#"{"type":"logux/subscribe","channel":"room"}"#]
+        .map(|action| spawn_action(&client, action));
+    let is_down = async {
+        while !server
+            .handle()
+            .metrics()
+            .await
+            .expect("metrics")
+            .contains("\nlogux_backend_down 1\n")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, is_down).await.expect("the back end counts as down");
+    let mut application = Application::listen(address).await;
+    for _ in &outcomes {
+        application.next().await.approve();
+    }
+    for outcome in outcomes {
+        assert_eq!(outcome.await.expect("no panic"), "processed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

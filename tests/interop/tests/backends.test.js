@@ -83,18 +83,18 @@ for (let kind of BACKENDS) {
     await counter(alice)
     assert.equal(await alice.send({ type: 'INC' }), 'processed')
     await backend.stop()
-    let lost = await alice.send({ type: 'INC' })
-    assert.match(lost.reason, /^(error|backendUnavailable)$/)
+    let waiting = [alice.send({ type: 'INC' }), alice.send({ type: 'INC' })]
     // Whoever comes now is not told that its token is wrong: it waits.
     let late = await s.newDevice(server, 'late')
     late.client.start()
-    await alice.send({ type: 'INC' })
     await backend.start()
     await late.state('synchronized')
     assert.deepEqual(late.errors.all, [])
-    let again = async () => (await alice.send({ type: 'INC' })) === 'processed'
-    while (!(await again()));
-    assert.equal(await counter(late), 2)
+    // An action is undone only if the connection broke while it was on its way.
+    let outcomes = await Promise.all(waiting)
+    let processed = outcomes.filter(i => i === 'processed').length
+    assert.ok(processed >= 1, JSON.stringify(outcomes))
+    assert.equal(await counter(late), 1 + processed)
   })
 }
 

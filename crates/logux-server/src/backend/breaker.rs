@@ -6,6 +6,7 @@ use std::{
 };
 
 use logux::MonoTime;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::telemetry::{Telemetry, event::Event};
 
@@ -16,6 +17,8 @@ pub(super) struct Breaker {
     max_failures: u32,
     reset_timeout: Duration,
     state: Mutex<State>,
+    /// Notified when the back end is back.
+    back: Notify,
     telemetry: Telemetry,
 }
 
@@ -34,6 +37,7 @@ impl Breaker {
             max_failures: max_failures.max(1),
             reset_timeout,
             state: Mutex::default(),
+            back: Notify::new(),
             telemetry,
         }
     }
@@ -43,16 +47,36 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a request is allowed now. Each allowed request must be followed by
-    /// [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
-    pub(super) fn try_acquire(&self, now: MonoTime) -> bool {
+    /// Returns whether a request would be allowed now.
+    pub(super) fn allows(&self, now: MonoTime) -> bool {
+        let state = self.state();
+        state.failures < self.max_failures || (!state.is_trying && now >= state.retry_at)
+    }
+
+    /// Allows a request, or returns the time after which to ask again. Each allowed request must be
+    /// followed by [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
+    pub(super) fn try_acquire(&self, now: MonoTime) -> Result<(), Duration> {
         let mut state = self.state();
         if state.failures < self.max_failures {
-            return true;
+            return Ok(());
         }
-        let allowed = !state.is_trying && now >= state.retry_at;
-        state.is_trying |= allowed;
-        allowed
+        if state.is_trying {
+            return Err(self.reset_timeout);
+        }
+        let pause = state.retry_at.since(now);
+        if !pause.is_zero() {
+            return Err(pause);
+        }
+        state.is_trying = true;
+        Ok(())
+    }
+
+    /// Waits until a request may be allowed: for `pause`, or until the back end is back.
+    pub(super) async fn wait(&self, pause: Duration) {
+        let back = self.back.notified();
+        if self.state().failures >= self.max_failures {
+            let _ = timeout(pause, back).await;
+        }
     }
 
     pub(super) fn succeeded(&self) {
@@ -61,6 +85,8 @@ impl Breaker {
             self.telemetry.record(&Event::BackendBack);
         }
         *state = State::default();
+        drop(state);
+        self.back.notify_waiters();
     }
 
     pub(super) fn failed(&self, now: MonoTime) {
@@ -82,18 +108,18 @@ mod tests {
     fn it_opens_allows_one_attempt_and_closes() {
         let at = MonoTime::from_millis;
         let breaker = Breaker::new(2, Duration::from_millis(100), Telemetry::default());
-        assert!(breaker.try_acquire(at(0)));
+        let pause = Duration::from_millis;
+        assert_eq!(breaker.try_acquire(at(0)), Ok(()));
         breaker.failed(at(0));
-        assert!(breaker.try_acquire(at(1)), "one failure does not open it");
+        assert_eq!(breaker.try_acquire(at(1)), Ok(()), "one failure does not open it");
         breaker.failed(at(1));
-        assert!(!breaker.try_acquire(at(100)));
-        assert!(
-            breaker.try_acquire(at(101)) && !breaker.try_acquire(at(101)),
-            "only one attempt is allowed"
-        );
+        assert_eq!(breaker.try_acquire(at(100)), Err(pause(1)));
+        assert_eq!(breaker.try_acquire(at(101)), Ok(()));
+        assert_eq!(breaker.try_acquire(at(101)), Err(pause(100)), "only one attempt is allowed");
         breaker.failed(at(110));
-        assert!(!breaker.try_acquire(at(209)) && breaker.try_acquire(at(210)));
+        assert_eq!(breaker.try_acquire(at(209)), Err(pause(1)));
+        assert_eq!(breaker.try_acquire(at(210)), Ok(()));
         breaker.succeeded();
-        assert!(breaker.try_acquire(at(211)) && breaker.try_acquire(at(211)));
+        assert_eq!([breaker.try_acquire(at(211)), breaker.try_acquire(at(211))], [Ok(()); 2]);
     }
 }

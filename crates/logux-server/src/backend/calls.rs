@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     backend::{
         Backend, Replies,
+        breaker::Breaker,
         exchange::{Exchange, ExchangeError},
     },
     error::BuildError,
@@ -34,31 +35,74 @@ pub(super) struct Call {
     pub(super) span: tracing::Span,
     /// Whether the command may be sent again after it could have reached the back end.
     pub(super) is_idempotent: bool,
+    /// Whether the command waits while the back end cannot be reached. Otherwise it fails.
+    pub(super) waits_for_backend: bool,
     pub(super) was_answered: bool,
     pub(super) replies: mpsc::Sender<Result<BackendReply, ExchangeError>>,
 }
 
 /// The sender of the queue. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Calls(mpsc::Sender<Call>);
+pub(crate) struct Calls {
+    queue: mpsc::Sender<Call>,
+    breaker: Arc<Breaker>,
+    clock: Clock,
+}
 
 impl Calls {
-    /// Sends a command. Returns its responses; the receiver ends after the last one.
-    pub(super) async fn send(
+    /// Sends a login. Returns its responses; the receiver ends after the last one.
+    ///
+    /// It does not wait for a back end that is down: the client connects again later.
+    pub(super) async fn send_login(&self, id: Arc<str>, command: BackendCommand) -> Replies {
+        let (replies, receiver) = mpsc::channel(1);
+        if !self.breaker.allows(self.clock.now().mono) {
+            let _ = replies.try_send(Err(ExchangeError::Down));
+            return receiver;
+        }
+        self.send(Call {
+            span: span!("backend", command = "auth", "otel.kind" = "client"),
+            id,
+            command,
+            name: "auth",
+            started: Instant::now(),
+            is_idempotent: true,
+            waits_for_backend: false,
+            was_answered: false,
+            replies,
+        })
+        .await;
+        receiver
+    }
+
+    /// Sends an action, or a subscription, which may be sent again. Returns its responses; the
+    /// receiver ends after the last one.
+    ///
+    /// While the back end cannot be reached, the command waits.
+    pub(super) async fn send_action(
         &self,
-        name: &'static str,
         id: Arc<str>,
         command: BackendCommand,
-        is_idempotent: bool,
+        is_subscription: bool,
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);
-        let started = Instant::now();
-        let span = span!("backend", command = name, "otel.kind" = "client");
-        let call =
-            Call { span, id, command, name, started, is_idempotent, was_answered: false, replies };
-        // If it fails, the receiver ends at once.
-        let _ = self.0.send(call).await;
+        self.send(Call {
+            span: span!("backend", command = "action", "otel.kind" = "client"),
+            id,
+            command,
+            name: "action",
+            started: Instant::now(),
+            is_idempotent: is_subscription,
+            waits_for_backend: true,
+            was_answered: false,
+            replies,
+        })
+        .await;
         receiver
+    }
+
+    async fn send(&self, call: Call) {
+        // If it fails, the receiver of the responses ends at once.
+        let _ = self.queue.send(call).await;
     }
 }
 
@@ -67,10 +111,12 @@ pub(super) fn start(
     clock: Clock,
     telemetry: &Telemetry,
 ) -> Result<Calls, BuildError> {
-    let exchange = Arc::new(Exchange::new(backend, clock, telemetry.clone())?);
+    let breaker = Breaker::new(backend.max_failures, backend.reset_timeout, telemetry.clone());
+    let breaker = Arc::new(breaker);
+    let exchange = Arc::new(Exchange::new(backend, breaker.clone(), clock, telemetry.clone())?);
     let (sender, queued) = mpsc::channel(QUEUE_CAPACITY);
     tokio::spawn(run(exchange, queued, backend.max_requests.max(1), backend.max_commands.max(1)));
-    Ok(Calls(sender))
+    Ok(Calls { queue: sender, breaker, clock })
 }
 
 async fn run(

@@ -28,6 +28,9 @@ use crate::{
 /// The delay before the first retry; it doubles before each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// The largest delay before a retry.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3);
+
 /// The largest time to wait for the beginning of the body of a refusal.
 const MAX_SUMMARY_TIME: Duration = Duration::from_secs(1);
 
@@ -75,9 +78,22 @@ impl ExchangeError {
         }
     }
 
-    fn allows_retry(&self, call: &Call) -> bool {
-        let may_have_arrived = !matches!(self, Self::Unreachable(_));
-        self.is_outage() && !call.was_answered && (call.is_idempotent || !may_have_arrived)
+    /// Returns whether the back end has certainly not taken the commands.
+    fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Down => true,
+            Self::Status { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            _ => false,
+        }
+    }
+
+    /// Returns whether to send the command again, after `retries` of at most `max_retries`.
+    fn allows_retry(&self, call: &Call, retries: u32, max_retries: u32) -> bool {
+        if call.waits_for_backend && self.is_unavailable() {
+            return !call.was_answered;
+        }
+        let can_repeat = call.is_idempotent || self.is_unavailable();
+        self.is_outage() && !call.was_answered && can_repeat && retries < max_retries
     }
 }
 
@@ -88,7 +104,7 @@ pub(super) struct Exchange {
     timeout: Duration,
     retries: u32,
     max_answer_bytes: usize,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     clock: Clock,
     telemetry: Telemetry,
 }
@@ -96,6 +112,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(
         backend: &Backend,
+        breaker: Arc<Breaker>,
         clock: Clock,
         telemetry: Telemetry,
     ) -> Result<Self, BuildError> {
@@ -131,19 +148,27 @@ impl Exchange {
             timeout: backend.timeout,
             retries: backend.retries,
             max_answer_bytes: backend.max_answer_bytes,
-            breaker: Breaker::new(backend.max_failures, backend.reset_timeout, telemetry.clone()),
+            breaker,
             telemetry,
             clock,
         })
     }
 
-    /// Sends requests until every call has its last response or has failed.
+    /// Sends requests until every call has its last response or has failed. While the back end is
+    /// down, calls that may wait for it are kept.
     pub(super) async fn execute(&self, mut calls: Vec<Call>) {
         let mut delay = FIRST_RETRY_DELAY;
-        let mut retries = self.retries;
+        let mut retries = 0;
         loop {
-            if !self.breaker.try_acquire(self.clock.now().mono) {
-                return self.fail(calls, &ExchangeError::Down).await;
+            while let Err(pause) = self.breaker.try_acquire(self.clock.now().mono) {
+                let (waiting, failed) = calls.into_iter().partition(|call| call.waits_for_backend);
+                self.fail(failed, &ExchangeError::Down).await;
+                calls = waiting;
+                calls.retain(|call| !call.replies.is_closed());
+                if calls.is_empty() {
+                    return;
+                }
+                self.breaker.wait(pause).await;
             }
             let failure = match self.request(&mut calls).await {
                 Ok(()) => ExchangeError::Incomplete,
@@ -154,7 +179,7 @@ impl Exchange {
             } else {
                 self.breaker.succeeded();
             }
-            let should_retry = |call: &Call| retries > 0 && failure.allows_retry(call);
+            let should_retry = |call: &Call| failure.allows_retry(call, retries, self.retries);
             let (retried, failed) = calls.into_iter().partition(should_retry);
             self.fail(failed, &failure).await;
             calls = retried;
@@ -163,7 +188,7 @@ impl Exchange {
             }
             self.telemetry.record(&Event::BackendRepeated { error: &failure });
             sleep(delay).await;
-            (retries, delay) = (retries - 1, delay * 2);
+            (retries, delay) = (retries.saturating_add(1), (delay * 2).min(MAX_RETRY_DELAY));
         }
     }
 

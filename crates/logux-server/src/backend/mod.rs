@@ -68,13 +68,14 @@ pub struct Backend {
     pub max_commands: usize,
     /// The time without a response after which a request fails. Default: 30 seconds.
     pub timeout: Duration,
-    /// The largest number of retries of a command. Commands that did not reach the back end are
-    /// retried, and logins and subscriptions without a response. Default: 2.
+    /// The largest number of retries of a login or a subscription without a response. An action
+    /// that may have reached the back end is not retried. Actions and subscriptions that did not
+    /// reach it, or that it refused with status 503, wait until it takes them. Default: 2.
     pub retries: u32,
     /// The number of consecutive failures after which the back end is considered down. Default: 5.
     pub max_failures: u32,
-    /// The time after which a back end that is considered down is tried again. Until then, actions
-    /// are undone immediately with the reason `backendUnavailable`. Default: 3 seconds.
+    /// The time after which a back end that is considered down is tried again. Until it is back,
+    /// actions and subscriptions wait. Default: 3 seconds.
     pub reset_timeout: Duration,
     /// Whether to use HTTP/2 without TLS. With TLS, both ends negotiate the version. Default:
     /// `false`.
@@ -204,7 +205,7 @@ impl BackendClient {
             origin: login.origin(),
         }
         .to_command()?;
-        let mut replies = self.calls.send("auth", id, command, true).await;
+        let mut replies = self.calls.send_login(id, command).await;
         let reply = match replies.recv().await.unwrap_or(Err(ExchangeError::Incomplete)) {
             Ok(reply) => reply,
             Err(failure) => return Ok(AuthOutcome::unavailable(failure.to_string())),
@@ -238,7 +239,7 @@ impl BackendClient {
         }
         .to_command()?;
         let is_subscription = context.request_kind() == RequestKind::Subscription;
-        let mut replies = self.calls.send("action", id, command, is_subscription).await;
+        let mut replies = self.calls.send_action(id, command, is_subscription).await;
         let (mut is_approved, mut page) = (false, Page::default());
         loop {
             let received = replies.try_recv();
@@ -251,7 +252,6 @@ impl BackendClient {
             };
             let reply = match received {
                 Ok(reply) => reply,
-                Err(ExchangeError::Down) => return Ok(unavailable()),
                 Err(failure) => return Err(failure.into()),
             };
             match reply {
@@ -331,11 +331,6 @@ impl Page {
         }
         Ok(())
     }
-}
-
-/// The response to an author while the back end is considered down.
-fn unavailable() -> HandlerResponse {
-    HandlerResponse::Undo { reason: "backendUnavailable".into(), extra: Vec::new() }
 }
 
 /// The receiver of a call's responses, or the reason why there are none.

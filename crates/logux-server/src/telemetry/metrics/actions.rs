@@ -246,7 +246,6 @@ fn outcome_label(reason: &str) -> &'static str {
         "tooLarge" => "tooLarge",
         "tooDeep" => "tooDeep",
         "wrongId" => "wrongId",
-        "backendUnavailable" => "backendUnavailable",
         _ => "undone",
     }
 }
