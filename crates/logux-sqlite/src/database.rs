@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::{
     SqliteError, SqliteRecords, SqliteStore,
-    lock::{FileLock, create_private},
+    lock::{FileLock, create_private, make_private},
     schema,
 };
 
@@ -27,6 +27,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// A call blocks while another thread is in a call. While a database is open, its file cannot be
 /// opened again, because the file `FILE-lock` beside it is locked.
+///
+/// Only the owner of the file can read it and the files beside it: new files are created so, and
+/// the permissions of others are removed from existing ones
+/// ([`restricted_files`](Self::restricted_files)), unless they belong to another user.
 ///
 /// # When a write fails
 /// If SQLite refuses a write, for example a value of a gigabyte, only this write is undone. If the
@@ -88,7 +92,14 @@ impl Database {
 
     fn unopened(path: &Path, durability: Durability) -> Self {
         let source = Some(Source { path: path.into(), durability });
-        Self::new(Inner { connection: None, source, state: State::Idle, last_added: 0, lock: None })
+        Self::new(Inner {
+            connection: None,
+            source,
+            state: State::Idle,
+            last_added: 0,
+            lock: None,
+            restricted_files: Vec::new(),
+        })
     }
 
     /// Creates a database in memory, which is dropped with its last clone. For tests.
@@ -100,14 +111,26 @@ impl Database {
         schema::upgrade(&mut connection, Path::new(":memory:"))?;
         configure(&connection, Durability::Normal)?;
         let connection = Some(connection);
-        let mut inner =
-            Inner { connection, source: None, state: State::Idle, last_added: 0, lock: None };
+        let mut inner = Inner {
+            connection,
+            source: None,
+            state: State::Idle,
+            last_added: 0,
+            lock: None,
+            restricted_files: Vec::new(),
+        };
         inner.read_last_added()?;
         Ok(Self::new(inner))
     }
 
     fn new(inner: Inner) -> Self {
         Self { shared: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Returns the files from which opening the database has removed the permissions of other
+    /// users, who could read them until then.
+    pub fn restricted_files(&self) -> Vec<PathBuf> {
+        self.inner().restricted_files.clone()
     }
 
     /// Returns the store of the log. All stores of a database are the same store.
@@ -252,6 +275,7 @@ struct Inner {
     /// this number was removed.
     last_added: u64,
     lock: Option<FileLock>,
+    restricted_files: Vec<PathBuf>,
 }
 
 /// The file, and how to open it.
@@ -273,7 +297,7 @@ impl Inner {
     /// Returns the connection. Opens the file if it is not open.
     fn connection(&mut self) -> Result<&Connection, SqliteError> {
         if let (None, Some(source)) = (&self.connection, &self.source) {
-            let connection = source.open(&mut self.lock)?;
+            let connection = source.open(&mut self.lock, &mut self.restricted_files)?;
             self.connection = Some(connection);
             if let Err(error) = self.read_last_added() {
                 self.connection = None;
@@ -373,13 +397,26 @@ impl Inner {
 
 impl Source {
     /// Opens the file, and locks it unless it is locked already.
-    fn open(&self, lock: &mut Option<FileLock>) -> Result<Connection, SqliteError> {
+    fn open(
+        &self,
+        lock: &mut Option<FileLock>,
+        restricted_files: &mut Vec<PathBuf>,
+    ) -> Result<Connection, SqliteError> {
         schema::check_header(&self.path)?;
         if lock.is_none() {
             *lock = Some(FileLock::take(&self.path)?);
         }
         let failed = |source| SqliteError::File { path: self.path.clone(), source };
         create_private(&self.path).map_err(failed)?;
+        // The files that an earlier program has left, too.
+        for suffix in ["", "-wal", "-shm", "-lock"] {
+            let mut file = self.path.clone().into_os_string();
+            file.push(suffix);
+            let file = PathBuf::from(file);
+            if make_private(&file) {
+                restricted_files.push(file);
+            }
+        }
         let mut connection = Connection::open(&self.path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Before the write-ahead log is enabled, so that the header of the file has the application

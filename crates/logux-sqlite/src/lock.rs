@@ -45,3 +45,19 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+/// Removes the permissions of other users from an existing file, if it has some and this process
+/// may change them. Returns whether it has removed any.
+#[cfg(unix)]
+pub(crate) fn make_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = fs::metadata(path) else { return false };
+    let mode = metadata.permissions().mode();
+    mode & 0o077 != 0 && fs::set_permissions(path, fs::Permissions::from_mode(0o600)).is_ok()
+}
+
+/// Files have no such permissions here.
+#[cfg(not(unix))]
+pub(crate) fn make_private(_: &Path) -> bool {
+    false
+}

@@ -252,3 +252,32 @@ fn new_files_belong_to_their_owner_alone() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn existing_files_are_made_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new("public");
+    let path = folder.file("logux.db");
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.restricted_files(), [] as [std::path::PathBuf; 0]);
+    let mut store = database.store();
+    assert_eq!(store.add(&mut entry("1 a 0", 1)).unwrap(), Insertion::Added);
+    store.commit().unwrap();
+    // The write-ahead log that a process leaves when it is killed.
+    let wal = folder.file("logux.db-wal");
+    let left = fs::read(&wal).unwrap();
+    drop((store, database));
+    fs::write(&wal, left).unwrap();
+    for name in ["logux.db", "logux.db-wal"] {
+        fs::set_permissions(folder.file(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.restricted_files(), [path, wal]);
+    for name in folder.names() {
+        let mode = fs::metadata(folder.file(&name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(all(&database.store()).len(), 1);
+}

@@ -13,7 +13,7 @@ import { within } from './wait.js'
 const HERE = import.meta.dirname
 const EXAMPLES = resolve(HERE, '../../../examples/backends')
 
-export const SECRET = 'the secret of both'
+export const SECRET = 'the secret of both, as long as in production'
 
 const COMMANDS = {
   django: port => [

@@ -61,14 +61,14 @@ scenario('a user cannot delete the record of another', RUST, async s => {
 scenario('the application sends clients out', RUST, async s => {
   let env = {
     LOGUX_BACKEND: 'http://127.0.0.1:1/',
-    LOGUX_CONTROL_SECRET: 'control'
+    LOGUX_CONTROL_SECRET: SECRET
   }
   let server = await s.serve({ args: ['--dev'], env })
   let alice = await s.device(server, 'alice')
   let bob = await s.device(server, 'bob')
   assert.equal(await alice.subscribe('tasks'), 'processed')
   let post = async command => {
-    let body = { commands: [command], secret: 'control', version: 4 }
+    let body = { commands: [command], secret: SECRET, version: 4 }
     let sent = { body: JSON.stringify(body), method: 'POST' }
     assert.equal((await fetch(`${server.http}/`, sent)).status, 200)
   }

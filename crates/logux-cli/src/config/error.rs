@@ -25,6 +25,12 @@ pub(crate) enum ConfigError {
          can be guessed; `openssl rand -base64 32` makes one"
     )]
     ShortSecret { length: usize, min: usize },
+    #[error(
+        "the control secret has {length} bytes: expected at least {min}, because shorter ones can \
+         be guessed, and who has it can send any action; `openssl rand -base64 32` makes one, and \
+         --env development accepts it"
+    )]
+    ShortControlSecret { length: usize, min: usize },
     #[error("--{0} and --{0}-file are both set: remove one of them")]
     TwoSecrets(&'static str),
     #[error("the file of --{0}-file is empty")]

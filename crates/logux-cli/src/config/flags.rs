@@ -170,8 +170,8 @@ pub(super) struct ApplicationFlags {
     pub(super) backend: Option<String>,
     /// Secret that the back end and this server send to each other
     ///
-    /// Other users of this machine can see it in the list of processes: set
-    /// LOGUX_CONTROL_SECRET or --control-secret-file instead.
+    /// At least 32 bytes, except in development. Other users of this machine can see it in the list
+    /// of processes: set LOGUX_CONTROL_SECRET or --control-secret-file instead.
     #[arg(long, value_name = "SECRET")]
     pub(super) control_secret: Option<SecretString>,
     /// File with the secret of --control-secret

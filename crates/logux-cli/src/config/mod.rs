@@ -266,6 +266,11 @@ mod tests {
         assert!(empty.unwrap_err().to_string().contains("is empty"));
         let control = ["--backend", "http://127.0.0.1:1", "--control-secret-file", &path];
         assert!(resolve(&control, &[], &[]).unwrap().backend.is_some());
+        let weak = ["--backend", "http://127.0.0.1:1", "--control-secret", "short"];
+        let error = resolve(&weak, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("control secret has 5 bytes: expected at least 32"), "{error}");
+        let weak = [&weak[..], &["--env", "development"]].concat();
+        assert!(resolve(&weak, &[], &[]).is_ok(), "in development");
         let short = resolve(
             &["--collection", "tasks", "--secret", "short", "--env", "development"],
             &[],

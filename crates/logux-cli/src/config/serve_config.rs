@@ -24,8 +24,9 @@ use super::{
 /// after a long time offline.
 const REMEMBERED: u64 = 100_000;
 
-/// The shortest secret of tokens in production, in bytes: as long as the hash of HS256, which RFC
-/// 7518 (section 3.2) requires. Shorter ones can be guessed with the help of one token.
+/// The shortest secret of tokens, and of the back end, in production, in bytes: as long as the hash
+/// of HS256, which RFC 7518 (section 3.2) requires. Shorter ones of tokens can be guessed with the
+/// help of one token.
 pub(crate) const MIN_SECRET: usize = 32;
 
 /// The configuration of `logux serve`.
@@ -114,7 +115,7 @@ impl Flags {
         if let AuthMethod::Token(tokens) = &mut auth {
             tokens.leeway = server.login_leeway;
         }
-        let backend = self.application.backend()?;
+        let backend = self.application.backend(server.development)?;
         let is_optional = backend.is_some() || self.application.relay.is_some();
         let collections = self.application.collections(is_optional)?;
         Ok(ServeConfig {
@@ -250,11 +251,15 @@ impl LimitFlags {
 }
 
 impl ApplicationFlags {
-    fn backend(&self) -> Result<Option<Backend>, ConfigError> {
+    fn backend(&self, development: bool) -> Result<Option<Backend>, ConfigError> {
         let Some(url) = &self.backend else { return Ok(None) };
         let (text, file) = (self.control_secret.clone(), self.control_secret_file.clone());
         let secret = one_secret("control-secret", text, file)?;
         let secret = secret.ok_or(ConfigError::MissingControlSecret)?;
+        let length = secret.len();
+        if length < MIN_SECRET && !development {
+            return Err(ConfigError::ShortControlSecret { length, min: MIN_SECRET });
+        }
         let backend = Backend::new(url, secret)?;
         Ok(Some(match &self.control_mask {
             Some(mask) => backend.control_mask(mask)?,

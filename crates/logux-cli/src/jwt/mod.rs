@@ -6,6 +6,8 @@
 
 mod crypto;
 pub(crate) mod key_set;
+#[cfg(test)]
+mod key_set_fuzz;
 pub(crate) mod keys;
 
 use std::{fmt, io, time::Duration};

@@ -298,3 +298,14 @@ async fn own_tokens_are_accepted() {
     let token = sign(claims.as_object().unwrap(), SECRET).unwrap();
     assert_eq!(user(with_secret(), &token).await.as_deref(), Ok("10"));
 }
+
+#[test]
+fn the_property_of_key_sets_holds_for_the_corpus() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/key_set");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        key_set_fuzz::key_set(&std::fs::read(file.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count >= 10, "only {count} files");
+}
