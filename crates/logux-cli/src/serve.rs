@@ -36,6 +36,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     let open_files = open_files::raise_limit();
     limit_connections(&mut config.server, open_files);
     let database = Database::open_when_available(&config.db, Durability::Full)?;
+    report_restricted_files(&database);
     let mut server = start(&config, &database).await?;
     report_start(&config, &server);
     systemd::notify_ready();
@@ -85,6 +86,19 @@ fn report_start(config: &ServeConfig, server: &RunningServer<Vec<Address>>) {
         otlp = config.otlp.as_ref().map(|otlp| otlp.collector.to_string()),
         "Serving"
     );
+}
+
+/// Says that other users of the machine could read the database until now.
+fn report_restricted_files(database: &Database) {
+    let files: Vec<_> =
+        database.restricted_files().iter().map(|file| file.display().to_string()).collect();
+    if !files.is_empty() {
+        tracing::warn!(
+            event = "privateFiles",
+            files = files.join(", "),
+            "Other users could read the database: now only its owner can"
+        );
+    }
 }
 
 /// Leaves files for the server besides those of connections, and connections for clients of other
@@ -166,17 +180,13 @@ async fn start(
 
 /// Decides about a login by its token.
 async fn check_token(verifier: &TokenVerifier, login: &Login) -> AuthOutcome {
-    let error = match verifier.verify(login.token.as_deref().unwrap_or_default()).await {
-        Ok(Identity { user, expires }) if login.user_id() == Some(&user) => {
-            return match expires {
-                Some(time) => AuthOutcome::accepted_until(time),
-                None => true.into(),
-            };
-        }
-        Ok(_) => "the token is of another user".to_owned(),
-        Err(JwtError::KeySet(error)) => return AuthOutcome::unavailable(error.to_string()),
-        Err(error) => error.to_string(),
-    };
-    tracing::warn!(event = "wrongToken", nodeId = login.node.as_str(), error, "Wrong token");
-    AuthOutcome::Denied
+    match verifier.verify(login.token.as_deref().unwrap_or_default()).await {
+        Ok(Identity { user, expires }) if login.user_id() == Some(&user) => match expires {
+            Some(time) => AuthOutcome::accepted_until(time),
+            None => true.into(),
+        },
+        Ok(_) => AuthOutcome::denied("the token is of another user"),
+        Err(JwtError::KeySet(error)) => AuthOutcome::unavailable(error.to_string()),
+        Err(error) => AuthOutcome::denied(error.to_string()),
+    }
 }

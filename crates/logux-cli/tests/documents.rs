@@ -1,4 +1,4 @@
-//! The documents name the dependencies that their programs need.
+//! The documents name the dependencies that their programs need, and the program's own events.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -59,4 +59,35 @@ fn the_programs_of_the_documents_have_all_their_dependencies() {
             );
         }
     }
+}
+
+/// Adds the names in `event = "…"` of all files of a folder.
+fn add_events(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            add_events(&path, names);
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let events = code.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        names.extend(events.map(str::to_owned));
+    }
+}
+
+#[test]
+fn every_event_of_the_program_is_documented() {
+    let mut written = BTreeSet::new();
+    add_events(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut written);
+    let document = read("crates/logux-server/src/docs/events.md");
+    let (_, section) = document.split_once("# The program").expect("a section");
+    let documented = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name != "event")
+        .collect();
+    assert_eq!(written, documented);
+    assert!(written.contains("serve"));
 }

@@ -214,7 +214,7 @@ impl BackendClient {
             BackendReply::Authenticated { subprotocol, expires } => {
                 Ok(AuthOutcome::Accepted { until: expires, subprotocol })
             }
-            BackendReply::Denied => Ok(AuthOutcome::Denied),
+            BackendReply::Denied => Ok(false.into()),
             BackendReply::WrongSubprotocol { supported } => {
                 Ok(AuthOutcome::WrongSubprotocol { supported })
             }

@@ -75,7 +75,8 @@ impl fmt::Debug for Login {
 ///         Ok(Some(session)) if login.user_id() == Some(&*session.user) => {
 ///             AuthOutcome::accepted_until(session.ends)
 ///         }
-///         Ok(_) => AuthOutcome::Denied,
+///         Ok(Some(_)) => AuthOutcome::denied("the session is of another user"),
+///         Ok(None) => AuthOutcome::denied("the session has ended"),
 ///         Err(error) => AuthOutcome::unavailable(error.to_string()),
 ///     })
 /// });
@@ -95,7 +96,10 @@ pub enum AuthOutcome {
     },
     /// The credentials are wrong: the client receives the error `wrong-credentials`, and does not
     /// connect again by itself.
-    Denied,
+    Denied {
+        /// The cause, for the log. The client does not receive it.
+        why: Option<String>,
+    },
     /// The client's version of the application's own protocol is not supported.
     WrongSubprotocol {
         /// The supported versions, an npm SemVer range.
@@ -115,6 +119,11 @@ impl AuthOutcome {
         Self::Accepted { until: Some(time), subprotocol: None }
     }
 
+    /// Returns [`Denied`](Self::Denied) with this cause, without secrets.
+    pub fn denied(why: impl Into<String>) -> Self {
+        Self::Denied { why: Some(why.into()) }
+    }
+
     /// Returns [`Unavailable`](Self::Unavailable) with this cause.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable { why: why.into() }
@@ -123,7 +132,11 @@ impl AuthOutcome {
 
 impl From<bool> for AuthOutcome {
     fn from(is_accepted: bool) -> Self {
-        if is_accepted { Self::Accepted { until: None, subprotocol: None } } else { Self::Denied }
+        if is_accepted {
+            Self::Accepted { until: None, subprotocol: None }
+        } else {
+            Self::Denied { why: None }
+        }
     }
 }
 

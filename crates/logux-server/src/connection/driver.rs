@@ -87,6 +87,7 @@ pub(crate) async fn serve<T: Transport>(
         connection.shared.handle.send_command(HubCommand::Input(HubInput::Leave(session))).await;
     }
     let node = connection.client.as_ref().map(|client| &client.node);
+    let remote = connection.info.remote;
     if let Some((messages, bytes)) = connection.outbox.overflow() {
         connection.shared.telemetry().record(&Event::SlowReader { session, node, messages, bytes });
     }
@@ -94,7 +95,12 @@ pub(crate) async fn serve<T: Transport>(
         let now = connection.shared.clock.now().mono;
         connection.shared.replacements.record(now, node.client_id());
     }
-    connection.shared.telemetry().record(&Event::Disconnected { session, node, reason: &reason });
+    connection.shared.telemetry().record(&Event::Disconnected {
+        session,
+        remote,
+        node,
+        reason: &reason,
+    });
     connection.frame_connection.close(reason).await;
 }
 
@@ -280,7 +286,8 @@ impl<T: Transport> Connection<T> {
         let error = DecodeError::LimitExceeded(ExceededLimit::MessageBytes(limit));
         self.frame_connection.push(Message::Error(error.reply()).encode().into());
         let node = self.client.as_ref().map(|client| &client.node);
-        let event = Event::ClientError { session: self.session, node, error: &error };
+        let (session, remote) = (self.session, self.info.remote);
+        let event = Event::ClientError { session, remote, node, error: &error };
         self.shared.telemetry().record(&event);
     }
 
@@ -364,8 +371,8 @@ impl<T: Transport> Connection<T> {
                     // A refusal was already recorded as `Unauthenticated`.
                     if !matches!(reason, Disconnect::Refused(_)) {
                         let node = self.client.as_ref().map(|client| &client.node);
-                        let event =
-                            Event::ClientError { session: self.session, node, error: &reason };
+                        let (session, remote) = (self.session, self.info.remote);
+                        let event = Event::ClientError { session, remote, node, error: &reason };
                         self.shared.telemetry().record(&event);
                     }
                     return Err(close_reason(&reason));
@@ -484,7 +491,8 @@ impl<T: Transport> Connection<T> {
 
     /// Decides about a login. `Err` if the connection has to be closed.
     async fn authenticate(&mut self, request: Authentication) -> Result<(), CloseReason> {
-        let (session, start) = (self.session, Instant::now());
+        let (session, remote) = (self.session, self.info.remote);
+        let start = Instant::now();
         let result = self.decide(&request).await?;
         if result.is_ok()
             && let Some(pause) = self.shared.pause_after_replacements(&request.node)
@@ -496,31 +504,37 @@ impl<T: Transport> Connection<T> {
         }
         let (now, took) = (self.shared.clock.now(), start.elapsed());
         let (node, subprotocol) = (request.node, request.subprotocol);
-        let refused = |reason: &str| {
+        let refused = |reason: &str, error: Option<&str>| {
             self.shared.telemetry().record(&Event::Unauthenticated {
                 session,
+                remote,
                 node: &node,
                 reason,
+                error,
                 took,
             });
         };
         match result {
             Ok(end) => {
                 self.login_ends = end;
-                let event =
-                    Event::Authenticated { session, node: &node, subprotocol: &subprotocol, took };
-                self.shared.telemetry().record(&event);
+                self.shared.telemetry().record(&Event::Authenticated {
+                    session,
+                    remote,
+                    node: &node,
+                    subprotocol: &subprotocol,
+                    took,
+                });
                 self.client = Some(AuthenticatedClient { node, subprotocol });
                 self.node.set_config(self.shared.node_config());
                 self.frame_connection.set_limits(self.shared.frame_limits);
                 self.node.handle(now, Input::Allow(request.token));
             }
-            Err(Rejection::Refused(error)) => {
-                refused(&error.kind);
+            Err(Rejection::Refused { error, why }) => {
+                refused(&error.kind, why.as_deref());
                 self.node.handle(now, Input::Refuse(request.token, error));
             }
             Err(Rejection::Failed) => {
-                refused("error");
+                refused("error", None);
                 return Err(CloseReason::Done);
             }
         }

@@ -103,7 +103,9 @@ impl ConnectionShared {
         self.wait(&mut attempt, &request.node, address).await?;
         match &result {
             Ok(_) => attempt.succeeded(),
-            Err(Rejection::Refused(error)) if *error == ErrorMessage::wrong_credentials() => {
+            Err(Rejection::Refused { error, .. })
+                if *error == ErrorMessage::wrong_credentials() =>
+            {
                 attempt.failed(self.clock.now().mono);
             }
             Err(_) => {}
@@ -169,7 +171,9 @@ impl ConnectionShared {
                 }
                 Ok(end)
             }
-            AuthOutcome::Denied => Err(wrong_credentials()),
+            AuthOutcome::Denied { why } => {
+                Err(Rejection::Refused { error: ErrorMessage::wrong_credentials(), why })
+            }
             AuthOutcome::Unavailable { why } => failed(&why, Rejection::Failed),
             AuthOutcome::WrongSubprotocol { supported } => {
                 Err(wrong_subprotocol(&supported, &request.subprotocol).into())
@@ -215,13 +219,17 @@ impl ConnectionShared {
 /// Why a client may not connect.
 pub(crate) enum Rejection {
     /// This error is sent to the client, which does not connect again by itself.
-    Refused(ErrorMessage),
+    Refused {
+        error: ErrorMessage,
+        /// The cause, for the log.
+        why: Option<String>,
+    },
     /// The decision failed, and the client may connect again.
     Failed,
 }
 
 impl From<ErrorMessage> for Rejection {
     fn from(error: ErrorMessage) -> Self {
-        Self::Refused(error)
+        Self::Refused { error, why: None }
     }
 }

@@ -356,7 +356,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let Config { development, collect_metrics, metrics_address, .. } = &self.config;
         let has_metrics = *development || *collect_metrics || metrics_address.is_some();
         let metrics = has_metrics.then(|| Metrics::new(self.application.type_names()));
-        Telemetry::new(metrics, development.then(|| Inspector::new(clock)))
+        Telemetry::new(clock, metrics, development.then(|| Inspector::new(clock)))
     }
 
     /// Accepts all clients if there is no authentication.

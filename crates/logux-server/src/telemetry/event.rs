@@ -32,16 +32,35 @@ pub(crate) enum Event<'a> {
     /// A client was authenticated; `took` is the duration of the decision.
     Authenticated {
         session: SessionId,
+        remote: Option<SocketAddr>,
         node: &'a NodeId,
         subprotocol: &'a Subprotocol,
         took: Duration,
     },
-    /// A client was refused for this reason; `took` is the duration of the decision.
-    Unauthenticated { session: SessionId, node: &'a NodeId, reason: &'a str, took: Duration },
+    /// A client was refused for this reason, and because of this error of its credentials; `took`
+    /// is the duration of the decision.
+    Unauthenticated {
+        session: SessionId,
+        remote: Option<SocketAddr>,
+        node: &'a NodeId,
+        reason: &'a str,
+        error: Option<&'a str>,
+        took: Duration,
+    },
     /// An error of a client, or an error that a client has reported.
-    ClientError { session: SessionId, node: Option<&'a NodeId>, error: &'a dyn fmt::Display },
+    ClientError {
+        session: SessionId,
+        remote: Option<SocketAddr>,
+        node: Option<&'a NodeId>,
+        error: &'a dyn fmt::Display,
+    },
     /// A connection has ended.
-    Disconnected { session: SessionId, node: Option<&'a NodeId>, reason: &'a CloseReason },
+    Disconnected {
+        session: SessionId,
+        remote: Option<SocketAddr>,
+        node: Option<&'a NodeId>,
+        reason: &'a CloseReason,
+    },
     /// The client that was authenticated had been connected before.
     Reconnected,
     /// Bytes of messages from and to a client since the previous event of this kind.

@@ -4,12 +4,15 @@
 //! Untrusted strings are recorded as string fields, which subscribers quote, so that they cannot
 //! forge log lines.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr};
 
 use logux::{ActionId, Entry, NodeId, excerpt, name_excerpt, server::HubEvent};
 use logux_net::CloseReason;
 
-use crate::telemetry::event::{Event, Failure};
+use crate::telemetry::{
+    event::{Event, Failure},
+    log_throttle::SuppressedLines,
+};
 
 /// The largest part of an action that is shown, in bytes.
 const MAX_ACTION: usize = 2_000;
@@ -104,33 +107,37 @@ fn write_lifecycle(event: &Event<'_>, development: bool) {
 fn write_connection(event: &Event<'_>) {
     match event {
         Event::Refused { remote, why } => log_event!(warn, "refused", {
-            ipAddress = remote.map(|remote| remote.ip().to_string()),
+            ipAddress = shown_ip(*remote),
             reason = why.as_str(),
             origin = why.origins().map(|(page, _)| page),
             allowed = why.origins().map(|(_, allowed)| allowed),
         }, "Connection was refused"),
         Event::Connected { session, remote } => log_event!(info, "connect", {
             connectionId = session.0,
-            ipAddress = remote.map(|remote| remote.ip().to_string()),
+            ipAddress = shown_ip(*remote),
         }, "Client was connected"),
-        Event::Authenticated { session, node, subprotocol, took } => {
+        Event::Authenticated { session, remote, node, subprotocol, took } => {
             log_event!(info, "authenticated", {
             connectionId = session.0,
+            ipAddress = shown_ip(*remote),
             nodeId = node.as_str(),
             subprotocol = subprotocol.to_string(),
             latency = took.as_millis(),
         }, "User was authenticated")
         }
-        Event::Unauthenticated { session, node, reason, took } => {
+        Event::Unauthenticated { session, remote, node, reason, error, took } => {
             log_event!(warn, "unauthenticated", {
             connectionId = session.0,
+            ipAddress = shown_ip(*remote),
             nodeId = node.as_str(),
             reason,
+            error,
             latency = took.as_millis(),
         }, "Bad authentication")
         }
-        Event::ClientError { session, node, error } => log_event!(warn, "clientError", {
+        Event::ClientError { session, remote, node, error } => log_event!(warn, "clientError", {
             connectionId = session.0,
+            ipAddress = shown_ip(*remote),
             nodeId = node.map(NodeId::as_str),
             error = error.to_string(),
         }, "Client error"),
@@ -139,7 +146,7 @@ fn write_connection(event: &Event<'_>) {
             nodeId = node.as_str(),
         }, "Zombie client was disconnected")
         }
-        Event::Disconnected { session, node, reason } => log_event!(info, "disconnect", {
+        Event::Disconnected { session, node, reason, .. } => log_event!(info, "disconnect", {
             connectionId = session.0,
             nodeId = node.map(NodeId::as_str),
             reason = reason.to_string(),
@@ -156,6 +163,27 @@ fn write_connection(event: &Event<'_>) {
             limit = limit.as_str(),
         }, "Client has reached a limit"),
         _ => {}
+    }
+}
+
+/// Writes how many lines of a kind were left out.
+pub(super) fn write_suppressed(suppressed: &SuppressedLines) {
+    let SuppressedLines { kind, lines, address } = suppressed;
+    let address = address.map(|address| address.to_string());
+    if kind.is_usual() {
+        log_event!(info, "suppressed", {
+            of = kind.event,
+            reason = kind.reason,
+            lines,
+            ipAddress = address,
+        }, "Further lines of this event were not written");
+    } else {
+        log_event!(warn, "suppressed", {
+            of = kind.event,
+            reason = kind.reason,
+            lines,
+            ipAddress = address,
+        }, "Further lines of this event were not written");
     }
 }
 
@@ -299,6 +327,10 @@ fn write_undone(entry: &Entry, reason: &str) {
     }
 }
 
+fn shown_ip(remote: Option<SocketAddr>) -> Option<String> {
+    remote.map(|remote| remote.ip().to_string())
+}
+
 /// Returns the beginning of an id. Clients choose the node in it.
 fn shown_id(id: &ActionId) -> String {
     name_excerpt(&id.to_string()).into_owned()
@@ -332,7 +364,10 @@ mod tests {
 
     #[test]
     fn every_event_is_documented() {
-        let documented = include_str!("../docs/events.md")
+        let document = include_str!("../docs/events.md");
+        // The program's own events are compared by its tests.
+        let (document, _) = document.split_once("# The program").expect("the last section");
+        let documented = document
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
             .map(|(name, _)| name)

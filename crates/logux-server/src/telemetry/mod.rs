@@ -1,17 +1,24 @@
 //! Telemetry: every event of a server is recorded here once, and passed on to all sinks.
 //!
-//! Read [`event`], then [`log`] (events as log lines), [`metrics`] (events as numbers), [`traces`]
-//! (the life of an action as spans) and [`inspector`] (the latest events, for developers).
+//! Read [`event`], then [`log`] (events as log lines) and [`log_throttle`] (limits on the lines of
+//! strangers), [`metrics`] (events as numbers), [`traces`] (the life of an action as spans) and
+//! [`inspector`] (the latest events, for developers).
 
 pub(crate) mod event;
 pub(crate) mod inspector;
 mod log;
+mod log_throttle;
 pub mod metrics;
 pub mod traces;
 
 use std::sync::Arc;
 
-use crate::telemetry::{event::Event, inspector::Inspector, metrics::Metrics, traces::Traces};
+use logux_net::drive::Clock;
+use tokio::runtime;
+
+use crate::telemetry::{
+    event::Event, inspector::Inspector, log_throttle::LogThrottle, metrics::Metrics, traces::Traces,
+};
 
 /// Passes events on to the log, traces, metrics and the inspector. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -21,15 +28,23 @@ pub(crate) struct Telemetry(Arc<Sinks>);
 struct Sinks {
     /// Whether log lines may show the content of actions.
     development: bool,
+    /// `None` writes all lines.
+    log_throttle: Option<LogThrottle>,
     metrics: Option<Metrics>,
     inspector: Option<Inspector>,
     traces: Traces,
 }
 
 impl Telemetry {
-    pub(crate) fn new(metrics: Option<Metrics>, inspector: Option<Inspector>) -> Self {
+    /// Must be called within a runtime.
+    pub(crate) fn new(
+        clock: Clock,
+        metrics: Option<Metrics>,
+        inspector: Option<Inspector>,
+    ) -> Self {
         Self(Arc::new(Sinks {
             development: inspector.is_some(),
+            log_throttle: Some(LogThrottle::new(clock, runtime::Handle::current())),
             metrics,
             inspector,
             traces: Traces::default(),
@@ -55,7 +70,13 @@ impl Telemetry {
 
     /// Records an event.
     pub(crate) fn record(&self, event: &Event<'_>) {
-        log::write(event, self.0.development);
+        let log_throttle = self.0.log_throttle.as_ref();
+        if matches!(event, Event::Stopping) {
+            log_throttle.inspect(|throttle| throttle.flush());
+        }
+        if log_throttle.is_none_or(|throttle| throttle.admits(event)) {
+            log::write(event, self.0.development);
+        }
         self.0.traces.record(event);
         if let Some(metrics) = &self.0.metrics {
             metrics.record(event);

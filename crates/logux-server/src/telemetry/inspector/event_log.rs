@@ -63,14 +63,14 @@ fn describe(event: &Event<'_>) -> Option<(&'static str, bool, String)> {
         Event::Unauthenticated { node, reason, .. } => {
             ("unauthenticated", true, format!("{} {reason}", node.as_str()))
         }
-        Event::ClientError { session, node, error } => {
+        Event::ClientError { session, node, error, .. } => {
             let node = or_empty(node.map(logux::NodeId::as_str));
             ("clientError", true, format!("{node} on connection {}: {error}", session.0))
         }
         Event::Disconnected { node: Some(node), reason: CloseReason::Replaced, .. } => {
             ("zombie", false, node.as_str().to_owned())
         }
-        Event::Disconnected { session, node, reason } => {
+        Event::Disconnected { session, node, reason, .. } => {
             let node = or_empty(node.map(logux::NodeId::as_str));
             ("disconnect", false, format!("{node} connection {}: {reason}", session.0))
         }
