@@ -45,13 +45,18 @@ impl Captured {
     }
 
     /// Waits for the first event with this name and these fields.
+    #[allow(dead_code, reason = "some tests wait for events by their content only")]
     pub(crate) fn wait(&self, event: &str, fields: &[(&str, &str)]) -> Line {
-        let matches = |line: &Line| {
+        self.wait_for(&format!("{event} with {fields:?}"), |line| {
             line.get("event").is_some_and(|name| name == event)
                 && fields
                     .iter()
                     .all(|(key, value)| line.get(*key).is_some_and(|found| found == value))
-        };
+        })
+    }
+
+    /// Waits for the first event that matches; `what` describes it.
+    pub(crate) fn wait_for(&self, what: &str, matches: impl Fn(&Line) -> bool) -> Line {
         let (lines, changed) = &*self.0;
         let mut lines = lines.lock().expect("no panic");
         loop {
@@ -59,7 +64,7 @@ impl Captured {
                 return line.clone();
             }
             let (guard, waited) = changed.wait_timeout(lines, TIMEOUT).expect("no panic");
-            assert!(!waited.timed_out(), "no {event} with {fields:?} among {guard:#?}");
+            assert!(!waited.timed_out(), "no {what} among {guard:#?}");
             lines = guard;
         }
     }
