@@ -177,6 +177,17 @@ fn a_failure_undoes_only_what_shares_its_fate() {
     }
 }
 
+/// What devices did offline is larger than a message may be, so it is divided by size.
+#[test]
+fn backlogs_are_larger_than_a_message() {
+    let config = simulation::Config {
+        message_bytes: Some(600),
+        reconnect_delay: Duration::from_millis(1)..=Duration::from_secs(10),
+        ..simulation::Config::default()
+    };
+    assert_survives(&Notes::default(), &config, seeds(100), 40);
+}
+
 /// The rounds of the server take longer than the network, and devices reconnect before the server
 /// detects that they were disconnected.
 #[test]

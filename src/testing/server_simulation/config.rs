@@ -2,6 +2,8 @@
 
 use core::{ops::RangeInclusive, time::Duration};
 
+use crate::sync;
+
 /// The world to simulate.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -45,6 +47,10 @@ pub struct Config {
     /// write. Then handlers may be called again while an earlier call still runs, so the
     /// application needs an inbox.
     pub store_failures: bool,
+    /// The largest message that the server and the devices accept, in bytes. Senders divide by
+    /// size alone what is larger, such as the backlog of a device. `None`: the limits of the
+    /// engine, and messages of few actions.
+    pub message_bytes: Option<usize>,
     /// Whether events are recorded for [`World::trace`](super::World::trace), which takes time.
     pub trace: bool,
 }
@@ -76,7 +82,21 @@ impl Default for Config {
             drift_ppm: 100,
             server_clock_error: Duration::ZERO,
             store_failures: true,
+            message_bytes: None,
             trace: false,
+        }
+    }
+}
+
+impl Config {
+    /// Sets the limits of messages of a node.
+    pub(super) const fn limit_messages(&self, node: &mut sync::Config) {
+        if let Some(bytes) = self.message_bytes {
+            node.limits.message_bytes = bytes;
+            node.max_receiving_bytes = bytes;
+            node.bytes_per_batch = bytes / 4;
+            node.actions_per_sync = 1_000;
+            node.bytes_per_sync = bytes;
         }
     }
 }

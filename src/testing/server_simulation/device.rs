@@ -55,15 +55,21 @@ impl<R: Reducer + Clone> Device<R> {
     }
 
     /// Starts the client with a store.
-    pub(super) fn start(&mut self, reducer: R, actions_per_sync: usize, store: CrashStore) {
+    pub(super) fn start(
+        &mut self,
+        reducer: R,
+        limits: impl FnOnce(&mut sync::Config),
+        store: CrashStore,
+    ) {
         self.starts += 1;
         // Each start has its own tab id, as in official clients.
         let node =
             NodeId::new(format!("{}:{}", self.name.client_id(), self.starts)).expect("a node id");
         let config = TimelineConfig { history: Some(1_000_000), ..TimelineConfig::default() };
         let Ok(timeline) = Timeline::read(reducer, config, &store);
-        let node = Arc::new(sync::Config { actions_per_sync, ..sync::Config::client(node) });
-        let config = Config { node, token: None, time_fix: self.time_fix };
+        let mut node = sync::Config::client(node);
+        limits(&mut node);
+        let config = Config { node: Arc::new(node), token: None, time_fix: self.time_fix };
         self.client =
             Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }

@@ -69,17 +69,16 @@ impl Server {
         let actions_per_sync = usize::try_from(context.random.between(1, 4)).unwrap_or(1);
         // Most backlogs are larger than a batch, so they are received in parts.
         let actions_per_batch = usize::try_from(context.random.between(1, 3)).unwrap_or(1);
+        let mut node_config =
+            sync::Config { actions_per_sync, actions_per_batch, ..sync::Config::server(node) };
+        context.config.limit_messages(&mut node_config);
         let (store, switch) = FailingStore::over(store);
         let mut server = Self {
             hub: Hub::new(config, store).expect("the store works"),
             switch,
             fails_until: None,
             restarts_at: None,
-            config: Arc::new(sync::Config {
-                actions_per_sync,
-                actions_per_batch,
-                ..sync::Config::server(node)
-            }),
+            config: Arc::new(node_config),
             inputs: Vec::new(),
             round_at: None,
             commits_at: None,

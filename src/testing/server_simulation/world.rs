@@ -20,7 +20,7 @@ use crate::{
     replay::Reducer,
     server::{self, SessionId},
     store::Entry,
-    sync::State,
+    sync::{self, State},
     testing::{CrashStore, simulation::clock::Clock},
     time::as_millis,
 };
@@ -222,7 +222,12 @@ impl<A: Application> World<A> {
         let reducer = self.application.reducer();
         let connects_at = self.context.after(|config| &config.reconnect_delay);
         let this = &mut self.devices[device];
-        this.start(reducer, actions_per_sync, store);
+        let config = &self.context.config;
+        let limits = |node: &mut sync::Config| {
+            node.actions_per_sync = actions_per_sync;
+            config.limit_messages(node);
+        };
+        this.start(reducer, limits, store);
         this.connects_at = Some(connects_at);
         this.subscribes_at.clear();
         this.left_channels.clear();
