@@ -127,6 +127,15 @@ async fn the_page_names_its_columns_and_writes_text_only() {
         let head = section.split("<ol").next().expect("the part before the list");
         assert!(head.contains("class=\"head\"") && head.matches("<span").count() >= 3, "{view}");
     }
+    // A link leads to a place below the bar that stays at the top.
+    let (_, style) = get(server.address(), "/inspector.css", "").await;
+    for target in ["section {", ".list > li {"] {
+        let rules = style.split(target).skip(1).map(|rest| rest.split('}').next());
+        assert!(
+            rules.flatten().any(|rule| rule.contains("scroll-margin-top:")),
+            "{target} is not hidden under the bar"
+        );
+    }
     // Content of clients is never parsed as HTML.
     let (_, script) = get(server.address(), "/inspector.js", "").await;
     for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {

@@ -74,3 +74,27 @@ impl<T: IntoRecipients> IntoRecipients for Option<T> {
 fn channels<T: Into<Arc<str>>>(names: impl IntoIterator<Item = T>) -> Recipients {
     Recipients { channels: names.into_iter().map(Into::into).collect(), ..Recipients::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(to: impl IntoRecipients) -> Vec<String> {
+        let to = to.into_recipients();
+        let channels = to.channels.iter().map(|name| String::from(&**name)).collect();
+        assert_eq!(to, Recipients { channels: to.channels.clone(), ..Recipients::default() });
+        channels
+    }
+
+    #[test]
+    fn strings_and_lists_are_channels_and_nothing_is_nobody() {
+        assert_eq!(names("a"), ["a"]);
+        assert_eq!(names(String::from("a")), ["a"]);
+        assert_eq!(names(Arc::<str>::from("a")), ["a"]);
+        assert_eq!(names(["a", "b"]), ["a", "b"]);
+        assert_eq!(names(vec!["a".to_owned(), "b".to_owned()]), ["a", "b"]);
+        assert_eq!(names(Some("a")), ["a"]);
+        assert_eq!(names(Some(["a", "b"])), ["a", "b"]);
+        assert!(names(None::<&str>).is_empty() && names(()).is_empty());
+    }
+}
