@@ -84,7 +84,7 @@ impl PostgresRecords {
             .bind(PAGE_RECORDS as i64)
             .fetch_all(self.pool())
             .await?;
-        self.read(candidates, since, |(_, id, _)| id.clone()).await
+        self.read(collection, candidates, since, |(_, id, _)| id.clone()).await
     }
 
     /// Returns records that may match a filter, in the order of their numbers.
@@ -97,18 +97,18 @@ impl PostgresRecords {
     ) -> Result<Selected, PostgresError> {
         let first = filter.iter().next();
         let hash = first.map(|(key, value)| matching::hash(collection, key, value));
-        let select = "SELECT h.record, r.id, r.bytes FROM logux_fields h JOIN logux_records r ON r.record = h.record
-            WHERE h.hash = $1 AND h.record > $2 AND h.key = $3 AND r.collection = $4
-            ORDER BY h.record LIMIT $5";
+        // The hash decides alone, so that the index has the order and the end of a page. Fields
+        // with the same hash that do not match are removed when the records are read.
+        let select = "SELECT h.record, r.id, r.bytes FROM (
+                SELECT record FROM logux_fields WHERE hash = $1 AND record > $2 ORDER BY record LIMIT $3
+            ) h JOIN logux_records r ON r.record = h.record ORDER BY h.record";
         let candidates: Vec<CandidateRow> = sqlx::query_as(select)
             .bind(hash)
             .bind(number(after))
-            .bind(first.map(|(key, _)| key))
-            .bind(collection)
             .bind(PAGE_RECORDS as i64)
             .fetch_all(self.pool())
             .await?;
-        self.read(candidates, since, |(record, ..)| record.to_string()).await
+        self.read(collection, candidates, since, |(record, ..)| record.to_string()).await
     }
 
     /// Returns records in which a field of a filter was written at `since` or later, in the order
@@ -134,12 +134,14 @@ impl PostgresRecords {
             .bind(PAGE_RECORDS as i64)
             .fetch_all(self.pool())
             .await?;
-        self.read(candidates, Some(since), |(record, ..)| record.to_string()).await
+        self.read(collection, candidates, Some(since), |(record, ..)| record.to_string()).await
     }
 
-    /// Reads the fields of the first records that fit into a page, of those that exist.
+    /// Reads the fields of the first records that fit into a page, of those that exist in the
+    /// collection.
     async fn read(
         &self,
+        collection: &str,
         mut candidates: Vec<CandidateRow>,
         since: Option<WallTime>,
         key: impl Fn(&CandidateRow) -> String,
@@ -160,11 +162,12 @@ impl PostgresRecords {
         let numbers: Vec<i64> = candidates.iter().map(|(record, ..)| *record).collect();
         let select = "SELECT r.id, CASE WHEN r.deletion_arrived >= $2 THEN r.deleted END, f.key, f.value, f.stamp, f.arrived
             FROM logux_records r LEFT JOIN logux_fields f ON f.record = r.record
-            WHERE r.record = ANY ($1) AND r.touched IS NOT NULL AND (r.deleted IS NULL OR r.touched > r.deleted)
+            WHERE r.record = ANY ($1) AND r.collection = $3 AND r.touched IS NOT NULL AND (r.deleted IS NULL OR r.touched > r.deleted)
             ORDER BY r.record, f.key";
         let rows: Vec<JoinedRow> = sqlx::query_as(select)
             .bind(&numbers)
             .bind(since.map(WallTime::as_millis))
+            .bind(collection)
             .fetch_all(self.pool())
             .await?;
         Ok(Selected { records: records(rows)?, next })
@@ -176,8 +179,9 @@ impl PostgresRecords {
         arrived: WallTime,
         id: &str,
     ) -> Result<RecordPage, PostgresError> {
+        // PostgreSQL does not see that the comparison of rows implies the condition of the index.
         let select = "SELECT id, deleted, deletion_arrived FROM logux_records
-            WHERE collection = $1 AND (deletion_arrived, id) > ($2, $3)
+            WHERE collection = $1 AND deletion_arrived IS NOT NULL AND (deletion_arrived, id) > ($2, $3)
             AND deleted IS NOT NULL AND (touched IS NULL OR touched < deleted)
             ORDER BY deletion_arrived, id LIMIT $4";
         let rows: Vec<DeletionRow> = sqlx::query_as(select)

@@ -9,7 +9,7 @@ use crate::PostgresError;
 ///
 /// If a program may not create tables, run these with another migration tool, in order, and set the
 /// number of the last one with `INSERT INTO logux_schema (version) VALUES (…)`.
-pub const MIGRATIONS: [&str; 3] = [
+pub const MIGRATIONS: [&str; 4] = [
     // 1: records.
     "CREATE TABLE logux_schema (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -50,6 +50,9 @@ pub const MIGRATIONS: [&str; 3] = [
         SELECT record, count(*) AS fields, sum(octet_length(key) + octet_length(value)) AS bytes
         FROM logux_fields GROUP BY record
      ) s WHERE s.record = r.record;",
+    // 4: lists by a field are read in pages, in the order of the records.
+    "DROP INDEX logux_fields_hash;
+     CREATE INDEX logux_fields_hash ON logux_fields (hash, record);",
 ];
 
 /// The version of the tables that this crate writes.

@@ -56,6 +56,12 @@ async fn older_tables_are_migrated() {
             .await
             .expect("numbers");
     assert_eq!((version as usize, fields, bytes), (MIGRATIONS.len(), 1, 4));
+    let indexes: Vec<String> =
+        sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE indexname = 'logux_fields_hash'")
+            .fetch_all(&pool)
+            .await
+            .expect("indexes");
+    assert!(matches!(&*indexes, [index] if index.ends_with("(hash, record)")), "{indexes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
