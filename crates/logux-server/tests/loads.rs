@@ -250,3 +250,31 @@ async fn a_backlog_is_sent_in_pages_and_continues_after_a_cut() {
         assert!(round < 200, "only {} actions were received", received.len());
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_has_what_was_written_in_the_round_of_its_subscription() {
+    use logux_server::AccessRules;
+    use logux_sqlite::Database;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path().join("log.db")).expect("a database");
+    let rows = database.records().collection("rows");
+    let server = builder(|_| {})
+        .store(database.store())
+        .collection("rows", rows, AccessRules::default())
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a free port");
+    for n in 0..20 {
+        let mut socket = login(server.address(), &format!("10:client{n}:tab")).await;
+        let create = format!(r#"{{"type":"rows/create","id":"{n}","fields":{{"n":{n}}}}}"#);
+        let subscribe = format!(r#"{{"type":"{SUBSCRIBE}","channel":"rows"}}"#);
+        let message = format!(
+            r#"["sync",2,{create},{{"id":[1,0],"time":1}},{subscribe},{{"id":[1,1],"time":1}}]"#
+        );
+        send(&mut socket, &message).await;
+        let received = read_until(&mut socket, r#":tab 1""#).await;
+        assert!(received.contains(&n), "record {n} is missing in {received:?}");
+    }
+}

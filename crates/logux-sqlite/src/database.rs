@@ -1,22 +1,21 @@
-//! The database: one file, one connection, one open transaction.
+//! The database: one file, one connection with one open transaction, and one that only reads.
 
 use core::fmt;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
 use crate::{
     SqliteError, SqliteRecords, SqliteStore,
-    lock::{FileLock, create_private, make_private},
+    committed_reader::CommittedReader,
+    lock::FileLock,
     schema,
+    source::{BUSY_TIMEOUT, Durability, Source, configure},
 };
-
-/// The time that a call waits for another process that writes to the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open SQLite file with a log and records. Cheap to clone: clones share the connection and the
 /// open transaction.
@@ -39,19 +38,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// until a commit has failed with it too.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Mutex<Inner>>,
+    shared: Arc<Shared>,
 }
 
-/// The guarantee of a commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Committed data is on the disk and survives a loss of power. `PRAGMA synchronous = FULL`.
-    #[default]
-    Full,
-    /// Committed data is in the operating system and survives the end of the process. A loss of
-    /// power may undo the last commits, each as a whole and the latest first.
-    /// `PRAGMA synchronous = NORMAL`.
-    Normal,
+/// The reader is declared first, so that it is closed before the file is unlocked, and locked first
+/// by calls that lock both.
+struct Shared {
+    reader: Mutex<CommittedReader>,
+    inner: Mutex<Inner>,
+    /// Wakes the calls that wait for the end of a transaction.
+    ended: Condvar,
 }
 
 impl Database {
@@ -92,14 +88,7 @@ impl Database {
 
     fn unopened(path: &Path, durability: Durability) -> Self {
         let source = Some(Source { path: path.into(), durability });
-        Self::new(Inner {
-            connection: None,
-            source,
-            state: State::Idle,
-            last_added: 0,
-            lock: None,
-            restricted_files: Vec::new(),
-        })
+        Self::new(Inner::new(None, source))
     }
 
     /// Creates a database in memory, which is dropped with its last clone. For tests.
@@ -110,21 +99,15 @@ impl Database {
         let mut connection = Connection::open_in_memory()?;
         schema::upgrade(&mut connection, Path::new(":memory:"))?;
         configure(&connection, Durability::Normal)?;
-        let connection = Some(connection);
-        let mut inner = Inner {
-            connection,
-            source: None,
-            state: State::Idle,
-            last_added: 0,
-            lock: None,
-            restricted_files: Vec::new(),
-        };
+        let mut inner = Inner::new(Some(connection), None);
         inner.read_last_added()?;
         Ok(Self::new(inner))
     }
 
     fn new(inner: Inner) -> Self {
-        Self { shared: Arc::new(Mutex::new(inner)) }
+        let shared =
+            Shared { reader: Mutex::default(), inner: Mutex::new(inner), ended: Condvar::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Returns the files from which opening the database has removed the permissions of other
@@ -150,7 +133,9 @@ impl Database {
     /// If the commit fails, all writes since the last commit are rolled back.
     /// [`SqliteError::RolledBack`] if they already were.
     pub fn commit(&self) -> Result<(), SqliteError> {
-        self.inner().commit()
+        let committed = self.inner().commit();
+        self.shared.ended.notify_all();
+        committed
     }
 
     /// Rolls back all writes since the last commit.
@@ -160,7 +145,8 @@ impl Database {
     pub fn rollback(&self) -> Result<(), SqliteError> {
         let mut inner = self.inner();
         inner.roll_back();
-        inner.state = State::Idle;
+        inner.end(State::Idle);
+        self.shared.ended.notify_all();
         inner.read_last_added()
     }
 
@@ -191,9 +177,14 @@ impl Database {
         if self.inner().source.is_none() {
             return self.rollback();
         }
+        // Opening the file again would release the locks of a connection that is still open.
+        let mut reader = self.reader();
+        reader.close();
         let mut inner = self.inner();
         inner.roll_back();
-        (inner.connection, inner.state) = (None, State::Idle);
+        inner.end(State::Idle);
+        inner.connection = None;
+        self.shared.ended.notify_all();
         Ok(())
     }
 
@@ -221,7 +212,7 @@ impl Database {
     /// takes microseconds: it waits neither for the thread nor for the file. A hint: it may change
     /// at any time.
     pub fn is_ready_to_write(&self) -> bool {
-        self.shared.try_lock().is_ok_and(|inner| matches!(inner.state, State::Writing))
+        self.shared.inner.try_lock().is_ok_and(|inner| matches!(inner.state, State::Writing))
     }
 
     /// Runs a read. The closure must not run code of the caller, which could call the database and
@@ -231,6 +222,46 @@ impl Database {
         query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
         query(self.inner().connection()?)
+    }
+
+    /// Runs a read on a connection of its own, which neither waits for writers nor makes them wait.
+    /// It sees all that was written before the call: it waits until that is committed or rolled
+    /// back. If it takes longer than `max_wait`, or the database is in memory, the read runs on the
+    /// shared connection, by itself or in parts.
+    pub(crate) fn read_committed<T>(
+        &self,
+        max_wait: Duration,
+        query: impl FnOnce(&Reads<'_>) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        if !self.wait_for_commit(max_wait) {
+            return query(&Reads::Shared(self));
+        }
+        let mut reader = self.reader();
+        if !reader.is_open() {
+            // The file is locked and has its tables once the shared connection is open.
+            let mut inner = self.inner();
+            inner.connection()?;
+            let source = inner.source.as_ref();
+            reader.open(source.map_or(Path::new(""), |source| &source.path))?;
+        }
+        reader.read(|db| query(&Reads::Committed(db)))
+    }
+
+    /// Waits until the open transaction, if any, has ended. Returns `false` if it does not in this
+    /// time, or if the database is in memory.
+    fn wait_for_commit(&self, max_wait: Duration) -> bool {
+        let mut inner = self.inner();
+        let (start, current) = (Instant::now(), inner.ended);
+        while inner.source.is_some() && inner.ended == current {
+            if !matches!(inner.state, State::Writing) {
+                return true;
+            }
+            let Some(rest) = max_wait.checked_sub(start.elapsed()) else { return false };
+            let waited = self.shared.ended.wait_timeout(inner, rest);
+            inner = waited
+                .map_or_else(|poisoned| self.recover(poisoned.into_inner().0), |(inner, _)| inner);
+        }
+        inner.source.is_some()
     }
 
     /// Returns the highest `added` number ever assigned.
@@ -249,12 +280,18 @@ impl Database {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.shared.lock().unwrap_or_else(|poisoned| {
-            let mut inner = poisoned.into_inner();
-            inner.abort("a thread panicked during a call");
-            self.shared.clear_poison();
-            inner
-        })
+        self.shared.inner.lock().unwrap_or_else(|poisoned| self.recover(poisoned.into_inner()))
+    }
+
+    fn recover<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        inner.abort("a thread panicked during a call");
+        self.shared.inner.clear_poison();
+        inner
+    }
+
+    fn reader(&self) -> MutexGuard<'_, CommittedReader> {
+        // A poisoned lock is consistent: the reader has no state but its connection.
+        self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -274,14 +311,31 @@ struct Inner {
     /// The highest `added` number ever assigned. The table `numbers` has it only if the entry with
     /// this number was removed.
     last_added: u64,
+    /// The number of transactions that have ended.
+    ended: u64,
     lock: Option<FileLock>,
     restricted_files: Vec<PathBuf>,
 }
 
-/// The file, and how to open it.
-struct Source {
-    path: PathBuf,
-    durability: Durability,
+/// The connection for a read.
+pub(crate) enum Reads<'a> {
+    /// The shared one, with uncommitted writes. It is unlocked between reads.
+    Shared(&'a Database),
+    /// One in a transaction that only reads.
+    Committed(&'a Connection),
+}
+
+impl Reads<'_> {
+    /// Runs a read.
+    pub(crate) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        match self {
+            Self::Shared(database) => database.read(query),
+            Self::Committed(connection) => query(connection),
+        }
+    }
 }
 
 enum State {
@@ -294,6 +348,18 @@ enum State {
 }
 
 impl Inner {
+    const fn new(connection: Option<Connection>, source: Option<Source>) -> Self {
+        Self {
+            connection,
+            source,
+            state: State::Idle,
+            last_added: 0,
+            ended: 0,
+            lock: None,
+            restricted_files: Vec::new(),
+        }
+    }
+
     /// Returns the connection. Opens the file if it is not open.
     fn connection(&mut self) -> Result<&Connection, SqliteError> {
         if let (None, Some(source)) = (&self.connection, &self.source) {
@@ -345,7 +411,7 @@ impl Inner {
     }
 
     fn commit(&mut self) -> Result<(), SqliteError> {
-        match core::mem::replace(&mut self.state, State::Idle) {
+        match self.end(State::Idle) {
             State::Idle => Ok(()),
             State::RolledBack(cause) => Err(SqliteError::RolledBack(cause)),
             State::Writing => self.run("COMMIT").inspect_err(|_| {
@@ -360,9 +426,16 @@ impl Inner {
     fn abort(&mut self, cause: &str) {
         if matches!(self.state, State::Writing) {
             self.roll_back();
-            self.state = State::RolledBack(cause.to_owned());
+            self.end(State::RolledBack(cause.to_owned()));
             let _ = self.read_last_added();
         }
+    }
+
+    /// Ends the transaction, if one is open. Returns the previous state.
+    fn end(&mut self, state: State) -> State {
+        let previous = core::mem::replace(&mut self.state, state);
+        self.ended += u64::from(matches!(previous, State::Writing));
+        previous
     }
 
     fn roll_back(&self) {
@@ -395,157 +468,5 @@ impl Inner {
     }
 }
 
-impl Source {
-    /// Opens the file, and locks it unless it is locked already.
-    fn open(
-        &self,
-        lock: &mut Option<FileLock>,
-        restricted_files: &mut Vec<PathBuf>,
-    ) -> Result<Connection, SqliteError> {
-        schema::check_header(&self.path)?;
-        if lock.is_none() {
-            *lock = Some(FileLock::take(&self.path)?);
-        }
-        let failed = |source| SqliteError::File { path: self.path.clone(), source };
-        create_private(&self.path).map_err(failed)?;
-        // The files that an earlier program has left, too.
-        for suffix in ["", "-wal", "-shm", "-lock"] {
-            let mut file = self.path.clone().into_os_string();
-            file.push(suffix);
-            let file = PathBuf::from(file);
-            if make_private(&file) {
-                restricted_files.push(file);
-            }
-        }
-        let mut connection = Connection::open(&self.path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Before the write-ahead log is enabled, so that the header of the file has the application
-        // id from the beginning.
-        schema::upgrade(&mut connection, &self.path)?;
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        configure(&connection, self.durability)?;
-        Ok(connection)
-    }
-}
-
-fn configure(connection: &Connection, durability: Durability) -> Result<(), SqliteError> {
-    let synchronous = match durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
-    // Fewer checkpoints than the default of one per 4 MB, and the upper pages of the indexes in
-    // memory: with random creation times this adds a third more entries per second, for 16 MB of
-    // disk and of memory.
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
-    connection.pragma_update(None, "cache_size", -16_000)?;
-    // A temporary file would need a file descriptor when there may be none left.
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use logux::{Action, Entry, Meta, Store, store::Insertion};
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    fn entry(id: &str, length: usize) -> Entry {
-        let action =
-            Action::new(format!(r#"{{"type":"a","text":"{}"}}"#, "x".repeat(length))).unwrap();
-        Entry::new(action, Meta::new(id.parse().unwrap()).with_reason("r"))
-    }
-
-    fn with_one_committed() -> (Database, SqliteStore) {
-        let database = Database::open_in_memory().unwrap();
-        let mut store = database.store();
-        assert_eq!(store.add(&mut entry("1 a 0", 1)).unwrap(), Insertion::Added);
-        store.commit().unwrap();
-        (database, store)
-    }
-
-    #[test]
-    fn a_database_is_ready_to_write_in_a_transaction_and_outside_of_calls() {
-        let (database, mut store) = with_one_committed();
-        assert!(!database.is_ready_to_write(), "a write begins a transaction");
-        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
-        assert!(database.is_ready_to_write());
-        let during_a_call = database.write(|_, _| {
-            let other = database.clone();
-            Ok(std::thread::spawn(move || other.is_ready_to_write()).join().unwrap())
-        });
-        assert!(!during_a_call.unwrap());
-    }
-
-    #[test]
-    fn a_panic_rolls_back_and_the_next_commit_reports_it() {
-        let (database, mut store) = with_one_committed();
-        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
-        let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _ = database.write::<()>(|db, _| {
-                db.execute("DELETE FROM entries", []).unwrap();
-                panic!("during a write");
-            });
-        }));
-        assert!(panicked.is_err());
-        assert_eq!(
-            (store.last_added().unwrap(), store.by_id(&"2 a 0".parse().unwrap()).unwrap()),
-            (1, None)
-        );
-        assert!(matches!(store.add(&mut entry("3 a 0", 1)), Err(SqliteError::RolledBack(_))));
-        assert!(matches!(store.commit(), Err(SqliteError::RolledBack(_))));
-        assert_eq!(store.add(&mut entry("3 a 0", 1)).unwrap(), Insertion::Added);
-        store.commit().unwrap();
-        assert_eq!(store.last_added().unwrap(), 2);
-    }
-
-    #[test]
-    fn a_failed_write_undoes_only_itself() {
-        let (database, mut store) = with_one_committed();
-        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
-        let failed = database.write::<()>(|db, last_added| {
-            db.execute("DELETE FROM entries", [])?;
-            *last_added = 9;
-            Err(SqliteError::IdAmongFields)
-        });
-        assert!(matches!(failed, Err(SqliteError::IdAmongFields)));
-        assert_eq!(store.last_added().unwrap(), 2);
-        store.commit().unwrap();
-        assert!(store.by_id(&"2 a 0".parse().unwrap()).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_full_disk_keeps_committed_entries() {
-        let (database, mut store) = with_one_committed();
-        database.read(|db| Ok(db.pragma_update(None, "max_page_count", 60)?)).unwrap();
-        let mut added = 1;
-        let failure =
-            (2..).find_map(|number| match store.add(&mut entry(&format!("{number} a 0"), 5_000)) {
-                Ok(insertion) => {
-                    assert_eq!(insertion, Insertion::Added);
-                    added = number;
-                    None
-                }
-                Err(error) => Some((number, error)),
-            });
-        let (number, error) = failure.expect("the disk is full");
-        assert!(matches!(error, SqliteError::Sqlite(_)), "{error}");
-        assert_eq!(store.by_id(&format!("{number} a 0").parse().unwrap()).unwrap(), None);
-        let last = if store.commit().is_ok() { added } else { 1 };
-        assert_eq!(store.last_added().unwrap(), last);
-        assert!(store.by_id(&format!("{last} a 0").parse().unwrap()).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_rollback_restores_the_added_numbers() {
-        let (database, mut store) = with_one_committed();
-        assert_eq!(store.add(&mut entry("2 a 0", 1)).unwrap(), Insertion::Added);
-        store.clean().unwrap();
-        database.rollback().unwrap();
-        assert_eq!(store.last_added().unwrap(), 1);
-        assert_eq!(store.by_id(&"2 a 0".parse().unwrap()).unwrap(), None);
-        database.rollback().unwrap();
-        store.commit().unwrap();
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! # Reading order
 //!
-//! [`Database`] (one file, one connection, one open transaction), [`SqliteStore`] (the log in it),
+//! [`Database`] (one file, one open transaction, one connection for reading beside it), [`SqliteStore`] (the log in it),
 //! [`SqliteRecords`] (the records in it), and [`SqliteInbox`] for databases of the application. A
 //! commit of any of the first three makes the writes of all of them durable. [`back_up`] copies a
 //! file that is in use.
@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod committed_reader;
 mod database;
 mod entries;
 mod error;
@@ -19,10 +20,11 @@ mod record_pages;
 mod record_rows;
 mod records;
 mod schema;
+mod source;
 mod store;
 
 pub use backup::{Backup, back_up};
-pub use database::{Database, Durability};
+pub use database::Database;
 pub use error::SqliteError;
 pub use inbox::SqliteInbox;
 pub use logux::record::{Changed, Field, Record, RecordConfig, RefusedWrite, Write};
@@ -30,4 +32,5 @@ pub use records::{SqliteCollection, SqliteRecords};
 /// The SQLite driver, for the connections of a [`SqliteInbox`]. A program can link only one version
 /// of it.
 pub use rusqlite;
+pub use source::Durability;
 pub use store::SqliteStore;

@@ -1,6 +1,8 @@
 //! Records in SQLite: [`SqliteRecords::collection`](logux_sqlite::SqliteRecords::collection)
 //! implements the storage.
 
+use std::time::Duration;
+
 use logux::{WallTime, json::JsonObject};
 use logux_sqlite::{SqliteCollection, SqliteError};
 
@@ -13,6 +15,10 @@ use crate::{
         records::{edit_outcome, load_outcome, record_list, refused},
     },
 };
+
+/// The time that a page waits for the commit of what was written before it. A round of the hub takes
+/// some milliseconds, and its commit is waited for in any case.
+const COMMIT_WAIT: Duration = Duration::from_millis(100);
 
 impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
     async fn load(
@@ -109,8 +115,11 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for SqliteCollection {
         after: Option<&str>,
     ) -> Result<RecordList, HandlerError> {
         let (filter, after) = (filter.clone(), after.map(str::parse).transpose()?);
+        // Not by the connection of the hub, which would wait for the pages of all readers. What was
+        // written before is in the page: the hub commits it in the round that started this handler.
         let page = blocking(self, move |collection| {
-            collection.records().list_page(collection.name(), &filter, since, after)
+            let (records, name) = (collection.records(), collection.name());
+            records.list_committed_page(name, &filter, since, after, COMMIT_WAIT)
         });
         Ok(page.await?.into())
     }
