@@ -63,6 +63,22 @@ async fn a_long_backlog_is_processed_and_confirmed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_send_everything_before_it_confirms_anything() {
+    const ACTIONS: usize = 20_000;
+    let server = server(|_| {}).await;
+    let mut client = login(server.address(), "10:client:tab").await;
+    // More than its answers that the server sends without a confirmation.
+    for first in (0..ACTIONS).step_by(100) {
+        let actions: String = (first..first + 100)
+            .map(|n| format!(r#",{{"type":"a"}},{{"id":[1,{n}],"time":1}}"#))
+            .collect();
+        send(&mut client, &format!(r#"["sync",{first}{actions}]"#)).await;
+    }
+    let (found, _) = answers(&mut client, ACTIONS).await;
+    assert_eq!(found, processed(0..ACTIONS as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_backlog_is_processed() {
     let server = server(|_| {}).await;
     let mut client = login(server.address(), "10:client:tab").await;

@@ -201,8 +201,7 @@ impl<T: Transport> Connection<T> {
             let next_check = self.large_frames.next_check();
             let deadline = [deadline, rate_deadline, next_check, self.login_ends];
             let deadline = deadline.into_iter().flatten().min();
-            let wants_frames = self.node.wants_frames()
-                && !self.large_frames.is_waiting()
+            let wants_frames = self.has_receive_capacity()
                 && self.rate_limiter.as_ref().is_none_or(|rate_limiter| rate_limiter.may_read(now));
             let event = tokio::select! {
                 event = self.frame_connection.event(wants_frames) => Some(event),
@@ -430,10 +429,19 @@ impl<T: Transport> Connection<T> {
         (HubCommand::Join(input, self.outbox.clone(), self.info.clone()), on_connect)
     }
 
+    /// Whether the client's next frame can be received before its earlier actions are processed.
+    fn has_receive_capacity(&self) -> bool {
+        self.node.wants_frames() && !self.large_frames.is_waiting()
+    }
+
     /// Sends the next items of the outbox. Returns `false` if there are none, or the node cannot
-    /// send.
+    /// send before the client has confirmed earlier messages.
+    ///
+    /// A client may send many actions before it confirms the answers to the first of them. Its
+    /// confirmations are received after these actions, so nothing waits for them while the actions
+    /// wait: the handlers of the actions may wait until their answers are sent.
     fn drain_outbox(&mut self) -> bool {
-        if self.client.is_some() && !self.node.can_send() {
+        if self.client.is_some() && !self.node.can_send() && self.has_receive_capacity() {
             let confirmations = self.outbox.take_confirmations();
             let has_confirmations = !confirmations.is_empty();
             for batch in confirmations {
