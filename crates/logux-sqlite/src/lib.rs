@@ -2,10 +2,10 @@
 //!
 //! # Reading order
 //!
-//! [`Database`] (one file, one open transaction, one connection for reading beside it), [`SqliteStore`] (the log in it),
-//! [`SqliteRecords`] (the records in it), and [`SqliteInbox`] for databases of the application. A
-//! commit of any of the first three makes the writes of all of them durable. [`back_up`] copies a
-//! file that is in use.
+//! [`Database`] (one file, one open transaction, one connection for reading beside it),
+//! [`SqliteStore`] (the log in it), [`SqliteRecords`] (the records in it), and [`SqliteInbox`] for
+//! databases of the application. A commit of any of the first three makes the writes of all of them
+//! durable. [`back_up`] copies a file that is in use.
 
 #![forbid(unsafe_code)]
 

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// The time that a page waits for the commit of what was written before it. A round of the hub takes
-/// some milliseconds, and its commit is waited for in any case.
+/// The time that a page waits for the commit of what was written before it. A round of the hub
+/// takes some milliseconds, and its commit is waited for in any case.
 const COMMIT_WAIT: Duration = Duration::from_millis(100);
 
 impl<S: Send + Sync + 'static> SyncMap<S> for SqliteCollection {
