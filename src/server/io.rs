@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::SessionId;
+use super::{SessionId, UndoRefusal, UndoTarget};
 use crate::{
     action::{Action, ActionId, Meta, NodeId, Subprotocol},
     json::Json,
@@ -183,12 +183,16 @@ pub struct HandlerRequest {
     pub entry: Arc<Entry>,
     /// The author of the action.
     pub author: Author,
+    /// What a `logux/undo` of a client undoes, or why it can have no effect. `None` for other
+    /// actions. See [`HandlerResponse::AcceptUndo`].
+    pub target: Option<Result<UndoTarget, UndoRefusal>>,
 }
 
 impl HandlerRequest {
     /// Creates a notification of the application. Responses to it are ignored.
     pub fn notice(entry: Entry, author: Author) -> Self {
-        Self { id: RequestId(0), kind: RequestKind::OwnAction, entry: Arc::new(entry), author }
+        let (id, kind) = (RequestId(0), RequestKind::OwnAction);
+        Self { id, kind, entry: Arc::new(entry), author, target: None }
     }
 }
 
@@ -243,6 +247,12 @@ pub enum HandlerResponse {
     Debug(String),
     /// The action was processed. Ends the request.
     Processed,
+    /// The author may undo the [target](HandlerRequest::target) of its `logux/undo`. The undo is
+    /// kept as long as the action that it undoes, and sent to the recipients of that action, also
+    /// to those that connect or subscribe later; the author receives `logux/processed`. If the
+    /// target is not kept any more, the undo is undone with the reason of its [`UndoRefusal`]. Ends
+    /// the request.
+    AcceptUndo,
     /// A subscription was not completed, because its client has left or the server stops. It is
     /// processed again when the client reconnects. Ends the request.
     Postponed,
@@ -263,14 +273,19 @@ pub enum HandlerResponse {
 }
 
 impl HandlerResponse {
+    /// Undoes the action with a reason.
+    pub fn undo(reason: impl Into<String>) -> Self {
+        Self::Undo { reason: reason.into(), extra: Vec::new() }
+    }
+
     /// Undoes the action with the reason `error`.
     pub fn error() -> Self {
-        Self::Undo { reason: "error".into(), extra: Vec::new() }
+        Self::undo("error")
     }
 
     /// Undoes the action with the reason `notFound`.
     pub fn not_found() -> Self {
-        Self::Undo { reason: "notFound".into(), extra: Vec::new() }
+        Self::undo("notFound")
     }
 }
 
@@ -285,6 +300,7 @@ impl fmt::Debug for HandlerResponse {
             Self::Paused => "Paused",
             Self::Debug(_) => "Debug",
             Self::Processed => "Processed",
+            Self::AcceptUndo => "AcceptUndo",
             Self::Postponed => "Postponed",
             Self::Denied => "Denied",
             Self::UnknownType => "UnknownType",

@@ -51,7 +51,7 @@ impl LogQuery {
     }
 
     /// The processed actions that are kept with a [`Retention`] and were sent to a channel. The
-    /// undo of such an action takes its place.
+    /// undo of such an action by the application takes its place; undos by clients follow it.
     pub fn channel(name: &str) -> Self {
         Self::new(Some(channel_index(name)), true)
     }

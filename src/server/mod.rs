@@ -6,8 +6,8 @@
 //! [`Hub::poll_request`] or [`Output::Request`]; the application may respond with
 //! [`Input::Respond`] at any later time.
 //!
-//! Reading order: `session_id`, `io` ([`Input`], [`Output`], [`HandlerResponse`]), `queues`,
-//! `rate`, `retention`, `log_query`; then the parts of the hub's state, `replay`,
+//! Reading order: `session_id`, `undo_target`, `io` ([`Input`], [`Output`], [`HandlerResponse`]),
+//! `queues`, `rate`, `retention`, `log_query`; then the parts of the hub's state, `replay`,
 //! `pending_request`, `request_queue`, `pending_bytes`, `parked`, `requests`, `unconfirmed`,
 //! `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`, `clock`, and the observers of its
 //! log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
@@ -35,6 +35,7 @@ mod retention;
 mod session_id;
 mod sessions;
 mod unconfirmed;
+mod undo_target;
 
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{
@@ -46,6 +47,7 @@ pub use queues::{FateKey, FateKeys, QueueName, Queues};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};
+pub use undo_target::{UndoRefusal, UndoTarget};
 
 /// The log of a hub with its observer.
 type HubLog<S> = crate::log::Log<S, observer::HubObserver>;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
 
+use super::Recipients;
 use crate::{
     action::{Action, ActionId, Meta, NodeId, Stamp},
     store::Criteria,
@@ -121,7 +122,63 @@ impl fmt::Debug for RetentionPolicy {
 
 /// Returns the index of actions that were sent to a channel.
 pub(super) fn channel_index(channel: &str) -> Arc<str> {
-    format!("channel/{channel}").into()
+    format!("{CHANNEL_PREFIX}{channel}").into()
+}
+
+/// The prefixes of the indexes that name recipients.
+const CHANNEL_PREFIX: &str = "channel/";
+const USER_PREFIX: &str = "user/";
+const CLIENT_PREFIX: &str = "to-client/";
+const NODE_PREFIX: &str = "to-node/";
+const EXCLUDED_PREFIX: &str = "not-to-client/";
+
+/// Returns the indexes of an action that was sent to these recipients. Those of channels and users
+/// find the action, the others are for the recipients of its undo.
+pub(super) fn recipient_indexes(to: &Recipients) -> impl Iterator<Item = Arc<str>> {
+    let lists = [
+        (CHANNEL_PREFIX, &to.channels),
+        (USER_PREFIX, &to.users),
+        (CLIENT_PREFIX, &to.clients),
+        (NODE_PREFIX, &to.nodes),
+        (EXCLUDED_PREFIX, &to.exclude_clients),
+    ];
+    let indexes = |(prefix, names): (&'static str, &Vec<Arc<str>>)| {
+        names.iter().map(move |name| format!("{prefix}{name}").into()).collect::<Vec<_>>()
+    };
+    lists.into_iter().flat_map(indexes)
+}
+
+/// Returns the recipients that a kept action was sent to.
+pub(super) fn recipients(meta: &Meta) -> Recipients {
+    let names = |prefix: &str| {
+        let indexes = meta.indexes.iter();
+        indexes.filter_map(|index| index.strip_prefix(prefix)).map(Into::into).collect()
+    };
+    Recipients {
+        channels: names(CHANNEL_PREFIX),
+        users: names(USER_PREFIX),
+        clients: names(CLIENT_PREFIX),
+        nodes: names(NODE_PREFIX),
+        exclude_clients: names(EXCLUDED_PREFIX),
+    }
+}
+
+/// The prefix of the index of the undos of an action.
+const UNDOES_PREFIX: &str = "undoes/";
+
+/// Returns the index of the undos of an action by clients, including the undos of these undos.
+pub(super) fn undoes_index(id: &ActionId) -> Arc<str> {
+    format!("{UNDOES_PREFIX}{id}").into()
+}
+
+/// Returns the action that an accepted undo of a client is about, at the end of a chain of undos.
+pub(super) fn undone_id(meta: &Meta) -> Option<ActionId> {
+    meta.indexes.iter().find_map(|index| index.strip_prefix(UNDOES_PREFIX)?.parse().ok())
+}
+
+/// Whether the undo of an action has an index of the action too.
+pub(super) fn is_shared_with_undo(index: &str) -> bool {
+    !index.starts_with(APPROVED_PREFIX) && !index.starts_with(UNDOES_PREFIX)
 }
 
 /// The prefix of the index with the time of the approval.
@@ -152,7 +209,7 @@ pub(super) fn approval_time(meta: &Meta) -> Option<WallTime> {
 
 /// Returns the index of actions that were sent to a user.
 pub(super) fn user_index(user: &str) -> Arc<str> {
-    format!("user/{user}").into()
+    format!("{USER_PREFIX}{user}").into()
 }
 
 /// Whether an entry with this meta has a retention reason.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
+mod client_undos;
 mod connections;
 mod delivery;
 mod determinism;

@@ -18,6 +18,9 @@ pub enum BuildError {
     /// An action type is reserved by the protocol.
     #[error("action type `{0}` is reserved by Logux: choose another name")]
     ReservedType(String),
+    /// Clients may undo actions of a type, but the log does not keep them.
+    #[error("actions of type `{0}` cannot be undone: call `keep` next to `undoable`")]
+    UndoableNotKept(String),
     /// A channel pattern was registered twice.
     #[error("duplicate handlers for channel `{0}`")]
     DuplicateChannel(String),

@@ -53,6 +53,9 @@ pub mod exactly_once {}
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}
 
+#[doc = include_str!("docs/undo.md")]
+pub mod undo {}
+
 /// Compiles the examples of the project's README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -52,8 +52,7 @@ impl<S: Store> Hub<S> {
             };
             let (request_id, request) = self.requests.start_unqueued(request);
             let handler_request = handler_request(&self.sessions, request_id, request);
-            self.request(handler_request);
-            return Ok(());
+            return self.request(handler_request);
         }
         if to == Recipients::default() && entry.meta.added.is_none() {
             self.report(HubEvent::Useless(entry.clone()));
@@ -158,6 +157,19 @@ impl<S: Store> Hub<S> {
         to: &Recipients,
         holders: Option<[&NodeId; 2]>,
     ) -> Result<(), LogError<S::Error>> {
+        self.deliver_filtered(client, entry, entry, to, holders)
+    }
+
+    /// Sends an action as [`deliver_with_client`](Self::deliver_with_client). The filters of
+    /// subscribers decide by another action, `filtered`.
+    pub(super) fn deliver_filtered(
+        &mut self,
+        client: Option<&str>,
+        entry: &Arc<Entry>,
+        filtered: &Entry,
+        to: &Recipients,
+        holders: Option<[&NodeId; 2]>,
+    ) -> Result<(), LogError<S::Error>> {
         let added = self.log.last_added()?;
         let remembered_for = remembered_for(entry);
         self.sessions.begin_delivery();
@@ -215,7 +227,7 @@ impl<S: Store> Hub<S> {
             }
         }
         for channel in &to.channels {
-            for id in channels.receivers(channel, entry) {
+            for id in channels.receivers(channel, filtered) {
                 send(sessions, id);
             }
         }

@@ -59,7 +59,7 @@ impl<S: Store> Hub<S> {
         let lost = self.lost_subscriptions(node, since)?;
         self.catch_up(id)?;
         for request in lost {
-            self.enqueue(request.for_session(Some(id)));
+            self.enqueue(request.for_session(Some(id)))?;
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl<S: Store> Hub<S> {
                 }
                 continue;
             }
-            let request = self.client_request(entry, None);
+            let request = self.client_request(entry, None)?;
             if let (Some(_), Some(key)) = (request.subscription(), key) {
                 subscriptions.entry(key).or_default().push(requests.len());
             }
@@ -99,11 +99,10 @@ impl<S: Store> Hub<S> {
             if request.subscription().is_some() {
                 self.park(WallTime::default(), request)?;
             } else {
-                self.enqueue(request);
+                self.enqueue(request)?;
             }
         }
-        cancelled.into_iter().for_each(|request| self.enqueue(request));
-        Ok(())
+        cancelled.into_iter().try_for_each(|request| self.enqueue(request))
     }
 
     /// Returns the subscriptions of a node that have to be processed again, because it has not
@@ -174,8 +173,7 @@ impl<S: Store> Hub<S> {
         let session = current.filter(is_same_node);
         let request = request.for_session(session);
         if session.is_some() {
-            self.enqueue(request);
-            return Ok(());
+            return self.enqueue(request);
         }
         if current.is_some() {
             // Another node of the client is connected, so this one does not return.

@@ -5,9 +5,9 @@
 //! needs the memory of a page. What other clients send in the meantime is delivered between the
 //! pages; the time of an action decides which of two writes is later.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use super::{Hub, NO_FILTER, filter_key, pages::Page, retention::since};
+use super::{Hub, NO_FILTER, client_undo::is_by_client, filter_key, pages::Page, retention::since};
 use crate::{
     action::{Action, logux::Subscribed},
     log::{Draft, LogError},
@@ -114,9 +114,10 @@ impl<S: Store> Hub<S> {
         }
         let progress = subscription.replay.take();
         let Some(channel) = entry.action.str_field("channel") else { return Ok(false) };
+        let is_first = progress.is_none();
         let mut progress = match progress {
-            Some(progress) => progress,
-            None => Box::new(self.start_replay(session, &entry, &channel)?),
+            Some(progress) => *progress,
+            None => self.start_replay(session, &entry, &channel)?,
         };
         let Page { entries, end } = self.replay_page(session, &entry, &channel, &progress)?;
         if !entries.is_empty() {
@@ -125,15 +126,21 @@ impl<S: Store> Hub<S> {
                 + self.sessions.get(session).map_or(0, |session| session.added_offset);
             self.pending.push_back(Output::Replay { session, added, entries });
         }
+        let next = match end {
+            Some(end) => {
+                progress.after = end;
+                Some(progress)
+            }
+            None if is_first => None,
+            None => progress.into_undos(self.log.last_added()?),
+        };
+        let has_more = next.is_some();
         let request = self.requests.running(request_id);
         if let Some(subscription) = request.and_then(PendingRequest::subscription_mut) {
-            subscription.is_replayed = end.is_none();
-            if let Some(end) = end {
-                progress.after = end;
-                subscription.replay = Some(progress);
-            }
+            subscription.is_replayed = !has_more;
+            subscription.replay = next.map(Box::new);
         }
-        Ok(end.is_some())
+        Ok(has_more)
     }
 
     fn start_replay(
@@ -160,6 +167,7 @@ impl<S: Store> Hub<S> {
             until: self.log.last_added()?,
             received: in_progress.map(|request| request.entry.meta.id.clone()).collect(),
             is_after_known: after > 0,
+            is_for_undos: false,
         })
     }
 
@@ -173,7 +181,8 @@ impl<S: Store> Hub<S> {
         let since = since(subscription);
         let key = filter_key(&subscription.action);
         let author = subscription.meta.id.node().client_id();
-        self.read_page(channel_index(channel), progress.after, progress.until, |candidate| {
+        let index = channel_index(channel);
+        let mut page = self.read_page(index, progress.after, progress.until, |candidate| {
             // If the subscriber's last entry is not in the log any more, its time is used. It is
             // compared with the approval, because an action may be created long before it is
             // received. Of actions in the same millisecond, some may be sent again, but none is
@@ -185,10 +194,22 @@ impl<S: Store> Hub<S> {
             let has_received =
                 is_own && since.is_some() || progress.received.contains(&candidate.meta.id);
             is_new
+                && (!progress.is_for_undos || is_by_client(candidate))
                 && !has_received
                 && is_retained(&candidate.meta)
-                && self.channels.passes(channel, session, &key, candidate)
-        })
+                && (is_by_client(candidate)
+                    || self.channels.passes(channel, session, &key, candidate))
+        })?;
+        // The log is not read inside of the walk.
+        let mut undos = HashSet::new();
+        for undo in page.entries.iter().filter(|entry| is_by_client(entry)) {
+            let filtered = self.filtered_entry(undo)?;
+            if !self.channels.passes(channel, session, &key, filtered.as_ref().unwrap_or(undo)) {
+                undos.insert(undo.meta.id.clone());
+            }
+        }
+        page.entries.retain(|entry| !undos.contains(&entry.meta.id));
+        Ok(page)
     }
 
     /// Lets the later actions of a subscription's queue start while its client reads.

@@ -6,10 +6,11 @@
 //! responses and the answers to actions; `pages` reads the log in pages, for what a client has
 //! missed; `load` has the state that is sent to new subscribers; `retention` has the actions that
 //! stay in the log; `delivery` has the actions of the application, and the recipients of all
-//! actions; `undo` has the application's requests to undo an action, `revoke` those to end
-//! subscriptions and connections; `read` returns entries of the log; `stats` has [`HubStats`] and
-//! [`ConnectedClient`].
+//! actions; `undo` has the application's requests to undo an action, `client_undo` those of
+//! clients, `revoke` the application's requests to end subscriptions and connections; `read`
+//! returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
 
+mod client_undo;
 mod delivery;
 mod join;
 mod load;
@@ -37,7 +38,7 @@ use join::LeftChannels;
 
 use super::{
     Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients,
-    RequestId, SessionId,
+    RequestId, RequestKind, SessionId,
     added_offsets::AddedOffsets,
     channels::Channels,
     clock::ServerClock,
@@ -423,12 +424,16 @@ impl<S: Store> Hub<S> {
     }
 
     /// Asks the application, before the commit if the driver polls the request.
-    fn request(&mut self, request: HandlerRequest) {
+    fn request(&mut self, mut request: HandlerRequest) -> Result<(), LogError<S::Error>> {
+        if request.kind == RequestKind::Action && request.entry.action.kind() == logux::UNDO {
+            request.target = Some(self.undo_target(&request.entry)?);
+        }
         if self.failed_clients.contains(request.author.node.client_id()) {
             self.pending.push_back(Output::Request(request));
         } else {
             self.pending_requests.push_back(request);
         }
+        Ok(())
     }
 
     fn report(&mut self, event: HubEvent) {
@@ -445,7 +450,11 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    fn client_request(&self, entry: Entry, session: Option<SessionId>) -> PendingRequest {
+    fn client_request(
+        &self,
+        entry: Entry,
+        session: Option<SessionId>,
+    ) -> Result<PendingRequest, LogError<S::Error>> {
         let sender = session.and_then(|id| self.sessions.get(id)).map(|session| &session.node);
         let sender = sender.unwrap_or_else(|| entry.meta.id.node()).clone();
         let subject = if entry.action.kind() == logux::SUBSCRIBE {
@@ -465,15 +474,16 @@ impl<S: Store> Hub<S> {
             Subject::Subscription(_) => FateKey::none(),
             Subject::Action | Subject::OwnAction { .. } => self.config.fate_keys.key(&entry.action),
         };
-        PendingRequest {
+        let undone = self.undone_in_queue(&entry)?;
+        Ok(PendingRequest {
             subject,
-            queue: self.config.queues.name(&entry.action),
+            queue: self.config.queues.name(undone.as_ref().unwrap_or(&entry.action)),
             fate_key,
             recipients: Recipients::default(),
             is_approved: false,
             sender,
             entry: Arc::new(entry),
-        }
+        })
     }
 
     fn debug_author(
@@ -526,5 +536,5 @@ fn handler_request(sessions: &Sessions, id: RequestId, request: &PendingRequest)
         headers: session.and_then(|session| session.headers.clone()),
         session: connection,
     };
-    HandlerRequest { id, kind: request.kind(), entry: request.entry.clone(), author }
+    HandlerRequest { id, kind: request.kind(), entry: request.entry.clone(), author, target: None }
 }

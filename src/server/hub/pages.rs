@@ -111,7 +111,8 @@ impl<S: Store> Hub<S> {
             // A new node has received no actions that could be undone.
             if !is_new && after > 0 {
                 let index = inbox::user_undo_index(user);
-                pages.push(self.read_page(index, after, until, |_| true)?);
+                let is_of_others = |undo: &Entry| undo.meta.id.node().client_id() != client;
+                pages.push(self.read_page(index, after, until, is_of_others)?);
             }
             pages.push(self.read_page(user_index(user), after, until, |entry| {
                 is_retained(&entry.meta) && entry.meta.id.node().client_id() != client

@@ -190,7 +190,7 @@ impl<S: Store> Hub<S> {
         let user = entry.meta.id.node().user_or_client();
         self.inbox.forget_excess(&mut self.log, user, self.requests.pending_bytes())?;
         let entry = self.inbox.add_action(&mut self.log, now, entry)?;
-        let request = self.client_request(entry, Some(id));
+        let request = self.client_request(entry, Some(id))?;
         self.report(HubEvent::Added(request.entry.clone()));
         if let Some(limit) = exceeded {
             self.debug(Some(id), || {
@@ -227,8 +227,7 @@ impl<S: Store> Hub<S> {
             self.unsubscribe(id, &request.entry)?;
             return self.answer_unsubscribe(now, id, &request);
         }
-        self.enqueue(request);
-        Ok(())
+        self.enqueue(request)
     }
 
     /// Acquires a token of the author's rate for an action of this type. The error is the time
@@ -253,11 +252,10 @@ impl<S: Store> Hub<S> {
         self.send_to_session(now, id, undo)
     }
 
-    pub(super) fn enqueue(&mut self, request: PendingRequest) {
-        if let Some((request_id, request)) = self.requests.push(request) {
-            let handler_request = handler_request(&self.sessions, request_id, request);
-            self.request(handler_request);
-        }
+    pub(super) fn enqueue(&mut self, request: PendingRequest) -> Result<(), LogError<S::Error>> {
+        let Some((request_id, request)) = self.requests.push(request) else { return Ok(()) };
+        let handler_request = handler_request(&self.sessions, request_id, request);
+        self.request(handler_request)
     }
 
     pub(super) fn start_next(
@@ -270,7 +268,7 @@ impl<S: Store> Hub<S> {
             let is_connected = request.session().is_some_and(|id| self.sessions.get(id).is_some());
             if request.subscription().is_none() || is_connected || request.is_cancelled() {
                 let handler_request = handler_request(&self.sessions, request_id, request);
-                self.request(handler_request);
+                self.request(handler_request)?;
                 break;
             }
             // Its client has left while it waited: nothing is loaded for it.

@@ -72,6 +72,7 @@ impl<S: Store> Hub<S> {
             }
             HandlerResponse::Paused => self.pause(now, request_id),
             HandlerResponse::Processed => self.processed(now, request_id),
+            HandlerResponse::AcceptUndo => self.accept_undo(now, request_id),
             HandlerResponse::Postponed => self.postponed(now, request_id),
             HandlerResponse::Denied => {
                 self.debug_author(request_id, |request| {

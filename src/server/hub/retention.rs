@@ -15,8 +15,8 @@ use crate::{
         Output, Recipients,
         inbox::is_waiting,
         retention::{
-            RETAINED_INDEX, Retention, approved_index, channel_index, is_retained,
-            is_retention_reason, user_index,
+            RETAINED_INDEX, Retention, approved_index, is_retained, is_retention_reason,
+            recipient_indexes, was_approved,
         },
     },
     store::{Criteria, Entry, MetaChange, Query, Store},
@@ -38,14 +38,31 @@ impl<S: Store> Hub<S> {
         let Some(retention) = self.config.retention.of(&entry.action, &entry.meta) else {
             return Ok(entry);
         };
-        let id = &entry.meta.id;
+        let draft = self.take_to_add_again(&entry)?;
+        let mut draft = indexed(draft, &retention, to, now);
+        // Earlier actions stay until this one is processed, because it may still fail.
+        if !retention.is_latest() || self.is_latest(&retention, &entry)? {
+            draft = draft.and_reason(retention.reason().clone());
+        }
+        let retained =
+            self.log.add(now, entry.action.clone(), draft)?.map_or_else(|| entry.clone(), Arc::new);
+        if was_approved(&entry.meta) {
+            // It is processed again after a restart. Its undos stay after it.
+            self.move_undos_of(now, &entry.meta.id)?;
+        }
+        self.apply_count_bound(now, &retention)?;
+        Ok(retained)
+    }
+
+    /// Removes an entry from the log, to add it again at the end of the log. Returns its draft.
+    pub(super) fn take_to_add_again(&mut self, entry: &Entry) -> Result<Draft, LogError<S::Error>> {
+        let meta = entry.meta.clone();
         self.log.change_meta(
-            id,
+            &meta.id,
             &MetaChange { reasons: Some(NameList::new()), ..MetaChange::default() },
         )?;
-        self.log.observer_mut().clean_log.forget_moved(id);
-        let meta = entry.meta.clone();
-        let draft = Draft {
+        self.log.observer_mut().clean_log.forget_moved(&meta.id);
+        Ok(Draft {
             id: Some(meta.id),
             time: Some(meta.time),
             subprotocol: meta.subprotocol,
@@ -53,15 +70,7 @@ impl<S: Store> Hub<S> {
             indexes: meta.indexes,
             keep_last: meta.keep_last,
             extra: meta.extra,
-        };
-        let mut draft = indexed(draft, &retention, to, now);
-        // Earlier actions stay until this one is processed, because it may still fail.
-        if !retention.is_latest() || self.is_latest(&retention, &entry)? {
-            draft = draft.and_reason(retention.reason().clone());
-        }
-        let retained = self.log.add(now, entry.action.clone(), draft)?.map_or(entry, Arc::new);
-        self.apply_count_bound(now, &retention)?;
-        Ok(retained)
+        })
     }
 
     /// Adds the retention of an action of the application to its draft, if it has one.
@@ -182,22 +191,35 @@ impl<S: Store> Hub<S> {
             undone.meta.reasons.iter().cloned().partition(|reason| is_retention_reason(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
-        let latest =
-            self.config.retention.of(&undone.action, &undone.meta).filter(Retention::is_latest);
-        for reason in retention_reasons {
-            draft = draft.and_reason(match &latest {
-                Some(latest) if *latest.reason() == reason => latest.undo_reason(),
-                _ => reason,
-            });
-        }
+        self.forget_undos_of(id)?;
+        draft = self
+            .undo_reasons(undone, &retention_reasons)
+            .into_iter()
+            .fold(draft, Draft::and_reason);
         for index in &undone.meta.indexes {
             draft = draft.index(index.clone());
         }
         Ok(draft)
     }
 
-    /// Removes the retention of an action, at the request of the application.
+    /// Returns the reasons to keep the undo of an action for its retention reasons.
+    pub(super) fn undo_reasons(&self, undone: &Entry, reasons: &[Arc<str>]) -> NameList {
+        let policy = &self.config.retention;
+        let latest = policy.of(&undone.action, &undone.meta).filter(Retention::is_latest);
+        let of_undo = |reason: &Arc<str>| match &latest {
+            Some(latest) if latest.reason() == reason => latest.undo_reason(),
+            _ => reason.clone(),
+        };
+        reasons.iter().map(of_undo).collect()
+    }
+
+    /// Removes the retention of an action and of its undos, at the request of the application.
     pub(super) fn forget(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        self.forget_undos_of(id)?;
+        self.remove_retention(id)
+    }
+
+    pub(super) fn remove_retention(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
         let Some(entry) = self.log.by_id(id)?.filter(|entry| is_retained(&entry.meta)) else {
             return Ok(());
         };
@@ -241,13 +263,7 @@ impl<S: Store> Hub<S> {
 fn indexed(mut draft: Draft, retention: &Retention, to: &Recipients, now: WallTime) -> Draft {
     draft = draft.index(RETAINED_INDEX).index(approved_index(now));
     draft = draft.index(retention.reason().clone());
-    for channel in &to.channels {
-        draft = draft.index(channel_index(channel));
-    }
-    for user in &to.users {
-        draft = draft.index(user_index(user));
-    }
-    draft
+    recipient_indexes(to).fold(draft, Draft::index)
 }
 
 /// Adds the indexes and the reason of a kept action that is not processed by a handler.

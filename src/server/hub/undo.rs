@@ -7,7 +7,10 @@ use super::{Hub, retention::since};
 use crate::{
     action::{Action, ActionId, logux::Undo},
     log::LogError,
-    server::{Output, SessionId, UndoRequest, retention::is_retained},
+    server::{
+        Output, SessionId, UndoRequest,
+        retention::{approved_at, is_retained, undone_id},
+    },
     store::{Entry, Store},
     time::WallTime,
 };
@@ -83,28 +86,51 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let since = since(subscription).map(|(_, time)| time);
         let client = subscription.meta.id.node().client_id();
-        let channels = &self.channels;
         let mut undos = Vec::new();
         self.inbox.undos_in_channel(&self.log, channel, |entry| {
-            if since.is_some_and(|since| entry.meta.id.time() < since)
+            if since.is_some_and(|since| undone_at(entry) < since)
                 || after.is_some() && entry.meta.added <= after
             {
                 return ControlFlow::Break(());
             }
-            let undo = Undo::from_action(&entry.action);
-            let is_own = |undo: &Undo| {
-                undo.id.parse().is_ok_and(|id: ActionId| id.node().client_id() == client)
-            };
-            // The undos of its own actions are answers, which it receives anyway.
-            if let Some(undo) = undo.filter(|undo| !is_own(undo))
-                && channels.passes(channel, session, filter, entry)
-                // Clients that need the undo have the action; others must not receive it.
-                && let Ok(action) = (Undo { action: None, ..undo }).to_action()
-            {
-                undos.push(Arc::new(Entry::new(action, entry.meta.clone())));
-            }
+            undos.push(entry.clone());
             ControlFlow::Continue(())
         })?;
-        undos.into_iter().rev().try_for_each(|undo| self.deliver_to(session, undo, false))
+        for entry in undos.into_iter().rev() {
+            let judged = self.filtered_entry(&entry)?;
+            // Its own undos, and those of its own actions, which are answers.
+            if !has_received_undo(&entry, client)
+                && self.channels.passes(channel, session, filter, judged.as_ref().unwrap_or(&entry))
+                && let Some(undo) = without_action(entry)
+            {
+                self.deliver_to(session, Arc::new(undo), false)?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// Returns the time of an undo, by the server's clock.
+fn undone_at(Entry { meta, .. }: &Entry) -> WallTime {
+    // The undo of the application has the indexes of its action.
+    if meta.id.node().is_server() { meta.id.time() } else { approved_at(meta) }
+}
+
+/// Whether a client has received an undo without being subscribed to a channel.
+fn has_received_undo(undo: &Entry, client: &str) -> bool {
+    let is_of_client = |id: &ActionId| id.node().client_id() == client;
+    let named = undo.action.str_field("id").and_then(|id| id.parse().ok());
+    is_of_client(&undo.meta.id)
+        || undone_id(&undo.meta).as_ref().is_some_and(is_of_client)
+        || named.as_ref().is_some_and(is_of_client)
+}
+
+/// Returns an undo of the application without the undone action: the clients that need the undo
+/// have it; others must not receive it.
+fn without_action(entry: Entry) -> Option<Entry> {
+    if !entry.meta.id.node().is_server() {
+        return Some(entry);
+    }
+    let undo = Undo { action: None, ..Undo::from_action(&entry.action)? };
+    Some(Entry::new(undo.to_action().ok()?, entry.meta))
 }

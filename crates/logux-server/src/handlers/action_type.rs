@@ -4,14 +4,14 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use logux::{
     Action, Meta,
-    server::{FateKey, FateKeys, QueueName, Recipients, Retention},
+    server::{FateKey, FateKeys, QueueName, Recipients, Retention, UndoTarget},
 };
 
 use crate::{
     error::HandlerError,
     handlers::{
         context::Context,
-        handler::{Handler, handler},
+        handler::{BoxFuture, Handler, handler},
     },
     hub::recipients::IntoRecipients,
 };
@@ -46,6 +46,7 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
             queue: QueueName::default(),
             fate_keys: FateKeys::default(),
             retention: None,
+            undo: None,
         }
     }
 
@@ -91,6 +92,9 @@ impl<S: Send + Sync + 'static> ActionTypeBuilder<S> {
 /// Decides whether and how long an action is kept.
 pub(crate) type RetentionRule = Arc<dyn Fn(&Action, &Meta) -> Option<Retention> + Send + Sync>;
 
+/// Decides whether the author of a `logux/undo` may undo an action.
+pub(crate) type UndoRule<S> = Arc<dyn Fn(Context<S>, UndoTarget) -> BoxFuture<bool> + Send + Sync>;
+
 /// A mark in the context: the action was processed by `access`.
 #[derive(Clone)]
 struct IsProcessed;
@@ -104,6 +108,7 @@ pub struct ActionType<S = ()> {
     pub(crate) queue: QueueName,
     pub(crate) fate_keys: FateKeys,
     pub(crate) retention: Option<RetentionRule>,
+    pub(crate) undo: Option<UndoRule<S>>,
 }
 
 impl<S: Send + Sync + 'static> ActionType<S> {
@@ -191,6 +196,61 @@ impl<S: Send + Sync + 'static> ActionType<S> {
         retention: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static,
     ) -> Self {
         self.retention = Some(Arc::new(retention));
+        self
+    }
+
+    /// Lets the user who sent an action undo it, from any client of the user, by a `logux/undo`
+    /// with its id; without a user, the client that sent it. In the same way, the user who sent an
+    /// undo may undo the undo. Default: clients may undo nothing. See [`undo`](crate::undo).
+    ///
+    /// Actions are undone as long as they are kept, so the type also needs [`keep`](Self::keep) or
+    /// [`keep_by`](Self::keep_by).
+    ///
+    /// ```
+    /// use logux::server::Retention;
+    /// use logux_server::Server;
+    ///
+    /// let server = Server::builder().action_type("notes/edit", |action| {
+    ///     action
+    ///         .access(|context| async move { Ok(context.user_id().is_some()) })
+    ///         .resend(|_| async { Ok("notes") })
+    ///         .keep(Retention::forever("notes"))
+    ///         .undoable()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn undoable(self) -> Self {
+        self.undoable_by(|context, target| async move { Ok(target.is_by(context.node_id())) })
+    }
+
+    /// Decides who may undo an action of this type, or an undo of it, as
+    /// [`undoable`](Self::undoable) does for its author. `false` undoes the `logux/undo` with the
+    /// reason `denied`. The action in the context is the `logux/undo`.
+    ///
+    /// ```
+    /// use logux::server::Retention;
+    /// use logux_server::Server;
+    ///
+    /// let server = Server::builder().action_type("posts/add", |action| {
+    ///     action
+    ///         .access(|context| async move { Ok(context.user_id().is_some()) })
+    ///         .resend(|_| async { Ok("posts") })
+    ///         .keep(Retention::last("posts", 1_000))
+    ///         .undoable_by(|context, target| async move {
+    ///             let is_moderator = context.user_id() == Some("moderator");
+    ///             Ok(is_moderator || target.is_by(context.node_id()))
+    ///         })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn undoable_by<F>(
+        mut self,
+        rule: impl Fn(Context<S>, UndoTarget) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
+    {
+        self.undo = Some(Arc::new(move |context, target| Box::pin(rule(context, target))));
         self
     }
 

@@ -11,11 +11,11 @@ use logux::{
     Action, Meta, NodeId,
     action::{
         ActionId,
-        logux::{SUBSCRIBE, Unsubscribe, is_logux},
+        logux::{SUBSCRIBE, UNDO, Unsubscribe, is_logux},
     },
     server::{
         Author, FateKey, FateKeys, HandlerRequest, HandlerResponse, QueueName, Recipients,
-        RequestKind, Retention,
+        RequestKind, Retention, UndoTarget,
     },
 };
 use regex::Regex;
@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 use crate::{
     error::{BuildError, HandlerError},
     handlers::{
-        action_type::ActionType,
+        action_type::{ActionType, UndoRule},
         channel::Channel,
         context::Context,
         deletions::Deletions,
@@ -88,7 +88,14 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         names: NamePattern,
         handlers: ActionType<S>,
     ) -> Result<(), BuildError> {
+        let is_undoable_only = handlers.undo.is_some() && handlers.retention.is_none();
         let name = match names {
+            NamePattern::Text(name) if is_undoable_only => {
+                return Err(BuildError::UndoableNotKept(name));
+            }
+            NamePattern::Regex(regex) if is_undoable_only => {
+                return Err(BuildError::UndoableNotKept(regex.as_str().to_owned()));
+            }
             NamePattern::Text(name) => name,
             NamePattern::Regex(regex) => {
                 if self.type_patterns.iter().any(|(other, _)| other.as_str() == regex.as_str()) {
@@ -99,7 +106,7 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             }
         };
         // Of Logux's own types, only `logux/undo` may have handlers, as in the reference.
-        if is_logux(&name) && name != logux::action::logux::UNDO {
+        if is_logux(&name) && name != UNDO {
             return Err(BuildError::ReservedType(name));
         }
         if self.types.contains_key(&name) {
@@ -150,6 +157,9 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     }
 
     pub(crate) fn set_other_type(&mut self, handlers: ActionType<S>) -> Result<(), BuildError> {
+        if handlers.undo.is_some() && handlers.retention.is_none() {
+            return Err(BuildError::UndoableNotKept("other types".to_owned()));
+        }
         match self.other_type.replace(handlers) {
             None => Ok(()),
             Some(_) => Err(BuildError::DuplicateFallback("other action types")),
@@ -191,6 +201,11 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         self.action_type(action.kind())?.retention.as_ref()?(action, meta)
     }
 
+    /// Returns the rule that decides who may undo an action.
+    fn undo_rule(&self, target: &UndoTarget) -> Option<&UndoRule<S>> {
+        self.action_type(target.action.action.kind())?.undo.as_ref()
+    }
+
     /// Returns the queue of its client in which an action waits.
     pub(crate) fn queue(&self, action: &Action) -> QueueName {
         let queue = if action.kind() == SUBSCRIBE {
@@ -205,6 +220,10 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
     /// Returns the key of the actions that fail together with an action.
     pub(crate) fn fate_key(&self, action: &Action) -> FateKey {
         let handlers = self.action_type(action.kind());
+        if handlers.is_none() && action.kind() == UNDO && self.fallback.is_none() {
+            // Nothing that its client does later depends on it.
+            return FateKey::none();
+        }
         handlers.map_or(&self.fallback_fate_keys, |handlers| &handlers.fate_keys).key(action)
     }
 
@@ -261,10 +280,26 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             call_finally(channel.finally.as_ref(), context).await;
             return responses;
         }
+        if let Some(Ok(target)) = &request.target
+            && let Some(rule) = self.undo_rule(target)
+        {
+            let target = target.clone();
+            let context = Context::new(
+                request,
+                Params::new(),
+                connection,
+                self.state.clone(),
+                handle.clone(),
+            );
+            return catch_panic(decide_undo(rule, context, target)).await;
+        }
         let Some(handlers) = self.action_type(entry.action.kind()) else {
-            return self
-                .call_fallback(request, connection, handle, HandlerResponse::UnknownType)
-                .await;
+            let default = match &request.target {
+                Some(Ok(_)) => HandlerResponse::Denied,
+                Some(Err(refusal)) => HandlerResponse::undo(refusal.reason()),
+                None => HandlerResponse::UnknownType,
+            };
+            return self.call_fallback(request, connection, handle, default).await;
         };
         let context =
             Context::new(request, Params::new(), connection, self.state.clone(), handle.clone());
@@ -376,6 +411,15 @@ async fn handle_action<S>(
     }
     responses.push(HandlerResponse::Processed);
     Ok(responses)
+}
+
+async fn decide_undo<S>(
+    rule: &UndoRule<S>,
+    context: Context<S>,
+    target: UndoTarget,
+) -> Result<HandlerResponses, HandlerError> {
+    let is_allowed = rule(context, target).instrument(span!("access")).await?;
+    Ok(vec![if is_allowed { HandlerResponse::AcceptUndo } else { HandlerResponse::Denied }])
 }
 
 async fn handle_subscription<S>(

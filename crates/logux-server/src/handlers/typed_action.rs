@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use logux::{
-    Action,
-    server::{FateKey, Retention},
+    Action, Meta,
+    server::{FateKey, Retention, UndoTarget},
 };
 use serde::de::DeserializeOwned;
 
@@ -91,15 +91,22 @@ fn parse_action<S, T: DeserializeOwned + Send + Sync + 'static>(
     if let Some(value) = context.get::<Arc<T>>() {
         return Ok(value);
     }
-    let value = context.parse::<T>().map(Arc::new).map_err(|error| {
+    let value = deserialize(context, context.action())?;
+    context.set(Arc::clone(&value));
+    Ok(value)
+}
+
+fn deserialize<S, T: DeserializeOwned>(
+    context: &Context<S>,
+    action: &Action,
+) -> Result<Arc<T>, HandlerError> {
+    action.parse::<T>().map(Arc::new).map_err(|error| {
         context
             .server()
             .telemetry()
             .record(&Event::WrongFormat { id: &context.meta().id, error: &error });
         HandlerError::undo("wrongFormat")
-    })?;
-    context.set(value.clone());
-    Ok(value)
+    })
 }
 
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static>
@@ -177,6 +184,41 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send + Sync + 'static> Type
     #[must_use]
     pub fn keep(self, retention: Retention) -> Self {
         Self(self.0.keep(retention), PhantomData)
+    }
+
+    /// Like [`ActionType::keep_by`]. The function receives the action, because it is called before
+    /// the action is deserialized.
+    #[must_use]
+    pub fn keep_by(
+        self,
+        retention: impl Fn(&Action, &Meta) -> Option<Retention> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.keep_by(retention), PhantomData)
+    }
+
+    /// Like [`ActionType::undoable`].
+    #[must_use]
+    pub fn undoable(self) -> Self {
+        Self(self.0.undoable(), PhantomData)
+    }
+
+    /// Like [`ActionType::undoable_by`]. The function also receives the undone action,
+    /// deserialized; if it does not match the type any more, the `logux/undo` is undone with the
+    /// reason `wrongFormat`.
+    #[must_use]
+    pub fn undoable_by<F>(
+        self,
+        rule: impl Fn(Context<S>, UndoTarget, Arc<T>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
+    {
+        let rule = move |context: Context<S>, target: UndoTarget| {
+            let undone = deserialize(&context, &target.action.action);
+            let rule = rule.clone();
+            async move { rule(context, target, undone?).await }
+        };
+        Self(self.0.undoable_by(rule), PhantomData)
     }
 
     /// Like [`ActionType::fate_key`]. The function receives the action, because it is called before

@@ -196,7 +196,7 @@ impl Handle {
     }
 
     /// Undoes an action that is in progress or processed. Its author and the given recipients
-    /// receive `logux/undo`.
+    /// receive `logux/undo`. Clients cannot undo this undo.
     ///
     /// ```
     /// # use logux::{ActionId, server::{Recipients, UndoRequest}};
@@ -208,8 +208,8 @@ impl Handle {
         self.send_command(HubCommand::Input(Input::Undo(Box::new(request)))).await;
     }
 
-    /// Removes the reason for which the server's log [keeps](crate::ActionType::keep) an action. No
-    /// client is notified.
+    /// Removes the reason for which the server's log [keeps](crate::ActionType::keep) an action and
+    /// its undos by clients. No client is notified.
     pub async fn forget(&self, id: ActionId) {
         self.send_command(HubCommand::Input(Input::Forget(id))).await;
     }

@@ -123,7 +123,7 @@ impl Traces {
                 }
             }
             HubEvent::Sent(entry, clients) => match entry.action.kind() {
-                PROCESSED | UNDO => {
+                PROCESSED | UNDO if entry.meta.id.node().is_server() => {
                     let id =
                         entry.action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());
                     if let Some(id) = id {

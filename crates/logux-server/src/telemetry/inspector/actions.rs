@@ -161,7 +161,9 @@ impl ActionHistory {
     /// Remembers an entry that is an answer, and links it with its action. Answers are not reported
     /// when they are added, only when they are sent.
     fn link_answer(&mut self, change: u64, now: u64, entry: &Entry) {
-        let is_answer = [PROCESSED, UNDO].contains(&entry.action.kind());
+        // An undo by a client is no answer.
+        let is_answer =
+            entry.meta.id.node().is_server() && [PROCESSED, UNDO].contains(&entry.action.kind());
         let target = entry.action.str_field("id").filter(|_| is_answer);
         let Some(target) = target.and_then(|id| id.parse::<ActionId>().ok()) else { return };
         if !self.positions.contains_key(&entry.meta.id) {
