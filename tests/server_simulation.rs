@@ -7,9 +7,12 @@
 
 use logux::{
     Action, ActionId, Entry,
+    action::logux::UNDO,
     log::Draft,
     replay::{UntypedReducer, untyped_reducer},
-    server::{Config, FateKey, FateKeys, Queues, Recipients, Retention, RetentionPolicy},
+    server::{
+        Config, FateKey, FateKeys, Queues, Recipients, Retention, RetentionPolicy, UndoTarget,
+    },
     testing::server_simulation::{self as simulation, Application, Counts, World, assert_survives},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -23,6 +26,8 @@ struct Notes {
     queues: Option<(u64, usize)>,
     /// The number of fate keys, and one more for actions that fail alone.
     fates: Option<u64>,
+    /// Whether users undo notes of each other, and undo these undos.
+    are_undone: bool,
 }
 
 type Names = BTreeSet<String>;
@@ -35,20 +40,40 @@ fn name_of(action: &Action) -> Option<String> {
     (action.kind() == "note").then(|| action.str_field("name").unwrap().into_owned())
 }
 
+/// The prefix of the ids of a device's own actions in its state.
+const OWN: &str = "own ";
+
+/// Whether an action is undone by one of these undos, which are pairs of id and target.
+fn is_undone(undos: &[(&str, &str)], id: &str) -> bool {
+    undos.iter().any(|(undo, target)| *target == id && !is_undone(undos, undo))
+}
+
 impl Application for Notes {
     /// The names of the notes, repeated if a note was added twice.
     type Data = Vec<String>;
     type Reducer = UntypedReducer<Names, fn(&mut Names, &Action)>;
 
     fn reducer(&self) -> Self::Reducer {
-        untyped_reducer(Names::new(), |names, action| names.extend(name_of(action)))
+        untyped_reducer(Names::new(), |names, action| {
+            names.extend(name_of(action));
+            if action.kind() == "counted" {
+                names.insert(format!("{OWN}{}", action.str_field("id").unwrap()));
+            }
+        })
     }
 
     fn channels(&self) -> Vec<String> {
         vec!["notes".into(), "empty".into()]
     }
 
-    fn act(&self, _: &Names, id: &ActionId, number: u64) -> Option<Action> {
+    fn act(&self, names: &Names, id: &ActionId, number: u64) -> Option<Action> {
+        if self.are_undone && number % 4 < 2 {
+            // A note is named by its id.
+            let ids = names.iter().filter(|name| !name.starts_with("bad"));
+            let ids: Vec<_> = ids.map(|name| name.trim_start_matches(OWN)).collect();
+            let id = ids.get((number / 4) as usize % ids.len().max(1))?;
+            return Some(Action::new(format!(r#"{{"type":"{UNDO}","id":"{id}"}}"#)).unwrap());
+        }
         let is_bad = number.is_multiple_of(8);
         Some(note(&if is_bad { format!("bad {id}") } else { id.to_string() }))
     }
@@ -58,6 +83,14 @@ impl Application for Notes {
     }
 
     fn process(&self, data: &mut Vec<String>, entry: &Entry) -> Result<(), String> {
+        if entry.action.kind() == UNDO {
+            data.push(format!(
+                "undo {} of {}",
+                entry.meta.id,
+                entry.action.str_field("id").unwrap()
+            ));
+            return Ok(());
+        }
         let name = name_of(&entry.action).unwrap();
         if name.starts_with("bad") {
             return Err("bad".into());
@@ -89,6 +122,10 @@ impl Application for Notes {
                 (action.as_json().len() as u64 % queues).to_string().into()
             });
         }
+        if self.are_undone {
+            // The simulation expects that undos are in the queue of their own type.
+            config.fate_keys = FateKeys::by(|_| FateKey::none());
+        }
         if let Some(fates) = self.fates {
             config.fate_keys = FateKeys::by(move |action| {
                 match action.as_json().bytes().map(u64::from).sum::<u64>() % (fates + 1) {
@@ -100,11 +137,18 @@ impl Application for Notes {
     }
 
     fn stored(&self, data: &Vec<String>) -> String {
-        format!("{:?}", data.iter().collect::<BTreeSet<_>>())
+        let undos = data.iter().filter_map(|line| line.strip_prefix("undo ")?.split_once(" of "));
+        let undos: Vec<_> = undos.collect();
+        let notes = data.iter().filter(|line| !line.starts_with("undo "));
+        format!("{:?}", notes.filter(|note| !is_undone(&undos, note)).collect::<BTreeSet<_>>())
     }
 
     fn shown(&self, names: &Names) -> String {
-        format!("{names:?}")
+        format!("{:?}", names.iter().filter(|name| !name.starts_with(OWN)).collect::<BTreeSet<_>>())
+    }
+
+    fn may_undo(&self, target: &UndoTarget, undo: &Entry) -> bool {
+        self.are_undone && target.is_by(undo.meta.id.node())
     }
 }
 
@@ -151,6 +195,16 @@ fn kept_actions_reach_all_subscribers() {
         seeds(300),
         40,
     );
+}
+
+/// Users undo their own notes, and undo their undos, on any of their devices.
+#[test]
+fn undos_of_users_take_effect_once() {
+    let config = simulation::Config { errors_once_in: 0, ..simulation::Config::default() };
+    for queues in [None, Some((3, 100))] {
+        let notes = Notes { are_kept: true, are_undone: true, queues, ..Notes::default() };
+        assert_survives(&notes, &config, seeds(150), 40);
+    }
 }
 
 /// While a queue is full, received actions are not confirmed.

@@ -237,29 +237,21 @@ impl<S: Store> Hub<S> {
 
     /// Returns the actions in progress that were sent to a channel and that a new subscriber has
     /// not received. It would miss them otherwise: they were resent before it subscribed, and may
-    /// change the database after its load. With `has_state`, the subscriber has all actions of its
-    /// client.
-    pub(super) fn in_progress(
-        &self,
-        channel: &str,
-        id: SessionId,
-        has_state: bool,
-    ) -> Vec<Arc<Entry>> {
-        let requests = self
-            .requests
-            .in_channel(channel)
-            .filter(|request| self.may_miss(request, id, has_state));
+    /// change the database after its load.
+    pub(super) fn in_progress(&self, channel: &str, id: SessionId) -> Vec<Arc<Entry>> {
+        let requests =
+            self.requests.in_channel(channel).filter(|request| self.may_miss(request, id));
         requests.map(|request| request.entry.clone()).collect()
     }
 
     /// Whether a client is neither the author of an action that was sent, nor excluded, nor has
     /// received it.
-    fn may_miss(&self, request: &PendingRequest, id: SessionId, has_state: bool) -> bool {
+    fn may_miss(&self, request: &PendingRequest, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let (client, to) = (session.node.client_id(), &request.recipients);
         let is_author = request.kind() == RequestKind::Action
             && request.entry.meta.id.node().client_id() == client
-            && (has_state || request.holders().contains(&&session.node));
+            && request.holders().contains(&&session.node);
         let is_client = |recipient: &Arc<str>| **recipient == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);
         !(is_author

@@ -180,7 +180,7 @@ impl<S: Store> Hub<S> {
     ) -> Result<Page, LogError<S::Error>> {
         let since = since(subscription);
         let key = filter_key(&subscription.action);
-        let author = subscription.meta.id.node().client_id();
+        let author = subscription.meta.id.node();
         let index = channel_index(channel);
         let mut page = self.read_page(index, progress.after, progress.until, |candidate| {
             // If the subscriber's last entry is not in the log any more, its time is used. It is
@@ -189,8 +189,9 @@ impl<S: Store> Hub<S> {
             // lost.
             let is_new = progress.is_after_known
                 || since.as_ref().is_none_or(|(_, time)| approved_at(&candidate.meta) >= *time);
-            // A subscriber has its own actions, unless it starts without `since`.
-            let is_own = candidate.meta.id.node().client_id() == author;
+            // A subscriber has its own actions, unless it starts without `since`. Those of another
+            // node of the client may have been lost, by a reload, before they were approved.
+            let is_own = candidate.meta.id.node() == author;
             let has_received =
                 is_own && since.is_some() || progress.received.contains(&candidate.meta.id);
             is_new

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hub, filter_key, retention::since, undo_of};
+use super::{Hub, filter_key, undo_of};
 use crate::{
     action::{
         Action, ActionError,
@@ -145,7 +145,7 @@ impl<S: Store> Hub<S> {
         }
         session.channels.insert(channel.clone());
         let after = session.new_since;
-        let in_progress = self.in_progress(&channel, id, since(&entry).is_some());
+        let in_progress = self.in_progress(&channel, id);
         let is_added = self.channels.subscribe(&channel, id, key.clone(), filter);
         if let Some(session) = self.sessions.get_mut(id) {
             if is_added {

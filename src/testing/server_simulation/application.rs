@@ -7,7 +7,7 @@ use crate::{
     action::{Action, ActionId},
     log::Draft,
     replay::Reducer,
-    server::{Config, Recipients},
+    server::{Config, Recipients, UndoTarget},
     store::Entry,
 };
 
@@ -40,6 +40,18 @@ pub trait Application {
     fn access(&self, data: &Self::Data, entry: &Entry) -> bool {
         let _ = (data, entry);
         true
+    }
+
+    /// Returns `true` if the author of a `logux/undo` may undo its target. If so, the undo is
+    /// [processed](Self::process) too. Default: nobody may undo anything.
+    ///
+    /// The hub may refuse an undo after this, if the action fails meanwhile. The simulation expects
+    /// that it does not, so handlers must not fail ([`errors_once_in`]) where this is used.
+    ///
+    /// [`errors_once_in`]: super::Config::errors_once_in
+    fn may_undo(&self, target: &UndoTarget, undo: &Entry) -> bool {
+        let _ = (target, undo);
+        false
     }
 
     /// Returns the recipients of an action besides its author.

@@ -190,6 +190,20 @@ impl Handlers {
                 context.failed.insert(entry.meta.id.clone());
                 vec![HandlerResponse::Denied]
             }
+            Step::Decide if request.target.is_some() => {
+                let reason = match &request.target {
+                    Some(Ok(target)) if application.may_undo(target, &entry) => {
+                        let undone = [&target.action, target.undone()];
+                        context.undone_by_clients.extend(undone.map(|entry| entry.meta.id.clone()));
+                        self.schedule(context, request, Step::Commit, server_start);
+                        return Vec::new();
+                    }
+                    Some(Err(refusal)) => refusal.reason(),
+                    _ => "denied",
+                };
+                context.failed.insert(entry.meta.id.clone());
+                vec![HandlerResponse::undo(reason)]
+            }
             Step::Decide if request.kind == RequestKind::Subscription => {
                 if application.replays(&channel) {
                     self.replaying.push((request, server_start));
@@ -247,7 +261,11 @@ impl Handlers {
                 context.sent_back.insert(entry.meta.id.clone(), sent_back.clone());
                 let sent_back =
                     sent_back.into_iter().map(|action| response((action, Draft::default())));
-                let responses = sent_back.chain([HandlerResponse::Processed]).collect();
+                let end = match &request.target {
+                    Some(_) => HandlerResponse::AcceptUndo,
+                    None => HandlerResponse::Processed,
+                };
+                let responses = sent_back.chain([end]).collect();
                 self.schedule(context, request, Step::Respond(responses), server_start);
                 Vec::new()
             }

@@ -31,6 +31,7 @@
 //! - Each action of each user has one answer, even if it is received repeatedly: `logux/processed`
 //!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
 //!   answer.
+//! - Undos by users take effect once, and reach all devices.
 //! - A reloaded device does not receive answers that its client has confirmed.
 //! - A failure undoes only actions that share their fate with the failed one, and never a
 //!   subscription.

@@ -407,6 +407,8 @@ impl<A: Application> World<A> {
                 client::Output::TimeFix(time_fix) => self.devices[device].time_fix = Some(time_fix),
                 client::Output::Added(entry) => self.record_received(device, &entry),
                 client::Output::Processed(id) => self.check_answer(device, &id, true),
+                // Not an answer, which is sent too.
+                client::Output::Undone(id, _) if self.context.undone_by_clients.contains(&id) => {}
                 client::Output::Undone(id, undo) => {
                     self.check_answer(device, &id, false);
                     if undo.reason == "error" {

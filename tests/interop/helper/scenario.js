@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Backend } from './backend.js'
 import { Device } from './device.js'
 import { RawClient } from './raw.js'
-import { example, serve, TARGET } from './server.js'
+import { example, journal, serve, TARGET } from './server.js'
 import { SkewedDevice } from './skewed.js'
 import { clearTrace, readTrace } from './trace.js'
 import { Wire } from './wire.js'
@@ -35,6 +35,11 @@ class Scenario {
   /** A running server of posts. */
   posts() {
     return this.#started(example('posts'))
+  }
+
+  /** A running server of a journal in a file. */
+  journal() {
+    return this.#started(journal())
   }
 
   /** A running `logux serve`. */

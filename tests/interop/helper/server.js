@@ -34,6 +34,9 @@ const PROGRAMS = {
     posts: () => [
       join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'posts')
     ],
+    journal: () => [
+      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'journal')
+    ],
     serve: () => [process.env.LOGUX_BIN ?? built('logux'), 'serve']
   }
 }
@@ -158,6 +161,30 @@ export async function example(program) {
   })
 }
 
+/** The example `journal` with a folder of its own for the data. */
+export async function journal() {
+  let port = await freePort()
+  let cwd = await mkdtemp(join(tmpdir(), 'logux-interop-'))
+  let server = new ServerProcess({
+    args: [],
+    cwd,
+    env: { LOGUX_DB: join(cwd, 'journal.db'), LOGUX_PORT: String(port) },
+    port,
+    program: 'journal'
+  })
+  return removing(server, cwd)
+}
+
+/** A server that removes its folder when it is destroyed. */
+function removing(server, cwd) {
+  let destroy = server.destroy.bind(server)
+  server.destroy = async () => {
+    await destroy()
+    await rm(cwd, { force: true, recursive: true })
+  }
+  return server
+}
+
 /** `logux serve` with a folder of its own for the data. */
 export async function serve({
   args = ['--dev'],
@@ -178,10 +205,5 @@ export async function serve({
     port,
     program: 'serve'
   })
-  let destroy = server.destroy.bind(server)
-  server.destroy = async () => {
-    await destroy()
-    await rm(cwd, { force: true, recursive: true })
-  }
-  return server
+  return removing(server, cwd)
 }
