@@ -28,12 +28,12 @@ fn main() {
     ] {
         let before = resident();
         let config = TimelineConfig { save_every, save_gap, ..TimelineConfig::default() };
-        let mut timeline = Timeline::with_config(Shared::<Map>::new("note"), config);
+        let mut timeline = Timeline::with_config(Shared::<Map>::new("notes", "1"), config);
         for n in 0..1_000_000_i64 {
             let time = WallTime::from_millis(n);
             let path = &paths[usize::try_from(n).expect("an index") * 7_919 % paths.len()];
             let op = MapOp::Set { path: Clone::clone(path), value: value.clone() };
-            timeline.add_read(Stamp::new(time, ActionId::new(time, node.clone(), 0)), op);
+            timeline.add_read(Stamp::new(time, ActionId::new(time, node.clone(), 0)), [op].into());
         }
         println!("{name}: {} KiB, {:?}", resident() - before, timeline.stats());
         // Not freed, so that the next run does not reuse this memory.

@@ -26,7 +26,7 @@ struct Person {
 
 impl Person {
     fn new(name: &str) -> Result<Self, Box<dyn Error>> {
-        let timeline = Timeline::new(Shared::new("board"));
+        let timeline = Timeline::new(Shared::new("boards", "1"));
         let log = Log::with_observer(
             NodeId::new(format!("{name}:browser:1"))?,
             MemoryStore::new(),

@@ -24,7 +24,8 @@ struct Device {
 impl Device {
     fn new(name: &'static str) -> Result<Self, Box<dyn Error>> {
         let node = NodeId::new(format!("{name}:laptop:1"))?;
-        let log = Log::with_observer(node, MemoryStore::new(), Timeline::new(Shared::new("todo")))?;
+        let log =
+            Log::with_observer(node, MemoryStore::new(), Timeline::new(Shared::new("lists", "1")))?;
         Ok(Self { name, log, clock: WallTime::from_millis(1_700_000_000_000) })
     }
 

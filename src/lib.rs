@@ -10,7 +10,7 @@
 //!
 //! // Each person has a log. Its state is a document.
 //! let replica = |node: &str| -> Result<_, Box<dyn std::error::Error>> {
-//!     let timeline = Timeline::new(Shared::<Document>::new("note"));
+//!     let timeline = Timeline::new(Shared::<Document>::new("notes", "1"));
 //!     Ok(Log::with_observer(NodeId::new(node)?, MemoryStore::new(), timeline)?)
 //! };
 //! let (mut ada, mut grace) = (replica("ada:laptop:1")?, replica("grace:phone:1")?);

@@ -6,10 +6,10 @@
 use logux::{
     Action, ActionId, Json, Log, MemoryStore, NodeId, Stamp, Store, WallTime,
     action::logux::Undo,
-    crdt::{Crdt, Document, List, Map, Path, Register, Shared, SyncMaps},
+    crdt::{Crdt, Document, List, MAX_EDIT_DEPTH, Map, Path, Register, Shared, SyncMaps},
     json::MAX_DEPTH,
     log::Draft,
-    replay::{Snapshot, Timeline, TimelineConfig},
+    replay::{Reducer, Timeline},
     wire::{MessageLimits, decode},
 };
 use serde_json::{Value, json};
@@ -21,23 +21,22 @@ fn node() -> NodeId {
 }
 
 fn replica<C: Crdt>() -> Replica<C> {
-    let timeline = Timeline::new(Shared::new("it"));
+    let timeline = Timeline::new(Shared::new("it", "1"));
     Log::with_observer(node(), MemoryStore::new(), timeline).unwrap()
 }
 
 fn add<C: Crdt>(log: &mut Replica<C>, ms: i64, fields: &str) -> ActionId {
-    let action = Action::new(format!(r#"{{"type":"it",{fields}}}"#)).unwrap();
+    let text = format!(r#"{{"type":"it/edit","id":"1","ops":[{{{fields}}}]}}"#);
+    let action = Action::new(text).unwrap();
     log.add(WallTime::from_millis(ms), action, Draft::default()).unwrap().unwrap().meta.id
 }
 
-/// Returns the state after saving and loading, and asserts that a snapshot has the same.
-fn reloaded<C: Crdt>(log: &mut Replica<C>) -> C {
+/// Returns the state after saving and loading, and asserts that a snapshot action has the same.
+fn reloaded<C: Crdt>(log: &Replica<C>) -> C {
     let loaded = C::load(&log.state().save()).unwrap();
-    let snapshot: Snapshot = Snapshot::of(log).unwrap().to_string().parse().unwrap();
-    let opened = snapshot
-        .open(Shared::<C>::new("it"), TimelineConfig::default(), &node(), log.store())
-        .unwrap();
-    assert!(opened.state() == log.state(), "the state of a snapshot");
+    let shared = Shared::<C>::new("it", "1");
+    let snapshot = shared.snapshot_action(&Shared::settlement(log.timeline(), None)).unwrap();
+    assert!(shared.read_snapshot(&snapshot).unwrap().state == *log.state(), "the snapshot");
     assert!(loaded == *log.state(), "the saved state");
     loaded
 }
@@ -54,10 +53,10 @@ fn texts(value: &str) -> Vec<String> {
     let mut document = replica::<Document>();
     add(&mut document, 1, &format!(r#""op":"set","path":"/n","value":{value}"#));
     vec![
-        reloaded(&mut register).get().unwrap().to_string(),
-        reloaded(&mut map).get("/n").unwrap().to_string(),
-        reloaded(&mut list).get(0).unwrap().to_string(),
-        reloaded(&mut document).values().get("/n").unwrap().to_string(),
+        reloaded(&register).get().unwrap().to_string(),
+        reloaded(&map).get("/n").unwrap().to_string(),
+        reloaded(&list).get(0).unwrap().to_string(),
+        reloaded(&document).values().get("/n").unwrap().to_string(),
     ]
 }
 
@@ -133,9 +132,16 @@ fn deep(depth: usize) -> String {
 
 #[test]
 fn the_depth_has_one_limit() {
+    // The value of an operation is in three levels of the action. Its state fits into a snapshot.
+    let deepest = deep(MAX_EDIT_DEPTH - 3);
+    assert_eq!(texts(&deepest), vec![deepest; 4]);
+    let mut register = replica::<Register>();
+    add(&mut register, 1, &format!(r#""op":"set","value":{}"#, deep(MAX_EDIT_DEPTH - 2)));
+    let warning = register.observer_mut().take_warning().unwrap().to_string();
+    assert!(warning.contains("expected at most 496 levels"), "{warning}");
+
     // The value is in the action.
     let deepest = deep(MAX_DEPTH - 1);
-    assert_eq!(texts(&deepest), vec![deepest.clone(); 4]);
     let text = |value: &str| format!(r#"{{"type":"it","op":"set","value":{value}}}"#);
     let action = Action::new(text(&deepest)).unwrap();
     let error = Action::new(text(&deep(MAX_DEPTH))).unwrap_err().to_string();

@@ -58,7 +58,7 @@ fn a_list_survives_compaction() {
 }
 
 fn list_survives(config: &Config) {
-    let tasks = Shared::<List>::new("tasks");
+    let tasks = Shared::<List>::new("lists", "1");
     let intents = any::<(u8, prop::sample::Index, prop::sample::Index)>();
     let shared = tasks.clone();
     let make = move |list: &List,
@@ -73,7 +73,7 @@ fn list_survives(config: &Config) {
                 id,
             ),
         };
-        op.ok().and_then(|op| shared.action(&op).ok())
+        op.ok().and_then(|op| shared.action(&[op]).ok())
     };
     assert_survives(
         config,

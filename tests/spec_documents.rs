@@ -39,8 +39,9 @@ fn check<C: Crdt>(vector: &Vector) -> (Value, Value) {
         entries.rotate_left(1);
         for _ in 0..2 {
             entries.reverse();
-            let mut timeline = Timeline::new(Shared::<C>::new("note"));
+            let mut timeline = Timeline::new(Shared::<C>::new("notes", "7"));
             timeline.extend(&entries);
+            assert!(!timeline.is_incomplete(), "{}: an unreadable snapshot", vector.name);
             states.push(timeline.state().clone());
         }
     }

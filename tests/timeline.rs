@@ -193,7 +193,7 @@ proptest! {
         let reducer = Letters { commutes };
         let node = NodeId::new("10:a:b").unwrap();
         let timeline = Timeline::with_config(reducer.clone(), small());
-        let mut log = Log::with_observer(node.clone(), MemoryStore::new(), timeline).unwrap();
+        let mut log = Log::with_observer(node, MemoryStore::new(), timeline).unwrap();
         let snapshot_at = snapshot_at.index(entries.len());
         let mut snapshot = None;
         for (at, entry) in entries.iter().enumerate() {
@@ -204,7 +204,7 @@ proptest! {
             }
         }
         let snapshot: Snapshot = snapshot.unwrap().parse().unwrap();
-        match snapshot.open(reducer, small(), &node, log.store()) {
+        match snapshot.open(reducer, small(), log.store()) {
             Ok(timeline) => {
                 timeline.assert_invariants();
                 prop_assert_eq!(timeline.state(), log.state());
@@ -380,15 +380,15 @@ fn snapshots_of_another_log_or_reducer_are_refused() {
         let letters = Letters { commutes: false };
         let opened = text
             .parse::<Snapshot>()
-            .and_then(|saved| saved.open(letters, TimelineConfig::default(), &node, log.store()));
+            .and_then(|saved| saved.open(letters, TimelineConfig::default(), log.store()));
         opened.map(|timeline| timeline.state().clone()).map_err(|error| error.to_string())
     };
     assert_eq!(open(&text, &ours), Ok(vec![1]));
     assert!(open(&text, &theirs).unwrap_err().contains("another log"));
     assert!(
-        open(&text.replace("\"version\":1", "\"version\":2"), &ours)
+        open(&text.replace("\"version\":2", "\"version\":3"), &ours)
             .unwrap_err()
-            .contains("version 2")
+            .contains("version 3")
     );
     assert!(
         open(&text.replace("letters", "words"), &ours).unwrap_err().contains("letters version 1")

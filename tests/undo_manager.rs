@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use core::convert::Infallible;
+use core::{convert::Infallible, time::Duration};
 
 use logux::{
     Log, MemoryStore, NodeId, Now, Store, WallTime,
@@ -19,7 +19,7 @@ fn replica<C: Crdt>(node: &str) -> Replica<C> {
     Log::with_observer(
         NodeId::new(node).unwrap(),
         MemoryStore::new(),
-        Timeline::new(Shared::new("it")),
+        Timeline::new(Shared::new("it", "1")),
     )
     .unwrap()
 }
@@ -112,7 +112,7 @@ fn undo_and_redo_survive_a_restart() {
     let saved = serde_json::to_string(&undo).unwrap();
     let store = log.into_store();
     let timeline =
-        Timeline::read(Shared::<Map>::new("it"), TimelineConfig::default(), &store).unwrap();
+        Timeline::read(Shared::<Map>::new("it", "1"), TimelineConfig::default(), &store).unwrap();
     let mut log = Log::with_observer(NodeId::new("10:ada:x").unwrap(), store, timeline).unwrap();
     let mut undo: UndoManager = serde_json::from_str(&saved).unwrap();
     assert_eq!(log.state().to_json(), json!({"a": 1}));
@@ -149,20 +149,47 @@ fn undoing_an_edit_of_a_deleted_item_does_not_restore_it() {
 }
 
 #[test]
-fn steps_outside_of_the_history_are_skipped() {
-    let config = TimelineConfig { history: Some(3), clean_every: 1, ..TimelineConfig::default() };
-    let timeline = Timeline::with_config(Shared::<Map>::new("it"), config);
-    let mut log =
-        Log::with_observer(NodeId::new("10:ada:x").unwrap(), MemoryStore::new(), timeline).unwrap();
+fn settled_steps_are_skipped() {
+    let node = NodeId::new("10:ada:x").unwrap();
+    let shared = Shared::<Map>::new("it", "1").settled_by(node.clone());
+    let mut log = Log::with_observer(node, MemoryStore::new(), Timeline::new(shared)).unwrap();
     let mut undo = UndoManager::default();
     for n in 0..10_u64 {
         write(&mut log, &mut undo, n * 1_000, "/n", json!(n));
+        if n == 6 {
+            log.fold(at(n * 1_000).wall, Duration::from_hours(1)).unwrap();
+        }
     }
     let mut undone = 0;
     while undo.undo(at(20_000).wall, &mut log).unwrap() {
         undone += 1;
     }
-    assert!((1..=4).contains(&undone), "{undone}");
-    let last = log.state().get("/n").unwrap().parse::<u64>().unwrap();
-    assert_eq!(last, 9 - undone, "the state has the last value that cannot be undone");
+    assert_eq!(undone, 3);
+    assert_eq!(log.state().get("/n"), Some(&json!(6).into()));
+}
+
+#[test]
+fn all_that_an_author_did_is_undone_after_a_preview() {
+    let (mut ada, mut grace) = (replica::<Map>("10:ada:x"), replica::<Map>("20:grace:x"));
+    let (mut undo, mut other) = (UndoManager::default(), UndoManager::default());
+    write(&mut grace, &mut other, 1, "/kept", json!(1));
+    write(&mut ada, &mut undo, 2, "/title", json!("Ada's"));
+    exchange(&mut ada, &mut grace);
+    for (ms, path) in [(3, "/title"), (4, "/a"), (5, "/b")] {
+        write(&mut grace, &mut other, ms, path, json!("spam"));
+    }
+    exchange(&mut ada, &mut grace);
+    let ids = ada.timeline().actions_by("20", at(3).wall);
+    assert_eq!(ids.len(), 3);
+    let preview = ada.timeline().state_without(&ids);
+    assert_eq!(preview.to_json(), json!({"kept": 1, "title": "Ada's"}));
+    assert_eq!(ada.state().get("/a"), Some(&json!("spam").into()), "nothing has changed");
+    assert_eq!(undo.undo_actions(at(6).wall, &mut ada, &ids).unwrap(), 3);
+    assert_eq!(*ada.state(), preview);
+    exchange(&mut ada, &mut grace);
+    assert_eq!(*grace.state(), preview);
+    assert!(ada.timeline().actions_by("20", at(3).wall).is_empty());
+    assert!(undo.redo(at(7).wall, &mut ada).unwrap());
+    exchange(&mut ada, &mut grace);
+    assert_eq!(grace.state().get("/title"), Some(&json!("spam").into()));
 }

@@ -5,6 +5,7 @@
 
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod action;
+mod document;
 mod id;
 pub mod logux;
 mod meta;
@@ -13,6 +14,7 @@ mod serde;
 mod stamp;
 
 pub use action::{Action, ActionError};
+pub use document::{DocumentKey, DocumentVerb};
 pub use id::{ActionId, IdGenerator};
 pub(crate) use meta::push_once;
 pub use meta::{Fraction, Meta, NameList, Subprotocol};

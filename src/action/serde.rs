@@ -1,5 +1,6 @@
 //! JSON forms: an id is its text; a stamp is the text of its id, or `[id, time]` if the corrected
-//! time differs from the time of the id; an action is its unchanged text.
+//! time differs from the time of the id, or `[id, time, index]` for an operation of an action that
+//! is not its first; an action is its unchanged text.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -27,7 +28,9 @@ as_text!(ActionId, NodeId);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.time() == self.id().time() {
+        if self.operation() > 0 {
+            (self.id(), self.time(), self.operation()).serialize(serializer)
+        } else if self.time() == self.id().time() {
             self.id().serialize(serializer)
         } else {
             (self.id(), self.time()).serialize(serializer)
@@ -42,10 +45,12 @@ impl<'de> Deserialize<'de> for Stamp {
         enum StampJson {
             Id(ActionId),
             Corrected(ActionId, WallTime),
+            Operation(ActionId, WallTime, u32),
         }
         Ok(match StampJson::deserialize(deserializer)? {
             StampJson::Id(id) => Self::new(id.time(), id),
             StampJson::Corrected(id, time) => Self::new(time, id),
+            StampJson::Operation(id, time, index) => Self::new(time, id).of_operation(index),
         })
     }
 }
@@ -68,7 +73,7 @@ mod tests {
 
     #[test]
     fn stamps_round_trip() {
-        for text in [r#""1 10:a:b 0""#, r#"["1 10:a:b 0",5]"#] {
+        for text in [r#""1 10:a:b 0""#, r#"["1 10:a:b 0",5]"#, r#"["1 10:a:b 0",1,2]"#] {
             let stamp: Stamp = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&stamp).unwrap(), text);
         }

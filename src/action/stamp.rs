@@ -12,6 +12,9 @@ use crate::time::WallTime;
 /// sequence number, the time of the id. This is the order of `isFirstOlder` in `@logux/core`;
 /// `spec/order.md` has the rule and test vectors.
 ///
+/// The stamp of one of several operations in an action also has the index of the operation, which
+/// is compared last.
+///
 /// ```
 /// use logux::{Stamp, WallTime};
 /// let stamp = |id: &str, time| Stamp::new(WallTime::from_millis(time), id.parse().unwrap());
@@ -24,12 +27,25 @@ use crate::time::WallTime;
 pub struct Stamp {
     time: WallTime,
     id: ActionId,
+    /// The index of an operation in the action.
+    operation: u32,
 }
 
 impl Stamp {
     /// Creates the stamp of the action `id` with the corrected creation time `time`.
     pub const fn new(time: WallTime, id: ActionId) -> Self {
-        Self { time, id }
+        Self { time, id, operation: 0 }
+    }
+
+    /// Returns the stamp of the operation at an index in the action.
+    #[must_use]
+    pub fn of_operation(&self, index: u32) -> Self {
+        Self { operation: index, ..self.clone() }
+    }
+
+    /// Returns the index of the operation in the action. 0 for a whole action.
+    pub const fn operation(&self) -> u32 {
+        self.operation
     }
 
     /// Returns the corrected creation time.
@@ -52,6 +68,7 @@ impl PartialOrd for Stamp {
 impl Ord for Stamp {
     fn cmp(&self, other: &Self) -> Ordering {
         cmp((self.time, &self.id), (other.time, &other.id))
+            .then(self.operation.cmp(&other.operation))
     }
 }
 
@@ -68,6 +85,7 @@ pub(super) fn cmp(
 
 impl fmt::Debug for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}@{}", self.id, self.time)
+        write!(f, "{:?}@{}", self.id, self.time)?;
+        if self.operation > 0 { write!(f, "[{}]", self.operation) } else { Ok(()) }
     }
 }

@@ -10,12 +10,12 @@
 //! use logux::{MemoryStore, NodeId, Now, client::{Client, Config}, crdt::{Map, MapOp, Shared}, replay::Timeline, sync};
 //! use serde_json::json;
 //!
-//! let note = Shared::<Map>::new("note");
+//! let note = Shared::<Map>::new("notes", "1");
 //! let node = sync::Config::client(NodeId::new("10:laptop:tab")?);
 //! let config = Config { node: node.into(), token: None, time_fix: None };
 //! let mut client = Client::with_observer(config, MemoryStore::new(), Timeline::new(note.clone()))?;
 //!
-//! let write = note.action(&MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() })?;
+//! let write = note.action(&[MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() }])?;
 //! client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
 //! assert_eq!(client.log().state().get("/title"), Some(&json!("Shopping").into()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

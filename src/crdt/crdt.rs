@@ -1,15 +1,13 @@
 //! The trait of all the types, and the errors of saved states.
 
 use core::fmt;
-use std::sync::Arc;
-
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
     action::Stamp,
     json::Json,
-    replay::{Malformed, Obsolete},
+    replay::{Coverage, Malformed},
 };
 
 /// The maximum length of a set element, and of an id or a field name of a sync map, in bytes.
@@ -52,21 +50,10 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// Calls `part` with the name of each part that differs in `after`.
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Self::Part));
 
-    /// Calls `slot` with the names of the parts of the state that the operation writes. The log
-    /// keeps its action until it is obsolete in all of them.
-    fn slots(op: &Self::Op, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>));
-
-    /// Reports the actions that have no influence on the state any more, whatever actions follow,
-    /// because of `op`, which is settled. `settled` returns whether another action is settled.
-    /// The reported names are [`slots`](Self::slots), where
-    /// [`Reducer::obsolete`](crate::replay::Reducer::obsolete) reports reasons.
-    fn obsolete(
-        &self,
-        op: &Self::Op,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    );
+    /// Drops what only undos and operations that have not arrived would need, after a snapshot with
+    /// this coverage has settled every operation of the state. What an operation that is still
+    /// possible would see stays the same.
+    fn settle(&mut self, coverage: &Coverage);
 
     /// Serializes the state as one line of JSON: `[name, version, state]`.
     fn save(&self) -> String {

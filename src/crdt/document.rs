@@ -12,20 +12,23 @@ use super::{
     document_op::{DocumentOp, Part},
     list::{Item, List, ListError, ListOp},
     map::{Map, diff_keys, write_at},
-    path::{Path, ancestors, subtree},
+    op_id::OpId,
+    path::{Path, ancestors, items, subtree},
     set::{AddWinsOp, AddWinsSet},
 };
 use crate::{
-    action::{ActionId, Stamp},
+    action::Stamp,
     json::{Json, member},
-    replay::{Malformed, Obsolete},
+    replay::{Coverage, Malformed},
 };
 
 /// A JSON document. Each path can have a last-write-wins value, a [`Counter`], an [`AddWinsSet`] or
 /// a [`List`], depending on the operation.
 ///
 /// Items of a list are documents themselves: the paths of their fields contain the item's id, such
-/// as `/tasks/1 10:a:b 0/title`, so fields stay with an item that moves.
+/// as `/tasks/1 10:a:b 0/title`, so fields stay with an item that moves, and everything in an item
+/// disappears with it, and returns with it when its removal is undone. A key with the form of an id
+/// always names an item of a list.
 ///
 /// Conflicts between kinds: a write or deletion at a path removes earlier increments, elements and
 /// items at the path and below it. Later ones stay: a counter is added to the number at its path, a
@@ -121,6 +124,10 @@ impl Document {
             if plain.is_some_and(|text| text.starts_with('[')) || self.is_number_or_set(&at) {
                 return pointer(self.build(&at, plain.map(checked_value)), below);
             }
+            // What was written in an item of a list is shown in the item only.
+            if key.contains(' ') && key.parse::<OpId>().is_ok() {
+                return pointer(checked_value(member(plain?, key)?), &below[1..]);
+            }
             let Ok(child) = at.join(key) else { return pointer(checked_value(plain?), below) };
             plain = match self.values.written_at(child.as_str()) {
                 Some(written) => written.map(Json::as_str),
@@ -145,19 +152,23 @@ impl Document {
         let mut value = value.unwrap_or_default();
         self.values.overlay(base, &mut value);
         let suffix = |path: &Path| path.as_str()[base.as_str().len()..].to_owned();
-        for (path, counter) in
-            subtree(&self.counters, base).filter(|(_, counter)| counter.is_visible())
+        // What is within items of lists is built with the items.
+        let is_own = |path: &Path| items(&path.as_str()[base.as_str().len()..]).next().is_none();
+        for (path, counter) in subtree(&self.counters, base)
+            .filter(|(path, counter)| counter.is_visible() && is_own(path))
         {
             let suffix = suffix(path);
             let number = value.pointer(&suffix).and_then(Value::as_i64).unwrap_or(0);
             write_at(&mut value, &suffix, Some(number.wrapping_add(counter.value()).into()));
         }
-        for (path, set) in subtree(&self.sets, base).filter(|(_, set)| set.iter().next().is_some())
+        for (path, set) in subtree(&self.sets, base)
+            .filter(|(path, set)| set.iter().next().is_some() && is_own(path))
         {
             write_at(&mut value, &suffix(path), Some(set.to_json()));
         }
-        for (path, list) in subtree(&self.lists, base).filter(|(_, list)| !list.is_empty()) {
-            // Lists in items of a list are built with the items.
+        for (path, list) in
+            subtree(&self.lists, base).filter(|(path, list)| !list.is_empty() && is_own(path))
+        {
             let mut outer =
                 ancestors(path.as_str()).take_while(|above| above.len() >= base.as_str().len());
             if !outer.any(|above| self.lists.get(above).is_some_and(|list| !list.is_empty())) {
@@ -168,7 +179,7 @@ impl Document {
     }
 
     fn build_list(&self, path: &Path, list: &List) -> Value {
-        let build = |(id, item): (&ActionId, &Item)| match path.join(&id.to_string()) {
+        let build = |(id, item): (&OpId, &Item)| match path.join(&id.to_string()) {
             Ok(path) => {
                 let written = self.item_value(&path, item).to_value();
                 self.build(&path, Some(written))
@@ -197,30 +208,12 @@ impl Document {
         hide_in(&mut self.lists, path, |list| list.hide(until));
     }
 
-    /// Reports the increments, additions and insertions at a path and below it as obsolete, because
-    /// of a write at the path with the stamp `write`. Removals are not reported: with a wrong
-    /// clock, what they remove may have a later stamp than the write.
-    fn report_overwritten(&self, path: &Path, write: &Stamp, report: &mut dyn FnMut(Obsolete)) {
-        for (path, counter) in subtree(&self.counters, path) {
-            counter.nodes().for_each(|node| {
-                report(Obsolete::Before(slot_name('+', path, node.as_str()), write.clone()))
-            });
-        }
-        for (path, set) in subtree(&self.sets, path) {
-            for (element, add) in set.adds_until(write) {
-                report(Obsolete::One(slot_name('#', path, element), add.clone()));
-            }
-        }
-        for (path, list) in subtree(&self.lists, path) {
-            for item in list.known() {
-                for field in ["place", "value", "inserted"] {
-                    report(Obsolete::Before(
-                        slot_name('@', path, &format!("{item}/{field}")),
-                        write.clone(),
-                    ));
-                }
-            }
-        }
+    /// Returns `true` if a path is within an item that is gone for good.
+    fn is_within_gone_item(&self, path: &Path, coverage: &Coverage) -> bool {
+        items(path.as_str()).any(|(list, item)| {
+            coverage.is_final(item.action())
+                && self.lists.get(list).is_none_or(|list| list.item(&item).is_none())
+        })
     }
 
     /// Checks the invariants of all lists. For tests and fuzzers. O(n log n).
@@ -266,12 +259,6 @@ fn hide_in<T: Clone>(parts: &mut OrdMap<Path, T>, path: &Path, mut hide: impl Fn
             hide(part);
         }
     }
-}
-
-/// The name of a slot of a counter (`+`), set (`#`) or list (`@`): its kind, its path and the name
-/// of the slot in the part. Slots of values are named by their paths.
-fn slot_name(kind: char, path: &Path, slot: &str) -> Arc<str> {
-    format!("{kind}{path} {slot}").into()
 }
 
 impl Crdt for Document {
@@ -322,66 +309,41 @@ impl Crdt for Document {
         diff_keys(&self.lists, &after.lists, |path| part(path.clone()));
     }
 
-    fn slots(op: &DocumentOp, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        let path = op.path();
-        match op.part() {
-            Part::Value(op) => Map::slots(&op, stamp, slot),
-            Part::Counter(op) => {
-                Counter::slots(&op, stamp, &mut |name| slot(slot_name('+', path, &name)))
-            }
-            Part::Set(op) => {
-                AddWinsSet::slots(&op, stamp, &mut |name| slot(slot_name('#', path, &name)))
-            }
-            Part::List(op) => {
-                List::slots(&op, stamp, &mut |name| slot(slot_name('@', path, &name)))
-            }
-        }
+    fn settle(&mut self, coverage: &Coverage) {
+        // The floor of an empty part is that of the values, so the part need not be kept.
+        self.lists = settled(&self.lists, coverage, List::has_entries);
+        self.counters = settled(&self.counters, coverage, Counter::has_entries);
+        self.sets = settled(&self.sets, coverage, AddWinsSet::has_entries);
+        let is_gone = |path: &Path| self.is_within_gone_item(path, coverage);
+        let values: Vec<Path> = self.values.paths().filter(|path| is_gone(path)).cloned().collect();
+        let lists = within(&self.lists, &is_gone);
+        let counters = within(&self.counters, &is_gone);
+        let sets = within(&self.sets, &is_gone);
+        values.iter().for_each(|path| self.values.remove_entry(path));
+        lists.iter().for_each(|path| drop(self.lists.remove(path)));
+        counters.iter().for_each(|path| drop(self.counters.remove(path)));
+        sets.iter().for_each(|path| drop(self.sets.remove(path)));
+        self.values.forget_deletions(coverage);
     }
+}
 
-    fn obsolete(
-        &self,
-        op: &DocumentOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let path = op.path();
-        let write = self.values.latest_write(path.as_str()).filter(|write| settled(write));
-        let mut report_part = |kind: char, obsolete: Obsolete| {
-            report(match obsolete {
-                Obsolete::Before(slot, stamp) => {
-                    Obsolete::Before(slot_name(kind, path, &slot), stamp)
-                }
-                Obsolete::One(slot, id) => Obsolete::One(slot_name(kind, path, &slot), id),
-            });
-        };
-        match op.part() {
-            Part::Value(op) => {
-                self.values.obsolete(&op, stamp, settled, report);
-                self.report_overwritten(path, write.unwrap_or(stamp), report);
-                return;
-            }
-            Part::Counter(op) => {
-                if let Some(counter) = self.counters.get(path) {
-                    counter.obsolete(&op, stamp, settled, &mut |what| report_part('+', what));
-                }
-            }
-            Part::Set(op) => {
-                if let Some(set) = self.sets.get(path) {
-                    set.obsolete(&op, stamp, settled, &mut |what| report_part('#', what));
-                }
-            }
-            Part::List(op) => {
-                if let Some(list) = self.lists.get(path) {
-                    list.obsolete(&op, stamp, settled, &mut |what| report_part('@', what));
-                }
-            }
-        }
-        let is_removal = matches!(op, DocumentOp::Discard { .. } | DocumentOp::Remove { .. });
-        if let Some(write) = write.filter(|write| *write > stamp && !is_removal) {
-            Self::slots(op, stamp, &mut |slot| report(Obsolete::Before(slot, write.clone())));
-        }
-    }
+/// Settles each part, and leaves out those that are empty then.
+fn settled<T: Crdt>(
+    parts: &OrdMap<Path, T>,
+    coverage: &Coverage,
+    has_entries: impl Fn(&T) -> bool,
+) -> OrdMap<Path, T> {
+    let settle = |(path, part): (&Path, &T)| {
+        let mut part = part.clone();
+        part.settle(coverage);
+        has_entries(&part).then(|| (path.clone(), part))
+    };
+    parts.iter().filter_map(settle).collect()
+}
+
+/// Returns the paths for which `is_gone` is `true`.
+fn within<T: Clone>(parts: &OrdMap<Path, T>, is_gone: &impl Fn(&Path) -> bool) -> Vec<Path> {
+    parts.keys().filter(|path| is_gone(path)).cloned().collect()
 }
 
 /// Returns the part at a path, after it was created if necessary and everything up to the last

@@ -9,11 +9,12 @@ use super::{
     crdt::{MissingField, deserialize_present, required},
     list::{ListError, ListOp},
     map::MapOp,
+    op_id::OpId,
     path::Path,
     position::Position,
     set::AddWinsOp,
 };
-use crate::{action::ActionId, json::Json};
+use crate::json::Json;
 
 /// An operation on a [`Document`](super::Document): one of a map, counter, set or list, with a
 /// `path`.
@@ -39,14 +40,6 @@ pub enum DocumentOp {
         /// The increment; within ±2^53.
         by: i64,
     },
-    /// Replaces all earlier increments of the same node. Made by
-    /// [`Counter::fold_op`](super::Counter::fold_op).
-    Fold {
-        /// The path of the number.
-        path: Path,
-        /// Their sum; within ±2^53.
-        total: i64,
-    },
     /// Adds an element to a set.
     Add {
         /// The path of the set.
@@ -61,8 +54,8 @@ pub enum DocumentOp {
         path: Path,
         /// The element.
         element: Arc<str>,
-        /// The ids of the actions that added it.
-        adds: Vec<ActionId>,
+        /// The ids of the operations that added it.
+        adds: Vec<OpId>,
     },
     /// Inserts an item into a list.
     Insert {
@@ -78,7 +71,7 @@ pub enum DocumentOp {
         /// The path of the list.
         path: Path,
         /// The id of the item.
-        item: ActionId,
+        item: OpId,
         /// The new position in the list.
         at: Position,
     },
@@ -87,7 +80,7 @@ pub enum DocumentOp {
         /// The path of the list.
         path: Path,
         /// The id of the item.
-        item: ActionId,
+        item: OpId,
     },
 }
 
@@ -99,11 +92,10 @@ struct OpFields {
     #[serde(default, deserialize_with = "deserialize_present")]
     value: Option<Json>,
     by: Option<i64>,
-    total: Option<i64>,
     element: Option<Arc<str>>,
-    adds: Option<Vec<ActionId>>,
+    adds: Option<Vec<OpId>>,
     at: Option<Position>,
-    item: Option<ActionId>,
+    item: Option<OpId>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +104,6 @@ enum OpName {
     Set,
     Delete,
     Increment,
-    Fold,
     Add,
     Discard,
     Insert,
@@ -130,7 +121,6 @@ impl TryFrom<OpFields> for DocumentOp {
             OpName::Set => Self::Set { path, value: required("value", fields.value)? },
             OpName::Delete => Self::Delete { path },
             OpName::Increment => Self::Increment { path, by: required("by", fields.by)? },
-            OpName::Fold => Self::Fold { path, total: required("total", fields.total)? },
             OpName::Add => Self::Add { path, element: element(fields.element)? },
             OpName::Discard => Self::Discard {
                 path,
@@ -167,7 +157,6 @@ impl DocumentOp {
             Self::Set { path, .. }
             | Self::Delete { path }
             | Self::Increment { path, .. }
-            | Self::Fold { path, .. }
             | Self::Add { path, .. }
             | Self::Discard { path, .. }
             | Self::Insert { path, .. }
@@ -181,7 +170,6 @@ impl DocumentOp {
             Self::Set { path, value } => Part::Value(MapOp::Set { path, value }),
             Self::Delete { path } => Part::Value(MapOp::Delete { path }),
             Self::Increment { by, .. } => Part::Counter(CounterOp::Add { by }),
-            Self::Fold { total, .. } => Part::Counter(CounterOp::Fold { total }),
             Self::Add { element, .. } => Part::Set(AddWinsOp::Add { element }),
             Self::Discard { element, adds, .. } => Part::Set(AddWinsOp::Remove { element, adds }),
             Self::Insert { at, value, .. } => Part::List(ListOp::Insert { at, value }),

@@ -10,15 +10,16 @@ use serde_json::Value;
 use super::{
     crdt::{Crdt, MissingField, deserialize_present, required},
     map::diff_keys,
+    op_id::OpId,
     path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
     sequence::Sequence,
 };
 use crate::{
-    action::{ActionId, Stamp},
+    action::Stamp,
     json::Json,
-    replay::{Malformed, Obsolete},
+    replay::{Coverage, Malformed},
     time::WallTime,
 };
 
@@ -26,16 +27,15 @@ use crate::{
 /// move is one operation, and an item that is moved concurrently has one position: Kleppmann,
 /// "Moving Elements in List CRDTs" (2020).
 ///
-/// An item is identified by the id of the action that inserted it. A removed item stays removed,
-/// even if it is moved or written concurrently; an undo of the removal restores it. An operation on
-/// an item that was not inserted yet takes effect when the item is inserted. A log forgets the
-/// other operations on a removed item, but keeps the removal, because the insertion may still
-/// arrive from a node that was disconnected.
+/// An item is identified by the id of the operation that inserted it. A removed item stays removed,
+/// even if it is moved or written concurrently; an undo of the removal restores it until a snapshot
+/// settles the removal. An operation on an item that was not inserted yet takes effect when the
+/// item is inserted.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct List {
-    items: OrdMap<ActionId, Arc<Item>>,
-    order: Sequence<(Position, ActionId)>,
+    items: OrdMap<OpId, Arc<Item>>,
+    order: Sequence<(Position, OpId)>,
     /// Items inserted up to this stamp are hidden: a write in the document has replaced them.
     floor: Option<Stamp>,
 }
@@ -57,7 +57,7 @@ pub struct Item {
 
 /// The serialized form of a list: its items and its floor. The order follows from the items.
 #[derive(Serialize, Deserialize)]
-struct Saved(OrdMap<ActionId, Arc<Item>>, Option<Stamp>);
+struct Saved(OrdMap<OpId, Arc<Item>>, Option<Stamp>);
 
 /// The value of an item that has none.
 static NULL: LazyLock<Json> = LazyLock::new(|| Value::Null.into());
@@ -74,9 +74,10 @@ impl Item {
     }
 
     /// Returns the item's key in the order if the item is visible.
-    fn key(&self, id: &ActionId, floor: Option<&Stamp>) -> Option<(Position, ActionId)> {
+    fn key(&self, id: &OpId, floor: Option<&Stamp>) -> Option<(Position, OpId)> {
         let inserted = self.inserted.filter(|_| self.removed.is_none())?;
-        if floor.is_some_and(|floor| Stamp::new(inserted, id.clone()) <= *floor) {
+        let stamp = Stamp::new(inserted, id.action().clone()).of_operation(id.index());
+        if floor.is_some_and(|floor| stamp <= *floor) {
             return None;
         }
         self.position.get().map(|position| (position.clone(), id.clone()))
@@ -85,8 +86,8 @@ impl Item {
 
 /// An operation on a [`List`]. Made by the list's methods that end in `_op`.
 ///
-/// - `{"op":"insert","at":[[0,"1 10:a:b 0",0]],"value":…}`; the id of the action becomes the id of
-///   the item
+/// - `{"op":"insert","at":[[0,"1 10:a:b 0",0]],"value":…}`; the id of the operation becomes the id
+///   of the item
 /// - `{"op":"move","item":"1 10:a:b 0","at":[[0,"2 10:a:b 0",0]]}`
 /// - `{"op":"set","item":"1 10:a:b 0","value":…}`
 /// - `{"op":"remove","item":"1 10:a:b 0"}`
@@ -103,21 +104,21 @@ pub enum ListOp {
     /// Moves an item.
     Move {
         /// The id of the item.
-        item: ActionId,
+        item: OpId,
         /// The new position.
         at: Position,
     },
     /// Writes the value of an item.
     Set {
         /// The id of the item.
-        item: ActionId,
+        item: OpId,
         /// The new value.
         value: Json,
     },
     /// Removes an item.
     Remove {
         /// The id of the item.
-        item: ActionId,
+        item: OpId,
     },
 }
 
@@ -125,7 +126,7 @@ pub enum ListOp {
 #[derive(Deserialize)]
 struct OpFields {
     op: OpName,
-    item: Option<ActionId>,
+    item: Option<OpId>,
     at: Option<Position>,
     #[serde(default, deserialize_with = "deserialize_present")]
     value: Option<Json>,
@@ -162,7 +163,7 @@ impl TryFrom<OpFields> for ListOp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListEvent {
     /// An item was inserted at an index.
-    Inserted(usize, ActionId),
+    Inserted(usize, OpId),
     /// An item was moved.
     Moved {
         /// The previous index.
@@ -173,7 +174,7 @@ pub enum ListEvent {
     /// The item at an index has a new value.
     Set(usize),
     /// The item at an index was removed.
-    Removed(usize, ActionId),
+    Removed(usize, OpId),
 }
 
 impl List {
@@ -193,25 +194,25 @@ impl List {
     }
 
     /// Returns the id of the item at an index. O(log n).
-    pub fn id_at(&self, index: usize) -> Option<&ActionId> {
+    pub fn id_at(&self, index: usize) -> Option<&OpId> {
         self.order.get(index).map(|(_, id)| id)
     }
 
     /// Returns the index of an item. O(log n).
-    pub fn index_of(&self, item: &ActionId) -> Option<usize> {
+    pub fn index_of(&self, item: &OpId) -> Option<usize> {
         let key = self.items.get(item)?.key(item, self.floor.as_ref())?;
         Some(self.order.index_of(&key))
     }
 
     /// Returns the items with their ids, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&ActionId, &Item)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&OpId, &Item)> {
         self.order
             .iter()
             .filter_map(|(_, id)| self.items.get_key_value(id))
             .map(|(id, item)| (id, &**item))
     }
 
-    /// Makes the operation that inserts a value at an index; `id` is the id of its action. O(log
+    /// Makes the operation that inserts a value at an index; `id` is the id of the operation. O(log
     /// n).
     ///
     /// # Errors
@@ -221,30 +222,40 @@ impl List {
         &self,
         index: usize,
         value: impl Into<Json>,
-        id: &ActionId,
+        id: impl Into<OpId>,
     ) -> Result<ListOp, ListError> {
-        Ok(ListOp::Insert { at: self.position(index, None, id)?, value: value.into() })
+        let at = self.position(index, None, &id.into())?;
+        Ok(ListOp::Insert { at, value: value.into() })
     }
 
     /// Makes the operation that inserts a value at the end. O(log n).
     ///
     /// # Errors
     /// As [`insert_op`](Self::insert_op).
-    pub fn push_op(&self, value: impl Into<Json>, id: &ActionId) -> Result<ListOp, ListError> {
+    pub fn push_op(
+        &self,
+        value: impl Into<Json>,
+        id: impl Into<OpId>,
+    ) -> Result<ListOp, ListError> {
         self.insert_op(self.len(), value, id)
     }
 
     /// Makes the operation that moves the item at `from`, so that its index is `to` afterwards;
-    /// `id` is the id of its action. O(log n).
+    /// `id` is the id of the operation. O(log n).
     ///
     /// # Errors
     /// As [`insert_op`](Self::insert_op).
-    pub fn move_op(&self, from: usize, to: usize, id: &ActionId) -> Result<ListOp, ListError> {
+    pub fn move_op(
+        &self,
+        from: usize,
+        to: usize,
+        id: impl Into<OpId>,
+    ) -> Result<ListOp, ListError> {
         let item = self.item_at(from)?;
         if to >= self.len() {
             return Err(ListError::OutOfBounds { index: to, len: self.len() });
         }
-        Ok(ListOp::Move { at: self.position(to, Some(from), id)?, item })
+        Ok(ListOp::Move { at: self.position(to, Some(from), &id.into())?, item })
     }
 
     /// Makes the operation that writes the value of the item at an index. O(log n).
@@ -263,7 +274,7 @@ impl List {
         Ok(ListOp::Remove { item: self.item_at(index)? })
     }
 
-    fn item_at(&self, index: usize) -> Result<ActionId, ListError> {
+    fn item_at(&self, index: usize) -> Result<OpId, ListError> {
         self.id_at(index).cloned().ok_or(ListError::OutOfBounds { index, len: self.len() })
     }
 
@@ -272,7 +283,7 @@ impl List {
         &self,
         index: usize,
         without: Option<usize>,
-        id: &ActionId,
+        id: &OpId,
     ) -> Result<Position, ListError> {
         if index > self.len() {
             return Err(ListError::OutOfBounds { index, len: self.len() });
@@ -287,11 +298,7 @@ impl List {
 
     /// Changes an item and updates its key in the order. `change` returns whether it changed the
     /// item.
-    fn change(
-        &mut self,
-        id: &ActionId,
-        change: impl FnOnce(&mut Item) -> bool,
-    ) -> Option<ListEvent> {
+    fn change(&mut self, id: &OpId, change: impl FnOnce(&mut Item) -> bool) -> Option<ListEvent> {
         let floor = self.floor.as_ref();
         let (before, after) = if let Some(item) = self.items.get_mut(id) {
             let item = Arc::make_mut(item);
@@ -329,6 +336,11 @@ impl List {
         }
     }
 
+    /// Returns `true` if anything is known, also what is not visible.
+    pub(super) fn has_entries(&self) -> bool {
+        !self.items.is_empty()
+    }
+
     /// Hides all items that were inserted up to a stamp. O(n log n) if the stamp is later than
     /// those of earlier calls.
     pub(super) fn hide(&mut self, until: &Stamp) {
@@ -338,13 +350,8 @@ impl List {
     }
 
     /// Returns the item with an id, if there is one.
-    pub(super) fn item(&self, id: &ActionId) -> Option<&Item> {
+    pub(super) fn item(&self, id: &OpId) -> Option<&Item> {
         self.items.get(id).map(|item| &**item)
-    }
-
-    /// Returns the ids of all items, including hidden and removed ones.
-    pub(super) fn known(&self) -> impl Iterator<Item = &ActionId> {
-        self.items.keys()
     }
 
     /// Checks that the order contains the visible items. For tests and fuzzers. O(n log n).
@@ -394,7 +401,7 @@ impl fmt::Debug for List {
 impl Crdt for List {
     type Op = ListOp;
     type Event = ListEvent;
-    type Part = ActionId;
+    type Part = OpId;
 
     const NAME: &'static str = "list";
     const VERSION: u32 = 1;
@@ -405,7 +412,7 @@ impl Crdt for List {
 
     fn apply(&mut self, op: &ListOp, stamp: &Stamp) -> Option<ListEvent> {
         match op {
-            ListOp::Insert { at, value } => self.change(stamp.id(), |item| {
+            ListOp::Insert { at, value } => self.change(&stamp.into(), |item| {
                 let new = item.inserted.replace(stamp.time()).is_none();
                 let placed = item.position.set(at.clone(), stamp).is_some();
                 let written = item.value.set(value.clone(), stamp).is_some();
@@ -431,67 +438,23 @@ impl Crdt for List {
         self.iter().map(|(_, item)| item.value().to_value()).collect()
     }
 
-    fn diff(&self, after: &Self, part: &mut dyn FnMut(ActionId)) {
+    fn diff(&self, after: &Self, part: &mut dyn FnMut(OpId)) {
         diff_keys(&self.items, &after.items, |id| part(id.clone()));
     }
 
-    fn slots(op: &ListOp, stamp: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        let (item, writes_position, writes_value) = match op {
-            ListOp::Insert { .. } => (stamp.id(), true, true),
-            ListOp::Move { item, .. } => (item, true, false),
-            ListOp::Set { item, .. } => (item, false, true),
-            ListOp::Remove { item } => (item, false, false),
+    fn settle(&mut self, coverage: &Coverage) {
+        // An item whose insertion cannot arrive any more, and is not visible now, never will be.
+        let is_gone = |id: &OpId, item: &Item| {
+            coverage.is_final(id.action()) && item.key(id, self.floor.as_ref()).is_none()
         };
-        let removes = !writes_position && !writes_value;
-        for (writes, field) in
-            [(writes_position, "place"), (writes_value, "value"), (removes, "removed")]
-        {
-            if writes {
-                slot(format!("{item}/{field}").into());
-            }
-        }
-        if let ListOp::Insert { .. } = op {
-            // A separate slot, because a later move or write does not replace the insertion.
-            slot(format!("{item}/inserted").into());
-        }
-    }
-
-    fn obsolete(
-        &self,
-        op: &ListOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let id = match op {
-            ListOp::Insert { .. } => stamp.id(),
-            ListOp::Move { item, .. } | ListOp::Set { item, .. } | ListOp::Remove { item } => item,
-        };
-        let Some(item) = self.items.get(id) else { return };
-        if let Some(removed) = item.removed.as_ref().filter(|removed| settled(removed)) {
-            // Only the earliest removal has influence on the state.
-            let latest = [item.position.stamp(), item.value.stamp(), Some(stamp)]
-                .into_iter()
-                .flatten()
-                .max();
-            for field in ["place", "value", "inserted"] {
-                let end = Stamp::new(WallTime::MAX, latest.unwrap_or(stamp).id().clone());
-                report(Obsolete::Before(format!("{id}/{field}").into(), end));
-            }
-            if stamp > removed && matches!(op, ListOp::Remove { .. }) {
-                report(Obsolete::One(format!("{id}/removed").into(), stamp.id().clone()));
-            }
-            return;
-        }
-        let mut before = |field: &str, last: Option<&Stamp>| {
-            let last = last.filter(|last| settled(last)).unwrap_or(stamp);
-            report(Obsolete::Before(format!("{id}/{field}").into(), last.clone()));
-        };
-        if matches!(op, ListOp::Insert { .. } | ListOp::Move { .. }) {
-            before("place", item.position.stamp());
-        }
-        if matches!(op, ListOp::Insert { .. } | ListOp::Set { .. }) {
-            before("value", item.value.stamp());
+        let gone: Vec<OpId> = self
+            .items
+            .iter()
+            .filter(|(id, item)| is_gone(id, item))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.items.remove(&id);
         }
     }
 }

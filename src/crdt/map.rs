@@ -1,19 +1,17 @@
 //! Values at paths; the last write wins, for each path.
 
-use std::sync::Arc;
-
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     crdt::{Crdt, MissingField, deserialize_present, required},
-    path::{Path, ancestors, split_key, subtree, unescape},
+    path::{Path, ancestors, items, split_key, subtree, unescape},
 };
 use crate::{
     action::Stamp,
     json::Json,
-    replay::{Malformed, Obsolete},
+    replay::{Coverage, Malformed},
 };
 
 /// A JSON object whose fields are last-write-wins registers: the LWW-element dictionary, with paths
@@ -134,17 +132,54 @@ impl Map {
         !hidden
     }
 
+    /// Forgets the deletions before the horizon that have no effect on an open operation and on a
+    /// value that was written above them, also in an item of a list.
+    pub(super) fn forget_deletions(&mut self, coverage: &Coverage) {
+        let Some(horizon) = coverage.horizon() else { return };
+        let is_needed = |path: &Path, field: &Field| {
+            let mut above = ancestors(path.as_str()).filter_map(|above| self.fields.get(above));
+            let is_within = |above: &Field| above.value.is_some() && above.stamp < field.stamp;
+            field.value.is_some()
+                || field.stamp.time() >= horizon
+                || above.any(is_within)
+                || items(path.as_str()).next().is_some()
+        };
+        let forgotten: Vec<Path> = self
+            .fields
+            .iter()
+            .filter(|(path, field)| !is_needed(path, field))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in forgotten {
+            self.remove_entry(&path);
+        }
+    }
+
+    /// Drops what is known about a path.
+    pub(super) fn remove_entry(&mut self, path: &Path) {
+        if self.fields.remove(path).is_some() {
+            self.deep -= usize::from(path.keys().count() != 1);
+        }
+    }
+
+    /// Returns the paths of all writes, including hidden ones.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.fields.keys()
+    }
+
     /// Returns the writes below a path, including hidden ones.
     fn descendants<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Field)> {
         subtree(&self.fields, path).filter(move |(key, _)| *key != path)
     }
 
-    /// Applies the visible writes below `base` to a value.
+    /// Applies the visible writes below `base` to a value, except those within items of lists.
     pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
         for (path, field) in self.descendants(base) {
-            if self.latest_write(path.as_str()) == Some(&field.stamp) {
-                let new = field.value.as_ref().map(Json::to_value);
-                write_at(value, &path.as_str()[base.as_str().len()..], new);
+            let suffix = &path.as_str()[base.as_str().len()..];
+            if self.latest_write(path.as_str()) == Some(&field.stamp)
+                && items(suffix).next().is_none()
+            {
+                write_at(value, suffix, field.value.as_ref().map(Json::to_value));
             }
         }
     }
@@ -266,22 +301,8 @@ impl Crdt for Map {
         diff_keys(&self.fields, &after.fields, |path| part(path.clone()));
     }
 
-    fn slots(op: &MapOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        slot(op.path().text().clone());
-    }
-
-    fn obsolete(
-        &self,
-        op: &MapOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let last =
-            self.latest_write(op.path().as_str()).filter(|last| settled(last)).unwrap_or(stamp);
-        for (path, _) in subtree(&self.fields, op.path()) {
-            report(Obsolete::Before(path.text().clone(), last.clone()));
-        }
+    fn settle(&mut self, coverage: &Coverage) {
+        self.forget_deletions(coverage);
     }
 }
 

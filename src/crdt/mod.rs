@@ -13,8 +13,9 @@
 //!
 //! All but [`SyncMaps`] are a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of
 //! their action, in any order, any number of times. [`Shared`] makes a
-//! [`Reducer`](crate::replay::Reducer) of such a type, so that a log over a
-//! [`Timeline`](crate::replay::Timeline) has it as its state, with undo. [`SyncMaps`] is a reducer
+//! [`Reducer`](crate::replay::Reducer) of such a type for one document, so that a log over a
+//! [`Timeline`](crate::replay::Timeline) has it as its state, with undo until a snapshot action
+//! settles the undone action. [`SyncMaps`] is a reducer
 //! itself. [`UndoManager`](crate::replay::UndoManager) provides undo and redo for a user interface.
 //!
 //! Getters are nouns ([`List::get`], [`Counter::value`]). Methods that change the state are verbs
@@ -34,7 +35,7 @@
 //! // Two nodes change one list while they are disconnected.
 //! let mut logs = ["10:ada:x", "10:grace:x"].map(|node| {
 //!     let node = NodeId::new(node).expect("a node id");
-//!     let timeline = Timeline::new(Shared::<List>::new("tasks"));
+//!     let timeline = Timeline::new(Shared::<List>::new("lists", "1"));
 //!     Log::with_observer(node, MemoryStore::new(), timeline).expect("memory does not fail")
 //! });
 //! for (log, words) in logs.iter_mut().zip([["buy", "milk"], ["call", "mum"]]) {
@@ -72,6 +73,7 @@ mod document;
 mod document_op;
 mod list;
 mod map;
+mod op_id;
 mod path;
 mod position;
 mod register;
@@ -86,9 +88,10 @@ pub use document::Document;
 pub use document_op::DocumentOp;
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
+pub use op_id::OpId;
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};
-pub use shared::{EditError, Shared};
+pub use shared::{EditError, MAX_EDIT_DEPTH, MAX_OPERATIONS, Operation, Operations, Shared};
 pub use sync_map::{Change, Records, SyncMaps};

@@ -6,6 +6,8 @@ use std::{borrow::Cow, sync::Arc};
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use super::op_id::OpId;
+
 /// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 4_096;
 
@@ -76,10 +78,6 @@ impl Path {
         &self.0
     }
 
-    pub(super) const fn text(&self) -> &Arc<str> {
-        &self.0
-    }
-
     /// Returns the keys without escapes, from the top down.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.split('/').skip(1).map(unescape)
@@ -105,6 +103,19 @@ pub(super) fn subtree<'a, V: Clone>(
 /// Returns `true` if `path` is below `above`.
 fn is_descendant(above: &str, path: &str) -> bool {
     path.len() > above.len() && path.starts_with(above) && path.as_bytes()[above.len()] == b'/'
+}
+
+/// Returns the keys of a path that name items of lists: for each, the path of the list and the id
+/// of the item, from the top down.
+pub(super) fn items(path: &str) -> impl Iterator<Item = (&str, OpId)> {
+    let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    slashes.filter_map(|(at, _)| {
+        let key = &path[at + 1..];
+        let key = key.find('/').map_or(key, |end| &key[..end]);
+        // Most keys have no space.
+        let item = if key.contains(' ') { unescape(key).parse().ok() } else { None };
+        Some((&path[..at], item?))
+    })
 }
 
 /// Returns the paths above a path, from its parent to the root, which is empty.

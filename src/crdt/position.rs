@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::action::ActionId;
+use super::op_id::OpId;
+use crate::{action::ActionId, time::WallTime};
 
 /// The maximum number of steps of a position.
 pub const MAX_STEPS: usize = 256;
@@ -21,20 +22,26 @@ pub const MAX_STEPS: usize = 256;
 /// self-contained keys as in Logoot (Weiss, Urso and Molli, 2009), because actions may arrive in
 /// any order and be forgotten.
 ///
+/// A step also names the operation that made it, so that no two positions are equal, not even if an
+/// item that was removed or moved returns to a position after another one was inserted there.
+///
 /// Numbers are spaced: 20 halvings fit between two neighbours before a position gets one step
 /// longer. The JSON form is an array of steps `[order, run, index]`, where `run` is the id of the
-/// action that began the run.
+/// operation that began the run, or `[order, run, index, time, sequence, operation]` if another
+/// operation of the same node made the step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position(Arc<[Step]>);
 
 /// One step of a position.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Step {
     /// The order of the runs in one place; the ids of the runs break ties.
     order: i64,
-    run: ActionId,
+    run: OpId,
     /// The item in the run.
     index: i64,
+    /// The operation that made the step.
+    maker: OpId,
 }
 
 /// The initial distance between neighbours.
@@ -43,12 +50,12 @@ const SPACING: i64 = 1 << 20;
 const LIMIT: i64 = 1 << 53;
 
 impl Position {
-    /// Makes a position between two neighbours for the item that the action `id` inserts or moves.
-    /// Returns `None` if it would have more than [`MAX_STEPS`] steps. O(steps).
+    /// Makes a position between two neighbours for the item that the operation `id` inserts or
+    /// moves. Returns `None` if it would have more than [`MAX_STEPS`] steps. O(steps).
     ///
     /// Takes the first that fits: the next one in the run of `before`, the previous one in the run
     /// of `after`, a new run at the level of `before`, a new run below `before`.
-    pub fn between(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
+    pub fn between(before: Option<&Self>, after: Option<&Self>, id: &OpId) -> Option<Self> {
         let fits = |new: &Self| {
             before.is_none_or(|before| before < new) && after.is_none_or(|after| new < after)
         };
@@ -68,7 +75,7 @@ impl Position {
         (last.order, &last.run) == (other_last.order, &other_last.run) && prefix == other_prefix
     }
 
-    fn next_in_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn next_in_run(before: Option<&Self>, after: Option<&Self>, id: &OpId) -> Option<Self> {
         let before = before.filter(|before| before.is_run_of(id))?;
         let (last, _) = before.0.split_last()?;
         let index =
@@ -76,17 +83,18 @@ impl Position {
                 Some(next) => middle(last.index, next.index)?,
                 None => last.index.checked_add(SPACING)?,
             };
-        Some(before.with_last(Step { index, ..last.clone() }))
+        Some(before.with_last(Step { index, maker: id.clone(), ..last.clone() }))
     }
 
-    fn previous_in_run(_: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn previous_in_run(_: Option<&Self>, after: Option<&Self>, id: &OpId) -> Option<Self> {
         let after = after.filter(|after| after.is_run_of(id))?;
         let (last, _) = after.0.split_last()?;
-        Some(after.with_last(Step { index: last.index.checked_sub(SPACING)?, ..last.clone() }))
+        let index = last.index.checked_sub(SPACING)?;
+        Some(after.with_last(Step { index, maker: id.clone(), ..last.clone() }))
     }
 
-    fn sibling_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
-        let run = |order| Step { order, run: id.clone(), index: 0 };
+    fn sibling_run(before: Option<&Self>, after: Option<&Self>, id: &OpId) -> Option<Self> {
+        let run = |order| Step { order, run: id.clone(), index: 0, maker: id.clone() };
         match (before, after) {
             (None, None) => Some(Self(Arc::new([run(0)]))),
             (None, Some(after)) => {
@@ -107,18 +115,18 @@ impl Position {
         }
     }
 
-    fn child_run(before: Option<&Self>, after: Option<&Self>, id: &ActionId) -> Option<Self> {
+    fn child_run(before: Option<&Self>, after: Option<&Self>, id: &OpId) -> Option<Self> {
         let before = before?;
         let first =
             after.and_then(|after| after.0.strip_prefix(&*before.0)).and_then(<[Step]>::first);
         let order = first.map_or(Some(0), |first| first.order.checked_sub(SPACING))?;
-        let new = Step { order, run: id.clone(), index: 0 };
+        let new = Step { order, run: id.clone(), index: 0, maker: id.clone() };
         Some(Self(before.0.iter().cloned().chain([new]).collect()))
     }
 
-    /// Returns `true` if the node of the action began the run of this position.
-    fn is_run_of(&self, id: &ActionId) -> bool {
-        self.0.last().is_some_and(|last| last.run.node() == id.node())
+    /// Returns `true` if the node of the operation began the run of this position.
+    fn is_run_of(&self, id: &OpId) -> bool {
+        self.0.last().is_some_and(|last| last.run.action().node() == id.action().node())
     }
 
     fn with_last(&self, step: Step) -> Self {
@@ -149,17 +157,46 @@ impl PartialOrd for Position {
     }
 }
 
+/// A step in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StepJson {
+    First(i64, OpId, i64),
+    Later(i64, OpId, i64, WallTime, u32, u32),
+}
+
+impl From<&Step> for StepJson {
+    fn from(Step { order, run, index, maker }: &Step) -> Self {
+        if maker == run {
+            return Self::First(*order, run.clone(), *index);
+        }
+        let action = maker.action();
+        Self::Later(*order, run.clone(), *index, action.time(), action.sequence(), maker.index())
+    }
+}
+
+impl From<StepJson> for Step {
+    fn from(step: StepJson) -> Self {
+        match step {
+            StepJson::First(order, run, index) => Self { order, maker: run.clone(), run, index },
+            StepJson::Later(order, run, index, time, sequence, operation) => {
+                let action = ActionId::new(time, run.action().node().clone(), sequence);
+                Self { order, run, index, maker: OpId::new(action, operation) }
+            }
+        }
+    }
+}
+
 impl Serialize for Position {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|step| (step.order, &step.run, step.index)))
+        serializer.collect_seq(self.0.iter().map(StepJson::from))
     }
 }
 
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let steps = Vec::<(i64, ActionId, i64)>::deserialize(deserializer)?;
-        let position =
-            Self(steps.into_iter().map(|(order, run, index)| Step { order, run, index }).collect());
+        let steps = Vec::<StepJson>::deserialize(deserializer)?;
+        let position = Self(steps.into_iter().map(Step::from).collect());
         if position.0.is_empty() || position.0.len() > MAX_STEPS || !position.is_within_limits() {
             let steps = position.0.len();
             return Err(D::Error::custom(format!(
@@ -177,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn id(number: usize, node: usize) -> ActionId {
+    fn id(number: usize, node: usize) -> OpId {
         format!("{number} {} 0", ["a", "b", "c"][node]).parse().unwrap()
     }
 
@@ -209,7 +246,7 @@ mod tests {
             for (node, (length, backwards)) in runs.iter().enumerate() {
                 let mut own: Vec<Position> = Vec::new();
                 for number in 0..*length {
-                    let id: ActionId = format!("{} n{node} 0", 10 + number).parse().unwrap();
+                    let id: OpId = format!("{} n{node} 0", 10 + number).parse().unwrap();
                     if *backwards {
                         let after = own.first().or(end);
                         own.insert(0, Position::between(Some(&first), after, &id).unwrap());
@@ -236,6 +273,20 @@ mod tests {
             let new = Position::between(before, after, &id(number, number % 2)).unwrap();
             assert_eq!(new.0.len(), 1);
             if number % 3 == 0 { positions.insert(0, new) } else { positions.push(new) }
+        }
+    }
+
+    #[test]
+    fn a_position_that_was_left_is_not_made_again() {
+        let first = Position::between(None, None, &id(0, 0)).unwrap();
+        let removed = Position::between(Some(&first), None, &id(1, 0)).unwrap();
+        let new = Position::between(Some(&first), None, &id(2, 0)).unwrap();
+        assert!(removed < new, "an item at the same place has another position");
+        for node in 0..3 {
+            let between = Position::between(Some(&removed), Some(&new), &id(3, node)).unwrap();
+            assert!(removed < between && between < new);
+            let text = serde_json::to_string(&between).unwrap();
+            assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), between);
         }
     }
 

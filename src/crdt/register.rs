@@ -1,7 +1,6 @@
 //! One value; the last write wins.
 
 use core::mem;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +9,7 @@ use super::crdt::Crdt;
 use crate::{
     action::Stamp,
     json::Json,
-    replay::{Malformed, Obsolete},
+    replay::{Coverage, Malformed},
 };
 
 /// A value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011,
@@ -125,18 +124,5 @@ impl Crdt for Register {
         }
     }
 
-    fn slots(_: &RegisterOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        slot("value".into());
-    }
-
-    fn obsolete(
-        &self,
-        _: &RegisterOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let last = self.stamp().filter(|last| settled(last)).unwrap_or(stamp);
-        report(Obsolete::Before("value".into(), last.clone()));
-    }
+    fn settle(&mut self, _: &Coverage) {}
 }

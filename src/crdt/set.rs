@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::{
     crdt::{Crdt, check_text},
     map::diff_keys,
+    op_id::OpId,
 };
 use crate::{
-    action::{ActionId, Stamp},
-    replay::{Malformed, Obsolete},
+    action::Stamp,
+    replay::{Coverage, Malformed},
     time::WallTime,
 };
 
@@ -102,20 +103,13 @@ impl Crdt for LwwSet {
         diff_elements(&self.elements, &after.elements, changed, part);
     }
 
-    fn slots(op: &LwwSetOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        slot(op.element().clone());
-    }
-
-    fn obsolete(
-        &self,
-        op: &LwwSetOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let last =
-            self.elements.get(op.element()).map(|(last, _)| last).filter(|last| settled(last));
-        report(Obsolete::Before(op.element().clone(), last.unwrap_or(stamp).clone()));
+    fn settle(&mut self, coverage: &Coverage) {
+        let Some(horizon) = coverage.horizon() else { return };
+        let entries = self.elements.iter();
+        self.elements = entries
+            .filter(|(_, (last, is_in))| *is_in || last.time() >= horizon)
+            .map(|(element, entry)| (element.clone(), entry.clone()))
+            .collect();
     }
 }
 
@@ -149,10 +143,10 @@ fn event(element: &Arc<str>, was_in: bool, is_in: bool) -> Option<SetEvent> {
 
 /// A set where a removal only affects the additions that its author has seen, so that a concurrent
 /// addition wins: the OR-Set of Shapiro et al. (2011, specification 15). An addition is identified
-/// by the id of its action.
+/// by the id of its operation.
 ///
-/// The ids of removed additions are stored as tombstones, so that a late addition does not restore
-/// the element.
+/// The ids of removed additions are stored as tombstones until a snapshot settles them, so that a
+/// late addition does not restore the element.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AddWinsSet {
     elements: OrdMap<Arc<str>, Additions>,
@@ -166,10 +160,10 @@ pub struct AddWinsSet {
 struct Additions {
     /// Additions that were not removed, with their meta times.
     #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
-    live: OrdMap<ActionId, WallTime>,
+    live: OrdMap<OpId, WallTime>,
     /// Removed additions, each with the stamp of its earliest removal.
     #[serde(rename = "-", default, skip_serializing_if = "OrdMap::is_empty")]
-    removed: OrdMap<ActionId, Stamp>,
+    removed: OrdMap<OpId, Stamp>,
 }
 
 /// An operation on an [`AddWinsSet`]: `{"op":"add","element":"a"}`,
@@ -187,8 +181,8 @@ pub enum AddWinsOp {
     Remove {
         /// The element; at most [`MAX_TEXT`](super::MAX_TEXT) bytes.
         element: Arc<str>,
-        /// The ids of the actions that added it; at most 10,000.
-        adds: Vec<ActionId>,
+        /// The ids of the operations that added it; at most 10,000.
+        adds: Vec<OpId>,
     },
 }
 
@@ -209,24 +203,16 @@ impl AddWinsSet {
             .map(|(element, _)| element)
     }
 
+    /// Returns `true` if anything is known, also what is not visible.
+    pub(super) fn has_entries(&self) -> bool {
+        !self.elements.is_empty()
+    }
+
     /// Hides all additions up to a stamp.
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             self.floor = Some(until.clone());
         }
-    }
-
-    /// Returns the additions up to a stamp that were not removed.
-    pub(super) fn adds_until<'a>(
-        &'a self,
-        until: &'a Stamp,
-    ) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionId)> {
-        let all = self
-            .elements
-            .iter()
-            .flat_map(|(element, adds)| adds.live.iter().map(move |add| (element, add)));
-        all.filter(|(_, (id, time))| Stamp::new(**time, (*id).clone()) <= *until)
-            .map(|(element, (id, _))| (element, id))
     }
 
     /// Makes the operation that adds an element.
@@ -249,9 +235,7 @@ impl AddWinsSet {
 impl Additions {
     /// Returns `true` if an addition is later than `floor`.
     fn is_visible(&self, floor: Option<&Stamp>) -> bool {
-        self.live
-            .iter()
-            .any(|(id, time)| floor.is_none_or(|floor| *floor < Stamp::new(*time, id.clone())))
+        self.live.iter().any(|(id, time)| is_above(floor, id, *time))
     }
 }
 
@@ -286,8 +270,9 @@ impl Crdt for AddWinsSet {
         let was_in = adds.is_visible(self.floor.as_ref());
         match op {
             AddWinsOp::Add { .. } => {
-                if !adds.removed.contains_key(stamp.id()) {
-                    adds.live.insert(stamp.id().clone(), stamp.time());
+                let id = OpId::from(stamp);
+                if !adds.removed.contains_key(&id) {
+                    adds.live.insert(id, stamp.time());
                 }
             }
             AddWinsOp::Remove { adds: removed, .. } => {
@@ -314,27 +299,26 @@ impl Crdt for AddWinsSet {
         diff_elements(&self.elements, &after.elements, changed, part);
     }
 
-    fn slots(op: &AddWinsOp, _: &Stamp, slot: &mut dyn FnMut(Arc<str>)) {
-        slot(op.element().clone());
-    }
-
-    fn obsolete(
-        &self,
-        op: &AddWinsOp,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        let mut forget = |id: &ActionId| report(Obsolete::One(op.element().clone(), id.clone()));
-        match op {
-            AddWinsOp::Remove { adds, .. } => adds.iter().for_each(forget),
-            AddWinsOp::Add { .. } => {
-                let removed =
-                    self.elements.get(op.element()).and_then(|adds| adds.removed.get(stamp.id()));
-                if removed.is_some_and(settled) {
-                    forget(stamp.id());
-                }
+    fn settle(&mut self, coverage: &Coverage) {
+        let floor = self.floor.as_ref();
+        let mut elements = OrdMap::new();
+        for (element, adds) in &self.elements {
+            let live = adds.live.iter().filter(|(id, time)| is_above(floor, id, **time));
+            let removed = adds.removed.iter().filter(|(id, _)| !coverage.is_final(id.action()));
+            let kept = Additions {
+                live: live.map(|(id, time)| (id.clone(), *time)).collect(),
+                removed: removed.map(|(id, stamp)| (id.clone(), stamp.clone())).collect(),
+            };
+            if !kept.live.is_empty() || !kept.removed.is_empty() {
+                elements.insert(element.clone(), kept);
             }
         }
+        self.elements = elements;
     }
+}
+
+/// Returns `true` if an addition is later than `floor`.
+fn is_above(floor: Option<&Stamp>, id: &OpId, time: WallTime) -> bool {
+    floor
+        .is_none_or(|floor| *floor < Stamp::new(time, id.action().clone()).of_operation(id.index()))
 }

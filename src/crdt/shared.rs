@@ -1,65 +1,146 @@
 //! A CRDT that several nodes share, as the state of a log.
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
-use super::crdt::Crdt;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::{crdt::Crdt, op_id::OpId};
 use crate::{
-    action::{Action, ActionError, ActionId, Meta, Stamp, push_once},
+    action::{
+        Action, ActionError, ActionId, DocumentKey, DocumentVerb, Meta, NodeId, Stamp, push_once,
+    },
+    json::{Cursor, Json, MAX_DEPTH},
     log::{Draft, Log, LogError},
-    replay::{Diff, Malformed, Obsolete, Reducer, Saved, Timeline},
+    replay::{Coverage, Diff, Malformed, Reducer, Settlement, Timeline},
     store::{Entry, Store},
     time::WallTime,
 };
 
-/// A [`Reducer`] for one object of type `C`. Its operations are actions of one type:
-/// `{"type":"tasks","op":"insert",…}`.
+/// A [`Reducer`] for one document of type `C`.
 ///
-/// The log keeps the actions that the object needs: an action has a reason for each of its
-/// [slots](Crdt::slots), such as `tasks/value` for a register, and loses the reason when it is
-/// obsolete because of a settled action.
+/// Its actions are `{"type":"notes/edit","id":"7","ops":[…]}`, and `notes/create` with the same
+/// fields: the operations of one action are checked, refused and undone together, and each merges
+/// by its own rule. `{"type":"notes/snapshot","id":"7",…}` settles actions; only servers can make
+/// it, and the node that [`settled_by`](Self::settled_by) names.
+///
+/// A log keeps the actions and their undos until a snapshot settles them.
 #[derive(Clone, Debug)]
 pub struct Shared<C> {
-    kind: Arc<str>,
+    key: DocumentKey,
+    settling_node: Option<NodeId>,
     object: PhantomData<fn() -> C>,
 }
 
+/// The operations of one action. Most actions have one.
+pub type Operations<C> = SmallVec<[<C as Crdt>::Op; 1]>;
+
+/// The fields of the actions that change a document, besides the type.
+#[derive(Serialize)]
+struct EditFields<'a, O> {
+    id: &'a str,
+    ops: &'a [O],
+}
+
+#[derive(Deserialize)]
+struct ReadEdit<O> {
+    #[serde(default = "Vec::new")]
+    ops: Vec<O>,
+}
+
+/// The fields of a snapshot, besides the type.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SnapshotFields<'a, S> {
+    id: &'a str,
+    state_type: &'a str,
+    version: u32,
+    coverage: &'a Coverage,
+    state: &'a S,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadSnapshot {
+    state_type: String,
+    version: u32,
+    coverage: Coverage,
+    state: Json,
+}
+
 impl<C: Crdt> Shared<C> {
-    /// Creates a reducer of the actions with the type `kind`.
-    pub fn new(kind: impl Into<Arc<str>>) -> Self {
-        Self { kind: kind.into(), object: PhantomData }
+    /// Creates a reducer for the document `id` of a kind, such as `notes`.
+    pub fn new(kind: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
+        Self { key: DocumentKey::new(kind, id), settling_node: None, object: PhantomData }
     }
 
-    /// Returns the type of the actions.
-    pub fn kind(&self) -> &str {
-        &self.kind
+    /// Names the node that settles actions, for a log without a server. All nodes must name the
+    /// same one.
+    #[must_use]
+    pub fn settled_by(self, node: NodeId) -> Self {
+        Self { settling_node: Some(node), ..self }
     }
 
-    /// Returns the action of an operation.
+    /// Returns the kind and the id of the document.
+    pub const fn key(&self) -> &DocumentKey {
+        &self.key
+    }
+
+    /// Returns the action of operations, which are applied in this order.
     ///
     /// # Errors
     /// [`ActionError::Write`] for a value that cannot be represented in JSON, such as a map with
     /// keys that are not strings.
-    pub fn action(&self, op: &C::Op) -> Result<Action, ActionError> {
-        Action::typed(&self.kind, op)
+    pub fn action(&self, ops: &[C::Op]) -> Result<Action, ActionError> {
+        let kind = self.key.action_type(DocumentVerb::Edit);
+        Action::typed(&kind, &EditFields { id: self.key.id(), ops })
     }
 
-    fn reason(&self, slot: &str) -> Arc<str> {
-        format!("{}/{slot}", self.kind).into()
+    /// Returns the action of a snapshot.
+    ///
+    /// # Errors
+    /// [`ActionError`] if the state exceeds a limit of actions.
+    pub fn snapshot_action(&self, settlement: &Settlement<C>) -> Result<Action, ActionError> {
+        let Settlement { coverage, state } = settlement;
+        Action::typed(
+            &self.key.action_type(DocumentVerb::Snapshot),
+            &SnapshotFields {
+                id: self.key.id(),
+                state_type: C::NAME,
+                version: C::VERSION,
+                coverage,
+                state,
+            },
+        )
+    }
+
+    /// Returns what a snapshot of a timeline contains. Actions before `horizon` that are not part
+    /// of it will be rejected. O(state).
+    pub fn settlement(timeline: &Timeline<Self>, horizon: Option<WallTime>) -> Settlement<C> {
+        timeline.settlement(horizon, C::settle)
     }
 }
 
 impl<C: Crdt> Reducer for Shared<C> {
-    type Action = C::Op;
+    type Action = Operations<C>;
     type State = C;
 
-    fn read(&self, action: &Action) -> Result<Option<C::Op>, Malformed> {
-        if action.kind() != &*self.kind {
+    fn read(&self, action: &Action) -> Result<Option<Operations<C>>, Malformed> {
+        let Some(DocumentVerb::Create | DocumentVerb::Edit) = self.key.verb(action) else {
             return Ok(None);
+        };
+        check_depth(action.as_json())?;
+        let edit: ReadEdit<C::Op> =
+            action.parse().map_err(|error| Malformed::new(error.to_string()))?;
+        if edit.ops.len() > MAX_OPERATIONS {
+            return Err(Malformed::new(format!(
+                "expected at most {MAX_OPERATIONS} operations in an action, got {}",
+                edit.ops.len()
+            )));
         }
-        let op = action.parse().map_err(|error| Malformed::new(error.to_string()))?;
-        C::check(&op)?;
-        Ok(Some(op))
+        edit.ops.iter().try_for_each(C::check)?;
+        Ok(Some(edit.ops.into()))
     }
 
     fn initial(&self) -> C {
@@ -67,32 +148,64 @@ impl<C: Crdt> Reducer for Shared<C> {
     }
 
     #[inline]
-    fn apply(&self, state: &mut C, op: &C::Op, stamp: &Stamp) {
-        state.apply(op, stamp);
+    fn apply(&self, state: &mut C, ops: &Operations<C>, stamp: &Stamp) {
+        for (index, op) in (0..).zip(ops) {
+            if index == 0 {
+                state.apply(op, stamp);
+            } else {
+                state.apply(op, &stamp.of_operation(index));
+            }
+        }
     }
 
     fn commutes(&self) -> bool {
         true
     }
 
-    fn preadd(&self, op: &C::Op, meta: &mut Meta) {
-        C::slots(op, &meta.stamp(), &mut |slot| push_once(&mut meta.reasons, self.reason(&slot)));
+    fn preadd(&self, _: &Operations<C>, meta: &mut Meta) {
+        push_once(&mut meta.indexes, self.key.channel().clone());
     }
 
-    fn obsolete(
-        &self,
-        state: &C,
-        op: &C::Op,
-        stamp: &Stamp,
-        settled: &dyn Fn(&Stamp) -> bool,
-        report: &mut dyn FnMut(Obsolete),
-    ) {
-        state.obsolete(op, stamp, settled, &mut |obsolete| {
-            report(match obsolete {
-                Obsolete::Before(slot, stamp) => Obsolete::Before(self.reason(&slot), stamp),
-                Obsolete::One(slot, id) => Obsolete::One(self.reason(&slot), id),
-            });
-        });
+    fn document_reason(&self) -> Option<&Arc<str>> {
+        Some(self.key.channel())
+    }
+
+    fn is_snapshot(&self, action: &Action, id: &ActionId) -> bool {
+        let may_settle = || id.node().is_server() || self.settling_node.as_ref() == Some(id.node());
+        self.key.verb(action) == Some(DocumentVerb::Snapshot) && may_settle()
+    }
+
+    fn read_snapshot(&self, action: &Action) -> Result<Settlement<C>, Malformed> {
+        let malformed = |error: &dyn core::fmt::Display| Malformed::new(error.to_string());
+        let read: ReadSnapshot = action.parse().map_err(|error| malformed(&error))?;
+        if (&*read.state_type, read.version) != (C::NAME, C::VERSION) {
+            return Err(Malformed::new(format!(
+                "expected a snapshot of {} version {}, got one of {} version {}",
+                C::NAME,
+                C::VERSION,
+                read.state_type,
+                read.version
+            )));
+        }
+        let state = read.state.parse().map_err(|error| malformed(&error))?;
+        Ok(Settlement { coverage: read.coverage, state })
+    }
+}
+
+/// The maximum number of operations in an action.
+pub const MAX_OPERATIONS: usize = 10_000;
+
+/// The maximum depth of an action that changes a document, so that a snapshot, whose state contains
+/// the values some levels deeper, is an action too.
+pub const MAX_EDIT_DEPTH: usize = MAX_DEPTH - 16;
+
+fn check_depth(json: &str) -> Result<(), Malformed> {
+    // Most actions have too few brackets to be too deep.
+    let brackets = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if brackets <= MAX_EDIT_DEPTH || Cursor::with_depth(json, MAX_EDIT_DEPTH).value().is_ok() {
+        Ok(())
+    } else {
+        Err(Malformed::new(format!("expected at most {MAX_EDIT_DEPTH} levels of nesting")))
     }
 }
 
@@ -102,11 +215,6 @@ impl<C: Crdt> Diff for Shared<C> {
     fn diff(&self, before: &C, after: &C, part: &mut dyn FnMut(C::Part)) {
         before.diff(after, part);
     }
-}
-
-impl<C: Crdt> Saved for Shared<C> {
-    const NAME: &'static str = C::NAME;
-    const VERSION: u32 = C::VERSION;
 }
 
 /// The error of [`Log::edit`]. The object and the log are unchanged.
@@ -147,14 +255,44 @@ impl<E: core::error::Error + 'static, S: core::error::Error + 'static> core::err
     }
 }
 
+/// Collects the operations of one action. Made by [`Log::edit_together`].
+#[derive(Debug)]
+pub struct Operation<'a, C: Crdt> {
+    state: C,
+    stamp: Stamp,
+    ops: &'a mut Vec<C::Op>,
+}
+
+impl<C: Crdt> Operation<'_, C> {
+    /// Returns the state with the operations so far.
+    pub const fn state(&self) -> &C {
+        &self.state
+    }
+
+    /// Returns the id of the next operation.
+    pub fn next_id(&self) -> OpId {
+        OpId::from(&self.next_stamp())
+    }
+
+    fn next_stamp(&self) -> Stamp {
+        self.stamp.of_operation(u32::try_from(self.ops.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Adds an operation.
+    pub fn push(&mut self, op: C::Op) {
+        self.state.apply(&op, &self.next_stamp());
+        self.ops.push(op);
+    }
+}
+
 impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
-    /// Changes the object: `make` receives its state and the id of the new action, and returns the
-    /// operation. Returns the added entry.
+    /// Changes the document: `make` receives its state and the id of the new action, and returns
+    /// the operation. Returns the added entry.
     ///
     /// # Errors
     /// [`EditError::Op`] with the error of `make`; [`EditError::Malformed`] if the operation
     /// exceeds a limit; [`EditError::Action`] if it cannot be represented in JSON;
-    /// [`EditError::Log`] if the store fails. The object is unchanged then.
+    /// [`EditError::Log`] if the store fails. The document is unchanged then.
     pub fn edit<E>(
         &mut self,
         now: WallTime,
@@ -162,13 +300,68 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
     ) -> Result<Entry, EditError<E, S::Error>> {
         let id = self.generate_id(now);
         let op = make(self.state(), &id).map_err(EditError::Op)?;
-        C::check(&op).map_err(EditError::Malformed)?;
-        let action = self.timeline().reducer().action(&op).map_err(EditError::Action)?;
+        self.add_edit(now, &id, &[op])
+    }
+
+    /// Changes the document by several operations in one action, which are refused and undone
+    /// together. `make` sees the effect of each operation that it has added.
+    ///
+    /// # Errors
+    /// As for [`edit`](Self::edit).
+    pub fn edit_together<E>(
+        &mut self,
+        now: WallTime,
+        make: impl FnOnce(&mut Operation<'_, C>) -> Result<(), E>,
+    ) -> Result<Entry, EditError<E, S::Error>> {
+        let id = self.generate_id(now);
+        let mut ops = Vec::new();
+        let stamp = Stamp::new(id.time(), id.clone());
+        make(&mut Operation { state: self.state().clone(), stamp, ops: &mut ops })
+            .map_err(EditError::Op)?;
+        self.add_edit(now, &id, &ops)
+    }
+
+    fn add_edit<E>(
+        &mut self,
+        now: WallTime,
+        id: &ActionId,
+        ops: &[C::Op],
+    ) -> Result<Entry, EditError<E, S::Error>> {
+        ops.iter().try_for_each(C::check).map_err(EditError::Malformed)?;
+        let action = self.timeline().reducer().action(ops).map_err(EditError::Action)?;
         let entry = Entry::new(action.clone(), Meta::new(id.clone()));
-        let added = self
-            .add(now, action, Draft { id: Some(id), ..Draft::default() })
-            .map_err(EditError::Log)?;
+        let draft = Draft { id: Some(id.clone()), ..Draft::default() };
+        let added = self.add(now, action, draft).map_err(EditError::Log)?;
         // The id is new, so the log cannot refuse the entry as a duplicate.
+        Ok(added.unwrap_or(entry))
+    }
+
+    /// Settles the document: adds a snapshot of its current state, and forgets the actions that are
+    /// part of it. They cannot be undone any more, on any node. Actions that are older than
+    /// `horizon` and not part of a snapshot are rejected from now on.
+    ///
+    /// Only one node of a system may do this: its server, or the node that
+    /// [`Shared::settled_by`] names.
+    ///
+    /// # Errors
+    /// [`EditError::Action`] if the state exceeds a limit of actions; [`EditError::Log`] if the
+    /// store fails.
+    pub fn fold(
+        &mut self,
+        now: WallTime,
+        horizon: Duration,
+    ) -> Result<Entry, EditError<core::convert::Infallible, S::Error>> {
+        let horizon = i64::try_from(horizon.as_millis())
+            .ok()
+            .and_then(|millis| now.as_millis().checked_sub(millis))
+            .and_then(WallTime::checked_from_millis);
+        let settlement = Shared::settlement(self.timeline(), horizon);
+        let action =
+            self.timeline().reducer().snapshot_action(&settlement).map_err(EditError::Action)?;
+        let id = self.generate_id(now);
+        let entry = Entry::new(action.clone(), Meta::new(id.clone()));
+        let draft = Draft { id: Some(id), ..Draft::default() };
+        let added = self.add(now, action, draft).map_err(EditError::Log)?;
         Ok(added.unwrap_or(entry))
     }
 }

@@ -42,6 +42,11 @@ impl<S: Clone> Checkpoints<S> {
             .map(|(saved_count, _)| *saved_count)
     }
 
+    /// Removes all states.
+    pub(super) fn clear(&mut self) {
+        self.saved.clear();
+    }
+
     /// Removes the states that include the step with this index.
     pub(super) fn remove_after(&mut self, index: usize) {
         let kept = self.saved.partition_point(|(saved_count, _)| *saved_count <= index);

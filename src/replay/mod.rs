@@ -27,8 +27,11 @@
 
 mod checkpoints;
 mod config;
+mod coverage;
 mod reducer;
 mod retention;
+mod selection;
+mod settlement;
 mod snapshot;
 mod steps;
 mod timeline;
@@ -37,9 +40,11 @@ mod undos;
 mod warning;
 
 pub use config::TimelineConfig;
+pub use coverage::{Coverage, Standing};
 pub use reducer::{
     Diff, Obsolete, Reducer, TypedReducer, UntypedReducer, typed_reducer, untyped_reducer,
 };
+pub use settlement::Settlement;
 pub use snapshot::{Saved, Snapshot, SnapshotError};
 pub use timeline::{Changes, Timeline, TimelineStats};
 pub use undo_manager::{UndoManager, UndoStep};

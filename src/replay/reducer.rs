@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::Malformed;
+use super::{Malformed, settlement::Settlement};
 use crate::action::{Action, ActionId, Meta, Stamp};
 
 /// Computes a state from actions. A reducer is pure: the same actions in the same order give the
@@ -49,6 +49,29 @@ pub trait Reducer {
         let _ = (action, meta);
     }
 
+    /// Returns the reason for which a log keeps the actions of this reducer until a snapshot
+    /// settles them. By default, returns `None`: there are no snapshot actions, and each
+    /// replica settles its actions after
+    /// [`TimelineConfig::history`](super::TimelineConfig::history) others.
+    fn document_reason(&self) -> Option<&Arc<str>> {
+        None
+    }
+
+    /// Returns `true` if an action is a snapshot for this reducer, by a node that may settle
+    /// actions. By default, returns `false`.
+    fn is_snapshot(&self, action: &Action, id: &ActionId) -> bool {
+        let _ = (action, id);
+        false
+    }
+
+    /// Reads a snapshot action.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a snapshot that this reducer cannot read.
+    fn read_snapshot(&self, action: &Action) -> Result<Settlement<Self::State>, Malformed> {
+        Err(Malformed::new(format!("expected no snapshot, got {}", action.kind())))
+    }
+
     /// Reports the actions that are obsolete because of `action`, which is settled. `settled`
     /// returns `true` if another action is settled too. The log may remove the reported actions, so
     /// the state must be the same without them, whatever actions arrive later.
@@ -87,6 +110,18 @@ impl<R: Reducer + ?Sized> Reducer for &R {
 
     fn preadd(&self, action: &R::Action, meta: &mut Meta) {
         (**self).preadd(action, meta);
+    }
+
+    fn document_reason(&self) -> Option<&Arc<str>> {
+        (**self).document_reason()
+    }
+
+    fn is_snapshot(&self, action: &Action, id: &ActionId) -> bool {
+        (**self).is_snapshot(action, id)
+    }
+
+    fn read_snapshot(&self, action: &Action) -> Result<Settlement<R::State>, Malformed> {
+        (**self).read_snapshot(action)
     }
 
     fn obsolete(

@@ -5,14 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Malformed, Obsolete, Reducer, Timeline};
 use crate::{
-    action::{
-        Action, ActionId, Meta, NameList, Stamp,
-        logux::{self, Undo},
-        push_once,
-    },
-    log::{Draft, Log, LogError, Observer, ObserverRequest},
+    action::{Action, ActionId, Meta, NameList, Stamp, logux, push_once},
+    log::{Log, Observer, ObserverRequest},
     store::{Criteria, Entry, Store},
-    time::WallTime,
 };
 
 /// The requests of a timeline to its log, and the actions that they depend on.
@@ -69,20 +64,28 @@ impl<R: Reducer> Observer for Timeline<R> {
     /// for time travel and for the reasons of the actions that they undo.
     fn preadd(&mut self, action: &Action, meta: &mut Meta) {
         if action.kind() == logux::UNDO {
-            if self.config.history.is_some() {
-                push_once(&mut meta.reasons, self.config.reason().into());
-            }
-            return;
+            return self.keep_undo(action, meta);
         }
         if logux::is_logux(action.kind()) {
             return;
+        }
+        if let Some(reason) = self.reducer.document_reason() {
+            if self.reducer.is_snapshot(action, &meta.id) {
+                push_once(&mut meta.reasons, reason.clone());
+                return push_once(&mut meta.indexes, reason.clone());
+            }
+            if self.coverage.is_final(&meta.id) {
+                return meta.reasons.retain(|own| own != reason);
+            }
         }
         let read = self.read_action(action);
         if let Ok(Some(parsed)) = &read {
             let adds_reason =
                 meta.extra.get(NO_AUTO_REASON).is_none_or(|json| json.as_str() != "true");
-            if adds_reason && self.config.history.is_some() {
-                push_once(&mut meta.reasons, self.config.reason().into());
+            let reason = self.reducer.document_reason().cloned();
+            let history = || self.config.history.map(|_| self.config.reason().into());
+            if let Some(reason) = reason.or_else(history).filter(|_| adds_reason) {
+                push_once(&mut meta.reasons, reason);
             }
             self.reducer.preadd(parsed, meta);
         }
@@ -98,7 +101,12 @@ impl<R: Reducer> Observer for Timeline<R> {
         if entry.action.kind() == logux::UNDO {
             self.undo_added(entry);
         } else if !logux::is_logux(entry.action.kind()) {
-            self.retainer.track(added, entry);
+            if self.reducer.document_reason().is_none() {
+                self.retainer.track(added, entry);
+            }
+            for undo in self.undos.by_target(&entry.meta.id).to_vec() {
+                self.copy_reasons(&entry.meta.id, undo);
+            }
         }
         self.retainer.since_cleaning += 1;
         if self.retainer.since_cleaning >= self.config.clean_every {
@@ -128,6 +136,9 @@ impl<R: Reducer> Timeline<R> {
         let Some(added) = entry.meta.added.filter(|_| !logux::is_logux(entry.action.kind())) else {
             return;
         };
+        if self.reducer.document_reason().is_some() {
+            return;
+        }
         let is_unanswered = entry.meta.reasons.iter().any(|reason| **reason == *SYNCING);
         if is_unanswered || added > last_added.saturating_sub(self.config.history.unwrap_or(0)) {
             self.retainer.track(added, entry);
@@ -141,14 +152,47 @@ impl<R: Reducer> Timeline<R> {
         self.retainer.unsettled.make_contiguous().sort_unstable_by_key(|(added, _)| *added);
     }
 
+    /// Keeps an undo: of a document as long as its action; others for time travel.
+    fn keep_undo(&self, action: &Action, meta: &mut Meta) {
+        let target = action.str_field("id").and_then(|id| id.parse::<ActionId>().ok());
+        let is_known =
+            |id: &ActionId| self.steps.index_of(id).is_some() || self.undos.target(id).is_some();
+        match (self.reducer.document_reason(), target) {
+            (Some(_), _) if self.coverage.is_final(&meta.id) => {}
+            // An undo of a settled action has no effect. It is kept until the next snapshot, so
+            // that an undo of it has none either.
+            (Some(reason), Some(target)) if is_known(&target) || self.is_settled(&target) => {
+                push_once(&mut meta.reasons, reason.clone());
+            }
+            _ if self.config.history.is_some() => {
+                push_once(&mut meta.reasons, self.config.reason().into());
+            }
+            _ => {}
+        }
+    }
+
     /// Gives an undo the reasons of its target, so that both are kept equally long.
     fn undo_added(&mut self, entry: &Entry) {
-        if let Some(target) = self.undos.target(&entry.meta.id) {
-            self.retainer.requests.push_back(ObserverRequest::CopyReasons {
-                from: target.clone(),
-                to: entry.meta.id.clone(),
-                except: SYNCING.into(),
-            });
+        if let Some(target) = self.undos.target(&entry.meta.id).cloned() {
+            self.copy_reasons(&target, entry.meta.id.clone());
+        }
+    }
+
+    fn copy_reasons(&mut self, target: &ActionId, undo: ActionId) {
+        self.retainer.requests.push_back(ObserverRequest::CopyReasons {
+            from: target.clone(),
+            to: undo,
+            except: SYNCING.into(),
+        });
+    }
+
+    /// Requests that the log forgets an action of the document that has no effect on its own any
+    /// more.
+    pub(super) fn release(&mut self, id: &ActionId) {
+        if let Some(reason) = self.reducer.document_reason() {
+            self.retainer
+                .requests
+                .push_back(ObserverRequest::RemoveReason(reason.clone(), Criteria::id(id.clone())));
         }
     }
 
@@ -210,28 +254,5 @@ impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
     /// Returns the timeline of the log.
     pub const fn timeline(&self) -> &Timeline<R> {
         self.observer()
-    }
-
-    /// Undoes an action by adding `logux/undo`: the state is as if the action did not exist.
-    /// Undoing the undo makes the action effective again. Returns `None` if the log has no action
-    /// with this id.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn undo(
-        &mut self,
-        now: WallTime,
-        id: &ActionId,
-        reason: &str,
-    ) -> Result<Option<Entry>, LogError<S::Error>> {
-        let Some(entry) = self.by_id(id)? else { return Ok(None) };
-        let undo = Undo {
-            id: id.to_string(),
-            reason: reason.into(),
-            action: Some(entry.action),
-            extra: Vec::new(),
-        };
-        let Ok(action) = undo.to_action() else { return Ok(None) };
-        self.add(now, action, Draft::default())
     }
 }

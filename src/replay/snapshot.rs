@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Reducer, Timeline, TimelineConfig};
 use crate::{
-    action::{ActionId, NodeId, Stamp, push_once},
+    action::{ActionId, Stamp, push_once},
     json::{MAX_DEPTH, parse_nested},
     log::Log,
     store::{Criteria, Entry, MetaChange, Query, Store},
@@ -28,10 +28,10 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 ///
 /// The text is one JSON object:
 ///
-/// - `format`: `"logux timeline"`; `version`: 1.
+/// - `format`: `"logux timeline"`; `version`: 2.
 /// - `reducer`, `reducerVersion`: the reducer.
-/// - `node`: the node id of the log; `added`: the last `added` number that is included.
-/// - `anchor`: an entry of that log, as its id and `added` number, or `null`.
+/// - `added`: the last `added` number of the store that is included.
+/// - `anchor`: an entry that identifies the store, as its id and `added` number, or `null`.
 /// - `horizon`: the stamp up to which the state goes, as `{"id", "time"}`, or `null`.
 /// - `undos`: the undos whose targets are not part of the state, as pairs of undo and target.
 /// - `state`: the state.
@@ -61,7 +61,7 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 /// let text = Snapshot::of(&mut log)?.to_string();
 ///
 /// // Later: the snapshot, and the entries that the log has after it.
-/// let timeline = text.parse::<Snapshot>()?.open(Count, TimelineConfig::default(), &node, log.store())?;
+/// let timeline = text.parse::<Snapshot>()?.open(Count, TimelineConfig::default(), log.store())?;
 /// assert_eq!(*timeline.state(), 500);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -72,7 +72,6 @@ pub struct Snapshot {
     version: u32,
     reducer: String,
     reducer_version: u32,
-    node: String,
     added: u64,
     anchor: Option<(String, u64)>,
     horizon: Option<StampJson>,
@@ -99,7 +98,7 @@ struct StampJson {
 }
 
 const FORMAT: &str = "logux timeline";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The limit on the nesting depth of a state: that of a value in it, and more for the state itself.
 const MAX_STATE_DEPTH: usize = MAX_DEPTH + 64;
 /// The number of latest actions that a snapshot leaves out, so that slightly late actions can still
@@ -127,7 +126,7 @@ impl Snapshot {
             let earlier = Criteria { max_added: Some(before.unwrap_or(0)), ..Criteria::default() };
             log.remove_reason(ANCHOR, &earlier).map_err(store_failed)?;
         }
-        log.timeline().snapshot(newest.as_ref(), log.node_id(), log.store())
+        log.timeline().snapshot(newest.as_ref(), log.store())
     }
 
     /// Restores the timeline, and adds the actions that its log has received since.
@@ -135,18 +134,17 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError::AnotherVersion`], [`SnapshotError::AnotherReducer`] and
     /// [`SnapshotError::AnotherLog`] if the snapshot does not fit, [`SnapshotError::LateActions`]
-    /// if the log has received an action since that belongs before the end of the snapshot, and
-    /// other errors if the snapshot is damaged or the store fails. [`Timeline::read`] can then
-    /// compute the state from the whole log.
+    /// and [`SnapshotError::LateUndo`] if the log has received an action or an undo since that
+    /// belongs before the end of the snapshot, and other errors if the snapshot is damaged or the
+    /// store fails. [`Timeline::read`] can then compute the state from the whole log.
     pub fn open<R: Saved, S: Store>(
         &self,
         reducer: R,
         config: TimelineConfig,
-        node: &NodeId,
         store: &S,
     ) -> Result<Timeline<R>, SnapshotError> {
         self.check::<R>()?;
-        self.check_log(node, store)?;
+        self.check_store(store)?;
         let state =
             parse_nested(self.state.0.get(), MAX_STATE_DEPTH).map_err(SnapshotError::State)?;
         let horizon = self.horizon.as_ref().map(StampJson::stamp).transpose()?;
@@ -181,6 +179,10 @@ impl Snapshot {
             horizon.map_or_else(|| created.clone(), |horizon| created.clone().after_stamp(horizon));
         timeline.read_query(store, &tail).map_err(store_failed)?;
         timeline.extend(&older);
+        // An undo of an action that is part of the saved state.
+        if timeline.is_incomplete() {
+            return Err(SnapshotError::LateUndo);
+        }
         Ok(timeline)
     }
 
@@ -198,13 +200,9 @@ impl Snapshot {
         Ok(())
     }
 
-    fn check_log<S: Store>(&self, node: &NodeId, store: &S) -> Result<(), SnapshotError> {
+    fn check_store<S: Store>(&self, store: &S) -> Result<(), SnapshotError> {
         let is_same = match &self.anchor {
-            _ if self.node != node.as_str()
-                || store.last_added().map_err(store_failed)? < self.added =>
-            {
-                false
-            }
+            _ if store.last_added().map_err(store_failed)? < self.added => false,
             None => true,
             Some((id, added)) => {
                 let id: ActionId = id.parse().map_err(|_| damaged())?;
@@ -214,11 +212,7 @@ impl Snapshot {
                     .is_some_and(|entry| entry.meta.added == Some(*added))
             }
         };
-        if is_same {
-            Ok(())
-        } else {
-            Err(SnapshotError::AnotherLog { node: self.node.clone(), added: self.added })
-        }
+        if is_same { Ok(()) } else { Err(SnapshotError::AnotherLog { added: self.added }) }
     }
 }
 
@@ -226,7 +220,6 @@ impl<R: Saved> Timeline<R> {
     fn snapshot<S: Store>(
         &self,
         newest: Option<&Entry>,
-        node: &NodeId,
         store: &S,
     ) -> Result<Snapshot, SnapshotError> {
         // Actions that were removed from the log cannot be read again, so the snapshot has to
@@ -248,7 +241,6 @@ impl<R: Saved> Timeline<R> {
             version: VERSION,
             reducer: R::NAME.into(),
             reducer_version: R::VERSION,
-            node: node.to_string(),
             added: store.last_added().map_err(store_failed)?,
             anchor: newest.and_then(|entry| Some((entry.meta.id.to_string(), entry.meta.added?))),
             horizon: horizon.map(|stamp| StampJson {
@@ -312,13 +304,13 @@ pub enum SnapshotError {
     },
     /// The snapshot belongs to another log.
     AnotherLog {
-        /// The node id of that log.
-        node: String,
         /// The highest `added` number of that log when the snapshot was created.
         added: u64,
     },
     /// This action arrived after the snapshot was created, and belongs before its end.
     LateActions(ActionId),
+    /// An undo arrived after the snapshot was created, and its action may be part of the state.
+    LateUndo,
     /// An id or a time in the snapshot is malformed.
     Damaged,
     /// The state does not have the shape of the reducer's state.
@@ -343,9 +335,12 @@ impl fmt::Display for SnapshotError {
                     "expected a snapshot of {expected}, got one of {found}; read the whole log"
                 )
             }
-            Self::AnotherLog { node, added } => write!(
+            Self::AnotherLog { added } => write!(
                 f,
-                "the snapshot belongs to another log, of node {node} with {added} entries; read the whole log"
+                "the snapshot belongs to another log, which has had {added} entries; read the whole log"
+            ),
+            Self::LateUndo => f.write_str(
+                "an undo arrived after the snapshot, of an action that may be part of it; read the whole log",
             ),
             Self::LateActions(id) => {
                 write!(

@@ -120,6 +120,22 @@ impl<A> Steps<A> {
         action
     }
 
+    /// Removes the steps for whose actions `is_removed` is `true`, and returns their ids.
+    pub(super) fn remove(&mut self, is_removed: impl Fn(&ActionId) -> bool) -> Vec<ActionId> {
+        let mut removed = Vec::new();
+        self.steps.retain(|step| {
+            let id = step.stamp.id();
+            if !is_removed(id) {
+                return true;
+            }
+            self.corrected.remove(id);
+            self.free -= usize::from(step.action.is_none());
+            removed.push(id.clone());
+            false
+        });
+        removed
+    }
+
     /// Returns `true` if there are so many free steps that they should be removed.
     pub(super) fn is_sparse(&self) -> bool {
         self.free > 32 + self.steps.len() / 2

@@ -1,7 +1,7 @@
 //! The state of a log under a reducer.
 
 use super::{
-    Diff, Malformed, Obsolete, Reducer, TimelineConfig, TimelineWarning,
+    Coverage, Diff, Malformed, Obsolete, Reducer, TimelineConfig, TimelineWarning,
     checkpoints::Checkpoints,
     steps::{Step, Steps},
     undos::Undos,
@@ -36,10 +36,16 @@ pub struct Timeline<R: Reducer> {
     pub(super) horizon: Option<Stamp>,
     pub(super) steps: Steps<R::Action>,
     pub(super) undos: Undos,
-    checkpoints: Checkpoints<R::State>,
-    state: R::State,
+    /// The actions that the latest snapshot action includes, and the stamp of this snapshot.
+    pub(super) coverage: Coverage,
+    pub(super) settled: Option<Stamp>,
+    pub(super) checkpoints: Checkpoints<R::State>,
+    pub(super) state: R::State,
     /// The index of the first step that the state does not reflect.
-    stale: Option<usize>,
+    pub(super) stale: Option<usize>,
+    is_incomplete: bool,
+    /// Whether the state waits for the end of a batch.
+    pub(super) is_paused: bool,
     /// The earliest position that changed since the changes were last taken, and the state at that
     /// time.
     changed: Option<Stamp>,
@@ -95,6 +101,10 @@ impl<R: Reducer> Timeline<R> {
             retainer: super::retention::Retainer::default(),
             steps: Steps::new(),
             undos: Undos::default(),
+            coverage: Coverage::default(),
+            settled: None,
+            is_incomplete: false,
+            is_paused: false,
             state: base.clone(),
             diffed: base.clone(),
             stale: None,
@@ -162,6 +172,18 @@ impl<R: Reducer> Timeline<R> {
         self.horizon.as_ref()
     }
 
+    /// Returns `true` if the state may differ from that of other replicas, because an action or an
+    /// undo arrived after the history that it belongs to was forgotten, or because a snapshot
+    /// cannot be read. Read the whole log, or request a snapshot.
+    pub const fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// Returns the actions that are part of the latest snapshot, which cannot be undone.
+    pub const fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
     /// Returns `true` if an action is undone.
     pub fn is_undone(&self, id: &ActionId) -> bool {
         self.undos.is_undone(id)
@@ -198,7 +220,9 @@ impl<R: Reducer> Timeline<R> {
     #[inline]
     pub fn add(&mut self, entry: &Entry) {
         self.insert_entry(entry);
-        self.update_state();
+        if !self.is_paused {
+            self.update_state();
+        }
     }
 
     /// Adds many actions, and replays once.
@@ -227,6 +251,9 @@ impl<R: Reducer> Timeline<R> {
         if logux::is_logux(entry.action.kind()) {
             return;
         }
+        if self.reducer.is_snapshot(&entry.action, &entry.meta.id) {
+            return self.insert_snapshot(entry);
+        }
         match self
             .retainer
             .take_read(&entry.meta.id)
@@ -240,16 +267,30 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
+    fn insert_snapshot(&mut self, entry: &Entry) {
+        match self.reducer.read_snapshot(&entry.action) {
+            Ok(settlement) => self.settle(&entry.meta.stamp(), settlement),
+            Err(error) => {
+                self.is_incomplete = true;
+                self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), error));
+            }
+        }
+    }
+
     #[inline]
     fn insert_action(&mut self, stamp: Stamp, action: R::Action) {
         let Err(index) = self.steps.find(&stamp) else { return };
         if self.steps.has_other_time(&stamp) {
             return;
         }
+        if self.coverage.is_final(stamp.id()) {
+            return self.release(stamp.id());
+        }
         let undone = self.undos.is_undone(stamp.id());
         let commutes = self.reducer.commutes();
         if index == 0 && !commutes && self.horizon.as_ref().is_some_and(|horizon| stamp < *horizon)
         {
+            self.is_incomplete = true;
             self.warnings.push(TimelineWarning::MissedHistory(stamp.id().clone()));
         }
         self.mark_changed(&stamp);
@@ -285,7 +326,13 @@ impl<R: Reducer> Timeline<R> {
             let error = Malformed::new("expected \"id\" with the id of an action in logux/undo");
             return self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), error));
         };
-        if self.may_be_in_base(&target) {
+        if self.coverage.is_final(&entry.meta.id) {
+            return self.release(&entry.meta.id);
+        }
+        if self.is_settled(&target) {
+            self.warnings.push(TimelineWarning::SettledUndo(entry.meta.id.clone()));
+        } else if self.may_be_in_base(&target) {
+            self.is_incomplete = true;
             self.warnings.push(TimelineWarning::MissedUndo(entry.meta.id.clone()));
         }
         self.change_undos(|undos, toggled| undos.add(&entry.meta.id, target, toggled));
@@ -322,7 +369,7 @@ impl<R: Reducer> Timeline<R> {
     }
 
     #[inline]
-    fn mark_changed(&mut self, stamp: &Stamp) {
+    pub(super) fn mark_changed(&mut self, stamp: &Stamp) {
         if self.changed.as_ref().is_none_or(|changed| *stamp < *changed) {
             self.changed = Some(stamp.clone());
         }
@@ -407,7 +454,7 @@ impl<R: Reducer> Timeline<R> {
     }
 
     /// Removes the undos of an action that can no longer change, and the undos of those undos.
-    fn forget_undos_of(&mut self, id: &ActionId) {
+    pub(super) fn forget_undos_of(&mut self, id: &ActionId) {
         let mut removed = vec![id.clone()];
         while let Some(id) = removed.pop() {
             for undo in self.undos.by_target(&id).to_vec() {
@@ -532,7 +579,7 @@ impl<R: Diff> Timeline<R> {
 }
 
 #[inline]
-fn apply_step<R: Reducer>(reducer: &R, state: &mut R::State, step: &Step<R::Action>) {
+pub(super) fn apply_step<R: Reducer>(reducer: &R, state: &mut R::State, step: &Step<R::Action>) {
     if let Some(action) = step.action.as_ref().filter(|_| !step.undone) {
         reducer.apply(state, action, &step.stamp);
     }

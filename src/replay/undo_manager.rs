@@ -30,8 +30,7 @@ use crate::{
 ///   the deletion is undone, the item has its value without the edit.
 /// - *The own step was the deletion*: the item is restored with everything that others have written
 ///   to it meanwhile.
-/// - *The action is not in the log any more* (it is older than
-///   [`TimelineConfig::history`](crate::replay::TimelineConfig::history)): it is skipped; a step
+/// - *The action is settled by a snapshot, or not in the log any more*: it is skipped; a step
 ///   without remaining actions is skipped too.
 ///
 /// The manager can be stored across restarts as a JSON value (`serde`).
@@ -40,7 +39,7 @@ use crate::{
 /// use logux::{Log, MemoryStore, NodeId, Now, crdt::{Map, MapOp, Shared}, replay::{Timeline, UndoManager}};
 /// use serde_json::json;
 ///
-/// let mut log = Log::with_observer(NodeId::new("10:a:b")?, MemoryStore::new(), Timeline::new(Shared::<Map>::new("note")))?;
+/// let mut log = Log::with_observer(NodeId::new("10:a:b")?, MemoryStore::new(), Timeline::new(Shared::<Map>::new("notes", "1")))?;
 /// let mut undo = UndoManager::default();
 /// for (ms, title) in [(0, "L"), (100, "Lo"), (5_000, "Logux")] {
 ///     let now = Now::from_millis(ms, ms.unsigned_abs());
@@ -166,6 +165,28 @@ impl UndoManager {
         Ok(false)
     }
 
+    /// Undoes actions, also of others, as one step that can be redone. Returns the number of undone
+    /// actions. [`Timeline::actions_by`] returns the actions of an author, and
+    /// [`Timeline::state_without`] the preview. The server refuses the undo of what the user may
+    /// not undo.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn undo_actions<S: Store, R: Reducer>(
+        &mut self,
+        now: WallTime,
+        log: &mut Log<S, Timeline<R>>,
+        ids: &[ActionId],
+    ) -> Result<usize, LogError<S::Error>> {
+        self.open_since = None;
+        let undos = add_undos(now, log, &UndoStep(ids.to_vec()))?;
+        let count = undos.0.len();
+        if count > 0 {
+            self.undone.push(undos);
+        }
+        Ok(count)
+    }
+
     fn push(&mut self, step: UndoStep) {
         if self.done.len() == self.max_steps {
             self.done.pop_front();
@@ -180,11 +201,5 @@ fn add_undos<S: Store, R: Reducer>(
     log: &mut Log<S, Timeline<R>>,
     step: &UndoStep,
 ) -> Result<UndoStep, LogError<S::Error>> {
-    let mut undos = UndoStep::default();
-    for id in step.0.iter().rev() {
-        if let Some(entry) = log.undo(now, id, "undo")? {
-            undos.0.push(entry.meta.id);
-        }
-    }
-    Ok(undos)
+    log.undo_all(now, step.0.iter().rev(), "undo").map(UndoStep)
 }

@@ -36,6 +36,8 @@ pub enum TimelineWarning {
     MissedHistory(ActionId),
     /// The undo arrived after its action was forgotten, so it has no effect.
     MissedUndo(ActionId),
+    /// A snapshot includes the action or the undo, so the undo has no effect, on any replica.
+    SettledUndo(ActionId),
 }
 
 impl fmt::Display for TimelineWarning {
@@ -45,6 +47,7 @@ impl fmt::Display for TimelineWarning {
             Self::MissedHistory(id) => {
                 write!(f, "action {id} belongs before the kept history")
             }
+            Self::SettledUndo(id) => write!(f, "undo {id} is of a settled action"),
             Self::MissedUndo(id) => write!(f, "undo {id} arrived after its action was forgotten"),
         }
     }

@@ -1,7 +1,7 @@
 //! Laws of reducers, tested on random histories of a few users. The smallest history that breaks a
 //! law is printed as a story.
 
-use core::fmt::{Debug, Write as _};
+use core::fmt::Debug;
 
 use proptest::{
     prelude::*,
@@ -10,13 +10,14 @@ use proptest::{
 };
 
 use crate::{
-    action::{
-        Action, ActionId, IdGenerator, Meta, NodeId,
-        logux::{self, Undo},
-    },
+    action::{Action, ActionId, Stamp, logux},
     log::{Draft, Log},
-    replay::{Reducer, Timeline, TimelineConfig},
+    replay::{Coverage, Reducer, Settlement, Timeline, TimelineConfig},
     store::{Entry, MemoryStore, Query, Store},
+    testing::story::{
+        NAMES, Story, apply_all, fold, has_undo_of_settled, in_order_of_ids, node, small_steps,
+        snapshot_id, undo_of,
+    },
     time::WallTime,
 };
 
@@ -52,9 +53,6 @@ pub struct Laws<R, I, M> {
     users: usize,
     turns: usize,
 }
-
-/// The names of the users in stories.
-const NAMES: [&str; 4] = ["Ada", "Grace", "Alan", "Edsger"];
 
 /// Returns a strategy that selects one of these actions, given as JSON.
 ///
@@ -282,6 +280,80 @@ where
         });
     }
 
+    /// Asserts that snapshots of a document change nothing that is visible, and that all replicas
+    /// agree afterwards.
+    ///
+    /// After each action, `settle` makes the snapshot of the earlier ones. With the later ones on
+    /// top, it gives the state of all actions. Then the actions arrive at the settling node in the
+    /// order in which a user received them: a replica that kept running, and one that opens the
+    /// snapshot, have one state. Users undo actions of any age. `view` returns what is visible of a
+    /// state.
+    ///
+    /// # Panics
+    /// With a story, if the law does not hold.
+    pub fn settlement_is_invisible<V: PartialEq + Debug>(
+        &self,
+        settle: impl Fn(&mut R::State, &Coverage),
+        view: impl Fn(&R::State) -> V,
+    ) where
+        R::State: PartialEq + Debug,
+    {
+        self.check("A snapshot changes the state.", true, |story| {
+            let all = story.all();
+            let full = view(&fold(&self.reducer, &all, None));
+            let open = |settlement: &Settlement<R::State>, first: &[Entry], then: &[Entry]| {
+                let mut timeline = Timeline::with_config(&self.reducer, small_steps());
+                timeline.extend(first);
+                timeline.settle(&Stamp::new(WallTime::MAX, snapshot_id()), settlement.clone());
+                timeline.extend(then);
+                timeline
+            };
+            let settlement_of = |arrived: &[Entry], horizon: Option<WallTime>| {
+                let mut timeline = Timeline::with_config(&self.reducer, small_steps());
+                timeline.extend(arrived);
+                timeline.settlement(horizon, &settle)
+            };
+            for (count, has_horizon) in (0..=all.len()).flat_map(|n| [(n, false), (n, true)]) {
+                let mut settlement = settlement_of(&all[..count], None);
+                if has_horizon {
+                    // No action that is still to come is older.
+                    let open = all.iter().map(|entry| &entry.meta.id);
+                    let open = open.filter(|id| !settlement.coverage.is_final(id));
+                    settlement = settlement_of(&all[..count], open.map(ActionId::time).min());
+                }
+                if has_undo_of_settled(&all, &settlement.coverage) {
+                    continue;
+                }
+                let state = view(open(&settlement, &[], &all).state());
+                if state != full {
+                    return Err(format!(
+                        "  All actions give {full:?}\n  A snapshot of the first {count} actions \
+                         and the other actions give {state:?}\n"
+                    ));
+                }
+            }
+            let arrivals = in_order_of_ids(&story.users[0].known);
+            for count in 0..=arrivals.len() {
+                let settlement = settlement_of(&arrivals[..count], None);
+                let states = [
+                    open(&settlement, &arrivals, &[]),
+                    open(&settlement, &[], &arrivals),
+                    open(&settlement, &all[..all.len() / 2], &all),
+                ];
+                states.iter().for_each(Timeline::assert_invariants);
+                if states.windows(2).any(|pair| pair[0].state() != pair[1].state()) {
+                    return Err(format!(
+                        "  With a snapshot of {count} arrived actions, a replica that kept running \
+                         has {:?}\n  A replica that opens it has {:?}\n",
+                        states[0].state(),
+                        states[1].state()
+                    ));
+                }
+            }
+            Ok(())
+        });
+    }
+
     /// Asserts a law of your own about the final states. `holds` receives the actions that are in
     /// effect, in order, and the state that they give. It is called for every user, after all users
     /// have received all actions. `law` is the first line of the story.
@@ -391,160 +463,4 @@ pub(super) fn smallest<T: Clone>(mut events: Vec<T>, is_broken: impl Fn(&[T]) ->
         }
     }
     events
-}
-
-/// The users after a history, and the text of what they did.
-struct Story<'a, R: Reducer> {
-    users: Vec<User<'a, R>>,
-    text: String,
-}
-
-struct User<'a, R: Reducer> {
-    name: &'static str,
-    node: NodeId,
-    ids: IdGenerator,
-    skew_ms: i64,
-    timeline: Timeline<&'a R>,
-    /// The actions in the order in which the user added or received them.
-    known: Vec<Entry>,
-}
-
-fn node(number: usize) -> NodeId {
-    NodeId::new(format!("{}:{}:x", (number + 1) * 10, NAMES[number].to_lowercase()))
-        .expect("a node id")
-}
-
-/// Few steps between saved states, so that short histories have saved states.
-fn small_steps() -> TimelineConfig {
-    TimelineConfig { save_every: 2, save_gap: 4, history: None, ..TimelineConfig::default() }
-}
-
-impl<'a, R: Reducer> Story<'a, R> {
-    fn new(reducer: &'a R, skews: &[i64]) -> Self {
-        let user = |(number, skew_ms): (usize, &i64)| User {
-            name: NAMES[number],
-            node: node(number),
-            ids: IdGenerator::new(node(number)),
-            skew_ms: *skew_ms,
-            timeline: Timeline::with_config(reducer, small_steps()),
-            known: Vec::new(),
-        };
-        Self { users: skews.iter().enumerate().map(user).collect(), text: String::new() }
-    }
-
-    fn act(
-        &mut self,
-        user: usize,
-        now: i64,
-        make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
-    ) {
-        let user = &mut self.users[user];
-        let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
-        let Some(action) = make(user.timeline.state(), &id) else { return };
-        let _ =
-            writeln!(self.text, "  {} adds {} at {} ms", user.name, action.as_json(), id.time());
-        user.add(Entry::new(action, Meta::new(id)));
-    }
-
-    fn undo(&mut self, user: usize, now: i64, index: Index) {
-        let user = &mut self.users[user];
-        if user.known.is_empty() {
-            return;
-        }
-        let target = index.get(&user.known).clone();
-        let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
-        let _ = writeln!(
-            self.text,
-            "  {} undoes {} with the id {}",
-            user.name,
-            target.action.as_json(),
-            target.meta.id
-        );
-        user.add(undo_of(&target.meta.id, &id.to_string()));
-    }
-
-    fn receive(&mut self, user: usize, reversed: bool) {
-        let mut missing: Vec<Entry> = self.all();
-        missing.retain(|entry| {
-            self.users[user].known.iter().all(|known| known.meta.id != entry.meta.id)
-        });
-        if missing.is_empty() {
-            return;
-        }
-        if reversed {
-            missing.reverse();
-        }
-        let order = if reversed && missing.len() > 1 { ", the latest first" } else { "" };
-        let _ = writeln!(
-            self.text,
-            "  {} receives the actions of the others{order}.",
-            self.users[user].name
-        );
-        missing.into_iter().for_each(|entry| self.users[user].add(entry));
-    }
-
-    /// All actions, in order.
-    fn all(&self) -> Vec<Entry> {
-        let mut all: Vec<Entry> =
-            self.users.iter().flat_map(|user| user.known.iter().cloned()).collect();
-        all.sort_by_key(|entry| entry.meta.stamp());
-        all.dedup_by_key(|entry| entry.meta.stamp());
-        all
-    }
-
-    fn states<S: Debug>(&self, states: &[&S]) -> String {
-        let names =
-            self.users.iter().map(|user| user.name).chain(["Applying the actions in order"]);
-        names.zip(states).fold(String::new(), |mut text, (name, state)| {
-            let verb = if NAMES.contains(&name) { "has" } else { "gives" };
-            let _ = writeln!(text, "  {name} {verb} {state:?}");
-            text
-        })
-    }
-}
-
-impl<R: Reducer> User<'_, R> {
-    fn add(&mut self, entry: Entry) {
-        self.timeline.add(&entry);
-        self.known.push(entry);
-    }
-}
-
-fn undo_of(id: &ActionId, undo: &str) -> Entry {
-    let fields =
-        Undo { id: id.to_string(), reason: "error".into(), action: None, extra: Vec::new() };
-    Entry::new(fields.to_action().expect("an undo"), Meta::new(undo.parse().expect("an id")))
-}
-
-/// The state by definition: all actions in order, except undone ones and `without`.
-fn fold<R: Reducer>(reducer: &R, sorted: &[Entry], without: Option<&ActionId>) -> R::State {
-    let undos: Vec<(&ActionId, String)> = sorted
-        .iter()
-        .filter(|entry| entry.action.kind() == logux::UNDO)
-        .map(|entry| {
-            (&entry.meta.id, entry.action.str_field("id").unwrap_or_default().into_owned())
-        })
-        .collect();
-    fn undone(undos: &[(&ActionId, String)], id: &ActionId) -> bool {
-        let text = id.to_string();
-        undos.iter().any(|(undo, target)| *target == text && !undone(undos, undo))
-    }
-    let in_effect = sorted
-        .iter()
-        .filter(|entry| without != Some(&entry.meta.id) && !undone(&undos, &entry.meta.id));
-    apply_each(reducer, in_effect)
-}
-
-fn apply_all<R: Reducer>(reducer: &R, entries: &[Entry]) -> R::State {
-    apply_each(reducer, entries.iter())
-}
-
-fn apply_each<'e, R: Reducer>(reducer: &R, entries: impl Iterator<Item = &'e Entry>) -> R::State {
-    let mut state = reducer.initial();
-    for entry in entries.filter(|entry| !logux::is_logux(entry.action.kind())) {
-        if let Ok(Some(action)) = reducer.read(&entry.action) {
-            reducer.apply(&mut state, &action, &entry.meta.stamp());
-        }
-    }
-    state
 }

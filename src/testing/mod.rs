@@ -10,6 +10,7 @@ pub mod server_simulation;
 pub mod simulation;
 pub mod store_model;
 pub mod store_suite;
+mod story;
 pub mod strategies;
 
 pub use batch::batch;

@@ -117,13 +117,13 @@ impl Builder {
     /// use logux_net::WebSocketConnector;
     ///
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// let note = Shared::<Map>::new("note");
+    /// let note = Shared::<Map>::new("notes", "7");
     /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
     /// let mut document = Client::builder("10")?.token("secret").start_document(connector, note.clone());
     /// document.client().subscribe("notes/7").await?;
     ///
     /// let title = MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Shopping")? };
-    /// document.edit(move |_, _| note.action(&title).ok()).await?;
+    /// document.edit(move |_, _| note.action(&[title]).ok()).await?;
     /// while document.changed().await {
     ///     println!("{:?}", document.state().get("/title"));
     /// }

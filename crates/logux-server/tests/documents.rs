@@ -20,8 +20,8 @@ type Tasks = DocumentHandle<Shared<List>>;
 async fn server(refuse: Arc<Notify>) -> RunningServer {
     Server::builder_with(refuse)
         .auth(|_| async { Ok(true) })
-        .channel("tasks", |on| on.access(|_| async { Ok(true) }))
-        .action_type("tasks", |on| {
+        .channel("lists/1", |on| on.access(|_| async { Ok(true) }))
+        .action_type("lists/edit", |on| {
             on.access(|context| async move {
                 let allowed = !context.action().as_json().contains("\"!");
                 if !allowed {
@@ -29,7 +29,7 @@ async fn server(refuse: Arc<Notify>) -> RunningServer {
                 }
                 Ok(allowed)
             })
-            .resend(|_| async { Ok("tasks") })
+            .resend(|_| async { Ok("lists/1") })
         })
         .listen(([127, 0, 0, 1], 0).into())
         .await
@@ -40,8 +40,8 @@ async fn tasks(server: &RunningServer, user: &str) -> Tasks {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
     let tasks =
-        Client::builder(user).expect("a user").start_document(connector, Shared::new("tasks"));
-    tasks.client().subscribe("tasks").await.expect("subscribed");
+        Client::builder(user).expect("a user").start_document(connector, Shared::new("lists", "1"));
+    tasks.client().subscribe("lists/1").await.expect("subscribed");
     tasks
 }
 
@@ -50,7 +50,9 @@ async fn edit(
     operation: impl FnOnce(&List, &logux::ActionId) -> Result<ListOp, ListError> + Send + 'static,
 ) -> Result<(), SyncError> {
     let edit = tasks.edit(move |list, id| -> Option<Action> {
-        Shared::<List>::new("tasks").action(&operation(list, id).expect("a valid index")).ok()
+        Shared::<List>::new("lists", "1")
+            .action(&[operation(list, id).expect("a valid index")])
+            .ok()
     });
     timeout(TIMEOUT, edit).await.expect("an answer")
 }

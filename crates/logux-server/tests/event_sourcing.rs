@@ -133,10 +133,10 @@ async fn a_projection_is_the_same_after_a_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_document_is_loaded_from_the_log() {
-    let shared = Shared::<Map>::new("note");
+    let shared = Shared::<Map>::new("notes", "1");
     let (server, note) = Server::builder().projection(shared.clone());
     let server = server
-        .action_type("note", |action| {
+        .action_type("notes/edit", |action| {
             action
                 .access(|_| async { Ok(true) })
                 .resend(|_| async { Ok("notes/1") })
@@ -155,7 +155,7 @@ async fn a_document_is_loaded_from_the_log() {
             path: "/title".parse().expect("a path"),
             value: serde_json::Value::from(title).into(),
         };
-        ada.process(shared.action(&set).expect("an action")).await.expect("processed");
+        ada.process(shared.action(&[set]).expect("an action")).await.expect("processed");
     }
     let loaded = ada.subscribe("notes/1").await.expect("subscribed");
     assert!(loaded[0].as_json().contains("Tea"), "{}", loaded[0].as_json());

@@ -30,7 +30,7 @@ pub fn history(data: &[u8]) {
 }
 
 fn shared<C: Crdt>(entries: &[Entry]) -> C {
-    let state = agree(&Shared::<C>::new("it"), entries);
+    let state = agree(&Shared::<C>::new("it", "1"), entries);
     let loaded = C::load(&state.save()).expect("a saved state can be loaded");
     assert_eq!(loaded, state, "saving and loading changes the state");
     assert_eq!(
@@ -80,7 +80,7 @@ const OPS: [&str; 12] = [
     "delete",
     "add",
     "remove",
-    "fold",
+    "discard",
     "insert",
     "move",
     "increment",
@@ -141,26 +141,36 @@ fn action(choice: &mut Choice<'_>) -> String {
     if choice.byte().is_multiple_of(8) {
         return format!(r#"{{"type":"{}","id":{}}}"#, logux::UNDO, choice.of(&IDS));
     }
-    let verbs = ["it", "it", "it", "it/create", "it/changed", "it/delete", "other"];
-    let mut json = format!(r#"{{"type":"{}","op":"{}""#, choice.of(&verbs), choice.of(&OPS));
-    let fields: [(&str, &[&str]); 10] = [
-        ("path", &PATHS),
-        ("value", &VALUES),
-        ("element", &["\"a\"", "\"b\"", "\"\"", "1"]),
-        ("by", &["1", "-3", "9007199254740992", "9007199254740993", "1.5", "\"1\""]),
-        ("total", &["5", "-9007199254740992", "null"]),
-        ("at", &POSITIONS),
-        ("item", &IDS),
-        ("adds", &["[]", "[\"1 a 0\"]", "[\"1 a 0\",\"2 b 0\"]", "[1]", "\"1 a 0\""]),
-        ("id", &["\"1\"", "\"2\"", "3"]),
-        ("fields", &["{\"a\":1}", "{\"a\":2,\"b\":null,\"id\":7}", "{}", "[]"]),
-    ];
-    for (name, values) in fields {
-        // One field in 16 is missing.
-        if !choice.byte().is_multiple_of(16) {
-            let _ = write!(json, ",\"{name}\":{}", choice.of(values));
+    let verbs = ["edit", "edit", "edit", "create", "changed", "delete", "other"];
+    let mut json = format!(r#"{{"type":"it/{}""#, choice.of(&verbs));
+    field(choice, &mut json, "id", &["\"1\"", "\"1\"", "\"1\"", "\"2\"", "3"]);
+    field(choice, &mut json, "fields", &["{\"a\":1}", "{\"a\":2,\"b\":null,\"id\":7}", "{}", "[]"]);
+    json.push_str(",\"ops\":[");
+    for index in 0..1 + choice.byte() % 3 {
+        let _ =
+            write!(json, "{}{{\"op\":\"{}\"", if index > 0 { "," } else { "" }, choice.of(&OPS));
+        for (name, values) in OP_FIELDS {
+            field(choice, &mut json, name, values);
         }
+        json.push('}');
     }
-    json.push('}');
+    json.push_str("]}");
     json
+}
+
+const OP_FIELDS: [(&str, &[&str]); 7] = [
+    ("path", &PATHS),
+    ("value", &VALUES),
+    ("element", &["\"a\"", "\"b\"", "\"\"", "1"]),
+    ("by", &["1", "-3", "9007199254740992", "9007199254740993", "1.5", "\"1\""]),
+    ("at", &POSITIONS),
+    ("item", &IDS),
+    ("adds", &["[]", "[\"1 a 0\"]", "[\"1 a 0\",\"2 b 0 1\"]", "[1]", "\"1 a 0\""]),
+];
+
+/// Writes a field. One in 16 is missing.
+fn field(choice: &mut Choice<'_>, json: &mut String, name: &str, values: &[&str]) {
+    if !choice.byte().is_multiple_of(16) {
+        let _ = write!(json, ",\"{name}\":{}", choice.of(values));
+    }
 }

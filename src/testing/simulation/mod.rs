@@ -20,12 +20,12 @@
 //! use std::time::Duration;
 //! use logux::{Action, crdt::{Counter, Shared}, testing::simulation::{Config, Simulation}};
 //!
-//! let sim = Simulation::new(Config { clients: 2, ..Config::default() }, Shared::<Counter>::new("likes"));
+//! let sim = Simulation::new(Config { clients: 2, ..Config::default() }, Shared::<Counter>::new("likes", "1"));
 //! let mut sim = sim.viewed(|likes| likes.value().to_string());
 //! sim.run_for(Duration::from_secs(1));
 //! sim.cut(0);
 //! for client in [0, 0, 1] {
-//!     sim.act(client, |_, _| Action::new(r#"{"type":"likes","op":"add","by":1}"#).ok());
+//!     sim.act(client, |_, _| Action::new(r#"{"type":"likes/edit","id":"1","ops":[{"op":"add","by":1}]}"#).ok());
 //! }
 //! sim.crash_server();
 //! sim.settle().expect("all nodes have all actions");

@@ -1,0 +1,134 @@
+//! Settlement by snapshot actions.
+
+use super::{Coverage, Reducer, Timeline, coverage::Standing, timeline::apply_step};
+use crate::{
+    action::{ActionId, Stamp},
+    time::WallTime,
+};
+
+/// The content of a snapshot action: a state, and the actions that are part of it.
+///
+/// A snapshot settles these actions on every replica: they and their undos have no effect any more
+/// beyond that on the state, so a replica that was away for a long time and one that kept running
+/// compute the same state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement<S> {
+    /// The actions that are part of the state.
+    pub coverage: Coverage,
+    /// The state.
+    pub state: S,
+}
+
+impl<R: Reducer> Timeline<R> {
+    /// Replaces the base by that of a snapshot, and removes what the snapshot includes. An older
+    /// snapshot than the current one has no effect. O(number of remaining actions).
+    pub(crate) fn settle(&mut self, stamp: &Stamp, settlement: Settlement<R::State>) {
+        if self.settled.as_ref().is_some_and(|settled| settled >= stamp) {
+            if self.settled.as_ref() != Some(stamp) {
+                self.release(stamp.id());
+            }
+            return;
+        }
+        if let Some(previous) = self.settled.replace(stamp.clone()) {
+            self.release(previous.id());
+        }
+        let Settlement { coverage, state } = settlement;
+        self.coverage = coverage;
+        self.base = state;
+        self.horizon = None;
+        let first = self.steps.iter().next().map(|step| step.stamp.clone());
+        let coverage = &self.coverage;
+        let mut released = self.steps.remove(|id| coverage.is_final(id));
+        let undos = self.undos.iter();
+        let settled: Vec<ActionId> = undos
+            .filter(|(undo, _)| coverage.is_final(undo))
+            .map(|(undo, _)| undo.clone())
+            .collect();
+        for undo in &settled {
+            self.change_undos(|undos, toggled| undos.remove(undo, toggled));
+        }
+        released.extend(settled);
+        released.iter().for_each(|id| self.release(id));
+        self.checkpoints.clear();
+        self.stale = Some(0);
+        self.mark_changed(&first.unwrap_or_else(|| stamp.clone()));
+        self.update_state();
+    }
+
+    /// Returns what a snapshot of the current state contains. `settle` drops from the state what
+    /// only undos and actions that cannot arrive any more would need; it receives the coverage.
+    /// Actions before `horizon` that are not part of the snapshot will be rejected.
+    ///
+    /// The snapshot includes all known actions, except an undo whose action has not arrived, and
+    /// the later actions of the author of this undo. O(number of open actions).
+    pub fn settlement(
+        &self,
+        horizon: Option<WallTime>,
+        settle: impl FnOnce(&mut R::State, &Coverage),
+    ) -> Settlement<R::State> {
+        let mut coverage = self.coverage.clone();
+        self.known_ids().for_each(|id| coverage.include(id));
+        let pending = self.exclude_pending(&mut coverage, horizon);
+        let mut state = if pending {
+            let mut state = self.base.clone();
+            for step in self.steps.iter().filter(|step| coverage.is_final(step.stamp.id())) {
+                apply_step(&self.reducer, &mut state, step);
+            }
+            state
+        } else {
+            self.state.clone()
+        };
+        if let Some(horizon) = horizon {
+            coverage.forget_before(horizon);
+        }
+        settle(&mut state, &coverage);
+        Settlement { coverage, state }
+    }
+
+    /// Excludes the undos whose action is not included, the actions whose undo is not included, and
+    /// whatever their nodes did later. Returns `true` if there are any.
+    fn exclude_pending(&self, coverage: &mut Coverage, horizon: Option<WallTime>) -> bool {
+        let mut is_changed = false;
+        while let Some(first) = self.first_pending(coverage, horizon) {
+            let earlier = self
+                .known_ids()
+                .filter(|id| id.node() == first.node() && *id < first)
+                .max()
+                .cloned()
+                .or_else(|| self.coverage.last_id(first.node()));
+            coverage.end_at(first.node(), earlier.as_ref());
+            is_changed = true;
+        }
+        is_changed
+    }
+
+    fn first_pending(&self, coverage: &Coverage, horizon: Option<WallTime>) -> Option<&ActionId> {
+        let cannot_arrive = |id: &ActionId| horizon.is_some_and(|horizon| id.time() < horizon);
+        let is_included = |id: &ActionId| {
+            let is_known = self.steps.index_of(id).is_some() || self.undos.target(id).is_some();
+            self.is_settled(id) || (is_known && coverage.standing(id) == Standing::Settled)
+        };
+        let pending = self.undos.iter().filter_map(|(undo, target)| {
+            match (is_included(undo), is_included(target)) {
+                (true, false) if !cannot_arrive(target) => Some(undo),
+                (false, true) => Some(target),
+                _ => None,
+            }
+        });
+        pending.min()
+    }
+
+    /// Returns the ids of all open actions and undos, and of the latest snapshot.
+    fn known_ids(&self) -> impl Iterator<Item = &ActionId> {
+        let actions = self.steps.iter().map(|step| step.stamp.id());
+        let undos = self.undos.iter().map(|(undo, _)| undo);
+        actions.chain(undos).chain(self.settled.as_ref().map(Stamp::id))
+    }
+
+    /// Returns `true` if an undo of an action has no effect: a snapshot includes the action, or it
+    /// is the snapshot.
+    pub(super) fn is_settled(&self, target: &ActionId) -> bool {
+        self.coverage.is_final(target)
+            || self.settled.as_ref().is_some_and(|snapshot| snapshot.id() == target)
+    }
+}

@@ -1,0 +1,545 @@
+//! Snapshots settle actions: every undo has one outcome, on whoever kept running, restarted, or
+//! opened a snapshot.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use core::{convert::Infallible, time::Duration};
+
+use logux::{
+    Action, ActionId, Log, MemoryStore, NodeId, Now, Store, WallTime,
+    crdt::{Counter, CounterOp, Crdt, Document, DocumentOp, List, Map, MapOp, Path, Shared},
+    log::Draft,
+    replay::{Timeline, TimelineConfig, TimelineWarning, UndoManager},
+    store::{Entry, Query},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const DAY: u64 = 86_400_000;
+const HORIZON: Duration = Duration::from_hours(90 * 24);
+
+/// One device with a log of a document.
+struct Replica<C: Crdt> {
+    log: Log<MemoryStore, Timeline<Shared<C>>>,
+    undo: UndoManager,
+    /// The highest `added` number that was sent to others.
+    sent: u64,
+}
+
+fn shared<C: Crdt>() -> Shared<C> {
+    Shared::new("it", "1").settled_by(node("hub"))
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(format!("{name}:device:tab")).unwrap()
+}
+
+fn at(ms: u64) -> Now {
+    Now::from_millis(1_700_000_000_000 + i64::try_from(ms).unwrap(), ms)
+}
+
+impl<C: Crdt> Replica<C> {
+    fn new(name: &str) -> Self {
+        let log =
+            Log::with_observer(node(name), MemoryStore::new(), Timeline::new(shared())).unwrap();
+        Self { log, undo: UndoManager::default(), sent: 0 }
+    }
+
+    fn edit(&mut self, ms: u64, make: impl FnOnce(&C, &ActionId) -> C::Op) -> ActionId {
+        let make = |state: &C, id: &ActionId| Ok::<_, Infallible>(make(state, id));
+        let entry = self.log.edit(at(ms).wall, make).unwrap();
+        self.undo.done(at(ms).mono, entry.meta.id.clone());
+        entry.meta.id
+    }
+
+    fn undo(&mut self, ms: u64) -> bool {
+        self.undo.undo(at(ms).wall, &mut self.log).unwrap()
+    }
+
+    fn receive(&mut self, entry: &Entry) {
+        let draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
+        self.log.add(WallTime::default(), entry.action.clone(), draft).unwrap();
+    }
+
+    /// Returns the entries that were added since the last call.
+    fn news(&mut self) -> Vec<Entry> {
+        let query = Query::added().oldest_first().after_added(self.sent);
+        let entries = self.log.store().page(&query, usize::MAX).unwrap().entries;
+        self.sent = self.log.last_added().unwrap();
+        entries
+    }
+
+    /// Stops and starts: the state is read from the store.
+    fn restart(&mut self) {
+        let store = self.log.store().clone();
+        let timeline = Timeline::read(shared(), TimelineConfig::default(), &store).unwrap();
+        self.log = Log::with_observer(self.log.node_id().clone(), store, timeline).unwrap();
+    }
+
+    fn fold(&mut self, ms: u64) {
+        self.log.fold(at(ms).wall, HORIZON).unwrap();
+    }
+
+    fn json(&self) -> Value {
+        self.log.state().to_json()
+    }
+
+    fn size(&self) -> usize {
+        self.log.store().page(&Query::added(), usize::MAX).unwrap().entries.len()
+    }
+}
+
+/// Sends what is new to all others.
+fn meet<C: Crdt>(replicas: &mut [&mut Replica<C>]) {
+    let news: Vec<Vec<Entry>> = replicas.iter_mut().map(|replica| replica.news()).collect();
+    for (from, entries) in news.iter().enumerate() {
+        for (to, replica) in replicas.iter_mut().enumerate() {
+            if from != to {
+                entries.iter().for_each(|entry| replica.receive(entry));
+            }
+        }
+    }
+    replicas.iter_mut().for_each(|replica| drop(replica.news()));
+}
+
+/// Returns a replica that has nothing but what another one keeps.
+fn newcomer<C: Crdt>(of: &Replica<C>) -> Replica<C> {
+    let mut replica = Replica::new("newcomer");
+    for entry in of.log.store().page(&Query::added().oldest_first(), usize::MAX).unwrap().entries {
+        replica.receive(&entry);
+    }
+    replica
+}
+
+fn set(path: &str, value: impl Into<Value>) -> MapOp {
+    MapOp::Set { path: path.parse().unwrap(), value: value.into().into() }
+}
+
+#[test]
+fn seven_hundred_letters_are_undone_to_the_end() {
+    let mut ada = Replica::<List>::new("ada");
+    ada.undo = UndoManager::grouping(Duration::from_millis(100), 1_000);
+    for n in 0..700_u64 {
+        ada.edit(n * 1_000, |list, id| list.push_op(json!(n), id).unwrap());
+        if n % 10 == 9 {
+            let at = list_len(&ada) - 5;
+            ada.edit(n * 1_000 + 600, |list, _| list.set_op(at, json!("corrected")).unwrap());
+        }
+    }
+    let mut ms = 1_000_000;
+    while ada.undo(ms) {
+        ms += 1;
+    }
+    assert_eq!(ada.json(), json!([]));
+    ada.restart();
+    assert_eq!(ada.json(), json!([]));
+}
+
+fn list_len(replica: &Replica<List>) -> usize {
+    replica.log.state().len()
+}
+
+#[test]
+fn an_old_write_can_be_undone_until_a_snapshot_settles_it() {
+    for settles in [false, true] {
+        let (mut ada, mut hub) = (Replica::<Map>::new("ada"), Replica::<Map>::new("hub"));
+        ada.edit(0, |_, _| set("/title", "old"));
+        ada.edit(1_000, |_, _| set("/title", "new"));
+        meet(&mut [&mut ada, &mut hub]);
+        for n in 0..2_000 {
+            hub.edit(2_000 + n, |_, _| set(&format!("/other{}", n % 20), n));
+        }
+        if settles {
+            hub.fold(5_000);
+        }
+        // The snapshot arrives after the undo.
+        ada.undo(6_000);
+        assert_eq!(ada.json()["title"], "old");
+        meet(&mut [&mut ada, &mut hub]);
+        let expected = if settles { "new" } else { "old" };
+        let newcomer = newcomer(&hub);
+        for replica in [&ada, &hub, &newcomer] {
+            assert_eq!(replica.json()["title"], expected);
+            replica.log.timeline().assert_invariants();
+        }
+        ada.restart();
+        assert_eq!(ada.json()["title"], expected, "after a restart");
+        assert_eq!(ada.log.state(), hub.log.state());
+    }
+}
+
+#[test]
+fn undos_of_settled_actions_are_reported_and_have_no_effect() {
+    let (mut ada, mut hub) = (Replica::<Map>::new("ada"), Replica::<Map>::new("hub"));
+    ada.edit(0, |_, _| set("/a", 1));
+    meet(&mut [&mut ada, &mut hub]);
+    hub.fold(1_000);
+    ada.undo(2_000);
+    meet(&mut [&mut ada, &mut hub]);
+    let warning = hub.log.observer_mut().take_warning();
+    assert!(matches!(warning, Some(TimelineWarning::SettledUndo(_))), "{warning:?}");
+    assert!(!hub.log.timeline().is_incomplete());
+    assert!(!ada.undo(3_000), "there is nothing to undo");
+    hub.fold(4_000);
+    meet(&mut [&mut ada, &mut hub]);
+    assert_eq!((hub.size(), ada.size()), (1, 1), "only the snapshot is kept");
+    assert_eq!((hub.json(), ada.json()), (json!({"a": 1}), json!({"a": 1})));
+}
+
+#[test]
+fn a_redo_works_for_newcomers() {
+    let (mut ada, mut hub) = (Replica::<Map>::new("ada"), Replica::<Map>::new("hub"));
+    ada.edit(0, |_, _| set("/a", 1));
+    ada.undo(1_000);
+    meet(&mut [&mut ada, &mut hub]);
+    let mut late = newcomer(&hub);
+    assert_eq!(late.json(), json!({}));
+    ada.undo.redo(at(2_000).wall, &mut ada.log).unwrap();
+    meet(&mut [&mut ada, &mut hub, &mut late]);
+    assert_eq!(late.json(), json!({"a": 1}));
+    assert_eq!(newcomer(&hub).json(), json!({"a": 1}));
+}
+
+#[test]
+fn a_snapshot_is_not_of_an_undo_whose_action_has_not_arrived() {
+    let (mut ada, mut grace) = (Replica::<Map>::new("ada"), Replica::<Map>::new("grace"));
+    let mut hub = Replica::<Map>::new("hub");
+    let first = ada.edit(0, |_, _| set("/a", 1));
+    let edit = ada.news();
+    edit.iter().for_each(|entry| grace.receive(entry));
+    grace.news();
+    grace.edit(500, |_, _| set("/b", 2));
+    grace.log.undo(at(1_000).wall, &first, "moderated").unwrap().unwrap();
+    grace.edit(2_000, |_, _| set("/c", 3));
+    // The undo is faster than its action.
+    meet(&mut [&mut grace, &mut hub]);
+    hub.fold(3_000);
+    assert_eq!(hub.json(), json!({"b": 2, "c": 3}));
+    edit.iter().for_each(|entry| hub.receive(entry));
+    meet(&mut [&mut hub, &mut grace, &mut ada]);
+    for replica in [&hub, &grace, &newcomer(&hub)] {
+        assert_eq!(replica.json(), json!({"b": 2, "c": 3}));
+    }
+}
+
+#[test]
+fn an_action_that_is_older_than_the_horizon_has_no_effect() {
+    let (mut ada, mut hub) = (Replica::<Map>::new("ada"), Replica::<Map>::new("hub"));
+    ada.edit(0, |_, _| set("/a", 1));
+    hub.edit(100 * DAY, |_, _| set("/b", 2));
+    hub.log.fold(at(100 * DAY).wall, HORIZON).unwrap();
+    ada.edit(100 * DAY, |_, _| set("/c", 3));
+    meet(&mut [&mut ada, &mut hub]);
+    for replica in [&ada, &hub, &newcomer(&hub)] {
+        assert_eq!(replica.json(), json!({"b": 2, "c": 3}));
+    }
+    assert_eq!(hub.size(), 2, "the action is not kept");
+}
+
+#[test]
+fn an_action_that_arrives_again_counts_once() {
+    let (mut ada, mut hub) = (Replica::<Counter>::new("ada"), Replica::<Counter>::new("hub"));
+    for n in 0..20_000 {
+        ada.edit(n, |_, _| CounterOp::Add { by: 1 });
+    }
+    let all = ada.news();
+    for (n, entry) in all.iter().enumerate() {
+        hub.receive(entry);
+        if n % 500 == 499 {
+            hub.fold(30_000 + n as u64);
+        }
+    }
+    assert_eq!((hub.size(), hub.log.state().unsettled_len()), (1, 0), "all is in one snapshot");
+    all.iter().for_each(|entry| hub.receive(entry));
+    assert_eq!((hub.log.state().value(), hub.size()), (20_000, 1));
+}
+
+#[test]
+fn what_is_in_a_removed_item_disappears_and_returns_with_it() {
+    let (mut ada, mut hub) = (Replica::<Document>::new("ada"), Replica::<Document>::new("hub"));
+    let cards: Path = "/cards".parse().unwrap();
+    let titled = |replica: &mut Replica<Document>, ms: u64| {
+        let push = |document: &Document, id: &ActionId| {
+            document.list_op(&cards, |list| list.push_op(json!({}), id)).unwrap()
+        };
+        let item = cards.join(&replica.edit(ms, push).to_string()).unwrap();
+        let set = |key: &str, value: Value| DocumentOp::Set {
+            path: item.join(key).unwrap(),
+            value: value.into(),
+        };
+        replica.edit(ms + 1, |_, _| set("title", json!("x".repeat(1_000))));
+        replica.edit(ms + 2, |_, _| DocumentOp::Increment {
+            path: item.join("votes").unwrap(),
+            by: 1,
+        });
+        let tag = DocumentOp::Add { path: item.join("tags").unwrap(), element: "tea".into() };
+        replica.edit(ms + 3, |_, _| tag);
+        let list = item.join("steps").unwrap();
+        replica.edit(ms + 4, |document, id| {
+            document.list_op(&list, |list| list.push_op(json!("boil"), id)).unwrap()
+        });
+        item
+    };
+    let item = titled(&mut ada, 0);
+    let full = json!({"cards": [{"title": "x".repeat(1_000), "votes": 1, "tags": ["tea"], "steps": ["boil"]}]});
+    assert_eq!(ada.json(), full);
+    let remove = |document: &Document, _: &ActionId| {
+        document.list_op(&cards, |list| list.remove_op(0)).unwrap()
+    };
+    ada.edit(10_000, remove);
+    // Written by somebody who has not seen the removal.
+    meet(&mut [&mut ada, &mut hub]);
+    hub.edit(11_000, |_, _| DocumentOp::Set {
+        path: item.join("late").unwrap(),
+        value: json!(1).into(),
+    });
+    meet(&mut [&mut ada, &mut hub]);
+    assert_eq!(ada.json(), json!({}));
+    assert_eq!(ada.log.state().get(&item), None);
+    assert_eq!(ada.log.state().get(&item.join("title").unwrap()), None);
+    ada.undo(12_000);
+    let mut with_late = full;
+    with_late["cards"][0]["late"] = json!(1);
+    assert_eq!(ada.json(), with_late);
+    ada.undo.redo(at(13_000).wall, &mut ada.log).unwrap();
+    for n in 1..100 {
+        titled(&mut ada, n * 20_000);
+        ada.edit(n * 20_000 + 10, remove);
+    }
+    meet(&mut [&mut ada, &mut hub]);
+    hub.fold(3_000_000);
+    meet(&mut [&mut ada, &mut hub]);
+    for replica in [&ada, &hub] {
+        assert_eq!(replica.json(), json!({}));
+        let size = replica.log.state().save().len();
+        assert!(size < 500, "removed items leave {size} bytes");
+    }
+}
+
+#[test]
+fn several_operations_are_one_action() {
+    let mut ada = Replica::<Document>::new("ada");
+    let items: Path = "/items".parse().unwrap();
+    let entry = ada.log.edit_together(at(0).wall, |edit| {
+        for n in 0..3 {
+            let id = edit.next_id();
+            let op = edit.state().list_op(&items, |list| list.push_op(json!(n), id))?;
+            edit.push(op);
+        }
+        edit.push(DocumentOp::Increment { path: "/n".parse().unwrap(), by: 1 });
+        edit.push(DocumentOp::Increment { path: "/n".parse().unwrap(), by: 1 });
+        for value in ["a", "b"] {
+            let path = "/title".parse().unwrap();
+            edit.push(DocumentOp::Set { path, value: json!(value).into() });
+        }
+        Ok::<_, logux::crdt::ListError>(())
+    });
+    let entry = entry.unwrap();
+    assert_eq!(ada.json(), json!({"items": [0, 1, 2], "n": 2, "title": "b"}));
+    let second = ada.log.state().list("/items").unwrap().id_at(1).unwrap().to_string();
+    assert_eq!(second, format!("{} 1", entry.meta.id));
+    ada.restart();
+    assert_eq!(ada.json(), json!({"items": [0, 1, 2], "n": 2, "title": "b"}));
+    ada.log.undo(at(1).wall, &entry.meta.id, "undo").unwrap();
+    assert_eq!(ada.json(), json!({}));
+
+    // One operation that is malformed refuses all.
+    let text =
+        r#"{"type":"it/edit","id":"1","ops":[{"op":"set","path":"/a","value":1},{"op":"set"}]}"#;
+    ada.log.add(at(2).wall, Action::new(text).unwrap(), Draft::default()).unwrap();
+    assert_eq!(ada.json(), json!({}));
+    let other = r#"{"type":"it/edit","id":"2","ops":[{"op":"set","path":"/a","value":1}]}"#;
+    ada.log.add(at(3).wall, Action::new(other).unwrap(), Draft::default()).unwrap();
+    assert_eq!(ada.json(), json!({}), "an action of another document");
+}
+
+#[test]
+fn two_items_never_have_one_position() {
+    let (mut ada, mut grace) = (Replica::<List>::new("ada"), Replica::<List>::new("grace"));
+    ada.edit(1_000, |list, id| list.push_op(json!("first"), id).unwrap());
+    ada.edit(2_000, |list, id| list.push_op(json!("second"), id).unwrap());
+    ada.edit(2_500, |list, id| list.push_op(json!("last"), id).unwrap());
+    meet(&mut [&mut ada, &mut grace]);
+    grace.edit(3_000, |list, _| list.remove_op(1).unwrap());
+    grace.edit(4_000, |list, id| list.move_op(1, 0, id).unwrap());
+    meet(&mut [&mut ada, &mut grace]);
+    ada.edit(5_000, |list, id| list.push_op(json!("third"), id).unwrap());
+    grace.undo(6_000);
+    grace.undo(6_000);
+    meet(&mut [&mut ada, &mut grace]);
+    assert_eq!(ada.json(), json!(["first", "second", "third", "last"]));
+    for replica in [&ada, &grace] {
+        for index in 0..=4 {
+            let id = replica.log.next_id(at(7_000).wall);
+            assert!(
+                replica.log.state().insert_op(index, json!("between"), &id).is_ok(),
+                "at {index}"
+            );
+        }
+    }
+}
+
+/// 10⁶ edits of 1,000 fields: `cargo nextest run --release --run-ignored all the_log_stays`.
+fn assert_log_stays_small(edits: u64, fields: u64) {
+    let mut hub = Replica::<Map>::new("hub");
+    let mut largest = 0;
+    for n in 0..edits {
+        let op = set(&format!("/field{}", n % fields), format!("the value number {n}"));
+        hub.log.edit(at(n).wall, |_, _| Ok::<_, Infallible>(op)).unwrap();
+        if n % fields == fields - 1 {
+            hub.fold(n);
+            largest = largest.max(hub.size());
+        }
+    }
+    let state = hub.log.state().save().len();
+    let entries = hub.log.store().page(&Query::added(), usize::MAX).unwrap().entries;
+    let log: usize = entries.iter().map(|entry| entry.action.as_json().len()).sum();
+    assert!(log <= 2 * state, "the log has {log} bytes, the state {state}");
+    assert_eq!(largest, 1);
+}
+
+#[test]
+fn the_log_stays_small() {
+    assert_log_stays_small(20_000, 200);
+}
+
+#[test]
+#[ignore = "takes a minute; to be run after changes of settlement"]
+fn the_log_stays_small_after_a_million_edits() {
+    assert_log_stays_small(1_000_000, 1_000);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Edit(usize, u8),
+    Undo(usize),
+    Redo(usize),
+    UndoAny(usize, prop::sample::Index),
+    Meet(Vec<usize>),
+    Restart(usize),
+    Fold,
+    Newcomer,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_usize, any::<u8>()).prop_map(|(who, what)| Step::Edit(who, what)),
+        2 => (0..4_usize).prop_map(Step::Undo),
+        1 => (0..4_usize).prop_map(Step::Redo),
+        1 => (0..4_usize, any::<prop::sample::Index>()).prop_map(|(who, which)| Step::UndoAny(who, which)),
+        3 => prop::sample::subsequence(vec![1_usize, 2, 3], 1..=3).prop_map(Step::Meet),
+        1 => (0..4_usize).prop_map(Step::Restart),
+        1 => Just(Step::Fold),
+        1 => Just(Step::Newcomer),
+    ]
+}
+
+fn edit_document(document: &Document, id: &ActionId, what: u8) -> DocumentOp {
+    let path = |text: &str| text.parse::<Path>().unwrap();
+    let list = path("/list");
+    let len = document.list("/list").map_or(0, List::len);
+    let at = usize::from(what / 8);
+    let item = |field: &str| {
+        let item = document.list("/list").and_then(|list| list.id_at(at % len.max(1)));
+        item.map(|item| list.join(&item.to_string()).unwrap().join(field).unwrap())
+    };
+    let made = match what % 8 {
+        0 | 1 => document.list_op(&list, |list| list.insert_op(at % (len + 1), json!({}), id)),
+        2 if len > 0 => document.list_op(&list, |list| list.remove_op(at % len)),
+        3 if len > 0 => document.list_op(&list, |list| list.move_op(at % len, (at / 2) % len, id)),
+        4 if len > 0 => {
+            Ok(DocumentOp::Set { path: item("title").unwrap(), value: json!(what).into() })
+        }
+        5 if len > 0 => Ok(DocumentOp::Increment { path: item("votes").unwrap(), by: 1 }),
+        6 => Ok(DocumentOp::Delete { path: path(["/list", "/title", ""][at % 3]) }),
+        7 => Ok(DocumentOp::Add { path: path("/tags"), element: ["a", "b"][at % 2].into() }),
+        _ => Ok(DocumentOp::Set { path: path("/title"), value: json!(what).into() }),
+    };
+    made.unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("LOGUX_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(500),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Devices edit, undo, restart and are away, while the hub settles at random moments. In the
+    /// end all agree, also whoever comes then.
+    #[test]
+    fn all_replicas_agree(steps in prop::collection::vec(step(), 1..60)) {
+        let mut replicas: Vec<Replica<Document>> =
+            ["hub", "ada", "grace", "linus"].map(Replica::new).into();
+        // What the hub has sent on, by device.
+        let mut queues: Vec<Vec<Entry>> = vec![Vec::new(); 4];
+        let exchange = |replicas: &mut Vec<Replica<Document>>, queues: &mut Vec<Vec<Entry>>, who: &[usize]| {
+            for &device in who {
+                for entry in replicas[device].news() {
+                    replicas[0].receive(&entry);
+                    for (other, queue) in queues.iter_mut().enumerate() {
+                        if other != device && other != 0 {
+                            queue.push(entry.clone());
+                        }
+                    }
+                }
+            }
+            replicas[0].sent = replicas[0].log.last_added().unwrap();
+            for &device in who {
+                for entry in core::mem::take(&mut queues[device]) {
+                    replicas[device].receive(&entry);
+                }
+                replicas[device].news();
+            }
+        };
+        for (ms, step) in (1_u64..).zip(&steps) {
+            let ms = ms * 1_000;
+            let mut of_hub = Vec::new();
+            match step {
+                Step::Edit(who, what) => {
+                    replicas[*who].edit(ms, |document, id| edit_document(document, id, *what));
+                }
+                Step::Undo(who) => drop(replicas[*who].undo(ms)),
+                Step::Redo(who) => {
+                    let Replica { log, undo, .. } = &mut replicas[*who];
+                    undo.redo(at(ms).wall, log).unwrap();
+                }
+                Step::UndoAny(who, which) => {
+                    let log = &mut replicas[*who].log;
+                    let known = log.store().page(&Query::added(), usize::MAX).unwrap().entries;
+                    if !known.is_empty() {
+                        let id = which.get(&known).meta.id.clone();
+                        log.undo(at(ms).wall, &id, "undo").unwrap();
+                    }
+                }
+                Step::Meet(who) => exchange(&mut replicas, &mut queues, who),
+                Step::Restart(who) => replicas[*who].restart(),
+                Step::Fold => replicas[0].fold(ms),
+                Step::Newcomer => {
+                    let late = newcomer(&replicas[0]);
+                    prop_assert_eq!(late.log.state(), replicas[0].log.state(), "a newcomer");
+                }
+            }
+            if matches!(step, Step::Edit(0, _) | Step::Undo(0) | Step::Redo(0) | Step::UndoAny(0, _) | Step::Fold) {
+                of_hub.extend(replicas[0].news());
+                queues[1..].iter_mut().for_each(|queue| queue.extend(of_hub.iter().cloned()));
+            }
+            replicas.iter().for_each(|replica| replica.log.timeline().assert_invariants());
+        }
+        exchange(&mut replicas, &mut queues, &[1, 2, 3]);
+        exchange(&mut replicas, &mut queues, &[1, 2, 3]);
+        let expected = replicas[0].log.state().clone();
+        for replica in &replicas {
+            prop_assert_eq!(replica.log.state(), &expected, "{}", replica.log.node_id());
+        }
+        let late = newcomer(&replicas[0]);
+        prop_assert_eq!(late.log.state(), &expected, "a newcomer");
+        for replica in &mut replicas {
+            replica.restart();
+            prop_assert_eq!(replica.log.state(), &expected, "{} after a restart", replica.log.node_id());
+        }
+        replicas[0].fold(1_000_000);
+        prop_assert_eq!(replicas[0].size(), 1, "the snapshot is all that is kept");
+        prop_assert_eq!(replicas[0].json(), expected.to_json(), "settling changes nothing visible");
+    }
+}
