@@ -354,6 +354,50 @@ fn recipients_that_were_away_receive_the_undo() {
     );
 }
 
+#[test]
+fn who_receives_an_undo_does_not_receive_it_twice() {
+    let mut world = world();
+    let to = Recipients {
+        users: vec!["10".into()],
+        exclude_clients: vec!["10:author".into()],
+        ..Recipients::default()
+    };
+    world.act_to(1, "1 10:author:x 0", to);
+    world.delivered();
+    let since = world.hub.stats().unwrap().added;
+    world.undo(1, "2 10:author:x 0", "1 10:author:x 0");
+    assert_eq!(world.delivered(), [processed(1, "2 10:author:x 0")]);
+    world.join_since(2, AUTHOR, since);
+    assert_eq!(world.delivered(), [processed(2, "2 10:author:x 0")], "its own undo");
+
+    world.join(3, "30:moderator:x");
+    world.undo(3, "3 30:moderator:x 0", "2 10:author:x 0");
+    let expected =
+        [format!("2 <- {}", undo("2 10:author:x 0")), processed(3, "3 30:moderator:x 0")];
+    assert_eq!(world.delivered(), expected, "the author was excluded from its own action only");
+}
+
+/// The clock of the author of the undo is wrong, and the action was approved before.
+#[test]
+fn the_time_of_an_undo_for_returning_subscribers_is_when_it_was_accepted() {
+    let mut world = world();
+    world.act(1, "1 10:author:x 0");
+    let now = NOW.wall.as_millis();
+    world.hub.handle(logux::Now::from_millis(now + 10_000, 0), Input::Continue).unwrap();
+    world.undo(1, "2 10:author:x 0", "1 10:author:x 0");
+    world.join_since(2, "20:two:x", 1);
+    world.delivered();
+    let since = now + 5_000;
+    let subscribe = format!(
+        r#"{{"type":"logux/subscribe","channel":"room","since":{{"id":"{since} server:uuid 9","time":{since}}}}}"#
+    );
+    world.receive(2, vec![entry("1 20:two:x 0", &subscribe)]);
+    let request = world.requests.pop_front().unwrap().id;
+    world.handle(Input::Respond(request, HandlerResponse::Approved(None)));
+    assert_eq!(world.delivered(), [format!("2 <- {}", undo("1 10:author:x 0"))]);
+    assert_eq!(world.replay_page(request), (vec!["2 10:author:x 0".to_owned()], false));
+}
+
 /// A filter knows the fields of actions, which an undo does not have.
 #[test]
 fn the_filter_of_a_subscriber_decides_by_the_undone_action() {

@@ -3,8 +3,8 @@
 use logux::{
     Action, MemoryStore,
     server::{
-        Config, HandlerResponse, Input, Recipients, Retention, RetentionPolicy, SessionId,
-        UndoRequest,
+        Config, HandlerResponse, Input, LogQuery, Recipients, Retention, RetentionPolicy,
+        SessionId, UndoRequest,
     },
     store::Store,
 };
@@ -140,6 +140,37 @@ fn kept_actions_of_a_user_are_sent_to_every_new_node() {
     world.handle(Input::Acknowledged { session: SessionId(2), added });
     world.join(3, "10:two:b");
     assert_eq!(world.delivered(), [format!("3 <- {A}")]);
+}
+
+/// The previous page had sent the action, but it was approved while no page was connected.
+#[test]
+fn a_reloaded_page_receives_its_own_action_that_was_kept_meanwhile() {
+    let retention = RetentionPolicy::by(|_, _| Some(Retention::forever("all")));
+    let queues = logux::server::Queues::by(|action| action.kind().into());
+    let mut world = World::with(Config { retention, queues, ..config() }, MemoryStore::new());
+    world.join(1, "10:one:a");
+    world.receive(1, vec![entry("1 10:one:a 0", A)]);
+    let action = world.requests.pop_front().unwrap().id;
+    world.join(2, "10:one:b");
+    world.subscribe(2, "2 10:one:b 0", "room");
+    let added = world.hub.stats().unwrap().added;
+    let last = LogQuery::all().newest_first().limit(1);
+    let since = world.hub.page(&last).unwrap().entries[0].meta.id.clone();
+    world.handle(Input::Leave(SessionId(2)));
+    world.handle(Input::Respond(action, HandlerResponse::Resend(Recipients::channel("room"))));
+    for response in DONE {
+        world.handle(Input::Respond(action, response));
+    }
+    world.join_since(3, "10:one:b", added);
+    let subscribe = format!(
+        r#"{{"type":"logux/subscribe","channel":"room","since":{{"id":"{since}","time":0}}}}"#
+    );
+    world.receive(3, vec![entry("3 10:one:b 0", &subscribe)]);
+    let request = world.requests.pop_front().unwrap().id;
+    world.handle(Input::Respond(request, HandlerResponse::Approved(None)));
+    world.other.clear();
+    world.handle(Input::Respond(request, HandlerResponse::Replay));
+    assert!(world.other.concat().contains("1 10:one:a 0"), "{:?}", world.other);
 }
 
 /// The reloaded page loads its channels before its last action of the previous page is processed.
