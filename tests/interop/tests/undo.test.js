@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 
+import { has } from '../helper/device.js'
 import { scenario } from '../helper/scenario.js'
 import { within } from '../helper/wait.js'
 
@@ -145,6 +146,17 @@ scenario('an undo before its action was sent', OPTIONS, async s => {
   await add(alice, 'two')
   await bob.hears('journal/add')
   assert.deepEqual(lines(bob), ['two'])
+})
+
+scenario('edits of records are not undone', OPTIONS, async s => {
+  let server = await s.serve()
+  let alice = await s.device(server, 'alice')
+  let created = alice.hears('tasks/create')
+  await alice.create('tasks', { id: '1', title: 'Tea' })
+  let [, { id }] = await created
+  await refused(alice, id, 'notFound')
+  let bob = await s.device(server, 'bob')
+  await has(await bob.record('tasks', '1'), { title: 'Tea' })
 })
 
 for (let signal of ['SIGINT', 'SIGKILL']) {
