@@ -59,6 +59,10 @@ impl World {
     fn handle(&mut self, input: Input) {
         self.hub.handle(Now::from_millis(self.now, 0), input).unwrap();
         self.settle();
+        while self.hub.is_busy() {
+            self.hub.handle(Now::from_millis(self.now, 0), Input::Continue).unwrap();
+            self.settle();
+        }
     }
 
     fn settle(&mut self) {

@@ -27,6 +27,8 @@ use crate::{
 const REMEMBERED: &str = "inbox";
 /// The prefix of the index of the answers to a client.
 const CLIENT_PREFIX: &str = "client/";
+/// The prefix of the index of the answers to an action.
+const ANSWER_PREFIX: &str = "answer/";
 /// The prefix of the indexes of undos, for clients that have received the undone action.
 const UNDONE_PREFIX: &str = "undone/";
 /// The reason of an action without an answer.
@@ -519,9 +521,14 @@ pub(super) fn is_inbox_index(index: &str) -> bool {
 
 fn answer_index(id: &ActionId) -> String {
     let mut index = String::with_capacity(64);
-    index.push_str("answer/");
+    index.push_str(ANSWER_PREFIX);
     id.write_to(&mut index);
     index
+}
+
+/// Returns the id of the action that an entry is the answer to.
+pub(super) fn answered_id(entry: &Entry) -> Option<ActionId> {
+    entry.meta.indexes.iter().find_map(|index| index.strip_prefix(ANSWER_PREFIX)?.parse().ok())
 }
 
 /// Returns the index of the answers to a client.

@@ -45,7 +45,8 @@ pub enum Input {
         entries: Vec<Entry>,
     },
     /// Actions of a client were received that exceed a limit of one action. The client receives
-    /// `logux/undo` for each, with the reason `tooLarge`, `tooDeep` or `wrongId`.
+    /// `logux/undo` for each, with the reason `tooLarge`, `tooDeep` or `wrongId`. It precedes the
+    /// [`Received`](Self::Received) of the same message, which confirms them.
     Refused {
         /// The connection of the client.
         session: SessionId,

@@ -6,14 +6,16 @@ use std::{
     vec,
 };
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
-use super::{SessionId, SessionMap, hub::CatchUp, unconfirmed::Unconfirmed};
+use super::{
+    SessionId, SessionMap, hub::CatchUp, pending_request::PendingRequest, unconfirmed::Unconfirmed,
+};
 use crate::{
     action::{ActionId, NodeId, Subprotocol},
     json::Json,
     store::Entry,
-    sync::BatchToken,
+    sync::{BatchToken, RefusedAction},
 };
 
 /// One connected client.
@@ -35,6 +37,15 @@ pub(super) struct Session {
     /// Whether the connection is in the list of those with held batches.
     pub(super) is_listed_as_held: bool,
     pub(super) unconfirmed: Unconfirmed,
+    /// The highest number of the log that the client has confirmed.
+    pub(super) confirmed: u64,
+    /// The subscriptions of earlier connections that are not looked at yet, latest first: they may
+    /// have to be processed again. They precede the refused actions, and these the batches.
+    pub(super) unparked: IndexMap<ActionId, PendingRequest>,
+    /// The received actions that exceed a limit and are not answered yet.
+    pub(super) refused: VecDeque<RefusedAction>,
+    /// The number of the log up to which the node had received everything when it connected.
+    pub(super) since: u64,
     /// The difference between the `added` numbers that the client is sent and those of the log.
     pub(super) added_offset: u64,
     /// The progress of sending the actions that it missed, if some are left.
@@ -51,6 +62,7 @@ impl Session {
         node: NodeId,
         subprotocol: Subprotocol,
         headers: Option<Json>,
+        since: u64,
         added_offset: u64,
         new_since: Option<u64>,
     ) -> Self {
@@ -64,6 +76,10 @@ impl Session {
             held_batches: VecDeque::new(),
             is_listed_as_held: false,
             unconfirmed: Unconfirmed::default(),
+            confirmed: 0,
+            unparked: IndexMap::new(),
+            refused: VecDeque::new(),
+            since,
             added_offset,
             catch_up: None,
             new_since,

@@ -30,15 +30,12 @@ impl Unconfirmed {
         self.requests.insert(added, request);
     }
 
-    /// Removes the subscriptions whose answers have a number of at most `added`, lowest first.
-    pub(super) fn confirm(&mut self, added: u64) -> Vec<PendingRequest> {
-        let mut confirmed = Vec::new();
-        while let Some(first) = self.requests.first_entry().filter(|first| *first.key() <= added) {
-            let (number, request) = first.remove_entry();
-            self.remove_key(number, &request);
-            confirmed.push(request);
-        }
-        confirmed
+    /// Removes the subscription with the lowest number of its answer, if it is at most `added`.
+    pub(super) fn confirm_first(&mut self, added: u64) -> Option<PendingRequest> {
+        let first = self.requests.first_entry().filter(|first| *first.key() <= added)?;
+        let (number, request) = first.remove_entry();
+        self.remove_key(number, &request);
+        Some(request)
     }
 
     /// Removes a subscription. Returns `true` if it was there. O(n).

@@ -4,6 +4,7 @@
 
 mod client_undos;
 mod connections;
+mod counted_store;
 mod delivery;
 mod determinism;
 mod events;
@@ -17,4 +18,5 @@ mod processing;
 mod reloads;
 mod revoking;
 mod rounds;
+mod slices;
 mod world;

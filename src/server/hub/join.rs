@@ -14,8 +14,8 @@ use crate::{
     json::Json,
     log::LogError,
     server::{
-        HubEvent, Output, SessionId, pending_request::PendingRequest, retention::was_approved,
-        sessions::Session,
+        HubEvent, Output, SessionId, inbox::answered_id, pending_request::PendingRequest,
+        retention::was_approved, sessions::Session,
     },
     store::{Entry, Store},
     time::WallTime,
@@ -23,6 +23,9 @@ use crate::{
 
 /// The number of channels that a closed connection is removed from at a time.
 const CHANNELS_AT_A_TIME: usize = 256;
+
+/// The number of subscriptions whose confirmation is handled at a time.
+const CONFIRMATIONS_AT_A_TIME: usize = 64;
 
 /// The channels that a closed connection has to be removed from.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ impl<S: Store> Hub<S> {
         since: u64,
     ) -> Result<(), LogError<S::Error>> {
         if let Some(previous) = self.sessions.of_client(node.client_id()) {
-            self.leave(now, previous)?;
+            self.leave(previous)?;
             self.pending.push_back(Output::Replaced(previous));
         }
         let is_new = since == 0;
@@ -51,17 +54,16 @@ impl<S: Store> Hub<S> {
             self.added_offsets.resolve(node.client_id(), since, self.log.last_added()?);
         let last_added = self.log.last_added()?;
         let new_since = is_new.then_some(last_added);
-        let mut session = Session::new(node.clone(), subprotocol, headers, added_offset, new_since);
+        let mut session =
+            Session::new(node.clone(), subprotocol, headers, since, added_offset, new_since);
         // An earlier page of the client had the answers that a node of it has confirmed.
         let answers_after = if is_new { self.inbox.confirmed_by(node.client_id()) } else { since };
         session.catch_up = Some(CatchUp::new(since, answers_after, last_added, is_new));
+        let unparked = self.requests.unpark(node.client_id()).into_iter().rev();
+        session.unparked = unparked.map(|it| (it.entry.meta.id.clone(), it)).collect();
         self.sessions.insert(id, session);
-        let lost = self.lost_subscriptions(node, since)?;
         self.catch_up(id)?;
-        for request in lost {
-            self.enqueue(request.for_session(Some(id)))?;
-        }
-        Ok(())
+        self.receive_held(now, id)
     }
 
     /// Continues the actions that were not answered before the last stop. `unanswered` also has the
@@ -97,7 +99,7 @@ impl<S: Store> Hub<S> {
         requests.sort_by_key(|request| !was_approved(&request.entry.meta));
         for request in requests {
             if request.subscription().is_some() {
-                self.park(WallTime::default(), request)?;
+                self.park(request)?;
             } else {
                 self.enqueue(request)?;
             }
@@ -105,37 +107,45 @@ impl<S: Store> Hub<S> {
         cancelled.into_iter().try_for_each(|request| self.enqueue(request))
     }
 
-    /// Returns the subscriptions of a node that have to be processed again, because it has not
-    /// received their answers.
-    fn lost_subscriptions(
+    /// Processes a subscription of an earlier connection again if its node has not received the
+    /// answer. `since` is the number up to which the node has received everything.
+    pub(super) fn return_subscription(
         &mut self,
+        session: SessionId,
         node: &NodeId,
         since: u64,
-    ) -> Result<Vec<PendingRequest>, LogError<S::Error>> {
-        let mut lost = Vec::new();
-        for request in self.requests.unpark(node.client_id()) {
-            let id = &request.entry.meta.id;
-            let answer = self.inbox.answer_to(&self.log, id)?;
-            let has_answer =
-                answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
-            // Tabs share the connection of one of them. Another node of the client does not return.
-            let is_same_node = id.node() == node || request.is_from(node);
-            if has_answer || !is_same_node {
-                self.inbox.forget(&mut self.log, id)?;
-            } else {
-                self.inbox.remove_answer(&mut self.log, id)?;
-                lost.push(request);
-            }
+        request: PendingRequest,
+    ) -> Result<(), LogError<S::Error>> {
+        let id = &request.entry.meta.id;
+        let answer = self.inbox.answer_to(&self.log, id)?;
+        let has_answer =
+            answer.is_some_and(|answer| answer.meta.added.is_some_and(|added| added <= since));
+        // Tabs share the connection of one of them. Another node of the client does not return.
+        let is_same_node = id.node() == node || request.is_from(node);
+        if has_answer || !is_same_node {
+            return self.inbox.forget(&mut self.log, id);
         }
-        Ok(lost)
+        self.inbox.remove_answer(&mut self.log, id)?;
+        self.enqueue(request.for_session(Some(session)))
     }
 
-    pub(super) fn leave(&mut self, now: WallTime, id: SessionId) -> Result<(), LogError<S::Error>> {
+    /// Whether an entry is the answer to a subscription of an earlier connection that is processed
+    /// again or given up later: its client gets another answer then.
+    pub(super) fn is_obsolete_answer(&self, session: &Session, entry: &Entry) -> bool {
+        if session.unparked.is_empty() && self.given_up.is_empty() {
+            return false;
+        }
+        answered_id(entry)
+            .is_some_and(|id| session.unparked.contains_key(&id) || self.given_up.contains_key(&id))
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
         let (node, channels) = (session.node, session.channels.into_iter());
         self.leave_channels(LeftChannels { session: id, node, channels });
-        for request in session.unconfirmed.into_requests() {
-            self.park(now, request)?;
+        let unparked = session.unparked.into_values().rev();
+        for request in unparked.chain(session.unconfirmed.into_requests()) {
+            self.park(request)?;
         }
         Ok(())
     }
@@ -158,11 +168,7 @@ impl<S: Store> Hub<S> {
 
     /// Parks a subscription until its node reconnects. If the node has reconnected already, while
     /// the application was processing the subscription, it is processed again.
-    pub(super) fn park(
-        &mut self,
-        now: WallTime,
-        request: PendingRequest,
-    ) -> Result<(), LogError<S::Error>> {
+    pub(super) fn park(&mut self, request: PendingRequest) -> Result<(), LogError<S::Error>> {
         let node = request.entry.meta.id.node();
         let current = self.sessions.of_client(node.client_id());
         let is_same_node = |id: &SessionId| {
@@ -179,10 +185,16 @@ impl<S: Store> Hub<S> {
             // Another node of the client is connected, so this one does not return.
             return self.inbox.forget(&mut self.log, &request.entry.meta.id);
         }
-        match self.requests.park(request) {
-            Some(evicted) => self.give_up(now, &evicted),
-            None => Ok(()),
-        }
+        let evicted = self.requests.park(request);
+        self.give_up_later(evicted);
+        Ok(())
+    }
+
+    /// Gives up subscriptions in slices. If the server is killed before, they are parked at its
+    /// next start.
+    pub(super) fn give_up_later(&mut self, requests: impl IntoIterator<Item = PendingRequest>) {
+        let by_id = requests.into_iter().map(|request| (request.entry.meta.id.clone(), request));
+        self.given_up.extend(by_id);
     }
 
     /// Undoes a subscription whose client was disconnected for too long. If the client reconnects
@@ -205,19 +217,29 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         // A client can send any number.
         let added = added.saturating_sub(session.added_offset).min(self.log.last_added()?);
+        session.confirmed = session.confirmed.max(added);
         self.inbox.confirm(session.node.client_id(), added);
-        for request in session.unconfirmed.confirm(added) {
+        self.forget_confirmed(id)
+    }
+
+    /// Forgets the next subscriptions whose answers a client has confirmed.
+    pub(super) fn forget_confirmed(&mut self, id: SessionId) -> Result<(), LogError<S::Error>> {
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        for _ in 0..CONFIRMATIONS_AT_A_TIME {
+            let Some(request) = session.unconfirmed.confirm_first(session.confirmed) else {
+                return Ok(());
+            };
             self.inbox.acknowledged(&mut self.log, &request.entry.meta.id)?;
         }
+        self.unfinished.insert(id);
         Ok(())
     }
 
     /// Forgets expired entries of the inbox, and gives up expired subscriptions.
     pub(super) fn expire_inbox(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
         let Some(expired) = self.inbox.expire(&mut self.log, now)? else { return Ok(()) };
-        for request in self.requests.unpark_until(expired) {
-            self.give_up(now, &request)?;
-        }
+        let expired = self.requests.unpark_until(expired);
+        self.give_up_later(expired);
         Ok(())
     }
 }

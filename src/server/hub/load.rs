@@ -245,28 +245,23 @@ impl<S: Store> Hub<S> {
         let Some(request) = self.requests.finish(request_id) else { return Ok(()) };
         let (node, queue) = (request.entry.meta.id.node().clone(), request.queue.clone());
         self.report_loaded(&request);
-        self.postpone(now, request)?;
+        self.postpone(request)?;
         self.start_next(now, &node, &queue)
     }
 
     /// Keeps a subscription for the next connection of its client.
-    pub(super) fn postpone(
-        &mut self,
-        now: WallTime,
-        request: PendingRequest,
-    ) -> Result<(), LogError<S::Error>> {
+    pub(super) fn postpone(&mut self, request: PendingRequest) -> Result<(), LogError<S::Error>> {
         // While the hub drains, it stays in the log, and is restored at the next start.
         if self.draining {
             return Ok(());
         }
         let client = request.entry.meta.id.node().client_id();
         if self.sessions.of_client(client) != request.session() {
-            return self.park(now, request);
+            return self.park(request);
         }
         // Its connection is about to be removed.
-        match self.requests.park(request.for_session(None)) {
-            Some(evicted) => self.give_up(now, &evicted),
-            None => Ok(()),
-        }
+        let evicted = self.requests.park(request.for_session(None));
+        self.give_up_later(evicted);
+        Ok(())
     }
 }

@@ -32,13 +32,13 @@ use std::{
     sync::Arc,
 };
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use join::LeftChannels;
 
 use super::{
-    Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, Queues, Recipients,
-    RequestId, RequestKind, SessionId,
+    Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, QueueName, Queues,
+    Recipients, RequestId, RequestKind, SessionId,
     added_offsets::AddedOffsets,
     channels::Channels,
     clock::ServerClock,
@@ -51,7 +51,7 @@ use super::{
 };
 use crate::{
     action::{
-        Action, ActionError, NodeId,
+        Action, ActionError, ActionId, NodeId,
         logux::{self, Undo},
     },
     json::Json,
@@ -203,6 +203,10 @@ pub struct Hub<S> {
     left_channels: VecDeque<LeftChannels>,
     /// The requests that have failed with an earlier one, and are undone in slices.
     failed_later: VecDeque<PendingRequest>,
+    /// The subscriptions whose clients were disconnected for too long, which are undone in slices.
+    given_up: IndexMap<ActionId, PendingRequest>,
+    /// The queues whose next request is started later, because many were skipped.
+    idle_queues: VecDeque<(NodeId, QueueName)>,
     /// The requests since the last commit that were not polled.
     pending_requests: VecDeque<HandlerRequest>,
     /// The clients of which an action failed since the last commit. Their further requests wait
@@ -255,6 +259,8 @@ impl<S: Store> Hub<S> {
             unfinished: IndexSet::new(),
             left_channels: VecDeque::new(),
             failed_later: VecDeque::new(),
+            given_up: IndexMap::new(),
+            idle_queues: VecDeque::new(),
             pending_requests: VecDeque::new(),
             failed_clients: HashSet::new(),
             pending_events: VecDeque::new(),
@@ -282,6 +288,8 @@ impl<S: Store> Hub<S> {
         self.unfinished.clear();
         self.left_channels.clear();
         self.failed_later.clear();
+        self.given_up.clear();
+        self.idle_queues.clear();
         self.inbox = new_inbox(&self.config);
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
@@ -385,7 +393,7 @@ impl<S: Store> Hub<S> {
                 self.join(now, session, &node, subprotocol, headers, since)?;
             }
             Input::CatchUp(session) => self.catch_up(session)?,
-            Input::Leave(session) => self.leave(now, session)?,
+            Input::Leave(session) => self.leave(session)?,
             Input::Acknowledged { session, added } => self.acknowledged(session, added)?,
             Input::Headers(session, headers) => {
                 if let Some(session) = self.sessions.get_mut(session) {
@@ -395,10 +403,11 @@ impl<S: Store> Hub<S> {
             Input::Received { session, batch, entries } => {
                 self.receive_batch(now, session, batch, entries)?
             }
-            Input::Refused { session, actions } => {
-                actions
-                    .into_iter()
-                    .try_for_each(|action| self.receive_refused(now, session, action))?;
+            Input::Refused { session: id, actions } => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.refused.extend(actions);
+                    self.receive_held(now, id)?;
+                }
             }
             Input::Respond(request_id, response) => self.respond(now, request_id, response)?,
             Input::Add(addition) => self.add(now, *addition)?,

@@ -81,7 +81,7 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         let Some(mut progress) = session.catch_up.take() else { return Ok(()) };
         let (node, added_offset) = (session.node.clone(), session.added_offset);
-        let Page { entries, end } = self.missed_page(&node, progress)?;
+        let Page { entries, end } = self.missed_page(id, &node, progress)?;
         let added = match end {
             Some(end) => end,
             // What was delivered in the meantime precedes this page.
@@ -98,12 +98,17 @@ impl<S: Store> Hub<S> {
 
     fn missed_page(
         &self,
+        session: SessionId,
         node: &NodeId,
         CatchUp { after, answers_after, until, is_new }: CatchUp,
     ) -> Result<Page, LogError<S::Error>> {
         let client = node.client_id();
         // With the last remembered entries of a client, its confirmation is forgotten too.
-        let is_needed = |entry: &Entry| !is_new || inbox::is_remembered(entry);
+        let session = self.sessions.get(session);
+        let is_needed = |entry: &Entry| {
+            (!is_new || inbox::is_remembered(entry))
+                && session.is_some_and(|session| !self.is_obsolete_answer(session, entry))
+        };
         let answers = inbox::client_index(client);
         let mut pages =
             vec![self.read_page(answers, after.max(answers_after), until, is_needed)?];

@@ -29,6 +29,9 @@ const MAX_HELD_ATTEMPTS: usize = 16;
 /// The number of actions of one client that are handled at a time.
 const SLICE: usize = 64;
 
+/// The number of subscriptions of a client that has left that are skipped at a time.
+const SKIPPED_AT_A_TIME: usize = 64;
+
 impl<S: Store> Hub<S> {
     pub(super) fn receive_batch(
         &mut self,
@@ -50,9 +53,9 @@ impl<S: Store> Hub<S> {
         self.receive_held(now, id)
     }
 
-    /// Handles the next actions that a client has sent, at most [`SLICE`]. If there are more, the
-    /// hub continues with [`Input::Continue`](crate::server::Input::Continue), or when fewer
-    /// actions wait.
+    /// Handles the next subscriptions of a client's earlier connections and the next actions that
+    /// it has sent, at most [`SLICE`]. If there are more, the hub continues with
+    /// [`Input::Continue`](crate::server::Input::Continue), or when fewer actions wait.
     pub(super) fn receive_held(
         &mut self,
         now: WallTime,
@@ -60,6 +63,18 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let mut handled = 0;
         while handled < SLICE && !self.draining {
+            let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+            if let Some((_, request)) = session.unparked.pop() {
+                handled += 1;
+                let (node, since) = (session.node.clone(), session.since);
+                self.return_subscription(id, &node, since, request)?;
+                continue;
+            }
+            if let Some(refused) = session.refused.pop_front() {
+                handled += 1;
+                self.receive_refused(now, id, refused)?;
+                continue;
+            }
             let Some(session) = self.sessions.get(id) else { return Ok(()) };
             let Some(batch) = session.held_batches.front() else { return Ok(()) };
             let must_wait = !batch.has_begun && !self.may_receive(&session.node, &batch.token);
@@ -96,7 +111,9 @@ impl<S: Store> Hub<S> {
     pub fn is_busy(&self) -> bool {
         !(self.unfinished.is_empty()
             && self.left_channels.is_empty()
-            && self.failed_later.is_empty())
+            && self.failed_later.is_empty()
+            && self.given_up.is_empty()
+            && self.idle_queues.is_empty())
     }
 
     /// Continues with the work that has waited longest.
@@ -105,8 +122,14 @@ impl<S: Store> Hub<S> {
             self.leave_channels(left);
         }
         self.undo_failed(now)?;
+        if let Some((node, queue)) = self.idle_queues.pop_front() {
+            self.start_next(now, &node, &queue)?;
+        }
         match self.unfinished.shift_remove_index(0) {
-            Some(id) => self.receive_held(now, id),
+            Some(id) => {
+                self.forget_confirmed(id)?;
+                self.receive_held(now, id)
+            }
             None => Ok(()),
         }
     }
@@ -127,9 +150,6 @@ impl<S: Store> Hub<S> {
         session: SessionId,
         refused: RefusedAction,
     ) -> Result<(), LogError<S::Error>> {
-        if self.draining {
-            return Ok(());
-        }
         let RefusedAction { id, kind, time, limit } = refused;
         let Some(id) = id else {
             // No answer can name it. It is confirmed with the others, so it is not sent again.
@@ -264,6 +284,7 @@ impl<S: Store> Hub<S> {
         node: &NodeId,
         queue: &QueueName,
     ) -> Result<(), LogError<S::Error>> {
+        let mut skipped = 0;
         while let Some((request_id, request)) = self.requests.next(node, queue) {
             let is_connected = request.session().is_some_and(|id| self.sessions.get(id).is_some());
             if request.subscription().is_none() || is_connected || request.is_cancelled() {
@@ -273,7 +294,12 @@ impl<S: Store> Hub<S> {
             }
             // Its client has left while it waited: nothing is loaded for it.
             if let Some(request) = self.requests.finish(request_id) {
-                self.postpone(now, request)?;
+                self.postpone(request)?;
+            }
+            skipped += 1;
+            if skipped == SKIPPED_AT_A_TIME {
+                self.idle_queues.push_back((node.clone(), queue.clone()));
+                break;
             }
         }
         // Fewer actions wait now: receive batches that were held, first those of this client.

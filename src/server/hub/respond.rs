@@ -188,7 +188,7 @@ impl<S: Store> Hub<S> {
         let is_disconnected =
             request.session().is_none_or(|session| self.sessions.get(session).is_none());
         if is_active_subscription && is_disconnected {
-            self.park(now, request)?;
+            self.park(request)?;
         } else {
             self.report(HubEvent::Processed(request.entry.clone()));
             let answer = Processed { id: id.to_text() }.to_action();
@@ -254,12 +254,18 @@ impl<S: Store> Hub<S> {
         self.start_next(now, &node, &request.queue)
     }
 
-    /// Undoes requests that have failed with an earlier one, at most [`UNDOS_AT_A_TIME`]. If the
-    /// server is killed before the others are undone, they are processed after its next start.
+    /// Undoes requests that have failed with an earlier one, and subscriptions that are given up,
+    /// at most [`UNDOS_AT_A_TIME`]. If the server is killed before the others are undone, they are
+    /// processed after its next start.
     pub(super) fn undo_failed(&mut self, now: WallTime) -> Result<(), LogError<S::Error>> {
         for _ in 0..UNDOS_AT_A_TIME {
-            let Some(request) = self.failed_later.pop_front() else { break };
-            self.undo_request(now, &request, "error", Vec::new())?;
+            if let Some(request) = self.failed_later.pop_front() {
+                self.undo_request(now, &request, "error", Vec::new())?;
+            } else if let Some((_, request)) = self.given_up.pop() {
+                self.give_up(now, &request)?;
+            } else {
+                break;
+            }
         }
         Ok(())
     }

@@ -256,11 +256,11 @@ impl Endpoint {
                     }));
                 }
                 sync::Output::Received { batch, entries, refused, .. } => {
-                    outputs.push(EndpointOutput::Hub(Input::Received { session, batch, entries }));
                     if !refused.is_empty() {
                         let actions = refused;
                         outputs.push(EndpointOutput::Hub(Input::Refused { session, actions }));
                     }
+                    outputs.push(EndpointOutput::Hub(Input::Received { session, batch, entries }));
                 }
                 sync::Output::SentUpTo(added) => {
                     let confirmed =

@@ -357,10 +357,11 @@ impl<T: Transport> Connection<T> {
                     self.acquire(actions.saturating_sub(u64::from(!batch.continues())));
                     self.shared.telemetry().record(&Event::Received(&entries));
                     let session = self.session;
-                    inputs.push(HubInput::Received { session, batch, entries });
+                    // Before the batch, which confirms them.
                     if !refused.is_empty() {
                         inputs.push(HubInput::Refused { session, actions: refused });
                     }
+                    inputs.push(HubInput::Received { session, batch, entries });
                 }
                 Output::SentUpTo(added) => inputs.extend(self.confirmed(added)),
                 Output::Headers(headers) if self.client.is_some() => {
