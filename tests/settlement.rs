@@ -237,6 +237,33 @@ fn an_action_that_is_older_than_the_horizon_has_no_effect() {
 }
 
 #[test]
+fn deletions_are_forgotten_after_the_horizon_unless_they_are_within_a_value() {
+    let mut hub = Replica::<Document>::new("hub");
+    let path = |text: &str| text.parse::<Path>().unwrap();
+    let value = json!({"a": 1, "b": 2});
+    let write = |text: &str, value: &Value| DocumentOp::Set {
+        path: path(text),
+        value: value.clone().into(),
+    };
+    hub.edit(0, |_, _| write("/x", &value));
+    let list = path("/list");
+    let item = hub.edit(1, |document, id| {
+        document.list_op(&list, |list| list.push_op(value.clone(), id)).unwrap()
+    });
+    hub.edit(2, |_, _| write("/gone", &json!(1)));
+    for deleted in ["/x/a".to_owned(), format!("/list/{item}/a"), "/gone".to_owned()] {
+        hub.edit(3, |_, _| DocumentOp::Delete { path: path(&deleted) });
+    }
+    let expected = json!({"x": {"b": 2}, "list": [{"b": 2}]});
+    for day in [1, 100] {
+        hub.fold(day * DAY);
+        assert_eq!(hub.json(), expected);
+        let remembered = hub.log.state().save().contains("/gone");
+        assert_eq!(remembered, day == 1, "on day {day}");
+    }
+}
+
+#[test]
 fn an_action_that_arrives_again_counts_once() {
     let (mut ada, mut hub) = (Replica::<Counter>::new("ada"), Replica::<Counter>::new("hub"));
     for n in 0..20_000 {
