@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use logux::{
-    Action,
+    Action, ActionId,
     crdt::{Crdt, List, ListError, ListOp, Shared},
+    replay::{Coverage, Settlement},
+    server::{Recipients, Retention},
 };
 use logux_client::{Client, DocumentHandle, SyncError};
 use logux_net::WebSocketConnector;
@@ -20,7 +22,7 @@ type Tasks = DocumentHandle<Shared<List>>;
 async fn server(refuse: Arc<Notify>) -> RunningServer {
     Server::builder_with(refuse)
         .auth(|_| async { Ok(true) })
-        .channel("lists/1", |on| on.access(|_| async { Ok(true) }))
+        .channel("lists/1", |on| on.access(|_| async { Ok(true) }).replay())
         .action_type("lists/edit", |on| {
             on.access(|context| async move {
                 let allowed = !context.action().as_json().contains("\"!");
@@ -30,6 +32,8 @@ async fn server(refuse: Arc<Notify>) -> RunningServer {
                 Ok(allowed)
             })
             .resend(|_| async { Ok("lists/1") })
+            .keep(Retention::forever("lists/1"))
+            .undoable()
         })
         .listen(([127, 0, 0, 1], 0).into())
         .await
@@ -47,7 +51,7 @@ async fn tasks(server: &RunningServer, user: &str) -> Tasks {
 
 async fn edit(
     tasks: &Tasks,
-    operation: impl FnOnce(&List, &logux::ActionId) -> Result<ListOp, ListError> + Send + 'static,
+    operation: impl FnOnce(&List, &ActionId) -> Result<ListOp, ListError> + Send + 'static,
 ) -> Result<(), SyncError> {
     let edit = tasks.edit(move |list, id| -> Option<Action> {
         Shared::<List>::new("lists", "1")
@@ -96,4 +100,59 @@ async fn a_refused_edit_is_undone() {
     });
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
     wait_for_state(&mut ada, json!(["milk"])).await;
+}
+
+/// Returns the undo of an action.
+fn undo(id: &ActionId) -> Action {
+    let text = format!(r#"{{"type":"logux/undo","id":"{id}","reason":"undo"}}"#);
+    Action::new(text).expect("an action")
+}
+
+/// Returns the id of the next action of another client, or of the server, with a type and with an
+/// id in `id`.
+async fn next_id(actions: &mut logux_client::Actions, kind: &str, id: &str) -> ActionId {
+    loop {
+        let entry = timeout(TIMEOUT, actions.next()).await.expect("in time").expect("an action");
+        if entry.action.kind() == kind && entry.action.str_field("id").as_deref() == Some(id) {
+            return entry.meta.id;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_are_undone_and_redone_until_a_snapshot_settles_them() {
+    let server = server(Arc::default()).await;
+    let (mut ada, mut grace) = (tasks(&server, "ada").await, tasks(&server, "grace").await);
+    let mut received = grace.client().actions();
+    edit(&ada, |list, id| list.push_op(json!("milk"), id)).await.expect("processed");
+    let milk = next_id(&mut received, "lists/edit", "1").await;
+    edit(&ada, |list, id| list.push_op(json!("bread"), id)).await.expect("processed");
+    let bread = next_id(&mut received, "lists/edit", "1").await;
+
+    let denied = grace.client().sync(undo(&bread)).await;
+    assert!(matches!(denied, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
+    wait_for_state(&mut grace, json!(["milk", "bread"])).await;
+    ada.client().sync(undo(&bread)).await.expect("processed");
+    let undone = next_id(&mut received, "logux/undo", &bread.to_string()).await;
+    wait_for_state(&mut grace, json!(["milk"])).await;
+    wait_for_state(&mut ada, json!(["milk"])).await;
+    let mut late = tasks(&server, "linus").await;
+    wait_for_state(&mut late, json!(["milk"])).await;
+    ada.client().sync(undo(&undone)).await.expect("processed");
+    for replica in [&mut ada, &mut grace, &mut late] {
+        wait_for_state(replica, json!(["milk", "bread"])).await;
+    }
+
+    // The server settles both edits: the undo is later than they are.
+    let mut coverage = Coverage::default();
+    coverage.include(&undone);
+    let shared = Shared::<List>::new("lists", "1");
+    let settlement = Settlement { coverage, state: ada.state() };
+    let snapshot = shared.snapshot_action(&settlement).expect("an action");
+    server.handle().send(snapshot, Recipients::channel("lists/1")).await;
+    next_id(&mut received, "lists/snapshot", "1").await;
+    let _ = ada.client().sync(undo(&milk)).await;
+    for replica in [&mut ada, &mut grace] {
+        wait_for_state(replica, json!(["milk", "bread"])).await;
+    }
 }
