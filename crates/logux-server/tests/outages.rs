@@ -138,6 +138,17 @@ async fn handlers_are_called_again_while_their_database_is_unavailable() {
     assert_eq!(calls.load(Ordering::SeqCst), 6);
 }
 
+/// Waits for a status, so that one that does not come is an error, not a hang.
+async fn answers(expected: u16, status: impl AsyncFn() -> u16) {
+    let wait = async {
+        while status().await != expected {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let result = timeout(Duration::from_secs(20), wait).await;
+    assert!(result.is_ok(), "the server did not answer {expected}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_upgrades_show_the_outage() {
     let (builder, switch, _) = server();
@@ -152,16 +163,10 @@ async fn health_and_upgrades_show_the_outage() {
     let mut client = login(address, "10:client:tab").await;
     switch.set(Some(StoreFailure::Locked));
     send(&mut client, r#"["sync",1,{"type":"inc"},{"id":1,"time":1}]"#).await;
-    while http(address, "GET", "/health", "").await.0 != 503 {
-        sleep(Duration::from_millis(5)).await;
-    }
-    while upgrade_status(address, "").await != 503 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    answers(503, async || http(address, "GET", "/health", "").await.0).await;
+    answers(503, async || upgrade_status(address, "").await).await;
     switch.set(None);
-    while http(address, "GET", "/health", "").await.0 != 200 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    answers(200, async || http(address, "GET", "/health", "").await.0).await;
     let mut client = login(address, "10:client:tab").await;
     send(&mut client, r#"["sync",1,{"type":"inc"},{"id":1,"time":1}]"#).await;
     next_with(&mut client, "logux/processed").await;
