@@ -639,7 +639,7 @@ fn every_order_of_arrival_gives_one_state() {
             arrived[moment..].iter().for_each(|entry| hub.add(entry));
             let expected = hub.state().clone();
             outcomes.insert(expected.to_json().to_string());
-            // A replica receives all in any order; a newcomer only what the snapshot does not cover.
+            // A replica receives all in any order; a newcomer what the snapshot does not cover.
             let mut all = arrived.clone();
             all.push(snapshot);
             let is_open = |entry: &&Entry| !settlement.coverage.is_final(&entry.meta.id);
