@@ -304,11 +304,13 @@ impl<S: Store, O: Observer> Log<S, O> {
                     else {
                         continue;
                     };
-                    let mut reasons = to.meta.reasons;
+                    let mut reasons = to.meta.reasons.clone();
                     for reason in from.meta.reasons.into_iter().filter(|reason| *reason != except) {
                         push_once(&mut reasons, reason);
                     }
-                    self.set_reasons(&to.meta.id, reasons)?;
+                    if reasons != to.meta.reasons {
+                        self.set_reasons(&to.meta.id, reasons)?;
+                    }
                 }
             }
         }

@@ -198,6 +198,9 @@ impl<R: Reducer> Timeline<R> {
 
     /// Handles the server's answer to an own action.
     fn handle_answer(&mut self, answer: &Action) {
+        if self.retainer.unanswered.is_empty() {
+            return;
+        }
         let id = answer.str_field("id").and_then(|id| id.parse().ok());
         if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.retainer.unanswered.remove(&id))
         {
