@@ -194,6 +194,9 @@ fn a_redo_works_for_newcomers() {
     meet(&mut [&mut ada, &mut hub]);
     let mut late = newcomer(&hub);
     assert_eq!(late.json(), json!({}));
+    let of_document = Query::created().index("it/1");
+    let found = hub.log.store().page(&of_document, 10).unwrap().entries.len();
+    assert_eq!(found, 2, "the undo is found with its action");
     ada.undo.redo(at(2_000).wall, &mut ada.log).unwrap();
     meet(&mut [&mut ada, &mut hub, &mut late]);
     assert_eq!(late.json(), json!({"a": 1}));

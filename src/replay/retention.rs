@@ -163,6 +163,7 @@ impl<R: Reducer> Timeline<R> {
             // that an undo of it has none either.
             (Some(reason), Some(target)) if is_known(&target) || self.is_settled(&target) => {
                 push_once(&mut meta.reasons, reason.clone());
+                push_once(&mut meta.indexes, reason.clone());
             }
             _ if self.config.history.is_some() => {
                 push_once(&mut meta.reasons, self.config.reason().into());
