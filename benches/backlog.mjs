@@ -6,12 +6,11 @@
 //     node benches/backlog.mjs target/release/logux 3000
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-let require = createRequire(new URL('../tests/interop/package.json', import.meta.url))
-let WebSocket = require('ws')
+import { openSocket } from './socket.mjs'
+
 let [program = 'target/release/logux', count = '3000'] = process.argv.slice(2)
 let actions = Number(count)
 let port = Number(process.env.PORT || 31980)
@@ -19,17 +18,7 @@ let folder = mkdtempSync(join(process.env.FOLDER || tmpdir(), 'logux-backlog-'))
 let args = ['serve', '--dev', '--collection', 'tasks', '--port', port]
 let server = spawn(program, [...args, '--db', join(folder, 'logux.db')], { stdio: 'ignore' })
 
-let socket
-for (let attempt = 0; ; attempt++) {
-  socket = new WebSocket(`ws://127.0.0.1:${port}`)
-  let opened = await new Promise(resolve => {
-    socket.once('open', () => resolve(true))
-    socket.once('error', () => resolve(false))
-  })
-  if (opened) break
-  if (attempt === 100) throw new Error('the server does not start')
-  await new Promise(resolve => setTimeout(resolve, 50))
-}
+let socket = await openSocket(port)
 let send = message => socket.send(JSON.stringify(message))
 let answers = 0
 let start

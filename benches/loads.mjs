@@ -6,27 +6,16 @@
 //     node benches/loads.mjs target/release/logux 20000 4
 import { fork, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-let require = createRequire(new URL('../tests/interop/package.json', import.meta.url))
-let WebSocket = require('ws')
+import { openSocket } from './socket.mjs'
+
 let port = Number(process.env.PORT || 31981)
 
 /** Connects a client that confirms what it receives, and passes the actions to `receive`. */
 async function connect(node, receive) {
-  let socket
-  for (let attempt = 0; ; attempt++) {
-    socket = new WebSocket(`ws://127.0.0.1:${port}`)
-    let opened = await new Promise(resolve => {
-      socket.once('open', () => resolve(true))
-      socket.once('error', () => resolve(false))
-    })
-    if (opened) break
-    if (attempt === 100) throw new Error('the server does not start')
-    await new Promise(resolve => setTimeout(resolve, 50))
-  }
+  let socket = await openSocket(port)
   let send = message => socket.send(JSON.stringify(message))
   await new Promise((resolve, reject) => {
     socket.on('close', () => reject(new Error(`${node}: the connection was closed`)))
