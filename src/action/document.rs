@@ -82,14 +82,6 @@ impl DocumentKey {
         let verb = DocumentVerb::read(name)?;
         (action.str_field("id").as_deref() == Some(&*self.id)).then_some(verb)
     }
-
-    /// Returns the key of the document of an action that has the form of an action of a document,
-    /// and what it does.
-    pub fn of(action: &Action) -> Option<(Self, DocumentVerb)> {
-        let (kind, name) = action.kind().rsplit_once('/')?;
-        let verb = DocumentVerb::read(name).filter(|_| !kind.is_empty())?;
-        Some((Self::new(kind, &*action.str_field("id")?), verb))
-    }
 }
 
 #[cfg(test)]
@@ -101,7 +93,6 @@ mod tests {
         let key = DocumentKey::new("app/notes", "7");
         let action = Action::new(r#"{"type":"app/notes/edit","id":"7","ops":[]}"#).unwrap();
         assert_eq!(key.verb(&action), Some(DocumentVerb::Edit));
-        assert_eq!(DocumentKey::of(&action), Some((key.clone(), DocumentVerb::Edit)));
         assert_eq!(&**key.channel(), "app/notes/7");
         assert_eq!(key.action_type(DocumentVerb::Snapshot), "app/notes/snapshot");
         for text in [

@@ -78,9 +78,7 @@ impl Counter {
     /// Returns the amounts that are later than the floor, with their stamps.
     fn visible(&self) -> impl Iterator<Item = (Stamp, i64)> {
         let folded = self.folded.iter().map(|(stamp, total)| (stamp.clone(), *total));
-        let increments = self.increments.iter().map(|(id, (time, by))| {
-            (Stamp::new(*time, id.action().clone()).of_operation(id.index()), *by)
-        });
+        let increments = self.increments.iter().map(|(id, (time, by))| (id.stamp(*time), *by));
         let floor = self.floor.as_ref();
         folded.chain(increments).filter(move |(stamp, _)| floor.is_none_or(|floor| floor < stamp))
     }

@@ -208,14 +208,6 @@ impl Document {
         hide_in(&mut self.lists, path, |list| list.hide(until));
     }
 
-    /// Returns `true` if a path is within an item that is gone for good.
-    fn is_within_gone_item(&self, path: &Path, coverage: &Coverage) -> bool {
-        items(path.as_str()).any(|(list, item)| {
-            coverage.is_final(item.action())
-                && self.lists.get(list).is_none_or(|list| list.item(&item).is_none())
-        })
-    }
-
     /// Checks the invariants of all lists. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
@@ -311,39 +303,40 @@ impl Crdt for Document {
 
     fn settle(&mut self, coverage: &Coverage) {
         // The floor of an empty part is that of the values, so the part need not be kept.
-        self.lists = settled(&self.lists, coverage, List::has_entries);
-        self.counters = settled(&self.counters, coverage, Counter::has_entries);
-        self.sets = settled(&self.sets, coverage, AddWinsSet::has_entries);
-        let is_gone = |path: &Path| self.is_within_gone_item(path, coverage);
-        let values: Vec<Path> = self.values.paths().filter(|path| is_gone(path)).cloned().collect();
-        let lists = within(&self.lists, &is_gone);
-        let counters = within(&self.counters, &is_gone);
-        let sets = within(&self.sets, &is_gone);
-        values.iter().for_each(|path| self.values.remove_entry(path));
-        lists.iter().for_each(|path| drop(self.lists.remove(path)));
-        counters.iter().for_each(|path| drop(self.counters.remove(path)));
-        sets.iter().for_each(|path| drop(self.sets.remove(path)));
+        let lists = settled(&self.lists, coverage, |_, list| list.has_entries());
+        let is_gone = |path: &Path| is_within_gone_item(&lists, path, coverage);
+        self.counters = settled(&self.counters, coverage, |path, counter| {
+            counter.has_entries() && !is_gone(path)
+        });
+        self.sets = settled(&self.sets, coverage, |path, set| set.has_entries() && !is_gone(path));
+        let gone: Vec<Path> = self.values.paths().filter(|path| is_gone(path)).cloned().collect();
+        gone.iter().for_each(|path| self.values.remove_entry(path));
+        let kept = lists.iter().filter(|(path, _)| !is_gone(path));
+        self.lists = kept.map(|(path, list)| (path.clone(), list.clone())).collect();
         self.values.forget_deletions(coverage);
     }
 }
 
-/// Settles each part, and leaves out those that are empty then.
+/// Settles each part. Keeps those for which `is_kept` is `true` then.
 fn settled<T: Crdt>(
     parts: &OrdMap<Path, T>,
     coverage: &Coverage,
-    has_entries: impl Fn(&T) -> bool,
+    is_kept: impl Fn(&Path, &T) -> bool,
 ) -> OrdMap<Path, T> {
     let settle = |(path, part): (&Path, &T)| {
         let mut part = part.clone();
         part.settle(coverage);
-        has_entries(&part).then(|| (path.clone(), part))
+        is_kept(path, &part).then(|| (path.clone(), part))
     };
     parts.iter().filter_map(settle).collect()
 }
 
-/// Returns the paths for which `is_gone` is `true`.
-fn within<T: Clone>(parts: &OrdMap<Path, T>, is_gone: &impl Fn(&Path) -> bool) -> Vec<Path> {
-    parts.keys().filter(|path| is_gone(path)).cloned().collect()
+/// Returns `true` if a path is within an item that is gone for good.
+fn is_within_gone_item(lists: &OrdMap<Path, List>, path: &Path, coverage: &Coverage) -> bool {
+    items(path.as_str()).any(|(list, item)| {
+        coverage.is_final(item.action())
+            && lists.get(list).is_none_or(|list| list.item(&item).is_none())
+    })
 }
 
 /// Returns the part at a path, after it was created if necessary and everything up to the last

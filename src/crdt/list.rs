@@ -76,8 +76,7 @@ impl Item {
     /// Returns the item's key in the order if the item is visible.
     fn key(&self, id: &OpId, floor: Option<&Stamp>) -> Option<(Position, OpId)> {
         let inserted = self.inserted.filter(|_| self.removed.is_none())?;
-        let stamp = Stamp::new(inserted, id.action().clone()).of_operation(id.index());
-        if floor.is_some_and(|floor| stamp <= *floor) {
+        if floor.is_some_and(|floor| id.stamp(inserted) <= *floor) {
             return None;
         }
         self.position.get().map(|position| (position.clone(), id.clone()))

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::action::{ActionId, IdError, Stamp};
+use crate::{
+    action::{ActionId, IdError, Stamp},
+    time::WallTime,
+};
 
 /// The unique id of an operation: the id of its action, and its index in the action. It names what
 /// the operation creates, such as an item of a list.
@@ -33,6 +36,11 @@ impl OpId {
     /// Returns the index of the operation in the action.
     pub const fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Returns the stamp of the operation, whose action has this corrected time.
+    pub(super) fn stamp(&self, time: WallTime) -> Stamp {
+        Stamp::new(time, self.action.clone()).of_operation(self.index)
     }
 }
 

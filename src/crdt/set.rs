@@ -319,6 +319,5 @@ impl Crdt for AddWinsSet {
 
 /// Returns `true` if an addition is later than `floor`.
 fn is_above(floor: Option<&Stamp>, id: &OpId, time: WallTime) -> bool {
-    floor
-        .is_none_or(|floor| *floor < Stamp::new(time, id.action().clone()).of_operation(id.index()))
+    floor.is_none_or(|floor| *floor < id.stamp(time))
 }

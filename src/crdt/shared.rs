@@ -33,6 +33,13 @@ pub struct Shared<C> {
     object: PhantomData<fn() -> C>,
 }
 
+/// The maximum number of operations in an action.
+pub const MAX_OPERATIONS: usize = 10_000;
+
+/// The maximum depth of an action that changes a document, so that a snapshot, whose state contains
+/// the values some levels deeper, is an action too.
+pub const MAX_EDIT_DEPTH: usize = MAX_DEPTH - 16;
+
 /// The operations of one action. Most actions have one.
 pub type Operations<C> = SmallVec<[<C as Crdt>::Op; 1]>;
 
@@ -172,7 +179,8 @@ impl<C: Crdt> Reducer for Shared<C> {
 
     fn is_snapshot(&self, action: &Action, id: &ActionId) -> bool {
         let may_settle = || id.node().is_server() || self.settling_node.as_ref() == Some(id.node());
-        self.key.verb(action) == Some(DocumentVerb::Snapshot) && may_settle()
+        // Most actions are by clients, which costs less to see than the type and the id.
+        may_settle() && self.key.verb(action) == Some(DocumentVerb::Snapshot)
     }
 
     fn read_snapshot(&self, action: &Action) -> Result<Settlement<C>, Malformed> {
@@ -191,13 +199,6 @@ impl<C: Crdt> Reducer for Shared<C> {
         Ok(Settlement { coverage: read.coverage, state })
     }
 }
-
-/// The maximum number of operations in an action.
-pub const MAX_OPERATIONS: usize = 10_000;
-
-/// The maximum depth of an action that changes a document, so that a snapshot, whose state contains
-/// the values some levels deeper, is an action too.
-pub const MAX_EDIT_DEPTH: usize = MAX_DEPTH - 16;
 
 fn check_depth(json: &str) -> Result<(), Malformed> {
     // Most actions have too few brackets to be too deep.
@@ -329,9 +330,18 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
     ) -> Result<Entry, EditError<E, S::Error>> {
         ops.iter().try_for_each(C::check).map_err(EditError::Malformed)?;
         let action = self.timeline().reducer().action(ops).map_err(EditError::Action)?;
+        self.add_new(now, id, action).map_err(EditError::Log)
+    }
+
+    /// Adds an own action with an id that was generated for it.
+    fn add_new(
+        &mut self,
+        now: WallTime,
+        id: &ActionId,
+        action: Action,
+    ) -> Result<Entry, LogError<S::Error>> {
         let entry = Entry::new(action.clone(), Meta::new(id.clone()));
-        let draft = Draft { id: Some(id.clone()), ..Draft::default() };
-        let added = self.add(now, action, draft).map_err(EditError::Log)?;
+        let added = self.add(now, action, Draft { id: Some(id.clone()), ..Draft::default() })?;
         // The id is new, so the log cannot refuse the entry as a duplicate.
         Ok(added.unwrap_or(entry))
     }
@@ -359,9 +369,6 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
         let action =
             self.timeline().reducer().snapshot_action(&settlement).map_err(EditError::Action)?;
         let id = self.generate_id(now);
-        let entry = Entry::new(action.clone(), Meta::new(id.clone()));
-        let draft = Draft { id: Some(id), ..Draft::default() };
-        let added = self.add(now, action, draft).map_err(EditError::Log)?;
-        Ok(added.unwrap_or(entry))
+        self.add_new(now, &id, action).map_err(EditError::Log)
     }
 }

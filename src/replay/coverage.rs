@@ -88,11 +88,6 @@ impl Coverage {
     pub const fn horizon(&self) -> Option<WallTime> {
         self.horizon
     }
-
-    /// Returns the nodes with included actions, sorted.
-    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
-        self.nodes.keys()
-    }
 }
 
 #[cfg(test)]

@@ -49,25 +49,28 @@ impl Breaker {
 
     /// Returns whether a request would be allowed now.
     pub(super) fn allows(&self, now: MonoTime) -> bool {
-        let state = self.state();
-        state.failures < self.max_failures || (!state.is_trying && now >= state.retry_at)
+        self.pause(&self.state(), now).is_none()
+    }
+
+    /// Returns the time after which a request may be allowed. `None`: one is allowed now.
+    fn pause(&self, state: &State, now: MonoTime) -> Option<Duration> {
+        if state.failures < self.max_failures {
+            None
+        } else if state.is_trying {
+            Some(self.reset_timeout)
+        } else {
+            Some(state.retry_at.since(now)).filter(|pause| !pause.is_zero())
+        }
     }
 
     /// Allows a request, or returns the time after which to ask again. Each allowed request must be
     /// followed by [`succeeded`](Self::succeeded) or [`failed`](Self::failed).
     pub(super) fn try_acquire(&self, now: MonoTime) -> Result<(), Duration> {
         let mut state = self.state();
-        if state.failures < self.max_failures {
-            return Ok(());
-        }
-        if state.is_trying {
-            return Err(self.reset_timeout);
-        }
-        let pause = state.retry_at.since(now);
-        if !pause.is_zero() {
+        if let Some(pause) = self.pause(&state, now) {
             return Err(pause);
         }
-        state.is_trying = true;
+        state.is_trying = state.failures >= self.max_failures;
         Ok(())
     }
 

@@ -41,6 +41,27 @@ pub(super) struct Call {
     pub(super) replies: mpsc::Sender<Result<BackendReply, ExchangeError>>,
 }
 
+impl Call {
+    fn new(
+        name: &'static str,
+        id: Arc<str>,
+        command: BackendCommand,
+        replies: mpsc::Sender<Result<BackendReply, ExchangeError>>,
+    ) -> Self {
+        Self {
+            span: span!("backend", command = name, "otel.kind" = "client"),
+            id,
+            command,
+            name,
+            started: Instant::now(),
+            is_idempotent: false,
+            waits_for_backend: false,
+            was_answered: false,
+            replies,
+        }
+    }
+}
+
 /// The sender of the queue. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Calls {
@@ -59,18 +80,8 @@ impl Calls {
             let _ = replies.try_send(Err(ExchangeError::Down));
             return receiver;
         }
-        self.send(Call {
-            span: span!("backend", command = "auth", "otel.kind" = "client"),
-            id,
-            command,
-            name: "auth",
-            started: Instant::now(),
-            is_idempotent: true,
-            waits_for_backend: false,
-            was_answered: false,
-            replies,
-        })
-        .await;
+        let call = Call::new("auth", id, command, replies);
+        self.send(Call { is_idempotent: true, ..call }).await;
         receiver
     }
 
@@ -85,18 +96,9 @@ impl Calls {
         is_subscription: bool,
     ) -> Replies {
         let (replies, receiver) = mpsc::channel(16);
-        self.send(Call {
-            span: span!("backend", command = "action", "otel.kind" = "client"),
-            id,
-            command,
-            name: "action",
-            started: Instant::now(),
-            is_idempotent: is_subscription,
-            waits_for_backend: true,
-            was_answered: false,
-            replies,
-        })
-        .await;
+        let call = Call::new("action", id, command, replies);
+        let is_idempotent = is_subscription;
+        self.send(Call { is_idempotent, waits_for_backend: true, ..call }).await;
         receiver
     }
 
