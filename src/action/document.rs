@@ -55,6 +55,15 @@ impl DocumentKey {
         Self { kind, id, channel }
     }
 
+    /// Returns the document that an action is about, and what it does to it, if its type and its id
+    /// have the form of an action of a document. Whether the kind exists is up to the application.
+    pub fn of(action: &Action) -> Option<(Self, DocumentVerb)> {
+        let (kind, name) = action.kind().rsplit_once('/')?;
+        let verb = DocumentVerb::read(name)?;
+        let id = action.str_field("id").filter(|id| !id.is_empty())?;
+        Some((Self::new(kind, id), verb))
+    }
+
     /// Returns the kind.
     pub const fn kind(&self) -> &Arc<str> {
         &self.kind
@@ -94,6 +103,7 @@ mod tests {
         let action = Action::new(r#"{"type":"app/notes/edit","id":"7","ops":[]}"#).unwrap();
         assert_eq!(key.verb(&action), Some(DocumentVerb::Edit));
         assert_eq!(&**key.channel(), "app/notes/7");
+        assert_eq!(DocumentKey::of(&action), Some((key.clone(), DocumentVerb::Edit)));
         assert_eq!(key.action_type(DocumentVerb::Snapshot), "app/notes/snapshot");
         for text in [
             r#"{"type":"app/notes/edit","id":"8"}"#,
@@ -102,7 +112,9 @@ mod tests {
             r#"{"type":"notes/edit","id":"7"}"#,
             r#"{"type":"app/notes/edit","id":7}"#,
         ] {
-            assert_eq!(key.verb(&Action::new(text).unwrap()), None, "{text}");
+            let action = Action::new(text).unwrap();
+            assert_eq!(key.verb(&action), None, "{text}");
+            assert_ne!(DocumentKey::of(&action).map(|(key, _)| key), Some(key.clone()), "{text}");
         }
     }
 }

@@ -55,6 +55,12 @@ impl Coverage {
         self.standing(id) != Standing::Open
     }
 
+    /// Returns `true` if an undo has no effect of its own any more. An undo by a server is the answer
+    /// to an action, perhaps of a client that is away: it has an effect as long as its action has.
+    pub fn is_final_undo(&self, undo: &ActionId, target: &ActionId) -> bool {
+        self.is_final(if undo.node().is_server() { target } else { undo })
+    }
+
     /// Includes an action, and all earlier ones of its node.
     pub fn include(&mut self, id: &ActionId) {
         let own = (id.time(), id.sequence());

@@ -158,7 +158,7 @@ impl<R: Reducer> Timeline<R> {
         let is_known =
             |id: &ActionId| self.steps.index_of(id).is_some() || self.undos.target(id).is_some();
         match (self.reducer.document_reason(), target) {
-            (Some(_), _) if self.coverage.is_final(&meta.id) => {}
+            (Some(_), Some(target)) if self.coverage.is_final_undo(&meta.id, &target) => {}
             // An undo of a settled action has no effect. It is kept until the next snapshot, so
             // that an undo of it has none either.
             (Some(reason), Some(target)) if is_known(&target) || self.is_settled(&target) => {

@@ -41,7 +41,7 @@ impl<R: Reducer> Timeline<R> {
         let mut released = self.steps.remove(|id| coverage.is_final(id));
         let undos = self.undos.iter();
         let settled: Vec<ActionId> = undos
-            .filter(|(undo, _)| coverage.is_final(undo))
+            .filter(|(undo, target)| coverage.is_final_undo(undo, target))
             .map(|(undo, _)| undo.clone())
             .collect();
         for undo in &settled {
@@ -60,46 +60,62 @@ impl<R: Reducer> Timeline<R> {
     /// Actions before `horizon` that are not part of the snapshot will be rejected.
     ///
     /// The snapshot includes all known actions, except an undo whose action has not arrived, and
-    /// the later actions of the author of this undo. O(number of open actions).
+    /// the later actions of the author of this undo. O(n log n) for n open actions.
     pub fn settlement(
         &self,
         horizon: Option<WallTime>,
         settle: impl FnOnce(&mut R::State, &Coverage),
     ) -> Settlement<R::State> {
+        self.settlement_of(self.known_ids(), horizon, settle)
+    }
+
+    /// Returns what a snapshot contains that includes some of the known actions, as
+    /// [`settlement`](Self::settlement). Of each node, it also includes the earlier ones.
+    pub fn settlement_of<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a ActionId>,
+        horizon: Option<WallTime>,
+        settle: impl FnOnce(&mut R::State, &Coverage),
+    ) -> Settlement<R::State> {
         let mut coverage = self.coverage.clone();
-        self.known_ids().for_each(|id| coverage.include(id));
-        let pending = self.exclude_pending(&mut coverage, horizon);
-        let mut state = if pending {
+        ids.into_iter().for_each(|id| coverage.include(id));
+        self.exclude_pending(&mut coverage, horizon);
+        let is_open = |id: &&ActionId| !coverage.is_final(id);
+        let open_since = self.known_ids().filter(is_open).map(ActionId::time).min();
+        let mut state = if self.steps.iter().all(|step| coverage.is_final(step.stamp.id())) {
+            self.state.clone()
+        } else {
             let mut state = self.base.clone();
             for step in self.steps.iter().filter(|step| coverage.is_final(step.stamp.id())) {
                 apply_step(&self.reducer, &mut state, step);
             }
             state
-        } else {
-            self.state.clone()
         };
         if let Some(horizon) = horizon {
-            coverage.forget_before(horizon);
+            // An action that is open stays valid.
+            coverage.forget_before(open_since.map_or(horizon, |open| open.min(horizon)));
         }
         settle(&mut state, &coverage);
         Settlement { coverage, state }
     }
 
     /// Excludes the undos whose action is not included, the actions whose undo is not included, and
-    /// whatever their nodes did later. Returns `true` if there are any.
-    fn exclude_pending(&self, coverage: &mut Coverage, horizon: Option<WallTime>) -> bool {
-        let mut is_changed = false;
+    /// whatever their nodes did later.
+    fn exclude_pending(&self, coverage: &mut Coverage, horizon: Option<WallTime>) {
+        let mut known: Vec<&ActionId> = Vec::new();
         while let Some(first) = self.first_pending(coverage, horizon) {
-            let earlier = self
-                .known_ids()
-                .filter(|id| id.node() == first.node() && *id < first)
-                .max()
-                .cloned()
+            if known.is_empty() {
+                known.extend(self.known_ids());
+                known.sort_unstable_by_key(|id| (id.node(), id.time(), id.sequence()));
+            }
+            let key = (first.node(), first.time(), first.sequence());
+            let index = known.partition_point(|id| (id.node(), id.time(), id.sequence()) < key);
+            let earlier = index.checked_sub(1).map(|index| known[index].clone());
+            let earlier = earlier
+                .filter(|id| id.node() == first.node())
                 .or_else(|| self.coverage.last_id(first.node()));
             coverage.end_at(first.node(), earlier.as_ref());
-            is_changed = true;
         }
-        is_changed
     }
 
     fn first_pending(&self, coverage: &Coverage, horizon: Option<WallTime>) -> Option<&ActionId> {
@@ -108,7 +124,9 @@ impl<R: Reducer> Timeline<R> {
             let is_known = self.steps.index_of(id).is_some() || self.undos.target(id).is_some();
             self.is_settled(id) || (is_known && coverage.standing(id) == Standing::Settled)
         };
-        let pending = self.undos.iter().filter_map(|(undo, target)| {
+        // An undo by a server ends with its action.
+        let by_clients = self.undos.iter().filter(|(undo, _)| !undo.node().is_server());
+        let pending = by_clients.filter_map(|(undo, target)| {
             match (is_included(undo), is_included(target)) {
                 (true, false) if !cannot_arrive(target) => Some(undo),
                 (false, true) => Some(target),

@@ -326,7 +326,7 @@ impl<R: Reducer> Timeline<R> {
             let error = Malformed::new("expected \"id\" with the id of an action in logux/undo");
             return self.warnings.push(TimelineWarning::Malformed(entry.meta.id.clone(), error));
         };
-        if self.coverage.is_final(&entry.meta.id) {
+        if self.coverage.is_final_undo(&entry.meta.id, &target) {
             return self.release(&entry.meta.id);
         }
         if self.is_settled(&target) {

@@ -3,9 +3,9 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::{SessionId, UndoRefusal, UndoTarget};
+use super::{DocumentSnapshot, SessionId, UndoRefusal, UndoTarget};
 use crate::{
-    action::{Action, ActionId, Meta, NodeId, Subprotocol},
+    action::{Action, ActionId, DocumentKey, Meta, NodeId, Subprotocol},
     json::Json,
     log::Draft,
     store::Entry,
@@ -74,6 +74,9 @@ pub enum Input {
     Undo(Box<UndoRequest>),
     /// The application removes the [`Retention`](super::Retention) of an action.
     Forget(ActionId),
+    /// The application has made the snapshot of a document that [`Output::SettlementDue`] requested.
+    /// `None` if there is nothing to settle, or it has failed: it is requested again later.
+    Settle(DocumentKey, Option<Box<DocumentSnapshot>>),
     /// The application subscribes a client, without a request of the client. The client receives
     /// `logux/subscribed`.
     Subscribe {
@@ -417,6 +420,9 @@ pub enum Output {
     /// undone, in the order of these events. For states that are computed from the log;
     /// [`Hub::recorded`](super::Hub::recorded) visits the actions from before the start.
     Recorded(Arc<Entry>),
+    /// Make a snapshot of a document with [`SnapshotBuilder`](super::SnapshotBuilder), in the
+    /// background, and respond with [`Input::Settle`].
+    SettlementDue(DocumentKey),
     /// Show a message to the developer of a client.
     Debug(SessionId, String),
     /// Close a connection, because its client has connected again.

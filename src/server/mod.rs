@@ -7,7 +7,7 @@
 //! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `undo_target`, `io` ([`Input`], [`Output`], [`HandlerResponse`]),
-//! `queues`, `rate`, `retention`, `log_query`; then the parts of the hub's state, `replay`,
+//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`; then the parts of the hub's state, `replay`,
 //! `pending_request`, `request_queue`, `pending_bytes`, `parked`, `requests`, `unconfirmed`,
 //! `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`, `clock`, and the observers of its
 //! log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
@@ -17,6 +17,7 @@ mod channels;
 mod clean_log;
 mod clock;
 mod confirmed;
+mod documents;
 mod hub;
 mod inbox;
 mod inbox_usage;
@@ -34,9 +35,11 @@ mod requests;
 mod retention;
 mod session_id;
 mod sessions;
+mod snapshot_builder;
 mod unconfirmed;
 mod undo_target;
 
+pub use documents::{DocumentKinds, DocumentSnapshot, SettlementRule};
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{
     AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output,
@@ -47,6 +50,7 @@ pub use queues::{FateKey, FateKeys, QueueName, Queues};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};
 pub use session_id::{NumberHasher, SessionId, SessionMap};
+pub use snapshot_builder::SnapshotBuilder;
 pub use undo_target::{UndoRefusal, UndoTarget};
 
 /// The log of a hub with its observer.

@@ -48,6 +48,11 @@ pub enum UndoRefusal {
     /// The log does not keep the action: it is unknown, has no [`Retention`](super::Retention), or
     /// its retention has ended.
     NotFound,
+    /// The snapshot of a document includes the action.
+    Settled,
+    /// The `logux/undo` itself is older than the [horizon](super::SettlementRule::horizon) of the
+    /// document.
+    TooOld,
 }
 
 impl UndoRefusal {
@@ -56,6 +61,8 @@ impl UndoRefusal {
         match self {
             Self::WrongFormat => "wrongFormat",
             Self::NotFound => "notFound",
+            Self::Settled => "settled",
+            Self::TooOld => "tooOld",
         }
     }
 }

@@ -7,6 +7,7 @@ mod connections;
 mod counted_store;
 mod delivery;
 mod determinism;
+mod documents;
 mod events;
 mod exactly_once;
 mod fates;

@@ -1,14 +1,15 @@
 //! The hub handles the work of a client in small steps, so that the others do not wait for it. The
 //! tests count what each step reads and writes in the store, and the actions that it sends.
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 
 use logux::{
     Entry, NodeId,
-    action::Subprotocol,
+    action::{DocumentKey, Subprotocol},
+    crdt::Map,
     server::{
-        Config, HandlerRequest, HandlerResponse, Hub, Input, Output, Recipients, Retention,
-        RetentionPolicy, SessionId,
+        Config, DocumentKinds, HandlerRequest, HandlerResponse, Hub, Input, LogQuery, Output,
+        Recipients, Retention, RetentionPolicy, SessionId, SettlementRule, SnapshotBuilder,
     },
     sync::RefusedAction,
     testing::batch,
@@ -40,19 +41,28 @@ struct Steps {
     sent: Vec<String>,
     /// The connections of the confirmed batches, each with the number of actions sent before.
     persisted: Vec<(SessionId, usize)>,
+    /// The documents whose snapshot is requested.
+    due: Vec<DocumentKey>,
 }
+
+/// The rule of documents of the kind `notes`.
+const RULE: SettlementRule =
+    SettlementRule { open_actions: 2_000, horizon: Duration::from_hours(24) };
 
 impl Steps {
     fn new() -> Self {
         let retention = RetentionPolicy::by(|action, _| {
             (action.kind() == "kept").then(|| Retention::forever("all"))
         });
+        let mut documents = DocumentKinds::default();
+        documents.insert("notes", RULE);
         let config = Config {
             debug: false,
             max_queue: 100_000,
             max_queue_bytes: usize::MAX,
             max_pending_bytes: usize::MAX,
             retention,
+            documents,
             ..config()
         };
         let store = CountedStore::default();
@@ -67,6 +77,7 @@ impl Steps {
             added: 0,
             sent: Vec::new(),
             persisted: Vec::new(),
+            due: Vec::new(),
         }
     }
 
@@ -111,6 +122,7 @@ impl Steps {
                 self.sent.extend(entries.iter().map(|entry| entry.action.as_json().to_owned()));
                 self.inputs.extend(has_more.then_some(Input::CatchUp(session)));
             }
+            Output::SettlementDue(key) => self.due.push(key),
             Output::Persisted(session, _) => self.persisted.push((session, self.sent.len())),
             _ => {}
         }
@@ -273,5 +285,36 @@ fn thousands_of_actions_that_share_a_fate_are_undone_in_small_steps() {
     let request = steps.waiting.take().unwrap().remove(0);
     steps.handle(Input::Respond(request.id, HandlerResponse::Denied));
     assert_eq!(steps.sent.len(), 5_000);
+    steps.check();
+}
+
+#[test]
+fn a_document_of_thousands_of_actions_is_settled_in_small_steps() {
+    let mut steps = Steps::new();
+    steps.join(1, "10:one:x", 0);
+    let set = |n| {
+        format!(
+            r#"{{"type":"notes/edit","id":"7","ops":[{{"op":"set","path":"/a","value":{n}}}]}}"#
+        )
+    };
+    steps.receive(1, actions(1, 4_000, set));
+    let key = steps.due.pop().expect("a snapshot is due");
+    let mut builder = SnapshotBuilder::<Map>::new(key.clone(), RULE);
+    let mut next = Some(builder.query());
+    while let Some(query) = next {
+        let page = steps.hub.page(&query).unwrap();
+        page.entries.iter().for_each(|entry| builder.add(entry));
+        next = page.next;
+    }
+    let snapshot = builder.build(NOW.wall).unwrap().map(Box::new);
+    steps.handle(Input::Settle(key, snapshot));
+    let kept = LogQuery::kept_for(&Retention::forever("notes/7")).limit(1_000);
+    let (mut rows, mut next) = (0, Some(kept));
+    while let Some(query) = next {
+        let page = steps.hub.page(&query).unwrap();
+        rows += page.entries.len();
+        next = page.next;
+    }
+    assert_eq!(rows, 2_001, "the open actions and the snapshot");
     steps.check();
 }

@@ -440,3 +440,40 @@ fn the_log_stays_small() {
 fn the_log_stays_small_after_a_million_edits() {
     assert_log_stays_small(1_000_000, 1_000);
 }
+
+#[test]
+fn the_answer_to_a_refused_action_has_its_effect_after_a_later_snapshot() {
+    let mut author = Replica::<Map>::new("author");
+    let write = |key: &str, value: i64| MapOp::Set {
+        path: key.parse().unwrap(),
+        value: json!(value).into(),
+    };
+    let refused = author.edit(1, |_, _| write("/refused", 1));
+    // The server refuses it, edits the document itself, and settles its own edit.
+    let server = NodeId::new("server:x").unwrap();
+    let mut hub = Replica::<Map>::new("server");
+    let own = |ms: u64| ActionId::new(at(ms).wall, server.clone(), 0);
+    let undo = format!(r#"{{"type":"logux/undo","id":"{refused}","reason":"denied"}}"#);
+    let add = |replica: &mut Replica<Map>, id: ActionId, action: Action| {
+        replica.log.add(at(0).wall, action, Draft::of(id.clone(), id.time())).unwrap();
+    };
+    add(&mut hub, own(3), shared::<Map>().action(&[write("/own", 2)]).unwrap());
+    let settlement = Shared::settlement(hub.log.timeline(), None);
+    assert!(settlement.coverage.is_final(&own(2)), "the answer has an earlier id");
+    let snapshot = shared::<Map>().snapshot_action(&settlement).unwrap();
+    add(&mut author, own(4), snapshot);
+    assert_eq!(author.log.state().to_json(), json!({"refused": 1, "own": 2}));
+    add(&mut author, own(2), Action::new(undo).unwrap());
+    assert_eq!(author.log.state().to_json(), json!({"own": 2}));
+    author.restart();
+    assert_eq!(author.log.state().to_json(), json!({"own": 2}));
+    // The next snapshot includes the refused action.
+    let mut coverage = settlement.coverage;
+    coverage.include(&refused);
+    let next = logux::replay::Settlement { coverage, state: settlement.state };
+    add(&mut author, own(5), shared::<Map>().snapshot_action(&next).unwrap());
+    assert_eq!(author.log.state().to_json(), json!({"own": 2}));
+    let kinds: Vec<String> =
+        author.news().iter().map(|entry| entry.action.kind().to_owned()).collect();
+    assert_eq!(kinds, ["it/snapshot"], "nothing else is left");
+}

@@ -15,7 +15,7 @@ use crate::{
     },
     log::{Draft, LogError},
     server::{
-        HubEvent, Output, Recipients, RequestId, RequestKind, UndoRefusal, UndoTarget,
+        HubEvent, Recipients, RequestId, RequestKind, UndoRefusal, UndoTarget,
         inbox::{is_inbox_index, is_waiting},
         retention::{
             approved_index, is_retained, is_retention_reason, is_shared_with_undo, recipients,
@@ -44,25 +44,28 @@ impl<S: Store> Hub<S> {
     /// Decides whether a `logux/undo` of a client can have an effect. The application decides
     /// whether it may. O(log n), also for a long chain of undos.
     pub(super) fn undo_target(
-        &self,
+        &mut self,
         undo: &Entry,
     ) -> Result<Result<UndoTarget, UndoRefusal>, LogError<S::Error>> {
         let Some(id) = named_id(&undo.action) else { return Ok(Err(UndoRefusal::WrongFormat)) };
         // An action is kept when it is approved, so an action that is not approved is not found by
         // others; the undos of its own client wait for it in their queue.
-        let Some(undone) = self.kept(&id)? else { return Ok(Err(missing(&id))) };
-        if undone.action.kind() != UNDO {
-            return Ok(Ok(UndoTarget { action: undone, undo: None }));
-        }
-        // An undo by the application is final.
-        let id = match undone_id(&undone.meta) {
-            Some(id) if is_by_client(&undone) => id,
-            _ => return Ok(Err(missing(&id))),
+        let target = match self.kept(&id)? {
+            Some(undone) if undone.action.kind() != UNDO => {
+                Some(UndoTarget { action: undone, undo: None })
+            }
+            // An undo by the application is final.
+            Some(undone) if is_by_client(&undone) => {
+                let action = undone_id(&undone.meta).map(|id| self.kept(&id)).transpose()?;
+                action.flatten().map(|action| UndoTarget { action, undo: Some(undone) })
+            }
+            _ => None,
         };
-        Ok(match self.kept(&id)? {
-            Some(action) => Ok(UndoTarget { action, undo: Some(undone) }),
-            None => Err(missing(&id)),
-        })
+        let Some(target) = target else {
+            return self.missing_refusal(&undo.action, &id).map(Err);
+        };
+        let refusal = self.settled_refusal(&undo.meta.id, &target)?;
+        Ok(refusal.map_or(Ok(target), Err))
     }
 
     fn kept(&self, id: &ActionId) -> Result<Option<Arc<Entry>>, LogError<S::Error>> {
@@ -123,7 +126,8 @@ impl<S: Store> Hub<S> {
             &kept.meta.id,
             &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
         )?;
-        self.pending.push_back(Output::Recorded(kept));
+        self.record_undone(&target.action.action, &target.undone().meta.id)?;
+        self.push_recorded(kept, &target.action.action)?;
         self.start_next(now, entry.meta.id.node(), &request.queue)
     }
 
@@ -152,7 +156,7 @@ impl<S: Store> Hub<S> {
         draft.time = draft.time.max(Some(target.undone().meta.time.shifted(1)));
         let meta = undo.meta.clone();
         let kept = self.log.add(now, undo.action.clone(), draft)?;
-        if let Some(retention) = self.config.retention.of(&action.action, &action.meta) {
+        if let Some(retention) = self.retention_of(&action.action, &action.meta) {
             self.apply_count_bound(now, &retention)?;
         }
         Ok(Arc::new(kept.unwrap_or_else(|| Entry::new(undo.action.clone(), meta))))
@@ -195,11 +199,6 @@ impl<S: Store> Hub<S> {
         })?;
         Ok(undos)
     }
-}
-
-/// Returns the reason why an action that the log does not keep cannot be undone.
-const fn missing(_: &ActionId) -> UndoRefusal {
-    UndoRefusal::NotFound
 }
 
 /// Returns the recipients of an undo besides its author: those of the undone action, its author,

@@ -6,7 +6,7 @@
 //! responses and the answers to actions; `pages` reads the log in pages, for what a client has
 //! missed; `load` has the state that is sent to new subscribers; `retention` has the actions that
 //! stay in the log; `delivery` has the actions of the application, and the recipients of all
-//! actions; `undo` has the application's requests to undo an action, `client_undo` those of
+//! actions; `settle` has the documents that are settled by snapshots; `undo` has the application's requests to undo an action, `client_undo` those of
 //! clients, `revoke` the application's requests to end subscriptions and connections; `read`
 //! returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
 
@@ -20,6 +20,7 @@ mod receive;
 mod respond;
 mod retention;
 mod revoke;
+mod settle;
 mod stats;
 mod undo;
 
@@ -35,13 +36,15 @@ use std::{
 use indexmap::{IndexMap, IndexSet};
 
 use join::LeftChannels;
+use settle::Removal;
 
 use super::{
-    Author, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output, QueueName, Queues,
-    Recipients, RequestId, RequestKind, SessionId,
+    Author, DocumentKinds, FateKey, FateKeys, HandlerRequest, HubEvent, HubLog, Input, Output,
+    QueueName, Queues, Recipients, RequestId, RequestKind, SessionId,
     added_offsets::AddedOffsets,
     channels::Channels,
     clock::ServerClock,
+    documents::Documents,
     inbox::Inbox,
     pending_request::{PendingRequest, Subject, Subscription, SubscriptionKey},
     rate::{Rate, TokenBuckets},
@@ -121,6 +124,8 @@ pub struct Config {
     pub fate_keys: FateKeys,
     /// The rule that defines which processed actions stay in the log. Default: none.
     pub retention: RetentionPolicy,
+    /// The kinds of documents that are settled by snapshots. Default: none.
+    pub documents: DocumentKinds,
 }
 
 impl Config {
@@ -147,6 +152,7 @@ impl Config {
             queues: Queues::default(),
             fate_keys: FateKeys::default(),
             retention: RetentionPolicy::default(),
+            documents: DocumentKinds::default(),
         }
     }
 }
@@ -197,6 +203,9 @@ pub struct Hub<S> {
     added_offsets: AddedOffsets,
     clock: ServerClock,
     draining: bool,
+    documents: Documents,
+    /// The settled documents whose actions are removed from the log in slices.
+    removals: VecDeque<Removal>,
     /// The clients with more received actions than one slice, in the order of their turns.
     unfinished: IndexSet<SessionId>,
     /// The channels of closed connections, which are handled in slices too.
@@ -256,6 +265,8 @@ impl<S: Store> Hub<S> {
             added_offsets: AddedOffsets::default(),
             bounds: Bounds::default(),
             draining: false,
+            documents: Documents::default(),
+            removals: VecDeque::new(),
             unfinished: IndexSet::new(),
             left_channels: VecDeque::new(),
             failed_later: VecDeque::new(),
@@ -293,6 +304,8 @@ impl<S: Store> Hub<S> {
         self.inbox = new_inbox(&self.config);
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
+        self.documents = Documents::default();
+        self.removals.clear();
         self.pending_requests.clear();
         self.failed_clients.clear();
         self.pending_events.clear();
@@ -414,6 +427,7 @@ impl<S: Store> Hub<S> {
             Input::Send(session, item) => self.send(now, session, item.0, item.1)?,
             Input::Forget(id) => self.forget(&id)?,
             Input::Undo(request) => self.undo(now, *request)?,
+            Input::Settle(key, snapshot) => self.settle(now, key, snapshot.map(|new| *new))?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),
@@ -486,7 +500,7 @@ impl<S: Store> Hub<S> {
         let undone = self.undone_in_queue(&entry)?;
         Ok(PendingRequest {
             subject,
-            queue: self.config.queues.name(undone.as_ref().unwrap_or(&entry.action)),
+            queue: self.queue_of(undone.as_ref().unwrap_or(&entry.action)),
             fate_key,
             recipients: Recipients::default(),
             is_approved: false,

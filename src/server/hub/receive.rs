@@ -11,6 +11,7 @@ use crate::{
     },
     json::Json,
     log::LogError,
+    replay::Standing,
     server::{
         HubEvent, Output, QueueName, Recipients, SessionId,
         inbox::{InboxState, without_fields},
@@ -113,7 +114,8 @@ impl<S: Store> Hub<S> {
             && self.left_channels.is_empty()
             && self.failed_later.is_empty()
             && self.given_up.is_empty()
-            && self.idle_queues.is_empty())
+            && self.idle_queues.is_empty()
+            && self.removals.is_empty())
     }
 
     /// Continues with the work that has waited longest.
@@ -122,6 +124,7 @@ impl<S: Store> Hub<S> {
             self.leave_channels(left);
         }
         self.undo_failed(now)?;
+        self.remove_settled()?;
         if let Some((node, queue)) = self.idle_queues.pop_front() {
             self.start_next(now, &node, &queue)?;
         }
@@ -201,6 +204,16 @@ impl<S: Store> Hub<S> {
             }
             InboxState::New => {}
         }
+        let standing = self.standing(&entry)?;
+        if standing == Standing::Settled {
+            // The inbox has forgotten it, the document has not.
+            self.report(HubEvent::Duplicate(entry.meta.id.clone()));
+            return self.send_to_session(
+                now,
+                id,
+                Processed { id: entry.meta.id.to_text() }.to_action(),
+            );
+        }
         let is_too_far_ahead = entry
             .meta
             .time
@@ -223,6 +236,16 @@ impl<S: Store> Hub<S> {
                 format!("Action \"{}\" has a time in the future", request.entry.meta.id)
             });
             return self.undo_request(now, &request, "wrongTime", Vec::new());
+        }
+        if standing == Standing::TooOld {
+            self.debug(Some(id), || format!("Action \"{}\" is too old", request.entry.meta.id));
+            return self.undo_request(now, &request, "tooOld", Vec::new());
+        }
+        if self.is_snapshot(&request.entry.action) {
+            self.debug(Some(id), || {
+                format!("Action \"{}\" was denied: servers make snapshots", request.entry.meta.id)
+            });
+            return self.undo_request(now, &request, "denied", Vec::new());
         }
         if request.subscription().is_some()
             && filter_key(&request.entry.action).len() > self.config.max_filter_bytes

@@ -12,7 +12,7 @@ use crate::{
     json::Json,
     log::{Draft, LogError},
     server::{
-        Output, Recipients,
+        Recipients,
         inbox::is_waiting,
         retention::{
             RETAINED_INDEX, Retention, approved_index, is_retained, is_retention_reason,
@@ -35,7 +35,7 @@ impl<S: Store> Hub<S> {
         if is_logux(entry.action.kind()) {
             return Ok(entry);
         }
-        let Some(retention) = self.config.retention.of(&entry.action, &entry.meta) else {
+        let Some(retention) = self.retention_of(&entry.action, &entry.meta) else {
             return Ok(entry);
         };
         let draft = self.take_to_add_again(&entry)?;
@@ -84,7 +84,7 @@ impl<S: Store> Hub<S> {
         let own = ActionId::new(WallTime::default(), self.config.node.clone(), 0);
         let meta = crate::action::Meta::new(draft.id.clone().unwrap_or(own));
         let retention =
-            if is_logux(action.kind()) { None } else { self.config.retention.of(action, &meta) };
+            if is_logux(action.kind()) { None } else { self.retention_of(action, &meta) };
         let draft = match &retention {
             Some(retention) => retained(draft, retention, to, now),
             None => draft,
@@ -171,11 +171,10 @@ impl<S: Store> Hub<S> {
             &entry.meta.id,
             &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
         )?;
-        if let Some(retention) = self.config.retention.of(&entry.action, &entry.meta) {
+        if let Some(retention) = self.retention_of(&entry.action, &entry.meta) {
             self.remove_superseded(&retention, entry)?;
         }
-        self.pending.push_back(Output::Recorded(entry.clone()));
-        Ok(())
+        self.push_recorded(entry.clone(), &entry.action)
     }
 
     /// Moves the retention of an undone action to its undo, if it has one.
@@ -191,6 +190,7 @@ impl<S: Store> Hub<S> {
             undone.meta.reasons.iter().cloned().partition(|reason| is_retention_reason(reason));
         let id = &undone.meta.id;
         self.log.change_meta(id, &MetaChange { reasons: Some(others), ..MetaChange::default() })?;
+        self.record_undone(&undone.action, id)?;
         self.forget_undos_of(id)?;
         draft = self
             .undo_reasons(undone, &retention_reasons)
@@ -204,8 +204,7 @@ impl<S: Store> Hub<S> {
 
     /// Returns the reasons to keep the undo of an action for its retention reasons.
     pub(super) fn undo_reasons(&self, undone: &Entry, reasons: &[Arc<str>]) -> NameList {
-        let policy = &self.config.retention;
-        let latest = policy.of(&undone.action, &undone.meta).filter(Retention::is_latest);
+        let latest = self.retention_of(&undone.action, &undone.meta).filter(Retention::is_latest);
         let of_undo = |reason: &Arc<str>| match &latest {
             Some(latest) if latest.reason() == reason => latest.undo_reason(),
             _ => reason.clone(),

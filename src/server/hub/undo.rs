@@ -8,7 +8,7 @@ use crate::{
     action::{Action, ActionId, logux::Undo},
     log::LogError,
     server::{
-        Output, SessionId, UndoRequest,
+        SessionId, UndoRequest,
         retention::{approved_at, is_retained, undone_id},
     },
     store::{Entry, Store},
@@ -56,6 +56,7 @@ impl<S: Store> Hub<S> {
         }
         draft = self.inbox.remember_undo(draft, &to);
         let action = undone.map(|entry| entry.action.clone()).or(known);
+        let undone_action = action.clone();
         let undo = Undo { id: id.to_text(), reason, action, extra };
         // A string and a checked action can always be written as JSON.
         let Ok(action) = undo.to_action() else { return Ok(()) };
@@ -67,7 +68,8 @@ impl<S: Store> Hub<S> {
         };
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         if is_retained(&entry.meta) {
-            self.pending.push_back(Output::Recorded(entry.clone()));
+            let action = undone_action.as_ref().unwrap_or(&entry.action);
+            self.push_recorded(entry.clone(), action)?;
         }
         let author = (!id.node().is_server()).then(|| id.node().client_id());
         self.deliver_with_client(author, &entry, &to, None)

@@ -1,0 +1,175 @@
+//! The documents that a hub settles: the rule of each kind, and what the hub knows of a document.
+
+use core::time::Duration;
+use std::{collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::HubLog;
+use crate::{
+    action::{Action, ActionId, DocumentKey, DocumentVerb},
+    log::LogError,
+    replay::Coverage,
+    store::Store,
+};
+
+/// When the actions of documents are settled: from then on, they cannot be undone any more, and the
+/// log has one snapshot in their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettlementRule {
+    /// The number of the latest actions of a document, by all of its authors, that can be undone.
+    /// When there are twice as many, the older half is settled. Default: 10,000.
+    pub open_actions: u64,
+    /// The age at which an action that has not arrived yet is refused, with the reason `tooOld`: the
+    /// longest time for which a device may work offline. What a document remembers for such actions
+    /// is forgotten then. Default: 90 days.
+    pub horizon: Duration,
+}
+
+impl Default for SettlementRule {
+    fn default() -> Self {
+        Self { open_actions: 10_000, horizon: Duration::from_hours(90 * 24) }
+    }
+}
+
+/// The kinds of documents that a hub keeps and settles.
+///
+/// The actions `KIND/create`, `KIND/edit` and `KIND/delete` with a string `id` stay in the log until
+/// a snapshot settles them, for subscribers of the channel `KIND/ID`. Those of one client and one
+/// document are processed one after the other. Clients cannot send `KIND/snapshot`.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentKinds(HashMap<Arc<str>, SettlementRule>);
+
+impl DocumentKinds {
+    /// Adds a kind. Returns `false` if it exists already.
+    pub fn insert(&mut self, kind: impl Into<Arc<str>>, rule: SettlementRule) -> bool {
+        self.0.insert(kind.into(), rule).is_none()
+    }
+
+    /// Returns the rule of a kind.
+    pub fn rule(&self, kind: &str) -> Option<&SettlementRule> {
+        self.0.get(kind)
+    }
+
+    /// Returns the document that an action is about, if it is of one of these kinds.
+    pub fn document_of(&self, action: &Action) -> Option<(DocumentKey, DocumentVerb)> {
+        // Most actions of other applications end here.
+        let kind = action.kind().rsplit_once('/')?.0;
+        self.0.get(kind)?;
+        DocumentKey::of(action)
+    }
+}
+
+/// A snapshot of a document, made by [`SnapshotBuilder`](super::SnapshotBuilder).
+#[derive(Clone, Debug)]
+pub struct DocumentSnapshot {
+    /// The action `KIND/snapshot`.
+    pub action: Action,
+    /// The actions that the snapshot includes.
+    pub coverage: Coverage,
+}
+
+/// What a hub knows of a document.
+#[derive(Debug, Default)]
+pub(super) struct DocumentStatus {
+    /// What the last snapshot includes.
+    pub(super) coverage: Coverage,
+    /// The number of actions and undos in the log that it does not include.
+    pub(super) open: u64,
+    /// The number at which the next snapshot is due.
+    pub(super) due_at: u64,
+    pub(super) phase: Phase,
+}
+
+/// What is being done to settle a document.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    #[default]
+    Idle,
+    /// The application makes a snapshot. These actions and undos were undone in the meantime.
+    Building(Vec<ActionId>),
+    /// What the snapshot includes is removed from the log.
+    Removing,
+}
+
+/// The form of a document in the values of the store.
+#[derive(Deserialize, Serialize)]
+struct SavedStatus {
+    open: u64,
+    coverage: Coverage,
+}
+
+/// The prefix of the names of these values.
+const PREFIX: &str = "document/";
+/// The number of documents in memory, in each of two generations.
+const GENERATION: usize = 1_024;
+/// The number of actions after which the count is saved. After a restart, it may be too low by this.
+const SAVE_EVERY: u64 = 64;
+
+/// The documents that were used last. The others are in the values of the store.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    recent: HashMap<Arc<str>, DocumentStatus>,
+    earlier: HashMap<Arc<str>, DocumentStatus>,
+}
+
+impl Documents {
+    /// Returns what is known of a document.
+    pub(super) fn status<S: Store>(
+        &mut self,
+        log: &HubLog<S>,
+        key: &DocumentKey,
+        rule: SettlementRule,
+    ) -> Result<&mut DocumentStatus, LogError<S::Error>> {
+        if !self.recent.contains_key(key.channel()) {
+            let status = match self.earlier.remove(key.channel()) {
+                Some(status) => status,
+                None => read(log, key, rule)?,
+            };
+            if self.recent.len() >= GENERATION {
+                let is_settling = |status: &DocumentStatus| !matches!(status.phase, Phase::Idle);
+                let earlier = core::mem::take(&mut self.recent);
+                let settling = core::mem::replace(&mut self.earlier, earlier);
+                self.recent.extend(settling.into_iter().filter(|(_, status)| is_settling(status)));
+            }
+            self.recent.insert(key.channel().clone(), status);
+        }
+        Ok(self.recent.entry(key.channel().clone()).or_default())
+    }
+}
+
+impl DocumentStatus {
+    /// Counts an action that stays in the log. Returns whether the count has to be saved.
+    pub(super) const fn count(&mut self) -> bool {
+        self.open += 1;
+        self.open.is_multiple_of(SAVE_EVERY)
+    }
+
+    /// Saves the status in the next commit.
+    pub(super) fn save<S: Store>(
+        &self,
+        log: &mut HubLog<S>,
+        key: &DocumentKey,
+    ) -> Result<(), LogError<S::Error>> {
+        let saved = SavedStatus { open: self.open, coverage: self.coverage.clone() };
+        // Numbers and strings can always be written as JSON.
+        let Ok(json) = serde_json::to_string(&saved) else { return Ok(()) };
+        log.set_value(&name(key), Some(&json))
+    }
+}
+
+fn name(key: &DocumentKey) -> String {
+    format!("{PREFIX}{}", key.channel())
+}
+
+fn read<S: Store>(
+    log: &HubLog<S>,
+    key: &DocumentKey,
+    rule: SettlementRule,
+) -> Result<DocumentStatus, LogError<S::Error>> {
+    let saved = log.value(&name(key))?.and_then(|json| serde_json::from_str(&json).ok());
+    let SavedStatus { open, coverage } =
+        saved.unwrap_or(SavedStatus { open: 0, coverage: Coverage::default() });
+    let due_at = rule.open_actions.saturating_mul(2).max(1);
+    Ok(DocumentStatus { coverage, open, due_at, phase: Phase::Idle })
+}

@@ -1,0 +1,228 @@
+//! The documents that the hub keeps and settles: see [`DocumentKinds`](crate::server::DocumentKinds).
+//!
+//! The application makes the snapshot in the background, from what the log had when it read it. An
+//! undo that is accepted in the meantime counts: if its action would be settled, the snapshot is
+//! made again.
+
+use core::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Hub;
+use crate::{
+    action::{Action, ActionId, DocumentKey, DocumentVerb, Meta, logux::UNDO},
+    log::{Draft, LogError},
+    replay::Standing,
+    server::{
+        AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, UndoRefusal,
+        UndoTarget,
+        documents::{DocumentStatus, Phase},
+        retention::is_retained,
+    },
+    store::{Entry, Query, Store},
+    time::WallTime,
+};
+
+/// The number of entries of a settled document that are removed from the log at a time.
+const REMOVED_AT_A_TIME: usize = 64;
+
+/// The removal of what a snapshot includes.
+#[derive(Debug)]
+pub(super) struct Removal {
+    key: DocumentKey,
+    /// The number of the last entry that was read.
+    after: u64,
+    /// The number of the snapshot.
+    until: u64,
+}
+
+impl<S: Store> Hub<S> {
+    /// Decides whether and how long an action is kept.
+    pub(super) fn retention_of(&self, action: &Action, meta: &Meta) -> Option<Retention> {
+        match self.config.documents.document_of(action) {
+            Some((key, _)) => Some(Retention::forever(key.channel())),
+            None => self.config.retention.of(action, meta),
+        }
+    }
+
+    /// Returns the queue of an action: for each document its own, in which a client's actions keep
+    /// their order. A snapshot includes the actions of a node up to one of them.
+    pub(super) fn queue_of(&self, action: &Action) -> QueueName {
+        match self.config.documents.document_of(action) {
+            Some((key, _)) => key.channel().clone().into(),
+            None => self.config.queues.name(action),
+        }
+    }
+
+    /// Returns what is known of a document. `None` for other channels.
+    fn document(
+        &mut self,
+        key: &DocumentKey,
+    ) -> Result<Option<&mut DocumentStatus>, LogError<S::Error>> {
+        let Some(rule) = self.config.documents.rule(key.kind()) else { return Ok(None) };
+        self.documents.status(&self.log, key, *rule).map(Some)
+    }
+
+    /// Returns the document of an action, or of the action that a `logux/undo` names in the key
+    /// `action`.
+    fn named_document(&self, action: &Action) -> Option<DocumentKey> {
+        let undone = || Action::new(action.field("action")?).ok();
+        let undone = if action.kind() == UNDO { Some(undone()?) } else { None };
+        Some(self.config.documents.document_of(undone.as_ref().unwrap_or(action))?.0)
+    }
+
+    /// Returns whether a received action of a document may still take effect.
+    pub(super) fn standing(&mut self, entry: &Entry) -> Result<Standing, LogError<S::Error>> {
+        let Some(key) = self.named_document(&entry.action) else { return Ok(Standing::Open) };
+        let status = self.document(&key)?;
+        Ok(status.map_or(Standing::Open, |status| status.coverage.standing(&entry.meta.id)))
+    }
+
+    /// Returns `true` if an action is a snapshot, which only the server makes.
+    pub(super) fn is_snapshot(&self, action: &Action) -> bool {
+        let document = self.config.documents.document_of(action);
+        document.is_some_and(|(_, verb)| verb == DocumentVerb::Snapshot)
+    }
+
+    /// Returns why an undo of an action that the log keeps can have no effect, if so.
+    pub(super) fn settled_refusal(
+        &mut self,
+        undo: &ActionId,
+        target: &UndoTarget,
+    ) -> Result<Option<UndoRefusal>, LogError<S::Error>> {
+        let Some((key, _)) = self.config.documents.document_of(&target.action.action) else {
+            return Ok(None);
+        };
+        let Some(status) = self.document(&key)? else { return Ok(None) };
+        Ok(if status.coverage.is_final(&target.undone().meta.id) {
+            Some(UndoRefusal::Settled)
+        } else if status.coverage.is_final(undo) {
+            Some(UndoRefusal::TooOld)
+        } else {
+            None
+        })
+    }
+
+    /// Returns why an action that the log does not keep cannot be undone.
+    pub(super) fn missing_refusal(
+        &mut self,
+        undo: &Action,
+        id: &ActionId,
+    ) -> Result<UndoRefusal, LogError<S::Error>> {
+        let Some(key) = self.named_document(undo) else { return Ok(UndoRefusal::NotFound) };
+        let status = self.document(&key)?;
+        let is_settled =
+            status.is_some_and(|status| status.coverage.standing(id) == Standing::Settled);
+        Ok(if is_settled { UndoRefusal::Settled } else { UndoRefusal::NotFound })
+    }
+
+    /// Records that an undo of an action of a document was accepted.
+    pub(super) fn record_undone(
+        &mut self,
+        action: &Action,
+        undone: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some((key, _)) = self.config.documents.document_of(action) else { return Ok(()) };
+        if let Some(DocumentStatus { phase: Phase::Building(undone_ids), .. }) =
+            self.document(&key)?
+        {
+            undone_ids.push(undone.clone());
+        }
+        Ok(())
+    }
+
+    /// Notifies states of a kept action that was processed, or of an undo of one. `action` is what
+    /// it is about: itself, or the undone action.
+    pub(super) fn push_recorded(
+        &mut self,
+        entry: Arc<Entry>,
+        action: &Action,
+    ) -> Result<(), LogError<S::Error>> {
+        let document = self.config.documents.document_of(action);
+        self.pending.push_back(Output::Recorded(entry));
+        let Some((key, _)) = document else { return Ok(()) };
+        let Some(rule) = self.config.documents.rule(key.kind()) else { return Ok(()) };
+        let status = self.documents.status(&self.log, &key, *rule)?;
+        if status.count() {
+            status.save(&mut self.log, &key)?;
+        }
+        if status.open >= status.due_at && matches!(status.phase, Phase::Idle) {
+            status.phase = Phase::Building(Vec::new());
+            self.pending.push_back(Output::SettlementDue(key));
+        }
+        Ok(())
+    }
+
+    /// Adds a snapshot that the application has made, and begins to remove what it includes.
+    pub(super) fn settle(
+        &mut self,
+        now: WallTime,
+        key: DocumentKey,
+        snapshot: Option<DocumentSnapshot>,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
+        let status = self.documents.status(&self.log, &key, rule)?;
+        // After a restart of the hub, the snapshot may be of what is lost.
+        let Phase::Building(undone) = core::mem::take(&mut status.phase) else { return Ok(()) };
+        let Some(DocumentSnapshot { action, coverage }) = snapshot else {
+            status.due_at = status.open + rule.open_actions.max(1);
+            return Ok(());
+        };
+        if undone.iter().any(|id| coverage.is_final(id)) {
+            status.phase = Phase::Building(Vec::new());
+            self.pending.push_back(Output::SettlementDue(key));
+            return Ok(());
+        }
+        status.coverage = coverage;
+        status.phase = Phase::Removing;
+        status.save(&mut self.log, &key)?;
+        let to = Recipients::channel(key.channel().clone());
+        let draft = Draft::default();
+        self.add(now, AddAction { action, draft, to, process: false, ticket: None })?;
+        let until = self.log.last_added()?;
+        self.removals.push_back(Removal { key, after: 0, until });
+        Ok(())
+    }
+
+    /// Removes some of what a snapshot includes from the log.
+    pub(super) fn remove_settled(&mut self) -> Result<(), LogError<S::Error>> {
+        let Some(mut removal) = self.removals.pop_front() else { return Ok(()) };
+        let key = removal.key.clone();
+        let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
+        let status = self.documents.status(&self.log, &key, rule)?;
+        let coverage = &status.coverage;
+        let reason = Retention::forever(key.channel()).reason().clone();
+        let query = Query::added().oldest_first().index(reason).after_added(removal.after);
+        let (mut read, mut settled) = (0, Vec::new());
+        self.log.walk(&query, |entry| {
+            let added = entry.meta.added.unwrap_or(u64::MAX);
+            if read == REMOVED_AT_A_TIME || added >= removal.until {
+                return ControlFlow::Break(());
+            }
+            (read, removal.after) = (read + 1, added);
+            let undone = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
+            let is_settled = match undone.and_then(|id| id.parse::<ActionId>().ok()) {
+                Some(target) => coverage.is_final_undo(&entry.meta.id, &target),
+                // An older snapshot.
+                None if entry.meta.id.node().is_server() && is_snapshot_of(&key, entry) => true,
+                None => coverage.is_final(&entry.meta.id),
+            };
+            if is_settled && is_retained(&entry.meta) {
+                settled.push(entry.meta.id.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        status.open = status.open.saturating_sub(settled.len() as u64);
+        if read < REMOVED_AT_A_TIME {
+            status.due_at = status.open + rule.open_actions.max(1);
+            status.phase = Phase::Idle;
+            status.save(&mut self.log, &key)?;
+        } else {
+            self.removals.push_back(removal);
+        }
+        settled.iter().try_for_each(|id| self.remove_retention(id))
+    }
+}
+
+fn is_snapshot_of(key: &DocumentKey, entry: &Entry) -> bool {
+    key.verb(&entry.action) == Some(DocumentVerb::Snapshot)
+}
