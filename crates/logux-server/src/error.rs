@@ -21,6 +21,9 @@ pub enum BuildError {
     /// Clients may undo actions of a type, but the log does not keep them.
     #[error("actions of type `{0}` cannot be undone: call `keep` next to `undoable`")]
     UndoableNotKept(String),
+    /// A name is a kind of documents and something else: a collection of records, or another kind.
+    #[error("`{0}` has documents and records, or documents twice: choose another name for one")]
+    DuplicateKind(String),
     /// A channel pattern was registered twice.
     #[error("duplicate handlers for channel `{0}`")]
     DuplicateChannel(String),

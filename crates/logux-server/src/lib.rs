@@ -19,7 +19,8 @@
 //!
 //! [`Server`] and its [`Builder`] with the [`Config`]; [`ActionType`] and [`Channel`], whose
 //! handlers receive a [`Context`]; the [`RunningServer`] and its [`Handle`]. [`SyncMap`] serves
-//! records, [`Backend`] an application that speaks HTTP. The modules [`events`], [`metrics`] and
+//! records, [`Builder::documents`] documents that are edited together, [`Backend`] an application
+//! that speaks HTTP. The modules [`events`], [`metrics`] and
 //! [`traces`] list what a server reports; [`exactly_once`] and [`moving`] are guides.
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@
 mod backend;
 mod connection;
 mod connection_info;
+mod document_kind;
 mod error;
 mod handlers;
 mod http;
@@ -40,6 +42,9 @@ mod sync_map;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+#[doc = include_str!("docs/documents.md")]
+pub mod documents {}
 
 #[doc = include_str!("docs/events.md")]
 pub mod events {
@@ -63,6 +68,7 @@ pub struct Readme;
 
 pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
+pub use document_kind::{DocumentKind, DocumentKindBuilder, DocumentOperation};
 pub use error::{BuildError, HandlerError};
 pub use handlers::{
     action_type::{ActionType, ActionTypeBuilder},

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, ActionId,
+    action::logux::Undo,
     crdt::{Crdt, List, ListError, ListOp, Shared},
-    replay::{Coverage, Settlement},
-    server::{Recipients, Retention},
+    server::{LogQuery, Retention, SettlementRule},
 };
 use logux_client::{Client, DocumentHandle, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{RunningServer, Server};
+use logux_server::{Builder, DocumentOperation, RunningServer, Server};
+use logux_sqlite::Database;
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 
@@ -18,33 +19,34 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Tasks = DocumentHandle<Shared<List>>;
 
-/// Starts a server that refuses actions with a value that begins with `!`, after a notification.
-async fn server(refuse: Arc<Notify>) -> RunningServer {
-    Server::builder_with(refuse)
-        .auth(|_| async { Ok(true) })
-        .channel("lists/1", |on| on.access(|_| async { Ok(true) }).replay())
-        .action_type("lists/edit", |on| {
-            on.access(|context| async move {
-                let allowed = !context.action().as_json().contains("\"!");
-                if !allowed {
-                    context.state().notified().await;
-                }
-                Ok(allowed)
-            })
-            .resend(|_| async { Ok("lists/1") })
-            .keep(Retention::forever("lists/1"))
-            .undoable()
+fn shared() -> Shared<List> {
+    Shared::new("lists", "1")
+}
+
+/// Builds a server that refuses actions with a value that begins with `!`, after a notification.
+/// The latest two edits of a list stay open.
+fn lists(refuse: Arc<Notify>) -> Builder<Arc<Notify>> {
+    Server::builder_with(refuse).auth(|_| async { Ok(true) }).documents::<List>("lists", |kind| {
+        kind.access(|context, _, operation| async move {
+            let is_refused = context.action().as_json().contains("\"!");
+            if is_refused && operation == DocumentOperation::Edit {
+                context.state().notified().await;
+            }
+            Ok(!is_refused)
         })
-        .listen(([127, 0, 0, 1], 0).into())
-        .await
-        .expect("a server")
+        .undoable()
+        .settlement(SettlementRule { open_actions: 2, ..SettlementRule::default() })
+    })
+}
+
+async fn server(refuse: Arc<Notify>) -> RunningServer {
+    lists(refuse).listen(([127, 0, 0, 1], 0).into()).await.expect("a server")
 }
 
 async fn tasks(server: &RunningServer, user: &str) -> Tasks {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
-    let tasks =
-        Client::builder(user).expect("a user").start_document(connector, Shared::new("lists", "1"));
+    let tasks = Client::builder(user).expect("a user").start_document(connector, shared());
     tasks.client().subscribe("lists/1").await.expect("subscribed");
     tasks
 }
@@ -54,9 +56,7 @@ async fn edit(
     operation: impl FnOnce(&List, &ActionId) -> Result<ListOp, ListError> + Send + 'static,
 ) -> Result<(), SyncError> {
     let edit = tasks.edit(move |list, id| -> Option<Action> {
-        Shared::<List>::new("lists", "1")
-            .action(&[operation(list, id).expect("a valid index")])
-            .ok()
+        shared().action(&[operation(list, id).expect("a valid index")]).ok()
     });
     timeout(TIMEOUT, edit).await.expect("an answer")
 }
@@ -143,16 +143,54 @@ async fn edits_are_undone_and_redone_until_a_snapshot_settles_them() {
         wait_for_state(replica, json!(["milk", "bread"])).await;
     }
 
-    // The server settles both edits: the undo is later than they are.
-    let mut coverage = Coverage::default();
-    coverage.include(&undone);
-    let shared = Shared::<List>::new("lists", "1");
-    let settlement = Settlement { coverage, state: ada.state() };
-    let snapshot = shared.snapshot_action(&settlement).expect("an action");
-    server.handle().send(snapshot, Recipients::channel("lists/1")).await;
+    // With the undo and the redo, the document has four actions, so that the older two are settled.
     next_id(&mut received, "lists/snapshot", "1").await;
-    let _ = ada.client().sync(undo(&milk)).await;
-    for replica in [&mut ada, &mut grace] {
+    let settled = Undo {
+        id: milk.to_string(),
+        reason: "undo".into(),
+        action: Some(shared().action(&[]).expect("an action")),
+        extra: Vec::new(),
+    };
+    let refused = ada.client().sync(settled.to_action().expect("an action")).await;
+    assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "settled"));
+    for replica in [&mut ada, &mut grace, &mut late] {
         wait_for_state(replica, json!(["milk", "bread"])).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_the_same_after_a_restart_of_the_server_and_for_newcomers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("server.db");
+    let start = || async {
+        let database = Database::open(&path).expect("a database");
+        let server = lists(Arc::default()).store(database.store());
+        server.listen(([127, 0, 0, 1], 0).into()).await.expect("a server")
+    };
+    let server = start().await;
+    let (ada, grace) = (tasks(&server, "ada").await, tasks(&server, "grace").await);
+    let mut received = grace.client().actions();
+    let mut last = None;
+    for name in ["a", "b", "c", "d", "e"] {
+        edit(&ada, move |list, id| list.push_op(json!(name), id)).await.expect("processed");
+        last = Some(next_id(&mut received, "lists/edit", "1").await);
+    }
+    ada.client().sync(undo(&last.expect("an edit"))).await.expect("processed");
+    let expected = json!(["a", "b", "c", "d"]);
+    assert_eq!(ada.state().to_json(), expected);
+    // Everybody leaves.
+    drop((ada, grace));
+    server.shutdown().await.expect("stopped");
+    let server = start().await;
+    let mut newcomer = tasks(&server, "linus").await;
+    wait_for_state(&mut newcomer, expected.clone()).await;
+    // A client that has the document already receives each further edit once.
+    edit(&newcomer, |list, id| list.push_op(json!("f"), id)).await.expect("processed");
+    let mut other = tasks(&server, "ken").await;
+    wait_for_state(&mut other, json!(["a", "b", "c", "d", "f"])).await;
+    let query = LogQuery::kept_for(&Retention::forever("lists/1"));
+    let kept = server.handle().log_page(query).await.expect("a page").entries;
+    assert!(kept.iter().any(|entry| entry.action.kind() == "lists/snapshot"), "{kept:?}");
+    assert!(kept.len() <= 5, "{kept:?}");
+    server.shutdown().await.expect("stopped");
 }

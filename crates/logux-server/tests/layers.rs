@@ -6,7 +6,7 @@ mod layers;
 use layers::{assert_order, assert_size, sources};
 
 /// The reading order.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error",
     "lifecycle",
     "networks",
@@ -20,6 +20,7 @@ const ORDER: [&str; 14] = [
     "http",
     "server",
     "sync_map",
+    "document_kind",
     "testing",
 ];
 

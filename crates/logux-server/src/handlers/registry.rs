@@ -10,12 +10,12 @@ use futures_util::FutureExt as _;
 use logux::{
     Action, Meta, NodeId,
     action::{
-        ActionId,
+        ActionId, DocumentKey,
         logux::{SUBSCRIBE, UNDO, Unsubscribe, is_logux},
     },
     server::{
-        Author, FateKey, FateKeys, HandlerRequest, HandlerResponse, QueueName, Recipients,
-        RequestKind, Retention, UndoTarget,
+        Author, DocumentKinds, DocumentSnapshot, FateKey, FateKeys, HandlerRequest,
+        HandlerResponse, QueueName, Recipients, RequestKind, Retention, SettlementRule, UndoTarget,
     },
 };
 use regex::Regex;
@@ -28,7 +28,7 @@ use crate::{
         channel::Channel,
         context::Context,
         deletions::Deletions,
-        handler::Handler,
+        handler::{BoxFuture, Handler},
         load_limiter::LoadLimiter,
         pattern::{ChannelMatcher, NamePattern, Params},
     },
@@ -49,6 +49,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The largest pause between calls.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// Makes a snapshot of a document.
+pub(crate) type MakeSnapshot =
+    Arc<dyn Fn(DocumentKey, Handle) -> BoxFuture<Option<DocumentSnapshot>> + Send + Sync>;
+
 /// All handlers, and the state that they share.
 pub(crate) struct HandlerRegistry<S> {
     pub(crate) state: Arc<S>,
@@ -56,6 +60,9 @@ pub(crate) struct HandlerRegistry<S> {
     /// Handlers that are registered by regular expressions, in the order of registration.
     type_patterns: Vec<(Regex, ActionType<S>)>,
     channels: Vec<(ChannelMatcher, Channel<S>)>,
+    /// The kinds of documents, and the functions that make their snapshots.
+    pub(crate) document_kinds: DocumentKinds,
+    snapshots: HashMap<Arc<str>, MakeSnapshot>,
     /// The deletions of the collections of records, by their names.
     deletions: HashMap<String, Arc<Deletions>>,
     other_type: Option<ActionType<S>>,
@@ -74,6 +81,8 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             types: HashMap::new(),
             type_patterns: Vec::new(),
             channels: Vec::new(),
+            document_kinds: DocumentKinds::default(),
+            snapshots: HashMap::new(),
             deletions: HashMap::new(),
             other_type: None,
             other_channel: None,
@@ -126,6 +135,20 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
             NamePattern::Regex(regex) => regex.as_str().to_owned(),
         };
         self.add_matcher(ChannelMatcher::new(names)?, text, handlers)
+    }
+
+    /// Adds a kind of documents.
+    pub(crate) fn add_documents(
+        &mut self,
+        kind: &str,
+        rule: SettlementRule,
+        make_snapshot: MakeSnapshot,
+    ) -> Result<(), BuildError> {
+        if self.deletions.contains_key(kind) || !self.document_kinds.insert(kind, rule) {
+            return Err(BuildError::DuplicateKind(kind.to_owned()));
+        }
+        self.snapshots.insert(kind.into(), make_snapshot);
+        Ok(())
     }
 
     /// Returns the deletions of a collection, which its channels share.
@@ -358,6 +381,23 @@ impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
             }
         };
         handle.respond(request_id, responses).await;
+    }
+
+    fn settle(
+        &self,
+        key: DocumentKey,
+        handle: &Handle,
+    ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let snapshot = self.snapshots.get(key.kind())?(key.clone(), handle.clone());
+        let handle = handle.clone();
+        Some(Box::pin(async move {
+            let snapshot = snapshot.await.unwrap_or_else(|error| {
+                let what = Failure::Settlement { channel: key.channel() };
+                handle.telemetry().record(&Event::Failed { what, error: &error.message() });
+                None
+            });
+            handle.settle(key, snapshot).await;
+        }))
     }
 
     fn unsubscribed(

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use logux::{Entry, NodeId, server::HandlerRequest};
+use logux::{Entry, NodeId, action::DocumentKey, server::HandlerRequest};
 
 use crate::{
     connection_info::ConnectionInfo,
@@ -32,6 +32,13 @@ pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
         author: AuthorConnection,
         handle: Handle,
     ) -> impl Future<Output = ()> + Send + 'static;
+
+    /// Makes a snapshot of a document, and passes it to the hub. `None` if the kind is unknown.
+    fn settle(
+        &self,
+        key: DocumentKey,
+        handle: &Handle,
+    ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
     /// Handles the end of a subscription. `None` if the channel has no handler for it.
     fn unsubscribed(

@@ -346,6 +346,11 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                         self.runtime.spawn(handler);
                     }
                 }
+                Output::SettlementDue(key) => {
+                    if let Some(settlement) = self.application.settle(key, &self.handle) {
+                        self.runtime.spawn(settlement);
+                    }
+                }
                 Output::Done(ticket, result) => {
                     if let Some(reply) = pending.tickets.remove(&ticket) {
                         let _ = reply.send(result);

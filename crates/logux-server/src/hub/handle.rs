@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, ActionId, Entry, NodeId, WallTime,
+    action::DocumentKey,
     log::Draft,
     server::{
-        AddAction, HandlerResponse, Input, LogPage, LogQuery, Recipients, RequestId, SessionId,
-        UndoRequest,
+        AddAction, DocumentSnapshot, HandlerResponse, Input, LogPage, LogQuery, Recipients,
+        RequestId, SessionId, UndoRequest,
     },
 };
 use logux_net::drive::Clock;
@@ -212,6 +213,12 @@ impl Handle {
     /// its undos by clients. No client is notified.
     pub async fn forget(&self, id: ActionId) {
         self.send_command(HubCommand::Input(Input::Forget(id))).await;
+    }
+
+    /// Passes a snapshot of a document to the hub, or that there is none.
+    pub(crate) async fn settle(&self, key: DocumentKey, snapshot: Option<DocumentSnapshot>) {
+        let input = Input::Settle(key, snapshot.map(Box::new));
+        self.send_command(HubCommand::Input(input)).await;
     }
 
     /// Subscribes a node to a channel on behalf of the server. The node receives

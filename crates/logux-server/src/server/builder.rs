@@ -9,7 +9,7 @@ use hyper::Method;
 use logux::{
     NodeId,
     replay::Reducer,
-    server::{FateKeys, Hub, Queues, RetentionPolicy},
+    server::{FateKeys, Hub, Queues, RetentionPolicy, SettlementRule},
     store::{MemoryStore, Store},
 };
 use logux_net::{FrameLimits, drive::Clock};
@@ -38,7 +38,7 @@ use crate::{
         on_connect::{self, ConnectContext, OnConnect},
         pattern::NamePattern,
         projection::{self, Projection},
-        registry::HandlerRegistry,
+        registry::{HandlerRegistry, MakeSnapshot},
     },
     http::{
         connection::HttpContext,
@@ -228,7 +228,20 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 
     /// Returns the deletions of a collection, which its channels share.
     pub(crate) fn deletions(&mut self, plural: &str) -> Arc<Deletions> {
+        if self.application.document_kinds.rule(plural).is_some() {
+            self.first_error.get_or_insert(BuildError::DuplicateKind(plural.to_owned()));
+        }
         self.application.deletions(plural)
+    }
+    /// Adds a kind of documents.
+    pub(crate) fn add_documents(
+        mut self,
+        kind: &str,
+        rule: SettlementRule,
+        make_snapshot: MakeSnapshot,
+    ) -> Self {
+        let result = self.application.add_documents(kind, rule, make_snapshot);
+        self.record(result)
     }
 
     /// Registers handlers for the channels `PLURAL/ID` of the records of a collection.
@@ -415,6 +428,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let registry = application.clone();
         hub_config.retention =
             RetentionPolicy::by(move |action, meta| registry.retention(action, meta));
+        hub_config.documents = application.document_kinds.clone();
         let mut observers = self.observers;
         let mut hub = Hub::unread(hub_config, self.store);
         let opened = hub.restart().and_then(|()| {

@@ -115,6 +115,8 @@ pub(crate) enum Failure<'a> {
     Action(&'a ActionId),
     /// The handler for the end of a subscription.
     Unsubscription { node: &'a NodeId, channel: &'a str },
+    /// Making a snapshot of a document. It is tried again after more edits.
+    Settlement { channel: &'a str },
     /// Loading the actions for a newly connected client.
     OnConnect { node: &'a NodeId },
     /// Authenticating a client.

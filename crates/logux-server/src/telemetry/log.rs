@@ -197,6 +197,10 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel = &*name_excerpt(channel),
             error,
         }, "Handler of an unsubscription failed"),
+        Failure::Settlement { channel } => log_event!(error, "error", {
+            channel = &*name_excerpt(channel),
+            error,
+        }, "A document was not settled"),
         Failure::OnConnect { node } => log_event!(error, "error", {
             nodeId = node.as_str(),
             error,

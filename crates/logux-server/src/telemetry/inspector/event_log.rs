@@ -119,6 +119,7 @@ fn failure_subject(what: &Failure<'_>) -> String {
         Failure::Unsubscription { node, channel } => {
             format!("{} unsubscribing from {}: ", node.as_str(), name_excerpt(channel))
         }
+        Failure::Settlement { channel } => format!("settling {}: ", name_excerpt(channel)),
         Failure::OnConnect { node } | Failure::Login { node, .. } => format!("{}: ", node.as_str()),
         _ => String::new(),
     }

@@ -1,0 +1,105 @@
+//! Kinds of documents: access, the check of operations, settlement in virtual time.
+
+use std::time::Duration;
+
+use logux::{
+    Action,
+    crdt::{Document, Map},
+    server::{LogQuery, Retention, SettlementRule},
+};
+use logux_server::{BuildError, Builder, DocumentOperation, Server, SyncMap, testing::TestServer};
+use logux_sqlite::Database;
+use serde_json::{Value, json};
+
+const RULE: SettlementRule = SettlementRule { open_actions: 10, horizon: Duration::from_hours(24) };
+
+fn notes() -> Builder {
+    Server::builder().documents::<Map>("notes", |kind| {
+        kind.access(|context, id, operation| async move {
+            let is_owner = context.user_id() == Some(&*id);
+            Ok(is_owner || operation == DocumentOperation::Read)
+        })
+        .undoable()
+        .settlement(RULE)
+    })
+}
+
+fn edit(key: &str, value: &Value) -> Value {
+    let op = json!({"op": "set", "path": format!("/{key}"), "value": value});
+    json!({"type": "notes/edit", "id": "ada", "ops": [op]})
+}
+
+fn kinds(actions: &[Action]) -> Vec<&str> {
+    actions.iter().map(Action::kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_is_decided_by_the_id_and_the_operation() {
+    let server = TestServer::start(notes()).expect("a server");
+    let ada = server.client("ada").connect().await.expect("connected");
+    let bob = server.client("bob").connect().await.expect("connected");
+    ada.process(json!({"type": "notes/create", "id": "ada", "ops": []})).await.expect("created");
+    ada.process(edit("title", &json!("Tea"))).await.expect("processed");
+    bob.expect_denied(edit("title", &json!("Coffee"))).await;
+    let state = bob.subscribe("notes/ada").await.expect("subscribed");
+    assert_eq!(kinds(&state), ["notes/create", "notes/edit"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edits_of_a_wrong_shape_are_undone() {
+    let server = TestServer::start(notes()).expect("a server");
+    let ada = server.client("ada").connect().await.expect("connected");
+    for action in [
+        json!({"type": "notes/edit", "ops": []}),
+        json!({"type": "notes/edit", "id": "", "ops": []}),
+        json!({"type": "notes/edit", "id": 7, "ops": []}),
+        json!({"type": "notes/edit", "id": "ada", "ops": {"op": "set"}}),
+        json!({"type": "notes/edit", "id": "ada", "ops": [{"op": "explode"}]}),
+        json!({"type": "notes/create", "id": "ada", "ops": [{"op": "set", "path": "title"}]}),
+    ] {
+        ada.expect_undo("wrongFormat", action).await;
+    }
+    ada.expect_denied(json!({"type": "notes/snapshot", "id": "ada", "state": {}})).await;
+    assert!(ada.subscribe("notes/ada").await.expect("subscribed").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_edited_document_is_settled_again_and_again() {
+    let server = TestServer::start(notes()).expect("a server");
+    let ada = server.client("ada").connect().await.expect("connected");
+    for n in 0..100 {
+        ada.process(edit("count", &json!(n))).await.expect("processed");
+    }
+    let query = LogQuery::kept_for(&Retention::forever("notes/ada")).limit(1_000);
+    // The last snapshot may still be in progress.
+    let mut kept = usize::MAX;
+    while kept > 2 * 10 + 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let page = server.handle().log_page(query.clone()).await.expect("a page");
+        kept = page.entries.len();
+    }
+    let bob = server.client("bob").connect().await.expect("connected");
+    let state = bob.subscribe("notes/ada").await.expect("subscribed");
+    let snapshots = kinds(&state).into_iter().filter(|kind| *kind == "notes/snapshot").count();
+    assert_eq!(snapshots, 1, "{state:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_a_collection_or_a_kind_of_documents() {
+    fn collection() -> impl SyncMap {
+        Database::open_in_memory().expect("a database").records().collection("notes")
+    }
+    let documents = |server: Builder| {
+        server.documents::<Document>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }))
+    };
+    let records =
+        |server: Builder| server.sync_map("notes", collection(), |_, _| async { Ok(true) });
+    for server in [
+        documents(records(Server::builder())),
+        records(documents(Server::builder())),
+        documents(documents(Server::builder())),
+    ] {
+        let error = TestServer::start(server).map(drop).expect_err("not both");
+        assert!(matches!(&error, BuildError::DuplicateKind(name) if name == "notes"), "{error}");
+    }
+}
