@@ -60,6 +60,15 @@ impl DocumentKinds {
     }
 }
 
+/// A request to make a snapshot of a document: [`Output::SettlementDue`](super::Output::SettlementDue).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettlementRequest {
+    /// The document.
+    pub key: DocumentKey,
+    /// Distinguishes the request from earlier ones, whose snapshots may not know recent undos.
+    pub(super) number: u64,
+}
+
 /// A snapshot of a document, made by [`SnapshotBuilder`](super::SnapshotBuilder).
 #[derive(Clone, Debug)]
 pub struct DocumentSnapshot {
@@ -86,8 +95,12 @@ pub(super) struct DocumentStatus {
 pub(super) enum Phase {
     #[default]
     Idle,
-    /// The application makes a snapshot. These actions and undos were undone in the meantime.
-    Building(Vec<ActionId>),
+    /// The application makes a snapshot for the request with this number.
+    Building {
+        number: u64,
+        /// The actions and undos that were undone in the meantime.
+        undone: Vec<ActionId>,
+    },
     /// What the snapshot includes is removed from the log.
     Removing,
 }
@@ -111,9 +124,26 @@ const SAVE_EVERY: u64 = 64;
 pub(super) struct Documents {
     recent: HashMap<Arc<str>, DocumentStatus>,
     earlier: HashMap<Arc<str>, DocumentStatus>,
+    /// The number of the last request for a snapshot.
+    last_request: u64,
 }
 
 impl Documents {
+    /// Forgets all documents, to read them again from the store.
+    pub(super) fn clear(&mut self) {
+        *self = Self { last_request: self.last_request, ..Self::default() };
+    }
+
+    /// Returns the request for a snapshot of a document, which is made from now on.
+    pub(super) fn request(&mut self, key: DocumentKey) -> SettlementRequest {
+        self.last_request += 1;
+        let number = self.last_request;
+        if let Some(status) = self.recent.get_mut(key.channel()) {
+            status.phase = Phase::Building { number, undone: Vec::new() };
+        }
+        SettlementRequest { key, number }
+    }
+
     /// Returns what is known of a document.
     pub(super) fn status<S: Store>(
         &mut self,

@@ -3,9 +3,9 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::{DocumentSnapshot, SessionId, UndoRefusal, UndoTarget};
+use super::{DocumentSnapshot, SessionId, SettlementRequest, UndoRefusal, UndoTarget};
 use crate::{
-    action::{Action, ActionId, DocumentKey, Meta, NodeId, Subprotocol},
+    action::{Action, ActionId, Meta, NodeId, Subprotocol},
     json::Json,
     log::Draft,
     store::Entry,
@@ -76,7 +76,7 @@ pub enum Input {
     Forget(ActionId),
     /// The application has made the snapshot of a document that [`Output::SettlementDue`] requested.
     /// `None` if there is nothing to settle, or it has failed: it is requested again later.
-    Settle(DocumentKey, Option<Box<DocumentSnapshot>>),
+    Settle(SettlementRequest, Option<Box<DocumentSnapshot>>),
     /// The application subscribes a client, without a request of the client. The client receives
     /// `logux/subscribed`.
     Subscribe {
@@ -422,7 +422,7 @@ pub enum Output {
     Recorded(Arc<Entry>),
     /// Make a snapshot of a document with [`SnapshotBuilder`](super::SnapshotBuilder), in the
     /// background, and respond with [`Input::Settle`].
-    SettlementDue(DocumentKey),
+    SettlementDue(SettlementRequest),
     /// Show a message to the developer of a client.
     Debug(SessionId, String),
     /// Close a connection, because its client has connected again.

@@ -39,7 +39,7 @@ mod snapshot_builder;
 mod unconfirmed;
 mod undo_target;
 
-pub use documents::{DocumentKinds, DocumentSnapshot, SettlementRule};
+pub use documents::{DocumentKinds, DocumentSnapshot, SettlementRequest, SettlementRule};
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{
     AddAction, Author, Filter, HandlerRequest, HandlerResponse, HubEvent, Input, Output,

@@ -9,8 +9,8 @@ use logux::{
     replay::Timeline,
     server::{
         Config, DocumentKinds, DocumentSnapshot, HandlerRequest, HandlerResponse, Hub, Input,
-        LogQuery, Output, Recipients, RequestKind, Retention, SessionId, SettlementRule,
-        SnapshotBuilder, UndoRequest,
+        LogQuery, Output, Recipients, RequestKind, Retention, SessionId, SettlementRequest,
+        SettlementRule, SnapshotBuilder, UndoRequest,
     },
     testing::batch,
 };
@@ -28,8 +28,8 @@ struct Server {
     replicas: HashMap<SessionId, Timeline<Shared<Map>>>,
     /// The received actions as `SESSION <- ACTION`.
     received: Vec<String>,
-    /// The documents whose snapshot is requested.
-    due: Vec<DocumentKey>,
+    /// The requested snapshots.
+    due: Vec<SettlementRequest>,
 }
 
 fn key() -> DocumentKey {
@@ -84,7 +84,7 @@ impl Server {
                 | Output::Missed { session, entries, .. } => {
                     entries.iter().for_each(|entry| self.receive(session, entry));
                 }
-                Output::SettlementDue(key) => self.due.push(key),
+                Output::SettlementDue(request) => self.due.push(request),
                 Output::Request(request) => self.respond(request),
                 _ => {}
             }
@@ -141,8 +141,9 @@ impl Server {
     }
 
     /// Makes the requested snapshot, without passing it to the hub.
-    fn build(&mut self) -> Option<Box<DocumentSnapshot>> {
-        assert_eq!(self.due.pop(), Some(key()), "a snapshot is due");
+    fn build(&mut self) -> Input {
+        let request = self.due.pop().expect("a snapshot is due");
+        assert_eq!(request.key, key());
         let mut builder = SnapshotBuilder::<Map>::new(key(), RULE);
         let mut next = Some(builder.query().limit(3));
         while let Some(query) = next {
@@ -150,12 +151,13 @@ impl Server {
             page.entries.iter().for_each(|entry| builder.add(entry));
             next = page.next;
         }
-        builder.build(self.now.wall).unwrap().map(Box::new)
+        Input::Settle(request, builder.build(self.now.wall).unwrap().map(Box::new))
     }
 
     fn settle(&mut self) {
-        let snapshot = self.build().expect("something to settle");
-        self.handle(Input::Settle(key(), Some(snapshot)));
+        let input = self.build();
+        assert!(matches!(input, Input::Settle(_, Some(_))), "there is something to settle");
+        self.handle(input);
     }
 
     /// Returns the kept actions of the document: their types and ids.
@@ -225,14 +227,15 @@ fn what_is_settled_cannot_be_undone_and_what_is_open_can() {
 #[test]
 fn an_undo_while_the_snapshot_is_made_keeps_its_effect() {
     let mut server = server_with_four_edits();
-    let snapshot = server.build();
+    let settle = server.build();
     assert_eq!(server.act(1, &id(20), &undo(&id(1), None)).as_deref(), Some("logux/processed"));
-    server.handle(Input::Settle(key(), snapshot));
+    server.handle(settle);
     assert_eq!(server.kept().len(), 5, "the snapshot is not added");
     server.assert_state(&json!({"b": 2, "c": 3, "d": 4}));
     // It is made again. The undo is one of the latest two, so nothing of Ada is settled.
-    assert!(server.build().is_none());
-    server.handle(Input::Settle(key(), None));
+    let nothing = server.build();
+    assert!(matches!(nothing, Input::Settle(_, None)));
+    server.handle(nothing);
     for (index, name) in (30..).zip(["e", "f", "g"]) {
         server.act(1, &id(index), &edit(name, index));
     }
@@ -311,7 +314,8 @@ fn an_action_from_before_the_horizon_is_too_old() {
 #[test]
 fn clients_make_no_snapshots() {
     let mut server = server_with_four_edits();
-    let forged = server.build().unwrap().action.as_json().to_owned();
+    let Input::Settle(_, Some(snapshot)) = server.build() else { panic!("a snapshot") };
+    let forged = snapshot.action.as_json().to_owned();
     assert_eq!(server.act(1, &id(20), &forged).as_deref(), Some("denied"));
     assert_eq!(server.kept().len(), 4);
 }
@@ -319,10 +323,11 @@ fn clients_make_no_snapshots() {
 #[test]
 fn a_snapshot_is_requested_again_after_a_restart() {
     let mut server = server_with_four_edits();
-    let snapshot = server.build();
-    // The count of open actions is saved from time to time only, so that it may start again.
-    let mut server = Server::over(server.hub.into_store());
-    server.handle(Input::Settle(key(), snapshot));
+    let settle = server.build();
+    // The count of open actions is saved from time to time only, so that it starts again.
+    server.hub.restart().unwrap();
+    server.replicas.clear();
+    server.handle(settle);
     assert_eq!(server.kept().len(), 4, "what was requested before the restart has no effect");
     server.join(1, "ada:1:y");
     for (index, name) in (1..).zip(["e", "f", "g", "h"]) {

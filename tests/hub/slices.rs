@@ -5,11 +5,12 @@ use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 
 use logux::{
     Entry, NodeId,
-    action::{DocumentKey, Subprotocol},
+    action::Subprotocol,
     crdt::Map,
     server::{
         Config, DocumentKinds, HandlerRequest, HandlerResponse, Hub, Input, LogQuery, Output,
-        Recipients, Retention, RetentionPolicy, SessionId, SettlementRule, SnapshotBuilder,
+        Recipients, Retention, RetentionPolicy, SessionId, SettlementRequest, SettlementRule,
+        SnapshotBuilder,
     },
     sync::RefusedAction,
     testing::batch,
@@ -41,8 +42,8 @@ struct Steps {
     sent: Vec<String>,
     /// The connections of the confirmed batches, each with the number of actions sent before.
     persisted: Vec<(SessionId, usize)>,
-    /// The documents whose snapshot is requested.
-    due: Vec<DocumentKey>,
+    /// The requested snapshots.
+    due: Vec<SettlementRequest>,
 }
 
 /// The rule of documents of the kind `notes`.
@@ -122,7 +123,7 @@ impl Steps {
                 self.sent.extend(entries.iter().map(|entry| entry.action.as_json().to_owned()));
                 self.inputs.extend(has_more.then_some(Input::CatchUp(session)));
             }
-            Output::SettlementDue(key) => self.due.push(key),
+            Output::SettlementDue(request) => self.due.push(request),
             Output::Persisted(session, _) => self.persisted.push((session, self.sent.len())),
             _ => {}
         }
@@ -298,8 +299,8 @@ fn a_document_of_thousands_of_actions_is_settled_in_small_steps() {
         )
     };
     steps.receive(1, actions(1, 4_000, set));
-    let key = steps.due.pop().expect("a snapshot is due");
-    let mut builder = SnapshotBuilder::<Map>::new(key.clone(), RULE);
+    let request = steps.due.pop().expect("a snapshot is due");
+    let mut builder = SnapshotBuilder::<Map>::new(request.key.clone(), RULE);
     let mut next = Some(builder.query());
     while let Some(query) = next {
         let page = steps.hub.page(&query).unwrap();
@@ -307,7 +308,7 @@ fn a_document_of_thousands_of_actions_is_settled_in_small_steps() {
         next = page.next;
     }
     let snapshot = builder.build(NOW.wall).unwrap().map(Box::new);
-    steps.handle(Input::Settle(key, snapshot));
+    steps.handle(Input::Settle(request, snapshot));
     let kept = LogQuery::kept_for(&Retention::forever("notes/7")).limit(1_000);
     let (mut rows, mut next) = (0, Some(kept));
     while let Some(query) = next {

@@ -304,7 +304,7 @@ impl<S: Store> Hub<S> {
         self.inbox = new_inbox(&self.config);
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
-        self.documents = Documents::default();
+        self.documents.clear();
         self.removals.clear();
         self.pending_requests.clear();
         self.failed_clients.clear();
@@ -427,7 +427,9 @@ impl<S: Store> Hub<S> {
             Input::Send(session, item) => self.send(now, session, item.0, item.1)?,
             Input::Forget(id) => self.forget(&id)?,
             Input::Undo(request) => self.undo(now, *request)?,
-            Input::Settle(key, snapshot) => self.settle(now, key, snapshot.map(|new| *new))?,
+            Input::Settle(request, snapshot) => {
+                self.settle(now, request, snapshot.map(|snapshot| *snapshot))?;
+            }
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),

@@ -13,8 +13,8 @@ use crate::{
     log::{Draft, LogError},
     replay::Standing,
     server::{
-        AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, UndoRefusal,
-        UndoTarget,
+        AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, SettlementRequest,
+        UndoRefusal, UndoTarget,
         documents::{DocumentStatus, Phase},
         retention::is_retained,
     },
@@ -122,10 +122,10 @@ impl<S: Store> Hub<S> {
         undone: &ActionId,
     ) -> Result<(), LogError<S::Error>> {
         let Some((key, _)) = self.config.documents.document_of(action) else { return Ok(()) };
-        if let Some(DocumentStatus { phase: Phase::Building(undone_ids), .. }) =
+        if let Some(DocumentStatus { phase: Phase::Building { undone: ids, .. }, .. }) =
             self.document(&key)?
         {
-            undone_ids.push(undone.clone());
+            ids.push(undone.clone());
         }
         Ok(())
     }
@@ -146,8 +146,7 @@ impl<S: Store> Hub<S> {
             status.save(&mut self.log, &key)?;
         }
         if status.open >= status.due_at && matches!(status.phase, Phase::Idle) {
-            status.phase = Phase::Building(Vec::new());
-            self.pending.push_back(Output::SettlementDue(key));
+            self.pending.push_back(Output::SettlementDue(self.documents.request(key)));
         }
         Ok(())
     }
@@ -156,20 +155,25 @@ impl<S: Store> Hub<S> {
     pub(super) fn settle(
         &mut self,
         now: WallTime,
-        key: DocumentKey,
+        SettlementRequest { key, number }: SettlementRequest,
         snapshot: Option<DocumentSnapshot>,
     ) -> Result<(), LogError<S::Error>> {
         let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, rule)?;
-        // After a restart of the hub, the snapshot may be of what is lost.
-        let Phase::Building(undone) = core::mem::take(&mut status.phase) else { return Ok(()) };
+        let undone = match &mut status.phase {
+            Phase::Building { number: current, undone } if *current == number => {
+                core::mem::take(undone)
+            }
+            // A snapshot for an earlier request may not know of all undos.
+            _ => return Ok(()),
+        };
+        status.phase = Phase::Idle;
         let Some(DocumentSnapshot { action, coverage }) = snapshot else {
             status.due_at = status.open + rule.open_actions.max(1);
             return Ok(());
         };
         if undone.iter().any(|id| coverage.is_final(id)) {
-            status.phase = Phase::Building(Vec::new());
-            self.pending.push_back(Output::SettlementDue(key));
+            self.pending.push_back(Output::SettlementDue(self.documents.request(key)));
             return Ok(());
         }
         status.coverage = coverage;

@@ -15,7 +15,8 @@ use logux::{
     },
     server::{
         Author, DocumentKinds, DocumentSnapshot, FateKey, FateKeys, HandlerRequest,
-        HandlerResponse, QueueName, Recipients, RequestKind, Retention, SettlementRule, UndoTarget,
+        HandlerResponse, QueueName, Recipients, RequestKind, Retention, SettlementRequest,
+        SettlementRule, UndoTarget,
     },
 };
 use regex::Regex;
@@ -385,9 +386,10 @@ impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
 
     fn settle(
         &self,
-        key: DocumentKey,
+        request: SettlementRequest,
         handle: &Handle,
     ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let key = request.key.clone();
         let snapshot = self.snapshots.get(key.kind())?(key.clone(), handle.clone());
         let handle = handle.clone();
         Some(Box::pin(async move {
@@ -396,7 +398,7 @@ impl<S: Send + Sync + 'static> ApplicationHandlers for HandlerRegistry<S> {
                 handle.telemetry().record(&Event::Failed { what, error: &error.message() });
                 None
             });
-            handle.settle(key, snapshot).await;
+            handle.settle(request, snapshot).await;
         }))
     }
 

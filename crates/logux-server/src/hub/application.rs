@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use logux::{Entry, NodeId, action::DocumentKey, server::HandlerRequest};
+use logux::{
+    Entry, NodeId,
+    server::{HandlerRequest, SettlementRequest},
+};
 
 use crate::{
     connection_info::ConnectionInfo,
@@ -36,7 +39,7 @@ pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
     /// Makes a snapshot of a document, and passes it to the hub. `None` if the kind is unknown.
     fn settle(
         &self,
-        key: DocumentKey,
+        request: SettlementRequest,
         handle: &Handle,
     ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 

@@ -346,8 +346,8 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                         self.runtime.spawn(handler);
                     }
                 }
-                Output::SettlementDue(key) => {
-                    if let Some(settlement) = self.application.settle(key, &self.handle) {
+                Output::SettlementDue(request) => {
+                    if let Some(settlement) = self.application.settle(request, &self.handle) {
                         self.runtime.spawn(settlement);
                     }
                 }

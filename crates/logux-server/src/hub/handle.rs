@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, ActionId, Entry, NodeId, WallTime,
-    action::DocumentKey,
     log::Draft,
     server::{
         AddAction, DocumentSnapshot, HandlerResponse, Input, LogPage, LogQuery, Recipients,
-        RequestId, SessionId, UndoRequest,
+        RequestId, SessionId, SettlementRequest, UndoRequest,
     },
 };
 use logux_net::drive::Clock;
@@ -216,8 +215,12 @@ impl Handle {
     }
 
     /// Passes a snapshot of a document to the hub, or that there is none.
-    pub(crate) async fn settle(&self, key: DocumentKey, snapshot: Option<DocumentSnapshot>) {
-        let input = Input::Settle(key, snapshot.map(Box::new));
+    pub(crate) async fn settle(
+        &self,
+        request: SettlementRequest,
+        snapshot: Option<DocumentSnapshot>,
+    ) {
+        let input = Input::Settle(request, snapshot.map(Box::new));
         self.send_command(HubCommand::Input(input)).await;
     }
 
