@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError};
+use super::{Action, ActionError, ActionId};
 use crate::json::{Json, JsonObject, write_string};
 
 /// The type of [`Processed`].
@@ -65,7 +65,23 @@ pub struct Undo {
 /// The keys that [`Undo::extra`] cannot have.
 const RESERVED: [&str; 4] = ["type", "action", "id", "reason"];
 
+/// The size in bytes up to which an undone action is part of its undo.
+const MAX_UNDONE_BYTES: usize = 64 * 1024;
+
 impl Undo {
+    /// Returns the undo of an action by a user. It contains the undone action, except an undo, for
+    /// programs that show it, and for servers that have settled it. A large action is shortened to
+    /// its type and its `id`: otherwise the undo could be too large for a server that accepts the
+    /// action.
+    pub fn of(id: &ActionId, reason: impl Into<String>, undone: Option<Action>) -> Self {
+        let is_small = |action: &Action| action.as_json().len() <= MAX_UNDONE_BYTES;
+        let action = match undone.filter(|action| action.kind() != UNDO) {
+            Some(action) if !is_small(&action) => shortened(&action).filter(is_small),
+            action => action,
+        };
+        Self { id: id.to_string(), reason: reason.into(), action, extra: Vec::new() }
+    }
+
     /// Returns the action with these fields. Leaves out the keys `type`, `action`, `id` and
     /// `reason` of [`extra`](Self::extra), and an undone action that is nested so deep that it
     /// cannot be part of another one.
@@ -116,6 +132,17 @@ impl Undo {
                 .collect(),
         })
     }
+}
+
+/// Returns an action of the same type with nothing but the `id`, which names a document or record.
+fn shortened(action: &Action) -> Option<Action> {
+    #[derive(Serialize)]
+    struct Fields<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+    }
+    let id = action.str_field("id");
+    Action::typed(action.kind(), &Fields { id: id.as_deref() }).ok()
 }
 
 /// `{"type":"logux/subscribe","channel":"users/10"}`: a request for the state of the channel and
@@ -176,6 +203,22 @@ to_action! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn undos_of_users_contain_small_actions() {
+        let id: ActionId = "1 10:a:b 0".parse().unwrap();
+        let undo = |json: String| {
+            let action = Undo::of(&id, "why", Some(Action::new(json).unwrap())).action;
+            action.map(|action| action.as_json().to_owned())
+        };
+        let edit = |text: String| format!(r#"{{"type":"notes/edit","id":"7","text":"{text}"}}"#);
+        assert_eq!(undo(edit("a".into())), Some(edit("a".into())));
+        let large = "a".repeat(MAX_UNDONE_BYTES);
+        assert_eq!(undo(edit(large.clone())).unwrap(), r#"{"type":"notes/edit","id":"7"}"#);
+        assert_eq!(undo(format!(r#"{{"type":"a","b":"{large}"}}"#)).unwrap(), r#"{"type":"a"}"#);
+        assert_eq!(undo(format!(r#"{{"type":"{large}"}}"#)), None);
+        assert_eq!(undo(r#"{"type":"logux/undo","id":"0 10:a:b 0"}"#.into()), None);
+    }
 
     #[test]
     fn undo_round_trips() {

@@ -29,12 +29,17 @@ pub enum Output {
     Send(String),
     /// Close the connection, after sending the frames that were returned before.
     Disconnect(Disconnect),
-    /// An action of another node, such as the server's answer to an own action, was added to the
-    /// log.
+    /// An action of another node was added to the log, such as the server's answer to an own
+    /// action, or the undo of an own action by another client.
     Added(Entry),
     /// The server has processed this own action.
     Processed(ActionId),
-    /// The server has undone this own action.
+    /// The server has refused this own action, or has undone it later. [`Undo::action`] is the own
+    /// action if the log still has it, also if the answer leaves it out, so that the user can try
+    /// again: after the reason `tooOld`, as a draft. If the action is an undo, what it has undone
+    /// has its effect again.
+    ///
+    /// An undo by another client is not an answer, but [`Added`](Self::Added) like any action.
     Undone(ActionId, Box<Undo>),
     /// The difference between the client's clock and the server's, in milliseconds. Store it with
     /// the log, for [`Config::time_fix`](super::Config::time_fix).

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{Input, Output, subscriptions::Subscriptions};
+use super::{Input, Output, subscriptions::Subscriptions, undo::Unsent};
 use crate::{
     action::{
         Action, ActionId, Subprotocol,
@@ -42,7 +42,7 @@ impl core::fmt::Debug for Secret {
 }
 
 /// The reason of own actions until the server has answered them.
-const SYNCING: &str = "syncing";
+pub(super) const SYNCING: &str = "syncing";
 
 /// The index of own `logux/subscribe` and `logux/unsubscribe` actions.
 const SUBSCRIPTIONS: &str = "subscriptions";
@@ -53,14 +53,15 @@ const SUBSCRIPTIONS: &str = "subscriptions";
 /// The machine is driven by [`handle`](Self::handle), [`poll_output`](Self::poll_output) and
 /// [`next_deadline`](Self::next_deadline), like all machines of this crate. Own actions are sent
 /// again until the server has confirmed them, and tracked until it has answered:
-/// [`Output::Processed`] or [`Output::Undone`].
+/// [`Output::Processed`] or [`Output::Undone`]. [`undo`](Self::undo) undoes and redoes actions.
 #[derive(Debug)]
 pub struct Client<S, O = ()> {
-    log: Log<S, O>,
+    pub(super) log: Log<S, O>,
     node: Node,
     token: Option<Secret>,
     subprotocol: Subprotocol,
-    subscriptions: Subscriptions,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) unsent: Unsent,
     /// The correction of the clock, measured at the first connection and not changed later, so that
     /// the order of actions stays the same.
     time_fix: Option<i64>,
@@ -93,6 +94,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             .with_max_ahead(MAX_AHEAD);
         forget_subscriptions(&mut log)?;
         Ok(Self {
+            unsent: Unsent::read(&log)?,
             log,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
@@ -148,6 +150,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// # Errors
     /// If the store fails.
     pub fn sync(&mut self, now: Now, action: Action) -> Result<ActionId, LogError<S::Error>> {
+        match self.node.state() {
+            State::Disconnected | State::Connecting => self.unsent.begin(&mut self.log)?,
+            State::Sending | State::Synchronized => self.unsent.end(&mut self.log)?,
+        }
         let mut draft = Draft::reason(SYNCING);
         draft.subprotocol = Some(self.subprotocol.clone());
         let id = self.log.generate_id(now.wall);
@@ -234,6 +240,7 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        self.unsent.end(&mut self.log)?;
         let sent = self.log.synced()?.sent;
         let mut waiting = Vec::new();
         self.log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
@@ -265,29 +272,44 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
         self.out.push_back(Output::Added(entry.clone()));
-        let answered = matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
-        let Some(id) = entry
-            .action
-            .str_field("id")
-            .filter(|_| answered)
-            .and_then(|id| id.parse::<ActionId>().ok())
-        else {
+        match answered_id(&entry) {
+            // The action may be of an earlier start of this device, which had another node id.
+            Some(id) if id.node().client_id() == self.log.node_id().client_id() => {
+                self.answered(id, &entry)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Handles the server's answer to an own action.
+    fn answered(&mut self, id: ActionId, answer: &Entry) -> Result<(), LogError<S::Error>> {
+        let Some(mut undo) = Undo::from_action(&answer.action) else {
+            self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
+            self.subscriptions.processed(&id, answer);
+            self.out.push_back(Output::Processed(id));
             return Ok(());
         };
-        // The action may be of an earlier start of this device, which had another node id.
-        if id.node().client_id() != self.log.node_id().client_id() {
-            return Ok(());
-        }
-        self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
-        if let Some(undo) = Undo::from_action(&entry.action) {
-            self.subscriptions.undone(&id);
-            self.out.push_back(Output::Undone(id, Box::new(undo)));
+        self.subscriptions.undone(&id);
+        let own = self.log.by_id(&id)?.map(|entry| entry.action);
+        if own.as_ref().is_some_and(|action| action.kind() == logux::UNDO) {
+            // The server's undo is final, so an undo that it refuses will never have an effect.
+            self.remove(&id)?;
         } else {
-            self.subscriptions.processed(&id, &entry);
-            self.out.push_back(Output::Processed(id));
+            self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
         }
+        // Servers remember refused actions without their content.
+        undo.action = own.or(undo.action);
+        self.out.push_back(Output::Undone(id, Box::new(undo)));
         Ok(())
     }
+}
+
+/// Returns the id of the action that the server answers by this entry. An undo by a client is not
+/// an answer: the server answers the undone action too.
+fn answered_id(entry: &Entry) -> Option<ActionId> {
+    let is_answer = entry.meta.id.node().is_server()
+        && matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO);
+    entry.action.str_field("id").filter(|_| is_answer)?.parse().ok()
 }
 
 /// Ends the wait for answers to subscriptions of earlier starts. A subscription ends with the start

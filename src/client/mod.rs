@@ -1,13 +1,14 @@
 //! A device: its own actions until they are answered, and its subscriptions across reconnects.
 //!
-//! Read [`Client`], then [`Input`] and [`Output`].
+//! Read [`Client`], then [`Input`] and [`Output`]; `undo.rs` has undo and redo.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
-//! and actions that the server undoes are removed from it.
+//! and actions that the server undoes are removed from it. [`Client::undo`] undoes and redoes
+//! actions, with and without a connection.
 //!
 //! ```
-//! use logux::{MemoryStore, NodeId, Now, client::{Client, Config}, crdt::{Map, MapOp, Shared}, replay::Timeline, sync};
+//! use logux::{MemoryStore, NodeId, Now, client::{Client, Config, UndoOutcome}, crdt::{Map, MapOp, Shared}, replay::Timeline, sync};
 //! use serde_json::json;
 //!
 //! let note = Shared::<Map>::new("notes", "1");
@@ -16,14 +17,21 @@
 //! let mut client = Client::with_observer(config, MemoryStore::new(), Timeline::new(note.clone()))?;
 //!
 //! let write = note.action(&[MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() }])?;
-//! client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
+//! let id = client.sync(Now::from_millis(1_700_000_000_000, 0), write)?;
 //! assert_eq!(client.log().state().get("/title"), Some(&json!("Shopping").into()));
+//!
+//! // The write was not sent yet, so its undo drops it, and nothing will be sent.
+//! let outcome = client.undo(Now::from_millis(1_700_000_000_001, 1), &id, "mistake")?;
+//! assert!(matches!(outcome, UndoOutcome::Dropped(entry) if entry.meta.id == id));
+//! assert_eq!(client.log().state().get("/title"), None);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod io;
 mod machine;
 mod subscriptions;
+mod undo;
 
 pub use io::{Input, Output};
 pub use machine::{Client, Config, Secret};
+pub use undo::UndoOutcome;

@@ -298,7 +298,12 @@ impl<S: Store, O: Observer> Log<S, O> {
                 ObserverRequest::RemoveReason(reason, criteria) => {
                     self.remove_reason_from_store(&reason, &criteria)?
                 }
-                ObserverRequest::SetReasons(id, reasons) => drop(self.set_reasons(&id, reasons)?),
+                ObserverRequest::RetainReason(id, reason) => {
+                    let Some(entry) = self.store.by_id(&id)? else { continue };
+                    let mut reasons = entry.meta.reasons;
+                    reasons.retain(|own| *own == reason);
+                    self.set_reasons(&id, reasons)?;
+                }
                 ObserverRequest::CopyReasons { from, to, except } => {
                     let (Some(from), Some(to)) = (self.store.by_id(&from)?, self.store.by_id(&to)?)
                     else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    action::{Action, ActionId, Meta, NameList},
+    action::{Action, ActionId, Meta},
     store::{Criteria, Entry},
 };
 
@@ -12,8 +12,9 @@ use crate::{
 pub enum ObserverRequest {
     /// Remove a reason from the actions that match the criteria.
     RemoveReason(Arc<str>, Criteria),
-    /// Replace the reasons of an action; without reasons, it is removed.
-    SetReasons(ActionId, NameList),
+    /// Remove all reasons of an action except this one; if the action does not have it, the
+    /// action is removed.
+    RetainReason(ActionId, Arc<str>),
     /// Add the reasons of one action to those of another.
     CopyReasons {
         /// The action whose reasons are copied.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Malformed, Obsolete, Reducer, Timeline};
 use crate::{
-    action::{Action, ActionId, Meta, NameList, Stamp, logux, push_once},
+    action::{Action, ActionId, Meta, Stamp, logux, push_once},
     log::{Log, Observer, ObserverRequest},
     store::{Criteria, Entry, Store},
 };
@@ -95,7 +95,7 @@ impl<R: Reducer> Observer for Timeline<R> {
     fn added(&mut self, entry: &Entry) {
         self.add(entry);
         if matches!(entry.action.kind(), logux::PROCESSED | logux::UNDO) {
-            self.handle_answer(&entry.action);
+            self.handle_answer(entry);
         }
         let Some(added) = entry.meta.added else { return };
         if entry.action.kind() == logux::UNDO {
@@ -119,9 +119,10 @@ impl<R: Reducer> Observer for Timeline<R> {
         let undos = self.undos.by_target(&entry.meta.id).to_vec();
         self.retainer.unanswered.remove(&entry.meta.id);
         self.mark_cleaned(&entry.meta.id);
-        // The undos of a removed action are not needed any more.
+        // The undos of a removed action are not needed any more. Own ones are answered
+        // nevertheless.
         let removals =
-            undos.into_iter().map(|undo| ObserverRequest::SetReasons(undo, NameList::new()));
+            undos.into_iter().map(|undo| ObserverRequest::RetainReason(undo, SYNCING.into()));
         self.retainer.requests.extend(removals);
     }
 
@@ -197,12 +198,12 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
-    /// Handles the server's answer to an own action.
-    fn handle_answer(&mut self, answer: &Action) {
-        if self.retainer.unanswered.is_empty() {
+    /// Handles the server's answer to an own action. An undo by a client is not an answer.
+    fn handle_answer(&mut self, answer: &Entry) {
+        if self.retainer.unanswered.is_empty() || !answer.meta.id.node().is_server() {
             return;
         }
-        let id = answer.str_field("id").and_then(|id| id.parse().ok());
+        let id = answer.action.str_field("id").and_then(|id| id.parse().ok());
         if let Some(Some(stamp)) = id.and_then(|id: ActionId| self.retainer.unanswered.remove(&id))
         {
             self.settle_action(&stamp);

@@ -4,10 +4,7 @@ use std::collections::HashSet;
 
 use super::{Reducer, Timeline, timeline::apply_step};
 use crate::{
-    action::{
-        ActionId,
-        logux::{self, Undo},
-    },
+    action::{ActionId, logux::Undo},
     log::{Draft, Log, LogError},
     store::{Entry, Store},
     time::WallTime,
@@ -61,10 +58,9 @@ impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
             return Ok(None);
         }
         let Some(entry) = self.by_id(id)? else { return Ok(None) };
-        // The undo of an undo names the id only.
-        let action = Some(entry.action).filter(|action| action.kind() != logux::UNDO);
-        let undo = Undo { id: id.to_string(), reason: reason.into(), action, extra: Vec::new() };
-        let Ok(action) = undo.to_action() else { return Ok(None) };
+        let Ok(action) = Undo::of(id, reason, Some(entry.action)).to_action() else {
+            return Ok(None);
+        };
         self.add(now, action, Draft::default())
     }
 

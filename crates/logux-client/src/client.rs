@@ -1,17 +1,18 @@
 //! The handle of a running client.
 
 use logux::{
-    Action, Entry, NodeId,
+    Action, ActionId, Entry, NodeId,
     action::{
         ActionError, IdError,
         logux::{Subscribe, Undo},
     },
+    client::UndoOutcome,
     sync::State,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    Builder,
+    Builder, PendingAction,
     driver::{Command, ResultSender},
 };
 
@@ -41,9 +42,14 @@ pub enum ServerMessage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The server has undone the action.
+    /// The server has undone the action. [`Undo::action`] is the action, so that the user can try
+    /// again: after the reason `tooOld`, which is said of actions that were made without a
+    /// connection too long ago, as a draft.
     #[error("the server has undone the action: {}", .0.reason)]
     Undone(Box<Undo>),
+    /// The action was undone on this client before it was sent: see [`Client::undo`].
+    #[error("the action was undone before it was sent to the server")]
+    Dropped,
     /// The client has stopped, with the reason.
     #[error("the client has stopped: {0}")]
     Stopped(String),
@@ -80,10 +86,72 @@ impl Client {
     /// Dropping the future does not undo the action.
     ///
     /// # Errors
-    /// [`SyncError::Undone`] with the server's reason, [`SyncError::Stopped`] if the client stopped
-    /// before.
+    /// [`SyncError::Undone`] with the server's reason and the action, [`SyncError::Dropped`] if the
+    /// action was undone before it was sent, [`SyncError::Stopped`] if the client stopped before.
     pub async fn sync(&self, action: Action) -> Result<(), SyncError> {
         self.request(|done| Command::Sync(action, done)).await
+    }
+
+    /// Adds an action as [`sync`](Self::sync) does, and returns as soon as it is in the log: with
+    /// the id, to undo the action, and the server's answer, to wait for.
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn add(&self, action: Action) -> Result<PendingAction, SyncError> {
+        match self.add_by(|done| Command::Sync(action, done)).await? {
+            Some(pending) => Ok(pending),
+            None => Err(self.stopped().await),
+        }
+    }
+
+    /// Undoes an action of this or another client, with a reason such as `mistake`. To redo it,
+    /// undo the undo.
+    ///
+    /// An own action that was never sent, because there was no connection since, is dropped:
+    /// nothing is sent, and its [`sync`](Self::sync) returns [`SyncError::Dropped`]. To redo it,
+    /// add it again. Otherwise a `logux/undo` is added, which changes the state at once, and the
+    /// server decides whether it has an effect on others. If the server refuses the undo, for
+    /// example because the action is `settled`, the action has its effect again.
+    ///
+    /// ```no_run
+    /// use logux::{Action, client::UndoOutcome};
+    /// # use logux_client::{Client, SyncError};
+    ///
+    /// # async fn run(client: Client, action: Action) -> Result<(), SyncError> {
+    /// let added = client.add(action.clone()).await?;
+    /// let id = added.id().clone();
+    /// match client.undo(&id, "mistake").await? {
+    ///     // Redo: the server has never seen the action.
+    ///     UndoOutcome::Dropped(entry) => client.sync(entry.action).await?,
+    ///     UndoOutcome::Added(undo) => {
+    ///         let undo_id = undo.id().clone();
+    ///         undo.processed().await?;
+    ///         // Redo: the undo of the undo.
+    ///         client.undo(&undo_id, "redo").await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn undo(
+        &self,
+        id: &ActionId,
+        reason: &str,
+    ) -> Result<UndoOutcome<PendingAction>, SyncError> {
+        let (done, outcome) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
+        let (id, reason) = (id.clone(), reason.to_owned());
+        let command = Command::Undo { id, reason, done, answer: sender };
+        if self.commands.send(command).await.is_err() {
+            return Err(self.stopped().await);
+        }
+        match outcome.await {
+            Ok(outcome) => Ok(outcome.map(|id| PendingAction::new(id, answer, self.end.clone()))),
+            Err(_) => Err(self.stopped().await),
+        }
     }
 
     /// Sends a command to the task and waits for the server's answer.
@@ -91,14 +159,36 @@ impl Client {
         &self,
         command: impl FnOnce(ResultSender) -> Command,
     ) -> Result<(), SyncError> {
-        let (done, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
+        let done = ResultSender { added: None, answer: sender };
         if self.commands.send(command(done)).await.is_err() {
             return Err(self.stopped().await);
         }
         match answer.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(undo)) => Err(SyncError::Undone(undo)),
+            Ok(answer) => answer,
             Err(_) => Err(self.stopped().await),
+        }
+    }
+
+    /// Sends a command to the task and waits until its action is in the log. `None` if there is no
+    /// action.
+    pub(crate) async fn add_by(
+        &self,
+        command: impl FnOnce(ResultSender) -> Command,
+    ) -> Result<Option<PendingAction>, SyncError> {
+        let (added, id) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
+        let done = ResultSender { added: Some(added), answer: sender };
+        if self.commands.send(command(done)).await.is_err() {
+            return Err(self.stopped().await);
+        }
+        match id.await {
+            Ok(id) => Ok(Some(PendingAction::new(id, answer, self.end.clone()))),
+            // Without an action, the answer is that all is processed.
+            Err(_) => match answer.await {
+                Ok(answer) => answer.map(|()| None),
+                Err(_) => Err(self.stopped().await),
+            },
         }
     }
 
@@ -140,17 +230,25 @@ impl Client {
     /// Waits until the client stops, because the server refused it or no more attempts are allowed,
     /// and returns the reason.
     pub async fn ended(&self) -> String {
-        let mut end = self.end.clone();
-        let ended = end.wait_for(Option::is_some).await;
-        ended
-            .ok()
-            .and_then(|why| why.clone())
-            .unwrap_or_else(|| "the client's task has ended".to_owned())
+        ended(self.end.clone()).await
     }
 
     async fn stopped(&self) -> SyncError {
-        SyncError::Stopped(self.ended().await)
+        stopped(self.end.clone()).await
     }
+}
+
+/// Waits until the client stops, and returns the error of its actions.
+pub(crate) async fn stopped(end: watch::Receiver<Option<String>>) -> SyncError {
+    SyncError::Stopped(ended(end).await)
+}
+
+async fn ended(mut end: watch::Receiver<Option<String>>) -> String {
+    let ended = end.wait_for(Option::is_some).await;
+    ended
+        .ok()
+        .and_then(|why| why.clone())
+        .unwrap_or_else(|| "the client's task has ended".to_owned())
 }
 
 /// Actions received from the server.

@@ -9,7 +9,7 @@ use logux::{
 use tokio::sync::watch;
 
 use crate::{
-    Client, SyncError,
+    Client, PendingAction, SyncError,
     driver::{Command, Edit},
 };
 
@@ -59,12 +59,31 @@ where
         &self,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
     ) -> Result<(), SyncError> {
-        let make = move |observer: &mut dyn Any, id: &ActionId| {
-            // The observer of a document's client is this timeline.
-            observer.downcast_ref::<Timeline<R>>().and_then(|timeline| make(timeline.state(), id))
-        };
-        self.client.request(|done| Command::Edit(Edit(Box::new(make)), done)).await
+        self.client.request(|done| Command::Edit(edit_of::<R>(make), done)).await
     }
+
+    /// Adds an action as [`edit`](Self::edit) does, and returns as soon as the state includes it:
+    /// with the id, to [undo](Client::undo) the action, and the server's answer, to wait for.
+    /// `None` if `make` returns no action.
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn add(
+        &self,
+        make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
+    ) -> Result<Option<PendingAction>, SyncError> {
+        self.client.add_by(|done| Command::Edit(edit_of::<R>(make), done)).await
+    }
+}
+
+/// Returns the edit that makes an action from the state of a document.
+fn edit_of<R: Reducer + 'static>(
+    make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
+) -> Edit {
+    Edit(Box::new(move |observer: &mut dyn Any, id: &ActionId| {
+        // The observer of a document's client is this timeline.
+        observer.downcast_ref::<Timeline<R>>().and_then(|timeline| make(timeline.state(), id))
+    }))
 }
 
 impl<R: Reducer> Clone for DocumentHandle<R> {

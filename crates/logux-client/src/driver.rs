@@ -6,7 +6,7 @@ use std::{collections::HashMap, convert::Infallible};
 use logux::{
     Action, ActionId, Entry, MemoryStore,
     action::logux::Undo,
-    client::{Client as ClientMachine, Input, Output},
+    client::{Client as ClientMachine, Input, Output, UndoOutcome},
     log::{LogError, Observer},
     sync::State,
 };
@@ -16,7 +16,7 @@ use logux_net::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::client::ServerMessage;
+use crate::client::{ServerMessage, SyncError};
 
 /// The largest action that is sent, in bytes: it fits into the largest message of a server with the
 /// default limits. Servers undo smaller ones if they are too large.
@@ -29,10 +29,30 @@ pub(crate) enum Command {
     Sync(Action, ResultSender),
     /// Adds an action made from the state of the document and reports the result.
     Edit(Edit, ResultSender),
+    /// Undoes an action and reports what was done, and the answer to an undo that is sent.
+    Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
 }
 
-/// Receives the result of an action.
-pub(crate) type ResultSender = oneshot::Sender<Result<(), Box<Undo>>>;
+/// Receives the answer to an action.
+type AnswerSender = oneshot::Sender<Result<(), SyncError>>;
+
+/// Receives the results of an action.
+#[derive(Debug)]
+pub(crate) struct ResultSender {
+    /// Receives the id, as soon as the action is in the log.
+    pub(crate) added: Option<oneshot::Sender<ActionId>>,
+    pub(crate) answer: AnswerSender,
+}
+
+impl ResultSender {
+    /// Reports the id, and returns the receiver of the answer.
+    fn added(self, id: &ActionId) -> AnswerSender {
+        if let Some(added) = self.added {
+            let _ = added.send(id.clone());
+        }
+        self.answer
+    }
+}
 
 /// Makes an action from the log's observer and the id of the new action.
 pub(crate) struct Edit(pub(crate) Box<Make>);
@@ -54,7 +74,7 @@ pub(crate) struct Driver<O> {
     actions: broadcast::Sender<Entry>,
     server_messages: broadcast::Sender<ServerMessage>,
     state: watch::Sender<State>,
-    waiting: HashMap<ActionId, ResultSender>,
+    waiting: HashMap<ActionId, AnswerSender>,
     clock: Clock,
 }
 
@@ -168,6 +188,10 @@ impl<O: Observer + Send + 'static> Driver<O> {
     ) {
         let now = self.clock.now();
         let (action, done) = match command {
+            Command::Undo { id, reason, done, answer } => {
+                self.undo(&id, &reason, done, answer);
+                return self.changed(connection);
+            }
             Command::Sync(action, done) => (Some(action), done),
             Command::Edit(Edit(make), done) => {
                 let id = self.machine.next_id(now.wall);
@@ -175,24 +199,47 @@ impl<O: Observer + Send + 'static> Driver<O> {
             }
         };
         let Some(action) = action else {
-            let _ = done.send(Ok(()));
+            let _ = done.answer.send(Ok(()));
             return;
         };
         if action.as_json().len() > MAX_ACTION {
             // The message would end the connection, each time again.
+            let id = self.machine.next_id(now.wall);
             let undo = Undo {
-                id: self.machine.next_id(now.wall).to_string(),
+                id: id.to_string(),
                 reason: "tooLarge".to_owned(),
-                action: None,
+                action: Some(action),
                 extra: Vec::new(),
             };
-            let _ = done.send(Err(Box::new(undo)));
+            let _ = done.added(&id).send(Err(SyncError::Undone(Box::new(undo))));
             return;
         }
         let synced = self.machine.sync(now, action);
         if let Some(id) = never_fails(synced) {
-            self.waiting.insert(id, done);
+            let answer = done.added(&id);
+            self.waiting.insert(id, answer);
         }
+        self.changed(connection);
+    }
+
+    fn undo(
+        &mut self,
+        id: &ActionId,
+        reason: &str,
+        done: oneshot::Sender<UndoOutcome>,
+        answer: AnswerSender,
+    ) {
+        let undone = self.machine.undo(self.clock.now(), id, reason);
+        let Some(outcome) = never_fails(undone) else { return };
+        match &outcome {
+            UndoOutcome::Dropped(_) => self.resolve(id, Err(SyncError::Dropped)),
+            UndoOutcome::Added(undo) => drop(self.waiting.insert(undo.clone(), answer)),
+        }
+        let _ = done.send(outcome);
+    }
+
+    /// Handles a change of the log by this client.
+    fn changed<T: logux_net::Transport>(&mut self, connection: Option<&mut FrameConnection<T>>) {
         (self.on_change)(self.machine.observer_mut());
         if let Some(connection) = connection {
             let _ = self.execute_outputs(connection, &mut None);
@@ -216,7 +263,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
                 }
                 Output::Added(entry) => drop(self.actions.send(entry)),
                 Output::Processed(id) => self.resolve(&id, Ok(())),
-                Output::Undone(id, undo) => self.resolve(&id, Err(undo)),
+                Output::Undone(id, undo) => self.resolve(&id, Err(SyncError::Undone(undo))),
                 Output::State(state) => drop(self.state.send_replace(state)),
                 Output::Refused(error) => {
                     drop(self.server_messages.send(ServerMessage::Error(error.kind.clone())));
@@ -232,9 +279,9 @@ impl<O: Observer + Send + 'static> Driver<O> {
         close
     }
 
-    fn resolve(&mut self, id: &ActionId, answer: Result<(), Box<Undo>>) {
-        if let Some(done) = self.waiting.remove(id) {
-            let _ = done.send(answer);
+    fn resolve(&mut self, id: &ActionId, answer: Result<(), SyncError>) {
+        if let Some(waiting) = self.waiting.remove(id) {
+            let _ = waiting.send(answer);
         }
     }
 }

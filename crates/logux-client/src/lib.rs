@@ -2,8 +2,8 @@
 //!
 //! # Reading order
 //!
-//! [`Client`] and its [`Builder`], the received [`Actions`] and [`ServerMessages`], and the
-//! [`DocumentHandle`].
+//! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`] and
+//! [`ServerMessages`], and the [`DocumentHandle`].
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,9 @@ mod builder;
 mod client;
 mod document_handle;
 mod driver;
+mod pending_action;
 
 pub use builder::Builder;
 pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
 pub use document_handle::DocumentHandle;
+pub use pending_action::PendingAction;

@@ -1,10 +1,14 @@
 //! Undo and redo by clients.
 
+use std::sync::Arc;
+
 use logux::{
     Action, ActionId,
+    client::UndoOutcome,
     replay::untyped_reducer,
     server::{Recipients, Retention, UndoRequest},
 };
+use logux_client::{PendingAction, SyncError};
 use logux_server::{
     BuildError, Builder, Projection, Server,
     testing::{TestClient, TestServer},
@@ -12,6 +16,7 @@ use logux_server::{
 use logux_sqlite::Database;
 use regex::Regex;
 use serde_json::json;
+use tokio::sync::Notify;
 
 #[derive(serde::Deserialize)]
 struct Say {
@@ -179,6 +184,103 @@ async fn undos_are_the_same_after_a_restart() {
     server.handle().log_page(logux::server::LogQuery::channel("board")).await.expect("a page");
     assert_eq!(sum.get(), 0, "the undo of the application is final");
     ada.expect_undo("notFound", undo(&undone)).await;
+}
+
+/// Adds an action, and returns before it is answered.
+async fn add(client: &TestClient, action: serde_json::Value) -> PendingAction {
+    let action = Action::try_from(action).expect("an action");
+    client.client().add(action).await.expect("a running client")
+}
+
+/// Undoes an action that the server may have received.
+async fn undo_sent(client: &TestClient, id: &ActionId) -> PendingAction {
+    match client.client().undo(id, "mistake").await.expect("a running client") {
+        UndoOutcome::Added(undo) => undo,
+        UndoOutcome::Dropped(entry) => panic!("{} was dropped", entry.meta.id),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_dropped() {
+    let (server, sum) = board();
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("connected");
+    let bob = server.connect("bob").await.expect("connected");
+    bob.subscribe("board").await.expect("subscribed");
+    let one = send(&ada, json!({"type": "say", "n": 1})).await;
+    ada.disconnect().await;
+
+    let two = add(&ada, json!({"type": "say", "n": 2})).await;
+    let dropped = ada.client().undo(two.id(), "mistake").await.expect("a running client");
+    assert!(matches!(dropped, UndoOutcome::Dropped(_)), "{dropped:?}");
+    assert_eq!(two.processed().await, Err(SyncError::Dropped));
+    let undo_of_one = undo_sent(&ada, &one).await;
+    let redo = ada.client().undo(undo_of_one.id(), "redo").await.expect("a running client");
+    assert!(matches!(redo, UndoOutcome::Dropped(_)), "{redo:?}");
+    assert_eq!(undo_of_one.processed().await, Err(SyncError::Dropped));
+    let four = add(&ada, json!({"type": "say", "n": 4})).await;
+
+    let received = bob.received(async { ada.reconnect().await.expect("connected") }).await;
+    assert_eq!(types(&received), ["say"], "nothing of what was dropped");
+    assert_eq!(sum.get(), 5);
+    let undone = undo_sent(&ada, four.id()).await;
+    let redone = undo_sent(&ada, undone.id()).await;
+    let answers = tokio::join!(four.processed(), undone.processed(), redone.processed());
+    assert_eq!(answers, (Ok(()), Ok(()), Ok(())));
+    assert_eq!(sum.get(), 5);
+}
+
+/// The author of an action that another client undoes while it is processed receives both: the
+/// undo, and the server's answer.
+#[tokio::test(start_paused = true)]
+async fn an_undo_by_another_client_is_not_the_answer() {
+    let (server, sum) = board();
+    let (started, ends) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = (started.clone(), ends.clone());
+    let server = server.action_type("slow", |action| {
+        action
+            .access(|_| async { Ok(true) })
+            .resend(|_| async { Ok("board") })
+            .process(move |_| {
+                let (started, ends) = handler.clone();
+                async move {
+                    started.notify_one();
+                    ends.notified().await;
+                    Ok(())
+                }
+            })
+            .keep(Retention::forever("board"))
+            .undoable_by(|_, _| async { Ok(true) })
+    });
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("connected");
+    let moderator = server.connect("mod").await.expect("connected");
+    let slow = add(&ada, json!({"type": "slow", "n": 1})).await;
+    started.notified().await;
+    let received = ada.received(undo_sent(&moderator, slow.id())).await;
+    assert_eq!(types(&received), ["logux/undo"]);
+    let mut answer = Box::pin(slow.processed());
+    tokio::select! {
+        biased;
+        answer = &mut answer => panic!("the undo was taken for the answer: {answer:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    ends.notify_one();
+    assert_eq!(answer.await, Ok(()));
+    assert_eq!(sum.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_undo_is_reported_with_its_reason() {
+    let (server, sum) = board();
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("connected");
+    let fixed = send(&ada, json!({"type": "fixed", "n": 1})).await;
+    let undo = undo_sent(&ada, &fixed).await;
+    let Err(SyncError::Undone(refused)) = undo.processed().await else { panic!("it is refused") };
+    assert_eq!(refused.reason, "denied");
+    assert_eq!(refused.action.as_ref().map(Action::kind), Some("logux/undo"));
+    assert_eq!(sum.get(), 1);
 }
 
 /// As in the reference, an application may handle all undos of clients itself.

@@ -53,6 +53,8 @@ impl Default for Config {
 pub struct Counts {
     /// Actions that the clients added.
     pub actions: usize,
+    /// Actions and undos that were undone before they were sent.
+    pub dropped: usize,
     /// Frames that were sent.
     pub frames: usize,
     /// Frames that were lost with their connection.

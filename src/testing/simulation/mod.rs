@@ -14,7 +14,7 @@
 //! [`Simulation`] is controlled by its methods. [`assert_survives`] makes random plans, and reduces
 //! a failing plan to the smallest one, with a trace of its events.
 //!
-//! Reading order: `clock`, `link`, `relay`, `world`, `plan`.
+//! Reading order: `clock`, `link`, `relay`, `unsettled`, `world`, `plan`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,9 +38,11 @@ mod config;
 pub(super) mod link;
 mod plan;
 mod relay;
+mod unsettled;
 mod world;
 
 pub use config::{Config, Counts};
 pub use plan::{Event, Plan, assert_survives};
 pub use relay::{Effect, Relay};
-pub use world::{Simulation, Unsettled};
+pub use unsettled::Unsettled;
+pub use world::Simulation;

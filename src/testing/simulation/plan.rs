@@ -11,7 +11,7 @@ use proptest::{
 
 use super::{Config, Simulation, Unsettled};
 use crate::{
-    action::{Action, ActionId, logux::Undo},
+    action::{Action, ActionId},
     replay::Reducer,
     testing::laws::smallest,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub enum Event<I> {
     /// A client adds an action.
     Act(usize, I),
-    /// A client undoes one of the actions that it has.
+    /// A client undoes one of the actions or undos that it has.
     Undo(usize, Index),
     /// Time passes.
     Wait(Duration),
@@ -57,7 +57,7 @@ impl<I: Debug + Clone + 'static> Plan<I> {
         intents: impl Strategy<Value = I> + Clone + 'static,
     ) -> impl Strategy<Value = Self> {
         let client = 0..config.clients;
-        let undo_weight = u32::from(!config.compact);
+        let undo_weight = if config.compact { 0 } else { 3 };
         let wait = |ms| Event::Wait(Duration::from_millis(ms));
         let event = prop_oneof![
             12 => (client.clone(), intents).prop_map(|(client, intent)| Event::Act(client, intent)),
@@ -98,10 +98,11 @@ impl<I: Debug + Clone + 'static> Plan<I> {
                     let known: Vec<&ActionId> =
                         added.iter().filter(|id| sim.has(*client, id)).collect();
                     if !known.is_empty() {
-                        let id = index.get(&known).to_string();
-                        let undo =
-                            Undo { id, reason: "undo".into(), action: None, extra: Vec::new() };
-                        added.extend(sim.act(*client, |_, _| undo.to_action().ok()));
+                        let id = (*index.get(&known)).clone();
+                        match sim.undo(*client, &id) {
+                            Some(undo) => added.push(undo),
+                            None => added.retain(|added| *added != id),
+                        }
                     }
                 }
                 Event::Wait(duration) => sim.run_for(*duration),

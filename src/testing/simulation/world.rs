@@ -8,14 +8,14 @@ use core::{
 use std::sync::Arc;
 
 use super::{
-    Config, Counts,
+    Config, Counts, Unsettled,
     clock::{Clock, Random},
     link::Link,
     relay::{Effect, Relay},
 };
 use crate::{
     action::{Action, ActionId, NodeId, logux},
-    client::{self, Client},
+    client::{self, Client, UndoOutcome},
     replay::{Reducer, Timeline},
     store::{Query, Store},
     sync::{self, State},
@@ -51,62 +51,6 @@ struct Device<R: Reducer> {
     time_fix: Option<i64>,
     link: Link,
 }
-
-/// The reason why a world did not settle, or settled in a wrong state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unsettled {
-    /// Events still occur after this number of steps.
-    Livelock(usize),
-    /// A client is not synchronized, but there are no more events.
-    NotSynchronized(usize, State),
-    /// A node lacks an action.
-    Lost {
-        /// The node id.
-        node: String,
-        /// The action.
-        id: ActionId,
-    },
-    /// A node has a duplicate or unknown action.
-    WrongCount {
-        /// The node id.
-        node: String,
-        /// The number of actions in its log.
-        has: usize,
-        /// The number of actions that the clients added.
-        added: usize,
-    },
-    /// A client still waits for the answer to its action.
-    Unanswered {
-        /// The node id.
-        node: String,
-        /// The action.
-        id: ActionId,
-    },
-    /// The state of a node differs from that of the server: its node id, and both states.
-    Differs(String, String, String),
-}
-
-impl fmt::Display for Unsettled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Livelock(steps) => write!(f, "events still occur after {steps} steps"),
-            Self::NotSynchronized(client, state) => {
-                write!(f, "client {client} is {state:?}, but there are no more events")
-            }
-            Self::Lost { node, id } => write!(f, "{node} lacks the action {id}"),
-            Self::Unanswered { node, id } => write!(f, "{node} still waits for the answer to {id}"),
-            Self::WrongCount { node, has, added } => {
-                write!(f, "{node} has {has} actions, but the clients added {added}")
-            }
-            Self::Differs(node, own, server) => {
-                write!(f, "the state of {node} is {own}\nbut the state of the server is {server}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for Unsettled {}
 
 /// The largest number of steps of [`Simulation::settle`].
 const MAX_STEPS: usize = 2_000_000;
@@ -215,6 +159,32 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
         self.added.push(id.clone());
         self.drain(client);
         Some(id)
+    }
+
+    /// Undoes an action on a client by [`Client::undo`], and returns the id of the undo, or `None`
+    /// if the client has dropped the action because it was never sent.
+    ///
+    /// # Panics
+    /// If there is no such client.
+    pub fn undo(&mut self, client: usize, id: &ActionId) -> Option<ActionId> {
+        let now = self.devices[client].clock.now(self.now_ms);
+        let device = self.devices[client].client.as_mut().expect("a running client");
+        let outcome = device.undo(now, id, "undo").expect("memory does not fail");
+        self.record(&format!("client {client} undoes {id}: {outcome:?}"));
+        let undo = match outcome {
+            UndoOutcome::Dropped(_) => {
+                self.counts.dropped += 1;
+                self.added.retain(|added| added != id);
+                None
+            }
+            UndoOutcome::Added(undo) => {
+                self.counts.actions += 1;
+                self.added.push(undo.clone());
+                Some(undo)
+            }
+        };
+        self.drain(client);
+        undo
     }
 
     /// Cuts the connection of a client at a random byte. The client connects again after

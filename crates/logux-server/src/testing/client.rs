@@ -53,6 +53,9 @@ pub enum TestError {
     /// The server has undone it.
     #[error("the server has undone the action: {}", .0.reason)]
     Undone(Box<Undo>),
+    /// It was undone by the client before it was sent.
+    #[error("the action was undone before it was sent to the server")]
+    Dropped,
     /// The value is not an action.
     #[error("expected an action, a JSON object with a `type`: {0}")]
     Action(#[from] ActionError),
@@ -65,6 +68,7 @@ impl From<SyncError> for TestError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Undone(undo) => Self::Undone(undo),
+            SyncError::Dropped => Self::Dropped,
             other => Self::Stopped(other.to_string()),
         }
     }

@@ -1,7 +1,5 @@
 //! The subscriptions of a client across reconnections and restarts.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use logux::{
     Action, ActionId, MemoryStore, NodeId, Now,
     client::{Client, Config, Input, Output},

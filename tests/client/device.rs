@@ -1,0 +1,229 @@
+//! A device with a shared document, and what its server sends.
+
+use core::{ops::ControlFlow, time::Duration};
+
+use logux::{
+    Action, ActionId, Log, MemoryStore, NodeId, Now, Store, WallTime,
+    action::logux::Undo,
+    client::{Client, Config, Input, Output, UndoOutcome},
+    crdt::{Crdt, Document, DocumentOp, Path, Shared},
+    log::Draft,
+    replay::{Reducer, Timeline, TimelineConfig},
+    store::Query,
+    sync,
+};
+use serde_json::{Value, json};
+
+/// The time when the connections of tests are opened, in milliseconds.
+const BASE: i64 = 1_700_000_000_000;
+
+pub(crate) type Notes = Shared<Document>;
+
+pub(crate) fn notes() -> Notes {
+    Shared::new("notes", "1")
+}
+
+/// Returns an edit that sets a field of the document.
+pub(crate) fn set(field: &str, value: &str) -> Action {
+    let value = logux::Json::from_value(value).unwrap();
+    let op = DocumentOp::Set { path: Path::of(&[field]).unwrap(), value };
+    notes().action(&[op]).unwrap()
+}
+
+/// A client whose clock advances by a second with each call.
+pub(crate) struct Device<R: Reducer = Notes> {
+    pub(crate) client: Client<MemoryStore, Timeline<R>>,
+    ms: u64,
+    /// The last `added` number of the server.
+    added: u64,
+}
+
+impl Device {
+    pub(crate) fn new() -> Self {
+        Self::start("10:phone:1", MemoryStore::new(), TimelineConfig::default(), notes())
+    }
+
+    /// Stops and starts with the same store, as a new node.
+    pub(crate) fn restart(self) -> Self {
+        let (ms, added) = (self.ms, self.added);
+        let store = self.client.into_store();
+        let new = Self::start("10:phone:2", store, TimelineConfig::default(), notes());
+        Self { ms, added, ..new }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        self.client.log().state().to_json()
+    }
+}
+
+impl<R: Reducer> Device<R> {
+    pub(crate) fn start(
+        node: &str,
+        store: MemoryStore,
+        config: TimelineConfig,
+        reducer: R,
+    ) -> Self {
+        let timeline = Timeline::read(reducer, config, &store).unwrap();
+        let node = sync::Config::client(NodeId::new(node).unwrap());
+        let config = Config { node: node.into(), token: None, time_fix: Some(0) };
+        let client = Client::with_observer(config, store, timeline).unwrap();
+        Self { client, ms: 0, added: 0 }
+    }
+
+    /// Advances the clock by milliseconds.
+    pub(crate) const fn advance(&mut self, ms: u64) {
+        self.ms += ms;
+    }
+
+    fn now(&mut self) -> Now {
+        self.ms += 1_000;
+        Now::from_millis(BASE + i64::try_from(self.ms).unwrap(), self.ms)
+    }
+
+    pub(crate) fn sync(&mut self, action: Action) -> ActionId {
+        let now = self.now();
+        self.client.sync(now, action).unwrap()
+    }
+
+    pub(crate) fn undo(&mut self, id: &ActionId) -> UndoOutcome {
+        let now = self.now();
+        self.client.undo(now, id, "mistake").unwrap()
+    }
+
+    /// Undoes an action that the server may have received, and returns the id of the undo.
+    pub(crate) fn undo_sent(&mut self, id: &ActionId) -> ActionId {
+        match self.undo(id) {
+            UndoOutcome::Added(undo) => undo,
+            UndoOutcome::Dropped(entry) => panic!("{} was dropped", entry.meta.id),
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.client.handle(now, input).unwrap();
+    }
+
+    /// Connects, and returns the JSON of the actions that the client sends.
+    pub(crate) fn connect(&mut self) -> Vec<Value> {
+        while self.client.poll_output().is_some() {}
+        self.handle(Input::Closed);
+        self.handle(Input::Opened);
+        self.handle(Input::Frame(&format!(r#"["connected",5,"server:x",[{BASE},{BASE}]]"#)));
+        self.sent()
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.handle(Input::Closed);
+    }
+
+    /// Takes all outputs, and returns the JSON of the actions that were sent.
+    pub(crate) fn sent(&mut self) -> Vec<Value> {
+        let mut actions = Vec::new();
+        while let Some(output) = self.client.poll_output() {
+            let Output::Send(frame) = output else { continue };
+            let frame: Vec<Value> = serde_json::from_str(&frame).unwrap();
+            if frame[0] == "sync" {
+                actions.extend(frame.into_iter().skip(2).step_by(2));
+            }
+        }
+        actions
+    }
+
+    /// Receives an action from the server, with this time and node id, and returns the answers
+    /// that the client reports.
+    pub(crate) fn receive(&mut self, time: i64, node: &str, action: &Value) -> Vec<Answer> {
+        self.added += 1;
+        let meta = json!({"id": [time, node, 0], "time": time});
+        let frame = json!(["sync", self.added, action, meta]).to_string();
+        while self.client.poll_output().is_some() {}
+        self.handle(Input::Frame(&frame));
+        let outputs = std::iter::from_fn(|| self.client.poll_output());
+        let answers = outputs.filter_map(|output| match output {
+            Output::Processed(id) => Some(Answer::Processed(id)),
+            Output::Undone(id, undo) => Some(Answer::Undone(id, *undo)),
+            _ => None,
+        });
+        answers.collect()
+    }
+
+    /// Returns the actions of the log, in the order of creation, with their reasons.
+    pub(crate) fn log(&self) -> Vec<(ActionId, Vec<String>)> {
+        let mut entries = Vec::new();
+        let query = Query::created().oldest_first();
+        let walked = self.client.log().store().walk(&query, &mut |entry| {
+            let reasons = entry.meta.reasons.iter().map(ToString::to_string).collect();
+            entries.push((entry.meta.id.clone(), reasons));
+            ControlFlow::Continue(())
+        });
+        walked.unwrap();
+        entries
+    }
+
+    /// Returns the ids of the actions of the log, in the order of creation.
+    pub(crate) fn ids(&self) -> Vec<ActionId> {
+        self.log().into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+/// What a client reports about an own action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Processed(ActionId),
+    Undone(ActionId, Undo),
+}
+
+impl Answer {
+    /// Returns the id and the reason of an undone action.
+    pub(crate) fn undone(&self) -> (&ActionId, &str) {
+        match self {
+            Self::Undone(id, undo) => (id, &undo.reason),
+            Self::Processed(id) => panic!("{id} was processed"),
+        }
+    }
+}
+
+/// Returns the server's refusal of an action.
+pub(crate) fn refusal(id: &ActionId, reason: &str) -> Value {
+    json!({"type": "logux/undo", "id": id.to_string(), "reason": reason})
+}
+
+/// Returns the server's confirmation of an action.
+pub(crate) fn processed(id: &ActionId) -> Value {
+    json!({"type": "logux/processed", "id": id.to_string()})
+}
+
+/// Another node that has the document: the server, or the device of another user.
+pub(crate) struct Replica(Log<MemoryStore, Timeline<Notes>>);
+
+impl Replica {
+    pub(crate) fn new(node: &str) -> Self {
+        let node = NodeId::new(node).unwrap();
+        Self(Log::with_observer(node, MemoryStore::new(), Timeline::new(notes())).unwrap())
+    }
+
+    pub(crate) fn receive(&mut self, id: &ActionId, action: &Value) {
+        let action = Action::new(action.to_string()).unwrap();
+        self.0.add(id.time(), action, Draft::of(id.clone(), id.time())).unwrap();
+    }
+
+    /// Makes a snapshot of all actions at a time. Actions that are older than the horizon and not
+    /// part of it are rejected.
+    pub(crate) fn fold(&mut self, time: i64, horizon: Duration) -> Value {
+        let entry = self.0.fold(WallTime::from_millis(BASE + time), horizon).unwrap();
+        serde_json::from_str(entry.action.as_json()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        self.0.state().to_json()
+    }
+}
+
+/// Returns the JSON of an action.
+pub(crate) fn json_of(action: &Action) -> Value {
+    serde_json::from_str(action.as_json()).unwrap()
+}
+
+/// Returns the id of an action of a node at a time.
+pub(crate) fn id_at(time: i64, node: &str) -> ActionId {
+    ActionId::new(WallTime::from_millis(BASE + time), NodeId::new(node).unwrap(), 0)
+}

@@ -1,0 +1,8 @@
+//! The machine of a client, with hand-written frames of the server.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answers;
+mod device;
+mod subscriptions;
+mod undo;
