@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use logux::{
     Action,
+    client::UndoOutcome,
     crdt::{Document, Map},
     server::{LogQuery, Retention, SettlementRule},
 };
+use logux_client::SyncError;
 use logux_server::{BuildError, Builder, DocumentOperation, Server, SyncMap, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::{Value, json};
@@ -82,6 +84,43 @@ async fn a_long_edited_document_is_settled_again_and_again() {
     let state = bob.subscribe("notes/ada").await.expect("subscribed");
     let snapshots = kinds(&state).into_iter().filter(|kind| *kind == "notes/snapshot").count();
     assert_eq!(snapshots, 1, "{state:?}");
+}
+
+/// What another device of the user did meanwhile was settled.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_away_too_long_gets_its_edit_back() {
+    let horizon = Duration::from_secs(60);
+    let server = Server::builder().documents::<Map>("notes", |kind| {
+        kind.access(|_, _, _| async { Ok(true) })
+            .undoable()
+            .settlement(SettlementRule { horizon, ..RULE })
+    });
+    let server = TestServer::start(server).expect("a server");
+    let laptop = server.client("ada:laptop:1").connect().await.expect("connected");
+    let phone = server.client("ada:phone:1").connect().await.expect("connected");
+    let action = |json| Action::try_from(json).expect("an action");
+    let title = laptop.client().add(action(edit("title", &json!("Tea")))).await.expect("added");
+    let title_id = title.id().clone();
+    assert_eq!(title.processed().await, Ok(()));
+
+    laptop.disconnect().await;
+    let draft = action(edit("title", &json!("Tea at five")));
+    let pending = laptop.client().add(draft.clone()).await.expect("added");
+    tokio::time::sleep(2 * horizon).await;
+    for n in 0..30 {
+        phone.process(edit("count", &json!(n))).await.expect("processed");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let undone = laptop.client().undo(&title_id, "mistake").await.expect("a running client");
+    let UndoOutcome::Added(undo) = undone else { panic!("{undone:?}") };
+    laptop.reconnect().await.expect("connected");
+    let Err(SyncError::Undone(refused)) = pending.processed().await else { panic!("too old") };
+    assert_eq!((&*refused.reason, &refused.action), ("tooOld", &Some(draft.clone())));
+    let Err(SyncError::Undone(refused)) = undo.processed().await else { panic!("settled") };
+    assert_eq!(refused.reason, "notFound", "without a document, the client has forgotten its type");
+
+    // The user offers the draft again.
+    laptop.client().sync(draft).await.expect("processed");
 }
 
 #[tokio::test(start_paused = true)]
