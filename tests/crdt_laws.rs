@@ -38,7 +38,11 @@ fn assert_laws<C, I>(
     laws().users(2).undo_is_inverse();
     // This law tests all prefixes of a history.
     let settlement = laws().cases(cases() / 20);
-    settlement.settlement_is_invisible(|state, coverage| state.settle(coverage), C::to_json);
+    settlement.settlement_is_invisible(
+        |state, coverage| state.settle(coverage),
+        C::shift_times,
+        C::to_json,
+    );
     // Saving and loading gives the same state. The saved form has a type and a version.
     let text = C::default().save();
     assert_eq!(C::load(&text).unwrap(), C::default());
@@ -317,5 +321,9 @@ fn millions_of_histories() {
     let laws = laws.users(4).turns(60).cases(cases().max(1_000_000));
     laws.commutes();
     laws.converges();
-    laws.settlement_is_invisible(|state, coverage| state.settle(coverage), Document::to_json);
+    laws.settlement_is_invisible(
+        |state, coverage| state.settle(coverage),
+        Document::shift_times,
+        Document::to_json,
+    );
 }

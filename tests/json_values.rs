@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use logux::{
-    Action, ActionId, Json, Log, MemoryStore, NodeId, Stamp, Store, WallTime,
+    Action, ActionId, Entry, Json, Log, MemoryStore, Meta, NodeId, Stamp, Store, WallTime,
     action::logux::Undo,
     crdt::{Crdt, Document, List, MAX_EDIT_DEPTH, Map, Path, Register, Shared, SyncMaps},
     json::MAX_DEPTH,
@@ -36,6 +36,8 @@ fn reloaded<C: Crdt>(log: &Replica<C>) -> C {
     let loaded = C::load(&log.state().save()).unwrap();
     let shared = Shared::<C>::new("it", "1");
     let snapshot = shared.snapshot_action(&Shared::settlement(log.timeline(), None)).unwrap();
+    let id: ActionId = "9 server:x 0".parse().unwrap();
+    let snapshot = Entry::new(snapshot, Meta::new(id));
     assert!(shared.read_snapshot(&snapshot).unwrap().state == *log.state(), "the snapshot");
     assert!(loaded == *log.state(), "the saved state");
     loaded

@@ -43,6 +43,12 @@ impl Stamp {
         Self { operation: index, ..self.clone() }
     }
 
+    /// Returns the stamp of the same operation by a clock that is `ms` milliseconds ahead.
+    #[must_use]
+    pub fn shifted(&self, ms: i64) -> Self {
+        Self { time: self.time.shifted(ms), ..self.clone() }
+    }
+
     /// Returns the index of the operation in the action. 0 for a whole action.
     pub const fn operation(&self) -> u32 {
         self.operation

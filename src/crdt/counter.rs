@@ -121,6 +121,14 @@ impl Crdt for Counter {
         }
     }
 
+    fn shift_times(&mut self, ms: i64) {
+        self.folded = self.folded.as_ref().map(|(stamp, total)| (stamp.shifted(ms), *total));
+        let shifted =
+            |(id, (time, by)): (&OpId, &(WallTime, i64))| (id.clone(), (time.shifted(ms), *by));
+        self.increments = self.increments.iter().map(shifted).collect();
+        self.floor = self.floor.as_ref().map(|floor| floor.shifted(ms));
+    }
+
     fn settle(&mut self, _: &Coverage) {
         let latest = self.visible().map(|(stamp, _)| stamp).max();
         self.folded = latest.map(|latest| (latest, self.total));

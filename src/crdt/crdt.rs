@@ -55,6 +55,10 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// possible would see stays the same.
     fn settle(&mut self, coverage: &Coverage);
 
+    /// Converts the times of all stamps to those of a clock that is `ms` milliseconds ahead. The
+    /// state of a snapshot has the times of the node that made it.
+    fn shift_times(&mut self, ms: i64);
+
     /// Serializes the state as one line of JSON: `[name, version, state]`.
     fn save(&self) -> String {
         // Only a map with keys that are not strings can fail, and the states have none.

@@ -301,6 +301,13 @@ impl Crdt for Document {
         diff_keys(&self.lists, &after.lists, |path| part(path.clone()));
     }
 
+    fn shift_times(&mut self, ms: i64) {
+        self.values.shift_times(ms);
+        self.counters = shifted(&self.counters, ms);
+        self.sets = shifted(&self.sets, ms);
+        self.lists = shifted(&self.lists, ms);
+    }
+
     fn settle(&mut self, coverage: &Coverage) {
         // The floor of an empty part is that of the values, so the part need not be kept.
         let lists = settled(&self.lists, coverage, |_, list| list.has_entries());
@@ -315,6 +322,16 @@ impl Crdt for Document {
         self.lists = kept.map(|(path, list)| (path.clone(), list.clone())).collect();
         self.values.forget_deletions(coverage);
     }
+}
+
+/// Converts the times of each part.
+fn shifted<T: Crdt>(parts: &OrdMap<Path, T>, ms: i64) -> OrdMap<Path, T> {
+    let shift = |(path, part): (&Path, &T)| {
+        let mut part = part.clone();
+        part.shift_times(ms);
+        (path.clone(), part)
+    };
+    parts.iter().map(shift).collect()
 }
 
 /// Settles each part. Keeps those for which `is_kept` is `true` then.

@@ -441,6 +441,19 @@ impl Crdt for List {
         diff_keys(&self.items, &after.items, |id| part(id.clone()));
     }
 
+    fn shift_times(&mut self, ms: i64) {
+        let shifted = |(id, item): (&OpId, &Arc<Item>)| {
+            let mut item = Item::clone(item);
+            item.position.shift_time(ms);
+            item.value.shift_time(ms);
+            item.inserted = item.inserted.map(|time| time.shifted(ms));
+            item.removed = item.removed.map(|stamp| stamp.shifted(ms));
+            (id.clone(), Arc::new(item))
+        };
+        self.items = self.items.iter().map(shifted).collect();
+        self.floor = self.floor.as_ref().map(|floor| floor.shifted(ms));
+    }
+
     fn settle(&mut self, coverage: &Coverage) {
         // An item whose insertion cannot arrive any more, and is not visible now, never will be.
         let is_gone = |id: &OpId, item: &Item| {

@@ -304,6 +304,13 @@ impl Crdt for Map {
     fn settle(&mut self, coverage: &Coverage) {
         self.forget_deletions(coverage);
     }
+
+    fn shift_times(&mut self, ms: i64) {
+        let shifted = |(path, field): (&Path, &Field)| {
+            (path.clone(), Field { stamp: field.stamp.shifted(ms), value: field.value.clone() })
+        };
+        self.fields = self.fields.iter().map(shifted).collect();
+    }
 }
 
 /// Calls `key` with each key at which two maps differ. O(differences) if the maps share the rest.

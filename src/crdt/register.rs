@@ -48,6 +48,13 @@ impl<T> Register<T> {
         }
     }
 
+    /// Converts the time of the last write.
+    pub(super) fn shift_time(&mut self, ms: i64) {
+        if let Some((stamp, _)) = &mut self.written {
+            *stamp = stamp.shifted(ms);
+        }
+    }
+
     /// Writes the value and returns the previous one. Returns `None`, and changes nothing, if the
     /// last write is not earlier than `stamp`.
     #[inline]
@@ -125,4 +132,8 @@ impl Crdt for Register {
     }
 
     fn settle(&mut self, _: &Coverage) {}
+
+    fn shift_times(&mut self, ms: i64) {
+        self.shift_time(ms);
+    }
 }

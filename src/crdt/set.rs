@@ -103,6 +103,13 @@ impl Crdt for LwwSet {
         diff_elements(&self.elements, &after.elements, changed, part);
     }
 
+    fn shift_times(&mut self, ms: i64) {
+        let shifted = |(element, (stamp, is_in)): (&Arc<str>, &(Stamp, bool))| {
+            (element.clone(), (stamp.shifted(ms), *is_in))
+        };
+        self.elements = self.elements.iter().map(shifted).collect();
+    }
+
     fn settle(&mut self, coverage: &Coverage) {
         let Some(horizon) = coverage.horizon() else { return };
         let entries = self.elements.iter();
@@ -297,6 +304,16 @@ impl Crdt for AddWinsSet {
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
         let changed = |element: &str| self.contains(element) != after.contains(element);
         diff_elements(&self.elements, &after.elements, changed, part);
+    }
+
+    fn shift_times(&mut self, ms: i64) {
+        let shifted = |(element, adds): (&Arc<str>, &Additions)| {
+            let live = adds.live.iter().map(|(id, time)| (id.clone(), time.shifted(ms)));
+            let removed = adds.removed.iter().map(|(id, stamp)| (id.clone(), stamp.shifted(ms)));
+            (element.clone(), Additions { live: live.collect(), removed: removed.collect() })
+        };
+        self.elements = self.elements.iter().map(shifted).collect();
+        self.floor = self.floor.as_ref().map(|floor| floor.shifted(ms));
     }
 
     fn settle(&mut self, coverage: &Coverage) {

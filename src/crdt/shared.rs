@@ -183,7 +183,8 @@ impl<C: Crdt> Reducer for Shared<C> {
         may_settle() && self.key.verb(action) == Some(DocumentVerb::Snapshot)
     }
 
-    fn read_snapshot(&self, action: &Action) -> Result<Settlement<C>, Malformed> {
+    fn read_snapshot(&self, entry: &Entry) -> Result<Settlement<C>, Malformed> {
+        let Entry { action, meta } = entry;
         let malformed = |error: &dyn core::fmt::Display| Malformed::new(error.to_string());
         let read: ReadSnapshot = action.parse().map_err(|error| malformed(&error))?;
         if (&*read.state_type, read.version) != (C::NAME, C::VERSION) {
@@ -195,7 +196,11 @@ impl<C: Crdt> Reducer for Shared<C> {
                 read.version
             )));
         }
-        let state = read.state.parse().map_err(|error| malformed(&error))?;
+        let mut state: C = read.state.parse().map_err(|error| malformed(&error))?;
+        let ahead = meta.time.since(meta.id.time());
+        if ahead != 0 {
+            state.shift_times(ahead);
+        }
         Ok(Settlement { coverage: read.coverage, state })
     }
 }

@@ -55,8 +55,9 @@ impl Coverage {
         self.standing(id) != Standing::Open
     }
 
-    /// Returns `true` if an undo has no effect of its own any more. An undo by a server is the answer
-    /// to an action, perhaps of a client that is away: it has an effect as long as its action has.
+    /// Returns `true` if an undo has no effect of its own any more. An undo by a server is the
+    /// answer to an action, perhaps of a client that is away: it has an effect as long as its
+    /// action has.
     pub fn is_final_undo(&self, undo: &ActionId, target: &ActionId) -> bool {
         self.is_final(if undo.node().is_server() { target } else { undo })
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::{Malformed, settlement::Settlement};
-use crate::action::{Action, ActionId, Meta, Stamp};
+use crate::{
+    action::{Action, ActionId, Meta, Stamp},
+    store::Entry,
+};
 
 /// Computes a state from actions. A reducer is pure: the same actions in the same order give the
 /// same state on every node.
@@ -64,12 +67,14 @@ pub trait Reducer {
         false
     }
 
-    /// Reads a snapshot action.
+    /// Reads a snapshot action. The times in it are by the clock of its author, those in the result
+    /// by the clock of this node: they differ by the meta time of the action less the time of its
+    /// id.
     ///
     /// # Errors
     /// [`Malformed`] for a snapshot that this reducer cannot read.
-    fn read_snapshot(&self, action: &Action) -> Result<Settlement<Self::State>, Malformed> {
-        Err(Malformed::new(format!("expected no snapshot, got {}", action.kind())))
+    fn read_snapshot(&self, entry: &Entry) -> Result<Settlement<Self::State>, Malformed> {
+        Err(Malformed::new(format!("expected no snapshot, got {}", entry.action.kind())))
     }
 
     /// Reports the actions that are obsolete because of `action`, which is settled. `settled`
@@ -120,8 +125,8 @@ impl<R: Reducer + ?Sized> Reducer for &R {
         (**self).is_snapshot(action, id)
     }
 
-    fn read_snapshot(&self, action: &Action) -> Result<Settlement<R::State>, Malformed> {
-        (**self).read_snapshot(action)
+    fn read_snapshot(&self, entry: &Entry) -> Result<Settlement<R::State>, Malformed> {
+        (**self).read_snapshot(entry)
     }
 
     fn obsolete(

@@ -268,7 +268,7 @@ impl<R: Reducer> Timeline<R> {
     }
 
     fn insert_snapshot(&mut self, entry: &Entry) {
-        match self.reducer.read_snapshot(&entry.action) {
+        match self.reducer.read_snapshot(entry) {
             Ok(settlement) => self.settle(&entry.meta.stamp(), settlement),
             Err(error) => {
                 self.is_incomplete = true;

@@ -47,7 +47,8 @@ impl fmt::Debug for Subscriber {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RemovedFilter {
     pub(super) origin: Origin,
-    /// Whether it was the last one of the session, which is not subscribed to the channel any more.
+    /// Whether it was the last one of the session, which is not subscribed to the channel any
+    /// more.
     pub(super) was_last: bool,
 }
 

@@ -20,9 +20,9 @@ pub struct SettlementRule {
     /// The number of the latest actions of a document, by all of its authors, that can be undone.
     /// When there are twice as many, the older half is settled. Default: 10,000.
     pub open_actions: u64,
-    /// The age at which an action that has not arrived yet is refused, with the reason `tooOld`: the
-    /// longest time for which a device may work offline. What a document remembers for such actions
-    /// is forgotten then. Default: 90 days.
+    /// The age at which an action that has not arrived yet is refused, with the reason `tooOld`:
+    /// the longest time for which a device may work offline. What a document remembers for
+    /// such actions is forgotten then. Default: 90 days.
     pub horizon: Duration,
 }
 
@@ -34,9 +34,9 @@ impl Default for SettlementRule {
 
 /// The kinds of documents that a hub keeps and settles.
 ///
-/// The actions `KIND/create`, `KIND/edit` and `KIND/delete` with a string `id` stay in the log until
-/// a snapshot settles them, for subscribers of the channel `KIND/ID`. Those of one client and one
-/// document are processed one after the other. Clients cannot send `KIND/snapshot`.
+/// The actions `KIND/create`, `KIND/edit` and `KIND/delete` with a string `id` stay in the log
+/// until a snapshot settles them, for subscribers of the channel `KIND/ID`. Those of one client and
+/// one document are processed one after the other. Clients cannot send `KIND/snapshot`.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentKinds(HashMap<Arc<str>, SettlementRule>);
 
@@ -60,7 +60,8 @@ impl DocumentKinds {
     }
 }
 
-/// A request to make a snapshot of a document: [`Output::SettlementDue`](super::Output::SettlementDue).
+/// A request to make a snapshot of a document:
+/// [`Output::SettlementDue`](super::Output::SettlementDue).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementRequest {
     /// The document.
@@ -116,7 +117,8 @@ struct SavedStatus {
 const PREFIX: &str = "document/";
 /// The number of documents in memory, in each of two generations.
 const GENERATION: usize = 1_024;
-/// The number of actions after which the count is saved. After a restart, it may be too low by this.
+/// The number of actions after which the count is saved. After a restart, it may be too low by
+/// this.
 const SAVE_EVERY: u64 = 64;
 
 /// The documents that were used last. The others are in the values of the store.

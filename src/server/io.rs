@@ -74,8 +74,9 @@ pub enum Input {
     Undo(Box<UndoRequest>),
     /// The application removes the [`Retention`](super::Retention) of an action.
     Forget(ActionId),
-    /// The application has made the snapshot of a document that [`Output::SettlementDue`] requested.
-    /// `None` if there is nothing to settle, or it has failed: it is requested again later.
+    /// The application has made the snapshot of a document that [`Output::SettlementDue`]
+    /// requested. `None` if there is nothing to settle, or it has failed: it is requested again
+    /// later.
     Settle(SettlementRequest, Option<Box<DocumentSnapshot>>),
     /// The application subscribes a client, without a request of the client. The client receives
     /// `logux/subscribed`.

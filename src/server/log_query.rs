@@ -34,8 +34,8 @@ pub struct LogQuery {
 pub struct LogPage {
     /// The entries, in the order of the query.
     pub entries: Vec<Entry>,
-    /// The query for the entries after this page. `None` if there are no more. The next page may be
-    /// empty.
+    /// The query for the entries after this page. `None` if there are no more. The next page may
+    /// be empty.
     pub next: Option<LogQuery>,
 }
 

@@ -7,10 +7,11 @@
 //! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `undo_target`, `io` ([`Input`], [`Output`], [`HandlerResponse`]),
-//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`; then the parts of the hub's state, `replay`,
-//! `pending_request`, `request_queue`, `pending_bytes`, `parked`, `requests`, `unconfirmed`,
-//! `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`, `clock`, and the observers of its
-//! log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with [`Hub`].
+//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`; then the parts of
+//! the hub's state, `replay`, `pending_request`, `request_queue`, `pending_bytes`, `parked`,
+//! `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`,
+//! `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with
+//! [`Hub`].
 
 mod added_offsets;
 mod channels;

@@ -55,7 +55,8 @@ pub(super) struct Subscription {
     pub(super) loaded: usize,
     /// The progress of sending the kept actions of the channel, if some are left.
     pub(super) replay: Option<Box<Replay>>,
-    /// Whether all kept actions were sent. A handler that is called again does not send them again.
+    /// Whether all kept actions were sent. A handler that is called again does not send them
+    /// again.
     pub(super) is_replayed: bool,
 }
 

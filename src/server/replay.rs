@@ -14,8 +14,8 @@ pub(super) struct Replay {
     pub(super) until: u64,
     /// The actions in progress that were sent when the subscription was approved.
     pub(super) received: HashSet<ActionId>,
-    /// Whether the subscriber has the entry at which the replay started, so that all later ones are
-    /// new to it.
+    /// Whether the subscriber has the entry at which the replay started, so that all later ones
+    /// are new to it.
     pub(super) is_after_known: bool,
     /// Whether this is the last part: the undos by clients since the subscription was approved.
     /// They were delivered when they were accepted, perhaps before the page with their actions, so

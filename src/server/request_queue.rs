@@ -33,6 +33,11 @@ impl RequestQueue {
         self.running.is_none() && self.waiting.is_empty()
     }
 
+    /// Returns the waiting requests, in their order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &PendingRequest> {
+        self.waiting.values()
+    }
+
     /// Adds a request to the end. Returns its position.
     pub(super) fn push(&mut self, request: PendingRequest) -> u64 {
         self.last_position += 1;

@@ -66,7 +66,8 @@ struct TrackedAction {
 /// The subscriptions of one client by node and key.
 type ClientSubscriptions = IndexMap<(NodeId, SubscriptionKey), SmallVec<[ActionId; 1]>>;
 
-/// The queues of one client that are not empty. There are few, because the application names them.
+/// The queues of one client that are not empty: those that the application names, and one for each
+/// document that the client is editing.
 #[derive(Debug, Default)]
 struct ClientQueues {
     queues: SmallVec<[RequestQueue; 1]>,
@@ -121,6 +122,14 @@ impl Requests {
 
     pub(super) fn running(&mut self, request_id: RequestId) -> Option<&mut PendingRequest> {
         self.running.requests.get_mut(&request_id)
+    }
+
+    /// Returns the running and waiting requests of all clients in queues with a name. O(n).
+    pub(super) fn in_queues(&self, name: &QueueName) -> impl Iterator<Item = &PendingRequest> {
+        let running = self.running.requests.values().filter(|request| request.queue == *name);
+        let queues = self.clients.values().flat_map(|client| &client.queues);
+        let waiting = queues.filter(|queue| queue.name == *name).flat_map(RequestQueue::waiting);
+        running.chain(waiting)
     }
 
     /// Whether a running request still needs responses.

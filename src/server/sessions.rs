@@ -53,7 +53,8 @@ pub(super) struct Session {
     /// For a node that had received nothing when it connected: the last `added` number at that
     /// time. Undos up to it are of actions that the node does not have.
     pub(super) new_since: Option<u64>,
-    /// The number of the last delivery to this client, so that it does not receive an action twice.
+    /// The number of the last delivery to this client, so that it does not receive an action
+    /// twice.
     last_delivery: u64,
 }
 

@@ -286,14 +286,16 @@ where
     /// After each action, `settle` makes the snapshot of the earlier ones. With the later ones on
     /// top, it gives the state of all actions. Then the actions arrive at the settling node in the
     /// order in which a user received them: a replica that kept running, and one that opens the
-    /// snapshot, have one state. Users undo actions of any age. `view` returns what is visible of a
-    /// state.
+    /// snapshot, have one state. Users undo actions of any age. `shift` converts the times of a
+    /// state to another clock, by milliseconds; a replica whose clock is wrong sees the same.
+    /// `view` returns what is visible of a state.
     ///
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn settlement_is_invisible<V: PartialEq + Debug>(
         &self,
         settle: impl Fn(&mut R::State, &Coverage),
+        shift: impl Fn(&mut R::State, i64),
         view: impl Fn(&R::State) -> V,
     ) where
         R::State: PartialEq + Debug,
@@ -325,6 +327,16 @@ where
                     continue;
                 }
                 let state = view(open(&settlement, &[], &all).state());
+                shift(&mut settlement.state, CLOCK_ERROR);
+                let by_wrong_clock: Vec<Entry> = all.iter().map(by_wrong_clock).collect();
+                let shifted = view(open(&settlement, &[], &by_wrong_clock).state());
+                if shifted != full {
+                    return Err(format!(
+                        "  All actions give {full:?}\n  With a clock that is {CLOCK_ERROR} ms \
+                         ahead, a snapshot of the first {count} actions and the other actions give \
+                         {shifted:?}\n"
+                    ));
+                }
                 if state != full {
                     return Err(format!(
                         "  All actions give {full:?}\n  A snapshot of the first {count} actions \
@@ -463,4 +475,13 @@ pub(super) fn smallest<T: Clone>(mut events: Vec<T>, is_broken: impl Fn(&[T]) ->
         }
     }
     events
+}
+
+/// The error of a wrong clock, in milliseconds: larger than all differences of times in a story.
+const CLOCK_ERROR: i64 = -1_000_000_000;
+
+/// Returns an entry as a node with a wrong clock has it.
+fn by_wrong_clock(entry: &Entry) -> Entry {
+    let time = entry.meta.time.shifted(CLOCK_ERROR);
+    Entry::new(entry.action.clone(), entry.meta.clone().with_time(time))
 }

@@ -8,9 +8,9 @@ use logux::{
     crdt::{Crdt as _, Map, Shared},
     replay::Timeline,
     server::{
-        Config, DocumentKinds, DocumentSnapshot, HandlerRequest, HandlerResponse, Hub, Input,
-        LogQuery, Output, Recipients, RequestKind, Retention, SessionId, SettlementRequest,
-        SettlementRule, SnapshotBuilder, UndoRequest,
+        Config, DocumentKinds, HandlerRequest, HandlerResponse, Hub, Input, LogQuery, Output,
+        Recipients, RequestKind, Retention, SessionId, SettlementRequest, SettlementRule,
+        SnapshotBuilder, UndoRequest,
     },
     testing::batch,
 };
@@ -30,6 +30,8 @@ struct Server {
     received: Vec<String>,
     /// The requested snapshots.
     due: Vec<SettlementRequest>,
+    /// The requests that wait, if the application does not respond now.
+    waiting: Option<Vec<HandlerRequest>>,
 }
 
 fn key() -> DocumentKey {
@@ -60,8 +62,14 @@ impl Server {
 
     fn over(store: MemoryStore) -> Self {
         let hub = Hub::new(document_config(), store).unwrap();
-        let mut server =
-            Self { hub, now: NOW, replicas: HashMap::new(), received: Vec::new(), due: Vec::new() };
+        let mut server = Self {
+            hub,
+            now: NOW,
+            replicas: HashMap::new(),
+            received: Vec::new(),
+            due: Vec::new(),
+            waiting: None,
+        };
         server.settle_outputs();
         server
     }
@@ -85,7 +93,10 @@ impl Server {
                     entries.iter().for_each(|entry| self.receive(session, entry));
                 }
                 Output::SettlementDue(request) => self.due.push(request),
-                Output::Request(request) => self.respond(request),
+                Output::Request(request) => match &mut self.waiting {
+                    Some(waiting) => waiting.push(request),
+                    None => self.respond(request),
+                },
                 _ => {}
             }
         }
@@ -309,6 +320,29 @@ fn an_action_from_before_the_horizon_is_too_old() {
         server.act(1, &format!("{} ada:1:y 0", NOW.wall.as_millis() - 5), &undo(&id(4), None));
     assert_eq!(undo_of_open.as_deref(), Some("tooOld"));
     server.assert_state(&json!({"a": 1, "b": 2, "c": 3, "d": 4, "x": 1}));
+}
+
+#[test]
+fn an_unanswered_action_does_not_become_too_old() {
+    let mut server = server_with_four_edits();
+    let (mono, wall) = (server.now.mono, server.now.wall);
+    // The horizon of the snapshot would be later than what the application is deciding about.
+    server.waiting = Some(Vec::new());
+    let late = format!("{} bob:2:x 0", wall.as_millis() + 5);
+    assert_eq!(server.act(2, &late, &edit("x", 1)), None);
+    let waiting = server.waiting.take().unwrap();
+    server.now = Now { mono, wall: wall.shifted(2_000_000) };
+    for (index, name) in (30..).zip(["e", "f"]) {
+        let id = format!("{} ada:1:x 0", wall.as_millis() + 1_999_000 + i64::from(index));
+        server.act(1, &id, &edit(name, index));
+    }
+    let settle = server.build();
+    server.handle(settle);
+    assert_eq!(server.kept().len(), 6, "the snapshot is not added");
+    waiting.into_iter().for_each(|request| server.respond(request));
+    server.settle();
+    let all = json!({"a": 1, "b": 2, "c": 3, "d": 4, "e": 30, "f": 31, "x": 1});
+    server.assert_state(&all);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     action::{Action, ActionError, NodeId, Subprotocol, logux::Subscribed},
     log::{Draft, LogError},
     server::{
-        AddAction, FateKey, HubEvent, Output, QueueName, Recipients, RequestKind, SessionId,
+        AddAction, FateKey, HubEvent, Output, Recipients, RequestKind, SessionId,
         channels::Origin,
         inbox::remembered_for,
         pending_request::{PendingRequest, Subject},
@@ -43,11 +43,11 @@ impl<S: Store> Hub<S> {
         if process {
             let request = PendingRequest {
                 subject: Subject::OwnAction { ticket },
-                entry,
                 recipients: to,
                 is_approved: false,
                 sender: self.config.node.clone(),
-                queue: QueueName::default(),
+                queue: self.queue_of(&entry.action),
+                entry,
                 fate_key: FateKey::none(),
             };
             let (request_id, request) = self.requests.start_unqueued(request);

@@ -6,9 +6,10 @@
 //! responses and the answers to actions; `pages` reads the log in pages, for what a client has
 //! missed; `load` has the state that is sent to new subscribers; `retention` has the actions that
 //! stay in the log; `delivery` has the actions of the application, and the recipients of all
-//! actions; `settle` has the documents that are settled by snapshots; `undo` has the application's requests to undo an action, `client_undo` those of
-//! clients, `revoke` the application's requests to end subscriptions and connections; `read`
-//! returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
+//! actions; `settle` has the documents that are settled by snapshots; `undo` has the application's
+//! requests to undo an action, `client_undo` those of clients, `revoke` the application's requests
+//! to end subscriptions and connections; `read` returns entries of the log; `stats` has
+//! [`HubStats`] and [`ConnectedClient`].
 
 mod client_undo;
 mod delivery;
@@ -74,8 +75,8 @@ pub struct Config {
     pub debug: bool,
     /// The number of remembered entries: actions and answers, so that an action that is received
     /// again is not processed again, and a lost answer is sent again. These are the latest entries
-    /// of the log, and those of up to 64 further actions. Actions without an answer are kept in any
-    /// case.
+    /// of the log, and those of up to 64 further actions. Actions without an answer are kept in
+    /// any case.
     pub remembered_entries: u64,
     /// The longest time for which entries are remembered, and up to a sixteenth more. The time
     /// starts again at a restart.
@@ -108,9 +109,9 @@ pub struct Config {
     pub page_entries: usize,
     /// How far the time of a client's action may be ahead of the server's clock, after the
     /// correction of the difference between the clocks. Actions further ahead are undone with the
-    /// reason `wrongTime`: they would win over all other changes until that time. Such an action is
-    /// not moved to the present, because its author would keep it at its time, and would so have
-    /// another order than other nodes.
+    /// reason `wrongTime`: they would win over all other changes until that time. Such an action
+    /// is not moved to the present, because its author would keep it at its time, and would so
+    /// have another order than other nodes.
     pub max_ahead: Duration,
     /// The rates at which one user, or one client without a user, may send actions of a type.
     /// Further actions are undone with the reason `rateLimit` and the key `retryAfterMs`: the

@@ -1,8 +1,10 @@
-//! The documents that the hub keeps and settles: see [`DocumentKinds`](crate::server::DocumentKinds).
+//! The documents that the hub keeps and settles: see
+//! [`DocumentKinds`](crate::server::DocumentKinds).
 //!
 //! The application makes the snapshot in the background, from what the log had when it read it. An
 //! undo that is accepted in the meantime counts: if its action would be settled, the snapshot is
-//! made again.
+//! made again. So does an action that is received and not answered, and that the snapshot would
+//! declare too old: then it is made later.
 
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -172,6 +174,16 @@ impl<S: Store> Hub<S> {
             status.due_at = status.open + rule.open_actions.max(1);
             return Ok(());
         };
+        // Actions that are not answered yet may still take effect.
+        let queue = QueueName::from(key.channel().clone());
+        let is_unanswered = self
+            .requests
+            .in_queues(&queue)
+            .any(|request| coverage.is_final(&request.entry.meta.id));
+        if is_unanswered {
+            status.due_at = status.open + (rule.open_actions / 8).max(1);
+            return Ok(());
+        }
         if undone.iter().any(|id| coverage.is_final(id)) {
             self.pending.push_back(Output::SettlementDue(self.documents.request(key)));
             return Ok(());

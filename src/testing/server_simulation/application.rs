@@ -4,11 +4,12 @@ use core::fmt::Debug;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    action::{Action, ActionId},
+    action::{Action, ActionId, DocumentKey},
     log::Draft,
     replay::Reducer,
-    server::{Config, Recipients, UndoTarget},
+    server::{Config, DocumentSnapshot, Recipients, UndoTarget},
     store::Entry,
+    time::WallTime,
 };
 
 /// An application whose server is simulated. All methods are pure; the world adds delays and
@@ -42,13 +43,9 @@ pub trait Application {
         true
     }
 
-    /// Returns `true` if the author of a `logux/undo` may undo its target. If so, the undo is
-    /// [processed](Self::process) too. Default: nobody may undo anything.
-    ///
-    /// The hub may refuse an undo after this, if the action fails meanwhile. The simulation expects
-    /// that it does not, so handlers must not fail ([`errors_once_in`]) where this is used.
-    ///
-    /// [`errors_once_in`]: super::Config::errors_once_in
+    /// Returns `true` if the author of a `logux/undo` may undo its target. If so, and if the hub
+    /// accepts it, the undo is [processed](Self::process) too, which must not fail. Default: nobody
+    /// may undo anything.
     fn may_undo(&self, target: &UndoTarget, undo: &Entry) -> bool {
         let _ = (target, undo);
         false
@@ -62,6 +59,14 @@ pub trait Application {
     /// # Errors
     /// The reason to undo the action. Then all changes to `data` are discarded.
     fn process(&self, data: &mut Self::Data, entry: &Entry) -> Result<(), String>;
+
+    /// Returns `true` if an action has its effect because the server's log keeps it, as the actions
+    /// of documents do. It is processed when it is kept, as undos of users are, and its handler
+    /// does nothing. Default: no action.
+    fn is_processed_by_log(&self, action: &Action) -> bool {
+        let _ = action;
+        false
+    }
 
     /// Returns the actions that the author receives in addition to `logux/processed`. They are sent
     /// again if the server crashes meanwhile.
@@ -85,6 +90,18 @@ pub trait Application {
     fn replays(&self, channel: &str) -> bool {
         let _ = channel;
         false
+    }
+
+    /// Makes a snapshot of a document from its kept actions, in the order of arrival, if the
+    /// [configuration](Self::configure) has kinds of documents. Default: none.
+    fn snapshot(
+        &self,
+        key: &DocumentKey,
+        entries: &[Entry],
+        now: WallTime,
+    ) -> Option<DocumentSnapshot> {
+        let _ = (key, entries, now);
+        None
     }
 
     /// Changes the configuration of the server.
@@ -138,6 +155,14 @@ impl<D: Clone + Default> Database<D> {
         }
         *self.processed.entry(id.clone()).or_default() += 1;
         Ok(())
+    }
+
+    /// Processes an action that the log keeps.
+    pub(super) fn record<A: Application<Data = D>>(&mut self, application: &A, entry: &Entry) {
+        if self.times_processed(&entry.meta.id) == 0 {
+            application.process(&mut self.data, entry).expect("kept actions do not fail");
+            self.processed.insert(entry.meta.id.clone(), 1);
+        }
     }
 
     /// Returns the number of times that an action was processed.

@@ -13,8 +13,8 @@ pub struct Config {
     pub devices: usize,
     /// The number of users that the devices belong to.
     pub users: usize,
-    /// Whether the application stores the ids of processed actions in its transactions, and ignores
-    /// an action that it has processed.
+    /// Whether the application stores the ids of processed actions in its transactions, and
+    /// ignores an action that it has processed.
     pub inbox: bool,
     /// The transit time of a frame.
     pub latency: RangeInclusive<Duration>,

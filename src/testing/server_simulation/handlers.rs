@@ -12,6 +12,7 @@ use crate::{
     server::{
         AddAction, HandlerRequest, HandlerResponse, Input, RequestId, RequestKind, SessionId,
     },
+    store::Entry,
 };
 
 /// The number of actions of a state that are sent at a time.
@@ -195,7 +196,10 @@ impl Handlers {
                     Some(Ok(target)) if application.may_undo(target, &entry) => {
                         let undone = [&target.action, target.undone()];
                         context.undone_by_clients.extend(undone.map(|entry| entry.meta.id.clone()));
-                        self.schedule(context, request, Step::Commit, server_start);
+                        // It is processed when the hub has accepted it.
+                        let end = HandlerResponse::AcceptUndo;
+                        let responses = Self::send_back(context, application, &entry, end);
+                        self.schedule(context, request, Step::Respond(responses), server_start);
                         return Vec::new();
                     }
                     Some(Err(refusal)) => refusal.reason(),
@@ -217,7 +221,14 @@ impl Handlers {
                 vec![HandlerResponse::Paused, HandlerResponse::Replay]
             }
             Step::Decide => {
-                self.schedule(context, request, Step::Commit, server_start);
+                let is_kept = application.is_processed_by_log(&entry.action);
+                let next = if is_kept {
+                    let end = HandlerResponse::Processed;
+                    Step::Respond(Self::send_back(context, application, &entry, end))
+                } else {
+                    Step::Commit
+                };
+                self.schedule(context, request, next, server_start);
                 vec![
                     HandlerResponse::Resend(application.resend(&entry)),
                     HandlerResponse::Approved(None),
@@ -257,20 +268,26 @@ impl Handlers {
                     context.record(|| format!("{} is processed", entry.meta.id));
                 }
                 context.check_processed(&entry.meta.id, server_start);
-                let sent_back = application.send_back(&entry);
-                context.sent_back.insert(entry.meta.id.clone(), sent_back.clone());
-                let sent_back =
-                    sent_back.into_iter().map(|action| response((action, Draft::default())));
-                let end = match &request.target {
-                    Some(_) => HandlerResponse::AcceptUndo,
-                    None => HandlerResponse::Processed,
-                };
-                let responses = sent_back.chain([end]).collect();
+                let end = HandlerResponse::Processed;
+                let responses = Self::send_back(context, application, &entry, end);
                 self.schedule(context, request, Step::Respond(responses), server_start);
                 Vec::new()
             }
             Step::Respond(responses) => responses,
         }
+    }
+
+    /// Returns the responses that send actions back to an author, and `end`.
+    fn send_back<A: Application>(
+        context: &mut Context,
+        application: &A,
+        entry: &Entry,
+        end: HandlerResponse,
+    ) -> Vec<HandlerResponse> {
+        let sent_back = application.send_back(entry);
+        context.sent_back.insert(entry.meta.id.clone(), sent_back.clone());
+        let sent_back = sent_back.into_iter().map(|action| response((action, Draft::default())));
+        sent_back.chain([end]).collect()
     }
 }
 

@@ -31,7 +31,8 @@
 //! - Each action of each user has one answer, even if it is received repeatedly: `logux/processed`
 //!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
 //!   answer.
-//! - Undos by users take effect once, and reach all devices.
+//! - Undos by users take effect once, and reach all devices, also while their documents are
+//!   settled.
 //! - A reloaded device does not receive answers that its client has confirmed.
 //! - A failure undoes only actions that share their fate with the failed one, and never a
 //!   subscription.
@@ -43,7 +44,7 @@
 //!   it was confirmed, and its author too, by a reload.
 //!
 //! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
-//! `endpoint`, `handlers`, `server`, `world`, `outcome`, `survival`.
+//! `endpoint`, `handlers`, `settling`, `server`, `world`, `outcome`, `survival`.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -113,6 +114,7 @@ mod endpoint;
 mod handlers;
 mod outcome;
 mod server;
+mod settling;
 mod survival;
 mod violation;
 mod world;

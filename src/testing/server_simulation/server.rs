@@ -7,6 +7,7 @@ use super::{
     context::Context,
     endpoint::{Endpoint, EndpointOutput, OutboxItem},
     handlers::Handlers,
+    settling::Settling,
 };
 use crate::{
     action::NodeId,
@@ -38,6 +39,7 @@ pub(super) struct Server {
     /// The connection of each client that joined last.
     current: BTreeMap<String, SessionId>,
     pub(super) handlers: Handlers,
+    settling: Settling,
     effects: Vec<Effect>,
 }
 
@@ -85,8 +87,15 @@ impl Server {
             endpoints: BTreeMap::new(),
             current: BTreeMap::new(),
             handlers: Handlers::default(),
+            settling: Settling::default(),
             effects: Vec::new(),
         };
+        // The last commit before a crash may be durable without its outputs.
+        let settling = &mut server.settling;
+        server
+            .hub
+            .recorded(|entry| settling.recorded(Arc::new(entry.clone())))
+            .expect("the store works");
         // The hub repeats the requests that were not answered before the crash.
         server.commit(context);
         server
@@ -110,6 +119,8 @@ impl Server {
             && self.restarts_at.is_none()
             && self.commits_at.is_none()
             && self.handlers.is_idle()
+            && self.settling.is_idle()
+            && !self.hub.is_busy()
             && self.endpoints.values().all(Endpoint::is_idle)
             && stats.running + stats.waiting == 0
     }
@@ -124,6 +135,7 @@ impl Server {
             .chain(self.fails_until)
             .chain(self.restarts_at)
             .chain(self.handlers.next_event())
+            .chain(self.settling.next_event())
             .min()
     }
 
@@ -197,6 +209,10 @@ impl Server {
         for input in inputs {
             self.queue(context, input);
         }
+        self.settling.process_kept(application, database);
+        for input in self.settling.due(context.now_ms) {
+            self.queue(context, input);
+        }
         if !self.is_open() {
             // The responses were dropped.
             self.handlers.forget_replays();
@@ -213,6 +229,10 @@ impl Server {
         }
         if self.commits_at.is_none() && self.round_at.take_if(|at| *at <= now).is_some() {
             self.start_round(context, application, database);
+        }
+        self.settling.process_kept(application, database);
+        if self.commits_at.is_none() && self.is_open() {
+            self.settling.make_snapshots(context, application, &self.hub);
         }
         let sessions: Vec<SessionId> = self.endpoints.keys().copied().collect();
         for session in sessions {
@@ -374,6 +394,14 @@ impl Server {
                 }
                 Output::Replayed { request, has_more } => {
                     self.handlers.replayed(context, request, has_more);
+                    continue;
+                }
+                Output::SettlementDue(request) => {
+                    self.settling.request(request);
+                    continue;
+                }
+                Output::Recorded(entry) => {
+                    self.settling.recorded(entry);
                     continue;
                 }
                 Output::Request(request) => {
