@@ -199,3 +199,60 @@ fn obsolete_actions_are_removed_after_a_restart() {
     let of_a = kept.iter().filter(|entry| entry.action.as_json().contains("\"a\":")).count();
     assert_eq!(of_a, 1, "only the last write before the restart is kept");
 }
+
+/// Adds the compensation of an action, and returns its id.
+fn compensate(log: &mut Tasks, ms: i64, id: &ActionId) -> Option<ActionId> {
+    let action = SyncMaps::compensation(log.timeline(), id)?;
+    Some(add(log, ms, action.as_json(), Draft::default()))
+}
+
+#[test]
+fn an_edit_is_undone_and_redone_by_further_edits() {
+    let mut log = tasks(TimelineConfig::default());
+    let created = add(
+        &mut log,
+        1,
+        r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea","size":12345678901234567890123}}"#,
+        Draft::default(),
+    );
+    let state = |log: &Tasks| log.state().get("7").map(|record| record.to_string());
+    let first = state(&log);
+    let deleted = add(&mut log, 2, r#"{"type":"tasks/delete","id":"7"}"#, Draft::default());
+    let restored = compensate(&mut log, 3, &deleted).unwrap();
+    assert_eq!(state(&log), first, "with the text of all values");
+    let deleted_again = compensate(&mut log, 4, &restored).unwrap();
+    assert_eq!(state(&log), None);
+    compensate(&mut log, 5, &deleted_again).unwrap();
+    // The fields were written since by the edits above.
+    assert_eq!(compensate(&mut log, 6, &created), None);
+
+    let mine = r#"{"type":"tasks/change","id":"7","fields":{"title":"Milk","new":1}}"#;
+    let mine = add(&mut log, 7, mine, Draft::default());
+    add(
+        &mut log,
+        8,
+        r#"{"type":"tasks/changed","id":"7","fields":{"title":"Mine"}}"#,
+        Draft::default(),
+    );
+    compensate(&mut log, 9, &mine).unwrap();
+    let record = log.state().get("7").unwrap();
+    assert_eq!((&record["title"], &record["new"]), (&json!("Mine"), &json!(null)));
+    assert_eq!(compensate(&mut log, 10, &mine), None, "nothing is left to undo");
+}
+
+#[test]
+fn a_creation_is_undone_by_a_deletion_unless_others_have_written_the_record() {
+    for (other, expected) in
+        [(None, None), (Some("note"), Some(json!({"id": "7", "title": null, "note": 1})))]
+    {
+        let mut log = tasks(TimelineConfig::default());
+        let json = r#"{"type":"tasks/create","id":"7","fields":{"title":"Tea"}}"#;
+        let created = add(&mut log, 1, json, Draft::default());
+        if let Some(name) = other {
+            let json = format!(r#"{{"type":"tasks/changed","id":"7","fields":{{"{name}":1}}}}"#);
+            add(&mut log, 2, &json, Draft::default());
+        }
+        compensate(&mut log, 3, &created).unwrap();
+        assert_eq!(log.state().get("7"), expected);
+    }
+}

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
-    action::{Action, Meta, Stamp, push_once},
+    action::{Action, ActionId, Meta, Stamp, push_once},
     json::{Cursor, Json, JsonError, decode},
-    replay::{Diff, Malformed, Obsolete, Reducer, Saved},
+    replay::{Diff, Malformed, Obsolete, Reducer, Saved, Timeline},
 };
 
 /// A [`Reducer`] for the records of one kind, such as all `tasks`, as in the official client: each
@@ -41,6 +41,14 @@ pub enum Change {
     Fields(Arc<str>, Vec<(Arc<str>, Json)>),
     /// Deletes the record with this id.
     Delete(Arc<str>),
+}
+
+/// The fields of an edit, besides the type.
+#[derive(serde::Serialize)]
+struct EditFields<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<IndexMap<&'a str, Option<&'a Json>>>,
 }
 
 /// All records of one kind.
@@ -101,6 +109,61 @@ impl SyncMaps {
     /// Creates a reducer for the records of a kind, given its plural, such as `tasks`.
     pub fn new(plural: impl Into<Arc<str>>) -> Self {
         Self { plural: plural.into() }
+    }
+
+    /// Returns the action that undoes an edit of a record: servers have no history of records, so
+    /// they refuse its `logux/undo`. It writes the values that the fields would have without the
+    /// edit, or `null`; fields that somebody has written since stay as they are. The undo of a
+    /// creation deletes the record, unless it has fields of others; the undo of a deletion creates
+    /// it again. To redo the edit, undo the returned action in the same way.
+    ///
+    /// Returns `None` if the edit has no effect any more, or is too long ago for the timeline:
+    /// [`TimelineConfig::history`](crate::replay::TimelineConfig::history). O(number of actions
+    /// since the edit).
+    ///
+    /// ```
+    /// use logux::{Action, Log, MemoryStore, NodeId, WallTime, crdt::SyncMaps, log::Draft, replay::Timeline};
+    /// use serde_json::json;
+    ///
+    /// let timeline = Timeline::new(SyncMaps::new("tasks"));
+    /// let mut log = Log::with_observer(NodeId::new("10:laptop:tab")?, MemoryStore::new(), timeline)?;
+    /// let mut edit = |ms, json: serde_json::Value| {
+    ///     let action = Action::try_from(json).expect("an action");
+    ///     log.add(WallTime::from_millis(ms), action, Draft::default())
+    /// };
+    /// edit(1, json!({"type": "tasks/created", "id": "7", "fields": {"title": "Tea", "done": false}}))?;
+    /// let mine = edit(2, json!({"type": "tasks/change", "id": "7", "fields": {"title": "Milk", "done": true}}))?;
+    /// edit(3, json!({"type": "tasks/changed", "id": "7", "fields": {"done": false}}))?;
+    ///
+    /// let undo = SyncMaps::compensation(log.timeline(), &mine.expect("new").meta.id).expect("an effect");
+    /// assert_eq!(undo.as_json(), r#"{"type":"tasks/change","id":"7","fields":{"title":"Tea"}}"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compensation(timeline: &Timeline<Self>, id: &ActionId) -> Option<Action> {
+        let (now, without) = (timeline.state(), timeline.state_without(core::slice::from_ref(id)));
+        let mut record_id = None;
+        diff_keys(&now.records, &without.records, |id| record_id = Some(id.clone()));
+        let record_id = record_id?;
+        let fields = |records: &Records| {
+            let record = records.records.get(&record_id);
+            let visible = record.into_iter().flat_map(Record::visible_fields);
+            visible.map(|(name, value)| (name.clone(), value.clone())).collect::<IndexMap<_, _>>()
+        };
+        let (now, before) = (fields(now), fields(&without));
+        let mut restored: IndexMap<&str, Option<&Json>> = IndexMap::new();
+        let names = before.keys().chain(now.keys());
+        for name in names.filter(|name| now.get(*name) != before.get(*name)) {
+            restored.insert(name, before.get(name));
+        }
+        let verb = match (before.is_empty(), now.is_empty()) {
+            _ if restored.is_empty() => return None,
+            (true, _) => "delete",
+            (false, true) => "create",
+            (false, false) => "change",
+        };
+        let kind = format!("{}/{verb}", timeline.reducer().plural);
+        let fields = (verb != "delete").then_some(restored);
+        Action::typed(&kind, &EditFields { id: &record_id, fields }).ok()
     }
 
     fn reason(&self, id: &str, field: &str) -> Arc<str> {
