@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Backend } from './backend.js'
 import { Device } from './device.js'
 import { RawClient } from './raw.js'
-import { example, journal, serve, TARGET } from './server.js'
+import { durableExample, example, serve, TARGET } from './server.js'
 import { SkewedDevice } from './skewed.js'
 import { clearTrace, readTrace } from './trace.js'
 import { Wire } from './wire.js'
@@ -39,7 +39,14 @@ class Scenario {
 
   /** A running server of a journal in a file. */
   journal() {
-    return this.#started(journal())
+    return this.#started(durableExample('journal'))
+  }
+
+  /** A running server of documents in a file, of which the last edits are open. */
+  documents(open) {
+    return this.#started(
+      durableExample('documents', { LOGUX_OPEN: String(open) })
+    )
   }
 
   /** A running `logux serve`. */

@@ -37,9 +37,15 @@ const PROGRAMS = {
     journal: () => [
       join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'journal')
     ],
+    documents: () => [
+      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'documents')
+    ],
     serve: () => [process.env.LOGUX_BIN ?? built('logux'), 'serve']
   }
 }
+
+/** The program `logux`, for its commands that are clients. */
+export const LOGUX = process.env.LOGUX_BIN ?? built('logux')
 
 if (!PROGRAMS[TARGET]) {
   throw new Error(`LOGUX_TARGET is ${TARGET}, must be rust or js`)
@@ -161,16 +167,20 @@ export async function example(program) {
   })
 }
 
-/** The example `journal` with a folder of its own for the data. */
-export async function journal() {
+/** An example with a folder of its own for the data. */
+export async function durableExample(program, env = {}) {
   let port = await freePort()
   let cwd = await mkdtemp(join(tmpdir(), 'logux-interop-'))
   let server = new ServerProcess({
     args: [],
     cwd,
-    env: { LOGUX_DB: join(cwd, 'journal.db'), LOGUX_PORT: String(port) },
+    env: {
+      ...env,
+      LOGUX_DB: join(cwd, 'log.db'),
+      LOGUX_PORT: String(port)
+    },
     port,
-    program: 'journal'
+    program
   })
   return removing(server, cwd)
 }
