@@ -81,7 +81,11 @@ impl<R: Reducer> Timeline<R> {
         ids.into_iter().for_each(|id| coverage.include(id));
         self.exclude_pending(&mut coverage, horizon);
         let is_open = |id: &&ActionId| !coverage.is_final(id);
-        let open_since = self.known_ids().filter(is_open).map(ActionId::time).min();
+        // An author's clock may be ahead of that of this node.
+        let open_steps = self.steps.iter().filter(|step| is_open(&step.stamp.id()));
+        let open_times = open_steps.map(|step| step.stamp.time());
+        let ids = self.known_ids().filter(is_open).map(ActionId::time);
+        let open_since = ids.chain(open_times).min();
         let mut state = if self.steps.iter().all(|step| coverage.is_final(step.stamp.id())) {
             self.state.clone()
         } else {
@@ -92,7 +96,7 @@ impl<R: Reducer> Timeline<R> {
             state
         };
         if let Some(horizon) = horizon {
-            // An action that is open stays valid.
+            // An action that is open stays valid, and sees the deletions that are later than it.
             coverage.forget_before(open_since.map_or(horizon, |open| open.min(horizon)));
         }
         settle(&mut state, &coverage);

@@ -165,7 +165,12 @@ impl<S: Store> Hub<S> {
                 self.deliver_to(id, entry, false)?;
             }
         }
-        self.send_missed_undos(id, &channel, &key, &entry, after)
+        if is_added {
+            self.send_missed_undos(id, &channel, &key, &entry, after)
+        } else {
+            // It has received them as they were accepted.
+            Ok(())
+        }
     }
 
     pub(super) fn processed(

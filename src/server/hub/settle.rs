@@ -13,7 +13,7 @@ use super::Hub;
 use crate::{
     action::{Action, ActionId, DocumentKey, DocumentVerb, Meta, logux::UNDO},
     log::{Draft, LogError},
-    replay::Standing,
+    replay::{Coverage, Standing},
     server::{
         AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, SettlementRequest,
         UndoRefusal, UndoTarget,
@@ -76,7 +76,7 @@ impl<S: Store> Hub<S> {
     pub(super) fn standing(&mut self, entry: &Entry) -> Result<Standing, LogError<S::Error>> {
         let Some(key) = self.named_document(&entry.action) else { return Ok(Standing::Open) };
         let status = self.document(&key)?;
-        Ok(status.map_or(Standing::Open, |status| status.coverage.standing(&entry.meta.id)))
+        Ok(status.map_or(Standing::Open, |status| standing(&status.coverage, &entry.meta)))
     }
 
     /// Returns `true` if an action is a snapshot, which only the server makes.
@@ -179,7 +179,7 @@ impl<S: Store> Hub<S> {
         let is_unanswered = self
             .requests
             .in_queues(&queue)
-            .any(|request| coverage.is_final(&request.entry.meta.id));
+            .any(|request| standing(&coverage, &request.entry.meta) != Standing::Open);
         if is_unanswered {
             status.due_at = status.open + (rule.open_actions / 8).max(1);
             return Ok(());
@@ -236,6 +236,16 @@ impl<S: Store> Hub<S> {
             self.removals.push_back(removal);
         }
         settled.iter().try_for_each(|id| self.remove_retention(id))
+    }
+}
+
+/// Returns whether a received action may still take effect. The clock of its author may be ahead:
+/// then its time by the server's clock counts, because deletions of that time are forgotten.
+fn standing(coverage: &Coverage, meta: &Meta) -> Standing {
+    let is_old = coverage.horizon().is_some_and(|horizon| meta.time < horizon);
+    match coverage.standing(&meta.id) {
+        Standing::Open if is_old => Standing::TooOld,
+        standing => standing,
     }
 }
 
