@@ -79,13 +79,16 @@ impl<R: Reducer> Timeline<R> {
     ) -> Settlement<R::State> {
         let mut coverage = self.coverage.clone();
         ids.into_iter().for_each(|id| coverage.include(id));
-        self.exclude_pending(&mut coverage, horizon);
-        let is_open = |id: &&ActionId| !coverage.is_final(id);
-        // An author's clock may be ahead of that of this node.
-        let open_steps = self.steps.iter().filter(|step| is_open(&step.stamp.id()));
-        let open_times = open_steps.map(|step| step.stamp.time());
-        let ids = self.known_ids().filter(is_open).map(ActionId::time);
-        let open_since = ids.chain(open_times).min();
+        let mut horizon = horizon;
+        loop {
+            self.exclude_pending(&mut coverage, horizon);
+            // What is open stays valid, and sees the deletions that are later. So the horizon is
+            // earlier, and undos that the former one included may have to wait for their actions.
+            match (horizon, self.open_since(&coverage)) {
+                (Some(former), Some(open)) if open < former => horizon = Some(open),
+                _ => break,
+            }
+        }
         let mut state = if self.steps.iter().all(|step| coverage.is_final(step.stamp.id())) {
             self.state.clone()
         } else {
@@ -96,11 +99,19 @@ impl<R: Reducer> Timeline<R> {
             state
         };
         if let Some(horizon) = horizon {
-            // An action that is open stays valid, and sees the deletions that are later than it.
-            coverage.forget_before(open_since.map_or(horizon, |open| open.min(horizon)));
+            coverage.forget_before(horizon);
         }
         settle(&mut state, &coverage);
         Settlement { coverage, state }
+    }
+
+    /// Returns the time of the earliest action that is not included, by its id or by the clock of
+    /// this node, whichever is earlier: the clock of an author may be ahead.
+    fn open_since(&self, coverage: &Coverage) -> Option<WallTime> {
+        let is_open = |id: &ActionId| !coverage.is_final(id);
+        let ids = self.known_ids().filter(|id| is_open(id)).map(ActionId::time);
+        let steps = self.steps.iter().filter(|step| is_open(step.stamp.id()));
+        ids.chain(steps.map(|step| step.stamp.time())).min()
     }
 
     /// Excludes the undos whose action is not included, the actions whose undo is not included, and

@@ -477,3 +477,30 @@ fn the_answer_to_a_refused_action_has_its_effect_after_a_later_snapshot() {
         author.news().iter().map(|entry| entry.action.kind().to_owned()).collect();
     assert_eq!(kinds, ["it/snapshot"], "nothing else is left");
 }
+
+#[test]
+fn an_undo_is_not_included_before_its_action_although_a_horizon_was_asked_for() {
+    let mut timeline = Timeline::new(shared::<Map>());
+    let entry =
+        |text: &str, action: Action| Entry::new(action, logux::Meta::new(text.parse().unwrap()));
+    let write = |path: &str| {
+        let op = MapOp::Set { path: path.parse().unwrap(), value: json!(1).into() };
+        shared::<Map>().action(&[op]).unwrap()
+    };
+    let undo = |id: &str| {
+        Action::new(format!(r#"{{"type":"logux/undo","id":"{id}","reason":"undo"}}"#)).unwrap()
+    };
+    let ids = ["10 a:b:c 0", "20 a:b:c 0", "30 b:b:c 0", "40 b:b:c 0"];
+    timeline.add(&entry(ids[0], write("/a")));
+    timeline.add(&entry(ids[1], write("/b")));
+    timeline.add(&entry(ids[2], undo(ids[1])));
+    timeline.add(&entry(ids[3], undo(ids[0])));
+    let parsed: Vec<ActionId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    // The undo of the first action is not included, so neither are the two actions.
+    let horizon = Some(WallTime::from_millis(35));
+    let settlement = timeline.settlement_of(&parsed[..3], horizon, |state, at| state.settle(at));
+    assert_eq!(settlement.coverage.horizon(), Some(WallTime::from_millis(10)));
+    for id in &parsed {
+        assert!(!settlement.coverage.is_final(id), "{id}");
+    }
+}
