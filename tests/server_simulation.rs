@@ -197,13 +197,22 @@ fn kept_actions_reach_all_subscribers() {
     );
 }
 
-/// Users undo their own notes, and undo their undos, on any of their devices.
+/// Users undo their own notes, and undo their undos, on any of their devices, at any time: without
+/// a connection too, and before the notes are sent.
 #[test]
 fn undos_of_users_take_effect_once() {
     let config = simulation::Config { errors_once_in: 0, ..simulation::Config::default() };
     for queues in [None, Some((3, 100))] {
         let notes = Notes { are_kept: true, are_undone: true, queues, ..Notes::default() };
         assert_survives(&notes, &config, seeds(150), 40);
+        let mut dropped = 0;
+        for seed in 0..20 {
+            let config = simulation::Config { seed, ..config.clone() };
+            let mut world = World::new(config, notes.clone());
+            world.run_random(40);
+            dropped += world.counts().dropped;
+        }
+        assert!(dropped > 20, "devices undo {dropped} actions and undos before they are sent");
     }
 }
 

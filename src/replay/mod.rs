@@ -26,6 +26,7 @@
 //! ```
 
 mod checkpoints;
+mod cleaning;
 mod config;
 mod coverage;
 mod reducer;

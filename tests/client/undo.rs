@@ -84,6 +84,7 @@ fn an_unsent_undo_is_dropped_by_a_redo() {
     assert_eq!(dropped(&device.undo(&undo)), &undo);
     assert_eq!(device.json(), json!({"a": "1"}));
     assert_eq!(device.ids(), std::slice::from_ref(&id));
+    assert!(!device.client.log().timeline().is_undone(&undo), "it is forgotten");
     assert_eq!(device.connect(), [Value::Null; 0]);
 
     // An undo that was sent is undone by another one, and so on.
@@ -163,6 +164,7 @@ fn a_refused_undo_leaves_no_trace() {
             assert_eq!(answer.action.as_ref().unwrap().kind(), "logux/undo");
             assert_eq!(device.json(), other.json());
             assert_eq!(device.ids(), [id.clone(), later.clone()]);
+            assert!(!device.client.log().timeline().is_undone(&undo), "it is forgotten");
         }
         assert_eq!(device.client.log().timeline().stats().steps, steps);
         device.client.log().timeline().assert_invariants();

@@ -28,7 +28,8 @@ pub trait Application {
     fn channels(&self) -> Vec<String>;
 
     /// Returns an action of a user who sees this state. The action will have this id. `number` is
-    /// random. Returns `None` if the user does nothing.
+    /// random. Returns `None` if the user does nothing. The device passes the `id` of a
+    /// `logux/undo` to [`Client::undo`](crate::client::Client::undo).
     fn act(
         &self,
         state: &<Self::Reducer as Reducer>::State,

@@ -106,6 +106,8 @@ impl Config {
 pub struct Counts {
     /// Actions that users added.
     pub actions: usize,
+    /// Actions and undos that were undone before they were sent.
+    pub dropped: usize,
     /// Frames that were sent.
     pub frames: usize,
     /// Frames that were lost with their connection.

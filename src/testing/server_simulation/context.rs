@@ -39,8 +39,8 @@ pub(super) struct Context {
     pub(super) abandoned: BTreeSet<ActionId>,
     /// The actions and subscriptions whose handlers refused them or failed.
     pub(super) failed: BTreeSet<ActionId>,
-    /// The actions that users have undone, and the undos that they have undone.
-    pub(super) undone_by_clients: BTreeSet<ActionId>,
+    /// The actions and undos that devices have dropped, because they were never sent.
+    pub(super) dropped: BTreeSet<ActionId>,
     /// The queues and fate keys of the actions that users added.
     pub(super) fates: BTreeMap<ActionId, (QueueName, FateKey)>,
     /// The first violation.
@@ -65,7 +65,7 @@ impl Context {
             confirmed: BTreeMap::new(),
             abandoned: BTreeSet::new(),
             failed: BTreeSet::new(),
-            undone_by_clients: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             fates: BTreeMap::new(),
             violation: None,
             trace: Vec::new(),

@@ -33,6 +33,8 @@ pub(super) struct Device<R: Reducer> {
     pub(super) left_channels: BTreeSet<String>,
     /// The last `logux/unsubscribe` of each channel.
     pub(super) last_unsubscribe: BTreeMap<String, ActionId>,
+    /// The last undo by this device.
+    pub(super) last_undo: Option<ActionId>,
     /// The refused subscriptions that were retried.
     pub(super) retried_subscriptions: BTreeSet<ActionId>,
 }
@@ -50,6 +52,7 @@ impl<R: Reducer + Clone> Device<R> {
             subscribes_at: Vec::new(),
             left_channels: BTreeSet::new(),
             last_unsubscribe: BTreeMap::new(),
+            last_undo: None,
             retried_subscriptions: BTreeSet::new(),
         }
     }

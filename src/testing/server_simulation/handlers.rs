@@ -194,8 +194,6 @@ impl Handlers {
             Step::Decide if request.target.is_some() => {
                 let reason = match &request.target {
                     Some(Ok(target)) if application.may_undo(target, &entry) => {
-                        let undone = [&target.action, target.undone()];
-                        context.undone_by_clients.extend(undone.map(|entry| entry.meta.id.clone()));
                         // It is processed when the hub has accepted it.
                         let end = HandlerResponse::AcceptUndo;
                         let responses = Self::send_back(context, application, &entry, end);

@@ -32,7 +32,7 @@
 //!   if the action was processed, `logux/undo` otherwise. At the end, no action waits for an
 //!   answer.
 //! - Undos by users take effect once, and reach all devices, also while their documents are
-//!   settled.
+//!   settled. What a device undoes before it was sent never reaches the server.
 //! - A reloaded device does not receive answers that its client has confirmed.
 //! - A failure undoes only actions that share their fate with the failed one, and never a
 //!   subscription.
@@ -44,7 +44,7 @@
 //!   it was confirmed, and its author too, by a reload.
 //!
 //! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
-//! `endpoint`, `handlers`, `settling`, `server`, `world`, `outcome`, `survival`.
+//! `endpoint`, `handlers`, `settling`, `server`, `world`, `undo`, `outcome`, `survival`.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -116,6 +116,7 @@ mod outcome;
 mod server;
 mod settling;
 mod survival;
+mod undo;
 mod violation;
 mod world;
 

@@ -70,6 +70,10 @@ impl<A: Application> World<A> {
                 false => return Err(Violation::Lost(*device, id.clone())),
             }
         }
+        let mut dropped = self.context.dropped.iter();
+        if let Some(id) = dropped.find(|id| self.database.times_processed(id) > 0) {
+            return Err(Violation::DroppedAfterSending(id.clone()));
+        }
         let is_repeated =
             |(_, times): &(&ActionId, &usize)| self.context.config.inbox && **times > 1;
         if let Some((id, times)) = self.database.processed.iter().find(is_repeated) {

@@ -32,6 +32,8 @@ pub enum Violation {
     Unanswered(usize, ActionId),
     /// A device received no answer to its action, and no longer waits for one.
     Lost(usize, ActionId),
+    /// A device dropped an action as unsent, but the application has processed it.
+    DroppedAfterSending(ActionId),
     /// The author of an action did not receive an action of
     /// [`send_back`](super::Application::send_back).
     NotSentBack(ActionId),
@@ -86,6 +88,9 @@ impl fmt::Display for Violation {
             }
             Self::Lost(device, id) => {
                 write!(f, "device {device} has no answer to {id}, and does not wait for one")
+            }
+            Self::DroppedAfterSending(id) => {
+                write!(f, "{id} was dropped as unsent, but it is processed")
             }
             Self::NotSentBack(id) => {
                 write!(f, "the author of {id} has not received the actions sent back to it")

@@ -100,7 +100,8 @@ impl<A: Application> World<A> {
         &self.context.trace
     }
 
-    /// Adds an action of [`Application::act`] on a device, if it returns one.
+    /// Adds an action of [`Application::act`] on a device, if it returns one, or undoes an action
+    /// if it returns `logux/undo`.
     ///
     /// # Panics
     /// If there is no such device.
@@ -111,11 +112,20 @@ impl<A: Application> World<A> {
         let id = this.client().next_id(this.clock.now(self.context.now_ms).wall);
         if let Some(action) = self.application.act(this.client().log().state(), &id, number) {
             self.context.counts.actions += 1;
-            let fate = (self.config.queues.name(&action), self.config.fate_keys.key(&action));
+            let target = action.str_field("id").filter(|_| action.kind() == logux::UNDO);
+            if let Some(target) = target.and_then(|id| id.parse().ok()) {
+                return self.undo(device, target);
+            }
             let id = self.sync(device, &action);
-            self.context.fates.insert(id.clone(), fate);
+            self.record_fate(&id, &action);
             self.acted.push((device, id));
         }
+    }
+
+    /// Records the queue and the fate key of an action.
+    pub(super) fn record_fate(&mut self, id: &ActionId, action: &Action) {
+        let fate = (self.config.queues.name(action), self.config.fate_keys.key(action));
+        self.context.fates.insert(id.clone(), fate);
     }
 
     fn sync(&mut self, device: usize, action: &Action) -> ActionId {
@@ -393,7 +403,7 @@ impl<A: Application> World<A> {
     }
 
     /// Executes the outputs of a client.
-    fn drain(&mut self, device: usize) {
+    pub(super) fn drain(&mut self, device: usize) {
         while let Some(output) = self.devices[device].client_mut().poll_output() {
             match output {
                 client::Output::Send(frame) => {
@@ -407,8 +417,6 @@ impl<A: Application> World<A> {
                 client::Output::TimeFix(time_fix) => self.devices[device].time_fix = Some(time_fix),
                 client::Output::Added(entry) => self.record_received(device, &entry),
                 client::Output::Processed(id) => self.check_answer(device, &id, true),
-                // Not an answer, which is sent too.
-                client::Output::Undone(id, _) if self.context.undone_by_clients.contains(&id) => {}
                 client::Output::Undone(id, undo) => {
                     self.check_answer(device, &id, false);
                     if undo.reason == "error" {
