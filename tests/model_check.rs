@@ -1,6 +1,7 @@
 //! A model check of the synchronization of two clients and a server, for every order in which
 //! frames can arrive and connections can be cut: no action is lost or duplicated, all logs have the
-//! same order, and no client waits forever.
+//! same order, and no client waits forever. With fewer actions, clients also undo and redo them at
+//! any moment: the server never receives what they drop.
 //!
 //! The machines are real: `client::Client` (a log and a `sync::Node`), and the `Relay` of the
 //! simulation (a log and a sync node for each client). A state of the model is the schedule that
@@ -22,8 +23,9 @@ use std::{
 };
 
 use logux::{
-    Action, MemoryStore, NodeId, Now, Store,
-    client::{self, Client},
+    Action, ActionId, MemoryStore, NodeId, Now, Store,
+    action::logux::UNDO,
+    client::{self, Client, UndoOutcome},
     replay::{TimelineConfig, untyped_reducer},
     store::Query,
     sync::{self, State},
@@ -41,6 +43,8 @@ const CLIENTS: usize = 2;
 enum Step {
     /// The client adds an action.
     Act(usize),
+    /// The client undoes its last action, or its last undo.
+    Undo(usize),
     /// The next frame arrives at the server.
     Up(usize),
     /// The next frame arrives at the client.
@@ -59,7 +63,12 @@ struct World {
     down: Vec<VecDeque<String>>,
     open: Vec<bool>,
     acts: usize,
+    undos: usize,
     cuts: usize,
+    /// The last action or undo of each client.
+    last: Vec<Option<ActionId>>,
+    /// The actions that were dropped because they were never sent.
+    dropped: Vec<String>,
     /// The ids of the actions of the other client that each client received.
     received: Vec<Vec<String>>,
 }
@@ -93,7 +102,10 @@ impl World {
             down: vec![VecDeque::new(); CLIENTS],
             open: vec![false; CLIENTS],
             acts: 0,
+            undos: 0,
             cuts: 0,
+            last: vec![None; CLIENTS],
+            dropped: Vec::new(),
             received: vec![Vec::new(); CLIENTS],
         }
     }
@@ -109,7 +121,16 @@ impl World {
             Step::Act(client) => {
                 self.acts += 1;
                 let action = Action::new(format!(r#"{{"type":"act","n":{}}}"#, self.acts)).unwrap();
-                self.clients[client].sync(NOW, action).unwrap();
+                self.last[client] = Some(self.clients[client].sync(NOW, action).unwrap());
+            }
+            Step::Undo(client) => {
+                self.undos += 1;
+                let id = self.last[client].take().unwrap();
+                let outcome = self.clients[client].undo(NOW, &id, "undo").unwrap();
+                match outcome {
+                    UndoOutcome::Dropped(entry) => self.dropped.push(entry.meta.id.to_string()),
+                    UndoOutcome::Added(undo) => self.last[client] = Some(undo),
+                }
             }
             Step::Up(client) => {
                 let frame = self.up[client].pop_front().unwrap();
@@ -191,7 +212,8 @@ impl World {
         }
         format!("{:?}", self.relay).hash(&mut hasher);
         Self::log(self.relay.log().store()).1.hash(&mut hasher);
-        (&self.up, &self.down, &self.open, self.acts, self.cuts).hash(&mut hasher);
+        let counts = (self.acts, self.undos, self.cuts);
+        (&self.up, &self.down, &self.open, counts, &self.last, &self.dropped).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -206,8 +228,13 @@ impl World {
             }
         }
         let (order, _) = Self::log(self.relay.log().store());
-        if *self.relay.log().state() != order.len() {
-            return Some("the server has applied an action twice".into());
+        let undos = self.undos_at_server();
+        let has = |id: &String| order.contains(id) || undos.iter().any(|(undo, _)| undo == id);
+        if let Some(id) = self.dropped.iter().find(|id| has(id)) {
+            return Some(format!("{id} was dropped, but the server has it"));
+        }
+        if *self.relay.log().state() != order.iter().filter(|id| !is_undone(&undos, id)).count() {
+            return Some("the server has not applied each action once that is not undone".into());
         }
         if !self.is_quiet() {
             return None;
@@ -220,11 +247,11 @@ impl World {
                 ));
             }
         }
-        if order.len() != self.acts {
-            return Some(format!(
-                "the clients added {} actions, but the server has {order:?}",
-                self.acts
-            ));
+        // Each undo is sent, or dropped with what it undoes.
+        let (sent, received) =
+            (self.acts + self.undos - 2 * self.dropped.len(), order.len() + undos.len());
+        if sent != received {
+            return Some(format!("the clients sent {sent} actions, but the server has {received}"));
         }
         for (number, client) in self.clients.iter().enumerate() {
             // The log of a client keeps only its own unanswered actions.
@@ -242,11 +269,29 @@ impl World {
         None
     }
 
+    /// Returns the ids of the undos that the server has, with their targets.
+    fn undos_at_server(&self) -> Vec<(String, String)> {
+        let mut undos = Vec::new();
+        let walked = self.relay.log().store().walk(&Query::created(), &mut |entry| {
+            if entry.action.kind() == UNDO {
+                let target = entry.action.str_field("id").unwrap().into_owned();
+                undos.push((entry.meta.id.to_string(), target));
+            }
+            ControlFlow::Continue(())
+        });
+        walked.unwrap();
+        undos
+    }
+
     /// Returns `true` if all clients are connected and no frame is in transit.
     fn is_quiet(&self) -> bool {
         self.open.iter().all(|open| *open)
             && self.up.iter().chain(&self.down).all(VecDeque::is_empty)
     }
+}
+
+fn is_undone(undos: &[(String, String)], id: &str) -> bool {
+    undos.iter().any(|(undo, target)| target == id && !is_undone(undos, undo))
 }
 
 /// A schedule of steps, and the world after it.
@@ -277,6 +322,7 @@ impl Hash for Schedule {
 #[derive(Clone)]
 struct Exchange {
     actions: usize,
+    undos: usize,
     cuts: usize,
 }
 
@@ -290,6 +336,9 @@ impl Exchange {
             }
             if world.acts < self.actions {
                 next.push(Step::Act(client));
+            }
+            if world.undos < self.undos && world.last[client].is_some() {
+                next.push(Step::Undo(client));
             }
             if !world.up[client].is_empty() {
                 next.push(Step::Up(client));
@@ -338,15 +387,27 @@ impl Model for Exchange {
     }
 }
 
+fn is_large() -> bool {
+    std::env::var("LOGUX_MODEL").is_ok_and(|bound| bound == "large")
+}
+
 #[test]
 fn synchronization_keeps_its_guarantees() {
-    let large = std::env::var("LOGUX_MODEL").is_ok_and(|bound| bound == "large");
-    let model =
-        if large { Exchange { actions: 3, cuts: 2 } } else { Exchange { actions: 3, cuts: 1 } };
-    let (actions, cuts) = (model.actions, model.cuts);
+    let cuts = if is_large() { 2 } else { 1 };
+    check(Exchange { actions: 3, undos: 0, cuts });
+}
+
+#[test]
+fn a_server_never_receives_what_a_client_has_dropped() {
+    let actions = if is_large() { 2 } else { 1 };
+    check(Exchange { actions, undos: 2, cuts: 1 });
+}
+
+fn check(model: Exchange) {
+    let Exchange { actions, undos, cuts } = model;
     let checker = model.checker().threads(2).spawn_bfs().join();
     println!(
-        "{actions} actions, {cuts} cuts: {} different worlds, {} visited, up to {} steps deep",
+        "{actions} actions, {undos} undos, {cuts} cuts: {} different worlds, {} visited, up to {} steps deep",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth()
