@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::HubLog;
 use crate::{
-    action::{Action, ActionId, DocumentKey, DocumentVerb},
+    action::{Action, ActionId, DocumentKey, DocumentVerb, Meta},
     log::LogError,
     replay::Coverage,
     store::Store,
+    time::WallTime,
 };
 
 /// When the actions of documents are settled: from then on, they cannot be undone any more, and the
@@ -101,6 +102,9 @@ pub(super) enum Phase {
         number: u64,
         /// The actions and undos that were undone in the meantime.
         undone: Vec<ActionId>,
+        /// The earliest time of the actions that were answered in the meantime, by their ids and by
+        /// the server's clock.
+        earliest: WallTime,
     },
     /// What the snapshot includes is removed from the log.
     Removing,
@@ -141,7 +145,7 @@ impl Documents {
         self.last_request += 1;
         let number = self.last_request;
         if let Some(status) = self.recent.get_mut(key.channel()) {
-            status.phase = Phase::Building { number, undone: Vec::new() };
+            status.phase = Phase::Building { number, undone: Vec::new(), earliest: WallTime::MAX };
         }
         SettlementRequest { key, number }
     }
@@ -172,7 +176,10 @@ impl Documents {
 
 impl DocumentStatus {
     /// Counts an action that stays in the log. Returns whether the count has to be saved.
-    pub(super) const fn count(&mut self) -> bool {
+    pub(super) fn count(&mut self, meta: &Meta) -> bool {
+        if let Phase::Building { earliest, .. } = &mut self.phase {
+            *earliest = meta.time.min(meta.id.time()).min(*earliest);
+        }
         self.open += 1;
         self.open.is_multiple_of(SAVE_EVERY)
     }

@@ -324,22 +324,37 @@ fn an_action_from_before_the_horizon_is_too_old() {
 
 #[test]
 fn an_unanswered_action_does_not_become_too_old() {
+    for is_answered_before in [false, true] {
+        test_of_unanswered(is_answered_before);
+    }
+}
+
+/// An action is answered before or after the snapshot that does not know of it.
+fn test_of_unanswered(is_answered_before: bool) {
     let mut server = server_with_four_edits();
     let (mono, wall) = (server.now.mono, server.now.wall);
     // The horizon of the snapshot would be later than what the application is deciding about.
     server.waiting = Some(Vec::new());
     let late = format!("{} bob:2:x 0", wall.as_millis() + 5);
     assert_eq!(server.act(2, &late, &edit("x", 1)), None);
-    let waiting = server.waiting.take().unwrap();
+    let mut waiting = server.waiting.take().unwrap();
     server.now = Now { mono, wall: wall.shifted(2_000_000) };
     for (index, name) in (30..).zip(["e", "f"]) {
         let id = format!("{} ada:1:x 0", wall.as_millis() + 1_999_000 + i64::from(index));
         server.act(1, &id, &edit(name, index));
     }
     let settle = server.build();
+    if is_answered_before {
+        waiting.drain(..).for_each(|request| server.respond(request));
+    }
     server.handle(settle);
-    assert_eq!(server.kept().len(), 6, "the snapshot is not added");
+    let kinds = server.kept();
+    assert!(kinds.iter().all(|(kind, _)| kind == "notes/edit"), "no snapshot is added: {kinds:?}");
     waiting.into_iter().for_each(|request| server.respond(request));
+    if server.due.is_empty() {
+        let id = format!("{} ada:1:x 0", wall.as_millis() + 1_999_100);
+        server.act(1, &id, &edit("f", 31));
+    }
     server.settle();
     let all = json!({"a": 1, "b": 2, "c": 3, "d": 4, "e": 30, "f": 31, "x": 1});
     server.assert_state(&all);

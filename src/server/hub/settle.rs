@@ -3,8 +3,8 @@
 //!
 //! The application makes the snapshot in the background, from what the log had when it read it. An
 //! undo that is accepted in the meantime counts: if its action would be settled, the snapshot is
-//! made again. So does an action that is received and not answered, and that the snapshot would
-//! declare too old: then it is made later.
+//! made again. So does an action that is not answered when the snapshot is made, and that it would
+//! declare too old: then it is made again later.
 
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -140,11 +140,11 @@ impl<S: Store> Hub<S> {
         action: &Action,
     ) -> Result<(), LogError<S::Error>> {
         let document = self.config.documents.document_of(action);
-        self.pending.push_back(Output::Recorded(entry));
+        self.pending.push_back(Output::Recorded(entry.clone()));
         let Some((key, _)) = document else { return Ok(()) };
         let Some(rule) = self.config.documents.rule(key.kind()) else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, *rule)?;
-        if status.count() {
+        if status.count(&entry.meta) {
             status.save(&mut self.log, &key)?;
         }
         if status.open >= status.due_at && matches!(status.phase, Phase::Idle) {
@@ -162,9 +162,9 @@ impl<S: Store> Hub<S> {
     ) -> Result<(), LogError<S::Error>> {
         let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, rule)?;
-        let undone = match &mut status.phase {
-            Phase::Building { number: current, undone } if *current == number => {
-                core::mem::take(undone)
+        let (undone, earliest) = match &mut status.phase {
+            Phase::Building { number: current, undone, earliest } if *current == number => {
+                (core::mem::take(undone), *earliest)
             }
             // A snapshot for an earlier request may not know of all undos.
             _ => return Ok(()),
@@ -174,13 +174,14 @@ impl<S: Store> Hub<S> {
             status.due_at = status.open + rule.open_actions.max(1);
             return Ok(());
         };
-        // Actions that are not answered yet may still take effect.
+        // Actions that are not answered yet may still take effect, and the snapshot may not know of
+        // those that were answered since.
         let queue = QueueName::from(key.channel().clone());
         let is_unanswered = self
             .requests
             .in_queues(&queue)
             .any(|request| standing(&coverage, &request.entry.meta) != Standing::Open);
-        if is_unanswered {
+        if is_unanswered || coverage.horizon().is_some_and(|horizon| earliest < horizon) {
             status.due_at = status.open + (rule.open_actions / 8).max(1);
             return Ok(());
         }
