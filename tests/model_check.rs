@@ -88,11 +88,8 @@ impl World {
                 timeout: None,
                 ..sync::Config::client(name.clone())
             };
-            Client::new(
-                client::Config { node: node.into(), token: None, time_fix: None },
-                MemoryStore::new(),
-            )
-            .unwrap()
+            Client::new(client::Config { node: node.into(), token: None }, MemoryStore::new())
+                .unwrap()
         };
         let counting: Counting = untyped_reducer(0, |count, _| *count += 1);
         Self {
@@ -155,6 +152,9 @@ impl World {
             }
         }
         for client in 0..CLIENTS {
+            while self.clients[client].needs_commit() {
+                self.clients[client].commit(NOW).unwrap();
+            }
             while let Some(output) = self.clients[client].poll_output() {
                 match output {
                     client::Output::Send(frame) if self.open[client] => {

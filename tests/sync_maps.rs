@@ -173,7 +173,6 @@ fn a_client_shows_its_own_changes_at_once() {
     let config = client::Config {
         node: Arc::new(sync::Config::client(NodeId::new("10:a:b").unwrap())),
         token: None,
-        time_fix: None,
     };
     let mut client =
         Client::with_observer(config, MemoryStore::new(), Timeline::new(SyncMaps::new("tasks")))

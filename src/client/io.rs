@@ -2,6 +2,7 @@
 
 use crate::{
     action::{ActionId, logux::Undo},
+    json::Json,
     store::Entry,
     sync::{Disconnect, State},
     wire::ErrorMessage,
@@ -21,6 +22,27 @@ pub enum Input<'a> {
     Wake,
 }
 
+/// What has become of an own action, in the order in which these follow each other. Some are left
+/// out: an answer may arrive before the confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The action is in the log of this device, and was not sent.
+    Kept,
+    /// The action was sent, now or in an earlier connection.
+    Sent,
+    /// The server has the action.
+    Confirmed,
+    /// The server has processed the action.
+    Processed,
+    /// The server has refused the action, or has undone it later. [`Undo::action`] is the own action
+    /// if the log still has it, also if the answer leaves it out, so that the user can try again:
+    /// after the reason `tooOld`, as a draft. If the action is an undo, what it has undone has its
+    /// effect again.
+    ///
+    /// An undo by another client is not an answer, but [`Output::Added`] like any action.
+    Undone(Box<Undo>),
+}
+
 /// What the driver of a client has to do.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -32,18 +54,10 @@ pub enum Output {
     /// An action of another node was added to the log, such as the server's answer to an own
     /// action, or the undo of an own action by another client.
     Added(Entry),
-    /// The server has processed this own action.
-    Processed(ActionId),
-    /// The server has refused this own action, or has undone it later. [`Undo::action`] is the own
-    /// action if the log still has it, also if the answer leaves it out, so that the user can try
-    /// again: after the reason `tooOld`, as a draft. If the action is an undo, what it has undone
-    /// has its effect again.
-    ///
-    /// An undo by another client is not an answer, but [`Added`](Self::Added) like any action.
-    Undone(ActionId, Box<Undo>),
-    /// The difference between the client's clock and the server's, in milliseconds. Store it with
-    /// the log, for [`Config::time_fix`](super::Config::time_fix).
-    TimeFix(i64),
+    /// What has become of an own action.
+    Fate(ActionId, Fate),
+    /// The headers of the server, a JSON object.
+    Headers(Json),
     /// The state of the connection has changed.
     State(State),
     /// The server reported an error. After `wrong-protocol`, `wrong-subprotocol` and

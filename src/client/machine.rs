@@ -3,15 +3,17 @@
 use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{Input, Output, subscriptions::Subscriptions, undo::Unsent};
+use super::{
+    Fate, Input, Output, actions::count_unconfirmed, subscriptions::Subscriptions, undo::Unsent,
+};
 use crate::{
     action::{
-        Action, ActionId, Subprotocol,
+        ActionId, Subprotocol,
         logux::{self, Undo},
     },
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, Node, RefusedAction, State, TimeoutKind},
+    sync::{self, BatchToken, Node, RefusedAction, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
 
@@ -26,9 +28,6 @@ pub struct Config {
     pub node: Arc<sync::Config>,
     /// The credentials for the server. Secret.
     pub token: Option<Secret>,
-    /// The correction of the clock ([`Output::TimeFix`]) that was stored with the log. Without it,
-    /// the positions of earlier actions in the order could change.
-    pub time_fix: Option<i64>,
 }
 
 /// A string that is not shown in logs.
@@ -45,28 +44,47 @@ impl core::fmt::Debug for Secret {
 pub(super) const SYNCING: &str = "syncing";
 
 /// The index of own `logux/subscribe` and `logux/unsubscribe` actions.
-const SUBSCRIPTIONS: &str = "subscriptions";
+pub(super) const SUBSCRIPTIONS: &str = "subscriptions";
 
 /// A device with its own log: an own action is in the log immediately, and is sent to the server
 /// when there is a connection.
 ///
 /// The machine is driven by [`handle`](Self::handle), [`poll_output`](Self::poll_output) and
-/// [`next_deadline`](Self::next_deadline), like all machines of this crate. Own actions are sent
-/// again until the server has confirmed them, and tracked until it has answered:
-/// [`Output::Processed`] or [`Output::Undone`]. [`undo`](Self::undo) undoes and redoes actions.
+/// [`next_deadline`](Self::next_deadline), like all machines of this crate, and like the hub it has
+/// a step [`commit`](Self::commit): all outputs wait for it, so what they promise is durable. The
+/// driver passes any number of inputs and actions, and commits once.
+///
+/// Own actions are sent again until the server has confirmed them, and tracked until it has
+/// answered: [`Output::Fate`]. [`undo`](Self::undo) undoes and redoes actions.
+///
+/// Beside its entries, the store keeps small values: which actions were never sent, and the
+/// correction of the clock, without which the positions of earlier actions in the order could
+/// change.
 #[derive(Debug)]
 pub struct Client<S, O = ()> {
     pub(super) log: Log<S, O>,
-    node: Node,
+    pub(super) node: Node,
     token: Option<Secret>,
-    subprotocol: Subprotocol,
+    pub(super) subprotocol: Subprotocol,
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
     /// The correction of the clock, measured at the first connection and not changed later, so that
     /// the order of actions stays the same.
     time_fix: Option<i64>,
-    out: VecDeque<Output>,
+    /// The number of own actions that the server has not confirmed.
+    pub(super) unconfirmed: usize,
+    /// Whether the store has changed since the last commit in a way that an output promises.
+    pub(super) is_changed: bool,
+    /// The received actions to confirm after the commit.
+    batches: Vec<BatchToken>,
+    /// The outputs since the last commit.
+    pub(super) pending: VecDeque<Output>,
+    /// The committed outputs.
+    ready: VecDeque<Output>,
 }
+
+/// The name of the store's value with the correction of the clock, in milliseconds.
+const TIME_FIX: &str = "timeFix";
 
 impl<S: Store> Client<S> {
     /// Creates a client that is not connected. The store may contain actions of earlier starts.
@@ -95,13 +113,17 @@ impl<S: Store, O: Observer> Client<S, O> {
         forget_subscriptions(&mut log)?;
         Ok(Self {
             unsent: Unsent::read(&log)?,
+            unconfirmed: count_unconfirmed(&log)?,
+            time_fix: log.value(TIME_FIX)?.and_then(|ms| ms.parse().ok()),
             log,
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node, ()),
             token: config.token,
-            time_fix: config.time_fix,
             subscriptions: Subscriptions::default(),
-            out: VecDeque::new(),
+            is_changed: false,
+            batches: Vec::new(),
+            pending: VecDeque::new(),
+            ready: VecDeque::new(),
         })
     }
 
@@ -140,36 +162,44 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.node.next_deadline()
     }
 
-    /// Returns the next output. Call it until it returns `None`.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+    /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange that
+    /// no output depends on waits for the next commit.
+    pub fn needs_commit(&self) -> bool {
+        self.is_changed || !self.batches.is_empty() || !self.pending.is_empty()
     }
 
-    /// Adds an own action to the log, and sends it to the server now or at the next connection.
+    /// Makes the effects of all inputs and actions so far durable, and their outputs available.
+    /// Then confirms received actions, which may lead to the next ones: call it until
+    /// [`needs_commit`](Self::needs_commit) returns `false`.
+    ///
+    /// A driver whose store writes in the background calls this when the write has ended, and
+    /// passes nothing to the machine in the meantime.
     ///
     /// # Errors
-    /// If the store fails.
-    pub fn sync(&mut self, now: Now, action: Action) -> Result<ActionId, LogError<S::Error>> {
-        match self.node.state() {
-            State::Disconnected | State::Connecting => self.unsent.begin(&mut self.log)?,
-            State::Sending | State::Synchronized => self.unsent.end(&mut self.log)?,
-        }
-        let mut draft = Draft::reason(SYNCING);
-        draft.subprotocol = Some(self.subprotocol.clone());
-        let id = self.log.generate_id(now.wall);
-        draft.id = Some(id.clone());
-        if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
-            draft = draft.index(SUBSCRIPTIONS);
-        }
-        if let Some(entry) = self.log.add(now.wall, action, draft)? {
+    /// If the store fails. The outputs still wait: close the connection, and commit again later if
+    /// the error may pass.
+    pub fn commit(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        if self.is_changed {
             self.log.commit()?;
-            self.send(now, &[entry])?;
+            self.is_changed = false;
+        }
+        self.ready.append(&mut self.pending);
+        for batch in core::mem::take(&mut self.batches) {
+            self.node.handle(now, sync::Input::Persisted(batch));
         }
         self.execute_outputs(now)?;
-        Ok(id)
+        if !self.is_changed && self.batches.is_empty() {
+            self.ready.append(&mut self.pending);
+        }
+        Ok(())
     }
 
-    /// Handles an input.
+    /// Returns the next committed output. Call it until it returns `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.ready.pop_front()
+    }
+
+    /// Handles an input. Its outputs are available after the next [`commit`](Self::commit).
     ///
     /// # Errors
     /// If the store fails: then close the connection; actions that were not stored were not
@@ -190,10 +220,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     /// Executes the outputs of the sync node.
-    fn execute_outputs(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+    pub(super) fn execute_outputs(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
         while let Some(output) = self.node.poll_output() {
             match output {
-                sync::Output::Send(frame) => self.out.push_back(Output::Send(frame)),
+                sync::Output::Send(frame) => self.pending.push_back(Output::Send(frame)),
                 // The client has chosen its server, and the transport has verified the certificate.
                 sync::Output::Authenticate(authentication) => {
                     self.node.handle(now, sync::Input::Allow(authentication.token))
@@ -201,38 +231,39 @@ impl<S: Store, O: Observer> Client<S, O> {
                 sync::Output::Connected { .. } => self.connected(now)?,
                 sync::Output::TimeFix(time_fix) => {
                     self.time_fix = Some(time_fix);
-                    self.out.push_back(Output::TimeFix(time_fix));
+                    self.log.set_value(TIME_FIX, Some(&time_fix.to_string()))?;
+                    self.is_changed = true;
                 }
                 sync::Output::Received { batch, entries, refused, .. } => {
                     for RefusedAction { kind, limit, .. } in refused {
                         let text = format!("an action of the type {kind} was dropped: {limit}");
-                        self.out.push_back(Output::Debug(text));
+                        self.pending.push_back(Output::Debug(text));
                     }
                     for entry in entries {
                         self.receive(now, entry)?;
                     }
-                    self.log.commit()?;
-                    self.node.handle(now, sync::Input::Persisted(batch));
+                    self.batches.push(batch);
                 }
                 sync::Output::ReceivedUpTo(received) => {
                     let synced = self.log.synced()?;
                     if synced.received < received {
                         self.log.set_synced(Synced { received, ..synced })?;
-                        self.log.commit()?;
                     }
                 }
                 sync::Output::SentUpTo(sent) => {
                     let synced = self.log.synced()?;
                     if synced.sent < sent {
                         self.log.set_synced(Synced { sent, ..synced })?;
-                        self.log.commit()?;
+                        self.confirmed(synced.sent, sent)?;
                     }
                 }
-                sync::Output::Headers(_) => {}
-                sync::Output::Debug(text) => self.out.push_back(Output::Debug(text)),
-                sync::Output::PeerError(error) => self.out.push_back(Output::Refused(error)),
-                sync::Output::State(state) => self.out.push_back(Output::State(state)),
-                sync::Output::Disconnect(reason) => self.out.push_back(Output::Disconnect(reason)),
+                sync::Output::Headers(headers) => self.pending.push_back(Output::Headers(headers)),
+                sync::Output::Debug(text) => self.pending.push_back(Output::Debug(text)),
+                sync::Output::PeerError(error) => self.pending.push_back(Output::Refused(error)),
+                sync::Output::State(state) => self.pending.push_back(Output::State(state)),
+                sync::Output::Disconnect(reason) => {
+                    self.pending.push_back(Output::Disconnect(reason))
+                }
             }
         }
         Ok(())
@@ -240,7 +271,9 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        // Before anything is sent, so that nothing counts as unsent after a crash.
         self.unsent.end(&mut self.log)?;
+        self.is_changed = true;
         let sent = self.log.synced()?.sent;
         let mut waiting = Vec::new();
         self.log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
@@ -249,6 +282,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             }
             ControlFlow::Continue(())
         })?;
+        for entry in &waiting {
+            self.pending.push_back(Output::Fate(entry.meta.id.clone(), Fate::Sent));
+        }
         self.send(now, &waiting)?;
         for action in self.subscriptions.resubscriptions().into_iter().flatten() {
             self.sync(now, action)?;
@@ -256,7 +292,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         Ok(())
     }
 
-    fn send(&mut self, now: Now, entries: &[Entry]) -> Result<(), LogError<S::Error>> {
+    pub(super) fn send(&mut self, now: Now, entries: &[Entry]) -> Result<(), LogError<S::Error>> {
         for entry in entries {
             self.subscriptions.sent(&entry.meta.id, &entry.action);
         }
@@ -271,7 +307,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
-        self.out.push_back(Output::Added(entry.clone()));
+        self.is_changed = true;
+        self.pending.push_back(Output::Added(entry.clone()));
         match answered_id(&entry) {
             // The action may be of an earlier start of this device, which had another node id.
             Some(id) if id.node().client_id() == self.log.node_id().client_id() => {
@@ -283,10 +320,14 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     /// Handles the server's answer to an own action.
     fn answered(&mut self, id: ActionId, answer: &Entry) -> Result<(), LogError<S::Error>> {
+        // An answer may arrive before the confirmation.
+        if self.is_unconfirmed(&id)? {
+            self.unconfirmed -= 1;
+        }
         let Some(mut undo) = Undo::from_action(&answer.action) else {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
             self.subscriptions.processed(&id, answer);
-            self.out.push_back(Output::Processed(id));
+            self.pending.push_back(Output::Fate(id, Fate::Processed));
             return Ok(());
         };
         self.subscriptions.undone(&id);
@@ -299,7 +340,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         // Servers remember refused actions without their content.
         undo.action = own.or(undo.action);
-        self.out.push_back(Output::Undone(id, Box::new(undo)));
+        self.pending.push_back(Output::Fate(id, Fate::Undone(Box::new(undo))));
         Ok(())
     }
 }

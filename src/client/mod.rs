@@ -13,7 +13,7 @@
 //!
 //! let note = Shared::<Map>::new("notes", "1");
 //! let node = sync::Config::client(NodeId::new("10:laptop:tab")?);
-//! let config = Config { node: node.into(), token: None, time_fix: None };
+//! let config = Config { node: node.into(), token: None };
 //! let mut client = Client::with_observer(config, MemoryStore::new(), Timeline::new(note.clone()))?;
 //!
 //! let write = note.action(&[MapOp::Set { path: "/title".parse()?, value: json!("Shopping").into() }])?;
@@ -27,11 +27,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod actions;
 mod io;
 mod machine;
 mod subscriptions;
 mod undo;
 
-pub use io::{Input, Output};
+pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
 pub use undo::UndoOutcome;

@@ -40,15 +40,15 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// changes the state at once, and is sent after the action.
     ///
     /// The server decides whether the undo has an effect on others, and answers:
-    /// [`Output::Processed`], or [`Output::Undone`] with the id of the undo and a reason, such as
+    /// [`Fate::Processed`], or [`Fate::Undone`] with the id of the undo and a reason, such as
     /// `settled`, `denied` or `notFound`. A refused undo leaves the log, and the action has its
     /// effect again. The action need not be in the log, which may have forgotten it. Of an action
     /// of a document, [`Coverage::is_final`] says before whether it is settled.
     ///
     /// A `logux/undo` that is passed to [`sync`](Self::sync) is always sent, after its action.
     ///
-    /// [`Output::Processed`]: super::Output::Processed
-    /// [`Output::Undone`]: super::Output::Undone
+    /// [`Fate::Processed`]: super::Fate::Processed
+    /// [`Fate::Undone`]: super::Fate::Undone
     /// [`Coverage::is_final`]: crate::replay::Coverage::is_final
     ///
     /// # Errors
@@ -74,7 +74,8 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.log.add(now.wall, undo, draft)?;
                 self.remove(id)?;
                 self.remove(&undo_id)?;
-                self.log.commit()?;
+                self.is_changed = true;
+                self.unconfirmed -= 1;
                 self.subscriptions.undone(id);
                 Ok(UndoOutcome::Dropped(Box::new(entry)))
             }
@@ -125,14 +126,13 @@ impl Unsent {
     ) -> Result<(), LogError<S::Error>> {
         if self.0.is_some() {
             log.set_value(UNSENT_AFTER, None)?;
-            log.commit()?;
             self.0 = None;
         }
         Ok(())
     }
 
     /// Returns `true` for an own action that was never sent.
-    fn contains(&self, meta: &Meta) -> bool {
+    pub(super) fn contains(&self, meta: &Meta) -> bool {
         self.0.is_some_and(|number| meta.added > Some(number))
             && meta.reasons.iter().any(|reason| **reason == *SYNCING)
     }

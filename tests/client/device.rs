@@ -5,7 +5,7 @@ use core::{ops::ControlFlow, time::Duration};
 use logux::{
     Action, ActionId, Log, MemoryStore, NodeId, Now, Store, WallTime,
     action::logux::Undo,
-    client::{Client, Config, Input, Output, UndoOutcome},
+    client::{Client, Config, Fate, Input, Output, UndoOutcome},
     crdt::{Crdt, Document, DocumentOp, Path, Shared},
     log::Draft,
     replay::{Reducer, Timeline, TimelineConfig},
@@ -59,13 +59,15 @@ impl Device {
 impl<R: Reducer> Device<R> {
     pub(crate) fn start(
         node: &str,
-        store: MemoryStore,
+        mut store: MemoryStore,
         config: TimelineConfig,
         reducer: R,
     ) -> Self {
         let timeline = Timeline::read(reducer, config, &store).unwrap();
         let node = sync::Config::client(NodeId::new(node).unwrap());
-        let config = Config { node: node.into(), token: None, time_fix: Some(0) };
+        let config = Config { node: node.into(), token: None };
+        // The clock is right, although it runs during the handshake.
+        store.set_value("timeFix", Some("0")).unwrap();
         let client = Client::with_observer(config, store, timeline).unwrap();
         Self { client, ms: 0, added: 0 }
     }
@@ -82,12 +84,22 @@ impl<R: Reducer> Device<R> {
 
     pub(crate) fn sync(&mut self, action: Action) -> ActionId {
         let now = self.now();
-        self.client.sync(now, action).unwrap()
+        let id = self.client.sync(now, action).unwrap();
+        self.commit(now);
+        id
+    }
+
+    fn commit(&mut self, now: Now) {
+        while self.client.needs_commit() {
+            self.client.commit(now).unwrap();
+        }
     }
 
     pub(crate) fn undo(&mut self, id: &ActionId) -> UndoOutcome {
         let now = self.now();
-        self.client.undo(now, id, "mistake").unwrap()
+        let outcome = self.client.undo(now, id, "mistake").unwrap();
+        self.commit(now);
+        outcome
     }
 
     /// Undoes an action that the server may have received, and returns the id of the undo.
@@ -101,6 +113,7 @@ impl<R: Reducer> Device<R> {
     fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
         self.client.handle(now, input).unwrap();
+        self.commit(now);
     }
 
     /// Connects, and returns the JSON of the actions that the client sends.
@@ -139,8 +152,8 @@ impl<R: Reducer> Device<R> {
         self.handle(Input::Frame(&frame));
         let outputs = std::iter::from_fn(|| self.client.poll_output());
         let answers = outputs.filter_map(|output| match output {
-            Output::Processed(id) => Some(Answer::Processed(id)),
-            Output::Undone(id, undo) => Some(Answer::Undone(id, *undo)),
+            Output::Fate(id, Fate::Processed) => Some(Answer::Processed(id)),
+            Output::Fate(id, Fate::Undone(undo)) => Some(Answer::Undone(id, *undo)),
             _ => None,
         });
         answers.collect()

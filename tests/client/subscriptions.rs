@@ -11,11 +11,19 @@ const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
 fn start(node: &str, store: MemoryStore) -> Client<MemoryStore> {
     let node = sync::Config::client(NodeId::new(node).unwrap());
-    Client::new(Config { node: node.into(), token: None, time_fix: None }, store).unwrap()
+    Client::new(Config { node: node.into(), token: None }, store).unwrap()
 }
 
 fn sync(client: &mut Client<MemoryStore>, json: &str) -> ActionId {
-    client.sync(NOW, Action::new(json).unwrap()).unwrap()
+    let id = client.sync(NOW, Action::new(json).unwrap()).unwrap();
+    commit(client);
+    id
+}
+
+fn commit(client: &mut Client<MemoryStore>) {
+    while client.needs_commit() {
+        client.commit(NOW).unwrap();
+    }
 }
 
 const SUBSCRIBE: &str = r#"{"type":"logux/subscribe","channel":"room"}"#;
@@ -27,6 +35,7 @@ fn connect(client: &mut Client<MemoryStore>) -> Vec<String> {
     while client.poll_output().is_some() {}
     for input in [Input::Closed, Input::Opened, Input::Frame(&connected)] {
         client.handle(NOW, input).unwrap();
+        commit(client);
     }
     let sent = std::iter::from_fn(|| client.poll_output());
     let sync = sent.filter_map(|output| match output {
@@ -43,6 +52,7 @@ fn processed(client: &mut Client<MemoryStore>, ids: &[&ActionId]) {
             r#"["sync",1,{{"type":"logux/processed","id":"{id}"}},{{"id":[{n},"server:x",0],"time":1}}]"#
         );
         client.handle(NOW, Input::Frame(&answer)).unwrap();
+        commit(client);
     }
 }
 

@@ -157,8 +157,7 @@ impl Builder {
         let (state_sender, state) = watch::channel(sync::State::Disconnected);
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
-        let config =
-            Config { node: Arc::new(self.node), token: self.token.map(Secret), time_fix: None };
+        let config = Config { node: Arc::new(self.node), token: self.token.map(Secret) };
         let machine = match ClientMachine::with_observer(config, MemoryStore::new(), observer) {
             Ok(machine) => machine,
             Err(logux::log::LogError::Store(never)) => match never {},

@@ -6,7 +6,7 @@ use std::{collections::HashMap, convert::Infallible};
 use logux::{
     Action, ActionId, Entry, MemoryStore,
     action::logux::Undo,
-    client::{Client as ClientMachine, Input, Output, UndoOutcome},
+    client::{Client as ClientMachine, Fate, Input, Output, UndoOutcome},
     log::{LogError, Observer},
     sync::State,
 };
@@ -151,7 +151,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
         let mut timer = DeadlineTimer::new(self.clock);
         let mut refused = None;
         let disconnected = loop {
-            if self.execute_outputs(&mut connection, &mut refused) {
+            if self.execute_outputs(Some(&mut connection), &mut refused) {
                 break refused.map_or(Disconnected::Lost, Disconnected::Refused);
             }
             let deadline = self.machine.next_deadline().map(|deadline| deadline.at);
@@ -170,7 +170,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
             }
         };
         self.handle(Input::Closed);
-        let _ = self.execute_outputs(&mut connection, &mut None);
+        let _ = self.execute_outputs(Some(&mut connection), &mut None);
         connection.close(CloseReason::Done).await;
         disconnected
     }
@@ -241,29 +241,34 @@ impl<O: Observer + Send + 'static> Driver<O> {
     /// Handles a change of the log by this client.
     fn changed<T: logux_net::Transport>(&mut self, connection: Option<&mut FrameConnection<T>>) {
         (self.on_change)(self.machine.observer_mut());
-        if let Some(connection) = connection {
-            let _ = self.execute_outputs(connection, &mut None);
-        }
+        let _ = self.execute_outputs(connection, &mut None);
     }
 
-    /// Executes the outputs of the state machine; returns `true` if the connection has to be
-    /// closed.
+    /// Commits, and executes the outputs of the state machine; returns `true` if the connection has
+    /// to be closed.
     fn execute_outputs<T: logux_net::Transport>(
         &mut self,
-        connection: &mut FrameConnection<T>,
+        mut connection: Option<&mut FrameConnection<T>>,
         refused: &mut Option<String>,
     ) -> bool {
         let mut close = false;
+        self.commit();
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send(frame) => connection.push(Frame::from(frame)),
+                Output::Send(frame) => {
+                    if let Some(connection) = &mut connection {
+                        connection.push(Frame::from(frame));
+                    }
+                }
                 Output::Disconnect(reason) => {
                     tracing::debug!(%reason, "disconnecting");
                     close = true;
                 }
                 Output::Added(entry) => drop(self.actions.send(entry)),
-                Output::Processed(id) => self.resolve(&id, Ok(())),
-                Output::Undone(id, undo) => self.resolve(&id, Err(SyncError::Undone(undo))),
+                Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
+                Output::Fate(id, Fate::Undone(undo)) => {
+                    self.resolve(&id, Err(SyncError::Undone(undo)));
+                }
                 Output::State(state) => drop(self.state.send_replace(state)),
                 Output::Refused(error) => {
                     drop(self.server_messages.send(ServerMessage::Error(error.kind.clone())));
@@ -277,6 +282,13 @@ impl<O: Observer + Send + 'static> Driver<O> {
             }
         }
         close
+    }
+
+    fn commit(&mut self) {
+        while self.machine.needs_commit() {
+            let committed = self.machine.commit(self.clock.now());
+            never_fails(committed);
+        }
     }
 
     fn resolve(&mut self, id: &ActionId, answer: Result<(), SyncError>) {

@@ -127,7 +127,7 @@ impl<S: Store> Hub<S> {
             &MetaChange { reasons: Some(reasons), ..MetaChange::default() },
         )?;
         self.record_undone(&target.action.action, &target.undone().meta.id)?;
-        self.push_recorded(kept, &target.action.action)?;
+        self.push_recorded(&kept, &target.action.action)?;
         self.start_next(now, entry.meta.id.node(), &request.queue)
     }
 

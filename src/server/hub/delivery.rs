@@ -60,7 +60,7 @@ impl<S: Store> Hub<S> {
         if let Some(retention) = retention {
             self.apply_count_bound(now, &retention)?;
             self.remove_superseded(&retention, &entry)?;
-            self.push_recorded(entry.clone(), &entry.action)?;
+            self.push_recorded(&entry, &entry.action)?;
         }
         self.deliver(&entry, &to, None)?;
         if let Some(ticket) = ticket {

@@ -174,7 +174,7 @@ impl<S: Store> Hub<S> {
         if let Some(retention) = self.retention_of(&entry.action, &entry.meta) {
             self.remove_superseded(&retention, entry)?;
         }
-        self.push_recorded(entry.clone(), &entry.action)
+        self.push_recorded(entry, &entry.action)
     }
 
     /// Moves the retention of an undone action to its undo, if it has one.

@@ -136,7 +136,7 @@ impl<S: Store> Hub<S> {
     /// it is about: itself, or the undone action.
     pub(super) fn push_recorded(
         &mut self,
-        entry: Arc<Entry>,
+        entry: &Arc<Entry>,
         action: &Action,
     ) -> Result<(), LogError<S::Error>> {
         let document = self.config.documents.document_of(action);

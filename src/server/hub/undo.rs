@@ -69,7 +69,7 @@ impl<S: Store> Hub<S> {
         let Some(entry) = entry.map(Arc::new) else { return Ok(()) };
         if is_retained(&entry.meta) {
             let action = undone_action.as_ref().unwrap_or(&entry.action);
-            self.push_recorded(entry.clone(), action)?;
+            self.push_recorded(&entry, action)?;
         }
         let author = (!id.node().is_server()).then(|| id.node().client_id());
         self.deliver_with_client(author, &entry, &to, None)

@@ -14,6 +14,15 @@ use crate::{
     testing::{CrashStore, simulation::clock::Clock},
 };
 
+/// What a user has done on a device, and a crash before the next commit loses.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// An action was added.
+    Acted(ActionId),
+    /// An action was dropped as unsent.
+    Dropped(ActionId),
+}
+
 /// A device.
 pub(super) struct Device<R: Reducer> {
     /// User id and client id.
@@ -23,8 +32,11 @@ pub(super) struct Device<R: Reducer> {
     pub(super) clock: Clock,
     /// `None` only during a crash.
     client: Option<Client<CrashStore, Timeline<R>>>,
-    pub(super) time_fix: Option<i64>,
     pub(super) session: Option<SessionId>,
+    /// The time of the next commit, in milliseconds.
+    pub(super) commits_at: Option<u64>,
+    /// What the user has done since the last commit.
+    pub(super) uncommitted: Vec<Uncommitted>,
     /// The time of the next attempt to connect, in milliseconds.
     pub(super) connects_at: Option<u64>,
     /// Channels to subscribe to, with the time in milliseconds.
@@ -46,8 +58,9 @@ impl<R: Reducer + Clone> Device<R> {
             starts: 0,
             clock,
             client: None,
-            time_fix: None,
             session: None,
+            commits_at: None,
+            uncommitted: Vec::new(),
             connects_at: Some(0),
             subscribes_at: Vec::new(),
             left_channels: BTreeSet::new(),
@@ -72,7 +85,7 @@ impl<R: Reducer + Clone> Device<R> {
         let Ok(timeline) = Timeline::read(reducer, config, &store);
         let mut node = sync::Config::client(node);
         limits(&mut node);
-        let config = Config { node: Arc::new(node), token: None, time_fix: self.time_fix };
+        let config = Config { node: Arc::new(node), token: None };
         self.client =
             Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }
@@ -113,6 +126,7 @@ impl<R: Reducer + Clone> Device<R> {
     pub(super) fn next_event(&self) -> Option<u64> {
         let deadline = self.client().next_deadline().map(|deadline| deadline.at.as_millis());
         let subscribes = self.subscribes_at.iter().map(|(at, _)| *at).min();
-        [deadline, subscribes, self.connects_at].into_iter().flatten().min()
+        let times = [deadline, subscribes, self.connects_at, self.commits_at];
+        times.into_iter().flatten().min()
     }
 }

@@ -1,6 +1,6 @@
 //! Undo and redo by users, also of what their devices have not sent yet.
 
-use super::{Application, World};
+use super::{Application, World, device::Uncommitted};
 use crate::{action::ActionId, client::UndoOutcome};
 
 impl<A: Application> World<A> {
@@ -16,8 +16,7 @@ impl<A: Application> World<A> {
             UndoOutcome::Dropped(_) => {
                 self.context.record(|| format!("device {device} drops {target}"));
                 self.context.counts.dropped += 1;
-                self.acted.retain(|(_, id)| *id != target);
-                self.context.dropped.insert(target);
+                self.devices[device].uncommitted.push(Uncommitted::Dropped(target));
             }
             UndoOutcome::Added(id) => {
                 self.context.record(|| format!("device {device} undoes {target} by {id}"));
@@ -26,7 +25,7 @@ impl<A: Application> World<A> {
                 if let Ok(Some(undo)) = this.client().log().by_id(&id) {
                     self.record_fate(&id, &undo.action);
                 }
-                self.acted.push((device, id));
+                self.devices[device].uncommitted.push(Uncommitted::Acted(id));
             }
         }
         self.drain(device);

@@ -11,12 +11,12 @@ use super::{
     application::{Application, Database},
     connection::{Connection, Side},
     context::Context,
-    device::Device,
+    device::{Device, Uncommitted},
     server::{Effect, Server},
 };
 use crate::{
     action::{Action, ActionId, NodeId, logux},
-    client,
+    client::{self, Fate},
     replay::Reducer,
     server::{self, SessionId},
     store::Entry,
@@ -118,7 +118,8 @@ impl<A: Application> World<A> {
             }
             let id = self.sync(device, &action);
             self.record_fate(&id, &action);
-            self.acted.push((device, id));
+            self.devices[device].uncommitted.push(Uncommitted::Acted(id));
+            self.drain(device);
         }
     }
 
@@ -133,7 +134,6 @@ impl<A: Application> World<A> {
         let now = this.clock.now(self.context.now_ms);
         let id = this.client_mut().sync(now, action.clone()).expect("memory does not fail");
         self.context.record(|| format!("device {device} adds {} as {id}", action.as_json()));
-        self.drain(device);
         id
     }
 
@@ -167,6 +167,7 @@ impl<A: Application> World<A> {
         self.context.record(|| format!("device {device} crashes"));
         self.context.counts.crashes += 1;
         self.hang_up(device);
+        self.lose_uncommitted(device);
         let store = self.devices[device].crash();
         self.start_device(device, store);
     }
@@ -181,10 +182,10 @@ impl<A: Application> World<A> {
         self.context.record(|| format!("device {device} is reloaded without its log"));
         self.context.counts.reloads += 1;
         self.hang_up(device);
+        let restored = self.lose_uncommitted(device);
         let abandoned = self.unconfirmed(device);
-        self.context.abandoned.extend(abandoned);
+        self.context.abandoned.extend(abandoned.into_iter().chain(restored));
         drop(self.devices[device].crash());
-        self.devices[device].time_fix = None;
         self.start_device(device, CrashStore::new());
     }
 
@@ -212,8 +213,11 @@ impl<A: Application> World<A> {
             self.subscribe_soon(device, channel.to_owned());
         } else {
             self.devices[device].left_channels.insert(channel.to_owned());
+            // Otherwise it could subscribe twice, and would then have to unsubscribe twice.
+            self.devices[device].subscribes_at.retain(|(_, other)| other != channel);
             let unsubscribe = logux::Unsubscribe { channel: channel.to_owned() };
             let id = self.sync(device, &unsubscribe.to_action().expect("an action"));
+            self.drain(device);
             self.devices[device].last_unsubscribe.insert(channel.to_owned(), id);
         }
     }
@@ -355,10 +359,14 @@ impl<A: Application> World<A> {
             if !self.devices[device].left_channels.contains(&channel) {
                 let subscribe = logux::Subscribe { channel, since: None };
                 self.sync(device, &subscribe.to_action().expect("an action"));
+                self.drain(device);
             }
         }
         if self.devices[device].connects_at.is_some_and(|at| at <= now) {
             self.connect(device);
+        }
+        if self.devices[device].commits_at.is_some_and(|at| at <= now) {
+            self.commit_device(device);
         }
     }
 
@@ -402,8 +410,53 @@ impl<A: Application> World<A> {
         self.drain(device);
     }
 
-    /// Executes the outputs of a client.
+    /// Executes the outputs of a client, after a commit, which may be later.
     pub(super) fn drain(&mut self, device: usize) {
+        if self.devices[device].commits_at.is_none() {
+            let is_later = self.context.random.one_in(3);
+            let at = self.context.now_ms + self.context.random.between(0, 20);
+            self.devices[device].commits_at = Some(at);
+            if !is_later {
+                self.commit_device(device);
+            }
+        }
+    }
+
+    fn commit_device(&mut self, device: usize) {
+        let this = &mut self.devices[device];
+        this.commits_at = None;
+        let now = this.clock.now(self.context.now_ms);
+        this.client_mut().commit(now).expect("memory does not fail");
+        for change in core::mem::take(&mut this.uncommitted) {
+            match change {
+                Uncommitted::Acted(id) => self.acted.push((device, id)),
+                Uncommitted::Dropped(dropped) => {
+                    self.acted.retain(|(_, id)| *id != dropped);
+                    self.context.dropped.insert(dropped);
+                }
+            }
+        }
+        self.execute_client(device);
+        if self.devices[device].client().needs_commit() {
+            self.drain(device);
+        }
+    }
+
+    /// Forgets what the user of a device has done since the last commit, in a crash: actions that
+    /// must never reach the server. Returns those that are not dropped any more.
+    fn lose_uncommitted(&mut self, device: usize) -> Vec<ActionId> {
+        self.devices[device].commits_at = None;
+        let mut restored = Vec::new();
+        for change in core::mem::take(&mut self.devices[device].uncommitted) {
+            match change {
+                Uncommitted::Acted(id) => drop(self.context.dropped.insert(id)),
+                Uncommitted::Dropped(id) => restored.push(id),
+            }
+        }
+        restored
+    }
+
+    fn execute_client(&mut self, device: usize) {
         while let Some(output) = self.devices[device].client_mut().poll_output() {
             match output {
                 client::Output::Send(frame) => {
@@ -414,10 +467,9 @@ impl<A: Application> World<A> {
                 client::Output::Disconnect(_) if self.devices[device].session.is_some() => {
                     self.disconnect(device)
                 }
-                client::Output::TimeFix(time_fix) => self.devices[device].time_fix = Some(time_fix),
                 client::Output::Added(entry) => self.record_received(device, &entry),
-                client::Output::Processed(id) => self.check_answer(device, &id, true),
-                client::Output::Undone(id, undo) => {
+                client::Output::Fate(id, Fate::Processed) => self.check_answer(device, &id, true),
+                client::Output::Fate(id, Fate::Undone(undo)) => {
                     self.check_answer(device, &id, false);
                     if undo.reason == "error" {
                         self.context.check_fate(&id);

@@ -48,7 +48,6 @@ struct Device<R: Reducer> {
     clock: Clock,
     /// `None` only during a crash.
     client: Option<Client<CrashStore, Timeline<R>>>,
-    time_fix: Option<i64>,
     link: Link,
 }
 
@@ -72,7 +71,6 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                 starts: 0,
                 clock,
                 client: None,
-                time_fix: None,
                 link: Link::Down(Some(0)),
             });
         }
@@ -438,11 +436,7 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
             .expect("a node id");
         let Ok(timeline) =
             Timeline::read(self.reducer.clone(), self.config.timeline.clone(), &store);
-        let config = client::Config {
-            node: Arc::new(sync::Config::client(node)),
-            token: None,
-            time_fix: device.time_fix,
-        };
+        let config = client::Config { node: Arc::new(sync::Config::client(node)), token: None };
         device.client =
             Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
     }
@@ -477,6 +471,12 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     }
 
     fn drain(&mut self, client: usize) {
+        let now = self.devices[client].clock.now(self.now_ms);
+        while let Some(machine) = &mut self.devices[client].client
+            && machine.needs_commit()
+        {
+            machine.commit(now).expect("memory does not fail");
+        }
         while let Some(output) = self.devices[client].client.as_mut().and_then(Client::poll_output)
         {
             match output {
@@ -488,7 +488,6 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
                     }
                 }
                 client::Output::Disconnect(_) => self.cut(client),
-                client::Output::TimeFix(time_fix) => self.devices[client].time_fix = Some(time_fix),
                 client::Output::Added(entry) if self.config.trace => {
                     self.record(&format!(
                         "client {client} receives {} as {}",

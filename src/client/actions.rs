@@ -1,0 +1,143 @@
+//! The own actions of a device: those that it sends, those that stay, and what becomes of them.
+
+use core::ops::ControlFlow;
+
+use super::{
+    Client, Fate, Output,
+    machine::{SUBSCRIPTIONS, SYNCING},
+};
+use crate::{
+    action::{Action, ActionId, logux},
+    log::{Draft, Log, LogError, Observer},
+    store::{Entry, Query, Store},
+    sync::State,
+    time::Now,
+};
+
+impl<S: Store, O: Observer> Client<S, O> {
+    /// Adds an own action to the log, and sends it to the server at the next commit or connection.
+    /// Returns its id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn sync(&mut self, now: Now, action: Action) -> Result<ActionId, LogError<S::Error>> {
+        self.sync_with(now, action, Draft::default())
+    }
+
+    /// Adds an own action as [`sync`](Self::sync) does, with the reasons, the indexes and the extra
+    /// keys of a draft, and its id and time if it has them. The id must be new: an action with a
+    /// known id is not added again.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn sync_with(
+        &mut self,
+        now: Now,
+        action: Action,
+        draft: Draft,
+    ) -> Result<ActionId, LogError<S::Error>> {
+        let is_connected = match self.node.state() {
+            State::Disconnected | State::Connecting => false,
+            State::Sending | State::Synchronized => true,
+        };
+        if is_connected {
+            self.unsent.end(&mut self.log)?;
+        } else {
+            self.unsent.begin(&mut self.log)?;
+        }
+        let id = draft.id.clone().unwrap_or_else(|| self.log.generate_id(now.wall));
+        let mut draft = Draft { id: Some(id.clone()), ..draft.and_reason(SYNCING) };
+        draft.subprotocol = draft.subprotocol.or_else(|| Some(self.subprotocol.clone()));
+        if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
+            draft = draft.index(SUBSCRIPTIONS);
+        }
+        self.is_changed = true;
+        if let Some(entry) = self.log.add(now.wall, action, draft)? {
+            self.unconfirmed += 1;
+            let fate = if is_connected { Fate::Sent } else { Fate::Kept };
+            self.pending.push_back(Output::Fate(id.clone(), fate));
+            self.send(now, &[entry])?;
+        }
+        self.execute_outputs(now)?;
+        Ok(id)
+    }
+
+    /// Adds an action that never leaves the device. It stays in the log as long as it has a reason.
+    /// Returns its entry, without [`Meta::added`](crate::Meta::added) if nothing keeps it; `None` if
+    /// the log has an action with this id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn add(
+        &mut self,
+        now: Now,
+        action: Action,
+        draft: Draft,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
+        self.is_changed = true;
+        self.log.add(now.wall, action, draft)
+    }
+
+    /// Returns the number of own actions that the server has not confirmed: what would be lost with
+    /// this device.
+    pub const fn unconfirmed(&self) -> usize {
+        self.unconfirmed
+    }
+
+    /// Returns what has become of an own action that the server has not answered. `None` if it is
+    /// answered, or unknown. O(log n).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn fate(&self, id: &ActionId) -> Result<Option<Fate>, LogError<S::Error>> {
+        let entry = self.log.by_id(id)?.filter(is_unanswered);
+        let Some(entry) = entry else { return Ok(None) };
+        let sent = self.log.synced()?.sent;
+        Ok(Some(if entry.meta.added <= Some(sent) {
+            Fate::Confirmed
+        } else if self.unsent.contains(&entry.meta) {
+            Fate::Kept
+        } else {
+            Fate::Sent
+        }))
+    }
+
+    pub(super) fn is_unconfirmed(&self, id: &ActionId) -> Result<bool, LogError<S::Error>> {
+        Ok(matches!(self.fate(id)?, Some(Fate::Kept | Fate::Sent)))
+    }
+
+    /// Handles the server's confirmation of the entries after one number up to another.
+    pub(super) fn confirmed(&mut self, after: u64, up_to: u64) -> Result<(), LogError<S::Error>> {
+        let mut confirmed = Vec::new();
+        self.log.walk(&Query::added().oldest_first().after_added(after), |entry| {
+            if entry.meta.added > Some(up_to) {
+                return ControlFlow::Break(());
+            }
+            if is_unanswered(entry) {
+                confirmed.push(entry.meta.id.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.unconfirmed -= confirmed.len();
+        let fates = confirmed.into_iter().map(|id| Output::Fate(id, Fate::Confirmed));
+        self.pending.extend(fates);
+        Ok(())
+    }
+}
+
+/// Whether the server has not answered an own action.
+fn is_unanswered(entry: &Entry) -> bool {
+    entry.meta.reasons.iter().any(|reason| **reason == *SYNCING)
+}
+
+/// Counts the own actions that the server has not confirmed, after a start.
+pub(super) fn count_unconfirmed<S: Store, O: Observer>(
+    log: &Log<S, O>,
+) -> Result<usize, LogError<S::Error>> {
+    let (sent, mut count) = (log.synced()?.sent, 0);
+    log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
+        count += usize::from(is_unanswered(entry));
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
