@@ -3,8 +3,9 @@
 use core::ops::ControlFlow;
 
 use super::{
-    Client, Fate, Output,
+    Client, Fate, Output, Subscription, SubscriptionState,
     machine::{SUBSCRIPTIONS, SYNCING},
+    subscriptions::{Change, Unsubscription},
 };
 use crate::{
     action::{Action, ActionId, logux},
@@ -17,6 +18,11 @@ use crate::{
 impl<S: Store, O: Observer> Client<S, O> {
     /// Adds an own action to the log, and sends it to the server at the next commit or connection.
     /// Returns its id.
+    ///
+    /// Subscriptions are counted: each `logux/subscribe` needs its own `logux/unsubscribe`, with an
+    /// equal channel and filter. Only the last one is sent, and none if the server was not asked
+    /// yet. While the application wants a subscription, it is requested again at each connection,
+    /// for what has been missed. [`Output::Subscription`] tells what becomes of it.
     ///
     /// # Errors
     /// If the store fails.
@@ -36,6 +42,50 @@ impl<S: Store, O: Observer> Client<S, O> {
         action: Action,
         draft: Draft,
     ) -> Result<ActionId, LogError<S::Error>> {
+        if action.kind() == logux::UNSUBSCRIBE {
+            let (unsent, log) = (&self.unsent, &self.log);
+            let is_unsent = |id: &ActionId| {
+                log.by_id(id).is_ok_and(|entry| entry.is_some_and(|it| unsent.contains(&it.meta)))
+            };
+            let dropped = match self.subscriptions.leave(&action, is_unsent) {
+                Unsubscription::Send => return self.sync_new(now, action, draft, true),
+                Unsubscription::StillWanted => Vec::new(),
+                Unsubscription::Drop(ids) => ids,
+            };
+            for id in &dropped {
+                self.remove(id)?;
+                self.unconfirmed -= 1;
+            }
+            // The server need not know, so it is as if it had answered.
+            let id = draft.id.unwrap_or_else(|| self.log.generate_id(now.wall));
+            self.is_changed = true;
+            let ended = dropped.into_iter().chain([id.clone()]);
+            self.pending.extend(ended.map(|id| Output::Fate(id, Fate::Processed)));
+            return Ok(id);
+        }
+        self.sync_new(now, action, draft, true)
+    }
+
+    /// Returns the subscriptions that the application wants, with their states: loading or
+    /// subscribed.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&Subscription, SubscriptionState)> {
+        self.subscriptions.states()
+    }
+
+    /// Tells the application of a change of a subscription, if there is one.
+    pub(super) fn tell_subscription(&mut self, change: Option<Change>) {
+        let output = change.map(|(it, state)| Output::Subscription(it, state));
+        self.pending.extend(output);
+    }
+
+    /// Adds and sends an own action. `is_new` is `false` for a subscription that is only repeated.
+    pub(super) fn sync_new(
+        &mut self,
+        now: Now,
+        action: Action,
+        draft: Draft,
+        is_new: bool,
+    ) -> Result<ActionId, LogError<S::Error>> {
         let is_connected = match self.node.state() {
             State::Disconnected | State::Connecting => false,
             State::Sending | State::Synchronized => true,
@@ -50,6 +100,10 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft.subprotocol = draft.subprotocol.or_else(|| Some(self.subprotocol.clone()));
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
+        }
+        if action.kind() == logux::SUBSCRIBE {
+            let change = self.subscriptions.asked(&id, &action, is_new);
+            self.tell_subscription(change);
         }
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {

@@ -1,5 +1,6 @@
 //! The inputs and outputs of a client.
 
+use super::{Subscription, SubscriptionState};
 use crate::{
     action::{ActionId, logux::Undo},
     json::Json,
@@ -34,10 +35,10 @@ pub enum Fate {
     Confirmed,
     /// The server has processed the action.
     Processed,
-    /// The server has refused the action, or has undone it later. [`Undo::action`] is the own action
-    /// if the log still has it, also if the answer leaves it out, so that the user can try again:
-    /// after the reason `tooOld`, as a draft. If the action is an undo, what it has undone has its
-    /// effect again.
+    /// The server has refused the action, or has undone it later. [`Undo::action`] is the own
+    /// action if the log still has it, also if the answer leaves it out, so that the user can
+    /// try again: after the reason `tooOld`, as a draft. If the action is an undo, what it has
+    /// undone has its effect again.
     ///
     /// An undo by another client is not an answer, but [`Output::Added`] like any action.
     Undone(Box<Undo>),
@@ -56,6 +57,8 @@ pub enum Output {
     Added(Entry),
     /// What has become of an own action.
     Fate(ActionId, Fate),
+    /// What has become of a subscription.
+    Subscription(Subscription, SubscriptionState),
     /// The headers of the server, a JSON object.
     Headers(Json),
     /// The state of the connection has changed.

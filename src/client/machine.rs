@@ -68,8 +68,8 @@ pub struct Client<S, O = ()> {
     pub(super) subprotocol: Subprotocol,
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
-    /// The correction of the clock, measured at the first connection and not changed later, so that
-    /// the order of actions stays the same.
+    /// The correction of the clock, measured at the first connection and not changed later, so
+    /// that the order of actions stays the same.
     time_fix: Option<i64>,
     /// The number of own actions that the server has not confirmed.
     pub(super) unconfirmed: usize,
@@ -162,8 +162,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.node.next_deadline()
     }
 
-    /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange that
-    /// no output depends on waits for the next commit.
+    /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange
+    /// that no output depends on waits for the next commit.
     pub fn needs_commit(&self) -> bool {
         self.is_changed || !self.batches.is_empty() || !self.pending.is_empty()
     }
@@ -287,15 +287,12 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         self.send(now, &waiting)?;
         for action in self.subscriptions.resubscriptions().into_iter().flatten() {
-            self.sync(now, action)?;
+            self.sync_new(now, action, Draft::default(), false)?;
         }
         Ok(())
     }
 
     pub(super) fn send(&mut self, now: Now, entries: &[Entry]) -> Result<(), LogError<S::Error>> {
-        for entry in entries {
-            self.subscriptions.sent(&entry.meta.id, &entry.action);
-        }
         let added = self.log.last_added()?;
         // Ids are generated from the device's own clock; the node corrects the times that it sends.
         self.node.send(now.mono, added, entries);
@@ -326,11 +323,13 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         let Some(mut undo) = Undo::from_action(&answer.action) else {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
-            self.subscriptions.processed(&id, answer);
+            let change = self.subscriptions.processed(&id, &answer.meta.stamp());
+            self.tell_subscription(change);
             self.pending.push_back(Output::Fate(id, Fate::Processed));
             return Ok(());
         };
-        self.subscriptions.undone(&id);
+        let change = self.subscriptions.undone(&id, &undo.reason);
+        self.tell_subscription(change);
         let own = self.log.by_id(&id)?.map(|entry| entry.action);
         if own.as_ref().is_some_and(|action| action.kind() == logux::UNDO) {
             // The server's undo is final, so an undo that it refuses will never have an effect.

@@ -35,4 +35,5 @@ mod undo;
 
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
+pub use subscriptions::{Subscription, SubscriptionState};
 pub use undo::UndoOutcome;

@@ -1,100 +1,190 @@
-//! The subscriptions of a client, which are requested again at the next connection.
+//! The subscriptions of a client: counted by value, and requested again at each connection.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::{
     action::{Action, ActionError, ActionId, Stamp, logux},
     json::{Cursor, Json, JsonError, key_is},
-    store::Entry,
 };
 
-/// The subscriptions that the server has confirmed, and those that it has not answered yet.
+/// What a client subscribes to: a channel, with a filter or without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The channel.
+    pub channel: String,
+    /// The filter, a JSON object. Two filters are equal if their values are, whatever the order of
+    /// their keys.
+    pub filter: Option<Json>,
+}
+
+/// What has become of a [`Subscription`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionState {
+    /// The server was asked for it, or will be at the next connection.
+    Loading,
+    /// The server has sent the state of the channel, and sends what follows.
+    Subscribed,
+    /// The server has refused it, for this reason, such as `denied`. It is not requested again.
+    Refused(String),
+    /// The server has ended it, for this reason, such as `revoked`. It is not requested again.
+    Ended(String),
+}
+
+/// A change of a subscription, to tell the application.
+pub(super) type Change = (Subscription, SubscriptionState);
+
+/// The subscriptions that the application wants, by the [canonical](canonical) form of their action.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// By the JSON of the `logux/subscribe` without `since`: the number of confirmed subscriptions,
-    /// and the stamp of the last confirmation.
-    confirmed: IndexMap<String, (usize, Stamp)>,
-    asked: HashMap<ActionId, Action>,
-    leaving: HashMap<ActionId, Action>,
-    /// Subscriptions that were ended before they were answered. They may be sent again, for their
-    /// answers.
-    ended: HashSet<ActionId>,
+    wanted: IndexMap<String, Wanted>,
+    /// The subscriptions of own `logux/subscribe` actions: those without an answer, and the last
+    /// that was confirmed.
+    keys: HashMap<ActionId, String>,
+}
+
+/// A subscription that the application wants.
+#[derive(Debug)]
+struct Wanted {
+    subscription: Subscription,
+    /// The JSON of the `logux/subscribe` without `since`.
+    template: String,
+    /// How many times the application has subscribed.
+    count: usize,
+    /// The requests without an answer.
+    asked: Vec<ActionId>,
+    /// The last confirmed request, with the stamp of its answer.
+    confirmed: Option<(ActionId, Stamp)>,
+}
+
+/// What an own `logux/unsubscribe` leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unsubscription {
+    /// The server has to know.
+    Send,
+    /// The application wants the subscription for another reason, so the server keeps it.
+    StillWanted,
+    /// The request is not sent yet: drop it.
+    Drop(Vec<ActionId>),
 }
 
 impl Subscriptions {
-    /// Records an own action that is about to be sent.
-    pub(super) fn sent(&mut self, id: &ActionId, action: &Action) {
-        match action.kind() {
-            logux::SUBSCRIBE if self.ended.contains(id) => {}
-            logux::SUBSCRIBE => drop(self.asked.insert(id.clone(), action.clone())),
-            logux::UNSUBSCRIBE => drop(self.leaving.insert(id.clone(), action.clone())),
-            _ => {}
+    /// Records a `logux/subscribe` of the application, or a repeated request for one that it wants
+    /// already.
+    pub(super) fn asked(&mut self, id: &ActionId, action: &Action, is_new: bool) -> Option<Change> {
+        let template = without_since(action);
+        let key = canonical(&template);
+        let channel = action.str_field("channel")?.into_owned();
+        let filter = action.field("filter").and_then(|json| Json::new(json).ok());
+        let wanted = self.wanted.entry(key.clone()).or_insert_with(|| Wanted {
+            subscription: Subscription { channel, filter },
+            template,
+            count: 0,
+            asked: Vec::new(),
+            confirmed: None,
+        });
+        wanted.count += usize::from(is_new);
+        wanted.asked.push(id.clone());
+        self.keys.insert(id.clone(), key);
+        let is_first = wanted.count == 1 && is_new;
+        is_first.then(|| (wanted.subscription.clone(), SubscriptionState::Loading))
+    }
+
+    /// Decides about a `logux/unsubscribe` of the application. `is_unsent` returns `true` for
+    /// requests that were never sent.
+    pub(super) fn leave(
+        &mut self,
+        action: &Action,
+        is_unsent: impl Fn(&ActionId) -> bool,
+    ) -> Unsubscription {
+        let key = canonical(&subscribed(&without_since(action)));
+        let Some(wanted) = self.wanted.get_mut(&key) else { return Unsubscription::Send };
+        wanted.count = wanted.count.saturating_sub(1);
+        if wanted.count > 0 {
+            return Unsubscription::StillWanted;
+        }
+        let Some(left) = self.wanted.shift_remove(&key) else { return Unsubscription::Send };
+        for id in left.asked.iter().chain(left.confirmed.iter().map(|(id, _)| id)) {
+            self.keys.remove(id);
+        }
+        if left.confirmed.is_none() && left.asked.iter().all(is_unsent) {
+            Unsubscription::Drop(left.asked)
+        } else {
+            Unsubscription::Send
         }
     }
 
     /// Records that the server has processed an own action.
-    pub(super) fn processed(&mut self, id: &ActionId, answer: &Entry) {
-        self.ended.remove(id);
-        let stamp = answer.meta.stamp();
-        if let Some(action) = self.asked.remove(id) {
-            let (times, last) =
-                self.confirmed.entry(without(&action, "since")).or_insert((0, stamp.clone()));
-            *times += 1;
-            *last = stamp;
-        } else if let Some(action) = self.leaving.remove(id) {
-            let key = subscribed_key(&without(&action, "since"));
-            let is_earlier =
-                |other: &ActionId| (other.time(), other.sequence()) < (id.time(), id.sequence());
-            let is_ended = |other: &ActionId, action: &mut Action| {
-                is_earlier(other) && without(action, "since") == key
-            };
-            self.ended.extend(self.asked.extract_if(is_ended).map(|(id, _)| id));
-            let found = self.confirmed.get_index_of(&key);
-            if let Some(index) = found {
-                let times = &mut self.confirmed[index].0;
-                *times -= 1;
-                if *times == 0 {
-                    self.confirmed.shift_remove_index(index);
-                }
-            }
+    pub(super) fn processed(&mut self, id: &ActionId, answer: &Stamp) -> Option<Change> {
+        let wanted = self.wanted.get_mut(self.keys.get(id)?)?;
+        wanted.asked.retain(|asked| asked != id);
+        let previous = wanted.confirmed.replace((id.clone(), answer.clone()));
+        if let Some((previous, _)) = previous.filter(|(previous, _)| previous != id) {
+            self.keys.remove(&previous);
         }
+        Some((wanted.subscription.clone(), SubscriptionState::Subscribed))
     }
 
-    /// Records that the server has undone an own action.
-    pub(super) fn undone(&mut self, id: &ActionId) {
-        self.ended.remove(id);
-        self.asked.remove(id);
-        self.leaving.remove(id);
-    }
-
-    /// Returns the actions that subscribe again at a new connection: one for every confirmed
-    /// subscription, with `since` of its last confirmation. A subscription that is about to end is
-    /// left out: its `logux/unsubscribe` was sent, and is not answered yet.
-    pub(super) fn resubscriptions(&mut self) -> Vec<Result<Action, ActionError>> {
-        let leaving: HashSet<String> =
-            self.leaving.values().map(|action| subscribed_key(&without(action, "since"))).collect();
-        let (ending, confirmed): (IndexMap<_, _>, IndexMap<_, _>) =
-            std::mem::take(&mut self.confirmed)
-                .into_iter()
-                .partition(|(json, _)| leaving.contains(json));
-        self.confirmed = ending;
-        let resubscribe = |(json, (_, last)): (String, (usize, Stamp))| {
-            let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };
-            let since = Json::from_value(&since).map_err(ActionError::Write)?;
-            Action::new(format!("{},\"since\":{since}}}", json.strip_suffix('}').unwrap_or(&json)))
+    /// Records that an own action was undone by the server, or was dropped because it was never
+    /// sent.
+    pub(super) fn undone(&mut self, id: &ActionId, reason: &str) -> Option<Change> {
+        let key = self.keys.remove(id)?;
+        let wanted = self.wanted.get_mut(&key)?;
+        let was_confirmed = wanted.confirmed.take_if(|(confirmed, _)| confirmed == id).is_some();
+        wanted.asked.retain(|asked| asked != id);
+        if !wanted.asked.is_empty() {
+            // Another request for the same is on its way.
+            wanted.count = wanted.count.saturating_sub(1).max(1);
+            return None;
+        }
+        let left = self.wanted.shift_remove(&key)?;
+        if let Some((confirmed, _)) = &left.confirmed {
+            self.keys.remove(confirmed);
+        }
+        let reason = reason.to_owned();
+        let state = if was_confirmed {
+            SubscriptionState::Ended(reason)
+        } else {
+            SubscriptionState::Refused(reason)
         };
-        confirmed.into_iter().map(resubscribe).collect()
+        Some((left.subscription, state))
+    }
+
+    /// Returns the actions that subscribe again at a new connection: one for each confirmed
+    /// subscription, with `since` of its last confirmation. Requests without an answer are in the
+    /// log, and sent again from there.
+    pub(super) fn resubscriptions(&self) -> Vec<Result<Action, ActionError>> {
+        let idle = self.wanted.values().filter(|wanted| wanted.asked.is_empty());
+        let resubscribe = |wanted: &Wanted| {
+            let (_, last) = wanted.confirmed.as_ref()?;
+            let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };
+            let json = wanted.template.strip_suffix('}').unwrap_or(&wanted.template);
+            let since = Json::from_value(&since).map_err(ActionError::Write);
+            Some(since.and_then(|since| Action::new(format!("{json},\"since\":{since}}}"))))
+        };
+        idle.filter_map(resubscribe).collect()
+    }
+
+    /// Returns the subscriptions that the application wants, with their states.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&Subscription, SubscriptionState)> {
+        self.wanted.values().map(|wanted| {
+            let state = match wanted.confirmed {
+                Some(_) => SubscriptionState::Subscribed,
+                None => SubscriptionState::Loading,
+            };
+            (&wanted.subscription, state)
+        })
     }
 }
 
-/// Returns the JSON of an action without one of its fields.
-fn without(action: &Action, name: &str) -> String {
+/// Returns the JSON of an action without the field `since`.
+fn without_since(action: &Action) -> String {
     let mut json = String::from("{");
     let walked: Result<_, JsonError> = Cursor::new(action.as_json()).object(|cursor, key| {
         let value = cursor.value()?;
-        if !key_is(key, name) {
+        if !key_is(key, "since") {
             if json.len() > 1 {
                 json.push(',');
             }
@@ -108,8 +198,81 @@ fn without(action: &Action, name: &str) -> String {
     json
 }
 
-/// Returns the key of the subscription that a `logux/unsubscribe` with this JSON ends: the same
-/// JSON with the other type.
-fn subscribed_key(unsubscribe: &str) -> String {
+/// Returns the JSON of the `logux/subscribe` that a `logux/unsubscribe` with this JSON ends: the
+/// same with the other type.
+fn subscribed(unsubscribe: &str) -> String {
     unsubscribe.replacen("\"logux/unsubscribe\"", "\"logux/subscribe\"", 1)
+}
+
+/// Returns the form of a JSON value in which equal values have equal texts: the keys of objects are
+/// sorted, strings have no unnecessary escapes, and whole numbers no fraction.
+fn canonical(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    match serde_json::from_str(json) {
+        Ok(value) => write_canonical(&value, &mut text),
+        // A value that Rust's strings cannot hold is only equal to the same text.
+        Err(_) => text.push_str(json),
+    }
+    text
+}
+
+/// The largest whole number below which every whole number is a different `f64`.
+const MAX_WHOLE: f64 = 9_007_199_254_740_991.0;
+
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (index, (name, value)) in sorted.into_iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                write_canonical(&Value::from(name.as_str()), text);
+                text.push(':');
+                write_canonical(value, text);
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() <= MAX_WHOLE => {
+                // `-0` is equal to 0.
+                text.push_str(&format!("{}", float + 0.0));
+            }
+            _ => text.push_str(&number.to_string()),
+        },
+        Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_have_one_canonical_form() {
+        for (one, other) in [
+            (r#"{"a":1,"b":{"d":2,"c":[1,2]}}"#, r#"{ "b":{"c":[1, 2],"d":2.0},"a":1e0}"#),
+            (r#"{"a":"\u0041/"}"#, r#"{"\u0061":"A\/"}"#),
+            ("[0,-0.0,10]", "[-0,0,1e1]"),
+        ] {
+            assert_eq!(canonical(one), canonical(other));
+        }
+        for (one, other) in [
+            ("[1,2]", "[2,1]"),
+            ("1", "\"1\""),
+            ("9007199254740993", "9007199254740992"),
+            ("1.5", "1.25"),
+            ("null", "{}"),
+        ] {
+            assert_ne!(canonical(one), canonical(other));
+        }
+    }
 }

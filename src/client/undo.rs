@@ -76,7 +76,8 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.remove(&undo_id)?;
                 self.is_changed = true;
                 self.unconfirmed -= 1;
-                self.subscriptions.undone(id);
+                let change = self.subscriptions.undone(id, reason);
+                self.tell_subscription(change);
                 Ok(UndoOutcome::Dropped(Box::new(entry)))
             }
             None => self.sync(now, undo).map(UndoOutcome::Added),

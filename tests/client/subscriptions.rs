@@ -2,7 +2,7 @@
 
 use logux::{
     Action, ActionId, MemoryStore, NodeId, Now,
-    client::{Client, Config, Input, Output},
+    client::{Client, Config, Input, Output, SubscriptionState},
     store::Store,
     sync,
 };
@@ -84,15 +84,107 @@ fn a_client_that_unsubscribed_early_does_not_subscribe_again() {
     let (subscribed, unsubscribed) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
     processed(&mut client, &[&unsubscribed, &subscribed]);
     assert_eq!(connect(&mut client), [""; 0]);
+}
 
-    // The same if the subscription is sent again for its answer.
+#[test]
+fn a_subscription_that_was_never_sent_is_taken_back_without_a_trace() {
     let mut client = start("10:phone:1", MemoryStore::new());
-    let (subscribed, unsubscribed) = (sync(&mut client, SUBSCRIBE), sync(&mut client, UNSUBSCRIBE));
-    connect(&mut client);
-    processed(&mut client, &[&unsubscribed]);
-    connect(&mut client);
-    processed(&mut client, &[&subscribed]);
+    sync(&mut client, SUBSCRIBE);
+    sync(&mut client, UNSUBSCRIBE);
+    assert_eq!((client.log().store().len(), client.unconfirmed()), (0, 0));
+    assert_eq!(client.subscriptions().count(), 0);
     assert_eq!(connect(&mut client), [""; 0]);
+}
+
+#[test]
+fn subscriptions_are_equal_by_value() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let subscribed = sync(
+        &mut client,
+        r#"{"type":"logux/subscribe","channel":"tasks","filter":{"a":1,"b":{"c":2,"d":3}}}"#,
+    );
+    processed(&mut client, &[&subscribed]);
+    let unsubscribed = sync(
+        &mut client,
+        r#"{"filter":{"b":{"d":3,"c":2.0},"a":1},"channel":"\u0074asks","type":"logux/unsubscribe"}"#,
+    );
+    processed(&mut client, &[&unsubscribed]);
+    assert_eq!(connect(&mut client), [""; 0]);
+}
+
+/// Takes the changes of subscriptions.
+fn changes(client: &mut Client<MemoryStore>) -> Vec<SubscriptionState> {
+    let outputs = std::iter::from_fn(|| client.poll_output());
+    let changes = outputs.filter_map(|output| match output {
+        Output::Subscription(subscription, state) => {
+            assert_eq!(subscription.channel, "room");
+            Some(state)
+        }
+        _ => None,
+    });
+    changes.collect()
+}
+
+/// Two parts of an application want one channel: it ends when both have left, also after a
+/// connection in between.
+#[test]
+fn subscriptions_are_counted_across_connections() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let ids = [sync(&mut client, SUBSCRIBE), sync(&mut client, SUBSCRIBE)];
+    processed(&mut client, &[&ids[0], &ids[1]]);
+    let again = connect(&mut client);
+    assert_eq!(again.len(), 1, "one request for both: {again:?}");
+    sync(&mut client, UNSUBSCRIBE);
+    let again = connect(&mut client);
+    assert!(again.iter().all(|frame| !frame.contains("unsubscribe")), "{again:?}");
+    sync(&mut client, UNSUBSCRIBE);
+    let left = connect(&mut client);
+    assert!(left.iter().any(|frame| frame.contains("unsubscribe")), "{left:?}");
+}
+
+/// Receives `logux/undo` of an action.
+fn undone(client: &mut Client<MemoryStore>, id: &ActionId, reason: &str) {
+    let answer = format!(
+        r#"["sync",1,{{"type":"logux/undo","id":"{id}","reason":"{reason}"}},{{"id":[7,"server:x",0],"time":1}}]"#
+    );
+    client.handle(NOW, Input::Frame(&answer)).unwrap();
+    commit(client);
+}
+
+#[test]
+fn the_application_learns_what_becomes_of_a_subscription() {
+    use SubscriptionState::{Ended, Loading, Refused, Subscribed};
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let subscribed = sync(&mut client, SUBSCRIBE);
+    assert_eq!(changes(&mut client), [Loading]);
+    processed(&mut client, &[&subscribed]);
+    assert_eq!(changes(&mut client), [Subscribed]);
+    undone(&mut client, &subscribed, "revoked");
+    assert_eq!(changes(&mut client), [Ended("revoked".into())]);
+    assert_eq!(connect(&mut client), [""; 0], "it is not requested again");
+
+    let refused = sync(&mut client, SUBSCRIBE);
+    undone(&mut client, &refused, "denied");
+    assert_eq!(changes(&mut client), [Loading, Refused("denied".into())]);
+    assert_eq!(connect(&mut client), [""; 0]);
+}
+
+#[test]
+fn a_subscription_that_is_refused_after_a_connection_is_told() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    let subscribed = sync(&mut client, SUBSCRIBE);
+    processed(&mut client, &[&subscribed]);
+    connect(&mut client);
+    let again = client.next_id(NOW.wall);
+    let again = ActionId::new(again.time(), again.node().clone(), again.sequence() - 1);
+    assert_ne!(again, subscribed);
+    undone(&mut client, &again, "denied");
+    assert_eq!(changes(&mut client), [SubscriptionState::Refused("denied".into())]);
+    assert_eq!(client.subscriptions().count(), 0);
 }
 
 #[test]

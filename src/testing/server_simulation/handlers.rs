@@ -23,8 +23,8 @@ const LOADED_AT_A_TIME: usize = 3;
 pub(super) struct Handlers {
     running: Vec<Handler>,
     /// The requests whose action has a handler from before a restart of the hub. It may still take
-    /// effect, so the next call waits for its end.
-    waiting: Vec<HandlerRequest>,
+    /// effect, so the next call waits for its end. With the start of the server that has sent them.
+    waiting: Vec<(HandlerRequest, usize)>,
     /// The subscriptions whose next page of kept actions the hub reads, with the start of the
     /// server in which they were called.
     replaying: Vec<(HandlerRequest, usize)>,
@@ -79,7 +79,7 @@ impl Handlers {
         if request.kind == RequestKind::Action {
             context.check_request(id);
             if self.is_running(&request) {
-                return self.waiting.push(request);
+                return self.waiting.push((request, context.server_starts));
             }
         }
         let server_start = context.server_starts;
@@ -94,13 +94,12 @@ impl Handlers {
 
     /// Starts the handlers that have waited for earlier ones of the same action.
     fn start_waiting(&mut self, context: &mut Context) {
-        let (waiting, ready): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|request| self.is_running(request));
-        self.waiting = waiting;
-        for request in ready {
-            let server_start = context.server_starts;
-            self.schedule(context, request, Step::Decide, server_start);
+        for (request, server_start) in core::mem::take(&mut self.waiting) {
+            if self.is_running(&request) {
+                self.waiting.push((request, server_start));
+            } else {
+                self.schedule(context, request, Step::Decide, server_start);
+            }
         }
     }
 
