@@ -117,8 +117,8 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     /// Adds an action that never leaves the device. It stays in the log as long as it has a reason.
-    /// Returns its entry, without [`Meta::added`](crate::Meta::added) if nothing keeps it; `None` if
-    /// the log has an action with this id.
+    /// Returns its entry, without [`Meta::added`](crate::Meta::added) if nothing keeps it; `None`
+    /// if the log has an action with this id.
     ///
     /// # Errors
     /// If the store fails.

@@ -36,7 +36,8 @@ pub enum SubscriptionState {
 /// A change of a subscription, to tell the application.
 pub(super) type Change = (Subscription, SubscriptionState);
 
-/// The subscriptions that the application wants, by the [canonical](canonical) form of their action.
+/// The subscriptions that the application wants, by the [canonical](canonical) form of their
+/// action.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     wanted: IndexMap<String, Wanted>,

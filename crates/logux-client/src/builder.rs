@@ -6,14 +6,15 @@ use logux::{
     Json, MemoryStore, NodeId,
     action::IdError,
     client::{Client as ClientMachine, Config, Secret},
-    log::Observer,
-    replay::{Reducer, Timeline},
+    log::{LogError, Observer},
+    replay::{Reducer, Timeline, TimelineConfig},
+    store::Store,
     sync,
 };
 use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, DocumentHandle, driver::Driver};
+use crate::{Client, DocumentHandle, driver::Driver, open_error::OpenError};
 
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
@@ -23,23 +24,31 @@ const SERVER_MESSAGE_CAPACITY: usize = 64;
 
 /// A builder of a client.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Builder<St = MemoryStore> {
     node: sync::Config,
     token: Option<String>,
     backoff: Backoff,
     buffered: usize,
     clock: Option<Clock>,
+    store: St,
+    /// Whether the client id is random, and replaced by the one of the store.
+    has_random_client: bool,
 }
+
+/// The names of the store's values with the user and the client whose data it has.
+const USER: &str = "userId";
+const CLIENT: &str = "clientId";
 
 impl Builder {
     /// `id` is a user id, which gets a random client id and tab id, or a whole node id
     /// `user:client:tab`.
     pub(crate) fn new(id: &str) -> Result<Self, IdError> {
-        let node = if id.contains(':') {
-            NodeId::new(id)?
-        } else {
+        let has_random_client = !id.contains(':');
+        let node = if has_random_client {
             let (client, tab): (u32, u32) = rand::random();
             NodeId::new(format!("{id}:{client:08x}:{tab:08x}"))?
+        } else {
+            NodeId::new(id)?
         };
         Ok(Self {
             node: sync::Config::client(node),
@@ -47,7 +56,81 @@ impl Builder {
             backoff: Backoff::default(),
             buffered: 1_024,
             clock: None,
+            store: MemoryStore::new(),
+            has_random_client,
         })
+    }
+}
+
+impl<St: Store + Send + 'static> Builder<St> {
+    /// Sets the store of the log and of all that the client has to remember. Default: in memory.
+    ///
+    /// A new client over the same store continues where the former one stopped: its unsent actions
+    /// are sent, with their ids and times, and [documents](Self::start_document) are there before
+    /// the network. The client id is kept in the store, unless the builder has a whole node id. The
+    /// tab id is a new one for each start, so that ids of actions stay unique if the clock goes
+    /// back.
+    ///
+    /// If the store fails later, the client ends: [`Client::ended`] returns the error. Everything
+    /// that was committed until then is still there for the next client.
+    ///
+    /// # Errors
+    /// [`OpenError::OtherUser`] if the store has the data of another user, [`OpenError::Store`] if
+    /// it fails.
+    pub fn store<New: Store + Send + 'static>(
+        mut self,
+        mut store: New,
+    ) -> Result<Builder<New>, OpenError<New::Error>> {
+        let user = self.node.node.user_or_client().to_owned();
+        match store.value(USER).map_err(OpenError::Store)? {
+            Some(found) if found != user => {
+                return Err(OpenError::OtherUser { expected: user, found });
+            }
+            Some(_) => {}
+            None => store.set_value(USER, Some(&user)).map_err(OpenError::Store)?,
+        }
+        if self.has_random_client {
+            match store.value(CLIENT).map_err(OpenError::Store)? {
+                Some(client) => {
+                    let tab: u32 = rand::random();
+                    self.node.node = NodeId::new(format!("{client}:{tab:08x}"))?;
+                }
+                None => {
+                    let client = self.node.node.client_id();
+                    store.set_value(CLIENT, Some(client)).map_err(OpenError::Store)?;
+                }
+            }
+        }
+        store.commit().map_err(OpenError::Store)?;
+        let Self { node, token, backoff, buffered, clock, has_random_client, store: _ } = self;
+        Ok(Builder { node, token, backoff, buffered, clock, has_random_client, store })
+    }
+
+    /// Keeps everything in a SQLite file, which is created if it does not exist. See
+    /// [`store`](Self::store).
+    ///
+    /// ```no_run
+    /// use logux_client::Client;
+    /// use logux_net::WebSocketConnector;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let client = Client::builder("10")?.token("secret").file("app.db")?.start(connector);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`store`](Self::store), with the errors of opening a
+    /// [`Database`](logux_sqlite::Database): the file is open in another process, damaged, of
+    /// another application or of a newer version, or cannot be created.
+    #[cfg(feature = "sqlite")]
+    pub fn file(
+        self,
+        path: impl AsRef<std::path::Path>,
+    ) -> Result<Builder<logux_sqlite::SqliteStore>, OpenError<logux_sqlite::SqliteError>> {
+        let database = logux_sqlite::Database::open(path).map_err(OpenError::Store)?;
+        self.store(database.store())
     }
 
     /// Sets the token with which the server authenticates the user. Default: none.
@@ -104,7 +187,7 @@ impl Builder {
     /// Starts the client as a task of the current tokio runtime. It connects and reconnects until
     /// all its handles are dropped or the server refuses it.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
-        self.start_observed(connector, (), Box::new(|()| {}))
+        self.start_observed(connector, Ok(()), Box::new(|()| {}))
     }
 
     /// Starts the client with a document: the state that a reducer computes from its log. The
@@ -135,8 +218,10 @@ impl Builder {
         C: Connector + 'static,
         R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
-        let timeline = Timeline::new(reducer);
-        let (sender, state) = watch::channel(timeline.state().clone());
+        let empty = reducer.initial();
+        let timeline = Timeline::read(reducer, TimelineConfig::default(), &self.store);
+        let state = timeline.as_ref().map_or(empty, |timeline| timeline.state().clone());
+        let (sender, state) = watch::channel(state);
         let on_change = move |timeline: &mut Timeline<R>| {
             if timeline.take_changed_since().is_some() {
                 sender.send_replace(timeline.state().clone());
@@ -148,7 +233,7 @@ impl Builder {
     fn start_observed<C: Connector + 'static, O: Observer + Send + 'static>(
         self,
         connector: C,
-        observer: O,
+        observer: Result<O, St::Error>,
         on_change: Box<dyn FnMut(&mut O) + Send>,
     ) -> Client {
         let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
@@ -158,17 +243,26 @@ impl Builder {
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
         let config = Config { node: Arc::new(self.node), token: self.token.map(Secret) };
-        let machine = match ClientMachine::with_observer(config, MemoryStore::new(), observer) {
+        let store = self.store;
+        let machine = observer
+            .map_err(LogError::Store)
+            .and_then(|observer| ClientMachine::with_observer(config, store, observer));
+        let client =
+            Client::new(node, commands, actions.clone(), server_messages.clone(), state, end);
+        let machine = match machine {
             Ok(machine) => machine,
-            Err(logux::log::LogError::Store(never)) => match never {},
-            Err(other) => unreachable!("opening an empty in-memory log cannot fail: {other}"),
+            Err(error) => {
+                // The client has ended before it began: all its methods return this error.
+                end_sender.send_replace(Some(error.to_string()));
+                return client;
+            }
         };
         let driver = Driver::new(
             machine,
             on_change,
             receiver,
-            actions.clone(),
-            server_messages.clone(),
+            actions,
+            server_messages,
             state_sender,
             self.clock.unwrap_or_else(Clock::start),
         );
@@ -176,6 +270,6 @@ impl Builder {
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(reconnector).await));
         });
-        Client::new(node, commands, actions, server_messages, state, end)
+        client
     }
 }

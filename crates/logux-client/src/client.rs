@@ -227,10 +227,18 @@ impl Client {
         self.state.clone().wait_for(|now| *now == state).await.is_ok()
     }
 
-    /// Waits until the client stops, because the server refused it or no more attempts are allowed,
-    /// and returns the reason.
+    /// Waits until the client stops, because the server refused it, no more attempts are allowed, its
+    /// store has failed or the application has closed it, and returns the reason.
     pub async fn ended(&self) -> String {
         ended(self.end.clone()).await
+    }
+
+    /// Closes the connection and the store, and returns when both are closed: another client may
+    /// open the file then. What was not sent yet stays in the store. Other handles of the client
+    /// return [`SyncError::Stopped`] from now on.
+    pub async fn close(self) {
+        let _ = self.commands.send(Command::Close).await;
+        self.ended().await;
     }
 
     async fn stopped(&self) -> SyncError {

@@ -1,13 +1,14 @@
 //! The task that owns the client's log and its connection.
 
 use core::{any::Any, pin::pin};
-use std::{collections::HashMap, convert::Infallible};
+use std::collections::HashMap;
 
 use logux::{
-    Action, ActionId, Entry, MemoryStore,
+    Action, ActionId, Entry,
     action::logux::Undo,
     client::{Client as ClientMachine, Fate, Input, Output, UndoOutcome},
     log::{LogError, Observer},
+    store::Store,
     sync::State,
 };
 use logux_net::{
@@ -22,6 +23,9 @@ use crate::client::{ServerMessage, SyncError};
 /// default limits. Servers undo smaller ones if they are too large.
 const MAX_ACTION: usize = 60 * 1024 * 1024;
 
+/// Why a client has ended that the application closed.
+const CLOSED: &str = "the client was closed";
+
 /// A command from a handle to the task.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -31,6 +35,8 @@ pub(crate) enum Command {
     Edit(Edit, ResultSender),
     /// Undoes an action and reports what was done, and the answer to an undo that is sent.
     Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
+    /// Ends the client.
+    Close,
 }
 
 /// Receives the answer to an action.
@@ -66,8 +72,10 @@ impl core::fmt::Debug for Edit {
 }
 
 /// The log, the connection's state, and the pending actions.
-pub(crate) struct Driver<O> {
-    machine: ClientMachine<MemoryStore, O>,
+pub(crate) struct Driver<St, O> {
+    machine: ClientMachine<St, O>,
+    /// The error of the store, after which the client cannot continue.
+    failure: Option<String>,
     /// Called after each possible change of the log.
     on_change: Box<dyn FnMut(&mut O) + Send>,
     commands: mpsc::Receiver<Command>,
@@ -84,13 +92,17 @@ enum Disconnected {
     Lost,
     /// The server refused the client with this kind of error.
     Refused(String),
+    /// The store has failed.
+    StoreFailed,
+    /// The application has closed the client.
+    Closed,
     /// All handles were dropped.
     ClientDropped,
 }
 
-impl<O: Observer + Send + 'static> Driver<O> {
+impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
     pub(crate) fn new(
-        machine: ClientMachine<MemoryStore, O>,
+        machine: ClientMachine<St, O>,
         on_change: Box<dyn FnMut(&mut O) + Send>,
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
@@ -99,7 +111,17 @@ impl<O: Observer + Send + 'static> Driver<O> {
         clock: Clock,
     ) -> Self {
         let waiting = HashMap::new();
-        Self { machine, on_change, commands, actions, server_messages, state, waiting, clock }
+        Self {
+            machine,
+            failure: None,
+            on_change,
+            commands,
+            actions,
+            server_messages,
+            state,
+            waiting,
+            clock,
+        }
     }
 
     /// Runs until all handles are dropped or the client cannot continue; returns the reason.
@@ -113,7 +135,13 @@ impl<O: Observer + Send + 'static> Driver<O> {
                     tokio::select! {
                         transport = &mut connect => break transport,
                         command = self.commands.recv() => match command {
-                            Some(command) => self.command(command, None::<&mut FrameConnection<C::Transport>>),
+                            Some(Command::Close) => return CLOSED.to_owned(),
+                            Some(command) => {
+                                self.command(command, None::<&mut FrameConnection<C::Transport>>);
+                                if let Some(error) = self.failure.take() {
+                                    return error;
+                                }
+                            }
                             None => return "all handles of the client were dropped".to_owned(),
                         },
                     }
@@ -129,6 +157,8 @@ impl<O: Observer + Send + 'static> Driver<O> {
             };
             match self.run_connection(FrameConnection::new(transport)).await {
                 Disconnected::Lost => {}
+                Disconnected::Closed => return CLOSED.to_owned(),
+                Disconnected::StoreFailed => return self.failure.take().unwrap_or_default(),
                 Disconnected::Refused(kind) => {
                     tracing::warn!(kind, "the server refuses this client");
                     reconnector.peer_error(&kind);
@@ -151,6 +181,9 @@ impl<O: Observer + Send + 'static> Driver<O> {
         let mut timer = DeadlineTimer::new(self.clock);
         let mut refused = None;
         let disconnected = loop {
+            if self.failure.is_some() {
+                break Disconnected::StoreFailed;
+            }
             if self.execute_outputs(Some(&mut connection), &mut refused) {
                 break refused.map_or(Disconnected::Lost, Disconnected::Refused);
             }
@@ -163,6 +196,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
                     Event::Ended(_) => break Disconnected::Lost,
                 },
                 command = self.commands.recv() => match command {
+                    Some(Command::Close) => break Disconnected::Closed,
                     Some(command) => self.command(command, Some(&mut connection)),
                     None => break Disconnected::ClientDropped,
                 },
@@ -177,7 +211,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
 
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
-        never_fails(handled);
+        self.check(handled);
         (self.on_change)(self.machine.observer_mut());
     }
 
@@ -188,6 +222,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
     ) {
         let now = self.clock.now();
         let (action, done) = match command {
+            Command::Close => return,
             Command::Undo { id, reason, done, answer } => {
                 self.undo(&id, &reason, done, answer);
                 return self.changed(connection);
@@ -215,7 +250,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
             return;
         }
         let synced = self.machine.sync(now, action);
-        if let Some(id) = never_fails(synced) {
+        if let Some(id) = self.check(synced) {
             let answer = done.added(&id);
             self.waiting.insert(id, answer);
         }
@@ -230,7 +265,7 @@ impl<O: Observer + Send + 'static> Driver<O> {
         answer: AnswerSender,
     ) {
         let undone = self.machine.undo(self.clock.now(), id, reason);
-        let Some(outcome) = never_fails(undone) else { return };
+        let Some(outcome) = self.check(undone) else { return };
         match &outcome {
             UndoOutcome::Dropped(_) => self.resolve(id, Err(SyncError::Dropped)),
             UndoOutcome::Added(undo) => drop(self.waiting.insert(undo.clone(), answer)),
@@ -284,10 +319,15 @@ impl<O: Observer + Send + 'static> Driver<O> {
         close
     }
 
+    /// Returns a result of the machine. After an error of the store, the client ends.
+    fn check<T>(&mut self, result: Result<T, LogError<St::Error>>) -> Option<T> {
+        result.map_err(|error| self.failure = Some(error.to_string())).ok()
+    }
+
     fn commit(&mut self) {
-        while self.machine.needs_commit() {
+        while self.machine.needs_commit() && self.failure.is_none() {
             let committed = self.machine.commit(self.clock.now());
-            never_fails(committed);
+            self.check(committed);
         }
     }
 
@@ -295,14 +335,5 @@ impl<O: Observer + Send + 'static> Driver<O> {
         if let Some(waiting) = self.waiting.remove(id) {
             let _ = waiting.send(answer);
         }
-    }
-}
-
-/// An in-memory log cannot fail.
-fn never_fails<T>(result: Result<T, LogError<Infallible>>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(LogError::Store(never)) => match never {},
-        Err(_) => None,
     }
 }

@@ -11,9 +11,11 @@ mod builder;
 mod client;
 mod document_handle;
 mod driver;
+mod open_error;
 mod pending_action;
 
 pub use builder::Builder;
 pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
 pub use document_handle::DocumentHandle;
+pub use open_error::OpenError;
 pub use pending_action::PendingAction;
