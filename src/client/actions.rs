@@ -86,6 +86,9 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft: Draft,
         is_new: bool,
     ) -> Result<ActionId, LogError<S::Error>> {
+        if let Some(id) = self.refuse_encryption(now, &action, &draft) {
+            return Ok(id);
+        }
         let is_connected = match self.node.state() {
             State::Disconnected | State::Connecting => false,
             State::Sending | State::Synchronized => true,
@@ -105,6 +108,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             let change = self.subscriptions.asked(&id, &action, is_new);
             self.tell_subscription(change);
         }
+        draft = self.encryption.mark(&action, draft);
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
             self.unconfirmed += 1;

@@ -1,6 +1,9 @@
 //! The inputs and outputs of a client.
 
-use super::{Subscription, SubscriptionState};
+use super::{
+    CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction, EncryptionError,
+    Subscription, SubscriptionState,
+};
 use crate::{
     action::{ActionId, logux::Undo},
     json::Json,
@@ -21,6 +24,10 @@ pub enum Input<'a> {
     Closed,
     /// Time has passed; a deadline may have been reached.
     Wake,
+    /// The response to [`Output::Encrypt`].
+    Encrypted(CipherToken, Result<&'a EncryptedAction, CipherError>),
+    /// The response to [`Output::Decrypt`]: the plaintext, expanded if it was compressed.
+    Decrypted(CipherToken, Result<&'a [u8], CipherError>),
 }
 
 /// What has become of an own action, in the order in which these follow each other. Some are left
@@ -68,4 +75,10 @@ pub enum Output {
     Refused(ErrorMessage),
     /// A message of the server for the developer.
     Debug(String),
+    /// Encrypt an own action. Only after [`with_encryption`](super::Client::with_encryption).
+    Encrypt(EncryptRequest),
+    /// Decrypt a received action. Only after [`with_encryption`](super::Client::with_encryption).
+    Decrypt(DecryptRequest),
+    /// This own action was not encrypted, or this received action was not decrypted.
+    EncryptionFailed(ActionId, EncryptionError),
 }

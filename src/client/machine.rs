@@ -4,7 +4,8 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Fate, Input, Output, actions::count_unconfirmed, subscriptions::Subscriptions, undo::Unsent,
+    Fate, Input, Output, actions::count_unconfirmed, encryption::Encryption,
+    subscriptions::Subscriptions, undo::Unsent,
 };
 use crate::{
     action::{
@@ -68,6 +69,7 @@ pub struct Client<S, O = ()> {
     pub(super) subprotocol: Subprotocol,
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
+    pub(super) encryption: Encryption,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
     time_fix: Option<i64>,
@@ -76,7 +78,7 @@ pub struct Client<S, O = ()> {
     /// Whether the store has changed since the last commit in a way that an output promises.
     pub(super) is_changed: bool,
     /// The received actions to confirm after the commit.
-    batches: Vec<BatchToken>,
+    pub(super) batches: Vec<BatchToken>,
     /// The outputs since the last commit.
     pub(super) pending: VecDeque<Output>,
     /// The committed outputs.
@@ -120,6 +122,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             node: Node::new(config.node, ()),
             token: config.token,
             subscriptions: Subscriptions::default(),
+            encryption: Encryption::default(),
             is_changed: false,
             batches: Vec::new(),
             pending: VecDeque::new(),
@@ -212,8 +215,19 @@ impl<S: Store, O: Observer> Client<S, O> {
                 sync::Input::Opened
             }
             Input::Frame(text) => sync::Input::Frame(text),
-            Input::Closed => sync::Input::Closed,
+            Input::Closed => {
+                self.encryption.disconnected();
+                sync::Input::Closed
+            }
             Input::Wake => sync::Input::Wake,
+            Input::Encrypted(token, result) => {
+                self.encrypted(now, token, result)?;
+                return self.execute_outputs(now);
+            }
+            Input::Decrypted(token, result) => {
+                self.decrypted(now, token, result)?;
+                return self.execute_outputs(now);
+            }
         };
         self.node.handle(now, input);
         self.execute_outputs(now)
@@ -238,6 +252,10 @@ impl<S: Store, O: Observer> Client<S, O> {
                     for RefusedAction { kind, limit, .. } in refused {
                         let text = format!("an action of the type {kind} was dropped: {limit}");
                         self.pending.push_back(Output::Debug(text));
+                    }
+                    if !self.encryption.receives_as_is(&entries) {
+                        self.receive_encrypted(now, batch, entries)?;
+                        continue;
                     }
                     for entry in entries {
                         self.receive(now, entry)?;
@@ -266,7 +284,7 @@ impl<S: Store, O: Observer> Client<S, O> {
                 }
             }
         }
-        Ok(())
+        if self.clean_forgotten(now)? { self.execute_outputs(now) } else { Ok(()) }
     }
 
     /// Sends the actions that the server has not confirmed, and subscribes again.
@@ -293,13 +311,16 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     pub(super) fn send(&mut self, now: Now, entries: &[Entry]) -> Result<(), LogError<S::Error>> {
+        if !self.encryption.sends_as_is(entries) {
+            return self.send_encrypted(now, entries);
+        }
         let added = self.log.last_added()?;
         // Ids are generated from the device's own clock; the node corrects the times that it sends.
         self.node.send(now.mono, added, entries);
         Ok(())
     }
 
-    fn receive(&mut self, now: Now, entry: Entry) -> Result<(), LogError<S::Error>> {
+    pub(super) fn receive(&mut self, now: Now, entry: Entry) -> Result<(), LogError<S::Error>> {
         let Entry { action, meta } = entry;
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;

@@ -1,6 +1,7 @@
 //! A device: its own actions until they are answered, and its subscriptions across reconnects.
 //!
-//! Read [`Client`], then [`Input`] and [`Output`]; `undo.rs` has undo and redo.
+//! Read [`Client`], then [`Input`] and [`Output`]; `undo.rs` has undo and redo, `encryption/` the
+//! actions that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -28,11 +29,16 @@
 //! ```
 
 mod actions;
+mod encryption;
 mod io;
 mod machine;
 mod subscriptions;
 mod undo;
 
+pub use encryption::{
+    COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
+    EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
+};
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
 pub use subscriptions::{Subscription, SubscriptionState};

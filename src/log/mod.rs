@@ -43,6 +43,15 @@ pub struct Log<S, O = ()> {
     /// `None`: the times of own actions are those of their ids.
     clock: Option<HybridClock>,
     observer: O,
+    removed: Option<RemovedIds>,
+}
+
+/// The ids of removed entries, see [`Log::record_removed`].
+#[derive(Debug)]
+struct RemovedIds {
+    index: &'static str,
+    without: &'static str,
+    ids: Vec<ActionId>,
 }
 
 /// The optional meta of an action to be added.
@@ -152,7 +161,13 @@ impl<S: Store, O: Observer> Log<S, O> {
 
     /// Creates a log that has not read its store.
     pub(crate) fn unread(node: NodeId, store: S, observer: O) -> Self {
-        Self { store, ids: IdGenerator::new(node), clock: Some(HybridClock::default()), observer }
+        Self {
+            store,
+            ids: IdGenerator::new(node),
+            clock: Some(HybridClock::default()),
+            observer,
+            removed: None,
+        }
     }
 
     /// Reads the last ids of the store.
@@ -164,6 +179,17 @@ impl<S: Store, O: Observer> Log<S, O> {
             if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(())
+    }
+
+    /// Records the ids of the entries that are removed from now on, of those that have this index
+    /// and do not have this reason.
+    pub(crate) fn record_removed(&mut self, index: &'static str, without: &'static str) {
+        self.removed = Some(RemovedIds { index, without, ids: Vec::new() });
+    }
+
+    /// Returns the recorded ids, and forgets them.
+    pub(crate) fn take_removed(&mut self) -> Vec<ActionId> {
+        self.removed.as_mut().map(|removed| core::mem::take(&mut removed.ids)).unwrap_or_default()
     }
 
     /// Drops all writes since the last commit. Generated ids still increase.
@@ -369,6 +395,7 @@ impl<S: Store, O: Observer> Log<S, O> {
     fn set_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, LogError<S::Error>> {
         if change.reasons.as_ref().is_some_and(|reasons| reasons.is_empty()) {
             let Some(mut entry) = self.store.remove(id)? else { return Ok(false) };
+            record(&mut self.removed, &entry);
             change.apply(&mut entry.meta);
             self.observer.cleaned(&entry);
             Ok(true)
@@ -396,8 +423,11 @@ impl<S: Store, O: Observer> Log<S, O> {
         reason: &str,
         criteria: &Criteria,
     ) -> Result<(), LogError<S::Error>> {
-        let observer = &mut self.observer;
-        Ok(self.store.remove_reason(reason, criteria, &mut |entry| observer.cleaned(&entry))?)
+        let (observer, removed) = (&mut self.observer, &mut self.removed);
+        Ok(self.store.remove_reason(reason, criteria, &mut |entry| {
+            record(removed, &entry);
+            observer.cleaned(&entry);
+        })?)
     }
 
     /// Visits entries in the order of the query until `visit` breaks.
@@ -464,6 +494,15 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// Returns the store.
     pub fn into_store(self) -> S {
         self.store
+    }
+}
+
+/// Records the id of a removed entry, if it is to be recorded.
+fn record(removed: &mut Option<RemovedIds>, entry: &Entry) {
+    let Some(removed) = removed else { return };
+    let has = |names: &NameList, name: &str| names.iter().any(|own| **own == *name);
+    if has(&entry.meta.indexes, removed.index) && !has(&entry.meta.reasons, removed.without) {
+        removed.ids.push(entry.meta.id.clone());
     }
 }
 

@@ -5,5 +5,6 @@
 mod answers;
 mod commit;
 mod device;
+mod encryption;
 mod subscriptions;
 mod undo;
