@@ -13,7 +13,7 @@ use crate::{
     },
     json::{Cursor, Json, MAX_DEPTH},
     log::{Draft, Log, LogError},
-    replay::{Coverage, Diff, Malformed, Reducer, Settlement, Timeline},
+    replay::{Coverage, Diff, Malformed, NamedReducer, Reducer, Settlement, Timeline},
     store::{Entry, Store},
     time::WallTime,
 };
@@ -102,6 +102,25 @@ impl<C: Crdt> Shared<C> {
     pub fn action(&self, ops: &[C::Op]) -> Result<Action, ActionError> {
         let kind = self.key.action_type(DocumentVerb::Edit);
         Action::typed(&kind, &EditFields { id: self.key.id(), ops })
+    }
+
+    /// Returns the action of the operations that `make` adds to a state. The action gets this id.
+    ///
+    /// # Errors
+    /// [`EditError::Op`], [`EditError::Malformed`] and [`EditError::Action`] as for
+    /// [`Log::edit_together`].
+    pub fn edit_action<E, S>(
+        &self,
+        state: &C,
+        id: &ActionId,
+        make: impl FnOnce(&mut Operation<'_, C>) -> Result<(), E>,
+    ) -> Result<Action, EditError<E, S>> {
+        let mut ops = Vec::new();
+        let stamp = Stamp::new(id.time(), id.clone());
+        make(&mut Operation { state: state.clone(), stamp, ops: &mut ops })
+            .map_err(EditError::Op)?;
+        ops.iter().try_for_each(C::check).map_err(EditError::Malformed)?;
+        self.action(&ops).map_err(EditError::Action)
     }
 
     /// Returns the action of a snapshot.
@@ -202,6 +221,17 @@ impl<C: Crdt> Reducer for Shared<C> {
             state.shift_times(ahead);
         }
         Ok(Settlement { coverage: read.coverage, state })
+    }
+}
+
+impl<C: Crdt> NamedReducer for Shared<C> {
+    /// Returns the channel of the document.
+    fn name(&self) -> &Arc<str> {
+        self.key.channel()
+    }
+
+    fn kind(&self) -> Option<&Arc<str>> {
+        Some(self.key.kind())
     }
 }
 
@@ -320,11 +350,9 @@ impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {
         make: impl FnOnce(&mut Operation<'_, C>) -> Result<(), E>,
     ) -> Result<Entry, EditError<E, S::Error>> {
         let id = self.generate_id(now);
-        let mut ops = Vec::new();
-        let stamp = Stamp::new(id.time(), id.clone());
-        make(&mut Operation { state: self.state().clone(), stamp, ops: &mut ops })
-            .map_err(EditError::Op)?;
-        self.add_edit(now, &id, &ops)
+        let timeline = self.timeline();
+        let action = timeline.reducer().edit_action(timeline.state(), &id, make)?;
+        self.add_new(now, &id, action).map_err(EditError::Log)
     }
 
     fn add_edit<E>(

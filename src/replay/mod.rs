@@ -36,6 +36,7 @@ mod settlement;
 mod snapshot;
 mod steps;
 mod timeline;
+mod timeline_set;
 mod undo_manager;
 mod undos;
 mod warning;
@@ -48,5 +49,6 @@ pub use reducer::{
 pub use settlement::Settlement;
 pub use snapshot::{Saved, Snapshot, SnapshotError};
 pub use timeline::{Changes, Timeline, TimelineStats};
+pub use timeline_set::{NamedReducer, TimelineSet};
 pub use undo_manager::{UndoManager, UndoStep};
 pub use warning::{Malformed, TimelineWarning};
