@@ -14,13 +14,16 @@ use logux::{
 use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, DocumentHandle, driver::Driver, open_error::OpenError};
+use crate::{Client, DocumentHandle, Encryption, driver::Driver, open_error::OpenError};
 
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
 
 /// The number of messages for people that a reader may lag behind.
 const SERVER_MESSAGE_CAPACITY: usize = 64;
+
+/// The number of failures of encryption that a reader may lag behind.
+const ENCRYPTION_FAILURE_CAPACITY: usize = 64;
 
 /// A builder of a client.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub struct Builder<St = MemoryStore> {
     store: St,
     /// Whether the client id is random, and replaced by the one of the store.
     has_random_client: bool,
+    encryption: Option<Encryption>,
 }
 
 /// The names of the store's values with the user and the client whose data it has.
@@ -58,6 +62,7 @@ impl Builder {
             clock: None,
             store: MemoryStore::new(),
             has_random_client,
+            encryption: None,
         })
     }
 }
@@ -102,8 +107,9 @@ impl<St: Store + Send + 'static> Builder<St> {
             }
         }
         store.commit().map_err(OpenError::Store)?;
-        let Self { node, token, backoff, buffered, clock, has_random_client, store: _ } = self;
-        Ok(Builder { node, token, backoff, buffered, clock, has_random_client, store })
+        let Self { node, token, backoff, buffered, clock, encryption, has_random_client, store: _ } =
+            self;
+        Ok(Builder { node, token, backoff, buffered, clock, encryption, has_random_client, store })
     }
 
     /// Keeps everything in a SQLite file, which is created if it does not exist. See
@@ -167,6 +173,41 @@ impl<St: Store + Send + 'static> Builder<St> {
     #[must_use]
     pub fn buffered(mut self, actions: usize) -> Self {
         self.buffered = actions.max(1);
+        self
+    }
+
+    /// Encrypts the actions that the client sends, and decrypts those that it receives, as
+    /// `encryptActions` of `@logux/client` does. A string is a secret that all devices of the user
+    /// have; [`Encryption`] has more options. Default: no encryption.
+    ///
+    /// The server relays the actions between the devices of a user (`logux serve --relay`,
+    /// `Builder::relay` of `logux-server`), but cannot read them. So it cannot check, store or
+    /// settle what they change: the types of actions of documents and records that the server
+    /// keeps have to be [plain](Encryption::plain). An action of a document to whose channel the
+    /// client is subscribed is refused with
+    /// [`SyncError::NotEncrypted`](crate::SyncError::NotEncrypted) otherwise.
+    ///
+    /// An action that cannot be decrypted is among
+    /// [`Client::encryption_failures`](crate::Client::encryption_failures), and the exchange goes
+    /// on.
+    ///
+    /// ```no_run
+    /// use logux::crdt::{Document, Shared};
+    /// use logux_client::{Client, Encryption};
+    /// use logux_net::WebSocketConnector;
+    ///
+    /// # async fn run(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let encryption = Encryption::from_secret(secret).plain(["profile/rename"]);
+    /// let diary = Client::builder("10")?
+    ///     .encryption(encryption)
+    ///     .start_document(connector, Shared::<Document>::new("diaries", "1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn encryption(mut self, encryption: impl Into<Encryption>) -> Self {
+        self.encryption = Some(encryption.into());
         self
     }
 
@@ -239,6 +280,7 @@ impl<St: Store + Send + 'static> Builder<St> {
         let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
         let (actions, _) = broadcast::channel(self.buffered);
         let (server_messages, _) = broadcast::channel(SERVER_MESSAGE_CAPACITY);
+        let (encryption_failures, _) = broadcast::channel(ENCRYPTION_FAILURE_CAPACITY);
         let (state_sender, state) = watch::channel(sync::State::Disconnected);
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
@@ -246,9 +288,20 @@ impl<St: Store + Send + 'static> Builder<St> {
         let store = self.store;
         let machine = observer
             .map_err(LogError::Store)
-            .and_then(|observer| ClientMachine::with_observer(config, store, observer));
-        let client =
-            Client::new(node, commands, actions.clone(), server_messages.clone(), state, end);
+            .and_then(|observer| ClientMachine::with_observer(config, store, observer))
+            .and_then(|machine| match &self.encryption {
+                Some(encryption) => machine.with_encryption(encryption.config()),
+                None => Ok(machine),
+            });
+        let client = Client::new(
+            node,
+            commands,
+            actions.clone(),
+            server_messages.clone(),
+            encryption_failures.clone(),
+            state,
+            end,
+        );
         let machine = match machine {
             Ok(machine) => machine,
             Err(error) => {
@@ -265,7 +318,8 @@ impl<St: Store + Send + 'static> Builder<St> {
             server_messages,
             state_sender,
             self.clock.unwrap_or_else(Clock::start),
-        );
+        )
+        .with_encryption(self.encryption, encryption_failures);
         let reconnector = Reconnector::new(connector, self.backoff);
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(reconnector).await));

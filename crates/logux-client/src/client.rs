@@ -6,13 +6,13 @@ use logux::{
         ActionError, IdError,
         logux::{Subscribe, Undo},
     },
-    client::UndoOutcome,
+    client::{EncryptionError, UndoOutcome},
     sync::State,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    Builder, PendingAction,
+    Builder, EncryptionFailure, EncryptionFailures, PendingAction,
     driver::{Command, ResultSender},
 };
 
@@ -23,6 +23,7 @@ pub struct Client {
     commands: mpsc::Sender<Command>,
     actions: broadcast::Sender<Entry>,
     server_messages: broadcast::Sender<ServerMessage>,
+    encryption_failures: broadcast::Sender<EncryptionFailure>,
     state: watch::Receiver<State>,
     end: watch::Receiver<Option<String>>,
 }
@@ -50,6 +51,10 @@ pub enum SyncError {
     /// The action was undone on this client before it was sent: see [`Client::undo`].
     #[error("the action was undone before it was sent to the server")]
     Dropped,
+    /// The action would have to be encrypted, and cannot be: it was not added. Other failures of
+    /// encryption are among [`Client::encryption_failures`], because the action is sent later.
+    #[error(transparent)]
+    NotEncrypted(EncryptionError),
     /// The client has stopped, with the reason.
     #[error("the client has stopped: {0}")]
     Stopped(String),
@@ -69,10 +74,11 @@ impl Client {
         commands: mpsc::Sender<Command>,
         actions: broadcast::Sender<Entry>,
         server_messages: broadcast::Sender<ServerMessage>,
+        encryption_failures: broadcast::Sender<EncryptionFailure>,
         state: watch::Receiver<State>,
         end: watch::Receiver<Option<String>>,
     ) -> Self {
-        Self { node, commands, actions, server_messages, state, end }
+        Self { node, commands, actions, server_messages, encryption_failures, state, end }
     }
 
     /// Returns the node id.
@@ -217,6 +223,13 @@ impl Client {
         ServerMessages(self.server_messages.subscribe())
     }
 
+    /// Returns the actions that are not encrypted or not decrypted from now on, such as those that
+    /// another secret was used for. Keeps the latest 64 that are not read yet. A failure is also a
+    /// warning in the log.
+    pub fn encryption_failures(&self) -> EncryptionFailures {
+        EncryptionFailures(self.encryption_failures.subscribe())
+    }
+
     /// Returns the state of the connection.
     pub fn state(&self) -> State {
         *self.state.borrow()
@@ -227,8 +240,8 @@ impl Client {
         self.state.clone().wait_for(|now| *now == state).await.is_ok()
     }
 
-    /// Waits until the client stops, because the server refused it, no more attempts are allowed, its
-    /// store has failed or the application has closed it, and returns the reason.
+    /// Waits until the client stops, because the server refused it, no more attempts are allowed,
+    /// its store has failed or the application has closed it, and returns the reason.
     pub async fn ended(&self) -> String {
         ended(self.end.clone()).await
     }

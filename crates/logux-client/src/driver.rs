@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use logux::{
     Action, ActionId, Entry,
     action::logux::Undo,
-    client::{Client as ClientMachine, Fate, Input, Output, UndoOutcome},
+    client::{
+        CipherError, Client as ClientMachine, DecryptRequest, EncryptRequest, EncryptionError,
+        Fate, Input, Output, UndoOutcome,
+    },
     log::{LogError, Observer},
     store::Store,
     sync::State,
@@ -17,7 +20,10 @@ use logux_net::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::client::{ServerMessage, SyncError};
+use crate::{
+    Encryption, EncryptionFailure,
+    client::{ServerMessage, SyncError},
+};
 
 /// The largest action that is sent, in bytes: it fits into the largest message of a server with the
 /// default limits. Servers undo smaller ones if they are too large.
@@ -84,6 +90,8 @@ pub(crate) struct Driver<St, O> {
     state: watch::Sender<State>,
     waiting: HashMap<ActionId, AnswerSender>,
     clock: Clock,
+    encryption: Option<Encryption>,
+    encryption_failures: Option<broadcast::Sender<EncryptionFailure>>,
 }
 
 /// The reason why a connection has ended.
@@ -121,11 +129,23 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
             state,
             waiting,
             clock,
+            encryption: None,
+            encryption_failures: None,
         }
+    }
+
+    /// Sets the encryption of the machine, and the receiver of its failures.
+    pub(crate) fn with_encryption(
+        self,
+        encryption: Option<Encryption>,
+        failures: broadcast::Sender<EncryptionFailure>,
+    ) -> Self {
+        Self { encryption, encryption_failures: Some(failures), ..self }
     }
 
     /// Runs until all handles are dropped or the client cannot continue; returns the reason.
     pub(crate) async fn run<C: Connector>(mut self, mut reconnector: Reconnector<C>) -> String {
+        self.changed(None::<&mut FrameConnection<C::Transport>>);
         loop {
             let transport = {
                 // Commands do not interrupt an attempt: cancelling it would drop an almost open
@@ -237,7 +257,7 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
             let _ = done.answer.send(Ok(()));
             return;
         };
-        if action.as_json().len() > MAX_ACTION {
+        if action.as_json().len() > self.max_action() {
             // The message would end the connection, each time again.
             let id = self.machine.next_id(now.wall);
             let undo = Undo {
@@ -255,6 +275,11 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
             self.waiting.insert(id, answer);
         }
         self.changed(connection);
+    }
+
+    /// Returns the largest action that can be sent, in bytes: encryption may add a third.
+    const fn max_action(&self) -> usize {
+        if self.encryption.is_some() { MAX_ACTION / 4 * 3 } else { MAX_ACTION }
     }
 
     fn undo(
@@ -287,8 +312,7 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
         refused: &mut Option<String>,
     ) -> bool {
         let mut close = false;
-        self.commit();
-        while let Some(output) = self.machine.poll_output() {
+        while let Some(output) = self.next_output() {
             match output {
                 Output::Send(frame) => {
                     if let Some(connection) = &mut connection {
@@ -304,6 +328,9 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
                 Output::Fate(id, Fate::Undone(undo)) => {
                     self.resolve(&id, Err(SyncError::Undone(undo)));
                 }
+                Output::Encrypt(request) => self.encrypt(&request),
+                Output::Decrypt(request) => self.decrypt(&request),
+                Output::EncryptionFailed(id, error) => self.encryption_failed(id, error),
                 Output::State(state) => drop(self.state.send_replace(state)),
                 Output::Refused(error) => {
                     drop(self.server_messages.send(ServerMessage::Error(error.kind.clone())));
@@ -322,6 +349,41 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
     /// Returns a result of the machine. After an error of the store, the client ends.
     fn check<T>(&mut self, result: Result<T, LogError<St::Error>>) -> Option<T> {
         result.map_err(|error| self.failure = Some(error.to_string())).ok()
+    }
+
+    /// Returns the next output. Commits when all outputs so far are executed, so that the responses
+    /// to many requests for encryption share a commit.
+    fn next_output(&mut self) -> Option<Output> {
+        self.machine.poll_output().or_else(|| {
+            self.commit();
+            self.machine.poll_output()
+        })
+    }
+
+    fn encrypt(&mut self, request: &EncryptRequest) {
+        let encrypted = match &self.encryption {
+            Some(encryption) => encryption.encrypt(request),
+            None => Err(CipherError::Unavailable),
+        };
+        self.handle(Input::Encrypted(request.token, encrypted.as_ref().map_err(|error| *error)));
+    }
+
+    fn decrypt(&mut self, request: &DecryptRequest) {
+        let decrypted = match &self.encryption {
+            Some(encryption) => encryption.decrypt(request),
+            None => Err(CipherError::Unavailable),
+        };
+        self.handle(Input::Decrypted(request.token, decrypted.as_deref().map_err(|error| *error)));
+    }
+
+    fn encryption_failed(&mut self, id: ActionId, error: EncryptionError) {
+        tracing::warn!(%id, %error, "encryption");
+        if let EncryptionError::ServerDocument(_) = error {
+            self.resolve(&id, Err(SyncError::NotEncrypted(error.clone())));
+        }
+        if let Some(failures) = &self.encryption_failures {
+            let _ = failures.send(EncryptionFailure { id, error });
+        }
     }
 
     fn commit(&mut self) {

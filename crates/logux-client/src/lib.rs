@@ -3,7 +3,7 @@
 //! # Reading order
 //!
 //! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`] and
-//! [`ServerMessages`], and the [`DocumentHandle`].
+//! [`ServerMessages`], the [`DocumentHandle`], and the [`Encryption`].
 
 #![forbid(unsafe_code)]
 
@@ -11,11 +11,15 @@ mod builder;
 mod client;
 mod document_handle;
 mod driver;
+mod encryption;
+mod encryption_failures;
 mod open_error;
 mod pending_action;
 
 pub use builder::Builder;
 pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
 pub use document_handle::DocumentHandle;
+pub use encryption::Encryption;
+pub use encryption_failures::{EncryptionFailure, EncryptionFailures};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;

@@ -50,8 +50,8 @@ pub enum EncryptionError {
     /// The decrypted text is not an action. It is dropped.
     NotAnAction(String),
     /// The own action is about a document to whose channel the client is subscribed: the server
-    /// keeps the document, and cannot read encrypted actions. The action was not added. Add its type
-    /// to [`plain_types`](super::EncryptionConfig::plain_types), or do not subscribe.
+    /// keeps the document, and cannot read encrypted actions. The action was not added. Add its
+    /// type to [`plain_types`](super::EncryptionConfig::plain_types), or do not subscribe.
     ServerDocument(DocumentKey),
     /// An earlier start of the client has added this action in order to encrypt it, and this start
     /// has no encryption. It is not sent, nor are later actions.

@@ -70,8 +70,8 @@ impl Encryption {
         self.config.as_ref().is_some_and(|config| config.encrypts(action))
     }
 
-    /// Returns a draft that marks an own action if it has to be encrypted, whatever a later start of
-    /// the client would decide.
+    /// Returns a draft that marks an own action if it has to be encrypted, whatever a later start
+    /// of the client would decide.
     pub(in crate::client) fn mark(&self, action: &Action, draft: Draft) -> Draft {
         if self.applies_to(action) { draft.index(ENCRYPTED_INDEX) } else { draft }
     }
@@ -136,8 +136,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         Ok(self)
     }
 
-    /// Reports an action that would have to be encrypted and that the server has to read, and returns
-    /// its id: the one of the draft or a new one. `None` for an action that can be added.
+    /// Reports an action that would have to be encrypted and that the server has to read, and
+    /// returns its id: the one of the draft or a new one. `None` for an action that can be added.
     pub(in crate::client) fn refuse_encryption(
         &mut self,
         now: Now,

@@ -8,8 +8,8 @@
 //! Actions keep their order meanwhile, and received ones are not confirmed before they are
 //! decrypted and in the store.
 //!
-//! Read [`EncryptionConfig`], then [`EncryptedAction`], the format, and the errors. `queue.rs` keeps
-//! the order, `exchange.rs` is the client's part.
+//! Read [`EncryptionConfig`], then [`EncryptedAction`], the format, and the errors. `queue.rs`
+//! keeps the order, `exchange.rs` is the client's part.
 //!
 //! [`Output::Encrypt`]: super::Output::Encrypt
 //! [`Output::Decrypt`]: super::Output::Decrypt

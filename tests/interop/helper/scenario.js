@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { Backend } from './backend.js'
 import { Device } from './device.js'
 import { RawClient } from './raw.js'
+import { RustDevice } from './rust-device.js'
 import { durableExample, example, serve, TARGET } from './server.js'
 import { SkewedDevice } from './skewed.js'
 import { clearTrace, readTrace } from './trace.js'
@@ -77,6 +78,11 @@ class Scenario {
     let device = await this.#own(new SkewedDevice(server, userId, shift))
     await device.call('start')
     return device
+  }
+
+  /** A Rust client with an encrypted document. */
+  rustDevice(server, userId, secret) {
+    return this.#own(new RustDevice(server, userId, secret))
   }
 
   /** A socket that speaks the protocol by hand, with an open connection. */

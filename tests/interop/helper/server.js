@@ -21,6 +21,11 @@ function built(...path) {
   return join(target, 'debug', ...path)
 }
 
+/** The program of an example. */
+export function exampleFile(name) {
+  return join(process.env.LOGUX_EXAMPLES ?? built('examples'), name)
+}
+
 const PROGRAMS = {
   js: {
     counter: () => [process.execPath, join(HERE, '../reference/server.js')],
@@ -28,18 +33,10 @@ const PROGRAMS = {
     serve: () => [process.execPath, join(HERE, '../reference/serve.js')]
   },
   rust: {
-    counter: () => [
-      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'counter')
-    ],
-    posts: () => [
-      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'posts')
-    ],
-    journal: () => [
-      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'journal')
-    ],
-    documents: () => [
-      join(process.env.LOGUX_EXAMPLES ?? built('examples'), 'documents')
-    ],
+    counter: () => [exampleFile('counter')],
+    posts: () => [exampleFile('posts')],
+    journal: () => [exampleFile('journal')],
+    documents: () => [exampleFile('documents')],
     serve: () => [process.env.LOGUX_BIN ?? built('logux'), 'serve']
   }
 }

@@ -94,3 +94,54 @@ scenario('nobody cleans what is of another user', OLD, async s => {
   let laptop = await secret(s, server, '10')
   await laptop.hears('note')
 })
+
+const NOTE = { id: '1', type: 'notes/edit' }
+
+function edit(path, value) {
+  return { ...NOTE, ops: [{ op: 'set', path, value }] }
+}
+
+scenario('devices in Rust and JavaScript read each other', OLD, async s => {
+  let server = await s.serve(OPTIONS)
+  let phone = await secret(s, server, '10')
+  let laptop = await s.rustDevice(server, '10', 'of us all')
+  let blind = await s.device(server, '10')
+
+  laptop.set('title', 'Shopping')
+  let [action, meta] = await phone.hears('notes/edit')
+  assert.deepEqual(action, edit('/title', 'Shopping'))
+  assert.match(meta.id, / 10:/)
+  let [sealed] = await blind.hears('0')
+  assert.deepEqual(Object.keys(sealed).sort(), ['d', 'iv', 'type', 'z'])
+  assert.ok(!JSON.stringify(sealed).includes('Shopping'))
+
+  // Above 100 bytes, both compress.
+  let list = 'Bread, butter, ąęść 🦀, '.repeat(50)
+  assert.equal(
+    await phone.send(edit('/list', list), { ...KEPT }),
+    'processed'
+  )
+  await laptop.shows('list', list)
+  laptop.set('title', list)
+  assert.deepEqual((await phone.hears('notes/edit'))[0], edit('/list', list))
+  assert.deepEqual((await phone.hears('notes/edit'))[0], edit('/title', list))
+
+  // A device that comes later gets what the others have kept.
+  let tablet = await s.rustDevice(server, '10', 'of us all')
+  await tablet.shows('list', list)
+  await tablet.shows('title', list)
+  assert.deepEqual(tablet.errors.all, [])
+})
+
+scenario('with another secret, nothing can be read', OLD, async s => {
+  let server = await s.serve(OPTIONS)
+  let phone = await secret(s, server, '10')
+  let laptop = await s.rustDevice(server, '10', 'something else')
+  await note(phone, 1, KEPT)
+  let error = await laptop.errors.next(line => line.includes('another secret'))
+  let [, { id }] = phone.inbox.all.find(([action]) => action.type === 'note')
+  assert.match(error, new RegExp(`^${id}: `))
+  // Its exchange goes on.
+  laptop.set('title', 'mine')
+  await laptop.shows('title', 'mine')
+})
