@@ -146,6 +146,16 @@ impl<R: Reducer> Timeline<R> {
         Ok(())
     }
 
+    /// Adds entries that the log had before.
+    pub(super) fn read_entries(&mut self, entries: &[Entry], last_added: u64) {
+        for entry in entries {
+            self.insert_entry(entry);
+            self.resume(entry, last_added);
+        }
+        self.sort_resumed();
+        self.update_state();
+    }
+
     /// Returns the current state.
     pub const fn state(&self) -> &R::State {
         &self.state

@@ -11,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::{Reducer, Timeline, TimelineConfig, TimelineWarning};
 use crate::{
     action::{Action, ActionId, DocumentKey, Meta, logux, push_once},
-    log::{Log, Observer, ObserverRequest},
+    log::{Log, LogError, Observer, ObserverRequest},
     store::{Entry, Query, Store},
 };
 
@@ -81,7 +81,7 @@ where
     }
 
     fn take_warning(&mut self) -> Option<TimelineWarning> {
-        Timeline::take_warning(self)
+        Self::take_warning(self)
     }
 }
 
@@ -222,35 +222,56 @@ impl Observer for TimelineSet {
     }
 }
 
+impl TimelineSet {
+    /// Opens the timeline of a document, or of the records of a kind. `entries` are all entries of
+    /// the log with the index [`name`](NamedReducer::name), in the order of creation, and
+    /// `last_added` is the last `added` number of the log. Has no effect if it is open. O(number of
+    /// entries).
+    pub fn insert<R>(&mut self, reducer: R, entries: &[Entry], last_added: u64)
+    where
+        R: NamedReducer<Action: Send, State: Send> + Send + 'static,
+    {
+        let name = reducer.name().clone();
+        if self.timelines.contains_key(&name) {
+            return;
+        }
+        self.kinds.extend(reducer.kind().cloned());
+        let mut timeline = Timeline::with_config(reducer, TimelineConfig::default());
+        timeline.read_entries(entries, last_added);
+        timeline.take_changed_since();
+        self.owners.extend(entries.iter().map(|entry| (entry.meta.id.clone(), name.clone())));
+        self.timelines.insert(name, Box::new(timeline));
+    }
+}
+
 impl<S: Store> Log<S, TimelineSet> {
     /// Opens the timeline of a document, or of the records of a kind, with the actions that the log
     /// has of it. Has no effect if it is open. O(number of its actions).
     ///
     /// # Errors
     /// If the store fails. The timeline is not open then.
-    pub fn open<R>(&mut self, reducer: R) -> Result<(), S::Error>
+    pub fn open<R>(&mut self, reducer: R) -> Result<(), LogError<S::Error>>
     where
         R: NamedReducer<Action: Send, State: Send> + Send + 'static,
     {
-        let name = reducer.name().clone();
-        let kind = reducer.kind().cloned();
-        if self.observer().timelines.contains_key(&name) {
-            return Ok(());
-        }
-        let query = Query::created().oldest_first().index(name.clone());
-        let mut timeline = Timeline::with_config(reducer, TimelineConfig::default());
-        timeline.read_query(self.store(), &query)?;
-        timeline.take_changed_since();
-        let mut known = Vec::new();
-        self.store().walk(&query, &mut |entry| {
-            known.push(entry.meta.id.clone());
-            core::ops::ControlFlow::Continue(())
-        })?;
-        let set = self.observer_mut();
-        set.kinds.extend(kind);
-        set.owners.extend(known.into_iter().map(|id| (id, name.clone())));
-        set.timelines.insert(name, Box::new(timeline));
+        let (entries, last_added) = self.entries_of(reducer.name())?;
+        self.observer_mut().insert(reducer, &entries, last_added);
         Ok(())
+    }
+
+    /// Returns what [`TimelineSet::insert`] needs to open a timeline with this name.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn entries_of(&self, name: &Arc<str>) -> Result<(Vec<Entry>, u64), LogError<S::Error>> {
+        let mut entries = Vec::new();
+        if !self.observer().timelines.contains_key(name) {
+            self.walk(&Query::created().oldest_first().index(name.clone()), |entry| {
+                entries.push(entry.clone());
+                core::ops::ControlFlow::Continue(())
+            })?;
+        }
+        Ok((entries, self.last_added()?))
     }
 }
 

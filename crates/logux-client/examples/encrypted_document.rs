@@ -26,9 +26,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let notes = Shared::<Document>::new("notes", "1");
     let connector = WebSocketConnector::new(url)?;
-    let mut document =
-        Client::builder(user)?.encryption(secret.as_str()).start_document(connector, notes.clone());
-    let client = document.client().clone();
+    let client = Client::builder(user)?.encryption(secret.as_str()).start(connector);
+    let mut document = client.open(notes.clone()).await?;
     let mut failures = client.encryption_failures();
     let (sender, mut lines) = mpsc::channel(16);
     // Reading standard input blocks.

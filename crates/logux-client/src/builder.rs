@@ -6,15 +6,14 @@ use logux::{
     Json, MemoryStore, NodeId,
     action::IdError,
     client::{Client as ClientMachine, Config, Secret},
-    log::{LogError, Observer},
-    replay::{Reducer, Timeline, TimelineConfig},
+    replay::TimelineSet,
     store::Store,
     sync,
 };
 use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, DocumentHandle, Encryption, driver::Driver, open_error::OpenError};
+use crate::{Client, Encryption, driver::Driver, open_error::OpenError};
 
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
@@ -71,8 +70,8 @@ impl<St: Store + Send + 'static> Builder<St> {
     /// Sets the store of the log and of all that the client has to remember. Default: in memory.
     ///
     /// A new client over the same store continues where the former one stopped: its unsent actions
-    /// are sent, with their ids and times, and [documents](Self::start_document) are there before
-    /// the network. The client id is kept in the store, unless the builder has a whole node id. The
+    /// are sent, with their ids and times, and [documents](Client::document) are there before the
+    /// network. The client id is kept in the store, unless the builder has a whole node id. The
     /// tab id is a new one for each start, so that ids of actions stay unique if the clock goes
     /// back.
     ///
@@ -199,9 +198,8 @@ impl<St: Store + Send + 'static> Builder<St> {
     /// # async fn run(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
     /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
     /// let encryption = Encryption::from_secret(secret).plain(["profile/rename"]);
-    /// let diary = Client::builder("10")?
-    ///     .encryption(encryption)
-    ///     .start_document(connector, Shared::<Document>::new("diaries", "1"));
+    /// let client = Client::builder("10")?.encryption(encryption).start(connector);
+    /// let diary = client.open(Shared::<Document>::new("diaries", "1")).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -227,56 +225,9 @@ impl<St: Store + Send + 'static> Builder<St> {
 
     /// Starts the client as a task of the current tokio runtime. It connects and reconnects until
     /// all its handles are dropped or the server refuses it.
+    ///
+    /// [`Client::document`] and [`Client::records`] open what it edits.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
-        self.start_observed(connector, Ok(()), Box::new(|()| {}))
-    }
-
-    /// Starts the client with a document: the state that a reducer computes from its log. The
-    /// user's own actions take effect immediately, actions of other clients are applied at their
-    /// position in the history, and actions that the server refuses are undone.
-    ///
-    /// ```no_run
-    /// use logux::crdt::{Map, MapOp, Shared};
-    /// use logux_client::Client;
-    /// use logux_net::WebSocketConnector;
-    ///
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// let note = Shared::<Map>::new("notes", "7");
-    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
-    /// let mut document = Client::builder("10")?.token("secret").start_document(connector, note.clone());
-    /// document.client().subscribe("notes/7").await?;
-    ///
-    /// let title = MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Shopping")? };
-    /// document.edit(move |_, _| note.action(&[title]).ok()).await?;
-    /// while document.changed().await {
-    ///     println!("{:?}", document.state().get("/title"));
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn start_document<C, R>(self, connector: C, reducer: R) -> DocumentHandle<R>
-    where
-        C: Connector + 'static,
-        R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
-    {
-        let empty = reducer.initial();
-        let timeline = Timeline::read(reducer, TimelineConfig::default(), &self.store);
-        let state = timeline.as_ref().map_or(empty, |timeline| timeline.state().clone());
-        let (sender, state) = watch::channel(state);
-        let on_change = move |timeline: &mut Timeline<R>| {
-            if timeline.take_changed_since().is_some() {
-                sender.send_replace(timeline.state().clone());
-            }
-        };
-        DocumentHandle::new(self.start_observed(connector, timeline, Box::new(on_change)), state)
-    }
-
-    fn start_observed<C: Connector + 'static, O: Observer + Send + 'static>(
-        self,
-        connector: C,
-        observer: Result<O, St::Error>,
-        on_change: Box<dyn FnMut(&mut O) + Send>,
-    ) -> Client {
         let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
         let (actions, _) = broadcast::channel(self.buffered);
         let (server_messages, _) = broadcast::channel(SERVER_MESSAGE_CAPACITY);
@@ -285,10 +236,7 @@ impl<St: Store + Send + 'static> Builder<St> {
         let (end_sender, end) = watch::channel(None);
         let node = self.node.node.clone();
         let config = Config { node: Arc::new(self.node), token: self.token.map(Secret) };
-        let store = self.store;
-        let machine = observer
-            .map_err(LogError::Store)
-            .and_then(|observer| ClientMachine::with_observer(config, store, observer))
+        let machine = ClientMachine::with_observer(config, self.store, TimelineSet::default())
             .and_then(|machine| match &self.encryption {
                 Some(encryption) => machine.with_encryption(encryption.config()),
                 None => Ok(machine),
@@ -312,7 +260,6 @@ impl<St: Store + Send + 'static> Builder<St> {
         };
         let driver = Driver::new(
             machine,
-            on_change,
             receiver,
             actions,
             server_messages,

@@ -1,5 +1,7 @@
 //! The handle of a running client.
 
+use std::sync::Arc;
+
 use logux::{
     Action, ActionId, Entry, NodeId,
     action::{
@@ -7,13 +9,16 @@ use logux::{
         logux::{Subscribe, Undo},
     },
     client::{EncryptionError, UndoOutcome},
+    crdt::{Crdt, Shared, SyncMaps},
+    replay::NamedReducer,
     sync::State,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    Builder, EncryptionFailure, EncryptionFailures, PendingAction,
+    Builder, DocumentHandle, EncryptionFailure, EncryptionFailures, PendingAction,
     driver::{Command, ResultSender},
+    opening::OpeningOf,
 };
 
 /// A handle of a running client. Cheap to clone; the client stops when the last clone is dropped.
@@ -55,6 +60,9 @@ pub enum SyncError {
     /// encryption are among [`Client::encryption_failures`], because the action is sent later.
     #[error(transparent)]
     NotEncrypted(EncryptionError),
+    /// The document or the records with this name are open with another type.
+    #[error("{0} is open with another type")]
+    OtherType(String),
     /// The client has stopped, with the reason.
     #[error("the client has stopped: {0}")]
     Stopped(String),
@@ -209,6 +217,105 @@ impl Client {
         match action {
             Ok(action) => self.sync(action).await,
             Err(error) => Err(SyncError::Stopped(error.to_string())),
+        }
+    }
+
+    /// Opens the document `id` of a kind, such as `notes`, and subscribes to it. Returns when its
+    /// state in the log of this device is there; what the server has arrives later:
+    /// [`DocumentHandle::changed`].
+    ///
+    /// ```no_run
+    /// use logux::crdt::{Map, MapOp};
+    /// use logux_client::Client;
+    /// use logux_net::WebSocketConnector;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let client = Client::builder("10")?.token("secret").start(connector);
+    /// let mut note = client.document::<Map>("notes", "7").await?;
+    ///
+    /// let title = MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Shopping")? };
+    /// note.operate(vec![title]).await?;
+    /// while note.changed().await {
+    ///     println!("{:?}", note.state().get("/title"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped, [`SyncError::OtherType`] if the document is
+    /// open with another type.
+    pub async fn document<C>(
+        &self,
+        kind: &str,
+        id: &str,
+    ) -> Result<DocumentHandle<Shared<C>>, SyncError>
+    where
+        C: Crdt<Op: Send> + Send + Sync + 'static,
+    {
+        let document = Shared::<C>::new(kind, id);
+        let channel = document.key().channel().to_string();
+        let subscribe = Subscribe { channel, since: None }.to_action();
+        self.open_and_subscribe(document, Some(subscribe)).await
+    }
+
+    /// Opens all records of a kind, such as `tasks`, and subscribes to them with an empty filter.
+    /// Returns when those in the log of this device are there; what the server has arrives later.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
+    pub async fn records(&self, plural: &str) -> Result<DocumentHandle<SyncMaps>, SyncError> {
+        let channel = serde_json::Value::from(plural);
+        let json = format!(r#"{{"type":"logux/subscribe","channel":{channel},"filter":{{}}}}"#);
+        self.open_and_subscribe(SyncMaps::new(plural), Some(Action::new(json))).await
+    }
+
+    /// Opens what a reducer computes from the log, without a subscription.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
+    pub async fn open<R>(&self, reducer: R) -> Result<DocumentHandle<R>, SyncError>
+    where
+        R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
+    {
+        self.open_and_subscribe(reducer, None).await
+    }
+
+    /// Opens a document or records, and subscribes by this action if they are not open.
+    async fn open_and_subscribe<R>(
+        &self,
+        reducer: R,
+        subscribe: Option<Result<Action, ActionError>>,
+    ) -> Result<DocumentHandle<R>, SyncError>
+    where
+        R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
+    {
+        let subscribe = subscribe.transpose();
+        let subscribe = subscribe.map_err(|error| SyncError::Stopped(error.to_string()))?;
+        let (reply, state) = oneshot::channel();
+        let (name, kind) = (reducer.name().clone(), reducer.kind().cloned());
+        let opening = Box::new(OpeningOf { reducer, reply });
+        if self.commands.send(Command::Open(opening, subscribe)).await.is_err() {
+            return Err(self.stopped().await);
+        }
+        match state.await {
+            Ok(Some(state)) => Ok(DocumentHandle::new(self.clone(), name, kind, state)),
+            Ok(None) => {
+                self.release(name.clone());
+                Err(SyncError::OtherType(name.to_string()))
+            }
+            Err(_) => Err(self.stopped().await),
+        }
+    }
+
+    /// Tells the task that a handle of a document was dropped.
+    pub(crate) fn release(&self, name: Arc<str>) {
+        let sent = self.commands.try_send(Command::Release(name));
+        let Err(mpsc::error::TrySendError::Full(full)) = sent else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let commands = self.commands.clone();
+            runtime.spawn(async move { drop(commands.send(full).await) });
         }
     }
 

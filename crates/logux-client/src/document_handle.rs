@@ -1,10 +1,12 @@
-//! A document that a running client keeps up to date.
+//! A document, or records, that a running client keeps up to date.
 
-use core::{any::Any, fmt};
+use core::fmt;
+use std::sync::Arc;
 
 use logux::{
     Action, ActionId,
-    replay::{Reducer, Timeline},
+    crdt::{Crdt, Shared},
+    replay::{NamedReducer, TimelineSet},
 };
 use tokio::sync::watch;
 
@@ -13,22 +15,48 @@ use crate::{
     driver::{Command, Edit},
 };
 
-/// A handle of the state that a reducer computes from a running client's log. Created by
-/// [`Builder::start_document`](crate::Builder::start_document). Clones share the state.
-pub struct DocumentHandle<R: Reducer> {
+/// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
+/// Clones share the state. With the last clone, the document closes and its subscription ends; its
+/// actions stay in the client's log.
+///
+/// The user's own actions take effect immediately, also without a connection. Actions of other
+/// clients are applied at their position in the history, and actions that the server refuses are
+/// undone.
+pub struct DocumentHandle<R: NamedReducer> {
     client: Client,
     state: watch::Receiver<R::State>,
+    lease: Arc<Lease>,
+}
+
+/// Releases a document when its last handle is dropped.
+struct Lease {
+    client: Client,
+    name: Arc<str>,
+    /// The kind of a document.
+    kind: Option<Arc<str>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.client.release(self.name.clone());
+    }
 }
 
 impl<R> DocumentHandle<R>
 where
-    R: Reducer<Action: Send, State: Send + Sync> + Send + 'static,
+    R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
 {
-    pub(crate) const fn new(client: Client, state: watch::Receiver<R::State>) -> Self {
-        Self { client, state }
+    pub(crate) fn new(
+        client: Client,
+        name: Arc<str>,
+        kind: Option<Arc<str>>,
+        state: watch::Receiver<R::State>,
+    ) -> Self {
+        let lease = Arc::new(Lease { client: client.clone(), name, kind });
+        Self { client, state, lease }
     }
 
-    /// Returns the client, to subscribe and to add other actions.
+    /// Returns the client, to undo and to add other actions.
     pub const fn client(&self) -> &Client {
         &self.client
     }
@@ -50,6 +78,17 @@ where
         self.state.wait_for(wanted).await.ok().map(|state| state.clone())
     }
 
+    /// Returns the edit that makes an action from the state.
+    fn edit_of(
+        &self,
+        make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
+    ) -> Edit {
+        let name = self.lease.name.clone();
+        Edit(Box::new(move |timelines: &TimelineSet, id: &ActionId| {
+            timelines.timeline::<R>(&name).and_then(|timeline| make(timeline.state(), id))
+        }))
+    }
+
     /// Adds the action that `make` returns for the current state and the id of the new action, if
     /// any. The state includes it immediately; the future waits until the server has processed it.
     ///
@@ -59,7 +98,7 @@ where
         &self,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
     ) -> Result<(), SyncError> {
-        self.client.request(|done| Command::Edit(edit_of::<R>(make), done)).await
+        self.client.request(|done| Command::Edit(self.edit_of(make), done)).await
     }
 
     /// Adds an action as [`edit`](Self::edit) does, and returns as soon as the state includes it:
@@ -72,27 +111,37 @@ where
         &self,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
     ) -> Result<Option<PendingAction>, SyncError> {
-        self.client.add_by(|done| Command::Edit(edit_of::<R>(make), done)).await
+        self.client.add_by(|done| Command::Edit(self.edit_of(make), done)).await
     }
 }
 
-/// Returns the edit that makes an action from the state of a document.
-fn edit_of<R: Reducer + 'static>(
-    make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
-) -> Edit {
-    Edit(Box::new(move |observer: &mut dyn Any, id: &ActionId| {
-        // The observer of a document's client is this timeline.
-        observer.downcast_ref::<Timeline<R>>().and_then(|timeline| make(timeline.state(), id))
-    }))
+impl<C> DocumentHandle<Shared<C>>
+where
+    C: Crdt<Op: Send> + Send + Sync + 'static,
+{
+    /// Edits the document by operations in one action, which are refused and undone together. The
+    /// state includes them immediately; the future waits until the server has processed them. For
+    /// operations that depend on the state, such as those of a list, see [`edit`](Self::edit).
+    ///
+    /// # Errors
+    /// As [`Client::sync`].
+    pub async fn operate(&self, ops: Vec<C::Op>) -> Result<(), SyncError> {
+        let Lease { name, kind, .. } = &*self.lease;
+        let kind = kind.clone().unwrap_or_default();
+        // The name is the channel of the document: the kind, a slash and the id.
+        let id: Arc<str> = name.get(kind.len() + 1..).unwrap_or_default().into();
+        self.edit(move |_, _| Shared::<C>::new(kind, id).action(&ops).ok()).await
+    }
 }
 
-impl<R: Reducer> Clone for DocumentHandle<R> {
+impl<R: NamedReducer> Clone for DocumentHandle<R> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), state: self.state.clone() }
+        let lease = self.lease.clone();
+        Self { client: self.client.clone(), state: self.state.clone(), lease }
     }
 }
 
-impl<R: Reducer<State: fmt::Debug>> fmt::Debug for DocumentHandle<R> {
+impl<R: NamedReducer<State: fmt::Debug>> fmt::Debug for DocumentHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentHandle")
             .field("state", &*self.state.borrow())

@@ -1,7 +1,7 @@
 //! The task that owns the client's log and its connection.
 
-use core::{any::Any, pin::pin};
-use std::collections::HashMap;
+use core::pin::pin;
+use std::{collections::HashMap, sync::Arc};
 
 use logux::{
     Action, ActionId, Entry,
@@ -10,7 +10,8 @@ use logux::{
         CipherError, Client as ClientMachine, DecryptRequest, EncryptRequest, EncryptionError,
         Fate, Input, Output, UndoOutcome,
     },
-    log::{LogError, Observer},
+    log::LogError,
+    replay::TimelineSet,
     store::Store,
     sync::State,
 };
@@ -23,6 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::{
     Encryption, EncryptionFailure,
     client::{ServerMessage, SyncError},
+    opening::{Opening, View},
 };
 
 /// The largest action that is sent, in bytes: it fits into the largest message of a server with the
@@ -33,7 +35,6 @@ const MAX_ACTION: usize = 60 * 1024 * 1024;
 const CLOSED: &str = "the client was closed";
 
 /// A command from a handle to the task.
-#[derive(Debug)]
 pub(crate) enum Command {
     /// Adds an action and reports the result.
     Sync(Action, ResultSender),
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     Edit(Edit, ResultSender),
     /// Undoes an action and reports what was done, and the answer to an undo that is sent.
     Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
+    /// Opens a document or records, and subscribes by this action if they are not open.
+    Open(Box<dyn Opening>, Option<Action>),
+    /// A handle of a document or of records was dropped.
+    Release(Arc<str>),
     /// Ends the client.
     Close,
 }
@@ -66,24 +71,27 @@ impl ResultSender {
     }
 }
 
-/// Makes an action from the log's observer and the id of the new action.
+/// Makes an action from the state of a timeline and the id of the new action.
 pub(crate) struct Edit(pub(crate) Box<Make>);
 
-type Make = dyn FnOnce(&mut dyn Any, &ActionId) -> Option<Action> + Send;
+type Make = dyn FnOnce(&TimelineSet, &ActionId) -> Option<Action> + Send;
 
-impl core::fmt::Debug for Edit {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Edit")
-    }
+/// An open document, or open records.
+struct Opened {
+    view: Box<dyn View>,
+    /// The number of its handles.
+    handles: usize,
+    /// The action that ends the subscription.
+    unsubscribe: Option<Action>,
 }
 
 /// The log, the connection's state, and the pending actions.
-pub(crate) struct Driver<St, O> {
-    machine: ClientMachine<St, O>,
+pub(crate) struct Driver<St> {
+    machine: ClientMachine<St, TimelineSet>,
     /// The error of the store, after which the client cannot continue.
     failure: Option<String>,
-    /// Called after each possible change of the log.
-    on_change: Box<dyn FnMut(&mut O) + Send>,
+    /// The open documents and records, by name.
+    opened: HashMap<Arc<str>, Opened>,
     commands: mpsc::Receiver<Command>,
     actions: broadcast::Sender<Entry>,
     server_messages: broadcast::Sender<ServerMessage>,
@@ -108,10 +116,9 @@ enum Disconnected {
     ClientDropped,
 }
 
-impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
+impl<St: Store + Send + 'static> Driver<St> {
     pub(crate) fn new(
-        machine: ClientMachine<St, O>,
-        on_change: Box<dyn FnMut(&mut O) + Send>,
+        machine: ClientMachine<St, TimelineSet>,
         commands: mpsc::Receiver<Command>,
         actions: broadcast::Sender<Entry>,
         server_messages: broadcast::Sender<ServerMessage>,
@@ -122,7 +129,7 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
         Self {
             machine,
             failure: None,
-            on_change,
+            opened: HashMap::new(),
             commands,
             actions,
             server_messages,
@@ -232,7 +239,7 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         self.check(handled);
-        (self.on_change)(self.machine.observer_mut());
+        self.publish();
     }
 
     fn command<T: logux_net::Transport>(
@@ -243,6 +250,14 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
         let now = self.clock.now();
         let (action, done) = match command {
             Command::Close => return,
+            Command::Open(opening, subscribe) => {
+                self.open(opening, subscribe);
+                return self.changed(connection);
+            }
+            Command::Release(name) => {
+                self.release(&name);
+                return self.changed(connection);
+            }
             Command::Undo { id, reason, done, answer } => {
                 self.undo(&id, &reason, done, answer);
                 return self.changed(connection);
@@ -250,7 +265,7 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
             Command::Sync(action, done) => (Some(action), done),
             Command::Edit(Edit(make), done) => {
                 let id = self.machine.next_id(now.wall);
-                (make(self.machine.observer_mut(), &id), done)
+                (make(self.machine.log().observer(), &id), done)
             }
         };
         let Some(action) = action else {
@@ -298,9 +313,54 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
         let _ = done.send(outcome);
     }
 
+    fn open(&mut self, opening: Box<dyn Opening>, subscribe: Option<Action>) {
+        let name = opening.name().clone();
+        if let Some(opened) = self.opened.get_mut(&name) {
+            opened.handles += 1;
+            return opening.join(&*opened.view);
+        }
+        let entries = self.machine.log().entries_of(&name);
+        let Some((entries, last_added)) = self.check(entries) else { return };
+        let view = opening.open(self.machine.observer_mut(), &entries, last_added);
+        let unsubscribe = subscribe.as_ref().and_then(unsubscription);
+        self.opened.insert(name, Opened { view, handles: 1, unsubscribe });
+        if let Some(action) = subscribe {
+            let synced = self.machine.sync(self.clock.now(), action);
+            self.check(synced);
+        }
+    }
+
+    fn release(&mut self, name: &Arc<str>) {
+        let Some(opened) = self.opened.get_mut(name) else { return };
+        opened.handles -= 1;
+        if opened.handles > 0 {
+            return;
+        }
+        let Some(opened) = self.opened.remove(name) else { return };
+        self.machine.observer_mut().close(name);
+        if let Some(action) = opened.unsubscribe {
+            let synced = self.machine.sync(self.clock.now(), action);
+            self.check(synced);
+        }
+    }
+
+    /// Publishes the states that have changed.
+    fn publish(&mut self) {
+        let timelines = self.machine.observer_mut();
+        let changed: Vec<_> = timelines.take_changed().collect();
+        while let Some((name, warning)) = timelines.take_warning() {
+            tracing::warn!(%name, ?warning, "the log has an action that does not fit");
+        }
+        for name in changed {
+            if let Some(opened) = self.opened.get(&name) {
+                opened.view.publish(self.machine.log().observer());
+            }
+        }
+    }
+
     /// Handles a change of the log by this client.
     fn changed<T: logux_net::Transport>(&mut self, connection: Option<&mut FrameConnection<T>>) {
-        (self.on_change)(self.machine.observer_mut());
+        self.publish();
         let _ = self.execute_outputs(connection, &mut None);
     }
 
@@ -398,4 +458,10 @@ impl<St: Store + Send + 'static, O: Observer + Send + 'static> Driver<St, O> {
             let _ = waiting.send(answer);
         }
     }
+}
+
+/// Returns the action that ends a subscription.
+fn unsubscription(subscribe: &Action) -> Option<Action> {
+    let json = subscribe.as_json();
+    Action::new(json.replacen("logux/subscribe", "logux/unsubscribe", 1)).ok()
 }

@@ -14,6 +14,7 @@ mod driver;
 mod encryption;
 mod encryption_failures;
 mod open_error;
+mod opening;
 mod pending_action;
 
 pub use builder::Builder;

@@ -25,7 +25,7 @@ struct Server {
 
 impl Server {
     /// Starts a client that cannot connect before the server accepts it.
-    fn start() -> (Self, Tasks) {
+    async fn start() -> (Self, Tasks) {
         let may_connect = Arc::new(Semaphore::new(0));
         let permits = may_connect.clone();
         let (server_end, ends) = mpsc::unbounded_channel();
@@ -39,7 +39,8 @@ impl Server {
             }
         };
         let builder = Client::builder("10:phone:1").expect("a node id");
-        let tasks = builder.start_document(connector, Shared::new("lists", "1"));
+        let client = builder.start(connector);
+        let tasks = client.open(Shared::new("lists", "1")).await.expect("open");
         (Self { may_connect, ends }, tasks)
     }
 
@@ -87,7 +88,7 @@ fn shown(tasks: &Tasks) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn an_unsent_action_is_dropped_and_its_caller_is_told() {
-    let (mut server, tasks) = Server::start();
+    let (mut server, tasks) = Server::start().await;
     let client = tasks.client();
     let mistake = push(&tasks, "mikl").await;
     let milk = push(&tasks, "milk").await;
@@ -117,7 +118,7 @@ async fn an_unsent_action_is_dropped_and_its_caller_is_told() {
 /// The error has the action, also if the server's answer does not.
 #[tokio::test(start_paused = true)]
 async fn an_action_that_is_too_old_is_handed_back() {
-    let (mut server, tasks) = Server::start();
+    let (mut server, tasks) = Server::start().await;
     let draft = push(&tasks, "a draft").await;
     let mut connection = server.accept().await;
     let sent = frame(&mut connection).await;
@@ -136,7 +137,7 @@ async fn an_action_that_is_too_old_is_handed_back() {
 /// An action that is too large for any server is refused at once, with its content.
 #[tokio::test(start_paused = true)]
 async fn an_action_that_is_too_large_is_handed_back() {
-    let (_server, tasks) = Server::start();
+    let (_server, tasks) = Server::start().await;
     let text = "x".repeat(61 * 1024 * 1024);
     let action = Action::new(format!(r#"{{"type":"a","text":"{text}"}}"#)).expect("an action");
     let Err(SyncError::Undone(undo)) = tasks.client().sync(action.clone()).await else {

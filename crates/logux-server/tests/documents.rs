@@ -46,7 +46,8 @@ async fn server(refuse: Arc<Notify>) -> RunningServer {
 async fn tasks(server: &RunningServer, user: &str) -> Tasks {
     let connector =
         WebSocketConnector::new(&format!("ws://{}", server.address())).expect("an address");
-    let tasks = Client::builder(user).expect("a user").start_document(connector, shared());
+    let client = Client::builder(user).expect("a user").start(connector);
+    let tasks = client.document::<List>("lists", "1").await.expect("open");
     tasks.client().subscribe("lists/1").await.expect("subscribed");
     tasks
 }

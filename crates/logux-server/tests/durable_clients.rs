@@ -39,10 +39,10 @@ async fn server(port: u16) -> RunningServer {
 }
 
 /// Starts a client with a file.
-fn open(user: &str, file: &Path, port: u16) -> Tasks {
+async fn open(user: &str, file: &Path, port: u16) -> Tasks {
     let connector = WebSocketConnector::new(&format!("ws://127.0.0.1:{port}")).expect("a URL");
     let builder = Client::builder(user).expect("a user").file(file).expect("a file");
-    builder.start_document(connector, shared())
+    builder.start(connector).document::<List>("lists", "1").await.expect("open")
 }
 
 fn push(name: &'static str) -> impl FnOnce(&List, &logux::ActionId) -> Option<Action> + Send {
@@ -57,14 +57,14 @@ async fn a_new_process_continues_where_the_old_one_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, port) = (folder.path().join("app.db"), free_port());
     // There is no server yet.
-    let ada = open("ada", &file, port);
+    let ada = open("ada", &file, port).await;
     let milk = ada.add(push("milk")).await.expect("kept").expect("an action").id().clone();
     let bread = ada.add(push("bread")).await.expect("kept").expect("an action").id().clone();
     let client = ada.client().node_id().client_id().to_owned();
     ada.client().clone().close().await;
     assert!(matches!(ada.edit(push("eggs")).await, Err(SyncError::Stopped(_))));
 
-    let mut ada = open("ada", &file, port);
+    let mut ada = open("ada", &file, port).await;
     assert_eq!(ada.state().to_json(), json!(["milk", "bread"]), "before there is a network");
     assert_eq!(ada.client().node_id().client_id(), client);
     assert_ne!(ada.client().node_id(), milk.node(), "each start is a node of its own");
@@ -84,7 +84,7 @@ async fn a_new_process_continues_where_the_old_one_stopped() {
 async fn the_file_is_of_one_user_and_of_one_client_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("app.db");
-    let ada = open("ada", &file, free_port());
+    let ada = open("ada", &file, free_port()).await;
     let in_use = Client::builder("ada").expect("a user").file(&file);
     assert!(matches!(in_use, Err(OpenError::Store(SqliteError::InUse { .. }))), "{in_use:?}");
     ada.client().clone().close().await;

@@ -1,0 +1,98 @@
+//! One client with many documents and records, which open and close while it runs.
+
+use std::time::Duration;
+
+use logux::{
+    Action, Json,
+    crdt::{List, Map, MapOp},
+};
+use logux_client::{Client, SyncError};
+use logux_server::{Server, testing::TestServer};
+use logux_sqlite::Database;
+use serde_json::json;
+use tokio::time::timeout;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn server() -> TestServer {
+    let database = Database::open_in_memory().expect("a database");
+    let tasks = database.records().collection("tasks");
+    let server = Server::builder()
+        .store(database.store())
+        .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
+        .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) })
+        .documents::<Map>("notes", |kind| {
+            kind.access(|_, id, _| async move { Ok(&*id != "secret") })
+        });
+    TestServer::start(server).expect("a server")
+}
+
+async fn client(server: &TestServer, user: &str) -> Client {
+    server.client(user).connect().await.expect("connected").client().clone()
+}
+
+fn title(value: &str) -> Vec<MapOp> {
+    let value = Json::from_value(value).expect("a string");
+    vec![MapOp::Set { path: "/title".parse().expect("a path"), value }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_document_has_its_own_state() {
+    let server = server();
+    let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
+    let one = ada.document::<Map>("notes", "1").await.expect("open");
+    let two = ada.document::<Map>("notes", "2").await.expect("open");
+    one.operate(title("One")).await.expect("processed");
+    two.operate(title("Two")).await.expect("processed");
+    let of = |map: &Map| map.get("/title").map(Json::to_value);
+    assert_eq!((of(&one.state()), of(&two.state())), (Some(json!("One")), Some(json!("Two"))));
+
+    let mut theirs = bob.document::<Map>("notes", "2").await.expect("open");
+    let received = timeout(TIMEOUT, theirs.until(|map| map.get("/title").is_some()));
+    assert_eq!(of(&received.await.expect("in time").expect("a state")), Some(json!("Two")));
+    let again = bob.document::<Map>("notes", "2").await.expect("open");
+    assert_eq!(of(&again.state()), Some(json!("Two")), "handles share the state");
+    let other_type = bob.document::<List>("notes", "2").await.expect_err("another type");
+    assert_eq!(other_type, SyncError::OtherType("notes/2".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_closes_with_its_last_handle_and_opens_again() {
+    let server = server();
+    let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
+    let note = ada.document::<Map>("notes", "1").await.expect("open");
+    let clone = note.clone();
+    note.operate(title("Tea")).await.expect("processed");
+    drop(note);
+    clone.operate(title("Coffee")).await.expect("still open");
+    drop(clone);
+    // The client has unsubscribed, so it does not receive this.
+    let theirs = bob.document::<Map>("notes", "1").await.expect("open");
+    theirs.operate(title("Milk")).await.expect("processed");
+    let mut note = ada.document::<Map>("notes", "1").await.expect("open");
+    let is_milk = |map: &Map| map.get("/title") == Some(&json!("Milk").into());
+    timeout(TIMEOUT, note.until(is_milk)).await.expect("in time").expect("a state");
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_kept_up_to_date() {
+    let server = server();
+    let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
+    let tasks = ada.records("tasks").await.expect("open");
+    let create = json!({"type": "tasks/create", "id": "7", "fields": {"title": "Tea"}});
+    ada.sync(Action::try_from(create).expect("an action")).await.expect("processed");
+    assert_eq!(tasks.state().get("7"), Some(json!({"id": "7", "title": "Tea"})));
+    let mut theirs = bob.records("tasks").await.expect("open");
+    let loaded = timeout(TIMEOUT, theirs.until(|tasks| tasks.get("7").is_some()));
+    loaded.await.expect("in time").expect("the record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forbidden_document_stays_empty() {
+    let server = server();
+    let ada = client(&server, "ada").await;
+    let secret = ada.document::<Map>("notes", "secret").await.expect("open");
+    let refused = secret.operate(title("x")).await;
+    assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
+    assert_eq!(secret.state().get("/title"), None);
+}
