@@ -145,6 +145,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.log.into_store()
     }
 
+    /// Sets the credentials for the next connection.
+    pub fn set_token(&mut self, token: Option<Secret>) {
+        self.token = token;
+    }
+
     /// Returns the id that an action would get now.
     pub fn next_id(&self, now: WallTime) -> ActionId {
         self.log.next_id(now)

@@ -13,7 +13,7 @@ use logux::{
 use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, Encryption, driver::Driver, open_error::OpenError};
+use crate::{Client, Encryption, driver::Driver, open_error::OpenError, token_source::TokenSource};
 
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
@@ -29,6 +29,7 @@ const ENCRYPTION_FAILURE_CAPACITY: usize = 64;
 pub struct Builder<St = MemoryStore> {
     node: sync::Config,
     token: Option<String>,
+    token_source: Option<TokenSource>,
     backoff: Backoff,
     buffered: usize,
     clock: Option<Clock>,
@@ -56,6 +57,7 @@ impl Builder {
         Ok(Self {
             node: sync::Config::client(node),
             token: None,
+            token_source: None,
             backoff: Backoff::default(),
             buffered: 1_024,
             clock: None,
@@ -106,9 +108,28 @@ impl<St: Store + Send + 'static> Builder<St> {
             }
         }
         store.commit().map_err(OpenError::Store)?;
-        let Self { node, token, backoff, buffered, clock, encryption, has_random_client, store: _ } =
-            self;
-        Ok(Builder { node, token, backoff, buffered, clock, encryption, has_random_client, store })
+        let Self {
+            node,
+            token,
+            token_source,
+            backoff,
+            buffered,
+            clock,
+            encryption,
+            has_random_client,
+            store: _,
+        } = self;
+        Ok(Builder {
+            node,
+            token,
+            token_source,
+            backoff,
+            buffered,
+            clock,
+            encryption,
+            has_random_client,
+            store,
+        })
     }
 
     /// Keeps everything in a SQLite file, which is created if it does not exist. See
@@ -142,6 +163,30 @@ impl<St: Store + Send + 'static> Builder<St> {
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Sets a function that is asked for the token before each connection, for tokens that expire.
+    /// If the server refuses a token, it is asked again; the client ends when the server refuses the
+    /// next one too, without a connection in between. Commands are handled while it waits.
+    ///
+    /// ```no_run
+    /// use logux_client::Client;
+    /// use logux_net::WebSocketConnector;
+    ///
+    /// # async fn fetch_token() -> String { String::new() }
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let client = Client::builder("10")?.token_by(|| fetch_token()).start(connector);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn token_by<F>(mut self, source: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
+        self.token_source = Some(TokenSource(Box::new(move || Box::pin(source()))));
         self
     }
 
@@ -266,7 +311,8 @@ impl<St: Store + Send + 'static> Builder<St> {
             state_sender,
             self.clock.unwrap_or_else(Clock::start),
         )
-        .with_encryption(self.encryption, encryption_failures);
+        .with_encryption(self.encryption, encryption_failures)
+        .with_token_source(self.token_source);
         let reconnector = Reconnector::new(connector, self.backoff);
         tokio::spawn(async move {
             let _ = end_sender.send(Some(driver.run(reconnector).await));

@@ -8,7 +8,7 @@ use logux::{
     action::logux::Undo,
     client::{
         CipherError, Client as ClientMachine, DecryptRequest, EncryptRequest, EncryptionError,
-        Fate, Input, Output, UndoOutcome,
+        Fate, Input, Output, Secret, UndoOutcome,
     },
     log::LogError,
     replay::TimelineSet,
@@ -25,11 +25,15 @@ use crate::{
     Encryption, EncryptionFailure,
     client::{ServerMessage, SyncError},
     opening::{Opening, View},
+    token_source::TokenSource,
 };
 
 /// The largest action that is sent, in bytes: it fits into the largest message of a server with the
 /// default limits. Servers undo smaller ones if they are too large.
 const MAX_ACTION: usize = 60 * 1024 * 1024;
+
+/// The kind of the error by which servers refuse a token.
+const WRONG_CREDENTIALS: &str = "wrong-credentials";
 
 /// Why a client has ended that the application closed.
 const CLOSED: &str = "the client was closed";
@@ -90,6 +94,10 @@ pub(crate) struct Driver<St> {
     machine: ClientMachine<St, TimelineSet>,
     /// The error of the store, after which the client cannot continue.
     failure: Option<String>,
+    /// Where the token for the next connection comes from, if it changes.
+    token_source: Option<TokenSource>,
+    /// Whether the server has accepted the client since the last refused token.
+    is_accepted: bool,
     /// The open documents and records, by name.
     opened: HashMap<Arc<str>, Opened>,
     commands: mpsc::Receiver<Command>,
@@ -129,6 +137,8 @@ impl<St: Store + Send + 'static> Driver<St> {
         Self {
             machine,
             failure: None,
+            token_source: None,
+            is_accepted: true,
             opened: HashMap::new(),
             commands,
             actions,
@@ -150,6 +160,10 @@ impl<St: Store + Send + 'static> Driver<St> {
         Self { encryption, encryption_failures: Some(failures), ..self }
     }
 
+    pub(crate) fn with_token_source(self, token_source: Option<TokenSource>) -> Self {
+        Self { token_source, ..self }
+    }
+
     /// Runs until all handles are dropped or the client cannot continue; returns the reason.
     pub(crate) async fn run<C: Connector>(mut self, mut reconnector: Reconnector<C>) -> String {
         self.changed(None::<&mut FrameConnection<C::Transport>>);
@@ -157,7 +171,14 @@ impl<St: Store + Send + 'static> Driver<St> {
             let transport = {
                 // Commands do not interrupt an attempt: cancelling it would drop an almost open
                 // connection.
-                let mut connect = pin!(reconnector.connect());
+                let token = self.token_source.as_ref().map(|source| source.0());
+                let mut connect = pin!(async {
+                    let token = match token {
+                        Some(token) => Some(token.await),
+                        None => None,
+                    };
+                    (token, reconnector.connect().await)
+                });
                 loop {
                     tokio::select! {
                         transport = &mut connect => break transport,
@@ -174,6 +195,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                     }
                 }
             };
+            let (token, transport) = transport;
+            if let Some(token) = token {
+                self.machine.set_token(Some(Secret(token)));
+            }
             let transport = match transport {
                 Ok(transport) => transport,
                 Err(error) => {
@@ -188,6 +213,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                 Disconnected::StoreFailed => return self.failure.take().unwrap_or_default(),
                 Disconnected::Refused(kind) => {
                     tracing::warn!(kind, "the server refuses this client");
+                    let may_have_expired = kind == WRONG_CREDENTIALS && self.token_source.is_some();
+                    if may_have_expired && core::mem::take(&mut self.is_accepted) {
+                        continue;
+                    }
                     reconnector.peer_error(&kind);
                     if logux_net::FATAL_ERRORS.contains(&&*kind) {
                         return kind;
@@ -391,7 +420,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                 Output::Encrypt(request) => self.encrypt(&request),
                 Output::Decrypt(request) => self.decrypt(&request),
                 Output::EncryptionFailed(id, error) => self.encryption_failed(id, error),
-                Output::State(state) => drop(self.state.send_replace(state)),
+                Output::State(state) => {
+                    self.is_accepted |= matches!(state, State::Sending | State::Synchronized);
+                    let _ = self.state.send_replace(state);
+                }
                 Output::Refused(error) => {
                     drop(self.server_messages.send(ServerMessage::Error(error.kind.clone())));
                     *refused = Some(error.kind);

@@ -16,6 +16,7 @@ mod encryption_failures;
 mod open_error;
 mod opening;
 mod pending_action;
+mod token_source;
 
 pub use builder::Builder;
 pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
