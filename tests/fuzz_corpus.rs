@@ -42,6 +42,11 @@ fn backend() {
     run("backend", 30, fuzz::backend);
 }
 
+#[test]
+fn encryption() {
+    run("encryption", 8, fuzz::encryption);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 3_000, failure_persistence: None, ..Default::default() })]
 
@@ -49,13 +54,18 @@ proptest::proptest! {
     fn history(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..900)) {
         fuzz::history(&data);
     }
+
+    #[test]
+    fn plaintexts(text in "[ -~]{0,300}|.{0,300}") {
+        fuzz::encryption(&text);
+    }
 }
 
 /// The corpus of one target is useful for the others.
 #[test]
 fn all_properties_hold_for_all_files() {
-    for target in ["decode", "json", "action", "backend"] {
-        for body in [fuzz::decoder, fuzz::json, fuzz::action] {
+    for target in ["decode", "json", "action", "backend", "encryption"] {
+        for body in [fuzz::decoder, fuzz::json, fuzz::action, fuzz::encryption] {
             run(target, 1, body);
         }
     }

@@ -455,6 +455,7 @@ fn the_server_forgets_what_the_log_forgets() {
     let outcome = phone.client.undo(now, &dropped, "mistake").unwrap();
     assert!(matches!(outcome, UndoOutcome::Dropped(_)));
     phone.connect();
+    assert_eq!(phone.take_sent(), [] as [Value; 0]);
     let said = phone.sync(&json!({"type": "say"}));
     let kept = phone.sync(&note(1));
     let plain = phone.sync(&json!({"type": "plain"}));
@@ -489,7 +490,8 @@ fn documents_of_the_server_are_not_encrypted() {
         }
         phone.take_sent();
         let undo = json!({"type": "logux/undo", "id": "1 20:a:b 0", "action": edit});
-        for action in [&edit, &undo] {
+        let change = json!({"type": "notes/change", "id": "7", "fields": {}});
+        for action in [&edit, &undo, &change] {
             let id = phone.sync(action);
             let (failed, error) = phone.failed.pop().unwrap();
             assert_eq!(failed, id);
@@ -499,8 +501,14 @@ fn documents_of_the_server_are_not_encrypted() {
         }
         phone.sync(&json!({"type": "notes/edit", "id": "8", "ops": []}));
         phone.respond();
-        assert_eq!((phone.take_sent().len(), phone.failed.len()), (1, 0));
+        phone.sync(&json!({"type": "notes/say", "id": "7"}));
+        phone.respond();
+        assert_eq!((phone.take_sent().len(), phone.failed.len()), (2, 0));
     }
+    // A filter of records.
+    phone.sync(&json!({"type": "logux/subscribe", "channel": "notes", "filter": {}}));
+    let id = phone.sync(&json!({"type": "notes/create", "id": "8", "fields": {}}));
+    assert_eq!(phone.failed.pop().map(|(id, _)| id), Some(id));
 }
 
 /// A step of a conversation.

@@ -227,7 +227,7 @@ impl<St: Store + Send + 'static> Builder<St> {
     /// The server relays the actions between the devices of a user (`logux serve --relay`,
     /// `Builder::relay` of `logux-server`), but cannot read them. So it cannot check, store or
     /// settle what they change: the types of actions of documents and records that the server
-    /// keeps have to be [plain](Encryption::plain). An action of a document to whose channel the
+    /// keeps have to be [plain](Encryption::plain). A change of a document or record to which the
     /// client is subscribed is refused with
     /// [`SyncError::NotEncrypted`](crate::SyncError::NotEncrypted) otherwise.
     ///

@@ -244,8 +244,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`SyncError::Stopped`] if the client has stopped, [`SyncError::OtherType`] if the document is
-    /// open with another type.
+    /// [`SyncError::Stopped`] if the client has stopped, [`SyncError::OtherType`] if the document
+    /// is open with another type.
     pub async fn document<C>(
         &self,
         kind: &str,

@@ -99,7 +99,7 @@ impl Encryption {
         self.encrypt_text(&request.plaintext(&padding), iv)
     }
 
-    fn encrypt_text(
+    pub(crate) fn encrypt_text(
         &self,
         text: &[u8],
         iv: [u8; IV_BYTES],
@@ -117,7 +117,7 @@ impl Encryption {
         self.decrypt_text(&request.encrypted, request.max_bytes)
     }
 
-    fn decrypt_text(
+    pub(crate) fn decrypt_text(
         &self,
         encrypted: &EncryptedAction,
         max_bytes: usize,
@@ -143,6 +143,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::encryption_fuzz::decrypt;
 
     const LIMIT: usize = 100_000;
 
@@ -233,6 +234,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_data_are_decrypted_or_refused(data: Vec<u8>) {
+            decrypt(&data);
+            decrypt(&compress_to_vec(&data.repeat(20), 6));
+        }
+
         #[test]
         fn what_is_encrypted_is_decrypted(text in "\\PC{0,300}", iv: [u8; 12], key: [u8; 32]) {
             let encryption = Encryption::from_key(key);

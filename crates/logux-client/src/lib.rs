@@ -13,6 +13,8 @@ mod document_handle;
 mod driver;
 mod encryption;
 mod encryption_failures;
+#[cfg(test)]
+mod encryption_fuzz;
 mod open_error;
 mod opening;
 mod pending_action;

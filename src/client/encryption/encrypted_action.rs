@@ -61,7 +61,7 @@ impl EncryptedAction {
             data: bytes("d")?,
             is_compressed: match action.field("z") {
                 Some("true") => true,
-                Some("false") | None => false,
+                Some("false" | "null") | None => false,
                 Some(_) => return Err(EncryptionError::Malformed("z")),
             },
         })

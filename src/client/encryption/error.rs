@@ -49,9 +49,10 @@ pub enum EncryptionError {
     Malformed(&'static str),
     /// The decrypted text is not an action. It is dropped.
     NotAnAction(String),
-    /// The own action is about a document to whose channel the client is subscribed: the server
-    /// keeps the document, and cannot read encrypted actions. The action was not added. Add its
-    /// type to [`plain_types`](super::EncryptionConfig::plain_types), or do not subscribe.
+    /// The own action is about a document or record of the server: the client is subscribed to its
+    /// channel, or to all of its kind. The server cannot read encrypted actions, so this one was
+    /// not added. Add its type to [`plain_types`](super::EncryptionConfig::plain_types), or do not
+    /// subscribe.
     ServerDocument(DocumentKey),
     /// An earlier start of the client has added this action in order to encrypt it, and this start
     /// has no encryption. It is not sent, nor are later actions.
@@ -75,8 +76,8 @@ impl fmt::Display for EncryptionError {
             Self::NotAnAction(error) => write!(f, "cannot decrypt an action: {error}"),
             Self::ServerDocument(key) => write!(
                 f,
-                "the server keeps the document {:?}, and cannot read encrypted actions: leave the \
-                 types `{}/*` plain, or do not subscribe to the document",
+                "the server keeps {:?}, and cannot read encrypted actions: leave the types `{}/*` \
+                 plain, or do not subscribe to it",
                 key.channel(),
                 key.kind()
             ),

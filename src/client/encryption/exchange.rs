@@ -144,9 +144,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         action: &Action,
         draft: &Draft,
     ) -> Option<ActionId> {
-        let (key, _) = DocumentKey::of(&subject(action))
-            .filter(|_| self.encryption.applies_to(action))
-            .filter(|(key, _)| self.is_subscribed(key.channel()))?;
+        let key = self.encryption.applies_to(action).then(|| server_state(&subject(action)))??;
+        let subscribed = |channel| self.is_subscribed(channel);
+        if !subscribed(key.channel()) && !subscribed(key.kind()) {
+            return None;
+        }
         let id = draft.id.clone().unwrap_or_else(|| self.log.generate_id(now.wall));
         self.fail(id.clone(), EncryptionError::ServerDocument(key));
         Some(id)
@@ -374,6 +376,14 @@ impl Encryption {
             (*number, *bytes) = (*number - 1, *bytes - size);
         }
     }
+}
+
+/// Returns the document or the record that an action changes by its type and its `id`.
+fn server_state(action: &Action) -> Option<DocumentKey> {
+    let (kind, verb) = action.kind().rsplit_once('/')?;
+    let is_change = matches!(verb, "create" | "edit" | "change" | "delete" | "snapshot");
+    let id = action.str_field("id").filter(|_| is_change)?;
+    Some(DocumentKey::new(kind, id))
 }
 
 /// Returns `true` if another secret, or another try, may give another result.

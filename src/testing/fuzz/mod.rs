@@ -5,9 +5,11 @@
 //! holds, and panics otherwise.
 
 mod backend;
+mod encryption;
 mod history;
 
 pub use backend::backend;
+pub use encryption::encryption;
 pub use history::history;
 
 use std::collections::BTreeMap;
