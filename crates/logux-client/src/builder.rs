@@ -167,8 +167,8 @@ impl<St: Store + Send + 'static> Builder<St> {
     }
 
     /// Sets a function that is asked for the token before each connection, for tokens that expire.
-    /// If the server refuses a token, it is asked again; the client ends when the server refuses the
-    /// next one too, without a connection in between. Commands are handled while it waits.
+    /// If the server refuses a token, it is asked again; the client ends when the server refuses
+    /// the next one too, without a connection in between. Commands are handled while it waits.
     ///
     /// ```no_run
     /// use logux_client::Client;
