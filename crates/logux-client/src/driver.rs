@@ -314,7 +314,10 @@ impl<St: Store + Send + 'static> Driver<St> {
             return;
         }
         let synced = self.machine.sync(now, action);
-        if let Some(id) = self.check(synced) {
+        if let Some(id) = self.check(synced)
+            && self.commit()
+        {
+            // The action is kept, whatever happens to this process.
             let answer = done.added(&id);
             self.waiting.insert(id, answer);
         }
@@ -335,6 +338,9 @@ impl<St: Store + Send + 'static> Driver<St> {
     ) {
         let undone = self.machine.undo(self.clock.now(), id, reason);
         let Some(outcome) = self.check(undone) else { return };
+        if !self.commit() {
+            return;
+        }
         match &outcome {
             UndoOutcome::Dropped(_) => self.resolve(id, Err(SyncError::Dropped)),
             UndoOutcome::Added(undo) => drop(self.waiting.insert(undo.clone(), answer)),
@@ -478,11 +484,13 @@ impl<St: Store + Send + 'static> Driver<St> {
         }
     }
 
-    fn commit(&mut self) {
+    /// Makes everything durable so far. Returns `false` if the store fails.
+    fn commit(&mut self) -> bool {
         while self.machine.needs_commit() && self.failure.is_none() {
             let committed = self.machine.commit(self.clock.now());
             self.check(committed);
         }
+        self.failure.is_none()
     }
 
     fn resolve(&mut self, id: &ActionId, answer: Result<(), SyncError>) {
