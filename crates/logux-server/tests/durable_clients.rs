@@ -130,8 +130,8 @@ async fn a_client_whose_store_fails_says_so() {
 /// [`what_was_kept_survives_kills`] starts.
 const CHILD_FILE: &str = "LOGUX_TEST_CLIENT_FILE";
 
-/// Adds actions, and prints the id of each when it is kept, until it is killed. Only in a process of
-/// the test below.
+/// Adds actions, and prints the id of each when it is kept, until it is killed. Only in a process
+/// of the test below.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_writes_until_it_is_killed() {
     let Ok(file) = env::var(CHILD_FILE) else { return };
