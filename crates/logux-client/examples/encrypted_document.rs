@@ -26,8 +26,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let notes = Shared::<Document>::new("notes", "1");
     let connector = WebSocketConnector::new(url)?;
-    let client = Client::builder(user)?.encryption(secret.as_str()).start(connector);
-    let mut document = client.open(notes.clone()).await?;
+    let builder = Client::builder(user)?.encryption(secret.as_str());
+    let mut document = builder.start_document(connector, notes.clone()).await?;
+    let client = document.client().clone();
     let mut failures = client.encryption_failures();
     let (sender, mut lines) = mpsc::channel(16);
     // Reading standard input blocks.

@@ -1,19 +1,22 @@
 //! The configuration of a client.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use logux::{
     Json, MemoryStore, NodeId,
     action::IdError,
     client::{Client as ClientMachine, Config, Secret},
-    replay::TimelineSet,
+    replay::{NamedReducer, TimelineSet},
     store::Store,
     sync,
 };
 use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{Client, Encryption, driver::Driver, open_error::OpenError, token_source::TokenSource};
+use crate::{
+    Client, DocumentHandle, Encryption, SyncError, driver::Driver, open_error::OpenError,
+    token_source::TokenSource,
+};
 
 /// The capacity of the queue of commands for the client's task.
 const COMMAND_CAPACITY: usize = 256;
@@ -243,8 +246,8 @@ impl<St: Store + Send + 'static> Builder<St> {
     /// # async fn run(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
     /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
     /// let encryption = Encryption::from_secret(secret).plain(["profile/rename"]);
-    /// let client = Client::builder("10")?.encryption(encryption).start(connector);
-    /// let diary = client.open(Shared::<Document>::new("diaries", "1")).await?;
+    /// let client = Client::builder("10")?.encryption(encryption);
+    /// let diary = client.start_document(connector, Shared::<Document>::new("diaries", "1")).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -273,6 +276,45 @@ impl<St: Store + Send + 'static> Builder<St> {
     ///
     /// [`Client::document`] and [`Client::records`] open what it edits.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {
+        let (client, task) = self.prepare(connector);
+        task.map(tokio::spawn);
+        client
+    }
+
+    /// Starts the client with what a reducer computes from the log, open before the first
+    /// connection and without a subscription. For what a server sends without a subscription and
+    /// once, as a relay of encrypted actions does: nothing that is received keeps what no open
+    /// document needs.
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn start_document<C, R>(
+        self,
+        connector: C,
+        reducer: R,
+    ) -> Result<DocumentHandle<R>, SyncError>
+    where
+        C: Connector + 'static,
+        R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
+    {
+        let (client, task) = self.prepare(connector);
+        let opened = client.open(reducer);
+        let mut opened = core::pin::pin!(opened);
+        // The first poll puts the command into the queue, which the task handles first.
+        let first = core::future::poll_fn(|context| Poll::Ready(opened.as_mut().poll(context)));
+        let first = first.await;
+        task.map(tokio::spawn);
+        match first {
+            Poll::Ready(handle) => handle,
+            Poll::Pending => opened.await,
+        }
+    }
+
+    /// Creates the client, and its task if it can begin.
+    fn prepare<C: Connector + 'static>(
+        self,
+        connector: C,
+    ) -> (Client, Option<impl Future<Output = ()> + Send + 'static>) {
         let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
         let (actions, _) = broadcast::channel(self.buffered);
         let (server_messages, _) = broadcast::channel(SERVER_MESSAGE_CAPACITY);
@@ -300,7 +342,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             Err(error) => {
                 // The client has ended before it began: all its methods return this error.
                 end_sender.send_replace(Some(error.to_string()));
-                return client;
+                return (client, None);
             }
         };
         let driver = Driver::new(
@@ -314,9 +356,9 @@ impl<St: Store + Send + 'static> Builder<St> {
         .with_encryption(self.encryption, encryption_failures)
         .with_token_source(self.token_source);
         let reconnector = Reconnector::new(connector, self.backoff);
-        tokio::spawn(async move {
+        let task = async move {
             let _ = end_sender.send(Some(driver.run(reconnector).await));
-        });
-        client
+        };
+        (client, Some(task))
     }
 }

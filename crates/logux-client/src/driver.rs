@@ -166,6 +166,10 @@ impl<St: Store + Send + 'static> Driver<St> {
 
     /// Runs until all handles are dropped or the client cannot continue; returns the reason.
     pub(crate) async fn run<C: Connector>(mut self, mut reconnector: Reconnector<C>) -> String {
+        // What was opened before the start is open before anything is received.
+        while let Ok(command) = self.commands.try_recv() {
+            self.command(command, None::<&mut FrameConnection<C::Transport>>);
+        }
         self.changed(None::<&mut FrameConnection<C::Transport>>);
         loop {
             let transport = {
@@ -490,6 +494,8 @@ impl<St: Store + Send + 'static> Driver<St> {
             let committed = self.machine.commit(self.clock.now());
             self.check(committed);
         }
+        // Confirming received actions may have led to the next ones.
+        self.publish();
         self.failure.is_none()
     }
 
