@@ -168,6 +168,9 @@ impl<St: Store + Send + 'static> Driver<St> {
     pub(crate) async fn run<C: Connector>(mut self, mut reconnector: Reconnector<C>) -> String {
         // What was opened before the start is open before anything is received.
         while let Ok(command) = self.commands.try_recv() {
+            if matches!(command, Command::Close) {
+                return CLOSED.to_owned();
+            }
             self.command(command, None::<&mut FrameConnection<C::Transport>>);
         }
         self.changed(None::<&mut FrameConnection<C::Transport>>);
