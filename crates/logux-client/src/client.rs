@@ -10,7 +10,7 @@ use logux::{
     },
     client::{EncryptionError, UndoOutcome},
     crdt::{Crdt, Shared, SyncMaps},
-    replay::NamedReducer,
+    replay::{NamedReducer, TimelineSet},
     sync::State,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -305,6 +305,23 @@ impl Client {
                 self.release(name.clone());
                 Err(SyncError::OtherType(name.to_string()))
             }
+            Err(_) => Err(self.stopped().await),
+        }
+    }
+
+    /// Computes something from the open documents and records, in the task. `None` if it cannot be
+    /// computed.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&TimelineSet) -> Option<T> + Send + 'static,
+    ) -> Result<Option<T>, SyncError> {
+        let (reply, result) = oneshot::channel();
+        let read = Box::new(move |timelines: &TimelineSet| drop(reply.send(read(timelines))));
+        if self.commands.send(Command::Read(read)).await.is_err() {
+            return Err(self.stopped().await);
+        }
+        match result.await {
+            Ok(result) => Ok(result),
             Err(_) => Err(self.stopped().await),
         }
     }

@@ -4,9 +4,9 @@ use core::fmt;
 use std::sync::Arc;
 
 use logux::{
-    Action, ActionId,
+    Action, ActionId, Stamp,
     crdt::{Crdt, Shared},
-    replay::{NamedReducer, TimelineSet},
+    replay::{NamedReducer, Timeline, TimelineSet},
 };
 use tokio::sync::watch;
 
@@ -76,6 +76,60 @@ where
     /// stopped.
     pub async fn until(&mut self, wanted: impl FnMut(&R::State) -> bool) -> Option<R::State> {
         self.state.wait_for(wanted).await.ok().map(|state| state.clone())
+    }
+
+    /// Returns the positions of the actions in effect that are not settled, in the order of time,
+    /// with their authors: `stamp.id().node().user_id()`. An undo is not one of them: it changes
+    /// whether its action is in effect. O(number of actions).
+    ///
+    /// ```no_run
+    /// use logux::crdt::Document;
+    /// # use logux_client::{Client, SyncError};
+    ///
+    /// # async fn run(client: Client) -> Result<(), SyncError> {
+    /// let note = client.document::<Document>("notes", "7").await?;
+    /// for stamp in note.history().await? {
+    ///     println!("{}: {:?}", stamp.id(), note.state_at(&stamp).await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn history(&self) -> Result<Vec<Stamp>, SyncError> {
+        self.timeline(|timeline| {
+            let in_effect = timeline.history().filter(|(_, is_in_effect)| *is_in_effect);
+            in_effect.map(|(stamp, _)| stamp.clone()).collect()
+        })
+        .await
+    }
+
+    /// Computes the state right after a position in the [`history`](Self::history), from the
+    /// actions known now: an action that arrives late, or an undo, changes it. Applies at most 4,096
+    /// actions, or twice that after late ones.
+    ///
+    /// # Errors
+    /// As [`history`](Self::history).
+    pub async fn state_at(&self, stamp: &Stamp) -> Result<R::State, SyncError> {
+        let stamp = stamp.clone();
+        self.timeline(move |timeline| timeline.state_at(&stamp)).await
+    }
+
+    /// Computes something from the timeline, such as the preview of an undo
+    /// ([`Timeline::state_without`]) or the edits of an author ([`Timeline::actions_by`]). The
+    /// client does nothing else in the meantime.
+    ///
+    /// # Errors
+    /// As [`history`](Self::history).
+    pub async fn timeline<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Timeline<R>) -> T + Send + 'static,
+    ) -> Result<T, SyncError> {
+        let name = self.lease.name.clone();
+        let result = self.client.read(move |timelines| timelines.timeline::<R>(&name).map(read));
+        // A document is open as long as it has a handle.
+        result.await?.ok_or_else(|| SyncError::Stopped(format!("{} is closed", self.lease.name)))
     }
 
     /// Returns the edit that makes an action from the state.

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
     /// Opens a document or records, and subscribes by this action if they are not open.
     Open(Box<dyn Opening>, Option<Action>),
+    /// Computes something from the open documents and records.
+    Read(Box<Read>),
     /// A handle of a document or of records was dropped.
     Release(Arc<str>),
     /// Ends the client.
@@ -79,6 +81,9 @@ impl ResultSender {
 pub(crate) struct Edit(pub(crate) Box<Make>);
 
 type Make = dyn FnOnce(&TimelineSet, &ActionId) -> Option<Action> + Send;
+
+/// Computes something from the timelines, and replies with it.
+pub(crate) type Read = dyn FnOnce(&TimelineSet) + Send;
 
 /// An open document, or open records.
 struct Opened {
@@ -286,6 +291,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         let now = self.clock.now();
         let (action, done) = match command {
             Command::Close => return,
+            Command::Read(read) => return read(self.machine.log().observer()),
             Command::Open(opening, subscribe) => {
                 self.open(opening, subscribe);
                 return self.changed(connection);

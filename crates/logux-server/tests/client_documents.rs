@@ -22,7 +22,7 @@ fn server() -> TestServer {
         .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
         .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) })
         .documents::<Map>("notes", |kind| {
-            kind.access(|_, id, _| async move { Ok(&*id != "secret") })
+            kind.access(|_, id, _| async move { Ok(&*id != "secret") }).undoable()
         });
     TestServer::start(server).expect("a server")
 }
@@ -95,4 +95,32 @@ async fn a_forbidden_document_stays_empty() {
     let refused = secret.operate(title("x")).await;
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
     assert_eq!(secret.state().get("/title"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_of_a_document_has_its_earlier_states_and_authors() {
+    let server = server();
+    let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
+    let mut note = ada.document::<Map>("notes", "1").await.expect("open");
+    let theirs = bob.document::<Map>("notes", "1").await.expect("open");
+    note.operate(title("Tea")).await.expect("processed");
+    theirs.operate(title("Coffee")).await.expect("processed");
+    let is_coffee = |map: &Map| map.get("/title") == Some(&json!("Coffee").into());
+    timeout(TIMEOUT, note.until(is_coffee)).await.expect("in time").expect("a state");
+
+    let history = note.history().await.expect("a history");
+    let authors: Vec<_> = history.iter().map(|stamp| stamp.id().node().user_id()).collect();
+    assert_eq!(authors, [Some("ada"), Some("bob")]);
+    let first = note.state_at(&history[0]).await.expect("a state");
+    assert_eq!(first.get("/title"), Some(&json!("Tea").into()));
+    let without = history[1].id().clone();
+    let preview = note.timeline(move |timeline| timeline.state_without(&[without]));
+    assert_eq!(preview.await.expect("a state"), first);
+
+    // What is undone is not in the history.
+    theirs.client().undo(history[1].id(), "mistake").await.expect("undone");
+    timeout(TIMEOUT, note.until(|map| !is_coffee(map))).await.expect("in time").expect("a state");
+    assert_eq!(note.history().await.expect("a history"), history[..1]);
+    ada.close().await;
+    assert!(matches!(note.history().await, Err(SyncError::Stopped(_))));
 }
