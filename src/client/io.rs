@@ -36,6 +36,8 @@ pub enum Input<'a> {
 pub enum Fate {
     /// The action is in the log of this device, and was not sent.
     Kept,
+    /// The action was undone before it was sent, and left the log. A redo adds it again.
+    Dropped,
     /// The action was sent, now or in an earlier connection.
     Sent,
     /// The server has the action.

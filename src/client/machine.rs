@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Fate, Input, Output, actions::count_unconfirmed, encryption::Encryption,
-    subscriptions::Subscriptions, undo::Unsent,
+    subscriptions::Subscriptions, undo::Unsent, undo_steps::UndoSteps,
 };
 use crate::{
     action::{
@@ -69,6 +69,7 @@ pub struct Client<S, O = ()> {
     pub(super) subprotocol: Subprotocol,
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
+    pub(super) undo_steps: UndoSteps,
     pub(super) encryption: Encryption,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
@@ -122,6 +123,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             node: Node::new(config.node, ()),
             token: config.token,
             subscriptions: Subscriptions::default(),
+            undo_steps: UndoSteps::default(),
             encryption: Encryption::default(),
             is_changed: false,
             batches: Vec::new(),

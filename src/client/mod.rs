@@ -33,7 +33,9 @@ mod encryption;
 mod io;
 mod machine;
 mod subscriptions;
+mod timelines;
 mod undo;
+mod undo_steps;
 
 pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
@@ -43,3 +45,4 @@ pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
 pub use subscriptions::{Subscription, SubscriptionState};
 pub use undo::UndoOutcome;
+pub use undo_steps::UndoState;

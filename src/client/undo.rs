@@ -1,6 +1,6 @@
 //! Undo and redo by the user of a device, and the own actions that were never sent.
 
-use super::{Client, machine::SYNCING};
+use super::{Client, Fate, Output, machine::SYNCING};
 use crate::{
     action::{ActionId, Meta, NameList, logux::Undo},
     log::{Draft, Log, LogError, Observer},
@@ -78,10 +78,16 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.unconfirmed -= 1;
                 let change = self.subscriptions.undone(id, reason);
                 self.tell_subscription(change);
+                self.pending.push_back(Output::Fate(id.clone(), Fate::Dropped));
                 Ok(UndoOutcome::Dropped(Box::new(entry)))
             }
             None => self.sync(now, undo).map(UndoOutcome::Added),
         }
+    }
+
+    /// Returns `true` for an own action that was never sent.
+    pub(super) fn is_unsent(&self, id: &ActionId) -> Result<bool, LogError<S::Error>> {
+        Ok(self.log.by_id(id)?.is_some_and(|entry| self.unsent.contains(&entry.meta)))
     }
 
     /// Removes an action from the log, for whatever reasons it is kept.

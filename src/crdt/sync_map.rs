@@ -11,7 +11,7 @@ use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
     action::{Action, ActionId, Meta, Stamp, push_once},
     json::{Cursor, Json, JsonError, decode},
-    replay::{Diff, Malformed, NamedReducer, Obsolete, Reducer, Saved, Timeline},
+    replay::{Diff, Malformed, NamedReducer, Obsolete, Reducer, Reversal, Saved, Timeline},
 };
 
 /// A [`Reducer`] for the records of one kind, such as all `tasks`, as in the official client: each
@@ -283,6 +283,11 @@ impl NamedReducer for SyncMaps {
     /// Returns the plural.
     fn name(&self) -> &Arc<str> {
         &self.plural
+    }
+
+    /// Returns the [compensation](Self::compensation).
+    fn reversal(timeline: &Timeline<Self>, id: &ActionId) -> Reversal {
+        Self::compensation(timeline, id).map_or(Reversal::Nothing, Reversal::Action)
     }
 }
 

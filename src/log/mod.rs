@@ -474,6 +474,19 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(self.store.value(name)?)
     }
 
+    /// Calls `visit` with the name and the text of each value whose name begins with `prefix`, until
+    /// it breaks.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn walk_values(
+        &self,
+        prefix: &str,
+        mut visit: impl FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), LogError<S::Error>> {
+        Ok(self.store.walk_values(prefix, &mut visit)?)
+    }
+
     /// Sets the value with this name, or removes it. It becomes durable in the same commit as the
     /// other changes.
     ///

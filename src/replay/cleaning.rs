@@ -48,6 +48,23 @@ impl<R: Reducer> Timeline<R> {
         }
     }
 
+    /// Adds an action again that the log has removed while it was undone, such as the redo of an
+    /// action that a client had not sent. An action that was in effect is part of the base.
+    pub(super) fn revive(&mut self, index: usize, action: R::Action) {
+        let Some(step) = self.steps.get(index) else { return };
+        let is_cleaned = step.action.is_none() || step.cleaned;
+        if !is_cleaned || !step.undone {
+            return;
+        }
+        let stamp = step.stamp.clone();
+        self.cleaned -= usize::from(step.cleaned);
+        self.forget_undos_of(stamp.id());
+        let undone = self.undos.is_undone(stamp.id());
+        self.steps.put_action(index, action, undone);
+        self.mark_changed(&stamp);
+        self.stale = Some(self.stale.map_or(index, |stale| stale.min(index)));
+    }
+
     /// Makes the oldest steps part of the base, as long as the first one was removed from the log,
     /// or more than `max_cleaned` were.
     fn fix_oldest(&mut self) {

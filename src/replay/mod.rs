@@ -49,6 +49,6 @@ pub use reducer::{
 pub use settlement::Settlement;
 pub use snapshot::{Saved, Snapshot, SnapshotError};
 pub use timeline::{Changes, Timeline, TimelineStats};
-pub use timeline_set::{NamedReducer, TimelineSet};
-pub use undo_manager::{UndoManager, UndoStep};
+pub use timeline_set::{NamedReducer, Reversal, TimelineSet};
+pub use undo_manager::{UndoItem, UndoManager, UndoStep};
 pub use warning::{Malformed, TimelineWarning};

@@ -24,6 +24,13 @@ impl<R: Reducer> Timeline<R> {
         actions.map(|step| step.stamp.id().clone()).collect()
     }
 
+    /// Returns `true` if an action, or an undo, is in effect and can be undone: it is known, and
+    /// neither undone nor settled by a snapshot. O(log n).
+    pub fn can_undo(&self, id: &ActionId) -> bool {
+        let is_known = self.steps.index_of(id).is_some() || self.undos.target(id).is_some();
+        is_known && !self.undos.is_undone(id) && !self.is_settled(id)
+    }
+
     /// Returns the state as it would be without these actions: the preview of their undo. Compare
     /// it with [`Diff::diff`](super::Diff::diff). O(number of actions since the earliest of
     /// them).
@@ -38,6 +45,16 @@ impl<R: Reducer> Timeline<R> {
             }
         }
         state
+    }
+}
+
+impl<R: Reducer> Timeline<R> {
+    /// Postpones updates of the state, or updates it.
+    pub(super) fn set_paused(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        if !is_paused {
+            self.update_state();
+        }
     }
 }
 
@@ -75,14 +92,13 @@ impl<S: Store, R: Reducer> Log<S, Timeline<R>> {
         ids: impl IntoIterator<Item = &'a ActionId>,
         reason: &str,
     ) -> Result<Vec<ActionId>, LogError<S::Error>> {
-        self.observer_mut().is_paused = true;
+        self.observer_mut().set_paused(true);
         let mut undos = Vec::new();
         let undone = ids.into_iter().try_for_each(|id| {
             undos.extend(self.undo(now, id, reason)?.map(|entry| entry.meta.id));
             Ok(())
         });
-        self.observer_mut().is_paused = false;
-        self.observer_mut().update_state();
+        self.observer_mut().set_paused(false);
         undone.map(|()| undos)
     }
 }

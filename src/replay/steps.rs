@@ -120,6 +120,15 @@ impl<A> Steps<A> {
         action
     }
 
+    /// Puts an action into a step that was removed from the log.
+    pub(super) fn put_action(&mut self, index: usize, action: A, undone: bool) {
+        let Some(step) = self.steps.get_mut(index) else { return };
+        self.free -= usize::from(step.action.is_none());
+        step.action = Some(action);
+        step.cleaned = false;
+        step.undone = undone;
+    }
+
     /// Removes the steps for whose actions `is_removed` is `true`, and returns their ids.
     pub(super) fn remove(&mut self, is_removed: impl Fn(&ActionId) -> bool) -> Vec<ActionId> {
         let mut removed = Vec::new();

@@ -289,7 +289,10 @@ impl<R: Reducer> Timeline<R> {
 
     #[inline]
     fn insert_action(&mut self, stamp: Stamp, action: R::Action) {
-        let Err(index) = self.steps.find(&stamp) else { return };
+        let index = match self.steps.find(&stamp) {
+            Err(index) => index,
+            Ok(index) => return self.revive(index, action),
+        };
         if self.steps.has_other_time(&stamp) {
             return;
         }

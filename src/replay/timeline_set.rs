@@ -62,11 +62,13 @@ trait OpenTimeline: Observer + Send {
     /// Whether the state has changed since the last call.
     fn take_is_changed(&mut self) -> bool;
     fn take_warning(&mut self) -> Option<TimelineWarning>;
+    fn reversal(&self, id: &ActionId) -> Reversal;
+    fn set_paused(&mut self, is_paused: bool);
 }
 
 impl<R> OpenTimeline for Timeline<R>
 where
-    R: Reducer<Action: Send, State: Send> + Send + 'static,
+    R: NamedReducer<Action: Send, State: Send> + Send + 'static,
 {
     fn as_any(&self) -> &dyn Any {
         self
@@ -82,6 +84,14 @@ where
 
     fn take_warning(&mut self) -> Option<TimelineWarning> {
         Self::take_warning(self)
+    }
+
+    fn reversal(&self, id: &ActionId) -> Reversal {
+        R::reversal(self, id)
+    }
+
+    fn set_paused(&mut self, is_paused: bool) {
+        Self::set_paused(self, is_paused);
     }
 }
 
@@ -110,6 +120,17 @@ impl TimelineSet {
     pub fn take_warning(&mut self) -> Option<(Arc<str>, TimelineWarning)> {
         let mut timelines = self.timelines.iter_mut();
         timelines.find_map(|(name, timeline)| Some((name.clone(), timeline.take_warning()?)))
+    }
+
+    /// Returns how an action of the open timeline with this name is undone.
+    pub fn reversal(&self, name: &str, id: &ActionId) -> Reversal {
+        self.timelines.get(name).map_or(Reversal::Nothing, |timeline| timeline.reversal(id))
+    }
+
+    /// Postpones the update of a timeline's state, or updates it: the cost of many undos is that of
+    /// one.
+    pub(crate) fn set_paused(&mut self, name: &Arc<str>, is_paused: bool) {
+        self.pass(name, |timeline| timeline.set_paused(is_paused));
     }
 
     /// Closes a timeline. Its actions stay in the log. Returns `false` if it is not open. O(number
@@ -275,6 +296,17 @@ impl<S: Store> Log<S, TimelineSet> {
     }
 }
 
+/// How the effect of an action is undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reversal {
+    /// The action has no effect, or one that cannot be undone.
+    Nothing,
+    /// By a `logux/undo`.
+    Undo,
+    /// By this action.
+    Action(Action),
+}
+
 /// A [`Reducer`] whose actions have a common index in the log: a timeline of a [`TimelineSet`].
 pub trait NamedReducer: Reducer {
     /// Returns the name: the index that the reducer gives to its actions.
@@ -284,5 +316,14 @@ pub trait NamedReducer: Reducer {
     /// stay in the log. By default, returns `None`.
     fn kind(&self) -> Option<&Arc<str>> {
         None
+    }
+
+    /// Returns how an action, or an undo, of a timeline is undone. By default, by a `logux/undo`
+    /// as long as it has an effect and is not settled.
+    fn reversal(timeline: &Timeline<Self>, id: &ActionId) -> Reversal
+    where
+        Self: Sized,
+    {
+        if timeline.can_undo(id) { Reversal::Undo } else { Reversal::Nothing }
     }
 }

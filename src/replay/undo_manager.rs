@@ -1,12 +1,12 @@
 //! Undo and redo for users.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::ActionId,
+    action::{Action, ActionId},
     log::{Log, LogError},
     replay::{Reducer, Timeline},
     store::Store,
@@ -63,6 +63,9 @@ pub struct UndoManager {
     undone: Vec<UndoStep>,
     group_ms: u64,
     max_steps: usize,
+    /// The number of forgotten steps, which is the number of the first of `done`.
+    #[serde(default)]
+    forgotten: u64,
     /// The time of the latest edit of the open step. After a restart, no step is open.
     #[serde(skip)]
     open_since: Option<MonoTime>,
@@ -71,7 +74,41 @@ pub struct UndoManager {
 /// Edits that are undone and redone together: own actions, or their undos.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UndoStep(pub Vec<ActionId>);
+pub struct UndoStep(pub Vec<UndoItem>);
+
+/// What an [`UndoStep`] undoes or redoes. In JSON, an id or an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UndoItem {
+    /// An action in the log, also an undo.
+    Action(ActionId),
+    /// An action that is not in the log any more, because it was undone before it was sent to the
+    /// server. Only in steps of a [`Client`](crate::client::Client).
+    Dropped {
+        /// The id that the action gets again.
+        id: ActionId,
+        /// The time that the action gets again, in milliseconds.
+        time: WallTime,
+        /// The action. In JSON, a string with its text.
+        #[serde(with = "action_text")]
+        action: Action,
+    },
+}
+
+/// An action as a string in JSON.
+mod action_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::Action;
+
+    pub(super) fn serialize<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(action.as_json())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Action, D::Error> {
+        Action::new(String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
 
 impl Default for UndoManager {
     /// Edits within 500 ms of each other form one step; 100 steps are kept.
@@ -90,6 +127,7 @@ impl UndoManager {
             undone: Vec::new(),
             group_ms,
             max_steps: max_steps.max(1),
+            forgotten: 0,
             open_since: None,
         }
     }
@@ -100,9 +138,10 @@ impl UndoManager {
         let continues_step = self
             .open_since
             .is_some_and(|last| now.since(last) <= Duration::from_millis(self.group_ms));
+        let item = UndoItem::Action(id);
         match self.done.back_mut().filter(|_| continues_step) {
-            Some(step) => step.0.push(id),
-            None => self.push(UndoStep(vec![id])),
+            Some(step) => step.0.push(item),
+            None => self.push(UndoStep(vec![item])),
         }
         self.open_since = Some(now);
     }
@@ -133,15 +172,7 @@ impl UndoManager {
         now: WallTime,
         log: &mut Log<S, Timeline<R>>,
     ) -> Result<bool, LogError<S::Error>> {
-        self.open_since = None;
-        while let Some(step) = self.done.pop_back() {
-            let undos = add_undos(now, log, &step)?;
-            if !undos.0.is_empty() {
-                self.undone.push(undos);
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.undo_by(|step| add_undos(now, log, step))
     }
 
     /// Redoes the latest undone step. Returns `true` if there was one.
@@ -153,9 +184,34 @@ impl UndoManager {
         now: WallTime,
         log: &mut Log<S, Timeline<R>>,
     ) -> Result<bool, LogError<S::Error>> {
+        self.redo_by(|step| add_undos(now, log, step))
+    }
+
+    /// Undoes the latest step that `revert` has something to undo of. It returns the step that
+    /// reverts its own effect.
+    pub(crate) fn undo_by<E>(
+        &mut self,
+        mut revert: impl FnMut(&UndoStep) -> Result<UndoStep, E>,
+    ) -> Result<bool, E> {
+        self.open_since = None;
+        while let Some(step) = self.done.pop_back() {
+            let undos = revert(&step)?;
+            if !undos.0.is_empty() {
+                self.undone(undos);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Redoes the latest undone step that `revert` has something to undo of.
+    pub(crate) fn redo_by<E>(
+        &mut self,
+        mut revert: impl FnMut(&UndoStep) -> Result<UndoStep, E>,
+    ) -> Result<bool, E> {
         self.open_since = None;
         while let Some(undos) = self.undone.pop() {
-            let redos = add_undos(now, log, &undos)?;
+            let redos = revert(&undos)?;
             if !redos.0.is_empty() {
                 // The next undo undoes the redo.
                 self.push(redos);
@@ -163,6 +219,40 @@ impl UndoManager {
             }
         }
         Ok(false)
+    }
+
+    /// Records an undone step that can be redone.
+    pub(crate) fn undone(&mut self, undos: UndoStep) {
+        self.open_since = None;
+        if !undos.0.is_empty() {
+            self.undone.push(undos);
+        }
+    }
+
+    /// Returns `true` if a step to undo has an item with this property. The latest is asked first.
+    pub(crate) fn can_undo_any(&self, wanted: impl Fn(&UndoItem) -> bool) -> bool {
+        self.done.iter().rev().any(|step| step.0.iter().any(&wanted))
+    }
+
+    /// Returns `true` if a step to redo has an item with this property.
+    pub(crate) fn can_redo_any(&self, wanted: impl Fn(&UndoItem) -> bool) -> bool {
+        self.undone.iter().rev().any(|step| step.0.iter().any(&wanted))
+    }
+
+    /// Returns the number of the first step that can be undone.
+    pub(crate) const fn first_number(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Returns the steps that can be undone with their numbers, oldest first. The number of a step
+    /// stays the same.
+    pub(crate) fn done_steps(&self) -> impl Iterator<Item = (u64, &UndoStep)> {
+        (self.forgotten..).zip(&self.done)
+    }
+
+    /// Returns the steps that can be redone with their numbers. The last is redone first.
+    pub(crate) fn undone_steps(&self) -> impl Iterator<Item = (u64, &UndoStep)> {
+        (0..).zip(&self.undone)
     }
 
     /// Undoes actions, also of others, as one step that can be redone. Returns the number of undone
@@ -178,18 +268,32 @@ impl UndoManager {
         log: &mut Log<S, Timeline<R>>,
         ids: &[ActionId],
     ) -> Result<usize, LogError<S::Error>> {
-        self.open_since = None;
-        let undos = add_undos(now, log, &UndoStep(ids.to_vec()))?;
+        let items = ids.iter().cloned().map(UndoItem::Action).collect();
+        let undos = add_undos(now, log, &UndoStep(items))?;
         let count = undos.0.len();
-        if count > 0 {
-            self.undone.push(undos);
-        }
+        self.undone(undos);
         Ok(count)
+    }
+
+    /// Restores the steps of an earlier start, by their numbers, which need not begin with 0.
+    pub(crate) fn restore(
+        &mut self,
+        done: impl IntoIterator<Item = (u64, UndoStep)>,
+        undone: impl IntoIterator<Item = (u64, UndoStep)>,
+    ) {
+        let sorted = |steps: &mut dyn Iterator<Item = (u64, UndoStep)>| {
+            steps.collect::<BTreeMap<u64, UndoStep>>()
+        };
+        let done = sorted(&mut done.into_iter());
+        self.forgotten = done.keys().next().copied().unwrap_or(0);
+        self.done = done.into_values().collect();
+        self.undone = sorted(&mut undone.into_iter()).into_values().collect();
     }
 
     fn push(&mut self, step: UndoStep) {
         if self.done.len() == self.max_steps {
             self.done.pop_front();
+            self.forgotten += 1;
         }
         self.done.push_back(step);
     }
@@ -201,5 +305,10 @@ fn add_undos<S: Store, R: Reducer>(
     log: &mut Log<S, Timeline<R>>,
     step: &UndoStep,
 ) -> Result<UndoStep, LogError<S::Error>> {
-    log.undo_all(now, step.0.iter().rev(), "undo").map(UndoStep)
+    let ids = step.0.iter().rev().filter_map(|item| match item {
+        UndoItem::Action(id) => Some(id),
+        UndoItem::Dropped { .. } => None,
+    });
+    let undos = log.undo_all(now, ids, "undo")?;
+    Ok(UndoStep(undos.into_iter().map(UndoItem::Action).collect()))
 }

@@ -7,7 +7,7 @@ use logux::{
     action::logux::Undo,
     client::{Client, Config, Fate, Input, Output, UndoOutcome},
     crdt::{Crdt, Document, DocumentOp, Path, Shared},
-    log::Draft,
+    log::{Draft, Observer},
     replay::{Reducer, Timeline, TimelineConfig},
     store::Query,
     sync,
@@ -31,8 +31,8 @@ pub(crate) fn set(field: &str, value: &str) -> Action {
 }
 
 /// A client whose clock advances by a second with each call.
-pub(crate) struct Device<R: Reducer = Notes> {
-    pub(crate) client: Client<MemoryStore, Timeline<R>>,
+pub(crate) struct Device<O = Timeline<Notes>> {
+    pub(crate) client: Client<MemoryStore, O>,
     ms: u64,
     /// The last `added` number of the server.
     added: u64,
@@ -56,19 +56,25 @@ impl Device {
     }
 }
 
-impl<R: Reducer> Device<R> {
+impl<R: Reducer> Device<Timeline<R>> {
     pub(crate) fn start(
         node: &str,
-        mut store: MemoryStore,
+        store: MemoryStore,
         config: TimelineConfig,
         reducer: R,
     ) -> Self {
         let timeline = Timeline::read(reducer, config, &store).unwrap();
+        Self::observed(node, store, timeline)
+    }
+}
+
+impl<O: Observer> Device<O> {
+    pub(crate) fn observed(node: &str, mut store: MemoryStore, observer: O) -> Self {
         let node = sync::Config::client(NodeId::new(node).unwrap());
         let config = Config { node: node.into(), token: None };
         // The clock is right, although it runs during the handshake.
         store.set_value("timeFix", Some("0")).unwrap();
-        let client = Client::with_observer(config, store, timeline).unwrap();
+        let client = Client::with_observer(config, store, observer).unwrap();
         Self { client, ms: 0, added: 0 }
     }
 
@@ -77,8 +83,22 @@ impl<R: Reducer> Device<R> {
         self.ms += ms;
     }
 
-    fn now(&mut self) -> Now {
-        self.ms += 1_000;
+    /// Returns the time and the last number of the server, for a device that starts again.
+    pub(crate) const fn counters(&self) -> (u64, u64) {
+        (self.ms, self.added)
+    }
+
+    pub(crate) const fn set_counters(&mut self, (ms, added): (u64, u64)) {
+        (self.ms, self.added) = (ms, added);
+    }
+
+    pub(crate) fn now(&mut self) -> Now {
+        self.now_after(1_000)
+    }
+
+    /// Advances the clock by milliseconds, and returns the time.
+    pub(crate) fn now_after(&mut self, ms: u64) -> Now {
+        self.ms += ms;
         Now::from_millis(BASE + i64::try_from(self.ms).unwrap(), self.ms)
     }
 
@@ -89,7 +109,7 @@ impl<R: Reducer> Device<R> {
         id
     }
 
-    fn commit(&mut self, now: Now) {
+    pub(crate) fn commit(&mut self, now: Now) {
         while self.client.needs_commit() {
             self.client.commit(now).unwrap();
         }

@@ -8,3 +8,4 @@ mod device;
 mod encryption;
 mod subscriptions;
 mod undo;
+mod undo_steps;
