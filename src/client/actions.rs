@@ -72,6 +72,12 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.subscriptions.states()
     }
 
+    /// Returns the state of a subscription: loading or subscribed, and `None` if the application
+    /// does not want it, or the server has refused or ended it. O(size of the filter).
+    pub fn subscription_state(&self, subscription: &Subscription) -> Option<SubscriptionState> {
+        self.subscriptions.state_of(subscription)
+    }
+
     /// Tells the application of a change of a subscription, if there is one.
     pub(super) fn tell_subscription(&mut self, change: Option<Change>) {
         let output = change.map(|(it, state)| Output::Subscription(it, state));

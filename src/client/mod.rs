@@ -32,6 +32,7 @@ mod actions;
 mod encryption;
 mod io;
 mod machine;
+mod subscription;
 mod subscriptions;
 mod timelines;
 mod undo;
@@ -43,6 +44,6 @@ pub use encryption::{
 };
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
-pub use subscriptions::{Subscription, SubscriptionState};
+pub use subscription::{Subscription, SubscriptionState};
 pub use undo::UndoOutcome;
 pub use undo_steps::UndoState;

@@ -5,39 +5,16 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::{Subscription, SubscriptionState};
 use crate::{
     action::{Action, ActionError, ActionId, Stamp, logux},
     json::{Cursor, Json, JsonError, key_is},
 };
 
-/// What a client subscribes to: a channel, with a filter or without.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// The channel.
-    pub channel: String,
-    /// The filter, a JSON object. Two filters are equal if their values are, whatever the order of
-    /// their keys.
-    pub filter: Option<Json>,
-}
-
-/// What has become of a [`Subscription`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SubscriptionState {
-    /// The server was asked for it, or will be at the next connection.
-    Loading,
-    /// The server has sent the state of the channel, and sends what follows.
-    Subscribed,
-    /// The server has refused it, for this reason, such as `denied`. It is not requested again.
-    Refused(String),
-    /// The server has ended it, for this reason, such as `revoked`. It is not requested again.
-    Ended(String),
-}
-
 /// A change of a subscription, to tell the application.
 pub(super) type Change = (Subscription, SubscriptionState);
 
-/// The subscriptions that the application wants, by the [canonical](canonical) form of their
-/// action.
+/// The subscriptions that the application wants, by their [keys](Subscription::key).
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     wanted: IndexMap<String, Wanted>,
@@ -60,6 +37,15 @@ struct Wanted {
     confirmed: Option<(ActionId, Stamp)>,
 }
 
+impl Wanted {
+    const fn state(&self) -> SubscriptionState {
+        match self.confirmed {
+            Some(_) => SubscriptionState::Subscribed,
+            None => SubscriptionState::Loading,
+        }
+    }
+}
+
 /// What an own `logux/unsubscribe` leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unsubscription {
@@ -75,13 +61,11 @@ impl Subscriptions {
     /// Records a `logux/subscribe` of the application, or a repeated request for one that it wants
     /// already.
     pub(super) fn asked(&mut self, id: &ActionId, action: &Action, is_new: bool) -> Option<Change> {
-        let template = without_since(action);
-        let key = canonical(&template);
-        let channel = action.str_field("channel")?.into_owned();
-        let filter = action.field("filter").and_then(|json| Json::new(json).ok());
+        let subscription = Subscription::of(action)?;
+        let key = subscription.key();
         let wanted = self.wanted.entry(key.clone()).or_insert_with(|| Wanted {
-            subscription: Subscription { channel, filter },
-            template,
+            subscription,
+            template: without_since(action),
             count: 0,
             asked: Vec::new(),
             confirmed: None,
@@ -100,7 +84,7 @@ impl Subscriptions {
         action: &Action,
         is_unsent: impl Fn(&ActionId) -> bool,
     ) -> Unsubscription {
-        let key = canonical(&subscribed(&without_since(action)));
+        let key = Subscription::of(action).map(|left| left.key()).unwrap_or_default();
         let Some(wanted) = self.wanted.get_mut(&key) else { return Unsubscription::Send };
         wanted.count = wanted.count.saturating_sub(1);
         if wanted.count > 0 {
@@ -170,13 +154,12 @@ impl Subscriptions {
 
     /// Returns the subscriptions that the application wants, with their states.
     pub(super) fn states(&self) -> impl Iterator<Item = (&Subscription, SubscriptionState)> {
-        self.wanted.values().map(|wanted| {
-            let state = match wanted.confirmed {
-                Some(_) => SubscriptionState::Subscribed,
-                None => SubscriptionState::Loading,
-            };
-            (&wanted.subscription, state)
-        })
+        self.wanted.values().map(|wanted| (&wanted.subscription, wanted.state()))
+    }
+
+    /// Returns the state of a subscription that the application wants.
+    pub(super) fn state_of(&self, subscription: &Subscription) -> Option<SubscriptionState> {
+        self.wanted.get(&subscription.key()).map(Wanted::state)
     }
 }
 
@@ -199,15 +182,9 @@ fn without_since(action: &Action) -> String {
     json
 }
 
-/// Returns the JSON of the `logux/subscribe` that a `logux/unsubscribe` with this JSON ends: the
-/// same with the other type.
-fn subscribed(unsubscribe: &str) -> String {
-    unsubscribe.replacen("\"logux/unsubscribe\"", "\"logux/subscribe\"", 1)
-}
-
 /// Returns the form of a JSON value in which equal values have equal texts: the keys of objects are
 /// sorted, strings have no unnecessary escapes, and whole numbers no fraction.
-fn canonical(json: &str) -> String {
+pub(super) fn canonical(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     match serde_json::from_str(json) {
         Ok(value) => write_canonical(&value, &mut text),

@@ -8,7 +8,7 @@ use logux::{
         ActionError, IdError,
         logux::{Subscribe, Undo},
     },
-    client::{EncryptionError, UndoOutcome},
+    client::{EncryptionError, Subscription, UndoOutcome},
     crdt::{Crdt, Shared, SyncMaps},
     replay::{NamedReducer, TimelineSet},
     sync::State,
@@ -63,6 +63,15 @@ pub enum SyncError {
     /// The document or the records with this name are open with another type.
     #[error("{0} is open with another type")]
     OtherType(String),
+    /// The server has refused the subscription, or has ended it. What the log of this device has
+    /// stays there.
+    #[error("the server has refused the subscription to {channel}, or has ended it: {reason}")]
+    NotSubscribed {
+        /// The channel.
+        channel: String,
+        /// The reason, such as `denied` or `revoked`.
+        reason: String,
+    },
     /// The client has stopped, with the reason.
     #[error("the client has stopped: {0}")]
     Stopped(String),
@@ -255,9 +264,8 @@ impl Client {
         C: Crdt<Op: Send> + Send + Sync + 'static,
     {
         let document = Shared::<C>::new(kind, id);
-        let channel = document.key().channel().to_string();
-        let subscribe = Subscribe { channel, since: None }.to_action();
-        self.open_and_subscribe(document, Some(subscribe)).await
+        let subscription = Subscription::to(&**document.key().channel());
+        self.open_and_subscribe(document, Some(subscription)).await
     }
 
     /// Opens all records of a kind, such as `tasks`, and subscribes to them with an empty filter.
@@ -266,9 +274,9 @@ impl Client {
     /// # Errors
     /// As [`document`](Self::document).
     pub async fn records(&self, plural: &str) -> Result<DocumentHandle<SyncMaps>, SyncError> {
-        let channel = serde_json::Value::from(plural);
-        let json = format!(r#"{{"type":"logux/subscribe","channel":{channel},"filter":{{}}}}"#);
-        self.open_and_subscribe(SyncMaps::new(plural), Some(Action::new(json))).await
+        let filter = logux::Json::new("{}").ok();
+        let subscription = Subscription { channel: plural.to_owned(), filter };
+        self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await
     }
 
     /// Opens what a reducer computes from the log, without a subscription.
@@ -282,29 +290,24 @@ impl Client {
         self.open_and_subscribe(reducer, None).await
     }
 
-    /// Opens a document or records, and subscribes by this action if they are not open.
+    /// Opens a document or records, and subscribes to them.
     async fn open_and_subscribe<R>(
         &self,
         reducer: R,
-        subscribe: Option<Result<Action, ActionError>>,
+        subscription: Option<Subscription>,
     ) -> Result<DocumentHandle<R>, SyncError>
     where
         R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
-        let subscribe = subscribe.transpose();
-        let subscribe = subscribe.map_err(|error| SyncError::Stopped(error.to_string()))?;
         let (reply, state) = oneshot::channel();
         let (name, kind) = (reducer.name().clone(), reducer.kind().cloned());
-        let opening = Box::new(OpeningOf { reducer, reply });
-        if self.commands.send(Command::Open(opening, subscribe)).await.is_err() {
+        let opening = Box::new(OpeningOf { reducer, subscription, reply });
+        if self.commands.send(Command::Open(opening)).await.is_err() {
             return Err(self.stopped().await);
         }
         match state.await {
             Ok(Some(state)) => Ok(DocumentHandle::new(self.clone(), name, kind, state)),
-            Ok(None) => {
-                self.release(name.clone());
-                Err(SyncError::OtherType(name.to_string()))
-            }
+            Ok(None) => Err(SyncError::OtherType(name.to_string())),
             Err(_) => Err(self.stopped().await),
         }
     }
@@ -378,7 +381,7 @@ impl Client {
         self.ended().await;
     }
 
-    async fn stopped(&self) -> SyncError {
+    pub(crate) async fn stopped(&self) -> SyncError {
         stopped(self.end.clone()).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use logux::{
     Action, ActionId, Stamp,
+    client::SubscriptionState,
     crdt::{Crdt, Shared},
     replay::{NamedReducer, Timeline, TimelineSet},
 };
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use crate::{
     Client, PendingAction, SyncError,
     driver::{Command, Edit},
+    opening::Shown,
 };
 
 /// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
@@ -24,7 +26,7 @@ use crate::{
 /// undone.
 pub struct DocumentHandle<R: NamedReducer> {
     client: Client,
-    state: watch::Receiver<R::State>,
+    shown: watch::Receiver<Shown<R::State>>,
     lease: Arc<Lease>,
 }
 
@@ -50,10 +52,10 @@ where
         client: Client,
         name: Arc<str>,
         kind: Option<Arc<str>>,
-        state: watch::Receiver<R::State>,
+        shown: watch::Receiver<Shown<R::State>>,
     ) -> Self {
         let lease = Arc::new(Lease { client: client.clone(), name, kind });
-        Self { client, state, lease }
+        Self { client, shown, lease }
     }
 
     /// Returns the client, to undo and to add other actions.
@@ -63,19 +65,50 @@ where
 
     /// Returns the current state.
     pub fn state(&self) -> R::State {
-        self.state.borrow().clone()
+        self.shown.borrow().state.clone()
     }
 
-    /// Waits until the state has changed since the last call. Returns `false` when the client has
-    /// stopped.
+    /// Returns what has become of the subscription: loading, subscribed, refused or ended, the
+    /// latter two with the server's reason. `None` if it has none: [`Client::open`].
+    ///
+    /// What the log of this device has is in the [`state`](Self::state) at once, so there may be a
+    /// state while the subscription is loading. Without a connection, it is loading until there is
+    /// one. After a refusal, opening the document again asks the server again.
+    pub fn subscription(&self) -> Option<SubscriptionState> {
+        self.shown.borrow().subscription.clone()
+    }
+
+    /// Waits until the server has sent what it has. Returns at once without a subscription.
+    ///
+    /// # Errors
+    /// [`SyncError::NotSubscribed`] if the server refuses the subscription, or has ended it,
+    /// [`SyncError::Stopped`] if the client stops before.
+    pub async fn loaded(&self) -> Result<(), SyncError> {
+        let mut shown = self.shown.clone();
+        let is_decided = |shown: &Shown<R::State>| {
+            !matches!(shown.subscription, Some(SubscriptionState::Loading))
+        };
+        let decided = shown.wait_for(is_decided).await.map(|shown| shown.subscription.clone());
+        match decided {
+            Ok(Some(SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason))) => {
+                Err(SyncError::NotSubscribed { channel: self.lease.name.to_string(), reason })
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.client.stopped().await),
+        }
+    }
+
+    /// Waits until the state or the [`subscription`](Self::subscription) has changed since the last
+    /// call. Returns `false` when the client has stopped.
     pub async fn changed(&mut self) -> bool {
-        self.state.changed().await.is_ok()
+        self.shown.changed().await.is_ok()
     }
 
     /// Waits until the state fulfils a condition and returns it; `None` when the client has
     /// stopped.
-    pub async fn until(&mut self, wanted: impl FnMut(&R::State) -> bool) -> Option<R::State> {
-        self.state.wait_for(wanted).await.ok().map(|state| state.clone())
+    pub async fn until(&mut self, mut wanted: impl FnMut(&R::State) -> bool) -> Option<R::State> {
+        let shown = self.shown.wait_for(|shown| wanted(&shown.state)).await;
+        shown.ok().map(|shown| shown.state.clone())
     }
 
     /// Returns the positions of the actions in effect that are not settled, in the order of time,
@@ -191,14 +224,14 @@ where
 impl<R: NamedReducer> Clone for DocumentHandle<R> {
     fn clone(&self) -> Self {
         let lease = self.lease.clone();
-        Self { client: self.client.clone(), state: self.state.clone(), lease }
+        Self { client: self.client.clone(), shown: self.shown.clone(), lease }
     }
 }
 
 impl<R: NamedReducer<State: fmt::Debug>> fmt::Debug for DocumentHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentHandle")
-            .field("state", &*self.state.borrow())
+            .field("state", &self.shown.borrow().state)
             .finish_non_exhaustive()
     }
 }

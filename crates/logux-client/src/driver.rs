@@ -8,7 +8,7 @@ use logux::{
     action::logux::Undo,
     client::{
         CipherError, Client as ClientMachine, DecryptRequest, EncryptRequest, EncryptionError,
-        Fate, Input, Output, Secret, UndoOutcome,
+        Fate, Input, Output, Secret, SubscriptionState, UndoOutcome,
     },
     log::LogError,
     replay::TimelineSet,
@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::{
     Encryption, EncryptionFailure,
     client::{ServerMessage, SyncError},
-    opening::{Opening, View},
+    opening::{Opening, Request, View},
     token_source::TokenSource,
 };
 
@@ -46,8 +46,8 @@ pub(crate) enum Command {
     Edit(Edit, ResultSender),
     /// Undoes an action and reports what was done, and the answer to an undo that is sent.
     Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
-    /// Opens a document or records, and subscribes by this action if they are not open.
-    Open(Box<dyn Opening>, Option<Action>),
+    /// Opens a document or records, and subscribes to them.
+    Open(Box<dyn Opening>),
     /// Computes something from the open documents and records.
     Read(Box<Read>),
     /// A handle of a document or of records was dropped.
@@ -85,15 +85,6 @@ type Make = dyn FnOnce(&TimelineSet, &ActionId) -> Option<Action> + Send;
 /// Computes something from the timelines, and replies with it.
 pub(crate) type Read = dyn FnOnce(&TimelineSet) + Send;
 
-/// An open document, or open records.
-struct Opened {
-    view: Box<dyn View>,
-    /// The number of its handles.
-    handles: usize,
-    /// The action that ends the subscription.
-    unsubscribe: Option<Action>,
-}
-
 /// The log, the connection's state, and the pending actions.
 pub(crate) struct Driver<St> {
     machine: ClientMachine<St, TimelineSet>,
@@ -104,7 +95,7 @@ pub(crate) struct Driver<St> {
     /// Whether the server has accepted the client since the last refused token.
     is_accepted: bool,
     /// The open documents and records, by name.
-    opened: HashMap<Arc<str>, Opened>,
+    opened: HashMap<Arc<str>, Box<dyn View>>,
     commands: mpsc::Receiver<Command>,
     actions: broadcast::Sender<Entry>,
     server_messages: broadcast::Sender<ServerMessage>,
@@ -292,8 +283,8 @@ impl<St: Store + Send + 'static> Driver<St> {
         let (action, done) = match command {
             Command::Close => return,
             Command::Read(read) => return read(self.machine.log().observer()),
-            Command::Open(opening, subscribe) => {
-                self.open(opening, subscribe);
+            Command::Open(opening) => {
+                self.open(opening);
                 return self.changed(connection);
             }
             Command::Release(name) => {
@@ -361,35 +352,49 @@ impl<St: Store + Send + 'static> Driver<St> {
         let _ = done.send(outcome);
     }
 
-    fn open(&mut self, opening: Box<dyn Opening>, subscribe: Option<Action>) {
+    fn open(&mut self, opening: Box<dyn Opening>) {
         let name = opening.name().clone();
-        if let Some(opened) = self.opened.get_mut(&name) {
-            opened.handles += 1;
-            return opening.join(&*opened.view);
+        if let Some(view) = self.opened.get_mut(&name) {
+            opening.join(&mut **view);
+        } else {
+            let entries = self.machine.log().entries_of(&name);
+            let Some((entries, last_added)) = self.check(entries) else { return };
+            let view = opening.open(self.machine.observer_mut(), &entries, last_added);
+            self.opened.insert(name.clone(), view);
         }
-        let entries = self.machine.log().entries_of(&name);
-        let Some((entries, last_added)) = self.check(entries) else { return };
-        let view = opening.open(self.machine.observer_mut(), &entries, last_added);
-        let unsubscribe = subscribe.as_ref().and_then(unsubscription);
-        self.opened.insert(name, Opened { view, handles: 1, unsubscribe });
-        if let Some(action) = subscribe {
-            let synced = self.machine.sync(self.clock.now(), action);
-            self.check(synced);
-        }
+        self.make_requests(&name);
     }
 
     fn release(&mut self, name: &Arc<str>) {
-        let Some(opened) = self.opened.get_mut(name) else { return };
-        opened.handles -= 1;
-        if opened.handles > 0 {
-            return;
+        let Some(view) = self.opened.get_mut(name) else { return };
+        let is_last = view.release();
+        self.make_requests(name);
+        if is_last {
+            self.opened.remove(name);
+            self.machine.observer_mut().close(name);
         }
-        let Some(opened) = self.opened.remove(name) else { return };
-        self.machine.observer_mut().close(name);
-        if let Some(action) = opened.unsubscribe {
+    }
+
+    /// Makes the requests of an open document, or of open records, to the server.
+    fn make_requests(&mut self, name: &Arc<str>) {
+        let Some(mut view) = self.opened.remove(name) else { return };
+        while let Some(request) = view.next_request() {
+            let action = match &request {
+                Request::Subscribe(subscription) => subscription.subscribe(),
+                Request::Unsubscribe(subscription) => subscription.unsubscribe(),
+            };
+            // The channels and filters of handles can be written as JSON.
+            let Ok(action) = action else { continue };
             let synced = self.machine.sync(self.clock.now(), action);
             self.check(synced);
+            // The application may have subscribed to the same before.
+            if let Request::Subscribe(subscription) = request
+                && let Some(state) = self.machine.subscription_state(&subscription)
+            {
+                view.subscription_changed(&subscription, &state);
+            }
         }
+        self.opened.insert(name.clone(), view);
     }
 
     /// Publishes the states that have changed.
@@ -400,8 +405,8 @@ impl<St: Store + Send + 'static> Driver<St> {
             tracing::warn!(%name, ?warning, "the log has an action that does not fit");
         }
         for name in changed {
-            if let Some(opened) = self.opened.get(&name) {
-                opened.view.publish(self.machine.log().observer());
+            if let Some(view) = self.opened.get_mut(&name) {
+                view.publish(self.machine.log().observer());
             }
         }
     }
@@ -435,6 +440,18 @@ impl<St: Store + Send + 'static> Driver<St> {
                 Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
                 Output::Fate(id, Fate::Undone(undo)) => {
                     self.resolve(&id, Err(SyncError::Undone(undo)));
+                }
+                Output::Subscription(subscription, state) => {
+                    let channel = &*subscription.channel;
+                    if let SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason) =
+                        &state
+                    {
+                        tracing::warn!(channel, reason, "the server has ended a subscription");
+                    }
+                    // The name of a document, and the plural of records, is their channel.
+                    if let Some(view) = self.opened.get_mut(channel) {
+                        view.subscription_changed(&subscription, &state);
+                    }
                 }
                 Output::Encrypt(request) => self.encrypt(&request),
                 Output::Decrypt(request) => self.decrypt(&request),
@@ -513,10 +530,4 @@ impl<St: Store + Send + 'static> Driver<St> {
             let _ = waiting.send(answer);
         }
     }
-}
-
-/// Returns the action that ends a subscription.
-fn unsubscription(subscribe: &Action) -> Option<Action> {
-    let json = subscribe.as_json();
-    Action::new(json.replacen("logux/subscribe", "logux/unsubscribe", 1)).ok()
 }

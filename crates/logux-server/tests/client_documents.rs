@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use logux::{
     Action, Json,
-    crdt::{List, Map, MapOp},
+    client::SubscriptionState::{Ended, Refused, Subscribed},
+    crdt::{List, Map, MapOp, SyncMaps},
+    server::Recipients,
 };
 use logux_client::{Client, SyncError};
 use logux_server::{Server, testing::TestServer};
@@ -123,4 +125,37 @@ async fn the_history_of_a_document_has_its_earlier_states_and_authors() {
     assert_eq!(note.history().await.expect("a history"), history[..1]);
     ada.close().await;
     assert!(matches!(note.history().await, Err(SyncError::Stopped(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_tells_what_becomes_of_its_subscription() {
+    let server = server();
+    let ada = client(&server, "ada").await;
+    let mut note = ada.document::<Map>("notes", "1").await.expect("open");
+    note.loaded().await.expect("loaded");
+    assert_eq!(note.subscription(), Some(Subscribed));
+    let other = ada.document::<Map>("notes", "1").await.expect("open");
+    assert_eq!(other.subscription(), Some(Subscribed), "it is the same subscription");
+    let without = ada.open(SyncMaps::new("tasks")).await.expect("open");
+    assert_eq!(without.subscription(), None);
+    without.loaded().await.expect("at once");
+
+    server.handle().unsubscribe(Recipients::user("ada"), "notes/1").await;
+    let ended = timeout(TIMEOUT, async {
+        while note.subscription() == Some(Subscribed) {
+            note.changed().await;
+        }
+    });
+    ended.await.expect("in time");
+    assert_eq!(note.subscription(), Some(Ended("revoked".into())));
+    // To open it again asks again.
+    let again = ada.document::<Map>("notes", "1").await.expect("open");
+    again.loaded().await.expect("loaded");
+    assert_eq!(note.subscription(), Some(Subscribed));
+
+    let secret = ada.document::<Map>("notes", "secret").await.expect("open");
+    let refused = secret.loaded().await.expect_err("forbidden");
+    let expected =
+        SyncError::NotSubscribed { channel: "notes/secret".into(), reason: "denied".into() };
+    assert_eq!((refused, secret.subscription()), (expected, Some(Refused("denied".into()))));
 }
