@@ -474,8 +474,8 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(self.store.value(name)?)
     }
 
-    /// Calls `visit` with the name and the text of each value whose name begins with `prefix`, until
-    /// it breaks.
+    /// Calls `visit` with the name and the text of each value whose name begins with `prefix`,
+    /// until it breaks.
     ///
     /// # Errors
     /// If the store fails.

@@ -1,6 +1,6 @@
 //! The configuration of a client.
 
-use std::{sync::Arc, task::Poll};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use logux::{
     Json, MemoryStore, NodeId,
@@ -40,6 +40,8 @@ pub struct Builder<St = MemoryStore> {
     /// Whether the client id is random, and replaced by the one of the store.
     has_random_client: bool,
     encryption: Option<Encryption>,
+    /// The time within which edits form one step, and the number of steps.
+    undo_grouping: (Duration, usize),
 }
 
 /// The names of the store's values with the user and the client whose data it has.
@@ -67,6 +69,7 @@ impl Builder {
             store: MemoryStore::new(),
             has_random_client,
             encryption: None,
+            undo_grouping: (Duration::from_millis(500), 100),
         })
     }
 }
@@ -120,6 +123,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             clock,
             encryption,
             has_random_client,
+            undo_grouping,
             store: _,
         } = self;
         Ok(Builder {
@@ -131,6 +135,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             clock,
             encryption,
             has_random_client,
+            undo_grouping,
             store,
         })
     }
@@ -257,6 +262,15 @@ impl<St: Store + Send + 'static> Builder<St> {
         self
     }
 
+    /// Sets how edits form steps of [`DocumentHandle::undo`]: those that follow each other within
+    /// this time are one step, and this number of steps is kept for each document. Default: 500 ms
+    /// and 100 steps.
+    #[must_use]
+    pub const fn undo_grouping(mut self, within: Duration, max_steps: usize) -> Self {
+        self.undo_grouping = (within, max_steps);
+        self
+    }
+
     /// Changes other values of the connection's configuration, such as time-outs and limits.
     #[must_use]
     pub fn connection(mut self, change: impl FnOnce(&mut sync::Config)) -> Self {
@@ -328,6 +342,8 @@ impl<St: Store + Send + 'static> Builder<St> {
                 Some(encryption) => machine.with_encryption(encryption.config()),
                 None => Ok(machine),
             });
+        let (within, max_steps) = self.undo_grouping;
+        let machine = machine.map(|machine| machine.with_undo_grouping(within, max_steps));
         let client = Client::new(
             node,
             commands,

@@ -164,15 +164,24 @@ impl Client {
         id: &ActionId,
         reason: &str,
     ) -> Result<UndoOutcome<PendingAction>, SyncError> {
-        let (done, outcome) = oneshot::channel();
         let (sender, answer) = oneshot::channel();
         let (id, reason) = (id.clone(), reason.to_owned());
-        let command = Command::Undo { id, reason, done, answer: sender };
-        if self.commands.send(command).await.is_err() {
+        let undo = |done| Command::Undo { id, reason, done, answer: sender };
+        let outcome = self.ask(undo).await?;
+        Ok(outcome.map(|id| PendingAction::new(id, answer, self.end.clone())))
+    }
+
+    /// Sends a command to the task and waits for its reply.
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, SyncError> {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.send(command(reply)).await.is_err() {
             return Err(self.stopped().await);
         }
-        match outcome.await {
-            Ok(outcome) => Ok(outcome.map(|id| PendingAction::new(id, answer, self.end.clone()))),
+        match answer.await {
+            Ok(answer) => Ok(answer),
             Err(_) => Err(self.stopped().await),
         }
     }
@@ -299,16 +308,11 @@ impl Client {
     where
         R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
-        let (reply, state) = oneshot::channel();
         let (name, kind) = (reducer.name().clone(), reducer.kind().cloned());
-        let opening = Box::new(OpeningOf { reducer, subscription, reply });
-        if self.commands.send(Command::Open(opening)).await.is_err() {
-            return Err(self.stopped().await);
-        }
-        match state.await {
-            Ok(Some(state)) => Ok(DocumentHandle::new(self.clone(), name, kind, state)),
-            Ok(None) => Err(SyncError::OtherType(name.to_string())),
-            Err(_) => Err(self.stopped().await),
+        let open = |reply| Command::Open(Box::new(OpeningOf { reducer, subscription, reply }));
+        match self.ask(open).await? {
+            Some(shown) => Ok(DocumentHandle::new(self.clone(), name, kind, shown)),
+            None => Err(SyncError::OtherType(name.to_string())),
         }
     }
 
@@ -318,15 +322,11 @@ impl Client {
         &self,
         read: impl FnOnce(&TimelineSet) -> Option<T> + Send + 'static,
     ) -> Result<Option<T>, SyncError> {
-        let (reply, result) = oneshot::channel();
-        let read = Box::new(move |timelines: &TimelineSet| drop(reply.send(read(timelines))));
-        if self.commands.send(Command::Read(read)).await.is_err() {
-            return Err(self.stopped().await);
-        }
-        match result.await {
-            Ok(result) => Ok(result),
-            Err(_) => Err(self.stopped().await),
-        }
+        self.ask(|reply: oneshot::Sender<_>| {
+            let read = move |timelines: &TimelineSet| drop(reply.send(read(timelines)));
+            Command::Read(Box::new(read))
+        })
+        .await
     }
 
     /// Tells the task that a handle of a document was dropped.

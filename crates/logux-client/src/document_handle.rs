@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     Client, PendingAction, SyncError,
-    driver::{Command, Edit},
+    driver::{Command, Edit, StepChange},
     opening::Shown,
 };
 
@@ -139,8 +139,8 @@ where
     }
 
     /// Computes the state right after a position in the [`history`](Self::history), from the
-    /// actions known now: an action that arrives late, or an undo, changes it. Applies at most 4,096
-    /// actions, or twice that after late ones.
+    /// actions known now: an action that arrives late, or an undo, changes it. Applies at most
+    /// 4,096 actions, or twice that after late ones.
     ///
     /// # Errors
     /// As [`history`](Self::history).
@@ -170,10 +170,12 @@ where
         &self,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
     ) -> Edit {
-        let name = self.lease.name.clone();
-        Edit(Box::new(move |timelines: &TimelineSet, id: &ActionId| {
+        let timeline = self.lease.name.clone();
+        let name = timeline.clone();
+        let make = Box::new(move |timelines: &TimelineSet, id: &ActionId| {
             timelines.timeline::<R>(&name).and_then(|timeline| make(timeline.state(), id))
-        }))
+        });
+        Edit { timeline, make }
     }
 
     /// Adds the action that `make` returns for the current state and the id of the new action, if
@@ -199,6 +201,76 @@ where
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
     ) -> Result<Option<PendingAction>, SyncError> {
         self.client.add_by(|done| Command::Edit(self.edit_of(make), done)).await
+    }
+
+    /// Undoes the user's latest step of edits by handles of this document, whatever others have
+    /// edited since. Returns `false` if there is none. Edits within a short time are one step:
+    /// [`Builder::undo_grouping`](crate::Builder::undo_grouping). The steps are kept in the store,
+    /// so the next start can undo them too.
+    ///
+    /// The state changes at once. If the server refuses an undo, because a snapshot has settled the
+    /// edit or the user may not undo it, the edit has its effect again.
+    ///
+    /// ```no_run
+    /// use logux_client::{DocumentHandle, SyncError};
+    /// use logux::crdt::{Document, Shared};
+    ///
+    /// # async fn run(note: DocumentHandle<Shared<Document>>) -> Result<(), SyncError> {
+    /// if note.can_undo() {
+    ///     note.undo().await?;
+    ///     note.redo().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has stopped.
+    pub async fn undo(&self) -> Result<bool, SyncError> {
+        self.step(StepChange::Undo).await.map(|count| count > 0)
+    }
+
+    /// Redoes the latest step that was undone, unless an edit was made since. Returns `false` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    pub async fn redo(&self) -> Result<bool, SyncError> {
+        self.step(StepChange::Redo).await.map(|count| count > 0)
+    }
+
+    /// Undoes actions, also of others, as one step that can be redone, and returns the number of
+    /// those that had an effect: for example all of an author,
+    /// [`Timeline::actions_by`]. The server refuses the undo of what the user may not undo.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    pub async fn undo_actions(&self, ids: Vec<ActionId>) -> Result<usize, SyncError> {
+        self.step(StepChange::Actions(ids)).await
+    }
+
+    /// Ends the current step, so that the next edit starts a new one: for a pause, a click or a
+    /// paste.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    pub async fn close_step(&self) -> Result<(), SyncError> {
+        self.step(StepChange::Close).await.map(drop)
+    }
+
+    /// Returns `true` if there is a step to undo.
+    pub fn can_undo(&self) -> bool {
+        self.shown.borrow().undo.can_undo
+    }
+
+    /// Returns `true` if there is a step to redo.
+    pub fn can_redo(&self) -> bool {
+        self.shown.borrow().undo.can_redo
+    }
+
+    async fn step(&self, change: StepChange) -> Result<usize, SyncError> {
+        let name = self.lease.name.clone();
+        self.client.ask(|reply| Command::Step(name, change, reply)).await
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     Edit(Edit, ResultSender),
     /// Undoes an action and reports what was done, and the answer to an undo that is sent.
     Undo { id: ActionId, reason: String, done: oneshot::Sender<UndoOutcome>, answer: AnswerSender },
+    /// Changes the steps of undo and redo of a timeline, and reports the number of actions that
+    /// were undone, or 1.
+    Step(Arc<str>, StepChange, oneshot::Sender<usize>),
     /// Opens a document or records, and subscribes to them.
     Open(Box<dyn Opening>),
     /// Computes something from the open documents and records.
@@ -77,8 +80,21 @@ impl ResultSender {
     }
 }
 
+/// A change of the steps of undo and redo.
+pub(crate) enum StepChange {
+    Undo,
+    Redo,
+    /// Undoes these actions as one step.
+    Actions(Vec<ActionId>),
+    /// Ends the current step.
+    Close,
+}
+
 /// Makes an action from the state of a timeline and the id of the new action.
-pub(crate) struct Edit(pub(crate) Box<Make>);
+pub(crate) struct Edit {
+    pub(crate) timeline: Arc<str>,
+    pub(crate) make: Box<Make>,
+}
 
 type Make = dyn FnOnce(&TimelineSet, &ActionId) -> Option<Action> + Send;
 
@@ -280,8 +296,16 @@ impl<St: Store + Send + 'static> Driver<St> {
         connection: Option<&mut FrameConnection<T>>,
     ) {
         let now = self.clock.now();
-        let (action, done) = match command {
+        let (timeline, action, done) = match command {
             Command::Close => return,
+            Command::Step(name, change, reply) => {
+                if let Some(count) = self.step(&name, change)
+                    && self.commit()
+                {
+                    let _ = reply.send(count);
+                }
+                return self.changed(connection);
+            }
             Command::Read(read) => return read(self.machine.log().observer()),
             Command::Open(opening) => {
                 self.open(opening);
@@ -295,10 +319,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                 self.undo(&id, &reason, done, answer);
                 return self.changed(connection);
             }
-            Command::Sync(action, done) => (Some(action), done),
-            Command::Edit(Edit(make), done) => {
+            Command::Sync(action, done) => (None, Some(action), done),
+            Command::Edit(Edit { timeline, make }, done) => {
                 let id = self.machine.next_id(now.wall);
-                (make(self.machine.log().observer(), &id), done)
+                (Some(timeline), make(self.machine.log().observer(), &id), done)
             }
         };
         let Some(action) = action else {
@@ -317,7 +341,10 @@ impl<St: Store + Send + 'static> Driver<St> {
             let _ = done.added(&id).send(Err(SyncError::Undone(Box::new(undo))));
             return;
         }
-        let synced = self.machine.sync(now, action);
+        let synced = match &timeline {
+            Some(timeline) => self.machine.edit(now, timeline, action),
+            None => self.machine.sync(now, action),
+        };
         if let Some(id) = self.check(synced)
             && self.commit()
         {
@@ -345,11 +372,27 @@ impl<St: Store + Send + 'static> Driver<St> {
         if !self.commit() {
             return;
         }
-        match &outcome {
-            UndoOutcome::Dropped(_) => self.resolve(id, Err(SyncError::Dropped)),
-            UndoOutcome::Added(undo) => drop(self.waiting.insert(undo.clone(), answer)),
+        if let UndoOutcome::Added(undo) = &outcome {
+            self.waiting.insert(undo.clone(), answer);
         }
         let _ = done.send(outcome);
+    }
+
+    /// Changes the steps of undo and redo of a timeline. `None` if the store fails.
+    fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<usize> {
+        let now = self.clock.now();
+        let changed = match change {
+            StepChange::Undo => self.machine.undo_step(now, timeline).map(usize::from),
+            StepChange::Redo => self.machine.redo_step(now, timeline).map(usize::from),
+            StepChange::Actions(ids) => self.machine.undo_actions(now, timeline, &ids),
+            StepChange::Close => {
+                self.machine.close_step(timeline);
+                Ok(0)
+            }
+        };
+        let changed = self.check(changed);
+        self.publish_steps(timeline);
+        changed
     }
 
     fn open(&mut self, opening: Box<dyn Opening>) {
@@ -361,8 +404,12 @@ impl<St: Store + Send + 'static> Driver<St> {
             let Some((entries, last_added)) = self.check(entries) else { return };
             let view = opening.open(self.machine.observer_mut(), &entries, last_added);
             self.opened.insert(name.clone(), view);
+            self.publish_steps(&name);
         }
         self.make_requests(&name);
+        if let Some(view) = self.opened.get_mut(&name) {
+            view.reply();
+        }
     }
 
     fn release(&mut self, name: &Arc<str>) {
@@ -371,7 +418,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         self.make_requests(name);
         if is_last {
             self.opened.remove(name);
-            self.machine.observer_mut().close(name);
+            self.machine.close(name);
         }
     }
 
@@ -405,9 +452,21 @@ impl<St: Store + Send + 'static> Driver<St> {
             tracing::warn!(%name, ?warning, "the log has an action that does not fit");
         }
         for name in changed {
+            // Before the state, so that who waits for the state sees both.
+            self.publish_steps(&name);
             if let Some(view) = self.opened.get_mut(&name) {
                 view.publish(self.machine.log().observer());
             }
+        }
+    }
+
+    /// Publishes whether there are steps of a timeline to undo and to redo.
+    fn publish_steps(&mut self, timeline: &Arc<str>) {
+        let state = self.machine.undo_state(timeline);
+        if let Some(state) = self.check(state)
+            && let Some(view) = self.opened.get_mut(timeline)
+        {
+            view.set_undo(state);
         }
     }
 
@@ -438,6 +497,7 @@ impl<St: Store + Send + 'static> Driver<St> {
                 }
                 Output::Added(entry) => drop(self.actions.send(entry)),
                 Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
+                Output::Fate(id, Fate::Dropped) => self.resolve(&id, Err(SyncError::Dropped)),
                 Output::Fate(id, Fate::Undone(undo)) => {
                     self.resolve(&id, Err(SyncError::Undone(undo)));
                 }

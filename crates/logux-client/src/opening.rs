@@ -5,12 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use logux::{
     Entry,
-    client::{Subscription, SubscriptionState},
+    client::{Subscription, SubscriptionState, UndoState},
     replay::{NamedReducer, TimelineSet},
 };
 use tokio::sync::{oneshot, watch};
 
-/// Opens a timeline in the task of a client, and replies with its state.
+/// Opens a timeline in the task of a client.
 pub(crate) trait Opening: Send {
     fn name(&self) -> &Arc<str>;
 
@@ -22,7 +22,7 @@ pub(crate) trait Opening: Send {
         last_added: u64,
     ) -> Box<dyn View>;
 
-    /// Replies with the state of a timeline that is open.
+    /// Adds a handle to a timeline that is open.
     fn join(self: Box<Self>, view: &mut dyn View);
 }
 
@@ -30,6 +30,12 @@ pub(crate) trait Opening: Send {
 pub(crate) trait View: Send {
     /// Publishes the state.
     fn publish(&mut self, timelines: &TimelineSet);
+
+    /// Replies to the new handles.
+    fn reply(&mut self);
+
+    /// Publishes whether there are steps to undo and to redo.
+    fn set_undo(&mut self, undo: UndoState);
 
     /// Publishes what has become of a subscription of the timeline.
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState);
@@ -55,6 +61,7 @@ pub(crate) struct Shown<S> {
     pub(crate) state: S,
     /// `None` without a subscription.
     pub(crate) subscription: Option<SubscriptionState>,
+    pub(crate) undo: UndoState,
 }
 
 /// A subscription that some handles need.
@@ -113,6 +120,7 @@ struct ViewOf<R: NamedReducer> {
     handles: usize,
     needed: Needed,
     requests: VecDeque<Request>,
+    new_handles: Vec<Reply<R::State>>,
 }
 
 impl<R> Opening for OpeningOf<R>
@@ -135,9 +143,11 @@ where
         let state = timeline.map_or(empty, |timeline| timeline.state().clone());
         let mut needed = Needed::default();
         let requests = needed.need(self.subscription).into_iter().collect();
-        let (sender, shown) = watch::channel(Shown { state, subscription: needed.state.clone() });
-        let _ = self.reply.send(Some(shown));
-        Box::new(ViewOf::<R> { name, sender, handles: 1, needed, requests })
+        let subscription = needed.state.clone();
+        let shown = Shown { state, subscription, undo: UndoState::default() };
+        let sender = watch::Sender::new(shown);
+        let new_handles = vec![self.reply];
+        Box::new(ViewOf::<R> { name, sender, handles: 1, needed, requests, new_handles })
     }
 
     fn join(self: Box<Self>, view: &mut dyn View) {
@@ -148,7 +158,7 @@ where
         view.handles += 1;
         view.requests.extend(view.needed.need(self.subscription));
         view.publish_subscription();
-        let _ = self.reply.send(Some(view.sender.subscribe()));
+        view.new_handles.push(self.reply);
     }
 }
 
@@ -171,6 +181,20 @@ where
         if let Some(timeline) = timelines.timeline::<R>(&self.name) {
             self.sender.send_modify(|shown| shown.state = timeline.state().clone());
         }
+    }
+
+    fn reply(&mut self) {
+        for reply in self.new_handles.drain(..) {
+            let _ = reply.send(Some(self.sender.subscribe()));
+        }
+    }
+
+    fn set_undo(&mut self, undo: UndoState) {
+        self.sender.send_if_modified(|shown| {
+            let is_new = shown.undo != undo;
+            shown.undo = undo;
+            is_new
+        });
     }
 
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use logux::{
     Action, Json,
     client::SubscriptionState::{Ended, Refused, Subscribed},
-    crdt::{List, Map, MapOp, SyncMaps},
+    crdt::{Crdt as _, List, Map, MapOp, SyncMaps},
     server::Recipients,
 };
 use logux_client::{Client, SyncError};
@@ -158,4 +158,38 @@ async fn a_document_tells_what_becomes_of_its_subscription() {
     let expected =
         SyncError::NotSubscribed { channel: "notes/secret".into(), reason: "denied".into() };
     assert_eq!((refused, secret.subscription()), (expected, Some(Refused("denied".into()))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_undoes_and_redoes_only_own_edits() {
+    let server = server();
+    let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
+    let mut note = ada.document::<Map>("notes", "1").await.expect("open");
+    let mut theirs = bob.document::<Map>("notes", "1").await.expect("open");
+    let has = |key: &'static str, value: Option<&'static str>| {
+        move |map: &Map| map.get(key).map(Json::to_value) == value.map(|text| json!(text))
+    };
+    let set = |key: &str, value: &str| {
+        let value = Json::from_value(value).expect("a string");
+        vec![MapOp::Set { path: key.parse().expect("a path"), value }]
+    };
+    assert!(!note.can_undo() && !note.can_redo());
+    note.operate(set("/a", "Ada's")).await.expect("processed");
+    theirs.operate(set("/b", "Bob's")).await.expect("processed");
+    timeout(TIMEOUT, note.until(has("/b", Some("Bob's")))).await.expect("in time");
+
+    assert!(note.can_undo());
+    assert!(note.undo().await.expect("running"));
+    assert!(!note.can_undo() && note.can_redo());
+    timeout(TIMEOUT, theirs.until(has("/a", None))).await.expect("in time");
+    assert_eq!(theirs.state().to_json(), json!({"b": "Bob's"}));
+    assert!(note.redo().await.expect("running"));
+    timeout(TIMEOUT, theirs.until(has("/a", Some("Ada's")))).await.expect("in time");
+    assert!(!note.redo().await.expect("running"));
+
+    // The edits of another user as one step: the server refuses it, and they are back.
+    let bobs = note.timeline(|timeline| timeline.actions_by("bob", Default::default()));
+    let bobs = bobs.await.expect("running");
+    assert_eq!(note.undo_actions(bobs).await.expect("running"), 1);
+    timeout(TIMEOUT, note.until(has("/b", Some("Bob's")))).await.expect("in time");
 }

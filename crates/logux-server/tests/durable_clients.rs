@@ -89,6 +89,37 @@ async fn a_new_process_continues_where_the_old_one_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn undo_and_redo_survive_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, port) = (folder.path().join("app.db"), free_port());
+    let ada = open("ada", &file, port).await;
+    ada.add(push("milk")).await.expect("kept");
+    ada.close_step().await.expect("running");
+    let bread = ada.add(push("bread")).await.expect("kept").expect("an action").id().clone();
+    assert!(ada.undo().await.expect("running"));
+    assert_eq!(ada.state().to_json(), json!(["milk"]));
+    ada.client().clone().close().await;
+
+    let ada = open("ada", &file, port).await;
+    assert!(ada.can_undo() && ada.can_redo());
+    assert!(ada.redo().await.expect("running"));
+    assert_eq!(ada.state().to_json(), json!(["milk", "bread"]));
+    let server = server(port).await;
+    ada.client().subscribe("lists/1").await.expect("subscribed");
+    let query = LogQuery::kept_for(&Retention::forever("lists/1"));
+    let kept = server.handle().log_page(query).await.expect("a page").entries;
+    assert_eq!(kept.last().map(|entry| &entry.meta.id), Some(&bread), "with its first id");
+    ada.client().clone().close().await;
+
+    let ada = open("ada", &file, port).await;
+    assert!(ada.undo().await.expect("running"));
+    let eve = folder.path().join("eve.db");
+    let mut eve = open("eve", &eve, port).await;
+    let milk = eve.until(|list| list.to_json() == json!(["milk"]));
+    timeout(TIMEOUT, milk).await.expect("in time").expect("a state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_file_is_of_one_user_and_of_one_client_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("app.db");
