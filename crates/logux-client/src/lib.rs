@@ -18,6 +18,8 @@ mod encryption_fuzz;
 mod open_error;
 mod opening;
 mod pending_action;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token_source;
 
 pub use builder::Builder;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use logux::Action;
+use logux_client::Client;
 use logux_server::{
     Server,
-    testing::{ConnectError, START, TestServer},
+    testing::{ConnectError, START, TestClient, TestServer},
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -89,4 +90,36 @@ async fn a_failed_expectation_panics_with_the_reason() {
     )
     .expect("a server");
     server.connect("10").await.expect("connected").expect_denied(json!({"type": "a"})).await;
+}
+
+/// The client's data is in its store, so a new client over it is the same device.
+#[tokio::test(start_paused = true)]
+async fn a_client_has_its_own_store_and_connector() {
+    let server = TestServer::start(
+        Server::builder()
+            .auth(|login| async move { Ok(login.cookie("session").as_deref() == Some("a")) })
+            .action_type("say", |on| on.access(|_| async { Ok(true) })),
+    )
+    .expect("a server");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("app.db");
+    let builder = |id| {
+        let builder = Client::builder(id).expect("a node id").clock(server.clock());
+        builder.file(&file).expect("a file")
+    };
+    let connector = || server.client("10").cookie("session", "a").connector();
+    let offline = connector();
+    offline.cut();
+    let client = TestClient::start(builder("10:phone:1"), offline);
+    let say = Action::new(r#"{"type":"say"}"#).expect("an action");
+    let id = client.client().add(say).await.expect("added").id().clone();
+    client.client().clone().close().await;
+
+    let connector = connector();
+    connector.cut();
+    let client = TestClient::start(builder("10:phone:2"), connector);
+    let sent = client.sent(async { client.reconnect().await.expect("connected") }).await;
+    assert_eq!(sent.iter().map(Action::kind).collect::<Vec<_>>(), ["say"]);
+    let entry = server.handle().log_entry(&id).await.expect("a log").expect("the action");
+    assert_eq!(entry.meta.id, id);
 }

@@ -26,13 +26,15 @@
 //! task is ready. With `start_paused`, an hour of waiting takes no time, and results do not depend
 //! on timing: [`received`](TestClient::received) returns all that can be received.
 //!
-//! Read [`TestServer`], then [`TestClient`]; `connector` is the connection between them, which can
-//! be cut.
+//! Read [`TestServer`], then [`TestClient`], which is that of `logux_client::testing`.
 
 mod client;
-mod connector;
+mod listener;
 mod server;
 
 pub use crate::sync_map::suite as sync_map_suite;
-pub use client::{ConnectError, TestClient, TestClientBuilder, TestError};
-pub use server::{START, TestServer};
+pub use client::TestClientBuilder;
+pub use logux_client::testing::{
+    ConnectError, START, TestClient, TestConnector, TestError, settle,
+};
+pub use server::TestServer;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use logux::{NodeId, WallTime, store::Store};
+use logux_client::testing::{ConnectError, START, TestClient, settle};
 use logux_net::drive::Clock;
 use tokio::task::AbortHandle;
 
@@ -14,14 +15,8 @@ use crate::{
     http::connection::HttpContext,
     hub::handle::Handle,
     server::builder::Builder,
-    testing::{
-        client::{ConnectError, TestClient, TestClientBuilder},
-        connector::TestListener,
-    },
+    testing::{client::TestClientBuilder, listener::TestListener},
 };
-
-/// The initial time of a test's clock: 2024-01-01, 00:00 UTC.
-pub const START: WallTime = WallTime::from_millis(1_704_067_200_000);
 
 /// A server under test: your handlers, and the whole real server without sockets. Dropping it stops
 /// it.
@@ -109,6 +104,11 @@ impl TestServer {
         &self.node
     }
 
+    /// Returns its clock, for clients that you build yourself: [`TestClientBuilder::connector`].
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Returns the current time of the server's clock.
     pub fn now(&self) -> WallTime {
         self.clock.now().wall
@@ -124,9 +124,4 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.hub.abort();
     }
-}
-
-/// A paused clock advances only when no task is ready, so a millisecond passes after all work.
-pub(super) async fn settle() {
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 }
