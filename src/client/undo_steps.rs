@@ -29,17 +29,11 @@ pub struct UndoState {
 }
 
 /// The steps of the timelines that were edited, by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct UndoSteps {
     managers: HashMap<Arc<str>, UndoManager>,
     /// A manager without steps.
     empty: UndoManager,
-}
-
-impl Default for UndoSteps {
-    fn default() -> Self {
-        Self { managers: HashMap::new(), empty: UndoManager::default() }
-    }
 }
 
 impl UndoSteps {
