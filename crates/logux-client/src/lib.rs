@@ -3,7 +3,8 @@
 //! # Reading order
 //!
 //! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`] and
-//! [`ServerMessages`], the [`DocumentHandle`], and the [`Encryption`].
+//! [`ServerMessages`], the [`DocumentHandle`], and the [`Encryption`]. [`moving`] maps the API of
+//! `@logux/client` to this one.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,9 @@ mod pending_action;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_source;
+
+#[doc = include_str!("docs/moving-client.md")]
+pub mod moving {}
 
 pub use builder::Builder;
 pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
