@@ -2,11 +2,7 @@
 
 use core::time::Duration;
 
-use logux::{
-    Action, Json, NodeId, Store,
-    action::{ActionError, logux::PROCESSED},
-    sync::State,
-};
+use logux::{Action, NodeId, Store, action::logux::PROCESSED, sync::State};
 use serde::Serialize;
 
 use crate::{
@@ -75,7 +71,7 @@ impl TestClient {
     /// # Errors
     /// [`TestError::Undone`] if the server undoes it.
     pub async fn process(&self, action: impl Serialize) -> Result<Vec<Action>, TestError> {
-        let action = action_of(&action)?;
+        let action = Action::from_value(&action)?;
         let mut result = Ok(());
         let received = self.collect(async { result = self.client.sync(action).await }).await;
         result?;
@@ -178,11 +174,6 @@ impl TestClient {
             _ = self.client.reached(State::Synchronized) => Ok(()),
         }
     }
-}
-
-/// Returns the action that a value is as JSON.
-pub(super) fn action_of(value: &impl Serialize) -> Result<Action, ActionError> {
-    Action::new(Json::from_value(value).map_err(ActionError::Write)?.as_str())
 }
 
 /// Waits until no task is ready: a paused clock advances only then, so a millisecond passes after

@@ -134,7 +134,7 @@ impl Rules {
 
 /// Two actions are equal if their values are, whatever the order of their keys.
 fn value(action: &Action) -> Value {
-    serde_json::from_str(action.as_json()).unwrap_or_default()
+    action.parse().unwrap_or_default()
 }
 
 impl fmt::Debug for Rules {
