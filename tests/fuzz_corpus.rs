@@ -5,6 +5,7 @@
 use std::{fs, path::Path};
 
 use logux::testing::fuzz;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 /// Calls `body` with the files of one target, of which there must be at least `min`.
 fn run(target: &str, min: usize, body: fn(&str)) {
@@ -47,12 +48,54 @@ fn encryption() {
     run("encryption", 8, fuzz::encryption);
 }
 
+#[test]
+fn server_frames() {
+    run("server_frames", 6, fuzz::server_frames);
+}
+
+/// A frame of a server that is often well-formed, and seldom right.
+fn server_frame() -> impl Strategy<Value = String> {
+    let number = || prop_oneof![0_i64..6, any::<i64>()];
+    let id = || {
+        let node = prop_oneof![Just("10:phone:1"), Just("10:phone:2"), Just("server:x")];
+        (number(), node, 0..3)
+    };
+    let text_id = id().prop_map(|(time, node, n)| format!("{time} {node} {n}"));
+    let at = text_id.clone().prop_map(|id| format!(r#"{{"path":"/a","at":["{id}",0]}}"#));
+    let action = prop_oneof![
+        Just(r#"{"type":"note"}"#.to_owned()),
+        text_id.clone().prop_map(|id| format!(r#"{{"type":"logux/processed","id":"{id}"}}"#)),
+        text_id.prop_map(|id| format!(r#"{{"type":"logux/undo","id":"{id}","reason":"r"}}"#)),
+        at.prop_map(|op| format!(r#"{{"type":"notes/edit","id":"1","ops":[{op}]}}"#)),
+        number().prop_map(|n| format!(
+            r#"{{"type":"notes/edit","id":"1","ops":[{{"op":"set","path":["a"],"value":{n}}}]}}"#
+        )),
+        number()
+            .prop_map(|n| format!(r#"{{"type":"notes/snapshot","id":"1","state":{{}},"n":{n}}}"#)),
+    ];
+    let meta = (id(), number())
+        .prop_map(|((t, node, n), time)| format!(r#"{{"id":[{t},"{node}",{n}],"time":{time}}}"#));
+    prop_oneof![
+        4 => (number(), action, meta).prop_map(|(n, action, meta)| format!(r#"["sync",{n},{action},{meta}]"#)),
+        2 => number().prop_map(|n| format!(r#"["synced",{n}]"#)),
+        1 => number().prop_map(|n| format!(r#"["ping",{n}]"#)),
+        1 => (number(), number()).prop_map(|(a, b)| format!(r#"["connected",5,"server:x",[{a},{b}]]"#)),
+        1 => Just(r#"["headers",{"a":1}]"#.to_owned()),
+        1 => "[ -~]{0,20}",
+    ]
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 3_000, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn history(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..900)) {
+    fn history(data in proptest::collection::vec(any::<u8>(), 0..900)) {
         fuzz::history(&data);
+    }
+
+    #[test]
+    fn frames_of_a_server(frames in proptest::collection::vec(server_frame(), 0..12)) {
+        fuzz::server_frames(&frames.join("\n"));
     }
 
     #[test]
@@ -64,8 +107,10 @@ proptest::proptest! {
 /// The corpus of one target is useful for the others.
 #[test]
 fn all_properties_hold_for_all_files() {
-    for target in ["decode", "json", "action", "backend", "encryption"] {
-        for body in [fuzz::decoder, fuzz::json, fuzz::action, fuzz::encryption] {
+    for target in ["decode", "json", "action", "backend", "encryption", "server_frames"] {
+        let bodies =
+            [fuzz::decoder, fuzz::json, fuzz::action, fuzz::encryption, fuzz::server_frames];
+        for body in bodies {
             run(target, 1, body);
         }
     }

@@ -110,14 +110,14 @@ impl<S: Store, O: Observer> Client<S, O> {
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
         }
-        if action.kind() == logux::SUBSCRIBE {
-            let change = self.subscriptions.asked(&id, &action, is_new);
-            self.tell_subscription(change);
-        }
         draft = self.encryption.mark(&action, draft);
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
             self.unconfirmed += 1;
+            if entry.action.kind() == logux::SUBSCRIBE {
+                let change = self.subscriptions.asked(&id, &entry.action, is_new);
+                self.tell_subscription(change);
+            }
             let fate = if is_connected { Fate::Sent } else { Fate::Kept };
             self.pending.push_back(Output::Fate(id.clone(), fate));
             self.send(now, &[entry])?;

@@ -2,7 +2,7 @@
 
 use super::{
     CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction, EncryptionError,
-    Subscription, SubscriptionState,
+    IgnoredAction, Subscription, SubscriptionState,
 };
 use crate::{
     action::{ActionId, logux::Undo},
@@ -64,6 +64,9 @@ pub enum Output {
     /// An action of another node was added to the log, such as the server's answer to an own
     /// action, or the undo of an own action by another client.
     Added(Entry),
+    /// A received action was not added to the log, because the server is wrong about it. It is
+    /// confirmed nevertheless.
+    Ignored(IgnoredAction),
     /// What has become of an own action.
     Fate(ActionId, Fate),
     /// What has become of a subscription.

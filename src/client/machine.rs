@@ -4,7 +4,7 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Fate, Input, Output, actions::count_unconfirmed, encryption::Encryption,
+    Fate, IgnoredAction, Input, Output, actions::count_unconfirmed, encryption::Encryption,
     subscriptions::Subscriptions, undo::Unsent, undo_steps::UndoSteps,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, BatchToken, Node, RefusedAction, State, TimeoutKind},
+    sync::{self, BatchToken, Node, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
 
@@ -114,6 +114,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut log = Log::with_observer(config.node.node.clone(), store, observer)?
             .with_max_ahead(MAX_AHEAD);
         forget_subscriptions(&mut log)?;
+        // Otherwise the next actions would count as confirmed.
+        let (synced, last_added) = (log.synced()?, log.last_added()?);
+        if synced.sent > last_added {
+            log.set_synced(Synced { sent: last_added, ..synced })?;
+        }
         Ok(Self {
             unsent: Unsent::read(&log)?,
             unconfirmed: count_unconfirmed(&log)?,
@@ -251,15 +256,15 @@ impl<S: Store, O: Observer> Client<S, O> {
                 }
                 sync::Output::Connected { .. } => self.connected(now)?,
                 sync::Output::TimeFix(time_fix) => {
-                    self.time_fix = Some(time_fix);
+                    if self.time_fix.replace(time_fix).is_some() {
+                        self.log.forget_times();
+                    }
                     self.log.set_value(TIME_FIX, Some(&time_fix.to_string()))?;
                     self.is_changed = true;
                 }
                 sync::Output::Received { batch, entries, refused, .. } => {
-                    for RefusedAction { kind, limit, .. } in refused {
-                        let text = format!("an action of the type {kind} was dropped: {limit}");
-                        self.pending.push_back(Output::Debug(text));
-                    }
+                    let ignored = refused.into_iter().map(IgnoredAction::from);
+                    self.pending.extend(ignored.map(Output::Ignored));
                     if !self.encryption.receives_as_is(&entries) {
                         self.receive_encrypted(now, batch, entries)?;
                         continue;
@@ -328,6 +333,9 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     pub(super) fn receive(&mut self, now: Now, entry: Entry) -> Result<(), LogError<S::Error>> {
+        if self.ignore(now, &entry)? {
+            return Ok(());
+        }
         let Entry { action, meta } = entry;
         let mut draft = Draft::of(meta.id, meta.time);
         draft.subprotocol = meta.subprotocol;

@@ -30,6 +30,7 @@
 
 mod actions;
 mod encryption;
+mod ignored;
 mod io;
 mod machine;
 mod subscription;
@@ -42,6 +43,7 @@ pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
     EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
 };
+pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
 pub use subscription::{Subscription, SubscriptionState};

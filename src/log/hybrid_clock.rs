@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct HybridClock {
     latest: Option<Stamp>,
+    /// Whether the time of `latest` is from this clock. Those are never too far ahead.
+    is_own: bool,
     /// Times of other nodes that are further ahead, in milliseconds, are errors of another clock;
     /// they are ignored.
     pub(super) max_ahead_ms: Option<i64>,
@@ -35,34 +37,42 @@ impl HybridClock {
         self.max_ahead_ms.is_some_and(|max_ahead_ms| ahead_ms > max_ahead_ms)
     }
 
-    /// Records an action that was added to the log of the node `own`. Actions of Logux itself do
-    /// not change the state of the application, so they are not recorded.
-    pub(super) fn record(&mut self, now: WallTime, own: &NodeId, Entry { action, meta }: &Entry) {
-        let is_ignored = |time: WallTime, id: &ActionId| {
-            id.node() != own && self.is_too_far_ahead(time.since(now))
-        };
-        if is_logux(action.kind()) || is_ignored(meta.time, &meta.id) {
+    /// Records an action that was added to the log. `is_own`: its time is from this clock; that of
+    /// a received action is not, whichever node id it has. Actions of Logux itself do not change
+    /// the state of the application, so they are not recorded.
+    pub(super) fn record(&mut self, now: WallTime, is_own: bool, Entry { action, meta }: &Entry) {
+        let is_ignored =
+            |time: WallTime, is_own: bool| !is_own && self.is_too_far_ahead(time.since(now));
+        if is_logux(action.kind()) || is_ignored(meta.time, is_own) {
             return;
         }
         // An action that was found at the start was not checked, because the time was not known.
         let was_ignored =
-            self.latest.as_ref().is_some_and(|latest| is_ignored(latest.time(), latest.id()));
+            self.latest.as_ref().is_some_and(|latest| is_ignored(latest.time(), self.is_own));
         let stamp = meta.stamp();
         if was_ignored || self.latest.as_ref().is_none_or(|latest| *latest < stamp) {
-            self.latest = Some(stamp);
+            (self.latest, self.is_own) = (Some(stamp), is_own);
         }
     }
 
-    /// Records an entry that the store had at the start. The current time is not known, so none is
-    /// ignored for being too far ahead.
+    /// Forgets the recorded actions.
+    pub(super) fn forget(&mut self) {
+        (self.latest, self.has_read_store) = (None, true);
+    }
+
+    /// Records an entry that the store of the node `own` had at the start. The current time is not
+    /// known, so none is ignored for being too far ahead.
     ///
     /// Returns `true` if it is an action of the application: earlier entries have no influence.
-    pub(super) fn record_found(&mut self, Entry { action, meta }: &Entry) -> bool {
-        let is_recorded = !is_logux(action.kind());
-        if is_recorded {
-            self.latest = self.latest.take().max(Some(meta.stamp()));
+    pub(super) fn record_found(&mut self, own: &NodeId, Entry { action, meta }: &Entry) -> bool {
+        if is_logux(action.kind()) {
+            return false;
         }
-        is_recorded
+        let stamp = meta.stamp();
+        if self.latest.as_ref().is_none_or(|latest| *latest < stamp) {
+            (self.latest, self.is_own) = (Some(stamp), meta.id.node() == own);
+        }
+        true
     }
 
     /// Returns the time of a new action: the earliest time that orders it after the latest recorded
@@ -71,8 +81,7 @@ impl HybridClock {
     pub(super) fn time_of(&self, id: &ActionId) -> WallTime {
         let Some(latest) = &self.latest else { return id.time() };
         let ahead = latest.time().since(id.time());
-        let is_own = latest.id().node() == id.node();
-        if ahead < 0 || !is_own && self.is_too_far_ahead(ahead) {
+        if ahead < 0 || !self.is_own && self.is_too_far_ahead(ahead) {
             id.time()
         } else if Stamp::new(latest.time(), id.clone()) > *latest {
             latest.time()
@@ -100,7 +109,7 @@ mod tests {
 
     fn hybrid_clock(kind: &str, ms: i64) -> HybridClock {
         let mut hybrid_clock = empty();
-        hybrid_clock.record_found(&entry(kind, "1 20:b:c 0", ms));
+        hybrid_clock.record_found(&own(), &entry(kind, "1 20:b:c 0", ms));
         hybrid_clock
     }
 
@@ -132,7 +141,7 @@ mod tests {
     fn without_a_bound_own_actions_are_always_later() {
         let mut hybrid_clock = HybridClock::default();
         let far = entry("note", "1 20:b:c 0", 3_600_000);
-        hybrid_clock.record(WallTime::from_millis(5), &own(), &far);
+        hybrid_clock.record(WallTime::from_millis(5), false, &far);
         let id: ActionId = "1000 10:a:b 0".parse().unwrap();
         assert_eq!(hybrid_clock.time_of(&id).as_millis(), 3_600_001);
     }
@@ -141,7 +150,7 @@ mod tests {
     fn own_actions_keep_their_order_and_do_not_run_ahead() {
         // One action of another node whose time is as far ahead as is accepted, then three own
         // actions in each millisecond.
-        let (mut hybrid_clock, node) = (hybrid_clock("note", 1_000 + MAX_AHEAD_MS), own());
+        let mut hybrid_clock = hybrid_clock("note", 1_000 + MAX_AHEAD_MS);
         let mut last = None;
         for n in 0..3_000 {
             let id = format!("{} 10:a:b {}", 1_000 + n / 3, n % 3);
@@ -149,7 +158,7 @@ mod tests {
             let own = entry("note", &id, time);
             assert!(last < Some(own.meta.stamp()), "{id}");
             last = Some(own.meta.stamp());
-            hybrid_clock.record(WallTime::from_millis(1_000 + n / 3), &node, &own);
+            hybrid_clock.record(WallTime::from_millis(1_000 + n / 3), true, &own);
         }
         assert_eq!(last.unwrap().time().as_millis(), 2_000 + MAX_AHEAD_MS);
     }
@@ -158,18 +167,19 @@ mod tests {
     fn times_far_ahead_do_not_hide_other_actions() {
         let id: ActionId = "1000 10:a:b 0".parse().unwrap();
         let now = WallTime::from_millis(1_000);
-        let far = entry("note", "1 30:d:e 0", 2_000 + MAX_AHEAD_MS);
+        // One claims to be of the node itself.
+        let far = ["1 30:d:e 0", "1 10:a:b 0"].map(|id| entry("note", id, 2_000 + MAX_AHEAD_MS));
         let near = entry("note", "1 20:b:c 0", 1_007);
         let mut hybrid_clock = empty();
-        for entry in [&near, &far] {
-            hybrid_clock.record(now, &own(), entry);
+        for entry in [&near, &far[0], &far[1]] {
+            hybrid_clock.record(now, false, entry);
             assert_eq!(hybrid_clock.time_of(&id).as_millis(), 1_008);
         }
         // The same for an action that was recorded before the time was known.
         let mut found = empty();
-        found.record_found(&far);
+        found.record_found(&own(), &far[0]);
         assert_eq!(found.time_of(&id).as_millis(), 1_000);
-        found.record(now, &own(), &near);
+        found.record(now, false, &near);
         assert_eq!(found.time_of(&id).as_millis(), 1_008);
     }
 }

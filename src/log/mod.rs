@@ -255,6 +255,23 @@ impl<S: Store, O: Observer> Log<S, O> {
         self.ids.next(now)
     }
 
+    /// Returns `true` if this node may still generate this id: it is later than its last one, and
+    /// not earlier than now.
+    pub(crate) fn may_generate(&self, now: WallTime, id: &ActionId) -> bool {
+        id.node() == self.ids.node() && {
+            let next = self.next_id(now);
+            (id.time(), id.sequence()) >= (next.time(), next.sequence())
+        }
+    }
+
+    /// No longer orders own actions after those that the log has seen so far, because their times
+    /// are from a clock that was corrected.
+    pub(crate) fn forget_times(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.forget();
+        }
+    }
+
     /// Adds an action. Observers may first change its meta (`preadd`). The store keeps the action
     /// if it has a reason. Then observers see it (`added`), and if it is not kept, also its removal
     /// (`cleaned`).
@@ -277,7 +294,8 @@ impl<S: Store, O: Observer> Log<S, O> {
             Some(id) => id,
             None => self.ids.next(now),
         };
-        if draft.time.is_none() && id.node() == self.ids.node() {
+        let is_own = draft.time.is_none() && id.node() == self.ids.node();
+        if is_own {
             draft.time = self.hybrid_time(&id)?;
         }
         let mut entry = Entry { action, meta: draft.into_meta(id.clone()) };
@@ -295,7 +313,7 @@ impl<S: Store, O: Observer> Log<S, O> {
             return Ok(None);
         }
         if let Some(clock) = &mut self.clock {
-            clock.record(now, self.ids.node(), &entry);
+            clock.record(now, is_own, &entry);
         }
         self.execute_requests()?;
         Ok(Some(entry))
@@ -305,8 +323,9 @@ impl<S: Store, O: Observer> Log<S, O> {
     fn hybrid_time(&mut self, id: &ActionId) -> Result<Option<WallTime>, LogError<S::Error>> {
         let Some(clock) = &mut self.clock else { return Ok(None) };
         if !clock.has_read_store {
+            let own = self.ids.node();
             self.store.walk(&Query::created(), &mut |entry| {
-                if clock.record_found(entry) {
+                if clock.record_found(own, entry) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())

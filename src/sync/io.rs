@@ -185,6 +185,27 @@ pub enum Disconnect {
     PeerError(ErrorMessage),
     /// A received time is outside of the range of a JavaScript `Date`.
     TimeOutOfRange,
+    /// The peer confirmed this `added` number, up to which nothing was sent.
+    UnsentConfirmed(u64),
+    /// The server's `added` number is this one, which is trillions above all earlier ones. No later
+    /// number would be above it.
+    NumberOutOfRange(u64),
+}
+
+impl Disconnect {
+    /// Returns `true` if the peer has violated the protocol. This text tells its developer how.
+    pub const fn is_violation(&self) -> bool {
+        match self {
+            Self::Decode(_)
+            | Self::OutOfOrder(_)
+            | Self::WrongProtocol(_)
+            | Self::TooMuchWaiting
+            | Self::TimeOutOfRange
+            | Self::UnsentConfirmed(_)
+            | Self::NumberOutOfRange(_) => true,
+            Self::Refused(_) | Self::Timeout(_) | Self::PeerError(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Disconnect {
@@ -198,6 +219,12 @@ impl fmt::Display for Disconnect {
             Self::Timeout(kind) => write!(f, "timed out while waiting for {kind}"),
             Self::PeerError(error) => write!(f, "the peer reports the error {}", error.kind),
             Self::TimeOutOfRange => f.write_str("a time is out of the range of a JavaScript Date"),
+            Self::UnsentConfirmed(added) => {
+                write!(f, "`synced` confirms {added}, which was not sent")
+            }
+            Self::NumberOutOfRange(added) => {
+                write!(f, "the `added` number {added} is trillions above all earlier ones")
+            }
         }
     }
 }

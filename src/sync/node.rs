@@ -237,6 +237,14 @@ impl<P: Policy> Node<P> {
             }
         };
         if let Err(reason) = result {
+            if let Disconnect::OutOfOrder(_)
+            | Disconnect::TimeOutOfRange
+            | Disconnect::UnsentConfirmed(_)
+            | Disconnect::NumberOutOfRange(_) = reason
+            {
+                let error = ErrorMessage::wrong_format(&reason.to_string());
+                self.send_message(&Message::Error(error));
+            }
             self.out.push_back(Output::Disconnect(reason));
             self.phase = Phase::Closed;
         }
@@ -335,21 +343,14 @@ impl<P: Policy> Node<P> {
                 self.out.push_back(Output::Headers(headers));
                 Ok(())
             }
-            (message, Phase::Open(session)) => session
-                .message(
-                    now.mono,
-                    message,
-                    text.len(),
-                    &self.config,
-                    &mut self.policy,
-                    &mut self.out,
-                )
-                .inspect_err(|error| {
-                    if let Disconnect::OutOfOrder(_) | Disconnect::TimeOutOfRange = error {
-                        self.out
-                            .push_back(Output::Send(Message::Error(wrong_format(error)).encode()));
-                    }
-                }),
+            (message, Phase::Open(session)) => session.message(
+                now.mono,
+                message,
+                text.len(),
+                &self.config,
+                &mut self.policy,
+                &mut self.out,
+            ),
             (Message::Connect(connect), Phase::Connecting { .. })
                 if self.config.role == Role::Server =>
             {
@@ -360,11 +361,8 @@ impl<P: Policy> Node<P> {
             {
                 self.connected(now, connected)
             }
-            (Message::Connect(_) | Message::Connected(_), _) => {
-                let error = Disconnect::OutOfOrder("connect");
-                self.send_message(&Message::Error(wrong_format(&error)));
-                Err(error)
-            }
+            (Message::Connect(_), _) => Err(Disconnect::OutOfOrder("connect")),
+            (Message::Connected(_), _) => Err(Disconnect::OutOfOrder("connected")),
             (message, Phase::Connecting { early, .. }) => {
                 early.push(&self.config, message, text.len())
             }
@@ -407,18 +405,21 @@ impl<P: Policy> Node<P> {
     fn connected(&mut self, now: Now, connected: Connected) -> Result<(), Disconnect> {
         let protocol = self.check_protocol(connected.protocol)?;
         let Phase::Connecting { sent, .. } = self.phase else { return Ok(()) };
+        let [Some(_), Some(base)] =
+            [connected.received, connected.sent].map(WallTime::checked_from_millis)
+        else {
+            return Err(Disconnect::TimeOutOfRange);
+        };
+        let measured = time_fix(sent, now.wall, connected.received, connected.sent);
         let params = self.connect_params.get_or_insert_default();
         let time_fix = match params.time_fix {
-            Some(known) => known,
-            None => {
-                let measured = time_fix(sent, now.wall, connected.received, connected.sent);
+            Some(known) if is_plausible(known, measured) => known,
+            _ => {
                 params.time_fix = Some(measured);
                 self.out.push_back(Output::TimeFix(measured));
                 measured
             }
         };
-        let base =
-            WallTime::checked_from_millis(connected.sent).ok_or(Disconnect::TimeOutOfRange)?;
         let handshake = Handshake::Connected { base, time_fix };
         let Connected { node, subprotocol, token, .. } = connected;
         self.authenticate(node, protocol, subprotocol, token, handshake);
@@ -483,7 +484,8 @@ impl<P: Policy> Node<P> {
                 (now.wall, 0, Some(synced))
             }
         };
-        let peer = Peer { node: node.clone(), protocol, subprotocol, base, time_fix };
+        let received = self.connect_params.as_ref().map(|params| params.synced);
+        let peer = Peer { node: node.clone(), protocol, subprotocol, base, time_fix, received };
         let mut session = Session::new(&self.config, peer, self.opening, now.mono);
         self.out.push_back(Output::Connected { peer: node, since });
         let mut result = Ok(());
@@ -520,8 +522,17 @@ impl<P: Policy> Node<P> {
     }
 }
 
-fn wrong_format(error: &Disconnect) -> ErrorMessage {
-    ErrorMessage::wrong_format(&error.to_string())
+/// Whether a known correction of the clock can still be used, given the one that was measured now,
+/// both in milliseconds. It is used as long as possible, because another one would change the order
+/// of earlier actions.
+///
+/// A clock that was set forward since would date actions so far ahead that servers refuse them; one
+/// that is more than a day off was measured by a wrong clock, here or at the server.
+const fn is_plausible(known: i64, measured: i64) -> bool {
+    const MAX_AHEAD: i64 = 4 * 60 * 1_000;
+    const MAX_BEHIND: i64 = 24 * 60 * 60 * 1_000;
+    let ahead = measured.saturating_sub(known);
+    -MAX_BEHIND <= ahead && ahead <= MAX_AHEAD
 }
 
 impl EarlyMessages {

@@ -19,6 +19,9 @@ use crate::{
 /// The estimated size of the meta of an action in a message, in bytes.
 const META_BYTES: usize = 96;
 
+/// A server's `added` number that is higher than all earlier ones by more than this is an error.
+const MAX_ADDED_STEP: u64 = 1 << 40;
+
 /// The state of a connection after the handshake.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -46,11 +49,15 @@ pub(super) struct Session {
     ping: Ping,
     /// The highest own `added` number that has been sent.
     last_added: u64,
+    /// The highest `added` number of the server that was received, also in earlier connections.
+    /// `None` if the peer is a client.
+    received: Option<u64>,
 }
 
 /// A sent `sync` message.
 #[derive(Debug)]
 struct SentBatch {
+    added: u64,
     /// The deadline for its `synced`.
     until: Option<MonoTime>,
     bytes: usize,
@@ -72,6 +79,8 @@ pub(super) struct Peer {
     pub(super) subprotocol: Subprotocol,
     pub(super) base: WallTime,
     pub(super) time_fix: i64,
+    /// The highest `added` number that was received in earlier connections, if it is a server.
+    pub(super) received: Option<u64>,
 }
 
 impl Session {
@@ -91,6 +100,7 @@ impl Session {
             caught_up: false,
             ping: Ping::Idle(now),
             last_added: 0,
+            received: peer.received,
         }
     }
 
@@ -242,7 +252,7 @@ impl Session {
             let text = writer.finish();
             let until = config.timeout.map(|timeout| now.after(timeout));
             self.sending_bytes += text.len();
-            self.sending.push_back(SentBatch { until, bytes: text.len() });
+            self.sending.push_back(SentBatch { added: last_added, until, bytes: text.len() });
             out.push_back(Output::Send(text));
             self.reset_idle_time(now);
         }
@@ -275,22 +285,20 @@ impl Session {
     ) -> Result<(), Disconnect> {
         match message {
             Message::Sync(sync) => {
+                self.check_added(sync.added)?;
                 if self.receiving.is_empty() {
                     self.reassured_at = now;
                 }
                 self.receive(config, sync, bytes, policy, out)?;
             }
-            Message::Synced { added } => {
-                if let Some(sent) = self.sending.pop_front() {
-                    self.sending_bytes -= sent.bytes;
-                }
-                out.push_back(Output::SentUpTo(added));
-            }
+            Message::Synced { added } => self.synced(added, out)?,
             Message::Ping { added } => {
+                self.check_added(added)?;
                 self.received_up_to(added, out);
                 out.push_back(Output::Send(Message::Pong { added: self.last_added }.encode()));
             }
             Message::Pong { added } => {
+                self.check_added(added)?;
                 match self.ping {
                     Ping::Sent(_) => self.ping = Ping::Idle(now),
                     // The peer receives or stores what was sent, which takes long.
@@ -302,6 +310,33 @@ impl Session {
             Message::Connected(_) => return Err(Disconnect::OutOfOrder("connected")),
             Message::Error(_) | Message::Debug { .. } | Message::Headers { .. } => {}
         }
+        Ok(())
+    }
+
+    /// Handles the confirmation of all `sync` messages up to a number.
+    fn synced(&mut self, added: u64, out: &mut VecDeque<Output>) -> Result<(), Disconnect> {
+        if added > self.last_added {
+            return Err(Disconnect::UnsentConfirmed(added));
+        }
+        // Several messages may have one number. Each of them has its own confirmation.
+        while let Some(sent) = self.sending.pop_front_if(|sent| sent.added <= added) {
+            self.sending_bytes -= sent.bytes;
+            if sent.added == added {
+                break;
+            }
+        }
+        out.push_back(Output::SentUpTo(added));
+        Ok(())
+    }
+
+    /// Checks an `added` number of the peer: after one that is too high, a client would never
+    /// receive what it misses.
+    fn check_added(&mut self, added: u64) -> Result<(), Disconnect> {
+        let Some(received) = &mut self.received else { return Ok(()) };
+        if added > received.saturating_add(MAX_ADDED_STEP) {
+            return Err(Disconnect::NumberOutOfRange(added));
+        }
+        *received = added.max(*received);
         Ok(())
     }
 

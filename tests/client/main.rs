@@ -6,6 +6,7 @@ mod answers;
 mod commit;
 mod device;
 mod encryption;
+mod hostile;
 mod subscriptions;
 mod undo;
 mod undo_steps;

@@ -132,6 +132,7 @@ impl ConnectedClient {
                     eprintln!("logux: the server says: {}", text.trim_end());
                 }
                 ServerMessage::Error(error) => kind = Some(error),
+                ServerMessage::Fault(text) => eprintln!("logux: the server is wrong: {text}"),
                 _ => {}
             }
         }

@@ -33,7 +33,7 @@ pub struct Client {
     end: watch::Receiver<Option<String>>,
 }
 
-/// A message of the server to the people behind the client.
+/// A message of the server to the people behind the client, or a fault of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerMessage {
@@ -42,6 +42,11 @@ pub enum ServerMessage {
     Debug(String),
     /// The kind of an `error` message, such as `wrong-credentials`. The connection ends with it.
     Error(String),
+    /// What the server has sent is wrong, for this reason. If it violates the protocol, the client
+    /// connects again; if it is one action that cannot be, such as the answer to an action that
+    /// this client has not made yet, the action is ignored. Own actions and what the store has are
+    /// not affected.
+    Fault(String),
 }
 
 /// The error of an action that was not processed.

@@ -268,7 +268,12 @@ impl<St: Store + Send + 'static> Driver<St> {
                     Event::Frame(frame) => self.handle(Input::Frame(frame.as_str())),
                     Event::Announced(_) => connection.admit(),
                     Event::Flushed => {}
-                    Event::Ended(_) => break Disconnected::Lost,
+                    Event::Ended(reason) => {
+                        if matches!(reason, CloseReason::WrongFormat | CloseReason::TooLarge) {
+                            self.fault(&format!("a frame cannot be received: {}", reason.text()));
+                        }
+                        break Disconnected::Lost;
+                    }
                 },
                 command = self.commands.recv() => match command {
                     Some(Command::Close) => break Disconnected::Closed,
@@ -492,9 +497,13 @@ impl<St: Store + Send + 'static> Driver<St> {
                     }
                 }
                 Output::Disconnect(reason) => {
+                    if reason.is_violation() {
+                        self.fault(&reason.to_string());
+                    }
                     tracing::debug!(%reason, "disconnecting");
                     close = true;
                 }
+                Output::Ignored(ignored) => self.fault(&ignored.to_string()),
                 Output::Added(entry) => drop(self.actions.send(entry)),
                 Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
                 Output::Fate(id, Fate::Dropped) => self.resolve(&id, Err(SyncError::Dropped)),
@@ -572,6 +581,12 @@ impl<St: Store + Send + 'static> Driver<St> {
         if let Some(failures) = &self.encryption_failures {
             let _ = failures.send(EncryptionFailure { id, error });
         }
+    }
+
+    /// Reports what is wrong with what the server has sent.
+    fn fault(&self, text: &str) {
+        tracing::warn!(text, "the server is wrong");
+        let _ = self.server_messages.send(ServerMessage::Fault(text.to_owned()));
     }
 
     /// Makes everything durable so far. Returns `false` if the store fails.

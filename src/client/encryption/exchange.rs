@@ -226,7 +226,10 @@ impl<S: Store, O: Observer> Client<S, O> {
         entries: Vec<Entry>,
     ) -> Result<(), LogError<S::Error>> {
         for entry in entries {
-            self.queue_received(entry, false)?;
+            // One that cannot be decrypted would be kept under its id.
+            if !self.ignore(now, &entry)? {
+                self.queue_received(entry, false)?;
+            }
         }
         self.encryption.incoming.push_ready(Incoming::End(batch));
         self.receive_ready(now)

@@ -53,7 +53,9 @@ fn receive(action: &Action, plaintext: &str) {
                         let response = Input::Decrypted(request.token, Ok(plaintext.as_bytes()));
                         client.handle(now, response).expect("a store in memory");
                     }
-                    Output::Added(_) | Output::EncryptionFailed(..) => reports += 1,
+                    Output::Added(_) | Output::Ignored(..) | Output::EncryptionFailed(..) => {
+                        reports += 1;
+                    }
                     Output::Send(frame) => is_confirmed |= frame == r#"["synced",1]"#,
                     // The action exceeds a limit of messages.
                     Output::Disconnect(_) | Output::Debug(_) => is_refused = true,

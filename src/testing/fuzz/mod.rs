@@ -7,10 +7,12 @@
 mod backend;
 mod encryption;
 mod history;
+mod server_frames;
 
 pub use backend::backend;
 pub use encryption::encryption;
 pub use history::history;
+pub use server_frames::server_frames;
 
 use std::collections::BTreeMap;
 

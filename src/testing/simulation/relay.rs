@@ -106,14 +106,16 @@ impl<R: Reducer> Relay<R> {
                 }
                 Output::Connected { since, .. } => {
                     let mut missed = Vec::new();
-                    let query = Query::added().oldest_first().after_added(since.unwrap_or(0));
+                    let Ok(last) = self.log.store().last_added();
+                    // A number that this log has not assigned is of another one.
+                    let since = since.filter(|since| *since <= last).unwrap_or(0);
+                    let query = Query::added().oldest_first().after_added(since);
                     let Ok(()) = self.log.store().walk(&query, &mut |entry| {
                         if is_for(entry, &self.names[client]) {
                             missed.push(entry.clone());
                         }
                         ControlFlow::Continue(())
                     });
-                    let Ok(last) = self.log.store().last_added();
                     self.nodes[client].send(now.mono, last, &missed);
                 }
                 Output::Received { batch, entries, .. } => {
