@@ -118,6 +118,9 @@ impl<S: Store, O: Observer> Client<S, O> {
                 let change = self.subscriptions.asked(&id, &entry.action, is_new);
                 self.tell_subscription(change);
             }
+            if !matches!(entry.action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
+                self.status.added(id.clone());
+            }
             let fate = if is_connected { Fate::Sent } else { Fate::Kept };
             self.pending.push_back(Output::Fate(id.clone(), fate));
             self.send(now, &[entry])?;
@@ -190,7 +193,7 @@ impl<S: Store, O: Observer> Client<S, O> {
 }
 
 /// Whether the server has not answered an own action.
-fn is_unanswered(entry: &Entry) -> bool {
+pub(super) fn is_unanswered(entry: &Entry) -> bool {
     entry.meta.reasons.iter().any(|reason| **reason == *SYNCING)
 }
 

@@ -1,8 +1,8 @@
 //! The inputs and outputs of a client.
 
 use super::{
-    CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction, EncryptionError,
-    IgnoredAction, Subscription, SubscriptionState,
+    CipherError, CipherToken, DecryptRequest, DeviceEvent, EncryptRequest, EncryptedAction,
+    EncryptionError, IgnoredAction, Status, StopReason, Subscription, SubscriptionState,
 };
 use crate::{
     action::{ActionId, logux::Undo},
@@ -22,6 +22,10 @@ pub enum Input<'a> {
     Frame(&'a str),
     /// The connection was closed.
     Closed,
+    /// An attempt to connect has failed.
+    ConnectFailed,
+    /// Something has happened to the device.
+    Device(DeviceEvent),
     /// Time has passed; a deadline may have been reached.
     Wake,
     /// The response to [`Output::Encrypt`].
@@ -59,7 +63,8 @@ pub enum Fate {
 pub enum Output {
     /// Send this frame.
     Send(String),
-    /// Close the connection, after sending the frames that were returned before.
+    /// Close the connection, after sending the frames that were returned before, or cancel the
+    /// attempt to connect. Then pass [`Input::Closed`].
     Disconnect(Disconnect),
     /// An action of another node was added to the log, such as the server's answer to an own
     /// action, or the undo of an own action by another client.
@@ -75,8 +80,15 @@ pub enum Output {
     Headers(Json),
     /// The state of the connection has changed.
     State(State),
+    /// What an application shows about the connection and the user's actions has changed, or
+    /// another action was refused.
+    Status(Status),
+    /// Begin an attempt to connect. Answer with [`Input::Opened`] or [`Input::ConnectFailed`].
+    Connect,
+    /// There are no more attempts to connect, until [`resume`](super::Client::resume).
+    Stopped(StopReason),
     /// The server reported an error. After `wrong-protocol`, `wrong-subprotocol` and
-    /// `wrong-credentials`, connecting again is useless.
+    /// `wrong-credentials`, connecting again is useless, see [`Stopped`](Self::Stopped).
     Refused(ErrorMessage),
     /// A message of the server for the developer.
     Debug(String),

@@ -4,8 +4,15 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Fate, IgnoredAction, Input, Output, actions::count_unconfirmed, encryption::Encryption,
-    subscriptions::Subscriptions, undo::Unsent, undo_steps::UndoSteps,
+    Backoff, Fate, IgnoredAction, Input, Output, Status,
+    actions::count_unconfirmed,
+    encryption::Encryption,
+    reconnection::{Reconnection, Step},
+    since,
+    status::StatusTracker,
+    subscriptions::Subscriptions,
+    undo::Unsent,
+    undo_steps::UndoSteps,
 };
 use crate::{
     action::{
@@ -14,7 +21,7 @@ use crate::{
     },
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, BatchToken, Node, State, TimeoutKind},
+    sync::{self, BatchToken, Disconnect, Node, State, TimeoutKind},
     time::{Deadline, Now, WallTime},
 };
 
@@ -41,6 +48,17 @@ impl core::fmt::Debug for Secret {
     }
 }
 
+/// The kind of a deadline of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineKind {
+    /// A deadline of the connection.
+    Connection(TimeoutKind),
+    /// The next attempt to connect.
+    Connect,
+    /// The next change of the status.
+    Status,
+}
+
 /// The reason of own actions until the server has answered them.
 pub(super) const SYNCING: &str = "syncing";
 
@@ -65,15 +83,18 @@ pub(super) const SUBSCRIPTIONS: &str = "subscriptions";
 pub struct Client<S, O = ()> {
     pub(super) log: Log<S, O>,
     pub(super) node: Node,
-    token: Option<Secret>,
+    pub(super) node_config: Arc<sync::Config>,
+    pub(super) token: Option<Secret>,
     pub(super) subprotocol: Subprotocol,
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
     pub(super) undo_steps: UndoSteps,
     pub(super) encryption: Encryption,
+    reconnection: Reconnection,
+    pub(super) status: StatusTracker,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
-    time_fix: Option<i64>,
+    pub(super) time_fix: Option<i64>,
     /// The number of own actions that the server has not confirmed.
     pub(super) unconfirmed: usize,
     /// Whether the store has changed since the last commit in a way that an output promises.
@@ -87,7 +108,7 @@ pub struct Client<S, O = ()> {
 }
 
 /// The name of the store's value with the correction of the clock, in milliseconds.
-const TIME_FIX: &str = "timeFix";
+pub(super) const TIME_FIX: &str = "timeFix";
 
 impl<S: Store> Client<S> {
     /// Creates a client that is not connected. The store may contain actions of earlier starts.
@@ -119,22 +140,43 @@ impl<S: Store, O: Observer> Client<S, O> {
         if synced.sent > last_added {
             log.set_synced(Synced { sent: last_added, ..synced })?;
         }
+        let unconfirmed = count_unconfirmed(&log)?;
         Ok(Self {
             unsent: Unsent::read(&log)?,
-            unconfirmed: count_unconfirmed(&log)?,
+            unconfirmed,
             time_fix: log.value(TIME_FIX)?.and_then(|ms| ms.parse().ok()),
             log,
             subprotocol: config.node.subprotocol.in_protocol(newest),
-            node: Node::new(config.node, ()),
+            node: Node::new(config.node.clone(), ()),
+            node_config: config.node,
             token: config.token,
             subscriptions: Subscriptions::default(),
             undo_steps: UndoSteps::default(),
             encryption: Encryption::default(),
+            reconnection: Reconnection::default(),
+            status: StatusTracker::new(unconfirmed > 0),
             is_changed: false,
             batches: Vec::new(),
             pending: VecDeque::new(),
             ready: VecDeque::new(),
         })
+    }
+
+    /// Sets the delays between attempts to connect and their number. Default:
+    /// [`Backoff::default`].
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.reconnection.backoff = backoff;
+        self
+    }
+
+    /// Tells that the driver has a new token for each attempt ([`set_token`](Self::set_token)): if
+    /// the server refuses one, it may have expired, so the client asks for another one and tries
+    /// again at once; a second refusal without an accepted connection in between is final.
+    #[must_use]
+    pub const fn with_token_renewal(mut self) -> Self {
+        self.reconnection.renews_token = true;
+        self
     }
 
     /// Returns the log.
@@ -172,9 +214,84 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.node.wants_frames()
     }
 
+    /// Removes a reason from the actions that match the criteria, and removes those of them that
+    /// have no reasons left. The reason `syncing` stays until the server has answered.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn remove_reason(
+        &mut self,
+        reason: &str,
+        criteria: &Criteria,
+    ) -> Result<(), LogError<S::Error>> {
+        if reason == SYNCING {
+            return Ok(());
+        }
+        self.is_changed = true;
+        self.log.remove_reason(reason, criteria)
+    }
+
+    /// Returns what an application shows about the connection and the user's actions.
+    pub const fn status(&self) -> Status {
+        self.status.status()
+    }
+
+    /// Begins to connect: [`Output::Connect`]. The client stays connected, with attempts after
+    /// delays that grow, until [`pause`](Self::pause) or [`Output::Stopped`].
+    ///
+    /// A driver that never calls this connects whenever it wants: [`Input::Opened`].
+    pub fn resume(&mut self, now: Now) {
+        self.status.forget_error();
+        let step = self.reconnection.resume();
+        self.take_step(step);
+        self.update_status(now);
+    }
+
+    /// Closes the connection, and makes no attempts until [`resume`](Self::resume). Actions are
+    /// added and kept as without a network.
+    pub fn pause(&mut self, now: Now) {
+        let step = self.reconnection.pause();
+        self.take_step(step);
+        self.update_status(now);
+    }
+
+    /// Closes the connection, and connects again at once.
+    pub(super) fn restart_connection(&mut self, now: Now) {
+        let step = self.reconnection.restart();
+        self.take_step(step);
+        self.update_status(now);
+    }
+
+    fn take_step(&mut self, step: Option<Step>) {
+        self.pending.extend(step.map(|step| match step {
+            Step::Connect => Output::Connect,
+            Step::Disconnect => Output::Disconnect(Disconnect::Paused),
+            Step::Stop(reason) => Output::Stopped(reason),
+        }));
+    }
+
+    /// Computes the status after an input, and outputs its changes.
+    fn update_status(&mut self, now: Now) {
+        let connection = match self.node.state() {
+            State::Disconnected if self.reconnection.is_connecting() => State::Connecting,
+            state => state,
+        };
+        self.status.connection(now.mono, connection);
+        self.status.wake(now.mono);
+        self.pending.extend(self.status.take_changes().map(Output::Status));
+    }
+
     /// Returns the latest time for the next [`Input::Wake`], and its reason.
-    pub fn next_deadline(&self) -> Option<Deadline<TimeoutKind>> {
-        self.node.next_deadline()
+    pub fn next_deadline(&self) -> Option<Deadline<DeadlineKind>> {
+        let connection = self.node.next_deadline();
+        let own = [
+            (self.reconnection.next_attempt(), DeadlineKind::Connect),
+            (self.status.next_change(), DeadlineKind::Status),
+        ];
+        let own = own.into_iter().filter_map(|(at, kind)| at.map(|at| Deadline { at, kind }));
+        let connection = connection
+            .map(|Deadline { at, kind }| Deadline { at, kind: DeadlineKind::Connection(kind) });
+        own.chain(connection).reduce(|one, other| one.earlier(Some(other)))
     }
 
     /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange
@@ -222,16 +339,29 @@ impl<S: Store, O: Observer> Client<S, O> {
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Result<(), LogError<S::Error>> {
         let input = match input {
             Input::Opened => {
+                if let Some(step) = self.reconnection.opened() {
+                    self.take_step(Some(step));
+                    return Ok(());
+                }
                 let token = self.token.as_ref().map(|secret| secret.0.clone());
                 self.node.connect_with(self.log.synced()?.received, token, self.time_fix);
                 sync::Input::Opened
             }
             Input::Frame(text) => sync::Input::Frame(text),
-            Input::Closed => {
+            Input::Closed | Input::ConnectFailed => {
                 self.encryption.disconnected();
                 sync::Input::Closed
             }
-            Input::Wake => sync::Input::Wake,
+            Input::Device(event) => {
+                let step = self.reconnection.device_event(event);
+                self.take_step(step);
+                return self.execute_outputs(now);
+            }
+            Input::Wake => {
+                let step = self.reconnection.wake(now.mono);
+                self.take_step(step);
+                sync::Input::Wake
+            }
             Input::Encrypted(token, result) => {
                 self.encrypted(now, token, result)?;
                 return self.execute_outputs(now);
@@ -241,8 +371,16 @@ impl<S: Store, O: Observer> Client<S, O> {
                 return self.execute_outputs(now);
             }
         };
+        let is_closed = matches!(input, sync::Input::Closed);
         self.node.handle(now, input);
-        self.execute_outputs(now)
+        self.execute_outputs(now)?;
+        if is_closed {
+            // After what the server has said at last.
+            let step = self.reconnection.closed(now.mono, self.log.node_id());
+            self.take_step(step);
+            self.update_status(now);
+        }
+        Ok(())
     }
 
     /// Executes the outputs of the sync node.
@@ -289,18 +427,27 @@ impl<S: Store, O: Observer> Client<S, O> {
                 }
                 sync::Output::Headers(headers) => self.pending.push_back(Output::Headers(headers)),
                 sync::Output::Debug(text) => self.pending.push_back(Output::Debug(text)),
-                sync::Output::PeerError(error) => self.pending.push_back(Output::Refused(error)),
+                sync::Output::PeerError(error) => {
+                    self.reconnection.peer_error(&error.kind);
+                    self.status.peer_error(&error.kind);
+                    self.pending.push_back(Output::Refused(error));
+                }
                 sync::Output::State(state) => self.pending.push_back(Output::State(state)),
                 sync::Output::Disconnect(reason) => {
+                    if reason.is_violation() {
+                        self.status.invalid();
+                    }
                     self.pending.push_back(Output::Disconnect(reason))
                 }
             }
         }
+        self.update_status(now);
         if self.clean_forgotten(now)? { self.execute_outputs(now) } else { Ok(()) }
     }
 
     /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        self.reconnection.accepted();
         // Before anything is sent, so that nothing counts as unsent after a crash.
         self.unsent.end(&mut self.log)?;
         self.is_changed = true;
@@ -313,6 +460,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             ControlFlow::Continue(())
         })?;
         for entry in &waiting {
+            if !entry.meta.indexes.iter().any(|index| **index == *SUBSCRIPTIONS) {
+                self.status.added(entry.meta.id.clone());
+            }
             self.pending.push_back(Output::Fate(entry.meta.id.clone(), Fate::Sent));
         }
         self.send(now, &waiting)?;
@@ -345,14 +495,26 @@ impl<S: Store, O: Observer> Client<S, O> {
         match answered_id(&entry) {
             // The action may be of an earlier start of this device, which had another node id.
             Some(id) if id.node().client_id() == self.log.node_id().client_id() => {
-                self.answered(id, &entry)
+                self.answered(now, id, &entry)
             }
-            _ => Ok(()),
+            _ => {
+                if let Some(undo) = Undo::from_action(&entry.action)
+                    && let Ok(id) = undo.id.parse()
+                {
+                    self.status.undone(&id, &undo.reason);
+                }
+                Ok(())
+            }
         }
     }
 
     /// Handles the server's answer to an own action.
-    fn answered(&mut self, id: ActionId, answer: &Entry) -> Result<(), LogError<S::Error>> {
+    fn answered(
+        &mut self,
+        now: Now,
+        id: ActionId,
+        answer: &Entry,
+    ) -> Result<(), LogError<S::Error>> {
         // An answer may arrive before the confirmation.
         if self.is_unconfirmed(&id)? {
             self.unconfirmed -= 1;
@@ -360,12 +522,19 @@ impl<S: Store, O: Observer> Client<S, O> {
         let Some(mut undo) = Undo::from_action(&answer.action) else {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
             let change = self.subscriptions.processed(&id, &answer.meta.stamp());
+            if let Some((subscription, _)) = &change
+                && self.subscriptions.is_kept(subscription)
+            {
+                since::write(&mut self.log, subscription, &answer.meta.stamp())?;
+            }
             self.tell_subscription(change);
+            self.status.processed(now.mono, &id);
             self.pending.push_back(Output::Fate(id, Fate::Processed));
             return Ok(());
         };
         let change = self.subscriptions.undone(&id, &undo.reason);
         self.tell_subscription(change);
+        self.status.undone(&id, &undo.reason);
         let own = self.log.by_id(&id)?.map(|entry| entry.action);
         if own.as_ref().is_some_and(|action| action.kind() == logux::UNDO) {
             // The server's undo is final, so an undo that it refuses will never have an effect.

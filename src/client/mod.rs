@@ -29,23 +29,32 @@
 //! ```
 
 mod actions;
+mod backoff;
 mod encryption;
 mod ignored;
 mod io;
 mod machine;
+mod reconnection;
+mod since;
+mod status;
 mod subscription;
 mod subscriptions;
 mod timelines;
 mod undo;
 mod undo_steps;
+mod user;
 
+pub use backoff::Backoff;
 pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
     EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
 };
 pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
-pub use machine::{Client, Config, Secret};
+pub use machine::{Client, Config, DeadlineKind, Secret};
+pub use reconnection::{DeviceEvent, StopReason};
+pub use status::Status;
 pub use subscription::{Subscription, SubscriptionState};
 pub use undo::UndoOutcome;
 pub use undo_steps::UndoState;
+pub use user::{IdentityError, identify};

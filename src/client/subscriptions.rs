@@ -29,6 +29,8 @@ struct Wanted {
     subscription: Subscription,
     /// The JSON of the `logux/subscribe` without `since`.
     template: String,
+    /// Whether the log keeps what the subscription brings.
+    is_kept: bool,
     /// How many times the application has subscribed.
     count: usize,
     /// The requests without an answer.
@@ -66,6 +68,7 @@ impl Subscriptions {
         let wanted = self.wanted.entry(key.clone()).or_insert_with(|| Wanted {
             subscription,
             template: without_since(action),
+            is_kept: false,
             count: 0,
             asked: Vec::new(),
             confirmed: None,
@@ -75,6 +78,17 @@ impl Subscriptions {
         self.keys.insert(id.clone(), key);
         let is_first = wanted.count == 1 && is_new;
         is_first.then(|| (wanted.subscription.clone(), SubscriptionState::Loading))
+    }
+
+    /// Records that the log keeps what a subscription brings.
+    pub(super) fn keep(&mut self, subscription: &Subscription) {
+        if let Some(wanted) = self.wanted.get_mut(&subscription.key()) {
+            wanted.is_kept = true;
+        }
+    }
+
+    pub(super) fn is_kept(&self, subscription: &Subscription) -> bool {
+        self.wanted.get(&subscription.key()).is_some_and(|wanted| wanted.is_kept)
     }
 
     /// Decides about a `logux/unsubscribe` of the application. `is_unsent` returns `true` for
@@ -88,6 +102,8 @@ impl Subscriptions {
         let Some(wanted) = self.wanted.get_mut(&key) else { return Unsubscription::Send };
         wanted.count = wanted.count.saturating_sub(1);
         if wanted.count > 0 {
+            // The timeline may be the one that leaves.
+            wanted.is_kept = false;
             return Unsubscription::StillWanted;
         }
         let Some(left) = self.wanted.shift_remove(&key) else { return Unsubscription::Send };

@@ -78,6 +78,7 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.unconfirmed -= 1;
                 let change = self.subscriptions.undone(id, reason);
                 self.tell_subscription(change);
+                self.status.processed(now.mono, id);
                 self.pending.push_back(Output::Fate(id.clone(), Fate::Dropped));
                 Ok(UndoOutcome::Dropped(Box::new(entry)))
             }
@@ -105,7 +106,7 @@ const UNSENT_AFTER: &str = "unsentAfter";
 ///
 /// The number is stored in the commit of the first such action, and removed before the first of
 /// them is sent, so it is right after a crash, and costs nothing while the device is connected.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Unsent(Option<u64>);
 
 impl Unsent {

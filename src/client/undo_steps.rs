@@ -37,6 +37,11 @@ pub(super) struct UndoSteps {
 }
 
 impl UndoSteps {
+    /// Forgets all steps.
+    pub(super) fn clear(&mut self) {
+        self.managers.clear();
+    }
+
     /// Forgets the steps of a timeline. They stay in the store.
     pub(super) fn forget(&mut self, timeline: &str) {
         self.managers.remove(timeline);

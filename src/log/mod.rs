@@ -523,6 +523,16 @@ impl<S: Store, O: Observer> Log<S, O> {
         Ok(self.store.commit()?)
     }
 
+    /// Removes everything from the store, and makes `node` the node whose log this is. The
+    /// observer learns nothing of it.
+    pub(crate) fn clean(&mut self, node: NodeId) -> Result<(), LogError<S::Error>> {
+        self.store.clean()?;
+        if node != *self.node_id() {
+            self.ids = IdGenerator::new(node);
+        }
+        Ok(())
+    }
+
     /// Returns the store.
     pub fn into_store(self) -> S {
         self.store

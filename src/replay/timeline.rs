@@ -156,6 +156,26 @@ impl<R: Reducer> Timeline<R> {
         self.update_state();
     }
 
+    /// Forgets everything but the reducer and the configuration.
+    pub(crate) fn clear(&mut self) {
+        let base = self.reducer.initial();
+        self.checkpoints = Checkpoints::new(&self.config);
+        self.retainer = super::retention::Retainer::default();
+        self.steps = Steps::new();
+        self.undos = Undos::default();
+        self.coverage = Coverage::default();
+        self.settled = None;
+        self.is_incomplete = false;
+        self.state = base.clone();
+        self.diffed = base.clone();
+        self.stale = None;
+        self.changed = None;
+        self.warnings = TimelineWarnings::default();
+        self.cleaned = 0;
+        self.base = base;
+        self.horizon = None;
+    }
+
     /// Returns the current state.
     pub const fn state(&self) -> &R::State {
         &self.state

@@ -64,6 +64,7 @@ trait OpenTimeline: Observer + Send {
     fn take_warning(&mut self) -> Option<TimelineWarning>;
     fn reversal(&self, id: &ActionId) -> Reversal;
     fn set_paused(&mut self, is_paused: bool);
+    fn clear(&mut self);
 }
 
 impl<R> OpenTimeline for Timeline<R>
@@ -92,6 +93,10 @@ where
 
     fn set_paused(&mut self, is_paused: bool) {
         Self::set_paused(self, is_paused);
+    }
+
+    fn clear(&mut self) {
+        Self::clear(self);
     }
 }
 
@@ -140,6 +145,17 @@ impl TimelineSet {
         self.changed.shift_remove(name);
         self.active.shift_remove(name);
         self.timelines.shift_remove(name).is_some()
+    }
+
+    /// Empties the open timelines, for a log whose store was cleaned.
+    pub(crate) fn clear(&mut self) {
+        self.owners.clear();
+        self.early.clear();
+        self.active.clear();
+        for (name, timeline) in &mut self.timelines {
+            timeline.clear();
+            self.changed.insert(name.clone());
+        }
     }
 
     /// Returns the name of the timeline that an action concerns, whether it is open or not.

@@ -190,6 +190,8 @@ pub enum Disconnect {
     /// The server's `added` number is this one, which is trillions above all earlier ones. No later
     /// number would be above it.
     NumberOutOfRange(u64),
+    /// The application has paused the connection, or the device goes to sleep.
+    Paused,
 }
 
 impl Disconnect {
@@ -203,7 +205,7 @@ impl Disconnect {
             | Self::TimeOutOfRange
             | Self::UnsentConfirmed(_)
             | Self::NumberOutOfRange(_) => true,
-            Self::Refused(_) | Self::Timeout(_) | Self::PeerError(_) => false,
+            Self::Refused(_) | Self::Timeout(_) | Self::PeerError(_) | Self::Paused => false,
         }
     }
 }
@@ -218,6 +220,7 @@ impl fmt::Display for Disconnect {
             Self::TooMuchWaiting => f.write_str("too many messages before authentication"),
             Self::Timeout(kind) => write!(f, "timed out while waiting for {kind}"),
             Self::PeerError(error) => write!(f, "the peer reports the error {}", error.kind),
+            Self::Paused => f.write_str("the connection is paused"),
             Self::TimeOutOfRange => f.write_str("a time is out of the range of a JavaScript Date"),
             Self::UnsentConfirmed(added) => {
                 write!(f, "`synced` confirms {added}, which was not sent")

@@ -130,7 +130,7 @@ impl<O: Observer> Device<O> {
         }
     }
 
-    fn handle(&mut self, input: Input<'_>) {
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
         self.client.handle(now, input).unwrap();
         self.commit(now);

@@ -4,9 +4,11 @@
 
 mod answers;
 mod commit;
+mod connection;
 mod device;
 mod encryption;
 mod hostile;
 mod subscriptions;
 mod undo;
 mod undo_steps;
+mod user;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use clap::Args;
-use logux_client::{Client, ServerMessage, ServerMessages};
-use logux_net::{Backoff, Connector, NetError, WebSocketConnector};
+use logux_client::{Backoff, Client, ServerMessage, ServerMessages};
+use logux_net::{Connector, NetError, WebSocketConnector};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -50,6 +50,11 @@ pub(crate) struct ClientArgs {
     /// The certificates of authorities, or the certificate of the server itself.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Allow ws:// to other hosts, without encryption
+    ///
+    /// Whoever is on the way can read and change what is sent, with the token.
+    #[arg(long)]
+    insecure: bool,
     /// Keep trying while the server cannot be reached
     ///
     /// Without it, the command ends when it cannot connect, or when the connection is lost.
@@ -79,7 +84,14 @@ pub(crate) enum ConnectError {
 impl ClientArgs {
     /// Starts a client that connects to the server.
     pub(crate) fn connect(self) -> Result<ConnectedClient, CliError> {
-        let mut connector = WebSocketConnector::new(&self.url)?;
+        let mut connector = if self.insecure {
+            WebSocketConnector::insecure(&self.url)?
+        } else {
+            WebSocketConnector::new(&self.url).map_err(|error| match error {
+                NetError::Insecure(url) => CliError::Insecure(url),
+                other => other.into(),
+            })?
+        };
         if self.ca.is_some() || self.url.starts_with("wss:") {
             let config = client_tls::client_config(self.ca.as_deref())?;
             connector = config.into_iter().fold(connector, WebSocketConnector::tls);

@@ -26,6 +26,8 @@ pub(crate) enum CliError {
     UserId(#[from] IdError),
     #[error(transparent)]
     Url(#[from] NetError),
+    #[error("{0} is not encrypted: use wss://, or allow it with --insecure")]
+    Insecure(String),
     #[error(transparent)]
     Action(#[from] ActionError),
     #[error(transparent)]

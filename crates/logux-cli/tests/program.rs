@@ -182,12 +182,22 @@ fn a_server_that_cannot_be_reached_is_an_error_at_once() {
         ("ws://name.invalid", "cannot connect to ws://name.invalid: "),
     ];
     for (url, expected) in cases {
-        for flags in [&["send", url, action][..], &["tail", url, "--channel", "tasks"]] {
+        let send = ["send", url, action, "--insecure"];
+        for flags in [&send[..], &["tail", url, "--channel", "tasks", "--insecure"]] {
             let output = logux(folder.path()).args(flags).output().expect("the program runs");
             assert_eq!(output.status.code(), Some(2), "{flags:?}");
             assert!(stderr(&output).contains(expected), "{flags:?}: {}", stderr(&output));
         }
     }
+}
+
+#[test]
+fn connections_to_other_hosts_are_encrypted() {
+    let folder = folder();
+    let output = logux(folder.path()).args(["send", "ws://name.invalid", "{}"]).output();
+    let output = output.expect("the program runs");
+    let expected = "ws://name.invalid is not encrypted: use wss://, or allow it with --insecure";
+    assert!(!output.status.success() && stderr(&output).contains(expected), "{}", stderr(&output));
 }
 
 #[test]

@@ -41,11 +41,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
                 let Some(line) = line else { return Ok(ExitCode::SUCCESS) };
                 let Some((field, value)) = line.split_once('=') else { continue };
                 let op = DocumentOp::Set { path: Path::of(&[field])?, value: Json::from(json!(value)) };
-                let action = notes.action(&[op])?;
-                let added = document.add(move |_, _| Some(action)).await?;
-                if let Some(added) = added {
-                    added.processed().await?;
-                }
+                document.operate(&[op]).await?;
             }
             is_running = document.changed() => {
                 if !is_running {

@@ -1,31 +1,25 @@
 //! The configuration of a client.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use logux::{
-    Json, MemoryStore, NodeId,
-    action::IdError,
-    client::{Client as ClientMachine, Config, Secret},
+    Action, Entry, Json, MemoryStore, NodeId,
+    action::{IdError, logux::Undo},
+    client::{Backoff, Client as ClientMachine, Config, IdentityError, Secret, identify},
     replay::{NamedReducer, TimelineSet},
     store::Store,
     sync,
 };
-use logux_net::{Backoff, Connector, Reconnector, drive::Clock};
-use tokio::sync::{broadcast, mpsc, watch};
+use logux_net::{Connector, drive::Clock};
 
 use crate::{
-    Client, DocumentHandle, Encryption, SyncError, driver::Driver, open_error::OpenError,
+    Client, DocumentHandle, Encryption, SyncError,
+    driver::{Commands, Driver},
+    open_error::OpenError,
+    shared::{Reports, Shared},
+    task,
     token_source::TokenSource,
 };
-
-/// The capacity of the queue of commands for the client's task.
-const COMMAND_CAPACITY: usize = 256;
-
-/// The number of messages for people that a reader may lag behind.
-const SERVER_MESSAGE_CAPACITY: usize = 64;
-
-/// The number of failures of encryption that a reader may lag behind.
-const ENCRYPTION_FAILURE_CAPACITY: usize = 64;
 
 /// A builder of a client.
 #[derive(Debug)]
@@ -42,23 +36,15 @@ pub struct Builder<St = MemoryStore> {
     encryption: Option<Encryption>,
     /// The time within which edits form one step, and the number of steps.
     undo_grouping: (Duration, usize),
+    /// Whether the client waits for `resume`.
+    is_paused: bool,
 }
-
-/// The names of the store's values with the user and the client whose data it has.
-const USER: &str = "userId";
-const CLIENT: &str = "clientId";
 
 impl Builder {
     /// `id` is a user id, which gets a random client id and tab id, or a whole node id
     /// `user:client:tab`.
     pub(crate) fn new(id: &str) -> Result<Self, IdError> {
-        let has_random_client = !id.contains(':');
-        let node = if has_random_client {
-            let (client, tab): (u32, u32) = rand::random();
-            NodeId::new(format!("{id}:{client:08x}:{tab:08x}"))?
-        } else {
-            NodeId::new(id)?
-        };
+        let (node, has_random_client) = random_node(id)?;
         Ok(Self {
             node: sync::Config::client(node),
             token: None,
@@ -70,8 +56,19 @@ impl Builder {
             has_random_client,
             encryption: None,
             undo_grouping: (Duration::from_millis(500), 100),
+            is_paused: false,
         })
     }
+}
+
+/// Returns the node of a user id, with a random client id and tab id, or of a whole node id, and
+/// whether they are random.
+pub(crate) fn random_node(id: &str) -> Result<(NodeId, bool), IdError> {
+    if id.contains(':') {
+        return Ok((NodeId::new(id)?, false));
+    }
+    let (client, tab): (u32, u32) = rand::random();
+    Ok((NodeId::new(format!("{id}:{client:08x}:{tab:08x}"))?, true))
 }
 
 impl<St: Store + Send + 'static> Builder<St> {
@@ -93,27 +90,15 @@ impl<St: Store + Send + 'static> Builder<St> {
         mut self,
         mut store: New,
     ) -> Result<Builder<New>, OpenError<New::Error>> {
-        let user = self.node.node.user_or_client().to_owned();
-        match store.value(USER).map_err(OpenError::Store)? {
-            Some(found) if found != user => {
-                return Err(OpenError::OtherUser { expected: user, found });
+        let node = &self.node.node;
+        match identify(&mut store, node, self.has_random_client).map_err(OpenError::Store)? {
+            Ok(node) => self.node.node = node,
+            Err(IdentityError::OtherUser(found)) => {
+                let expected = node.user_or_client().to_owned();
+                return Err(OpenError::OtherUser { expected, found });
             }
-            Some(_) => {}
-            None => store.set_value(USER, Some(&user)).map_err(OpenError::Store)?,
+            Err(IdentityError::ClientId(error)) => return Err(error.into()),
         }
-        if self.has_random_client {
-            match store.value(CLIENT).map_err(OpenError::Store)? {
-                Some(client) => {
-                    let tab: u32 = rand::random();
-                    self.node.node = NodeId::new(format!("{client}:{tab:08x}"))?;
-                }
-                None => {
-                    let client = self.node.node.client_id();
-                    store.set_value(CLIENT, Some(client)).map_err(OpenError::Store)?;
-                }
-            }
-        }
-        store.commit().map_err(OpenError::Store)?;
         let Self {
             node,
             token,
@@ -124,6 +109,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             encryption,
             has_random_client,
             undo_grouping,
+            is_paused,
             store: _,
         } = self;
         Ok(Builder {
@@ -136,6 +122,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             encryption,
             has_random_client,
             undo_grouping,
+            is_paused,
             store,
         })
     }
@@ -271,6 +258,13 @@ impl<St: Store + Send + 'static> Builder<St> {
         self
     }
 
+    /// Starts without a connection: [`Client::resume`] connects.
+    #[must_use]
+    pub const fn paused(mut self) -> Self {
+        self.is_paused = true;
+        self
+    }
+
     /// Changes other values of the connection's configuration, such as time-outs and limits.
     #[must_use]
     pub fn connection(mut self, change: impl FnOnce(&mut sync::Config)) -> Self {
@@ -312,15 +306,42 @@ impl<St: Store + Send + 'static> Builder<St> {
         R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
         let (client, task) = self.prepare(connector);
-        let opened = client.open(reducer);
-        let mut opened = core::pin::pin!(opened);
-        // The first poll puts the command into the queue, which the task handles first.
-        let first = core::future::poll_fn(|context| Poll::Ready(opened.as_mut().poll(context)));
-        let first = first.await;
+        // Before the task begins, so before anything is received.
+        let opened = client.open(reducer).await;
         task.map(tokio::spawn);
-        match first {
-            Poll::Ready(handle) => handle,
-            Poll::Pending => opened.await,
+        opened
+    }
+
+    /// Sends one action, and returns the first action that the server answers with: its own or
+    /// `logux/processed`. Then ends the client. For what happens before a user has a client, such
+    /// as to sign up, with the user id `anonymous`.
+    ///
+    /// It connects until it succeeds, or as often as [`backoff`](Self::backoff) allows; the caller
+    /// may set a time limit, such as with `tokio::time::timeout`.
+    ///
+    /// # Errors
+    /// [`SyncError::Undone`] if the server undoes the action, [`SyncError::Stopped`] if it refuses
+    /// the client.
+    pub async fn request<C: Connector + 'static>(
+        self,
+        connector: C,
+        action: Action,
+    ) -> Result<Entry, SyncError> {
+        let client = self.start(connector);
+        let mut actions = client.actions();
+        let pending = client.sync(action.clone());
+        tokio::select! {
+            // The server's own action comes before the answer.
+            biased;
+            Some(entry) = actions.next() => match Undo::from_action(&entry.action) {
+                Some(mut undo) => {
+                    undo.action.get_or_insert(action);
+                    Err(SyncError::Undone(Box::new(undo)))
+                }
+                None => Ok(entry),
+            },
+            Err(error) = pending => Err(error),
+            reason = client.ended() => Err(SyncError::Stopped(reason)),
         }
     }
 
@@ -329,52 +350,35 @@ impl<St: Store + Send + 'static> Builder<St> {
         self,
         connector: C,
     ) -> (Client, Option<impl Future<Output = ()> + Send + 'static>) {
-        let (commands, receiver) = mpsc::channel(COMMAND_CAPACITY);
-        let (actions, _) = broadcast::channel(self.buffered);
-        let (server_messages, _) = broadcast::channel(SERVER_MESSAGE_CAPACITY);
-        let (encryption_failures, _) = broadcast::channel(ENCRYPTION_FAILURE_CAPACITY);
-        let (state_sender, state) = watch::channel(sync::State::Disconnected);
-        let (end_sender, end) = watch::channel(None);
-        let node = self.node.node.clone();
+        let clock = self.clock.unwrap_or_else(Clock::start);
+        let reports = Reports::new(self.node.node.clone(), self.buffered);
         let config = Config { node: Arc::new(self.node), token: self.token.map(Secret) };
         let machine = ClientMachine::with_observer(config, self.store, TimelineSet::default())
             .and_then(|machine| match &self.encryption {
                 Some(encryption) => machine.with_encryption(encryption.config()),
                 None => Ok(machine),
             });
-        let (within, max_steps) = self.undo_grouping;
-        let machine = machine.map(|machine| machine.with_undo_grouping(within, max_steps));
-        let client = Client::new(
-            node,
-            commands,
-            actions.clone(),
-            server_messages.clone(),
-            encryption_failures.clone(),
-            state,
-            end,
-        );
-        let machine = match machine {
+        let mut machine = match machine {
             Ok(machine) => machine,
             Err(error) => {
                 // The client has ended before it began: all its methods return this error.
-                end_sender.send_replace(Some(error.to_string()));
-                return (client, None);
+                let shared = Arc::new(Shared::new(None, reports));
+                shared.end(error.to_string());
+                return (Client::new(shared), None);
             }
         };
-        let driver = Driver::new(
-            machine,
-            receiver,
-            actions,
-            server_messages,
-            state_sender,
-            self.clock.unwrap_or_else(Clock::start),
-        )
-        .with_encryption(self.encryption, encryption_failures)
-        .with_token_source(self.token_source);
-        let reconnector = Reconnector::new(connector, self.backoff);
-        let task = async move {
-            let _ = end_sender.send(Some(driver.run(reconnector).await));
-        };
-        (client, Some(task))
+        let (within, max_steps) = self.undo_grouping;
+        machine = machine.with_undo_grouping(within, max_steps).with_backoff(self.backoff);
+        if self.token_source.is_some() {
+            machine = machine.with_token_renewal();
+        }
+        let mut driver =
+            Driver::new(machine, clock, reports.clone(), self.encryption, self.token_source);
+        if !self.is_paused {
+            driver.resume();
+        }
+        let shared = Arc::new(Shared::new(Some(Box::new(driver)), reports));
+        let client = Client::new(shared.clone());
+        (client, Some(task::run(shared, connector, clock)))
     }
 }

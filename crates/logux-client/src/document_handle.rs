@@ -6,16 +6,12 @@ use std::sync::Arc;
 use logux::{
     Action, ActionId, Stamp,
     client::SubscriptionState,
-    crdt::{Crdt, Shared},
+    crdt::{Crdt, Shared as SharedDocument},
     replay::{NamedReducer, Timeline, TimelineSet},
 };
 use tokio::sync::watch;
 
-use crate::{
-    Client, PendingAction, SyncError,
-    driver::{Command, Edit, StepChange},
-    opening::Shown,
-};
+use crate::{Client, PendingAction, SyncError, driver::StepChange, opening::Shown};
 
 /// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
 /// Clones share the state. With the last clone, the document closes and its subscription ends; its
@@ -40,7 +36,7 @@ struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.client.release(self.name.clone());
+        self.client.release(&self.name);
     }
 }
 
@@ -94,7 +90,7 @@ where
                 Err(SyncError::NotSubscribed { channel: self.lease.name.to_string(), reason })
             }
             Ok(_) => Ok(()),
-            Err(_) => Err(self.client.stopped().await),
+            Err(_) => Err(self.client.stopped()),
         }
     }
 
@@ -159,48 +155,26 @@ where
         &self,
         read: impl FnOnce(&Timeline<R>) -> T + Send + 'static,
     ) -> Result<T, SyncError> {
-        let name = self.lease.name.clone();
-        let result = self.client.read(move |timelines| timelines.timeline::<R>(&name).map(read));
+        let name = &self.lease.name;
+        let result = self.client.read(|timelines| timelines.timeline::<R>(name).map(read))?;
         // A document is open as long as it has a handle.
-        result.await?.ok_or_else(|| SyncError::Stopped(format!("{} is closed", self.lease.name)))
-    }
-
-    /// Returns the edit that makes an action from the state.
-    fn edit_of(
-        &self,
-        make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
-    ) -> Edit {
-        let timeline = self.lease.name.clone();
-        let name = timeline.clone();
-        let make = Box::new(move |timelines: &TimelineSet, id: &ActionId| {
-            timelines.timeline::<R>(&name).and_then(|timeline| make(timeline.state(), id))
-        });
-        Edit { timeline, make }
+        result.ok_or_else(|| SyncError::Stopped(format!("{name} is closed")))
     }
 
     /// Adds the action that `make` returns for the current state and the id of the new action, if
-    /// any. The state includes it immediately; the future waits until the server has processed it.
+    /// any. The state includes it when this returns. As a future, the result waits until the server
+    /// has processed the action; without an action, it is processed at once, and no action has its
+    /// id. `make` must not call a method of the client.
     ///
     /// # Errors
     /// As [`Client::sync`]; an undone action is no longer part of the state.
-    pub async fn edit(
-        &self,
-        make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
-    ) -> Result<(), SyncError> {
-        self.client.request(|done| Command::Edit(self.edit_of(make), done)).await
-    }
-
-    /// Adds an action as [`edit`](Self::edit) does, and returns as soon as the state includes it:
-    /// with the id, to [undo](Client::undo) the action, and the server's answer, to wait for.
-    /// `None` if `make` returns no action.
-    ///
-    /// # Errors
-    /// [`SyncError::Stopped`] if the client has stopped.
-    pub async fn add(
-        &self,
-        make: impl FnOnce(&R::State, &ActionId) -> Option<Action> + Send + 'static,
-    ) -> Result<Option<PendingAction>, SyncError> {
-        self.client.add_by(|done| Command::Edit(self.edit_of(make), done)).await
+    pub fn edit(&self, make: impl FnOnce(&R::State, &ActionId) -> Option<Action>) -> PendingAction {
+        let name = &self.lease.name;
+        let mut make = Some(make);
+        self.client.edit(name, &mut |timelines: &TimelineSet, id: &ActionId| {
+            let timeline = timelines.timeline::<R>(name)?;
+            make.take().and_then(|make| make(timeline.state(), id))
+        })
     }
 
     /// Undoes the user's latest step of edits by handles of this document, whatever others have
@@ -269,27 +243,27 @@ where
     }
 
     async fn step(&self, change: StepChange) -> Result<usize, SyncError> {
-        let name = self.lease.name.clone();
-        self.client.ask(|reply| Command::Step(name, change, reply)).await
+        self.client.step(&self.lease.name, change).await
     }
 }
 
-impl<C> DocumentHandle<Shared<C>>
+impl<C> DocumentHandle<SharedDocument<C>>
 where
     C: Crdt<Op: Send> + Send + Sync + 'static,
 {
     /// Edits the document by operations in one action, which are refused and undone together. The
-    /// state includes them immediately; the future waits until the server has processed them. For
-    /// operations that depend on the state, such as those of a list, see [`edit`](Self::edit).
+    /// state includes them when this returns. As a future, the result waits until the server has
+    /// processed them. For operations that depend on the state, such as those of a list, see
+    /// [`edit`](Self::edit).
     ///
     /// # Errors
     /// As [`Client::sync`].
-    pub async fn operate(&self, ops: Vec<C::Op>) -> Result<(), SyncError> {
+    pub fn operate(&self, ops: &[C::Op]) -> PendingAction {
         let Lease { name, kind, .. } = &*self.lease;
         let kind = kind.clone().unwrap_or_default();
         // The name is the channel of the document: the kind, a slash and the id.
         let id: Arc<str> = name.get(kind.len() + 1..).unwrap_or_default().into();
-        self.edit(move |_, _| Shared::<C>::new(kind, id).action(&ops).ok()).await
+        self.edit(|_, _| SharedDocument::<C>::new(kind, id).action(ops).ok())
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! # Reading order
 //!
-//! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`] and
-//! [`ServerMessages`], the [`DocumentHandle`], and the [`Encryption`]. [`moving`] maps the API of
+//! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`],
+//! [`ServerMessages`] and [`StatusChanges`], the [`DocumentHandle`], and the [`Encryption`].
+//! Inside, `driver/` owns the machine of the engine, which handles call directly, and `task.rs` its
+//! connection. [`moving`] maps the API of
 //! `@logux/client` to this one.
 
 #![forbid(unsafe_code)]
@@ -13,12 +15,16 @@ mod client;
 mod document_handle;
 mod driver;
 mod encryption;
-mod encryption_failures;
+mod encryption_failure;
 #[cfg(test)]
 mod encryption_fuzz;
+mod events;
 mod open_error;
 mod opening;
 mod pending_action;
+mod shared;
+mod sync_error;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_source;
@@ -27,9 +33,12 @@ mod token_source;
 pub mod moving {}
 
 pub use builder::Builder;
-pub use client::{Actions, Client, ServerMessage, ServerMessages, SyncError};
+pub use client::{ChangeUserError, Client};
 pub use document_handle::DocumentHandle;
 pub use encryption::Encryption;
-pub use encryption_failures::{EncryptionFailure, EncryptionFailures};
+pub use encryption_failure::EncryptionFailure;
+pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, StatusChanges};
+pub use logux::client::{Backoff, DeviceEvent, Status};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;
+pub use sync_error::SyncError;

@@ -43,6 +43,9 @@ pub(crate) trait View: Send {
     /// Records that a handle was dropped. Returns whether it was the last one.
     fn release(&mut self) -> bool;
 
+    /// Requests the subscription again, for another user.
+    fn restart(&mut self);
+
     /// Returns the next request to the server.
     fn next_request(&mut self) -> Option<Request>;
 
@@ -92,6 +95,13 @@ impl Needed {
             self.state = Some(state.clone());
         }
         is_own
+    }
+
+    /// Returns the request for the subscription, whatever the server has said of it.
+    pub(crate) fn restart(&mut self) -> Option<Request> {
+        self.state = None;
+        let subscription = self.subscription.take();
+        self.need(subscription)
     }
 
     /// Returns the request that ends the subscription, if the server has it.
@@ -209,6 +219,11 @@ where
             self.requests.extend(self.needed.leave());
         }
         self.handles == 0
+    }
+
+    fn restart(&mut self) {
+        self.requests.extend(self.needed.restart());
+        self.publish_subscription();
     }
 
     fn next_request(&mut self) -> Option<Request> {

@@ -21,7 +21,7 @@ async fn the_state_of_the_device_is_there_while_the_subscription_is_loading() {
     let title = MapOp::Set { path: "/title".parse().expect("a path"), value: json!("Tea").into() };
     let written = tokio::spawn({
         let note = note.clone();
-        async move { note.operate(vec![title]).await }
+        async move { note.operate(&[title]).await }
     });
     let state = note.until(|note| note.get("/title").is_some()).await.expect("a state");
     assert_eq!((state.to_json(), note.subscription()), (json!({"title": "Tea"}), Some(Loading)));

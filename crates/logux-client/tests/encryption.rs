@@ -108,7 +108,7 @@ async fn devices_with_one_secret_read_each_other() {
     let mut failures = stranger.client.encryption_failures();
     for text in ["short", &"long and long and ".repeat(100)] {
         let said = json!({"type": "say", "text": text});
-        phone.client.add(action(&said)).await.expect("running");
+        phone.client.sync(action(&said)).kept().await.expect("running");
         let sent = phone.sent().await;
         assert_eq!(sent["type"], "0");
         assert_eq!(sent["z"], text.len() > 100);
@@ -134,8 +134,8 @@ async fn devices_with_one_secret_read_each_other() {
 async fn plain_types_and_subscriptions_are_sent_as_they_are() {
     let encryption = Encryption::from_key([7; 32]).plain(["public/say"]);
     let mut phone = Side::start("10:phone:1", encryption).await;
-    let secret = phone.client.add(action(&json!({"type": "say"}))).await.expect("running");
-    phone.client.add(action(&json!({"type": "public/say"}))).await.expect("running");
+    let secret = phone.client.sync(action(&json!({"type": "say"}))).kept().await.expect("running");
+    phone.client.sync(action(&json!({"type": "public/say"}))).kept().await.expect("running");
     assert_eq!(phone.sent().await["type"], "0");
     assert_eq!(phone.sent().await, json!({"type": "public/say"}));
     // When the log of the device has forgotten an action, the server may.
@@ -145,7 +145,7 @@ async fn plain_types_and_subscriptions_are_sent_as_they_are() {
     phone.server.push(json!(["sync", 9, processed, meta]).to_string().into());
     let id = secret.id().to_string();
     assert_eq!(phone.sent().await, json!({"type": "0/clean", "id": id}));
-    phone.wait(secret.processed()).await.expect("processed");
+    phone.wait(secret).await.expect("processed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +169,7 @@ async fn documents_of_the_server_are_refused() {
 #[tokio::test]
 async fn a_corrected_secret_reads_what_a_wrong_one_could_not() {
     let mut phone = Side::start("10:phone:1", "of us all").await;
-    phone.client.add(action(&json!({"type": "say"}))).await.expect("running");
+    phone.client.sync(action(&json!({"type": "say"}))).kept().await.expect("running");
     let sent = phone.sent().await;
 
     let folder = tempfile::tempdir().expect("a folder");

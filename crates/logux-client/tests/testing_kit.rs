@@ -1,5 +1,7 @@
 //! Tests of the kit with which users test their application's code.
 
+#![allow(clippy::async_yields_async, reason = "a result is awaited after what a closure does")]
+
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -50,13 +52,15 @@ async fn actions_are_processed_and_can_be_read() {
     assert_eq!(client.node_id().as_str(), "10:1:1");
     let sent = client.sent(client.process(rename("Ada"))).await;
     assert_eq!(values(&sent), [rename("Ada")]);
-    let sent = client.sent(async { drop(client.client().add(action(&rename("Bob"))).await) }).await;
+    let sent = client
+        .sent(async { drop(client.client().sync(action(&rename("Bob"))).kept().await) })
+        .await;
     assert_eq!(values(&sent), [rename("Bob")], "also what was not waited for");
     assert!(client.sent(async {}).await.is_empty());
 
     let received = server.received();
     assert_eq!(received.len(), 2);
-    assert_eq!(received[1].meta.id.node(), client.node_id());
+    assert_eq!(*received[1].meta.id.node(), client.node_id());
     let age = received[0].meta.time.since(START);
     assert!((0..1_000).contains(&age), "times are those of the virtual clock: {age}");
     assert_eq!(connect(&server, "10").await.node_id().as_str(), "10:2:1");
@@ -102,13 +106,13 @@ async fn frozen_actions_are_answered_afterwards() {
     let client = connect(&server, "10").await;
     let (first, second) = server
         .freeze_processing(async {
-            let first = client.client().add(action(&rename("a"))).await.expect("added");
-            let second = client.client().add(action(&rename("b"))).await.expect("added");
+            let first = client.client().sync(action(&rename("a"))).kept().await.expect("added");
+            let second = client.client().sync(action(&rename("b"))).kept().await.expect("added");
             settle().await;
             assert_eq!(server.received().len(), 2);
             assert_eq!(client.client().state(), State::Synchronized, "it has confirmed them");
             server.undo_next("late");
-            (first.processed(), second.processed())
+            (first, second)
         })
         .await;
     assert!(matches!(first.await, Err(SyncError::Undone(undo)) if undo.reason == "late"));
@@ -120,7 +124,7 @@ async fn an_answer_that_is_lost_is_sent_again() {
     let server = FakeServer::start();
     let client = connect(&server, "10").await;
     let pending = server.freeze_processing(async {
-        let pending = client.client().add(action(&rename("a"))).await.expect("added");
+        let pending = client.client().sync(action(&rename("a"))).kept().await.expect("added");
         settle().await;
         client.disconnect().await;
         pending
@@ -128,7 +132,7 @@ async fn an_answer_that_is_lost_is_sent_again() {
     let pending = pending.await;
     let sent = client.sent(async {
         client.reconnect().await.expect("reconnected");
-        pending.processed().await.expect("processed");
+        pending.await.expect("processed");
     });
     assert_eq!(sent.await, [], "it was confirmed");
     assert_eq!(server.received().len(), 1);
@@ -141,14 +145,14 @@ async fn actions_wait_for_a_connection() {
     connector.cut();
     let builder = server.client("10").expect("a user");
     let client = TestClient::start(builder, connector);
-    let pending = client.client().add(action(&rename("a"))).await.expect("added");
+    let pending = client.client().sync(action(&rename("a"))).kept().await.expect("added");
     settle().await;
     assert_eq!(server.received(), []);
     client.reconnect().await.expect("connected");
-    pending.processed().await.expect("processed");
+    pending.await.expect("processed");
 
     client.disconnect().await;
-    let sent = client.sent(client.client().add(action(&rename("b")))).await;
+    let sent = client.sent(client.client().sync(action(&rename("b"))).kept()).await;
     assert_eq!(sent, [], "there is no connection");
     let sent = client.sent(client.reconnect()).await;
     assert_eq!(values(&sent), [rename("b")]);
@@ -163,12 +167,12 @@ async fn a_channel_has_actions_for_its_subscribers() {
     let client = connect(&server, "10").await;
     let received = client.subscribe("users/10").await.expect("subscribed");
     assert_eq!(values(&received), [rename("Ada"), json!({"type": "age", "age": 36})]);
-    assert_eq!(server.subscribers("users/10"), [client.node_id().clone()]);
+    assert_eq!(server.subscribers("users/10"), [client.node_id()]);
     client.disconnect().await;
     assert_eq!(server.subscribers("users/10"), [], "a subscription ends with its connection");
     client.reconnect().await.expect("reconnected");
     settle().await;
-    assert_eq!(server.subscribers("users/10"), [client.node_id().clone()]);
+    assert_eq!(server.subscribers("users/10"), [client.node_id()]);
     client.unsubscribe("users/10").await.expect("unsubscribed");
     assert_eq!(server.subscribers("users/10"), []);
 }
@@ -200,7 +204,8 @@ async fn subscribers_receive_actions_of_others() {
     // A later subscriber receives what is kept.
     assert_eq!(eve.subscribe("users/Ada").await.expect("subscribed"), []);
     server.keep_actions();
-    let action_id = ada.client().add(action(&rename("Ada"))).await.expect("added").id().clone();
+    let action_id =
+        ada.client().sync(action(&rename("Ada"))).kept().await.expect("added").id().clone();
     settle().await;
     let later = connect(&server, "later").await;
     let received = later.subscribe("users/Ada").await.expect("subscribed");
@@ -234,7 +239,7 @@ async fn a_subscription_whose_answer_is_lost_begins_again() {
     let sent = client.sent(client.reconnect()).await;
     assert_eq!(sent.len(), 1, "it was not confirmed");
     subscribing.await.expect("no panic").expect("subscribed");
-    assert_eq!(server.subscribers("users/10"), [client.node_id().clone()]);
+    assert_eq!(server.subscribers("users/10"), [client.node_id()]);
     assert_eq!(server.received().len(), 1, "it is the same action");
 }
 
@@ -301,13 +306,15 @@ async fn documents_are_shared_with_their_undos() {
     let [ada, bob] = [connect(&server, "ada").await, connect(&server, "bob").await];
     let here = ada.client().document::<Map>("notes", "7").await.expect("open");
     let mut there = bob.client().document::<Map>("notes", "7").await.expect("open");
-    here.operate(title("Tea")).await.expect("processed");
+    there.loaded().await.expect("loaded");
+    let edit = here.operate(&title("Tea"));
+    let id = edit.id().clone();
+    edit.await.expect("processed");
     there.until(|note| shown(note) == Some("\"Tea\"")).await.expect("the edit");
-    let edit = server.received().pop().expect("the edit").meta.id;
-    let undone = ada.client().undo(&edit, "mistake").await.expect("undone");
+    let undone = ada.client().undo(&id, "mistake").await.expect("undone");
     let UndoOutcome::Added(undo) = undone else { panic!("it was sent") };
     let undo_id = undo.id().clone();
-    undo.processed().await.expect("processed");
+    undo.await.expect("processed");
     there.until(|note| shown(note).is_none()).await.expect("the undo");
     let carl = connect(&server, "carl").await;
     let mut late = carl.client().document::<Map>("notes", "7").await.expect("open");
@@ -372,7 +379,7 @@ async fn a_device_restarts_with_its_store() {
     let client = client.expect("connected");
     client.disconnect().await;
     let note = client.client().document::<Map>("notes", "7").await.expect("open");
-    drop(tokio::spawn(async move { note.operate(title("Tea")).await }));
+    drop(tokio::spawn(async move { note.operate(&title("Tea")).await }));
     settle().await;
     client.client().clone().close().await;
 
@@ -391,12 +398,12 @@ async fn time_may_be_real() {
     let server = FakeServer::start();
     let client = connect(&server, "10").await;
     let pending = server.freeze_processing(async {
-        let pending = client.client().add(action(&rename("a"))).await.expect("added");
+        let pending = client.client().sync(action(&rename("a"))).kept().await.expect("added");
         let received = server.received_when(|received| !received.is_empty()).await;
         assert_eq!(received[0].meta.id, *pending.id());
         pending
     });
-    let answered = tokio::time::timeout(Duration::from_secs(10), pending.await.processed()).await;
+    let answered = tokio::time::timeout(Duration::from_secs(10), pending.await).await;
     answered.expect("in time").expect("processed");
 }
 

@@ -75,11 +75,11 @@ fn id_number(action: &PendingAction) -> i64 {
 }
 
 async fn push(tasks: &Tasks, text: &'static str) -> PendingAction {
-    let added = tasks.add(move |list, id| {
+    let added = tasks.edit(|list, id| {
         let op = list.push_op(logux::Json::from_value(text).ok()?, id).ok()?;
         Shared::<List>::new("lists", "1").action(&[op]).ok()
     });
-    added.await.expect("a running client").expect("an action")
+    added.kept().await.expect("a running client")
 }
 
 fn shown(tasks: &Tasks) -> String {
@@ -97,7 +97,7 @@ async fn an_unsent_action_is_dropped_and_its_caller_is_told() {
     let UndoOutcome::Dropped(entry) = outcome else { panic!("{outcome:?}") };
     assert_eq!(entry.meta.id, *mistake.id());
     assert_eq!(shown(&tasks), r#"["milk"]"#);
-    assert_eq!(mistake.processed().await, Err(SyncError::Dropped));
+    assert_eq!(mistake.await, Err(SyncError::Dropped));
 
     let mut connection = server.accept().await;
     let sent = frame(&mut connection).await;
@@ -110,7 +110,7 @@ async fn an_unsent_action_is_dropped_and_its_caller_is_told() {
     let sent = frame(&mut connection).await;
     assert!(sent.contains("logux/undo") && sent.contains(&milk.id().to_string()), "{sent}");
     refuse(&mut connection, &undo, "settled");
-    let (refused, _) = tokio::join!(undo.processed(), frame(&mut connection));
+    let (refused, _) = tokio::join!(undo, frame(&mut connection));
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "settled"));
     assert_eq!(shown(&tasks), r#"["milk"]"#);
 }
@@ -123,13 +123,13 @@ async fn an_action_that_is_too_old_is_handed_back() {
     let mut connection = server.accept().await;
     let sent = frame(&mut connection).await;
     refuse(&mut connection, &draft, "tooOld");
-    let (refused, _) = tokio::join!(draft.processed(), frame(&mut connection));
+    let (refused, _) = tokio::join!(draft, frame(&mut connection));
     let Err(SyncError::Undone(undo)) = refused else { panic!("{refused:?}") };
     assert_eq!(undo.reason, "tooOld");
     let action = undo.action.expect("the refused action");
     assert!(action.as_json().contains("a draft") && sent.contains(action.as_json()));
     assert_eq!(shown(&tasks), "[]");
-    let added = tasks.client().add(action).await.expect("a running client");
+    let added = tasks.client().sync(action).kept().await.expect("a running client");
     assert_eq!(shown(&tasks), r#"["a draft"]"#);
     drop::<PendingAction>(added);
 }

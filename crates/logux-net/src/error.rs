@@ -55,6 +55,9 @@ pub enum NetError {
         /// A description of the problem.
         problem: String,
     },
+    /// A `ws://` URL of another host, which is in this error.
+    #[error("{0} is not encrypted: use wss://, or allow ws:// to other hosts")]
+    Insecure(String),
     /// Connecting exceeded the time limit.
     #[error("no connection after {} s", .0.as_secs_f32())]
     ConnectTimeout(Duration),
@@ -71,7 +74,7 @@ impl NetError {
             | Self::NotUtf8
             | Self::Violation(_)
             | Self::Handshake(_) => Blame::Peer,
-            Self::Address { .. } => Blame::Caller,
+            Self::Address { .. } | Self::Insecure(_) => Blame::Caller,
             Self::Refused(_)
             | Self::Truncated
             | Self::Closed
@@ -85,7 +88,7 @@ impl NetError {
         match self {
             Self::FrameTooLarge { .. } => CloseReason::TooLarge,
             Self::NotUtf8 | Self::Violation(_) | Self::Handshake(_) => CloseReason::WrongFormat,
-            Self::Address { .. } => CloseReason::Internal,
+            Self::Address { .. } | Self::Insecure(_) => CloseReason::Internal,
             Self::ConnectTimeout(_) => CloseReason::Timeout,
             Self::Refused(_) | Self::Truncated | Self::Closed | Self::Io(_) => CloseReason::Done,
         }

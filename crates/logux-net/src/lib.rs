@@ -3,13 +3,12 @@
 //! # Reading order
 //!
 //! [`Frame`], [`CloseReason`] and [`NetError`], then [`Transport`] with its calling contract; the
-//! transports [`pair()`], [`json_lines`] and [`websocket`]; and the ways to connect: a
-//! [`Connector`], the [`ReconnectPolicy`], and the [`Reconnector`] that combines both. The module
-//! [`drive`] has what a task needs to drive a state machine of the engine over a transport.
+//! transports [`pair()`], [`json_lines`] and [`websocket`]; and a [`Connector`] for
+//! each. The module [`drive`] has what a task needs to drive a state machine of the engine over a
+//! transport.
 
 #![forbid(unsafe_code)]
 
-mod backoff;
 mod bytes_io;
 mod close;
 mod connect;
@@ -23,11 +22,10 @@ pub mod testing;
 mod transport;
 pub mod websocket;
 
-pub use backoff::{Backoff, FATAL_ERRORS, ReconnectError, ReconnectPolicy};
 pub use close::CloseReason;
 #[cfg(unix)]
 pub use connect::UnixJsonLinesConnector;
-pub use connect::{Connector, Reconnector, TcpJsonLinesConnector};
+pub use connect::{Connector, TcpJsonLinesConnector};
 pub use error::{Blame, NetError};
 pub use frame::Frame;
 pub use json_lines::JsonLinesTransport;

@@ -39,7 +39,7 @@ mod websocket_duplex {
 
     transport_suite!(async |limits: FrameLimits| {
         let (here, there) = duplex(DUPLEX_CAPACITY);
-        let connector = WebSocketConnector::new("ws://example.com").expect("a URL").limits(limits);
+        let connector = WebSocketConnector::new("ws://localhost").expect("a URL").limits(limits);
         let (client, server) =
             tokio::join!(connector.upgrade(here), websocket::accept(there, limits));
         (client.expect("connected"), server.expect("an upgrade").0)

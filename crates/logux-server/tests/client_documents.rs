@@ -44,8 +44,8 @@ async fn each_document_has_its_own_state() {
     let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
     let one = ada.document::<Map>("notes", "1").await.expect("open");
     let two = ada.document::<Map>("notes", "2").await.expect("open");
-    one.operate(title("One")).await.expect("processed");
-    two.operate(title("Two")).await.expect("processed");
+    one.operate(&title("One")).await.expect("processed");
+    two.operate(&title("Two")).await.expect("processed");
     let of = |map: &Map| map.get("/title").map(Json::to_value);
     assert_eq!((of(&one.state()), of(&two.state())), (Some(json!("One")), Some(json!("Two"))));
 
@@ -64,13 +64,13 @@ async fn a_document_closes_with_its_last_handle_and_opens_again() {
     let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
     let note = ada.document::<Map>("notes", "1").await.expect("open");
     let clone = note.clone();
-    note.operate(title("Tea")).await.expect("processed");
+    note.operate(&title("Tea")).await.expect("processed");
     drop(note);
-    clone.operate(title("Coffee")).await.expect("still open");
+    clone.operate(&title("Coffee")).await.expect("still open");
     drop(clone);
     // The client has unsubscribed, so it does not receive this.
     let theirs = bob.document::<Map>("notes", "1").await.expect("open");
-    theirs.operate(title("Milk")).await.expect("processed");
+    theirs.operate(&title("Milk")).await.expect("processed");
     let mut note = ada.document::<Map>("notes", "1").await.expect("open");
     let is_milk = |map: &Map| map.get("/title") == Some(&json!("Milk").into());
     timeout(TIMEOUT, note.until(is_milk)).await.expect("in time").expect("a state");
@@ -94,7 +94,7 @@ async fn a_forbidden_document_stays_empty() {
     let server = server();
     let ada = client(&server, "ada").await;
     let secret = ada.document::<Map>("notes", "secret").await.expect("open");
-    let refused = secret.operate(title("x")).await;
+    let refused = secret.operate(&title("x")).await;
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
     assert_eq!(secret.state().get("/title"), None);
 }
@@ -105,8 +105,8 @@ async fn the_history_of_a_document_has_its_earlier_states_and_authors() {
     let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
     let mut note = ada.document::<Map>("notes", "1").await.expect("open");
     let theirs = bob.document::<Map>("notes", "1").await.expect("open");
-    note.operate(title("Tea")).await.expect("processed");
-    theirs.operate(title("Coffee")).await.expect("processed");
+    note.operate(&title("Tea")).await.expect("processed");
+    theirs.operate(&title("Coffee")).await.expect("processed");
     let is_coffee = |map: &Map| map.get("/title") == Some(&json!("Coffee").into());
     timeout(TIMEOUT, note.until(is_coffee)).await.expect("in time").expect("a state");
 
@@ -174,8 +174,8 @@ async fn a_user_undoes_and_redoes_only_own_edits() {
         vec![MapOp::Set { path: key.parse().expect("a path"), value }]
     };
     assert!(!note.can_undo() && !note.can_redo());
-    note.operate(set("/a", "Ada's")).await.expect("processed");
-    theirs.operate(set("/b", "Bob's")).await.expect("processed");
+    note.operate(&set("/a", "Ada's")).await.expect("processed");
+    theirs.operate(&set("/b", "Bob's")).await.expect("processed");
     timeout(TIMEOUT, note.until(has("/b", Some("Bob's")))).await.expect("in time");
 
     assert!(note.can_undo());

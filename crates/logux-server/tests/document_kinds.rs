@@ -99,13 +99,14 @@ async fn a_device_that_was_away_too_long_gets_its_edit_back() {
     let laptop = server.client("ada:laptop:1").connect().await.expect("connected");
     let phone = server.client("ada:phone:1").connect().await.expect("connected");
     let action = |json| Action::try_from(json).expect("an action");
-    let title = laptop.client().add(action(edit("title", &json!("Tea")))).await.expect("added");
+    let title =
+        laptop.client().sync(action(edit("title", &json!("Tea")))).kept().await.expect("added");
     let title_id = title.id().clone();
-    assert_eq!(title.processed().await, Ok(()));
+    assert_eq!(title.await, Ok(()));
 
     laptop.disconnect().await;
     let draft = action(edit("title", &json!("Tea at five")));
-    let pending = laptop.client().add(draft.clone()).await.expect("added");
+    let pending = laptop.client().sync(draft.clone()).kept().await.expect("added");
     tokio::time::sleep(2 * horizon).await;
     for n in 0..30 {
         phone.process(edit("count", &json!(n))).await.expect("processed");
@@ -114,9 +115,9 @@ async fn a_device_that_was_away_too_long_gets_its_edit_back() {
     let undone = laptop.client().undo(&title_id, "mistake").await.expect("a running client");
     let UndoOutcome::Added(undo) = undone else { panic!("{undone:?}") };
     laptop.reconnect().await.expect("connected");
-    let Err(SyncError::Undone(refused)) = pending.processed().await else { panic!("too old") };
+    let Err(SyncError::Undone(refused)) = pending.await else { panic!("too old") };
     assert_eq!((&*refused.reason, &refused.action), ("tooOld", &Some(draft.clone())));
-    let Err(SyncError::Undone(refused)) = undo.processed().await else { panic!("settled") };
+    let Err(SyncError::Undone(refused)) = undo.await else { panic!("settled") };
     assert_eq!(refused.reason, "notFound", "without a document, the client has forgotten its type");
 
     // The user offers the draft again.

@@ -66,8 +66,8 @@ async fn a_new_process_continues_where_the_old_one_stopped() {
     let (file, port) = (folder.path().join("app.db"), free_port());
     // There is no server yet.
     let ada = open("ada", &file, port).await;
-    let milk = ada.add(push("milk")).await.expect("kept").expect("an action").id().clone();
-    let bread = ada.add(push("bread")).await.expect("kept").expect("an action").id().clone();
+    let milk = ada.edit(push("milk")).kept().await.expect("kept").id().clone();
+    let bread = ada.edit(push("bread")).kept().await.expect("kept").id().clone();
     let client = ada.client().node_id().client_id().to_owned();
     ada.client().clone().close().await;
     assert!(matches!(ada.edit(push("eggs")).await, Err(SyncError::Stopped(_))));
@@ -75,7 +75,7 @@ async fn a_new_process_continues_where_the_old_one_stopped() {
     let mut ada = open("ada", &file, port).await;
     assert_eq!(ada.state().to_json(), json!(["milk", "bread"]), "before there is a network");
     assert_eq!(ada.client().node_id().client_id(), client);
-    assert_ne!(ada.client().node_id(), milk.node(), "each start is a node of its own");
+    assert_ne!(ada.client().node_id(), *milk.node(), "each start is a node of its own");
     let server = server(port).await;
     ada.client().subscribe("lists/1").await.expect("subscribed");
     timeout(TIMEOUT, ada.edit(push("tea"))).await.expect("in time").expect("processed");
@@ -93,9 +93,9 @@ async fn undo_and_redo_survive_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, port) = (folder.path().join("app.db"), free_port());
     let ada = open("ada", &file, port).await;
-    ada.add(push("milk")).await.expect("kept");
+    ada.edit(push("milk")).kept().await.expect("kept");
     ada.close_step().await.expect("running");
-    let bread = ada.add(push("bread")).await.expect("kept").expect("an action").id().clone();
+    let bread = ada.edit(push("bread")).kept().await.expect("kept").id().clone();
     assert!(ada.undo().await.expect("running"));
     assert_eq!(ada.state().to_json(), json!(["milk"]));
     ada.client().clone().close().await;
@@ -148,7 +148,7 @@ async fn a_client_whose_store_fails_says_so() {
     let builder = Client::builder("ada").expect("a user").store(store).expect("a store");
     let client = builder.start(connector);
     let note = || Action::new(r#"{"type":"note"}"#).expect("an action");
-    client.add(note()).await.expect("kept");
+    client.sync(note()).kept().await.expect("kept");
     switch.set(Some(StoreFailure::Full));
     let refused = client.sync(note()).await;
     assert!(
@@ -172,7 +172,7 @@ async fn child_writes_until_it_is_killed() {
     let client = builder.start(connector);
     loop {
         let note = Action::new(r#"{"type":"note"}"#).expect("an action");
-        let added = client.add(note).await.expect("kept");
+        let added = client.sync(note).kept().await.expect("kept");
         println!("kept {}", added.id());
     }
 }

@@ -103,13 +103,13 @@ async fn documents_and_records_are_alike() {
         let here = ada.client().document::<Map>("notes", "7").await.expect("open");
         let there = bob.client().document::<Map>("notes", "7").await.expect("open");
         there.loaded().await.expect("loaded");
-        here.operate(title("Tea")).await.expect("processed");
+        here.operate(&title("Tea")).await.expect("processed");
         states.push(there.state().to_json());
         // Edits of two devices without a connection.
         for (client, note, text) in [(&ada, &here, "Milk"), (&bob, &there, "Juice")] {
             client.disconnect().await;
             let note = note.clone();
-            drop(tokio::spawn(async move { note.operate(title(text)).await }));
+            drop(tokio::spawn(async move { note.operate(&title(text)).await }));
             settle().await;
         }
         for client in [&bob, &ada] {

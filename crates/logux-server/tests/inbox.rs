@@ -12,8 +12,8 @@ use std::{
 };
 
 use logux::{Action, ActionId};
-use logux_client::Client;
-use logux_net::{Backoff, WebSocketConnector};
+use logux_client::{Backoff, Client};
+use logux_net::WebSocketConnector;
 use logux_server::{HandlerError, Server};
 use logux_sqlite::{
     Database,

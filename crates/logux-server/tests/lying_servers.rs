@@ -9,8 +9,8 @@ use logux::{
     crdt::{Crdt, List, Shared},
     json::MAX_DEPTH,
 };
-use logux_client::{Client, ServerMessage, ServerMessages};
-use logux_net::{Backoff, WebSocketConnector};
+use logux_client::{Backoff, Client, ServerMessage, ServerMessages};
+use logux_net::WebSocketConnector;
 use logux_server::Server;
 use serde_json::json;
 use tokio::{
@@ -113,7 +113,7 @@ async fn client_survives((messages, expected): Lie) {
         }
     };
     let (client, list) = open().await;
-    list.add(push("milk")).await.expect("kept");
+    list.edit(push("milk")).kept().await.expect("kept");
     let mut reports = client.server_messages();
 
     let what = format!("{:.100}", format!("{:?}", messages.last()));

@@ -112,7 +112,7 @@ async fn a_client_has_its_own_store_and_connector() {
     offline.cut();
     let client = TestClient::start(builder("10:phone:1"), offline);
     let say = Action::new(r#"{"type":"say"}"#).expect("an action");
-    let id = client.client().add(say).await.expect("added").id().clone();
+    let id = client.client().sync(say).kept().await.expect("added").id().clone();
     client.client().clone().close().await;
 
     let connector = connector();

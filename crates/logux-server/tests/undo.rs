@@ -189,7 +189,7 @@ async fn undos_are_the_same_after_a_restart() {
 /// Adds an action, and returns before it is answered.
 async fn add(client: &TestClient, action: serde_json::Value) -> PendingAction {
     let action = Action::try_from(action).expect("an action");
-    client.client().add(action).await.expect("a running client")
+    client.client().sync(action).kept().await.expect("a running client")
 }
 
 /// Undoes an action that the server may have received.
@@ -213,11 +213,11 @@ async fn what_was_not_sent_is_dropped() {
     let two = add(&ada, json!({"type": "say", "n": 2})).await;
     let dropped = ada.client().undo(two.id(), "mistake").await.expect("a running client");
     assert!(matches!(dropped, UndoOutcome::Dropped(_)), "{dropped:?}");
-    assert_eq!(two.processed().await, Err(SyncError::Dropped));
+    assert_eq!(two.await, Err(SyncError::Dropped));
     let undo_of_one = undo_sent(&ada, &one).await;
     let redo = ada.client().undo(undo_of_one.id(), "redo").await.expect("a running client");
     assert!(matches!(redo, UndoOutcome::Dropped(_)), "{redo:?}");
-    assert_eq!(undo_of_one.processed().await, Err(SyncError::Dropped));
+    assert_eq!(undo_of_one.await, Err(SyncError::Dropped));
     let four = add(&ada, json!({"type": "say", "n": 4})).await;
 
     let received = bob.received(async { ada.reconnect().await.expect("connected") }).await;
@@ -225,7 +225,7 @@ async fn what_was_not_sent_is_dropped() {
     assert_eq!(sum.get(), 5);
     let undone = undo_sent(&ada, four.id()).await;
     let redone = undo_sent(&ada, undone.id()).await;
-    let answers = tokio::join!(four.processed(), undone.processed(), redone.processed());
+    let answers = tokio::join!(four, undone, redone);
     assert_eq!(answers, (Ok(()), Ok(()), Ok(())));
     assert_eq!(sum.get(), 5);
 }
@@ -259,7 +259,7 @@ async fn an_undo_by_another_client_is_not_the_answer() {
     started.notified().await;
     let received = ada.received(undo_sent(&moderator, slow.id())).await;
     assert_eq!(types(&received), ["logux/undo"]);
-    let mut answer = Box::pin(slow.processed());
+    let mut answer = Box::pin(slow);
     tokio::select! {
         biased;
         answer = &mut answer => panic!("the undo was taken for the answer: {answer:?}"),
@@ -277,7 +277,7 @@ async fn a_refused_undo_is_reported_with_its_reason() {
     let ada = server.connect("ada").await.expect("connected");
     let fixed = send(&ada, json!({"type": "fixed", "n": 1})).await;
     let undo = undo_sent(&ada, &fixed).await;
-    let Err(SyncError::Undone(refused)) = undo.processed().await else { panic!("it is refused") };
+    let Err(SyncError::Undone(refused)) = undo.await else { panic!("it is refused") };
     assert_eq!(refused.reason, "denied");
     assert_eq!(refused.action.as_ref().map(Action::kind), Some("logux/undo"));
     assert_eq!(sum.get(), 1);

@@ -24,10 +24,16 @@ pub enum SqliteError {
     },
     /// The file is open in another process, or in another [`Database`](crate::Database) of this
     /// one.
-    #[error("{} is in use by another process; stop it or choose another file", .path.display())]
+    #[error(
+        "{} is in use by {}; stop it or choose another file",
+        .path.display(),
+        .pid.map_or_else(|| "another process".to_owned(), |pid| format!("the process {pid}"))
+    )]
     InUse {
         /// The path of the file.
         path: PathBuf,
+        /// The id of the process that uses it. `None` if it is not known.
+        pid: Option<u32>,
     },
     /// The file is not a SQLite database. It was not changed.
     #[error("{} is not a SQLite database; it was not changed, choose another file", .path.display())]

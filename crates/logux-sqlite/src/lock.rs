@@ -2,14 +2,15 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
+    process,
 };
 
 use crate::SqliteError;
 
-/// Holds a lock on the file `PATH-lock`. The operating system releases it when the process ends,
-/// for any reason.
+/// Holds a lock on the file `PATH-lock`, which has the id of the process. The operating system
+/// releases it when the process ends, for any reason.
 ///
 /// The lock uses a separate file because SQLite locks the database file itself, and on some systems
 /// the locks would conflict. The file is not removed when the lock is released: otherwise a process
@@ -29,8 +30,16 @@ impl FileLock {
         let failed = |source| SqliteError::File { path: path.clone(), source };
         let file = create_private(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(SqliteError::InUse { path: database.into() }),
+            Ok(()) => {
+                // For the message of a process that finds the lock. Without it, the lock works too.
+                let _ = file.set_len(0).and_then(|()| write!(&file, "{}", process::id()));
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let owner = fs::read_to_string(&path).ok();
+                let pid = owner.and_then(|pid| pid.trim().parse().ok());
+                Err(SqliteError::InUse { path: database.into(), pid })
+            }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }

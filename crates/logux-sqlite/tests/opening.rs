@@ -221,7 +221,11 @@ fn a_file_has_one_owner_among_processes() {
         .unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "held"));
-    assert!(matches!(Database::open(&path).unwrap_err(), SqliteError::InUse { .. }));
+    let in_use = Database::open(&path).unwrap_err();
+    let SqliteError::InUse { pid, .. } = in_use else { panic!("{in_use}") };
+    assert_eq!(pid, Some(holder.id()));
+    let named = format!("is in use by the process {}; stop it", holder.id());
+    assert!(in_use.to_string().contains(&named), "{in_use}");
     holder.kill().unwrap();
     holder.wait().unwrap();
     let store = Database::open(&path).unwrap().store();

@@ -94,6 +94,13 @@ impl Encryption {
             .restart(|item| matches!(item, Incoming::Encrypted(encrypted) if encrypted.is_stored));
     }
 
+    /// Forgets everything but the configuration. Responses to former requests have no effect.
+    pub(in crate::client) fn clear(&mut self) {
+        self.outgoing.restart(|_| false);
+        self.incoming.restart(|_| false);
+        self.undecrypted = (0, 0);
+    }
+
     fn is_encrypted(&self, entry: &Entry) -> bool {
         entry.meta.indexes.iter().any(|index| **index == *ENCRYPTED_INDEX)
             || self.applies_to(&entry.action)

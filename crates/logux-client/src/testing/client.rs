@@ -51,7 +51,7 @@ impl TestClient {
     }
 
     /// Returns its node id.
-    pub const fn node_id(&self) -> &NodeId {
+    pub fn node_id(&self) -> NodeId {
         self.client.node_id()
     }
 
@@ -158,7 +158,7 @@ impl TestClient {
     }
 
     /// Restores the connection, and returns when both sides have synchronized. The client waits as
-    /// long as its [`Backoff`](logux_net::Backoff) says, which takes no time with a paused clock.
+    /// long as its [`Backoff`](crate::Backoff) says, which takes no time with a paused clock.
     ///
     /// # Errors
     /// [`ConnectError`] if the server refuses the client now.

@@ -20,7 +20,7 @@
 //! let tea = vec![MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Tea")? }];
 //! let edited = tokio::spawn({
 //!     let here = here.clone();
-//!     async move { here.operate(tea).await }
+//!     async move { here.operate(&tea).await }
 //! });
 //! ada.reconnect().await?;
 //! edited.await??;
@@ -29,7 +29,7 @@
 //! // What the server refuses is undone.
 //! server.undo_next("denied");
 //! let milk = vec![MapOp::Set { path: "/title".parse()?, value: logux::Json::from_value("Milk")? }];
-//! assert!(matches!(here.operate(milk).await, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
+//! assert!(matches!(here.operate(&milk).await, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
 //! assert_eq!(here.state().get("/title").map(|title| title.as_str()), Some(r#""Tea""#));
 //! # Ok(()) }
 //! ```

@@ -5,7 +5,7 @@ use core::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use std::io;
+use std::{io, net::IpAddr};
 
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
@@ -48,14 +48,42 @@ pub struct WebSocketConnector {
     tls: Option<std::sync::Arc<rustls::ClientConfig>>,
 }
 
+/// Whether a host is this one: a loopback address, or a name that is reserved for one (RFC 6761).
+fn is_own_host(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(is_loopback)
+}
+
 impl WebSocketConnector {
-    /// Creates a connector for a URL. The default path is `/`, the default port 80 or 443.
+    /// Creates a connector for a URL. The default path is `/`, the default port 80 or 443. `ws://`
+    /// is for the own host: see [`insecure`](Self::insecure).
     ///
     /// # Errors
     ///
-    /// [`NetError::Address`] if the URL is invalid, has no host, has a scheme other than `ws` and
-    /// `wss`, has a user name, or requires TLS in a build without it.
+    /// [`NetError::Insecure`] for `ws://` to another host, [`NetError::Address`] if the URL is
+    /// invalid, has no host, has a scheme other than `ws` and `wss`, has a user name, or requires
+    /// TLS in a build without it.
     pub fn new(url: &str) -> Result<Self, NetError> {
+        let connector = Self::insecure(url)?;
+        let is_encrypted = connector.uri.scheme_str() == Some("wss");
+        if is_encrypted || is_own_host(&connector.host) {
+            Ok(connector)
+        } else {
+            Err(NetError::Insecure(connector.url))
+        }
+    }
+
+    /// Creates a connector as [`new`](Self::new) does, also for `ws://` to other hosts: whoever is
+    /// on the way can read and change what is sent, with the token of the user. For networks that
+    /// encrypt by other means.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Address`], as `new`.
+    pub fn insecure(url: &str) -> Result<Self, NetError> {
         let bad =
             |problem: &str| NetError::Address { url: url.to_owned(), problem: problem.to_owned() };
         let uri: Uri =
@@ -243,5 +271,29 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadReader<IO> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_host_is_reached_without_encryption() {
+        for url in [
+            "ws://localhost:31337",
+            "ws://app.LOCALHOST./x",
+            "ws://127.0.0.9",
+            "ws://[::1]:1",
+            "ws://[::ffff:127.0.0.1]",
+        ] {
+            assert!(WebSocketConnector::new(url).is_ok(), "{url}");
+        }
+        for url in ["ws://example.com", "ws://localhost.example.com", "ws://10.0.0.1", "ws://[::2]"]
+        {
+            let refused = WebSocketConnector::new(url);
+            assert!(matches!(refused, Err(NetError::Insecure(named)) if named == url), "{url}");
+            assert!(WebSocketConnector::insecure(url).is_ok(), "{url}");
+        }
     }
 }

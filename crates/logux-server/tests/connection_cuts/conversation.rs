@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use logux::Action;
-use logux_client::{Client, SyncError};
-use logux_net::{Backoff, WebSocketConnector};
+use logux_client::{Backoff, Client, SyncError};
+use logux_net::WebSocketConnector;
 use logux_server::Handle;
 use serde_json::json;
 use tokio::{sync::watch, time::timeout};
@@ -95,9 +95,12 @@ impl Conversation {
         let (mut actions, room) = (client.actions(), self.room());
         let conversation = async {
             let inc = || client.sync(action(r#"{"type":"inc"}"#));
+            let subscription = client.subscribe(&room);
+            let increments = (inc(), inc());
+            // Last: a refused action undoes those after it.
             let forbidden = client.sync(action(r#"{"type":"forbidden"}"#));
             let (subscribed, first, second, forbidden) =
-                tokio::join!(client.subscribe(&room), inc(), inc(), forbidden);
+                tokio::join!(subscription, increments.0, increments.1, forbidden);
             subscribed.and(first).and(second).expect("processed");
             assert!(matches!(forbidden, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
             let leave = format!(r#"{{"type":"logux/unsubscribe","channel":"{room}"}}"#);

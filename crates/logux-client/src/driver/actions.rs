@@ -1,0 +1,111 @@
+//! The actions of the application, and their undo.
+
+use std::sync::Arc;
+
+use logux::{Action, ActionId, action::logux::Undo, log::Draft, store::Store};
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::{PendingAction, SyncError};
+
+/// The largest action that is sent, in bytes: it fits into the largest message of a server with the
+/// default limits. Servers undo smaller ones if they are too large.
+const MAX_ACTION: usize = 60 * 1024 * 1024;
+
+/// A change of the steps of undo and redo.
+pub(crate) enum StepChange {
+    Undo,
+    Redo,
+    /// Undoes these actions as one step.
+    Actions(Vec<ActionId>),
+    /// Ends the current step.
+    Close,
+}
+
+impl<St: Store + Send + 'static> Driver<St> {
+    /// Adds an own action, as an edit of a timeline or not.
+    pub(super) fn sync_action(
+        &mut self,
+        timeline: Option<&Arc<str>>,
+        action: Action,
+        draft: Draft,
+    ) -> PendingAction {
+        let now = self.clock.now();
+        let next_id = draft.id.clone().unwrap_or_else(|| self.machine.next_id(now.wall));
+        if action.as_json().len() > self.max_action() {
+            // The message would end the connection, each time again.
+            let undo = Undo {
+                id: next_id.to_string(),
+                reason: "tooLarge".to_owned(),
+                action: Some(action),
+                extra: Vec::new(),
+            };
+            return PendingAction::decided(next_id, Err(SyncError::Undone(Box::new(undo))));
+        }
+        let synced = match timeline {
+            Some(timeline) => self.machine.edit(now, timeline, action),
+            None => self.machine.sync_with(now, action, draft),
+        };
+        self.publish();
+        match self.check(synced) {
+            Some(id) => self.pending(id),
+            None => {
+                let reason = self.end.clone().unwrap_or_default();
+                PendingAction::decided(next_id, Err(SyncError::Stopped(reason)))
+            }
+        }
+    }
+
+    /// Returns the result of an own action.
+    pub(super) fn pending(&mut self, id: ActionId) -> PendingAction {
+        let ((keep, kept), (decide, answer)) = (oneshot::channel(), oneshot::channel());
+        self.uncommitted.push(keep);
+        match &self.stopped {
+            None => drop(self.waiting.insert(id.clone(), decide)),
+            Some(reason) => drop(decide.send(Err(SyncError::Stopped(reason.clone())))),
+        }
+        PendingAction::new(id, kept, answer)
+    }
+
+    /// Returns the largest action that can be sent, in bytes: encryption may add a third.
+    const fn max_action(&self) -> usize {
+        if self.encryption.is_some() { MAX_ACTION / 4 * 3 } else { MAX_ACTION }
+    }
+
+    /// Changes the steps of undo and redo of a timeline. Returns the number of actions that were
+    /// undone, or 1.
+    pub(super) fn change_steps(
+        &mut self,
+        timeline: &Arc<str>,
+        change: StepChange,
+    ) -> Option<usize> {
+        let now = self.clock.now();
+        let changed = match change {
+            StepChange::Undo => self.machine.undo_step(now, timeline).map(usize::from),
+            StepChange::Redo => self.machine.redo_step(now, timeline).map(usize::from),
+            StepChange::Actions(ids) => self.machine.undo_actions(now, timeline, &ids),
+            StepChange::Close => {
+                self.machine.close_step(timeline);
+                Ok(0)
+            }
+        };
+        let changed = self.check(changed);
+        self.publish_steps(timeline);
+        self.publish();
+        changed
+    }
+
+    pub(super) fn resolve(&mut self, id: &ActionId, answer: Result<(), SyncError>) {
+        if let Some(waiting) = self.waiting.remove(id) {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// Fails all that waits.
+    pub(super) fn fail_waiting(&mut self, error: &SyncError) {
+        let waiting = self.waiting.drain().map(|(_, sender)| sender);
+        for sender in waiting.chain(self.uncommitted.drain(..)) {
+            let _ = sender.send(Err(error.clone()));
+        }
+    }
+}

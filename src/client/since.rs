@@ -1,0 +1,57 @@
+//! From when on a subscription needs actions: those before are in the log.
+
+use super::{Client, Subscription};
+use crate::{
+    action::{Action, ActionError, ActionId, Stamp, logux::Since},
+    json::Json,
+    log::{Draft, Log, LogError, Observer},
+    store::Store,
+    time::Now,
+};
+
+/// Returns the name of the store's value with the stamp of the last answer to a subscription.
+fn name(subscription: &Subscription) -> String {
+    format!("since {}", subscription.key())
+}
+
+pub(super) fn write<S: Store, O: Observer>(
+    log: &mut Log<S, O>,
+    subscription: &Subscription,
+    answer: &Stamp,
+) -> Result<(), LogError<S::Error>> {
+    let since = Since { id: answer.id().to_string(), time: answer.time().as_millis() };
+    // An id and a number can always be written.
+    let json = serde_json::to_string(&since).ok();
+    log.set_value(&name(subscription), json.as_deref())
+}
+
+impl<S: Store, O: Observer> Client<S, O> {
+    /// Subscribes as a [`sync`](Self::sync) of `logux/subscribe` does, to what the log keeps: an
+    /// open document, or open records. The store remembers up to which answer the server has sent
+    /// it, so that the next start receives only what is new. Keep the timeline open while the
+    /// subscription lasts.
+    ///
+    /// # Errors
+    /// If the store fails; the inner result, if the filter cannot be written.
+    pub fn subscribe_kept(
+        &mut self,
+        now: Now,
+        subscription: &Subscription,
+    ) -> Result<Result<ActionId, ActionError>, LogError<S::Error>> {
+        let since = self.log.value(&name(subscription))?.and_then(|json| Json::new(json).ok());
+        let action = match subscription.subscribe().and_then(|it| with_since(it, since)) {
+            Ok(action) => action,
+            Err(error) => return Ok(Err(error)),
+        };
+        let id = self.sync_with(now, action, Draft::default())?;
+        self.subscriptions.keep(subscription);
+        Ok(Ok(id))
+    }
+}
+
+fn with_since(subscribe: Action, since: Option<Json>) -> Result<Action, ActionError> {
+    let Some(since) = since else { return Ok(subscribe) };
+    let json = subscribe.as_json();
+    let fields = json.strip_suffix('}').unwrap_or(json);
+    Action::new(format!("{fields},\"since\":{}}}", since.as_str()))
+}

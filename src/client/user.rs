@@ -1,0 +1,148 @@
+//! The user whose data a store has.
+
+use core::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::{
+    Client, Secret,
+    actions::is_unanswered,
+    machine::{SUBSCRIPTIONS, TIME_FIX},
+    status::StatusTracker,
+    subscriptions::Subscriptions,
+    undo::Unsent,
+};
+use crate::{
+    action::{IdError, NodeId},
+    log::{LogError, Observer},
+    replay::TimelineSet,
+    store::{Entry, Query, Store},
+    sync::{self, Node},
+    time::Now,
+};
+
+/// The names of the store's values with the user and the client whose data it has.
+const USER: &str = "userId";
+const CLIENT: &str = "clientId";
+
+/// A store cannot be used by a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// The store has the data of this user.
+    OtherUser(String),
+    /// The client id in the store is not valid.
+    ClientId(IdError),
+}
+
+/// Gives an empty store to the user and the client of a node, or checks that it has their data, and
+/// commits. Returns the id of the node that uses the store: with `is_random`, the client id of
+/// `node` is random and gives way to that of the store, with the tab id of `node`, so that ids of
+/// actions stay unique if the clock goes back between two starts.
+///
+/// # Errors
+/// If the store fails; the inner result, if the store has the data of another user.
+pub fn identify<S: Store>(
+    store: &mut S,
+    node: &NodeId,
+    is_random: bool,
+) -> Result<Result<NodeId, IdentityError>, S::Error> {
+    let user = node.user_or_client();
+    match store.value(USER)? {
+        Some(found) if found != user => return Ok(Err(IdentityError::OtherUser(found))),
+        Some(_) => {}
+        None => store.set_value(USER, Some(user))?,
+    }
+    let mut own = node.clone();
+    if is_random {
+        match store.value(CLIENT)? {
+            Some(client) => {
+                let tab = node.as_str().strip_prefix(node.client_id()).unwrap_or_default();
+                match NodeId::new(format!("{client}{tab}")) {
+                    Ok(known) => own = known,
+                    Err(error) => return Ok(Err(IdentityError::ClientId(error))),
+                }
+            }
+            None => store.set_value(CLIENT, Some(node.client_id()))?,
+        }
+    }
+    store.commit()?;
+    Ok(Ok(own))
+}
+
+impl<S: Store, O: Observer> Client<S, O> {
+    /// Returns the own actions that the server has not confirmed, oldest first, without
+    /// subscriptions: what would be lost with this device. O(number of actions that were added
+    /// since the last confirmation).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn unconfirmed_actions(&self) -> Result<Vec<Entry>, LogError<S::Error>> {
+        let mut found = Vec::new();
+        let query = Query::added().oldest_first().after_added(self.log.synced()?.sent);
+        self.log.walk(&query, |entry| {
+            let is_subscription = entry.meta.indexes.iter().any(|index| **index == *SUBSCRIPTIONS);
+            if is_unanswered(entry) && !is_subscription {
+                found.push(entry.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+}
+
+impl<S: Store> Client<S, TimelineSet> {
+    /// Removes everything of the user from the store and from memory, and commits. Returns the
+    /// actions that the server has not confirmed. The client stays [paused](Self::pause).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn clean(&mut self, now: Now) -> Result<Vec<Entry>, LogError<S::Error>> {
+        let unconfirmed = self.unconfirmed_actions()?;
+        self.pause(now);
+        self.reset(self.node_config.node.clone())?;
+        self.log.commit()?;
+        Ok(unconfirmed)
+    }
+
+    /// Changes the user: removes everything of the former user as [`clean`](Self::clean) does, and
+    /// connects as `node` with this token, if the client was connecting or connected. Returns the
+    /// actions of the former user that the server has not confirmed, which may be added again for
+    /// the new one. Open timelines stay open, and are empty; subscriptions end without a word.
+    ///
+    /// # Errors
+    /// If the store fails. Then close the connection, and drop the client.
+    pub fn change_user(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        token: Option<Secret>,
+    ) -> Result<Vec<Entry>, LogError<S::Error>> {
+        let unconfirmed = self.unconfirmed_actions()?;
+        self.reset(node.clone())?;
+        self.log.set_value(USER, Some(node.user_or_client()))?;
+        self.log.set_value(CLIENT, Some(node.client_id()))?;
+        self.log.commit()?;
+        self.token = token;
+        self.restart_connection(now);
+        Ok(unconfirmed)
+    }
+
+    fn reset(&mut self, node: NodeId) -> Result<(), LogError<S::Error>> {
+        self.log.clean(node.clone())?;
+        self.log.observer_mut().clear();
+        let config = sync::Config { node, ..(*self.node_config).clone() };
+        self.node_config = Arc::new(config);
+        self.node = Node::new(self.node_config.clone(), ());
+        self.unsent = Unsent::default();
+        self.unconfirmed = 0;
+        self.subscriptions = Subscriptions::default();
+        self.undo_steps.clear();
+        self.encryption.clear();
+        self.status = StatusTracker::new(false);
+        self.batches.clear();
+        // It is of this device, whoever uses it.
+        let time_fix = self.time_fix.map(|ms| ms.to_string());
+        self.log.set_value(TIME_FIX, time_fix.as_deref())?;
+        self.is_changed = true;
+        Ok(())
+    }
+}
