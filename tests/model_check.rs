@@ -1,7 +1,9 @@
 //! A model check of the synchronization of two clients and a server, for every order in which
 //! frames can arrive and connections can be cut: no action is lost or duplicated, all logs have the
 //! same order, and no client waits forever. With fewer actions, clients also undo and redo them at
-//! any moment: the server never receives what they drop.
+//! any moment: the server never receives what they drop. And clients crash at any moment, and start
+//! again with what their stores had committed: the server receives each committed action once, and
+//! each client has received all others before it confirmed them.
 //!
 //! The machines are real: `client::Client` (a log and a `sync::Node`), and the `Relay` of the
 //! simulation (a log and a sync node for each client). A state of the model is the schedule that
@@ -16,14 +18,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
-    collections::{VecDeque, hash_map::DefaultHasher},
+    collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
     fmt::Write as _,
     hash::{Hash, Hasher},
     ops::ControlFlow,
 };
 
 use logux::{
-    Action, ActionId, MemoryStore, NodeId, Now, Store,
+    Action, ActionId, NodeId, Now, Store,
     action::logux::UNDO,
     client::{self, Client, UndoOutcome},
     replay::{TimelineConfig, untyped_reducer},
@@ -53,11 +55,13 @@ enum Step {
     Cut(usize),
     /// The client connects.
     Open(usize),
+    /// The client crashes, and starts again as a new node; frames in transit are lost.
+    Crash(usize),
 }
 
 /// The real machines, and the frames between them.
 struct World {
-    clients: Vec<Client<MemoryStore>>,
+    clients: Vec<Client<CrashStore>>,
     relay: Relay<Counting>,
     up: Vec<VecDeque<String>>,
     down: Vec<VecDeque<String>>,
@@ -65,12 +69,27 @@ struct World {
     acts: usize,
     undos: usize,
     cuts: usize,
+    /// The number of crashes of each client.
+    crashes: Vec<usize>,
     /// The last action or undo of each client.
     last: Vec<Option<ActionId>>,
     /// The actions that were dropped because they were never sent.
     dropped: Vec<String>,
-    /// The ids of the actions of the other client that each client received.
+    /// The ids of the actions of the other client that each client received since its last start.
     received: Vec<Vec<String>>,
+    /// Those that its earlier starts received.
+    received_before: Vec<BTreeSet<String>>,
+}
+
+/// Returns the node id of a client after some crashes.
+fn name(client: usize, crashes: usize) -> NodeId {
+    NodeId::new(format!("{}:client:{crashes}", client + 1)).unwrap()
+}
+
+fn start(name: &NodeId, store: CrashStore) -> Client<CrashStore> {
+    let node =
+        sync::Config { ping_interval: None, timeout: None, ..sync::Config::client(name.clone()) };
+    Client::new(client::Config { node: node.into(), token: None }, store).unwrap()
 }
 
 /// Counts how often actions are applied.
@@ -80,20 +99,10 @@ const NOW: Now = Now::from_millis(1_564_508_138_460, 0);
 
 impl World {
     fn new() -> Self {
-        let names: Vec<NodeId> =
-            (0..CLIENTS).map(|n| NodeId::new(format!("{}:client:tab", n + 1)).unwrap()).collect();
-        let client = |name: &NodeId| {
-            let node = sync::Config {
-                ping_interval: None,
-                timeout: None,
-                ..sync::Config::client(name.clone())
-            };
-            Client::new(client::Config { node: node.into(), token: None }, MemoryStore::new())
-                .unwrap()
-        };
+        let names: Vec<NodeId> = (0..CLIENTS).map(|client| name(client, 0)).collect();
         let counting: Counting = untyped_reducer(0, |count, _| *count += 1);
         Self {
-            clients: names.iter().map(client).collect(),
+            clients: names.iter().map(|name| start(name, CrashStore::new())).collect(),
             relay: Relay::new(counting, TimelineConfig::default(), CrashStore::new(), &names),
             up: vec![VecDeque::new(); CLIENTS],
             down: vec![VecDeque::new(); CLIENTS],
@@ -101,9 +110,11 @@ impl World {
             acts: 0,
             undos: 0,
             cuts: 0,
+            crashes: vec![0; CLIENTS],
             last: vec![None; CLIENTS],
             dropped: Vec::new(),
             received: vec![Vec::new(); CLIENTS],
+            received_before: vec![BTreeSet::new(); CLIENTS],
         }
     }
 
@@ -139,11 +150,18 @@ impl World {
             }
             Step::Cut(client) => {
                 self.cuts += 1;
-                self.open[client] = false;
                 self.clients[client].handle(NOW, client::Input::Closed).unwrap();
-                self.at_server(client, sync::Input::Closed);
-                self.up[client].clear();
-                self.down[client].clear();
+                self.cut(client);
+            }
+            Step::Crash(client) => {
+                self.crashes[client] += 1;
+                self.cut(client);
+                let name = name(client, self.crashes[client]);
+                let client_before = self.clients.remove(client);
+                let store = client_before.into_store().crash();
+                self.clients.insert(client, start(&name, store));
+                let received = self.received[client].drain(..);
+                self.received_before[client].extend(received);
             }
             Step::Open(client) => {
                 self.open[client] = true;
@@ -170,6 +188,13 @@ impl World {
                 }
             }
         }
+    }
+
+    fn cut(&mut self, client: usize) {
+        self.open[client] = false;
+        self.at_server(client, sync::Input::Closed);
+        self.up[client].clear();
+        self.down[client].clear();
     }
 
     fn at_server(&mut self, client: usize, input: sync::Input<'_>) {
@@ -207,13 +232,17 @@ impl World {
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for client in &self.clients {
-            format!("{client:?}").hash(&mut hasher);
+            // With what a crash would leave.
+            format!("{client:?} {:?}", client.log().store()).hash(&mut hasher);
             Self::log(client.log().store()).1.hash(&mut hasher);
         }
         format!("{:?}", self.relay).hash(&mut hasher);
         Self::log(self.relay.log().store()).1.hash(&mut hasher);
-        let counts = (self.acts, self.undos, self.cuts);
+        let counts = (self.acts, self.undos, self.cuts, &self.crashes);
         (&self.up, &self.down, &self.open, counts, &self.last, &self.dropped).hash(&mut hasher);
+        if self.crashes.iter().any(|crashes| *crashes > 0) {
+            (&self.received, &self.received_before).hash(&mut hasher);
+        }
         hasher.finish()
     }
 
@@ -255,14 +284,17 @@ impl World {
         }
         for (number, client) in self.clients.iter().enumerate() {
             // The log of a client keeps only its own unanswered actions.
-            let own = format!(" {}:client:tab ", number + 1);
+            let own = format!(" {}:client:", number + 1);
             let of_others: Vec<&String> = order.iter().filter(|id| !id.contains(&own)).collect();
-            let mut received: Vec<&String> = self.received[number].iter().collect();
+            let before = self.received_before[number].iter();
+            let again = self.received_before[number].clone();
+            let since = self.received[number].iter().filter(|id| !again.contains(*id));
+            let mut received: Vec<&String> = before.chain(since).collect();
             received.sort_by_key(|id| order.iter().position(|other| other == *id));
             if received != of_others {
                 return Some(format!("client {number} received {received:?} of {of_others:?}"));
             }
-            if !client.log().store().is_empty() {
+            if !Self::log(client.log().store()).1.is_empty() {
                 return Some(format!("client {number} still waits for answers"));
             }
         }
@@ -324,6 +356,7 @@ struct Exchange {
     actions: usize,
     undos: usize,
     cuts: usize,
+    crashes: usize,
 }
 
 impl Exchange {
@@ -348,6 +381,9 @@ impl Exchange {
             }
             if world.open[client] && world.cuts < self.cuts {
                 next.push(Step::Cut(client));
+            }
+            if world.crashes.iter().sum::<usize>() < self.crashes {
+                next.push(Step::Crash(client));
             }
         }
         let done = world.is_quiet() && world.acts == self.actions;
@@ -394,20 +430,27 @@ fn is_large() -> bool {
 #[test]
 fn synchronization_keeps_its_guarantees() {
     let cuts = if is_large() { 2 } else { 1 };
-    check(Exchange { actions: 3, undos: 0, cuts });
+    check(Exchange { actions: 3, undos: 0, cuts, crashes: 0 });
 }
 
 #[test]
 fn a_server_never_receives_what_a_client_has_dropped() {
     let actions = if is_large() { 2 } else { 1 };
-    check(Exchange { actions, undos: 2, cuts: 1 });
+    check(Exchange { actions, undos: 2, cuts: 1, crashes: 0 });
+}
+
+#[test]
+fn a_crash_of_a_client_loses_and_repeats_nothing() {
+    let (actions, crashes) = if is_large() { (3, 2) } else { (2, 1) };
+    check(Exchange { actions, undos: 0, cuts: 0, crashes });
+    check(Exchange { actions: 1, undos: 1, cuts: 0, crashes });
 }
 
 fn check(model: Exchange) {
-    let Exchange { actions, undos, cuts } = model;
+    let Exchange { actions, undos, cuts, crashes } = model;
     let checker = model.checker().threads(2).spawn_bfs().join();
     println!(
-        "{actions} actions, {undos} undos, {cuts} cuts: {} different worlds, {} visited, up to {} steps deep",
+        "{actions} actions, {undos} undos, {cuts} cuts, {crashes} crashes: {} different worlds, {} visited, up to {} steps deep",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth()
