@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -157,19 +158,22 @@ async fn a_client_whose_store_fails_says_so() {
     );
 }
 
-/// The variable with the file of a client that is killed, in the process that
-/// [`what_was_kept_survives_kills`] starts.
+/// The variables of the process that [`what_was_kept_survives_kills`] starts: the file of its
+/// client, and the port of the server.
 const CHILD_FILE: &str = "LOGUX_TEST_CLIENT_FILE";
+const CHILD_PORT: &str = "LOGUX_TEST_CLIENT_PORT";
+
+fn client(file: &Path, port: u16) -> Client {
+    let connector = WebSocketConnector::new(&format!("ws://127.0.0.1:{port}")).expect("a URL");
+    Client::builder("ada").expect("a user").file(file).expect("a file").start(connector)
+}
 
 /// Adds actions, and prints the id of each when it is kept, until it is killed. Only in a process
 /// of the test below.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_writes_until_it_is_killed() {
-    let Ok(file) = env::var(CHILD_FILE) else { return };
-    let connector =
-        WebSocketConnector::new(&format!("ws://127.0.0.1:{}", free_port())).expect("a URL");
-    let builder = Client::builder("ada").expect("a user").file(&file).expect("a file");
-    let client = builder.start(connector);
+    let (Ok(file), Ok(port)) = (env::var(CHILD_FILE), env::var(CHILD_PORT)) else { return };
+    let client = client(file.as_ref(), port.parse().expect("a port"));
     loop {
         let note = Action::new(r#"{"type":"note"}"#).expect("an action");
         let added = client.sync(note).kept().await.expect("kept");
@@ -177,53 +181,57 @@ async fn child_writes_until_it_is_killed() {
     }
 }
 
-/// A process that writes is killed again and again. All that it was told to be kept is there, and
-/// reaches the server once. `LOGUX_KILLS` is the number of kills.
+/// A process that writes is killed again and again, half of the times while it is connected. All
+/// that it was told to be kept reaches the server, and is processed once. `LOGUX_KILLS` is the
+/// number of kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_survives_kills() {
     let kills = env::var("LOGUX_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(30);
+    let processed = Arc::new(Mutex::new(Vec::new()));
+    let by_handler = processed.clone();
+    let server = Server::builder()
+        .auth(|_| async { Ok(true) })
+        .action_type("note", |action| {
+            action.access(|_| async { Ok(true) }).process(move |context| {
+                by_handler.lock().expect("no panic").push(context.meta().id.to_string());
+                async { Ok(()) }
+            })
+        })
+        .listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let port = server.address().port();
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("app.db");
     let mut kept = HashSet::new();
     for kill in 0..kills {
+        let is_connected = kill % 2 == 1;
         let mut child = Command::new(env::current_exe().expect("the tests"))
             .args(["--exact", "child_writes_until_it_is_killed", "--nocapture"])
             .env(CHILD_FILE, &file)
+            .env(CHILD_PORT, if is_connected { port } else { free_port() }.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
         let lines = BufReader::new(child.stdout.take().expect("an output")).lines();
         let ids = lines.map_while(Result::ok);
-        let ids = ids.filter_map(|line| Some(line.split_once("kept ")?.1.to_owned()));
+        let mut ids = ids.filter_map(|line| Some(line.split_once("kept ")?.1.to_owned()));
         // At another point of its work each time.
-        kept.extend(ids.take(1 + kill * 7 % 23));
+        let actions = if is_connected { 20 + kill * 31 % 180 } else { 1 + kill * 7 % 23 };
+        kept.extend(ids.by_ref().take(actions));
         child.kill().expect("killed");
+        kept.extend(ids);
         child.wait().expect("ended");
     }
-    let port = free_port();
-    let server = Server::builder()
-        .auth(|_| async { Ok(true) })
-        .action_type("note", |action| {
-            action.access(|_| async { Ok(true) }).keep(Retention::forever("notes"))
-        })
-        .listen(([127, 0, 0, 1], port).into())
-        .await
-        .expect("a server");
-    let connector = WebSocketConnector::new(&format!("ws://127.0.0.1:{port}")).expect("a URL");
-    let builder = Client::builder("ada").expect("a user").file(&file).expect("a file");
-    let client = builder.start(connector);
+    let before = processed.lock().expect("no panic").len();
+    assert!(before > kills, "{before} actions were processed while their authors were killed");
+    let client = client(&file, port);
     // It is processed after all that was kept.
     let last = Action::new(r#"{"type":"note","last":true}"#).expect("an action");
     timeout(TIMEOUT, client.sync(last)).await.expect("in time").expect("processed");
-    let mut received = Vec::new();
-    let mut next = Some(LogQuery::kept_for(&Retention::forever("notes")).limit(1_000));
-    while let Some(query) = next {
-        let page = server.handle().log_page(query).await.expect("a page");
-        received.extend(page.entries.into_iter().map(|entry| entry.meta.id.to_string()));
-        next = page.next;
-    }
-    let distinct: HashSet<String> = received.iter().cloned().collect();
-    assert_eq!(distinct.len(), received.len(), "each of them once");
+    let processed = processed.lock().expect("no panic");
+    let distinct: HashSet<String> = processed.iter().cloned().collect();
+    assert_eq!(distinct.len(), processed.len(), "each of them once");
     let lost: Vec<_> = kept.difference(&distinct).collect();
     assert!(lost.is_empty(), "of {} kept actions, these are lost: {lost:?}", kept.len());
 }
