@@ -284,6 +284,8 @@ fn the_same_seed_gives_the_same_trace() {
             && total(|counts| counts.lost) > 20
             && total(|counts| counts.server_crashes) > 9
             && total(|counts| counts.hangs) > 0
+            && total(|counts| counts.refused_tokens) > 0
+            && total(|counts| counts.device_store_failures) > 0
             && total(|counts| counts.logins_ended) > 0,
         "{counts:?}"
     );

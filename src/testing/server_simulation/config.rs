@@ -28,6 +28,8 @@ pub struct Config {
     pub handler_delay: RangeInclusive<Duration>,
     /// The time after which a login ends and the server closes its connection.
     pub login_duration: RangeInclusive<Duration>,
+    /// The time after which the token of a device is refused, and the device gets a new one.
+    pub token_duration: RangeInclusive<Duration>,
     /// The time that inputs and outputs of the hub wait in a queue.
     pub round_delay: RangeInclusive<Duration>,
     /// The duration of a commit of the server's log.
@@ -47,6 +49,9 @@ pub struct Config {
     /// write. Then handlers may be called again while an earlier call still runs, so the
     /// application needs an inbox.
     pub store_failures: bool,
+    /// Whether the stores of devices fail for a while now and then. Then the device is started
+    /// again with what is durable, or commits later and is not connected meanwhile.
+    pub device_store_failures: bool,
     /// The largest message that the server and the devices accept, in bytes. Senders divide by
     /// size alone what is larger, such as the backlog of a device. `None`: the limits of the
     /// engine, and messages of few actions.
@@ -57,8 +62,8 @@ pub struct Config {
 
 impl Default for Config {
     /// 3 devices of 2 users, an inbox, a latency of up to 100 ms, handlers of up to 600 ms, logins
-    /// of up to two minutes. One in 60 handler steps hangs, and one in 20 fails. The server's store
-    /// fails now and then.
+    /// of up to two minutes, tokens of up to a minute. One in 60 handler steps hangs, and one in 20
+    /// fails. The stores of the server and the devices fail now and then.
     fn default() -> Self {
         let between = |low, high| {
             RangeInclusive::new(Duration::from_millis(low), Duration::from_millis(high))
@@ -74,6 +79,7 @@ impl Default for Config {
             restart_delay: between(1, 500),
             handler_delay: between(0, 200),
             login_duration: between(2_000, 120_000),
+            token_duration: between(500, 60_000),
             round_delay: between(0, 5),
             commit_delay: between(0, 20),
             hangs_once_in: 60,
@@ -82,6 +88,7 @@ impl Default for Config {
             drift_ppm: 100,
             server_clock_error: Duration::ZERO,
             store_failures: true,
+            device_store_failures: true,
             message_bytes: None,
             trace: false,
         }
@@ -114,6 +121,10 @@ pub struct Counts {
     pub lost: usize,
     /// Connections that were cut.
     pub cuts: usize,
+    /// Tokens that were refused.
+    pub refused_tokens: usize,
+    /// Failures of the stores of devices.
+    pub device_store_failures: usize,
     /// Logins that ended.
     pub logins_ended: usize,
     /// Crashes of devices.

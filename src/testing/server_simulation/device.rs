@@ -1,4 +1,5 @@
-//! A device of a user: the real client with a store that loses uncommitted writes in a crash.
+//! A device of a user: the real client with a store that fails now and then, and loses uncommitted
+//! writes in a crash.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,12 +8,15 @@ use std::{
 
 use crate::{
     action::{Action, ActionId, NodeId, logux::SUBSCRIBE},
-    client::{Client, Config},
+    client::{Client, Config, Secret},
     replay::{Reducer, Timeline, TimelineConfig},
     server::SessionId,
     sync,
-    testing::{CrashStore, simulation::clock::Clock},
+    testing::{CrashStore, FailingStore, FailureSwitch, StoreFailure, simulation::clock::Clock},
 };
+
+/// The store of a device.
+pub(super) type DeviceStore = FailingStore;
 
 /// What a user has done on a device, and a crash before the next commit loses.
 #[derive(Debug)]
@@ -31,7 +35,10 @@ pub(super) struct Device<R: Reducer> {
     starts: usize,
     pub(super) clock: Clock,
     /// `None` only during a crash.
-    client: Option<Client<CrashStore, Timeline<R>>>,
+    client: Option<Client<DeviceStore, Timeline<R>>>,
+    switch: FailureSwitch,
+    /// The time when the current failure of the store ends, in milliseconds.
+    fails_until: Option<u64>,
     pub(super) session: Option<SessionId>,
     /// The time of the next commit, in milliseconds.
     pub(super) commits_at: Option<u64>,
@@ -58,6 +65,8 @@ impl<R: Reducer + Clone> Device<R> {
             starts: 0,
             clock,
             client: None,
+            switch: FailureSwitch::default(),
+            fails_until: None,
             session: None,
             commits_at: None,
             uncommitted: Vec::new(),
@@ -70,7 +79,7 @@ impl<R: Reducer + Clone> Device<R> {
         }
     }
 
-    /// Starts the client with a store.
+    /// Starts the client with a store that works, without a token.
     pub(super) fn start(
         &mut self,
         reducer: R,
@@ -86,8 +95,10 @@ impl<R: Reducer + Clone> Device<R> {
         let mut node = sync::Config::client(node);
         limits(&mut node);
         let config = Config { node: Arc::new(node), token: None };
+        let (store, switch) = FailingStore::over(store);
+        (self.switch, self.fails_until) = (switch, None);
         self.client =
-            Some(Client::with_observer(config, store, timeline).expect("memory does not fail"));
+            Some(Client::with_observer(config, store, timeline).expect("the store works"));
     }
 
     /// Stops the client, and returns the store as it is after a power failure.
@@ -95,11 +106,29 @@ impl<R: Reducer + Clone> Device<R> {
         self.client.take().map_or_else(CrashStore::new, |client| client.into_store().crash())
     }
 
-    pub(super) const fn client(&self) -> &Client<CrashStore, Timeline<R>> {
+    /// Sets a token that is valid until a time in milliseconds.
+    pub(super) fn set_token(&mut self, valid_until: u64) {
+        self.client_mut().set_token(Some(Secret(valid_until.to_string())));
+    }
+
+    /// Lets the store fail until a time in milliseconds.
+    pub(super) fn fail_store(&mut self, failure: StoreFailure, until: u64) {
+        self.switch.set(Some(failure));
+        self.fails_until = Some(until);
+    }
+
+    /// Ends the failure of the store, if it is time.
+    pub(super) fn end_failure(&mut self, now_ms: u64) {
+        if self.fails_until.take_if(|until| *until <= now_ms).is_some() {
+            self.switch.set(None);
+        }
+    }
+
+    pub(super) const fn client(&self) -> &Client<DeviceStore, Timeline<R>> {
         self.client.as_ref().expect("a running client")
     }
 
-    pub(super) const fn client_mut(&mut self) -> &mut Client<CrashStore, Timeline<R>> {
+    pub(super) const fn client_mut(&mut self) -> &mut Client<DeviceStore, Timeline<R>> {
         self.client.as_mut().expect("a running client")
     }
 
@@ -126,7 +155,7 @@ impl<R: Reducer + Clone> Device<R> {
     pub(super) fn next_event(&self) -> Option<u64> {
         let deadline = self.client().next_deadline().map(|deadline| deadline.at.as_millis());
         let subscribes = self.subscribes_at.iter().map(|(at, _)| *at).min();
-        let times = [deadline, subscribes, self.connects_at, self.commits_at];
+        let times = [deadline, subscribes, self.connects_at, self.commits_at, self.fails_until];
         times.into_iter().flatten().min()
     }
 }

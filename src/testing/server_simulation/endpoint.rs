@@ -15,6 +15,7 @@ use crate::{
     store::Entry,
     sync::{self, AuthToken, BatchToken, Node, State},
     time::Now,
+    wire::ErrorMessage,
 };
 
 /// The largest number of replayed actions in one message.
@@ -25,8 +26,8 @@ const REPLAY_BATCH: usize = 100;
 pub(super) struct Endpoint {
     pub(super) session: SessionId,
     pub(super) node: Node,
-    /// A pending login: the time of its answer in milliseconds, whether it fails, and its token.
-    login: Option<(u64, bool, AuthToken)>,
+    /// A pending login.
+    login: Option<Login>,
     /// The time when the login ends, in milliseconds.
     login_ends: Option<u64>,
     /// The client that has sent `connect`.
@@ -48,6 +49,18 @@ pub(super) struct Endpoint {
     /// The actions of other clients that were sent since the client last unsubscribed from a
     /// channel.
     sent: BTreeSet<ActionId>,
+}
+
+/// A login that the application decides about.
+#[derive(Debug)]
+struct Login {
+    /// The time of the answer in milliseconds.
+    answered_at: u64,
+    /// Whether the application fails.
+    fails: bool,
+    /// The time in milliseconds until which the client's token is valid.
+    valid_until: u64,
+    token: AuthToken,
 }
 
 /// An output of the hub for one connection.
@@ -102,7 +115,7 @@ impl Endpoint {
     /// Returns the time of the next event, in milliseconds.
     pub(super) fn next_event(&self) -> Option<u64> {
         let deadline = self.node.next_deadline().map(|deadline| deadline.at.as_millis());
-        let login = self.login.as_ref().map(|(at, ..)| *at);
+        let login = self.login.as_ref().map(|login| login.answered_at);
         let drains_at = self.drains_at.filter(|_| self.can_send());
         [deadline, login, self.login_ends, drains_at].into_iter().flatten().min()
     }
@@ -164,12 +177,17 @@ impl Endpoint {
         if self.node.next_deadline().is_some_and(|deadline| deadline.at.as_millis() <= now_ms) {
             self.node.handle(now, sync::Input::Wake);
         }
-        if let Some((_, fails, token)) = self.login.take_if(|(at, ..)| *at <= now_ms) {
-            if fails {
+        if let Some(login) = self.login.take_if(|login| login.answered_at <= now_ms) {
+            if login.fails {
                 context.record(|| format!("the login at connection {} fails", self.session.0));
                 return vec![EndpointOutput::Close];
             }
-            self.node.handle(now, sync::Input::Allow(token));
+            if login.valid_until < now_ms {
+                let error = ErrorMessage::wrong_credentials();
+                self.node.handle(now, sync::Input::Refuse(login.token, error));
+                return self.poll_node(context);
+            }
+            self.node.handle(now, sync::Input::Allow(login.token));
             self.login_ends = Some(context.after(|config| &config.login_duration));
         }
         if self.login_ends.is_some_and(|at| at <= now_ms) {
@@ -240,7 +258,13 @@ impl Endpoint {
                 sync::Output::Authenticate(request) => {
                     let fails = context.fails(context.config.errors_once_in);
                     let answered_at = context.after(|config| &config.handler_delay);
-                    self.login = Some((answered_at, fails, request.token));
+                    let secret = request.secret.and_then(|secret| secret.parse().ok());
+                    self.login = Some(Login {
+                        answered_at,
+                        fails,
+                        valid_until: secret.unwrap_or_default(),
+                        token: request.token,
+                    });
                     self.client = Some((request.node, request.subprotocol));
                 }
                 sync::Output::Connected { since, .. } => {

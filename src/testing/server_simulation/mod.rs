@@ -13,6 +13,10 @@
 //!   while the server still has its previous connection.
 //! - Devices crash, and start again with the durable entries of their logs. As after opening a
 //!   page, they have a new tab id and subscribe again.
+//! - The store of a device is locked, full, or cannot write for a while. The device starts again
+//!   with what is durable, or waits without a connection and commits later.
+//! - The tokens of devices expire. The server refuses such a token, and the device gets a
+//!   new one.
 //! - Devices are reloaded like a page whose log is in memory: a new tab of the same client starts
 //!   with an empty log. The actions that the server has confirmed are answered nevertheless.
 //! - The server crashes at any time, also during a round of the hub: before its inputs are durable,
@@ -44,7 +48,8 @@
 //!   it was confirmed, and its author too, by a reload.
 //!
 //! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
-//! `endpoint`, `handlers`, `settling`, `server`, `world`, `undo`, `outcome`, `survival`.
+//! `endpoint`, `handlers`, `settling`, `server`, `world`, `committing`, `undo`, `outcome`,
+//! `survival`.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -106,6 +111,7 @@
 //! ```
 
 mod application;
+mod committing;
 mod config;
 mod connection;
 mod context;

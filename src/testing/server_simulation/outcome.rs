@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use super::{Application, Violation, World};
 use crate::{
     action::{Action, ActionId},
-    store::{Query, Store},
+    store::Query,
 };
+
+/// The failures of a device's store are those of writes.
+const READABLE: &str = "the store can be read";
 
 /// The largest number of steps of [`World::settle`].
 const MAX_STEPS: usize = 100_000;
@@ -126,19 +129,20 @@ impl<A: Application> World<A> {
 
     /// Returns the actions of a device that the server has not confirmed.
     pub(super) fn unconfirmed(&self, device: usize) -> BTreeSet<ActionId> {
-        let Ok(synced) = self.devices[device].client().log().store().synced();
+        let synced = self.devices[device].client().log().synced().expect(READABLE);
         self.unanswered_after(device, synced.sent)
     }
 
     fn unanswered_after(&self, device: usize, added: u64) -> BTreeSet<ActionId> {
         let mut unanswered = BTreeSet::new();
         let query = Query::added().oldest_first().after_added(added);
-        let Ok(()) = self.devices[device].client().log().store().walk(&query, &mut |entry| {
+        let walked = self.devices[device].client().log().walk(&query, |entry| {
             if entry.meta.reasons.iter().any(|reason| **reason == *"syncing") {
                 unanswered.insert(entry.meta.id.clone());
             }
             ControlFlow::Continue(())
         });
+        walked.expect(READABLE);
         unanswered
     }
 

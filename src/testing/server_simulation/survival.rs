@@ -10,8 +10,8 @@ const MAX_STEPS_TO_COMMIT: usize = 100;
 
 impl<A: Application> World<A> {
     /// Executes `events` random events: users add actions, unsubscribe and subscribe again;
-    /// connections are cut; devices and the server crash; devices are reloaded; the server's store
-    /// fails; time passes. Stops at a violation.
+    /// connections are cut; devices and the server crash; devices are reloaded; the stores of the
+    /// server and the devices fail; time passes. Stops at a violation.
     pub fn run_random(&mut self, events: usize) {
         let (devices, channels) = (self.devices.len() as u64, self.application.channels());
         for _ in 0..events {
@@ -39,7 +39,7 @@ impl<A: Application> World<A> {
                 }
                 23..=24 => self.fail_store(),
                 25 => self.reload(device),
-                _ => {}
+                _ => self.fail_device_store(device),
             }
             // About half of the events occur in quick succession.
             let max = if self.context.random.one_in(2) { 20 } else { 400 };

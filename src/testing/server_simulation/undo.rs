@@ -9,9 +9,8 @@ impl<A: Application> World<A> {
         let random = &mut self.context.random;
         let last = self.devices[device].last_undo.take_if(|_| random.one_in(3));
         let target = last.unwrap_or(target);
-        let this = &mut self.devices[device];
-        let now = this.clock.now(self.context.now_ms);
-        let outcome = this.client_mut().undo(now, &target, "undo").expect("memory does not fail");
+        let undone = self.call(device, |client, now| client.undo(now, &target, "undo"));
+        let Some(outcome) = undone else { return };
         match outcome {
             UndoOutcome::Dropped(_) => {
                 self.context.record(|| format!("device {device} drops {target}"));

@@ -25,6 +25,9 @@ use crate::{
     time::as_millis,
 };
 
+/// The kind of the error for a token that is not valid.
+const WRONG_CREDENTIALS: &str = "wrong-credentials";
+
 /// A server with its application, its clients and a network, in virtual time.
 pub struct World<A: Application> {
     pub(super) application: A,
@@ -116,7 +119,10 @@ impl<A: Application> World<A> {
             if let Some(target) = target.and_then(|id| id.parse().ok()) {
                 return self.undo(device, target);
             }
-            let id = self.sync(device, &action);
+            let Some(id) = self.sync(device, &action) else {
+                self.context.dropped.insert(id);
+                return;
+            };
             self.record_fate(&id, &action);
             self.devices[device].uncommitted.push(Uncommitted::Acted(id));
             self.drain(device);
@@ -129,12 +135,11 @@ impl<A: Application> World<A> {
         self.context.fates.insert(id.clone(), fate);
     }
 
-    fn sync(&mut self, device: usize, action: &Action) -> ActionId {
-        let this = &mut self.devices[device];
-        let now = this.clock.now(self.context.now_ms);
-        let id = this.client_mut().sync(now, action.clone()).expect("memory does not fail");
+    /// Adds an action on a device. Returns `None` if its store fails.
+    fn sync(&mut self, device: usize, action: &Action) -> Option<ActionId> {
+        let id = self.call(device, |client, now| client.sync(now, action.clone()))?;
         self.context.record(|| format!("device {device} adds {} as {id}", action.as_json()));
-        id
+        Some(id)
     }
 
     /// Cuts the connection of a device in both directions, each at a random byte. Has no effect if
@@ -167,8 +172,8 @@ impl<A: Application> World<A> {
         self.context.record(|| format!("device {device} crashes"));
         self.context.counts.crashes += 1;
         self.hang_up(device);
-        self.lose_uncommitted(device);
         let store = self.devices[device].crash();
+        self.lose_uncommitted(device, &store);
         self.start_device(device, store);
     }
 
@@ -182,10 +187,10 @@ impl<A: Application> World<A> {
         self.context.record(|| format!("device {device} is reloaded without its log"));
         self.context.counts.reloads += 1;
         self.hang_up(device);
-        let restored = self.lose_uncommitted(device);
         let abandoned = self.unconfirmed(device);
+        let lost = self.devices[device].crash();
+        let restored = self.lose_uncommitted(device, &lost);
         self.context.abandoned.extend(abandoned.into_iter().chain(restored));
-        drop(self.devices[device].crash());
         self.start_device(device, CrashStore::new());
     }
 
@@ -216,9 +221,10 @@ impl<A: Application> World<A> {
             // Otherwise it could subscribe twice, and would then have to unsubscribe twice.
             self.devices[device].subscribes_at.retain(|(_, other)| other != channel);
             let unsubscribe = logux::Unsubscribe { channel: channel.to_owned() };
-            let id = self.sync(device, &unsubscribe.to_action().expect("an action"));
-            self.drain(device);
-            self.devices[device].last_unsubscribe.insert(channel.to_owned(), id);
+            if let Some(id) = self.sync(device, &unsubscribe.to_action().expect("an action")) {
+                self.devices[device].last_unsubscribe.insert(channel.to_owned(), id);
+                self.drain(device);
+            }
         }
     }
 
@@ -349,6 +355,7 @@ impl<A: Application> World<A> {
     fn wake_device(&mut self, device: usize) {
         let now = self.context.now_ms;
         let this = &mut self.devices[device];
+        this.end_failure(now);
         if this.client().next_deadline().is_some_and(|deadline| deadline.at.as_millis() <= now) {
             self.handle_at_client(device, client::Input::Wake);
         }
@@ -371,6 +378,10 @@ impl<A: Application> World<A> {
     }
 
     fn connect(&mut self, device: usize) {
+        // The application returns a token that it has kept, or a new one.
+        if !self.context.fails(2) {
+            self.renew_token(device);
+        }
         let Some(server) = self.server.as_mut().filter(|server| server.is_open()) else {
             // The server is down, or its store.
             self.devices[device].connects_at =
@@ -387,8 +398,13 @@ impl<A: Application> World<A> {
         self.handle_at_client(device, client::Input::Opened);
     }
 
+    fn renew_token(&mut self, device: usize) {
+        let valid_until = self.context.after(|config| &config.token_duration);
+        self.devices[device].set_token(valid_until);
+    }
+
     /// Closes the connection of a device, which connects again after [`Config::reconnect_delay`].
-    fn disconnect(&mut self, device: usize) {
+    pub(super) fn disconnect(&mut self, device: usize) {
         self.hang_up(device);
         self.handle_at_client(device, client::Input::Closed);
         self.devices[device].connects_at =
@@ -404,59 +420,12 @@ impl<A: Application> World<A> {
     }
 
     fn handle_at_client(&mut self, device: usize, input: client::Input<'_>) {
-        let this = &mut self.devices[device];
-        let now = this.clock.now(self.context.now_ms);
-        this.client_mut().handle(now, input).expect("memory does not fail");
-        self.drain(device);
-    }
-
-    /// Executes the outputs of a client, after a commit, which may be later.
-    pub(super) fn drain(&mut self, device: usize) {
-        if self.devices[device].commits_at.is_none() {
-            let is_later = self.context.random.one_in(3);
-            let at = self.context.now_ms + self.context.random.between(0, 20);
-            self.devices[device].commits_at = Some(at);
-            if !is_later {
-                self.commit_device(device);
-            }
-        }
-    }
-
-    fn commit_device(&mut self, device: usize) {
-        let this = &mut self.devices[device];
-        this.commits_at = None;
-        let now = this.clock.now(self.context.now_ms);
-        this.client_mut().commit(now).expect("memory does not fail");
-        for change in core::mem::take(&mut this.uncommitted) {
-            match change {
-                Uncommitted::Acted(id) => self.acted.push((device, id)),
-                Uncommitted::Dropped(dropped) => {
-                    self.acted.retain(|(_, id)| *id != dropped);
-                    self.context.dropped.insert(dropped);
-                }
-            }
-        }
-        self.execute_client(device);
-        if self.devices[device].client().needs_commit() {
+        if self.call(device, |client, now| client.handle(now, input)).is_some() {
             self.drain(device);
         }
     }
 
-    /// Forgets what the user of a device has done since the last commit, in a crash: actions that
-    /// must never reach the server. Returns those that are not dropped any more.
-    fn lose_uncommitted(&mut self, device: usize) -> Vec<ActionId> {
-        self.devices[device].commits_at = None;
-        let mut restored = Vec::new();
-        for change in core::mem::take(&mut self.devices[device].uncommitted) {
-            match change {
-                Uncommitted::Acted(id) => drop(self.context.dropped.insert(id)),
-                Uncommitted::Dropped(id) => restored.push(id),
-            }
-        }
-        restored
-    }
-
-    fn execute_client(&mut self, device: usize) {
+    pub(super) fn execute_client(&mut self, device: usize) {
         while let Some(output) = self.devices[device].client_mut().poll_output() {
             match output {
                 client::Output::Send(frame) => {
@@ -466,6 +435,10 @@ impl<A: Application> World<A> {
                 }
                 client::Output::Disconnect(_) if self.devices[device].session.is_some() => {
                     self.disconnect(device)
+                }
+                client::Output::Refused(error) if error.kind == WRONG_CREDENTIALS => {
+                    self.context.counts.refused_tokens += 1;
+                    self.renew_token(device);
                 }
                 client::Output::Added(entry) => self.record_received(device, &entry),
                 client::Output::Fate(id, Fate::Processed) => self.check_answer(device, &id, true),
