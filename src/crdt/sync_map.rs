@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
     action::{Action, ActionId, Meta, Stamp, push_once},
-    json::{Cursor, Json, JsonError, decode},
+    json::{Cursor, Json, JsonError, JsonObject, decode},
+    record::matching::equal,
     replay::{Diff, Malformed, NamedReducer, Obsolete, Reducer, Reversal, Saved, Timeline},
 };
 
@@ -94,6 +95,26 @@ impl Records {
         }
         fields.insert("id".into(), id.into());
         Some(Value::Object(fields))
+    }
+
+    /// Returns `true` if a record has fields, and an equal field ([`equal`]) for each field of a
+    /// filter. The field `id` of a filter is compared with the id. O(fields of the filter · log n).
+    ///
+    /// [`equal`]: crate::record::matching::equal
+    pub fn matches(&self, id: &str, filter: &JsonObject) -> bool {
+        let has_fields =
+            self.records.get(id).is_some_and(|it| it.visible_fields().next().is_some());
+        has_fields
+            && filter.iter().all(|(name, value)| match name {
+                "id" => Json::from_value(id).is_ok_and(|id| equal(&id, value)),
+                _ => self.field(id, name).is_some_and(|field| equal(field, value)),
+            })
+    }
+
+    /// Calls `id` with the id of each record that differs from another version of the records.
+    /// O(changes · log n) if one is a later version of the other.
+    pub fn diff(&self, other: &Self, mut id: impl FnMut(&Arc<str>)) {
+        diff_keys(&self.records, &other.records, |key| id(key));
     }
 
     /// Returns the ids of all records with fields, sorted.

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use logux::{
     Action, ActionId, Stamp,
-    client::SubscriptionState,
+    action::logux::Undo,
+    client::{Subscription, SubscriptionState},
     crdt::{Crdt, Shared as SharedDocument},
     replay::{NamedReducer, Timeline, TimelineSet},
 };
 use tokio::sync::watch;
 
-use crate::{Client, PendingAction, SyncError, driver::StepChange, opening::Shown};
+use crate::{
+    Client, PendingAction, SyncError,
+    driver::StepChange,
+    opening::{Receivers, Shown},
+};
 
 /// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
 /// Clones share the state. With the last clone, the document closes and its subscription ends; its
@@ -23,6 +28,8 @@ use crate::{Client, PendingAction, SyncError, driver::StepChange, opening::Shown
 pub struct DocumentHandle<R: NamedReducer> {
     client: Client,
     shown: watch::Receiver<Shown<R::State>>,
+    /// `None` without a subscription.
+    subscription: Option<watch::Receiver<SubscriptionState>>,
     lease: Arc<Lease>,
 }
 
@@ -32,11 +39,12 @@ struct Lease {
     name: Arc<str>,
     /// The kind of a document.
     kind: Option<Arc<str>>,
+    subscription: Option<Subscription>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.client.release(&self.name);
+        self.client.release(&self.name, self.subscription.as_ref());
     }
 }
 
@@ -48,10 +56,11 @@ where
         client: Client,
         name: Arc<str>,
         kind: Option<Arc<str>>,
-        shown: watch::Receiver<Shown<R::State>>,
+        needed: Option<Subscription>,
+        Receivers { shown, subscription }: Receivers<R::State>,
     ) -> Self {
-        let lease = Arc::new(Lease { client: client.clone(), name, kind });
-        Self { client, shown, lease }
+        let lease = Lease { client: client.clone(), name, kind, subscription: needed };
+        Self { client, shown, subscription, lease: Arc::new(lease) }
     }
 
     /// Returns the client, to undo and to add other actions.
@@ -71,7 +80,7 @@ where
     /// state while the subscription is loading. Without a connection, it is loading until there is
     /// one. After a refusal, opening the document again asks the server again.
     pub fn subscription(&self) -> Option<SubscriptionState> {
-        self.shown.borrow().subscription.clone()
+        self.subscription.as_ref().map(|state| state.borrow().clone())
     }
 
     /// Waits until the server has sent what it has. Returns at once without a subscription.
@@ -80,24 +89,30 @@ where
     /// [`SyncError::NotSubscribed`] if the server refuses the subscription, or has ended it,
     /// [`SyncError::Stopped`] if the client stops before.
     pub async fn loaded(&self) -> Result<(), SyncError> {
-        let mut shown = self.shown.clone();
-        let is_decided = |shown: &Shown<R::State>| {
-            !matches!(shown.subscription, Some(SubscriptionState::Loading))
-        };
-        let decided = shown.wait_for(is_decided).await.map(|shown| shown.subscription.clone());
-        match decided {
-            Ok(Some(SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason))) => {
-                Err(SyncError::NotSubscribed { channel: self.lease.name.to_string(), reason })
+        use SubscriptionState::{Ended, Loading, Refused};
+        let Some(mut subscription) = self.subscription.clone() else { return Ok(()) };
+        let decided = subscription.wait_for(|state| *state != Loading).await;
+        match decided.map(|state| state.clone()) {
+            Ok(Refused(reason) | Ended(reason)) => {
+                let needed = self.lease.subscription.as_ref();
+                let channel = needed.map(|needed| needed.channel.clone()).unwrap_or_default();
+                Err(SyncError::NotSubscribed { channel, reason })
             }
             Ok(_) => Ok(()),
             Err(_) => Err(self.client.stopped()),
         }
     }
 
-    /// Waits until the state or the [`subscription`](Self::subscription) has changed since the last
-    /// call. Returns `false` when the client has stopped.
+    /// Waits until the state, the [`subscription`](Self::subscription) or the steps of undo have
+    /// changed since the last call. Returns `false` when the client has stopped.
     pub async fn changed(&mut self) -> bool {
-        self.shown.changed().await.is_ok()
+        let Some(subscription) = &mut self.subscription else {
+            return self.shown.changed().await.is_ok();
+        };
+        tokio::select! {
+            changed = self.shown.changed() => changed.is_ok(),
+            changed = subscription.changed() => changed.is_ok(),
+        }
     }
 
     /// Waits until the state fulfils a condition and returns it; `None` when the client has
@@ -175,6 +190,14 @@ where
             let timeline = timelines.timeline::<R>(name)?;
             make.take().and_then(|make| make(timeline.state(), id))
         })
+    }
+
+    /// Returns the result of an edit that is not an action: it is undone for a reason, and was not
+    /// added.
+    pub(crate) fn refused(&self, reason: &str) -> PendingAction {
+        let unused = ActionId::new(logux::WallTime::default(), self.client.node_id(), 0);
+        let undo = Undo::of(&unused, reason, None);
+        PendingAction::decided(unused, Err(SyncError::Undone(Box::new(undo))))
     }
 
     /// Undoes the user's latest step of edits by handles of this document, whatever others have
@@ -270,7 +293,8 @@ where
 impl<R: NamedReducer> Clone for DocumentHandle<R> {
     fn clone(&self) -> Self {
         let lease = self.lease.clone();
-        Self { client: self.client.clone(), shown: self.shown.clone(), lease }
+        let (shown, subscription) = (self.shown.clone(), self.subscription.clone());
+        Self { client: self.client.clone(), shown, subscription, lease }
     }
 }
 

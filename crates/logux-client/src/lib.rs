@@ -3,7 +3,8 @@
 //! # Reading order
 //!
 //! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`],
-//! [`ServerMessages`] and [`StatusChanges`], the [`DocumentHandle`], and the [`Encryption`].
+//! [`ServerMessages`] and [`StatusChanges`], the [`DocumentHandle`], the [`RecordList`], and
+//! the [`Encryption`].
 //! Inside, `driver/` owns the machine of the engine, which handles call directly, and `task.rs` its
 //! connection. [`moving`] maps the API of
 //! `@logux/client` to this one.
@@ -19,9 +20,13 @@ mod encryption_failure;
 #[cfg(test)]
 mod encryption_fuzz;
 mod events;
+mod listed_records;
+mod needed_subscriptions;
 mod open_error;
 mod opening;
 mod pending_action;
+mod record_handle;
+mod record_list;
 mod shared;
 mod sync_error;
 mod task;
@@ -41,4 +46,6 @@ pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, Sta
 pub use logux::client::{Backoff, DeviceEvent, Status};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;
+pub use record_handle::RecordHandle;
+pub use record_list::RecordList;
 pub use sync_error::SyncError;

@@ -1,7 +1,7 @@
 //! Documents and records that open in the task of a client, which has no type parameter for them.
 
 use core::any::Any;
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use logux::{
     Entry,
@@ -9,6 +9,8 @@ use logux::{
     replay::{NamedReducer, TimelineSet},
 };
 use tokio::sync::{oneshot, watch};
+
+use crate::needed_subscriptions::{NeededSubscriptions, Request};
 
 /// Opens a timeline in the task of a client.
 pub(crate) trait Opening: Send {
@@ -23,13 +25,19 @@ pub(crate) trait Opening: Send {
     ) -> Box<dyn View>;
 
     /// Adds a handle to a timeline that is open.
-    fn join(self: Box<Self>, view: &mut dyn View);
+    fn join(self: Box<Self>, view: &mut dyn View, timelines: &TimelineSet);
 }
 
 /// The state of an open timeline, as its handles see it.
 pub(crate) trait View: Send {
-    /// Publishes the state.
-    fn publish(&mut self, timelines: &TimelineSet);
+    /// Publishes the state. `is_own`: only the user's own changes are new in it.
+    fn publish(&mut self, timelines: &TimelineSet, is_own: bool);
+
+    /// Records that the server has subscribed the client to a channel in this connection.
+    fn covered(&mut self, channel: Arc<str>);
+
+    /// Records that there is no connection.
+    fn disconnected(&mut self);
 
     /// Replies to the new handles.
     fn reply(&mut self);
@@ -40,10 +48,11 @@ pub(crate) trait View: Send {
     /// Publishes what has become of a subscription of the timeline.
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState);
 
-    /// Records that a handle was dropped. Returns whether it was the last one.
-    fn release(&mut self) -> bool;
+    /// Records that a handle with this subscription was dropped. Returns whether it was the last
+    /// handle.
+    fn release(&mut self, subscription: Option<&Subscription>) -> bool;
 
-    /// Requests the subscription again, for another user.
+    /// Requests the subscriptions again, for another user.
     fn restart(&mut self);
 
     /// Returns the next request to the server.
@@ -52,69 +61,22 @@ pub(crate) trait View: Send {
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
-/// A request of a view to the server.
-pub(crate) enum Request {
-    Subscribe(Subscription),
-    Unsubscribe(Subscription),
-}
-
-/// What a handle shows.
+/// What the handles of a view show.
 #[derive(Clone)]
 pub(crate) struct Shown<S> {
     pub(crate) state: S,
-    /// `None` without a subscription.
-    pub(crate) subscription: Option<SubscriptionState>,
     pub(crate) undo: UndoState,
 }
 
-/// A subscription that some handles need.
-#[derive(Default)]
-pub(crate) struct Needed {
-    subscription: Option<Subscription>,
-    pub(crate) state: Option<SubscriptionState>,
+/// What a new handle receives.
+pub(crate) struct Receivers<S> {
+    pub(crate) shown: watch::Receiver<Shown<S>>,
+    /// `None` without a subscription.
+    pub(crate) subscription: Option<watch::Receiver<SubscriptionState>>,
 }
 
-impl Needed {
-    /// Records that a handle needs the subscription, and returns the request for it, if the server
-    /// was not asked or has refused it.
-    pub(crate) fn need(&mut self, subscription: Option<Subscription>) -> Option<Request> {
-        use SubscriptionState::{Loading, Subscribed};
-        let subscription = subscription?;
-        if matches!(self.state, Some(Loading | Subscribed)) {
-            return None;
-        }
-        self.state = Some(Loading);
-        self.subscription = Some(subscription.clone());
-        Some(Request::Subscribe(subscription))
-    }
-
-    /// Sets the state, if the change is about this subscription. Returns whether it is.
-    pub(crate) fn set(&mut self, subscription: &Subscription, state: &SubscriptionState) -> bool {
-        let is_own = self.subscription.as_ref() == Some(subscription);
-        if is_own {
-            self.state = Some(state.clone());
-        }
-        is_own
-    }
-
-    /// Returns the request for the subscription, whatever the server has said of it.
-    pub(crate) fn restart(&mut self) -> Option<Request> {
-        self.state = None;
-        let subscription = self.subscription.take();
-        self.need(subscription)
-    }
-
-    /// Returns the request that ends the subscription, if the server has it.
-    pub(crate) fn leave(&mut self) -> Option<Request> {
-        use SubscriptionState::{Loading, Subscribed};
-        let is_wanted = matches!(self.state, Some(Loading | Subscribed));
-        self.state = None;
-        self.subscription.take().filter(|_| is_wanted).map(Request::Unsubscribe)
-    }
-}
-
-/// Receives the state. `None` if the name is open with another type.
-pub(crate) type Reply<S> = oneshot::Sender<Option<watch::Receiver<Shown<S>>>>;
+/// Receives what a new handle shows. `None` if the name is open with another type.
+pub(crate) type Reply<S> = oneshot::Sender<Option<Receivers<S>>>;
 
 /// [`Opening`] of a reducer.
 pub(crate) struct OpeningOf<R: NamedReducer> {
@@ -123,14 +85,16 @@ pub(crate) struct OpeningOf<R: NamedReducer> {
     pub(crate) reply: Reply<R::State>,
 }
 
+/// The reply to a new handle, and the state of its subscription.
+type NewHandle<S> = (Reply<S>, Option<watch::Receiver<SubscriptionState>>);
+
 /// [`View`] of a reducer.
 struct ViewOf<R: NamedReducer> {
     name: Arc<str>,
     sender: watch::Sender<Shown<R::State>>,
     handles: usize,
-    needed: Needed,
-    requests: VecDeque<Request>,
-    new_handles: Vec<Reply<R::State>>,
+    subscriptions: NeededSubscriptions,
+    new_handles: Vec<NewHandle<R::State>>,
 }
 
 impl<R> Opening for OpeningOf<R>
@@ -151,35 +115,32 @@ where
         timelines.insert(self.reducer, entries, last_added);
         let timeline = timelines.timeline::<R>(&name);
         let state = timeline.map_or(empty, |timeline| timeline.state().clone());
-        let mut needed = Needed::default();
-        let requests = needed.need(self.subscription).into_iter().collect();
-        let subscription = needed.state.clone();
-        let shown = Shown { state, subscription, undo: UndoState::default() };
-        let sender = watch::Sender::new(shown);
-        let new_handles = vec![self.reply];
-        Box::new(ViewOf::<R> { name, sender, handles: 1, needed, requests, new_handles })
+        let sender = watch::Sender::new(Shown { state, undo: UndoState::default() });
+        let subscriptions = NeededSubscriptions::default();
+        let mut view =
+            ViewOf::<R> { name, sender, handles: 0, subscriptions, new_handles: Vec::new() };
+        view.add_handle(self.subscription, self.reply);
+        // The lists begin with the records of this device.
+        view.publish(timelines, false);
+        Box::new(view)
     }
 
-    fn join(self: Box<Self>, view: &mut dyn View) {
+    fn join(self: Box<Self>, view: &mut dyn View, timelines: &TimelineSet) {
         let Some(view) = view.as_any().downcast_mut::<ViewOf<R>>() else {
             let _ = self.reply.send(None);
             return;
         };
-        view.handles += 1;
-        view.requests.extend(view.needed.need(self.subscription));
-        view.publish_subscription();
-        view.new_handles.push(self.reply);
+        view.add_handle(self.subscription, self.reply);
+        view.publish(timelines, false);
     }
 }
 
 impl<R: NamedReducer> ViewOf<R> {
-    fn publish_subscription(&self) {
-        let state = &self.needed.state;
-        self.sender.send_if_modified(|shown| {
-            let is_new = shown.subscription != *state;
-            shown.subscription.clone_from(state);
-            is_new
-        });
+    fn add_handle(&mut self, subscription: Option<Subscription>, reply: Reply<R::State>) {
+        self.handles += 1;
+        let need = |subscription| self.subscriptions.need(&self.name, subscription);
+        let subscription = subscription.map(need);
+        self.new_handles.push((reply, subscription));
     }
 }
 
@@ -187,15 +148,27 @@ impl<R> View for ViewOf<R>
 where
     R: NamedReducer<State: Send + Sync> + 'static,
 {
-    fn publish(&mut self, timelines: &TimelineSet) {
+    fn publish(&mut self, timelines: &TimelineSet, is_own: bool) {
         if let Some(timeline) = timelines.timeline::<R>(&self.name) {
+            if let Some(records) = (timeline.state() as &dyn Any).downcast_ref() {
+                self.subscriptions.update_lists(records, is_own);
+            }
             self.sender.send_modify(|shown| shown.state = timeline.state().clone());
         }
     }
 
+    fn covered(&mut self, channel: Arc<str>) {
+        self.subscriptions.cover(channel);
+    }
+
+    fn disconnected(&mut self) {
+        self.subscriptions.disconnected();
+    }
+
     fn reply(&mut self) {
-        for reply in self.new_handles.drain(..) {
-            let _ = reply.send(Some(self.sender.subscribe()));
+        for (reply, subscription) in self.new_handles.drain(..) {
+            let shown = self.sender.subscribe();
+            let _ = reply.send(Some(Receivers { shown, subscription }));
         }
     }
 
@@ -208,26 +181,23 @@ where
     }
 
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState) {
-        if self.needed.set(subscription, state) {
-            self.publish_subscription();
-        }
+        self.subscriptions.set(subscription, state);
     }
 
-    fn release(&mut self) -> bool {
+    fn release(&mut self, subscription: Option<&Subscription>) -> bool {
         self.handles -= 1;
-        if self.handles == 0 {
-            self.requests.extend(self.needed.leave());
+        if let Some(subscription) = subscription {
+            self.subscriptions.leave(subscription);
         }
         self.handles == 0
     }
 
     fn restart(&mut self) {
-        self.requests.extend(self.needed.restart());
-        self.publish_subscription();
+        self.subscriptions.restart(&self.name);
     }
 
     fn next_request(&mut self) -> Option<Request> {
-        self.requests.pop_front()
+        self.subscriptions.next_request()
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

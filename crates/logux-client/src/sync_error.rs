@@ -23,6 +23,9 @@ pub enum SyncError {
     /// The document or the records with this name are open with another type.
     #[error("{0} is open with another type")]
     OtherType(String),
+    /// The filter of records is not a JSON object.
+    #[error("expected a filter that is a JSON object, such as {{\"done\":false}}: {0}")]
+    Filter(String),
     /// The server has refused the subscription, or has ended it. What the log of this device has
     /// stays there.
     #[error("the server has refused the subscription to {channel}, or has ended it: {reason}")]

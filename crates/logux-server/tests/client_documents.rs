@@ -80,12 +80,12 @@ async fn a_document_closes_with_its_last_handle_and_opens_again() {
 async fn records_are_kept_up_to_date() {
     let server = server();
     let (ada, bob) = (client(&server, "ada").await, client(&server, "bob").await);
-    let tasks = ada.records("tasks").await.expect("open");
+    let mut tasks = ada.records::<Json>("tasks", json!({})).await.expect("open");
     let create = json!({"type": "tasks/create", "id": "7", "fields": {"title": "Tea"}});
     ada.sync(Action::try_from(create).expect("an action")).await.expect("processed");
-    assert_eq!(tasks.state().get("7"), Some(json!({"id": "7", "title": "Tea"})));
-    let mut theirs = bob.records("tasks").await.expect("open");
-    let loaded = timeout(TIMEOUT, theirs.until(|tasks| tasks.get("7").is_some()));
+    assert_eq!(tasks.list(), [json!({"id": "7", "title": "Tea"}).into()]);
+    let mut theirs = bob.records::<Json>("tasks", json!({})).await.expect("open");
+    let loaded = timeout(TIMEOUT, theirs.until(|tasks| !tasks.is_empty()));
     loaded.await.expect("in time").expect("the record");
 }
 

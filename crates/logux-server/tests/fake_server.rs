@@ -129,12 +129,12 @@ async fn documents_and_records_are_alike() {
         let create = json!({"type": "tasks/create", "id": "1", "fields": {"text": "Tea"}});
         ada.process(create).await.expect("processed");
         for client in [&ada, &bob] {
-            let tasks = client.client().records("tasks").await.expect("open");
+            let tasks = client.client().record::<Value>("tasks", "1").await.expect("open");
             tasks.loaded().await.expect("loaded");
-            states.push(json!(tasks.state().get("1")));
+            states.push(json!(tasks.get().expect("readable")));
             let change = json!({"type": "tasks/change", "id": "1", "fields": {"text": "Milk"}});
             client.process(change).await.expect("processed");
-            states.push(json!(tasks.state().get("1")));
+            states.push(json!(tasks.get().expect("readable")));
         }
         seen.push(states);
     }

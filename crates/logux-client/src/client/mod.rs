@@ -22,11 +22,13 @@ use logux::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Actions, Builder, DocumentHandle, EncryptionFailures, PendingAction, ServerMessages, SyncError,
+    Actions, Builder, DocumentHandle, EncryptionFailures, PendingAction, RecordHandle, RecordList,
+    ServerMessages, SyncError,
     driver::{Commands, Make, StepChange},
     events::Events,
     opening::OpeningOf,
     pending_action::ended,
+    record_list::filter_of,
     shared::Shared,
 };
 
@@ -75,8 +77,8 @@ impl Client {
     }
 
     /// Tells the driver that a handle of a document was dropped.
-    pub(crate) fn release(&self, name: &Arc<str>) {
-        let _ = self.command(|driver| driver.release(name));
+    pub(crate) fn release(&self, name: &Arc<str>, subscription: Option<&Subscription>) {
+        let _ = self.command(|driver| driver.release(name, subscription));
     }
 
     pub(crate) fn command<T>(
@@ -256,15 +258,64 @@ impl Client {
         self.open_and_subscribe(document, Some(subscription)).await
     }
 
-    /// Opens all records of a kind, such as `tasks`, and subscribes to them with an empty filter.
-    /// Returns when those in the log of this device are there; what the server has arrives later.
+    /// Opens the records of a kind, such as `tasks`, that match a filter, as a live list, and
+    /// subscribes to them. The filter is a JSON object, such as `json!({"projectId": "1"})`: a
+    /// record matches if it has an equal field for each of the filter; `json!({})` is for all. `T`
+    /// is what a record is read into, with its `id`: a type that derives `Deserialize`, or
+    /// [`serde_json::Value`].
+    ///
+    /// Returns when the records in the log of this device are there; what the server has arrives
+    /// later: [`RecordList::loaded`]. All lists of a kind share one state, and each filter is one
+    /// subscription.
+    ///
+    /// ```no_run
+    /// use serde::{Deserialize, Serialize};
+    /// use serde_json::json;
+    /// # use logux_client::{Client, SyncError};
+    ///
+    /// #[derive(Deserialize, Serialize)]
+    /// struct Task {
+    ///     id: String,
+    ///     title: String,
+    ///     done: bool,
+    /// }
+    ///
+    /// # async fn run(client: Client) -> Result<(), SyncError> {
+    /// let mut open = client.records::<Task>("tasks", json!({"done": false})).await?;
+    /// open.create("7", &json!({"title": "Tea", "done": false}));
+    /// while open.changed().await {
+    ///     for task in open.list() {
+    ///         println!("{}", task.title);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`document`](Self::document), and [`SyncError::Filter`] if the filter is not a JSON
+    /// object.
+    pub async fn records<T>(
+        &self,
+        plural: &str,
+        filter: impl serde::Serialize,
+    ) -> Result<RecordList<T>, SyncError> {
+        let filter = filter_of(&filter)?;
+        let text = logux::Json::new(filter.to_json()).ok();
+        let subscription = Subscription { channel: plural.to_owned(), filter: text };
+        let handle = self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await?;
+        Ok(RecordList::new(handle, plural, filter))
+    }
+
+    /// Opens one record of a kind, such as `tasks`, and subscribes to it. See
+    /// [`records`](Self::records) for `T`.
     ///
     /// # Errors
     /// As [`document`](Self::document).
-    pub async fn records(&self, plural: &str) -> Result<DocumentHandle<SyncMaps>, SyncError> {
-        let filter = logux::Json::new("{}").ok();
-        let subscription = Subscription { channel: plural.to_owned(), filter };
-        self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await
+    pub async fn record<T>(&self, plural: &str, id: &str) -> Result<RecordHandle<T>, SyncError> {
+        let subscription = Subscription::to(format!("{plural}/{id}"));
+        let handle = self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await?;
+        Ok(RecordHandle::new(handle, plural, id))
     }
 
     /// Opens what a reducer computes from the log, without a subscription.
@@ -289,10 +340,13 @@ impl Client {
     {
         let (name, kind) = (reducer.name().clone(), reducer.kind().cloned());
         let (reply, shown) = oneshot::channel();
+        let needed = subscription.clone();
         let opening = Box::new(OpeningOf { reducer, subscription, reply });
         self.command(|driver| driver.open(opening))?;
         match shown.await {
-            Ok(Some(shown)) => Ok(DocumentHandle::new(self.clone(), name, kind, shown)),
+            Ok(Some(receivers)) => {
+                Ok(DocumentHandle::new(self.clone(), name, kind, needed, receivers))
+            }
             Ok(None) => Err(SyncError::OtherType(name.to_string())),
             Err(_) => Err(self.shared.stopped()),
         }

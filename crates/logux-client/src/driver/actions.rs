@@ -46,7 +46,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             Some(timeline) => self.machine.edit(now, timeline, action),
             None => self.machine.sync_with(now, action, draft),
         };
-        self.publish();
+        self.publish(true);
         match self.check(synced) {
             Some(id) => self.pending(id),
             None => {
@@ -91,7 +91,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         };
         let changed = self.check(changed);
         self.publish_steps(timeline);
-        self.publish();
+        self.publish(true);
         changed
     }
 

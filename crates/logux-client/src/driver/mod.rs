@@ -45,7 +45,7 @@ pub(crate) trait Commands: Send {
     fn when_kept(&mut self) -> ResultReceiver;
 
     fn open(&mut self, opening: Box<dyn Opening>) -> Option<()>;
-    fn release(&mut self, name: &Arc<str>);
+    fn release(&mut self, name: &Arc<str>, subscription: Option<&Subscription>);
     fn timelines(&self) -> &TimelineSet;
 
     fn walk(
@@ -121,7 +121,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             has_failed: false,
         };
         driver.reports.status.send_replace(driver.machine.status());
-        driver.publish();
+        driver.publish(true);
         driver
     }
 
@@ -154,13 +154,13 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn add(&mut self, action: Action, draft: Draft) -> Option<Option<Entry>> {
         let added = self.machine.add(self.clock.now(), action, draft);
-        self.publish();
+        self.publish(true);
         self.check(added)
     }
 
     fn undo(&mut self, id: &ActionId, reason: &str) -> Option<UndoOutcome<PendingAction>> {
         let undone = self.machine.undo(self.clock.now(), id, reason);
-        self.publish();
+        self.publish(true);
         let outcome = self.check(undone)?;
         Some(outcome.map(|undo| self.pending(undo)))
     }
@@ -179,8 +179,8 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         self.open_timeline(opening)
     }
 
-    fn release(&mut self, name: &Arc<str>) {
-        self.release_timeline(name);
+    fn release(&mut self, name: &Arc<str>, subscription: Option<&Subscription>) {
+        self.release_timeline(name, subscription);
     }
 
     fn timelines(&self) -> &TimelineSet {
@@ -197,7 +197,7 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn remove_reason(&mut self, reason: &str, criteria: &Criteria) -> Option<()> {
         let removed = self.machine.remove_reason(reason, criteria);
-        self.publish();
+        self.publish(true);
         self.check(removed)
     }
 
@@ -244,14 +244,14 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         self.stopped = None;
         self.reports.end.send_replace(End::Running);
         self.restart_views();
-        self.publish();
+        self.publish(true);
         Some(left)
     }
 
     fn clean(&mut self) -> Option<Vec<Entry>> {
         self.fail_waiting(&SyncError::UserChanged);
         let cleaned = self.machine.clean(self.clock.now());
-        self.publish();
+        self.publish(true);
         self.check(cleaned)
     }
 
@@ -272,7 +272,7 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
     fn handle(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         self.check(handled);
-        self.publish();
+        self.publish(false);
     }
 
     fn turn(&mut self) -> Turn {

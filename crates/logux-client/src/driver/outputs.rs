@@ -2,11 +2,13 @@
 
 use logux::{
     ActionId, MonoTime,
+    action::logux::SUBSCRIBED,
     client::{
         CipherError, DecryptRequest, EncryptRequest, EncryptionError, Fate, Input, Output,
-        StopReason, SubscriptionState,
+        StopReason,
     },
     store::Store,
+    sync::State,
 };
 
 use super::Driver;
@@ -57,7 +59,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             self.check(committed);
         }
         // Confirming received actions may have led to the next ones.
-        self.publish();
+        self.publish(false);
         if !self.has_failed {
             for kept in self.uncommitted.drain(..) {
                 let _ = kept.send(Ok(()));
@@ -78,28 +80,29 @@ impl<St: Store + Send + 'static> Driver<St> {
             }
             Output::Connect => turn.connect = true,
             Output::Stopped(reason) => self.stop_connecting(&reason),
-            Output::Added(entry) => drop(self.reports.actions.send(entry)),
+            Output::Added(entry) => {
+                if entry.action.kind() == SUBSCRIBED {
+                    self.covered(&entry.action);
+                }
+                let _ = self.reports.actions.send(entry);
+            }
             Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
             Output::Fate(id, Fate::Dropped) => self.resolve(&id, Err(SyncError::Dropped)),
             Output::Fate(id, Fate::Undone(undo)) => {
                 self.resolve(&id, Err(SyncError::Undone(undo)));
             }
             Output::Subscription(subscription, state) => {
-                let channel = &*subscription.channel;
-                if let SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason) =
-                    &state
-                {
-                    tracing::warn!(channel, reason, "the server has ended a subscription");
-                }
-                // The name of a document, and the plural of records, is their channel.
-                if let Some(view) = self.opened.get_mut(channel) {
-                    view.subscription_changed(&subscription, &state);
-                }
+                self.subscription_changed(&subscription, &state);
             }
             Output::Encrypt(request) => self.encrypt(&request),
             Output::Decrypt(request) => self.decrypt(&request),
             Output::EncryptionFailed(id, error) => self.encryption_failed(id, error),
-            Output::State(state) => drop(self.reports.state.send_replace(state)),
+            Output::State(state) => {
+                if state == State::Disconnected {
+                    self.disconnected();
+                }
+                self.reports.state.send_replace(state);
+            }
             Output::Status(status) => {
                 self.reports.status.send_replace(status);
                 let _ = self.reports.statuses.send(status);
@@ -154,7 +157,7 @@ impl<St: Store + Send + 'static> Driver<St> {
     fn pass(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         self.check(handled);
-        self.publish();
+        self.publish(false);
     }
 
     fn encryption_failed(&mut self, id: ActionId, error: EncryptionError) {

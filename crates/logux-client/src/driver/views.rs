@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use logux::store::Store;
+use logux::{
+    Action,
+    client::{Subscription, SubscriptionState},
+    store::Store,
+};
 
 use super::Driver;
-use crate::opening::{Opening, Request};
+use crate::{needed_subscriptions::Request, opening::Opening};
 
 impl<St: Store + Send + 'static> Driver<St> {
     pub(super) fn open_timeline(&mut self, opening: Box<dyn Opening>) -> Option<()> {
         let name = opening.name().clone();
         if let Some(view) = self.opened.get_mut(&name) {
-            opening.join(&mut **view);
+            opening.join(&mut **view, self.machine.log().observer());
         } else {
             let entries = self.machine.log().entries_of(&name);
             let (entries, last_added) = self.check(entries)?;
@@ -23,19 +27,23 @@ impl<St: Store + Send + 'static> Driver<St> {
         if let Some(view) = self.opened.get_mut(&name) {
             view.reply();
         }
-        self.publish();
+        self.publish(true);
         Some(())
     }
 
-    pub(super) fn release_timeline(&mut self, name: &Arc<str>) {
+    pub(super) fn release_timeline(
+        &mut self,
+        name: &Arc<str>,
+        subscription: Option<&Subscription>,
+    ) {
         let Some(view) = self.opened.get_mut(name) else { return };
-        let is_last = view.release();
+        let is_last = view.release(subscription);
         self.make_requests(name);
         if is_last {
             self.opened.remove(name);
             self.machine.close(name);
         }
-        self.publish();
+        self.publish(true);
     }
 
     /// Makes the requests of all views again, for another user.
@@ -70,13 +78,52 @@ impl<St: Store + Send + 'static> Driver<St> {
                     let left = self.machine.sync(now, action);
                     self.check(left);
                 }
+                Request::Record(request) => {
+                    let Some(action) = request.action(name) else { continue };
+                    let asked = self.machine.sync(now, action);
+                    self.check(asked);
+                }
             }
         }
         self.opened.insert(name.clone(), view);
     }
 
-    /// Publishes the states that have changed.
-    pub(super) fn publish(&mut self) {
+    /// Publishes what has become of a subscription.
+    pub(super) fn subscription_changed(
+        &mut self,
+        subscription: &Subscription,
+        state: &SubscriptionState,
+    ) {
+        let channel = &*subscription.channel;
+        if let SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason) = state {
+            tracing::warn!(channel, reason, "the server has ended a subscription");
+        }
+        // The name of a document, and the plural of records, is their channel. The channel of one
+        // record begins with its plural.
+        let plural = channel.split_once('/').map(|(plural, _)| plural);
+        for name in [Some(channel), plural].into_iter().flatten() {
+            if let Some(view) = self.opened.get_mut(name) {
+                view.subscription_changed(subscription, state);
+                self.make_requests(&name.into());
+            }
+        }
+    }
+
+    /// Handles a received `logux/subscribed`.
+    pub(super) fn covered(&mut self, action: &Action) {
+        let Some(channel) = action.str_field("channel") else { return };
+        let plural = channel.split_once('/').map(|(plural, _)| plural);
+        if let Some(view) = plural.and_then(|plural| self.opened.get_mut(plural)) {
+            view.covered(channel.as_ref().into());
+        }
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.opened.values_mut().for_each(|view| view.disconnected());
+    }
+
+    /// Publishes the states that have changed. `is_own`: only the user has changed them.
+    pub(super) fn publish(&mut self, is_own: bool) {
         let timelines = self.machine.observer_mut();
         let changed: Vec<_> = timelines.take_changed().collect();
         while let Some((name, warning)) = timelines.take_warning() {
@@ -86,7 +133,8 @@ impl<St: Store + Send + 'static> Driver<St> {
             // Before the state, so that who waits for the state sees both.
             self.publish_steps(&name);
             if let Some(view) = self.opened.get_mut(&name) {
-                view.publish(self.machine.log().observer());
+                view.publish(self.machine.log().observer(), is_own);
+                self.make_requests(&name);
             }
         }
         let unconfirmed = self.machine.unconfirmed();

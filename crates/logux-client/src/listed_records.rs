@@ -1,0 +1,244 @@
+//! The subscriptions to the single records of a list.
+//!
+//! Servers send a change of a record to the subscribers of a filter only if the new values match.
+//! To learn that a record leaves the list, a client subscribes to each record that it lists, as
+//! `createFilter` of `@logux/client` does, unless the server has done it (`logux/subscribed`).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use logux::{
+    Action, action::logux::SUBSCRIBE, client::Subscription, crdt::Records, json::JsonObject,
+    record::matching::equal,
+};
+
+/// The largest number of records of a list to which the client subscribes itself. If others change
+/// a further record so that it does not match, it stays in the list until the next start.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
+
+/// The records that match a filter, or may match it.
+#[derive(Debug)]
+pub(crate) struct ListedRecords {
+    plural: Arc<str>,
+    filter: JsonObject,
+    /// The records at the last update.
+    seen: Records,
+    listed: BTreeMap<Arc<str>, Listed>,
+    subscriptions: usize,
+    /// Whether the server has sent what it has.
+    is_loaded: bool,
+}
+
+/// What is known of a record in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    /// The client has not subscribed to it.
+    Unsubscribed {
+        is_own: bool,
+    },
+    Subscribed,
+}
+
+/// A request about one record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RecordRequest {
+    /// To subscribe; `is_creating` says that the server may not have the record yet.
+    Subscribe {
+        id: Arc<str>,
+        is_creating: bool,
+    },
+    Unsubscribe(Arc<str>),
+}
+
+impl ListedRecords {
+    /// Returns the list of a subscription; `None` if it has no filter, so that the server sends all
+    /// changes.
+    pub(crate) fn of(plural: &Arc<str>, subscription: &Subscription) -> Option<Self> {
+        let filter = JsonObject::from_json(subscription.filter.as_ref()?.as_str()).ok()?;
+        let (seen, listed) = (Records::default(), BTreeMap::new());
+        filter.iter().next()?;
+        let plural = plural.clone();
+        Some(Self { plural, filter, seen, listed, subscriptions: 0, is_loaded: false })
+    }
+
+    /// Whether a record matches the filter as far as its fields are known, and has one of them.
+    fn may_match(&self, records: &Records, id: &str) -> bool {
+        let mut has_one = false;
+        let fits = self.filter.iter().all(|(name, value)| {
+            let field = records.field(id, name);
+            has_one |= field.is_some();
+            field.is_none_or(|field| equal(field, value))
+        });
+        fits && has_one
+    }
+
+    /// Takes over the changes of the records since the last update. `is_own`: they are changes of
+    /// the user. `covered` has the channels to which the server has subscribed the client.
+    pub(crate) fn update(
+        &mut self,
+        now: &Records,
+        is_own: bool,
+        covered: &HashSet<Arc<str>>,
+    ) -> Vec<RecordRequest> {
+        let mut changed = Vec::new();
+        self.seen.diff(now, |id| changed.push(id.clone()));
+        self.seen = now.clone();
+        let mut requests = Vec::new();
+        for id in changed {
+            if self.may_match(now, &id) {
+                self.listed.entry(id.clone()).or_insert(Listed::Unsubscribed { is_own });
+                if self.is_loaded {
+                    requests.extend(self.subscribe(&id, covered));
+                }
+            } else if let Some(left) = self.listed.remove(&id)
+                && left == Listed::Subscribed
+            {
+                self.subscriptions -= 1;
+                requests.push(RecordRequest::Unsubscribe(id));
+            }
+        }
+        requests
+    }
+
+    /// Records that the server has sent what it has, in this connection.
+    pub(crate) fn loaded(&mut self, covered: &HashSet<Arc<str>>) -> Vec<RecordRequest> {
+        self.is_loaded = true;
+        let ids: Vec<_> = self.listed.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.subscribe(id, covered)).collect()
+    }
+
+    /// Records that there is no connection.
+    pub(crate) const fn disconnected(&mut self) {
+        self.is_loaded = false;
+    }
+
+    /// Returns the requests of a list that closes.
+    pub(crate) fn close(self) -> impl Iterator<Item = RecordRequest> {
+        let subscribed =
+            |(id, listed)| (listed == Listed::Subscribed).then_some(RecordRequest::Unsubscribe(id));
+        self.listed.into_iter().filter_map(subscribed)
+    }
+
+    fn subscribe(&mut self, id: &Arc<str>, covered: &HashSet<Arc<str>>) -> Option<RecordRequest> {
+        let listed = self.listed.get_mut(id)?;
+        let Listed::Unsubscribed { is_own } = *listed else { return None };
+        if covered.contains(&*format!("{}/{id}", self.plural)) {
+            return None;
+        }
+        if self.subscriptions == MAX_SUBSCRIPTIONS {
+            tracing::warn!(plural = %self.plural, "too many records to subscribe to each");
+            return None;
+        }
+        *listed = Listed::Subscribed;
+        self.subscriptions += 1;
+        Some(RecordRequest::Subscribe { id: id.clone(), is_creating: is_own })
+    }
+}
+
+impl RecordRequest {
+    /// Returns the action of a request.
+    pub(crate) fn action(&self, plural: &str) -> Option<Action> {
+        #[derive(serde::Serialize)]
+        struct Creating {
+            channel: String,
+            creating: bool,
+        }
+        match self {
+            Self::Subscribe { id, is_creating: true } => {
+                let fields = Creating { channel: format!("{plural}/{id}"), creating: true };
+                Action::typed(SUBSCRIBE, &fields).ok()
+            }
+            Self::Subscribe { id, is_creating: false } => {
+                Subscription::to(format!("{plural}/{id}")).subscribe().ok()
+            }
+            Self::Unsubscribe(id) => Subscription::to(format!("{plural}/{id}")).unsubscribe().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use logux::{
+        ActionId, Json, NodeId, Stamp, WallTime,
+        crdt::{Change, SyncMaps},
+        replay::Reducer as _,
+    };
+
+    use super::*;
+
+    struct World {
+        records: Records,
+        list: ListedRecords,
+        covered: HashSet<Arc<str>>,
+        time: i64,
+    }
+
+    fn world(filter: &str) -> World {
+        let filter = Json::new(filter).ok();
+        let subscription = Subscription { channel: "tasks".into(), filter };
+        let list = ListedRecords::of(&"tasks".into(), &subscription);
+        World {
+            records: Records::default(),
+            list: list.unwrap_or_else(|| unreachable!("a filter")),
+            covered: HashSet::new(),
+            time: 0,
+        }
+    }
+
+    impl World {
+        fn change(
+            &mut self,
+            id: &str,
+            field: &str,
+            value: &str,
+            is_own: bool,
+        ) -> Vec<RecordRequest> {
+            self.time += 1;
+            let node = NodeId::new("10:a:b").unwrap_or_else(|_| unreachable!("a valid id"));
+            let time = WallTime::from_millis(self.time);
+            let stamp = Stamp::new(time, ActionId::new(time, node, 0));
+            let value = Json::from_value(value).unwrap_or_else(|_| unreachable!("a string"));
+            let change = Change::Fields(id.into(), vec![(field.into(), value)]);
+            SyncMaps::new("tasks").apply(&mut self.records, &change, &stamp);
+            self.list.update(&self.records, is_own, &self.covered)
+        }
+    }
+
+    fn subscribe(id: &str, is_creating: bool) -> RecordRequest {
+        RecordRequest::Subscribe { id: id.into(), is_creating }
+    }
+
+    #[test]
+    fn each_listed_record_has_a_subscription() {
+        let mut world = world(r#"{"list":"inbox","done":"no"}"#);
+        assert_eq!(world.change("1", "list", "inbox", false), [], "it is loading");
+        world.covered.insert("tasks/1".into());
+        world.change("2", "list", "inbox", true);
+        assert_eq!(world.list.loaded(&world.covered), [subscribe("2", true)]);
+        // A record of which only a part is known may match.
+        assert_eq!(world.change("3", "list", "inbox", false), [subscribe("3", false)]);
+        assert_eq!(world.change("3", "title", "Tea", false), []);
+        let left = RecordRequest::Unsubscribe("3".into());
+        assert_eq!(world.change("3", "done", "yes", false), [left]);
+        assert_eq!(world.change("4", "title", "Tea", false), []);
+
+        // After a reconnection, the server's own subscriptions are gone.
+        world.list.disconnected();
+        world.covered.clear();
+        assert_eq!(world.list.loaded(&world.covered), [subscribe("1", false)]);
+        assert_eq!(world.list.close().count(), 2);
+    }
+
+    #[test]
+    fn the_number_of_subscriptions_has_a_limit() {
+        let mut world = world(r#"{"list":"inbox"}"#);
+        world.list.loaded(&world.covered);
+        let ids = (0..=MAX_SUBSCRIPTIONS).map(|n| n.to_string());
+        let requests = ids.flat_map(|id| world.change(&id, "list", "inbox", false));
+        assert_eq!(requests.count(), MAX_SUBSCRIPTIONS);
+        world.change("0", "list", "other", false);
+        assert_eq!(world.change("x", "list", "inbox", false), [subscribe("x", false)]);
+    }
+}
