@@ -15,7 +15,7 @@ use logux::{
     wire::ErrorMessage,
 };
 use logux_client::{
-    SyncError,
+    Status, SyncError,
     testing::{ConnectError, FakeServer, START, TestClient, TestError, settle},
 };
 use serde_json::{Value, json};
@@ -417,4 +417,40 @@ async fn a_client_that_is_dropped_disconnects() {
     drop(client);
     settle().await;
     assert_eq!(server.subscribers("a"), []);
+}
+
+/// What an application shows is tested without a server.
+#[tokio::test(start_paused = true)]
+async fn the_status_follows_what_the_test_does() {
+    let server = FakeServer::start();
+    let client = connect(&server, "10").await;
+    let application = client.client();
+    let mut changes = application.status_changes();
+    assert_eq!(changes.next().await, Some(Status::Synchronized));
+    client.disconnect().await;
+    let pending = application.sync(action(&rename("a")));
+    settle().await;
+    assert_eq!((application.status(), application.unconfirmed()), (Status::Wait, 1));
+    client.reconnect().await.expect("reconnected");
+    pending.await.expect("processed");
+    settle().await;
+    assert_eq!(application.status(), Status::SynchronizedAfterWait);
+    server.undo_next("denied");
+    let refused = application.sync(action(&rename("b"))).await;
+    assert!(matches!(refused, Err(SyncError::Undone(_))));
+    assert_eq!(application.status(), Status::Denied);
+
+    // The token expires, and the user logs in again.
+    server.auth(|login| match login.secret.as_deref() {
+        Some("new") => Ok(()),
+        _ => Err(ErrorMessage::wrong_credentials()),
+    });
+    client.disconnect().await;
+    assert_eq!(client.reconnect().await, Err(ConnectError::Refused("wrong-credentials".into())));
+    assert_eq!(application.status(), Status::WrongCredentials);
+    let stopped = application.sync(action(&rename("c"))).await;
+    assert!(matches!(stopped, Err(SyncError::Stopped(reason)) if reason == "wrong-credentials"));
+    application.set_token("new").expect("running");
+    let received = server.received_when(|received| received.len() == 3).await;
+    assert_eq!(received[2].action, action(&rename("c")), "it was kept");
 }
