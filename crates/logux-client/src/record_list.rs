@@ -13,10 +13,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{DocumentHandle, PendingAction, SyncError};
 
-/// The records of a kind that match a filter: [`Client::records`](crate::Client::records). The user's
-/// own changes take effect at once: a record that no longer matches leaves the list. With the last
-/// list or [`RecordHandle`](crate::RecordHandle) of a kind that is dropped, its records close; their
-/// actions stay in the log.
+/// The records of a kind that match a filter: [`Client::records`](crate::Client::records). The
+/// user's own changes take effect at once: a record that no longer matches leaves the list. With
+/// the last list or [`RecordHandle`](crate::RecordHandle) of a kind that is dropped, its records
+/// close; their actions stay in the log.
 ///
 /// The changes of the list are found by what has changed since, not by reading all records.
 pub struct RecordList<T> {

@@ -136,8 +136,26 @@ async fn documents_and_records_are_alike() {
             client.process(change).await.expect("processed");
             states.push(json!(tasks.get().expect("readable")));
         }
+
+        // A list with a filter, whose records change and leave.
+        let mut open = bob.client().records::<Value>("tasks", json!({"text": "Milk"})).await;
+        let open = open.as_mut().expect("open");
+        open.loaded().await.expect("loaded");
+        states.push(json!(open.list()));
+        let changes = [
+            json!({"type": "tasks/create", "id": "2", "fields": {"text": "Milk"}}),
+            json!({"type": "tasks/create", "id": "3", "fields": {"text": "Juice"}}),
+            json!({"type": "tasks/change", "id": "1", "fields": {"text": "Tea"}}),
+            json!({"type": "tasks/change", "id": "3", "fields": {"text": "Milk"}}),
+            json!({"type": "tasks/delete", "id": "2"}),
+        ];
+        for change in changes {
+            ada.process(change).await.expect("processed");
+            settle().await;
+            states.push(json!(open.list()));
+        }
         seen.push(states);
     }
     assert_eq!(seen[0], seen[1], "the real server and the fake one");
-    assert_eq!(seen[0].last(), Some(&json!({"id": "1", "text": "Milk"})));
+    assert_eq!(seen[0].last(), Some(&json!([{"id": "3", "text": "Milk"}])));
 }

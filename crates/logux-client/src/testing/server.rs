@@ -242,7 +242,7 @@ impl FakeServer {
     }
 
     /// Keeps and resends the changes of the records of a kind, such as `tasks`:
-    /// [`Client::records`]. Each subscriber receives all of them, whatever its filter.
+    /// [`Client::records`]. Each subscriber receives all of them, and its list filters them.
     pub fn records(&self, plural: &str) {
         self.state.lock().rules.records(plural);
     }
