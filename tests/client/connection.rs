@@ -105,6 +105,15 @@ fn a_client_connects_until_it_is_paused() {
     assert_eq!(desk.client.next_deadline(), None, "nothing happens while it is paused");
     assert_eq!(desk.pass(Input::Device(DeviceEvent::Online)), []);
     assert_eq!(desk.resume(), [Told::Connect]);
+
+    // What is resumed before the connection or the attempt has ended does not wait either.
+    for is_open in [false, true] {
+        if is_open {
+            desk.pass(Input::Opened);
+        }
+        assert_eq!((desk.pause(), desk.resume()), (vec![Told::Disconnect], vec![]));
+        assert_eq!(desk.pass(Input::Closed), [Told::Connect]);
+    }
 }
 
 #[test]

@@ -194,7 +194,8 @@ fn a_server_that_cannot_be_reached_is_an_error_at_once() {
 #[test]
 fn connections_to_other_hosts_are_encrypted() {
     let folder = folder();
-    let output = logux(folder.path()).args(["send", "ws://name.invalid", "{}"]).output();
+    let output =
+        logux(folder.path()).args(["tail", "ws://name.invalid", "--channel", "tasks"]).output();
     let output = output.expect("the program runs");
     let expected = "ws://name.invalid is not encrypted: use wss://, or allow it with --insecure";
     assert!(!output.status.success() && stderr(&output).contains(expected), "{}", stderr(&output));
