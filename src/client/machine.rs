@@ -19,6 +19,7 @@ use crate::{
         ActionId, Subprotocol,
         logux::{self, Undo},
     },
+    json::Json,
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
     sync::{self, BatchToken, Disconnect, Node, State, TimeoutKind},
@@ -197,6 +198,18 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Sets the credentials for the next connection.
     pub fn set_token(&mut self, token: Option<Secret>) {
         self.token = token;
+    }
+
+    /// Sets the headers that the server receives, a JSON object: now, if it is connected, and at
+    /// each connection.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_headers(&mut self, now: Now, headers: Json) -> Result<(), LogError<S::Error>> {
+        let config = sync::Config { headers: Some(headers.clone()), ..(*self.node_config).clone() };
+        self.node_config = Arc::new(config);
+        self.node.handle(now, sync::Input::SetHeaders(headers));
+        self.execute_outputs(now)
     }
 
     /// Returns the id that an action would get now.

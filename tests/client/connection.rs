@@ -1,7 +1,7 @@
 //! When a client connects, and what it shows about it.
 
 use logux::{
-    MemoryStore, NodeId,
+    Json, MemoryStore, NodeId,
     client::{
         Backoff, Client, Config, DeadlineKind, DeviceEvent, Input, Output, Status, StopReason,
     },
@@ -128,6 +128,28 @@ fn a_device_that_is_online_again_or_seen_does_not_wait() {
     desk.pass(Input::Closed);
     assert_eq!(desk.client.next_deadline(), None);
     assert_eq!(desk.pass(Input::Device(DeviceEvent::Visible)), [Told::Connect]);
+}
+
+#[test]
+fn headers_are_sent_when_they_change_and_at_each_connection() {
+    let mut desk = desk();
+    let headers = |desk: &mut Desk| {
+        let sent = std::iter::from_fn(|| desk.client.poll_output());
+        let sent = sent.filter_map(|output| match output {
+            Output::Send(frame) if frame.starts_with(r#"["headers""#) => Some(frame),
+            _ => None,
+        });
+        sent.collect::<Vec<_>>()
+    };
+    desk.connect();
+    let now = desk.now();
+    desk.client.set_headers(now, Json::new(r#"{"locale":"fr"}"#).unwrap()).unwrap();
+    desk.commit(now);
+    let expected = [r#"["headers",{"locale":"fr"}]"#];
+    assert_eq!(headers(&mut desk), expected);
+    desk.handle(Input::Closed);
+    desk.handle(Input::Opened);
+    assert_eq!(headers(&mut desk), expected);
 }
 
 #[test]

@@ -75,6 +75,16 @@ impl Client {
         self.unconfirmed()
     }
 
+    /// Sets the headers that the server receives, a JSON object, such as the language of the user:
+    /// now, if the client is connected, and at each connection. They replace those of
+    /// [`Builder::headers`](crate::Builder::headers).
+    ///
+    /// # Errors
+    /// [`SyncError::Stopped`] if the client has ended.
+    pub fn set_headers(&self, headers: Json) -> Result<(), SyncError> {
+        self.command(|driver| driver.set_headers(headers))?.ok_or_else(|| self.stopped())
+    }
+
     /// Returns the headers that the server has sent, a JSON object.
     pub fn server_headers(&self) -> Option<Json> {
         self.shared.reports.headers.borrow().clone()

@@ -11,7 +11,7 @@ use core::ops::ControlFlow;
 use std::{collections::HashMap, sync::Arc};
 
 use logux::{
-    Action, ActionId, Entry, NodeId,
+    Action, ActionId, Entry, Json, NodeId,
     client::{
         Client as ClientMachine, Fate, Input, Secret, Subscription, SubscriptionState, UndoOutcome,
     },
@@ -60,6 +60,7 @@ pub(crate) trait Commands: Send {
 
     fn resume(&mut self);
     fn pause(&mut self);
+    fn set_headers(&mut self, headers: Json) -> Option<()>;
     fn set_token(&mut self, token: String);
     fn change_user(&mut self, node: NodeId, token: Option<String>) -> Option<Vec<Entry>>;
     fn clean(&mut self) -> Option<Vec<Entry>>;
@@ -222,6 +223,11 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn pause(&mut self) {
         self.machine.pause(self.clock.now());
+    }
+
+    fn set_headers(&mut self, headers: Json) -> Option<()> {
+        let set = self.machine.set_headers(self.clock.now(), headers);
+        self.check(set)
     }
 
     fn set_token(&mut self, token: String) {
