@@ -35,8 +35,9 @@ use crate::{
 /// A handle of a running client. Cheap to clone; the client stops when the last clone is dropped.
 ///
 /// What a method adds or opens is there when it returns, in the log and in the states of documents;
-/// a future that is dropped changes nothing. Methods take a lock for a moment, so a closure that is
-/// passed to one must not call another one of the same client.
+/// a future that is dropped changes nothing. Methods take a lock, which the client's task holds
+/// while it commits, so they may take as long as a write to the disk. A closure that is passed to
+/// one must not call another one of the same client.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
