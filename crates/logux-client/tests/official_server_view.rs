@@ -1,5 +1,5 @@
 //! What the official `@logux/server` sees of a client: its actions with their ids and times, its
-//! subscriptions, its tokens, and its encrypted actions.
+//! subscriptions, its tokens, its encrypted actions, and its lists of records.
 #![cfg(feature = "sqlite")]
 
 use std::{
@@ -233,4 +233,36 @@ async fn encrypted_actions_reach_the_other_device_of_the_user() {
     while let Ok(seen) = server.seen.try_recv() {
         assert!(!seen.to_string().contains("private"), "{seen}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_records_follow_their_filter() {
+    let server = Recorder::start();
+    let (one, two) = (server.client(), server.client());
+    let open = json!({"done": false});
+    let here = one.records::<Value>("tasks", &open).await.expect("open");
+    here.loaded().await.expect("loaded");
+    let tea = json!({"title": "Tea", "done": false});
+    timeout(TIMEOUT, here.create("1", &tea)).await.expect("in time").expect("processed");
+
+    let mut there = two.records::<Value>("tasks", &open).await.expect("open");
+    let mut here = here;
+    let ids = |list: &[Value]| -> Vec<String> {
+        list.iter().map(|task| task["id"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let loaded = timeout(TIMEOUT, there.until(|list| ids(list) == ["1"])).await;
+    assert_eq!(loaded.expect("in time").expect("running")[0]["title"], "Tea");
+    drop(there.create("2", &json!({"title": "Milk", "done": false})));
+    let both = timeout(TIMEOUT, here.until(|list| ids(list) == ["1", "2"]));
+    both.await.expect("in time").expect("running");
+
+    // Each leaves the list of the other one, whoever has made it.
+    for (mine, theirs, id) in [(&here, &mut there.clone(), "1"), (&there, &mut here.clone(), "2")] {
+        let done = mine.change(id, &json!({"done": true}));
+        timeout(TIMEOUT, done).await.expect("in time").expect("processed");
+        let left = theirs.until(|list| !ids(list).contains(&id.to_owned()));
+        timeout(TIMEOUT, left).await.expect("in time").expect("running");
+    }
+    let one_record = two.record::<Value>("tasks", "1").await.expect("open");
+    assert_eq!(one_record.get().expect("readable").expect("a record")["done"], true);
 }

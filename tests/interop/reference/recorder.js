@@ -4,9 +4,14 @@
 //     PORT=31337 node tests/interop/reference/recorder.js
 //
 // The token is `good`. Notes are sent to all subscribers of `notes`, encrypted
-// actions to the devices of their user.
+// actions to the devices of their user. `tasks` are records, with filters.
 
-import { Server } from '@logux/server'
+import {
+  addSyncMap,
+  addSyncMapFilter,
+  ChangedAt,
+  Server
+} from '@logux/server'
 
 import { lateServer, logger, open } from './lifecycle.js'
 
@@ -59,5 +64,49 @@ for (let type of ['0', '0/clean']) {
     resend: ctx => ({ users: [ctx.userId] })
   })
 }
+
+let tasks = new Map()
+
+function loaded(id) {
+  let fields = [...tasks.get(id)].map(([key, [value, time]]) => {
+    return [key, ChangedAt(value, time)]
+  })
+  return { id, ...Object.fromEntries(fields) }
+}
+
+function write(id, fields, time) {
+  let record = tasks.get(id) ?? new Map()
+  for (let key in fields) {
+    if (!record.has(key) || record.get(key)[1] < time) {
+      record.set(key, [fields[key], time])
+    }
+  }
+  tasks.set(id, record)
+}
+
+addSyncMap(server, 'tasks', {
+  access: () => true,
+  change: (ctx, id, fields, time) => write(id, fields, time),
+  create: (ctx, id, fields, time) => write(id, fields, time),
+  delete: (ctx, id) => {
+    tasks.delete(id)
+  },
+  load: (ctx, id) => {
+    print({ loads: id })
+    return tasks.has(id) ? loaded(id) : false
+  }
+})
+
+addSyncMapFilter(server, 'tasks', {
+  access: () => true,
+  initial(ctx, filter) {
+    let ids = [...tasks.keys()].filter(id => {
+      return Object.keys(filter).every(key => {
+        return tasks.get(id).get(key)?.[0] === filter[key]
+      })
+    })
+    return ids.map(loaded)
+  }
+})
 
 await open(server, http, port)
