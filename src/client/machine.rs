@@ -428,7 +428,12 @@ impl<S: Store, O: Observer> Client<S, O> {
                 sync::Output::ReceivedUpTo(received) => {
                     let synced = self.log.synced()?;
                     if synced.received < received {
-                        self.log.set_synced(Synced { received, ..synced })?;
+                        // The next start reads the entries after `sent`.
+                        let sent = match self.unconfirmed {
+                            0 => self.log.last_added()?,
+                            _ => synced.sent,
+                        };
+                        self.log.set_synced(Synced { received, sent })?;
                     }
                 }
                 sync::Output::SentUpTo(sent) => {
@@ -529,7 +534,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         answer: &Entry,
     ) -> Result<(), LogError<S::Error>> {
         // An answer may arrive before the confirmation.
-        if self.is_unconfirmed(&id)? {
+        if self.unconfirmed > 0 && self.is_unconfirmed(&id)? {
             self.unconfirmed -= 1;
         }
         let Some(mut undo) = Undo::from_action(&answer.action) else {

@@ -48,6 +48,8 @@ pub struct TimelineSet {
     active: IndexSet<Arc<str>>,
     /// The timelines whose state has changed.
     changed: IndexSet<Arc<str>>,
+    /// The timelines that may have warnings.
+    may_warn: IndexSet<Arc<str>>,
     /// The kinds of documents that were opened. The actions of a closed one are kept too.
     kinds: HashSet<Arc<str>>,
 }
@@ -123,8 +125,14 @@ impl TimelineSet {
 
     /// Returns the next warning of a timeline that has changed, with its name.
     pub fn take_warning(&mut self) -> Option<(Arc<str>, TimelineWarning)> {
-        let mut timelines = self.timelines.iter_mut();
-        timelines.find_map(|(name, timeline)| Some((name.clone(), timeline.take_warning()?)))
+        while let Some(name) = self.may_warn.last() {
+            let warning = self.timelines.get_mut(name).and_then(|timeline| timeline.take_warning());
+            if let Some(warning) = warning {
+                return Some((name.clone(), warning));
+            }
+            self.may_warn.pop();
+        }
+        None
     }
 
     /// Returns how an action of the open timeline with this name is undone.
@@ -143,6 +151,7 @@ impl TimelineSet {
     pub fn close(&mut self, name: &str) -> bool {
         self.owners.retain(|_, owner| **owner != *name);
         self.changed.shift_remove(name);
+        self.may_warn.shift_remove(name);
         self.active.shift_remove(name);
         self.timelines.shift_remove(name).is_some()
     }
@@ -181,6 +190,7 @@ impl TimelineSet {
         let Some(timeline) = self.timelines.get_mut(name) else { return };
         change(&mut **timeline);
         self.active.insert(name.clone());
+        self.may_warn.insert(name.clone());
         if timeline.take_is_changed() {
             self.changed.insert(name.clone());
         }
@@ -277,6 +287,7 @@ impl TimelineSet {
         timeline.read_entries(entries, last_added);
         timeline.take_changed_since();
         self.owners.extend(entries.iter().map(|entry| (entry.meta.id.clone(), name.clone())));
+        self.may_warn.insert(name.clone());
         self.timelines.insert(name, Box::new(timeline));
     }
 }

@@ -54,7 +54,8 @@ pub struct Config {
     /// which [`wants_frames`](super::Node::wants_frames) becomes `false`. Default: 64.
     pub max_receiving: usize,
     /// The size of the `sync` messages of these batches, in bytes, at which `wants_frames` becomes
-    /// `false`. One more message may exceed it. Default: 64 KiB.
+    /// `false`. One more message may exceed it. Default: 512 KiB for a client, which confirms with
+    /// a commit what has arrived together; 64 KiB for a server, which has many connections.
     pub max_receiving_bytes: usize,
     /// The largest number of received actions in one [`Output::Received`](super::Output::Received).
     /// A larger message is delivered in several batches, two at a time, so that its receiver can
@@ -133,6 +134,7 @@ impl Config {
             ping_interval: Some(Duration::from_secs(10)),
             connect_timeout: Some(Duration::from_secs(70)),
             max_connect_bytes: MessageLimits::default().message_bytes,
+            max_receiving_bytes: 512 * 1024,
             ..Self::server(node)
         }
     }

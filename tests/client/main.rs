@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../hub/counted_store.rs"]
+mod counted_store;
+
 mod answers;
 mod commit;
 mod connection;
 mod device;
 mod encryption;
 mod hostile;
+mod starts;
 mod subscriptions;
 mod undo;
 mod undo_steps;

@@ -1,6 +1,10 @@
 //! The task of a client: its connection, and the time.
 
-use core::{future::pending, pin::Pin};
+use core::{
+    future::{pending, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+};
 use std::sync::Arc;
 
 use logux::client::Input;
@@ -10,6 +14,9 @@ use logux_net::{
 };
 
 use crate::shared::Shared;
+
+/// The number of frames that share a commit with the one before them.
+const MAX_FRAMES: usize = 64;
 
 /// The result of an attempt, with the token that it has used.
 type Attempt<T> = (Option<String>, Result<T, NetError>);
@@ -39,6 +46,19 @@ impl<T: Transport> Link<'_, T> {
             },
             Self::Open(connection) => Happened::Event(connection.event(wants_frames).await),
         }
+    }
+
+    /// Returns an event that has happened already, of an open connection.
+    async fn ready_event(&mut self) -> Option<Event> {
+        let Self::Open(connection) = self else { return None };
+        let mut event = pin!(connection.event(true));
+        poll_fn(|context| {
+            Poll::Ready(match event.as_mut().poll(context) {
+                Poll::Ready(event) => Some(event),
+                Poll::Pending => None,
+            })
+        })
+        .await
     }
 
     async fn close(&mut self) {
@@ -77,7 +97,17 @@ pub(crate) async fn run<C: Connector>(shared: Arc<Shared>, connector: C, clock: 
             }));
         }
         tokio::select! {
-            happened = link.event(turn.wants_frames) => handle(&shared, &mut link, happened).await,
+            happened = link.event(turn.wants_frames) => {
+                handle(&shared, &mut link, happened).await;
+                // Frames that have arrived together share a commit.
+                for _ in 0..MAX_FRAMES {
+                    if !shared.drive(|driver| driver.wants_frames()).unwrap_or_default() {
+                        break;
+                    }
+                    let Some(event) = link.ready_event().await else { break };
+                    handle(&shared, &mut link, Happened::Event(event)).await;
+                }
+            }
             () = shared.changed() => {}
             () = timer.until(turn.deadline) => drop(shared.drive(|driver| {
                 driver.handle(Input::Wake);

@@ -72,6 +72,8 @@ pub(crate) trait Commands: Send {
 
     /// Passes an input to the machine.
     fn handle(&mut self, input: Input<'_>);
+    /// Returns `true` if frames may be handled before the next turn.
+    fn wants_frames(&self) -> bool;
     /// Commits, and returns what the task has to do.
     fn turn(&mut self) -> Turn;
     /// Returns the token for the next connection, if it changes.
@@ -279,6 +281,10 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         let handled = self.machine.handle(self.clock.now(), input);
         self.check(handled);
         self.publish(false);
+    }
+
+    fn wants_frames(&self) -> bool {
+        self.machine.wants_frames() && !self.has_failed && self.end.is_none()
     }
 
     fn turn(&mut self) -> Turn {
