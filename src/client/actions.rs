@@ -10,7 +10,7 @@ use super::{
 use crate::{
     action::{Action, ActionId, logux},
     log::{Draft, Log, LogError, Observer},
-    store::{Entry, Query, Store},
+    store::{Criteria, Entry, Query, Store},
     sync::State,
     time::Now,
 };
@@ -143,6 +143,23 @@ impl<S: Store, O: Observer> Client<S, O> {
     ) -> Result<Option<Entry>, LogError<S::Error>> {
         self.is_changed = true;
         self.log.add(now.wall, action, draft)
+    }
+
+    /// Removes a reason from the actions that match the criteria, and removes those of them that
+    /// have no reasons left. The reason `syncing` stays until the server has answered.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn remove_reason(
+        &mut self,
+        reason: &str,
+        criteria: &Criteria,
+    ) -> Result<(), LogError<S::Error>> {
+        if reason == SYNCING {
+            return Ok(());
+        }
+        self.is_changed = true;
+        self.log.remove_reason(reason, criteria)
     }
 
     /// Returns the number of own actions that the server has not confirmed: what would be lost with

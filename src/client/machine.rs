@@ -4,26 +4,19 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Backoff, Fate, IgnoredAction, Input, Output, Status,
-    actions::count_unconfirmed,
-    encryption::Encryption,
-    reconnection::{Reconnection, Step},
-    since,
-    status::StatusTracker,
-    subscriptions::Subscriptions,
-    undo::Unsent,
-    undo_steps::UndoSteps,
+    Fate, IgnoredAction, Input, Output, actions::count_unconfirmed, encryption::Encryption,
+    reconnection::Reconnection, since, status::StatusTracker, subscriptions::Subscriptions,
+    undo::Unsent, undo_steps::UndoSteps,
 };
 use crate::{
     action::{
         ActionId, Subprotocol,
         logux::{self, Undo},
     },
-    json::Json,
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
-    sync::{self, BatchToken, Disconnect, Node, State, TimeoutKind},
-    time::{Deadline, Now, WallTime},
+    sync::{self, BatchToken, Node},
+    time::{Now, WallTime},
 };
 
 /// Times of other nodes that are further ahead are errors of their clocks: own actions are not
@@ -47,17 +40,6 @@ impl core::fmt::Debug for Secret {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("…")
     }
-}
-
-/// The kind of a deadline of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineKind {
-    /// A deadline of the connection.
-    Connection(TimeoutKind),
-    /// The next attempt to connect.
-    Connect,
-    /// The next change of the status.
-    Status,
 }
 
 /// The reason of own actions until the server has answered them.
@@ -91,7 +73,7 @@ pub struct Client<S, O = ()> {
     pub(super) unsent: Unsent,
     pub(super) undo_steps: UndoSteps,
     pub(super) encryption: Encryption,
-    reconnection: Reconnection,
+    pub(super) reconnection: Reconnection,
     pub(super) status: StatusTracker,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
@@ -163,23 +145,6 @@ impl<S: Store, O: Observer> Client<S, O> {
         })
     }
 
-    /// Sets the delays between attempts to connect and their number. Default:
-    /// [`Backoff::default`].
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
-        self.reconnection.backoff = backoff;
-        self
-    }
-
-    /// Tells that the driver has a new token for each attempt ([`set_token`](Self::set_token)): if
-    /// the server refuses one, it may have expired, so the client asks for another one and tries
-    /// again at once; a second refusal without an accepted connection in between is final.
-    #[must_use]
-    pub const fn with_token_renewal(mut self) -> Self {
-        self.reconnection.renews_token = true;
-        self
-    }
-
     /// Returns the log.
     pub const fn log(&self) -> &Log<S, O> {
         &self.log
@@ -195,116 +160,14 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.log.into_store()
     }
 
-    /// Sets the credentials for the next connection.
-    pub fn set_token(&mut self, token: Option<Secret>) {
-        self.token = token;
-    }
-
-    /// Sets the headers that the server receives, a JSON object: now, if it is connected, and at
-    /// each connection.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn set_headers(&mut self, now: Now, headers: Json) -> Result<(), LogError<S::Error>> {
-        let config = sync::Config { headers: Some(headers.clone()), ..(*self.node_config).clone() };
-        self.node_config = Arc::new(config);
-        self.node.handle(now, sync::Input::SetHeaders(headers));
-        self.execute_outputs(now)
-    }
-
     /// Returns the id that an action would get now.
     pub fn next_id(&self, now: WallTime) -> ActionId {
         self.log.next_id(now)
     }
 
-    /// Returns the state of the connection.
-    pub fn state(&self) -> State {
-        self.node.state()
-    }
-
     /// Returns `true` if frames may be read from the connection now.
     pub fn wants_frames(&self) -> bool {
         self.node.wants_frames()
-    }
-
-    /// Removes a reason from the actions that match the criteria, and removes those of them that
-    /// have no reasons left. The reason `syncing` stays until the server has answered.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn remove_reason(
-        &mut self,
-        reason: &str,
-        criteria: &Criteria,
-    ) -> Result<(), LogError<S::Error>> {
-        if reason == SYNCING {
-            return Ok(());
-        }
-        self.is_changed = true;
-        self.log.remove_reason(reason, criteria)
-    }
-
-    /// Returns what an application shows about the connection and the user's actions.
-    pub const fn status(&self) -> Status {
-        self.status.status()
-    }
-
-    /// Begins to connect: [`Output::Connect`]. The client stays connected, with attempts after
-    /// delays that grow, until [`pause`](Self::pause) or [`Output::Stopped`].
-    ///
-    /// A driver that never calls this connects whenever it wants: [`Input::Opened`].
-    pub fn resume(&mut self, now: Now) {
-        self.status.forget_error();
-        let step = self.reconnection.resume();
-        self.take_step(step);
-        self.update_status(now);
-    }
-
-    /// Closes the connection, and makes no attempts until [`resume`](Self::resume). Actions are
-    /// added and kept as without a network.
-    pub fn pause(&mut self, now: Now) {
-        let step = self.reconnection.pause();
-        self.take_step(step);
-        self.update_status(now);
-    }
-
-    /// Closes the connection, and connects again at once.
-    pub(super) fn restart_connection(&mut self, now: Now) {
-        let step = self.reconnection.restart();
-        self.take_step(step);
-        self.update_status(now);
-    }
-
-    fn take_step(&mut self, step: Option<Step>) {
-        self.pending.extend(step.map(|step| match step {
-            Step::Connect => Output::Connect,
-            Step::Disconnect => Output::Disconnect(Disconnect::Paused),
-            Step::Stop(reason) => Output::Stopped(reason),
-        }));
-    }
-
-    /// Computes the status after an input, and outputs its changes.
-    fn update_status(&mut self, now: Now) {
-        let connection = match self.node.state() {
-            State::Disconnected if self.reconnection.is_connecting() => State::Connecting,
-            state => state,
-        };
-        self.status.connection(now.mono, connection);
-        self.status.wake(now.mono);
-        self.pending.extend(self.status.take_changes().map(Output::Status));
-    }
-
-    /// Returns the latest time for the next [`Input::Wake`], and its reason.
-    pub fn next_deadline(&self) -> Option<Deadline<DeadlineKind>> {
-        let connection = self.node.next_deadline();
-        let own = [
-            (self.reconnection.next_attempt(), DeadlineKind::Connect),
-            (self.status.next_change(), DeadlineKind::Status),
-        ];
-        let own = own.into_iter().filter_map(|(at, kind)| at.map(|at| Deadline { at, kind }));
-        let connection = connection
-            .map(|Deadline { at, kind }| Deadline { at, kind: DeadlineKind::Connection(kind) });
-        own.chain(connection).reduce(|one, other| one.earlier(Some(other)))
     }
 
     /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange

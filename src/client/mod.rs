@@ -1,7 +1,10 @@
 //! A device: its own actions until they are answered, and its subscriptions across reconnects.
 //!
-//! Read [`Client`], then [`Input`] and [`Output`]; `undo.rs` has undo and redo, `encryption/` the
-//! actions that the server cannot read.
+//! Read [`Client`], then [`Input`] and [`Output`]; `connection.rs` and `reconnection.rs` decide
+//! when there is a connection, `status.rs` what is shown about it; `actions.rs` has the own
+//! actions, `undo.rs` and `undo_steps.rs` undo and redo, `subscriptions.rs` and `since.rs` what is
+//! received, `user.rs` the user of the store, `encryption/` the actions that the server cannot
+//! read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -30,6 +33,7 @@
 
 mod actions;
 mod backoff;
+mod connection;
 mod encryption;
 mod ignored;
 mod io;
@@ -45,13 +49,14 @@ mod undo_steps;
 mod user;
 
 pub use backoff::Backoff;
+pub use connection::DeadlineKind;
 pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
     EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
 };
 pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
-pub use machine::{Client, Config, DeadlineKind, Secret};
+pub use machine::{Client, Config, Secret};
 pub use reconnection::{DeviceEvent, StopReason};
 pub use status::Status;
 pub use subscription::{Subscription, SubscriptionState};
