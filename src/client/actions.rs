@@ -8,7 +8,7 @@ use super::{
     subscriptions::{Change, Unsubscription},
 };
 use crate::{
-    action::{Action, ActionId, logux},
+    action::{Action, ActionId, Meta, logux},
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store},
     sync::State,
@@ -54,7 +54,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             };
             for id in &dropped {
                 self.remove(id)?;
-                self.unconfirmed -= 1;
+                self.unconfirmed.subscriptions -= 1;
             }
             // The server need not know, so it is as if it had answered.
             let id = draft.id.unwrap_or_else(|| self.log.generate_id(now.wall));
@@ -113,12 +113,12 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft = self.encryption.mark(&action, draft);
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
-            self.unconfirmed += 1;
             if entry.action.kind() == logux::SUBSCRIBE {
                 let change = self.subscriptions.asked(&id, &entry.action, is_new);
                 self.tell_subscription(change);
             }
-            if !matches!(entry.action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
+            self.unconfirmed.add(&entry.meta);
+            if !is_subscription(&entry.meta) {
                 self.status.added(id.clone());
             }
             let fate = if is_connected { Fate::Sent } else { Fate::Kept };
@@ -162,10 +162,10 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.log.remove_reason(reason, criteria)
     }
 
-    /// Returns the number of own actions that the server has not confirmed: what would be lost with
-    /// this device.
+    /// Returns the number of own actions that the server has not confirmed, without subscriptions:
+    /// what would be lost with this device.
     pub const fn unconfirmed(&self) -> usize {
-        self.unconfirmed
+        self.unconfirmed.actions
     }
 
     /// Returns what has become of an own action that the server has not answered. `None` if it is
@@ -186,23 +186,30 @@ impl<S: Store, O: Observer> Client<S, O> {
         }))
     }
 
-    pub(super) fn is_unconfirmed(&self, id: &ActionId) -> Result<bool, LogError<S::Error>> {
-        Ok(matches!(self.fate(id)?, Some(Fate::Kept | Fate::Sent)))
+    /// Handles the server's answer to an action, which may arrive before the confirmation.
+    pub(super) fn answer_confirms(&mut self, id: &ActionId) -> Result<(), LogError<S::Error>> {
+        if !self.unconfirmed.is_empty()
+            && let Some(entry) = self.log.by_id(id)?
+            && matches!(self.fate(id)?, Some(Fate::Kept | Fate::Sent))
+        {
+            self.unconfirmed.remove(&entry.meta);
+        }
+        Ok(())
     }
 
     /// Handles the server's confirmation of the entries after one number up to another.
     pub(super) fn confirmed(&mut self, after: u64, up_to: u64) -> Result<(), LogError<S::Error>> {
-        let mut confirmed = Vec::new();
+        let (mut confirmed, unconfirmed) = (Vec::new(), &mut self.unconfirmed);
         self.log.walk(&Query::added().oldest_first().after_added(after), |entry| {
             if entry.meta.added > Some(up_to) {
                 return ControlFlow::Break(());
             }
             if is_unanswered(entry) {
                 confirmed.push(entry.meta.id.clone());
+                unconfirmed.remove(&entry.meta);
             }
             ControlFlow::Continue(())
         })?;
-        self.unconfirmed -= confirmed.len();
         let fates = confirmed.into_iter().map(|id| Output::Fate(id, Fate::Confirmed));
         self.pending.extend(fates);
         Ok(())
@@ -214,14 +221,45 @@ pub(super) fn is_unanswered(entry: &Entry) -> bool {
     entry.meta.reasons.iter().any(|reason| **reason == *SYNCING)
 }
 
-/// Counts the own actions that the server has not confirmed, after a start.
-pub(super) fn count_unconfirmed<S: Store, O: Observer>(
-    log: &Log<S, O>,
-) -> Result<usize, LogError<S::Error>> {
-    let (sent, mut count) = (log.synced()?.sent, 0);
-    log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
-        count += usize::from(is_unanswered(entry));
-        ControlFlow::Continue(())
-    })?;
-    Ok(count)
+/// Whether an action is of a subscription. The server is told again what a device wants, so nothing
+/// is lost with it.
+pub(super) fn is_subscription(meta: &Meta) -> bool {
+    meta.indexes.iter().any(|index| **index == *SUBSCRIPTIONS)
+}
+
+/// The numbers of own actions that the server has not confirmed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unconfirmed {
+    pub(super) actions: usize,
+    subscriptions: usize,
+}
+
+impl Unconfirmed {
+    /// Counts those of a log, after a start.
+    pub(super) fn of<S: Store, O: Observer>(log: &Log<S, O>) -> Result<Self, LogError<S::Error>> {
+        let mut counted = Self::default();
+        log.walk(&Query::added().oldest_first().after_added(log.synced()?.sent), |entry| {
+            if is_unanswered(entry) {
+                counted.add(&entry.meta);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(counted)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.actions == 0 && self.subscriptions == 0
+    }
+
+    fn add(&mut self, meta: &Meta) {
+        *self.number(meta) += 1;
+    }
+
+    pub(super) fn remove(&mut self, meta: &Meta) {
+        *self.number(meta) -= 1;
+    }
+
+    fn number(&mut self, meta: &Meta) -> &mut usize {
+        if is_subscription(meta) { &mut self.subscriptions } else { &mut self.actions }
+    }
 }

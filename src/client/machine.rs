@@ -4,9 +4,15 @@ use core::ops::ControlFlow;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Fate, IgnoredAction, Input, Output, actions::count_unconfirmed, encryption::Encryption,
-    reconnection::Reconnection, since, status::StatusTracker, subscriptions::Subscriptions,
-    undo::Unsent, undo_steps::UndoSteps,
+    Fate, IgnoredAction, Input, Output,
+    actions::{Unconfirmed, is_subscription},
+    encryption::Encryption,
+    reconnection::Reconnection,
+    since,
+    status::StatusTracker,
+    subscriptions::Subscriptions,
+    undo::Unsent,
+    undo_steps::UndoSteps,
 };
 use crate::{
     action::{
@@ -78,8 +84,8 @@ pub struct Client<S, O = ()> {
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
     pub(super) time_fix: Option<i64>,
-    /// The number of own actions that the server has not confirmed.
-    pub(super) unconfirmed: usize,
+    /// The numbers of own actions that the server has not confirmed.
+    pub(super) unconfirmed: Unconfirmed,
     /// Whether the store has changed since the last commit in a way that an output promises.
     pub(super) is_changed: bool,
     /// The received actions to confirm after the commit.
@@ -123,7 +129,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         if synced.sent > last_added {
             log.set_synced(Synced { sent: last_added, ..synced })?;
         }
-        let unconfirmed = count_unconfirmed(&log)?;
+        let unconfirmed = Unconfirmed::of(&log)?;
         Ok(Self {
             unsent: Unsent::read(&log)?,
             unconfirmed,
@@ -137,7 +143,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             undo_steps: UndoSteps::default(),
             encryption: Encryption::default(),
             reconnection: Reconnection::default(),
-            status: StatusTracker::new(unconfirmed > 0),
+            status: StatusTracker::new(unconfirmed.actions > 0),
             is_changed: false,
             batches: Vec::new(),
             pending: VecDeque::new(),
@@ -292,9 +298,9 @@ impl<S: Store, O: Observer> Client<S, O> {
                     let synced = self.log.synced()?;
                     if synced.received < received {
                         // The next start reads the entries after `sent`.
-                        let sent = match self.unconfirmed {
-                            0 => self.log.last_added()?,
-                            _ => synced.sent,
+                        let sent = match self.unconfirmed.is_empty() {
+                            true => self.log.last_added()?,
+                            false => synced.sent,
                         };
                         self.log.set_synced(Synced { received, sent })?;
                     }
@@ -341,7 +347,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             ControlFlow::Continue(())
         })?;
         for entry in &waiting {
-            if !entry.meta.indexes.iter().any(|index| **index == *SUBSCRIPTIONS) {
+            if !is_subscription(&entry.meta) {
                 self.status.added(entry.meta.id.clone());
             }
             self.pending.push_back(Output::Fate(entry.meta.id.clone(), Fate::Sent));
@@ -396,10 +402,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         id: ActionId,
         answer: &Entry,
     ) -> Result<(), LogError<S::Error>> {
-        // An answer may arrive before the confirmation.
-        if self.unconfirmed > 0 && self.is_unconfirmed(&id)? {
-            self.unconfirmed -= 1;
-        }
+        self.answer_confirms(&id)?;
         let Some(mut undo) = Undo::from_action(&answer.action) else {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
             let change = self.subscriptions.processed(&id, &answer.meta.stamp());

@@ -75,7 +75,7 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.remove(id)?;
                 self.remove(&undo_id)?;
                 self.is_changed = true;
-                self.unconfirmed -= 1;
+                self.unconfirmed.remove(&entry.meta);
                 let change = self.subscriptions.undone(id, reason);
                 self.tell_subscription(change);
                 self.status.processed(now.mono, id);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     Client, Secret,
-    actions::is_unanswered,
-    machine::{SUBSCRIPTIONS, TIME_FIX},
+    actions::{Unconfirmed, is_subscription, is_unanswered},
+    machine::TIME_FIX,
     status::StatusTracker,
     subscriptions::Subscriptions,
     undo::Unsent,
@@ -79,8 +79,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let mut found = Vec::new();
         let query = Query::added().oldest_first().after_added(self.log.synced()?.sent);
         self.log.walk(&query, |entry| {
-            let is_subscription = entry.meta.indexes.iter().any(|index| **index == *SUBSCRIPTIONS);
-            if is_unanswered(entry) && !is_subscription {
+            if is_unanswered(entry) && !is_subscription(&entry.meta) {
                 found.push(entry.clone());
             }
             ControlFlow::Continue(())
@@ -133,7 +132,7 @@ impl<S: Store> Client<S, TimelineSet> {
         self.node_config = Arc::new(config);
         self.node = Node::new(self.node_config.clone(), ());
         self.unsent = Unsent::default();
-        self.unconfirmed = 0;
+        self.unconfirmed = Unconfirmed::default();
         self.subscriptions = Subscriptions::default();
         self.undo_steps.clear();
         self.encryption.clear();

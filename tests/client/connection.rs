@@ -1,7 +1,7 @@
 //! When a client connects, and what it shows about it.
 
 use logux::{
-    Json, MemoryStore, NodeId,
+    Action, Json, MemoryStore, NodeId,
     client::{
         Backoff, Client, Config, DeadlineKind, DeviceEvent, Input, Output, Status, StopReason,
     },
@@ -230,4 +230,30 @@ fn unsent_actions_of_an_earlier_start_wait_for_a_connection() {
     first.sync(set("title", "a"));
     let second: Desk = Device::observed("10:phone:2", first.client.into_store(), ());
     assert_eq!((second.client.status(), second.client.unconfirmed()), (Status::Wait, 1));
+}
+
+/// The device subscribes again as long as a document is open, so nothing is lost with a
+/// subscription that the server does not have.
+#[test]
+fn subscriptions_are_not_counted_as_unconfirmed() {
+    let subscribe = || Action::new(r#"{"type":"logux/subscribe","channel":"notes/1"}"#).unwrap();
+    let mut desk = desk();
+    let dropped = desk.sync(subscribe());
+    desk.undo(&dropped);
+    desk.sync(subscribe());
+    assert_eq!((desk.client.status(), desk.client.unconfirmed()), (Status::Disconnected, 0));
+    let mut desk: Desk = Device::observed("10:phone:2", desk.client.into_store(), ());
+    assert_eq!((desk.client.status(), desk.client.unconfirmed()), (Status::Disconnected, 0));
+    let edit = desk.sync(set("title", "a"));
+    let subscribed = desk.sync(subscribe());
+    assert_eq!(desk.client.unconfirmed(), 1);
+    desk.resume();
+    desk.pass(Input::Opened);
+    desk.pass(Input::Frame(CONNECTED));
+    desk.receive(1, "server:x", &processed(&subscribed));
+    assert_eq!(desk.client.unconfirmed(), 1);
+    desk.pass(Input::Frame(r#"["synced",3]"#));
+    assert_eq!(desk.client.unconfirmed(), 0);
+    desk.receive(2, "server:x", &processed(&edit));
+    assert_eq!(desk.client.unconfirmed(), 0);
 }

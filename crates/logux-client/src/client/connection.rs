@@ -54,8 +54,8 @@ impl Client {
         StatusChanges(Events::new(&self.shared.reports.statuses, &self.shared.reports.end))
     }
 
-    /// Returns the number of own actions that the server has not confirmed: what would be lost with
-    /// this device.
+    /// Returns the number of own actions that the server has not confirmed, without subscriptions:
+    /// what would be lost with this device.
     pub fn unconfirmed(&self) -> usize {
         *self.shared.reports.unconfirmed.borrow()
     }
