@@ -61,10 +61,25 @@ impl<St: Store + Send + 'static> Driver<St> {
         let ((keep, kept), (decide, answer)) = (oneshot::channel(), oneshot::channel());
         self.uncommitted.push(keep);
         match &self.stopped {
-            None => drop(self.waiting.insert(id.clone(), decide)),
+            None => {
+                self.forget_dropped();
+                self.waiting.insert(id.clone(), decide);
+            }
             Some(reason) => drop(decide.send(Err(SyncError::Stopped(reason.clone())))),
         }
         PendingAction::new(id, kept, answer)
+    }
+
+    /// Forgets the results that nobody waits for, before their map would grow: an application may
+    /// add any number of actions without a connection, and drop their results.
+    fn forget_dropped(&mut self) {
+        if self.waiting.len() < self.waiting.capacity() {
+            return;
+        }
+        self.waiting.retain(|_, sender| !sender.is_closed());
+        if self.waiting.len() > self.waiting.capacity() / 2 {
+            self.waiting.reserve(self.waiting.len());
+        }
     }
 
     /// Returns the largest action that can be sent, in bytes: encryption may add a third.
@@ -107,5 +122,34 @@ impl<St: Store + Send + 'static> Driver<St> {
         for sender in waiting.chain(self.uncommitted.drain(..)) {
             let _ = sender.send(Err(error.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use logux::{MemoryStore, NodeId, client, log::Draft, replay::TimelineSet, sync};
+    use logux_net::drive::Clock;
+
+    use super::*;
+    use crate::{driver::Commands as _, shared::Reports};
+
+    #[tokio::test]
+    async fn dropped_results_are_forgotten() {
+        let node = NodeId::new("10:phone:1").expect("a node id");
+        let reports = Reports::new(node.clone(), 1);
+        let config = client::Config { node: sync::Config::client(node).into(), token: None };
+        let machine =
+            client::Client::with_observer(config, MemoryStore::new(), TimelineSet::default());
+        let clock = Clock::start();
+        let mut driver = Driver::new(machine.expect("memory"), clock, reports, None, None);
+        let mut add = || {
+            let note = Action::new(r#"{"type":"note"}"#).expect("an action");
+            driver.sync(note, Draft::default())
+        };
+        let awaited: Vec<_> = (0..100).map(|_| add()).collect();
+        (0..10_000).for_each(|_| drop(add()));
+        drop(add);
+        assert!(driver.waiting.len() < 1_000, "{} results are kept", driver.waiting.len());
+        assert!(awaited.iter().all(|action| driver.waiting.contains_key(action.id())));
     }
 }
