@@ -148,7 +148,6 @@ mod tests {
         };
         let awaited: Vec<_> = (0..100).map(|_| add()).collect();
         (0..10_000).for_each(|_| drop(add()));
-        drop(add);
         assert!(driver.waiting.len() < 1_000, "{} results are kept", driver.waiting.len());
         assert!(awaited.iter().all(|action| driver.waiting.contains_key(action.id())));
     }
