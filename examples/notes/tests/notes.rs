@@ -116,6 +116,8 @@ fn several_people_edit_a_note_at_once() {
     let all = ["[x] Milk ada", "[ ] Tea bob", "[x] Bread (rye) ada", "[ ] Brezels ada"];
     note_has(&mut ada, &all);
     note_has(&mut bob, &all);
+    ada.shows("online · all changes are on the server");
+    bob.shows("online · all changes are on the server");
 }
 
 #[test]
@@ -319,5 +321,5 @@ fn the_picture_is_what_the_program_shows() {
         fs::write(&file, svg(ada.screen())).expect("written");
     }
     let picture = fs::read_to_string(file).expect("the picture");
-    ada.until("the picture", |screen| svg(screen) == picture);
+    ada.until("notes.svg, which UPDATE_PICTURE=1 writes", |screen| svg(screen) == picture);
 }
