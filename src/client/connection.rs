@@ -40,9 +40,11 @@ impl<S: Store, O: Observer> Client<S, O> {
         self
     }
 
-    /// Sets the credentials for the next connection.
+    /// Sets the credentials for the next connection. If the server has refused the former ones in a
+    /// connection that has not ended yet, the next attempt begins right after.
     pub fn set_token(&mut self, token: Option<Secret>) {
         self.token = token;
+        self.reconnection.token_changed();
     }
 
     /// Sets the headers that the server receives, a JSON object: now, if it is connected, and at

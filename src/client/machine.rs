@@ -93,7 +93,7 @@ pub struct Client<S, O = ()> {
     /// The outputs since the last commit.
     pub(super) pending: VecDeque<Output>,
     /// The committed outputs.
-    ready: VecDeque<Output>,
+    pub(super) ready: VecDeque<Output>,
 }
 
 /// The name of the store's value with the correction of the clock, in milliseconds.

@@ -160,6 +160,14 @@ impl Reconnection {
         }
     }
 
+    /// Records that there is another token: it has not been refused.
+    pub(super) fn token_changed(&mut self) {
+        if self.refused.take_if(|kind| *kind == WRONG_CREDENTIALS).is_some() {
+            self.is_accepted = true;
+            self.is_restarting = self.is_wanted == Some(true);
+        }
+    }
+
     /// Ends the connection and all attempts.
     pub(super) fn pause(&mut self) -> Option<Step> {
         self.is_wanted = Some(false);
@@ -172,6 +180,7 @@ impl Reconnection {
             DeviceEvent::Online => self.try_now(),
             DeviceEvent::Visible => {
                 self.is_asleep = false;
+                self.is_restarting = self.is_leaving && self.is_wanted == Some(true);
                 self.try_now()
             }
             DeviceEvent::Asleep => {
@@ -344,6 +353,24 @@ mod tests {
         assert_eq!(it.closed(at(1), &node()), None);
         assert_eq!((it.next_attempt(), it.device_event(DeviceEvent::Online)), (None, None));
         assert_eq!(it.device_event(DeviceEvent::Visible), Some(Step::Connect));
+        // It was asleep for a moment only.
+        it.opened();
+        assert_eq!(it.device_event(DeviceEvent::Asleep), Some(Step::Disconnect));
+        assert_eq!(it.device_event(DeviceEvent::Visible), None);
+        assert_eq!(it.closed(at(2), &node()), Some(Step::Connect));
+    }
+
+    #[test]
+    fn a_token_that_is_set_after_a_refusal_is_tried() {
+        let mut it = started();
+        it.opened();
+        it.peer_error(WRONG_CREDENTIALS);
+        it.token_changed();
+        assert_eq!(it.closed(at(0), &node()), Some(Step::Connect));
+        it.opened();
+        it.peer_error("wrong-protocol");
+        it.token_changed();
+        assert!(matches!(it.closed(at(0), &node()), Some(Step::Stop(_))));
     }
 
     #[test]

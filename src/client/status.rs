@@ -116,6 +116,13 @@ impl StatusTracker {
         }
     }
 
+    /// Forgets everything, for another user.
+    pub(super) fn reset(&mut self) {
+        self.set(Status::Disconnected);
+        let changes = core::mem::take(&mut self.changes);
+        *self = Self { changes, ..Self::new(false) };
+    }
+
     pub(super) const fn status(&self) -> Status {
         self.status
     }

@@ -4,10 +4,9 @@ use core::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{
-    Client, Secret,
+    Client, Output, Secret,
     actions::{Unconfirmed, is_subscription, is_unanswered},
     machine::TIME_FIX,
-    status::StatusTracker,
     subscriptions::Subscriptions,
     undo::Unsent,
 };
@@ -16,7 +15,7 @@ use crate::{
     log::{LogError, Observer},
     replay::TimelineSet,
     store::{Entry, Query, Store},
-    sync::{self, Node},
+    sync::{self, Node, State},
     time::Now,
 };
 
@@ -99,6 +98,7 @@ impl<S: Store> Client<S, TimelineSet> {
         self.pause(now);
         self.reset(self.node_config.node.clone())?;
         self.log.commit()?;
+        self.update_status(now);
         Ok(unconfirmed)
     }
 
@@ -130,13 +130,20 @@ impl<S: Store> Client<S, TimelineSet> {
         self.log.observer_mut().clear();
         let config = sync::Config { node, ..(*self.node_config).clone() };
         self.node_config = Arc::new(config);
+        // What the former user's connection has brought is nothing for the next user.
+        for outputs in [&mut self.pending, &mut self.ready] {
+            outputs.retain(is_of_device);
+        }
+        if self.node.state() != State::Disconnected {
+            self.pending.push_back(Output::State(State::Disconnected));
+        }
         self.node = Node::new(self.node_config.clone(), ());
         self.unsent = Unsent::default();
         self.unconfirmed = Unconfirmed::default();
         self.subscriptions = Subscriptions::default();
         self.undo_steps.clear();
         self.encryption.clear();
-        self.status = StatusTracker::new(false);
+        self.status.reset();
         self.batches.clear();
         // It is of this device, whoever uses it.
         let time_fix = self.time_fix.map(|ms| ms.to_string());
@@ -144,4 +151,18 @@ impl<S: Store> Client<S, TimelineSet> {
         self.is_changed = true;
         Ok(())
     }
+}
+
+/// Whether an output is about the connection, and not about the data of the user.
+const fn is_of_device(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Disconnect(_)
+            | Output::Connect
+            | Output::Stopped(_)
+            | Output::Refused(_)
+            | Output::State(_)
+            | Output::Status(_)
+            | Output::Debug(_)
+    )
 }

@@ -5,7 +5,7 @@ use logux::{
     client::{IdentityError, Input, Output, Secret, Status, Subscription, identify},
     crdt::Crdt,
     replay::TimelineSet,
-    sync::Disconnect,
+    sync::{Disconnect, State},
 };
 use serde_json::{Value, json};
 
@@ -107,6 +107,9 @@ fn another_user_of_the_device_finds_nothing() {
     assert_eq!(desk.ids(), []);
     let outputs: Vec<_> = std::iter::from_fn(|| desk.client.poll_output()).collect();
     assert!(outputs.iter().any(|it| matches!(it, Output::Disconnect(Disconnect::Paused))));
+    assert!(outputs.iter().any(|it| matches!(it, Output::State(State::Disconnected))));
+    let of_former_user = |it: &Output| matches!(it, Output::Fate(..) | Output::Subscription(..));
+    assert!(!outputs.iter().any(of_former_user), "{outputs:?}");
 
     desk.handle(Input::Closed);
     let is_connect = |output| matches!(output, Output::Connect);

@@ -181,7 +181,7 @@ impl<St: Store + Send + 'static> Builder<St> {
     where
         F: Future<Output = String> + Send + 'static,
     {
-        self.token_source = Some(TokenSource(Box::new(move || Box::pin(source()))));
+        self.token_source = Some(TokenSource(Arc::new(move || Box::pin(source()))));
         self
     }
 
@@ -280,7 +280,8 @@ impl<St: Store + Send + 'static> Builder<St> {
     }
 
     /// Starts the client as a task of the current tokio runtime. It connects and reconnects until
-    /// all its handles are dropped or the server refuses it.
+    /// all its handles are dropped or the server refuses it. If the runtime ends before, so does
+    /// the client; what was added until then is kept.
     ///
     /// [`Client::document`] and [`Client::records`] open what it edits.
     pub fn start<C: Connector + 'static>(self, connector: C) -> Client {

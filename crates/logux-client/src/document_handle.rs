@@ -91,8 +91,14 @@ where
     pub async fn loaded(&self) -> Result<(), SyncError> {
         use SubscriptionState::{Ended, Loading, Refused};
         let Some(mut subscription) = self.subscription.clone() else { return Ok(()) };
-        let decided = subscription.wait_for(|state| *state != Loading).await;
-        match decided.map(|state| state.clone()) {
+        let decided = tokio::select! {
+            biased;
+            decided = subscription.wait_for(|state| *state != Loading) => {
+                decided.map(|state| state.clone())
+            }
+            () = self.client.stops() => return Err(self.client.stopped()),
+        };
+        match decided {
             Ok(Refused(reason) | Ended(reason)) => {
                 let needed = self.lease.subscription.as_ref();
                 let channel = needed.map(|needed| needed.channel.clone()).unwrap_or_default();

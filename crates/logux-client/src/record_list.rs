@@ -26,6 +26,8 @@ pub struct RecordList<T> {
     /// The ids of the records of the list in `records`.
     ids: BTreeSet<Arc<str>>,
     records: Records,
+    /// The state of the subscription at the end of the last [`changed`](Self::changed).
+    subscription: Option<SubscriptionState>,
     types: PhantomData<fn() -> T>,
 }
 
@@ -38,8 +40,9 @@ pub(crate) fn filter_of(filter: &impl Serialize) -> Result<JsonObject, SyncError
 impl<T> RecordList<T> {
     pub(crate) fn new(handle: DocumentHandle<SyncMaps>, plural: &str, filter: JsonObject) -> Self {
         let (ids, records) = (BTreeSet::new(), Records::default());
-        let plural = plural.into();
-        let mut list = Self { handle, plural, filter, ids, records, types: PhantomData };
+        let (plural, subscription) = (plural.into(), handle.subscription());
+        let types = PhantomData;
+        let mut list = Self { handle, plural, filter, ids, records, subscription, types };
         list.update();
         list
     }
@@ -102,16 +105,16 @@ impl<T> RecordList<T> {
     /// Waits until the list, a record in it, or the state of the subscription has changed since the
     /// last call. Returns `false` when the client has stopped.
     pub async fn changed(&mut self) -> bool {
-        let before = self.subscription();
-        if self.update() {
-            return true;
-        }
-        while self.handle.changed().await {
-            if self.update() || self.subscription() != before {
+        loop {
+            let subscription = self.subscription();
+            if self.update() | (self.subscription != subscription) {
+                self.subscription = subscription;
                 return true;
             }
+            if !self.handle.changed().await {
+                return false;
+            }
         }
-        false
     }
 
     /// Creates a record with the fields of a value; a field `id` of the value is left out. As a
@@ -219,6 +222,7 @@ impl<T> Clone for RecordList<T> {
             filter: self.filter.clone(),
             ids: self.ids.clone(),
             records: self.records.clone(),
+            subscription: self.subscription.clone(),
             types: PhantomData,
         }
     }

@@ -1,8 +1,15 @@
 //! What the handles of a client share with its task.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+};
 
-use logux::{Entry, Json, NodeId, client::Status, sync::State};
+use logux::{
+    Entry, Json, NodeId,
+    client::{Status, Subscription},
+    sync::State,
+};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{EncryptionFailure, ServerMessage, SyncError, driver::Commands};
@@ -14,9 +21,20 @@ const CAPACITY: usize = 64;
 pub(crate) struct Shared {
     /// `None` when the client has ended, and its store is closed.
     driver: Mutex<Option<Box<dyn Commands>>>,
+    /// What was dropped and the driver does not know yet. A closure of the application that the
+    /// driver calls may have the last handle of a document, so a drop never waits for the driver.
+    dropped: Mutex<Vec<Dropped>>,
     /// Wakes the task after a handle has changed something.
     changed: Notify,
     pub(crate) reports: Reports,
+}
+
+/// What an application has dropped.
+pub(crate) enum Dropped {
+    /// A handle of a document or of records, with its name and its subscription.
+    Handle(Arc<str>, Option<Subscription>),
+    /// The last handle of the client.
+    Client,
 }
 
 /// What a driver reports to the handles.
@@ -82,7 +100,8 @@ impl Reports {
 
 impl Shared {
     pub(crate) fn new(driver: Option<Box<dyn Commands>>, reports: Reports) -> Self {
-        Self { driver: Mutex::new(driver), changed: Notify::new(), reports }
+        let (driver, dropped) = (Mutex::new(driver), Mutex::default());
+        Self { driver, dropped, changed: Notify::new(), reports }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Commands>>> {
@@ -92,17 +111,71 @@ impl Shared {
 
     /// Calls the driver from the task. `None` if it has ended.
     pub(crate) fn drive<T>(&self, call: impl FnOnce(&mut dyn Commands) -> T) -> Option<T> {
-        self.lock().as_mut().map(|driver| call(&mut **driver))
+        self.call(&mut self.lock(), call)
     }
 
-    /// Calls the driver from a handle, and wakes the task.
+    fn call<T>(
+        &self,
+        driver: &mut Option<Box<dyn Commands>>,
+        call: impl FnOnce(&mut dyn Commands) -> T,
+    ) -> Option<T> {
+        let driver = driver.as_mut()?;
+        self.release_dropped(&mut **driver);
+        let result = call(&mut **driver);
+        self.release_dropped(&mut **driver);
+        Some(result)
+    }
+
+    fn release_dropped(&self, driver: &mut dyn Commands) {
+        let take = || {
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            core::mem::take(&mut *dropped)
+        };
+        for dropped in take() {
+            match dropped {
+                Dropped::Handle(name, subscription) => driver.release(&name, subscription.as_ref()),
+                Dropped::Client => driver.close("all handles of the client were dropped"),
+            }
+        }
+    }
+
+    /// Calls the driver from a handle, and wakes the task. After the end has begun, it is not
+    /// called.
     pub(crate) fn command<T>(
         &self,
         command: impl FnOnce(&mut dyn Commands) -> T,
     ) -> Result<T, SyncError> {
-        let result = self.drive(command);
+        let result = self.drive(|driver| (!driver.is_ending()).then(|| command(driver))).flatten();
         self.changed.notify_one();
         result.ok_or_else(|| self.stopped())
+    }
+
+    /// Tells the driver what was dropped: at once, or after the call that it handles.
+    pub(crate) fn dropped(&self, dropped: Dropped) {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).push(dropped);
+        let driver = match self.driver.try_lock() {
+            Ok(driver) => Some(driver),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(mut driver) = driver {
+            self.call(&mut driver, |_| {});
+        }
+        self.changed.notify_one();
+    }
+
+    /// Ends the client if it has not ended: the runtime drops its task, or the task has panicked,
+    /// for example in a function of the application.
+    pub(crate) fn abandon(&self) {
+        let is_running = self.drive(|driver| {
+            if !thread::panicking() {
+                // What was added is kept.
+                driver.turn();
+            }
+        });
+        if is_running.is_some() {
+            self.end("the client's task has ended".to_owned());
+        }
     }
 
     /// Waits until a handle has called the driver.

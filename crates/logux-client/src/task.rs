@@ -68,8 +68,27 @@ impl<T: Transport> Link<'_, T> {
     }
 }
 
-/// Runs a client until its driver says that it ends.
-pub(crate) async fn run<C: Connector>(shared: Arc<Shared>, connector: C, clock: Clock) {
+/// Ends the client with its task.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Returns the task of a client, which runs until its driver says that it ends. If it is dropped
+/// before, also if it has not begun, the client ends.
+pub(crate) fn run<C: Connector>(
+    shared: Arc<Shared>,
+    connector: C,
+    clock: Clock,
+) -> impl Future<Output = ()> {
+    let running = Running(shared);
+    async move { drive(&running.0, connector, clock).await }
+}
+
+async fn drive<C: Connector>(shared: &Shared, connector: C, clock: Clock) {
     let mut link = Link::None;
     let mut timer = DeadlineTimer::new(clock);
     let reason = loop {
@@ -86,11 +105,11 @@ pub(crate) async fn run<C: Connector>(shared: Arc<Shared>, connector: C, clock: 
             continue;
         }
         if turn.connect {
-            let token = shared.drive(|driver| driver.next_token()).flatten();
+            let source = shared.drive(|driver| driver.token_source()).flatten();
             let connector = &connector;
             link = Link::Connecting(Box::pin(async move {
-                let token = match token {
-                    Some(token) => Some(token.await),
+                let token = match source {
+                    Some(source) => Some(source.0().await),
                     None => None,
                 };
                 (token, connector.connect().await)
@@ -98,14 +117,14 @@ pub(crate) async fn run<C: Connector>(shared: Arc<Shared>, connector: C, clock: 
         }
         tokio::select! {
             happened = link.event(turn.wants_frames) => {
-                handle(&shared, &mut link, happened).await;
+                handle(shared, &mut link, happened).await;
                 // Frames that have arrived together share a commit.
                 for _ in 0..MAX_FRAMES {
                     if !shared.drive(|driver| driver.wants_frames()).unwrap_or_default() {
                         break;
                     }
                     let Some(event) = link.ready_event().await else { break };
-                    handle(&shared, &mut link, Happened::Event(event)).await;
+                    handle(shared, &mut link, Happened::Event(event)).await;
                 }
             }
             () = shared.changed() => {}

@@ -1,9 +1,11 @@
 //! Where a client gets its token from before each connection.
 
 use core::{fmt, pin::Pin};
+use std::sync::Arc;
 
 /// A function that returns the token for the next connection.
-pub(crate) struct TokenSource(pub(crate) Box<dyn Fn() -> TokenFuture + Send + Sync>);
+#[derive(Clone)]
+pub(crate) struct TokenSource(pub(crate) Arc<dyn Fn() -> TokenFuture + Send + Sync>);
 
 /// The future of a token.
 pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = String> + Send>>;

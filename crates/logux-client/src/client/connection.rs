@@ -123,6 +123,12 @@ impl Client {
         self.command(|driver| driver.handle(Input::Device(event)))
     }
 
+    /// Waits until the client stops.
+    pub(crate) async fn stops(&self) {
+        let mut end = self.shared.reports.end.subscribe();
+        let _ = end.wait_for(|end| end.reason().is_some()).await;
+    }
+
     /// Waits until the client stops, and returns the reason: the server has refused it, no more
     /// attempts are allowed, its store has failed or the application has closed it. In the first
     /// two cases its log stays open: what the user does is kept, and [`resume`](Self::resume),

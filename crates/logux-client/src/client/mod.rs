@@ -29,7 +29,7 @@ use crate::{
     opening::OpeningOf,
     pending_action::ended,
     record_list::filter_of,
-    shared::Shared,
+    shared::{Dropped, Shared},
 };
 
 /// A handle of a running client. Cheap to clone; the client stops when the last clone is dropped.
@@ -50,7 +50,7 @@ struct Lease(Arc<Shared>);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let _ = self.0.command(|driver| driver.close("all handles of the client were dropped"));
+        self.0.dropped(Dropped::Client);
     }
 }
 
@@ -79,7 +79,7 @@ impl Client {
 
     /// Tells the driver that a handle of a document was dropped.
     pub(crate) fn release(&self, name: &Arc<str>, subscription: Option<&Subscription>) {
-        let _ = self.command(|driver| driver.release(name, subscription));
+        self.shared.dropped(Dropped::Handle(name.clone(), subscription.cloned()));
     }
 
     pub(crate) fn command<T>(
@@ -340,11 +340,12 @@ impl Client {
         R: NamedReducer<Action: Send, State: Send + Sync> + Send + 'static,
     {
         let (name, kind) = (reducer.name().clone(), reducer.kind().cloned());
-        let (reply, shown) = oneshot::channel();
+        let (reply, mut shown) = oneshot::channel();
         let needed = subscription.clone();
         let opening = Box::new(OpeningOf { reducer, subscription, reply });
         self.command(|driver| driver.open(opening))?;
-        match shown.await {
+        // The driver has replied. A wait could be given up, and the document would stay open.
+        match shown.try_recv() {
             Ok(Some(receivers)) => {
                 Ok(DocumentHandle::new(self.clone(), name, kind, needed, receivers))
             }

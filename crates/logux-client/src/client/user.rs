@@ -3,7 +3,7 @@
 use logux::{Entry, action::IdError};
 
 use super::Client;
-use crate::{SyncError, builder::random_node};
+use crate::{SyncError, builder::random_node, driver::Commands};
 
 /// A client cannot change its user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,8 +76,14 @@ impl Client {
     /// # Errors
     /// [`SyncError::Stopped`] if the client has ended, or the store fails.
     pub async fn log_out(self) -> Result<Vec<Entry>, SyncError> {
-        let left = self.change(|driver| driver.clean()).await?;
-        self.close().await;
+        let clean = |driver: &mut dyn Commands| {
+            let left = driver.clean();
+            // Other handles add nothing that the next user of the store would send.
+            driver.close("the user has logged out");
+            left
+        };
+        let left = self.change(clean).await?;
+        self.closed().await;
         Ok(left)
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     opening::{Opening, View},
     pending_action::{ResultReceiver, ResultSender},
     shared::{End, Reports},
-    token_source::{TokenFuture, TokenSource},
+    token_source::TokenSource,
 };
 
 /// Makes an action from the state of a timeline and the id of the new action. Called once.
@@ -67,6 +67,8 @@ pub(crate) trait Commands: Send {
     fn is_encrypted(&self) -> bool;
     /// Makes the task end with this reason.
     fn close(&mut self, reason: &str);
+    /// Returns `true` if the task is about to end.
+    fn is_ending(&self) -> bool;
     /// Fails all actions that wait for the server.
     fn stop(&mut self, reason: &str);
 
@@ -76,8 +78,9 @@ pub(crate) trait Commands: Send {
     fn wants_frames(&self) -> bool;
     /// Commits, and returns what the task has to do.
     fn turn(&mut self) -> Turn;
-    /// Returns the token for the next connection, if it changes.
-    fn next_token(&self) -> Option<TokenFuture>;
+    /// Returns where the token for the next connection comes from, if it changes.
+    fn token_source(&self) -> Option<TokenSource>;
+    /// Sets the token of the source, unless the application has set another one since.
     fn use_token(&mut self, token: String);
 }
 
@@ -132,9 +135,15 @@ impl<St: Store + Send + 'static> Driver<St> {
     fn check<T>(&mut self, result: Result<T, LogError<St::Error>>) -> Option<T> {
         let failed = |error: LogError<St::Error>| {
             self.has_failed = true;
-            self.end = Some(error.to_string());
+            self.end_with(error.to_string());
         };
         result.map_err(failed).ok()
+    }
+
+    fn end_with(&mut self, reason: String) {
+        // Who is told that the client ends finds the reason.
+        self.reports.end.send_replace(End::Stopped(reason.clone()));
+        self.end = Some(reason);
     }
 }
 
@@ -269,8 +278,12 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn close(&mut self, reason: &str) {
         if self.end.is_none() {
-            self.end = Some(reason.to_owned());
+            self.end_with(reason.to_owned());
         }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.end.is_some()
     }
 
     fn stop(&mut self, reason: &str) {
@@ -291,11 +304,14 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         self.take_turn()
     }
 
-    fn next_token(&self) -> Option<TokenFuture> {
-        self.token_source.as_ref().map(|source| source.0())
+    fn token_source(&self) -> Option<TokenSource> {
+        self.token_source.clone()
     }
 
     fn use_token(&mut self, token: String) {
+        if self.token_source.is_none() {
+            return;
+        }
         self.machine.set_token(Some(Secret(token)));
     }
 }

@@ -76,9 +76,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                     self.reports.fault(&reason.to_string());
                 }
                 tracing::debug!(%reason, "disconnecting");
-                turn.disconnect = true;
+                (turn.connect, turn.disconnect) = (false, true);
             }
-            Output::Connect => turn.connect = true,
+            // The connection or the attempt to end has ended by itself.
+            Output::Connect => (turn.connect, turn.disconnect) = (true, false),
             Output::Stopped(reason) => self.stop_connecting(&reason),
             Output::Added(entry) => {
                 if entry.action.kind() == SUBSCRIBED {

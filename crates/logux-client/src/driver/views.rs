@@ -95,6 +95,11 @@ impl<St: Store + Send + 'static> Driver<St> {
         state: &SubscriptionState,
     ) {
         let channel = &*subscription.channel;
+        // It may have been requested again since, by another handle or for another user.
+        let now = self.machine.subscription_state(subscription);
+        if now.is_some_and(|now| now != *state) {
+            return;
+        }
         if let SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason) = state {
             tracing::warn!(channel, reason, "the server has ended a subscription");
         }
