@@ -5,6 +5,7 @@ use core::fmt;
 use super::{Client, Output};
 use crate::{
     action::{ActionId, logux},
+    excerpt::name_excerpt,
     log::{LogError, Observer},
     store::{Entry, Store},
     sync::RefusedAction,
@@ -17,7 +18,7 @@ use crate::{
 pub struct IgnoredAction {
     /// The id of the action. `None` if it is too long.
     pub id: Option<ActionId>,
-    /// The type of the action, cut to 256 bytes if the action is too large.
+    /// The type of the action, cut to 256 bytes.
     pub kind: String,
     /// The error of the server.
     pub reason: IgnoreReason,
@@ -68,7 +69,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     pub(super) fn ignore(&mut self, now: Now, entry: &Entry) -> Result<bool, LogError<S::Error>> {
         let Some(reason) = self.ignore_reason(now, entry)? else { return Ok(false) };
         let Entry { action, meta } = entry;
-        let (id, kind) = (Some(meta.id.clone()), action.kind().to_owned());
+        let (id, kind) = (Some(meta.id.clone()), name_excerpt(action.kind()).into_owned());
         self.pending.push_back(Output::Ignored(IgnoredAction { id, kind, reason }));
         Ok(true)
     }

@@ -90,7 +90,7 @@ pub enum Output {
     /// The server reported an error. After `wrong-protocol`, `wrong-subprotocol` and
     /// `wrong-credentials`, connecting again is useless, see [`Stopped`](Self::Stopped).
     Refused(ErrorMessage),
-    /// A message of the server for the developer.
+    /// A message of the server for the developer, cut to 4,096 bytes.
     Debug(String),
     /// Encrypt an own action. Only after [`with_encryption`](super::Client::with_encryption).
     Encrypt(EncryptRequest),

@@ -19,6 +19,7 @@ use crate::{
         ActionId, Subprotocol,
         logux::{self, Undo},
     },
+    excerpt::excerpt,
     log::{Draft, Log, LogError, Observer},
     store::{Criteria, Entry, Query, Store, Synced},
     sync::{self, BatchToken, Node},
@@ -95,6 +96,9 @@ pub struct Client<S, O = ()> {
     /// The committed outputs.
     pub(super) ready: VecDeque<Output>,
 }
+
+/// The longest part of a message for the developer, in bytes.
+const MAX_DEBUG_TEXT: usize = 4_096;
 
 /// The name of the store's value with the correction of the clock, in milliseconds.
 pub(super) const TIME_FIX: &str = "timeFix";
@@ -313,7 +317,10 @@ impl<S: Store, O: Observer> Client<S, O> {
                     }
                 }
                 sync::Output::Headers(headers) => self.pending.push_back(Output::Headers(headers)),
-                sync::Output::Debug(text) => self.pending.push_back(Output::Debug(text)),
+                sync::Output::Debug(text) => {
+                    let text = excerpt(&text, MAX_DEBUG_TEXT).into_owned();
+                    self.pending.push_back(Output::Debug(text));
+                }
                 sync::Output::PeerError(error) => {
                     self.reconnection.peer_error(&error.kind);
                     self.status.peer_error(&error.kind);

@@ -82,7 +82,8 @@ pub enum Output {
     Headers(Json),
     /// A text from the peer for the developer.
     Debug(String),
-    /// An error that the peer reports before it closes the connection.
+    /// An error that the peer reports before it closes the connection. Its kind is cut to 256
+    /// bytes.
     PeerError(ErrorMessage),
     /// The new [`Node::state`](super::Node::state).
     State(State),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     action::{NodeId, Subprotocol},
+    excerpt::name_excerpt,
     json::Json,
     store::Entry,
     time::{Deadline, MonoTime, Now, WallTime},
@@ -330,7 +331,9 @@ impl<P: Policy> Node<P> {
             }
         };
         match (message, &mut self.phase) {
-            (Message::Error(error), _) => {
+            (Message::Error(mut error), _) => {
+                // It is reported, and compared with kinds that are short.
+                error.kind = name_excerpt(&error.kind).into_owned();
                 self.out.push_back(Output::PeerError(error.clone()));
                 Err(Disconnect::PeerError(error))
             }

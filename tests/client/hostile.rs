@@ -148,6 +148,8 @@ fn lies() -> Vec<Lie> {
         let value = "[".repeat(depth) + &"]".repeat(depth);
         sync_message(&format!(r#"{{"type":"note","value":{value}}}"#), "1", "1")
     };
+    let long = "x".repeat(100_000);
+    let long_type = format!(r#"{{"type":"{long}"}}"#);
     let depth = logux::json::MAX_DEPTH;
     let many = |frame: &str, number: usize| vec![frame.to_owned(); number];
     vec![
@@ -209,6 +211,14 @@ fn lies() -> Vec<Lie> {
         ),
         ("an action at the limit of depth", vec![nested(depth - 4)], None),
         ("an action beyond the limit of depth", vec![nested(depth + 1)], Some("nested deeper")),
+        ("a long debug message", vec![format!(r#"["debug","error","{long}"]"#)], Some("xxx")),
+        ("a long error", vec![format!(r#"["error","{long}"]"#)], Some("xxx")),
+        ("a long name of a message", vec![format!(r#"["{long}"]"#)], Some("unknown message")),
+        (
+            "an action with a long type and the next id of the client",
+            vec![sync_message(&long_type, r#"[99,"10:phone:1",0]"#, "99")],
+            Some("is one of this device"),
+        ),
         ("many headers", many(r#"["headers",{"a":[]}]"#, 50), None),
     ]
 }
@@ -235,6 +245,8 @@ fn own_actions_survive_a_server_that_lies() {
             }
             None => assert_eq!(phone.reports, [""; 0]),
         }
+        let is_short = |report: &String| report.len() < 8_000;
+        assert!(phone.reports.iter().all(is_short), "what is reported is bounded");
         phone.ms = 98;
         let second = phone.sync("second");
         assert_eq!(second.to_string(), "1700000000099 10:phone:1 0");
