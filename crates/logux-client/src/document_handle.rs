@@ -283,16 +283,53 @@ where
     /// Edits the document by operations in one action, which are refused and undone together. The
     /// state includes them when this returns. As a future, the result waits until the server has
     /// processed them. For operations that depend on the state, such as those of a list, see
-    /// [`edit`](Self::edit).
+    /// [`operate_with`](Self::operate_with).
     ///
     /// # Errors
     /// As [`Client::sync`].
     pub fn operate(&self, ops: &[C::Op]) -> PendingAction {
+        self.edit(|_, _| self.document().action(ops).ok())
+    }
+
+    /// Edits the document as [`operate`](Self::operate) does, by operations that are made from its
+    /// state and the id of the action, such as those of a list. Without operations, nothing is
+    /// added. `make` must not call a method of the client.
+    ///
+    /// ```no_run
+    /// use logux::{Json, crdt::{List, ListError, Shared}};
+    /// use logux_client::DocumentHandle;
+    ///
+    /// # async fn run(tasks: DocumentHandle<Shared<List>>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tea = Json::from_value("Tea")?;
+    /// tasks.operate_with(|list, id| Ok::<_, ListError>(vec![list.push_op(tea, id)?]))?.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `make`; then nothing is added.
+    pub fn operate_with<E>(
+        &self,
+        make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
+    ) -> Result<PendingAction, E> {
+        let mut error = None;
+        let pending = self.edit(|state, id| match make(state, id) {
+            Ok(ops) if ops.is_empty() => None,
+            Ok(ops) => self.document().action(&ops).ok(),
+            Err(failed) => {
+                error = Some(failed);
+                None
+            }
+        });
+        error.map_or(Ok(pending), Err)
+    }
+
+    fn document(&self) -> SharedDocument<C> {
         let Lease { name, kind, .. } = &*self.lease;
         let kind = kind.clone().unwrap_or_default();
         // The name is the channel of the document: the kind, a slash and the id.
         let id: Arc<str> = name.get(kind.len() + 1..).unwrap_or_default().into();
-        self.edit(|_, _| SharedDocument::<C>::new(kind, id).action(ops).ok())
+        SharedDocument::new(kind, id)
     }
 }
 

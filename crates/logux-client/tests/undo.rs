@@ -75,11 +75,9 @@ fn id_number(action: &PendingAction) -> i64 {
 }
 
 async fn push(tasks: &Tasks, text: &'static str) -> PendingAction {
-    let added = tasks.edit(|list, id| {
-        let op = list.push_op(logux::Json::from_value(text).ok()?, id).ok()?;
-        Shared::<List>::new("lists", "1").action(&[op]).ok()
-    });
-    added.kept().await.expect("a running client")
+    let text = logux::Json::from_value(text).expect("a string");
+    let added = tasks.operate_with(|list, id| list.push_op(text, id).map(|op| vec![op]));
+    added.expect("an item").kept().await.expect("a running client")
 }
 
 fn shown(tasks: &Tasks) -> String {

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 
 pub(crate) struct Note {
     pub document: DocumentHandle<Shared<Document>>,
-    shared: Shared<Document>,
     pub lines: Vec<Line>,
     /// The selected row.
     pub row: usize,
@@ -42,7 +41,7 @@ impl Note {
                 changed.notify_one();
             }
         });
-        Ok(Self { document, shared: Shared::new("notes", id), lines: Vec::new(), row: 0 })
+        Ok(Self { document, lines: Vec::new(), row: 0 })
     }
 
     /// Reads the lines. The same line stays selected, whatever others add or remove; returns
@@ -103,8 +102,8 @@ impl Note {
         &mut self,
         make: impl FnOnce(&Document, &ActionId) -> Option<DocumentOp>,
     ) -> Result<(), SyncError> {
-        let action = |document: &_, id: &_| self.shared.action(&[make(document, id)?]).ok();
-        let action = self.document.edit(action).kept().await?;
+        let ops = |document: &_, id: &_| Ok(make(document, id).into_iter().collect());
+        let action = self.document.operate_with(ops)?.kept().await?;
         // Each edit is a step to undo, however fast they follow each other.
         self.document.close_step().await?;
         self.read();
