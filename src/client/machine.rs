@@ -426,15 +426,20 @@ impl<S: Store, O: Observer> Client<S, O> {
         let change = self.subscriptions.undone(&id, &undo.reason);
         self.tell_subscription(change);
         self.status.undone(&id, &undo.reason);
-        let own = self.log.by_id(&id)?.map(|entry| entry.action);
-        if own.as_ref().is_some_and(|action| action.kind() == logux::UNDO) {
-            // The server's undo is final, so an undo that it refuses will never have an effect.
+        let own = self.log.by_id(&id)?;
+        // The server's undo is final, so an undo that it refuses will never have an effect. Neither
+        // will an action of a timeline that is closed: nothing keeps the undo for it.
+        let has_no_effect = own.as_ref().is_some_and(|own| {
+            let is_of_timeline = || own.meta.indexes.iter().any(|index| **index != *SUBSCRIPTIONS);
+            own.action.kind() == logux::UNDO || (answer.meta.added.is_none() && is_of_timeline())
+        });
+        if has_no_effect {
             self.remove(&id)?;
         } else {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
         }
         // Servers remember refused actions without their content.
-        undo.action = own.or(undo.action);
+        undo.action = own.map(|own| own.action).or(undo.action);
         self.pending.push_back(Output::Fate(id, Fate::Undone(Box::new(undo))));
         Ok(())
     }

@@ -87,6 +87,17 @@ impl Record {
         self.fields.retain(|field| field.arrived >= since);
     }
 
+    /// Keeps what a subscriber with a filter, which the record matches, has missed since a time:
+    /// the fields that arrived since then, or all, if one of the filter is among them. Then the
+    /// record may not have matched before, and the subscriber may have none of its fields.
+    /// O(fields).
+    pub fn retain_missed(&mut self, filter: &JsonObject, since: WallTime) {
+        let may_be_new = |field: &Field| field.arrived >= since && filter.get(&field.key).is_some();
+        if !self.fields.iter().any(may_be_new) {
+            self.retain_since(since);
+        }
+    }
+
     /// Keeps the fields that show a subscriber that the record does not match a filter any more:
     /// those of the filter. O(fields of the record · fields of the filter).
     pub fn retain_filtered(&mut self, filter: &JsonObject) {

@@ -9,7 +9,7 @@ use logux::{
 };
 use serde_json::{Value, json};
 
-use crate::device::{Device, Notes, id_at, notes, processed, set};
+use crate::device::{Device, Notes, id_at, notes, processed, refusal, set};
 
 type Desk = Device<TimelineSet>;
 
@@ -142,4 +142,26 @@ fn a_user_who_logs_out_leaves_nothing() {
     assert_eq!((desk.note(), desk.client.status()), (json!({}), Status::Disconnected));
     let store = desk.client.into_store();
     assert_eq!((store.value("userId").unwrap(), store.last_added().unwrap()), (None, 0));
+}
+
+/// The document is open on neither side of a restart, or was closed before the answer.
+#[test]
+fn what_the_server_refuses_while_its_document_is_closed_does_not_come_back() {
+    for is_restarted in [false, true] {
+        let mut desk = desk("10:phone:1", MemoryStore::new());
+        let kept = desk.sync(set("kept", "yes"));
+        let refused = desk.sync(set("title", "refused"));
+        let mut desk = if is_restarted {
+            Device::observed("10:phone:2", desk.client.into_store(), TimelineSet::default())
+        } else {
+            desk.client.close("notes/1");
+            desk
+        };
+        desk.connect();
+        desk.receive(1, "server:x", &processed(&kept));
+        desk.receive(2, "server:x", &refusal(&refused, "denied"));
+        desk.client.open(notes()).unwrap();
+        assert_eq!(desk.note(), json!({"kept": "yes"}), "restarted: {is_restarted}");
+        assert_eq!(desk.ids(), [kept]);
+    }
 }

@@ -42,7 +42,7 @@ impl PostgresRecords {
             return Ok(RecordPage::default());
         }
         let position = after.unwrap_or_else(ListPosition::start);
-        let mut page = match &position {
+        let page = match &position {
             ListPosition::Matching(key) => {
                 let mut page = if filter.is_empty() {
                     self.by_id(collection, since, key).await?
@@ -50,22 +50,25 @@ impl PostgresRecords {
                     self.by_field(collection, filter, since, key).await?
                 };
                 page.records.retain(|record| record.matches(filter));
+                if let Some(since) = since {
+                    page.records.iter_mut().for_each(|record| record.retain_missed(filter, since));
+                }
                 page
             }
             ListPosition::Changed(key) => {
                 let since = since.unwrap_or(WallTime::MIN);
                 let mut page = self.by_change(collection, filter, since, key).await?;
                 page.records.retain(|record| !record.matches(filter));
-                page.records.iter_mut().for_each(|record| record.retain_filtered(filter));
+                for record in &mut page.records {
+                    record.retain_since(since);
+                    record.retain_filtered(filter);
+                }
                 page
             }
             ListPosition::Deleted(arrived, id) => {
                 return self.deletions_after(collection, *arrived, id).await;
             }
         };
-        if let Some(since) = since {
-            page.records.iter_mut().for_each(|record| record.retain_since(since));
-        }
         let next = position.after_records(page.next, filter, since);
         Ok(RecordPage { records: page.records, deleted: Vec::new(), next })
     }

@@ -225,8 +225,9 @@ impl PostgresRecords {
     }
 
     /// Returns the records of a collection that have all fields of the filter, ordered by id in
-    /// code point order; an empty filter matches all records. With `since`, only their fields that
-    /// arrived at that time or later, possibly none. [`matching`] defines the equality of values.
+    /// code point order; an empty filter matches all records. With `since`, only what a subscriber
+    /// has missed since that time: [`Record::retain_missed`], possibly no fields. [`matching`]
+    /// defines the equality of values.
     /// O(records with the fields of the filter), without a filter O(collection).
     ///
     /// # Errors
@@ -260,7 +261,7 @@ impl PostgresRecords {
         found.retain(|record| record.matches(filter));
         if let Some(since) = since {
             for record in &mut found {
-                record.fields.retain(|field| field.arrived >= since);
+                record.retain_missed(filter, since);
             }
         }
         Ok(found)

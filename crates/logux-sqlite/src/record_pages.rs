@@ -84,7 +84,7 @@ fn page(
             select(reads, collection, &candidates, since, |mut record| {
                 let selects = record.matches(filter);
                 if let Some(since) = since {
-                    record.retain_since(since);
+                    record.retain_missed(filter, since);
                 }
                 selects.then_some(record)
             })?

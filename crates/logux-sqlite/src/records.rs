@@ -207,8 +207,8 @@ impl SqliteRecords {
     }
 
     /// Returns the records of a collection that have all fields of the filter, ordered by id; an
-    /// empty filter matches all records. With `since`, only their fields that arrived at that time
-    /// or later, possibly none.
+    /// empty filter matches all records. With `since`, only what a subscriber has missed since that
+    /// time: [`Record::retain_missed`], possibly no fields.
     ///
     /// Values are equal if they are equal in JavaScript: strings by their characters, numbers as
     /// doubles. Arrays and objects are compared by their JSON without white space. O(records with
@@ -243,7 +243,7 @@ impl SqliteRecords {
             };
             if filter.iter().all(has) {
                 if let Some(since) = since {
-                    record.fields.retain(|field| field.arrived >= since);
+                    record.retain_missed(filter, since);
                     record.recreated_after = self
                         .database
                         .read(|db| RecordRow::find(db, collection, &id))?

@@ -168,7 +168,11 @@ impl<S: Send + Sync + 'static> SyncMapFilter<S> for Tasks {
             let may_have_matched =
                 || since.is_some_and(|since| task.may_have_matched(filter, since));
             if task.state.exists() {
-                if task.matches(filter) || may_have_matched() {
+                if task.matches(filter) && may_have_matched() {
+                    // The client may have nothing of it.
+                    let recreated_after = task.deleted_since(since);
+                    listed.records.push(SyncMapData { recreated_after, ..task.data(id, None) });
+                } else if task.matches(filter) || may_have_matched() {
                     listed.records.push(task.data(id, since));
                 }
             } else if let Some(time) = task.deleted_since(since) {

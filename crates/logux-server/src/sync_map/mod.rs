@@ -193,7 +193,8 @@ pub trait SyncMapFilter<S = ()>: Send + Sync + 'static {
     ///
     /// `since` is as for [`SyncMap::load`]. With it, the result should also have the records that
     /// were deleted since then ([`RecordList::deleted`]), and the fields because of which a record
-    /// does not match any more.
+    /// does not match any more. A record of which a field of the filter was written since then may
+    /// be new to the subscriber: the result should have all its fields.
     fn list(
         &self,
         context: &Context<S>,

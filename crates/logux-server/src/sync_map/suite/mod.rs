@@ -143,6 +143,7 @@ where
             merging::concurrent_writes_are_consistent,
             since::changes_since_a_time_are_loaded,
             since::changes_since_a_time_are_listed,
+            since::records_that_match_since_a_time_are_listed_whole,
             since::records_that_do_not_match_any_more_are_listed,
             since::deletions_since_a_time_are_listed,
             since::a_record_that_was_created_again_is_deleted_first,

@@ -41,6 +41,21 @@ where
     }
 }
 
+pub(super) async fn records_that_match_since_a_time_are_listed_whole<S, M>(kit: &Kit<S, M>)
+where
+    S: Send + Sync + 'static,
+    M: SyncMap<S> + SyncMapFilter<S>,
+{
+    kit.create("1", &kit.other, at(1)).await;
+    kit.change("1", &kit.only(&kit.one, 0), at(50_000)).await;
+    let listed = kit.list(&kit.only(&kit.one, 0), Some(50_000)).await;
+    let fields = listed_fields(kit, &listed, "1").expect("it is listed");
+    assert_eq!(fields.len(), values(&kit.other).len(), "the subscriber may have none of them");
+    let listed = kit.list(&JsonObject::default(), Some(50_000)).await;
+    let changed = Some(values(&kit.only(&kit.one, 0)));
+    assert_eq!(listed_fields(kit, &listed, "1"), changed, "the subscriber has the others");
+}
+
 pub(super) async fn records_that_do_not_match_any_more_are_listed<S, M>(kit: &Kit<S, M>)
 where
     S: Send + Sync + 'static,
