@@ -441,8 +441,9 @@ fn a_server_never_receives_what_a_client_has_dropped() {
 
 #[test]
 fn a_crash_of_a_client_loses_and_repeats_nothing() {
-    let (actions, crashes) = if is_large() { (3, 2) } else { (2, 1) };
-    check(Exchange { actions, undos: 0, cuts: 0, crashes });
+    let actions = if is_large() { 3 } else { 2 };
+    check(Exchange { actions, undos: 0, cuts: 0, crashes: 1 });
+    let crashes = if is_large() { 2 } else { 1 };
     check(Exchange { actions: 1, undos: 1, cuts: 0, crashes });
 }
 
