@@ -10,7 +10,11 @@ use std::{
 };
 
 use logux::{
-    Action, action::logux::SUBSCRIBE, client::Subscription, crdt::Records, json::JsonObject,
+    Action, ActionId,
+    action::logux::{SUBSCRIBE, Since},
+    client::Subscription,
+    crdt::Records,
+    json::JsonObject,
     record::matching::equal,
 };
 
@@ -138,8 +142,14 @@ impl ListedRecords {
 }
 
 impl RecordRequest {
-    /// Returns the action of a request.
-    pub(crate) fn action(&self, plural: &str) -> Option<Action> {
+    /// Returns the action of a request. `own` is an id of this client: a subscription since an own
+    /// id receives everything, and also that the record was deleted while no list was open.
+    pub(crate) fn action(&self, plural: &str, own: &ActionId) -> Option<Action> {
+        #[derive(serde::Serialize)]
+        struct Known {
+            channel: String,
+            since: Since,
+        }
         #[derive(serde::Serialize)]
         struct Creating {
             channel: String,
@@ -151,7 +161,8 @@ impl RecordRequest {
                 Action::typed(SUBSCRIBE, &fields).ok()
             }
             Self::Subscribe { id, is_creating: false } => {
-                Subscription::to(format!("{plural}/{id}")).subscribe().ok()
+                let since = Since { id: own.to_string(), time: 0 };
+                Action::typed(SUBSCRIBE, &Known { channel: format!("{plural}/{id}"), since }).ok()
             }
             Self::Unsubscribe(id) => Subscription::to(format!("{plural}/{id}")).unsubscribe().ok(),
         }
@@ -161,7 +172,7 @@ impl RecordRequest {
 #[cfg(test)]
 mod tests {
     use logux::{
-        ActionId, Json, NodeId, Stamp, WallTime,
+        Json, NodeId, Stamp, WallTime,
         crdt::{Change, SyncMaps},
         replay::Reducer as _,
     };

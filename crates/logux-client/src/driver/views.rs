@@ -79,7 +79,8 @@ impl<St: Store + Send + 'static> Driver<St> {
                     self.check(left);
                 }
                 Request::Record(request) => {
-                    let Some(action) = request.action(name) else { continue };
+                    let own = self.machine.next_id(now.wall);
+                    let Some(action) = request.action(name, &own) else { continue };
                     let asked = self.machine.sync(now, action);
                     self.check(asked);
                 }

@@ -1,0 +1,107 @@
+//! Lists of a device that has records from before, and was away while they changed.
+
+use std::{path::Path, time::Duration};
+
+use logux_client::{Client, RecordList};
+use logux_server::{Server, testing::TestServer};
+use logux_sqlite::Database;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+fn server() -> TestServer {
+    let database = Database::open_in_memory().expect("a database");
+    let tasks = database.records().collection("tasks");
+    let server = Server::builder()
+        .store(database.store())
+        .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
+        .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) });
+    TestServer::start(server).expect("a server")
+}
+
+/// Starts a client with a file.
+fn start(server: &TestServer, user: &str, file: &Path) -> Client {
+    let builder = Client::builder(user).expect("a user").clock(server.clock());
+    builder.file(file).expect("a file").start(server.client(user).connector())
+}
+
+async fn tasks(client: &Client, filter: &Value) -> RecordList<Value> {
+    client.records("tasks", filter.clone()).await.expect("open")
+}
+
+/// Waits until everything is processed and received.
+async fn settle(client: &Client) {
+    assert_eq!(client.flush(TIMEOUT).await, 0);
+    sleep(TIMEOUT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_matches_after_a_restart_is_whole() {
+    let server = server();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, other) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let bob = start(&server, "bob", &other);
+    let all = tasks(&bob, &json!({})).await;
+    all.create("1", &json!({"title": "Tea", "done": true})).await.expect("processed");
+    all.create("2", &json!({"title": "Milk", "done": false})).await.expect("processed");
+    all.create("3", &json!({"title": "Eggs", "done": false})).await.expect("processed");
+
+    let filter = json!({"done": false});
+    let ada = start(&server, "ada", &file);
+    let mut list = tasks(&ada, &filter).await;
+    list.loaded().await.expect("loaded");
+    settle(&ada).await;
+    assert_eq!(list.len(), 2);
+    drop(list);
+    ada.close().await;
+    sleep(Duration::from_secs(1)).await;
+    all.change("1", &json!({"done": false})).await.expect("processed");
+    all.change("2", &json!({"done": true})).await.expect("processed");
+    all.delete("3").await.expect("processed");
+    let whole = [json!({"id": "1", "title": "Tea", "done": false})];
+
+    // It matches because of a change that was made while the client was away.
+    let ada = start(&server, "ada", &file);
+    let mut list = tasks(&ada, &filter).await;
+    list.loaded().await.expect("loaded");
+    settle(&ada).await;
+    assert_eq!(list.list(), whole);
+
+    all.change("1", &json!({"done": true})).await.expect("processed");
+    settle(&ada).await;
+    assert!(list.is_empty());
+    ada.pause().expect("running");
+    sleep(Duration::from_secs(1)).await;
+    all.create("4", &json!({"title": "Salt", "done": true})).await.expect("processed");
+    sleep(Duration::from_secs(1)).await;
+    ada.resume().expect("running");
+    settle(&ada).await;
+    ada.pause().expect("running");
+    sleep(Duration::from_secs(1)).await;
+    all.change("4", &json!({"done": false})).await.expect("processed");
+    ada.resume().expect("running");
+    settle(&ada).await;
+    assert_eq!(list.list(), [json!({"id": "4", "title": "Salt", "done": false})]);
+}
+
+/// A subscription without `since` has no deletions, but the device has the record.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_deleted_while_no_list_was_open_is_gone() {
+    let server = server();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ada = start(&server, "ada", &folder.path().join("a.db"));
+    let task = ada.record::<Value>("tasks", "1").await.expect("open");
+    task.create(&json!({"title": "Tea", "done": false})).await.expect("processed");
+    drop(task);
+    settle(&ada).await;
+    let bob = start(&server, "bob", &folder.path().join("b.db"));
+    let all = tasks(&bob, &json!({})).await;
+    all.loaded().await.expect("loaded");
+    all.delete("1").await.expect("processed");
+
+    let mut list = tasks(&ada, &json!({"done": false})).await;
+    assert_eq!(list.len(), 1, "what the device has is there");
+    settle(&ada).await;
+    assert!(list.is_empty());
+}
