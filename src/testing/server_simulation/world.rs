@@ -433,7 +433,8 @@ impl<A: Application> World<A> {
                         self.send(session, Side::Server, frame);
                     }
                 }
-                client::Output::Disconnect(_) if self.devices[device].session.is_some() => {
+                client::Output::Disconnect(reason) if self.devices[device].session.is_some() => {
+                    self.context.record(|| format!("device {device} disconnects: {reason}"));
                     self.disconnect(device)
                 }
                 client::Output::Refused(error) if error.kind == WRONG_CREDENTIALS => {
