@@ -38,7 +38,32 @@ impl<S: Store, O: Observer> Client<S, O> {
         now: Now,
         subscription: &Subscription,
     ) -> Result<Result<ActionId, ActionError>, LogError<S::Error>> {
+        self.subscribe_since(now, subscription, None)
+    }
+
+    /// As [`subscribe_kept`](Self::subscribe_kept), for a list of records of which the log has some
+    /// from other subscriptions: if the store does not remember an answer, the server is asked for
+    /// everything and also for the deletions, by a `since` with an own id.
+    ///
+    /// # Errors
+    /// As [`subscribe_kept`](Self::subscribe_kept).
+    pub fn subscribe_known(
+        &mut self,
+        now: Now,
+        subscription: &Subscription,
+    ) -> Result<Result<ActionId, ActionError>, LogError<S::Error>> {
+        let own = Since { id: self.next_id(now.wall).to_string(), time: 0 };
+        self.subscribe_since(now, subscription, Json::from_value(&own).ok())
+    }
+
+    fn subscribe_since(
+        &mut self,
+        now: Now,
+        subscription: &Subscription,
+        otherwise: Option<Json>,
+    ) -> Result<Result<ActionId, ActionError>, LogError<S::Error>> {
         let since = self.log.value(&name(subscription))?.and_then(|json| Json::new(json).ok());
+        let since = since.or(otherwise);
         let action = match subscription.subscribe().and_then(|it| with_since(it, since)) {
             Ok(action) => action,
             Err(error) => return Ok(Err(error)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use logux::{
     Entry,
     client::{Subscription, SubscriptionState, UndoState},
+    crdt::Records,
     replay::{NamedReducer, TimelineSet},
 };
 use tokio::sync::{oneshot, watch};
@@ -54,6 +55,9 @@ pub(crate) trait View: Send {
 
     /// Requests the subscriptions again, for another user.
     fn restart(&mut self);
+
+    /// Returns `true` if the state is of records, and there are some.
+    fn has_records(&self) -> bool;
 
     /// Returns the next request to the server.
     fn next_request(&mut self) -> Option<Request>;
@@ -194,6 +198,14 @@ where
 
     fn restart(&mut self) {
         self.subscriptions.restart(&self.name);
+    }
+
+    fn has_records(&self) -> bool {
+        let mut has_some = false;
+        if let Some(records) = (&self.sender.borrow().state as &dyn Any).downcast_ref::<Records>() {
+            Records::default().diff(records, |_| has_some = true);
+        }
+        has_some
     }
 
     fn next_request(&mut self) -> Option<Request> {

@@ -99,9 +99,17 @@ async fn a_record_that_was_deleted_while_no_list_was_open_is_gone() {
     let all = tasks(&bob, &json!({})).await;
     all.loaded().await.expect("loaded");
     all.delete("1").await.expect("processed");
+    ada.clone().close().await;
 
-    let mut list = tasks(&ada, &json!({"done": false})).await;
-    assert_eq!(list.len(), 1, "what the device has is there");
-    settle(&ada).await;
-    assert!(list.is_empty());
+    for filter in [json!({"done": false}), json!({})] {
+        let file = folder.path().join(if filter == json!({}) { "c.db" } else { "d.db" });
+        std::fs::copy(folder.path().join("a.db"), &file).expect("copied");
+        let ada = start(&server, "ada", &file);
+        let mut list = tasks(&ada, &filter).await;
+        assert_eq!(list.len(), 1, "what the device has is there");
+        settle(&ada).await;
+        assert!(list.is_empty(), "{filter}");
+        drop(list);
+        ada.close().await;
+    }
 }

@@ -66,7 +66,13 @@ impl<St: Store + Send + 'static> Driver<St> {
             match request {
                 Request::Subscribe(subscription) => {
                     // The channels and filters of handles can be written as JSON.
-                    let asked = self.machine.subscribe_kept(now, &subscription).map(drop);
+                    // With a filter, the requests for the single records tell the deletions.
+                    let is_whole = subscription == Subscription::to(&**name);
+                    let asked = if is_whole && view.has_records() {
+                        self.machine.subscribe_known(now, &subscription).map(drop)
+                    } else {
+                        self.machine.subscribe_kept(now, &subscription).map(drop)
+                    };
                     self.check(asked);
                     // The application may have subscribed to the same before.
                     if let Some(state) = self.machine.subscription_state(&subscription) {
