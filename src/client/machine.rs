@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Fate, IgnoredAction, Input, Output,
-    actions::{Unconfirmed, is_subscription},
+    actions::{Unconfirmed, is_subscription, is_unanswered},
     encryption::Encryption,
     reconnection::Reconnection,
     since,
@@ -346,7 +346,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.unsent.end(&mut self.log)?;
         self.is_changed = true;
         let sent = self.log.synced()?.sent;
-        let mut waiting = Vec::new();
+        let mut waiting = self.unanswered_requests(sent)?;
         self.log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
             if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
                 waiting.push(entry.clone());
@@ -364,6 +364,23 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.sync_new(now, action, Draft::default(), false)?;
         }
         Ok(())
+    }
+
+    /// Returns the requests for subscriptions that the server has confirmed, and has not answered. A
+    /// subscription belongs to a connection, so a server may have forgotten them with the last one;
+    /// one that has not knows them by their ids.
+    fn unanswered_requests(&self, sent: u64) -> Result<Vec<Entry>, LogError<S::Error>> {
+        let mut found = Vec::new();
+        self.log.walk(&Query::added().index(SUBSCRIPTIONS).oldest_first(), |entry| {
+            if entry.meta.added > Some(sent) {
+                return ControlFlow::Break(());
+            }
+            if entry.action.kind() == logux::SUBSCRIBE && is_unanswered(entry) {
+                found.push(entry.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
     }
 
     pub(super) fn send(&mut self, now: Now, entries: &[Entry]) -> Result<(), LogError<S::Error>> {

@@ -197,3 +197,15 @@ fn unanswered_actions_survive_a_restart_but_subscriptions_do_not() {
     assert_eq!(client.log().store().len(), 1);
     assert!(client.log().store().by_id(&unanswered).unwrap().is_some());
 }
+
+/// The server has received the request, but the connection ends before its answer.
+#[test]
+fn a_request_without_an_answer_is_made_again() {
+    let mut client = start("10:phone:1", MemoryStore::new());
+    connect(&mut client);
+    sync(&mut client, SUBSCRIBE);
+    client.handle(NOW, Input::Frame(r#"["synced",1]"#)).unwrap();
+    commit(&mut client);
+    let again = connect(&mut client);
+    assert!(again.len() == 1 && again[0].contains("subscribe"), "{again:?}");
+}
