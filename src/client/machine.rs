@@ -366,9 +366,9 @@ impl<S: Store, O: Observer> Client<S, O> {
         Ok(())
     }
 
-    /// Returns the requests for subscriptions that the server has confirmed, and has not answered. A
-    /// subscription belongs to a connection, so a server may have forgotten them with the last one;
-    /// one that has not knows them by their ids.
+    /// Returns the requests for subscriptions that the server has confirmed, and has not answered.
+    /// A subscription belongs to a connection, so a server may have forgotten them with the last
+    /// one; one that has not knows them by their ids.
     fn unanswered_requests(&self, sent: u64) -> Result<Vec<Entry>, LogError<S::Error>> {
         let mut found = Vec::new();
         self.log.walk(&Query::added().index(SUBSCRIPTIONS).oldest_first(), |entry| {

@@ -1,8 +1,9 @@
 //! The subscriptions to the single records of a list.
 //!
-//! Servers send a change of a record to the subscribers of a filter only if the new values match.
-//! To learn that a record leaves the list, a client subscribes to each record that it lists, as
-//! `createFilter` of `@logux/client` does, unless the server has done it (`logux/subscribed`).
+//! Servers send a change of a record to the subscribers of a filter only if the new values match,
+//! and a deletion only to the subscribers of the record. To learn that a record leaves the list, a
+//! client subscribes to each record that it lists, as `createFilter` of `@logux/client` does,
+//! unless the server has done it (`logux/subscribed`).
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,8 +19,9 @@ use logux::{
     record::matching::equal,
 };
 
-/// The largest number of records of a list to which the client subscribes itself. If others change
-/// a further record so that it does not match, it stays in the list until the next start.
+/// The largest number of records of a list to which the client subscribes itself. If others delete
+/// a further record, it stays in the list until the next connection; if they change it so that it
+/// does not match, until the server sends it again.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 /// The records that match a filter, or may match it.
@@ -57,18 +59,20 @@ pub(crate) enum RecordRequest {
 }
 
 impl ListedRecords {
-    /// Returns the list of a subscription; `None` if it has no filter, so that the server sends all
-    /// changes.
+    /// Returns the list of a subscription; `None` for that of one record, which has no filter.
     pub(crate) fn of(plural: &Arc<str>, subscription: &Subscription) -> Option<Self> {
         let filter = JsonObject::from_json(subscription.filter.as_ref()?.as_str()).ok()?;
         let (seen, listed) = (Records::default(), BTreeMap::new());
-        filter.iter().next()?;
         let plural = plural.clone();
         Some(Self { plural, filter, seen, listed, subscriptions: 0, is_loaded: false })
     }
 
-    /// Whether a record matches the filter as far as its fields are known, and has one of them.
+    /// Whether a record matches the filter as far as its fields are known, and has one of them. An
+    /// empty filter matches all records.
     fn may_match(&self, records: &Records, id: &str) -> bool {
+        if self.filter.iter().next().is_none() {
+            return records.matches(id, &self.filter);
+        }
         let mut has_one = false;
         let fits = self.filter.iter().all(|(name, value)| {
             let field = records.field(id, name);
@@ -125,6 +129,17 @@ impl ListedRecords {
         self.listed.into_iter().filter_map(subscribed)
     }
 
+    /// Handles the end of the server's own subscription to a channel.
+    pub(crate) fn uncovered(
+        &mut self,
+        channel: &str,
+        covered: &HashSet<Arc<str>>,
+    ) -> Option<RecordRequest> {
+        let id = channel.strip_prefix(&*self.plural)?.strip_prefix('/')?;
+        let is_listed = self.is_loaded && self.listed.contains_key(id);
+        is_listed.then(|| self.subscribe(&id.into(), covered)).flatten()
+    }
+
     fn subscribe(&mut self, id: &Arc<str>, covered: &HashSet<Arc<str>>) -> Option<RecordRequest> {
         let listed = self.listed.get_mut(id)?;
         let Listed::Unsubscribed { is_own } = *listed else { return None };
@@ -142,6 +157,14 @@ impl ListedRecords {
 }
 
 impl RecordRequest {
+    /// Returns the channel that a request leaves.
+    pub(crate) fn left_channel(&self, plural: &str) -> Option<String> {
+        match self {
+            Self::Subscribe { .. } => None,
+            Self::Unsubscribe(id) => Some(format!("{plural}/{id}")),
+        }
+    }
+
     /// Returns the action of a request. `own` is an id of this client: a subscription since an own
     /// id receives everything, and also that the record was deleted while no list was open.
     pub(crate) fn action(&self, plural: &str, own: &ActionId) -> Option<Action> {

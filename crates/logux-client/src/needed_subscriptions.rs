@@ -32,8 +32,9 @@ struct Needed {
 
 /// The subscriptions that the handles of a view need. They are few: one for a document, one for
 /// each filter of records.
-#[derive(Default)]
 pub(crate) struct NeededSubscriptions {
+    /// The name of the document, or the plural of the records.
+    name: Arc<str>,
     needed: Vec<Needed>,
     requests: VecDeque<Request>,
     /// The channels to which the server has subscribed the client in this connection.
@@ -41,11 +42,15 @@ pub(crate) struct NeededSubscriptions {
 }
 
 impl NeededSubscriptions {
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        let (needed, requests, covered) = (Vec::new(), VecDeque::new(), HashSet::new());
+        Self { name, needed, requests, covered }
+    }
+
     /// Records that a handle needs a subscription, and requests it, if the server was not asked or
     /// has refused it. Returns the receiver of its state.
     pub(crate) fn need(
         &mut self,
-        name: &Arc<str>,
         subscription: Subscription,
     ) -> watch::Receiver<SubscriptionState> {
         use SubscriptionState::{Ended, Loading, Refused};
@@ -61,7 +66,7 @@ impl NeededSubscriptions {
         }
         let (state, receiver) = watch::channel(Loading);
         self.requests.push_back(Request::Subscribe(subscription.clone()));
-        let list = ListedRecords::of(name, &subscription);
+        let list = ListedRecords::of(&self.name, &subscription);
         self.needed.push(Needed { subscription, handles: 1, state, list });
         receiver
     }
@@ -86,19 +91,44 @@ impl NeededSubscriptions {
         if self.needed[index].handles == 0 {
             let left = self.needed.swap_remove(index);
             if matches!(*left.state.borrow(), Loading | Subscribed) {
+                let channel = left.subscription.channel.clone();
                 self.requests.push_back(Request::Unsubscribe(left.subscription));
+                self.uncover(&channel);
             }
-            let records = left.list.into_iter().flat_map(ListedRecords::close);
-            self.requests.extend(records.map(Request::Record));
+            let records: Vec<_> = left.list.into_iter().flat_map(ListedRecords::close).collect();
+            self.request_records(records);
         }
+    }
+
+    /// Makes requests about records.
+    fn request_records(&mut self, requests: Vec<RecordRequest>) {
+        for request in requests {
+            let left = request.left_channel(&self.name);
+            self.requests.push_back(Request::Record(request));
+            if let Some(channel) = left {
+                self.uncover(&channel);
+            }
+        }
+    }
+
+    /// Records that the client leaves a channel, also if the server had subscribed it: the lists
+    /// that have the record need a subscription of their own.
+    fn uncover(&mut self, channel: &str) {
+        if !self.covered.remove(channel) {
+            return;
+        }
+        let lists = self.needed.iter_mut().filter_map(|needed| needed.list.as_mut());
+        let requests: Vec<_> =
+            lists.filter_map(|list| list.uncovered(channel, &self.covered)).collect();
+        self.requests.extend(requests.into_iter().map(Request::Record));
     }
 
     /// Finds the records that enter and leave the lists.
     pub(crate) fn update_lists(&mut self, records: &Records, is_own: bool) {
-        for list in self.needed.iter_mut().filter_map(|needed| needed.list.as_mut()) {
-            let requests = list.update(records, is_own, &self.covered);
-            self.requests.extend(requests.into_iter().map(Request::Record));
-        }
+        let lists = self.needed.iter_mut().filter_map(|needed| needed.list.as_mut());
+        let requests = lists.flat_map(|list| list.update(records, is_own, &self.covered));
+        let requests = requests.collect();
+        self.request_records(requests);
     }
 
     /// Records that the server has subscribed the client to a channel in this connection.
@@ -119,10 +149,10 @@ impl NeededSubscriptions {
     }
 
     /// Requests all subscriptions again.
-    pub(crate) fn restart(&mut self, name: &Arc<str>) {
+    pub(crate) fn restart(&mut self) {
         self.covered.clear();
         for needed in &mut self.needed {
-            needed.list = ListedRecords::of(name, &needed.subscription);
+            needed.list = ListedRecords::of(&self.name, &needed.subscription);
             needed.state.send_replace(SubscriptionState::Loading);
             self.requests.push_back(Request::Subscribe(needed.subscription.clone()));
         }

@@ -120,7 +120,7 @@ where
         let timeline = timelines.timeline::<R>(&name);
         let state = timeline.map_or(empty, |timeline| timeline.state().clone());
         let sender = watch::Sender::new(Shown { state, undo: UndoState::default() });
-        let subscriptions = NeededSubscriptions::default();
+        let subscriptions = NeededSubscriptions::new(name.clone());
         let mut view =
             ViewOf::<R> { name, sender, handles: 0, subscriptions, new_handles: Vec::new() };
         view.add_handle(self.subscription, self.reply);
@@ -142,7 +142,7 @@ where
 impl<R: NamedReducer> ViewOf<R> {
     fn add_handle(&mut self, subscription: Option<Subscription>, reply: Reply<R::State>) {
         self.handles += 1;
-        let need = |subscription| self.subscriptions.need(&self.name, subscription);
+        let need = |subscription| self.subscriptions.need(subscription);
         let subscription = subscription.map(need);
         self.new_handles.push((reply, subscription));
     }
@@ -197,7 +197,7 @@ where
     }
 
     fn restart(&mut self) {
-        self.subscriptions.restart(&self.name);
+        self.subscriptions.restart();
     }
 
     fn has_records(&self) -> bool {

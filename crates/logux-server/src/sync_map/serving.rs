@@ -398,9 +398,12 @@ impl<M> Collection<M> {
             fields.as_ref(),
         )?;
         let mut to = edit.recipients(&self.plural, &id);
-        // The author of a deletion receives it too: a change that arrived at the server before the
-        // deletion may reach the author after it, and would show the record again.
-        if time == stamp.time() && edit != EditKind::Delete {
+        if edit == EditKind::Delete {
+            // The author of a deletion receives it too, also if it is not subscribed to the record
+            // any more: a change that arrived at the server before the deletion may reach the
+            // author after it, and would show the record again.
+            to.clients.push(context.client_id().into());
+        } else if time == stamp.time() {
             to.exclude_clients.push(context.client_id().into());
         }
         context.server().send_at(action, Some(time), to).await;
