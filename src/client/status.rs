@@ -1,7 +1,7 @@
 //! What an application shows about the connection and the user's actions.
 
 use core::fmt;
-use std::{collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::reconnection::WRONG_CREDENTIALS;
 use crate::{action::ActionId, sync::State, time::MonoTime};
@@ -96,7 +96,7 @@ pub(super) struct StatusTracker {
     /// Whether an error is shown until all is sent.
     has_error: bool,
     /// The own actions that the server has not answered.
-    unanswered: HashSet<ActionId>,
+    unanswered: BTreeSet<ActionId>,
     later: Option<(MonoTime, Later)>,
     changes: Vec<Status>,
 }
@@ -110,7 +110,7 @@ impl StatusTracker {
             is_offline: true,
             has_waited: has_unconfirmed,
             has_error: false,
-            unanswered: HashSet::new(),
+            unanswered: BTreeSet::new(),
             later: None,
             changes: Vec::new(),
         }

@@ -35,7 +35,10 @@ fn the_programs_of_the_documents_have_all_their_dependencies() {
         let dependencies: toml::Table = toml::from_str(block(&text, "toml")).expect("TOML");
         let dependencies = dependencies["dependencies"].as_table().expect("a table");
         let names: BTreeSet<_> = dependencies.keys().map(|name| name.replace('-', "_")).collect();
-        let program = block(&text, "rust,no_run");
+        // The program beside the dependencies: after them, or before.
+        let after = text.find("```toml").map_or("", |start| &text[start..]);
+        let has_program = after.contains("```rust,no_run");
+        let program = block(if has_program { after } else { &text }, "rust,no_run");
         assert_eq!(names, crates(program), "{path}");
         assert!(names.contains("tracing_subscriber"), "{path}: refusals are visible");
 

@@ -176,7 +176,11 @@ async fn handle<T: Transport>(shared: &Shared, link: &mut Link<'_, T>, happened:
             }
             tracing::debug!(?reason, "the connection has ended");
             link.close().await;
-            shared.drive(|driver| driver.handle(Input::Closed));
+            shared.drive(|driver| {
+                // What was received counts as received for the next connection.
+                driver.commit();
+                driver.handle(Input::Closed);
+            });
         }
     }
 }

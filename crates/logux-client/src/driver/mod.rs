@@ -76,6 +76,8 @@ pub(crate) trait Commands: Send {
     fn handle(&mut self, input: Input<'_>);
     /// Returns `true` if frames may be handled before the next turn.
     fn wants_frames(&self) -> bool;
+    /// Makes everything durable so far, and tells who waits for it.
+    fn commit(&mut self);
     /// Commits, and returns what the task has to do.
     fn turn(&mut self) -> Turn;
     /// Returns where the token for the next connection comes from, if it changes.
@@ -298,6 +300,10 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn wants_frames(&self) -> bool {
         self.machine.wants_frames() && !self.has_failed && self.end.is_none()
+    }
+
+    fn commit(&mut self) {
+        self.commit_all();
     }
 
     fn turn(&mut self) -> Turn {

@@ -47,13 +47,13 @@ impl<St: Store + Send + 'static> Driver<St> {
     /// to many requests for encryption share a commit.
     fn next_output(&mut self) -> Option<Output> {
         self.machine.poll_output().or_else(|| {
-            self.commit();
+            self.commit_all();
             self.machine.poll_output()
         })
     }
 
     /// Makes everything durable so far, and tells who waits for it.
-    fn commit(&mut self) {
+    pub(super) fn commit_all(&mut self) {
         while self.machine.needs_commit() && !self.has_failed {
             let committed = self.machine.commit(self.clock.now());
             self.check(committed);
