@@ -174,7 +174,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// # Errors
     /// If the store fails.
     pub fn fate(&self, id: &ActionId) -> Result<Option<Fate>, LogError<S::Error>> {
-        let entry = self.log.by_id(id)?.filter(is_unanswered);
+        let entry = self.log.by_id(id)?.filter(|entry| is_unanswered(&entry.meta));
         let Some(entry) = entry else { return Ok(None) };
         let sent = self.log.synced()?.sent;
         Ok(Some(if entry.meta.added <= Some(sent) {
@@ -204,7 +204,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             if entry.meta.added > Some(up_to) {
                 return ControlFlow::Break(());
             }
-            if is_unanswered(entry) {
+            if is_unanswered(&entry.meta) {
                 confirmed.push(entry.meta.id.clone());
                 unconfirmed.remove(&entry.meta);
             }
@@ -217,8 +217,21 @@ impl<S: Store, O: Observer> Client<S, O> {
 }
 
 /// Whether the server has not answered an own action.
-pub(super) fn is_unanswered(entry: &Entry) -> bool {
-    entry.meta.reasons.iter().any(|reason| **reason == *SYNCING)
+pub(super) fn is_unanswered(meta: &Meta) -> bool {
+    meta.reasons.iter().any(|reason| **reason == *SYNCING)
+}
+
+/// Visits the own actions that the server has not confirmed, oldest first.
+pub(super) fn walk_unconfirmed<S: Store, O: Observer>(
+    log: &Log<S, O>,
+    mut visit: impl FnMut(&Entry),
+) -> Result<(), LogError<S::Error>> {
+    log.walk(&Query::added().oldest_first().after_added(log.synced()?.sent), |entry| {
+        if is_unanswered(&entry.meta) {
+            visit(entry);
+        }
+        ControlFlow::Continue(())
+    })
 }
 
 /// Whether an action is of a subscription. The server is told again what a device wants, so nothing
@@ -238,12 +251,7 @@ impl Unconfirmed {
     /// Counts those of a log, after a start.
     pub(super) fn of<S: Store, O: Observer>(log: &Log<S, O>) -> Result<Self, LogError<S::Error>> {
         let mut counted = Self::default();
-        log.walk(&Query::added().oldest_first().after_added(log.synced()?.sent), |entry| {
-            if is_unanswered(entry) {
-                counted.add(&entry.meta);
-            }
-            ControlFlow::Continue(())
-        })?;
+        walk_unconfirmed(log, |entry| counted.add(&entry.meta))?;
         Ok(counted)
     }
 

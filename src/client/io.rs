@@ -20,7 +20,8 @@ pub enum Input<'a> {
     Opened,
     /// A frame was received.
     Frame(&'a str),
-    /// The connection was closed.
+    /// The connection was closed. Commit before it: what was received since the last commit is
+    /// sent again in the next connection otherwise.
     Closed,
     /// An attempt to connect has failed.
     ConnectFailed,

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Fate, IgnoredAction, Input, Output,
-    actions::{Unconfirmed, is_subscription, is_unanswered},
+    actions::{Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
     encryption::Encryption,
     reconnection::Reconnection,
     since,
@@ -345,14 +345,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         // Before anything is sent, so that nothing counts as unsent after a crash.
         self.unsent.end(&mut self.log)?;
         self.is_changed = true;
-        let sent = self.log.synced()?.sent;
-        let mut waiting = self.unanswered_requests(sent)?;
-        self.log.walk(&Query::added().oldest_first().after_added(sent), |entry| {
-            if entry.meta.reasons.iter().any(|reason| **reason == *SYNCING) {
-                waiting.push(entry.clone());
-            }
-            ControlFlow::Continue(())
-        })?;
+        let mut waiting = self.unanswered_requests()?;
+        walk_unconfirmed(&self.log, |entry| waiting.push(entry.clone()))?;
         for entry in &waiting {
             if !is_subscription(&entry.meta) {
                 self.status.added(entry.meta.id.clone());
@@ -369,13 +363,13 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Returns the requests for subscriptions that the server has confirmed, and has not answered.
     /// A subscription belongs to a connection, so a server may have forgotten them with the last
     /// one; one that has not knows them by their ids.
-    fn unanswered_requests(&self, sent: u64) -> Result<Vec<Entry>, LogError<S::Error>> {
-        let mut found = Vec::new();
+    fn unanswered_requests(&self) -> Result<Vec<Entry>, LogError<S::Error>> {
+        let (mut found, sent) = (Vec::new(), self.log.synced()?.sent);
         self.log.walk(&Query::added().index(SUBSCRIPTIONS).oldest_first(), |entry| {
             if entry.meta.added > Some(sent) {
                 return ControlFlow::Break(());
             }
-            if entry.action.kind() == logux::SUBSCRIBE && is_unanswered(entry) {
+            if entry.action.kind() == logux::SUBSCRIBE && is_unanswered(&entry.meta) {
                 found.push(entry.clone());
             }
             ControlFlow::Continue(())

@@ -74,6 +74,17 @@ enum Phase {
     Open,
 }
 
+/// What a client is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    /// The application wants no connection, or has never said so.
+    None,
+    /// The application wants a connection.
+    Connection,
+    /// As `None`, because the client has stopped by itself.
+    Stopped,
+}
+
 /// The attempts of a client. Without [`resume`](Self::resume), the driver connects when it wants.
 #[derive(Debug)]
 pub(super) struct Reconnection {
@@ -81,10 +92,7 @@ pub(super) struct Reconnection {
     /// Whether the driver has a new token for each attempt.
     pub(super) renews_token: bool,
     phase: Phase,
-    /// Whether the application wants a connection. `None` if it never said so.
-    is_wanted: Option<bool>,
-    /// Whether the client has stopped by itself.
-    is_stopped: bool,
+    goal: Goal,
     is_asleep: bool,
     /// The attempts since the server has accepted the client.
     failed: u32,
@@ -106,8 +114,7 @@ impl Default for Reconnection {
             backoff: Backoff::default(),
             renews_token: false,
             phase: Phase::Idle,
-            is_wanted: None,
-            is_stopped: false,
+            goal: Goal::None,
             is_asleep: false,
             failed: 0,
             is_leaving: false,
@@ -133,8 +140,7 @@ impl Reconnection {
 
     /// Begins to connect, whatever was before.
     pub(super) fn resume(&mut self) -> Option<Step> {
-        self.is_wanted = Some(true);
-        self.is_stopped = false;
+        self.goal = Goal::Connection;
         self.failed = 0;
         self.is_accepted = true;
         self.refused = None;
@@ -145,7 +151,7 @@ impl Reconnection {
     /// Ends the connection, and begins the next one at once, if the application wants one or has
     /// been refused.
     pub(super) fn restart(&mut self) -> Option<Step> {
-        if self.is_stopped {
+        if self.goal == Goal::Stopped {
             return self.resume();
         }
         self.failed = 0;
@@ -164,14 +170,13 @@ impl Reconnection {
     pub(super) fn token_changed(&mut self) {
         if self.refused.take_if(|kind| *kind == WRONG_CREDENTIALS).is_some() {
             self.is_accepted = true;
-            self.is_restarting = self.is_wanted == Some(true);
+            self.is_restarting = self.goal == Goal::Connection;
         }
     }
 
     /// Ends the connection and all attempts.
     pub(super) fn pause(&mut self) -> Option<Step> {
-        self.is_wanted = Some(false);
-        self.is_stopped = false;
+        self.goal = Goal::None;
         self.leave()
     }
 
@@ -180,7 +185,7 @@ impl Reconnection {
             DeviceEvent::Online => self.try_now(),
             DeviceEvent::Visible => {
                 self.is_asleep = false;
-                self.is_restarting = self.is_leaving && self.is_wanted == Some(true);
+                self.is_restarting = self.is_leaving && self.goal == Goal::Connection;
                 self.try_now()
             }
             DeviceEvent::Asleep => {
@@ -223,7 +228,7 @@ impl Reconnection {
         if core::mem::take(&mut self.is_restarting) {
             return self.try_now();
         }
-        if self.is_wanted != Some(true) {
+        if self.goal != Goal::Connection {
             return None;
         }
         if let Some(kind) = refused {
@@ -250,13 +255,12 @@ impl Reconnection {
     /// Begins an attempt, if there is no connection and the application wants one.
     fn try_now(&mut self) -> Option<Step> {
         let is_free = matches!(self.phase, Phase::Idle | Phase::Waiting(_));
-        let is_due = is_free && self.is_wanted == Some(true) && !self.is_asleep;
+        let is_due = is_free && self.goal == Goal::Connection && !self.is_asleep;
         is_due.then(|| self.connect())
     }
 
     fn stop(&mut self, reason: StopReason) -> Step {
-        self.is_wanted = Some(false);
-        self.is_stopped = true;
+        self.goal = Goal::Stopped;
         Step::Stop(reason)
     }
 

@@ -19,10 +19,14 @@ pub(super) fn write<S: Store, O: Observer>(
     subscription: &Subscription,
     answer: &Stamp,
 ) -> Result<(), LogError<S::Error>> {
-    let since = Since { id: answer.id().to_string(), time: answer.time().as_millis() };
     // An id and a number can always be written.
-    let json = serde_json::to_string(&since).ok();
-    log.set_value(&name(subscription), json.as_deref())
+    let json = Json::from_value(&since(answer)).ok();
+    log.set_value(&name(subscription), json.as_ref().map(Json::as_str))
+}
+
+/// Returns the field `since` of a subscription that needs what follows an answer.
+pub(super) fn since(answer: &Stamp) -> Since {
+    Since { id: answer.id().to_string(), time: answer.time().as_millis() }
 }
 
 impl<S: Store, O: Observer> Client<S, O> {
@@ -64,7 +68,11 @@ impl<S: Store, O: Observer> Client<S, O> {
     ) -> Result<Result<ActionId, ActionError>, LogError<S::Error>> {
         let since = self.log.value(&name(subscription))?.and_then(|json| Json::new(json).ok());
         let since = since.or(otherwise);
-        let action = match subscription.subscribe().and_then(|it| with_since(it, since)) {
+        let action = subscription.subscribe().and_then(|action| match since {
+            Some(since) => with_since(action.as_json(), &since),
+            None => Ok(action),
+        });
+        let action = match action {
             Ok(action) => action,
             Err(error) => return Ok(Err(error)),
         };
@@ -74,9 +82,8 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 }
 
-fn with_since(subscribe: Action, since: Option<Json>) -> Result<Action, ActionError> {
-    let Some(since) = since else { return Ok(subscribe) };
-    let json = subscribe.as_json();
+/// Returns the action whose JSON is that of a `logux/subscribe` without `since`.
+pub(super) fn with_since(json: &str, since: &Json) -> Result<Action, ActionError> {
     let fields = json.strip_suffix('}').unwrap_or(json);
-    Action::new(format!("{fields},\"since\":{}}}", since.as_str()))
+    Action::new(format!("{fields},\"since\":{since}}}"))
 }

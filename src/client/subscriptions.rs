@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Subscription, SubscriptionState};
+use super::{
+    Subscription, SubscriptionState,
+    since::{since, with_since},
+};
 use crate::{
-    action::{Action, ActionError, ActionId, Stamp, logux},
+    action::{Action, ActionError, ActionId, Stamp},
     json::{Cursor, Json, JsonError, key_is},
 };
 
@@ -160,10 +163,8 @@ impl Subscriptions {
         let idle = self.wanted.values().filter(|wanted| wanted.asked.is_empty());
         let resubscribe = |wanted: &Wanted| {
             let (_, last) = wanted.confirmed.as_ref()?;
-            let since = logux::Since { id: last.id().to_string(), time: last.time().as_millis() };
-            let json = wanted.template.strip_suffix('}').unwrap_or(&wanted.template);
-            let since = Json::from_value(&since).map_err(ActionError::Write);
-            Some(since.and_then(|since| Action::new(format!("{json},\"since\":{since}}}"))))
+            let since = Json::from_value(&since(last)).map_err(ActionError::Write);
+            Some(since.and_then(|since| with_since(&wanted.template, &since)))
         };
         idle.filter_map(resubscribe).collect()
     }

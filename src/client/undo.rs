@@ -1,6 +1,6 @@
 //! Undo and redo by the user of a device, and the own actions that were never sent.
 
-use super::{Client, Fate, Output, machine::SYNCING};
+use super::{Client, Fate, Output, actions::is_unanswered};
 use crate::{
     action::{ActionId, Meta, NameList, logux::Undo},
     log::{Draft, Log, LogError, Observer},
@@ -141,7 +141,6 @@ impl Unsent {
 
     /// Returns `true` for an own action that was never sent.
     pub(super) fn contains(&self, meta: &Meta) -> bool {
-        self.0.is_some_and(|number| meta.added > Some(number))
-            && meta.reasons.iter().any(|reason| **reason == *SYNCING)
+        self.0.is_some_and(|number| meta.added > Some(number)) && is_unanswered(meta)
     }
 }

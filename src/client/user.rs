@@ -1,11 +1,10 @@
 //! The user whose data a store has.
 
-use core::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{
     Client, Output, Secret,
-    actions::{Unconfirmed, is_subscription, is_unanswered},
+    actions::{Unconfirmed, is_subscription, walk_unconfirmed},
     machine::TIME_FIX,
     subscriptions::Subscriptions,
     undo::Unsent,
@@ -14,7 +13,7 @@ use crate::{
     action::{IdError, NodeId},
     log::{LogError, Observer},
     replay::TimelineSet,
-    store::{Entry, Query, Store},
+    store::{Entry, Store},
     sync::{self, Node, State},
     time::Now,
 };
@@ -76,12 +75,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// If the store fails.
     pub fn unconfirmed_actions(&self) -> Result<Vec<Entry>, LogError<S::Error>> {
         let mut found = Vec::new();
-        let query = Query::added().oldest_first().after_added(self.log.synced()?.sent);
-        self.log.walk(&query, |entry| {
-            if is_unanswered(entry) && !is_subscription(&entry.meta) {
+        walk_unconfirmed(&self.log, |entry| {
+            if !is_subscription(&entry.meta) {
                 found.push(entry.clone());
             }
-            ControlFlow::Continue(())
         })?;
         Ok(found)
     }

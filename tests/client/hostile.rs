@@ -114,6 +114,17 @@ impl Phone {
         notes
     }
 
+    /// Asserts that a report has this text, or that there is none.
+    fn assert_reported(&self, expected: Option<&str>) {
+        match expected {
+            Some(text) => {
+                let has_text = self.reports.iter().any(|report| report.contains(text));
+                assert!(has_text, "{:?}", self.reports);
+            }
+            None => assert_eq!(self.reports, [""; 0]),
+        }
+    }
+
     /// Asserts that no own action waits for anything.
     fn assert_is_done(&self, ids: &[&ActionId]) {
         assert_eq!(self.client.unconfirmed(), 0);
@@ -235,16 +246,7 @@ fn own_actions_survive_a_server_that_lies() {
         for frame in &frames {
             phone.handle(Input::Frame(frame));
         }
-        match expected {
-            Some(text) => {
-                assert!(
-                    phone.reports.iter().any(|report| report.contains(text)),
-                    "{:?}",
-                    phone.reports
-                )
-            }
-            None => assert_eq!(phone.reports, [""; 0]),
-        }
+        phone.assert_reported(expected);
         let is_short = |report: &String| report.len() < 8_000;
         assert!(phone.reports.iter().all(is_short), "what is reported is bounded");
         phone.ms = 98;
@@ -298,16 +300,7 @@ fn own_actions_survive_a_wrong_handshake() {
         for frame in &frames {
             phone.handle(Input::Frame(frame));
         }
-        match expected {
-            Some(text) => {
-                assert!(
-                    phone.reports.iter().any(|report| report.contains(text)),
-                    "{:?}",
-                    phone.reports
-                )
-            }
-            None => assert_eq!(phone.reports, [""; 0]),
-        }
+        phone.assert_reported(expected);
         let second = phone.sync("second");
         assert_eq!(phone.connect_to_honest_server(), ["first", "second"]);
         phone.assert_is_done(&[&first, &second]);

@@ -198,10 +198,15 @@ where
         })
     }
 
+    /// Returns the channel of a document, or the plural of records.
+    pub(crate) fn name(&self) -> &str {
+        &self.lease.name
+    }
+
     /// Returns the result of an edit that is not an action: it is undone for a reason, and was not
     /// added.
     pub(crate) fn refused(&self, reason: &str) -> PendingAction {
-        let unused = ActionId::new(logux::WallTime::default(), self.client.node_id(), 0);
+        let unused = self.client.unused_id();
         let undo = Undo::of(&unused, reason, None);
         PendingAction::decided(unused, Err(SyncError::Undone(Box::new(undo))))
     }

@@ -12,7 +12,7 @@ use std::{
 
 use logux::{
     Action, ActionId,
-    action::logux::{SUBSCRIBE, Since},
+    action::logux::{SUBSCRIBE, Since, Subscribe},
     client::Subscription,
     crdt::Records,
     json::JsonObject,
@@ -143,7 +143,7 @@ impl ListedRecords {
     fn subscribe(&mut self, id: &Arc<str>, covered: &HashSet<Arc<str>>) -> Option<RecordRequest> {
         let listed = self.listed.get_mut(id)?;
         let Listed::Unsubscribed { is_own } = *listed else { return None };
-        if covered.contains(&*format!("{}/{id}", self.plural)) {
+        if covered.contains(&*channel(&self.plural, id)) {
             return None;
         }
         if self.subscriptions == MAX_SUBSCRIPTIONS {
@@ -156,12 +156,17 @@ impl ListedRecords {
     }
 }
 
+/// Returns the channel of a record.
+fn channel(plural: &str, id: &str) -> String {
+    format!("{plural}/{id}")
+}
+
 impl RecordRequest {
     /// Returns the channel that a request leaves.
     pub(crate) fn left_channel(&self, plural: &str) -> Option<String> {
         match self {
             Self::Subscribe { .. } => None,
-            Self::Unsubscribe(id) => Some(format!("{plural}/{id}")),
+            Self::Unsubscribe(id) => Some(channel(plural, id)),
         }
     }
 
@@ -169,26 +174,22 @@ impl RecordRequest {
     /// id receives everything, and also that the record was deleted while no list was open.
     pub(crate) fn action(&self, plural: &str, own: &ActionId) -> Option<Action> {
         #[derive(serde::Serialize)]
-        struct Known {
-            channel: String,
-            since: Since,
-        }
-        #[derive(serde::Serialize)]
         struct Creating {
             channel: String,
             creating: bool,
         }
-        match self {
+        let action = match self {
             Self::Subscribe { id, is_creating: true } => {
-                let fields = Creating { channel: format!("{plural}/{id}"), creating: true };
-                Action::typed(SUBSCRIBE, &fields).ok()
+                let fields = Creating { channel: channel(plural, id), creating: true };
+                Action::typed(SUBSCRIBE, &fields)
             }
             Self::Subscribe { id, is_creating: false } => {
-                let since = Since { id: own.to_string(), time: 0 };
-                Action::typed(SUBSCRIBE, &Known { channel: format!("{plural}/{id}"), since }).ok()
+                let since = Some(Since { id: own.to_string(), time: 0 });
+                Subscribe { channel: channel(plural, id), since }.to_action()
             }
-            Self::Unsubscribe(id) => Subscription::to(format!("{plural}/{id}")).unsubscribe().ok(),
-        }
+            Self::Unsubscribe(id) => Subscription::to(channel(plural, id)).unsubscribe(),
+        };
+        action.ok()
     }
 }
 

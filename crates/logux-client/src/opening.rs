@@ -201,11 +201,9 @@ where
     }
 
     fn has_records(&self) -> bool {
-        let mut has_some = false;
-        if let Some(records) = (&self.sender.borrow().state as &dyn Any).downcast_ref::<Records>() {
-            Records::default().diff(records, |_| has_some = true);
-        }
-        has_some
+        let shown = self.sender.borrow();
+        let records = (&shown.state as &dyn Any).downcast_ref::<Records>();
+        records.is_some_and(|records| *records != Records::default())
     }
 
     fn next_request(&mut self) -> Option<Request> {

@@ -14,14 +14,13 @@ use crate::{
 /// One record of a kind: [`Client::record`](crate::Client::record).
 pub struct RecordHandle<T> {
     handle: DocumentHandle<SyncMaps>,
-    plural: Arc<str>,
     id: Arc<str>,
     types: PhantomData<fn() -> T>,
 }
 
 impl<T> RecordHandle<T> {
-    pub(crate) fn new(handle: DocumentHandle<SyncMaps>, plural: &str, id: &str) -> Self {
-        Self { handle, plural: plural.into(), id: id.into(), types: PhantomData }
+    pub(crate) fn new(handle: DocumentHandle<SyncMaps>, id: &str) -> Self {
+        Self { handle, id: id.into(), types: PhantomData }
     }
 
     /// Returns the handle of all records of the kind: for undo and redo, history, and the client.
@@ -52,17 +51,17 @@ impl<T> RecordHandle<T> {
     ///
     /// [`RecordList::create`]: crate::RecordList::create
     pub fn create(&self, fields: &impl Serialize) -> PendingAction {
-        edit(&self.handle, &self.plural, "create", &self.id, Some(fields))
+        edit(&self.handle, "create", &self.id, Some(fields))
     }
 
     /// Changes the fields that a value has.
     pub fn change(&self, fields: &impl Serialize) -> PendingAction {
-        edit(&self.handle, &self.plural, "change", &self.id, Some(fields))
+        edit(&self.handle, "change", &self.id, Some(fields))
     }
 
     /// Deletes the record.
     pub fn delete(&self) -> PendingAction {
-        edit(&self.handle, &self.plural, "delete", &self.id, None::<&()>)
+        edit(&self.handle, "delete", &self.id, None::<&()>)
     }
 }
 
@@ -78,15 +77,14 @@ impl<T: DeserializeOwned> RecordHandle<T> {
 
 impl<T> Clone for RecordHandle<T> {
     fn clone(&self) -> Self {
-        let (plural, id) = (self.plural.clone(), self.id.clone());
-        Self { handle: self.handle.clone(), plural, id, types: PhantomData }
+        Self { handle: self.handle.clone(), id: self.id.clone(), types: PhantomData }
     }
 }
 
 impl<T> fmt::Debug for RecordHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordHandle")
-            .field("plural", &self.plural)
+            .field("plural", &self.handle.name())
             .field("id", &self.id)
             .finish_non_exhaustive()
     }

@@ -21,7 +21,6 @@ use crate::{DocumentHandle, PendingAction, SyncError};
 /// The changes of the list are found by what has changed since, not by reading all records.
 pub struct RecordList<T> {
     handle: DocumentHandle<SyncMaps>,
-    plural: Arc<str>,
     filter: JsonObject,
     /// The ids of the records of the list in `records`.
     ids: BTreeSet<Arc<str>>,
@@ -38,11 +37,10 @@ pub(crate) fn filter_of(filter: &impl Serialize) -> Result<JsonObject, SyncError
 }
 
 impl<T> RecordList<T> {
-    pub(crate) fn new(handle: DocumentHandle<SyncMaps>, plural: &str, filter: JsonObject) -> Self {
+    pub(crate) fn new(handle: DocumentHandle<SyncMaps>, filter: JsonObject) -> Self {
         let (ids, records) = (BTreeSet::new(), Records::default());
-        let (plural, subscription) = (plural.into(), handle.subscription());
-        let types = PhantomData;
-        let mut list = Self { handle, plural, filter, ids, records, subscription, types };
+        let subscription = handle.subscription();
+        let mut list = Self { handle, filter, ids, records, subscription, types: PhantomData };
         list.update();
         list
     }
@@ -121,17 +119,17 @@ impl<T> RecordList<T> {
     /// future, the result waits until the server has processed it. A value that is not an object
     /// changes nothing and is [`SyncError::Undone`] with the reason `wrongFormat`.
     pub fn create(&self, id: &str, fields: &impl Serialize) -> PendingAction {
-        edit(&self.handle, &self.plural, "create", id, Some(fields))
+        edit(&self.handle, "create", id, Some(fields))
     }
 
     /// Changes the fields of a record that a value has.
     pub fn change(&self, id: &str, fields: &impl Serialize) -> PendingAction {
-        edit(&self.handle, &self.plural, "change", id, Some(fields))
+        edit(&self.handle, "change", id, Some(fields))
     }
 
     /// Deletes a record.
     pub fn delete(&self, id: &str) -> PendingAction {
-        edit(&self.handle, &self.plural, "delete", id, None::<&()>)
+        edit(&self.handle, "delete", id, None::<&()>)
     }
 }
 
@@ -183,7 +181,6 @@ pub(crate) fn read<T: DeserializeOwned>(
 /// Adds an action on a record.
 pub(crate) fn edit(
     handle: &DocumentHandle<SyncMaps>,
-    plural: &str,
     verb: &str,
     id: &str,
     fields: Option<&impl Serialize>,
@@ -203,10 +200,11 @@ pub(crate) fn edit(
     });
     let action = match fields {
         Some(None) => None,
-        fields => {
-            Action::typed(&format!("{plural}/{verb}"), &Fields { id, fields: fields.flatten() })
-                .ok()
-        }
+        fields => Action::typed(
+            &format!("{}/{verb}", handle.name()),
+            &Fields { id, fields: fields.flatten() },
+        )
+        .ok(),
     };
     match action {
         Some(action) => handle.edit(|_, _| Some(action)),
@@ -218,7 +216,6 @@ impl<T> Clone for RecordList<T> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
-            plural: self.plural.clone(),
             filter: self.filter.clone(),
             ids: self.ids.clone(),
             records: self.records.clone(),
@@ -231,7 +228,7 @@ impl<T> Clone for RecordList<T> {
 impl<T> fmt::Debug for RecordList<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordList")
-            .field("plural", &self.plural)
+            .field("plural", &self.handle.name())
             .field("filter", &self.filter)
             .finish_non_exhaustive()
     }

@@ -141,10 +141,13 @@ impl Client {
         add: impl FnOnce(&mut dyn Commands) -> PendingAction,
     ) -> PendingAction {
         self.command(add).unwrap_or_else(|error| {
-            // No action has this id.
-            let unused = || ActionId::new(logux::WallTime::default(), self.node_id(), 0);
-            PendingAction::decided(id.unwrap_or_else(unused), Err(error))
+            PendingAction::decided(id.unwrap_or_else(|| self.unused_id()), Err(error))
         })
+    }
+
+    /// Returns an id for the result of what is not an action: no action has it.
+    pub(crate) fn unused_id(&self) -> ActionId {
+        ActionId::new(logux::WallTime::default(), self.node_id(), 0)
     }
 
     /// Undoes an action of this or another client, with a reason such as `mistake`. To redo it,
@@ -214,8 +217,8 @@ impl Client {
         match action {
             Ok(action) => self.sync(action),
             Err(error) => {
-                let unused = ActionId::new(logux::WallTime::default(), self.node_id(), 0);
-                PendingAction::decided(unused, Err(SyncError::Stopped(error.to_string())))
+                let error = SyncError::Stopped(error.to_string());
+                PendingAction::decided(self.unused_id(), Err(error))
             }
         }
     }
@@ -305,7 +308,7 @@ impl Client {
         let text = logux::Json::new(filter.to_json()).ok();
         let subscription = Subscription { channel: plural.to_owned(), filter: text };
         let handle = self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await?;
-        Ok(RecordList::new(handle, plural, filter))
+        Ok(RecordList::new(handle, filter))
     }
 
     /// Opens one record of a kind, such as `tasks`, and subscribes to it. See
@@ -316,7 +319,7 @@ impl Client {
     pub async fn record<T>(&self, plural: &str, id: &str) -> Result<RecordHandle<T>, SyncError> {
         let subscription = Subscription::to(format!("{plural}/{id}"));
         let handle = self.open_and_subscribe(SyncMaps::new(plural), Some(subscription)).await?;
-        Ok(RecordHandle::new(handle, plural, id))
+        Ok(RecordHandle::new(handle, id))
     }
 
     /// Opens what a reducer computes from the log, without a subscription.

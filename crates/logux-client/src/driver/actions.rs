@@ -116,10 +116,17 @@ impl<St: Store + Send + 'static> Driver<St> {
         }
     }
 
-    /// Fails all that waits.
+    /// Fails all that waits for the server.
+    pub(super) fn fail_answers(&mut self, error: &SyncError) {
+        for (_, sender) in self.waiting.drain() {
+            let _ = sender.send(Err(error.clone()));
+        }
+    }
+
+    /// Fails all that waits for the server or a commit.
     pub(super) fn fail_waiting(&mut self, error: &SyncError) {
-        let waiting = self.waiting.drain().map(|(_, sender)| sender);
-        for sender in waiting.chain(self.uncommitted.drain(..)) {
+        self.fail_answers(error);
+        for sender in self.uncommitted.drain(..) {
             let _ = sender.send(Err(error.clone()));
         }
     }

@@ -143,7 +143,7 @@ impl<St: Store + Send + 'static> Driver<St> {
     }
 
     fn end_with(&mut self, reason: String) {
-        // Who is told that the client ends finds the reason.
+        // Before the results that wait are dropped, so that their error has the reason.
         self.reports.end.send_replace(End::Stopped(reason.clone()));
         self.end = Some(reason);
     }
@@ -293,9 +293,7 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
     }
 
     fn handle(&mut self, input: Input<'_>) {
-        let handled = self.machine.handle(self.clock.now(), input);
-        self.check(handled);
-        self.publish(false);
+        self.pass(input);
     }
 
     fn wants_frames(&self) -> bool {

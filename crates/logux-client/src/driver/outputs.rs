@@ -132,10 +132,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             }
         };
         self.stopped = Some(text.clone());
-        let error = SyncError::Stopped(text.clone());
-        for (_, waiting) in self.waiting.drain() {
-            let _ = waiting.send(Err(error.clone()));
-        }
+        self.fail_answers(&SyncError::Stopped(text.clone()));
         self.reports.end.send_replace(End::Stopped(text));
     }
 
@@ -155,7 +152,8 @@ impl<St: Store + Send + 'static> Driver<St> {
         self.pass(Input::Decrypted(request.token, decrypted.as_deref().map_err(|error| *error)));
     }
 
-    fn pass(&mut self, input: Input<'_>) {
+    /// Passes an input to the machine, and publishes what has changed.
+    pub(super) fn pass(&mut self, input: Input<'_>) {
         let handled = self.machine.handle(self.clock.now(), input);
         self.check(handled);
         self.publish(false);

@@ -1,40 +1,11 @@
 //! Lists of a device that has records from before, and was away while they changed.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use logux_client::{Client, RecordList};
-use logux_server::{Server, testing::TestServer};
-use logux_sqlite::Database;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-const TIMEOUT: Duration = Duration::from_secs(120);
-
-fn server() -> TestServer {
-    let database = Database::open_in_memory().expect("a database");
-    let tasks = database.records().collection("tasks");
-    let server = Server::builder()
-        .store(database.store())
-        .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
-        .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) });
-    TestServer::start(server).expect("a server")
-}
-
-/// Starts a client with a file.
-fn start(server: &TestServer, user: &str, file: &Path) -> Client {
-    let builder = Client::builder(user).expect("a user").clock(server.clock());
-    builder.file(file).expect("a file").start(server.client(user).connector())
-}
-
-async fn tasks(client: &Client, filter: &Value) -> RecordList<Value> {
-    client.records("tasks", filter.clone()).await.expect("open")
-}
-
-/// Waits until everything is processed and received.
-async fn settle(client: &Client) {
-    assert_eq!(client.flush(TIMEOUT).await, 0);
-    sleep(TIMEOUT).await;
-}
+use crate::{server, settle, start, tasks};
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_matches_after_a_restart_is_whole() {

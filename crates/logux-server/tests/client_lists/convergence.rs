@@ -9,39 +9,11 @@ use logux::{
     crdt::{Crdt as _, Map, MapOp, Shared},
 };
 use logux_client::{Client, DeviceEvent, DocumentHandle, RecordHandle, RecordList};
-use logux_server::{Server, testing::TestServer};
-use logux_sqlite::Database;
+use logux_server::testing::TestServer;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-const TIMEOUT: Duration = Duration::from_secs(120);
-
-fn server() -> TestServer {
-    let database = Database::open_in_memory().expect("a database");
-    let tasks = database.records().collection("tasks");
-    let server = Server::builder()
-        .store(database.store())
-        .documents::<Map>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }))
-        .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
-        .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) });
-    TestServer::start(server).expect("a server")
-}
-
-/// Starts a client with a file.
-fn start(server: &TestServer, user: &str, file: &Path) -> Client {
-    let builder = Client::builder(user).expect("a user").clock(server.clock());
-    builder.file(file).expect("a file").start(server.client(user).connector())
-}
-
-async fn tasks(client: &Client, filter: &Value) -> RecordList<Value> {
-    client.records("tasks", filter.clone()).await.expect("open")
-}
-
-/// Waits until everything is processed and received.
-async fn settle(client: &Client) {
-    assert_eq!(client.flush(TIMEOUT).await, 0);
-    sleep(TIMEOUT).await;
-}
+use crate::{TIMEOUT, server, settle, start, tasks};
 
 /// A generator of numbers that are the same for the same seed.
 struct Random(u64);
