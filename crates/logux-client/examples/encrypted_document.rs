@@ -4,8 +4,8 @@
 //!     cargo run -p logux-client --example encrypted_document -- ws://127.0.0.1:31337 10 SECRET
 //!
 //! Start it twice, also with `encryptActions` of `@logux/client` as the other device. A line
-//! `title=Shopping` sets a field; each change of the document is printed as JSON. The program ends
-//! when its input does.
+//! `title=Shopping` sets a field; a changed document is printed as JSON, once for changes that come
+//! together. The program ends when its input does.
 
 use std::{env, error::Error, io::stdin, process::ExitCode, thread};
 

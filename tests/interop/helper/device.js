@@ -22,15 +22,18 @@ console.error = (...args) => {
   if (!String(args[0]).startsWith('Error on Logux server')) error(...args)
 }
 
-/** Waits until the value of a store is as `check` wants it. */
+/**
+ * Waits until the value of a store is as `check` wants it, also if it is so
+ * already: changes that come together are one, so a test cannot count them.
+ * `what` returns what was wanted, for the error.
+ */
 export function shows(store, check, what) {
-  let unbind
   let shown = new Promise(resolve => {
-    unbind = store.subscribe(value => {
+    store.subscribe(value => {
       if (check(value)) resolve(value)
     })
   })
-  return within(shown, () => `${what}; shown: ${show(store.get())}`)
+  return within(shown, () => `${what()}; shown: ${show(store.get())}`)
 }
 
 export class Device {
@@ -165,12 +168,12 @@ export class Device {
 /** Waits until the record has these fields. */
 export function has(store, fields) {
   let check = value => Object.keys(fields).every(i => value[i] === fields[i])
-  return shows(store, check, `a record with ${show(fields)}`)
+  return shows(store, check, () => `a record with ${show(fields)}`)
 }
 
 /** Waits until the filter lists these ids. */
 export function lists(store, ...ids) {
   let wanted = ids.sort().join()
   let check = value => value.list.map(i => i.id).sort().join() === wanted
-  return shows(store, check, `a list of ${show(ids)}`)
+  return shows(store, check, () => `a list of ${show(ids)}`)
 }

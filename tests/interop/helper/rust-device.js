@@ -4,13 +4,16 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
+import { atom } from 'nanostores'
+
+import { shows } from './device.js'
 import { exampleFile } from './server.js'
-import { Inbox, within } from './wait.js'
+import { Inbox, show, within } from './wait.js'
 
 export class RustDevice {
   errors = new Inbox()
-  /** The states of the document, as JSON values. */
-  states = new Inbox()
+  /** The state of the document that was printed last, as a JSON value. */
+  state = atom({})
 
   constructor(server, userId, secret) {
     let file = exampleFile('encrypted_document')
@@ -18,7 +21,7 @@ export class RustDevice {
     this.#exit = new Promise(exited => this.#child.once('close', exited))
     this.#child.once('error', error => this.errors.push(error.message))
     createInterface(this.#child.stdout).on('line', line => {
-      this.states.push(JSON.parse(line))
+      this.state.set(JSON.parse(line))
     })
     createInterface(this.#child.stderr).on('line', line => {
       this.errors.push(line)
@@ -33,9 +36,10 @@ export class RustDevice {
 
   /** Waits until the document has a value in a field. */
   shows(field, value) {
-    return this.states.next(
+    return shows(
+      this.state,
       state => state[field] === value,
-      `${field}=${value}; errors: ${this.errors.all.join('\n')}`
+      () => `${show({ [field]: value })}; errors: ${show(this.errors.all)}`
     )
   }
 

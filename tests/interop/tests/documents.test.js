@@ -78,7 +78,8 @@ async function rustClient(server, action) {
   let output = ''
   child.stdout.on('data', data => (output += data))
   child.stderr.on('data', data => (output += data))
-  let ended = new Promise(done => child.once('exit', done))
+  // After `exit` there may still be output to read.
+  let ended = new Promise(done => child.once('close', done))
   await within(ended, 'the end of `logux send`')
   return output
 }
