@@ -14,7 +14,7 @@ use super::{
     path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
-    sequence::Sequence,
+    order_key::Sequence,
 };
 use crate::{
     action::Stamp,

@@ -1,0 +1,202 @@
+//! Which operation has inserted which element.
+
+use core::ops::Range;
+
+use im::OrdMap;
+use smallvec::SmallVec;
+
+use super::{Sequence, Waiting, names::Element, run::{Side, Standing}, runs::Runs};
+use crate::{action::Stamp, time::WallTime};
+
+/// The operation of each element: disjoint ranges of counters of a node. Settled operations are
+/// joined.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims {
+    ranges: OrdMap<Element, Claim>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    len: u32,
+    /// `None` if a snapshot has settled the operation.
+    operation: Option<Operation>,
+}
+
+/// The part of an operation's id besides its node: time and sequence number of the action, and the
+/// index in the action.
+type Operation = (WallTime, u32, u32);
+
+/// The elements that an operation gets, as ranges of their indexes in the operation.
+pub(super) struct Won {
+    pub(super) all: SmallVec<[Range<u32>; 1]>,
+    /// The elements that another operation had before: first ones and numbers.
+    pub(super) replaced: Vec<(Element, u32)>,
+}
+
+const fn operation(stamp: &Stamp) -> Operation {
+    (stamp.id().time(), stamp.id().sequence(), stamp.operation())
+}
+
+impl Claims {
+    /// Adds the claim of an operation to elements that no other claims.
+    pub(super) fn add(&mut self, first: Element, len: u32, stamp: &Stamp) {
+        self.ranges.insert(first, Claim { len, operation: Some(operation(stamp)) });
+    }
+
+    /// Adds the claim of an operation, where it is lower than those before.
+    pub(super) fn resolve(&mut self, first: Element, len: u32, stamp: &Stamp) -> Won {
+        let own = Some(operation(stamp));
+        let end = first.plus(len);
+        let mut won = Won { all: SmallVec::new(), replaced: Vec::new() };
+        let mut at = first;
+        while at < end {
+            let (claim, until) = self.claim_from(at, end);
+            let count = until.counter - at.counter;
+            let is_won = match claim {
+                None => true,
+                Some((start, claim)) => {
+                    let is_lower = claim.operation > own;
+                    if is_lower {
+                        self.cut(start, claim, at..until);
+                        won.replaced.push((at, count));
+                    }
+                    is_lower
+                }
+            };
+            if is_won {
+                self.ranges.insert(at, Claim { len: count, operation: own });
+                let from = at.counter - first.counter;
+                won.all.push(from..from + count);
+            }
+            at = until;
+        }
+        won
+    }
+
+    /// Returns the claim of an element, if there is one, and the end of the elements up to `end` of
+    /// which the same is true.
+    fn claim_from(&self, at: Element, end: Element) -> (Option<(Element, Claim)>, Element) {
+        let previous = self.ranges.get_prev(&at).map(|(start, claim)| (*start, *claim));
+        match previous.filter(|(start, claim)| start.node == at.node && start.plus(claim.len) > at) {
+            Some((start, claim)) => (Some((start, claim)), start.plus(claim.len).min(end)),
+            None => {
+                let next = self.ranges.get_next(&at).map(|(start, _)| *start);
+                (None, next.filter(|next| *next < end).unwrap_or(end))
+            }
+        }
+    }
+
+    /// Removes a part of a claim.
+    fn cut(&mut self, start: Element, claim: Claim, part: Range<Element>) {
+        self.ranges.remove(&start);
+        let end = start.plus(claim.len);
+        for (from, to) in [(start, part.start), (part.end, end)] {
+            if from < to {
+                self.ranges.insert(from, Claim { len: to.counter - from.counter, ..claim });
+            }
+        }
+    }
+
+    /// Settles all operations.
+    pub(super) fn settle(&mut self) {
+        let mut settled: Vec<(Element, Claim)> = Vec::new();
+        for (first, claim) in &self.ranges {
+            match settled.last_mut() {
+                Some((last, own)) if last.plus(own.len) == *first => own.len += claim.len,
+                _ => settled.push((*first, Claim { len: claim.len, operation: None })),
+            }
+        }
+        self.ranges = settled.into_iter().collect();
+    }
+}
+
+impl Sequence {
+    /// Removes elements that another operation claims, and builds the order of the others again.
+    /// O(n log n), where one node has used a name twice.
+    pub(super) fn rebuild(&mut self, replaced: &[(Element, u32)]) {
+        for (first, len) in replaced {
+            for offset in 0..*len {
+                let element = first.plus(offset);
+                let place = self.runs.find(element);
+                if place.is_some_and(|place| self.runs.run(place).standing == Standing::Removed) {
+                    super::add_range(&mut self.removed, element, 1);
+                }
+            }
+        }
+        let mut all = self.insertions();
+        all.extend(core::mem::take(&mut self.waiting).into_iter().flat_map(|(_, own)| own));
+        self.runs = Runs::default();
+        let mut placed = super::Placed::new();
+        for insertion in all.into_iter().flat_map(|insertion| insertion.without(replaced)) {
+            let Waiting { first, len, text, after, before, standing } = insertion;
+            self.add(first, len, &text, (after, before), standing, false, &mut placed);
+        }
+    }
+
+    /// Returns the insertions that give the order.
+    fn insertions(&self) -> Vec<Waiting> {
+        let mut all: Vec<Waiting> = self
+            .runs
+            .iter()
+            .map(|(run, text)| Waiting {
+                first: run.first,
+                len: run.len,
+                text: text.into(),
+                after: None,
+                before: run.right,
+                standing: run.standing,
+            })
+            .collect();
+        let runs: Vec<_> = self.runs.iter().map(|(run, _)| run).collect();
+        // The parent of a right child is the nearest element before it that is higher; that of a
+        // left child is its right origin.
+        let mut above: Vec<usize> = Vec::new();
+        for (index, run) in runs.iter().enumerate() {
+            while above.last().is_some_and(|last| runs[*last].depth >= run.depth) {
+                above.pop();
+            }
+            if run.side == Side::Right {
+                let parent = above.last().map(|last| {
+                    let last = runs[*last];
+                    last.first.plus(run.depth - 1 - last.depth)
+                });
+                all[index].after = parent;
+            }
+            above.push(index);
+        }
+        all
+    }
+}
+
+impl Waiting {
+    /// Returns the insertion without some of its elements, in parts.
+    fn without(self, removed: &[(Element, u32)]) -> Vec<Self> {
+        let mut parts = vec![self];
+        for (first, len) in removed {
+            let end = first.plus(*len);
+            parts = parts.into_iter().flat_map(|part| part.around(*first, end)).collect();
+        }
+        parts
+    }
+
+    fn around(self, from: Element, to: Element) -> Vec<Self> {
+        let (first, end) = (self.first, self.first.plus(self.len));
+        if from.node != first.node || to <= first || from >= end {
+            return vec![self];
+        }
+        let part = |start: Element, end: Element| {
+            let range = start.counter - first.counter..end.counter - first.counter;
+            let after = range.start.checked_sub(1).map_or(self.after, |last| Some(first.plus(last)));
+            let text = super::slice(&self.text, self.len, &range).into();
+            Self { first: start, len: range.end - range.start, text, after, ..self.clone() }
+        };
+        let mut parts = Vec::new();
+        if first < from {
+            parts.push(part(first, from));
+        }
+        if to < end {
+            parts.push(part(to, end));
+        }
+        parts
+    }
+}

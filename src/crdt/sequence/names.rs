@@ -1,0 +1,90 @@
+//! The nodes that have inserted elements, by number.
+
+use im::OrdMap;
+
+use super::pages::Pages;
+use crate::{action::NodeId, crdt::element::ElementId};
+
+/// The name of an element, with the number of its node in [`Names`]. Smaller and faster than an
+/// [`ElementId`]; another replica may have other numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::crdt) struct Element {
+    pub(super) node: u32,
+    pub(super) counter: u32,
+}
+
+impl Element {
+    /// Returns the element of the same node that was inserted `count` elements later.
+    pub(super) const fn plus(self, count: u32) -> Self {
+        Self { counter: self.counter + count, ..self }
+    }
+}
+
+/// The nodes that operations have named, with numbers in the order of their arrival.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    nodes: Pages<Node>,
+    numbers: OrdMap<NodeId, u32>,
+    /// The number of the node that was looked up last.
+    last: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    id: NodeId,
+    /// A number above the counters of all known elements of the node.
+    next: u32,
+}
+
+impl Names {
+    /// Returns the number of a node, which gets one if it has none.
+    #[inline]
+    pub(super) fn number(&mut self, node: &NodeId) -> u32 {
+        if self.nodes.len() > 0 && self.nodes.get(self.last).id == *node {
+            return self.last;
+        }
+        self.last = match self.numbers.get(node) {
+            Some(number) => *number,
+            None => {
+                let number = self.nodes.push(Node { id: node.clone(), next: 0 });
+                self.numbers.insert(node.clone(), number);
+                number
+            }
+        };
+        self.last
+    }
+
+    /// Returns the number of a node that has one.
+    pub(super) fn get(&self, node: &NodeId) -> Option<u32> {
+        self.numbers.get(node).copied()
+    }
+
+    /// Returns the element with a name, if the node has a number.
+    pub(super) fn element(&self, id: &ElementId) -> Option<Element> {
+        Some(Element { node: self.get(id.node())?, counter: id.counter() })
+    }
+
+    pub(super) fn node(&self, number: u32) -> &NodeId {
+        &self.nodes.get(number).id
+    }
+
+    pub(super) fn id(&self, element: Element) -> ElementId {
+        ElementId::new(self.node(element.node).clone(), element.counter)
+    }
+
+    /// Returns the counter of the next new element of a node.
+    pub(super) fn next(&self, number: u32) -> u32 {
+        self.nodes.get(number).next
+    }
+
+    pub(super) fn set_next(&mut self, number: u32, next: u32) {
+        if self.next(number) < next {
+            self.nodes.get_mut(number).next = next;
+        }
+    }
+
+    /// Returns the nodes by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes.iter().map(|node| &node.id)
+    }
+}

@@ -1,0 +1,73 @@
+//! Values of ranges of elements.
+
+use im::OrdMap;
+use smallvec::SmallVec;
+
+use super::names::Element;
+
+/// A value for each element, stored once for neighbouring counters of one node. Elements that were
+/// never set have any value.
+#[derive(Clone, Debug)]
+pub(super) struct Ranges<V> {
+    /// The value of each element from a key on, up to the next key.
+    starts: OrdMap<Element, V>,
+}
+
+impl<V: Clone> Default for Ranges<V> {
+    fn default() -> Self {
+        Self { starts: OrdMap::new() }
+    }
+}
+
+impl<V: Copy + PartialEq> Ranges<V> {
+    /// Returns the value of an element.
+    #[inline]
+    pub(super) fn get(&self, element: Element) -> Option<V> {
+        self.start_before(element).map(|(_, value)| value)
+    }
+
+    fn start_before(&self, element: Element) -> Option<(Element, V)> {
+        let (start, value) = self.starts.get_prev(&element)?;
+        (start.node == element.node).then_some((*start, *value))
+    }
+
+    /// Sets the value of `len` elements. `is_last`: none with a higher counter has a value.
+    pub(super) fn set(&mut self, first: Element, len: u32, value: V, is_last: bool) {
+        let end = first.plus(len);
+        let after = if is_last { None } else { self.start_before(end) };
+        let before = self.start_before(first);
+        if is_last {
+            if before.is_some_and(|(_, before)| before == value) {
+                return;
+            }
+        } else {
+            let inside: SmallVec<[Element; 4]> =
+                self.starts.range(first..end).map(|(start, _)| *start).collect();
+            for start in inside {
+                self.starts.remove(&start);
+            }
+        }
+        let before = before.filter(|(start, _)| *start < first);
+        let before = if is_last { before } else { before.or_else(|| self.start_before(first)) };
+        if before.is_none_or(|(_, before)| before != value) {
+            self.starts.insert(first, value);
+        }
+        if let Some((start, after)) = after
+            && start < end
+            && after != value
+        {
+            self.starts.insert(end, after);
+        }
+    }
+
+    /// Returns the starts of ranges after an element of the same node.
+    pub(super) fn starts_after(&self, element: Element) -> impl Iterator<Item = (Element, V)> {
+        let end = Element { node: element.node, counter: u32::MAX };
+        self.starts.range(element.plus(1)..=end).map(|(start, value)| (*start, *value))
+    }
+
+    /// Changes all values.
+    pub(super) fn map(&mut self, change: impl Fn(V) -> V) {
+        self.starts = self.starts.iter().map(|(start, value)| (*start, change(*value))).collect();
+    }
+}
