@@ -43,14 +43,8 @@ fn assert_laws<C, I>(
         C::shift_times,
         C::to_json,
     );
-    // Saving and loading gives the same state. The saved form has a type and a version.
-    let text = C::default().save();
-    assert_eq!(C::load(&text).unwrap(), C::default());
-    let newer = text.replacen(&format!(",{},", C::VERSION), ",999,", 1);
-    assert!(C::load(&newer).unwrap_err().to_string().contains("got version 999"));
-    assert!(
-        C::load("[\"something\",1,{}]").unwrap_err().to_string().contains("got a saved something")
-    );
+    let saved = C::default().save();
+    assert_eq!(C::load(&saved).unwrap(), C::default());
 }
 
 fn value() -> impl Strategy<Value = Value> + Clone {

@@ -169,14 +169,6 @@ fn the_depth_has_one_limit() {
 }
 
 #[test]
-fn states_that_older_versions_saved_are_loaded() {
-    let saved = r#"["map",1,{"fields":{"/a":{"t":"1 10:a:b 0","v":{"x":[1.5,null]}},"/b":{"t":["2 10:a:b 0",5],"v":null},"/c":{"t":"3 10:a:b 0"}},"deep":0}]"#;
-    let map = Map::load(saved).unwrap();
-    assert_eq!(map.to_json(), json!({"a": {"x": [1.5, null]}, "b": null}));
-    assert_eq!(map.save(), saved);
-}
-
-#[test]
 fn a_value_is_found_beside_many_others() {
     let mut log = replica::<Document>();
     let items: Path = "/items".parse().unwrap();

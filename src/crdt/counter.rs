@@ -4,7 +4,11 @@ use im::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{crdt::Crdt, op_id::OpId};
+use super::{
+    crdt::Crdt,
+    op_id::OpId,
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
+};
 use crate::{
     action::Stamp,
     replay::{Coverage, Malformed},
@@ -18,17 +22,14 @@ use crate::{
 ///
 /// The sum has 64 bits and wraps around. Each increment is within ±2^53, which every JSON parser
 /// can represent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counter {
     /// The sum of the settled increments, and the stamp of the latest of them.
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     folded: Option<(Stamp, i64)>,
     /// The other increments, with their meta times.
-    #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
     increments: OrdMap<OpId, (WallTime, i64)>,
     total: i64,
     /// Increments up to this stamp do not count: a write in the document has replaced them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<Stamp>,
 }
 
@@ -66,8 +67,13 @@ impl Counter {
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
             self.floor = Some(until.clone());
-            self.total = self.visible().map(|(_, by)| by).fold(0, i64::wrapping_add);
+            self.total = self.visible_total();
         }
+    }
+
+    /// Returns the sum of the visible amounts.
+    fn visible_total(&self) -> i64 {
+        self.visible().map(|(_, by)| by).fold(0, i64::wrapping_add)
     }
 
     /// Returns `true` if an increment is not hidden.
@@ -90,7 +96,7 @@ impl Crdt for Counter {
     type Part = ();
 
     const NAME: &'static str = "counter";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn check(op: &CounterOp) -> Result<(), Malformed> {
         let CounterOp::Add { by } = op;
@@ -134,4 +140,33 @@ impl Crdt for Counter {
         self.folded = latest.map(|latest| (latest, self.total));
         self.increments = OrdMap::new();
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        writer.optional_stamp(self.floor.as_ref());
+        writer.optional_stamp(self.folded.as_ref().map(|(stamp, _)| stamp));
+        if let Some((_, total)) = self.folded {
+            writer.signed(total);
+        }
+        writer.map(&self.increments, |writer, id, (time, by)| {
+            writer.stamp(&id.stamp(*time));
+            writer.signed(*by);
+        });
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let floor = reader.optional_stamp()?;
+        let folded = match reader.optional_stamp()? {
+            Some(stamp) => Some((stamp, reader.signed()?)),
+            None => None,
+        };
+        let increments = reader.map(|reader| {
+            let stamp = reader.stamp()?;
+            Ok((OpId::from(&stamp), (stamp.time(), reader.signed()?)))
+        })?;
+        let mut counter = Self { folded, increments, total: 0, floor };
+        counter.total = counter.visible_total();
+        Ok(counter)
+    }
 }
+
+impl_serde!(Counter);

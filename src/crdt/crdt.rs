@@ -1,9 +1,10 @@
-//! The trait of all the types, and the errors of saved states.
+//! The trait of all the types.
 
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::saving::{LoadError, StateReader, StateWriter, container};
 use crate::{
     action::Stamp,
     json::Json,
@@ -20,6 +21,9 @@ pub const MAX_TEXT: usize = 4_096;
 /// [`apply`](Self::apply) is commutative, associative and idempotent: the same operations with the
 /// same stamps give equal states in any order, any grouping and any number of repetitions. Clones
 /// share their common structure, so that saved states are cheap.
+///
+/// In JSON, a state is a string: the bytes of [`save_deflated`](Self::save_deflated) in Base64 (RFC
+/// 4648, with padding).
 pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + DeserializeOwned {
     /// An operation: the fields of an action besides `type`.
     type Op: Clone + fmt::Debug + Serialize + DeserializeOwned;
@@ -59,76 +63,43 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// state of a snapshot has the times of the node that made it.
     fn shift_times(&mut self, ms: i64);
 
-    /// Serializes the state as one line of JSON: `[name, version, state]`.
-    fn save(&self) -> String {
-        // Only a map with keys that are not strings can fail, and the states have none.
-        serde_json::to_string(&(Self::NAME, Self::VERSION, self)).unwrap_or_default()
-    }
+    /// Writes the state, from which [`decode`](Self::decode) reads it. Equal states write the same.
+    /// [`save`](Self::save) adds the name of the type, its version and a checksum.
+    fn encode(&self, writer: &mut StateWriter);
 
-    /// Parses a state that [`save`](Self::save) serialized.
+    /// Reads a state that [`encode`](Self::encode) has written.
     ///
     /// # Errors
-    /// [`LoadError`] if the string is not a saved state, or one of another type or version.
-    fn load(text: &str) -> Result<Self, LoadError> {
-        #[derive(Deserialize)]
-        struct Saved<'a>(String, u32, #[serde(borrow)] &'a serde_json::value::RawValue);
-        let Saved(name, version, state) = serde_json::from_str(text).map_err(LoadError::Damaged)?;
-        if name != Self::NAME {
-            return Err(LoadError::AnotherType { expected: Self::NAME, found: name });
-        }
-        if version != Self::VERSION {
-            return Err(LoadError::AnotherVersion { expected: Self::VERSION, found: version });
-        }
-        serde_json::from_str(state.get()).map_err(LoadError::Damaged)
+    /// [`LoadError::Damaged`] if the bytes are not those of a state.
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError>;
+
+    /// Returns the state as bytes, in the form of `spec/documents.md`. Equal states have equal
+    /// bytes. O(n).
+    fn save(&self) -> Vec<u8> {
+        container::save(self, false)
     }
-}
 
-/// The error of [`Crdt::load`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The state of another type.
-    AnotherType {
-        /// The expected type.
-        expected: &'static str,
-        /// The type of the saved state.
-        found: String,
-    },
-    /// A state of another version of the type.
-    AnotherVersion {
-        /// The expected version.
-        expected: u32,
-        /// The version of the saved state.
-        found: u32,
-    },
-    /// The string is not a saved state.
-    Damaged(serde_json::Error),
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AnotherType { expected, found } => {
-                write!(f, "expected a saved {expected}, got a saved {found}")
-            }
-            Self::AnotherVersion { expected, found } => {
-                write!(
-                    f,
-                    "expected version {expected} of the state, got version {found}; \
-                     rebuild the state from the log"
-                )
-            }
-            Self::Damaged(error) => write!(f, "expected a saved state: {error}"),
-        }
+    /// Returns the state as bytes, compressed by Deflate (RFC 1951). This takes longer than
+    /// [`save`](Self::save). [`load`](Self::load) reads both.
+    fn save_deflated(&self) -> Vec<u8> {
+        container::save(self, true)
     }
-}
 
-impl core::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Damaged(error) => Some(error),
-            _ => None,
-        }
+    /// Reads a state that [`save`](Self::save) or [`save_deflated`](Self::save_deflated) returned.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the bytes are not a saved state, or are one of another type or version.
+    fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        container::load(bytes)
+    }
+
+    /// Returns the text at the beginning of a saved state without reading the rest: that of a
+    /// text, to show it early. Empty for types without text.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    fn load_text(bytes: &[u8]) -> Result<String, LoadError> {
+        container::load_text::<Self>(bytes)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{borrow::Cow, sync::Arc};
 
 use im::OrdMap;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
     map::{Map, diff_keys, write_at},
     op_id::OpId,
     path::{Path, ancestors, items, subtree},
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
     set::{AddWinsOp, AddWinsSet},
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 /// Conflicts between kinds: a write or deletion at a path removes earlier increments, elements and
 /// items at the path and below it. Later ones stay: a counter is added to the number at its path, a
 /// set is shown in place of a value, and a list in place of a set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     values: Map,
     counters: OrdMap<Path, Counter>,
@@ -259,7 +259,7 @@ impl Crdt for Document {
     type Part = Path;
 
     const NAME: &'static str = "document";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(op: &DocumentOp) -> Result<(), Malformed> {
         match op.part() {
@@ -322,6 +322,37 @@ impl Crdt for Document {
         self.lists = kept.map(|(path, list)| (path.clone(), list.clone())).collect();
         self.values.forget_deletions(coverage);
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        self.values.encode(writer);
+        encode_parts(&self.counters, writer);
+        encode_parts(&self.sets, writer);
+        encode_parts(&self.lists, writer);
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        Ok(Self {
+            values: Map::decode(reader)?,
+            counters: decode_parts(reader)?,
+            sets: decode_parts(reader)?,
+            lists: decode_parts(reader)?,
+        })
+    }
+}
+
+impl_serde!(Document);
+
+/// Writes each part with its path.
+fn encode_parts<T: Crdt>(parts: &OrdMap<Path, T>, writer: &mut StateWriter) {
+    writer.map(parts, |writer, path, part| {
+        path.encode(writer);
+        part.encode(writer);
+    });
+}
+
+/// Reads each part with its path.
+fn decode_parts<T: Crdt>(reader: &mut StateReader<'_>) -> Result<OrdMap<Path, T>, LoadError> {
+    reader.map(|reader| Ok((Path::decode(reader)?, T::decode(reader)?)))
 }
 
 /// Converts the times of each part.

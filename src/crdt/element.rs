@@ -159,7 +159,8 @@ mod tests {
         for text in ["@10:a:b 0", "@a 4294967294"] {
             assert_eq!(text.parse::<ElementId>().unwrap().to_string(), text);
         }
-        for text in ["10:a:b 0", "@a", "@ 1", "@a 01", "@a -1", "@a 4294967295", "@a b 1", "@", ""] {
+        for text in ["10:a:b 0", "@a", "@ 1", "@a 01", "@a -1", "@a 4294967295", "@a b 1", "@", ""]
+        {
             assert!(text.parse::<ElementId>().is_err(), "{text:?}");
         }
     }

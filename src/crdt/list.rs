@@ -11,10 +11,11 @@ use super::{
     crdt::{Crdt, MissingField, deserialize_present, required},
     map::diff_keys,
     op_id::OpId,
+    order_key::Sequence,
     path::PathError,
     position::{MAX_STEPS, Position},
     register::Register,
-    order_key::Sequence,
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
     action::Stamp,
@@ -31,8 +32,7 @@ use crate::{
 /// even if it is moved or written concurrently; an undo of the removal restores it until a snapshot
 /// settles the removal. An operation on an item that was not inserted yet takes effect when the
 /// item is inserted.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Saved", into = "Saved")]
+#[derive(Clone, Default)]
 pub struct List {
     items: OrdMap<OpId, Arc<Item>>,
     order: Sequence<(Position, OpId)>,
@@ -41,23 +41,15 @@ pub struct List {
 }
 
 /// One item of a [`List`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
-    #[serde(rename = "p", default, skip_serializing_if = "Register::is_empty")]
     position: Register<Position>,
-    #[serde(rename = "v", default, skip_serializing_if = "Register::is_empty")]
     value: Register,
     /// The meta time of the insertion; `None` until it is applied.
-    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     inserted: Option<WallTime>,
     /// The stamp of the earliest removal.
-    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     removed: Option<Stamp>,
 }
-
-/// The serialized form of a list: its items and its floor. The order follows from the items.
-#[derive(Serialize, Deserialize)]
-struct Saved(OrdMap<OpId, Arc<Item>>, Option<Stamp>);
 
 /// The value of an item that has none.
 static NULL: LazyLock<Json> = LazyLock::new(|| Value::Null.into());
@@ -177,6 +169,16 @@ pub enum ListEvent {
 }
 
 impl List {
+    /// Returns the list of these items. The order follows from the items.
+    fn of(items: OrdMap<OpId, Arc<Item>>, floor: Option<Stamp>) -> Self {
+        let mut order = Sequence::default();
+        items
+            .iter()
+            .filter_map(|(id, item)| item.key(id, floor.as_ref()))
+            .for_each(|key| order.insert(key));
+        Self { items, order, floor }
+    }
+
     /// Returns the number of items.
     pub fn len(&self) -> usize {
         self.order.len()
@@ -344,7 +346,7 @@ impl List {
     /// those of earlier calls.
     pub(super) fn hide(&mut self, until: &Stamp) {
         if self.floor.as_ref().is_none_or(|floor| floor < until) {
-            *self = Saved(core::mem::take(&mut self.items), Some(until.clone())).into();
+            *self = Self::of(core::mem::take(&mut self.items), Some(until.clone()));
         }
     }
 
@@ -368,23 +370,6 @@ impl List {
     }
 }
 
-impl From<Saved> for List {
-    fn from(Saved(items, floor): Saved) -> Self {
-        let mut order = Sequence::default();
-        items
-            .iter()
-            .filter_map(|(id, item)| item.key(id, floor.as_ref()))
-            .for_each(|key| order.insert(key));
-        Self { items, order, floor }
-    }
-}
-
-impl From<List> for Saved {
-    fn from(list: List) -> Self {
-        Self(list.items, list.floor)
-    }
-}
-
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
         self.items == other.items && self.floor == other.floor
@@ -403,7 +388,7 @@ impl Crdt for List {
     type Part = OpId;
 
     const NAME: &'static str = "list";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(_: &ListOp) -> Result<(), Malformed> {
         Ok(())
@@ -469,7 +454,35 @@ impl Crdt for List {
             self.items.remove(&id);
         }
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        writer.optional_stamp(self.floor.as_ref());
+        writer.map(&self.items, |writer, id, item| {
+            writer.op_id(id);
+            item.position.encode_with(writer, |writer, position| position.encode(writer));
+            item.value.encode_with(writer, StateWriter::json);
+            writer.optional_stamp(item.inserted.map(|time| id.stamp(time)).as_ref());
+            writer.optional_stamp(item.removed.as_ref());
+        });
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let floor = reader.optional_stamp()?;
+        let items = reader.map(|reader| {
+            let id = reader.op_id()?;
+            let item = Item {
+                position: Register::decode_with(reader, Position::decode)?,
+                value: Register::decode_with(reader, StateReader::json)?,
+                inserted: reader.optional_stamp()?.map(|stamp| stamp.time()),
+                removed: reader.optional_stamp()?,
+            };
+            Ok((id, Arc::new(item)))
+        })?;
+        Ok(Self::of(items, floor))
+    }
 }
+
+impl_serde!(List);
 
 /// The reason why an operation on a [`List`] cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     crdt::{Crdt, MissingField, deserialize_present, required},
     path::{Path, ancestors, items, split_key, subtree, unescape},
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
     action::Stamp,
@@ -33,7 +34,7 @@ use crate::{
 /// assert_eq!(map.to_json(), json!({"author": {"born": 1815, "name": "Ada"}}));
 /// # Ok::<(), logux::crdt::PathError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map {
     fields: OrdMap<Path, Field>,
     /// The number of paths that do not have exactly one key. If it is 0, no write hides another.
@@ -41,16 +42,9 @@ pub struct Map {
 }
 
 /// The last write at a path. If it is hidden by a write above, its value is dropped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct Field {
-    #[serde(rename = "t")]
     stamp: Stamp,
-    #[serde(
-        rename = "v",
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "deserialize_present"
-    )]
     value: Option<Json>,
 }
 
@@ -274,7 +268,7 @@ impl Crdt for Map {
     type Part = Path;
 
     const NAME: &'static str = "map";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(_: &MapOp) -> Result<(), Malformed> {
         Ok(())
@@ -311,7 +305,27 @@ impl Crdt for Map {
         };
         self.fields = self.fields.iter().map(shifted).collect();
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        writer.map(&self.fields, |writer, path, field| {
+            path.encode(writer);
+            writer.stamp(&field.stamp);
+            writer.optional_json(field.value.as_ref());
+        });
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let fields = reader.map(|reader| {
+            let path = Path::decode(reader)?;
+            let field = Field { stamp: reader.stamp()?, value: reader.optional_json()? };
+            Ok((path, field))
+        })?;
+        let deep = fields.keys().filter(|path: &&Path| path.keys().count() != 1).count();
+        Ok(Self { fields, deep })
+    }
 }
+
+impl_serde!(Map);
 
 /// Calls `key` with each key at which two maps differ. O(differences) if the maps share the rest.
 pub(super) fn diff_keys<K: Ord + Clone, V: PartialEq + Clone>(

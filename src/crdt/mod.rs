@@ -63,8 +63,8 @@
 //! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
 //! A removed item stays removed.
 //!
-//! Reading order: the trait in `crdt`; `register`; `path` and `map`; `set`; `counter`; `position`,
-//! `sequence` and `list`; `document_op` and `document`; `shared`; `sync_map`.
+//! Reading order: the trait in `crdt`; `saving`; `register`; `path` and `map`; `set`; `counter`;
+//! `position`, `sequence` and `list`; `document_op` and `document`; `shared`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -75,17 +75,18 @@ mod element;
 mod list;
 mod map;
 mod op_id;
+mod order_key;
 mod path;
 mod position;
 mod register;
-mod order_key;
+mod saving;
 mod sequence;
 mod set;
 mod shared;
 mod sync_map;
 
 pub use counter::{Counter, CounterOp};
-pub use crdt::{Crdt, LoadError, MAX_TEXT};
+pub use crdt::{Crdt, MAX_TEXT};
 pub use document::Document;
 pub use document_op::DocumentOp;
 pub use list::{Item, List, ListError, ListEvent, ListOp};
@@ -94,6 +95,7 @@ pub use op_id::OpId;
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};
+pub use saving::{ColumnReader, ColumnWriter, LoadError, NodeNumber, StateReader, StateWriter};
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};
 pub use shared::{EditError, MAX_EDIT_DEPTH, MAX_OPERATIONS, Operation, Operations, Shared};
 pub use sync_map::{Change, Records, SyncMaps};

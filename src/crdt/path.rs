@@ -6,7 +6,10 @@ use std::{borrow::Cow, sync::Arc};
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
 
-use super::op_id::OpId;
+use super::{
+    op_id::OpId,
+    saving::{LoadError, StateReader, StateWriter, damaged},
+};
 
 /// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 4_096;
@@ -81,6 +84,47 @@ impl Path {
     /// Returns the keys without escapes, from the top down.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.0.split('/').skip(1).map(unescape)
+    }
+
+    /// Writes the path: the number of keys that are ids of items, each with the text before it, and
+    /// the text after them. So the node ids in it are written once.
+    pub(super) fn encode(&self, writer: &mut StateWriter) {
+        let mut written = 0;
+        let mut found = Vec::new();
+        for (list, item) in items(&self.0) {
+            let mut key = String::new();
+            push_key(&mut key, &item.to_string());
+            let (above, rest) = self.0.split_at(list.len());
+            // An id may have other forms too, such as one with a plus sign.
+            if rest.strip_prefix(&*key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            {
+                found.push((&above[written..], item));
+                written = above.len() + key.len();
+            }
+        }
+        writer.unsigned(found.len() as u64);
+        for (text, item) in found {
+            writer.string(text);
+            writer.op_id(&item);
+        }
+        writer.string(&self.0[written..]);
+    }
+
+    /// Reads a path.
+    pub(super) fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let items = reader.unsigned()?;
+        let mut text = String::new();
+        for _ in 0..items {
+            text.push_str(reader.string()?);
+            push_key(&mut text, &reader.op_id()?.to_string());
+            // Ids can be much longer than their bytes.
+            if text.len() > MAX_PATH {
+                return Err(damaged("a path"));
+            }
+        }
+        let rest = reader.string()?;
+        let path = if items == 0 { Self::new(rest) } else { Self::new(text + rest) };
+        path.map_err(|_| damaged("a path"))
     }
 
     /// Returns `true` if `other` is below this path, and not equal to it.
@@ -217,6 +261,27 @@ impl core::error::Error for PathError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_saved_with_the_ids_of_items_apart() {
+        for text in [
+            "",
+            "/",
+            "/a~1b",
+            "/l/1 10:a:b 0",
+            "/l/1 10:a:b 0/x/2 10:~1:~0 3 1/y",
+            "/1 a 0/2 a 0",
+            "/+1 a 0/01 a 0",
+        ] {
+            let path = Path::new(text).unwrap();
+            let mut writer = StateWriter::default();
+            path.encode(&mut writer);
+            let content = writer.finish().content;
+            let mut reader = StateReader::new("", &content).unwrap();
+            assert_eq!(Path::decode(&mut reader), Ok(path), "{text}");
+            assert_eq!(reader.end(), Ok(()), "{text}");
+        }
+    }
 
     #[test]
     fn paths_have_escaped_keys_and_ancestors() {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::op_id::OpId;
+use super::{
+    op_id::OpId,
+    saving::{LoadError, StateReader, StateWriter, damaged},
+};
 use crate::{action::ActionId, time::WallTime};
 
 /// The maximum number of steps of a position.
@@ -134,8 +137,39 @@ impl Position {
         Self(prefix.iter().cloned().chain([step]).collect())
     }
 
+    /// Writes the steps.
+    pub(super) fn encode(&self, writer: &mut StateWriter) {
+        writer.unsigned(self.0.len() as u64);
+        for Step { order, run, index, maker } in &*self.0 {
+            writer.signed(*order);
+            writer.op_id(run);
+            writer.signed(*index);
+            writer.op_id(maker);
+        }
+    }
+
+    /// Reads the steps.
+    pub(super) fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let mut steps = Vec::new();
+        for _ in 0..reader.unsigned()? {
+            steps.push(Step {
+                order: reader.signed()?,
+                run: reader.op_id()?,
+                index: reader.signed()?,
+                maker: reader.op_id()?,
+            });
+        }
+        let position = Self(steps.into());
+        let is_valid = (1..=MAX_STEPS).contains(&position.0.len()) && position.is_within_limits();
+        if is_valid { Ok(position) } else { Err(damaged("a position of 1 to 256 steps")) }
+    }
+
     fn is_within_limits(&self) -> bool {
-        self.0.iter().all(|step| step.order.abs() <= LIMIT && step.index.abs() <= LIMIT)
+        self.0.iter().all(|step| {
+            [step.order, step.index]
+                .iter()
+                .all(|number| number.unsigned_abs() <= LIMIT.unsigned_abs())
+        })
     }
 }
 

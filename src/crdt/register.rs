@@ -5,7 +5,10 @@ use core::mem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::crdt::Crdt;
+use super::{
+    crdt::Crdt,
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
+};
 use crate::{
     action::Stamp,
     json::Json,
@@ -14,8 +17,7 @@ use crate::{
 
 /// A value with the stamp of its last write: the LWW-Register of Shapiro et al. (2011,
 /// specification 8), and of RFC 677 (1975).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register<T = Json> {
     written: Option<(Stamp, T)>,
 }
@@ -46,6 +48,27 @@ impl<T> Register<T> {
             Some((stamp, _)) => Some(stamp),
             None => None,
         }
+    }
+
+    /// Writes the stamp, and the value by `write`.
+    pub(super) fn encode_with(
+        &self,
+        writer: &mut StateWriter,
+        write: impl FnOnce(&mut StateWriter, &T),
+    ) {
+        writer.optional_stamp(self.stamp());
+        if let Some(value) = self.get() {
+            write(writer, value);
+        }
+    }
+
+    /// Reads the stamp, and the value by `read`.
+    pub(super) fn decode_with<'a>(
+        reader: &mut StateReader<'a>,
+        read: impl FnOnce(&mut StateReader<'a>) -> Result<T, LoadError>,
+    ) -> Result<Self, LoadError> {
+        let Some(stamp) = reader.optional_stamp()? else { return Ok(Self::default()) };
+        Ok(Self { written: Some((stamp, read(reader)?)) })
     }
 
     /// Converts the time of the last write.
@@ -110,7 +133,7 @@ impl Crdt for Register {
     type Part = ();
 
     const NAME: &'static str = "register";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(_: &RegisterOp) -> Result<(), Malformed> {
         Ok(())
@@ -136,4 +159,14 @@ impl Crdt for Register {
     fn shift_times(&mut self, ms: i64) {
         self.shift_time(ms);
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        self.encode_with(writer, StateWriter::json);
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        Self::decode_with(reader, StateReader::json)
+    }
 }
+
+impl_serde!(Register);

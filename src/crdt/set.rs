@@ -10,6 +10,7 @@ use super::{
     crdt::{Crdt, check_text},
     map::diff_keys,
     op_id::OpId,
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
     action::Stamp,
@@ -28,7 +29,7 @@ pub enum SetEvent {
 
 /// A set where the latest of addition and removal wins, for each element: the LWW-element-Set of
 /// Shapiro et al. (2011, section 3.3.3).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LwwSet {
     elements: OrdMap<Arc<str>, (Stamp, bool)>,
 }
@@ -75,7 +76,7 @@ impl Crdt for LwwSet {
     type Part = Arc<str>;
 
     const NAME: &'static str = "lww set";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(op: &LwwSetOp) -> Result<(), Malformed> {
         check_text("an element", op.element())
@@ -118,7 +119,23 @@ impl Crdt for LwwSet {
             .map(|(element, entry)| (element.clone(), entry.clone()))
             .collect();
     }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        writer.map(&self.elements, |writer, element, (stamp, is_in)| {
+            writer.string(element);
+            writer.stamp(stamp);
+            writer.boolean(*is_in);
+        });
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let elements = reader
+            .map(|reader| Ok((reader.string()?.into(), (reader.stamp()?, reader.boolean()?))))?;
+        Ok(Self { elements })
+    }
 }
+
+impl_serde!(LwwSet, AddWinsSet);
 
 /// Converts the elements to a JSON array.
 fn array<'a>(elements: impl Iterator<Item = &'a Arc<str>>) -> Value {
@@ -154,22 +171,19 @@ fn event(element: &Arc<str>, was_in: bool, is_in: bool) -> Option<SetEvent> {
 ///
 /// The ids of removed additions are stored as tombstones until a snapshot settles them, so that a
 /// late addition does not restore the element.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddWinsSet {
     elements: OrdMap<Arc<str>, Additions>,
     /// Additions up to this stamp do not count: a write in the document has replaced them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<Stamp>,
 }
 
 /// The additions of one element.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Additions {
     /// Additions that were not removed, with their meta times.
-    #[serde(rename = "+", default, skip_serializing_if = "OrdMap::is_empty")]
     live: OrdMap<OpId, WallTime>,
     /// Removed additions, each with the stamp of its earliest removal.
-    #[serde(rename = "-", default, skip_serializing_if = "OrdMap::is_empty")]
     removed: OrdMap<OpId, Stamp>,
 }
 
@@ -260,7 +274,7 @@ impl Crdt for AddWinsSet {
     type Part = Arc<str>;
 
     const NAME: &'static str = "add-wins set";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(op: &AddWinsOp) -> Result<(), Malformed> {
         match op {
@@ -331,6 +345,32 @@ impl Crdt for AddWinsSet {
             }
         }
         self.elements = elements;
+    }
+
+    fn encode(&self, writer: &mut StateWriter) {
+        writer.optional_stamp(self.floor.as_ref());
+        writer.map(&self.elements, |writer, element, adds| {
+            writer.string(element);
+            writer.map(&adds.live, |writer, id, time| writer.stamp(&id.stamp(*time)));
+            writer.map(&adds.removed, |writer, id, stamp| {
+                writer.op_id(id);
+                writer.stamp(stamp);
+            });
+        });
+    }
+
+    fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
+        let floor = reader.optional_stamp()?;
+        let elements = reader.map(|reader| {
+            let element = reader.string()?.into();
+            let live = reader.map(|reader| {
+                let stamp = reader.stamp()?;
+                Ok((OpId::from(&stamp), stamp.time()))
+            })?;
+            let removed = reader.map(|reader| Ok((reader.op_id()?, reader.stamp()?)))?;
+            Ok((element, Additions { live, removed }))
+        })?;
+        Ok(Self { elements, floor })
     }
 }
 

@@ -263,7 +263,7 @@ fn deletions_are_forgotten_after_the_horizon_unless_they_are_within_a_value() {
     for day in [1, 100] {
         hub.fold(day * DAY);
         assert_eq!(hub.json(), expected);
-        let remembered = hub.log.state().save().contains("/gone");
+        let remembered = hub.log.state().save().windows(5).any(|bytes| bytes == b"/gone");
         assert_eq!(remembered, day == 1, "on day {day}");
     }
 }

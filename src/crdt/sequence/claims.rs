@@ -5,7 +5,12 @@ use core::ops::Range;
 use im::OrdMap;
 use smallvec::SmallVec;
 
-use super::{Sequence, Waiting, names::Element, run::{Side, Standing}, runs::Runs};
+use super::{
+    Sequence, Waiting,
+    names::Element,
+    run::{Side, Standing},
+    runs::Runs,
+};
 use crate::{action::Stamp, time::WallTime};
 
 /// The operation of each element: disjoint ranges of counters of a node. Settled operations are
@@ -77,7 +82,8 @@ impl Claims {
     /// which the same is true.
     fn claim_from(&self, at: Element, end: Element) -> (Option<(Element, Claim)>, Element) {
         let previous = self.ranges.get_prev(&at).map(|(start, claim)| (*start, *claim));
-        match previous.filter(|(start, claim)| start.node == at.node && start.plus(claim.len) > at) {
+        match previous.filter(|(start, claim)| start.node == at.node && start.plus(claim.len) > at)
+        {
             Some((start, claim)) => (Some((start, claim)), start.plus(claim.len).min(end)),
             None => {
                 let next = self.ranges.get_next(&at).map(|(start, _)| *start);
@@ -186,7 +192,8 @@ impl Waiting {
         }
         let part = |start: Element, end: Element| {
             let range = start.counter - first.counter..end.counter - first.counter;
-            let after = range.start.checked_sub(1).map_or(self.after, |last| Some(first.plus(last)));
+            let after =
+                range.start.checked_sub(1).map_or(self.after, |last| Some(first.plus(last)));
             let text = super::slice(&self.text, self.len, &range).into();
             Self { first: start, len: range.end - range.start, text, after, ..self.clone() }
         };

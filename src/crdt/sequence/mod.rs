@@ -263,8 +263,7 @@ impl Sequence {
             self.waiting.entry(missing).or_default().push(waiting);
             return;
         }
-        let (left, right) =
-            (left.and_then(|(_, place)| place), right.and_then(|(_, place)| place));
+        let (left, right) = (left.and_then(|(_, place)| place), right.and_then(|(_, place)| place));
         self.place_all((first, len), text, (left, right), before, standing, is_last);
         placed.push((first, len));
         self.remove_early(first, len);

@@ -147,8 +147,7 @@ impl Sequence {
         }
         let (from, end) = (self.first_rank(parent), self.runs.rank(parent));
         let key = (self.names.node(run.first.node), run.first.counter);
-        let is_later =
-            |run: &Run| (self.names.node(run.first.node), run.first.counter) > key;
+        let is_later = |run: &Run| (self.names.node(run.first.node), run.first.counter) > key;
         let later = self.first_child(run.depth, from, end, is_later);
         let first = later.and_then(|later| self.first_of(later));
         match first.filter(|first| self.runs.rank(*first) == from) {

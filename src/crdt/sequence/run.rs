@@ -143,7 +143,8 @@ impl Counts {
     /// Counts a text of a known number of scalar values, without elements.
     pub(super) fn of_text(text: &str, scalars: u32) -> Self {
         let bytes = text.len() as u32;
-        let utf16 = if bytes == scalars { bytes } else { text.chars().map(|c| c.len_utf16() as u32).sum() };
+        let utf16 =
+            if bytes == scalars { bytes } else { text.chars().map(|c| c.len_utf16() as u32).sum() };
         let newlines = text.bytes().filter(|byte| *byte == b'\n').count() as u32;
         Self { elements: 0, visible: 0, utf16, bytes, newlines }
     }

@@ -653,7 +653,8 @@ impl Runs {
         };
         let (left_sum, right_sum) = (leaf.sum(), right.sum());
         let next = right.next;
-        let moved: Vec<(Element, u32)> = right.runs.iter().map(|run| (run.first, run.len)).collect();
+        let moved: Vec<(Element, u32)> =
+            right.runs.iter().map(|run| (run.first, run.len)).collect();
         let right = self.nodes.push(Arc::new(Node::Leaf(right)));
         self.leaf_mut(node).next = Some(right);
         if let Some(next) = next {

@@ -49,7 +49,8 @@ impl Model {
         }
         for ((_, is_left), children) in &mut children {
             if !is_left {
-                children.sort_by_key(|id| (core::cmp::Reverse(rank(&self.elements[*id].right)), *id));
+                children
+                    .sort_by_key(|id| (core::cmp::Reverse(rank(&self.elements[*id].right)), *id));
             }
         }
         let below = |id, is_left| {
@@ -118,7 +119,10 @@ enum Op {
         before: Option<ElementId>,
         is_undone: bool,
     },
-    Remove { first: ElementId, len: u32 },
+    Remove {
+        first: ElementId,
+        len: u32,
+    },
 }
 
 fn apply(sequence: &mut Sequence, op: &Op, stamp: &Stamp) {
@@ -314,13 +318,15 @@ proptest! {
 fn the_lowest_operation_gets_a_name_that_is_used_twice() {
     let node = NodeId::new("10:a:b").unwrap();
     let other = NodeId::new("20:c:d").unwrap();
-    let insert = |author: &NodeId, first, text: &str, after: Option<&str>, before: Option<&str>| Op::Insert {
-        author: author.clone(),
-        first,
-        text: text.to_owned(),
-        after: after.map(|id| id.parse().unwrap()),
-        before: before.map(|id| id.parse().unwrap()),
-        is_undone: false,
+    let insert = |author: &NodeId, first, text: &str, after: Option<&str>, before: Option<&str>| {
+        Op::Insert {
+            author: author.clone(),
+            first,
+            text: text.to_owned(),
+            after: after.map(|id| id.parse().unwrap()),
+            before: before.map(|id| id.parse().unwrap()),
+            is_undone: false,
+        }
     };
     let ops = [
         (insert(&node, 0, "abcdef", None, None), "1 10:a:b 0"),

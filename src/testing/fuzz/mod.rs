@@ -7,11 +7,13 @@
 mod backend;
 mod encryption;
 mod history;
+mod saved_state;
 mod server_frames;
 
 pub use backend::backend;
 pub use encryption::encryption;
 pub use history::history;
+pub use saved_state::saved_state;
 pub use server_frames::server_frames;
 
 use std::collections::BTreeMap;

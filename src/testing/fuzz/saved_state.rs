@@ -1,0 +1,48 @@
+//! Any bytes are a saved state or give an error.
+
+use crate::crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register};
+
+/// Loads bytes as each type, as they are and with the checksum that belongs to them.
+///
+/// # Panics
+/// If loading panics, if saving and loading changes a loaded state, or if an invariant is violated.
+pub fn saved_state(data: &[u8]) {
+    let mut corrected = data.to_vec();
+    if let Some(rest) = data.get(8..) {
+        corrected[..4].copy_from_slice(&Register::default().save()[..4]);
+        corrected[4..8].copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
+    }
+    for bytes in [data, &corrected] {
+        load::<Register>(bytes);
+        load::<Map>(bytes);
+        load::<LwwSet>(bytes);
+        load::<AddWinsSet>(bytes);
+        load::<Counter>(bytes);
+        if let Some(list) = load::<List>(bytes) {
+            list.assert_invariants();
+        }
+        if let Some(document) = load::<Document>(bytes) {
+            document.assert_invariants();
+        }
+    }
+}
+
+fn load<C: Crdt>(bytes: &[u8]) -> Option<C> {
+    let text = C::load_text(bytes);
+    let state = match C::load(bytes) {
+        Ok(state) => state,
+        Err(error) => {
+            let is_content = matches!(error, LoadError::Damaged { .. } | LoadError::TooLong { .. });
+            assert!(text.is_err() || is_content, "only the text is accepted: {error}");
+            return None;
+        }
+    };
+    for saved in [state.save(), state.save_deflated()] {
+        assert_eq!(C::load(&saved).as_ref(), Ok(&state), "saving and loading changes the state");
+        assert_eq!(C::load_text(&saved), text, "saving and loading changes the text");
+    }
+    let json = serde_json::to_string(&state).expect("a state is a string in JSON");
+    assert!(serde_json::from_str::<C>(&json).is_ok_and(|read| read == state), "JSON changes it");
+    let _ = state.to_json();
+    Some(state)
+}

@@ -1,0 +1,223 @@
+//! Saved states: those of earlier versions can be loaded, and damaged ones are refused.
+//!
+//! `LOGUX_BLESS=1` writes the missing files in `tests/saved/`, but never changes one: they are what
+//! this version and earlier ones have saved. Each type has `NAME-VERSION.saved`, the same
+//! compressed as `NAME-VERSION.deflated`, and the value as `NAME-VERSION.json`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{fs, path::PathBuf};
+
+use logux::{
+    ActionId, Stamp, WallTime,
+    crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register},
+    testing::fuzz,
+};
+use serde_json::{Value, json};
+
+fn file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "saved", name].iter().collect()
+}
+
+/// Applies operations in turns of two nodes, each a second after the one before.
+fn state<C: Crdt>(ops: &[Value]) -> C {
+    let mut state = C::default();
+    for (index, op) in (0..).zip(ops) {
+        let node = ["10:laptop:tab", "20:é:phone"][index % 2];
+        let time = 1_564_508_138_460 + index as i64 * 1_000;
+        let id: ActionId = format!("{time} {node} {}", index % 3).parse().unwrap();
+        let stamp = Stamp::new(WallTime::from_millis(time + index as i64 % 2 * 5), id);
+        let op: C::Op = serde_json::from_value(op.clone()).unwrap();
+        C::check(&op).unwrap();
+        state.apply(&op, &stamp);
+    }
+    state
+}
+
+/// The id of the operation at an index in [`state`].
+fn id(index: i64) -> String {
+    let node = ["10:laptop:tab", "20:é:phone"][index as usize % 2];
+    format!("{} {node} {}", 1_564_508_138_460 + index * 1_000, index % 3)
+}
+
+fn register() -> Register {
+    state(&[json!({"op": "set", "value": {"title": "Tea ".repeat(20), "price": 1.5}})])
+}
+
+fn map() -> Map {
+    state(&[
+        json!({"op": "set", "path": "/title", "value": "Shopping"}),
+        json!({"op": "set", "path": "/author/name", "value": "Ada"}),
+        json!({"op": "set", "path": "/author", "value": {"born": 1815, "name": "Ada ".repeat(20)}}),
+        json!({"op": "delete", "path": "/title"}),
+        json!({"op": "set", "path": "/author/name", "value": null}),
+    ])
+}
+
+fn lww_set() -> LwwSet {
+    state(&[
+        json!({"op": "add", "element": "home"}),
+        json!({"op": "add", "element": "wörk".repeat(20)}),
+        json!({"op": "remove", "element": "home"}),
+    ])
+}
+
+fn add_wins_set() -> AddWinsSet {
+    state(&[
+        json!({"op": "add", "element": "home"}),
+        json!({"op": "add", "element": "home"}),
+        json!({"op": "add", "element": "work".repeat(20)}),
+        json!({"op": "remove", "element": "home", "adds": [id(0)]}),
+        json!({"op": "remove", "element": "work".repeat(20), "adds": [id(2), "9 10:x:y 3 1"]}),
+    ])
+}
+
+fn counter() -> Counter {
+    let mut counter: Counter = state(&vec![json!({"op": "add", "by": 7}); 5]);
+    counter.settle(&<_>::default());
+    for seconds in 100..120_i64 {
+        let id: ActionId =
+            format!("{} 10:x:y 0", 1_564_508_138_460 + seconds * 1_000).parse().unwrap();
+        let op = serde_json::from_value(json!({"op": "add", "by": 1})).unwrap();
+        counter.apply(&op, &Stamp::new(id.time(), id));
+    }
+    let later = Stamp::new(WallTime::MAX, "8640000000000000 10:x:y 4294967295".parse().unwrap());
+    counter.apply(&serde_json::from_value(json!({"op": "add", "by": -3})).unwrap(), &later);
+    counter
+}
+
+fn list() -> List {
+    state(&[
+        json!({"op": "insert", "at": [[0, id(0), 0]], "value": "a ".repeat(20)}),
+        json!({"op": "insert", "at": [[1, id(1), 0]], "value": {"b": 1}}),
+        json!({"op": "insert", "at": [[2, id(2), 0]], "value": "c"}),
+        json!({"op": "move", "item": id(0), "at": [[3, id(3), 0]]}),
+        json!({"op": "remove", "item": id(2)}),
+        json!({"op": "set", "item": "9 10:x:y 3", "value": "early"}),
+    ])
+}
+
+fn document() -> Document {
+    let list = |fields: Value| {
+        let mut op = json!({"path": "/tasks"});
+        op.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        op
+    };
+    state(&[
+        json!({"op": "set", "path": "/title", "value": "Shopping"}),
+        json!({"op": "increment", "path": "/likes", "by": 2}),
+        json!({"op": "add", "path": "/tags", "element": "home"}),
+        list(json!({"op": "insert", "at": [[0, id(3), 0]], "value": {"done": false}})),
+        json!({"op": "set", "path": format!("/tasks/{}/title", id(3)), "value": "Milk"}),
+        json!({"op": "increment", "path": format!("/tasks/{}/count", id(3)), "by": 1}),
+        json!({"op": "set", "path": "/old", "value": 1}),
+        json!({"op": "delete", "path": "/old"}),
+    ])
+}
+
+fn check<C: Crdt>(current: &C) {
+    let bless = std::env::var_os("LOGUX_BLESS").is_some();
+    let newest = format!("{}-{}", C::NAME.replace(' ', "-"), C::VERSION);
+    for (ending, content) in [
+        ("saved", current.save()),
+        ("deflated", current.save_deflated()),
+        ("json", current.to_json().to_string().into_bytes()),
+    ] {
+        let file = file(&format!("{newest}.{ending}"));
+        if bless && !file.exists() {
+            fs::write(file, content).unwrap();
+        }
+    }
+    let read = |ending: &str| fs::read(file(&format!("{newest}.{ending}"))).unwrap();
+    let value: Value = serde_json::from_slice(&read("json")).unwrap();
+    for ending in ["saved", "deflated"] {
+        let loaded = C::load(&read(ending)).unwrap();
+        assert_eq!(&loaded, current, "{newest}.{ending}");
+        assert_eq!(loaded.to_json(), value, "{newest}.{ending}");
+    }
+    assert_eq!(read("saved"), current.save(), "{newest}: equal states have equal bytes");
+    assert!(read("deflated").len() < read("saved").len(), "{newest}: compressed, but not shorter");
+    let json = serde_json::to_string(current).unwrap();
+    assert_eq!(serde_json::from_str::<C>(&json).unwrap(), *current, "{newest}: as JSON");
+}
+
+fn for_each_type(check: impl Fn(Vec<u8>)) {
+    let states = [
+        (register().save(), register().save_deflated()),
+        (map().save(), map().save_deflated()),
+        (lww_set().save(), lww_set().save_deflated()),
+        (add_wins_set().save(), add_wins_set().save_deflated()),
+        (counter().save(), counter().save_deflated()),
+        (list().save(), list().save_deflated()),
+        (document().save(), document().save_deflated()),
+    ];
+    for (plain, deflated) in states {
+        check(plain);
+        check(deflated);
+    }
+}
+
+#[test]
+fn states_that_were_saved_are_loaded() {
+    check(&register());
+    check(&map());
+    check(&lww_set());
+    check(&add_wins_set());
+    check(&counter());
+    check(&list());
+    check(&document());
+}
+
+#[test]
+fn states_that_are_cut_or_changed_are_refused() {
+    for_each_type(|saved| {
+        for at in 0..saved.len() {
+            assert!(Document::load(&saved[..at]).is_err(), "cut at {at}");
+            let mut changed = saved.clone();
+            changed[at] ^= 1 << (at % 8);
+            let error = Document::load(&changed).unwrap_err();
+            let is_found = matches!(error, LoadError::NotSaved | LoadError::Checksum { .. });
+            assert!(is_found, "a byte was changed at {at}: {error}");
+        }
+    });
+}
+
+#[test]
+fn damage_with_a_right_checksum_gives_a_state_or_an_error() {
+    for_each_type(|saved| {
+        fuzz::saved_state(&saved);
+        for at in 8..saved.len() {
+            fuzz::saved_state(&saved[..at]);
+            let bits = (0..8).map(|bit| saved[at] ^ (1 << bit));
+            for byte in bits.chain([0, 0x7f, 0xff]) {
+                let mut changed = saved.clone();
+                changed[at] = byte;
+                fuzz::saved_state(&changed);
+            }
+            let inserted = [&saved[..at], &[0x80], &saved[at..]].concat();
+            fuzz::saved_state(&inserted);
+            let removed = [&saved[..at], &saved[at + 1..]].concat();
+            fuzz::saved_state(&removed);
+        }
+    });
+}
+
+#[test]
+fn states_of_other_types_and_versions_are_refused() {
+    let map = map().save();
+    assert_eq!(
+        Document::load(&map).unwrap_err().to_string(),
+        "expected a saved document, got a saved map"
+    );
+    // The version is after the name.
+    let mut newer = map;
+    let at = newer.windows(3).position(|bytes| bytes == b"map").unwrap() + 3;
+    newer[at] = 99;
+    let checksum = crc32fast::hash(&newer[8..]).to_le_bytes();
+    newer[4..8].copy_from_slice(&checksum);
+    let error = Map::load(&newer).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "expected version 2 of the state, got version 99; rebuild the state from the log"
+    );
+}
