@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logux::{
     Action, ActionId, NodeId, Stamp, WallTime,
-    crdt::{Counter, CounterOp, Crdt, List, Map, Path},
+    crdt::{Counter, CounterOp, Crdt, Document, DocumentOp, List, Map, Path},
     replay::untyped_reducer,
     testing::simulation::{Config, Simulation},
 };
@@ -84,6 +84,51 @@ fn counter(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A document with this number of fields, which two nodes wrote in turns, a few seconds apart.
+fn document(fields: i64) -> Document {
+    let nodes = ["380:R7BNGAP5:px3-J3oc", "381:M4KWQZ2T:aa1-9Xyz"];
+    let nodes = nodes.map(|node| NodeId::new(node).expect("a node id"));
+    let mut document = Document::default();
+    let mut time = 1_564_508_138_460;
+    for n in 0..fields {
+        time += n * 7_919 % 5_000;
+        let path = format!("/tasks/task{n}/title").parse().expect("a path");
+        let op = DocumentOp::Set { path, value: json!(format!("The title of task {n}")).into() };
+        let node = &nodes[usize::from(n % 10 == 0)];
+        document.apply(&op, &stamp(node, time));
+    }
+    document
+}
+
+fn saved(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("saved");
+    let document = document(10_000);
+    let forms = [("plain", document.save()), ("deflated", document.save_deflated())];
+    for (name, saved) in &forms {
+        println!("saved/{name}: {} bytes", saved.len());
+        group.bench_function(format!("load a document of 10,000 fields, {name}"), |bencher| {
+            bencher.iter(|| Document::load(saved).expect("a saved state"));
+        });
+    }
+    group.bench_function("save a document of 10,000 fields, plain", |bencher| {
+        bencher.iter(|| document.save());
+    });
+    group.bench_function("save a document of 10,000 fields, deflated", |bencher| {
+        bencher.iter(|| document.save_deflated());
+    });
+    let mut counter = Counter::default();
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    for n in 0..20_000 {
+        counter.apply(&CounterOp::Add { by: 1 }, &stamp(&node, n * n));
+    }
+    let saved = counter.save();
+    println!("saved/20,000 increments: {} bytes", saved.len());
+    group.bench_function("load a counter of 20,000 increments, plain", |bencher| {
+        bencher.iter(|| Counter::load(&saved).expect("a saved state"));
+    });
+    group.finish();
+}
+
 fn simulation(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulation");
     group.sample_size(10);
@@ -111,5 +156,5 @@ fn simulation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, map, list, counter, simulation);
+criterion_group!(benches, map, list, counter, saved, simulation);
 criterion_main!(benches);

@@ -7,18 +7,20 @@ use std::{fs, path::Path};
 use logux::testing::fuzz;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-/// Calls `body` with the files of one target, of which there must be at least `min`.
+/// Calls `body` with the files of one target that are text, of which there must be at least `min`.
 fn run(target: &str, min: usize, body: fn(&str)) {
+    run_bytes(target, min, |data| fuzz::text(data).map(body).is_some());
+}
+
+/// Calls `body` with the files of one target. It must return `true` for at least `min`.
+fn run_bytes(target: &str, min: usize, body: impl Fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
     for file in
         fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
     {
         let data = fs::read(file.unwrap().path()).unwrap();
-        if let Some(text) = fuzz::text(&data) {
-            body(text);
-            count += 1;
-        }
+        count += usize::from(body(&data));
     }
     assert!(count >= min, "only {count} files in {}", folder.display());
 }
@@ -46,6 +48,14 @@ fn backend() {
 #[test]
 fn encryption() {
     run("encryption", 8, fuzz::encryption);
+}
+
+#[test]
+fn saved_state() {
+    run_bytes("saved_state", 14, |data| {
+        fuzz::saved_state(data);
+        true
+    });
 }
 
 #[test]

@@ -55,6 +55,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Saving
+//! [`Crdt::save`] returns a state as bytes: the parts of ids in columns, each node id once, a
+//! version and a checksum. [`Crdt::save_deflated`] compresses them, and [`Crdt::load`] reads both.
+//! In JSON, a state is a string with these bytes. `spec/documents.md` describes them.
+//!
+//! ```
+//! use logux::{Stamp, WallTime, crdt::{Crdt, Map}};
+//! use serde_json::json;
+//!
+//! let mut map = Map::default();
+//! for ms in 0..100 {
+//!     let stamp = Stamp::new(WallTime::from_millis(ms), format!("{ms} 10:ada:x 0").parse()?);
+//!     map.set(&format!("/field{ms}").parse()?, json!("a value"), &stamp);
+//! }
+//! let (saved, deflated) = (map.save(), map.save_deflated());
+//! assert!(saved.len() < 2_500 && deflated.len() < 600);
+//! assert_eq!(Map::load(&saved)?, map);
+//! assert_eq!(Map::load(&deflated)?, map);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invalid input
 //! An action of a shared type is ignored if a field is missing, has a wrong type or exceeds a limit
 //! ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]). The check depends only on the action,
@@ -89,6 +110,7 @@ pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
 pub use document::Document;
 pub use document_op::DocumentOp;
+pub use element::{ElementId, ElementIdError};
 pub use list::{Item, List, ListError, ListEvent, ListOp};
 pub use map::{Map, MapOp};
 pub use op_id::OpId;

@@ -36,8 +36,8 @@ pub struct Shared<C> {
 /// The maximum number of operations in an action.
 pub const MAX_OPERATIONS: usize = 10_000;
 
-/// The maximum depth of an action that changes a document, so that a snapshot, whose state contains
-/// the values some levels deeper, is an action too.
+/// The maximum depth of an action that changes a document. It is less than that of other actions,
+/// so that an action that contains it, such as its undo by a server, is an action too.
 pub const MAX_EDIT_DEPTH: usize = MAX_DEPTH - 16;
 
 /// The operations of one action. Most actions have one.

@@ -352,7 +352,10 @@ impl fmt::Display for SnapshotError {
                 f.write_str("an id or a time in the snapshot is malformed; read the whole log")
             }
             Self::State(error) => {
-                write!(f, "the state in the snapshot does not fit the reducer: {error}")
+                write!(
+                    f,
+                    "the state in the snapshot does not fit the reducer: {error}; read the whole log"
+                )
             }
             Self::Store(error) => write!(f, "the store failed: {error}"),
         }

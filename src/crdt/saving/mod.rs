@@ -18,6 +18,8 @@ mod column;
 pub(super) mod container;
 mod error;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod writer;
 

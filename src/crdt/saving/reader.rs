@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     action::{ActionId, NodeId, Stamp},
-    crdt::op_id::OpId,
+    crdt::{
+        element::{ElementId, MAX_COUNTER},
+        op_id::OpId,
+    },
     json::Json,
     time::WallTime,
 };
@@ -29,6 +32,7 @@ pub struct StateReader<'a> {
     sequences: ColumnReader<'a>,
     operations: ColumnReader<'a>,
     corrections: ColumnReader<'a>,
+    counters: ColumnReader<'a>,
     body: Bytes<'a>,
 }
 
@@ -54,6 +58,7 @@ impl<'a> StateReader<'a> {
             sequences: ColumnReader::new(body.with_length()?),
             operations: ColumnReader::new(body.with_length()?),
             corrections: ColumnReader::new(body.with_length()?),
+            counters: ColumnReader::new(body.with_length()?),
             body,
         })
     }
@@ -165,6 +170,14 @@ impl<'a> StateReader<'a> {
         if self.boolean()? { self.stamp().map(Some) } else { Ok(None) }
     }
 
+    /// Reads the name of an element.
+    pub fn element_id(&mut self) -> Result<ElementId, LoadError> {
+        let node = self.node()?;
+        let counter = u32::try_from(self.counters.next_delta()?).ok();
+        let counter = counter.filter(|counter| *counter <= MAX_COUNTER);
+        Ok(ElementId::new(node, counter.ok_or(damaged("the counter of an element"))?))
+    }
+
     /// Reads a map, whose entries `read` reads one by one. Their keys must ascend.
     pub fn map<K: Ord + Clone, V: Clone>(
         &mut self,
@@ -188,7 +201,8 @@ impl<'a> StateReader<'a> {
         if !self.text.is_empty() {
             return Err(damaged("the end of the text"));
         }
-        for column in [&self.node_uses, &self.sequences, &self.operations, &self.corrections] {
+        let ids = [&self.node_uses, &self.sequences, &self.operations];
+        for column in ids.into_iter().chain([&self.corrections, &self.counters]) {
             column.end()?;
         }
         self.times.end()?;

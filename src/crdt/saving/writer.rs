@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     action::{ActionId, NodeId, Stamp},
-    crdt::op_id::OpId,
+    crdt::{element::ElementId, op_id::OpId},
     json::Json,
 };
 
@@ -33,6 +33,7 @@ pub struct StateWriter {
     sequences: ColumnWriter,
     operations: ColumnWriter,
     corrections: ColumnWriter,
+    counters: ColumnWriter,
 }
 
 /// The number of a node in a [`StateWriter`].
@@ -155,6 +156,12 @@ impl StateWriter {
         }
     }
 
+    /// Appends the name of an element.
+    pub fn element_id(&mut self, id: &ElementId) {
+        self.node(id.node());
+        self.counters.push_delta(id.counter().into());
+    }
+
     /// Appends the number of entries of a map, and calls `write` for each entry, in their order.
     pub fn map<K: Ord, V>(&mut self, map: &OrdMap<K, V>, mut write: impl FnMut(&mut Self, &K, &V)) {
         self.unsigned(map.len() as u64);
@@ -176,7 +183,7 @@ impl StateWriter {
         self.node_uses.iter().for_each(|node| nodes.push(ranks[*node as usize]));
         write_bytes(&mut content, &nodes.finish());
         write_bytes(&mut content, &self.times);
-        for column in [self.sequences, self.operations, self.corrections] {
+        for column in [self.sequences, self.operations, self.corrections, self.counters] {
             write_bytes(&mut content, &column.finish());
         }
         content.append(&mut self.body);
