@@ -13,6 +13,7 @@ use logux::{
     crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register},
     testing::fuzz,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn file(name: &str) -> PathBuf {
@@ -199,6 +200,31 @@ fn damage_with_a_right_checksum_gives_a_state_or_an_error() {
             let removed = [&saved[..at], &saved[at + 1..]].concat();
             fuzz::saved_state(&removed);
         }
+    });
+}
+
+#[test]
+fn several_changes_with_a_right_checksum_give_a_state_or_an_error() {
+    let cases = std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok());
+    let states = std::cell::RefCell::new(Vec::new());
+    for_each_type(|saved| states.borrow_mut().push(saved));
+    let states = states.into_inner();
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 1..8);
+    let mut config = ProptestConfig::with_cases(cases.unwrap_or(2_000));
+    config.failure_persistence = None;
+    proptest!(config, |(saved in prop::sample::select(states), changes in changes)| {
+        let mut saved = saved;
+        for (at, byte, kind) in changes {
+            let at = 8 + at.index(saved.len() - 8);
+            match kind {
+                0 => saved.insert(at, byte),
+                1 if saved.len() > 9 => drop(saved.remove(at)),
+                // Small numbers are the most frequent lengths and counts.
+                2 => saved[at] = byte % 8,
+                _ => saved[at] = byte,
+            }
+        }
+        fuzz::saved_state(&saved);
     });
 }
 
