@@ -386,9 +386,9 @@ fn snapshots_of_another_log_or_reducer_are_refused() {
     assert_eq!(open(&text, &ours), Ok(vec![1]));
     assert!(open(&text, &theirs).unwrap_err().contains("another log"));
     assert!(
-        open(&text.replace("\"version\":2", "\"version\":3"), &ours)
+        open(&text.replace("\"version\":3", "\"version\":2"), &ours)
             .unwrap_err()
-            .contains("version 3")
+            .contains("got version 2; read the whole log")
     );
     assert!(
         open(&text.replace("letters", "words"), &ours).unwrap_err().contains("letters version 1")

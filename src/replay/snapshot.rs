@@ -28,7 +28,7 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 ///
 /// The text is one JSON object:
 ///
-/// - `format`: `"logux timeline"`; `version`: 2.
+/// - `format`: `"logux timeline"`; `version`: 3, in which the states of types that merge are strings.
 /// - `reducer`, `reducerVersion`: the reducer.
 /// - `added`: the last `added` number of the store that is included.
 /// - `anchor`: an entry that identifies the store, as its id and `added` number, or `null`.
@@ -98,7 +98,7 @@ struct StampJson {
 }
 
 const FORMAT: &str = "logux timeline";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The limit on the nesting depth of a state: that of a value in it, and more for the state itself.
 const MAX_STATE_DEPTH: usize = MAX_DEPTH + 64;
 /// The number of latest actions that a snapshot leaves out, so that slightly late actions can still
