@@ -28,7 +28,8 @@ pub trait Saved: Reducer<State: Serialize + DeserializeOwned> {
 ///
 /// The text is one JSON object:
 ///
-/// - `format`: `"logux timeline"`; `version`: 3, in which the states of types that merge are strings.
+/// - `format`: `"logux timeline"`; `version`: 3, in which the states of types that merge are
+///   strings.
 /// - `reducer`, `reducerVersion`: the reducer.
 /// - `added`: the last `added` number of the store that is included.
 /// - `anchor`: an entry that identifies the store, as its id and `added` number, or `null`.
