@@ -50,7 +50,7 @@ impl Person {
     fn add(&mut self, title: &str) -> Result<(), Box<dyn Error>> {
         let card = json!({"title": title, "column": "to do"});
         let cards = Path::of(&["cards"])?;
-        self.edit(|board, id| Ok(board.list_op(&cards, |list| list.push_op(card, id))?))?;
+        self.edit(|board, id| Ok(board.list_op(&cards, id, |list| list.push_op(card, id))?))?;
         self.pause();
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Person {
         let path = Path::of(&["cards", &card, "column"])?;
         let cards = Path::of(&["cards"])?;
         self.edit(|_, _| Ok(DocumentOp::Set { path, value: json!(column).into() }))?;
-        self.edit(|board, id| Ok(board.list_op(&cards, |list| list.move_op(index, 0, id))?))?;
+        self.edit(|board, id| Ok(board.list_op(&cards, id, |list| list.move_op(index, 0, id))?))?;
         self.pause();
         Ok(())
     }

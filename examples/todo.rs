@@ -34,7 +34,8 @@ impl Device {
         self.clock = self.clock.shifted(1_000);
         let tasks = Path::of(&["tasks"])?;
         let task = json!({"title": title, "done": false});
-        self.log.edit(self.clock, |doc, id| doc.list_op(&tasks, |list| list.push_op(task, id)))?;
+        self.log
+            .edit(self.clock, |doc, id| doc.list_op(&tasks, id, |list| list.push_op(task, id)))?;
         Ok(())
     }
 
@@ -64,8 +65,9 @@ impl Device {
     fn move_up(&mut self, from: usize) -> Result<(), Box<dyn Error>> {
         self.clock = self.clock.shifted(1_000);
         let tasks = Path::of(&["tasks"])?;
-        self.log
-            .edit(self.clock, |doc, id| doc.list_op(&tasks, |list| list.move_op(from, 0, id)))?;
+        self.log.edit(self.clock, |doc, id| {
+            doc.list_op(&tasks, id, |list| list.move_op(from, 0, id))
+        })?;
         Ok(())
     }
 

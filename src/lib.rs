@@ -21,7 +21,7 @@
 //! for (log, text, guest) in [(&mut ada, "Tea", "Charles"), (&mut grace, "Tea party", "Anne")] {
 //!     let value = json!(text).into();
 //!     log.edit(now, |_, _| Ok::<_, ListError>(DocumentOp::Set { path: title.clone(), value }))?;
-//!     log.edit(now, |note, id| note.list_op(&guests, |list| list.push_op(json!(guest), id)))?;
+//!     log.edit(now, |note, id| note.list_op(&guests, id, |list| list.push_op(json!(guest), id)))?;
 //! }
 //!
 //! // They meet: each receives what the other did. Now both have the same history and state.

@@ -9,7 +9,7 @@ use logux::{
     Action, ActionId,
     crdt::{
         AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp,
-        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps,
+        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps, Text, TextOp, Unit,
     },
     testing::Laws,
 };
@@ -140,11 +140,45 @@ fn list() {
 }
 
 #[derive(Clone, Debug)]
+enum TextIntent {
+    Insert(prop::sample::Index, &'static str),
+    Remove(prop::sample::Index, usize),
+}
+
+fn text_intent() -> impl Strategy<Value = TextIntent> + Clone {
+    let texts = select(vec!["a", "b", "cd", "é🦀", "\n", "efg"]);
+    prop_oneof![
+        3 => (any::<prop::sample::Index>(), texts).prop_map(|(at, text)| TextIntent::Insert(at, text)),
+        1 => (any::<prop::sample::Index>(), 1..4_usize).prop_map(|(at, len)| TextIntent::Remove(at, len)),
+    ]
+}
+
+fn text_op(text: &Text, intent: &TextIntent, id: &ActionId) -> Option<TextOp> {
+    text.assert_invariants();
+    let len = text.len(Unit::Scalars);
+    match intent {
+        TextIntent::Insert(at, new) => {
+            text.insert_op(at.index(len + 1), new, Unit::Scalars, id).ok()
+        }
+        TextIntent::Remove(at, count) => {
+            let start = at.index(len.max(1));
+            text.remove_op(start..(start + count).min(len), Unit::Scalars, id).ok()?
+        }
+    }
+}
+
+#[test]
+fn text() {
+    assert_laws::<Text, _>(text_intent, text_op);
+}
+
+#[derive(Clone, Debug)]
 enum DocumentIntent {
     Set(&'static str, Option<Value>),
     Count(&'static str, i64),
     Tag(&'static str, &'static str, bool),
     List(&'static str, ListIntent),
+    Text(&'static str, TextIntent),
     /// Sets a field of a list item.
     Within(&'static str, prop::sample::Index, Value),
 }
@@ -155,6 +189,7 @@ fn document_intent() -> impl Strategy<Value = DocumentIntent> + Clone {
         1 => (path(), -3..4_i64).prop_map(|(path, by)| DocumentIntent::Count(path, by)),
         1 => (path(), element(), any::<bool>()).prop_map(|(path, element, add)| DocumentIntent::Tag(path, element, add)),
         3 => (path(), list_intent()).prop_map(|(path, intent)| DocumentIntent::List(path, intent)),
+        3 => (path(), text_intent()).prop_map(|(path, intent)| DocumentIntent::Text(path, intent)),
         1 => (path(), any::<prop::sample::Index>(), value()).prop_map(|(path, at, value)| DocumentIntent::Within(path, at, value)),
     ]
 }
@@ -178,8 +213,16 @@ fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> O
         DocumentIntent::List(path, intent) => {
             let nothing = logux::crdt::ListError::OutOfBounds { index: 0, len: 0 };
             document
-                .list_op(&path.parse().unwrap(), |list| list_op(list, intent, id).ok_or(nothing))
+                .list_op(&path.parse().unwrap(), id, |list| {
+                    list_op(list, intent, id).ok_or(nothing)
+                })
                 .ok()?
+        }
+        DocumentIntent::Text(path, intent) => {
+            let ops = document.text_ops(&path.parse().unwrap(), id, |text| {
+                Ok(text_op(text, intent, id).into_iter().collect())
+            });
+            ops.ok()?.pop()?
         }
         DocumentIntent::Within(path, at, value) => {
             let list = document.list(path).filter(|list| !list.is_empty())?;

@@ -39,15 +39,25 @@ fn operation(board: &Document, id: &ActionId, number: u64) -> Option<DocumentOp>
     Some(match number % 16 {
         0..=4 => {
             let cards = path("cards");
-            board.list_op(&cards, |list| list.insert_op(card, json!(number % 100), id)).ok()?
+            board.list_op(&cards, id, |list| list.insert_op(card, json!(number % 100), id)).ok()?
         }
-        5..=6 if cards > 0 => board.list_op(&path("cards"), |list| list.remove_op(card)).ok()?,
-        7 if cards > 1 => board.list_op(&path("cards"), |list| list.move_op(card, 0, id)).ok()?,
+        5..=6 if cards > 0 => {
+            board.list_op(&path("cards"), id, |list| list.remove_op(card)).ok()?
+        }
+        7 if cards > 1 => {
+            board.list_op(&path("cards"), id, |list| list.move_op(card, 0, id)).ok()?
+        }
         8 => DocumentOp::Set { path: path("title"), value: json!(number % 1_000).into() },
         9 => DocumentOp::Increment { path: path("count"), by: 1 },
         10 => DocumentOp::Delete { path: path("title") },
         _ => return None,
     })
+}
+
+fn board_of(accepted: &[Entry]) -> Timeline<Shared<Document>> {
+    let mut timeline = Timeline::new(shared());
+    timeline.extend(accepted);
+    timeline
 }
 
 impl Application for Board {
@@ -69,13 +79,18 @@ impl Application for Board {
         }
         // Undoes the creation of a card.
         let cards = board.list("/cards").filter(|cards| !cards.is_empty())?;
-        let card = cards.id_at((number / 16) as usize % cards.len())?.action();
+        let (_, item) = cards.iter().nth((number / 16) as usize % cards.len())?;
+        let card = item.inserted()?.id();
         Some(Action::new(json!({"type": UNDO, "id": card, "reason": "undo"}).to_string()).unwrap())
     }
 
-    fn access(&self, _: &Vec<Entry>, entry: &Entry) -> bool {
-        // One edit in about ten is refused.
-        entry.meta.id.time().as_millis() % 10 != 0 || entry.action.kind() != "boards/edit"
+    fn access(&self, data: &Vec<Entry>, entry: &Entry) -> bool {
+        // One edit in about ten is refused, and what refers to it.
+        entry.action.kind() != "boards/edit"
+            || (entry.meta.id.time().as_millis() % 10 != 0
+                && shared()
+                    .admit(board_of(data).state(), &entry.action, &entry.meta.stamp())
+                    .is_ok())
     }
 
     fn may_undo(&self, target: &UndoTarget, undo: &Entry) -> bool {
@@ -120,9 +135,7 @@ impl Application for Board {
     }
 
     fn stored(&self, data: &Vec<Entry>) -> String {
-        let mut timeline = Timeline::new(shared());
-        data.iter().for_each(|entry| timeline.add(entry));
-        timeline.state().to_json().to_string()
+        board_of(data).state().to_json().to_string()
     }
 
     fn shown(&self, board: &Document) -> String {

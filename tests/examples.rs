@@ -19,7 +19,7 @@ fn output(example: &str) -> String {
 
 #[test]
 fn todo_lists_converge() {
-    let list = "    [ ] Call the bank\n    [x] Buy oat milk\n    [ ] Feed the cat\n    [ ] Water the plants\n    [ ] Write to Alan\n";
+    let list = "    [ ] Call the bank\n    [x] Buy oat milk\n    [ ] Write to Alan\n    [ ] Feed the cat\n    [ ] Water the plants\n";
     assert!(output("todo").ends_with(&format!("  ada:\n{list}  grace:\n{list}")));
 }
 
@@ -46,4 +46,28 @@ fn a_wrong_reducer_gives_a_story() {
 #[test]
 fn a_custom_transport_exchanges_actions() {
     assert_eq!(output("your_transport").matches("\"from\":\"client\"").count(), 2);
+}
+
+#[test]
+fn two_authors_edit_one_paragraph_while_they_are_apart() {
+    let text = output("editor");
+    let expected = [
+        "Apart:",
+        "   ada: The log is totally ordered.",
+        " grace: A log of actions is ordered, the same way everywhere.",
+        "Together:",
+        "   ada: A log of actions is totally ordered, the same way everywhere.",
+        " grace: A log of actions is totally ordered, the same way everywhere.",
+        "Grace's cursor is before \".\".",
+        "Ada undoes what she did, and what Grace has typed stays:",
+        "   ada: A log of actions is ordered, the same way everywhere.",
+        " grace: A log of actions is ordered, the same way everywhere.",
+        "Who wrote what:",
+        " grace: \"A log of actions\"",
+        "   ada: \" is ordered\"",
+        " grace: \", the same way everywhere\"",
+        "   ada: \".\"",
+        "",
+    ];
+    assert_eq!(text, expected.join("\n"));
 }

@@ -50,7 +50,7 @@ fn texts(value: &str) -> Vec<String> {
     let mut map = replica::<Map>();
     add(&mut map, 1, &format!(r#""op":"set","path":"/n","value":{value}"#));
     let mut list = replica::<List>();
-    let insert = format!(r#""op":"insert","at":[[0,"1 10:a:b 0",0]],"value":{value}"#);
+    let insert = format!(r#""op":"insert","first":0,"values":[{value}]"#);
     add(&mut list, 1, &insert);
     let mut document = replica::<Document>();
     add(&mut document, 1, &format!(r#""op":"set","path":"/n","value":{value}"#));
@@ -134,8 +134,8 @@ fn deep(depth: usize) -> String {
 
 #[test]
 fn the_depth_has_one_limit() {
-    // The value of an operation is in three levels of the action. Its state fits into a snapshot.
-    let deepest = deep(MAX_EDIT_DEPTH - 3);
+    // A value of a list is in four levels of the action. Its state fits into a snapshot.
+    let deepest = deep(MAX_EDIT_DEPTH - 4);
     assert_eq!(texts(&deepest), vec![deepest; 4]);
     let mut register = replica::<Register>();
     add(&mut register, 1, &format!(r#""op":"set","value":{}"#, deep(MAX_EDIT_DEPTH - 2)));
@@ -174,7 +174,7 @@ fn a_value_is_found_beside_many_others() {
     let items: Path = "/items".parse().unwrap();
     for n in 0..200_i64 {
         log.edit(WallTime::from_millis(n), |document, id| {
-            document.list_op(&items, |list| list.push_op(json!({"n": n, "tags": ["a", n]}), id))
+            document.list_op(&items, id, |list| list.push_op(json!({"n": n, "tags": ["a", n]}), id))
         })
         .unwrap();
     }
@@ -193,7 +193,7 @@ fn a_list_below_a_list_is_hidden_beside_a_similar_path() {
     // In the order of paths, `/a!` is between `/a` and `/a/b`.
     for (ms, path) in [(1, "/a"), (2, "/a!"), (3, "/a/b")] {
         log.edit(WallTime::from_millis(ms), |document, id| {
-            document.list_op(&path.parse().unwrap(), |list| list.push_op(json!(ms), id))
+            document.list_op(&path.parse().unwrap(), id, |list| list.push_op(json!(ms), id))
         })
         .unwrap();
     }

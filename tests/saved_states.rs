@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 
 use logux::{
     ActionId, Stamp, WallTime,
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register},
+    crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text},
     testing::fuzz,
 };
 use proptest::prelude::*;
@@ -89,13 +89,29 @@ fn counter() -> Counter {
 
 fn list() -> List {
     state(&[
-        json!({"op": "insert", "at": [[0, id(0), 0]], "value": "a ".repeat(20)}),
-        json!({"op": "insert", "at": [[1, id(1), 0]], "value": {"b": 1}}),
-        json!({"op": "insert", "at": [[2, id(2), 0]], "value": "c"}),
-        json!({"op": "move", "item": id(0), "at": [[3, id(3), 0]]}),
-        json!({"op": "remove", "item": id(2)}),
-        json!({"op": "set", "item": "9 10:x:y 3", "value": "early"}),
+        json!({"op": "insert", "first": 0, "values": ["a ".repeat(20), "b"]}),
+        json!({"op": "insert", "first": 0, "values": [{"b": 1}], "after": "@10:laptop:tab 0"}),
+        json!({"op": "insert", "first": 2, "values": ["c"], "before": 0}),
+        json!({"op": "move", "item": "@10:laptop:tab 0", "first": 1, "after": 0}),
+        json!({"op": "remove", "item": 2}),
+        json!({"op": "set", "item": "@10:x:y 3", "value": "early"}),
+        json!({"op": "insert", "first": 9, "values": ["waits"], "after": "@10:x:y 3"}),
     ])
+}
+
+fn text() -> Text {
+    let mut text: Text = state(&[
+        json!({"op": "insert", "first": 0, "text": "Hello wörld 🦀\n".repeat(10)}),
+        json!({"op": "insert", "first": 0, "text": ", dear", "after": "@10:laptop:tab 4"}),
+        json!({"op": "remove", "elements": [[5, 1], ["@20:é:phone 3", 2]]}),
+        json!({"op": "insert", "first": 6, "text": "x", "before": "@10:laptop:tab 0"}),
+        json!({"op": "insert", "first": 900, "text": "waits", "after": "@10:x:y 3"}),
+        json!({"op": "remove", "elements": [["@10:x:y 9", 3]]}),
+    ]);
+    let undone: ActionId = "1564508200000 10:x:y 0".parse().unwrap();
+    let op = json!({"op": "insert", "first": 7, "text": "undone", "after": "@10:laptop:tab 5"});
+    text.apply_undone(&serde_json::from_value(op).unwrap(), &Stamp::new(undone.time(), undone));
+    text
 }
 
 fn document() -> Document {
@@ -104,15 +120,18 @@ fn document() -> Document {
         op.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         op
     };
+    let item = "@20:é:phone 0";
     state(&[
         json!({"op": "set", "path": "/title", "value": "Shopping"}),
         json!({"op": "increment", "path": "/likes", "by": 2}),
         json!({"op": "add", "path": "/tags", "element": "home"}),
-        list(json!({"op": "insert", "at": [[0, id(3), 0]], "value": {"done": false}})),
-        json!({"op": "set", "path": format!("/tasks/{}/title", id(3)), "value": "Milk"}),
-        json!({"op": "increment", "path": format!("/tasks/{}/count", id(3)), "by": 1}),
+        list(json!({"op": "insert", "first": 0, "values": [{"done": false}]})),
+        json!({"op": "set", "path": format!("/tasks/{item}/title"), "value": "Milk"}),
+        json!({"op": "increment", "path": format!("/tasks/{item}/count"), "by": 1}),
         json!({"op": "set", "path": "/old", "value": 1}),
         json!({"op": "delete", "path": "/old"}),
+        json!({"op": "insertText", "path": "/body", "first": 0, "text": "Two litres. ".repeat(20)}),
+        json!({"op": "insertText", "path": format!("/tasks/{item}/note"), "first": 1, "text": "!"}),
     ])
 }
 
@@ -150,6 +169,7 @@ fn for_each_type(check: impl Fn(Vec<u8>)) {
         (add_wins_set().save(), add_wins_set().save_deflated()),
         (counter().save(), counter().save_deflated()),
         (list().save(), list().save_deflated()),
+        (text().save(), text().save_deflated()),
         (document().save(), document().save_deflated()),
     ];
     for (plain, deflated) in states {
@@ -166,6 +186,7 @@ fn states_that_were_saved_are_loaded() {
     check(&add_wins_set());
     check(&counter());
     check(&list());
+    check(&text());
     check(&document());
 }
 

@@ -8,7 +8,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use logux::{
     Action, Entry, Meta, WallTime,
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared},
+    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, Text},
     replay::Timeline,
 };
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ fn documents() {
             "add-wins set" => check::<AddWinsSet>(vector),
             "counter" => check::<Counter>(vector),
             "list" => check::<List>(vector),
+            "text" => check::<Text>(vector),
             "document" => check::<Document>(vector),
             other => panic!("unknown type: {other}"),
         };

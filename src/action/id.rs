@@ -75,6 +75,13 @@ impl Ord for ActionId {
     }
 }
 
+impl AsRef<NodeId> for ActionId {
+    /// Returns the node.
+    fn as_ref(&self) -> &NodeId {
+        self.node()
+    }
+}
+
 impl PartialOrd for ActionId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))

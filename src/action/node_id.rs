@@ -66,6 +66,12 @@ impl NodeId {
     }
 }
 
+impl AsRef<Self> for NodeId {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl PartialOrd for NodeId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))

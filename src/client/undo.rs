@@ -1,10 +1,15 @@
 //! Undo and redo by the user of a device, and the own actions that were never sent.
 
+use core::ops::ControlFlow;
+
 use super::{Client, Fate, Output, actions::is_unanswered};
 use crate::{
-    action::{ActionId, Meta, NameList, logux::Undo},
+    action::{
+        ActionId, Meta, NameList,
+        logux::{self, Undo},
+    },
     log::{Draft, Log, LogError, Observer},
-    store::{Entry, MetaChange, Store},
+    store::{Entry, MetaChange, Query, Store},
     time::Now,
 };
 
@@ -36,7 +41,8 @@ impl<S: Store, O: Observer> Client<S, O> {
     ///
     /// If the action is an own one that was never sent to the server, also by an earlier start of
     /// this device, it leaves the log, and nothing is sent: the undo of an edit without a
-    /// connection, or the redo of an undo without one. Otherwise, a `logux/undo` is added, which
+    /// connection, or the redo of an undo without one. An edit of a document stays if a later one
+    /// has not been sent either, because that may refer to what the edit has inserted. Otherwise, a `logux/undo` is added, which
     /// changes the state at once, and is sent after the action.
     ///
     /// The server decides whether the undo has an effect on others, and answers:
@@ -66,7 +72,12 @@ impl<S: Store, O: Observer> Client<S, O> {
         let action = undone.as_ref().map(|entry| entry.action.clone());
         let undo = Undo::of(id, reason, action).to_action();
         let undo = undo.expect("strings and a checked action can be written as JSON");
-        match undone.filter(|entry| self.unsent.contains(&entry.meta)) {
+        let undone = undone.filter(|entry| self.unsent.contains(&entry.meta));
+        let undone = match undone {
+            Some(entry) if self.is_referred_to(&entry)? => None,
+            undone => undone,
+        };
+        match undone {
             Some(entry) => {
                 // The observer learns first that the action has no effect, and then forgets both.
                 let undo_id = self.log.generate_id(now.wall);
@@ -84,6 +95,28 @@ impl<S: Store, O: Observer> Client<S, O> {
             }
             None => self.sync(now, undo).map(UndoOutcome::Added),
         }
+    }
+
+    /// Returns `true` if a later unsent edit of the same document may refer to what an action has
+    /// inserted, so that the action must not be dropped.
+    fn is_referred_to(&self, entry: &Entry) -> Result<bool, LogError<S::Error>> {
+        let Entry { action, meta } = entry;
+        let channel = meta.reasons.iter().find(|reason| meta.indexes.contains(reason));
+        let Some(channel) = channel.filter(|_| action.kind() != logux::UNDO) else {
+            return Ok(false);
+        };
+        let mut is_referred_to = false;
+        self.log.store().walk(&Query::added().index(channel.clone()), &mut |later| {
+            is_referred_to = later.meta.added > meta.added
+                && later.action.kind() != logux::UNDO
+                && self.unsent.contains(&later.meta);
+            if is_referred_to || later.meta.added <= meta.added {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(is_referred_to)
     }
 
     /// Returns `true` for an own action that was never sent.

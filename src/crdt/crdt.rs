@@ -44,9 +44,27 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// [`Malformed`] with the expected form.
     fn check(op: &Self::Op) -> Result<(), Malformed>;
 
+    /// Checks that an operation follows from the state, as one does that its author has made of a
+    /// part of the actions in it: the counters of new elements are new, and the elements that it
+    /// names exist. For the node that accepts actions, such as a server: an operation that refers
+    /// to a refused one would never be visible to others. By default, accepts everything.
+    ///
+    /// # Errors
+    /// [`Malformed`] with what was expected.
+    fn admit(&self, op: &Self::Op, stamp: &Stamp) -> Result<(), Malformed> {
+        let _ = (op, stamp);
+        Ok(())
+    }
+
     /// Applies an operation that passes [`check`](Self::check). Returns `None` if there was no
     /// visible change.
     fn apply(&mut self, op: &Self::Op, stamp: &Stamp) -> Option<Self::Event>;
+
+    /// Applies of an undone operation what other operations refer to: the places of the elements
+    /// that it inserted. They are not visible. By default, does nothing.
+    fn apply_undone(&mut self, op: &Self::Op, stamp: &Stamp) {
+        let _ = (op, stamp);
+    }
 
     /// Converts the state to a JSON value, as [`Json::to_value`] does. O(n).
     fn to_json(&self) -> Value;

@@ -8,37 +8,43 @@ use serde_json::Value;
 use super::{
     counter::Counter,
     crdt::Crdt,
-    document_op::{DocumentOp, Part},
+    document_op::{DocumentOp, Part, Renumbering},
+    element::ElementId,
     list::{Item, List, ListError, ListOp},
     map::{Map, diff_keys, write_at},
-    op_id::OpId,
     path::{Path, ancestors, items, subtree},
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
     set::{AddWinsOp, AddWinsSet},
+    text::{Text, TextError, TextOp},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     json::{Json, member},
     replay::{Coverage, Malformed},
 };
 
-/// A JSON document. Each path can have a last-write-wins value, a [`Counter`], an [`AddWinsSet`] or
-/// a [`List`], depending on the operation.
+/// A JSON document. Each path can have a last-write-wins value, a [`Counter`], an [`AddWinsSet`], a
+/// [`List`] or a [`Text`], depending on the operation.
 ///
-/// Items of a list are documents themselves: the paths of their fields contain the item's id, such
-/// as `/tasks/1 10:a:b 0/title`, so fields stay with an item that moves, and everything in an item
-/// disappears with it, and returns with it when its removal is undone. A key with the form of an id
-/// always names an item of a list.
+/// Items of a list are documents themselves: the paths of their fields contain the item's name,
+/// such as `/tasks/@10:a:b 0/title`, so fields stay with an item that moves, and everything in an
+/// item disappears with it, and returns with it when its removal is undone. A key with the form of
+/// a name always names an item of a list.
 ///
 /// Conflicts between kinds: a write or deletion at a path removes earlier increments, elements and
 /// items at the path and below it. Later ones stay: a counter is added to the number at its path, a
-/// set is shown in place of a value, and a list in place of a set.
+/// set is shown in place of a value, and a list in place of a set. A text is shown in place of all
+/// others as a whole, if its latest insertion is later than the last write: who types into it while
+/// another user deletes it keeps it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     values: Map,
     counters: OrdMap<Path, Counter>,
     sets: OrdMap<Path, AddWinsSet>,
     lists: OrdMap<Path, List>,
+    texts: OrdMap<Path, Text>,
+    /// The counter of the next element of each node that has inserted elements.
+    counters_of_elements: OrdMap<NodeId, u32>,
 }
 
 impl Document {
@@ -62,8 +68,18 @@ impl Document {
         self.lists.get(path)
     }
 
-    /// Makes an operation on the list at a path: `make` receives this [`List`], or an empty one,
-    /// and returns the operation of the list.
+    /// Returns the text at a path, unless a later write has replaced it.
+    pub fn text(&self, path: &str) -> Option<&Text> {
+        self.texts.get(path).filter(|text| text.is_shown())
+    }
+
+    /// Returns the counter of the next element that a node inserts into a list or text.
+    pub fn next_counter(&self, author: &NodeId) -> u32 {
+        self.counters_of_elements.get(author).copied().unwrap_or(0)
+    }
+
+    /// Makes an operation of `author` on the list at a path: `make` receives this [`List`], or an
+    /// empty one, and returns the operation of the list.
     ///
     /// # Errors
     /// The error of `make`; [`ListError::Path`] for an item in lists that are nested too deeply for
@@ -71,9 +87,41 @@ impl Document {
     pub fn list_op(
         &self,
         path: &Path,
+        author: impl AsRef<NodeId>,
         make: impl FnOnce(&List) -> Result<ListOp, ListError>,
     ) -> Result<DocumentOp, ListError> {
-        DocumentOp::from_list_op(path, make(self.lists.get(path).unwrap_or(&List::default()))?)
+        let author = author.as_ref();
+        let none = List::default();
+        let list = self.lists.get(path).unwrap_or(&none);
+        let counters = self.renumbering(list.next_counter(author), author);
+        DocumentOp::from_list_op(path, make(list)?, author, counters)
+    }
+
+    /// Makes operations of `author` on the text at a path: `make` receives this [`Text`], or an
+    /// empty one, and returns the operations of the text. A text that a write has replaced is empty
+    /// too; the operations then remove the old characters.
+    ///
+    /// # Errors
+    /// The error of `make`.
+    pub fn text_ops(
+        &self,
+        path: &Path,
+        author: impl AsRef<NodeId>,
+        make: impl FnOnce(&Text) -> Result<Vec<TextOp>, TextError>,
+    ) -> Result<Vec<DocumentOp>, TextError> {
+        let author = author.as_ref();
+        let mut text = self.texts.get(path).cloned().unwrap_or_default();
+        let counters = self.renumbering(text.next_counter(author), author);
+        let mut ops: Vec<TextOp> = Vec::new();
+        if !text.is_shown() {
+            ops.extend(text.clear(author));
+        }
+        ops.extend(make(&text)?);
+        Ok(ops.into_iter().map(|op| DocumentOp::from_text_op(path, op, counters)).collect())
+    }
+
+    fn renumbering(&self, part: u32, author: &NodeId) -> Renumbering {
+        Renumbering { part, document: self.next_counter(author).max(part) }
     }
 
     /// Makes the operation that removes an element from the set at a path: at most 10,000 of its
@@ -108,9 +156,12 @@ impl Document {
         let mut plain = Some(written.as_str());
         for (depth, key) in keys.iter().enumerate() {
             let below = &keys[depth..];
+            if self.text(at.as_str()).is_some() {
+                return None;
+            }
             if let Some(list) = self.lists.get(&at).filter(|list| !list.is_empty()) {
                 let id = list.id_at(index(key)?)?;
-                let item = list.item(id)?;
+                let item = list.item(&id)?;
                 return match at.join(&id.to_string()) {
                     Ok(path) => {
                         let written = self.item_value(&path, item);
@@ -125,7 +176,7 @@ impl Document {
                 return pointer(self.build(&at, plain.map(checked_value)), below);
             }
             // What was written in an item of a list is shown in the item only.
-            if key.contains(' ') && key.parse::<OpId>().is_ok() {
+            if key.starts_with('@') && key.parse::<ElementId>().is_ok() {
                 return pointer(checked_value(member(plain?, key)?), &below[1..]);
             }
             let Ok(child) = at.join(key) else { return pointer(checked_value(plain?), below) };
@@ -169,17 +220,31 @@ impl Document {
         for (path, list) in
             subtree(&self.lists, base).filter(|(path, list)| !list.is_empty() && is_own(path))
         {
-            let mut outer =
-                ancestors(path.as_str()).take_while(|above| above.len() >= base.as_str().len());
-            if !outer.any(|above| self.lists.get(above).is_some_and(|list| !list.is_empty())) {
+            if !self.is_covered(path, base) {
                 write_at(&mut value, &suffix(path), Some(self.build_list(path, list)));
+            }
+        }
+        for (path, text) in
+            subtree(&self.texts, base).filter(|(path, text)| text.is_shown() && is_own(path))
+        {
+            if !self.is_covered(path, base) {
+                write_at(&mut value, &suffix(path), Some(text.to_json()));
             }
         }
         value
     }
 
+    /// Returns `true` if a list or text is shown above a path, at or below another one.
+    fn is_covered(&self, path: &Path, base: &Path) -> bool {
+        let mut above =
+            ancestors(path.as_str()).take_while(|above| above.len() >= base.as_str().len());
+        above.any(|above| {
+            self.lists.get(above).is_some_and(|list| !list.is_empty()) || self.text(above).is_some()
+        })
+    }
+
     fn build_list(&self, path: &Path, list: &List) -> Value {
-        let build = |(id, item): (&OpId, &Item)| match path.join(&id.to_string()) {
+        let build = |(id, item): (ElementId, &Item)| match path.join(&id.to_string()) {
             Ok(path) => {
                 let written = self.item_value(&path, item).to_value();
                 self.build(&path, Some(written))
@@ -206,14 +271,24 @@ impl Document {
         hide_in(&mut self.counters, path, |counter| counter.hide(until));
         hide_in(&mut self.sets, path, |set| set.hide(until));
         hide_in(&mut self.lists, path, |list| list.hide(until));
+        hide_in(&mut self.texts, path, |text| text.hide(until));
     }
 
-    /// Checks the invariants of all lists. For tests and fuzzers. O(n log n).
+    /// Counts the elements that an operation inserts.
+    fn count_elements(&mut self, op: &DocumentOp, stamp: &Stamp) {
+        let Some((first, len)) = op.new_elements() else { return };
+        let next = first.saturating_add(len);
+        let known = self.counters_of_elements.entry(stamp.id().node().clone()).or_default();
+        *known = next.max(*known);
+    }
+
+    /// Checks the invariants of all lists and texts. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
     /// Panics if an invariant is violated.
     pub fn assert_invariants(&self) {
         self.lists.values().for_each(List::assert_invariants);
+        self.texts.values().for_each(Text::assert_invariants);
     }
 }
 
@@ -259,7 +334,7 @@ impl Crdt for Document {
     type Part = Path;
 
     const NAME: &'static str = "document";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn check(op: &DocumentOp) -> Result<(), Malformed> {
         match op.part() {
@@ -267,6 +342,23 @@ impl Crdt for Document {
             Part::Counter(op) => Counter::check(&op),
             Part::Set(op) => AddWinsSet::check(&op),
             Part::List(op) => List::check(&op),
+            Part::Text(op) => Text::check(&op),
+        }
+    }
+
+    fn admit(&self, op: &DocumentOp, stamp: &Stamp) -> Result<(), Malformed> {
+        let path = op.path();
+        let next = self.next_counter(stamp.id().node());
+        match op.part() {
+            Part::List(op) => self.lists.get(path).map_or_else(
+                || List::default().admit_from(&op, stamp, next),
+                |list| list.admit_from(&op, stamp, next),
+            ),
+            Part::Text(op) => self.texts.get(path).map_or_else(
+                || Text::default().admit_from(&op, stamp, next),
+                |text| text.admit_from(&op, stamp, next),
+            ),
+            Part::Value(_) | Part::Counter(_) | Part::Set(_) => Ok(()),
         }
     }
 
@@ -286,8 +378,26 @@ impl Crdt for Document {
             Part::List(op) => part_mut(&mut self.lists, &self.values, path, List::hide)
                 .apply(&op, stamp)
                 .is_some(),
+            Part::Text(op) => part_mut(&mut self.texts, &self.values, path, Text::hide)
+                .apply(&op, stamp)
+                .is_some(),
         };
+        self.count_elements(op, stamp);
         changed.then(|| path.clone())
+    }
+
+    fn apply_undone(&mut self, op: &DocumentOp, stamp: &Stamp) {
+        let path = op.path();
+        match op.part() {
+            Part::List(op) => {
+                part_mut(&mut self.lists, &self.values, path, List::hide).apply_undone(&op, stamp)
+            }
+            Part::Text(op) => {
+                part_mut(&mut self.texts, &self.values, path, Text::hide).apply_undone(&op, stamp)
+            }
+            Part::Value(_) | Part::Counter(_) | Part::Set(_) => {}
+        }
+        self.count_elements(op, stamp);
     }
 
     fn to_json(&self) -> Value {
@@ -299,6 +409,7 @@ impl Crdt for Document {
         diff_keys(&self.counters, &after.counters, |path| part(path.clone()));
         diff_keys(&self.sets, &after.sets, |path| part(path.clone()));
         diff_keys(&self.lists, &after.lists, |path| part(path.clone()));
+        diff_keys(&self.texts, &after.texts, |path| part(path.clone()));
     }
 
     fn shift_times(&mut self, ms: i64) {
@@ -306,16 +417,19 @@ impl Crdt for Document {
         self.counters = shifted(&self.counters, ms);
         self.sets = shifted(&self.sets, ms);
         self.lists = shifted(&self.lists, ms);
+        self.texts = shifted(&self.texts, ms);
     }
 
     fn settle(&mut self, coverage: &Coverage) {
         // The floor of an empty part is that of the values, so the part need not be kept.
         let lists = settled(&self.lists, coverage, |_, list| list.has_entries());
-        let is_gone = |path: &Path| is_within_gone_item(&lists, path, coverage);
+        let is_gone = |path: &Path| is_within_gone_item(&lists, path);
         self.counters = settled(&self.counters, coverage, |path, counter| {
             counter.has_entries() && !is_gone(path)
         });
         self.sets = settled(&self.sets, coverage, |path, set| set.has_entries() && !is_gone(path));
+        self.texts =
+            settled(&self.texts, coverage, |path, text| text.has_entries() && !is_gone(path));
         let gone: Vec<Path> = self.values.paths().filter(|path| is_gone(path)).cloned().collect();
         gone.iter().for_each(|path| self.values.remove_entry(path));
         let kept = lists.iter().filter(|(path, _)| !is_gone(path));
@@ -328,6 +442,11 @@ impl Crdt for Document {
         encode_parts(&self.counters, writer);
         encode_parts(&self.sets, writer);
         encode_parts(&self.lists, writer);
+        encode_parts(&self.texts, writer);
+        writer.map(&self.counters_of_elements, |writer, node, next| {
+            writer.node(node);
+            writer.unsigned((*next).into());
+        });
     }
 
     fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
@@ -336,6 +455,9 @@ impl Crdt for Document {
             counters: decode_parts(reader)?,
             sets: decode_parts(reader)?,
             lists: decode_parts(reader)?,
+            texts: decode_parts(reader)?,
+            counters_of_elements: reader
+                .map(|reader| Ok((reader.node()?, reader.unsigned_u32()?)))?,
         })
     }
 }
@@ -380,11 +502,8 @@ fn settled<T: Crdt>(
 }
 
 /// Returns `true` if a path is within an item that is gone for good.
-fn is_within_gone_item(lists: &OrdMap<Path, List>, path: &Path, coverage: &Coverage) -> bool {
-    items(path.as_str()).any(|(list, item)| {
-        coverage.is_final(item.action())
-            && lists.get(list).is_none_or(|list| list.item(&item).is_none())
-    })
+fn is_within_gone_item(lists: &OrdMap<Path, List>, path: &Path) -> bool {
+    items(path.as_str()).any(|(list, item)| lists.get(list).is_some_and(|list| list.is_gone(&item)))
 }
 
 /// Returns the part at a path, after it was created if necessary and everything up to the last

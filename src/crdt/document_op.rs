@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     counter::CounterOp,
     crdt::{MissingField, deserialize_present, required},
+    element::ElementRef,
     list::{ListError, ListOp},
     map::MapOp,
     op_id::OpId,
     path::Path,
-    position::Position,
     set::AddWinsOp,
+    text::{ElementRange, TextOp, well_formed},
 };
-use crate::json::Json;
+use crate::{action::NodeId, json::Json};
 
 /// An operation on a [`Document`](super::Document): one of a map, counter, set or list, with a
 /// `path`.
@@ -57,30 +58,64 @@ pub enum DocumentOp {
         /// The ids of the operations that added it.
         adds: Vec<OpId>,
     },
-    /// Inserts an item into a list.
+    /// Inserts items into a list.
     Insert {
         /// The path of the list.
         path: Path,
-        /// The position in the list.
-        at: Position,
-        /// The item's value.
-        value: Json,
+        /// The author's number of elements that it had inserted into the document before.
+        first: u32,
+        /// The values of the items.
+        values: Vec<Json>,
+        /// The place before them. `None` at the start.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<ElementRef>,
+        /// The place after them. `None` at the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<ElementRef>,
     },
     /// Moves an item within its list.
     Move {
         /// The path of the list.
         path: Path,
-        /// The id of the item.
-        item: OpId,
-        /// The new position in the list.
-        at: Position,
+        /// The name of the item.
+        item: ElementRef,
+        /// The author's number of elements that it had inserted into the document before.
+        first: u32,
+        /// The place before the new one. `None` at the start.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<ElementRef>,
+        /// The place after the new one. `None` at the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<ElementRef>,
     },
     /// Removes an item from a list.
     Remove {
         /// The path of the list.
         path: Path,
-        /// The id of the item.
-        item: OpId,
+        /// The name of the item.
+        item: ElementRef,
+    },
+    /// Inserts characters into a text.
+    InsertText {
+        /// The path of the text.
+        path: Path,
+        /// The author's number of elements that it had inserted into the document before.
+        first: u32,
+        /// The characters.
+        text: Arc<str>,
+        /// The place before them. `None` at the start.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<ElementRef>,
+        /// The place after them. `None` at the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<ElementRef>,
+    },
+    /// Removes characters from a text.
+    RemoveText {
+        /// The path of the text.
+        path: Path,
+        /// The characters.
+        elements: Vec<ElementRange>,
     },
 }
 
@@ -94,8 +129,13 @@ struct OpFields {
     by: Option<i64>,
     element: Option<Arc<str>>,
     adds: Option<Vec<OpId>>,
-    at: Option<Position>,
-    item: Option<OpId>,
+    first: Option<u32>,
+    values: Option<Vec<Json>>,
+    text: Option<Json>,
+    after: Option<ElementRef>,
+    before: Option<ElementRef>,
+    item: Option<ElementRef>,
+    elements: Option<Vec<ElementRange>>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +149,8 @@ enum OpName {
     Insert,
     Move,
     Remove,
+    InsertText,
+    RemoveText,
 }
 
 impl TryFrom<OpFields> for DocumentOp {
@@ -129,15 +171,29 @@ impl TryFrom<OpFields> for DocumentOp {
             },
             OpName::Insert => Self::Insert {
                 path,
-                at: required("at", fields.at)?,
-                value: required("value", fields.value)?,
+                first: required("first", fields.first)?,
+                values: required("values", fields.values)?,
+                after: fields.after,
+                before: fields.before,
             },
             OpName::Move => Self::Move {
                 path,
                 item: required("item", fields.item)?,
-                at: required("at", fields.at)?,
+                first: required("first", fields.first)?,
+                after: fields.after,
+                before: fields.before,
             },
             OpName::Remove => Self::Remove { path, item: required("item", fields.item)? },
+            OpName::InsertText => Self::InsertText {
+                path,
+                first: required("first", fields.first)?,
+                text: required("text", fields.text.as_ref().and_then(well_formed))?,
+                after: fields.after,
+                before: fields.before,
+            },
+            OpName::RemoveText => {
+                Self::RemoveText { path, elements: required("elements", fields.elements)? }
+            }
         })
     }
 }
@@ -148,6 +204,7 @@ pub(super) enum Part {
     Counter(CounterOp),
     Set(AddWinsOp),
     List(ListOp),
+    Text(TextOp),
 }
 
 impl DocumentOp {
@@ -161,7 +218,9 @@ impl DocumentOp {
             | Self::Discard { path, .. }
             | Self::Insert { path, .. }
             | Self::Move { path, .. }
-            | Self::Remove { path, .. } => path,
+            | Self::Remove { path, .. }
+            | Self::InsertText { path, .. }
+            | Self::RemoveText { path, .. } => path,
         }
     }
 
@@ -172,23 +231,98 @@ impl DocumentOp {
             Self::Increment { by, .. } => Part::Counter(CounterOp::Add { by }),
             Self::Add { element, .. } => Part::Set(AddWinsOp::Add { element }),
             Self::Discard { element, adds, .. } => Part::Set(AddWinsOp::Remove { element, adds }),
-            Self::Insert { at, value, .. } => Part::List(ListOp::Insert { at, value }),
-            Self::Move { item, at, .. } => Part::List(ListOp::Move { item, at }),
+            Self::Insert { first, values, after, before, .. } => {
+                Part::List(ListOp::Insert { first, values, after, before })
+            }
+            Self::Move { item, first, after, before, .. } => {
+                Part::List(ListOp::Move { item, first, after, before })
+            }
             Self::Remove { item, .. } => Part::List(ListOp::Remove { item }),
+            Self::InsertText { first, text, after, before, .. } => {
+                Part::Text(TextOp::Insert { first, text, after, before })
+            }
+            Self::RemoveText { elements, .. } => Part::Text(TextOp::Remove { elements }),
+        }
+    }
+
+    /// Returns the counter of the first element that the operation inserts, and their number.
+    pub(super) fn new_elements(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Insert { first, values, .. } => {
+                Some((*first, u32::try_from(values.len()).unwrap_or(u32::MAX)))
+            }
+            Self::Move { first, .. } => Some((*first, 1)),
+            Self::InsertText { first, text, .. } => {
+                Some((*first, u32::try_from(text.chars().count()).unwrap_or(u32::MAX)))
+            }
+            _ => None,
         }
     }
 
     /// Adds the path of the list to its operation. A new value of an item becomes a write at the
     /// item's own path.
-    pub(super) fn from_list_op(path: &Path, op: ListOp) -> Result<Self, ListError> {
+    pub(super) fn from_list_op(
+        path: &Path,
+        op: ListOp,
+        author: &NodeId,
+        counters: Renumbering,
+    ) -> Result<Self, ListError> {
         let path = path.clone();
         Ok(match op {
-            ListOp::Insert { at, value } => Self::Insert { path, at, value },
-            ListOp::Move { item, at } => Self::Move { path, item, at },
+            ListOp::Insert { first, values, after, before } => {
+                Self::Insert { path, first: counters.of(first), values, after, before }
+            }
+            ListOp::Move { item, first, after, before } => {
+                Self::Move { path, item, first: counters.of(first), after, before }
+            }
             ListOp::Remove { item } => Self::Remove { path, item },
             ListOp::Set { item, value } => {
-                Self::Set { path: path.join(&item.to_string()).map_err(ListError::Path)?, value }
+                let key = item.id(author).to_string();
+                Self::Set { path: path.join(&key).map_err(ListError::Path)?, value }
             }
         })
+    }
+
+    /// Adds the path of the text to its operation.
+    pub(super) fn from_text_op(path: &Path, op: TextOp, counters: Renumbering) -> Self {
+        let path = path.clone();
+        let refer = |element: Option<ElementRef>| element.map(|element| counters.refer(element));
+        match op {
+            TextOp::Insert { first, text, after, before } => Self::InsertText {
+                path,
+                first: counters.of(first),
+                text,
+                after: refer(after),
+                before: refer(before),
+            },
+            TextOp::Remove { elements } => {
+                let elements = elements.into_iter().map(|ElementRange { first, len }| {
+                    ElementRange { first: counters.refer(first), len }
+                });
+                Self::RemoveText { path, elements: elements.collect() }
+            }
+        }
+    }
+}
+
+/// The counters of new elements in a document, of which a part knows only its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Renumbering {
+    /// The first new counter in the part.
+    pub(super) part: u32,
+    /// The first new counter in the document.
+    pub(super) document: u32,
+}
+
+impl Renumbering {
+    fn of(self, counter: u32) -> u32 {
+        counter.checked_sub(self.part).map_or(counter, |new| self.document.saturating_add(new))
+    }
+
+    fn refer(self, element: ElementRef) -> ElementRef {
+        match element {
+            ElementRef::Own(counter) => ElementRef::Own(self.of(counter)),
+            ElementRef::Of(id) => ElementRef::Of(id),
+        }
     }
 }

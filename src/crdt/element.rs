@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::action::NodeId;
+use crate::{action::NodeId, replay::Malformed};
 
 /// The name of an element of a text, list or tree: the node that inserted it, and the node's own
 /// count of the elements that it has inserted into the document.
@@ -148,6 +148,29 @@ impl<'de> Deserialize<'de> for ElementRef {
             Form::Of(id) => Ok(Self::Of(id)),
         }
     }
+}
+
+/// Checks the names of new elements, and those of the elements beside them.
+pub(super) fn check_origins(
+    first: u32,
+    len: u32,
+    origins: [&Option<ElementRef>; 2],
+) -> Result<(), Malformed> {
+    if first > MAX_COUNTER || MAX_COUNTER - first < len {
+        return Err(Malformed::new(format!(
+            "expected counters of elements up to {MAX_COUNTER}, got {len} from {first} on"
+        )));
+    }
+    for origin in origins {
+        if let Some(ElementRef::Own(counter)) = origin
+            && *counter >= first
+        {
+            return Err(Malformed::new(format!(
+                "expected an earlier element beside element {first}, got element {counter}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

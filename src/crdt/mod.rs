@@ -1,15 +1,21 @@
 //! Conflict-free replicated data types: their state is the same for any order of operations.
 //!
-//! | Type | Content | Resolution of conflicts |
+//! # Which type do I need?
+//!
+//! | What people edit | Type | Resolution of conflicts |
 //! | --- | --- | --- |
-//! | [`Register`] | one value | the last write wins |
-//! | [`Map`] | values at paths | the last write wins, for each path |
-//! | [`LwwSet`] | a set of strings | the latest of addition and removal wins, for each string |
-//! | [`AddWinsSet`] | a set of strings | an addition wins over a concurrent removal |
-//! | [`Counter`] | a number | all increments count |
-//! | [`List`] | ordered values | runs do not interleave, a moved item has one position |
-//! | [`Document`] | a JSON value made of these | as in its parts |
-//! | [`SyncMaps`] | the records of `@logux/client` | the last write wins, for each field |
+//! | a text, such as a note or code | [`Text`] | runs do not interleave, all insertions stay |
+//! | a list, such as tasks or slides | [`List`] | as in a text; a moved item has one place |
+//! | an object with fields | [`Map`] | the last write wins, for each path |
+//! | one value | [`Register`] | the last write wins |
+//! | a number, such as likes | [`Counter`] | all increments count |
+//! | tags: who adds is right | [`AddWinsSet`] | an addition wins over a concurrent removal |
+//! | tags: the last word is right | [`LwwSet`] | the latest of addition and removal wins |
+//! | all of these in one JSON value | [`Document`] | as in its parts |
+//! | many independent records of `@logux/client` | [`SyncMaps`] | the last write wins, for each field |
+//!
+//! Take a [`Document`] when in doubt: it has texts, lists, counters and sets under paths beside
+//! plain values, and one action can change several of them. A bare [`Text`] has smaller actions.
 //!
 //! All but [`SyncMaps`] are a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of
 //! their action, in any order, any number of times. [`Shared`] makes a
@@ -19,8 +25,8 @@
 //! itself. [`UndoManager`](crate::replay::UndoManager) provides undo and redo for a user interface.
 //!
 //! Getters are nouns ([`List::get`], [`Counter::value`]). Methods that change the state are verbs
-//! and take the stamp ([`Map::set`], [`Map::delete`]). Methods that make an operation and change
-//! nothing end in `_op` ([`List::insert_op`], [`AddWinsSet::remove_op`]).
+//! and take the stamp ([`Map::set`], [`Text::insert`]). Methods that make operations and change
+//! nothing end in `_op` or `_ops` ([`List::insert_op`], [`Text::set_ops`]).
 //!
 //! ```
 //! use logux::{
@@ -78,14 +84,16 @@
 //!
 //! # Invalid input
 //! An action of a shared type is ignored if a field is missing, has a wrong type or exceeds a limit
-//! ([`MAX_TEXT`], [`MAX_STEPS`], [`MAX_PATH`], [`MAX_KEYS`]). The check depends only on the action,
+//! ([`MAX_TEXT`], [`MAX_INSERTION`], [`MAX_ITEMS`], [`MAX_PATH`], [`MAX_KEYS`]). The check depends
+//! only on the action,
 //! so every replica ignores the same actions, and each reports them
 //! ([`TimelineWarning::Malformed`](crate::replay::TimelineWarning::Malformed)). An operation on an
 //! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
 //! A removed item stays removed.
 //!
-//! Reading order: the trait in `crdt`; `saving`; `register`; `path` and `map`; `set`; `counter`;
-//! `position`, `sequence` and `list`; `document_op` and `document`; `shared`; `sync_map`.
+//! Reading order: the trait in `crdt`; `saving`; `register`; `element` and `path`; `map`; `set`;
+//! `counter`; `sequence`, on which `text` and `list` are; `document_op` and `document`; `shared`;
+//! `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -96,28 +104,31 @@ mod element;
 mod list;
 mod map;
 mod op_id;
-mod order_key;
 mod path;
-mod position;
 mod register;
 mod saving;
 mod sequence;
 mod set;
 mod shared;
 mod sync_map;
+mod text;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
 pub use document::Document;
 pub use document_op::DocumentOp;
-pub use element::{ElementId, ElementIdError};
-pub use list::{Item, List, ListError, ListEvent, ListOp};
+pub use element::{ElementId, ElementIdError, ElementRef, MAX_COUNTER};
+pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};
 pub use op_id::OpId;
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
-pub use position::{MAX_STEPS, Position};
 pub use register::{Register, RegisterOp};
 pub use saving::{ColumnReader, ColumnWriter, LoadError, NodeNumber, StateReader, StateWriter};
+pub use sequence::Unit;
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};
 pub use shared::{EditError, MAX_EDIT_DEPTH, MAX_OPERATIONS, Operation, Operations, Shared};
 pub use sync_map::{Change, Records, SyncMaps};
+pub use text::{
+    Anchor, Authorship, Delta, DeltaItem, ElementRange, MAX_INSERTION, Selection, Text, TextChange,
+    TextError, TextOp,
+};

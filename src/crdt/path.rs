@@ -7,7 +7,7 @@ use im::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    op_id::OpId,
+    element::ElementId,
     saving::{LoadError, StateReader, StateWriter, damaged},
 };
 
@@ -95,7 +95,7 @@ impl Path {
             let mut key = String::new();
             push_key(&mut key, &item.to_string());
             let (above, rest) = self.0.split_at(list.len());
-            // An id may have other forms too, such as one with a plus sign.
+            // The node of a name may have characters that need not be escaped, but are.
             if rest.strip_prefix(&*key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             {
                 found.push((&above[written..], item));
@@ -105,7 +105,7 @@ impl Path {
         writer.unsigned(found.len() as u64);
         for (text, item) in found {
             writer.string(text);
-            writer.op_id(&item);
+            writer.element_id(&item);
         }
         writer.string(&self.0[written..]);
     }
@@ -116,7 +116,7 @@ impl Path {
         let mut text = String::new();
         for _ in 0..items {
             text.push_str(reader.string()?);
-            push_key(&mut text, &reader.op_id()?.to_string());
+            push_key(&mut text, &reader.element_id()?.to_string());
             // Ids can be much longer than their bytes.
             if text.len() > MAX_PATH {
                 return Err(damaged("a path"));
@@ -149,17 +149,22 @@ fn is_descendant(above: &str, path: &str) -> bool {
     path.len() > above.len() && path.starts_with(above) && path.as_bytes()[above.len()] == b'/'
 }
 
-/// Returns the keys of a path that name items of lists: for each, the path of the list and the id
-/// of the item, from the top down.
-pub(super) fn items(path: &str) -> impl Iterator<Item = (&str, OpId)> {
+/// Returns the keys of a path that name items of lists: for each, the path of the list and the
+/// name of the item, from the top down.
+pub(super) fn items(path: &str) -> impl Iterator<Item = (&str, ElementId)> {
     let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
     slashes.filter_map(|(at, _)| {
         let key = &path[at + 1..];
         let key = key.find('/').map_or(key, |end| &key[..end]);
-        // Most keys have no space.
-        let item = if key.contains(' ') { unescape(key).parse().ok() } else { None };
+        let item = item_id(key);
         Some((&path[..at], item?))
     })
+}
+
+/// Reads a key of a path that names an item of a list.
+pub(super) fn item_id(key: &str) -> Option<ElementId> {
+    // Most keys do not begin with an at sign.
+    if key.starts_with('@') { unescape(key).parse().ok() } else { None }
 }
 
 /// Returns the paths above a path, from its parent to the root, which is empty.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{crdt::Crdt, op_id::OpId};
+use super::crdt::Crdt;
 use crate::{
     action::{
         Action, ActionError, ActionId, DocumentKey, DocumentVerb, Meta, NodeId, Stamp, push_once,
@@ -123,6 +123,21 @@ impl<C: Crdt> Shared<C> {
         self.action(&ops).map_err(EditError::Action)
     }
 
+    /// Checks that an action follows from a state, with [`Crdt::admit`] for each operation. For the
+    /// node that accepts actions. Other actions than edits of this document are accepted.
+    ///
+    /// # Errors
+    /// [`Malformed`] with what was expected.
+    pub fn admit(&self, state: &C, action: &Action, stamp: &Stamp) -> Result<(), Malformed> {
+        let mut state = state.clone();
+        for (index, op) in (0..).zip(self.read(action)?.into_iter().flatten()) {
+            let stamp = stamp.of_operation(index);
+            state.admit(&op, &stamp)?;
+            state.apply(&op, &stamp);
+        }
+        Ok(())
+    }
+
     /// Returns the action of a snapshot.
     ///
     /// # Errors
@@ -181,6 +196,12 @@ impl<C: Crdt> Reducer for Shared<C> {
             } else {
                 state.apply(op, &stamp.of_operation(index));
             }
+        }
+    }
+
+    fn apply_undone(&self, state: &mut C, ops: &Operations<C>, stamp: &Stamp) {
+        for (index, op) in (0..).zip(ops) {
+            state.apply_undone(op, &stamp.of_operation(index));
         }
     }
 
@@ -305,9 +326,9 @@ impl<C: Crdt> Operation<'_, C> {
         &self.state
     }
 
-    /// Returns the id of the next operation.
-    pub fn next_id(&self) -> OpId {
-        OpId::from(&self.next_stamp())
+    /// Returns the author of the action.
+    pub const fn author(&self) -> &NodeId {
+        self.stamp.id().node()
     }
 
     fn next_stamp(&self) -> Stamp {

@@ -30,13 +30,19 @@ impl<R: Reducer> Timeline<R> {
             return;
         };
         if self.reducer.commutes() {
-            if !step.undone {
+            let is_undone = step.undone;
+            if !is_undone {
                 let step = &*step;
                 apply_step(&self.reducer, &mut self.base, step);
                 self.checkpoints.absorb(index, |state| apply_step(&self.reducer, state, step));
             }
             self.steps.take_action(index);
             self.forget_undos_of(id);
+            if is_undone && self.reducer.document_reason().is_some() {
+                // The states have what the undone action has left: see `Reducer::apply_undone`.
+                self.stale = Some(self.stale.map_or(index, |stale| stale.min(index)));
+                self.update_state();
+            }
             if self.steps.is_sparse() {
                 let free = self.steps.compact();
                 self.checkpoints.renumber(|count| Some(count - free[count]));

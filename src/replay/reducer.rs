@@ -39,6 +39,13 @@ pub trait Reducer {
     /// not exist, has no effect.
     fn apply(&self, state: &mut Self::State, action: &Self::Action, stamp: &Stamp);
 
+    /// Applies of an undone action what other actions refer to, such as the places of the
+    /// characters that it inserted, beside which others have typed meanwhile. Must commute with
+    /// everything. By default, does nothing.
+    fn apply_undone(&self, state: &mut Self::State, action: &Self::Action, stamp: &Stamp) {
+        let _ = (state, action, stamp);
+    }
+
     /// Returns `true` if the order in which actions are applied makes no difference. Then late
     /// actions are applied when they arrive, and history is replayed for undo only.
     /// `logux::testing::assert_commutes` tests this.
@@ -107,6 +114,10 @@ impl<R: Reducer + ?Sized> Reducer for &R {
 
     fn apply(&self, state: &mut R::State, action: &R::Action, stamp: &Stamp) {
         (**self).apply(state, action, stamp);
+    }
+
+    fn apply_undone(&self, state: &mut R::State, action: &R::Action, stamp: &Stamp) {
+        (**self).apply_undone(state, action, stamp);
     }
 
     fn commutes(&self) -> bool {

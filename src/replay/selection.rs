@@ -40,8 +40,9 @@ impl<R: Reducer> Timeline<R> {
         let Some(first) = first else { return self.state.clone() };
         let mut state = self.state_after(first);
         for step in self.steps.range(first, self.steps.len()) {
-            if !without.contains(step.stamp.id()) {
-                apply_step(&self.reducer, &mut state, step);
+            match step.action.as_ref().filter(|_| without.contains(step.stamp.id())) {
+                Some(action) => self.reducer.apply_undone(&mut state, action, &step.stamp),
+                None => apply_step(&self.reducer, &mut state, step),
             }
         }
         state

@@ -543,8 +543,10 @@ impl<R: Diff> Timeline<R> {
 
 #[inline]
 pub(super) fn apply_step<R: Reducer>(reducer: &R, state: &mut R::State, step: &Step<R::Action>) {
-    if let Some(action) = step.action.as_ref().filter(|_| !step.undone) {
-        reducer.apply(state, action, &step.stamp);
+    match &step.action {
+        Some(action) if step.undone => reducer.apply_undone(state, action, &step.stamp),
+        Some(action) => reducer.apply(state, action, &step.stamp),
+        None => {}
     }
 }
 

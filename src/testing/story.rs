@@ -184,24 +184,27 @@ pub(super) fn fold<R: Reducer>(
         let text = id.to_string();
         undos.iter().any(|(undo, target)| *target == text && !undone(undos, undo))
     }
-    let in_effect = sorted
-        .iter()
-        .filter(|entry| without != Some(&entry.meta.id) && !undone(&undos, &entry.meta.id));
-    apply_each(reducer, in_effect)
+    let is_in_effect = |id: &ActionId| without != Some(id) && !undone(&undos, id);
+    apply_each(reducer, sorted.iter(), is_in_effect)
 }
 
 pub(super) fn apply_all<R: Reducer>(reducer: &R, entries: &[Entry]) -> R::State {
-    apply_each(reducer, entries.iter())
+    apply_each(reducer, entries.iter(), |_| true)
 }
 
 pub(super) fn apply_each<'e, R: Reducer>(
     reducer: &R,
     entries: impl Iterator<Item = &'e Entry>,
+    is_in_effect: impl Fn(&ActionId) -> bool,
 ) -> R::State {
     let mut state = reducer.initial();
     for entry in entries.filter(|entry| !logux::is_logux(entry.action.kind())) {
         if let Ok(Some(action)) = reducer.read(&entry.action) {
-            reducer.apply(&mut state, &action, &entry.meta.stamp());
+            if is_in_effect(&entry.meta.id) {
+                reducer.apply(&mut state, &action, &entry.meta.stamp());
+            } else {
+                reducer.apply_undone(&mut state, &action, &entry.meta.stamp());
+            }
         }
     }
     state

@@ -252,9 +252,10 @@ fn deletions_are_forgotten_after_the_horizon_unless_they_are_within_a_value() {
     };
     hub.edit(0, |_, _| write("/x", &value));
     let list = path("/list");
-    let item = hub.edit(1, |document, id| {
-        document.list_op(&list, |list| list.push_op(value.clone(), id)).unwrap()
+    hub.edit(1, |document, id| {
+        document.list_op(&list, id, |list| list.push_op(value.clone(), id)).unwrap()
     });
+    let item = hub.log.state().list("/list").unwrap().id_at(0).unwrap();
     hub.edit(2, |_, _| write("/gone", &json!(1)));
     for deleted in ["/x/a".to_owned(), format!("/list/{item}/a"), "/gone".to_owned()] {
         hub.edit(3, |_, _| DocumentOp::Delete { path: path(&deleted) });
@@ -292,9 +293,11 @@ fn what_is_in_a_removed_item_disappears_and_returns_with_it() {
     let cards: Path = "/cards".parse().unwrap();
     let titled = |replica: &mut Replica<Document>, ms: u64| {
         let push = |document: &Document, id: &ActionId| {
-            document.list_op(&cards, |list| list.push_op(json!({}), id)).unwrap()
+            document.list_op(&cards, id, |list| list.push_op(json!({}), id)).unwrap()
         };
-        let item = cards.join(&replica.edit(ms, push).to_string()).unwrap();
+        replica.edit(ms, push);
+        let item = replica.log.state().list("/cards").unwrap().id_at(0).unwrap();
+        let item = cards.join(&item.to_string()).unwrap();
         let set = |key: &str, value: Value| DocumentOp::Set {
             path: item.join(key).unwrap(),
             value: value.into(),
@@ -308,15 +311,15 @@ fn what_is_in_a_removed_item_disappears_and_returns_with_it() {
         replica.edit(ms + 3, |_, _| tag);
         let list = item.join("steps").unwrap();
         replica.edit(ms + 4, |document, id| {
-            document.list_op(&list, |list| list.push_op(json!("boil"), id)).unwrap()
+            document.list_op(&list, id, |list| list.push_op(json!("boil"), id)).unwrap()
         });
         item
     };
     let item = titled(&mut ada, 0);
     let full = json!({"cards": [{"title": "x".repeat(1_000), "votes": 1, "tags": ["tea"], "steps": ["boil"]}]});
     assert_eq!(ada.json(), full);
-    let remove = |document: &Document, _: &ActionId| {
-        document.list_op(&cards, |list| list.remove_op(0)).unwrap()
+    let remove = |document: &Document, id: &ActionId| {
+        document.list_op(&cards, id, |list| list.remove_op(0)).unwrap()
     };
     ada.edit(10_000, remove);
     // Written by somebody who has not seen the removal.
@@ -354,8 +357,8 @@ fn several_operations_are_one_action() {
     let items: Path = "/items".parse().unwrap();
     let entry = ada.log.edit_together(at(0).wall, |edit| {
         for n in 0..3 {
-            let id = edit.next_id();
-            let op = edit.state().list_op(&items, |list| list.push_op(json!(n), id))?;
+            let id = edit.author().clone();
+            let op = edit.state().list_op(&items, &id, |list| list.push_op(json!(n), &id))?;
             edit.push(op);
         }
         edit.push(DocumentOp::Increment { path: "/n".parse().unwrap(), by: 1 });
@@ -369,7 +372,7 @@ fn several_operations_are_one_action() {
     let entry = entry.unwrap();
     assert_eq!(ada.json(), json!({"items": [0, 1, 2], "n": 2, "title": "b"}));
     let second = ada.log.state().list("/items").unwrap().id_at(1).unwrap().to_string();
-    assert_eq!(second, format!("{} 1", entry.meta.id));
+    assert_eq!(second, format!("@{} 1", entry.meta.id.node()));
     ada.restart();
     assert_eq!(ada.json(), json!({"items": [0, 1, 2], "n": 2, "title": "b"}));
     ada.log.undo(at(1).wall, &entry.meta.id, "undo").unwrap();
@@ -399,7 +402,7 @@ fn two_items_never_have_one_position() {
     grace.undo(6_000);
     grace.undo(6_000);
     meet(&mut [&mut ada, &mut grace]);
-    assert_eq!(ada.json(), json!(["first", "second", "third", "last"]));
+    assert_eq!(ada.json(), json!(["first", "third", "second", "last"]));
     for replica in [&ada, &grace] {
         for index in 0..=4 {
             let id = replica.log.next_id(at(7_000).wall);

@@ -45,9 +45,11 @@ fn edit_document(document: &Document, id: &ActionId, what: u8) -> DocumentOp {
         item.map(|item| list.join(&item.to_string()).unwrap().join(field).unwrap())
     };
     let made = match what % 8 {
-        0 | 1 => document.list_op(&list, |list| list.insert_op(at % (len + 1), json!({}), id)),
-        2 if len > 0 => document.list_op(&list, |list| list.remove_op(at % len)),
-        3 if len > 0 => document.list_op(&list, |list| list.move_op(at % len, (at / 2) % len, id)),
+        0 | 1 => document.list_op(&list, id, |list| list.insert_op(at % (len + 1), json!({}), id)),
+        2 if len > 0 => document.list_op(&list, id, |list| list.remove_op(at % len)),
+        3 if len > 0 => {
+            document.list_op(&list, id, |list| list.move_op(at % len, (at / 2) % len, id))
+        }
         4 if len > 0 => {
             Ok(DocumentOp::Set { path: item("title").unwrap(), value: json!(what).into() })
         }

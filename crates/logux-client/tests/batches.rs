@@ -33,8 +33,7 @@ async fn the_state_has_all_actions_of_a_message() {
     connection.push(r#"["connected",5,"server:x",[0,0]]"#.into());
     let mut message = vec![json!("sync"), json!(9)];
     for n in 1..10 {
-        let at = json!([[0, format!("{n} 20:a:b 0"), 0]]);
-        let insert = json!({"op": "insert", "at": at, "value": n});
+        let insert = json!({"op": "insert", "first": n, "values": [n]});
         message.push(json!({"type": "lists/edit", "id": "1", "ops": [insert]}));
         message.push(json!({"id": [n, "20:a:b", 0], "time": n}));
     }

@@ -88,9 +88,9 @@ fn shown(tasks: &Tasks) -> String {
 async fn an_unsent_action_is_dropped_and_its_caller_is_told() {
     let (mut server, tasks) = Server::start().await;
     let client = tasks.client();
-    let mistake = push(&tasks, "mikl").await;
     let milk = push(&tasks, "milk").await;
-    assert_eq!(shown(&tasks), r#"["mikl","milk"]"#);
+    let mistake = push(&tasks, "mikl").await;
+    assert_eq!(shown(&tasks), r#"["milk","mikl"]"#);
     let outcome = client.undo(mistake.id(), "mistake").await.expect("a running client");
     let UndoOutcome::Dropped(entry) = outcome else { panic!("{outcome:?}") };
     assert_eq!(entry.meta.id, *mistake.id());

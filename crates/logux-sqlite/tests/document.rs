@@ -27,7 +27,7 @@ fn edit(log: &mut Notes, n: i64) {
     log.edit(WallTime::from_millis(n), |note, id| {
         let list = note.list("/items").map_or(0, logux::crdt::List::len);
         // Seven of eight items are removed again.
-        note.list_op(&items, |items| {
+        note.list_op(&items, id, |items| {
             if n % 8 == 0 || list < 2 { items.push_op(json!(n), id) } else { items.remove_op(0) }
         })
     })

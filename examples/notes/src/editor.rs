@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use logux::{Stamp, crdt::OpId};
+use logux::{Stamp, crdt::ElementId};
 use logux_client::{Client, StatusChanges, SyncError};
 use logux_net::WebSocketConnector;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
-use serde_json::json;
 use tokio::sync::Notify;
 use tui_input::{Input, backend::crossterm::EventHandler};
 
@@ -22,7 +21,7 @@ pub(crate) struct Editor {
     pub list: Note,
     /// By the ids of their lines in the list. All are open, so that they are here without a
     /// connection.
-    notes: HashMap<OpId, Note>,
+    notes: HashMap<ElementId, Note>,
     /// Whether the note that is selected in the list receives the keys, and not the list.
     pub is_in_note: bool,
     pub mode: Mode,
@@ -31,7 +30,7 @@ pub(crate) struct Editor {
 pub(crate) enum Mode {
     Select,
     /// Types the text of a line, or of a new one below the selected line.
-    Type(Option<OpId>, Input),
+    Type(Option<ElementId>, Input),
     /// Reads the document as it was after a step of its history: the lines at that time.
     Travel(Vec<Stamp>, usize, Vec<Line>),
 }
@@ -102,7 +101,7 @@ impl Editor {
                 let document = self.focused();
                 // Others may have removed the line.
                 match line.filter(|line| document.row_of(line).is_some()) {
-                    Some(line) => document.set(line, "text", json!(text)).await?,
+                    Some(line) => document.set_text(&line, &text).await?,
                     None => document.add(text).await?,
                 }
             }
@@ -124,7 +123,7 @@ impl Editor {
                 self.mode = Mode::Type(Some(line.id), line.text.into());
             }
             (KeyCode::Char(' '), Some(line)) => {
-                document.set(line.id, "done", json!(!line.is_done)).await?;
+                document.set_done(&line.id, !line.is_done).await?;
             }
             (KeyCode::Char('d'), Some(line)) => document.remove(line.id).await?,
             (KeyCode::Char('u'), _) => drop(document.document.undo().await?),

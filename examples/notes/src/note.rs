@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use logux::{
     ActionId,
-    crdt::{Crdt, Document, DocumentOp, List, OpId, Path, Shared},
+    crdt::{Crdt, Document, DocumentOp, ElementId, ElementRef, List, Path, PathError, Shared},
 };
 use logux_client::{Client, DocumentHandle, SyncError};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
 
 pub(crate) struct Note {
@@ -20,7 +20,9 @@ pub(crate) struct Note {
 /// A line with a check mark.
 #[derive(Clone)]
 pub(crate) struct Line {
-    pub id: OpId,
+    pub id: ElementId,
+    /// The action that has added the line.
+    pub action: Option<ActionId>,
     pub text: String,
     pub is_done: bool,
     /// The user who has added the line.
@@ -63,53 +65,71 @@ impl Note {
         self.lines.get(self.row)
     }
 
-    pub(crate) fn row_of(&self, id: &OpId) -> Option<usize> {
+    pub(crate) fn row_of(&self, id: &ElementId) -> Option<usize> {
         self.lines.iter().position(|line| line.id == *id)
     }
 
-    /// Adds a line below the selected line, and selects it.
+    /// Adds a line below the selected line, and selects it. Its text is in the same action.
     pub(crate) async fn add(&mut self, text: String) -> Result<(), SyncError> {
         let above = self.line().map(|line| line.id.clone());
         self.edit(|document, id| {
+            let lines = Path::of(&["lines"]).ok()?;
             let add = |list: &List| {
                 let row = above.and_then(|above| list.index_of(&above)).map_or(0, |row| row + 1);
-                list.insert_op(row, json!({"text": text}), id)
+                list.insert_op(row, json!({}), id)
             };
-            document.list_op(&Path::of(&["lines"]).ok()?, add).ok()
+            let line = ElementId::new(id.node().clone(), document.next_counter(id.node()));
+            let (path, first) = (text_path(&line).ok()?, line.counter() + 1);
+            let text = text.into();
+            let typed = DocumentOp::InsertText { path, first, text, after: None, before: None };
+            Some(vec![document.list_op(&lines, id, add).ok()?, typed])
         })
         .await
     }
 
-    /// Writes a field of a line. Of what several people write at once, the latest stays.
-    pub(crate) async fn set(
-        &mut self,
-        line: OpId,
-        field: &str,
-        value: Value,
-    ) -> Result<(), SyncError> {
-        let path = Path::of(&["lines", &line.to_string(), field]);
-        self.edit(|_, _| Some(DocumentOp::Set { path: path.ok()?, value: value.into() })).await
+    /// Changes the text of a line. What several people change at once, stays.
+    pub(crate) async fn set_text(&mut self, line: &ElementId, new: &str) -> Result<(), SyncError> {
+        let path = text_path(line);
+        self.edit(|document, id| {
+            document.text_ops(&path.ok()?, id, |text| text.set_ops(new, id)).ok()
+        })
+        .await
     }
 
-    pub(crate) async fn remove(&mut self, item: OpId) -> Result<(), SyncError> {
-        let path = Path::of(&["lines"]);
-        self.edit(|_, _| Some(DocumentOp::Remove { path: path.ok()?, item })).await
+    /// Checks a line, or takes the check mark away. The latest of several people counts.
+    pub(crate) async fn set_done(&mut self, line: &ElementId, done: bool) -> Result<(), SyncError> {
+        let path = Path::of(&["lines", &line.to_string(), "done"]);
+        self.edit(|_, _| {
+            Some(vec![DocumentOp::Set { path: path.ok()?, value: json!(done).into() }])
+        })
+        .await
+    }
+
+    pub(crate) async fn remove(&mut self, line: ElementId) -> Result<(), SyncError> {
+        let (path, item) = (Path::of(&["lines"]), ElementRef::Of(line));
+        self.edit(|_, _| Some(vec![DocumentOp::Remove { path: path.ok()?, item }])).await
     }
 
     /// Makes an edit. It is in the file afterwards, whatever happens to the program, and is sent as
     /// soon as there is a connection.
     async fn edit(
         &mut self,
-        make: impl FnOnce(&Document, &ActionId) -> Option<DocumentOp>,
+        make: impl FnOnce(&Document, &ActionId) -> Option<Vec<DocumentOp>>,
     ) -> Result<(), SyncError> {
-        let ops = |document: &_, id: &_| Ok(make(document, id).into_iter().collect());
+        let ops = |document: &_, id: &_| Ok(make(document, id).unwrap_or_default());
         let action = self.document.operate_with(ops)?.kept().await?;
         // Each edit is a step to undo, however fast they follow each other.
         self.document.close_step().await?;
         self.read();
-        self.select(self.row_of(&action.id().into()).unwrap_or(self.row));
+        let added = self.lines.iter().position(|line| line.action.as_ref() == Some(action.id()));
+        self.select(added.unwrap_or(self.row));
         Ok(())
     }
+}
+
+/// Returns the path of the text of a line.
+fn text_path(line: &ElementId) -> Result<Path, PathError> {
+    Path::of(&["lines", &line.to_string(), "text"])
 }
 
 /// Returns the lines of a document. What others have written may have any form.
@@ -117,12 +137,13 @@ pub(crate) fn lines_of(document: &Document) -> Vec<Line> {
     let value = document.to_json();
     let ids = document.list("/lines").into_iter().flat_map(List::iter);
     ids.zip(value["lines"].as_array().into_iter().flatten())
-        .map(|((id, _), line)| Line {
-            id: id.clone(),
+        .map(|((id, item), line)| Line {
+            action: item.inserted().map(|stamp| stamp.id().clone()),
             text: line["text"].as_str().unwrap_or_default().to_owned(),
             is_done: line["done"] == true,
-            // The id of an item is that of its action, which names its user.
-            author: id.action().node().user_or_client().to_owned(),
+            // The name of an item has the node that inserted it.
+            author: id.node().user_or_client().to_owned(),
+            id,
         })
         .collect()
 }

@@ -27,9 +27,9 @@ struct Claim {
     operation: Option<Operation>,
 }
 
-/// The part of an operation's id besides its node: time and sequence number of the action, and the
-/// index in the action.
-type Operation = (WallTime, u32, u32);
+/// Whether an operation is undone, and its id without the node: time and sequence number of the
+/// action, and the index in the action. The lowest wins.
+pub(super) type Operation = (bool, WallTime, u32, u32);
 
 /// The elements that an operation gets, as ranges of their indexes in the operation.
 pub(super) struct Won {
@@ -38,19 +38,25 @@ pub(super) struct Won {
     pub(super) replaced: Vec<(Element, u32)>,
 }
 
-const fn operation(stamp: &Stamp) -> Operation {
-    (stamp.id().time(), stamp.id().sequence(), stamp.operation())
+const fn operation(stamp: &Stamp, is_undone: bool) -> Operation {
+    (is_undone, stamp.id().time(), stamp.id().sequence(), stamp.operation())
 }
 
 impl Claims {
     /// Adds the claim of an operation to elements that no other claims.
-    pub(super) fn add(&mut self, first: Element, len: u32, stamp: &Stamp) {
-        self.ranges.insert(first, Claim { len, operation: Some(operation(stamp)) });
+    pub(super) fn add(&mut self, first: Element, len: u32, stamp: &Stamp, is_undone: bool) {
+        self.ranges.insert(first, Claim { len, operation: Some(operation(stamp, is_undone)) });
     }
 
     /// Adds the claim of an operation, where it is lower than those before.
-    pub(super) fn resolve(&mut self, first: Element, len: u32, stamp: &Stamp) -> Won {
-        let own = Some(operation(stamp));
+    pub(super) fn resolve(
+        &mut self,
+        first: Element,
+        len: u32,
+        stamp: &Stamp,
+        is_undone: bool,
+    ) -> Won {
+        let own = Some(operation(stamp, is_undone));
         let end = first.plus(len);
         let mut won = Won { all: SmallVec::new(), replaced: Vec::new() };
         let mut at = first;
@@ -101,6 +107,48 @@ impl Claims {
                 self.ranges.insert(from, Claim { len: to.counter - from.counter, ..claim });
             }
         }
+    }
+
+    /// Returns `true` if a settled operation has inserted an element.
+    pub(super) fn is_settled(&self, element: Element) -> bool {
+        let (claim, _) = self.claim_from(element, element.plus(1));
+        claim.is_some_and(|(_, claim)| claim.operation.is_none())
+    }
+
+    /// Returns the claims that are not settled.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = (Element, u32, Operation)> {
+        let claims = self.ranges.iter();
+        claims.filter_map(|(first, claim)| Some((*first, claim.len, claim.operation?)))
+    }
+
+    /// Adds the claim of a settled operation.
+    pub(super) fn add_settled(&mut self, first: Element, len: u32) {
+        self.ranges.insert(first, Claim { len, operation: None });
+    }
+
+    /// Adds the claim of a settled operation. Returns `false` if another claims one of the
+    /// elements.
+    pub(super) fn add_if_unknown(&mut self, first: Element, len: u32) -> bool {
+        let end = first.plus(len);
+        let is_unknown = matches!(self.claim_from(first, end), (None, until) if until == end);
+        if is_unknown {
+            self.add_settled(first, len);
+        }
+        is_unknown
+    }
+
+    /// Sets the operation of elements that have a settled one.
+    pub(super) fn restore(&mut self, first: Element, len: u32, operation: Operation) {
+        let end = first.plus(len);
+        let mut at = first;
+        while at < end {
+            let (claim, until) = self.claim_from(at, end);
+            if let Some((start, claim)) = claim {
+                self.cut(start, claim, at..until);
+            }
+            at = until;
+        }
+        self.ranges.insert(first, Claim { len, operation: Some(operation) });
     }
 
     /// Settles all operations.

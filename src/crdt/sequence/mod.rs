@@ -9,15 +9,19 @@
 //! Runs are the entries of a B+ tree with two depths, by which the subtree of an element is found
 //! without a link to its children.
 //!
-//! Reading order: `names`; `pages` and `ranges`; `run`; `runs`; `order`; `claims`; this file.
+//! Reading order: `names`; `pages` and `ranges`; `run`; `runs`; `order`; `claims`; `compare`;
+//! `content`; `saved`; this file.
 
 mod claims;
+mod compare;
+mod content;
 mod names;
 mod order;
 mod pages;
 mod ranges;
 mod run;
 mod runs;
+mod saved;
 
 use core::ops::Range;
 use std::sync::Arc;
@@ -27,6 +31,7 @@ use smallvec::SmallVec;
 
 pub use run::Unit;
 pub(in crate::crdt) use {
+    compare::Change,
     names::Element,
     run::{Side, Standing},
 };
@@ -37,9 +42,10 @@ use ranges::Ranges;
 use run::{MAX_RUN_BYTES, Run};
 use runs::{Place, Runs};
 
-use super::element::ElementId;
+use super::element::{ElementId, ElementRef};
 use crate::{
     action::{NodeId, Stamp},
+    replay::Malformed,
     time::WallTime,
 };
 
@@ -116,6 +122,57 @@ impl Sequence {
         self.runs.find(element).is_some()
     }
 
+    /// Returns `true` if nothing was ever inserted or removed.
+    pub(in crate::crdt) fn is_untouched(&self) -> bool {
+        self.runs.total().elements == 0 && self.waiting.is_empty() && self.removed.is_empty()
+    }
+
+    /// Checks that new elements follow from this state.
+    pub(in crate::crdt) fn admit(
+        &self,
+        first: u32,
+        next: u32,
+        origins: [&Option<ElementRef>; 2],
+        author: &NodeId,
+    ) -> Result<(), Malformed> {
+        if first < next {
+            return Err(Malformed::new(format!(
+                "expected a counter of new elements from {next} on, got {first}"
+            )));
+        }
+        origins.into_iter().flatten().try_for_each(|origin| self.admit_element(origin, author))
+    }
+
+    /// Checks that an element has a place in the order.
+    pub(in crate::crdt) fn admit_element(
+        &self,
+        element: &ElementRef,
+        author: &NodeId,
+    ) -> Result<(), Malformed> {
+        let id = element.id(author);
+        if self.element(&id).is_some_and(|element| self.contains(element)) {
+            Ok(())
+        } else {
+            Err(Malformed::new(format!("expected an element of the document, got {id}")))
+        }
+    }
+
+    /// Returns those counters of a range that no settled operation has.
+    pub(in crate::crdt) fn unsettled_claims(
+        &self,
+        node: &NodeId,
+        first: u32,
+        len: u32,
+    ) -> impl Iterator<Item = u32> {
+        let number = self.names.get(node);
+        let is_new = number.is_none_or(|number| self.names.next(number) <= first);
+        (first..first + len).filter(move |counter| {
+            is_new
+                || number
+                    .is_none_or(|node| !self.claims.is_settled(Element { node, counter: *counter }))
+        })
+    }
+
     /// Returns the visible element at an index.
     pub(in crate::crdt) fn at(&self, index: u32) -> Option<Element> {
         self.runs.at_visible(index).map(|place| self.runs.element(place))
@@ -186,30 +243,14 @@ impl Sequence {
     pub(in crate::crdt) fn for_text(&self, bytes: Range<u32>, part: impl FnMut(&str)) {
         self.runs.for_text(bytes, part);
     }
-
-    /// Returns all elements in their order, in the largest possible runs, with their text.
-    fn normal_runs(&self) -> Vec<(Run, String)> {
-        let mut runs: Vec<(Run, String)> = Vec::new();
-        for (run, text) in self.runs.iter() {
-            match runs.last_mut() {
-                Some((last, own)) if last.standing == run.standing && last.continues(run) => {
-                    last.len += run.len;
-                    last.bytes += run.bytes;
-                    own.push_str(text);
-                }
-                _ => runs.push((run.clone(), text.to_owned())),
-            }
-        }
-        runs
-    }
 }
 
 /// Changing.
 impl Sequence {
     /// Applies an insertion by an operation with this stamp. Returns the elements that have got a
     /// place in the order, also those of insertions that had waited for this one. An operation that
-    /// was applied before changes nothing. Of operations that claim the same name for an element,
-    /// the one with the lowest id gets it.
+    /// was applied before changes nothing. Of operations in effect that claim the same name for an
+    /// element, the one with the lowest id gets it.
     pub(in crate::crdt) fn insert(&mut self, insertion: &Insertion<'_>, stamp: &Stamp) -> Placed {
         let Insertion { first, len, text, after, before, standing } = *insertion;
         let node = self.names.number(stamp.id().node());
@@ -221,13 +262,14 @@ impl Sequence {
         let (after, before) = (number(after), number(before));
         let is_last = first.counter >= self.names.next(node);
         self.names.set_next(node, first.counter + len);
+        let is_undone = standing == Standing::Undone;
         let mut placed = Placed::new();
         if is_last {
-            self.claims.add(first, len, stamp);
+            self.claims.add(first, len, stamp, is_undone);
             self.times.set(first, len, minute, true);
             self.add(first, len, text, (after, before), standing, true, &mut placed);
         } else {
-            let won = self.claims.resolve(first, len, stamp);
+            let won = self.claims.resolve(first, len, stamp, is_undone);
             if !won.replaced.is_empty() {
                 self.rebuild(&won.replaced);
             }
@@ -259,6 +301,9 @@ impl Sequence {
         let right = before.map(|before| (before, self.runs.find(before)));
         let missing = [left, right].into_iter().flatten().find(|(_, place)| place.is_none());
         if let Some((missing, _)) = missing {
+            // Which elements of a list are visible is known when they get their place.
+            let is_list = text.is_empty() && standing == Standing::Visible;
+            let standing = if is_list { Standing::Removed } else { standing };
             let waiting = Waiting { first, len, text: text.into(), after, before, standing };
             self.waiting.entry(missing).or_default().push(waiting);
             return;
@@ -448,58 +493,6 @@ impl Sequence {
                 "an element with a place is not removed early"
             );
         }
-    }
-}
-
-/// Equal are sequences with the same elements in the same order, and the same operations that wait
-/// for others. Times are not compared.
-impl PartialEq for Sequence {
-    fn eq(&self, other: &Self) -> bool {
-        self.runs.total() == other.runs.total() && self.content() == other.content()
-    }
-}
-
-/// All of a sequence that is equal on all replicas, with names in place of numbers.
-#[derive(Clone, Debug, PartialEq)]
-struct Content {
-    runs: Vec<ContentRun>,
-    waiting: Vec<(ElementId, u32, Arc<str>, Option<ElementId>, Option<ElementId>, Standing)>,
-    removed: Vec<(ElementId, u32)>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct ContentRun {
-    first: ElementId,
-    len: u32,
-    text: String,
-    depth: u32,
-    right: Option<ElementId>,
-    side: Side,
-    standing: Standing,
-}
-
-impl Sequence {
-    fn content(&self) -> Content {
-        let name = |element: Option<Element>| element.map(|element| self.id(element));
-        let run = |(run, text): (Run, String)| ContentRun {
-            first: self.id(run.first),
-            len: run.len,
-            text,
-            depth: run.depth,
-            right: name(run.right),
-            side: run.side,
-            standing: run.standing,
-        };
-        let of_waiting = |own: &Waiting| {
-            let Waiting { first, len, text, after, before, standing } = own.clone();
-            (self.id(first), len, text, name(after), name(before), standing)
-        };
-        let mut waiting: Vec<_> = self.waiting.values().flatten().map(of_waiting).collect();
-        waiting.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut removed: Vec<_> =
-            self.removed.iter().map(|(first, len)| (self.id(*first), *len)).collect();
-        removed.sort();
-        Content { runs: self.normal_runs().into_iter().map(run).collect(), waiting, removed }
     }
 }
 

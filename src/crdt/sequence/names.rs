@@ -15,7 +15,7 @@ pub(in crate::crdt) struct Element {
 
 impl Element {
     /// Returns the element of the same node that was inserted `count` elements later.
-    pub(super) const fn plus(self, count: u32) -> Self {
+    pub(in crate::crdt) const fn plus(self, count: u32) -> Self {
         Self { counter: self.counter + count, ..self }
     }
 }
@@ -81,6 +81,11 @@ impl Names {
         if self.next(number) < next {
             self.nodes.get_mut(number).next = next;
         }
+    }
+
+    /// Sets the counter of the next new element of a node, also to a lower one.
+    pub(super) fn force_next(&mut self, number: u32, next: u32) {
+        self.nodes.get_mut(number).next = next;
     }
 
     /// Returns the nodes by number.

@@ -20,6 +20,11 @@ impl<V: Clone> Default for Ranges<V> {
 }
 
 impl<V: Copy + PartialEq> Ranges<V> {
+    /// Creates the ranges that begin at these elements.
+    pub(super) fn of(starts: Vec<(Element, V)>) -> Self {
+        Self { starts: starts.into_iter().collect() }
+    }
+
     /// Returns the value of an element.
     #[inline]
     pub(super) fn get(&self, element: Element) -> Option<V> {

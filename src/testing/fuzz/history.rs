@@ -4,7 +4,9 @@ use core::fmt::{Debug, Write as _};
 
 use crate::{
     action::{Action, ActionId, Meta, NodeId, logux},
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, SyncMaps},
+    crdt::{
+        AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, SyncMaps, Text,
+    },
     replay::{Reducer, Timeline, TimelineConfig},
     store::Entry,
     time::WallTime,
@@ -24,6 +26,8 @@ pub fn history(data: &[u8]) {
     shared::<Counter>(&entries);
     let list = shared::<List>(&entries);
     list.assert_invariants();
+    let text = shared::<Text>(&entries);
+    text.assert_invariants();
     let document = shared::<Document>(&entries);
     document.assert_invariants();
     agree(&SyncMaps::new("it"), &entries);
@@ -75,7 +79,7 @@ impl Choice<'_> {
     }
 }
 
-const OPS: [&str; 12] = [
+const OPS: [&str; 14] = [
     "set",
     "delete",
     "add",
@@ -83,6 +87,8 @@ const OPS: [&str; 12] = [
     "discard",
     "insert",
     "move",
+    "insertText",
+    "removeText",
     "increment",
     "discard",
     "no such op",
@@ -90,7 +96,7 @@ const OPS: [&str; 12] = [
     "set",
 ];
 const PATHS: [&str; 9] =
-    ["\"\"", "\"/a\"", "\"/a/b\"", "\"/a!\"", "\"/1 a 0/x\"", "\"a\"", "\"/~\"", "7", "null"];
+    ["\"\"", "\"/a\"", "\"/a/b\"", "\"/a!\"", "\"/@a 0/x\"", "\"a\"", "\"/~\"", "7", "null"];
 const VALUES: [&str; 9] = [
     "null",
     "1",
@@ -103,17 +109,8 @@ const VALUES: [&str; 9] = [
     "\"\\ud83d\"",
 ];
 const IDS: [&str; 7] = ["\"1 a 0\"", "\"2 b 0\"", "\"3 c 1\"", "\"9 z 9\"", "\"1 a\"", "12", "[]"];
-const POSITIONS: [&str; 9] = [
-    "[[0,\"1 a 0\",0]]",
-    "[[0,\"1 a 0\",1048576]]",
-    "[[1048576,\"2 b 0\",0]]",
-    "[[0,\"1 a 0\",0],[-1048576,\"3 c 1\",5]]",
-    "[]",
-    "[[0,\"1 a 0\",9223372036854775807]]",
-    "[[9007199254740992,\"1 a 0\",-9007199254740992]]",
-    "[[0,\"\",0]]",
-    "{}",
-];
+const ELEMENTS: [&str; 8] =
+    ["0", "1", "3", "\"@a 0\"", "\"@b 1\"", "\"@c 2\"", "\"@z 9\"", "4294967295"];
 
 /// The largest number of entries, so that one run is short.
 const MAX_ENTRIES: usize = 48;
@@ -158,19 +155,25 @@ fn action(choice: &mut Choice<'_>) -> String {
     json
 }
 
-const OP_FIELDS: [(&str, &[&str]); 7] = [
+const OP_FIELDS: [(&str, &[&str]); 12] = [
     ("path", &PATHS),
     ("value", &VALUES),
     ("element", &["\"a\"", "\"b\"", "\"\"", "1"]),
     ("by", &["1", "-3", "9007199254740992", "9007199254740993", "1.5", "\"1\""]),
-    ("at", &POSITIONS),
-    ("item", &IDS),
+    ("first", &["0", "1", "2", "3", "5", "4294967294", "-1"]),
+    ("values", &["[1]", "[1,2,3]", "[]", "1"]),
+    ("text", &["\"a\"", "\"b\\n\"", "\"\\ud83e\\udd80\"", "\"\\udd80x\"", "\"\"", "1"]),
+    ("after", &ELEMENTS),
+    ("before", &ELEMENTS),
+    ("item", &ELEMENTS),
+    ("elements", &["[[0,1]]", "[[1,4]]", "[[\"@a 0\",2],[\"@b 1\",9]]", "[]", "[[0,0]]", "[1]"]),
     ("adds", &["[]", "[\"1 a 0\"]", "[\"1 a 0\",\"2 b 0 1\"]", "[1]", "\"1 a 0\""]),
 ];
 
-/// Writes a field. One in 16 is missing.
+/// Writes a field. One in 16 is missing, and half of the origins.
 fn field(choice: &mut Choice<'_>, json: &mut String, name: &str, values: &[&str]) {
-    if !choice.byte().is_multiple_of(16) {
+    let missing = if matches!(name, "after" | "before") { 2 } else { 16 };
+    if !choice.byte().is_multiple_of(missing) {
         let _ = write!(json, ",\"{name}\":{}", choice.of(values));
     }
 }

@@ -1,6 +1,8 @@
 //! Any bytes are a saved state or give an error.
 
-use crate::crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register};
+use crate::crdt::{
+    AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text,
+};
 
 /// Loads bytes as each type, as they are and with the checksum that belongs to them.
 ///
@@ -20,6 +22,9 @@ pub fn saved_state(data: &[u8]) {
         load::<Counter>(bytes);
         if let Some(list) = load::<List>(bytes) {
             list.assert_invariants();
+        }
+        if let Some(text) = load::<Text>(bytes) {
+            text.assert_invariants();
         }
         if let Some(document) = load::<Document>(bytes) {
             document.assert_invariants();
