@@ -41,9 +41,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     ///
     /// If the action is an own one that was never sent to the server, also by an earlier start of
     /// this device, it leaves the log, and nothing is sent: the undo of an edit without a
-    /// connection, or the redo of an undo without one. An edit of a document stays if a later one
-    /// has not been sent either, because that may refer to what the edit has inserted. Otherwise, a `logux/undo` is added, which
-    /// changes the state at once, and is sent after the action.
+    /// connection, or the redo of an undo without one. An edit of a document stays if a later
+    /// action of the document has not been sent either, because that may refer to what the edit
+    /// has inserted. Otherwise, a `logux/undo` is added, which changes the state at once, and is
+    /// sent after the action.
     ///
     /// The server decides whether the undo has an effect on others, and answers:
     /// [`Fate::Processed`], or [`Fate::Undone`] with the id of the undo and a reason, such as
@@ -97,7 +98,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
     }
 
-    /// Returns `true` if a later unsent edit of the same document may refer to what an action has
+    /// Returns `true` if a later unsent action of the same document may refer to what an action has
     /// inserted, so that the action must not be dropped.
     fn is_referred_to(&self, entry: &Entry) -> Result<bool, LogError<S::Error>> {
         let Entry { action, meta } = entry;
@@ -107,9 +108,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         };
         let mut is_referred_to = false;
         self.log.store().walk(&Query::added().index(channel.clone()), &mut |later| {
-            is_referred_to = later.meta.added > meta.added
-                && later.action.kind() != logux::UNDO
-                && self.unsent.contains(&later.meta);
+            is_referred_to = later.meta.added > meta.added && self.unsent.contains(&later.meta);
             if is_referred_to || later.meta.added <= meta.added {
                 ControlFlow::Break(())
             } else {

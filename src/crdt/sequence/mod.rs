@@ -249,8 +249,8 @@ impl Sequence {
 impl Sequence {
     /// Applies an insertion by an operation with this stamp. Returns the elements that have got a
     /// place in the order, also those of insertions that had waited for this one. An operation that
-    /// was applied before changes nothing. Of operations in effect that claim the same name for an
-    /// element, the one with the lowest id gets it.
+    /// was applied before changes nothing. Of operations that claim the same name for an element,
+    /// the one with the lowest id gets it.
     pub(in crate::crdt) fn insert(&mut self, insertion: &Insertion<'_>, stamp: &Stamp) -> Placed {
         let Insertion { first, len, text, after, before, standing } = *insertion;
         let node = self.names.number(stamp.id().node());
@@ -262,16 +262,15 @@ impl Sequence {
         let (after, before) = (number(after), number(before));
         let is_last = first.counter >= self.names.next(node);
         self.names.set_next(node, first.counter + len);
-        let is_undone = standing == Standing::Undone;
         let mut placed = Placed::new();
         if is_last {
-            self.claims.add(first, len, stamp, is_undone);
+            self.claims.add(first, len, stamp);
             self.times.set(first, len, minute, true);
             self.add(first, len, text, (after, before), standing, true, &mut placed);
         } else {
-            let won = self.claims.resolve(first, len, stamp, is_undone);
+            let won = self.claims.resolve(first, len, stamp);
             if !won.replaced.is_empty() {
-                self.rebuild(&won.replaced);
+                self.rebuild(&won.replaced, !text.is_empty());
             }
             for range in won.all {
                 let (start, own) = (first.plus(range.start), range.end - range.start);
