@@ -1,11 +1,14 @@
 //! The types that merge, and the simulation.
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logux::{
     Action, ActionId, NodeId, Stamp, WallTime,
-    crdt::{Counter, CounterOp, Crdt, Document, DocumentOp, List, Map, Path},
+    crdt::{Counter, CounterOp, Crdt, Document, DocumentOp, ElementId, List, Map, Path, Tree},
     replay::untyped_reducer,
     testing::simulation::{Config, Simulation},
 };
@@ -62,6 +65,68 @@ fn list(criterion: &mut Criterion) {
             );
         });
     }
+    group.finish();
+}
+
+/// Moves of leaves to other nodes, in a tree of 100,000 nodes with 10 children each.
+fn tree(criterion: &mut Criterion) {
+    const NODES: usize = 100_000;
+    const PARENTS: usize = NODES / 10;
+    let node = NodeId::new("10:client:tab").expect("a node id");
+    let other = NodeId::new("20:client:tab").expect("a node id");
+    let mut group = criterion.benchmark_group("tree of 100000");
+    let mut tree = Tree::default();
+    let mut ids: Vec<ElementId> = Vec::new();
+    for ms in 0..NODES {
+        let parent = ms.checked_sub(1).map(|index| &ids[index / 10]);
+        let stamp = stamp(&node, i64::try_from(ms).expect("a time"));
+        ids.push(
+            tree.create(parent, ms.saturating_sub(1) % 10, json!(ms), &stamp).expect("a place"),
+        );
+    }
+    let place = |ms: i64| {
+        let step = usize::try_from(ms).expect("a count");
+        let leaf = PARENTS + 1 + step * 7_919 % (NODES - PARENTS - 1);
+        (&ids[leaf], Some(&ids[step * 104_729 % PARENTS]))
+    };
+    let mut ms = i64::try_from(NODES).expect("a time");
+    let mut moved = tree.clone();
+    for (name, is_made) in [("make a move", true), ("apply a move", false)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut total = Duration::ZERO;
+                for _ in 0..iterations {
+                    ms += 1;
+                    let (leaf, parent) = place(ms);
+                    let stamp = stamp(&node, ms);
+                    let start = Instant::now();
+                    let op = moved.move_op(leaf, parent, 0, &node).expect("a move");
+                    let made = start.elapsed();
+                    let start = Instant::now();
+                    moved.apply(&op, &stamp);
+                    total += if is_made { made } else { start.elapsed() };
+                }
+                total
+            });
+        });
+    }
+    let start = 200_000;
+    let (leaf, parent) = place(start);
+    let late = tree.move_op(leaf, parent, 0, &other).expect("a move");
+    for ms in start..start + 1_000 {
+        let (leaf, parent) = place(ms);
+        tree.move_to(leaf, parent, 0, &stamp(&node, ms)).expect("a move");
+    }
+    group.bench_function("apply a move 1000 back", |bencher| {
+        bencher.iter_batched(
+            || tree.clone(),
+            |mut tree| {
+                tree.apply(&late, &stamp(&other, start - 1));
+                tree
+            },
+            BatchSize::PerIteration,
+        );
+    });
     group.finish();
 }
 
@@ -156,5 +221,5 @@ fn simulation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, map, list, counter, saved, simulation);
+criterion_group!(benches, map, list, tree, counter, saved, simulation);
 criterion_main!(benches);

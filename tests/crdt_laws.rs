@@ -9,7 +9,8 @@ use logux::{
     Action, ActionId,
     crdt::{
         AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp,
-        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps, Text, TextOp, Unit,
+        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps, Text, TextOp, Tree, TreeOp,
+        Unit,
     },
     testing::Laws,
 };
@@ -170,6 +171,63 @@ fn text_op(text: &Text, intent: &TextIntent, id: &ActionId) -> Option<TextOp> {
 #[test]
 fn text() {
     assert_laws::<Text, _>(text_intent, text_op);
+}
+
+#[derive(Clone, Debug)]
+enum TreeIntent {
+    Create(prop::sample::Index, prop::sample::Index),
+    Move(prop::sample::Index, prop::sample::Index, prop::sample::Index),
+    Set(prop::sample::Index, &'static str, i32),
+    Delete(prop::sample::Index, &'static str),
+    Remove(prop::sample::Index),
+}
+
+fn tree_intent() -> impl Strategy<Value = TreeIntent> + Clone {
+    type At = prop::sample::Index;
+    let paths = || select(vec!["/a", "/a/b"]);
+    prop_oneof![
+        4 => any::<(At, At)>().prop_map(|(parent, at)| TreeIntent::Create(parent, at)),
+        5 => any::<(At, At, At)>().prop_map(|(node, parent, at)| TreeIntent::Move(node, parent, at)),
+        1 => (any::<At>(), path(), 0..9).prop_map(|(node, path, value)| TreeIntent::Set(node, path, value)),
+        1 => (any::<At>(), paths()).prop_map(|(node, path)| TreeIntent::Delete(node, path)),
+        1 => any::<At>().prop_map(TreeIntent::Remove),
+    ]
+}
+
+fn tree_op(tree: &Tree, intent: &TreeIntent, id: &ActionId) -> Option<TreeOp> {
+    let author = id;
+    let ids: Vec<_> = tree.walk().filter_map(|node| node.id()).collect();
+    let pick = |index: &prop::sample::Index| (!ids.is_empty()).then(|| index.get(&ids));
+    // The top level, or a node.
+    let parent = |index: &prop::sample::Index| {
+        index.index(ids.len() + 1).checked_sub(1).map(|index| &ids[index])
+    };
+    match intent {
+        TreeIntent::Create(above, at) => {
+            let above = parent(above);
+            let at = at.index(tree.child_count(above) + 1);
+            tree.create_op(above, at, json!({"a": 1}), author)
+        }
+        TreeIntent::Move(node, above, at) => {
+            let (node, above) = (pick(node)?, parent(above));
+            let is_there = tree.parent(node).as_ref() == above;
+            let at = at.index(tree.child_count(above) + usize::from(!is_there));
+            tree.move_op(node, above, at, author)
+        }
+        TreeIntent::Set(node, path, value) => {
+            tree.set_op(pick(node)?, path.parse().unwrap(), json!(value), author)
+        }
+        TreeIntent::Delete(node, path) => {
+            tree.delete_op(pick(node)?, path.parse().unwrap(), author)
+        }
+        TreeIntent::Remove(node) => tree.remove_op(pick(node)?, author),
+    }
+    .ok()
+}
+
+#[test]
+fn tree() {
+    assert_laws::<Tree, _>(tree_intent, tree_op);
 }
 
 #[derive(Clone, Debug)]

@@ -35,6 +35,20 @@ fn a_spreadsheet_shows_the_undone_action() {
 }
 
 #[test]
+fn an_outline_has_no_cycles_and_comes_back() {
+    let text = output("outline");
+    let without_cycle =
+        "has no effect:\n  ada:\n    Compiler\n      Engine\n        Mill\n      Parser\n";
+    assert!(text.contains(without_cycle), "{text}");
+    assert!(
+        text.contains("renames a node below it:\n  grace:\n    Compiler\n      Parser\n\n"),
+        "{text}"
+    );
+    let back = "  grace:\n    Compiler\n      Engine\n        Mill and store\n      Parser\n";
+    assert!(text.ends_with(back), "{text}");
+}
+
+#[test]
 fn a_wrong_reducer_gives_a_story() {
     let story = output("test_your_reducer");
     assert!(

@@ -104,6 +104,11 @@ proptest::proptest! {
     }
 
     #[test]
+    fn tree(data in proptest::collection::vec(any::<u8>(), 0..520)) {
+        fuzz::tree(&data);
+    }
+
+    #[test]
     fn frames_of_a_server(frames in proptest::collection::vec(server_frame(), 0..12)) {
         fuzz::server_frames(&frames.join("\n"));
     }

@@ -10,7 +10,9 @@ use std::{fs, path::PathBuf};
 
 use logux::{
     ActionId, Stamp, WallTime,
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text},
+    crdt::{
+        AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text, Tree,
+    },
     testing::fuzz,
 };
 use proptest::prelude::*;
@@ -114,6 +116,29 @@ fn text() -> Text {
     text
 }
 
+fn tree() -> Tree {
+    let mut tree: Tree = state(&[
+        json!({"op": "create", "first": 0, "value": {"title": "a ".repeat(20)}}),
+        json!({"op": "create", "first": 0, "parent": "@10:laptop:tab 0", "value": "b"}),
+        json!({"op": "create", "first": 1, "after": 0, "value": null}),
+        json!({"op": "move", "item": 0, "first": 1, "after": "@10:laptop:tab 0", "before": "@10:laptop:tab 1"}),
+        json!({"op": "set", "item": 0, "path": "/done", "value": true}),
+        json!({"op": "remove", "item": "@10:laptop:tab 1"}),
+        json!({"op": "set", "item": "@30:x:y 7", "value": "early"}),
+        json!({"op": "move", "item": "@10:laptop:tab 0", "first": 2, "parent": 0, "after": "@30:x:y 9"}),
+    ]);
+    let horizon = json!({"horizon": 1_564_508_138_460_i64 + 3_000, "nodes": {}});
+    tree.settle(&serde_json::from_value(horizon).unwrap());
+    let id: ActionId = "1564508238460 30:x:y 0".parse().unwrap();
+    for (index, undone) in [(8, false), (10, true)] {
+        let op = json!({"op": "create", "first": index, "parent": "@20:é:phone 0", "value": [1]});
+        let op = serde_json::from_value(op).unwrap();
+        let stamp = Stamp::new(id.time(), id.clone()).of_operation(index);
+        if undone { tree.apply_undone(&op, &stamp) } else { drop(tree.apply(&op, &stamp)) }
+    }
+    tree
+}
+
 fn document() -> Document {
     let list = |fields: Value| {
         let mut op = json!({"path": "/tasks"});
@@ -170,6 +195,7 @@ fn for_each_type(check: impl Fn(Vec<u8>)) {
         (counter().save(), counter().save_deflated()),
         (list().save(), list().save_deflated()),
         (text().save(), text().save_deflated()),
+        (tree().save(), tree().save_deflated()),
         (document().save(), document().save_deflated()),
     ];
     for (plain, deflated) in states {
@@ -187,6 +213,7 @@ fn states_that_were_saved_are_loaded() {
     check(&counter());
     check(&list());
     check(&text());
+    check(&tree());
     check(&document());
 }
 

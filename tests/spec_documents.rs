@@ -8,7 +8,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use logux::{
     Action, Entry, Meta, WallTime,
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, Text},
+    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, Text, Tree},
     replay::Timeline,
 };
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,7 @@ fn documents() {
             "lww set" => check::<LwwSet>(vector),
             "add-wins set" => check::<AddWinsSet>(vector),
             "counter" => check::<Counter>(vector),
+            "tree" => check::<Tree>(vector),
             "list" => check::<List>(vector),
             "text" => check::<Text>(vector),
             "document" => check::<Document>(vector),

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | a text, such as a note or code | [`Text`] | runs do not interleave, all insertions stay |
 //! | a list, such as tasks or slides | [`List`] | as in a text; a moved item has one place |
+//! | nested items, such as an outline or folders | [`Tree`] | a moved node has one parent, without cycles |
 //! | an object with fields | [`Map`] | the last write wins, for each path |
 //! | one value | [`Register`] | the last write wins |
 //! | a number, such as likes | [`Counter`] | all increments count |
@@ -112,6 +113,7 @@ mod set;
 mod shared;
 mod sync_map;
 mod text;
+mod tree;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
@@ -132,3 +134,4 @@ pub use text::{
     Anchor, Authorship, Delta, DeltaItem, ElementRange, MAX_INSERTION, Selection, Text, TextChange,
     TextError, TextOp,
 };
+pub use tree::{MAX_TREE_DEPTH, Tree, TreeError, TreeNode, TreeOp, TreePlace, TreeWalk};

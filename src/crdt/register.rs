@@ -24,11 +24,16 @@ pub struct Register<T = Json> {
 
 impl<T> Default for Register<T> {
     fn default() -> Self {
-        Self { written: None }
+        Self::empty()
     }
 }
 
 impl<T> Register<T> {
+    /// Creates a register that was never written.
+    pub(super) const fn empty() -> Self {
+        Self { written: None }
+    }
+
     /// Returns the value, or `None` if it was never written.
     pub const fn get(&self) -> Option<&T> {
         match &self.written {

@@ -33,6 +33,7 @@ pub use run::Unit;
 pub(in crate::crdt) use {
     compare::Change,
     names::Element,
+    pages::Pages,
     run::{Side, Standing},
 };
 

@@ -2,15 +2,15 @@
 
 use im::OrdMap;
 
-use super::pages::Pages;
+use super::{Placed, Sequence, Standing, pages::Pages};
 use crate::{action::NodeId, crdt::element::ElementId};
 
 /// The name of an element, with the number of its node in [`Names`]. Smaller and faster than an
 /// [`ElementId`]; another replica may have other numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::crdt) struct Element {
-    pub(super) node: u32,
-    pub(super) counter: u32,
+    pub(in crate::crdt) node: u32,
+    pub(in crate::crdt) counter: u32,
 }
 
 impl Element {
@@ -91,5 +91,35 @@ impl Names {
     /// Returns the nodes by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = &NodeId> {
         self.nodes.iter().map(|node| &node.id)
+    }
+}
+
+impl Sequence {
+    /// Returns the number of a node, which gets one if it has none.
+    pub(in crate::crdt) fn number(&mut self, node: &NodeId) -> u32 {
+        self.names.number(node)
+    }
+
+    /// Returns the node with a number.
+    pub(in crate::crdt) fn node(&self, number: u32) -> &NodeId {
+        self.names.node(number)
+    }
+
+    /// Inserts an element of a tree, whose origins have a place. The caller knows its operation,
+    /// and inserts no element a second time.
+    pub(in crate::crdt) fn insert_element(
+        &mut self,
+        element: Element,
+        origins: (Option<Element>, Option<Element>),
+        standing: Standing,
+    ) {
+        let is_last = element.counter >= self.names.next(element.node);
+        self.names.set_next(element.node, element.counter + 1);
+        self.add(element, 1, "", origins, standing, is_last, &mut Placed::new());
+    }
+
+    /// Removes all elements. The nodes keep their numbers.
+    pub(in crate::crdt) fn clear(&mut self) {
+        *self = Self { names: core::mem::take(&mut self.names), ..Self::default() };
     }
 }

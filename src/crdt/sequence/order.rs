@@ -27,14 +27,25 @@ impl Sequence {
     /// only this replica knows leaves no trace.
     pub(in crate::crdt) fn origins(&self, index: u32) -> (Option<Element>, Option<Element>) {
         let left = index.checked_sub(1).and_then(|index| self.runs.at_visible(index));
-        let mut right = match left {
+        let right = match left {
             Some(left) => self.runs.next(left),
             None => self.runs.first(),
         };
-        while let Some(place) = right.filter(|right| self.is_undone(*right)) {
-            right = self.runs.next_run(place);
-        }
+        let right = self.skip_undone(right);
         (left.map(|left| self.runs.element(left)), right.map(|right| self.runs.element(right)))
+    }
+
+    /// Returns the right origin of an insertion right after an element.
+    pub(in crate::crdt) fn origin_after(&self, element: Element) -> Option<Element> {
+        let next = self.runs.next(self.runs.find(element)?);
+        self.skip_undone(next).map(|next| self.runs.element(next))
+    }
+
+    fn skip_undone(&self, mut place: Option<Place>) -> Option<Place> {
+        while let Some(undone) = place.filter(|place| self.is_undone(*place)) {
+            place = self.runs.next_run(undone);
+        }
+        place
     }
 
     fn is_undone(&self, place: Place) -> bool {

@@ -50,6 +50,17 @@ impl<T: Clone> Pages<T> {
         &mut Arc::make_mut(&mut self.pages[index as usize / PAGE])[index as usize % PAGE]
     }
 
+    /// Returns the indexes of the values that two vectors do not share, and some without a value.
+    pub(in crate::crdt) fn unshared(&self, other: &Self) -> impl Iterator<Item = u32> {
+        let count = self.pages.len().max(other.pages.len());
+        let is_shared = |page: usize| match (self.pages.get(page), other.pages.get(page)) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        };
+        let pages = (0..count).filter(move |page| !is_shared(*page));
+        pages.flat_map(|page| (page * PAGE) as u32..((page + 1) * PAGE) as u32)
+    }
+
     pub(in crate::crdt) fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.iter())
     }

@@ -9,12 +9,14 @@ mod encryption;
 mod history;
 mod saved_state;
 mod server_frames;
+mod tree;
 
 pub use backend::backend;
 pub use encryption::encryption;
 pub use history::history;
 pub use saved_state::saved_state;
 pub use server_frames::server_frames;
+pub use tree::tree;
 
 use std::collections::BTreeMap;
 

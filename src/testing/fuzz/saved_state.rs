@@ -1,7 +1,7 @@
 //! Any bytes are a saved state or give an error.
 
 use crate::crdt::{
-    AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text,
+    AddWinsSet, Counter, Crdt, Document, List, LoadError, LwwSet, Map, Register, Text, Tree,
 };
 
 /// Loads bytes as each type, as they are and with the checksum that belongs to them.
@@ -25,6 +25,9 @@ pub fn saved_state(data: &[u8]) {
         }
         if let Some(text) = load::<Text>(bytes) {
             text.assert_invariants();
+        }
+        if let Some(tree) = load::<Tree>(bytes) {
+            tree.assert_invariants();
         }
         if let Some(document) = load::<Document>(bytes) {
             document.assert_invariants();
