@@ -1,7 +1,6 @@
 //! The libraries, one in each file.
 //!
-//! Another library is one more file that implements [`Library`], and a line in [`ALL`]. The text of
-//! this project belongs here, in front of the others.
+//! Another library is one more file that implements [`Library`], and a line in [`ALL`].
 
 use crate::{
     library::Library,
@@ -12,6 +11,7 @@ use crate::{
 mod automerge;
 mod cola;
 mod diamond_types;
+mod logux;
 mod loro;
 mod yrs;
 
@@ -28,7 +28,8 @@ pub struct Entry {
 }
 
 /// All libraries in the order of the table.
-pub const ALL: [Entry; 5] = [
+pub const ALL: [Entry; 6] = [
+    entry::<logux::Logux>(),
     entry::<diamond_types::DiamondTypes>(),
     entry::<cola::Cola>(),
     entry::<loro::Loro>(),
