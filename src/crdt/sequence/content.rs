@@ -31,14 +31,23 @@ impl Sequence {
 /// for others. Times are not compared.
 impl PartialEq for Sequence {
     fn eq(&self, other: &Self) -> bool {
-        self.runs.total() == other.runs.total() && self.content() == other.content()
+        self.runs.total() == other.runs.total()
+            && (self.is_clone_of(other) || self.content() == other.content())
     }
 }
 
-/// All of a sequence that is equal on all replicas, with names in place of numbers.
+impl Sequence {
+    /// Returns `true` if two sequences share all runs, and have nothing else. O(n / 1,000).
+    fn is_clone_of(&self, other: &Self) -> bool {
+        let has_runs_only = |one: &Self| one.waiting.is_empty() && one.removed.is_empty();
+        self.runs.is_clone_of(&other.runs) && has_runs_only(self) && has_runs_only(other)
+    }
+}
+
 /// An insertion that waits: first element, length, text, origins and standing.
 type ContentWaiting = (ElementId, u32, Arc<str>, Option<ElementId>, Option<ElementId>, Standing);
 
+/// All of a sequence that is equal on all replicas, with names in place of numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Content {
     runs: Vec<ContentRun>,

@@ -401,6 +401,15 @@ impl Runs {
 pub(super) type TextRuns<'a> = Vec<(&'a Run, &'a str)>;
 
 impl Runs {
+    /// Returns `true` if both trees share all leaves.
+    pub(super) fn is_clone_of(&self, other: &Self) -> bool {
+        let leaves = |runs: &Self| runs.leaf_numbers().collect::<Vec<u32>>();
+        let (own, new) = (leaves(self), leaves(other));
+        let mut pairs = own.iter().zip(&new);
+        own.len() == new.len()
+            && pairs.all(|(own, new)| Arc::ptr_eq(self.nodes.get(*own), other.nodes.get(*new)))
+    }
+
     /// Returns the runs of this tree and of another one without the leaves that they share at the
     /// start and at the end, and the lengths of the text of these.
     pub(super) fn different_runs<'a>(
