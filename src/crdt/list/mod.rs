@@ -5,7 +5,7 @@ mod item;
 mod op;
 
 use core::fmt;
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use im::OrdMap;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use super::{
     element::{ElementId, ElementRef, check_origins},
     map::diff_keys,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde, damaged},
-    sequence::{Element, Insertion, Sequence, Standing},
+    sequence::{Insertion, Sequence, Standing},
 };
 use crate::{
     action::{NodeId, Stamp},
@@ -94,7 +94,7 @@ impl List {
 
     /// Returns the index of an item. O(log n).
     pub fn index_of(&self, item: &ElementId) -> Option<usize> {
-        self.index_of_place(self.items.get(item)?.place(self.floor.as_ref())?)
+        self.index_of_place(self.place_of(item)?)
     }
 
     /// Returns the items with their names, in order.
@@ -127,11 +127,21 @@ impl List {
         !self.items.is_empty() || !self.sequence.is_untouched()
     }
 
+    /// Returns the item that a place belongs to. If an insertion and a move have the same name, the
+    /// place is that of the inserted item.
     fn item_of(&self, place: ElementId) -> ElementId {
-        if self.moved.is_empty() {
-            return place;
+        let is_first =
+            |place: &ElementId| self.items.get(place).is_some_and(|item| item.inserted.is_some());
+        match self.moved.get(&place) {
+            Some(item) if !is_first(&place) => item.clone(),
+            _ => place,
         }
-        self.moved.get(&place).cloned().unwrap_or(place)
+    }
+
+    /// Returns the place of a visible item.
+    fn place_of(&self, item: &ElementId) -> Option<&ElementId> {
+        let place = self.items.get(item)?.place(self.floor.as_ref())?;
+        (place == item || self.item_of(place.clone()) == *item).then_some(place)
     }
 
     fn index_of_place(&self, place: &ElementId) -> Option<usize> {
@@ -148,20 +158,15 @@ impl List {
         if self.floor.as_ref().is_some_and(|floor| floor >= until) {
             return;
         }
-        let places = |list: &Self| -> Vec<ElementId> {
-            let items = list.items.values();
-            items.filter_map(|item| item.place(list.floor.as_ref()).cloned()).collect()
-        };
-        let before = places(self);
         self.floor = Some(until.clone());
-        let after = places(self);
-        let after: BTreeSet<&ElementId> = after.iter().collect();
-        for place in before.iter().filter(|place| !after.contains(place)) {
-            self.show(place, false);
-        }
+        let visible: Vec<ElementId> =
+            self.sequence.iter().map(|element| self.sequence.id(element)).collect();
+        visible.iter().for_each(|place| self.show(place));
     }
 
-    fn show(&mut self, place: &ElementId, is_visible: bool) {
+    /// Shows a place if it is that of its item, and hides it otherwise.
+    fn show(&mut self, place: &ElementId) {
+        let is_visible = self.place_of(&self.item_of(place.clone())) == Some(place);
         if let Some(element) = self.sequence.element(place) {
             self.sequence.set_visible(element, is_visible);
         }
@@ -211,20 +216,10 @@ impl List {
         for (element, count) in self.sequence.insert(&insertion, stamp) {
             let is_whole = count == len && self.sequence.id(element) == own;
             if standing == Standing::Removed || !is_whole {
-                self.show_placed(element, count);
+                for offset in 0..count {
+                    self.show(&self.sequence.id(element.plus(offset)));
+                }
             }
-        }
-    }
-
-    /// Shows the places of visible items, after the places have got a place in the order.
-    fn show_placed(&mut self, element: Element, count: u32) {
-        for offset in 0..count {
-            let element = element.plus(offset);
-            let place = self.sequence.id(element);
-            let item = self.items.get(&self.item_of(place.clone()));
-            let shown = item.and_then(|item| item.place(self.floor.as_ref()));
-            let is_visible = shown == Some(&place);
-            self.sequence.set_visible(element, is_visible);
         }
     }
 
@@ -247,11 +242,11 @@ impl List {
         }
         let from = before.and_then(|place| {
             let index = self.index_of_place(&place);
-            self.show(&place, false);
+            self.show(&place);
             index
         });
         let to = after.and_then(|place| {
-            self.show(&place, true);
+            self.show(&place);
             self.index_of_place(&place)
         });
         match (from, to) {
@@ -286,17 +281,17 @@ impl List {
             is_visible &= item.place(self.floor.as_ref()) == Some(&id);
             self.items.insert(id, Arc::new(item));
         }
+        is_visible &= self.moved.is_empty();
         let len_before = self.len();
         let standing = if is_visible { Standing::Visible } else { Standing::Removed };
         self.insert_places((first, len), origins, standing, stamp);
         if !is_visible {
             // Items may have been moved before they arrived.
             for counter in free {
-                let item = self.items.get(&ElementId::new(author.clone(), counter));
-                let place = item.and_then(|item| item.place(self.floor.as_ref())).cloned();
-                if let Some(place) = place {
-                    self.show(&place, true);
-                }
+                let id = ElementId::new(author.clone(), counter);
+                let place = self.place_of(&id).cloned();
+                self.show(&id);
+                place.iter().for_each(|place| self.show(place));
             }
         }
         if self.len() == len_before {
@@ -325,10 +320,10 @@ impl List {
             self.sequence.iter().map(|element| self.sequence.id(element)).collect();
         visible.sort();
         let has_place = |place: &ElementId| {
-            self.sequence.element(place).is_some_and(|element| self.sequence.contains(element))
+            let element = self.sequence.element(place);
+            element.is_some_and(|element| self.sequence.is_in_effect(element))
         };
-        let items = self.items.values();
-        let places = items.filter_map(|item| item.place(self.floor.as_ref()));
+        let places = self.items.keys().filter_map(|id| self.place_of(id));
         let mut places: Vec<ElementId> = places.filter(|place| has_place(place)).cloned().collect();
         places.sort();
         (visible, places)
@@ -381,8 +376,11 @@ impl Crdt for List {
             ListOp::Move { item, first, after, before } => {
                 let (item, place) = (item.id(author), ElementId::new(author.clone(), *first));
                 self.sequence.unsettled_claims(author, *first, 1).next()?;
-                self.moved.insert(place.clone(), item.clone());
+                // Of several moves with one name, all replicas take the same.
+                let moved = self.moved.entry(place.clone()).or_insert_with(|| item.clone());
+                *moved = item.clone().max(moved.clone());
                 self.insert_places((*first, 1), (after, before), Standing::Removed, stamp);
+                self.show(&place);
                 self.change_item(&item, |item| item.position.set(place, stamp).is_some())
             }
             ListOp::Set { item, value } => self.change_item(&item.id(author), |item| {

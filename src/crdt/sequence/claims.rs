@@ -27,9 +27,9 @@ struct Claim {
     operation: Option<Operation>,
 }
 
-/// The part of an operation's id besides its node: time and sequence number of the action, and the
-/// index in the action.
-pub(super) type Operation = (WallTime, u32, u32);
+/// Whether an operation is undone, and its id without the node: time and sequence number of the
+/// action, and the index in the action. The lowest wins.
+pub(super) type Operation = (bool, WallTime, u32, u32);
 
 /// The elements that an operation gets, as ranges of their indexes in the operation.
 pub(super) struct Won {
@@ -38,19 +38,25 @@ pub(super) struct Won {
     pub(super) replaced: Vec<(Element, u32)>,
 }
 
-const fn operation(stamp: &Stamp) -> Operation {
-    (stamp.id().time(), stamp.id().sequence(), stamp.operation())
+const fn operation(stamp: &Stamp, is_undone: bool) -> Operation {
+    (is_undone, stamp.id().time(), stamp.id().sequence(), stamp.operation())
 }
 
 impl Claims {
     /// Adds the claim of an operation to elements that no other claims.
-    pub(super) fn add(&mut self, first: Element, len: u32, stamp: &Stamp) {
-        self.ranges.insert(first, Claim { len, operation: Some(operation(stamp)) });
+    pub(super) fn add(&mut self, first: Element, len: u32, stamp: &Stamp, is_undone: bool) {
+        self.ranges.insert(first, Claim { len, operation: Some(operation(stamp, is_undone)) });
     }
 
     /// Adds the claim of an operation, where it is lower than those before.
-    pub(super) fn resolve(&mut self, first: Element, len: u32, stamp: &Stamp) -> Won {
-        let own = Some(operation(stamp));
+    pub(super) fn resolve(
+        &mut self,
+        first: Element,
+        len: u32,
+        stamp: &Stamp,
+        is_undone: bool,
+    ) -> Won {
+        let own = Some(operation(stamp, is_undone));
         let end = first.plus(len);
         let mut won = Won { all: SmallVec::new(), replaced: Vec::new() };
         let mut at = first;

@@ -174,6 +174,12 @@ impl Sequence {
         })
     }
 
+    /// Returns `true` if an element has a place in the order, and its insertion is not undone.
+    pub(in crate::crdt) fn is_in_effect(&self, element: Element) -> bool {
+        let place = self.runs.find(element);
+        place.is_some_and(|place| self.runs.run(place).standing != Standing::Undone)
+    }
+
     /// Returns the visible element at an index.
     pub(in crate::crdt) fn at(&self, index: u32) -> Option<Element> {
         self.runs.at_visible(index).map(|place| self.runs.element(place))
@@ -263,13 +269,14 @@ impl Sequence {
         let (after, before) = (number(after), number(before));
         let is_last = first.counter >= self.names.next(node);
         self.names.set_next(node, first.counter + len);
+        let is_undone = standing == Standing::Undone;
         let mut placed = Placed::new();
         if is_last {
-            self.claims.add(first, len, stamp);
+            self.claims.add(first, len, stamp, is_undone);
             self.times.set(first, len, minute, true);
             self.add(first, len, text, (after, before), standing, true, &mut placed);
         } else {
-            let won = self.claims.resolve(first, len, stamp);
+            let won = self.claims.resolve(first, len, stamp, is_undone);
             if !won.replaced.is_empty() {
                 self.rebuild(&won.replaced, !text.is_empty());
             }
@@ -434,6 +441,7 @@ impl Sequence {
     pub(in crate::crdt) fn set_visible(&mut self, element: Element, is_visible: bool) {
         let standing = if is_visible { Standing::Visible } else { Standing::Removed };
         if let Some(place) = self.runs.find(element)
+            && self.runs.run(place).standing != Standing::Undone
             && self.runs.run(place).is_visible() != is_visible
         {
             self.runs.set_standing(place, 1, standing, "");

@@ -120,15 +120,16 @@ impl Sequence {
             })
             .collect();
         claims.sort();
-        let mut columns = [(); 5].map(|()| ColumnWriter::default());
+        let mut columns = [(); 6].map(|()| ColumnWriter::default());
         writer.unsigned(claims.len() as u64);
-        for (node, first, len, (time, sequence, index)) in claims {
+        for (node, first, len, (is_undone, time, sequence, index)) in claims {
             writer.node(node);
             columns[0].push_delta(first.into());
             columns[1].push(len.into());
             columns[2].push_delta(time.as_millis());
             columns[3].push(sequence.into());
             columns[4].push(index.into());
+            columns[5].push(is_undone.into());
         }
         columns.into_iter().for_each(|column| writer.column(column));
     }
@@ -279,7 +280,8 @@ impl Sequence {
         for _ in 0..count {
             nodes.push(numbers.read(&mut self.names, reader)?);
         }
-        let [mut firsts, mut lens, mut times, mut sequences, mut indexes] = [
+        let [mut firsts, mut lens, mut times, mut sequences, mut indexes, mut undone] = [
+            reader.column()?,
             reader.column()?,
             reader.column()?,
             reader.column()?,
@@ -294,7 +296,9 @@ impl Sequence {
             }
             let time =
                 WallTime::checked_from_millis(times.next_delta()?).ok_or(damaged("a time"))?;
-            let operation: Operation = (time, sequences.next_u32()?, indexes.next_u32()?);
+            let is_undone = undone.next()? == 1;
+            let operation: Operation =
+                (is_undone, time, sequences.next_u32()?, indexes.next_u32()?);
             self.claims.restore(Element { node, counter }, len, operation);
         }
         Ok(())
