@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 
-import { readMap } from '../helper/saved-map.js'
+import { readDocument } from '../helper/saved-document.js'
 import { scenario } from '../helper/scenario.js'
 import { LOGUX } from '../helper/server.js'
 import { within } from '../helper/wait.js'
@@ -60,7 +60,7 @@ function values(device) {
   let undos = open.filter(([i]) => i.type === 'logux/undo')
   let isUndone = id =>
     undos.some(([i, meta]) => i.id === id && !isUndone(meta.id))
-  let result = snapshot ? readMap(snapshot.state) : {}
+  let result = snapshot ? readDocument(snapshot.state) : {}
   for (let [i, meta] of open) {
     if (i.type === 'notes/edit' && !isUndone(meta.id)) {
       for (let op of i.ops) result[op.path] = op.value
