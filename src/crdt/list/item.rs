@@ -17,6 +17,7 @@ use crate::{
 /// One item of a [`List`](super::List).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
+    /// The place of the latest move. `None`: the item is in its first place, which has its name.
     pub(super) position: Register<ElementId>,
     pub(super) value: Register,
     /// The stamp of the insertion. `None` until it is applied.
@@ -44,9 +45,14 @@ impl Item {
     }
 
     /// Returns the item's place in the order if the item is visible.
-    pub(super) fn place(&self, floor: Option<&Stamp>) -> Option<&ElementId> {
+    pub(super) fn place<'a>(
+        &'a self,
+        id: &'a ElementId,
+        floor: Option<&Stamp>,
+    ) -> Option<&'a ElementId> {
         let inserted = self.inserted.as_ref().filter(|_| !self.is_removed)?;
-        self.position.get().filter(|_| floor.is_none_or(|floor| inserted > floor))
+        let place = self.position.get().unwrap_or(id);
+        Some(place).filter(|_| floor.is_none_or(|floor| inserted > floor))
     }
 
     pub(super) fn shift_times(&mut self, ms: i64) {

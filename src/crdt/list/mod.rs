@@ -139,8 +139,8 @@ impl List {
     }
 
     /// Returns the place of a visible item.
-    fn place_of(&self, item: &ElementId) -> Option<&ElementId> {
-        let place = self.items.get(item)?.place(self.floor.as_ref())?;
+    fn place_of<'a>(&'a self, item: &'a ElementId) -> Option<&'a ElementId> {
+        let place = self.items.get(item)?.place(item, self.floor.as_ref())?;
         (place == item || self.item_of(place.clone()) == *item).then_some(place)
     }
 
@@ -231,11 +231,11 @@ impl List {
     ) -> Option<ListEvent> {
         let floor = self.floor.as_ref();
         let mut item = self.items.get(id).map(|item| (**item).clone()).unwrap_or_default();
-        let before = item.place(floor).cloned();
+        let before = item.place(id, floor).cloned();
         if !change(&mut item) {
             return None;
         }
-        let after = item.place(floor).cloned();
+        let after = item.place(id, floor).cloned();
         self.items.insert(id.clone(), Arc::new(item));
         if before == after {
             return after.and_then(|place| self.index_of_place(&place)).map(ListEvent::Set);
@@ -276,9 +276,8 @@ impl List {
             if item.inserted.as_ref().is_none_or(|inserted| inserted < stamp) {
                 item.inserted = Some(stamp.clone());
             }
-            item.position.set(id.clone(), stamp);
             item.value.set(value, stamp);
-            is_visible &= item.place(self.floor.as_ref()) == Some(&id);
+            is_visible &= item.place(&id, self.floor.as_ref()) == Some(&id);
             self.items.insert(id, Arc::new(item));
         }
         is_visible &= self.moved.is_empty();
@@ -451,13 +450,14 @@ impl Crdt for List {
     fn settle(&mut self, _: &Coverage) {
         self.sequence.settle();
         // An item that was inserted, and is not visible now, never will be.
-        let is_gone =
-            |item: &Item| item.inserted.is_some() && item.place(self.floor.as_ref()).is_none();
+        let is_gone = |id: &ElementId, item: &Item| {
+            item.inserted.is_some() && item.place(id, self.floor.as_ref()).is_none()
+        };
         let gone: Vec<ElementId> = self
             .items
             .iter()
             .filter(|(id, item)| {
-                is_gone(item)
+                is_gone(id, item)
                     && self.sequence.element(id).is_some_and(|id| self.sequence.contains(id))
             })
             .map(|(id, _)| id.clone())
