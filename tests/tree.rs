@@ -238,3 +238,22 @@ fn a_node_can_have_100000_children() {
     assert_eq!(tree.child_count(Some(&parent)), LEN - 1);
     assert_eq!(tree.index_of(&children[9]), Some(8));
 }
+
+/// The author of a refused creation keeps its place, and may add the same action again.
+#[test]
+fn a_refused_creation_can_be_added_again() {
+    let create = op(json!({"op": "create", "first": 0, "value": "A"}));
+    let (refused, again) = (stamp(1, "a"), stamp(2, "a"));
+    let mut one = Tree::default();
+    one.apply_undone(&create, &refused);
+    assert_eq!(one.to_json(), json!([]));
+    one.apply(&create, &again);
+    let mut other = Tree::default();
+    other.apply(&create, &again);
+    other.apply_undone(&create, &refused);
+    for tree in [&one, &other] {
+        tree.assert_invariants();
+        assert_eq!(shape(tree), [(0, "@a 0".to_owned())]);
+    }
+    assert_eq!(one, other);
+}

@@ -51,8 +51,11 @@ impl Tree {
             operation: stamp.operation(),
         };
         let known = self.table.find_place(name);
+        // An operation in effect wins over an undone one, which perhaps only this replica knows.
+        let own = (new.is_undone, order.operation_id());
         if let Some(known) = known.map(|known| self.table.place(known))
-            && (known.is_settled || known.order.operation_id() <= order.operation_id())
+            && (known.is_settled
+                || (known.effect == Effect::Undone, known.order.operation_id()) <= own)
         {
             return Vec::new();
         }
@@ -96,7 +99,7 @@ impl Tree {
         }
     }
 
-    /// Gives the name of a place to another operation, whose id is lower. O(n log n).
+    /// Gives the name of a place to another operation, which wins over the one before. O(n log n).
     fn replace(&mut self, old: PlaceIndex, new: Place, value: Option<&Json>) -> Vec<NodeIndex> {
         let was_creation = self.table.is_creation(self.table.place(old));
         let old_node = self.table.place(old).node;

@@ -73,9 +73,12 @@ fn place_of(applied: &Applied) -> Option<ModelPlace> {
 fn model(all: &[Applied]) -> Vec<(usize, ElementId, Value)> {
     let mut places: BTreeMap<ElementId, ModelPlace> = BTreeMap::new();
     for place in all.iter().filter_map(place_of) {
-        let id = |place: &ModelPlace| crate::crdt::OpId::from(&place.applied.stamp);
+        let rank = |place: &ModelPlace| {
+            let Applied { stamp, is_undone, .. } = &place.applied;
+            (*is_undone, crate::crdt::OpId::from(stamp))
+        };
         match places.get(&place.name) {
-            Some(own) if id(own) <= id(&place) => {}
+            Some(own) if rank(own) <= rank(&place) => {}
             _ => drop(places.insert(place.name.clone(), place)),
         }
     }
