@@ -350,14 +350,14 @@ impl Crdt for Document {
         let path = op.path();
         let next = self.next_counter(stamp.id().node());
         match op.part() {
-            Part::List(op) => self.lists.get(path).map_or_else(
-                || List::default().admit_from(&op, stamp, next),
-                |list| list.admit_from(&op, stamp, next),
-            ),
-            Part::Text(op) => self.texts.get(path).map_or_else(
-                || Text::default().admit_from(&op, stamp, next),
-                |text| text.admit_from(&op, stamp, next),
-            ),
+            Part::List(op) => {
+                let none = List::default();
+                self.lists.get(path).unwrap_or(&none).admit_from(&op, stamp, next)
+            }
+            Part::Text(op) => {
+                let none = Text::default();
+                self.texts.get(path).unwrap_or(&none).admit_from(&op, stamp, next)
+            }
             Part::Value(_) | Part::Counter(_) | Part::Set(_) => Ok(()),
         }
     }

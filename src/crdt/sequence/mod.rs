@@ -256,8 +256,8 @@ impl Sequence {
 impl Sequence {
     /// Applies an insertion by an operation with this stamp. Returns the elements that have got a
     /// place in the order, also those of insertions that had waited for this one. An operation that
-    /// was applied before changes nothing. Of operations that claim the same name for an element,
-    /// the one with the lowest id gets it.
+    /// was applied before changes nothing. Of operations in effect that claim the same name for an
+    /// element, the one with the lowest id gets it; an undone one only if all are undone.
     pub(in crate::crdt) fn insert(&mut self, insertion: &Insertion<'_>, stamp: &Stamp) -> Placed {
         let Insertion { first, len, text, after, before, standing } = *insertion;
         let node = self.names.number(stamp.id().node());
@@ -304,23 +304,44 @@ impl Sequence {
         is_last: bool,
         placed: &mut Placed,
     ) {
-        let left = after.map(|after| (after, self.runs.find(after)));
-        let right = before.map(|before| (before, self.runs.find(before)));
-        let missing = [left, right].into_iter().flatten().find(|(_, place)| place.is_none());
-        if let Some((missing, _)) = missing {
-            // Which elements of a list are visible is known when they get their place.
-            let is_list = text.is_empty() && standing == Standing::Visible;
-            let standing = if is_list { Standing::Removed } else { standing };
-            let waiting = Waiting { first, len, text: text.into(), after, before, standing };
-            self.waiting.entry(missing).or_default().push(waiting);
-            return;
-        }
-        let (left, right) = (left.and_then(|(_, place)| place), right.and_then(|(_, place)| place));
-        self.place_all((first, len), text, (left, right), before, standing, is_last);
-        placed.push((first, len));
-        self.remove_early(first, len);
-        if !self.waiting.is_empty() {
+        let is_placed =
+            self.place_or_wait(first, len, text, (after, before), standing, is_last, placed);
+        if is_placed && !self.waiting.is_empty() {
             self.add_waiting(first, len, placed);
+        }
+    }
+
+    /// Gives elements their place if their origins have one, and returns `true`. Otherwise the
+    /// insertion waits.
+    #[allow(clippy::too_many_arguments, reason = "the fields of an insertion, without a copy")]
+    fn place_or_wait(
+        &mut self,
+        first: Element,
+        len: u32,
+        text: &str,
+        (after, before): (Option<Element>, Option<Element>),
+        standing: Standing,
+        is_last: bool,
+        placed: &mut Placed,
+    ) -> bool {
+        let find = |origin: Option<Element>| {
+            origin.map_or(Ok(None), |origin| self.runs.find(origin).map(Some).ok_or(origin))
+        };
+        match (find(after), find(before)) {
+            (Ok(left), Ok(right)) => {
+                self.place_all((first, len), text, (left, right), before, standing, is_last);
+                placed.push((first, len));
+                self.remove_early(first, len);
+                true
+            }
+            (Err(missing), _) | (_, Err(missing)) => {
+                // Which elements of a list are visible is known when they get their place.
+                let is_list = text.is_empty() && standing == Standing::Visible;
+                let standing = if is_list { Standing::Removed } else { standing };
+                let waiting = Waiting { first, len, text: text.into(), after, before, standing };
+                self.waiting.entry(missing).or_default().push(waiting);
+                false
+            }
         }
     }
 
@@ -334,20 +355,9 @@ impl Sequence {
                 keys.iter().filter_map(|key| self.waiting.remove(key)).flatten().collect();
             for waiting in ready_now {
                 let Waiting { first, len, text, after, before, standing } = waiting;
-                let find = |origin: Option<Element>| {
-                    origin.map_or(Ok(None), |origin| self.runs.find(origin).map(Some).ok_or(origin))
-                };
-                match (find(after), find(before)) {
-                    (Ok(left), Ok(right)) => {
-                        self.place_all((first, len), &text, (left, right), before, standing, false);
-                        placed.push((first, len));
-                        self.remove_early(first, len);
-                        ready.push((first, len));
-                    }
-                    (Err(missing), _) | (_, Err(missing)) => {
-                        let waiting = Waiting { first, len, text, after, before, standing };
-                        self.waiting.entry(missing).or_default().push(waiting);
-                    }
+                let origins = (after, before);
+                if self.place_or_wait(first, len, &text, origins, standing, false, placed) {
+                    ready.push((first, len));
                 }
             }
         }

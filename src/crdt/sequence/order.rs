@@ -99,7 +99,7 @@ impl Sequence {
         next.map_or(self.runs.total().elements, |next| self.runs.rank(next))
     }
 
-    /// Inserts a run whose parent is known, and returns its number of visible elements before it.
+    /// Inserts a run whose parent is known.
     pub(super) fn place(&mut self, origin: &Origin, mut run: Run, text: &str, is_last: bool) {
         let new = match origin.side {
             Side::Right => self.right_place(origin, &mut run),
@@ -151,10 +151,7 @@ impl Sequence {
         let depth = self.runs.depth(parent);
         run.depth = depth + 1;
         if !self.runs.has_left_children(parent) {
-            let gap = self.runs.gap_before(parent);
-            let open = self.runs.run_at(gap).open;
-            self.runs.set_open(gap, run.depth);
-            return NewPlace { gap, open };
+            return self.place_before(parent, run.depth);
         }
         let (from, end) = (self.first_rank(parent), self.runs.rank(parent));
         let key = (self.names.node(run.first.node), run.first.counter);
@@ -162,14 +159,18 @@ impl Sequence {
         let later = self.first_child(run.depth, from, end, is_later);
         let first = later.and_then(|later| self.first_of(later));
         match first.filter(|first| self.runs.rank(*first) == from) {
-            Some(first) => {
-                let gap = self.runs.gap_before(first);
-                let open = self.runs.run_at(gap).open;
-                self.runs.set_open(gap, run.depth);
-                NewPlace { gap, open }
-            }
+            Some(first) => self.place_before(first, run.depth),
             None => NewPlace { gap: self.gap_before_child(later, end), open: run.depth },
         }
+    }
+
+    /// Returns the place before the first element of a subtree for a new first one, which opens
+    /// what the other has opened. That only opens levels from `depth` on.
+    fn place_before(&mut self, first: Place, depth: u32) -> NewPlace {
+        let gap = self.runs.gap_before(first);
+        let open = self.runs.run_at(gap).open;
+        self.runs.set_open(gap, depth);
+        NewPlace { gap, open }
     }
 
     /// Returns the gap before the subtree of a child, or before the element at a rank.

@@ -54,11 +54,6 @@ impl Run {
         (element.node == self.first.node && offset < self.len).then_some(offset)
     }
 
-    /// Returns `true` if some elements are in the run.
-    pub(super) fn overlaps(&self, first: Element, len: u32) -> bool {
-        first < self.first.plus(self.len) && self.first < first.plus(len)
-    }
-
     pub(super) const fn visible_len(&self) -> u32 {
         if self.is_visible() { self.len } else { 0 }
     }

@@ -181,36 +181,23 @@ impl Sequence {
         reader: &mut StateReader<'_>,
         numbers: &mut Numbers,
     ) -> Result<(), LoadError> {
-        let count = reader.unsigned()?;
-        let mut nodes = Vec::new();
-        for _ in 0..count {
-            nodes.push(numbers.read(&mut self.names, reader)?);
-        }
+        let nodes = numbers.read_all(&mut self.names, reader)?;
         let [mut kinds, mut lens, mut counters, mut depths]: [ColumnReader<'_>; 4] =
             [reader.column()?, reader.column()?, reader.column()?, reader.column()?];
         let mut runs: Vec<Run> = Vec::with_capacity(nodes.len());
         let mut others = Vec::new();
-        let mut depth = 0_i64;
+        // The depth that follows the last element.
+        let mut depth = 1;
         for (index, node) in nodes.into_iter().enumerate() {
             let kind = kinds.next()?;
             let len = lens.next_u32()?;
-            let counter = i64::from(self.names.next(node)).checked_add(counters.next_signed()?);
-            let own =
-                depth.checked_add(1).and_then(|own| own.checked_add(depths.next_signed().ok()?));
-            let (Some(counter), Some(own)) = (counter, own) else {
-                return Err(damaged("counters and depths of elements"));
-            };
-            let (Ok(counter), Ok(own)) = (u32::try_from(counter), u32::try_from(own)) else {
-                return Err(damaged("counters and depths of elements"));
-            };
-            let end = counter.checked_add(len).filter(|end| len > 0 && *end <= MAX_COUNTER);
-            let last = own.checked_add(len).filter(|_| own > 0);
-            let (Some(end), Some(last)) = (end, last) else {
-                return Err(damaged("a run of elements"));
-            };
+            let counter = number_of(self.names.next(node), counters.next_signed()?)?;
+            let own = number_of(depth, depths.next_signed()?)?;
+            check_range(counter, len)?;
+            let last = own.checked_add(len).filter(|_| own > 0).ok_or(damaged("a depth"))?;
             // The expected counter follows the last run of the node, not the highest counter.
-            self.names.force_next(node, end);
-            depth = i64::from(last) - 1;
+            self.names.force_next(node, counter + len);
+            depth = last;
             let standing = standing_of(kind & (REMOVED | UNDONE))?;
             if kind & OTHER_RIGHT != 0 {
                 others.push(index);
@@ -252,11 +239,7 @@ impl Sequence {
         reader: &mut StateReader<'_>,
         numbers: &mut Numbers,
     ) -> Result<(), LoadError> {
-        let count = reader.unsigned()?;
-        let mut nodes = Vec::new();
-        for _ in 0..count {
-            nodes.push(numbers.read(&mut self.names, reader)?);
-        }
+        let nodes = numbers.read_all(&mut self.names, reader)?;
         let (mut counters, mut times) = (reader.column()?, reader.column()?);
         let mut starts = Vec::with_capacity(nodes.len());
         for node in nodes {
@@ -275,11 +258,7 @@ impl Sequence {
         reader: &mut StateReader<'_>,
         numbers: &mut Numbers,
     ) -> Result<(), LoadError> {
-        let count = reader.unsigned()?;
-        let mut nodes = Vec::new();
-        for _ in 0..count {
-            nodes.push(numbers.read(&mut self.names, reader)?);
-        }
+        let nodes = numbers.read_all(&mut self.names, reader)?;
         let [mut firsts, mut lens, mut times, mut sequences, mut indexes, mut undone] = [
             reader.column()?,
             reader.column()?,
@@ -291,9 +270,7 @@ impl Sequence {
         for node in nodes {
             let counter = u32::try_from(firsts.next_delta()?).map_err(|_| damaged("a counter"))?;
             let len = lens.next_u32()?;
-            if counter.checked_add(len).is_none_or(|end| len == 0 || end > MAX_COUNTER) {
-                return Err(damaged("a range of elements"));
-            }
+            check_range(counter, len)?;
             let time =
                 WallTime::checked_from_millis(times.next_delta()?).ok_or(damaged("a time"))?;
             let is_undone = undone.next()? == 1;
@@ -313,9 +290,7 @@ impl Sequence {
             let first = numbers.read_optional(&mut self.names, reader)?;
             let first = first.ok_or(damaged("an element"))?;
             let len = reader.unsigned_u32()?;
-            if first.counter.checked_add(len).is_none_or(|end| len == 0 || end > MAX_COUNTER) {
-                return Err(damaged("a range of elements"));
-            }
+            check_range(first.counter, len)?;
             let text = reader.string()?.into();
             let after = numbers.read_optional(&mut self.names, reader)?;
             let before = numbers.read_optional(&mut self.names, reader)?;
@@ -335,12 +310,9 @@ impl Sequence {
             let node = numbers.read(&mut self.names, reader)?;
             let counter = reader.unsigned_u32()?;
             let len = reader.unsigned_u32()?;
-            if counter.checked_add(len).is_none_or(|end| len == 0 || end > MAX_COUNTER) {
-                return Err(damaged("a range of elements"));
-            }
+            check_range(counter, len)?;
             let first = Element { node, counter };
-            let mut known = self.runs.iter().filter(|(run, _)| run.standing != Standing::Undone);
-            if known.any(|(run, _)| run.overlaps(first, len)) {
+            if self.runs.is_any_in_effect(first, len) {
                 return Err(damaged("elements without a place in the order"));
             }
             removed.insert(first, len);
@@ -367,6 +339,18 @@ const fn standing_of(bits: u64) -> Result<Standing, LoadError> {
     }
 }
 
+/// Checks a range of counters.
+fn check_range(first: u32, len: u32) -> Result<(), LoadError> {
+    let end = first.checked_add(len).filter(|end| len > 0 && *end <= MAX_COUNTER);
+    end.map(drop).ok_or(damaged("a range of elements"))
+}
+
+/// Returns a number that is saved as the difference to an expected one.
+fn number_of(expected: u32, difference: i64) -> Result<u32, LoadError> {
+    let number = i64::from(expected).checked_add(difference);
+    number.and_then(|number| u32::try_from(number).ok()).ok_or(damaged("a number of 32 bits"))
+}
+
 /// The numbers of the nodes of a saved state.
 #[derive(Default)]
 struct Numbers(Vec<Option<u32>>);
@@ -381,6 +365,15 @@ impl Numbers {
         let number = self.0[index].unwrap_or_else(|| names.number(&reader.nodes()[index]));
         self.0[index] = Some(number);
         Ok(number)
+    }
+
+    /// Reads the number of nodes, and the nodes.
+    fn read_all(
+        &mut self,
+        names: &mut Names,
+        reader: &mut StateReader<'_>,
+    ) -> Result<Vec<u32>, LoadError> {
+        (0..reader.unsigned()?).map(|_| self.read(names, reader)).collect()
     }
 
     fn read_optional(

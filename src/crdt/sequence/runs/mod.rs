@@ -11,7 +11,7 @@ use super::{
     names::Element,
     pages::Pages,
     ranges::Ranges,
-    run::{Counts, Run, Sum, Unit},
+    run::{Counts, Run, Standing, Sum, Unit},
 };
 use node::{Child, Inner, Leaf, Node};
 
@@ -156,6 +156,21 @@ impl Runs {
             }
         }
         None
+    }
+
+    /// Returns `true` if a place has one of these elements, and its insertion is not undone.
+    /// O(log n) for each run of them.
+    pub(super) fn is_any_in_effect(&self, first: Element, len: u32) -> bool {
+        let end = first.plus(len);
+        let mut next = self.first_from(first);
+        while let Some(place) = next.filter(|next| *next < end).and_then(|next| self.find(next)) {
+            let run = self.run(place);
+            if run.standing != Standing::Undone {
+                return true;
+            }
+            next = self.first_from(run.first.plus(run.len));
+        }
+        false
     }
 
     /// Returns the place of the first element.
