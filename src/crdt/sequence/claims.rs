@@ -179,7 +179,7 @@ impl Sequence {
             }
         }
         let mut all = self.insertions();
-        all.extend(core::mem::take(&mut self.waiting).into_iter().flat_map(|(_, own)| own));
+        all.extend(core::mem::take(&mut self.waiting).into_iter().map(|(_, own)| own));
         self.runs = Runs::default();
         let mut placed = super::Placed::new();
         for insertion in all.into_iter().flat_map(|insertion| insertion.without(replaced)) {
@@ -224,35 +224,29 @@ impl Sequence {
 }
 
 impl Waiting {
-    /// Returns the insertion without some of its elements, in parts.
+    /// Returns the insertion without some of its elements, in parts. `removed` is sorted.
     fn without(self, removed: &[(Element, u32)]) -> Vec<Self> {
-        let mut parts = vec![self];
-        for (first, len) in removed {
-            let end = first.plus(*len);
-            parts = parts.into_iter().flat_map(|part| part.around(*first, end)).collect();
-        }
-        parts
-    }
-
-    fn around(self, from: Element, to: Element) -> Vec<Self> {
         let (first, end) = (self.first, self.first.plus(self.len));
-        if from.node != first.node || to <= first || from >= end {
+        let before = removed.partition_point(|(own, len)| own.plus(*len) <= first);
+        let overlapping = removed[before..].iter().take_while(|(own, _)| *own < end);
+        let mut kept: Vec<Range<u32>> = Vec::new();
+        let mut at = 0;
+        for (own, len) in overlapping {
+            kept.push(at..own.counter.max(first.counter) - first.counter);
+            at = own.plus(*len).min(end).counter - first.counter;
+        }
+        if kept.is_empty() {
             return vec![self];
         }
-        let part = |start: Element, end: Element| {
-            let range = start.counter - first.counter..end.counter - first.counter;
-            let after =
-                range.start.checked_sub(1).map_or(self.after, |last| Some(first.plus(last)));
-            let text = super::slice(&self.text, self.len, &range).into();
-            Self { first: start, len: range.end - range.start, text, after, ..self.clone() }
-        };
-        let mut parts = Vec::new();
-        if first < from {
-            parts.push(part(first, from));
-        }
-        if to < end {
-            parts.push(part(to, end));
-        }
-        parts
+        kept.push(at..self.len);
+        let mut slices = super::Slices::new(&self.text, self.len);
+        let parts = kept.into_iter().filter(|range| !range.is_empty()).map(|range| Self {
+            first: first.plus(range.start),
+            len: range.end - range.start,
+            text: slices.next(&range).into(),
+            after: range.start.checked_sub(1).map_or(self.after, |last| Some(first.plus(last))),
+            ..self.clone()
+        });
+        parts.collect()
     }
 }

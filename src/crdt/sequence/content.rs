@@ -82,7 +82,7 @@ impl Sequence {
             let Waiting { first, len, text, after, before, standing } = own.clone();
             (self.id(first), len, text, name(after), name(before), standing)
         };
-        let mut waiting: Vec<_> = self.waiting.values().flatten().map(of_waiting).collect();
+        let mut waiting: Vec<_> = self.waiting.values().map(of_waiting).collect();
         waiting.sort_by(|a, b| a.0.cmp(&b.0));
         let mut removed: Vec<_> =
             self.removed.iter().map(|(first, len)| (self.id(*first), *len)).collect();

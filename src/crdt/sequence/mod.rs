@@ -58,8 +58,8 @@ pub(in crate::crdt) struct Sequence {
     claims: Claims,
     /// When the elements were inserted, in milliseconds, rounded down to minutes.
     times: Ranges<i64>,
-    /// Insertions whose origins are unknown, by an unknown origin.
-    waiting: OrdMap<Element, Vec<Waiting>>,
+    /// Insertions whose origins are unknown, by an unknown origin and the first new element.
+    waiting: OrdMap<(Element, Element), Waiting>,
     /// Elements that were removed, and whose insertion has not arrived or is undone: the number of
     /// counters from each key on.
     removed: OrdMap<Element, u32>,
@@ -280,10 +280,11 @@ impl Sequence {
             if !won.replaced.is_empty() {
                 self.rebuild(&won.replaced, !text.is_empty());
             }
+            let mut slices = Slices::new(text, len);
             for range in won.all {
                 let (start, own) = (first.plus(range.start), range.end - range.start);
                 self.times.set(start, own, minute, false);
-                let text = slice(text, len, &range);
+                let text = slices.next(&range);
                 let after =
                     range.start.checked_sub(1).map_or(after, |before| Some(first.plus(before)));
                 self.add(start, own, text, (after, before), standing, false, &mut placed);
@@ -339,7 +340,7 @@ impl Sequence {
                 let is_list = text.is_empty() && standing == Standing::Visible;
                 let standing = if is_list { Standing::Removed } else { standing };
                 let waiting = Waiting { first, len, text: text.into(), after, before, standing };
-                self.waiting.entry(missing).or_default().push(waiting);
+                self.waiting.insert((missing, first), waiting);
                 false
             }
         }
@@ -349,10 +350,10 @@ impl Sequence {
     fn add_waiting(&mut self, first: Element, len: u32, placed: &mut Placed) {
         let mut ready: Vec<(Element, u32)> = vec![(first, len)];
         while let Some((first, len)) = ready.pop() {
-            let keys: Vec<Element> =
-                self.waiting.range(first..first.plus(len)).map(|(key, _)| *key).collect();
+            let range = (first, Element::MIN)..(first.plus(len), Element::MIN);
+            let keys: Vec<_> = self.waiting.range(range).map(|(key, _)| *key).collect();
             let ready_now: Vec<Waiting> =
-                keys.iter().filter_map(|key| self.waiting.remove(key)).flatten().collect();
+                keys.iter().filter_map(|key| self.waiting.remove(key)).collect();
             for waiting in ready_now {
                 let Waiting { first, len, text, after, before, standing } = waiting;
                 let origins = (after, before);
@@ -501,7 +502,7 @@ impl Sequence {
             above.push(run.depth + run.len - 1);
             assert!(run.depth > 0, "the elements of the first level have the depth 1");
         }
-        for origin in self.waiting.keys() {
+        for (origin, _) in self.waiting.keys() {
             assert!(!self.contains(*origin), "insertions wait for elements without a place");
         }
         for (first, _) in &self.removed {
@@ -524,13 +525,37 @@ fn first_part(text: &str, len: u32) -> (&str, u32) {
     (&text[..end], text[..end].chars().count() as u32)
 }
 
-/// Returns the scalar values in a range of a text of `len` scalar values.
-fn slice<'a>(text: &'a str, len: u32, range: &Range<u32>) -> &'a str {
-    if *range == (0..len) || text.is_empty() {
-        return text;
+/// Parts of a text, one after the other, without a search from its start for each.
+struct Slices<'a> {
+    rest: &'a str,
+    /// The index of the first scalar value of the rest.
+    start: u32,
+    len: u32,
+}
+
+impl<'a> Slices<'a> {
+    /// `text` has `len` scalar values, or is empty.
+    const fn new(text: &'a str, len: u32) -> Self {
+        Self { rest: text, start: 0, len }
     }
-    let at = |index: u32| text.char_indices().nth(index as usize).map_or(text.len(), |(at, _)| at);
-    &text[at(range.start)..at(range.end)]
+
+    /// Returns the scalar values in a range that begins after the one before.
+    fn next(&mut self, range: &Range<u32>) -> &'a str {
+        if range.end == self.len && range.start == self.start {
+            return self.rest;
+        }
+        self.skip_to(range.start);
+        let text = self.rest;
+        self.skip_to(range.end);
+        &text[..text.len() - self.rest.len()]
+    }
+
+    fn skip_to(&mut self, index: u32) {
+        let count = (index - self.start) as usize;
+        let end = self.rest.char_indices().nth(count).map_or(self.rest.len(), |(at, _)| at);
+        self.rest = &self.rest[end..];
+        self.start = index;
+    }
 }
 
 /// Adds a range of counters to disjoint ranges, which are joined where they touch.

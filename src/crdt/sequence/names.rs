@@ -14,6 +14,9 @@ pub(in crate::crdt) struct Element {
 }
 
 impl Element {
+    /// Not after any other.
+    pub(in crate::crdt) const MIN: Self = Self { node: 0, counter: 0 };
+
     /// Returns the element of the same node that was inserted `count` elements later.
     pub(in crate::crdt) const fn plus(self, count: u32) -> Self {
         Self { counter: self.counter + count, ..self }

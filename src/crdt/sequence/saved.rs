@@ -83,7 +83,7 @@ impl Sequence {
             .runs
             .iter()
             .map(|(run, _)| (run.first, run.len))
-            .chain(self.waiting.values().flatten().map(|waiting| (waiting.first, waiting.len)))
+            .chain(self.waiting.values().map(|waiting| (waiting.first, waiting.len)))
             .map(|(first, len)| (self.names.node(first.node), first, len))
             .collect();
         known.sort();
@@ -136,7 +136,7 @@ impl Sequence {
 
     /// Writes what has no place in the order.
     fn encode_waiting(&self, writer: &mut StateWriter) {
-        let mut waiting: Vec<&Waiting> = self.waiting.values().flatten().collect();
+        let mut waiting: Vec<&Waiting> = self.waiting.values().collect();
         waiting.sort_by_key(|waiting| self.id(waiting.first));
         writer.unsigned(waiting.len() as u64);
         for waiting in waiting {
@@ -303,7 +303,7 @@ impl Sequence {
                 return Err(damaged("elements that are in one place"));
             }
             let waiting = Waiting { first, len, text, after, before, standing };
-            self.waiting.entry(missing).or_default().push(waiting);
+            self.waiting.insert((missing, first), waiting);
         }
         let mut removed = OrdMap::new();
         for _ in 0..reader.unsigned()? {

@@ -47,7 +47,9 @@ impl Delta {
         match (self.0.last_mut(), item) {
             (_, DeltaItem::Retain(0) | DeltaItem::Delete(0)) => {}
             (Some(DeltaItem::Retain(len)), DeltaItem::Retain(more))
-            | (Some(DeltaItem::Delete(len)), DeltaItem::Delete(more)) => *len += more,
+            | (Some(DeltaItem::Delete(len)), DeltaItem::Delete(more)) => {
+                *len = len.saturating_add(more);
+            }
             (Some(DeltaItem::Insert(text)), DeltaItem::Insert(more)) => text.push_str(&more),
             (Some(DeltaItem::Delete(_)), item @ DeltaItem::Insert(_)) => {
                 let deleted = self.0.pop();
@@ -65,13 +67,13 @@ impl Delta {
             items.peek()?;
             let mut edit = Edit { retained: 0, deleted: 0, inserted: "" };
             while let Some(DeltaItem::Retain(len)) = items.peek() {
-                edit.retained += len;
+                edit.retained = edit.retained.saturating_add(*len);
                 items.next();
             }
             while let Some(item) = items.peek() {
                 match item {
                     DeltaItem::Insert(text) if edit.inserted.is_empty() => edit.inserted = text,
-                    DeltaItem::Delete(len) => edit.deleted += len,
+                    DeltaItem::Delete(len) => edit.deleted = edit.deleted.saturating_add(*len),
                     DeltaItem::Insert(_) | DeltaItem::Retain(_) => break,
                 }
                 items.next();

@@ -270,8 +270,10 @@ impl Text {
         // The operations are applied to a copy, whose effects need no real stamp.
         let stamp = delta::copy_stamp(author);
         for edit in delta.edits() {
-            index += edit.retained;
-            for op in after.replace_ops(index..index + edit.deleted, edit.inserted, unit, author)? {
+            // Lengths come from outside; a sum that is too large is out of bounds.
+            index = usize::saturating_add(index, edit.retained);
+            let range = index..index.saturating_add(edit.deleted);
+            for op in after.replace_ops(range, edit.inserted, unit, author)? {
                 after.apply(&op, &stamp);
                 ops.push(op);
             }

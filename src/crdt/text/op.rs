@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MAX_INSERTION;
 use crate::{
+    action::NodeId,
     crdt::{
         crdt::{MissingField, required},
         element::{ElementRef, MAX_COUNTER, check_origins},
@@ -19,7 +20,8 @@ use crate::{
 /// - `{"op":"insert","first":7,"text":"abc","after":6,"before":"@20:c:d 4"}`: the characters get
 ///   the counters 7, 8 and 9 of the author; `after` and `before` are the characters beside them,
 ///   also removed ones, and absent at the start and the end
-/// - `{"op":"remove","elements":[[7,2],["@20:c:d 4",1]]}`: first characters and their numbers
+/// - `{"op":"remove","elements":[[7,2],["@20:c:d 4",1]]}`: first characters and their numbers, in
+///   ranges that do not overlap
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", try_from = "OpFields")]
 pub enum TextOp {
@@ -51,6 +53,16 @@ pub struct ElementRange {
     pub first: ElementRef,
     /// The number of elements.
     pub len: u32,
+}
+
+impl ElementRange {
+    /// Returns the node, which is `None` for the author, the first counter and the length.
+    const fn parts(&self) -> (Option<&NodeId>, u32, u32) {
+        match &self.first {
+            ElementRef::Own(counter) => (None, *counter, self.len),
+            ElementRef::Of(id) => (Some(id.node()), id.counter(), self.len),
+        }
+    }
 }
 
 impl From<(ElementRef, u32)> for ElementRange {
@@ -100,6 +112,24 @@ fn check_ranges(elements: &[ElementRange]) -> Result<(), Malformed> {
     for ElementRange { first, len } in elements {
         if let ElementRef::Of(id) = first {
             check_range(id.counter(), *len)?;
+        }
+    }
+    check_overlaps(elements)
+}
+
+/// Checks that no element is in two ranges: a short operation could take long otherwise.
+fn check_overlaps(elements: &[ElementRange]) -> Result<(), Malformed> {
+    if elements.len() < 2 {
+        return Ok(());
+    }
+    let mut sorted: Vec<_> = elements.iter().map(ElementRange::parts).collect();
+    sorted.sort_unstable();
+    let pairs = sorted.iter().zip(&sorted[1..]);
+    for ((node, first, len), (next_node, next, _)) in pairs {
+        if node == next_node && next - first < *len {
+            return Err(Malformed::new(format!(
+                "expected ranges of elements that do not overlap, got element {next} twice"
+            )));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The smallest edits between two strings.
 
 use core::ops::Range;
+use std::collections::BTreeMap;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
@@ -25,7 +26,7 @@ pub(super) fn between(before: &str, after: &str) -> Delta {
     delta
 }
 
-fn compare(before: &[char], after: &[char], delta: &mut Delta) {
+fn compare<'a>(before: &'a [char], after: &'a [char], delta: &mut Delta) {
     if before.len() + after.len() <= MAX_COMPARED {
         return compare_scalars(before, after, delta);
     }
@@ -33,8 +34,14 @@ fn compare(before: &[char], after: &[char], delta: &mut Delta) {
     if old.len() + new.len() > MAX_COMPARED {
         return replace(before, after, delta);
     }
-    let old_lines: Vec<&[char]> = old.iter().map(|line| &before[line.clone()]).collect();
-    let new_lines: Vec<&[char]> = new.iter().map(|line| &after[line.clone()]).collect();
+    // Lines are compared by numbers, because long ones may differ at their ends only.
+    let mut numbers: BTreeMap<&[char], usize> = BTreeMap::new();
+    let mut number = |line: &'a [char]| {
+        let next = numbers.len();
+        *numbers.entry(line).or_insert(next)
+    };
+    let old_lines: Vec<usize> = old.iter().map(|line| number(&before[line.clone()])).collect();
+    let new_lines: Vec<usize> = new.iter().map(|line| number(&after[line.clone()])).collect();
     for op in capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines) {
         let old = joined(&old, op.old_range());
         let new = joined(&new, op.new_range());
