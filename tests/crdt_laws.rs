@@ -6,7 +6,7 @@
 use core::fmt::Debug;
 
 use logux::{
-    Action, ActionId,
+    Action, ActionId, NodeId, Stamp,
     crdt::{
         AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp,
         Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps, Text, TextOp, Tree, TreeOp,
@@ -144,6 +144,19 @@ fn list() {
 enum TextIntent {
     Insert(prop::sample::Index, &'static str),
     Remove(prop::sample::Index, usize),
+    /// Inserts at the end.
+    Type(&'static str),
+    /// Removes the last character.
+    Backspace,
+}
+
+/// Returns edits as people make them, most of them at the end.
+fn typing() -> impl Strategy<Value = TextIntent> + Clone {
+    prop_oneof![
+        4 => select(vec!["a", "é", "🦀", "bc"]).prop_map(TextIntent::Type),
+        2 => Just(TextIntent::Backspace),
+        2 => text_intent(),
+    ]
 }
 
 fn text_intent() -> impl Strategy<Value = TextIntent> + Clone {
@@ -164,6 +177,10 @@ fn text_op(text: &Text, intent: &TextIntent, id: &ActionId) -> Option<TextOp> {
         TextIntent::Remove(at, count) => {
             let start = at.index(len.max(1));
             text.remove_op(start..(start + count).min(len), Unit::Scalars, id).ok()?
+        }
+        TextIntent::Type(new) => text.insert_op(len, new, Unit::Scalars, id).ok(),
+        TextIntent::Backspace => {
+            text.remove_op(len.saturating_sub(1)..len, Unit::Scalars, id).ok()?
         }
     }
 }
@@ -367,6 +384,80 @@ fn all_orders_of_arrival_give_one_state() {
             timeline.state().clone()
         });
         prop_assert!(states.windows(2).all(|pair| pair[0] == pair[1]));
+    });
+}
+
+/// Types what the intents say, of which each is an edit of one author. Returns the states after
+/// the joined operations, those that have had the former ones before, and what the edits gave.
+fn joined<C: Crdt, I>(
+    before: &C,
+    intents: &[I],
+    make: impl Fn(&C, &I, &ActionId) -> Option<C::Op>,
+) -> (C, C, C) {
+    let id: ActionId = "1700000000000 10:a:b 0".parse().unwrap();
+    let stamp = |index: usize| Stamp::new(id.time(), id.clone()).of_operation(index as u32);
+    let apply_all = |state: &mut C, ops: &[C::Op]| {
+        ops.iter().enumerate().for_each(|(index, op)| drop(state.apply(op, &stamp(index))));
+    };
+    let (mut single, mut extended) = (before.clone(), before.clone());
+    let mut ops: Vec<C::Op> = Vec::new();
+    for (index, intent) in intents.iter().enumerate() {
+        // What names operations, and not elements, names other ones in this state.
+        make(&single, intent, &id).map(|op| single.apply(&op, &stamp(index)));
+        let Some(op) = make(&extended, intent, &id) else { continue };
+        if !ops.last_mut().is_some_and(|last| C::join(last, &op)) {
+            ops.push(op);
+        }
+        apply_all(&mut extended, &ops);
+    }
+    let mut at_once = before.clone();
+    apply_all(&mut at_once, &ops);
+    (at_once, extended, single)
+}
+
+/// Operations that are joined have the effect of the single ones, also where some of them were
+/// applied before.
+#[test]
+fn joined_operations_are_the_single_ones() {
+    let config =
+        || ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) };
+    let other: ActionId = "1600000000000 20:c:d 0".parse().unwrap();
+    let text_history =
+        (prop::collection::vec(text_intent(), 0..6), prop::collection::vec(typing(), 0..20));
+    proptest!(config(), |((others, typed) in text_history)| {
+        let mut before = Text::default();
+        for (index, intent) in others.iter().enumerate() {
+            let stamp = Stamp::new(other.time(), other.clone()).of_operation(index as u32);
+            text_op(&before, intent, &other).map(|op| before.apply(&op, &stamp));
+        }
+        let (at_once, extended, single) = joined(&before, &typed, text_op);
+        prop_assert_eq!(at_once.to_string(), single.to_string());
+        prop_assert_eq!(&at_once, &extended);
+        prop_assert_eq!(at_once.save(), extended.save());
+        extended.assert_invariants();
+        let author: NodeId = "10:a:b".parse().unwrap();
+        prop_assert_eq!(at_once.next_counter(&author), single.next_counter(&author));
+        for index in 0..=single.len(Unit::Scalars) {
+            let anchor = single.anchor_after(index, Unit::Scalars).unwrap();
+            prop_assert_eq!(at_once.anchor_after(index, Unit::Scalars).unwrap(), anchor);
+        }
+    });
+    let edit = prop_oneof![
+        2 => document_intent(),
+        3 => (select(vec!["/a", "/b"]), typing()).prop_map(|(path, intent)| DocumentIntent::Text(path, intent)),
+    ];
+    let document_history =
+        (prop::collection::vec(document_intent(), 0..6), prop::collection::vec(edit, 0..12));
+    proptest!(config(), |((others, typed) in document_history)| {
+        let mut before = Document::default();
+        for (index, intent) in others.iter().enumerate() {
+            let stamp = Stamp::new(other.time(), other.clone()).of_operation(index as u32);
+            document_op(&before, intent, &other).map(|op| before.apply(&op, &stamp));
+        }
+        let (at_once, extended, single) = joined(&before, &typed, document_op);
+        prop_assert_eq!(at_once.to_json(), single.to_json());
+        prop_assert_eq!(&at_once, &extended);
+        prop_assert_eq!(at_once.save(), extended.save());
     });
 }
 

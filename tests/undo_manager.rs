@@ -65,16 +65,16 @@ fn only_own_edits_are_undone() {
     write(&mut grace, &mut other, 2, "/title", json!("Grace's"));
     write(&mut grace, &mut other, 3, "/text", json!("hello"));
     exchange(&mut ada, &mut grace);
-    assert!(undo.undo(at(4).wall, &mut ada).unwrap());
+    assert!(undo.undo(at(4).wall, &mut ada).unwrap().is_some());
     assert_eq!(ada.state().to_json(), json!({"title": "Grace's", "text": "hello"}));
     exchange(&mut ada, &mut grace);
-    assert!(other.undo(at(5).wall, &mut grace).unwrap());
+    assert!(other.undo(at(5).wall, &mut grace).unwrap().is_some());
     assert_eq!(
         grace.state().to_json(),
         json!({}),
         "both of her edits are one step, and the edit of Ada is undone"
     );
-    assert!(undo.redo(at(6).wall, &mut ada).unwrap());
+    assert!(undo.redo(at(6).wall, &mut ada).unwrap().is_some());
     exchange(&mut ada, &mut grace);
     assert_eq!(grace.state().to_json(), json!({"title": "Ada's"}));
     assert_eq!(ada.state(), grace.state());
@@ -91,13 +91,13 @@ fn quick_edits_are_one_step_and_a_new_edit_ends_redo() {
     assert_eq!(log.state().get("/text"), Some(&json!("abc").into()));
     undo.undo(at(3_000).wall, &mut log).unwrap();
     assert_eq!(log.state().get("/text"), None);
-    assert!(!undo.undo(at(3_000).wall, &mut log).unwrap() && !undo.can_undo());
+    assert!(undo.undo(at(3_000).wall, &mut log).unwrap().is_none() && !undo.can_undo());
     undo.redo(at(3_100).wall, &mut log).unwrap();
     undo.redo(at(3_100).wall, &mut log).unwrap();
     assert_eq!(log.state().get("/text"), Some(&json!("abcd").into()));
     undo.undo(at(3_200).wall, &mut log).unwrap();
     write(&mut log, &mut undo, 3_300, "/text", json!("other"));
-    assert!(!undo.can_redo() && !undo.redo(at(3_400).wall, &mut log).unwrap());
+    assert!(!undo.can_redo() && undo.redo(at(3_400).wall, &mut log).unwrap().is_none());
     undo.undo(at(3_500).wall, &mut log).unwrap();
     assert_eq!(log.state().get("/text"), Some(&json!("abc").into()), "undone steps stay undone");
 }
@@ -161,7 +161,7 @@ fn settled_steps_are_skipped() {
         }
     }
     let mut undone = 0;
-    while undo.undo(at(20_000).wall, &mut log).unwrap() {
+    while undo.undo(at(20_000).wall, &mut log).unwrap().is_some() {
         undone += 1;
     }
     assert_eq!(undone, 3);
@@ -189,7 +189,7 @@ fn all_that_an_author_did_is_undone_after_a_preview() {
     exchange(&mut ada, &mut grace);
     assert_eq!(*grace.state(), preview);
     assert!(ada.timeline().actions_by("20", at(3).wall).is_empty());
-    assert!(undo.redo(at(7).wall, &mut ada).unwrap());
+    assert!(undo.redo(at(7).wall, &mut ada).unwrap().is_some());
     exchange(&mut ada, &mut grace);
     assert_eq!(grace.state().get("/title"), Some(&json!("spam").into()));
 }

@@ -48,7 +48,7 @@ impl<S: Store, O: Observer> Client<S, O> {
                 log.by_id(id).is_ok_and(|entry| entry.is_some_and(|it| unsent.contains(&it.meta)))
             };
             let dropped = match self.subscriptions.leave(&action, is_unsent) {
-                Unsubscription::Send => return self.sync_new(now, action, draft, true),
+                Unsubscription::Send => return self.add_own(now, action, draft, OwnAction::New),
                 Unsubscription::StillWanted => Vec::new(),
                 Unsubscription::Drop(ids) => ids,
             };
@@ -63,7 +63,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.pending.extend(ended.map(|id| Output::Fate(id, Fate::Processed)));
             return Ok(id);
         }
-        self.sync_new(now, action, draft, true)
+        self.add_own(now, action, draft, OwnAction::New)
     }
 
     /// Returns the subscriptions that the application wants, with their states: loading or
@@ -84,22 +84,21 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.pending.extend(output);
     }
 
-    /// Adds and sends an own action. `is_new` is `false` for a subscription that is only repeated.
-    pub(super) fn sync_new(
+    /// Adds an own action, and sends it if there is a connection, unless it is held.
+    pub(super) fn add_own(
         &mut self,
         now: Now,
         action: Action,
         draft: Draft,
-        is_new: bool,
+        how: OwnAction,
     ) -> Result<ActionId, LogError<S::Error>> {
+        // Its action is before this one.
+        self.close_burst(now)?;
         if let Some(id) = self.refuse_encryption(now, &action, &draft) {
             return Ok(id);
         }
-        let is_connected = match self.node.state() {
-            State::Disconnected | State::Connecting => false,
-            State::Sending | State::Synchronized => true,
-        };
-        if is_connected {
+        let is_sent = is_connected(self.node.state()) && how != OwnAction::Held;
+        if is_sent {
             self.unsent.end(&mut self.log)?;
         } else {
             self.unsent.begin(&mut self.log)?;
@@ -114,16 +113,19 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
             if entry.action.kind() == logux::SUBSCRIBE {
-                let change = self.subscriptions.asked(&id, &entry.action, is_new);
+                let change =
+                    self.subscriptions.asked(&id, &entry.action, how != OwnAction::Repeated);
                 self.tell_subscription(change);
             }
             self.unconfirmed.add(&entry.meta);
             if !is_subscription(&entry.meta) {
                 self.status.added(id.clone());
             }
-            let fate = if is_connected { Fate::Sent } else { Fate::Kept };
+            let fate = if is_sent { Fate::Sent } else { Fate::Kept };
             self.pending.push_back(Output::Fate(id.clone(), fate));
-            self.send(now, &[entry])?;
+            if how != OwnAction::Held {
+                self.send(now, &[entry])?;
+            }
         }
         self.execute_outputs(now)?;
         Ok(id)
@@ -213,6 +215,25 @@ impl<S: Store, O: Observer> Client<S, O> {
         let fates = confirmed.into_iter().map(|id| Output::Fate(id, Fate::Confirmed));
         self.pending.extend(fates);
         Ok(())
+    }
+}
+
+/// How an own action is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnAction {
+    /// An action of the application.
+    New,
+    /// A subscription that is only repeated.
+    Repeated,
+    /// An action of the application that is not sent before its burst ends.
+    Held,
+}
+
+/// Whether own actions are sent in this state of the connection.
+pub(super) const fn is_connected(state: State) -> bool {
+    match state {
+        State::Disconnected | State::Connecting => false,
+        State::Sending | State::Synchronized => true,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum DeadlineKind {
     Connect,
     /// The next change of the status.
     Status,
+    /// The end of a burst of typing.
+    Burst,
 }
 
 impl<S: Store, O: Observer> Client<S, O> {
@@ -122,6 +124,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let own = [
             (self.reconnection.next_attempt(), DeadlineKind::Connect),
             (self.status.next_change(), DeadlineKind::Status),
+            (self.bursts.end(), DeadlineKind::Burst),
         ];
         let own = own.into_iter().filter_map(|(at, kind)| at.map(|at| Deadline { at, kind }));
         let connection = connection

@@ -5,7 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Fate, IgnoredAction, Input, Output,
-    actions::{Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
+    actions::{OwnAction, Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
+    bursts::Bursts,
     encryption::Encryption,
     reconnection::Reconnection,
     since,
@@ -79,6 +80,7 @@ pub struct Client<S, O = ()> {
     pub(super) subscriptions: Subscriptions,
     pub(super) unsent: Unsent,
     pub(super) undo_steps: UndoSteps,
+    pub(super) bursts: Bursts,
     pub(super) encryption: Encryption,
     pub(super) reconnection: Reconnection,
     pub(super) status: StatusTracker,
@@ -145,6 +147,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             token: config.token,
             subscriptions: Subscriptions::default(),
             undo_steps: UndoSteps::default(),
+            bursts: Bursts::default(),
             encryption: Encryption::default(),
             reconnection: Reconnection::default(),
             status: StatusTracker::new(unconfirmed.actions > 0),
@@ -223,6 +226,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// If the store fails: then close the connection; actions that were not stored were not
     /// confirmed.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Result<(), LogError<S::Error>> {
+        self.close_old_burst(now)?;
         let input = match input {
             Input::Opened => {
                 if let Some(step) = self.reconnection.opened() {
@@ -342,6 +346,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
         self.reconnection.accepted();
+        self.bursts.forget();
         // Before anything is sent, so that nothing counts as unsent after a crash.
         self.unsent.end(&mut self.log)?;
         self.is_changed = true;
@@ -355,7 +360,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         self.send(now, &waiting)?;
         for action in self.subscriptions.resubscriptions().into_iter().flatten() {
-            self.sync_new(now, action, Draft::default(), false)?;
+            self.add_own(now, action, Draft::default(), OwnAction::Repeated)?;
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 //!
 //! Read [`Client`], then [`Input`] and [`Output`]; `connection.rs` and `reconnection.rs` decide
 //! when there is a connection, `status.rs` what is shown about it; `actions.rs` has the own
-//! actions, `undo.rs` and `undo_steps.rs` undo and redo, `subscriptions.rs` and `since.rs` what is
-//! received, `user.rs` the user of the store, `encryption/` the actions that the server cannot
-//! read.
+//! actions, `bursts.rs` those that are typed, `undo.rs` and `undo_steps.rs` undo and redo,
+//! `subscriptions.rs` and `since.rs` what is received, `user.rs` the user of the store,
+//! `encryption/` the actions that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -33,6 +33,7 @@
 
 mod actions;
 mod backoff;
+mod bursts;
 mod connection;
 mod encryption;
 mod ignored;
@@ -49,6 +50,7 @@ mod undo_steps;
 mod user;
 
 pub use backoff::Backoff;
+pub use bursts::BurstLimits;
 pub use connection::DeadlineKind;
 pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,

@@ -69,6 +69,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         id: &ActionId,
         reason: &str,
     ) -> Result<UndoOutcome, LogError<S::Error>> {
+        self.close_burst(now)?;
         let undone = self.log.by_id(id)?;
         let action = undone.as_ref().map(|entry| entry.action.clone());
         let undo = Undo::of(id, reason, action).to_action();

@@ -6,10 +6,11 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Client, UndoOutcome};
 use crate::{
     action::{Action, ActionId, logux},
+    json::Json,
     log::{Draft, Log, LogError, Observer},
-    replay::{Reversal, TimelineSet, UndoItem, UndoManager, UndoStep},
+    replay::{Reversal, RevertedStep, TimelineSet, UndoItem, UndoManager, UndoStep},
     store::Store,
-    time::Now,
+    time::{MonoTime, Now},
 };
 
 /// The reason of the undos of steps.
@@ -45,6 +46,18 @@ impl UndoSteps {
     /// Forgets the steps of a timeline. They stay in the store.
     pub(super) fn forget(&mut self, timeline: &str) {
         self.managers.remove(timeline);
+    }
+
+    /// Returns `true` if the next edit of a timeline is in the step whose last edit is this action.
+    pub(super) fn is_open(&self, timeline: &str, now: MonoTime, id: &ActionId) -> bool {
+        self.managers.get(timeline).is_some_and(|manager| manager.is_open(now, id))
+    }
+
+    /// Records that the last edit of a timeline has become longer.
+    pub(super) fn extend(&mut self, timeline: &str, now: MonoTime) {
+        if let Some(manager) = self.managers.get_mut(timeline) {
+            manager.extend(now);
+        }
     }
 }
 
@@ -158,19 +171,34 @@ impl<S: Store> Client<S, TimelineSet> {
         action: Action,
     ) -> Result<ActionId, LogError<S::Error>> {
         let id = self.sync(now, action)?;
+        self.record_edit(now, timeline, &id)?;
+        Ok(id)
+    }
+
+    /// Makes an own action a part of the current step, or of a new one.
+    pub(super) fn record_edit(
+        &mut self,
+        now: Now,
+        timeline: &Arc<str>,
+        id: &ActionId,
+    ) -> Result<(), LogError<S::Error>> {
         self.change_steps(timeline, |_, manager| {
-            if manager.done_steps().last().is_some_and(|(_, step)| step.0.len() >= MAX_STEP_EDITS) {
+            if manager
+                .done_steps()
+                .last()
+                .is_some_and(|(_, step)| step.items.len() >= MAX_STEP_EDITS)
+            {
                 manager.close_step();
             }
             manager.done(now.mono, id.clone());
             Ok(())
-        })?;
-        Ok(id)
+        })
     }
 
     /// Undoes the latest step of edits of the timeline with this name that has an effect, whatever
-    /// others have edited since. Returns `false` if there is none. The steps are stored, so that an
-    /// undo after a restart has the edits from before.
+    /// others have edited since. Returns what was [selected](Self::select) before the step; `None`
+    /// if there is no step. The steps are stored, so that an undo after a restart has the edits
+    /// from before.
     ///
     /// Edits that were never sent leave the log, as by [`undo`](Self::undo), and a redo adds them
     /// again with their ids. The records of a kind have no history on servers: their edits are
@@ -178,20 +206,28 @@ impl<S: Store> Client<S, TimelineSet> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn undo_step(&mut self, now: Now, timeline: &Arc<str>) -> Result<bool, LogError<S::Error>> {
+    pub fn undo_step(
+        &mut self,
+        now: Now,
+        timeline: &Arc<str>,
+    ) -> Result<Option<RevertedStep>, LogError<S::Error>> {
         self.change_steps(timeline, |client, manager| {
-            manager.undo_by(|step| client.revert(now, timeline, step))
+            manager.undo_by(|items| client.revert(now, timeline, items))
         })
     }
 
-    /// Redoes the latest step that was undone, unless an edit was made since. Returns `false` if
-    /// there is none.
+    /// Redoes the latest step that was undone, unless an edit was made since. Returns the selection
+    /// from before the undo; `None` if there is no step.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn redo_step(&mut self, now: Now, timeline: &Arc<str>) -> Result<bool, LogError<S::Error>> {
+    pub fn redo_step(
+        &mut self,
+        now: Now,
+        timeline: &Arc<str>,
+    ) -> Result<Option<RevertedStep>, LogError<S::Error>> {
         self.change_steps(timeline, |client, manager| {
-            manager.redo_by(|step| client.revert(now, timeline, step))
+            manager.redo_by(|items| client.revert(now, timeline, items))
         })
     }
 
@@ -207,21 +243,44 @@ impl<S: Store> Client<S, TimelineSet> {
         timeline: &Arc<str>,
         ids: &[ActionId],
     ) -> Result<usize, LogError<S::Error>> {
-        let step = UndoStep(ids.iter().cloned().map(UndoItem::Action).collect());
+        let items: Vec<_> = ids.iter().cloned().map(UndoItem::Action).collect();
         self.change_steps(timeline, |client, manager| {
-            let undos = client.revert(now, timeline, &step)?;
-            let count = undos.0.len();
+            let undos = client.revert(now, timeline, &items)?;
+            let count = undos.len();
             manager.undone(undos);
             Ok(count)
         })
     }
 
+    /// Records what the user has selected in a timeline: any JSON value of at most
+    /// [`MAX_SELECTION`](crate::replay::MAX_SELECTION) bytes, such as a
+    /// [`Selection`](crate::crdt::Selection). The step that the next edit begins keeps it, and
+    /// [`undo_step`](Self::undo_step) returns it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn select(
+        &mut self,
+        timeline: &Arc<str>,
+        selection: Option<Json>,
+    ) -> Result<(), LogError<S::Error>> {
+        self.read_steps(timeline)?;
+        if let Some(manager) = self.undo_steps.managers.get_mut(timeline) {
+            manager.select(selection);
+        }
+        Ok(())
+    }
+
     /// Ends the current step of a timeline, so that the next edit starts a new one: for a pause, a
-    /// click or a paste.
-    pub fn close_step(&mut self, timeline: &Arc<str>) {
+    /// click or a paste. Ends a burst of typing too.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn close_step(&mut self, now: Now, timeline: &Arc<str>) -> Result<(), LogError<S::Error>> {
         if let Some(manager) = self.undo_steps.managers.get_mut(timeline) {
             manager.close_step();
         }
+        self.close_burst(now)
     }
 
     /// Returns whether there are steps of a timeline to undo and to redo.
@@ -273,22 +332,19 @@ impl<S: Store> Client<S, TimelineSet> {
         saved.and(result)
     }
 
-    /// Reverts a step, its latest item first. Returns the step that reverts the result.
+    /// Reverts the items of a step, the latest first. Returns those that revert the result.
     fn revert(
         &mut self,
         now: Now,
         timeline: &Arc<str>,
-        step: &UndoStep,
-    ) -> Result<UndoStep, LogError<S::Error>> {
+        items: &[UndoItem],
+    ) -> Result<Vec<UndoItem>, LogError<S::Error>> {
+        self.close_burst(now)?;
         self.log.observer_mut().set_paused(timeline, true);
-        let items = step
-            .0
-            .iter()
-            .rev()
-            .filter_map(|item| self.revert_item(now, timeline, item).transpose());
-        let items: Result<_, _> = items.collect();
+        let revert = |item| self.revert_item(now, timeline, item).transpose();
+        let reverted: Result<_, _> = items.iter().rev().filter_map(revert).collect();
         self.log.observer_mut().set_paused(timeline, false);
-        items.map(UndoStep)
+        reverted
     }
 
     fn revert_item(

@@ -139,6 +139,7 @@ impl<S: Store> Client<S, TimelineSet> {
         self.unconfirmed = Unconfirmed::default();
         self.subscriptions = Subscriptions::default();
         self.undo_steps.clear();
+        self.bursts.forget();
         self.encryption.clear();
         self.status.reset();
         self.batches.clear();

@@ -66,6 +66,24 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
         let _ = (op, stamp);
     }
 
+    /// Joins an operation with the one before it in the same action, so that `op` alone has the
+    /// effect of both: two letters that were typed one after the other become one insertion.
+    /// Returns `false` if they stay two. By default, returns `false`.
+    ///
+    /// A state with the former `op` must become the same by the joined one as a state without it.
+    fn join(op: &mut Self::Op, next: &Self::Op) -> bool {
+        let _ = (op, next);
+        false
+    }
+
+    /// Returns `true` if an operation that was made of this state has its effect also with this
+    /// stamp, although the state has later operations: typing in a text has. Then it may become
+    /// a part of an action that was begun before the others arrived. By default, returns `false`.
+    fn is_effective_at(&self, op: &Self::Op, stamp: &Stamp) -> bool {
+        let _ = (op, stamp);
+        false
+    }
+
     /// Converts the state to a JSON value, as [`Json::to_value`] does. O(n).
     fn to_json(&self) -> Value;
 

@@ -400,6 +400,15 @@ impl Crdt for Document {
         self.count_elements(op, stamp);
     }
 
+    fn join(op: &mut DocumentOp, next: &DocumentOp) -> bool {
+        op.join(next)
+    }
+
+    fn is_effective_at(&self, op: &DocumentOp, stamp: &Stamp) -> bool {
+        let is_text = matches!(op.part(), Part::Text(_));
+        is_text && self.values.latest_write(op.path().as_str()).is_none_or(|write| write < stamp)
+    }
+
     fn to_json(&self) -> Value {
         self.build(&Path::root(), Some(self.root().to_value()))
     }

@@ -100,6 +100,7 @@ mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
 mod crdt;
 mod document;
+mod document_join;
 mod document_op;
 mod element;
 mod list;

@@ -254,6 +254,27 @@ impl<C: Crdt> NamedReducer for Shared<C> {
     fn kind(&self) -> Option<&Arc<str>> {
         Some(self.key.kind())
     }
+
+    fn extended(timeline: &Timeline<Self>, entry: &Entry, addition: &Action) -> Option<Action> {
+        let document = timeline.reducer();
+        let is_edit = |action| document.key.verb(action) == Some(DocumentVerb::Edit);
+        if !is_edit(&entry.action) || !is_edit(addition) {
+            return None;
+        }
+        let (stamp, ops) = timeline.action_in_effect(&entry.meta.id)?;
+        let added = document.read(addition).ok()??;
+        let is_latest = timeline.newest() == Some(stamp);
+        if !is_latest && !added.iter().all(|op| timeline.state().is_effective_at(op, stamp)) {
+            return None;
+        }
+        let mut ops = ops.to_vec();
+        for op in added {
+            if !ops.last_mut().is_some_and(|last| C::join(last, &op)) {
+                ops.push(op);
+            }
+        }
+        document.action(&ops).ok().filter(|_| ops.len() <= MAX_OPERATIONS)
+    }
 }
 
 fn check_depth(json: &str) -> Result<(), Malformed> {

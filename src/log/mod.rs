@@ -423,6 +423,20 @@ impl<S: Store, O: Observer> Log<S, O> {
         }
     }
 
+    /// Replaces the action of an entry that no other node has received. The observer learns nothing
+    /// of it. Returns the entry, which has a new `added` number; `None` if there is none.
+    pub(crate) fn replace_action(
+        &mut self,
+        id: &ActionId,
+        action: Action,
+    ) -> Result<Option<Entry>, LogError<S::Error>> {
+        let Some(mut entry) = self.store.remove(id)? else { return Ok(None) };
+        entry.action = action;
+        entry.meta.added = None;
+        let is_added = self.store.add(&mut entry)? == Insertion::Added;
+        Ok(is_added.then_some(entry))
+    }
+
     /// Removes a reason from the actions that match the criteria, and removes those of them that
     /// have no reasons left.
     ///

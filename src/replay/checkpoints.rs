@@ -94,6 +94,12 @@ impl<S: Clone> Checkpoints<S> {
         }
     }
 
+    /// Changes the states that include the step at `index`.
+    pub(super) fn change_after(&mut self, index: usize, change: impl Fn(&mut S)) {
+        let from = self.saved.partition_point(|(saved_count, _)| *saved_count <= index);
+        self.saved[from..].iter_mut().for_each(|(_, state)| change(state));
+    }
+
     /// Makes the step at `index`, whose order makes no difference, part of the base: applies it to
     /// the earlier states.
     pub(super) fn absorb(&mut self, index: usize, apply: impl Fn(&mut S)) {

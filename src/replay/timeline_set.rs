@@ -65,6 +65,8 @@ trait OpenTimeline: Observer + Send {
     fn take_is_changed(&mut self) -> bool;
     fn take_warning(&mut self) -> Option<TimelineWarning>;
     fn reversal(&self, id: &ActionId) -> Reversal;
+    fn extended(&self, entry: &Entry, addition: &Action) -> Option<Action>;
+    fn extend_action(&mut self, entry: &Entry);
     fn set_paused(&mut self, is_paused: bool);
     fn clear(&mut self);
 }
@@ -91,6 +93,14 @@ where
 
     fn reversal(&self, id: &ActionId) -> Reversal {
         R::reversal(self, id)
+    }
+
+    fn extended(&self, entry: &Entry, addition: &Action) -> Option<Action> {
+        R::extended(self, entry, addition)
+    }
+
+    fn extend_action(&mut self, entry: &Entry) {
+        Self::extend_action(self, entry);
     }
 
     fn set_paused(&mut self, is_paused: bool) {
@@ -138,6 +148,17 @@ impl TimelineSet {
     /// Returns how an action of the open timeline with this name is undone.
     pub fn reversal(&self, name: &str, id: &ActionId) -> Reversal {
         self.timelines.get(name).map_or(Reversal::Nothing, |timeline| timeline.reversal(id))
+    }
+
+    /// Returns an action of the open timeline with this name together with another one after it, as
+    /// one action: [`NamedReducer::extended`].
+    pub(crate) fn extended(&self, name: &str, entry: &Entry, addition: &Action) -> Option<Action> {
+        self.timelines.get(name)?.extended(entry, addition)
+    }
+
+    /// Replaces an action of a timeline by a longer one with the same id.
+    pub(crate) fn extend_action(&mut self, name: &Arc<str>, entry: &Entry) {
+        self.pass(name, |timeline| timeline.extend_action(entry));
     }
 
     /// Postpones the update of a timeline's state, or updates it: the cost of many undos is that of
@@ -352,5 +373,19 @@ pub trait NamedReducer: Reducer {
         Self: Sized,
     {
         if timeline.can_undo(id) { Reversal::Undo } else { Reversal::Nothing }
+    }
+
+    /// Returns one action that does what `entry`, an own action in effect that no other node has
+    /// received, and `addition`, made of the current state, do one after the other. `None` if they
+    /// have to stay two actions, as by default.
+    ///
+    /// The action has the id of `entry`. A state with `entry` must become the same by the returned
+    /// action as a state without it, as those of types that merge do.
+    fn extended(timeline: &Timeline<Self>, entry: &Entry, addition: &Action) -> Option<Action>
+    where
+        Self: Sized,
+    {
+        let _ = (timeline, entry, addition);
+        None
     }
 }

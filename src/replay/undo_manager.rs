@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{Action, ActionId},
+    action::ActionId,
+    json::Json,
     log::{Log, LogError},
-    replay::{Reducer, Timeline},
+    replay::{MAX_SELECTION, Reducer, RevertedStep, Timeline, UndoItem, UndoStep},
     store::Store,
     time::{MonoTime, WallTime, as_millis},
 };
@@ -32,6 +33,10 @@ use crate::{
 ///   to it meanwhile.
 /// - *The action is settled by a snapshot, or not in the log any more*: it is skipped; a step
 ///   without remaining actions is skipped too.
+///
+/// An editor tells what is selected ([`select`](Self::select)): a step keeps what was selected
+/// before its first edit, and an undo returns it, so that the cursor goes back with the text. With
+/// anchors, it stays with its characters, whatever others have edited since.
 ///
 /// The manager can be stored across restarts as a JSON value (`serde`).
 ///
@@ -66,48 +71,12 @@ pub struct UndoManager {
     /// The number of forgotten steps, which is the number of the first of `done`.
     #[serde(default)]
     forgotten: u64,
+    /// What the user has selected now.
+    #[serde(skip)]
+    selection: Option<Json>,
     /// The time of the latest edit of the open step. After a restart, no step is open.
     #[serde(skip)]
     open_since: Option<MonoTime>,
-}
-
-/// Edits that are undone and redone together: own actions, or their undos.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UndoStep(pub Vec<UndoItem>);
-
-/// What an [`UndoStep`] undoes or redoes. In JSON, an id or an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum UndoItem {
-    /// An action in the log, also an undo.
-    Action(ActionId),
-    /// An action that is not in the log any more, because it was undone before it was sent to the
-    /// server. Only in steps of a [`Client`](crate::client::Client).
-    Dropped {
-        /// The id that the action gets again.
-        id: ActionId,
-        /// The time that the action gets again, in milliseconds.
-        time: WallTime,
-        /// The action. In JSON, a string with its text.
-        #[serde(with = "action_text")]
-        action: Action,
-    },
-}
-
-/// An action as a string in JSON.
-mod action_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    use super::Action;
-
-    pub(super) fn serialize<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(action.as_json())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Action, D::Error> {
-        Action::new(String::deserialize(from)?).map_err(D::Error::custom)
-    }
 }
 
 impl Default for UndoManager {
@@ -128,6 +97,7 @@ impl UndoManager {
             group_ms,
             max_steps: max_steps.max(1),
             forgotten: 0,
+            selection: None,
             open_since: None,
         }
     }
@@ -135,15 +105,40 @@ impl UndoManager {
     /// Records an own edit. Earlier undone steps cannot be redone any more.
     pub fn done(&mut self, now: MonoTime, id: ActionId) {
         self.undone.clear();
-        let continues_step = self
-            .open_since
-            .is_some_and(|last| now.since(last) <= Duration::from_millis(self.group_ms));
+        let continues_step = self.continues_step(now);
         let item = UndoItem::Action(id);
         match self.done.back_mut().filter(|_| continues_step) {
-            Some(step) => step.0.push(item),
-            None => self.push(UndoStep(vec![item])),
+            Some(step) => step.items.push(item),
+            None => {
+                let selection = self.selection.clone();
+                self.push(UndoStep { items: vec![item], selection });
+            }
         }
         self.open_since = Some(now);
+    }
+
+    fn continues_step(&self, now: MonoTime) -> bool {
+        let group = Duration::from_millis(self.group_ms);
+        self.open_since.is_some_and(|last| now.since(last) <= group)
+    }
+
+    /// Returns `true` if the next edit is in the step whose last edit is this action.
+    pub(crate) fn is_open(&self, now: MonoTime, id: &ActionId) -> bool {
+        let last = self.done.back().and_then(|step| step.items.last());
+        self.continues_step(now) && matches!(last, Some(UndoItem::Action(last)) if last == id)
+    }
+
+    /// Records that the last edit has become longer.
+    pub(crate) const fn extend(&mut self, now: MonoTime) {
+        self.open_since = Some(now);
+    }
+
+    /// Records what the user has selected: any JSON value, such as a
+    /// [`Selection`](crate::crdt::Selection). The step that the next edit begins keeps it, and
+    /// [`undo`](Self::undo) returns it. A value of more than [`MAX_SELECTION`] bytes counts as
+    /// `None`.
+    pub fn select(&mut self, selection: Option<Json>) {
+        self.selection = selection.filter(|json| json.as_str().len() <= MAX_SELECTION);
     }
 
     /// Closes the current step, so that the next edit starts a new one: for a pause, a click or a
@@ -162,8 +157,8 @@ impl UndoManager {
         !self.undone.is_empty()
     }
 
-    /// Undoes the latest step of which the log still has an action. Returns `true` if there was
-    /// one.
+    /// Undoes the latest step of which the log still has an action. Returns the selection from
+    /// before the step; `None` if there is no step.
     ///
     /// # Errors
     /// If the store fails.
@@ -171,11 +166,12 @@ impl UndoManager {
         &mut self,
         now: WallTime,
         log: &mut Log<S, Timeline<R>>,
-    ) -> Result<bool, LogError<S::Error>> {
-        self.undo_by(|step| add_undos(now, log, step))
+    ) -> Result<Option<RevertedStep>, LogError<S::Error>> {
+        self.undo_by(|items| add_undos(now, log, items))
     }
 
-    /// Redoes the latest undone step. Returns `true` if there was one.
+    /// Redoes the latest undone step. Returns the selection from before the undo; `None` if there
+    /// is no step.
     ///
     /// # Errors
     /// If the store fails.
@@ -183,60 +179,70 @@ impl UndoManager {
         &mut self,
         now: WallTime,
         log: &mut Log<S, Timeline<R>>,
-    ) -> Result<bool, LogError<S::Error>> {
-        self.redo_by(|step| add_undos(now, log, step))
+    ) -> Result<Option<RevertedStep>, LogError<S::Error>> {
+        self.redo_by(|items| add_undos(now, log, items))
     }
 
-    /// Undoes the latest step that `revert` has something to undo of. It returns the step that
-    /// reverts its own effect.
+    /// Undoes the latest step that `revert` has something to undo of. It returns the items that
+    /// revert its own effect.
     pub(crate) fn undo_by<E>(
         &mut self,
-        mut revert: impl FnMut(&UndoStep) -> Result<UndoStep, E>,
-    ) -> Result<bool, E> {
+        mut revert: impl FnMut(&[UndoItem]) -> Result<Vec<UndoItem>, E>,
+    ) -> Result<Option<RevertedStep>, E> {
         self.open_since = None;
         while let Some(step) = self.done.pop_back() {
-            let undos = revert(&step)?;
-            if !undos.0.is_empty() {
+            let undos = revert(&step.items)?;
+            if !undos.is_empty() {
                 self.undone(undos);
-                return Ok(true);
+                return Ok(Some(self.show(step.selection)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Redoes the latest undone step that `revert` has something to undo of.
     pub(crate) fn redo_by<E>(
         &mut self,
-        mut revert: impl FnMut(&UndoStep) -> Result<UndoStep, E>,
-    ) -> Result<bool, E> {
+        mut revert: impl FnMut(&[UndoItem]) -> Result<Vec<UndoItem>, E>,
+    ) -> Result<Option<RevertedStep>, E> {
         self.open_since = None;
         while let Some(undos) = self.undone.pop() {
-            let redos = revert(&undos)?;
-            if !redos.0.is_empty() {
+            let items = revert(&undos.items)?;
+            if !items.is_empty() {
                 // The next undo undoes the redo.
-                self.push(redos);
-                return Ok(true);
+                let selection = self.selection.clone();
+                self.push(UndoStep { items, selection });
+                return Ok(Some(self.show(undos.selection)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Records an undone step that can be redone.
-    pub(crate) fn undone(&mut self, undos: UndoStep) {
+    pub(crate) fn undone(&mut self, items: Vec<UndoItem>) {
         self.open_since = None;
-        if !undos.0.is_empty() {
-            self.undone.push(undos);
+        if !items.is_empty() {
+            let selection = self.selection.clone();
+            self.undone.push(UndoStep { items, selection });
         }
+    }
+
+    /// Makes the selection of a reverted step the current one.
+    fn show(&mut self, selection: Option<Json>) -> RevertedStep {
+        if selection.is_some() {
+            self.selection.clone_from(&selection);
+        }
+        RevertedStep { selection }
     }
 
     /// Returns `true` if a step to undo has an item with this property. The latest is asked first.
     pub(crate) fn can_undo_any(&self, wanted: impl Fn(&UndoItem) -> bool) -> bool {
-        self.done.iter().rev().any(|step| step.0.iter().any(&wanted))
+        self.done.iter().rev().any(|step| step.items.iter().any(&wanted))
     }
 
     /// Returns `true` if a step to redo has an item with this property.
     pub(crate) fn can_redo_any(&self, wanted: impl Fn(&UndoItem) -> bool) -> bool {
-        self.undone.iter().rev().any(|step| step.0.iter().any(&wanted))
+        self.undone.iter().rev().any(|step| step.items.iter().any(&wanted))
     }
 
     /// Returns the number of the first step that can be undone.
@@ -268,9 +274,9 @@ impl UndoManager {
         log: &mut Log<S, Timeline<R>>,
         ids: &[ActionId],
     ) -> Result<usize, LogError<S::Error>> {
-        let items = ids.iter().cloned().map(UndoItem::Action).collect();
-        let undos = add_undos(now, log, &UndoStep(items))?;
-        let count = undos.0.len();
+        let items: Vec<_> = ids.iter().cloned().map(UndoItem::Action).collect();
+        let undos = add_undos(now, log, &items)?;
+        let count = undos.len();
         self.undone(undos);
         Ok(count)
     }
@@ -303,12 +309,12 @@ impl UndoManager {
 fn add_undos<S: Store, R: Reducer>(
     now: WallTime,
     log: &mut Log<S, Timeline<R>>,
-    step: &UndoStep,
-) -> Result<UndoStep, LogError<S::Error>> {
-    let ids = step.0.iter().rev().filter_map(|item| match item {
+    items: &[UndoItem],
+) -> Result<Vec<UndoItem>, LogError<S::Error>> {
+    let ids = items.iter().rev().filter_map(|item| match item {
         UndoItem::Action(id) => Some(id),
         UndoItem::Dropped { .. } => None,
     });
     let undos = log.undo_all(now, ids, "undo")?;
-    Ok(UndoStep(undos.into_iter().map(UndoItem::Action).collect()))
+    Ok(undos.into_iter().map(UndoItem::Action).collect())
 }

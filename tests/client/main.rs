@@ -6,11 +6,13 @@
 mod counted_store;
 
 mod answers;
+mod bursts;
 mod commit;
 mod connection;
 mod device;
 mod encryption;
 mod hostile;
+mod selections;
 mod starts;
 mod subscriptions;
 mod undo;

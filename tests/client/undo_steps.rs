@@ -46,7 +46,7 @@ impl Undo for Desk {
 
     fn undo_step(&mut self, timeline: &str) -> bool {
         let now = self.now();
-        let undone = self.client.undo_step(now, &timeline.into()).unwrap();
+        let undone = self.client.undo_step(now, &timeline.into()).unwrap().is_some();
         self.commit(now);
         self.timeline().assert_invariants();
         undone
@@ -54,7 +54,7 @@ impl Undo for Desk {
 
     fn redo_step(&mut self, timeline: &str) -> bool {
         let now = self.now();
-        let redone = self.client.redo_step(now, &timeline.into()).unwrap();
+        let redone = self.client.redo_step(now, &timeline.into()).unwrap().is_some();
         self.commit(now);
         self.timeline().assert_invariants();
         redone
@@ -150,8 +150,8 @@ fn edits_within_a_moment_are_one_step() {
         );
         desk.client.edit(at, &NOTE.into(), set("title", value)).unwrap();
     }
-    desk.client.close_step(&NOTE.into());
     let at = logux::Now::from_millis(now.wall.as_millis() + 300, now.mono.as_millis() + 300);
+    desk.client.close_step(at, &NOTE.into()).unwrap();
     desk.client.edit(at, &NOTE.into(), set("title", "Logux")).unwrap();
     desk.commit(at);
     let mut desk = desk.restart();

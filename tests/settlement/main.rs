@@ -55,7 +55,7 @@ impl<C: Crdt> Replica<C> {
     }
 
     fn undo(&mut self, ms: u64) -> bool {
-        self.undo.undo(at(ms).wall, &mut self.log).unwrap()
+        self.undo.undo(at(ms).wall, &mut self.log).unwrap().is_some()
     }
 
     fn receive(&mut self, entry: &Entry) {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use logux::{
     Action, Entry, Json, MemoryStore, NodeId,
     action::{IdError, logux::Undo},
-    client::{Backoff, Client as ClientMachine, Config, IdentityError, Secret, identify},
+    client::{
+        Backoff, BurstLimits, Client as ClientMachine, Config, IdentityError, Secret, identify,
+    },
     replay::{NamedReducer, TimelineSet},
     store::Store,
     sync,
@@ -36,6 +38,7 @@ pub struct Builder<St = MemoryStore> {
     encryption: Option<Encryption>,
     /// The time within which edits form one step, and the number of steps.
     undo_grouping: (Duration, usize),
+    bursts: BurstLimits,
     /// Whether the client waits for `resume`.
     is_paused: bool,
 }
@@ -56,6 +59,7 @@ impl Builder {
             has_random_client,
             encryption: None,
             undo_grouping: (Duration::from_millis(500), 100),
+            bursts: BurstLimits::default(),
             is_paused: false,
         })
     }
@@ -109,6 +113,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             encryption,
             has_random_client,
             undo_grouping,
+            bursts,
             is_paused,
             store: _,
         } = self;
@@ -122,6 +127,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             encryption,
             has_random_client,
             undo_grouping,
+            bursts,
             is_paused,
             store,
         })
@@ -258,6 +264,16 @@ impl<St: Store + Send + 'static> Builder<St> {
         self
     }
 
+    /// Sets when a burst of typing ends: the edits of a burst are one action, which is sent at its
+    /// end ([`DocumentHandle::operate_in_burst`]). [`BurstLimits::NONE`] sends each edit at once.
+    /// Default: after 500 ms without an edit, 2 s after the first one, and before the action has
+    /// more than 1,024 bytes.
+    #[must_use]
+    pub const fn bursts(mut self, limits: BurstLimits) -> Self {
+        self.bursts = limits;
+        self
+    }
+
     /// Starts without a connection: [`Client::resume`] connects.
     #[must_use]
     pub const fn paused(mut self) -> Self {
@@ -369,7 +385,10 @@ impl<St: Store + Send + 'static> Builder<St> {
             }
         };
         let (within, max_steps) = self.undo_grouping;
-        machine = machine.with_undo_grouping(within, max_steps).with_backoff(self.backoff);
+        machine = machine
+            .with_undo_grouping(within, max_steps)
+            .with_bursts(self.bursts)
+            .with_backoff(self.backoff);
         if self.token_source.is_some() {
             machine = machine.with_token_renewal();
         }

@@ -4,9 +4,9 @@ use core::fmt;
 use std::sync::Arc;
 
 use logux::{
-    Action, ActionId, Stamp,
+    Action, ActionId, Json, Stamp,
     action::logux::Undo,
-    client::{Subscription, SubscriptionState},
+    client::{Subscription, SubscriptionState, UndoState},
     crdt::{Crdt, Shared as SharedDocument},
     replay::{NamedReducer, Timeline, TimelineSet},
 };
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::{
     Client, PendingAction, SyncError,
-    driver::StepChange,
+    driver::{Edit, StepChange, StepResult},
     opening::{Receivers, Shown},
 };
 
@@ -190,9 +190,19 @@ where
     /// # Errors
     /// As [`Client::sync`]; an undone action is no longer part of the state.
     pub fn edit(&self, make: impl FnOnce(&R::State, &ActionId) -> Option<Action>) -> PendingAction {
+        self.edit_as(false, make)
+    }
+
+    /// Adds an action. `is_in_burst`: it may be a part of the action of the edit before it.
+    pub(crate) fn edit_as(
+        &self,
+        is_in_burst: bool,
+        make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
+    ) -> PendingAction {
         let name = &self.lease.name;
         let mut make = Some(make);
-        self.client.edit(name, &mut |timelines: &TimelineSet, id: &ActionId| {
+        let edit = Edit { timeline: name, is_in_burst };
+        self.client.edit(edit, &mut |timelines: &TimelineSet, id: &ActionId| {
             let timeline = timelines.timeline::<R>(name)?;
             make.take().and_then(|make| make(timeline.state(), id))
         })
@@ -211,73 +221,18 @@ where
         PendingAction::decided(unused, Err(SyncError::Undone(Box::new(undo))))
     }
 
-    /// Undoes the user's latest step of edits by handles of this document, whatever others have
-    /// edited since. Returns `false` if there is none. Edits within a short time are one step:
-    /// [`Builder::undo_grouping`](crate::Builder::undo_grouping). The steps are kept in the store,
-    /// so the next start can undo them too.
-    ///
-    /// The state changes at once. If the server refuses an undo, because a snapshot has settled the
-    /// edit or the user may not undo it, the edit has its effect again.
-    ///
-    /// ```no_run
-    /// use logux_client::{DocumentHandle, SyncError};
-    /// use logux::crdt::{Document, Shared};
-    ///
-    /// # async fn run(note: DocumentHandle<Shared<Document>>) -> Result<(), SyncError> {
-    /// if note.can_undo() {
-    ///     note.undo().await?;
-    ///     note.redo().await?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`SyncError::Stopped`] if the client has stopped.
-    pub async fn undo(&self) -> Result<bool, SyncError> {
-        self.step(StepChange::Undo).await.map(|count| count > 0)
-    }
-
-    /// Redoes the latest step that was undone, unless an edit was made since. Returns `false` if
-    /// there is none.
-    ///
-    /// # Errors
-    /// As [`undo`](Self::undo).
-    pub async fn redo(&self) -> Result<bool, SyncError> {
-        self.step(StepChange::Redo).await.map(|count| count > 0)
-    }
-
-    /// Undoes actions, also of others, as one step that can be redone, and returns the number of
-    /// those that had an effect: for example all of an author,
-    /// [`Timeline::actions_by`]. The server refuses the undo of what the user may not undo.
-    ///
-    /// # Errors
-    /// As [`undo`](Self::undo).
-    pub async fn undo_actions(&self, ids: Vec<ActionId>) -> Result<usize, SyncError> {
-        self.step(StepChange::Actions(ids)).await
-    }
-
-    /// Ends the current step, so that the next edit starts a new one: for a pause, a click or a
-    /// paste.
-    ///
-    /// # Errors
-    /// As [`undo`](Self::undo).
-    pub async fn close_step(&self) -> Result<(), SyncError> {
-        self.step(StepChange::Close).await.map(drop)
-    }
-
-    /// Returns `true` if there is a step to undo.
-    pub fn can_undo(&self) -> bool {
-        self.shown.borrow().undo.can_undo
-    }
-
-    /// Returns `true` if there is a step to redo.
-    pub fn can_redo(&self) -> bool {
-        self.shown.borrow().undo.can_redo
-    }
-
-    async fn step(&self, change: StepChange) -> Result<usize, SyncError> {
+    pub(crate) async fn step(&self, change: StepChange) -> Result<StepResult, SyncError> {
         self.client.step(&self.lease.name, change).await
+    }
+
+    /// Returns whether there are steps to undo and to redo.
+    pub(crate) fn undo_state(&self) -> UndoState {
+        self.shown.borrow().undo
+    }
+
+    /// Tells the driver what is selected.
+    pub(crate) fn set_selection(&self, selection: Option<Json>) -> Result<(), SyncError> {
+        self.client.command(|driver| driver.select(&self.lease.name, selection))
     }
 }
 
@@ -317,8 +272,17 @@ where
         &self,
         make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
     ) -> Result<PendingAction, E> {
+        self.operate_as(false, make)
+    }
+
+    /// Edits the document. `is_in_burst`: the operations may become a part of the action before.
+    pub(crate) fn operate_as<E>(
+        &self,
+        is_in_burst: bool,
+        make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
+    ) -> Result<PendingAction, E> {
         let mut error = None;
-        let pending = self.edit(|state, id| match make(state, id) {
+        let pending = self.edit_as(is_in_burst, |state, id| match make(state, id) {
             Ok(ops) if ops.is_empty() => None,
             Ok(ops) => self.document().action(&ops).ok(),
             Err(failed) => {

@@ -33,6 +33,8 @@ mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_source;
+mod typing;
+mod undo_steps;
 
 #[doc = include_str!("docs/moving-client.md")]
 pub mod moving {}
@@ -43,7 +45,7 @@ pub use document_handle::DocumentHandle;
 pub use encryption::Encryption;
 pub use encryption_failure::EncryptionFailure;
 pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, StatusChanges};
-pub use logux::client::{Backoff, DeviceEvent, Status};
+pub use logux::client::{Backoff, BurstLimits, DeviceEvent, Status};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;
 pub use record_handle::RecordHandle;

@@ -75,13 +75,24 @@ impl Claims {
                 }
             };
             if is_won {
-                self.ranges.insert(at, Claim { len: count, operation: own });
+                self.insert_own(at, count, own);
                 let from = at.counter - first.counter;
                 won.all.push(from..from + count);
             }
             at = until;
         }
         won
+    }
+
+    /// Adds the claim of an operation, which may have the elements before: it was applied before
+    /// others were joined with it.
+    fn insert_own(&mut self, at: Element, len: u32, own: Option<Operation>) {
+        let before = self.ranges.get_prev(&at).map(|(start, claim)| (*start, *claim));
+        let before = before.filter(|(start, claim)| {
+            start.plus(claim.len) == at && start.node == at.node && claim.operation == own
+        });
+        let (start, len) = before.map_or((at, len), |(start, claim)| (start, claim.len + len));
+        self.ranges.insert(start, Claim { len, operation: own });
     }
 
     /// Returns the claim of an element, if there is one, and the end of the elements up to `end` of

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod delta;
+mod join;
 mod op;
 mod smallest_edits;
 
@@ -478,6 +479,14 @@ impl Crdt for Text {
 
     fn apply_undone(&mut self, op: &TextOp, stamp: &Stamp) {
         self.insert_all(op, stamp, Standing::Undone);
+    }
+
+    fn join(op: &mut TextOp, next: &TextOp) -> bool {
+        op.join(next)
+    }
+
+    fn is_effective_at(&self, _: &TextOp, stamp: &Stamp) -> bool {
+        self.floor.as_ref().is_none_or(|floor| floor < stamp)
     }
 
     fn to_json(&self) -> Value {

@@ -78,7 +78,7 @@ impl From<ElementRange> for (ElementRef, u32) {
 }
 
 /// The maximum number of ranges of elements that an operation removes.
-const MAX_RANGES: usize = 100_000;
+pub(super) const MAX_RANGES: usize = 100_000;
 
 impl TextOp {
     /// Checks what depends on the operation alone.

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::{
     Actions, Builder, DocumentHandle, EncryptionFailures, PendingAction, RecordHandle, RecordList,
     ServerMessages, SyncError,
-    driver::{Commands, Make, StepChange},
+    driver::{Commands, Edit, Make, StepChange, StepResult},
     events::Events,
     opening::OpeningOf,
     pending_action::ended,
@@ -131,8 +131,8 @@ impl Client {
     }
 
     /// Edits a timeline.
-    pub(crate) fn edit(&self, timeline: &Arc<str>, make: &mut Make<'_>) -> PendingAction {
-        self.pending(None, |driver| driver.edit(timeline, make))
+    pub(crate) fn edit(&self, edit: Edit<'_>, make: &mut Make<'_>) -> PendingAction {
+        self.pending(None, |driver| driver.edit(edit, make))
     }
 
     fn pending(
@@ -194,7 +194,7 @@ impl Client {
         &self,
         timeline: &Arc<str>,
         change: StepChange,
-    ) -> Result<usize, SyncError> {
+    ) -> Result<StepResult, SyncError> {
         self.change(|driver| driver.step(timeline, change)).await
     }
 

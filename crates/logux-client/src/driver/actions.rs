@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use logux::{Action, ActionId, action::logux::Undo, log::Draft, store::Store};
+use logux::{
+    Action, ActionId, action::logux::Undo, log::Draft, replay::RevertedStep, store::Store,
+};
 use tokio::sync::oneshot;
 
 use super::Driver;
@@ -11,6 +13,15 @@ use crate::{PendingAction, SyncError};
 /// The largest action that is sent, in bytes: it fits into the largest message of a server with the
 /// default limits. Servers undo smaller ones if they are too large.
 const MAX_ACTION: usize = 60 * 1024 * 1024;
+
+/// Where an action is an edit.
+#[derive(Clone, Copy)]
+pub(crate) struct Edit<'a> {
+    /// The name of the timeline.
+    pub(crate) timeline: &'a Arc<str>,
+    /// Whether it may be a part of the action of the edit before it.
+    pub(crate) is_in_burst: bool,
+}
 
 /// A change of the steps of undo and redo.
 pub(crate) enum StepChange {
@@ -22,11 +33,20 @@ pub(crate) enum StepChange {
     Close,
 }
 
+/// What a change of the steps has done.
+pub(crate) enum StepResult {
+    /// A step was undone or redone. `None`: there was none.
+    Reverted(Option<RevertedStep>),
+    /// This number of actions was undone.
+    Undone(usize),
+    Closed,
+}
+
 impl<St: Store + Send + 'static> Driver<St> {
     /// Adds an own action, as an edit of a timeline or not.
     pub(super) fn sync_action(
         &mut self,
-        timeline: Option<&Arc<str>>,
+        edit: Option<Edit<'_>>,
         action: Action,
         draft: Draft,
     ) -> PendingAction {
@@ -42,8 +62,11 @@ impl<St: Store + Send + 'static> Driver<St> {
             };
             return PendingAction::decided(next_id, Err(SyncError::Undone(Box::new(undo))));
         }
-        let synced = match timeline {
-            Some(timeline) => self.machine.edit(now, timeline, action),
+        let synced = match edit {
+            Some(Edit { timeline, is_in_burst: true }) => {
+                self.machine.edit_in_burst(now, timeline, action)
+            }
+            Some(Edit { timeline, .. }) => self.machine.edit(now, timeline, action),
             None => self.machine.sync_with(now, action, draft),
         };
         self.publish(true);
@@ -63,7 +86,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         match &self.stopped {
             None => {
                 self.forget_dropped();
-                self.waiting.insert(id.clone(), decide);
+                self.waiting.entry(id.clone()).or_default().push(decide);
             }
             Some(reason) => drop(decide.send(Err(SyncError::Stopped(reason.clone())))),
         }
@@ -76,7 +99,10 @@ impl<St: Store + Send + 'static> Driver<St> {
         if self.waiting.len() < self.waiting.capacity() {
             return;
         }
-        self.waiting.retain(|_, sender| !sender.is_closed());
+        self.waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
         if self.waiting.len() > self.waiting.capacity() / 2 {
             self.waiting.reserve(self.waiting.len());
         }
@@ -87,21 +113,21 @@ impl<St: Store + Send + 'static> Driver<St> {
         if self.encryption.is_some() { MAX_ACTION / 4 * 3 } else { MAX_ACTION }
     }
 
-    /// Changes the steps of undo and redo of a timeline. Returns the number of actions that were
-    /// undone, or 1.
+    /// Changes the steps of undo and redo of a timeline.
     pub(super) fn change_steps(
         &mut self,
         timeline: &Arc<str>,
         change: StepChange,
-    ) -> Option<usize> {
+    ) -> Option<StepResult> {
         let now = self.clock.now();
         let changed = match change {
-            StepChange::Undo => self.machine.undo_step(now, timeline).map(usize::from),
-            StepChange::Redo => self.machine.redo_step(now, timeline).map(usize::from),
-            StepChange::Actions(ids) => self.machine.undo_actions(now, timeline, &ids),
+            StepChange::Undo => self.machine.undo_step(now, timeline).map(StepResult::Reverted),
+            StepChange::Redo => self.machine.redo_step(now, timeline).map(StepResult::Reverted),
+            StepChange::Actions(ids) => {
+                self.machine.undo_actions(now, timeline, &ids).map(StepResult::Undone)
+            }
             StepChange::Close => {
-                self.machine.close_step(timeline);
-                Ok(0)
+                self.machine.close_step(now, timeline).map(|()| StepResult::Closed)
             }
         };
         let changed = self.check(changed);
@@ -110,15 +136,15 @@ impl<St: Store + Send + 'static> Driver<St> {
         changed
     }
 
-    pub(super) fn resolve(&mut self, id: &ActionId, answer: Result<(), SyncError>) {
-        if let Some(waiting) = self.waiting.remove(id) {
-            let _ = waiting.send(answer);
+    pub(super) fn resolve(&mut self, id: &ActionId, answer: &Result<(), SyncError>) {
+        for waiting in self.waiting.remove(id).into_iter().flatten() {
+            let _ = waiting.send(answer.clone());
         }
     }
 
     /// Fails all that waits for the server.
     pub(super) fn fail_answers(&mut self, error: &SyncError) {
-        for (_, sender) in self.waiting.drain() {
+        for sender in self.waiting.drain().flat_map(|(_, senders)| senders) {
             let _ = sender.send(Err(error.clone()));
         }
     }

@@ -21,7 +21,10 @@ use logux::{
 };
 use logux_net::drive::Clock;
 
-pub(crate) use self::{actions::StepChange, outputs::Turn};
+pub(crate) use self::{
+    actions::{Edit, StepChange, StepResult},
+    outputs::Turn,
+};
 use crate::{
     Encryption, PendingAction, SyncError,
     opening::{Opening, View},
@@ -37,10 +40,11 @@ pub(crate) type Make<'a> = dyn FnMut(&TimelineSet, &ActionId) -> Option<Action> 
 /// store has failed, and the client is about to end.
 pub(crate) trait Commands: Send {
     fn sync(&mut self, action: Action, draft: Draft) -> PendingAction;
-    fn edit(&mut self, timeline: &Arc<str>, make: &mut Make<'_>) -> PendingAction;
+    fn edit(&mut self, edit: Edit<'_>, make: &mut Make<'_>) -> PendingAction;
     fn add(&mut self, action: Action, draft: Draft) -> Option<Option<Entry>>;
     fn undo(&mut self, id: &ActionId, reason: &str) -> Option<UndoOutcome<PendingAction>>;
-    fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<usize>;
+    fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<StepResult>;
+    fn select(&mut self, timeline: &Arc<str>, selection: Option<Json>);
     /// Returns the result of the next commit.
     fn when_kept(&mut self) -> ResultReceiver;
 
@@ -95,8 +99,8 @@ pub(crate) struct Driver<St> {
     token_source: Option<TokenSource>,
     /// The open documents and records, by name.
     opened: HashMap<Arc<str>, Box<dyn View>>,
-    /// Who waits for the answers to actions.
-    waiting: HashMap<ActionId, ResultSender>,
+    /// Who waits for the answers to actions: for one that was typed in a burst, the edits.
+    waiting: HashMap<ActionId, Vec<ResultSender>>,
     /// Who waits for the next commit.
     uncommitted: Vec<ResultSender>,
     /// Why there are no more attempts to connect.
@@ -158,10 +162,10 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         self.sync_action(None, action, draft)
     }
 
-    fn edit(&mut self, timeline: &Arc<str>, make: &mut Make<'_>) -> PendingAction {
+    fn edit(&mut self, edit: Edit<'_>, make: &mut Make<'_>) -> PendingAction {
         let id = self.machine.next_id(self.clock.now().wall);
         match make(self.machine.log().observer(), &id) {
-            Some(action) => self.sync_action(Some(timeline), action, Draft::default()),
+            Some(action) => self.sync_action(Some(edit), action, Draft::default()),
             None => PendingAction::decided(id, Ok(())),
         }
     }
@@ -179,8 +183,13 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
         Some(outcome.map(|undo| self.pending(undo)))
     }
 
-    fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<usize> {
+    fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<StepResult> {
         self.change_steps(timeline, change)
+    }
+
+    fn select(&mut self, timeline: &Arc<str>, selection: Option<Json>) {
+        let selected = self.machine.select(timeline, selection);
+        self.check(selected);
     }
 
     fn when_kept(&mut self) -> ResultReceiver {
@@ -280,6 +289,9 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn close(&mut self, reason: &str) {
         if self.end.is_none() {
+            // What was typed last is sent before the end.
+            let closed = self.machine.close_burst(self.clock.now());
+            self.check(closed);
             self.end_with(reason.to_owned());
         }
     }

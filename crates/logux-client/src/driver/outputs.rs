@@ -87,10 +87,10 @@ impl<St: Store + Send + 'static> Driver<St> {
                 }
                 let _ = self.reports.actions.send(entry);
             }
-            Output::Fate(id, Fate::Processed) => self.resolve(&id, Ok(())),
-            Output::Fate(id, Fate::Dropped) => self.resolve(&id, Err(SyncError::Dropped)),
+            Output::Fate(id, Fate::Processed) => self.resolve(&id, &Ok(())),
+            Output::Fate(id, Fate::Dropped) => self.resolve(&id, &Err(SyncError::Dropped)),
             Output::Fate(id, Fate::Undone(undo)) => {
-                self.resolve(&id, Err(SyncError::Undone(undo)));
+                self.resolve(&id, &Err(SyncError::Undone(undo)));
             }
             Output::Subscription(subscription, state) => {
                 self.subscription_changed(&subscription, &state);
@@ -162,7 +162,7 @@ impl<St: Store + Send + 'static> Driver<St> {
     fn encryption_failed(&mut self, id: ActionId, error: EncryptionError) {
         tracing::warn!(%id, %error, "encryption");
         if let EncryptionError::ServerDocument(_) = error {
-            self.resolve(&id, Err(SyncError::NotEncrypted(error.clone())));
+            self.resolve(&id, &Err(SyncError::NotEncrypted(error.clone())));
         }
         let _ = self.reports.encryption_failures.send(EncryptionFailure { id, error });
     }
