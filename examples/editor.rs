@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use logux::{
-    Log, MemoryStore, NodeId, Now,
-    crdt::{Anchor, Shared, Text, TextError, TextOp, Unit},
+    Json, Log, MemoryStore, NodeId, Now,
+    crdt::{Anchor, Selection, Shared, Text, TextError, TextOp, Unit},
     log::Draft,
     replay::{Timeline, UndoManager},
     store::{Query, Store},
@@ -50,12 +50,28 @@ impl Editor {
         Ok(())
     }
 
-    /// Replaces a word, as an editor does after it was typed.
+    /// Selects a word and replaces it.
     fn replace(&mut self, old: &str, new: &str) -> Result<(), Box<dyn Error>> {
-        self.edit(|text, author| {
-            let at = text.to_string().find(old).unwrap_or(0);
-            text.replace_ops(at..at + old.len(), new, Unit::Bytes, author)
-        })
+        let text = self.log.state();
+        let start = text.to_string().find(old).unwrap_or(0);
+        let end = start + old.len();
+        let selection = Selection {
+            anchor: text.anchor_before(start, Unit::Bytes)?,
+            head: text.anchor_after(end, Unit::Bytes)?,
+        };
+        self.undo.select(Some(Json::from_value(&selection)?));
+        self.edit(|text, author| text.replace_ops(start..end, new, Unit::Bytes, author))
+    }
+
+    /// Undoes the latest edit, and returns what is selected then.
+    fn undo(&mut self) -> Result<String, Box<dyn Error>> {
+        let now = self.now().wall;
+        let selection = self.undo.undo(now, &mut self.log)?.and_then(|step| step.selection);
+        let selection: Selection = selection.ok_or("an edit of a selection")?.parse()?;
+        let text = self.log.state();
+        let [start, end] = [selection.anchor, selection.head]
+            .map(|anchor| text.anchor_index(&anchor, Unit::Bytes).unwrap_or(0));
+        Ok(text.slice(start..end, Unit::Bytes))
     }
 
     fn show(&self) {
@@ -101,11 +117,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Grace's cursor is before {:?}.", &text.to_string()[index..]);
 
     println!("Ada undoes what she did, and what Grace has typed stays:");
-    let now = editors[0].now().wall;
-    let Editor { log, undo, .. } = &mut editors[0];
-    undo.undo(now, log)?;
+    let selected = editors[0].undo()?;
     connect(&mut editors)?;
     editors.iter().for_each(Editor::show);
+    println!("She has selected {selected:?} again.");
 
     println!("Who wrote what:");
     let text = editors[0].log.state();

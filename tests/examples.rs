@@ -76,6 +76,7 @@ fn two_authors_edit_one_paragraph_while_they_are_apart() {
         "Ada undoes what she did, and what Grace has typed stays:",
         "   ada: A log of actions is ordered, the same way everywhere.",
         " grace: A log of actions is ordered, the same way everywhere.",
+        "She has selected \"ordered\" again.",
         "Who wrote what:",
         " grace: \"A log of actions\"",
         "   ada: \" is ordered\"",

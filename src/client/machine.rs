@@ -386,10 +386,16 @@ impl<S: Store, O: Observer> Client<S, O> {
         if !self.encryption.sends_as_is(entries) {
             return self.send_encrypted(now, entries);
         }
-        let added = self.log.last_added()?;
+        let added = self.last_sent()?;
         // Ids are generated from the device's own clock; the node corrects the times that it sends.
         self.node.send(now.mono, added, entries);
         Ok(())
+    }
+
+    /// Returns the last `added` number of what is sent with all that is passed to the connection.
+    /// The action of an open burst and what was added since are not.
+    pub(super) fn last_sent(&self) -> Result<u64, LogError<S::Error>> {
+        self.unsent.before_first().map_or_else(|| self.log.last_added(), Ok)
     }
 
     pub(super) fn receive(&mut self, now: Now, entry: Entry) -> Result<(), LogError<S::Error>> {

@@ -172,6 +172,11 @@ impl Unsent {
         Ok(())
     }
 
+    /// Returns the number after which actions are unsent.
+    pub(super) const fn before_first(&self) -> Option<u64> {
+        self.0
+    }
+
     /// Returns `true` for an own action that was never sent.
     pub(super) fn contains(&self, meta: &Meta) -> bool {
         self.0.is_some_and(|number| meta.added > Some(number)) && is_unanswered(meta)

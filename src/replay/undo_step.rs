@@ -95,3 +95,26 @@ mod action_text {
         Action::new(String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stores have steps without a selection as arrays.
+    #[test]
+    fn steps_round_trip() {
+        let dropped = r#"{"id":"2 10:a:b 0","time":2,"action":"{\"type\":\"a\"}"}"#;
+        for json in [
+            "[]".to_owned(),
+            format!(r#"["1 10:a:b 0",{dropped}]"#),
+            format!(r#"{{"items":["1 10:a:b 0",{dropped}],"selection":"{{\"head\": 1e2}}"}}"#),
+            r#"{"items":["1 10:a:b 0"],"selection":"null"}"#.to_owned(),
+        ] {
+            let step: UndoStep = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::to_string(&step).unwrap(), json);
+        }
+        for json in [r#"{"items":[]}"#, r#"{"items":[],"selection":"{"}"#, r#"["1 a"]"#] {
+            assert!(serde_json::from_str::<UndoStep>(json).is_err(), "{json}");
+        }
+    }
+}

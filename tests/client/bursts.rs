@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use logux::{
     ActionId, MemoryStore,
-    client::{BurstLimits, DeadlineKind, Fate, Input, Output, UndoOutcome},
+    client::{
+        BurstLimits, DeadlineKind, EncryptedAction, EncryptionConfig, Fate, Input, Output,
+        UndoOutcome,
+    },
     crdt::{Crdt, Document, Path, Shared, Text, Unit},
     replay::{Timeline, TimelineSet},
 };
@@ -356,4 +359,44 @@ fn a_burst_is_one_unconfirmed_action() {
     assert_eq!(fates, [Fate::Kept, Fate::Sent]);
     assert_eq!(desk.client.unconfirmed(), 1);
     assert_eq!(desk.client.unconfirmed_actions().unwrap().len(), 1);
+}
+
+/// The confirmation of an action does not confirm a burst that is not sent, although the burst was
+/// added before the action was encrypted and sent.
+#[test]
+fn an_encrypted_action_that_is_sent_during_a_burst_does_not_cover_it() {
+    let mut desk = desk("10:phone:1", MemoryStore::new());
+    desk.client = desk.client.with_encryption(EncryptionConfig::default()).unwrap();
+    desk.connect();
+    desk.sync(set("title", "Tea"));
+    let id = desk.key(10, "a");
+    let respond = |desk: &mut Desk| {
+        let outputs: Vec<_> = std::iter::from_fn(|| desk.client.poll_output()).collect();
+        let tokens = outputs.iter().filter_map(|output| match output {
+            Output::Encrypt(request) => Some(request.token),
+            _ => None,
+        });
+        let tokens: Vec<_> = tokens.collect();
+        assert_eq!(tokens.len(), 1);
+        let action = EncryptedAction { iv: [0; 12], data: vec![0; 16], is_compressed: false };
+        let now = desk.now_after(0);
+        desk.client.handle(now, Input::Encrypted(tokens[0], Ok(&action))).unwrap();
+        desk.commit(now);
+        let frames = std::iter::from_fn(|| desk.client.poll_output());
+        let sent = frames.filter_map(|output| match output {
+            Output::Send(frame) => serde_json::from_str::<Value>(&frame).ok(),
+            _ => None,
+        });
+        let sync = sent.last().expect("a frame");
+        let synced = json!(["synced", sync[1]]).to_string();
+        desk.client.handle(now, Input::Frame(&synced)).unwrap();
+        desk.commit(now);
+    };
+    respond(&mut desk);
+    assert_eq!(desk.client.fate(&id).unwrap(), Some(Fate::Kept));
+    assert_eq!((desk.client.unconfirmed(), desk.key(10, "b")), (1, id.clone()));
+    desk.wait(500);
+    respond(&mut desk);
+    assert_eq!(desk.client.fate(&id).unwrap(), Some(Fate::Confirmed));
+    assert_eq!(desk.client.unconfirmed(), 0);
 }

@@ -15,6 +15,7 @@ mod hostile;
 mod selections;
 mod starts;
 mod subscriptions;
+mod typing;
 mod undo;
 mod undo_steps;
 mod user;

@@ -213,7 +213,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let ready: Vec<Entry> = core::iter::from_fn(|| self.encryption.outgoing.pop()).collect();
         // What waits is not covered: after a lost connection, it is sent again.
         let covered = if self.encryption.outgoing.is_empty() {
-            Some(self.log.last_added()?)
+            Some(self.last_sent()?)
         } else {
             ready.last().and_then(|entry| entry.meta.added)
         };
