@@ -167,45 +167,55 @@ pub(super) fn undo_of(id: &ActionId, undo: &str) -> Entry {
     Entry::new(fields.to_action().expect("an undo"), Meta::new(undo.parse().expect("an id")))
 }
 
-/// The state by definition: all actions in order, except undone ones and `without`.
-pub(super) fn fold<R: Reducer>(
-    reducer: &R,
-    sorted: &[Entry],
-    without: Option<&ActionId>,
-) -> R::State {
-    let undos: Vec<(&ActionId, String)> = sorted
-        .iter()
-        .filter(|entry| entry.action.kind() == logux::UNDO)
-        .map(|entry| {
-            (&entry.meta.id, entry.action.str_field("id").unwrap_or_default().into_owned())
-        })
-        .collect();
-    pub(super) fn undone(undos: &[(&ActionId, String)], id: &ActionId) -> bool {
-        let text = id.to_string();
-        undos.iter().any(|(undo, target)| *target == text && !undone(undos, undo))
+/// Actions that were read once, for many states of them.
+pub(super) struct Actions<'a, R: Reducer> {
+    reducer: &'a R,
+    read: BTreeMap<ActionId, R::Action>,
+}
+
+impl<'a, R: Reducer> Actions<'a, R> {
+    /// Reads those of the application.
+    pub(super) fn of(reducer: &'a R, entries: &[Entry]) -> Self {
+        let own = entries.iter().filter(|entry| !logux::is_logux(entry.action.kind()));
+        let read = own.filter_map(|entry| {
+            Some((entry.meta.id.clone(), reducer.read(&entry.action).ok().flatten()?))
+        });
+        Self { reducer, read: read.collect() }
     }
-    let is_in_effect = |id: &ActionId| without != Some(id) && !undone(&undos, id);
-    apply_each(reducer, sorted.iter(), is_in_effect)
-}
 
-pub(super) fn apply_all<R: Reducer>(reducer: &R, entries: &[Entry]) -> R::State {
-    apply_each(reducer, entries.iter(), |_| true)
-}
+    /// The state by definition: all actions in order, except undone ones and `without`.
+    pub(super) fn fold(&self, sorted: &[Entry], without: Option<&ActionId>) -> R::State {
+        let undos: Vec<(&ActionId, String)> = sorted
+            .iter()
+            .filter(|entry| entry.action.kind() == logux::UNDO)
+            .map(|entry| {
+                (&entry.meta.id, entry.action.str_field("id").unwrap_or_default().into_owned())
+            })
+            .collect();
+        fn undone(undos: &[(&ActionId, String)], id: &ActionId) -> bool {
+            let text = id.to_string();
+            undos.iter().any(|(undo, target)| *target == text && !undone(undos, undo))
+        }
+        let is_in_effect =
+            |id: &ActionId| without != Some(id) && (undos.is_empty() || !undone(&undos, id));
+        self.apply(sorted, is_in_effect)
+    }
 
-pub(super) fn apply_each<'e, R: Reducer>(
-    reducer: &R,
-    entries: impl Iterator<Item = &'e Entry>,
-    is_in_effect: impl Fn(&ActionId) -> bool,
-) -> R::State {
-    let mut state = reducer.initial();
-    for entry in entries.filter(|entry| !logux::is_logux(entry.action.kind())) {
-        if let Ok(Some(action)) = reducer.read(&entry.action) {
+    /// Applies all actions in this order.
+    pub(super) fn apply_all(&self, entries: &[Entry]) -> R::State {
+        self.apply(entries, |_| true)
+    }
+
+    fn apply(&self, entries: &[Entry], is_in_effect: impl Fn(&ActionId) -> bool) -> R::State {
+        let mut state = self.reducer.initial();
+        for entry in entries {
+            let Some(action) = self.read.get(&entry.meta.id) else { continue };
             if is_in_effect(&entry.meta.id) {
-                reducer.apply(&mut state, &action, &entry.meta.stamp());
+                self.reducer.apply(&mut state, action, &entry.meta.stamp());
             } else {
-                reducer.apply_undone(&mut state, &action, &entry.meta.stamp());
+                self.reducer.apply_undone(&mut state, action, &entry.meta.stamp());
             }
         }
+        state
     }
-    state
 }
