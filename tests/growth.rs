@@ -1,8 +1,8 @@
 //! A day of typing by five people: how much the log, the state and the memory grow.
 //!
 //! Keys have the times of people: a lognormal pause around 150 ms, and every fiftieth one to think.
-//! Everyone has a device with a log; a hub sends actions on, and settles the text from time to time
-//! by snapshots. One person is offline for a part of the day.
+//! Each person has a device with a log; a hub sends actions on, and settles the text from time to
+//! time by snapshots. One person is offline for a part of the day.
 //!
 //! `./check` types for some minutes, and has bounds. The whole day, whose numbers are in
 //! `benches/README.md`:

@@ -106,7 +106,7 @@ impl<C: Edited> History<C> {
         }
     }
 
-    /// Performs all steps. At the end, everybody has received everything.
+    /// Performs all steps. At the end, all authors have received everything.
     pub(crate) fn of(trace: &Trace) -> Self {
         let mut history = Self::new(trace.authors);
         for (index, step) in trace.steps.iter().enumerate() {

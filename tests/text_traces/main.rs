@@ -2,9 +2,8 @@
 //! arrival.
 //!
 //! The traces are those of `../shared/traces`, beside the repository. They are not part of it: a
-//! missing one is replaced by a generated history, and a line says so. In the recorded ones, nobody
-//! inserts at the place where another one does so at the same time; the generated one is always
-//! tested, too.
+//! missing one is replaced by a generated history, and a line says so. In the recorded ones, no
+//! author inserts where another one does at the same time; the generated one is always tested, too.
 //!
 //! Through a log, `./check` tests the beginnings. The whole traces take minutes:
 //! `cargo nextest run --release --test text_traces --run-ignored all --no-capture`.
