@@ -52,8 +52,9 @@ impl Text {
         Ok(Anchor::Before(element.map(|element| self.sequence.id(element))))
     }
 
-    /// Returns the index of a place. The place beside a removed character is where it was. `None`
-    /// if the character has not arrived, or its insertion was refused. O(log n).
+    /// Returns the index of a place. The place beside a character that was removed, or whose
+    /// insertion is undone, is where it was. `None` if the character has not arrived; a refused one
+    /// arrives at no device but its author's. O(log n).
     pub fn anchor_index(&self, anchor: &Anchor, unit: Unit) -> Option<usize> {
         let index = match anchor {
             Anchor::After(None) => 0,
