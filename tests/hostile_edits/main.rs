@@ -8,11 +8,15 @@
 mod heap;
 #[path = "../support/linear.rs"]
 mod linear;
+mod lists_and_trees;
+mod saved;
 mod texts;
 
+use linear::assert_not_quadratic;
 use logux::{
     ActionId, Entry, Meta, NodeId, Stamp, WallTime,
     crdt::{Crdt, Shared},
+    replay::Timeline,
 };
 use serde_json::Value;
 
@@ -20,7 +24,7 @@ use serde_json::Value;
 static HEAP: heap::Heap = heap::Heap;
 
 /// The stack of a test's thread, in bytes. A recursion of a few thousand levels exceeds it.
-const STACK: usize = 256 << 10;
+const STACK: usize = 512 << 10;
 
 /// Runs a test in a thread with a small stack.
 fn with_small_stack(test: impl FnOnce() + Send + 'static) {
@@ -66,6 +70,23 @@ fn agreed<C: Crdt>(edits: &[Edit<C>]) -> C {
     assert!(forwards == backwards, "two orders give different states");
     assert!(C::load(&forwards.save()).unwrap() == forwards, "saving and loading changes the state");
     forwards
+}
+
+/// Asserts that the operations of a size are applied, saved and loaded without quadratic work, also
+/// through a timeline, and that two orders give one state.
+fn assert_cheap<C: Crdt>(name: &str, size: usize, edits: impl Fn(usize) -> Vec<Edit<C>>) {
+    agreed::<C>(&edits(size));
+    assert_not_quadratic(name, size, &edits, |edits| {
+        let state = apply::<C>(&edits);
+        assert!(C::load(&state.save()).unwrap() == state);
+        state.to_json();
+    });
+    let prepare = |size| entries::<C>(&edits(size));
+    assert_not_quadratic(&format!("{name}, by a timeline"), size, prepare, |entries| {
+        let mut timeline = Timeline::new(Shared::<C>::new("it", "1"));
+        entries.iter().for_each(|entry| timeline.add(entry));
+        assert!(!timeline.is_incomplete());
+    });
 }
 
 /// Returns the actions of operations, one for each.

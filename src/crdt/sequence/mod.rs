@@ -220,6 +220,14 @@ impl Sequence {
         visible.flat_map(|(run, _)| (0..run.len).map(|offset| run.first.plus(offset)))
     }
 
+    /// Returns `true` if the visible elements have a text, also those that have no place yet.
+    pub(in crate::crdt) fn has_text(&self) -> bool {
+        let total = self.runs.total();
+        let is_shown = |waiting: &Waiting| waiting.standing == Standing::Visible;
+        (total.visible == 0 || total.bytes > 0)
+            && self.waiting.values().all(|waiting| !is_shown(waiting) || !waiting.text.is_empty())
+    }
+
     /// Returns the length of the text.
     pub(in crate::crdt) fn text_len(&self, unit: Unit) -> u32 {
         self.runs.total().text(unit)

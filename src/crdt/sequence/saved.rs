@@ -1,6 +1,6 @@
 //! The saved form of a sequence: columns of runs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use im::OrdMap;
 
@@ -188,12 +188,14 @@ impl Sequence {
         let mut others = Vec::new();
         // The depth that follows the last element.
         let mut depth = 1;
+        let mut elements: u32 = 0;
         for (index, node) in nodes.into_iter().enumerate() {
             let kind = kinds.next()?;
             let len = lens.next_u32()?;
             let counter = number_of(self.names.next(node), counters.next_signed()?)?;
             let own = number_of(depth, depths.next_signed()?)?;
             check_range(counter, len)?;
+            elements = elements.checked_add(len).ok_or(damaged("fewer than 2^32 elements"))?;
             let last = own.checked_add(len).filter(|_| own > 0).ok_or(damaged("a depth"))?;
             // The expected counter follows the last run of the node, not the highest counter.
             self.names.force_next(node, counter + len);
@@ -291,7 +293,10 @@ impl Sequence {
             let first = first.ok_or(damaged("an element"))?;
             let len = reader.unsigned_u32()?;
             check_range(first.counter, len)?;
-            let text = reader.string()?.into();
+            let text: Arc<str> = reader.string()?.into();
+            if !text.is_empty() && text.chars().count() != len as usize {
+                return Err(damaged("a character for each element"));
+            }
             let after = numbers.read_optional(&mut self.names, reader)?;
             let before = numbers.read_optional(&mut self.names, reader)?;
             let standing = standing_of(reader.unsigned()?)?;

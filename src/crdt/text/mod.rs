@@ -18,7 +18,7 @@ pub use op::{ElementRange, TextOp};
 use super::{
     crdt::Crdt,
     element::{ElementRef, MAX_COUNTER},
-    saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
+    saving::{LoadError, StateReader, StateWriter, base64::impl_serde, damaged},
     sequence::{Element, Insertion, Sequence, Standing, Unit},
 };
 use crate::{
@@ -510,11 +510,12 @@ impl Crdt for Text {
     }
 
     fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
-        Ok(Self {
-            written: reader.optional_stamp()?,
-            floor: reader.optional_stamp()?,
-            sequence: Sequence::decode(reader)?,
-        })
+        let (written, floor) = (reader.optional_stamp()?, reader.optional_stamp()?);
+        let sequence = Sequence::decode(reader)?;
+        if !sequence.has_text() {
+            return Err(damaged("the text of the visible elements"));
+        }
+        Ok(Self { written, floor, sequence })
     }
 
     fn shift_times(&mut self, ms: i64) {
