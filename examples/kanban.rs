@@ -66,7 +66,7 @@ impl Person {
             .to_string();
         let path = Path::of(&["cards", &card, "column"])?;
         let cards = Path::of(&["cards"])?;
-        self.edit(|_, _| Ok(DocumentOp::Set { path, value: json!(column).into() }))?;
+        self.edit(|board, _| Ok(board.set_op(&path, json!(column))))?;
         self.edit(|board, id| Ok(board.list_op(&cards, id, |list| list.move_op(index, 0, id))?))?;
         self.pause();
         Ok(())

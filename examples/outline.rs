@@ -1,23 +1,21 @@
-//! An outline that two people rearrange at once: moves that would make a cycle together, and a
-//! deleted branch that comes back by undo.
-//!
-//!     cargo run --example outline
+//! An outline in a document, which two people rearrange at once: moves that would make a cycle
+//! together, and a deleted branch that comes back by undo. `cargo run --example outline`
 
 use std::error::Error;
 
 use logux::{
-    ActionId, Log, MemoryStore, NodeId, Now, Store,
-    crdt::{ElementId, Shared, Tree, TreeError, TreeOp},
+    Log, MemoryStore, NodeId, Now, Store,
+    crdt::{Crdt, Document, ElementId, Path, Shared, Tree, TreeError, TreeOp},
     log::Draft,
     replay::{Timeline, UndoManager},
     store::Query,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One person with a copy of the outline.
 struct Person {
     name: &'static str,
-    log: Log<MemoryStore, Timeline<Shared<Tree>>>,
+    log: Log<MemoryStore, Timeline<Shared<Document>>>,
     undo: UndoManager,
     ms: u64,
 }
@@ -39,17 +37,26 @@ impl Person {
         &mut self,
         make: impl FnOnce(&Tree, &NodeId) -> Result<TreeOp, TreeError>,
     ) -> Result<(), Box<dyn Error>> {
-        let now = self.now();
-        let make = |tree: &Tree, id: &ActionId| make(tree, id.node());
-        let entry = self.log.edit(now.wall, make)?;
+        let (now, nodes) = (self.now(), Path::of(&["nodes"])?);
+        let entry = self.log.edit_together(now.wall, |edit| {
+            let author = edit.author().clone();
+            edit.extend(edit.state().tree_ops(&nodes, &author, |tree| make(tree, &author))?);
+            Ok::<_, TreeError>(())
+        })?;
         self.undo.done(now.mono, entry.meta.id);
         Ok(())
     }
 
+    /// Returns the nodes in depth-first order: `{"id":…,"parent":…,"depth":…,"value":…}`.
+    fn nodes(&self) -> Vec<Value> {
+        self.log.state().to_json()["nodes"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Finds a node by its title.
     fn find(&self, title: &str) -> Result<ElementId, Box<dyn Error>> {
-        let node = self.log.state().walk().find(|node| node.value()["title"] == title);
-        node.and_then(|node| node.id()).ok_or_else(|| format!("no node {title}").into())
+        let found = self.nodes().into_iter().find(|node| node["value"]["title"] == title);
+        let node = found.ok_or(format!("no node {title}"))?;
+        Ok(node["id"].as_str().unwrap_or_default().parse()?)
     }
 
     /// Adds a node as the last child of another one, or at the top level.
@@ -95,9 +102,13 @@ impl Person {
 
     fn print(&self) {
         println!("  {}:", self.name);
-        for node in self.log.state().walk() {
-            let title = node.value()["title"].as_str().unwrap_or_default().to_owned();
-            println!("    {}{title}", "  ".repeat(node.depth()));
+        for node in self.nodes() {
+            let depth = node["depth"].as_u64().map_or(0, |depth| depth as usize);
+            println!(
+                "    {}{}",
+                "  ".repeat(depth),
+                node["value"]["title"].as_str().unwrap_or("?")
+            );
         }
     }
 }

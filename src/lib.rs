@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use logux::{Log, MemoryStore, NodeId, WallTime, log::Draft, replay::Timeline, store::{Query, Store}};
-//! use logux::crdt::{Crdt, Document, DocumentOp, ListError, Path, Shared};
+//! use logux::crdt::{Crdt, Document, ListError, Path, Shared};
 //! use serde_json::json;
 //!
 //! // Each person has a log. Its state is a document.
@@ -19,8 +19,7 @@
 //! let now = WallTime::from_millis(1_564_508_138_460);
 //! let (title, guests) = (Path::of(&["title"])?, Path::of(&["guests"])?);
 //! for (log, text, guest) in [(&mut ada, "Tea", "Charles"), (&mut grace, "Tea party", "Anne")] {
-//!     let value = json!(text).into();
-//!     log.edit(now, |_, _| Ok::<_, ListError>(DocumentOp::Set { path: title.clone(), value }))?;
+//!     log.edit(now, |note, _| Ok::<_, ListError>(note.set_op(&title, json!(text))))?;
 //!     log.edit(now, |note, id| note.list_op(&guests, id, |list| list.push_op(json!(guest), id)))?;
 //! }
 //!

@@ -8,9 +8,8 @@ use core::fmt::Debug;
 use logux::{
     Action, ActionId, NodeId, Stamp,
     crdt::{
-        AddWinsSet, Change, Counter, CounterOp, Crdt, Document, DocumentOp, List, LwwSet, LwwSetOp,
-        Map, MapOp, Records, Register, RegisterOp, Shared, SyncMaps, Text, TextOp, Tree, TreeOp,
-        Unit,
+        AddWinsSet, Change, Counter, Crdt, Document, DocumentOp, List, ListError, LwwSet, Map,
+        Path, Records, Register, Shared, SyncMaps, Text, TextOp, Tree, TreeError, TreeOp, Unit,
     },
     testing::Laws,
 };
@@ -58,20 +57,18 @@ fn path() -> impl Strategy<Value = &'static str> + Clone {
 
 #[test]
 fn register() {
-    assert_laws::<Register, _>(value, |_, value, _| {
-        Some(RegisterOp::Set { value: value.clone().into() })
-    });
+    assert_laws::<Register, _>(value, |register, value, _| Some(register.set_op(value.clone())));
 }
 
 #[test]
 fn map() {
     assert_laws::<Map, _>(
         || (path(), prop::option::weighted(0.7, value())),
-        |_, (path, value), _| {
+        |map, (path, value), _| {
             let path = path.parse().unwrap();
             Some(match value {
-                Some(value) => MapOp::Set { path, value: value.clone().into() },
-                None => MapOp::Delete { path },
+                Some(value) => map.set_op(&path, value.clone()),
+                None => map.delete_op(&path),
             })
         },
     );
@@ -85,9 +82,8 @@ fn element() -> impl Strategy<Value = &'static str> + Clone {
 fn lww_set() {
     assert_laws::<LwwSet, _>(
         || (element(), any::<bool>()),
-        |_, (element, add), _| {
-            let element = (*element).into();
-            Some(if *add { LwwSetOp::Add { element } } else { LwwSetOp::Remove { element } })
+        |set, (element, add), _| {
+            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
         },
     );
 }
@@ -104,7 +100,7 @@ fn add_wins_set() {
 
 #[test]
 fn counter() {
-    assert_laws::<Counter, _>(|| -3..4_i64, |_, by, _| Some(CounterOp::Add { by: *by }));
+    assert_laws::<Counter, _>(|| -3..4_i64, |counter, by, _| Some(counter.add_op(*by)));
 }
 
 #[derive(Clone, Debug)]
@@ -129,8 +125,8 @@ fn list_op(list: &List, intent: &ListIntent, id: &ActionId) -> Option<logux::crd
     match intent {
         ListIntent::Insert(index) => list.insert_op(index.index(list.len() + 1), json!(id), id),
         ListIntent::Move(from, to) => list.move_op(at(from)?, at(to)?, id),
-        ListIntent::Set(index, value) => list.set_op(at(index)?, json!(value)),
-        ListIntent::Remove(index) => list.remove_op(at(index)?),
+        ListIntent::Set(index, value) => list.set_op(at(index)?, json!(value), id),
+        ListIntent::Remove(index) => list.remove_op(at(index)?, id),
     }
     .ok()
 }
@@ -247,64 +243,86 @@ fn tree() {
     assert_laws::<Tree, _>(tree_intent, tree_op);
 }
 
+/// A change of a document, at a path in the document, or in an item of a list or a node of a tree.
 #[derive(Clone, Debug)]
-enum DocumentIntent {
-    Set(&'static str, Option<Value>),
-    Count(&'static str, i64),
-    Tag(&'static str, &'static str, bool),
-    List(&'static str, ListIntent),
-    Text(&'static str, TextIntent),
-    /// Sets a field of a list item.
-    Within(&'static str, prop::sample::Index, Value),
+struct DocumentIntent {
+    /// The path of a list or tree, and which of its items or nodes: in that, the same again.
+    within: Vec<(&'static str, prop::sample::Index)>,
+    path: &'static str,
+    change: DocumentChange,
+}
+
+#[derive(Clone, Debug)]
+enum DocumentChange {
+    Set(Option<Value>),
+    Count(i64),
+    Tag(&'static str, bool),
+    List(ListIntent),
+    Text(TextIntent),
+    Tree(TreeIntent),
 }
 
 fn document_intent() -> impl Strategy<Value = DocumentIntent> + Clone {
-    prop_oneof![
-        3 => (path(), prop::option::weighted(0.6, value())).prop_map(|(path, value)| DocumentIntent::Set(path, value)),
-        1 => (path(), -3..4_i64).prop_map(|(path, by)| DocumentIntent::Count(path, by)),
-        1 => (path(), element(), any::<bool>()).prop_map(|(path, element, add)| DocumentIntent::Tag(path, element, add)),
-        3 => (path(), list_intent()).prop_map(|(path, intent)| DocumentIntent::List(path, intent)),
-        3 => (path(), text_intent()).prop_map(|(path, intent)| DocumentIntent::Text(path, intent)),
-        1 => (path(), any::<prop::sample::Index>(), value()).prop_map(|(path, at, value)| DocumentIntent::Within(path, at, value)),
-    ]
+    let change = prop_oneof![
+        3 => prop::option::weighted(0.6, value()).prop_map(DocumentChange::Set),
+        1 => (-3..4_i64).prop_map(DocumentChange::Count),
+        1 => (element(), any::<bool>()).prop_map(|(element, add)| DocumentChange::Tag(element, add)),
+        3 => list_intent().prop_map(DocumentChange::List),
+        3 => text_intent().prop_map(DocumentChange::Text),
+        3 => tree_intent().prop_map(DocumentChange::Tree),
+    ];
+    let within = (path(), any::<prop::sample::Index>());
+    let within = prop_oneof![
+        3 => Just(Vec::new()),
+        2 => within.clone().prop_map(|within| vec![within]),
+        1 => (within.clone(), within).prop_map(|(above, below)| vec![above, below]),
+    ];
+    (within, path(), change).prop_map(|(within, path, change)| DocumentIntent {
+        within,
+        path,
+        change,
+    })
+}
+
+/// Returns the path of an item of the list at a path, or of a node of the tree. `None` if there is
+/// none.
+fn inner(document: &Document, path: &Path, at: &prop::sample::Index) -> Option<Path> {
+    let list = document.list(path.as_str()).into_iter().flat_map(List::iter).map(|(id, _)| id);
+    let tree = document.tree(path.as_str()).into_iter().flat_map(Tree::walk);
+    let ids: Vec<_> = list.chain(tree.filter_map(|node| node.id())).collect();
+    if ids.is_empty() { None } else { path.join(&at.get(&ids).to_string()).ok() }
 }
 
 fn document_op(document: &Document, intent: &DocumentIntent, id: &ActionId) -> Option<DocumentOp> {
     document.assert_invariants();
-    Some(match intent {
-        DocumentIntent::Set(path, Some(value)) => {
-            DocumentOp::Set { path: path.parse().unwrap(), value: value.clone().into() }
+    let below = |base: &Path, rest: &str| format!("{base}{rest}").parse::<Path>().unwrap();
+    let mut base = Path::root();
+    for (path, at) in &intent.within {
+        // Without items and nodes, it is a change at the path.
+        let path = below(&base, path);
+        base = inner(document, &path, at).unwrap_or(base);
+    }
+    let path = below(&base, intent.path);
+    Some(match &intent.change {
+        DocumentChange::Set(Some(value)) => document.set_op(&path, value.clone()),
+        DocumentChange::Set(None) => document.delete_op(&path),
+        DocumentChange::Count(by) => document.increment_op(&path, *by),
+        DocumentChange::Tag(element, true) => document.add_op(&path, *element),
+        DocumentChange::Tag(element, false) => document.discard_op(&path, *element),
+        DocumentChange::List(intent) => {
+            let nothing = ListError::OutOfBounds { index: 0, len: 0 };
+            document.list_op(&path, id, |list| list_op(list, intent, id).ok_or(nothing)).ok()?
         }
-        DocumentIntent::Set(path, None) => DocumentOp::Delete { path: path.parse().unwrap() },
-        DocumentIntent::Count(path, by) => {
-            DocumentOp::Increment { path: path.parse().unwrap(), by: *by }
-        }
-        DocumentIntent::Tag(path, element, true) => {
-            DocumentOp::Add { path: path.parse().unwrap(), element: (*element).into() }
-        }
-        DocumentIntent::Tag(path, element, false) => {
-            document.discard_op(&path.parse().unwrap(), *element)
-        }
-        DocumentIntent::List(path, intent) => {
-            let nothing = logux::crdt::ListError::OutOfBounds { index: 0, len: 0 };
-            document
-                .list_op(&path.parse().unwrap(), id, |list| {
-                    list_op(list, intent, id).ok_or(nothing)
-                })
-                .ok()?
-        }
-        DocumentIntent::Text(path, intent) => {
-            let ops = document.text_ops(&path.parse().unwrap(), id, |text| {
-                Ok(text_op(text, intent, id).into_iter().collect())
-            });
+        // Without the removal of what was hidden before: it is shown again.
+        DocumentChange::Text(intent) => {
+            let ops = document
+                .text_ops(&path, id, |text| Ok(text_op(text, intent, id).into_iter().collect()));
             ops.ok()?.pop()?
         }
-        DocumentIntent::Within(path, at, value) => {
-            let list = document.list(path).filter(|list| !list.is_empty())?;
-            let item = list.id_at(at.index(list.len()))?.to_string();
-            let path =
-                path.parse::<logux::crdt::Path>().unwrap().join(&item).unwrap().join("x").unwrap();
-            DocumentOp::Set { path, value: value.clone().into() }
+        DocumentChange::Tree(intent) => {
+            let nothing = TreeError::OutOfBounds { index: 0, max: 0 };
+            let ops = document.tree_ops(&path, id, |tree| tree_op(tree, intent, id).ok_or(nothing));
+            ops.ok()?.pop()?
         }
     })
 }
@@ -333,6 +351,27 @@ fn pointers(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
     Box::new(core::iter::once(String::new()).chain(inner))
 }
 
+/// Replaces the indexes of a path by the names of items, and those of nodes, too, which are then
+/// followed by `/value` in the other form of the path.
+fn named(document: &Document, pointer: &str) -> (Path, String) {
+    let (mut by_name, mut by_index) = (Path::root(), String::new());
+    for key in pointer.parse::<Path>().unwrap().keys() {
+        let index = key.parse::<usize>().ok().filter(|_| key == "0" || !key.starts_with('0'));
+        let at = by_name.as_str();
+        let node =
+            document.tree(at).and_then(|tree| tree.walk().nth(index?).and_then(|node| node.id()));
+        let is_covered = document.tree(at).is_some() || document.text(at).is_some();
+        let item = document.list(at).filter(|_| !is_covered).and_then(|list| list.id_at(index?));
+        let name = node.clone().or(item).map_or_else(|| key.to_string(), |id| id.to_string());
+        by_index = format!("{by_index}/{}", key.replace('~', "~0").replace('/', "~1"));
+        if node.is_some() {
+            by_index.push_str("/value");
+        }
+        by_name = by_name.join(&name).unwrap();
+    }
+    (by_name, by_index)
+}
+
 #[test]
 fn saving_and_loading_gives_the_same_document() {
     use logux::replay::{Reducer, Timeline};
@@ -353,6 +392,10 @@ fn saving_and_loading_gives_the_same_document() {
         for pointer in pointers(&json).chain(ABSENT.map(str::to_owned)) {
             let found = document.state().get(&pointer.parse().unwrap());
             prop_assert_eq!(found.as_ref(), json.pointer(&pointer), "{} of {}", pointer, json);
+            // The values of items and nodes have names, too.
+            let (by_name, by_index) = named(document.state(), &pointer);
+            let found = document.state().get(&by_name);
+            prop_assert_eq!(found.as_ref(), json.pointer(&by_index), "{} of {}", by_name, json);
         }
         let loaded = Document::load(&document.state().save()).unwrap();
         loaded.assert_invariants();
@@ -363,12 +406,10 @@ fn saving_and_loading_gives_the_same_document() {
 
 #[test]
 fn all_orders_of_arrival_give_one_state() {
-    use logux::{Action, crdt::MapOp, replay::Timeline, testing::strategies};
+    use logux::{Action, replay::Timeline, testing::strategies};
     let shared = || Shared::<Map>::new("it", "1");
     let write = (path(), 0..9).prop_map(move |(path, value)| -> Action {
-        shared()
-            .action(&[MapOp::Set { path: path.parse().unwrap(), value: json!(value).into() }])
-            .unwrap()
+        shared().action(&[Map::default().set_op(&path.parse().unwrap(), json!(value))]).unwrap()
     });
     let arrivals = strategies::history(3, 20, write).prop_flat_map(|history| {
         (
@@ -444,7 +485,11 @@ fn joined_operations_are_the_single_ones() {
     });
     let edit = prop_oneof![
         2 => document_intent(),
-        3 => (select(vec!["/a", "/b"]), typing()).prop_map(|(path, intent)| DocumentIntent::Text(path, intent)),
+        3 => (select(vec!["/a", "/b"]), typing()).prop_map(|(path, intent)| DocumentIntent {
+            within: Vec::new(),
+            path,
+            change: DocumentChange::Text(intent),
+        }),
     ];
     let document_history =
         (prop::collection::vec(document_intent(), 0..6), prop::collection::vec(edit, 0..12));

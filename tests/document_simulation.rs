@@ -42,7 +42,7 @@ fn operation(board: &Document, id: &ActionId, number: u64) -> Option<DocumentOp>
             board.list_op(&cards, id, |list| list.insert_op(card, json!(number % 100), id)).ok()?
         }
         5..=6 if cards > 0 => {
-            board.list_op(&path("cards"), id, |list| list.remove_op(card)).ok()?
+            board.list_op(&path("cards"), id, |list| list.remove_op(card, id)).ok()?
         }
         7 if cards > 1 => {
             board.list_op(&path("cards"), id, |list| list.move_op(card, 0, id)).ok()?

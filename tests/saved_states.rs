@@ -157,6 +157,12 @@ fn document() -> Document {
         json!({"op": "delete", "path": "/old"}),
         json!({"op": "insertText", "path": "/body", "first": 0, "text": "Two litres. ".repeat(20)}),
         json!({"op": "insertText", "path": format!("/tasks/{item}/note"), "first": 1, "text": "!"}),
+        json!({"op": "createNode", "path": "/outline", "first": 500, "value": {"title": "Oats"}}),
+        json!({"op": "createNode", "path": "/outline", "first": 2, "parent": "@10:laptop:tab 500", "value": 1}),
+        json!({"op": "increment", "path": "/outline/@10:laptop:tab 500/likes", "by": 1}),
+        json!({"op": "set", "path": format!("/outline/{item}/early"), "value": "x"}),
+        json!({"op": "createNode", "path": "/hidden", "first": 501, "value": "old"}),
+        json!({"op": "set", "path": "/hidden", "value": null}),
     ])
 }
 

@@ -66,7 +66,7 @@ fn list_survives(config: &Config) {
                      id: &ActionId| {
         let op = match kind % 4 {
             0 if !list.is_empty() => list.move_op(at.index(list.len()), to.index(list.len()), id),
-            1 if !list.is_empty() => list.remove_op(at.index(list.len())),
+            1 if !list.is_empty() => list.remove_op(at.index(list.len()), id),
             _ => list.insert_op(
                 at.index(list.len() + 1),
                 serde_json::Value::from(id.to_string()),

@@ -130,8 +130,8 @@ fn undoing_an_edit_of_a_deleted_item_does_not_restore_it() {
     change(&mut ada, &mut undo, 1, |list, id| list.push_op(json!("milk"), id));
     undo.close_step();
     exchange(&mut ada, &mut grace);
-    change(&mut ada, &mut undo, 2, |list, _| list.set_op(0, json!("oat milk")));
-    change(&mut grace, &mut other, 3, |list, _| list.remove_op(0));
+    change(&mut ada, &mut undo, 2, |list, id| list.set_op(0, json!("oat milk"), id));
+    change(&mut grace, &mut other, 3, |list, id| list.remove_op(0, id));
     exchange(&mut ada, &mut grace);
     undo.undo(at(4).wall, &mut ada).unwrap();
     assert!(ada.state().is_empty(), "the item stays deleted");

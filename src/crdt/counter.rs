@@ -58,6 +58,17 @@ impl Counter {
         self.increments.len()
     }
 
+    /// Makes the operation that adds to the number; within ±2^53, and possibly negative.
+    pub const fn add_op(&self, by: i64) -> CounterOp {
+        CounterOp::Add { by }
+    }
+
+    /// Adds to the number; within ±2^53, and possibly negative. O(log n) for n increments that no
+    /// snapshot has settled.
+    pub fn add(&mut self, by: i64, stamp: &Stamp) {
+        self.apply(&self.add_op(by), stamp);
+    }
+
     /// Returns `true` if anything is known, also what is not visible.
     pub(super) fn has_entries(&self) -> bool {
         self.folded.is_some() || !self.increments.is_empty()

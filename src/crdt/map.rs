@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::{
     crdt::{Crdt, MissingField, deserialize_present, required},
-    path::{Path, ancestors, items, split_key, subtree, unescape},
+    path::{
+        Path, ancestors, ancestors_in_item, is_within_item, items, split_key, subtree, unescape,
+    },
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
@@ -22,6 +24,10 @@ use crate::{
 /// turns the value at the path into an object if it is none. A deletion is a write without a value.
 /// Arrays are written as a whole. The state is therefore the result of all writes in the order of
 /// their stamps.
+///
+/// A key with the form of an [`ElementId`](super::ElementId), such as `@10:a:b 0`, names an item of
+/// a list or a node of a tree in a [`Document`](super::Document): what is written there is not part
+/// of the value, and no write above it hides it.
 ///
 /// ```
 /// use logux::{Stamp, WallTime, crdt::{Crdt, Map}};
@@ -66,6 +72,16 @@ impl Map {
         (!is_hidden).then_some(field.value.as_ref())
     }
 
+    /// Makes the operation that writes a value at a path.
+    pub fn set_op(&self, path: &Path, value: impl Into<Json>) -> MapOp {
+        MapOp::Set { path: path.clone(), value: value.into() }
+    }
+
+    /// Makes the operation that deletes the value at a path and everything below it.
+    pub fn delete_op(&self, path: &Path) -> MapOp {
+        MapOp::Delete { path: path.clone() }
+    }
+
     /// Writes a value at a path. Returns `false` if a later write at the path or above it wins.
     /// O(depth · log n + number of writes below the path).
     pub fn set(&mut self, path: &Path, value: impl Into<Json>, stamp: &Stamp) -> bool {
@@ -83,18 +99,19 @@ impl Map {
         self.to_json().as_object().is_some_and(serde_json::Map::is_empty)
     }
 
-    /// Returns the stamp of the last write at a path or above it, which hides all earlier writes at
-    /// the path and below.
+    /// Returns the stamp of the last write at a path or above it, within the same item or node,
+    /// which hides all earlier writes at the path and below.
     pub(super) fn latest_write(&self, path: &str) -> Option<&Stamp> {
         self.fields.get(path).map(|field| &field.stamp).max(self.latest_above(path))
     }
 
-    /// Returns the stamp of the last write above a path.
+    /// Returns the stamp of the last write above a path, within the same item or node.
     fn latest_above(&self, path: &str) -> Option<&Stamp> {
         if self.deep == 0 && path.rfind('/') == Some(0) {
             return None;
         }
-        ancestors(path).filter_map(|above| self.fields.get(above)).map(|field| &field.stamp).max()
+        let above = ancestors_in_item(path).filter_map(|above| self.fields.get(above));
+        above.map(|field| &field.stamp).max()
     }
 
     fn write(&mut self, path: &Path, value: Option<Json>, stamp: &Stamp) -> bool {
@@ -114,7 +131,9 @@ impl Map {
         if self.deep > 0 && !hidden {
             let replaced: Vec<Path> = self
                 .descendants(path)
-                .filter(|(_, field)| field.stamp < *stamp && field.value.is_some())
+                .filter(|(below, field)| {
+                    field.stamp < *stamp && field.value.is_some() && !is_within_item(below, path)
+                })
                 .map(|(path, _)| path.clone())
                 .collect();
             for path in replaced {
@@ -169,10 +188,9 @@ impl Map {
     /// Applies the visible writes below `base` to a value, except those within items of lists.
     pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
         for (path, field) in self.descendants(base) {
-            let suffix = &path.as_str()[base.as_str().len()..];
-            if self.latest_write(path.as_str()) == Some(&field.stamp)
-                && items(suffix).next().is_none()
+            if self.latest_write(path.as_str()) == Some(&field.stamp) && !is_within_item(path, base)
             {
+                let suffix = &path.as_str()[base.as_str().len()..];
                 write_at(value, suffix, field.value.as_ref().map(Json::to_value));
             }
         }

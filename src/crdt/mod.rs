@@ -15,8 +15,9 @@
 //! | all of these in one JSON value | [`Document`] | as in its parts |
 //! | many independent records of `@logux/client` | [`SyncMaps`] | the last write wins, for each field |
 //!
-//! Take a [`Document`] when in doubt: it has texts, lists, counters and sets under paths beside
-//! plain values, and one action can change several of them. A bare [`Text`] has smaller actions.
+//! Take a [`Document`] when in doubt: it has texts, lists, trees, counters and sets under paths
+//! beside plain values, also in items of lists and nodes of trees, and one action can change
+//! several of them. A bare [`Text`] or [`Tree`] has smaller actions.
 //!
 //! All but [`SyncMaps`] are a [`Crdt`]: operations are applied with the [`Stamp`](crate::Stamp) of
 //! their action, in any order, any number of times. [`Shared`] makes a
@@ -25,9 +26,24 @@
 //! settles the undone action. [`SyncMaps`] is a reducer
 //! itself. [`UndoManager`](crate::replay::UndoManager) provides undo and redo for a user interface.
 //!
-//! Getters are nouns ([`List::get`], [`Counter::value`]). Methods that change the state are verbs
-//! and take the stamp ([`Map::set`], [`Text::insert`]). Methods that make operations and change
-//! nothing end in `_op` or `_ops` ([`List::insert_op`], [`Text::set_ops`]).
+//! # Three forms of methods
+//!
+//! Methods that read are nouns. Methods that change the state are verbs and take the
+//! [`Stamp`](crate::Stamp) of the change. Methods that make operations, and change nothing, end in
+//! `_op` or `_ops`; they take the author if the operations name elements: a node id, or the id of
+//! the action. [`Log::edit`](crate::Log::edit) adds the action of an operation,
+//! [`Log::edit_together`](crate::Log::edit_together) that of several.
+//!
+//! | Type | Makes operations | Changes | Reads |
+//! | --- | --- | --- | --- |
+//! | [`Register`] | `set_op` | `set` | `get` |
+//! | [`Map`] | `set_op`, `delete_op` | `set`, `delete` | `get` |
+//! | [`Counter`] | `add_op` | `add` | `value` |
+//! | [`LwwSet`], [`AddWinsSet`] | `add_op`, `remove_op` | `add`, `remove` | `contains`, `iter` |
+//! | [`List`] | `insert_op`, `insert_all_op`, `push_op`, `move_op`, `set_op`, `remove_op` | `insert`, `insert_all`, `push`, `move_item`, `set`, `remove` | `get`, `len`, `iter`, `id_at`, `index_of` |
+//! | [`Text`] | `insert_op`, `remove_op`, `replace_ops`, `set_ops`, `delta_ops` | `insert`, `remove`, `replace`, `set`, `apply_delta` | `len`, `slice`, `to_string`, `line_start`, `authorship` |
+//! | [`Tree`] | `create_op`, `move_op`, `set_op`, `delete_op`, `remove_op` | `create`, `move_to`, `set`, `delete`, `remove` | `value`, `parent`, `children`, `walk` |
+//! | [`Document`] | `set_op`, `delete_op`, `increment_op`, `add_op`, `discard_op`, `list_op`, `text_ops`, `tree_ops` | `set`, `delete`, `increment`, `add`, `discard`, `edit_list`, `edit_text`, `edit_tree` | `get`, `list`, `text`, `tree`, `counter`, `add_wins_set` |
 //!
 //! ```
 //! use logux::{
@@ -93,15 +109,12 @@
 //! A removed item stays removed.
 //!
 //! Reading order: the trait in `crdt`; `saving`; `register`; `element` and `path`; `map`; `set`;
-//! `counter`; `sequence`, on which `text` and `list` are; `document_op` and `document`; `shared`;
-//! `sync_map`.
+//! `counter`; `sequence`, on which `text`, `list` and `tree` are; `document`; `shared`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
 mod crdt;
 mod document;
-mod document_join;
-mod document_op;
 mod element;
 mod list;
 mod map;
@@ -118,8 +131,7 @@ mod tree;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
-pub use document::Document;
-pub use document_op::DocumentOp;
+pub use document::{Document, DocumentOp};
 pub use element::{ElementId, ElementIdError, ElementRef, MAX_COUNTER};
 pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};

@@ -76,6 +76,14 @@ impl Path {
         Self::new(text)
     }
 
+    /// Returns the path of `rest` in the value at this path.
+    ///
+    /// # Errors
+    /// [`PathError::TooLong`], [`PathError::TooDeep`].
+    pub(super) fn append(&self, rest: &Self) -> Result<Self, PathError> {
+        Self::new([&*self.0, &*rest.0].concat())
+    }
+
     /// Returns the path as a string, with escaped keys.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -149,8 +157,8 @@ fn is_descendant(above: &str, path: &str) -> bool {
     path.len() > above.len() && path.starts_with(above) && path.as_bytes()[above.len()] == b'/'
 }
 
-/// Returns the keys of a path that name items of lists: for each, the path of the list and the
-/// name of the item, from the top down.
+/// Returns the keys of a path that name items of lists or nodes of trees: for each, the path of the
+/// list or tree and the name of the item or node, from the top down.
 pub(super) fn items(path: &str) -> impl Iterator<Item = (&str, ElementId)> {
     let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
     slashes.filter_map(|(at, _)| {
@@ -161,7 +169,7 @@ pub(super) fn items(path: &str) -> impl Iterator<Item = (&str, ElementId)> {
     })
 }
 
-/// Reads a key of a path that names an item of a list.
+/// Reads a key of a path that names an item of a list or a node of a tree.
 pub(super) fn item_id(key: &str) -> Option<ElementId> {
     // Most keys do not begin with an at sign.
     if key.starts_with('@') { unescape(key).parse().ok() } else { None }
@@ -170,6 +178,23 @@ pub(super) fn item_id(key: &str) -> Option<ElementId> {
 /// Returns the paths above a path, from its parent to the root, which is empty.
 pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'/').map(|(at, _)| &path[..at])
+}
+
+/// Returns the paths above a path whose values contain the value at the path: what is in an item of
+/// a list or a node of a tree is there whatever is written at the path of the list or tree.
+pub(super) fn ancestors_in_item(path: &str) -> impl Iterator<Item = &str> {
+    let mut end = path.len();
+    ancestors(path).take_while(move |above| {
+        let key = &path[above.len() + 1..end];
+        end = above.len();
+        item_id(key).is_none()
+    })
+}
+
+/// Returns `true` if a path that begins with `base` is in an item of a list or a node of a tree
+/// below `base`.
+pub(super) fn is_within_item(path: &Path, base: &Path) -> bool {
+    items(&path.as_str()[base.as_str().len()..]).next().is_some()
 }
 
 /// Splits a path that is not empty into its first key, still escaped, and the rest.
@@ -294,6 +319,14 @@ mod tests {
         assert_eq!(path.as_str(), "/a~1b/~0//c");
         assert_eq!(path.keys().collect::<Vec<_>>(), ["a/b", "~", "", "c"]);
         assert_eq!(ancestors("/a/b").collect::<Vec<_>>(), ["/a", ""]);
+        for (path, above) in [
+            ("/a/b/c", vec!["/a/b", "/a", ""]),
+            ("/a/@10:a:b 0", vec![]),
+            ("/a/@10:a:b 0/b/c", vec!["/a/@10:a:b 0/b", "/a/@10:a:b 0"]),
+            ("/@10:a:b 0/b/@10:a:b 1/c", vec!["/@10:a:b 0/b/@10:a:b 1"]),
+        ] {
+            assert_eq!(ancestors_in_item(path).collect::<Vec<_>>(), above, "{path}");
+        }
         assert_eq!((split_key("/a/b/c"), split_key("/a")), (("a", "/b/c"), ("a", "")));
         assert!(
             is_descendant("", "/a")

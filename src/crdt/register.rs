@@ -101,6 +101,13 @@ impl<T> Register<T> {
     }
 }
 
+impl Register {
+    /// Makes the operation that writes the value.
+    pub fn set_op(&self, value: impl Into<Json>) -> RegisterOp {
+        RegisterOp::Set { value: value.into() }
+    }
+}
+
 /// An operation on a [`Register`]: `{"op":"set","value":…}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", from = "OpFields")]

@@ -60,6 +60,27 @@ impl LwwSet {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
         self.elements.iter().filter(|(_, (_, is_in))| *is_in).map(|(element, _)| element)
     }
+
+    /// Makes the operation that adds an element.
+    pub fn add_op(&self, element: impl Into<Arc<str>>) -> LwwSetOp {
+        LwwSetOp::Add { element: element.into() }
+    }
+
+    /// Makes the operation that removes an element.
+    pub fn remove_op(&self, element: impl Into<Arc<str>>) -> LwwSetOp {
+        LwwSetOp::Remove { element: element.into() }
+    }
+
+    /// Adds an element. Returns `false` if the set contains it, or a later removal wins. O(log n).
+    pub fn add(&mut self, element: impl Into<Arc<str>>, stamp: &Stamp) -> bool {
+        self.apply(&self.add_op(element), stamp).is_some()
+    }
+
+    /// Removes an element. Returns `false` if the set does not contain it, or a later addition
+    /// wins. O(log n).
+    pub fn remove(&mut self, element: impl Into<Arc<str>>, stamp: &Stamp) -> bool {
+        self.apply(&self.remove_op(element), stamp).is_some()
+    }
 }
 
 impl LwwSetOp {
@@ -250,6 +271,17 @@ impl AddWinsSet {
             .into_iter()
             .flat_map(|adds| adds.live.keys().take(MAX_ADDS));
         AddWinsOp::Remove { adds: adds.cloned().collect(), element }
+    }
+
+    /// Adds an element. Returns `false` if the set contains it. O(log n).
+    pub fn add(&mut self, element: impl Into<Arc<str>>, stamp: &Stamp) -> bool {
+        self.apply(&self.add_op(element), stamp).is_some()
+    }
+
+    /// Removes an element: at most 10,000 of its additions. Returns `false` if the set does not
+    /// contain it, or contains it after that. O(additions · log n).
+    pub fn remove(&mut self, element: impl Into<Arc<str>>, stamp: &Stamp) -> bool {
+        self.apply(&self.remove_op(element), stamp).is_some()
     }
 }
 

@@ -361,6 +361,11 @@ impl<C: Crdt> Operation<'_, C> {
         self.state.apply(&op, &self.next_stamp());
         self.ops.push(op);
     }
+
+    /// Adds operations, in their order.
+    pub fn extend(&mut self, ops: impl IntoIterator<Item = C::Op>) {
+        ops.into_iter().for_each(|op| self.push(op));
+    }
 }
 
 impl<S: Store, C: Crdt> Log<S, Timeline<Shared<C>>> {

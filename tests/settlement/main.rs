@@ -125,7 +125,7 @@ fn seven_hundred_letters_are_undone_to_the_end() {
         ada.edit(n * 1_000, |list, id| list.push_op(json!(n), id).unwrap());
         if n % 10 == 9 {
             let at = list_len(&ada) - 5;
-            ada.edit(n * 1_000 + 600, |list, _| list.set_op(at, json!("corrected")).unwrap());
+            ada.edit(n * 1_000 + 600, |list, id| list.set_op(at, json!("corrected"), id).unwrap());
         }
     }
     let mut ms = 1_000_000;
@@ -319,7 +319,7 @@ fn what_is_in_a_removed_item_disappears_and_returns_with_it() {
     let full = json!({"cards": [{"title": "x".repeat(1_000), "votes": 1, "tags": ["tea"], "steps": ["boil"]}]});
     assert_eq!(ada.json(), full);
     let remove = |document: &Document, id: &ActionId| {
-        document.list_op(&cards, id, |list| list.remove_op(0)).unwrap()
+        document.list_op(&cards, id, |list| list.remove_op(0, id)).unwrap()
     };
     ada.edit(10_000, remove);
     // Written by somebody who has not seen the removal.
@@ -395,7 +395,7 @@ fn two_items_never_have_one_position() {
     ada.edit(2_000, |list, id| list.push_op(json!("second"), id).unwrap());
     ada.edit(2_500, |list, id| list.push_op(json!("last"), id).unwrap());
     meet(&mut [&mut ada, &mut grace]);
-    grace.edit(3_000, |list, _| list.remove_op(1).unwrap());
+    grace.edit(3_000, |list, id| list.remove_op(1, id).unwrap());
     grace.edit(4_000, |list, id| list.move_op(1, 0, id).unwrap());
     meet(&mut [&mut ada, &mut grace]);
     ada.edit(5_000, |list, id| list.push_op(json!("third"), id).unwrap());

@@ -46,7 +46,7 @@ fn edit_document(document: &Document, id: &ActionId, what: u8) -> DocumentOp {
     };
     let made = match what % 8 {
         0 | 1 => document.list_op(&list, id, |list| list.insert_op(at % (len + 1), json!({}), id)),
-        2 if len > 0 => document.list_op(&list, id, |list| list.remove_op(at % len)),
+        2 if len > 0 => document.list_op(&list, id, |list| list.remove_op(at % len, id)),
         3 if len > 0 => {
             document.list_op(&list, id, |list| list.move_op(at % len, (at / 2) % len, id))
         }

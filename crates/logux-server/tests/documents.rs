@@ -77,7 +77,7 @@ async fn two_users_edit_one_list() {
     // Concurrent edits.
     let (one, other) = tokio::join!(
         edit(&ada, |list, id| list.push_op(json!("bread"), id)),
-        edit(&grace, |list, _| list.set_op(0, json!("oat milk")))
+        edit(&grace, |list, id| list.set_op(0, json!("oat milk"), id))
     );
     assert!(one.is_ok() && other.is_ok());
     wait_for_state(&mut ada, json!(["oat milk", "bread"])).await;
@@ -94,11 +94,12 @@ async fn a_refused_edit_is_undone() {
     let mut ada = tasks(&server, "ada").await;
     edit(&ada, |list, id| list.push_op(json!("milk"), id)).await.expect("processed");
     let mut observer = ada.clone();
-    let (refused, ()) = tokio::join!(edit(&ada, |list, _| list.set_op(0, json!("!"))), async {
-        // The edit is visible immediately, until the server undoes it.
-        wait_for_state(&mut observer, json!(["!"])).await;
-        refuse.notify_one();
-    });
+    let (refused, ()) =
+        tokio::join!(edit(&ada, |list, id| list.set_op(0, json!("!"), id)), async {
+            // The edit is visible immediately, until the server undoes it.
+            wait_for_state(&mut observer, json!(["!"])).await;
+            refuse.notify_one();
+        });
     assert!(matches!(refused, Err(SyncError::Undone(undo)) if undo.reason == "denied"));
     wait_for_state(&mut ada, json!(["milk"])).await;
 }

@@ -28,7 +28,11 @@ fn edit(log: &mut Notes, n: i64) {
         let list = note.list("/items").map_or(0, logux::crdt::List::len);
         // Seven of eight items are removed again.
         note.list_op(&items, id, |items| {
-            if n % 8 == 0 || list < 2 { items.push_op(json!(n), id) } else { items.remove_op(0) }
+            if n % 8 == 0 || list < 2 {
+                items.push_op(json!(n), id)
+            } else {
+                items.remove_op(0, id)
+            }
         })
     })
     .unwrap();

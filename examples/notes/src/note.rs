@@ -99,10 +99,7 @@ impl Note {
     /// Checks a line, or takes the check mark away. The latest of several people counts.
     pub(crate) async fn set_done(&mut self, line: &ElementId, done: bool) -> Result<(), SyncError> {
         let path = Path::of(&["lines", &line.to_string(), "done"]);
-        self.edit(|_, _| {
-            Some(vec![DocumentOp::Set { path: path.ok()?, value: json!(done).into() }])
-        })
-        .await
+        self.edit(|document, _| Some(vec![document.set_op(&path.ok()?, json!(done))])).await
     }
 
     pub(crate) async fn remove(&mut self, line: ElementId) -> Result<(), SyncError> {

@@ -84,20 +84,26 @@ impl List {
         Ok(ListOp::Move { item: ElementRef::new(item, author), first, after, before })
     }
 
-    /// Makes the operation that writes the value of the item at an index. O(log n).
+    /// Makes the operation by which `author` writes the value of the item at an index. O(log n).
     ///
     /// # Errors
     /// [`ListError::OutOfBounds`].
-    pub fn set_op(&self, index: usize, value: impl Into<Json>) -> Result<ListOp, ListError> {
-        Ok(ListOp::Set { item: ElementRef::Of(self.item_at(index)?), value: value.into() })
+    pub fn set_op(
+        &self,
+        index: usize,
+        value: impl Into<Json>,
+        author: impl AsRef<NodeId>,
+    ) -> Result<ListOp, ListError> {
+        let item = ElementRef::new(self.item_at(index)?, author.as_ref());
+        Ok(ListOp::Set { item, value: value.into() })
     }
 
-    /// Makes the operation that removes the item at an index. O(log n).
+    /// Makes the operation by which `author` removes the item at an index. O(log n).
     ///
     /// # Errors
     /// [`ListError::OutOfBounds`].
-    pub fn remove_op(&self, index: usize) -> Result<ListOp, ListError> {
-        Ok(ListOp::Remove { item: ElementRef::Of(self.item_at(index)?) })
+    pub fn remove_op(&self, index: usize, author: impl AsRef<NodeId>) -> Result<ListOp, ListError> {
+        Ok(ListOp::Remove { item: ElementRef::new(self.item_at(index)?, author.as_ref()) })
     }
 
     fn item_at(&self, index: usize) -> Result<ElementId, ListError> {
@@ -142,6 +148,19 @@ impl List {
         self.change(stamp, |list, author| list.insert_op(index, value, author))
     }
 
+    /// Inserts values at an index: 1 to [`MAX_ITEMS`]. O(log n + number of values).
+    ///
+    /// # Errors
+    /// As [`insert_all_op`](Self::insert_all_op).
+    pub fn insert_all(
+        &mut self,
+        index: usize,
+        values: Vec<Json>,
+        stamp: &Stamp,
+    ) -> Result<(), ListError> {
+        self.change(stamp, |list, author| list.insert_all_op(index, values, author))
+    }
+
     /// Inserts a value at the end. O(log n).
     ///
     /// # Errors
@@ -168,7 +187,7 @@ impl List {
         value: impl Into<Json>,
         stamp: &Stamp,
     ) -> Result<(), ListError> {
-        self.change(stamp, |list, _| list.set_op(index, value))
+        self.change(stamp, |list, author| list.set_op(index, value, author))
     }
 
     /// Removes the item at an index. O(log n).
@@ -176,7 +195,7 @@ impl List {
     /// # Errors
     /// As [`remove_op`](Self::remove_op).
     pub fn remove(&mut self, index: usize, stamp: &Stamp) -> Result<(), ListError> {
-        self.change(stamp, |list, _| list.remove_op(index))
+        self.change(stamp, |list, author| list.remove_op(index, author))
     }
 
     fn change(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Text;
+use super::{Text, TextError};
 use crate::{
     action::{ActionId, NodeId, Stamp},
     crdt::sequence::{Change, Unit},
@@ -84,6 +84,20 @@ impl Delta {
 }
 
 impl Text {
+    /// Makes the changes that an editor reports, in the editor's unit.
+    ///
+    /// # Errors
+    /// [`TextError`].
+    pub fn apply_delta(
+        &mut self,
+        delta: &Delta,
+        unit: Unit,
+        stamp: &Stamp,
+    ) -> Result<(), TextError> {
+        self.apply_all(&self.delta_ops(delta, unit, stamp.id())?, stamp);
+        Ok(())
+    }
+
     /// Returns the changes from this state to a later or earlier one of the same text, for an
     /// editor. O(log n + changed parts) if one is a changed clone of the other; at most
     /// O(n log n).

@@ -233,6 +233,19 @@ impl Tree {
         Ok(())
     }
 
+    /// Removes all nodes, and returns the operations by which `author` does so. For a copy.
+    pub(in crate::crdt) fn clear(&mut self, author: &NodeId) -> Vec<TreeOp> {
+        let mut ops = Vec::new();
+        for node in self.child_nodes(TOP) {
+            if let Some(name) = self.name(node) {
+                ops.push(TreeOp::Remove { item: ElementRef::new(name, author) });
+            }
+            self.table.status_mut(node).is_removed = true;
+            self.show(node);
+        }
+        ops
+    }
+
     /// Applies a write of a value. Returns the node if it has changed visibly.
     pub(super) fn write(
         &mut self,

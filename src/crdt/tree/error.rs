@@ -3,7 +3,10 @@
 use core::fmt;
 
 use super::MAX_TREE_DEPTH;
-use crate::crdt::element::{ElementId, MAX_COUNTER};
+use crate::crdt::{
+    element::{ElementId, MAX_COUNTER},
+    path::PathError,
+};
 
 /// The reason why an operation on a [`Tree`](super::Tree) cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub enum TreeError {
     Full,
     /// The path of the field to delete is empty.
     EmptyPath,
+    /// The node cannot have a path in its document.
+    Path(PathError),
 }
 
 impl fmt::Display for TreeError {
@@ -53,6 +58,7 @@ impl fmt::Display for TreeError {
             Self::EmptyPath => {
                 f.write_str("expected the path of a field to delete, got an empty path")
             }
+            Self::Path(error) => error.fmt(f),
         }
     }
 }

@@ -195,7 +195,7 @@ impl Tree {
             _ => Standing::Removed,
         };
         if standing == Standing::Visible {
-            self.hide(node);
+            self.hide_node(node);
             self.table.status_mut(node).shown = Some(index);
         }
         self.children.insert(self.table.place(index), standing);
@@ -212,7 +212,7 @@ impl Tree {
         if self.table.status(node).shown == wanted {
             return false;
         }
-        self.hide(node);
+        self.hide_node(node);
         if let Some(wanted) = wanted {
             self.children.set_visible(self.table.place(wanted), true);
             self.table.status_mut(node).shown = Some(wanted);
@@ -220,7 +220,7 @@ impl Tree {
         true
     }
 
-    fn hide(&mut self, node: NodeIndex) {
+    fn hide_node(&mut self, node: NodeIndex) {
         if let Some(shown) = self.table.status(node).shown {
             self.children.set_visible(self.table.place(shown), false);
             self.table.status_mut(node).shown = None;

@@ -33,7 +33,7 @@ use crate::{
     action::Stamp,
     replay::{Coverage, Malformed},
 };
-use children::Children;
+use children::{Children, START_NODE};
 use integrate::NewPlace;
 use links::Links;
 use table::{PlaceIndex, Table};
@@ -87,6 +87,11 @@ pub struct Tree {
     children: Children,
     /// Places whose neighbours are unknown, by the name of an unknown neighbour.
     waiting: OrdMap<Element, Vec<PlaceIndex>>,
+    /// The stamp of the latest creation.
+    written: Option<Stamp>,
+    /// In a document, the tree is hidden if its latest creation is not later: a write has replaced
+    /// it.
+    floor: Option<Stamp>,
 }
 
 /// The maximum number of nodes above a node to which others are added. It limits the time for late
@@ -106,7 +111,7 @@ impl Crdt for Tree {
     type Part = ElementId;
 
     const NAME: &'static str = "tree";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(op: &TreeOp) -> Result<(), Malformed> {
         op.check()
@@ -121,6 +126,9 @@ impl Crdt for Tree {
         let is_undone = false;
         let changed = match op {
             TreeOp::Create { place, value } => {
+                if author.as_str() != START_NODE && self.written.as_ref() < Some(stamp) {
+                    self.written = Some(stamp.clone());
+                }
                 self.add(&NewPlace { item: None, place, value: Some(value), is_undone }, stamp)
             }
             TreeOp::Move { item, place } => {
@@ -160,7 +168,7 @@ impl Crdt for Tree {
     /// `[{"id":"@10:a:b 7","parent":"@10:a:b 2","depth":1,"value":…},…]`, with the parent `null` at
     /// the top level. The array is flat, because JSON parsers limit the depth of nesting.
     fn to_json(&self) -> Value {
-        self.walk().map(|node| node.to_json()).collect()
+        self.walk().map(|node| node.to_json_with(node.value())).collect()
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(ElementId)) {
@@ -176,11 +184,14 @@ impl Crdt for Tree {
     }
 
     fn encode(&self, writer: &mut StateWriter) {
+        writer.optional_stamp(self.written.as_ref());
+        writer.optional_stamp(self.floor.as_ref());
         self.write_to(writer);
     }
 
     fn decode(reader: &mut StateReader<'_>) -> Result<Self, LoadError> {
-        Self::read_from(reader)
+        let (written, floor) = (reader.optional_stamp()?, reader.optional_stamp()?);
+        Ok(Self { written, floor, ..Self::read_from(reader)? })
     }
 }
 

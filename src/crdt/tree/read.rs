@@ -1,6 +1,7 @@
 //! Reading a tree.
 
 use core::fmt;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,13 @@ use super::{
     Tree,
     table::{NodeIndex, TOP},
 };
-use crate::crdt::{element::ElementId, sequence::Element};
+use crate::{
+    crdt::{element::ElementId, sequence::Element},
+    json::Json,
+};
+
+/// The value of a node that has none.
+static NULL: LazyLock<Json> = LazyLock::new(|| Value::Null.into());
 
 /// A visible node of a [`Tree`].
 #[derive(Clone, Copy)]
@@ -91,6 +98,11 @@ impl Tree {
         walk
     }
 
+    /// Returns the value with which a node was created. `None` if it is not visible.
+    pub(in crate::crdt) fn created_value(&self, node: &ElementId) -> Option<&Json> {
+        self.visible(node).map(|node| self.table.node(node).initial.as_ref().unwrap_or(&NULL))
+    }
+
     /// Returns the node with a name, if it is visible.
     pub(super) fn visible(&self, name: &ElementId) -> Option<NodeIndex> {
         let node = self.table.find_node(self.children.sequence().element(name)?)?;
@@ -133,7 +145,12 @@ impl Tree {
     }
 }
 
-impl TreeNode<'_> {
+impl<'a> TreeNode<'a> {
+    /// Returns the value with which the node was created.
+    pub(in crate::crdt) fn created_value(self) -> &'a Json {
+        self.tree.table.node(self.index).initial.as_ref().unwrap_or(&NULL)
+    }
+
     /// Returns the name of the node.
     pub fn id(&self) -> Option<ElementId> {
         self.tree.name(self.index)
@@ -154,9 +171,12 @@ impl TreeNode<'_> {
         self.tree.value_of(self.index)
     }
 
-    pub(super) fn to_json(self) -> Value {
+    /// Returns the node in the JSON of a tree, with this value.
+    pub(in crate::crdt) fn to_json_with(self, value: Value) -> Value {
         let [id, parent] = [self.id(), self.parent()].map(|name| name.map(|name| name.to_string()));
-        json!({"id": id, "parent": parent, "depth": self.depth, "value": self.value()})
+        let mut json = json!({"id": id, "parent": parent, "depth": self.depth});
+        json["value"] = value;
+        json
     }
 }
 

@@ -310,9 +310,3 @@ fn read_order(reader: &mut StateReader<'_>, name: &ElementId) -> Result<Order, L
         operation: stamp.operation(),
     })
 }
-
-impl PartialEq for Tree {
-    fn eq(&self, other: &Self) -> bool {
-        self.save() == other.save()
-    }
-}

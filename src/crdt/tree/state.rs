@@ -9,7 +9,12 @@ use super::{
     links::Links,
     table::{Effect, Node, Order, PlaceIndex},
 };
-use crate::{crdt::element::ElementId, replay::Coverage, time::WallTime};
+use crate::{
+    action::Stamp,
+    crdt::{crdt::Crdt, element::ElementId},
+    replay::Coverage,
+    time::WallTime,
+};
 
 impl Tree {
     /// Gives all nodes and places their positions again. O(n log n + moves · depth).
@@ -90,6 +95,44 @@ impl Tree {
             }
         }
         self.children.sequence_mut().shift_times(ms);
+        self.written = self.written.as_ref().map(|written| written.shifted(ms));
+        self.floor = self.floor.as_ref().map(|floor| floor.shifted(ms));
+    }
+
+    /// Hides the tree, unless a later creation shows it.
+    pub(in crate::crdt) fn hide(&mut self, until: &Stamp) {
+        if self.floor.as_ref() < Some(until) {
+            self.floor = Some(until.clone());
+        }
+    }
+
+    /// Returns `true` if a node was created, and no later write in the document has replaced the
+    /// tree.
+    pub(in crate::crdt) fn is_shown(&self) -> bool {
+        self.written.is_some() && self.written > self.floor
+    }
+
+    /// Returns `true` if anything is known, also what is not visible.
+    pub(in crate::crdt) fn has_entries(&self) -> bool {
+        self.written.is_some() || self.table.nodes().nth(1).is_some()
+    }
+
+    /// Returns `true` if an operation has named a node.
+    pub(in crate::crdt) fn is_known(&self, node: &ElementId) -> bool {
+        let name = self.children.sequence().element(node);
+        name.is_some_and(|name| self.table.find_node(name).is_some())
+    }
+
+    /// Returns `true` if a node is never visible again, after a snapshot has settled the tree: it
+    /// is removed, or its creation is undone.
+    pub(in crate::crdt) fn is_gone(&self, node: &ElementId) -> bool {
+        let Some(name) = self.children.sequence().element(node) else { return false };
+        let is_removed =
+            self.table.find_node(name).is_some_and(|node| self.table.status(node).is_removed);
+        let creation = self.table.find_place(name).map(|place| self.table.place(place));
+        let is_undone = creation
+            .is_some_and(|place| place.effect == Effect::None && self.table.is_creation(place));
+        is_removed || is_undone
     }
 
     /// Calls `part` with the nodes that are different in another state. O(changes · log n) if one
@@ -138,5 +181,20 @@ impl Tree {
             );
         }
         assert!(self.links.log().eq(again.links.log()), "the log is sorted");
+    }
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        if (&self.written, &self.floor) != (&other.written, &other.floor) {
+            return false;
+        }
+        // All else follows from the table. A changed clone is seldom saved to find the change.
+        if self.table.is_shared(&other.table) {
+            return true;
+        }
+        let mut is_changed = false;
+        self.changed_nodes(other, &mut |_| is_changed = true);
+        !is_changed && self.save() == other.save()
     }
 }

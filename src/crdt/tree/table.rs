@@ -261,6 +261,12 @@ impl Table {
         self.nodes.unshared(&other.nodes).chain(self.statuses.unshared(&other.statuses))
     }
 
+    /// Returns `true` if one table is an unchanged clone of the other. O(n / 32).
+    pub(super) fn is_shared(&self, other: &Self) -> bool {
+        let places = self.places.unshared(&other.places);
+        self.unshared(other).chain(places).next().is_none()
+    }
+
     /// Returns `true` if the operation of a place has created its node.
     pub(super) fn is_creation(&self, place: &Place) -> bool {
         self.node(place.node).name == Some(place.name)

@@ -79,7 +79,7 @@ impl Choice<'_> {
     }
 }
 
-const OPS: [&str; 14] = [
+const OPS: [&str; 18] = [
     "set",
     "delete",
     "add",
@@ -89,14 +89,29 @@ const OPS: [&str; 14] = [
     "move",
     "insertText",
     "removeText",
+    "createNode",
+    "createNode",
+    "moveNode",
+    "removeNode",
     "increment",
     "discard",
     "no such op",
     "",
     "set",
 ];
-const PATHS: [&str; 9] =
-    ["\"\"", "\"/a\"", "\"/a/b\"", "\"/a!\"", "\"/@a 0/x\"", "\"a\"", "\"/~\"", "7", "null"];
+const PATHS: [&str; 11] = [
+    "\"\"",
+    "\"/a\"",
+    "\"/a\"",
+    "\"/a/b\"",
+    "\"/a!\"",
+    "\"/@a 0/x\"",
+    "\"/a/@a 1/a\"",
+    "\"a\"",
+    "\"/~\"",
+    "7",
+    "null",
+];
 const VALUES: [&str; 9] = [
     "null",
     "1",
@@ -155,7 +170,7 @@ fn action(choice: &mut Choice<'_>) -> String {
     json
 }
 
-const OP_FIELDS: [(&str, &[&str]); 12] = [
+const OP_FIELDS: [(&str, &[&str]); 13] = [
     ("path", &PATHS),
     ("value", &VALUES),
     ("element", &["\"a\"", "\"b\"", "\"\"", "1"]),
@@ -163,6 +178,7 @@ const OP_FIELDS: [(&str, &[&str]); 12] = [
     ("first", &["0", "1", "2", "3", "5", "4294967294", "-1"]),
     ("values", &["[1]", "[1,2,3]", "[]", "1"]),
     ("text", &["\"a\"", "\"b\\n\"", "\"\\ud83e\\udd80\"", "\"\\udd80x\"", "\"\"", "1"]),
+    ("parent", &ELEMENTS),
     ("after", &ELEMENTS),
     ("before", &ELEMENTS),
     ("item", &ELEMENTS),
@@ -170,9 +186,9 @@ const OP_FIELDS: [(&str, &[&str]); 12] = [
     ("adds", &["[]", "[\"1 a 0\"]", "[\"1 a 0\",\"2 b 0 1\"]", "[1]", "\"1 a 0\""]),
 ];
 
-/// Writes a field. One in 16 is missing, and half of the origins.
+/// Writes a field. One in 16 is missing, and half of the parents and origins.
 fn field(choice: &mut Choice<'_>, json: &mut String, name: &str, values: &[&str]) {
-    let missing = if matches!(name, "after" | "before") { 2 } else { 16 };
+    let missing = if matches!(name, "parent" | "after" | "before") { 2 } else { 16 };
     if !choice.byte().is_multiple_of(missing) {
         let _ = write!(json, ",\"{name}\":{}", choice.of(values));
     }

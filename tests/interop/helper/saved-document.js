@@ -47,7 +47,7 @@ export function readDocument(base64) {
   assert.equal(file.integer(), 1)
   let flags = file.integer()
   assert.equal(file.string(), 'document')
-  assert.equal(file.integer(), 3)
+  assert.equal(file.integer(), 4)
   file.compressed(flags & 1)
   let content = new Bytes(file.compressed(flags & 2))
   for (let nodes = content.integer(); nodes > 0; nodes--) content.string()
@@ -59,7 +59,7 @@ export function readDocument(base64) {
     let value = content.string()
     if (value) values[path] = JSON.parse(value)
   }
-  for (let part of ['counters', 'sets', 'lists', 'texts', 'elements']) {
+  for (let part of ['counters', 'sets', 'lists', 'texts', 'trees', 'elements']) {
     assert.equal(content.integer(), 0, part)
   }
   assert.equal(content.at, content.buffer.length)

@@ -4,21 +4,34 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    counter::CounterOp,
-    crdt::{MissingField, deserialize_present, required},
-    element::ElementRef,
-    list::{ListError, ListOp},
-    map::MapOp,
-    op_id::OpId,
-    path::Path,
-    set::AddWinsOp,
-    text::{ElementRange, TextOp, well_formed},
+use crate::{
+    action::NodeId,
+    crdt::{
+        counter::CounterOp,
+        crdt::{MissingField, deserialize_present, required},
+        element::ElementRef,
+        list::{ListError, ListOp},
+        map::MapOp,
+        op_id::OpId,
+        path::Path,
+        set::AddWinsOp,
+        text::{ElementRange, TextOp, well_formed},
+        tree::{TreeError, TreeOp, TreePlace},
+    },
+    json::Json,
 };
-use crate::{action::NodeId, json::Json};
 
-/// An operation on a [`Document`](super::Document): one of a map, counter, set or list, with a
-/// `path`.
+/// An operation on a [`Document`](super::Document): one of a map, counter, set, list, text or tree,
+/// with a `path`. What is in an item of a list, or in a node of a tree, has the path of the list or
+/// tree and the name of the item or node: `/outline/@10:a:b 3/title`.
+///
+/// - `{"op":"set","path":"/title","value":…}`, `{"op":"delete","path":"/title"}`
+/// - `{"op":"increment","path":"/likes","by":1}`
+/// - `{"op":"add","path":"/tags","element":"a"}`,
+///   `{"op":"discard","path":"/tags","element":"a","adds":["1 10:a:b 0"]}`
+/// - `insert`, `move` and `remove` with the fields of [`ListOp`]
+/// - `insertText` and `removeText` with the fields of [`TextOp`]
+/// - `createNode`, `moveNode` and `removeNode` with the fields of [`TreeOp`]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", try_from = "OpFields")]
 pub enum DocumentOp {
@@ -117,6 +130,33 @@ pub enum DocumentOp {
         /// The characters.
         elements: Vec<ElementRange>,
     },
+    /// Creates a node of a tree.
+    CreateNode {
+        /// The path of the tree.
+        path: Path,
+        /// The place of the node.
+        #[serde(flatten)]
+        place: TreePlace,
+        /// The first value.
+        value: Json,
+    },
+    /// Moves a node of a tree with everything below it.
+    MoveNode {
+        /// The path of the tree.
+        path: Path,
+        /// The name of the node.
+        item: ElementRef,
+        /// Its new place.
+        #[serde(flatten)]
+        place: TreePlace,
+    },
+    /// Removes a node from a tree with everything below it.
+    RemoveNode {
+        /// The path of the tree.
+        path: Path,
+        /// The name of the node.
+        item: ElementRef,
+    },
 }
 
 /// The fields of all [`DocumentOp`]s. An enum with a tag could not keep the text of the value.
@@ -132,6 +172,7 @@ struct OpFields {
     first: Option<u32>,
     values: Option<Vec<Json>>,
     text: Option<Json>,
+    parent: Option<ElementRef>,
     after: Option<ElementRef>,
     before: Option<ElementRef>,
     item: Option<ElementRef>,
@@ -151,6 +192,9 @@ enum OpName {
     Remove,
     InsertText,
     RemoveText,
+    CreateNode,
+    MoveNode,
+    RemoveNode,
 }
 
 impl TryFrom<OpFields> for DocumentOp {
@@ -194,21 +238,40 @@ impl TryFrom<OpFields> for DocumentOp {
             OpName::RemoveText => {
                 Self::RemoveText { path, elements: required("elements", fields.elements)? }
             }
+            OpName::CreateNode => Self::CreateNode {
+                path,
+                value: required("value", fields.value)?,
+                place: tree_place(fields.first, [fields.parent, fields.after, fields.before])?,
+            },
+            OpName::MoveNode => Self::MoveNode {
+                path,
+                item: required("item", fields.item)?,
+                place: tree_place(fields.first, [fields.parent, fields.after, fields.before])?,
+            },
+            OpName::RemoveNode => Self::RemoveNode { path, item: required("item", fields.item)? },
         })
     }
 }
 
+fn tree_place(
+    first: Option<u32>,
+    [parent, after, before]: [Option<ElementRef>; 3],
+) -> Result<TreePlace, MissingField> {
+    Ok(TreePlace { first: required("first", first)?, parent, after, before })
+}
+
 /// The operation of the part that a [`DocumentOp`] changes.
-pub(super) enum Part {
+pub(super) enum PartOp {
     Value(MapOp),
     Counter(CounterOp),
     Set(AddWinsOp),
     List(ListOp),
     Text(TextOp),
+    Tree(TreeOp),
 }
 
 impl DocumentOp {
-    /// Returns the path of the value, counter, set or list.
+    /// Returns the path of the value, counter, set, list, text or tree.
     pub const fn path(&self) -> &Path {
         match self {
             Self::Set { path, .. }
@@ -220,28 +283,34 @@ impl DocumentOp {
             | Self::Move { path, .. }
             | Self::Remove { path, .. }
             | Self::InsertText { path, .. }
-            | Self::RemoveText { path, .. } => path,
+            | Self::RemoveText { path, .. }
+            | Self::CreateNode { path, .. }
+            | Self::MoveNode { path, .. }
+            | Self::RemoveNode { path, .. } => path,
         }
     }
 
-    pub(super) fn part(&self) -> Part {
+    pub(super) fn part(&self) -> PartOp {
         match self.clone() {
-            Self::Set { path, value } => Part::Value(MapOp::Set { path, value }),
-            Self::Delete { path } => Part::Value(MapOp::Delete { path }),
-            Self::Increment { by, .. } => Part::Counter(CounterOp::Add { by }),
-            Self::Add { element, .. } => Part::Set(AddWinsOp::Add { element }),
-            Self::Discard { element, adds, .. } => Part::Set(AddWinsOp::Remove { element, adds }),
+            Self::Set { path, value } => PartOp::Value(MapOp::Set { path, value }),
+            Self::Delete { path } => PartOp::Value(MapOp::Delete { path }),
+            Self::Increment { by, .. } => PartOp::Counter(CounterOp::Add { by }),
+            Self::Add { element, .. } => PartOp::Set(AddWinsOp::Add { element }),
+            Self::Discard { element, adds, .. } => PartOp::Set(AddWinsOp::Remove { element, adds }),
             Self::Insert { first, values, after, before, .. } => {
-                Part::List(ListOp::Insert { first, values, after, before })
+                PartOp::List(ListOp::Insert { first, values, after, before })
             }
             Self::Move { item, first, after, before, .. } => {
-                Part::List(ListOp::Move { item, first, after, before })
+                PartOp::List(ListOp::Move { item, first, after, before })
             }
-            Self::Remove { item, .. } => Part::List(ListOp::Remove { item }),
+            Self::Remove { item, .. } => PartOp::List(ListOp::Remove { item }),
             Self::InsertText { first, text, after, before, .. } => {
-                Part::Text(TextOp::Insert { first, text, after, before })
+                PartOp::Text(TextOp::Insert { first, text, after, before })
             }
-            Self::RemoveText { elements, .. } => Part::Text(TextOp::Remove { elements }),
+            Self::RemoveText { elements, .. } => PartOp::Text(TextOp::Remove { elements }),
+            Self::CreateNode { place, value, .. } => PartOp::Tree(TreeOp::Create { place, value }),
+            Self::MoveNode { item, place, .. } => PartOp::Tree(TreeOp::Move { item, place }),
+            Self::RemoveNode { item, .. } => PartOp::Tree(TreeOp::Remove { item }),
         }
     }
 
@@ -255,6 +324,7 @@ impl DocumentOp {
             Self::InsertText { first, text, .. } => {
                 Some((*first, u32::try_from(text.chars().count()).unwrap_or(u32::MAX)))
             }
+            Self::CreateNode { place, .. } | Self::MoveNode { place, .. } => Some((place.first, 1)),
             _ => None,
         }
     }
@@ -302,6 +372,37 @@ impl DocumentOp {
                 Self::RemoveText { path, elements: elements.collect() }
             }
         }
+    }
+
+    /// Adds the path of the tree to its operation. A write in a node becomes a write at the path of
+    /// the node.
+    pub(super) fn from_tree_op(
+        path: &Path,
+        op: TreeOp,
+        author: &NodeId,
+        counters: Renumbering,
+    ) -> Result<Self, TreeError> {
+        let numbered = |place: TreePlace| TreePlace { first: counters.of(place.first), ..place };
+        let within = |item: &ElementRef, field: &Path| {
+            let node = path.join(&item.id(author).to_string());
+            node.and_then(|node| node.append(field)).map_err(TreeError::Path)
+        };
+        Ok(match op {
+            TreeOp::Create { place, value } => {
+                Self::CreateNode { path: path.clone(), place: numbered(place), value }
+            }
+            TreeOp::Move { item, place } => {
+                Self::MoveNode { path: path.clone(), item, place: numbered(place) }
+            }
+            TreeOp::Remove { item } => Self::RemoveNode { path: path.clone(), item },
+            TreeOp::Set { item, path: field, value } => {
+                Self::Set { path: within(&item, &field)?, value }
+            }
+            TreeOp::Delete { path: field, .. } if field == Path::root() => {
+                return Err(TreeError::EmptyPath);
+            }
+            TreeOp::Delete { item, path: field } => Self::Delete { path: within(&item, &field)? },
+        })
     }
 }
 

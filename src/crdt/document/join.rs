@@ -1,9 +1,7 @@
 //! Operations on one text of a document that follow each other, as one.
 
-use super::{
-    document_op::{DocumentOp, Part},
-    text::TextOp,
-};
+use super::{DocumentOp, op::PartOp};
+use crate::crdt::text::TextOp;
 
 impl DocumentOp {
     /// Joins the next operation of the same author, if both change the same text and their
@@ -12,7 +10,7 @@ impl DocumentOp {
         if self.path() != next.path() {
             return false;
         }
-        let (Part::Text(mut joined), Part::Text(next)) = (self.part(), next.part()) else {
+        let (PartOp::Text(mut joined), PartOp::Text(next)) = (self.part(), next.part()) else {
             return false;
         };
         if !joined.join(&next) {
