@@ -1,6 +1,6 @@
-//! A text that people write together over the real hub, which settles it, while devices edit, undo,
-//! crash and are away: at the end, all devices show what was accepted, and each anchor is at the
-//! same character on all of them.
+//! A text and an outline that people write together over the real hub, which settles them, while
+//! devices edit, undo, crash and are away: at the end, all devices show what was accepted, and each
+//! anchor is at the same character on all of them.
 //!
 //! `LOGUX_CASES` is the number of seeds of each test.
 
@@ -12,7 +12,9 @@ use std::time::Duration;
 use logux::{
     Action, ActionId, Entry, WallTime,
     action::{DocumentKey, logux::UNDO},
-    crdt::{Anchor, Crdt as _, Document, DocumentOp, Path, Shared, Text, TextError, Unit},
+    crdt::{
+        Anchor, Crdt as _, Document, DocumentOp, ElementId, Path, Shared, Text, TextError, Unit,
+    },
     log::Draft,
     replay::{Reducer as _, Timeline},
     server::{
@@ -23,8 +25,8 @@ use logux::{
 };
 use serde_json::{Value, json};
 
-/// An application with one document: a text, comments at places of it, and the edits that can be
-/// undone.
+/// An application with one document: a text, comments at places of it, a tree, and the edits that
+/// can be undone.
 #[derive(Clone, Debug)]
 struct Page {
     rule: SettlementRule,
@@ -50,7 +52,7 @@ fn operations(page: &Document, id: &ActionId, number: u64) -> Option<Vec<Documen
     let edit = |make: &dyn Fn(&Text) -> Result<Vec<logux::crdt::TextOp>, TextError>| {
         page.text_ops(&body, id, make).ok()
     };
-    let mut ops = match number % 16 {
+    let mut ops = match number % 24 {
         0..=5 => edit(&|text| Ok(vec![text.insert_op(at, letters, Unit::Utf16, id)?]))?,
         6..=7 if at < end => edit(&|text| text.replace_ops(at..end, letters, Unit::Utf16, id))?,
         8 if at < end => edit(&|text| text.replace_ops(at..end, "", Unit::Utf16, id))?,
@@ -64,6 +66,7 @@ fn operations(page: &Document, id: &ActionId, number: u64) -> Option<Vec<Documen
             let name = (number / 16_384 % 9).to_string();
             return Some(vec![DocumentOp::Set { path: path(&["comments", &name]), value }]);
         }
+        12..=17 => outline_ops(page, id, number / 24)?,
         _ => return None,
     };
     if ops.is_empty() {
@@ -78,6 +81,22 @@ fn operations(page: &Document, id: &ActionId, number: u64) -> Option<Vec<Documen
     }
     ops.push(after.list_op(&edits, id, |list| list.push_op(json!(number % 100), id)).ok()?);
     Some(ops)
+}
+
+/// Returns the operations of a user who creates, moves or removes a node of the outline.
+fn outline_ops(page: &Document, id: &ActionId, number: u64) -> Option<Vec<DocumentOp>> {
+    let made = page.tree_ops(&path(&["outline"]), id, |tree| {
+        let nodes: Vec<ElementId> = tree.walk().filter_map(|node| node.id()).collect();
+        let pick = |number: u64| nodes.get(number as usize % nodes.len().max(1));
+        // The top level, or a node.
+        let parent = if number / 8 % 3 == 0 { None } else { pick(number / 64) };
+        match (number % 8, pick(number / 512)) {
+            (0..=3, _) | (_, None) => tree.create_op(parent, 0, json!(number % 100), id),
+            (4..=6, Some(node)) => tree.move_op(node, parent, 0, id),
+            (_, Some(node)) => tree.remove_op(node, id),
+        }
+    });
+    made.ok()
 }
 
 fn page_of(accepted: &[Entry]) -> Timeline<Shared<Document>> {
@@ -228,19 +247,24 @@ fn writers_are_away_for_longer_than_the_horizon() {
 /// settled.
 #[test]
 fn pages_of_the_simulation_are_written() {
-    let (mut letters, mut comments, mut removed, mut snapshots, mut undone) = (0, 0, 0, 0, 0);
+    const TRACES: [&str; 8] = [
+        "insertText",
+        "removeText",
+        "/comments/",
+        "createNode",
+        "moveNode",
+        "removeNode",
+        "a snapshot is made",
+        " undoes ",
+    ];
+    let mut counts = TRACES.map(|trace| (trace, 0));
     for seed in 0..20 {
         let config = simulation::Config { seed, trace: true, ..simulation::Config::default() };
         let mut world = World::new(config, page(2, Duration::from_hours(24)));
         world.run_random(60);
         world.settle().unwrap();
         let trace = world.trace().join("\n");
-        letters += trace.matches("insertText").count();
-        removed += trace.matches("removeText").count();
-        comments += trace.matches("/comments/").count();
-        snapshots += trace.matches("a snapshot is made").count();
-        undone += trace.matches(" undoes ").count();
+        counts.iter_mut().for_each(|(name, count)| *count += trace.matches(*name).count());
     }
-    let counts = [letters, removed, comments, snapshots, undone];
-    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+    assert!(counts.iter().all(|(_, count)| *count > 20), "{counts:?}");
 }

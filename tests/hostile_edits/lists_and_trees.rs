@@ -134,36 +134,59 @@ fn one_node_is_moved_and_removed_often() {
     });
 }
 
-/// Places are in lists in items of lists, as deep as paths can be.
+/// A list in items of lists, or a tree in nodes of trees, as deep as paths can be.
+fn nested_documents(is_tree: bool) {
+    let author = node("10:a:x");
+    let mut document = Document::default();
+    let mut edits: Vec<Edit<Document>> = Vec::new();
+    let mut path = Path::of(&["l"]).unwrap();
+    loop {
+        let stamp = stamp(edits.len(), "10:a:x");
+        let made = if is_tree {
+            document
+                .tree_ops(&path, &author, |tree| tree.create_op(None, 0, json!({}), &author))
+                .ok()
+        } else {
+            document
+                .list_op(&path, &author, |list| list.push_op(json!({}), &author))
+                .ok()
+                .map(|op| vec![op])
+        };
+        let Some(ops) = made else { break };
+        for op in ops {
+            document.apply(&op, &stamp);
+            edits.push((op, stamp.clone()));
+        }
+        let item = if is_tree {
+            document.tree(path.as_str()).and_then(|tree| tree.child(None, 0))
+        } else {
+            document.list(path.as_str()).and_then(|list| list.id_at(0))
+        };
+        let below = path.join(&item.unwrap().to_string()).and_then(|item| item.join("l"));
+        let Ok(below) = below else { break };
+        path = below;
+    }
+    assert!(edits.len() > 40, "{} parts are in each other", edits.len());
+    let text = json!({"op": "insertText", "path": path.as_str(), "first": 900, "text": "deep"});
+    edits.push(edit::<Document>(900, "10:a:x", text));
+    let document = agreed::<Document>(&edits);
+    document.assert_invariants();
+    let mut value = &document.to_json();
+    let mut depth = 0;
+    while let Some(below) = value.get("l").or_else(|| value.get(0)).or_else(|| value.get("value")) {
+        (value, depth) = (below, depth + 1);
+    }
+    // Of a text and a tree at one path, the tree is shown.
+    let parts = edits.len() - 1;
+    let shown = if is_tree { (json!({}), 3 * parts) } else { (json!("deep"), 2 * parts - 1) };
+    assert_eq!((value.clone(), depth), shown);
+}
+
 #[test]
 fn documents_are_as_deep_as_paths() {
     with_small_stack(|| {
-        let author = node("10:a:x");
-        let mut document = Document::default();
-        let mut edits: Vec<Edit<Document>> = Vec::new();
-        let mut path = Path::of(&["l"]).unwrap();
-        loop {
-            let stamp = stamp(edits.len(), "10:a:x");
-            let made = document.list_op(&path, &author, |list| list.push_op(json!({}), &author));
-            let Ok(op) = made else { break };
-            document.apply(&op, &stamp);
-            edits.push((op, stamp));
-            let item = document.list(path.as_str()).unwrap().id_at(0).unwrap();
-            let below = path.join(&item.to_string()).and_then(|item| item.join("l"));
-            let Ok(below) = below else { break };
-            path = below;
-        }
-        assert!(edits.len() > 40, "{} lists are in each other", edits.len());
-        let text = json!({"op": "insertText", "path": path.as_str(), "first": 900, "text": "deep"});
-        edits.push(edit::<Document>(900, "10:a:x", text));
-        let document = agreed::<Document>(&edits);
-        document.assert_invariants();
-        let mut value = &document.to_json();
-        let mut depth = 0;
-        while let Some(below) = value.get("l").or_else(|| value.get(0)) {
-            (value, depth) = (below, depth + 1);
-        }
-        assert_eq!((value, depth), (&json!("deep"), 2 * (edits.len() - 1) - 1));
+        nested_documents(false);
+        nested_documents(true);
     });
 }
 
