@@ -8,7 +8,7 @@ use super::{
     actions::{OwnAction, is_connected},
 };
 use crate::{
-    action::{Action, ActionId, logux},
+    action::{Action, ActionId, DocumentKey, DocumentVerb},
     log::{Draft, LogError, Observer},
     replay::TimelineSet,
     store::Store,
@@ -95,7 +95,8 @@ impl<S: Store> Client<S, TimelineSet> {
     /// The burst ends, and its action is sent and does not change any more, at a
     /// [limit](BurstLimits); at the next own action that is not a part of it, since actions are
     /// sent in the order of their ids; at the end of the step of undo ([`close_step`]); at an undo;
-    /// and when a connection opens. After a restart, the action is sent as the store has it.
+    /// when the device falls asleep; and when a connection opens. After a restart, the action is
+    /// sent as the store has it.
     ///
     /// `action` is an edit of a document, as [`Shared::action`] makes it, of its current state. An
     /// edit whose effect depends on its time, such as a write, does not become a part of an action
@@ -115,7 +116,8 @@ impl<S: Store> Client<S, TimelineSet> {
         if let Some(id) = self.extend_burst(now, timeline, &action)? {
             return Ok(id);
         }
-        if !self.bursts.allow(action.as_json().len()) || logux::is_logux(action.kind()) {
+        let may_grow = is_edit_of(&action, timeline);
+        if !may_grow || !self.bursts.allow(action.as_json().len()) {
             return self.edit(now, timeline, action);
         }
         let id = self.add_own(now, action, Draft::default(), OwnAction::Held)?;
@@ -185,4 +187,10 @@ impl<S: Store, O: Observer> Client<S, O> {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns `true` if an action edits the document with this channel.
+fn is_edit_of(action: &Action, channel: &str) -> bool {
+    DocumentKey::of(action)
+        .is_some_and(|(key, verb)| verb == DocumentVerb::Edit && **key.channel() == *channel)
 }

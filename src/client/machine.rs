@@ -8,7 +8,7 @@ use super::{
     actions::{OwnAction, Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
     bursts::Bursts,
     encryption::Encryption,
-    reconnection::Reconnection,
+    reconnection::{DeviceEvent, Reconnection},
     since,
     status::StatusTracker,
     subscriptions::Subscriptions,
@@ -243,6 +243,10 @@ impl<S: Store, O: Observer> Client<S, O> {
                 sync::Input::Closed
             }
             Input::Device(event) => {
+                if event == DeviceEvent::Asleep {
+                    // Nobody knows when it is awake again.
+                    self.close_burst(now)?;
+                }
                 let step = self.reconnection.device_event(event);
                 self.take_step(step);
                 return self.execute_outputs(now);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use logux::{
-    ActionId, MemoryStore,
+    Action, ActionId, MemoryStore,
     client::{
-        BurstLimits, DeadlineKind, EncryptedAction, EncryptionConfig, Fate, Input, Output,
-        UndoOutcome,
+        BurstLimits, DeadlineKind, DeviceEvent, EncryptedAction, EncryptionConfig, Fate, Input,
+        Output, UndoOutcome,
     },
-    crdt::{Crdt, Document, Path, Shared, Text, Unit},
+    crdt::{Crdt, Document, Path, Shared, SyncMaps, Text, Unit},
     replay::{Timeline, TimelineSet},
 };
 use serde_json::{Value, json};
@@ -208,6 +208,31 @@ fn another_own_action_ends_the_burst_and_is_sent_after_it() {
     desk.commit(now);
     assert_eq!(inserted(&desk.sent()), ["b"]);
     assert_ne!(desk.key(10, "c"), id);
+}
+
+#[test]
+fn a_device_that_falls_asleep_sends_what_was_typed() {
+    let mut desk = connected();
+    desk.key(100, "a");
+    let now = desk.now_after(0);
+    desk.client.handle(now, Input::Device(DeviceEvent::Asleep)).unwrap();
+    desk.commit(now);
+    assert_eq!(inserted(&desk.sent()), ["a"]);
+}
+
+/// Only edits of documents become longer, so nothing else waits.
+#[test]
+fn edits_of_records_are_sent_at_once() {
+    let mut desk = connected();
+    desk.client.open(SyncMaps::new("tasks")).unwrap();
+    for title in ["T", "Te"] {
+        let change = json!({"type": "tasks/change", "id": "7", "fields": {"title": title}});
+        let now = desk.now_after(50);
+        let change = Action::new(change.to_string()).unwrap();
+        desk.client.edit_in_burst(now, &"tasks".into(), change).unwrap();
+        desk.commit(now);
+    }
+    assert_eq!(desk.sent().len(), 2);
 }
 
 /// What other users type does not end a burst, and a write that replaces the text does.

@@ -96,6 +96,17 @@ async fn what_was_typed_last_is_sent_when_the_client_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_typed_last_is_sent_before_a_pause_of_the_connection() {
+    let server = FakeServer::start();
+    server.documents("texts");
+    let (client, note) = open(&server, "ada").await;
+    drop(key(&note, "a"));
+    client.client().pause().expect("running");
+    settle().await;
+    assert_eq!(inserted(&server), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_burst_tells_all_of_its_edits() {
     let server = FakeServer::start();
     server.documents("texts");

@@ -244,6 +244,9 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
     }
 
     fn pause(&mut self) {
+        // What was typed last is sent before.
+        let closed = self.machine.close_burst(self.clock.now());
+        self.check(closed);
         self.machine.pause(self.clock.now());
     }
 
