@@ -11,7 +11,7 @@ use crate::{
     action::{Action, ActionId, DocumentKey, DocumentVerb},
     log::{Draft, LogError, Observer},
     replay::TimelineSet,
-    store::Store,
+    store::{Entry, Store},
     time::{MonoTime, Now},
 };
 
@@ -81,13 +81,6 @@ impl Bursts {
 }
 
 impl<S: Store> Client<S, TimelineSet> {
-    /// Sets when bursts of [`edit_in_burst`](Self::edit_in_burst) end.
-    #[must_use]
-    pub const fn with_bursts(mut self, limits: BurstLimits) -> Self {
-        self.bursts.limits = limits;
-        self
-    }
-
     /// Adds an own action as [`edit`](Self::edit) does, as a part of a burst of typing: the first
     /// edit of a burst adds an action, which changes the state and is kept at once, but is not sent
     /// yet; the next ones become a part of it, with its id and time. Returns the id of the action.
@@ -120,14 +113,8 @@ impl<S: Store> Client<S, TimelineSet> {
         if !may_grow || !self.bursts.allow(action.as_json().len()) {
             return self.edit(now, timeline, action);
         }
-        let id = self.add_own(now, action, Draft::default(), OwnAction::Held)?;
+        let id = self.begin_burst(now, timeline, action)?;
         self.record_edit(now, timeline, &id)?;
-        self.bursts.open = Some(Burst {
-            timeline: timeline.clone(),
-            id: id.clone(),
-            first_edit: now.mono,
-            last_edit: now.mono,
-        });
         Ok(id)
     }
 
@@ -138,29 +125,32 @@ impl<S: Store> Client<S, TimelineSet> {
         timeline: &Arc<str>,
         addition: &Action,
     ) -> Result<Option<ActionId>, LogError<S::Error>> {
-        let Some(id) = self.bursts.of(timeline, now.mono).cloned() else { return Ok(None) };
         // A burst is within one step of undo.
-        if !self.undo_steps.is_open(timeline, now.mono, &id) {
+        let open = self.bursts.of(timeline, now.mono);
+        if !open.is_some_and(|id| self.undo_steps.is_open(timeline, now.mono, id)) {
             return Ok(None);
         }
-        let Some(entry) = self.log.by_id(&id)? else { return Ok(None) };
-        let extended = self.log.observer().extended(timeline, &entry, addition);
-        let Some(action) = extended.filter(|it| self.bursts.allow(it.as_json().len())) else {
-            return Ok(None);
-        };
-        let Some(entry) = self.log.replace_action(&id, action)? else { return Ok(None) };
-        self.is_changed = true;
-        self.log.observer_mut().extend_action(timeline, &entry);
-        self.undo_steps.extend(timeline, now.mono);
-        if let Some(burst) = &mut self.bursts.open {
-            burst.last_edit = now.mono;
+        let extended = self.extend_burst_with(
+            now,
+            timeline,
+            |timelines, entry| timelines.extended(timeline, entry, addition),
+            |timelines, entry| timelines.extend_action(timeline, entry),
+        )?;
+        if extended.is_some() {
+            self.undo_steps.extend(timeline, now.mono);
         }
-        self.execute_outputs(now)?;
-        Ok(Some(id))
+        Ok(extended)
     }
 }
 
 impl<S: Store, O: Observer> Client<S, O> {
+    /// Sets when bursts of [`edit_in_burst`](Client::edit_in_burst) end.
+    #[must_use]
+    pub const fn with_bursts(mut self, limits: BurstLimits) -> Self {
+        self.bursts.limits = limits;
+        self
+    }
+
     /// Ends the open burst of [`edit_in_burst`](Client::edit_in_burst), if there is one, and sends
     /// its action.
     ///
@@ -178,6 +168,54 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.pending.push_back(Output::Fate(burst.id, Fate::Sent));
         self.send(now, &[entry])?;
         self.execute_outputs(now)
+    }
+
+    /// Adds an own action that is not sent before its burst ends.
+    pub(crate) fn begin_burst(
+        &mut self,
+        now: Now,
+        timeline: &Arc<str>,
+        action: Action,
+    ) -> Result<ActionId, LogError<S::Error>> {
+        let id = self.add_own(now, action, Draft::default(), OwnAction::Held)?;
+        self.bursts.open = Some(Burst {
+            timeline: timeline.clone(),
+            id: id.clone(),
+            first_edit: now.mono,
+            last_edit: now.mono,
+        });
+        Ok(id)
+    }
+
+    /// Replaces the action of the open burst of a timeline by the one that `extended` returns, in
+    /// the observer by `replace`. Returns the id of the action; `None` if the burst has ended.
+    pub(crate) fn extend_burst_with(
+        &mut self,
+        now: Now,
+        timeline: &str,
+        extended: impl FnOnce(&O, &Entry) -> Option<Action>,
+        replace: impl FnOnce(&mut O, &Entry),
+    ) -> Result<Option<ActionId>, LogError<S::Error>> {
+        let Some(id) = self.bursts.of(timeline, now.mono).cloned() else { return Ok(None) };
+        let Some(entry) = self.log.by_id(&id)? else { return Ok(None) };
+        let extended = extended(self.log.observer(), &entry);
+        let Some(action) = extended.filter(|it| self.bursts.allow(it.as_json().len())) else {
+            return Ok(None);
+        };
+        let Some(entry) = self.log.replace_action(&id, action)? else { return Ok(None) };
+        self.is_changed = true;
+        replace(self.log.observer_mut(), &entry);
+        if let Some(burst) = &mut self.bursts.open {
+            burst.last_edit = now.mono;
+        }
+        self.execute_outputs(now)?;
+        Ok(Some(id))
+    }
+
+    /// Returns `true` if a burst is open.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn has_burst(&self) -> bool {
+        self.bursts.open.is_some()
     }
 
     /// Ends the burst whose time is over.

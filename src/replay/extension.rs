@@ -16,7 +16,7 @@ impl<R: Reducer> Timeline<R> {
     /// Replaces an action by one with the same stamp, that has its operations and others after
     /// them. If the reducer commutes, the new one is applied to the states that have the former
     /// one: O(log n) for typing at the end of history.
-    pub(super) fn extend_action(&mut self, entry: &Entry) {
+    pub(crate) fn extend_action(&mut self, entry: &Entry) {
         let stamp = entry.meta.stamp();
         let Ok(Some(action)) = self.reducer.read(&entry.action) else { return };
         let Ok(index) = self.steps.find(&stamp) else { return };

@@ -59,8 +59,10 @@ where
     }
 
     /// Undoes actions, also of others, as one step that can be redone, and returns the number of
-    /// those that had an effect: for example all of an author,
-    /// [`Timeline::actions_by`]. The server refuses the undo of what the user may not undo.
+    /// those that had an effect: for example all of an author, [`Timeline::actions_by`]. The server
+    /// refuses the undo of what the user may not undo.
+    ///
+    /// [`Timeline::actions_by`]: logux::replay::Timeline::actions_by
     ///
     /// # Errors
     /// As [`undo`](Self::undo).

@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     action::{Action, ActionId, DocumentKey},
     log::Draft,
-    replay::Reducer,
+    replay::{Reducer, Timeline},
     server::{Config, DocumentSnapshot, Recipients, UndoTarget},
     store::Entry,
     time::WallTime,
 };
+
+/// Returns one action for an action in effect and another one after it.
+pub type Extended<R> = fn(&Timeline<R>, &Entry, &Action) -> Option<Action>;
 
 /// An application whose server is simulated. All methods are pure; the world adds delays and
 /// failures.
@@ -42,6 +45,15 @@ pub trait Application {
     fn access(&self, data: &Self::Data, entry: &Entry) -> bool {
         let _ = (data, entry);
         true
+    }
+
+    /// Returns how an action becomes longer while a user types: the [`NamedReducer::extended`] of
+    /// the reducer. Then half of the actions are parts of bursts. By default, returns `None`: there
+    /// are no bursts.
+    ///
+    /// [`NamedReducer::extended`]: crate::replay::NamedReducer::extended
+    fn bursts(&self) -> Option<Extended<Self::Reducer>> {
+        None
     }
 
     /// Returns `true` if the author of a `logux/undo` may undo its target. If so, and if the hub

@@ -113,6 +113,8 @@ impl Config {
 pub struct Counts {
     /// Actions that users added.
     pub actions: usize,
+    /// Edits that became parts of actions that were not sent yet.
+    pub extensions: usize,
     /// Actions and undos that were undone before they were sent.
     pub dropped: usize,
     /// Frames that were sent.

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
     action::{Action, ActionId, NodeId, logux::SUBSCRIBE},
-    client::{Client, Config, Secret},
+    client::{BurstLimits, Client, Config, Secret},
     replay::{Reducer, Timeline, TimelineConfig},
     server::SessionId,
     sync,
@@ -97,8 +98,11 @@ impl<R: Reducer + Clone> Device<R> {
         let config = Config { node: Arc::new(node), token: None };
         let (store, switch) = FailingStore::over(store);
         (self.switch, self.fails_until) = (switch, None);
-        self.client =
-            Some(Client::with_observer(config, store, timeline).expect("the store works"));
+        let client = Client::with_observer(config, store, timeline).expect("the store works");
+        // Simulated users are slow.
+        let (pause, age) = (Duration::from_secs(3), Duration::from_secs(20));
+        let limits = BurstLimits { pause, age, ..BurstLimits::default() };
+        self.client = Some(client.with_bursts(limits));
     }
 
     /// Stops the client, and returns the store as it is after a power failure.

@@ -15,6 +15,7 @@
 //!   page, they have a new tab id and subscribe again.
 //! - The store of a device is locked, full, or cannot write for a while. The device starts again
 //!   with what is durable, or waits without a connection and commits later.
+//! - Users type: an action becomes longer before it is sent ([`Application::bursts`]).
 //! - The tokens of devices expire. The server refuses such a token, and the device gets a
 //!   new one.
 //! - Devices are reloaded like a page whose log is in memory: a new tab of the same client starts
@@ -48,8 +49,8 @@
 //!   it was confirmed, and its author too, by a reload.
 //!
 //! Reading order: `application`, `config`, `violation`, `context`, `connection`, `device`,
-//! `endpoint`, `handlers`, `settling`, `server`, `world`, `committing`, `undo`, `outcome`,
-//! `survival`.
+//! `endpoint`, `handlers`, `settling`, `server`, `world`, `committing`, `bursts`, `undo`,
+//! `outcome`, `survival`.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -111,6 +112,7 @@
 //! ```
 
 mod application;
+mod bursts;
 mod committing;
 mod config;
 mod connection;
@@ -126,7 +128,7 @@ mod undo;
 mod violation;
 mod world;
 
-pub use application::Application;
+pub use application::{Application, Extended};
 pub use config::{Config, Counts};
 pub use survival::assert_survives;
 pub use violation::Violation;

@@ -119,6 +119,11 @@ impl<A: Application> World<A> {
             if let Some(target) = target.and_then(|id| id.parse().ok()) {
                 return self.undo(device, target);
             }
+            if let Some(extended) = self.application.bursts()
+                && self.context.random.one_in(2)
+            {
+                return self.type_in_burst(device, &id, &action, extended);
+            }
             let Some(id) = self.sync(device, &action) else {
                 self.context.dropped.insert(id);
                 return;
@@ -512,6 +517,9 @@ impl<A: Application> World<A> {
         for (number, device) in self.devices.iter().enumerate() {
             if device.client().state() != State::Synchronized || !device.subscribes_at.is_empty() {
                 return Some(format!("device {number} is {:?}", device.client().state()));
+            }
+            if device.client().has_burst() {
+                return Some(format!("the user of device {number} types"));
             }
         }
         let busy = self.connections.iter().find(|(session, (_, connection))| {
