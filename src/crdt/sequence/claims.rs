@@ -77,7 +77,11 @@ impl Claims {
             if is_won {
                 self.insert_own(at, count, own);
                 let from = at.counter - first.counter;
-                won.all.push(from..from + count);
+                // Elements that wait are one insertion, whoever has claimed them before.
+                match won.all.last_mut() {
+                    Some(last) if last.end == from => last.end += count,
+                    _ => won.all.push(from..from + count),
+                }
             }
             at = until;
         }
@@ -259,5 +263,32 @@ impl Waiting {
             ..self.clone()
         });
         parts.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        action::Stamp,
+        crdt::{crdt::Crdt, text::Text},
+        time::WallTime,
+    };
+
+    #[test]
+    fn an_insertion_waits_as_a_whole_whoever_has_claimed_its_elements_before() {
+        let [one, other] = [
+            (1, r#"{"op":"insert","first":3,"text":"abc","after":"@b 0"}"#),
+            (2, r#"{"op":"insert","first":5,"text":"x","before":"@c 0"}"#),
+        ]
+        .map(|(ms, json)| {
+            let id = format!("{ms} a 0").parse().unwrap();
+            (serde_json::from_str(json).unwrap(), Stamp::new(WallTime::from_millis(ms), id))
+        });
+        let apply = |ops: [&(_, Stamp); 2]| {
+            let mut text = Text::default();
+            ops.iter().for_each(|(op, stamp)| drop(text.apply(op, stamp)));
+            text
+        };
+        assert_eq!(apply([&one, &other]), apply([&other, &one]));
     }
 }
