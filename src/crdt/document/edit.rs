@@ -98,6 +98,9 @@ impl Document {
     /// is that of `make`. A write of a value, or of a field, becomes a
     /// [`Set`](DocumentOp::Set) or [`Delete`](DocumentOp::Delete) at the path of the node.
     ///
+    /// An action has at most [`MAX_OPERATIONS`](crate::crdt::MAX_OPERATIONS), so a new tree cannot
+    /// begin in one action at the path of a replaced one that had as many nodes at the top level.
+    ///
     /// # Errors
     /// The error of `make`; [`TreeError::Path`] for a field in a node that has no path, because it
     /// would be too long.
