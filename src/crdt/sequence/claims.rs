@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::{
     Sequence, Waiting,
     names::Element,
+    ranges::add_range,
     run::{Side, Standing},
     runs::Runs,
 };
@@ -189,7 +190,7 @@ impl Sequence {
                 let element = first.plus(offset);
                 let place = self.runs.find(element);
                 if place.is_some_and(|place| self.runs.run(place).standing == Standing::Removed) {
-                    super::add_range(&mut self.removed, element, 1);
+                    add_range(&mut self.removed, element, 1);
                 }
             }
         }

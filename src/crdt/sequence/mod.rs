@@ -39,7 +39,7 @@ pub(in crate::crdt) use {
 
 use claims::Claims;
 use names::Names;
-use ranges::Ranges;
+use ranges::{Ranges, add_range, take_ranges};
 use run::{MAX_RUN_BYTES, Run};
 use runs::{Place, Runs};
 
@@ -564,43 +564,6 @@ impl<'a> Slices<'a> {
         self.rest = &self.rest[end..];
         self.start = index;
     }
-}
-
-/// Adds a range of counters to disjoint ranges, which are joined where they touch.
-fn add_range(ranges: &mut OrdMap<Element, u32>, first: Element, len: u32) {
-    let (mut start, mut end) = (first, first.plus(len));
-    while let Some((own, count)) = ranges.get_prev(&end).map(|(own, count)| (*own, *count))
-        && own.node == first.node
-        && own.plus(count) >= start
-    {
-        start = start.min(own);
-        end = end.max(own.plus(count));
-        ranges.remove(&own);
-    }
-    ranges.insert(start, end.counter - start.counter);
-}
-
-/// Takes the parts within a range of counters out of disjoint ranges.
-fn take_ranges(ranges: &mut OrdMap<Element, u32>, first: Element, len: u32) -> Vec<(Element, u32)> {
-    let end = first.plus(len);
-    let mut taken = Vec::new();
-    while let Some((own, count)) =
-        ranges.range(..end).next_back().map(|(own, count)| (*own, *count))
-        && own.node == first.node
-        && own.plus(count) > first
-    {
-        let own_end = own.plus(count);
-        ranges.remove(&own);
-        if own < first {
-            ranges.insert(own, first.counter - own.counter);
-        }
-        if own_end > end {
-            ranges.insert(end, own_end.counter - end.counter);
-        }
-        let (from, to) = (own.max(first), own_end.min(end));
-        taken.push((from, to.counter - from.counter));
-    }
-    taken
 }
 
 #[cfg(test)]

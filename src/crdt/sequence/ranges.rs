@@ -1,4 +1,4 @@
-//! Values of ranges of elements.
+//! Ranges of elements, and their values.
 
 use im::OrdMap;
 use smallvec::SmallVec;
@@ -75,4 +75,45 @@ impl<V: Copy + PartialEq> Ranges<V> {
     pub(super) fn map(&mut self, change: impl Fn(V) -> V) {
         self.starts = self.starts.iter().map(|(start, value)| (*start, change(*value))).collect();
     }
+}
+
+/// Adds a range of counters to disjoint ranges, which are joined where they touch.
+pub(super) fn add_range(ranges: &mut OrdMap<Element, u32>, first: Element, len: u32) {
+    let (mut start, mut end) = (first, first.plus(len));
+    while let Some((own, count)) = ranges.get_prev(&end).map(|(own, count)| (*own, *count))
+        && own.node == first.node
+        && own.plus(count) >= start
+    {
+        start = start.min(own);
+        end = end.max(own.plus(count));
+        ranges.remove(&own);
+    }
+    ranges.insert(start, end.counter - start.counter);
+}
+
+/// Takes the parts within a range of counters out of disjoint ranges.
+pub(super) fn take_ranges(
+    ranges: &mut OrdMap<Element, u32>,
+    first: Element,
+    len: u32,
+) -> Vec<(Element, u32)> {
+    let end = first.plus(len);
+    let mut taken = Vec::new();
+    while let Some((own, count)) =
+        ranges.range(..end).next_back().map(|(own, count)| (*own, *count))
+        && own.node == first.node
+        && own.plus(count) > first
+    {
+        let own_end = own.plus(count);
+        ranges.remove(&own);
+        if own < first {
+            ranges.insert(own, first.counter - own.counter);
+        }
+        if own_end > end {
+            ranges.insert(end, own_end.counter - end.counter);
+        }
+        let (from, to) = (own.max(first), own_end.min(end));
+        taken.push((from, to.counter - from.counter));
+    }
+    taken
 }
