@@ -313,6 +313,13 @@ impl List {
         assert_eq!(visible, places, "the visible places are those of the visible items");
     }
 
+    /// Returns `true` if a visible item has the place of an undone operation.
+    fn has_undone_place(&self) -> bool {
+        let places = self.items.keys().filter_map(|id| self.place_of(id));
+        let mut elements = places.filter_map(|place| self.sequence.element(place));
+        elements.any(|own| self.sequence.contains(own) && !self.sequence.is_in_effect(own))
+    }
+
     /// Returns the visible places, and those of the visible items, sorted.
     fn places(&self) -> (Vec<ElementId>, Vec<ElementId>) {
         let mut visible: Vec<ElementId> =
@@ -433,7 +440,10 @@ impl Crdt for List {
             sequence: Sequence::decode(reader)?,
         };
         let (visible, places) = list.places();
-        if visible == places { Ok(list) } else { Err(damaged("the places of the visible items")) }
+        if visible != places || list.has_undone_place() {
+            return Err(damaged("the places of the visible items"));
+        }
+        Ok(list)
     }
 
     fn shift_times(&mut self, ms: i64) {

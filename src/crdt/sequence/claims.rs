@@ -11,6 +11,7 @@ use super::{
     ranges::add_range,
     run::{Side, Standing},
     runs::Runs,
+    slices::Slices,
 };
 use crate::{action::Stamp, time::WallTime};
 
@@ -255,7 +256,7 @@ impl Waiting {
             return vec![self];
         }
         kept.push(at..self.len);
-        let mut slices = super::Slices::new(&self.text, self.len);
+        let mut slices = Slices::new(&self.text, self.len);
         let parts = kept.into_iter().filter(|range| !range.is_empty()).map(|range| Self {
             first: first.plus(range.start),
             len: range.end - range.start,

@@ -9,8 +9,8 @@
 //! Runs are the entries of a B+ tree with two depths, by which the subtree of an element is found
 //! without a link to its children.
 //!
-//! Reading order: `names`; `pages` and `ranges`; `run`; `runs`; `order`; `claims`; `compare`;
-//! `content`; `saved`; this file.
+//! Reading order: `names`; `pages`, `ranges` and `slices`; `run`; `runs`; `order`; `claims`;
+//! `compare`; `content`; `saved`; this file.
 
 mod claims;
 mod compare;
@@ -22,6 +22,7 @@ mod ranges;
 mod run;
 mod runs;
 mod saved;
+mod slices;
 
 use core::ops::Range;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use names::Names;
 use ranges::{Ranges, add_range, take_ranges};
 use run::{MAX_RUN_BYTES, Run};
 use runs::{Place, Runs};
+use slices::Slices;
 
 use super::element::{ElementId, ElementRef};
 use crate::{
@@ -531,39 +533,6 @@ fn first_part(text: &str, len: u32) -> (&str, u32) {
     }
     let end = text.floor_char_boundary(MAX_RUN_BYTES as usize);
     (&text[..end], text[..end].chars().count() as u32)
-}
-
-/// Parts of a text, one after the other, without a search from its start for each.
-struct Slices<'a> {
-    rest: &'a str,
-    /// The index of the first scalar value of the rest.
-    start: u32,
-    len: u32,
-}
-
-impl<'a> Slices<'a> {
-    /// `text` has `len` scalar values, or is empty.
-    const fn new(text: &'a str, len: u32) -> Self {
-        Self { rest: text, start: 0, len }
-    }
-
-    /// Returns the scalar values in a range that begins after the one before.
-    fn next(&mut self, range: &Range<u32>) -> &'a str {
-        if range.end == self.len && range.start == self.start {
-            return self.rest;
-        }
-        self.skip_to(range.start);
-        let text = self.rest;
-        self.skip_to(range.end);
-        &text[..text.len() - self.rest.len()]
-    }
-
-    fn skip_to(&mut self, index: u32) {
-        let count = (index - self.start) as usize;
-        let end = self.rest.char_indices().nth(count).map_or(self.rest.len(), |(at, _)| at);
-        self.rest = &self.rest[end..];
-        self.start = index;
-    }
 }
 
 #[cfg(test)]
