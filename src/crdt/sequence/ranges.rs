@@ -3,7 +3,7 @@
 use im::OrdMap;
 use smallvec::SmallVec;
 
-use super::names::Element;
+use super::{names::Element, pages::Pages};
 
 /// A value for each element, stored once for neighbouring counters of one node. Elements that were
 /// never set have any value.
@@ -11,18 +11,21 @@ use super::names::Element;
 pub(super) struct Ranges<V> {
     /// The value of each element from a key on, up to the next key.
     starts: OrdMap<Element, V>,
+    /// The last range of each node, by number, as far as known: nodes insert elements in the order
+    /// of their counters, so most accesses are to these.
+    last: Pages<Option<(Element, V)>>,
 }
 
 impl<V: Clone> Default for Ranges<V> {
     fn default() -> Self {
-        Self { starts: OrdMap::new() }
+        Self { starts: OrdMap::new(), last: Pages::default() }
     }
 }
 
 impl<V: Copy + PartialEq> Ranges<V> {
     /// Creates the ranges that begin at these elements.
     pub(super) fn of(starts: Vec<(Element, V)>) -> Self {
-        Self { starts: starts.into_iter().collect() }
+        Self { starts: starts.into_iter().collect(), last: Pages::default() }
     }
 
     /// Returns the value of an element.
@@ -31,9 +34,29 @@ impl<V: Copy + PartialEq> Ranges<V> {
         self.start_before(element).map(|(_, value)| value)
     }
 
+    /// Returns the range of an element: its start and value.
+    #[inline]
     fn start_before(&self, element: Element) -> Option<(Element, V)> {
+        let last = self.last_of(element.node);
+        if let Some((start, value)) = last.filter(|(start, _)| *start <= element) {
+            return Some((start, value));
+        }
         let (start, value) = self.starts.get_prev(&element)?;
         (start.node == element.node).then_some((*start, *value))
+    }
+
+    fn last_of(&self, node: u32) -> Option<(Element, V)> {
+        if node as usize >= self.last.len() { None } else { *self.last.get(node) }
+    }
+
+    fn set_last(&mut self, node: u32, range: Option<(Element, V)>) {
+        if self.last_of(node) == range {
+            return;
+        }
+        while self.last.len() <= node as usize {
+            self.last.push(None);
+        }
+        *self.last.get_mut(node) = range;
     }
 
     /// Sets the value of `len` elements. `is_last`: none with a higher counter has a value.
@@ -43,9 +66,12 @@ impl<V: Copy + PartialEq> Ranges<V> {
         let before = self.start_before(first);
         if is_last {
             if before.is_some_and(|(_, before)| before == value) {
+                self.set_last(first.node, before);
                 return;
             }
+            self.set_last(first.node, Some((first, value)));
         } else {
+            self.set_last(first.node, None);
             let inside: SmallVec<[Element; 4]> =
                 self.starts.range(first..end).map(|(start, _)| *start).collect();
             for start in inside {
@@ -73,6 +99,7 @@ impl<V: Copy + PartialEq> Ranges<V> {
 
     /// Changes all values.
     pub(super) fn map(&mut self, change: impl Fn(V) -> V) {
+        self.last = Pages::default();
         self.starts = self.starts.iter().map(|(start, value)| (*start, change(*value))).collect();
     }
 }

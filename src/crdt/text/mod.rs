@@ -205,6 +205,9 @@ impl Text {
         let author = author.as_ref();
         let start = self.scalar_index(range.start, unit)?;
         let end = self.scalar_index(range.end, unit)?;
+        if start >= end {
+            return Ok(None);
+        }
         let elements = self.sequence.visible_ranges(start..end.max(start));
         if elements.is_empty() {
             return Ok(None);
