@@ -1,7 +1,8 @@
 //! Actions, their ids, order and meta: plain values, without rules about storing or sending them.
 //!
 //! Read [`NodeId`] (the author), [`ActionId`], [`Stamp`] (the position in the total order), then
-//! [`Action`] (the content) and [`Meta`]. [`logux`] has the actions that Logux itself uses.
+//! [`Action`] (the content) and [`Meta`]. [`logux`] has the actions that Logux itself uses,
+//! [`presence`] those of people in a channel.
 
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod action;
@@ -10,6 +11,7 @@ mod id;
 pub mod logux;
 mod meta;
 mod node_id;
+pub mod presence;
 mod serde;
 mod stamp;
 

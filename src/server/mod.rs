@@ -7,11 +7,11 @@
 //! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `undo_target`, `io` ([`Input`], [`Output`], [`HandlerResponse`]),
-//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`; then the parts of
-//! the hub's state, `replay`, `pending_request`, `request_queue`, `pending_bytes`, `parked`,
-//! `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`, `inbox`, `added_offsets`,
-//! `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`; then `hub`, with
-//! [`Hub`].
+//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`, `presence`; then
+//! the parts of the hub's state, `replay`, `pending_request`, `request_queue`, `pending_bytes`,
+//! `parked`, `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`, `inbox`,
+//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
+//! then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod channels;
@@ -28,6 +28,7 @@ mod observer;
 mod parked;
 mod pending_bytes;
 mod pending_request;
+mod presence;
 mod queues;
 mod rate;
 mod replay;
@@ -47,6 +48,7 @@ pub use io::{
     Recipients, RequestId, RequestKind, UndoRequest,
 };
 pub use log_query::{LogPage, LogQuery};
+pub use presence::{MAX_PRESENCE_BYTES, PresenceRule};
 pub use queues::{FateKey, FateKeys, QueueName, Queues};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
 pub use retention::{Retention, RetentionPolicy};

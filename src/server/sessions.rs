@@ -114,6 +114,8 @@ pub(super) struct HeldBatch {
     pub(super) entries: vec::IntoIter<Entry>,
     /// Whether some of its actions were handled. The others do not wait then.
     pub(super) has_begun: bool,
+    /// Whether all of its handled actions were states of presence, which need no write.
+    pub(super) is_only_presence: bool,
 }
 
 /// The number of filters of a client, one for each subscription that it has requested, and the size

@@ -15,6 +15,7 @@ mod filters;
 mod late_subscribers;
 mod limits;
 mod memory;
+mod presence;
 mod processing;
 mod reloads;
 mod revoking;

@@ -158,7 +158,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 let id = context.param("id").into();
                 may_read(context, id, DocumentOperation::Read)
             };
-            channel.access(access).replay()
+            channel.access(access).replay().presence()
         });
         let edit = edit_type::<S, C>(&access, DocumentOperation::Edit);
         let create = edit_type::<S, C>(&access, DocumentOperation::Create);

@@ -58,6 +58,9 @@ pub mod exactly_once {}
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}
 
+#[doc = include_str!("docs/presence.md")]
+pub mod presence {}
+
 #[doc = include_str!("docs/undo.md")]
 pub mod undo {}
 

@@ -272,6 +272,7 @@ impl<S: Store> Hub<S> {
             && let Some(channel) = session.channels.swap_take(channel)
         {
             let node = session.node.clone();
+            self.presence.left(self.now, &channel, id);
             if removed.origin != Origin::Load {
                 let (node, channel) = (node.clone(), channel.clone());
                 self.report(HubEvent::Unsubscribed { node, channel });
@@ -293,6 +294,7 @@ impl<S: Store> Hub<S> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.channels.insert(channel.clone());
         self.channels.subscribe_by_server(channel, id, NO_FILTER, Origin::Application);
+        self.presence.subscribed(self.now, channel);
         self.report(HubEvent::Subscribed {
             id: None,
             node: node.clone(),

@@ -141,6 +141,7 @@ impl<S: Store> Hub<S> {
 
     pub(super) fn leave(&mut self, id: SessionId) -> Result<(), LogError<S::Error>> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
+        self.presence.disconnected(id);
         let (node, channels) = (session.node, session.channels.into_iter());
         self.leave_channels(LeftChannels { session: id, node, channels });
         let unparked = session.unparked.into_values().rev();
@@ -155,6 +156,7 @@ impl<S: Store> Hub<S> {
     pub(super) fn leave_channels(&mut self, mut left: LeftChannels) {
         for channel in left.channels.by_ref().take(CHANNELS_AT_A_TIME) {
             let node = left.node.clone();
+            self.presence.left(self.now, &channel, left.session);
             if self.channels.leave(&channel, left.session) {
                 let (node, channel) = (node.clone(), channel.clone());
                 self.report(HubEvent::Unsubscribed { node, channel });
@@ -214,6 +216,7 @@ impl<S: Store> Hub<S> {
         id: SessionId,
         added: u64,
     ) -> Result<(), LogError<S::Error>> {
+        self.presence.acknowledged(id);
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         // A client can send any number.
         let added = added.saturating_sub(session.added_offset).min(self.log.last_added()?);

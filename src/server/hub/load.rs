@@ -51,6 +51,7 @@ impl<S: Store> Hub<S> {
         }
         let subscribed = Subscribed { channel: channel.to_string() }.to_action();
         self.channels.subscribe_by_server(channel, id, NO_FILTER, Origin::Load);
+        self.presence.subscribed(self.now, channel);
         // A string can always be written as JSON.
         let Ok(action) = subscribed else { return Ok(()) };
         let Some(entry) = self.log.add(now, action, self.own_draft())? else { return Ok(()) };

@@ -8,14 +8,15 @@
 //! stay in the log; `delivery` has the actions of the application, and the recipients of all
 //! actions; `settle` has the documents that are settled by snapshots; `undo` has the application's
 //! requests to undo an action, `client_undo` those of clients, `revoke` the application's requests
-//! to end subscriptions and connections; `read` returns entries of the log; `stats` has
-//! [`HubStats`] and [`ConnectedClient`].
+//! to end subscriptions and connections; `presence` has the states of clients in channels; `read`
+//! returns entries of the log; `stats` has [`HubStats`] and [`ConnectedClient`].
 
 mod client_undo;
 mod delivery;
 mod join;
 mod load;
 mod pages;
+mod presence;
 mod read;
 mod receive;
 mod respond;
@@ -48,6 +49,7 @@ use super::{
     documents::Documents,
     inbox::Inbox,
     pending_request::{PendingRequest, Subject, Subscription, SubscriptionKey},
+    presence::{Presence, PresenceRule},
     rate::{Rate, TokenBuckets},
     requests::Requests,
     retention::{Bounds, RetentionPolicy},
@@ -127,6 +129,8 @@ pub struct Config {
     pub retention: RetentionPolicy,
     /// The kinds of documents that are settled by snapshots. Default: none.
     pub documents: DocumentKinds,
+    /// The rule that decides which channels have presence. Default: none.
+    pub presence: PresenceRule,
 }
 
 impl Config {
@@ -154,6 +158,7 @@ impl Config {
             fate_keys: FateKeys::default(),
             retention: RetentionPolicy::default(),
             documents: DocumentKinds::default(),
+            presence: PresenceRule::default(),
         }
     }
 }
@@ -205,6 +210,7 @@ pub struct Hub<S> {
     clock: ServerClock,
     draining: bool,
     documents: Documents,
+    presence: Presence,
     /// The settled documents whose actions are removed from the log in slices.
     removals: VecDeque<Removal>,
     /// The clients with more received actions than one slice, in the order of their turns.
@@ -267,6 +273,7 @@ impl<S: Store> Hub<S> {
             bounds: Bounds::default(),
             draining: false,
             documents: Documents::default(),
+            presence: Presence::default(),
             removals: VecDeque::new(),
             unfinished: IndexSet::new(),
             left_channels: VecDeque::new(),
@@ -306,6 +313,7 @@ impl<S: Store> Hub<S> {
         self.added_offsets = AddedOffsets::default();
         self.bounds = Bounds::default();
         self.documents.clear();
+        self.presence = Presence::default();
         self.removals.clear();
         self.pending_requests.clear();
         self.failed_clients.clear();
@@ -438,6 +446,7 @@ impl<S: Store> Hub<S> {
             Input::Continue => self.continue_work(now)?,
             Input::Drain => self.draining = true,
         }
+        self.send_presence(now)?;
         if self.draining {
             self.inbox.save_confirmed(&mut self.log)?;
         }

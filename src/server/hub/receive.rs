@@ -8,6 +8,7 @@ use crate::{
     action::{
         Meta, NodeId,
         logux::{self, Processed},
+        presence::PRESENCE_SET,
     },
     json::Json,
     log::LogError,
@@ -46,7 +47,12 @@ impl<S: Store> Hub<S> {
         }
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         let entries = entries.into_iter();
-        session.held_batches.push_back(HeldBatch { token: batch, entries, has_begun: false });
+        session.held_batches.push_back(HeldBatch {
+            token: batch,
+            entries,
+            has_begun: false,
+            is_only_presence: true,
+        });
         if session.held_batches.len() > 1 {
             // It is handled after the earlier ones.
             return Ok(());
@@ -90,13 +96,16 @@ impl<S: Store> Hub<S> {
             batch.has_begun = true;
             if let Some(entry) = batch.entries.next() {
                 handled += 1;
+                batch.is_only_presence &= entry.action.kind() == PRESENCE_SET;
                 self.receive(now, id, entry, None)?;
             }
             let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
             if let Some(batch) = session.held_batches.pop_front_if(|batch| batch.entries.len() == 0)
             {
-                // The batch needs a commit in any case.
-                self.inbox.save_confirmed(&mut self.log)?;
+                if !batch.is_only_presence {
+                    // The batch needs a commit in any case.
+                    self.inbox.save_confirmed(&mut self.log)?;
+                }
                 self.pending.push_back(Output::Persisted(id, batch.token));
             }
         }
@@ -179,6 +188,9 @@ impl<S: Store> Hub<S> {
         if action_id.node().client_id() != session.node.client_id() || !entry.meta.extra.is_empty()
         {
             return self.refuse_forged(now, id, entry);
+        }
+        if exceeded.is_none() && self.is_presence(&entry) {
+            return self.receive_presence(now, id, &entry);
         }
         // One answer is enough: it is sent again until the client has confirmed it.
         if self.requests.contains(action_id) {
@@ -275,7 +287,7 @@ impl<S: Store> Hub<S> {
 
     /// Acquires a token of the author's rate for an action of this type. The error is the time
     /// until there is one.
-    fn acquire_token(&mut self, entry: &Entry) -> Result<(), Duration> {
+    pub(super) fn acquire_token(&mut self, entry: &Entry) -> Result<(), Duration> {
         let Some(buckets) = self.rates.get_mut(entry.action.kind()) else { return Ok(()) };
         let node = entry.meta.id.node();
         buckets.try_acquire(node.user_or_client(), self.now)

@@ -147,6 +147,7 @@ impl<S: Store> Hub<S> {
         let after = session.new_since;
         let in_progress = self.in_progress(&channel, id);
         let is_added = self.channels.subscribe(&channel, id, key.clone(), filter);
+        self.presence.subscribed(self.now, &channel);
         if let Some(session) = self.sessions.get_mut(id) {
             if is_added {
                 session.filters = filters;

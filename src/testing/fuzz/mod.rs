@@ -24,7 +24,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::{
-    action::Action,
+    action::{
+        Action,
+        presence::{PresenceChanged, PresenceSet},
+    },
     json::{Json, JsonProblem, MAX_DEPTH},
     wire::{DecodeError, ExceededLimit, Message, MessageLimits, SyncEntry, decode},
 };
@@ -158,6 +161,14 @@ pub fn action(text: &str) {
             "changed the string"
         );
         assert_eq!(Action::new(action.as_json()).ok().as_ref(), Some(action));
+        if let Some(set) = PresenceSet::from_action(action) {
+            let again = set.to_action().expect("a state of an action");
+            assert_eq!(PresenceSet::from_action(&again), Some(set));
+        }
+        if let Some(changed) = PresenceChanged::from_action(action) {
+            let again = changed.to_action().expect("states of an action");
+            assert_eq!(PresenceChanged::from_action(&again), Some(changed));
+        }
     }
     // `serde_json::Value` is limited in depth and in the size of numbers, and refuses half of a
     // surrogate pair; then there is nothing to compare.

@@ -46,6 +46,7 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
             finally: None,
             queue: QueueName::default(),
             replays: false,
+            has_presence: false,
         }
     }
 
@@ -86,6 +87,7 @@ pub struct Channel<S = ()> {
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
     pub(crate) replays: bool,
+    pub(crate) has_presence: bool,
 }
 
 impl<S: Send + Sync + 'static> Channel<S> {
@@ -151,6 +153,22 @@ impl<S: Send + Sync + 'static> Channel<S> {
     #[must_use]
     pub fn replay(mut self) -> Self {
         self.replays = true;
+        self
+    }
+
+    /// Lets subscribers show themselves to each other: each sends `presence/set` with its own
+    /// state, such as a name, a colour and cursors, and receives the states of the others in
+    /// `presence/changed`. States are never kept; one ends with its connection, with the
+    /// subscription, or 30 s after it was last sent. See [`presence`](crate::presence).
+    ///
+    /// ```
+    /// # use logux_server::Server;
+    /// let server = Server::builder()
+    ///     .channel("boards/:id", |channel| channel.access(|_| async { Ok(true) }).presence());
+    /// ```
+    #[must_use]
+    pub fn presence(mut self) -> Self {
+        self.has_presence = true;
         self
     }
 

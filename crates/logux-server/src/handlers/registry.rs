@@ -207,6 +207,11 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         registered.or_else(|| Some((self.other_channel.as_ref()?, Params::new())))
     }
 
+    /// Returns `true` if subscribers of a channel show themselves to each other.
+    pub(crate) fn has_presence(&self, channel: &str) -> bool {
+        self.channel(channel).is_some_and(|(handlers, _)| handlers.has_presence)
+    }
+
     fn action_type(&self, kind: &str) -> Option<&ActionType<S>> {
         let by_pattern = || {
             self.type_patterns

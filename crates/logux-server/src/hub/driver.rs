@@ -3,6 +3,8 @@
 use std::{
     collections::HashMap,
     sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::Thread,
     time::{Duration, Instant},
 };
 
@@ -77,6 +79,15 @@ pub(super) enum Next {
 /// Receives the result of the hub when it ends.
 pub(crate) type HubEnd = oneshot::Receiver<Result<(), String>>;
 
+/// Wakes the thread of the hub.
+struct WakeThread(Thread);
+
+impl Wake for WakeThread {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 /// The recipients of the hub's outputs.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -120,7 +131,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                         self.take_waiting(&mut round);
                         if self.hub.is_busy() {
                             tokio::task::yield_now().await;
-                        } else if self.commands.recv_many(&mut round, MAX_RECEIVED).await == 0 {
+                        } else if !self.receive(&mut round).await {
                             break Ok(());
                         }
                     }
@@ -154,13 +165,49 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 Next::Receive => {
                     self.take_waiting(round);
                     let has_work = self.hub.is_busy() || !round.is_empty();
-                    if !has_work && self.commands.blocking_recv_many(round, MAX_RECEIVED) == 0 {
+                    if !has_work && !self.blocking_receive(round) {
                         return Ok(());
                     }
                 }
                 #[expect(clippy::disallowed_methods, reason = "this is the hub's own thread")]
                 Next::Pause(pause) => std::thread::sleep(pause),
                 Next::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for commands, or for the time at which the hub has something to do. Returns `false`
+    /// if there will be no more.
+    #[cfg(feature = "testing")]
+    async fn receive(&mut self, round: &mut Vec<HubCommand>) -> bool {
+        let commands = self.commands.recv_many(round, MAX_RECEIVED);
+        match self.hub.next_deadline() {
+            None => commands.await > 0,
+            Some(due) => {
+                let wait = due.since(self.clock.now().mono);
+                tokio::time::timeout(wait, commands).await != Ok(0)
+            }
+        }
+    }
+
+    /// Waits as [`receive`](Self::receive) does, on the thread of the hub. It uses no timer of the
+    /// runtime, which may have ended.
+    fn blocking_receive(&mut self, round: &mut Vec<HubCommand>) -> bool {
+        let Some(due) = self.hub.next_deadline() else {
+            return self.commands.blocking_recv_many(round, MAX_RECEIVED) > 0;
+        };
+        let waker = Waker::from(Arc::new(WakeThread(std::thread::current())));
+        let mut commands = std::pin::pin!(self.commands.recv_many(round, MAX_RECEIVED));
+        loop {
+            match commands.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(count) => return count > 0,
+                Poll::Pending => {
+                    let wait = due.since(self.clock.now().mono);
+                    if wait.is_zero() {
+                        return true;
+                    }
+                    std::thread::park_timeout(wait);
+                }
             }
         }
     }
@@ -265,6 +312,9 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
     /// Continues with work that was cut into slices, for as long as others hardly notice it.
     fn continue_work(&mut self) -> Result<(), LogError<St::Error>> {
         let (start, now) = (Instant::now(), self.clock.now());
+        if self.hub.next_deadline().is_some_and(|due| due <= now.mono) {
+            self.hub.handle(now, Input::Continue)?;
+        }
         while self.hub.is_busy() {
             self.hub.handle(now, Input::Continue)?;
             if start.elapsed() > SLICES_TIME {

@@ -9,7 +9,7 @@ use hyper::Method;
 use logux::{
     NodeId,
     replay::Reducer,
-    server::{FateKeys, Hub, Queues, RetentionPolicy, SettlementRule},
+    server::{FateKeys, Hub, PresenceRule, Queues, RetentionPolicy, SettlementRule},
     store::{MemoryStore, Store},
 };
 use logux_net::{FrameLimits, drive::Clock};
@@ -429,6 +429,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         hub_config.retention =
             RetentionPolicy::by(move |action, meta| registry.retention(action, meta));
         hub_config.documents = application.document_kinds.clone();
+        let registry = application.clone();
+        hub_config.presence = PresenceRule::new(move |channel| registry.has_presence(channel));
         let mut observers = self.observers;
         let mut hub = Hub::unread(hub_config, self.store);
         let opened = hub.restart().and_then(|()| {

@@ -95,7 +95,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 let id = context.param("id").into();
                 subscription_access(context, id)
             };
-            let mut channel = channel.access(access).load(move |context| {
+            let channel = channel.access(access).presence();
+            let mut channel = channel.load(move |context| {
                 let collection = loaded.clone();
                 async move { collection.load_one(&context).await }
             });
