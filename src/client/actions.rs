@@ -47,7 +47,13 @@ impl<S: Store, O: Observer> Client<S, O> {
             let is_unsent = |id: &ActionId| {
                 log.by_id(id).is_ok_and(|entry| entry.is_some_and(|it| unsent.contains(&it.meta)))
             };
-            let dropped = match self.subscriptions.leave(&action, is_unsent) {
+            let left = self.subscriptions.leave(&action, is_unsent);
+            if let Some(channel) = action.str_field("channel")
+                && !self.subscriptions.is_subscribed(&channel)
+            {
+                self.leave_presence(&channel);
+            }
+            let dropped = match left {
                 Unsubscription::Send => return self.add_own(now, action, draft, OwnAction::New),
                 Unsubscription::StillWanted => Vec::new(),
                 Unsubscription::Drop(ids) => ids,
@@ -80,8 +86,9 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     /// Tells the application of a change of a subscription, if there is one.
     pub(super) fn tell_subscription(&mut self, change: Option<Change>) {
-        let output = change.map(|(it, state)| Output::Subscription(it, state));
-        self.pending.extend(output);
+        let Some((subscription, state)) = change else { return };
+        self.presence_of_subscription(&subscription.channel, &state);
+        self.pending.push_back(Output::Subscription(subscription, state));
     }
 
     /// Adds an own action, and sends it if there is a connection, unless it is held.

@@ -22,6 +22,8 @@ pub enum DeadlineKind {
     Status,
     /// The end of a burst of typing.
     Burst,
+    /// The next state of presence to send.
+    Presence,
 }
 
 impl<S: Store, O: Observer> Client<S, O> {
@@ -125,6 +127,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             (self.reconnection.next_attempt(), DeadlineKind::Connect),
             (self.status.next_change(), DeadlineKind::Status),
             (self.bursts.end(), DeadlineKind::Burst),
+            (self.presence.next_deadline(), DeadlineKind::Presence),
         ];
         let own = own.into_iter().filter_map(|(at, kind)| at.map(|at| Deadline { at, kind }));
         let connection = connection

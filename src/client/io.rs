@@ -1,8 +1,11 @@
 //! The inputs and outputs of a client.
 
+use std::sync::Arc;
+
 use super::{
     CipherError, CipherToken, DecryptRequest, DeviceEvent, EncryptRequest, EncryptedAction,
-    EncryptionError, IgnoredAction, Status, StopReason, Subscription, SubscriptionState,
+    EncryptionError, IgnoredAction, PresenceEvent, Status, StopReason, Subscription,
+    SubscriptionState,
 };
 use crate::{
     action::{ActionId, logux::Undo},
@@ -77,6 +80,8 @@ pub enum Output {
     Fate(ActionId, Fate),
     /// What has become of a subscription.
     Subscription(Subscription, SubscriptionState),
+    /// What has become of presence in a channel.
+    Presence(Arc<str>, PresenceEvent),
     /// The headers of the server, a JSON object.
     Headers(Json),
     /// The state of the connection has changed.

@@ -8,6 +8,7 @@ use super::{
     actions::{OwnAction, Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
     bursts::Bursts,
     encryption::Encryption,
+    presence::Presence,
     reconnection::{DeviceEvent, Reconnection},
     since,
     status::StatusTracker,
@@ -81,6 +82,7 @@ pub struct Client<S, O = ()> {
     pub(super) unsent: Unsent,
     pub(super) undo_steps: UndoSteps,
     pub(super) bursts: Bursts,
+    pub(super) presence: Presence,
     pub(super) encryption: Encryption,
     pub(super) reconnection: Reconnection,
     pub(super) status: StatusTracker,
@@ -148,6 +150,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             subscriptions: Subscriptions::default(),
             undo_steps: UndoSteps::default(),
             bursts: Bursts::default(),
+            presence: Presence::default(),
             encryption: Encryption::default(),
             reconnection: Reconnection::default(),
             status: StatusTracker::new(unconfirmed.actions > 0),
@@ -273,8 +276,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             let step = self.reconnection.closed(now.mono, self.log.node_id());
             self.take_step(step);
             self.update_status(now);
+            self.end_presence();
         }
-        Ok(())
+        self.send_presence(now)
     }
 
     /// Executes the outputs of the sync node.
@@ -403,7 +407,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     }
 
     pub(super) fn receive(&mut self, now: Now, entry: Entry) -> Result<(), LogError<S::Error>> {
-        if self.ignore(now, &entry)? {
+        if self.ignore(now, &entry)? || self.receive_presence(&entry) {
             return Ok(());
         }
         let Entry { action, meta } = entry;

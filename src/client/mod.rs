@@ -3,8 +3,8 @@
 //! Read [`Client`], then [`Input`] and [`Output`]; `connection.rs` and `reconnection.rs` decide
 //! when there is a connection, `status.rs` what is shown about it; `actions.rs` has the own
 //! actions, `bursts.rs` those that are typed, `undo.rs` and `undo_steps.rs` undo and redo,
-//! `subscriptions.rs` and `since.rs` what is received, `user.rs` the user of the store,
-//! `encryption/` the actions that the server cannot read.
+//! `subscriptions.rs` and `since.rs` what is received, `presence.rs` who is in a channel, `user.rs`
+//! the user of the store, `encryption/` the actions that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -39,6 +39,7 @@ mod encryption;
 mod ignored;
 mod io;
 mod machine;
+mod presence;
 mod reconnection;
 mod since;
 mod status;
@@ -59,6 +60,7 @@ pub use encryption::{
 pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
+pub use presence::PresenceEvent;
 pub use reconnection::{DeviceEvent, StopReason};
 pub use status::Status;
 pub use subscription::{Subscription, SubscriptionState};

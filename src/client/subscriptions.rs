@@ -174,6 +174,13 @@ impl Subscriptions {
         self.wanted.values().map(|wanted| (&wanted.subscription, wanted.state()))
     }
 
+    /// Returns `true` if the server has confirmed a subscription to a channel in this connection.
+    pub(super) fn is_subscribed(&self, channel: &str) -> bool {
+        let mut of_channel =
+            self.wanted.values().filter(|wanted| wanted.subscription.channel == channel);
+        of_channel.any(|wanted| wanted.confirmed.is_some() && wanted.asked.is_empty())
+    }
+
     /// Returns the state of a subscription that the application wants.
     pub(super) fn state_of(&self, subscription: &Subscription) -> Option<SubscriptionState> {
         self.wanted.get(&subscription.key()).map(Wanted::state)

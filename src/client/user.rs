@@ -6,6 +6,7 @@ use super::{
     Client, Output, Secret,
     actions::{Unconfirmed, is_subscription, walk_unconfirmed},
     machine::TIME_FIX,
+    presence::Presence,
     subscriptions::Subscriptions,
     undo::Unsent,
 };
@@ -140,6 +141,7 @@ impl<S: Store> Client<S, TimelineSet> {
         self.subscriptions = Subscriptions::default();
         self.undo_steps.clear();
         self.bursts.forget();
+        self.presence = Presence::default();
         self.encryption.clear();
         self.status.reset();
         self.batches.clear();

@@ -269,6 +269,15 @@ impl<P: Policy> Node<P> {
         }
     }
 
+    /// Returns the highest `added` number of the messages that this node has sent, for entries that
+    /// say nothing about others: those that no log has. 0 if the node is not connected.
+    pub fn sent_added(&self) -> u64 {
+        match &self.phase {
+            Phase::Open(session) => session.sent_added(),
+            _ => 0,
+        }
+    }
+
     fn send_message(&mut self, message: &Message) {
         self.out.push_back(Output::Send(message.encode()));
     }

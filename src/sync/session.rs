@@ -259,6 +259,10 @@ impl Session {
         self.last_added = self.last_added.max(added);
     }
 
+    pub(super) const fn sent_added(&self) -> u64 {
+        self.last_added
+    }
+
     /// Returns the subprotocol to send with an action, in the form of the protocol version. As in
     /// the reference, a client omits the one that the server knows from `connect`, and a server
     /// always sends it.

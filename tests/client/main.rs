@@ -12,6 +12,7 @@ mod connection;
 mod device;
 mod encryption;
 mod hostile;
+mod presence;
 mod selections;
 mod starts;
 mod subscriptions;

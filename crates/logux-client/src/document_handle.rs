@@ -13,7 +13,7 @@ use logux::{
 use tokio::sync::watch;
 
 use crate::{
-    Client, PendingAction, SyncError,
+    Client, PendingAction, Presence, SyncError,
     driver::{Edit, StepChange, StepResult},
     opening::{Receivers, Shown},
 };
@@ -107,6 +107,11 @@ where
             Ok(_) => Ok(()),
             Err(_) => Err(self.client.stopped()),
         }
+    }
+
+    /// Returns who has the document open. For records, see [`Client::presence`].
+    pub fn presence(&self) -> Presence {
+        self.client.presence(self.lease.name.clone())
     }
 
     /// Waits until the state, the [`subscription`](Self::subscription) or the steps of undo have

@@ -48,7 +48,7 @@ impl<T: Clone> Events<T> {
     }
 
     /// Waits for the next event; `None` when the client has ended.
-    async fn next(&mut self, missed: impl Fn(u64)) -> Option<T> {
+    pub(crate) async fn next(&mut self, missed: impl Fn(u64)) -> Option<T> {
         loop {
             let event = tokio::select! {
                 biased;

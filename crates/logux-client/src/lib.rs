@@ -3,8 +3,8 @@
 //! # Reading order
 //!
 //! [`Client`] and its [`Builder`], the [`PendingAction`], the received [`Actions`],
-//! [`ServerMessages`] and [`StatusChanges`], the [`DocumentHandle`], the [`RecordList`], and
-//! the [`Encryption`].
+//! [`ServerMessages`] and [`StatusChanges`], the [`DocumentHandle`], the [`RecordList`], who
+//! is there with [`Presence`], and the [`Encryption`].
 //! Inside, `driver/` owns the machine of the engine, which handles call directly, and `task.rs` its
 //! connection. [`moving`] maps the API of
 //! `@logux/client` to this one.
@@ -25,6 +25,7 @@ mod needed_subscriptions;
 mod open_error;
 mod opening;
 mod pending_action;
+mod presence;
 mod record_handle;
 mod record_list;
 mod shared;
@@ -45,9 +46,10 @@ pub use document_handle::DocumentHandle;
 pub use encryption::Encryption;
 pub use encryption_failure::EncryptionFailure;
 pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, StatusChanges};
-pub use logux::client::{Backoff, BurstLimits, DeviceEvent, Status};
+pub use logux::client::{Backoff, BurstLimits, DeviceEvent, PresenceEvent, Status};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;
+pub use presence::Presence;
 pub use record_handle::RecordHandle;
 pub use record_list::RecordList;
 pub use sync_error::SyncError;

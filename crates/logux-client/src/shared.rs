@@ -7,14 +7,15 @@ use std::{
 
 use logux::{
     Entry, Json, NodeId,
-    client::{Status, Subscription},
+    client::{PresenceEvent, Status, Subscription},
     sync::State,
 };
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{EncryptionFailure, ServerMessage, SyncError, driver::Commands};
 
-/// The number of messages, failures and changes of the status that are kept for a slow reader.
+/// The number of messages, failures, and changes of the status and of presence that are kept for a
+/// slow reader.
 const CAPACITY: usize = 64;
 
 /// The driver of a client, which its handles and its task call in turn, and what it reports.
@@ -44,6 +45,7 @@ pub(crate) struct Reports {
     pub(crate) actions: broadcast::Sender<Entry>,
     pub(crate) server_messages: broadcast::Sender<ServerMessage>,
     pub(crate) encryption_failures: broadcast::Sender<EncryptionFailure>,
+    pub(crate) presence: broadcast::Sender<(Arc<str>, PresenceEvent)>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) statuses: broadcast::Sender<Status>,
@@ -81,6 +83,7 @@ impl Reports {
             actions: broadcast::Sender::new(buffered),
             server_messages: broadcast::Sender::new(CAPACITY),
             encryption_failures: broadcast::Sender::new(CAPACITY),
+            presence: broadcast::Sender::new(CAPACITY),
             state: watch::Sender::new(State::Disconnected),
             status: watch::Sender::new(Status::Disconnected),
             statuses: broadcast::Sender::new(CAPACITY),

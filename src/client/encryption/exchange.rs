@@ -77,6 +77,10 @@ impl Encryption {
     }
 
     /// Returns `true` if these own actions can be sent as they are.
+    pub(in crate::client) const fn is_enabled(&self) -> bool {
+        self.config.is_some()
+    }
+
     pub(in crate::client) fn sends_as_is(&self, entries: &[Entry]) -> bool {
         self.outgoing.is_empty() && !entries.iter().any(|entry| self.is_encrypted(entry))
     }

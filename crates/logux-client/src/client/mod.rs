@@ -22,8 +22,8 @@ use logux::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Actions, Builder, DocumentHandle, EncryptionFailures, PendingAction, RecordHandle, RecordList,
-    ServerMessages, SyncError,
+    Actions, Builder, DocumentHandle, EncryptionFailures, PendingAction, Presence, RecordHandle,
+    RecordList, ServerMessages, SyncError,
     driver::{Commands, Edit, Make, StepChange, StepResult},
     events::Events,
     opening::OpeningOf,
@@ -355,6 +355,13 @@ impl Client {
             Ok(None) => Err(SyncError::OtherType(name.to_string())),
             Err(_) => Err(self.shared.stopped()),
         }
+    }
+
+    /// Returns who is in a channel that this client is subscribed to. For a document, see
+    /// [`DocumentHandle::presence`].
+    pub fn presence(&self, channel: impl Into<Arc<str>>) -> Presence {
+        let events = Events::new(&self.shared.reports.presence, &self.shared.reports.end);
+        Presence::new(self.clone(), channel.into(), events)
     }
 
     /// Returns the actions that are received from now on, in the order of arrival.

@@ -45,6 +45,8 @@ pub(crate) trait Commands: Send {
     fn undo(&mut self, id: &ActionId, reason: &str) -> Option<UndoOutcome<PendingAction>>;
     fn step(&mut self, timeline: &Arc<str>, change: StepChange) -> Option<StepResult>;
     fn select(&mut self, timeline: &Arc<str>, selection: Option<Json>);
+    fn set_presence(&mut self, channel: &Arc<str>, state: Option<Json>) -> Option<()>;
+    fn presence(&self, channel: &str) -> Vec<(NodeId, Json)>;
     /// Returns the result of the next commit.
     fn when_kept(&mut self) -> ResultReceiver;
 
@@ -190,6 +192,16 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
     fn select(&mut self, timeline: &Arc<str>, selection: Option<Json>) {
         let selected = self.machine.select(timeline, selection);
         self.check(selected);
+    }
+
+    fn set_presence(&mut self, channel: &Arc<str>, state: Option<Json>) -> Option<()> {
+        let set = self.machine.set_presence(self.clock.now(), channel.clone(), state);
+        self.check(set)
+    }
+
+    fn presence(&self, channel: &str) -> Vec<(NodeId, Json)> {
+        let states = self.machine.presence(channel);
+        states.map(|(node, state)| (node.clone(), state.clone())).collect()
     }
 
     fn when_kept(&mut self) -> ResultReceiver {

@@ -95,6 +95,9 @@ impl<St: Store + Send + 'static> Driver<St> {
             Output::Subscription(subscription, state) => {
                 self.subscription_changed(&subscription, &state);
             }
+            Output::Presence(channel, event) => {
+                let _ = self.reports.presence.send((channel, event));
+            }
             Output::Encrypt(request) => self.encrypt(&request),
             Output::Decrypt(request) => self.decrypt(&request),
             Output::EncryptionFailed(id, error) => self.encryption_failed(id, error),
