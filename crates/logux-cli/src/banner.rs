@@ -43,6 +43,7 @@ impl Banner {
             ("Environment", Some(environment.to_owned())),
             ("Node id", Some(node.to_owned())),
             ("Collections", Some(config.collection_names()).filter(|names| !names.is_empty())),
+            ("Documents", Some(config.documents.join(", ")).filter(|names| !names.is_empty())),
             ("Relay", relay),
             ("Back end", config.backend.as_ref().map(ToString::to_string)),
             ("Database", Some(absolute(&config.db))),
@@ -100,7 +101,8 @@ pub(crate) fn limits(config: &Config) -> String {
 
 /// Returns commands to try in another terminal.
 fn commands(config: &ServeConfig, url: &str) -> Vec<String> {
-    let Some((collection, _)) = config.collections.first() else { return Vec::new() };
+    let collection = config.collections.first().map(|(name, _)| name);
+    let Some(name) = collection.or(config.documents.first()) else { return Vec::new() };
     let login = match &config.auth {
         AuthMethod::Disabled => "",
         AuthMethod::Token(tokens) if tokens.secret.is_some() => {
@@ -109,9 +111,15 @@ fn commands(config: &ServeConfig, url: &str) -> Vec<String> {
         AuthMethod::Token(_) | AuthMethod::Backend => " --user ID --token TOKEN",
     };
     let ca = if config.server.tls.is_some() { " --ca FILE" } else { "" };
-    let action = format!(r#"{{"type":"{collection}/create","id":"1","fields":{{"title":"Tea"}}}}"#);
+    let (channel, action) = if collection.is_some() {
+        let fields = r#"{"title":"Tea"}"#;
+        (name.clone(), format!(r#"{{"type":"{name}/create","id":"1","fields":{fields}}}"#))
+    } else {
+        let ops = r#"[{"op":"set","path":"/title","value":"Tea"}]"#;
+        (format!("{name}/1"), format!(r#"{{"type":"{name}/edit","id":"1","ops":{ops}}}"#))
+    };
     vec![
-        format!("logux tail {url} --channel {collection}{login}{ca}"),
+        format!("logux tail {url} --channel {channel}{login}{ca}"),
         format!("logux send {url} '{action}'{login}{ca}"),
     ]
 }

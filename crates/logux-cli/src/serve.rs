@@ -1,8 +1,9 @@
-//! `logux serve`: a server for sync maps of the configured collections, for an HTTP back end, and
-//! for a relay of encrypted actions.
+//! `logux serve`: a server for sync maps of the configured collections, for documents, for an HTTP
+//! back end, and for a relay of encrypted actions.
 
 use std::{process::ExitCode, sync::Arc};
 
+use logux::crdt::Document;
 use logux_server::{
     Address, AuthOutcome, Config, Listener, Login, RunningServer, Server, StopSignals,
 };
@@ -78,6 +79,7 @@ fn report_start(config: &ServeConfig, server: &RunningServer<Vec<Address>>) {
     tracing::info!(
         event = "serve",
         collections = config.collection_names(),
+        documents = config.documents.join(", "),
         db = config.db.display().to_string(),
         backend = config.backend.as_ref().map(ToString::to_string),
         relay = config.relay,
@@ -174,6 +176,12 @@ async fn start(
     }
     for (name, rules) in &config.collections {
         builder = builder.collection(name, maps.collection(name.as_str()), rules.clone());
+    }
+    for kind in &config.documents {
+        // Who may log in may do everything but undo the edits of others.
+        builder = builder.documents::<Document>(kind, |documents| {
+            documents.access(|_, _, _| async { Ok(true) }).undoable()
+        });
     }
     Ok(builder.listen_on(listeners).await?)
 }

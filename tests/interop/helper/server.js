@@ -196,6 +196,7 @@ function removing(server, cwd) {
 export async function serve({
   args = ['--dev'],
   collections = ['tasks', 'notes'],
+  documents = [],
   env = {}
 } = {}) {
   let port = await freePort()
@@ -205,7 +206,8 @@ export async function serve({
       ...args,
       ...['--host', '127.0.0.1', '--port', String(port)],
       ...['--db', join(cwd, 'logux.db')],
-      ...collections.flatMap(name => ['--collection', name])
+      ...collections.flatMap(name => ['--collection', name]),
+      ...documents.flatMap(name => ['--document', name])
     ],
     cwd,
     env,

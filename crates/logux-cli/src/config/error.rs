@@ -39,11 +39,13 @@ pub(crate) enum ConfigError {
     DevNotLoopback(IpAddr),
     #[error(
         "there is nothing to serve: set at least one --collection, such as --collection tasks, or \
-         the --backend of your application, or --relay"
+         one --document, such as --document notes, or the --backend of your application, or --relay"
     )]
     NothingToServe,
-    #[error("invalid collection name {0:?}: expected letters, digits, `-` and `_`")]
-    InvalidCollection(String),
+    #[error("invalid {what} name {name:?}: expected letters, digits, `-` and `_`")]
+    InvalidName { what: &'static str, name: String },
+    #[error("{0} is a name of --collection and of --document: choose one, or two names")]
+    CollectionAndDocument(String),
     #[error("--cert and --key must be set together: one of them is missing")]
     IncompleteTls,
     #[error(

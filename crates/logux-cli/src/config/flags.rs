@@ -157,10 +157,16 @@ pub(super) struct ApplicationFlags {
     /// Clients create, change, delete and subscribe to its records as sync maps.
     #[arg(long = "collection", alias = "collections", value_name = "NAME", value_delimiter = ',')]
     pub(super) collections: Option<Vec<String>>,
+    /// Kind of documents to serve; can be repeated
+    ///
+    /// Clients create and edit its documents together, with texts, lists and trees, undo their own
+    /// edits, and see each other: the channel of a document is NAME/ID.
+    #[arg(long = "document", alias = "documents", value_name = "NAME", value_delimiter = ',')]
+    pub(super) documents: Option<Vec<String>>,
     /// Rules of collections, which only `logux.toml` can have.
     #[arg(skip)]
     pub(super) rules: BTreeMap<String, AccessRules>,
-    /// SQLite file for the log and the records [default: logux.db]
+    /// SQLite file for the log with the documents, and the records [default: logux.db]
     #[arg(long, value_name = "FILE")]
     pub(super) db: Option<PathBuf>,
     /// URL of an HTTP back end that handles logins, actions and subscriptions

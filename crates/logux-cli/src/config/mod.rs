@@ -23,10 +23,10 @@ use sources::Environment;
 
 /// Run a Logux server
 ///
-/// Serves collections of records from a SQLite file (--collection), an application behind an HTTP
-/// back end (--backend), encrypted actions between the devices of a user (--relay), or several of
-/// them. Clients log in with a token (--secret) or by the back end; --dev accepts every client on
-/// this machine.
+/// Serves collections of records (--collection) and documents (--document) from a SQLite file, an
+/// application behind an HTTP back end (--backend), encrypted actions between the devices of a user
+/// (--relay), or several of them. Clients log in with a token (--secret) or by the back end; --dev
+/// accepts every client on this machine.
 #[derive(Args)]
 #[command(after_long_help = "\
 Configuration:

@@ -35,6 +35,8 @@ pub(crate) struct ServeConfig {
     pub(crate) listen: ListenAddresses,
     /// The collections with their rules.
     pub(crate) collections: Vec<(String, AccessRules)>,
+    /// The kinds of documents.
+    pub(crate) documents: Vec<String>,
     pub(crate) db: PathBuf,
     pub(crate) auth: AuthMethod,
     pub(crate) log_format: LogFormat,
@@ -116,11 +118,17 @@ impl Flags {
             tokens.leeway = server.login_leeway;
         }
         let backend = self.application.backend(server.development)?;
-        let is_optional = backend.is_some() || self.application.relay.is_some();
+        let documents = self.application.documents()?;
+        let is_optional =
+            backend.is_some() || self.application.relay.is_some() || !documents.is_empty();
         let collections = self.application.collections(is_optional)?;
+        if let Some((name, _)) = collections.iter().find(|(name, _)| documents.contains(name)) {
+            return Err(ConfigError::CollectionAndDocument(name.clone()));
+        }
         Ok(ServeConfig {
             listen,
             collections,
+            documents,
             db,
             auth,
             log_format: self.monitoring.logger.unwrap_or_default(),
@@ -278,21 +286,35 @@ impl ApplicationFlags {
         if collections.is_empty() && !is_optional {
             return Err(ConfigError::NothingToServe);
         }
-        let is_valid = |name: &String| {
-            !name.is_empty()
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-                && name != "logux"
+        check_names("collection", &collections)?;
+        let with_rules = |name: String| {
+            let rules = self.rules.get(&name).cloned().unwrap_or_default();
+            (name, rules)
         };
-        match collections.iter().find(|name| !is_valid(name)) {
-            Some(name) => Err(ConfigError::InvalidCollection(name.clone())),
-            None => {
-                let with_rules = |name: String| {
-                    let rules = self.rules.get(&name).cloned().unwrap_or_default();
-                    (name, rules)
-                };
-                Ok(collections.into_iter().map(with_rules).collect())
-            }
-        }
+        Ok(collections.into_iter().map(with_rules).collect())
+    }
+
+    /// Returns the kinds of documents, each once.
+    fn documents(&self) -> Result<Vec<String>, ConfigError> {
+        let mut documents = self.documents.clone().unwrap_or_default();
+        check_names("document", &documents)?;
+        documents.sort();
+        documents.dedup();
+        Ok(documents)
+    }
+}
+
+/// Checks that the names of collections or kinds of documents can be parts of channels.
+fn check_names(what: &'static str, names: &[String]) -> Result<(), ConfigError> {
+    let is_valid = |name: &String| {
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            && name != "logux"
+            && name != "presence"
+    };
+    match names.iter().find(|name| !is_valid(name)) {
+        Some(name) => Err(ConfigError::InvalidName { what, name: name.clone() }),
+        None => Ok(()),
     }
 }
 
