@@ -31,13 +31,18 @@ pub enum Event<I> {
     Partition(usize),
     /// A client can connect again.
     Heal(usize),
-    /// The clock of a client jumps by this number of milliseconds.
+    /// The clock of a client jumps by this number of milliseconds, unless all of its jumps would
+    /// then be more than 200 s: a clock that is set by minutes is corrected anew, which may change
+    /// the order of earlier actions on that client.
     Jump(usize, i64),
     /// A client crashes and starts again.
     Crash(usize),
     /// The server crashes and starts again.
     CrashServer,
 }
+
+/// The largest sum of the jumps of one clock, in milliseconds.
+const MAX_JUMPS: i64 = 200_000;
 
 /// A sequence of events, and the seed of the random choices.
 #[derive(Clone, Debug)]
@@ -89,6 +94,7 @@ impl<I: Debug + Clone + 'static> Plan<I> {
         let mut sim =
             Simulation::new(Config { seed: self.seed, ..config.clone() }, reducer).viewed(view);
         let mut added: Vec<ActionId> = Vec::new();
+        let mut jumped = std::collections::BTreeMap::new();
         for event in &self.events {
             match event {
                 Event::Act(client, intent) => {
@@ -109,7 +115,13 @@ impl<I: Debug + Clone + 'static> Plan<I> {
                 Event::Cut(client) => sim.cut(*client),
                 Event::Partition(client) => sim.partition(*client),
                 Event::Heal(client) => sim.heal(*client),
-                Event::Jump(client, ms) => sim.jump(*client, *ms),
+                Event::Jump(client, ms) => {
+                    let sum: &mut i64 = jumped.entry(*client).or_default();
+                    if (*sum + *ms).abs() <= MAX_JUMPS {
+                        *sum += *ms;
+                        sim.jump(*client, *ms);
+                    }
+                }
                 Event::Crash(client) => sim.crash(*client),
                 Event::CrashServer => sim.crash_server(),
             }
