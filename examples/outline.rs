@@ -12,6 +12,8 @@ use logux::{
 };
 use serde_json::{Value, json};
 
+type Done = Result<(), Box<dyn Error>>;
+
 /// One person with a copy of the outline.
 struct Person {
     name: &'static str,
@@ -33,10 +35,7 @@ impl Person {
         Now::from_millis(1_700_000_000_000 + i64::try_from(self.ms).unwrap_or(0), self.ms)
     }
 
-    fn edit(
-        &mut self,
-        make: impl FnOnce(&Tree, &NodeId) -> Result<TreeOp, TreeError>,
-    ) -> Result<(), Box<dyn Error>> {
+    fn edit(&mut self, make: impl FnOnce(&Tree, &NodeId) -> Result<TreeOp, TreeError>) -> Done {
         let (now, nodes) = (self.now(), Path::of(&["nodes"])?);
         let entry = self.log.edit_together(now.wall, |edit| {
             let author = edit.author().clone();
@@ -60,39 +59,38 @@ impl Person {
     }
 
     /// Adds a node as the last child of another one, or at the top level.
-    fn add(&mut self, title: &str, parent: Option<&str>) -> Result<(), Box<dyn Error>> {
+    fn add(&mut self, title: &str, parent: Option<&str>) -> Done {
         let parent = parent.map(|parent| self.find(parent)).transpose()?;
-        let value = json!({"title": title});
         self.edit(|tree, author| {
             let end = tree.child_count(parent.as_ref());
-            tree.create_op(parent.as_ref(), end, value, author)
+            tree.create_op(parent.as_ref(), end, json!({"title": title}), author)
         })
     }
 
     /// Makes a node the first child of another one.
-    fn move_below(&mut self, title: &str, parent: &str) -> Result<(), Box<dyn Error>> {
+    fn move_below(&mut self, title: &str, parent: &str) -> Done {
         let (node, parent) = (self.find(title)?, self.find(parent)?);
         self.edit(|tree, author| tree.move_op(&node, Some(&parent), 0, author))
     }
 
-    fn rename(&mut self, title: &str, new: &str) -> Result<(), Box<dyn Error>> {
+    fn rename(&mut self, title: &str, new: &str) -> Done {
         let (node, path) = (self.find(title)?, "/title".parse()?);
         self.edit(|tree, author| tree.set_op(&node, path, json!(new), author))
     }
 
-    fn remove(&mut self, title: &str) -> Result<(), Box<dyn Error>> {
+    fn remove(&mut self, title: &str) -> Done {
         let node = self.find(title)?;
         self.edit(|tree, author| tree.remove_op(&node, author))
     }
 
-    fn undo(&mut self) -> Result<(), Box<dyn Error>> {
+    fn undo(&mut self) -> Done {
         let now = self.now();
         self.undo.undo(now.wall, &mut self.log)?;
         Ok(())
     }
 
     /// Adds the actions of the other. An app uses `logux::sync` or the crate `logux-client`.
-    fn receive(&mut self, other: &Self) -> Result<(), Box<dyn Error>> {
+    fn receive(&mut self, other: &Self) -> Done {
         let now = self.now();
         for entry in other.log.store().page(&Query::added().oldest_first(), 1_000)?.entries {
             self.log.add(now.wall, entry.action, Draft::of(entry.meta.id, entry.meta.time))?;
@@ -104,16 +102,13 @@ impl Person {
         println!("  {}:", self.name);
         for node in self.nodes() {
             let depth = node["depth"].as_u64().map_or(0, |depth| depth as usize);
-            println!(
-                "    {}{}",
-                "  ".repeat(depth),
-                node["value"]["title"].as_str().unwrap_or("?")
-            );
+            let title = node["value"]["title"].as_str().unwrap_or("?");
+            println!("    {}{title}", "  ".repeat(depth));
         }
     }
 }
 
-fn meet(ada: &mut Person, grace: &mut Person) -> Result<(), Box<dyn Error>> {
+fn meet(ada: &mut Person, grace: &mut Person) -> Done {
     ada.receive(grace)?;
     grace.receive(ada)?;
     (ada.ms, grace.ms) = (ada.ms.max(grace.ms), ada.ms.max(grace.ms));
@@ -121,7 +116,7 @@ fn meet(ada: &mut Person, grace: &mut Person) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Done {
     let (mut ada, mut grace) = (Person::new("ada")?, Person::new("grace")?);
     ada.add("Engine", None)?;
     ada.add("Mill", Some("Engine"))?;
