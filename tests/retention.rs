@@ -112,7 +112,7 @@ impl<S: Store> World<S> {
                     self.received.extend(missed);
                     Vec::new()
                 }
-                Output::Recorded(entry) => {
+                Output::Recorded { entry, .. } => {
                     self.recorded.push(n(&entry));
                     Vec::new()
                 }

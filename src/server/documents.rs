@@ -35,9 +35,10 @@ impl Default for SettlementRule {
 
 /// The kinds of documents that a hub keeps and settles.
 ///
-/// The actions `KIND/create`, `KIND/edit` and `KIND/delete` with a string `id` stay in the log
-/// until a snapshot settles them, for subscribers of the channel `KIND/ID`. Those of one client and
-/// one document are processed one after the other. Clients cannot send `KIND/snapshot`.
+/// The actions `KIND/create` and `KIND/edit` with a string `id` stay in the log until a snapshot
+/// settles them, for subscribers of the channel `KIND/ID`. The actions of one client about one
+/// document, and its subscriptions to it, are processed one after the other. Clients cannot send
+/// `KIND/snapshot`.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentKinds(HashMap<Arc<str>, SettlementRule>);
 
@@ -58,6 +59,15 @@ impl DocumentKinds {
         let kind = action.kind().rsplit_once('/')?.0;
         self.0.get(kind)?;
         DocumentKey::of(action)
+    }
+
+    /// Returns the document whose channel this is, if it is of one of these kinds. O(kinds).
+    pub fn document_of_channel(&self, channel: &str) -> Option<DocumentKey> {
+        let (kind, id) = self.0.keys().find_map(|kind| {
+            let id = channel.strip_prefix(&**kind)?.strip_prefix('/')?;
+            Some((kind, id)).filter(|(_, id)| !id.is_empty())
+        })?;
+        Some(DocumentKey::new(kind.clone(), id))
     }
 }
 
@@ -148,6 +158,17 @@ impl Documents {
             status.phase = Phase::Building { number, undone: Vec::new(), earliest: WallTime::MAX };
         }
         SettlementRequest { key, number }
+    }
+
+    /// Forgets a document, also in the store.
+    pub(super) fn remove<S: Store>(
+        &mut self,
+        log: &mut HubLog<S>,
+        key: &DocumentKey,
+    ) -> Result<(), LogError<S::Error>> {
+        self.recent.remove(key.channel());
+        self.earlier.remove(key.channel());
+        log.set_value(&name(key), None)
     }
 
     /// Returns what is known of a document.

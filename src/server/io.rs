@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{DocumentSnapshot, SessionId, SettlementRequest, UndoRefusal, UndoTarget};
 use crate::{
-    action::{Action, ActionId, Meta, NodeId, Subprotocol},
+    action::{Action, ActionId, DocumentKey, Meta, NodeId, Subprotocol},
     json::Json,
     log::Draft,
     store::Entry,
@@ -78,6 +78,11 @@ pub enum Input {
     /// requested. `None` if there is nothing to settle, or it has failed: it is requested again
     /// later.
     Settle(SettlementRequest, Option<Box<DocumentSnapshot>>),
+    /// The application removes a document for good: all of its actions, answers that contain them
+    /// and snapshots, and what is known of it. Actions that wait for the application stay until it
+    /// has responded. Clients are not notified. The entries are removed in slices;
+    /// [`Output::Purged`] follows the last one. After a crash before it, pass this again.
+    Purge(DocumentKey),
     /// The application subscribes a client, without a request of the client. The client receives
     /// `logux/subscribed`.
     Subscribe {
@@ -420,10 +425,17 @@ pub enum Output {
     /// An action with a [`Retention`](super::Retention) was processed, or a processed one was
     /// undone, in the order of these events. For states that are computed from the log;
     /// [`Hub::recorded`](super::Hub::recorded) visits the actions from before the start.
-    Recorded(Arc<Entry>),
+    Recorded {
+        /// The action, or the undo.
+        entry: Arc<Entry>,
+        /// The document that it is about, if it is of one of the configured kinds.
+        document: Option<DocumentKey>,
+    },
     /// Make a snapshot of a document with [`SnapshotBuilder`](super::SnapshotBuilder), in the
     /// background, and respond with [`Input::Settle`].
     SettlementDue(SettlementRequest),
+    /// Everything that an [`Input::Purge`] asked for was removed.
+    Purged(DocumentKey),
     /// Show a message to the developer of a client.
     Debug(SessionId, String),
     /// Close a connection, because its client has connected again.

@@ -29,7 +29,6 @@
 mod backend;
 mod connection;
 mod connection_info;
-mod document_kind;
 mod error;
 mod handlers;
 mod http;
@@ -44,7 +43,7 @@ mod telemetry;
 pub mod testing;
 
 #[doc = include_str!("docs/documents.md")]
-pub mod documents {}
+pub mod documents;
 
 #[doc = include_str!("docs/events.md")]
 pub mod events {
@@ -71,7 +70,7 @@ pub struct Readme;
 
 pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
-pub use document_kind::{DocumentKind, DocumentKindBuilder, DocumentOperation};
+pub use documents::kind::{DocumentKind, DocumentKindBuilder, DocumentOperation};
 pub use error::{BuildError, HandlerError};
 pub use handlers::{
     action_type::{ActionType, ActionTypeBuilder},

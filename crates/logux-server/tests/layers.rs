@@ -20,7 +20,7 @@ const ORDER: [&str; 15] = [
     "http",
     "server",
     "sync_map",
-    "document_kind",
+    "documents",
     "testing",
 ];
 

@@ -439,6 +439,7 @@ impl<S: Store> Hub<S> {
             Input::Settle(request, snapshot) => {
                 self.settle(now, request, snapshot.map(|snapshot| *snapshot))?;
             }
+            Input::Purge(key) => self.purge(key)?,
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),

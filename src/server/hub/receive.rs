@@ -133,7 +133,7 @@ impl<S: Store> Hub<S> {
             self.leave_channels(left);
         }
         self.undo_failed(now)?;
-        self.remove_settled()?;
+        self.continue_removal()?;
         if let Some((node, queue)) = self.idle_queues.pop_front() {
             self.start_next(now, &node, &queue)?;
         }

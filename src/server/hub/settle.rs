@@ -11,29 +11,34 @@ use std::sync::Arc;
 
 use super::Hub;
 use crate::{
-    action::{Action, ActionId, DocumentKey, DocumentVerb, Meta, logux::UNDO},
+    action::{
+        Action, ActionId, DocumentKey, DocumentVerb, Meta, NameList,
+        logux::{SUBSCRIBE, UNDO},
+    },
     log::{Draft, LogError},
     replay::{Coverage, Standing},
     server::{
         AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, SettlementRequest,
         UndoRefusal, UndoTarget,
         documents::{DocumentStatus, Phase},
+        inbox::is_waiting,
         retention::is_retained,
     },
-    store::{Entry, Query, Store},
+    store::{Entry, MetaChange, Query, Store},
     time::WallTime,
 };
 
 /// The number of entries of a settled document that are removed from the log at a time.
 const REMOVED_AT_A_TIME: usize = 64;
 
-/// The removal of what a snapshot includes.
+/// The removal of what a snapshot includes, or of everything.
 #[derive(Debug)]
 pub(super) struct Removal {
     key: DocumentKey,
+    is_purge: bool,
     /// The number of the last entry that was read.
     after: u64,
-    /// The number of the snapshot.
+    /// The number before which entries are removed: the one of the snapshot.
     until: u64,
 }
 
@@ -41,16 +46,25 @@ impl<S: Store> Hub<S> {
     /// Decides whether and how long an action is kept.
     pub(super) fn retention_of(&self, action: &Action, meta: &Meta) -> Option<Retention> {
         match self.config.documents.document_of(action) {
+            // The document and its actions stay as they are, until the application removes them.
+            Some((_, DocumentVerb::Delete)) => None,
             Some((key, _)) => Some(Retention::forever(key.channel())),
             None => self.config.retention.of(action, meta),
         }
     }
 
     /// Returns the queue of an action: for each document its own, in which a client's actions keep
-    /// their order. A snapshot includes the actions of a node up to one of them.
+    /// their order, also with its subscriptions: it may create a document and subscribe to it. A
+    /// snapshot includes the actions of a node up to one of them.
     pub(super) fn queue_of(&self, action: &Action) -> QueueName {
-        match self.config.documents.document_of(action) {
-            Some((key, _)) => key.channel().clone().into(),
+        let documents = &self.config.documents;
+        let key = if action.kind() == SUBSCRIBE {
+            action.str_field("channel").and_then(|name| documents.document_of_channel(&name))
+        } else {
+            documents.document_of(action).map(|(key, _)| key)
+        };
+        match key {
+            Some(key) => key.channel().clone().into(),
             None => self.config.queues.name(action),
         }
     }
@@ -140,8 +154,9 @@ impl<S: Store> Hub<S> {
         action: &Action,
     ) -> Result<(), LogError<S::Error>> {
         let document = self.config.documents.document_of(action);
-        self.pending.push_back(Output::Recorded(entry.clone()));
-        let Some((key, _)) = document else { return Ok(()) };
+        let key = document.map(|(key, _)| key);
+        self.pending.push_back(Output::Recorded { entry: entry.clone(), document: key.clone() });
+        let Some(key) = key else { return Ok(()) };
         let Some(rule) = self.config.documents.rule(key.kind()) else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, *rule)?;
         if status.count(&entry.meta) {
@@ -180,6 +195,7 @@ impl<S: Store> Hub<S> {
         let is_unanswered = self
             .requests
             .in_queues(&queue)
+            .filter(|request| request.subscription().is_none())
             .any(|request| standing(&coverage, &request.entry.meta) != Standing::Open);
         if is_unanswered || coverage.horizon().is_some_and(|horizon| earliest < horizon) {
             status.due_at = status.open + (rule.open_actions / 8).max(1);
@@ -196,13 +212,57 @@ impl<S: Store> Hub<S> {
         let draft = Draft::default();
         self.add(now, AddAction { action, draft, to, process: false, ticket: None })?;
         let until = self.log.last_added()?;
-        self.removals.push_back(Removal { key, after: 0, until });
+        self.removals.push_back(Removal { key, after: 0, until, is_purge: false });
         Ok(())
     }
 
+    /// Begins to remove everything that the log has of a document, except actions that are not
+    /// answered yet.
+    pub(super) fn purge(&mut self, key: DocumentKey) -> Result<(), LogError<S::Error>> {
+        self.removals.retain(|removal| removal.key != key);
+        self.documents.remove(&mut self.log, &key)?;
+        let until = self.log.last_added()? + 1;
+        self.removals.push_back(Removal { key, after: 0, until, is_purge: true });
+        Ok(())
+    }
+
+    /// Removes some of what the log has to remove of documents.
+    pub(super) fn continue_removal(&mut self) -> Result<(), LogError<S::Error>> {
+        match self.removals.pop_front() {
+            Some(removal) if removal.is_purge => self.remove_purged(removal),
+            Some(removal) => self.remove_settled(removal),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes some of the actions of a purged document, also those that are only remembered to
+    /// answer them again.
+    fn remove_purged(&mut self, mut removal: Removal) -> Result<(), LogError<S::Error>> {
+        let reason = Retention::forever(removal.key.channel()).reason().clone();
+        let query = Query::added().oldest_first().index(reason).after_added(removal.after);
+        let (mut read, mut purged) = (0, Vec::new());
+        self.log.walk(&query, |entry| {
+            let added = entry.meta.added.unwrap_or(u64::MAX);
+            if read == REMOVED_AT_A_TIME || added >= removal.until {
+                return ControlFlow::Break(());
+            }
+            (read, removal.after) = (read + 1, added);
+            if !entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
+                purged.push(entry.meta.id.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        if read == REMOVED_AT_A_TIME {
+            self.removals.push_back(removal);
+        } else {
+            self.pending.push_back(Output::Purged(removal.key));
+        }
+        let nothing = MetaChange { reasons: Some(NameList::new()), ..MetaChange::default() };
+        purged.iter().try_for_each(|id| self.log.change_meta(id, &nothing).map(drop))
+    }
+
     /// Removes some of what a snapshot includes from the log.
-    pub(super) fn remove_settled(&mut self) -> Result<(), LogError<S::Error>> {
-        let Some(mut removal) = self.removals.pop_front() else { return Ok(()) };
+    fn remove_settled(&mut self, mut removal: Removal) -> Result<(), LogError<S::Error>> {
         let key = removal.key.clone();
         let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, rule)?;

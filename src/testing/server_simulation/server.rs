@@ -400,7 +400,7 @@ impl Server {
                     self.settling.request(request);
                     continue;
                 }
-                Output::Recorded(entry) => {
+                Output::Recorded { entry, .. } => {
                     self.settling.recorded(entry);
                     continue;
                 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use logux::{
     Entry,
+    action::DocumentKey,
     replay::{Reducer, Timeline},
 };
 use tokio::sync::watch;
@@ -49,7 +50,7 @@ impl<R> EntryObserver for TimelineProjection<R>
 where
     R: Reducer<Action: Send, State: Send + Sync> + Send,
 {
-    fn record(&mut self, entry: &Entry) {
+    fn record(&mut self, entry: &Entry, _: Option<&DocumentKey>) {
         self.timeline.add(entry);
         if let Some(warning) = self.timeline.take_warning() {
             tracing::warn!(
@@ -61,6 +62,10 @@ where
         if self.timeline.take_changed_since().is_some() {
             self.sender.send_replace(self.timeline.state().clone());
         }
+    }
+
+    fn needs_earlier(&self) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use logux::{
     Entry, NodeId,
-    server::{HandlerRequest, SettlementRequest},
+    action::DocumentKey,
+    log::LogError,
+    server::{HandlerRequest, Hub, SettlementRequest},
+    store::Store,
 };
 
 use crate::{
@@ -54,6 +57,22 @@ pub(crate) trait ApplicationHandlers: Send + Sync + 'static {
 
 /// Observes the entries that the server's log keeps.
 pub(crate) trait EntryObserver: Send {
-    /// Receives an entry that is kept, or the undo of one.
-    fn record(&mut self, entry: &Entry);
+    /// Receives an entry that is kept, or the undo of one, and the document that it is about.
+    fn record(&mut self, entry: &Entry, document: Option<&DocumentKey>);
+
+    /// Returns whether the observer also needs the entries from before the start.
+    fn needs_earlier(&self) -> bool;
+}
+
+/// Passes the entries from before the start to the observers that need them.
+pub(crate) fn record_earlier<St: Store>(
+    hub: &Hub<St>,
+    observers: &mut [Box<dyn EntryObserver>],
+) -> Result<(), LogError<St::Error>> {
+    let mut observers: Vec<_> =
+        observers.iter_mut().filter(|observer| observer.needs_earlier()).collect();
+    if observers.is_empty() {
+        return Ok(());
+    }
+    hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry, None)))
 }

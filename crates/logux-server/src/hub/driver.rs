@@ -10,6 +10,7 @@ use std::{
 
 use logux::{
     MonoTime,
+    action::DocumentKey,
     log::LogError,
     server::{HandlerRequest, Hub, HubStats, Input, Output, RequestId, RequestKind},
     store::Store,
@@ -97,6 +98,8 @@ pub(super) struct Pending {
     last_ticket: u64,
     /// Replies to [`HubCommand::Page`].
     pub(super) pages: Vec<(RequestId, oneshot::Sender<PageResult>)>,
+    /// Replies to [`HubCommand::Purge`].
+    purges: Vec<(DocumentKey, oneshot::Sender<()>)>,
     /// The commands of the round that read the log. They are performed after its commit, so that
     /// nothing is read that could still be lost.
     pub(super) reads: Vec<HubCommand>,
@@ -386,8 +389,17 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 Output::Disconnect { session, is_final: false } => {
                     pending.outboxes.disconnect(session);
                 }
-                Output::Recorded(entry) => {
-                    self.observers.iter_mut().for_each(|observer| observer.record(&entry));
+                Output::Recorded { entry, document } => {
+                    let document = document.as_ref();
+                    for observer in &mut self.observers {
+                        observer.record(&entry, document);
+                    }
+                }
+                Output::Purged(key) => {
+                    let purged = |(purged, _): &mut (DocumentKey, _)| *purged == key;
+                    pending.purges.extract_if(.., purged).for_each(|(_, reply)| {
+                        let _ = reply.send(());
+                    });
                 }
                 Output::Request(request) => self.start_handler(&pending.outboxes, request),
                 Output::Unsubscribed { node, channel } => {
@@ -446,6 +458,10 @@ impl Pending {
                 self.tickets.insert(self.last_ticket, reply);
                 action.ticket = Some(self.last_ticket);
                 return Some(Input::Add(action));
+            }
+            HubCommand::Purge(key, reply) => {
+                self.purges.push((key.clone(), reply));
+                return Some(Input::Purge(key));
             }
             HubCommand::Ping(reply) => drop(reply.send(())),
             HubCommand::Entry(..) | HubCommand::LogPage(..) => self.reads.push(command),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, ActionId, Entry, NodeId, WallTime,
+    action::DocumentKey,
     log::Draft,
     server::{
         AddAction, DocumentSnapshot, HandlerResponse, Input, LogPage, LogQuery, Recipients,
@@ -62,6 +63,8 @@ pub(crate) enum HubCommand {
     Entry(ActionId, oneshot::Sender<Result<Option<Entry>, String>>),
     /// Reply with a page of the log.
     LogPage(Box<LogQuery>, oneshot::Sender<Result<LogPage, String>>),
+    /// Remove a document from the log, and reply when it is gone.
+    Purge(DocumentKey, oneshot::Sender<()>),
     /// Add an action of the application, and reply when it is completed.
     Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
 }
@@ -222,6 +225,14 @@ impl Handle {
     ) {
         let input = Input::Settle(request, snapshot.map(Box::new));
         self.send_command(HubCommand::Input(input)).await;
+    }
+
+    /// Removes a document from the log. Returns `false` if the server has stopped, or its log cannot
+    /// be written, before everything is removed.
+    pub(crate) async fn purge(&self, key: DocumentKey) -> bool {
+        let (reply, purged) = oneshot::channel();
+        self.send_command(HubCommand::Purge(key, reply)).await;
+        purged.await.is_ok()
     }
 
     /// Subscribes a node to a channel on behalf of the server. The node receives

@@ -12,7 +12,7 @@ use logux_net::CloseReason;
 
 use crate::{
     hub::{
-        application::ApplicationHandlers,
+        application::{ApplicationHandlers, record_earlier},
         driver::{HubDriver, MAX_RECEIVED, Next, Pending, connected_clients, stats},
         handle::HubCommand,
         log_status::LogState,
@@ -125,10 +125,7 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
     fn restart(&mut self) -> Result<(), LogError<St::Error>> {
         self.hub.restart()?;
         if !std::mem::replace(&mut self.is_recorded, true) {
-            let observers = &mut self.observers;
-            self.hub.recorded(|entry| {
-                observers.iter_mut().for_each(|observer| observer.record(entry))
-            })?;
+            record_earlier(&self.hub, &mut self.observers)?;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ use crate::{
         routes::{self, BoundRoutes, HttpRequest, HttpResponse, Routes},
     },
     hub::{
-        application::EntryObserver,
+        application::{EntryObserver, record_earlier},
         driver::{HubDriver, HubEnd},
         executor::HandlerExecutor,
         handle::Handle,
@@ -433,9 +433,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         hub_config.presence = PresenceRule::new(move |channel| registry.has_presence(channel));
         let mut observers = self.observers;
         let mut hub = Hub::unread(hub_config, self.store);
-        let opened = hub.restart().and_then(|()| {
-            hub.recorded(|entry| observers.iter_mut().for_each(|observer| observer.record(entry)))
-        });
+        let opened = hub.restart().and_then(|()| record_earlier(&hub, &mut observers));
         // A store that cannot be written now does not keep the server from starting.
         let outage = match opened {
             Ok(()) => None,
