@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Action;
+use super::{Action, ActionError};
+use crate::json::write_string;
 
 /// The identity of a document: its kind, such as `notes`, and its id within the kind.
 ///
@@ -83,6 +84,19 @@ impl DocumentKey {
     /// Returns the type of the actions that do this to a document of this kind.
     pub fn action_type(&self, verb: DocumentVerb) -> String {
         format!("{}/{}", self.kind, verb.as_str())
+    }
+
+    /// Returns the action that deletes the document: `{"type":"notes/delete","id":"7"}`.
+    ///
+    /// # Errors
+    /// None in practice: the fields can always be written.
+    pub fn delete_action(&self) -> Result<Action, ActionError> {
+        let mut json = String::from(r#"{"type":"#);
+        write_string(&mut json, &self.action_type(DocumentVerb::Delete));
+        json.push_str(r#","id":"#);
+        write_string(&mut json, &self.id);
+        json.push('}');
+        Action::new(json)
     }
 
     /// Returns what an action does to this document. `None`: it does not concern the document.

@@ -2,8 +2,10 @@
 //!
 //! Read [`NodeId`] (the author), [`ActionId`], [`Stamp`] (the position in the total order), then
 //! [`Action`] (the content) and [`Meta`]. [`logux`] has the actions that Logux itself uses,
-//! [`presence`] those of people in a channel.
+//! [`presence`] those of people in a channel; [`DocumentAccess`] says what a user may do with a
+//! document.
 
+mod access;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod action;
 mod document;
@@ -15,6 +17,7 @@ pub mod presence;
 mod serde;
 mod stamp;
 
+pub use access::{AccessList, DocumentAccess, DocumentOperation};
 pub use action::{Action, ActionError};
 pub use document::{DocumentKey, DocumentVerb};
 pub use id::{ActionId, IdGenerator};

@@ -100,8 +100,20 @@ impl<C: Crdt> Shared<C> {
     /// [`ActionError::Write`] for a value that cannot be represented in JSON, such as a map with
     /// keys that are not strings.
     pub fn action(&self, ops: &[C::Op]) -> Result<Action, ActionError> {
-        let kind = self.key.action_type(DocumentVerb::Edit);
-        Action::typed(&kind, &EditFields { id: self.key.id(), ops })
+        self.action_of(DocumentVerb::Edit, ops)
+    }
+
+    /// Returns the action that creates the document with operations, which may be none. After a
+    /// deletion, it takes the deletion back.
+    ///
+    /// # Errors
+    /// As [`action`](Self::action).
+    pub fn create_action(&self, ops: &[C::Op]) -> Result<Action, ActionError> {
+        self.action_of(DocumentVerb::Create, ops)
+    }
+
+    fn action_of(&self, verb: DocumentVerb, ops: &[C::Op]) -> Result<Action, ActionError> {
+        Action::typed(&self.key.action_type(verb), &EditFields { id: self.key.id(), ops })
     }
 
     /// Returns the action of the operations that `make` adds to a state. The action gets this id.

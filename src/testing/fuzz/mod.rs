@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::{
     action::{
-        Action,
+        Action, DocumentAccess,
         presence::{PresenceChanged, PresenceSet},
     },
     json::{Json, JsonProblem, MAX_DEPTH},
@@ -164,6 +164,10 @@ pub fn action(text: &str) {
         if let Some(set) = PresenceSet::from_action(action) {
             let again = set.to_action().expect("a state of an action");
             assert_eq!(PresenceSet::from_action(&again), Some(set));
+        }
+        if let Some(access) = DocumentAccess::from_action(action) {
+            let again = access.to_action().expect("strings can be written as JSON");
+            assert_eq!(DocumentAccess::from_action(&again), Some(access));
         }
         if let Some(changed) = PresenceChanged::from_action(action) {
             let again = changed.to_action().expect("states of an action");
