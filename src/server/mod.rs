@@ -7,13 +7,14 @@
 //! [`Input::Respond`] at any later time.
 //!
 //! Reading order: `session_id`, `undo_target`, `io` ([`Input`], [`Output`], [`HandlerResponse`]),
-//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`, `presence`; then
-//! the parts of the hub's state, `replay`, `pending_request`, `request_queue`, `pending_bytes`,
-//! `parked`, `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`, `inbox`,
-//! `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`, `observer`;
-//! then `hub`, with [`Hub`].
+//! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`, `catalog`,
+//! `presence`; then the parts of the hub's state, `replay`, `pending_request`, `request_queue`,
+//! `pending_bytes`, `parked`, `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`,
+//! `inbox`, `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
+//! `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
+mod catalog;
 mod channels;
 mod clean_log;
 mod clock;
@@ -41,6 +42,12 @@ mod snapshot_builder;
 mod unconfirmed;
 mod undo_target;
 
+pub use catalog::{
+    ARCHIVE_PAGE_BYTES, AddVersionOutcome, ArchivePage, ArchiveQuery, ArchivedEntry, CatalogEntry,
+    CatalogPage, CatalogPosition, CatalogPositionError, CatalogQuery, CreateOutcome, DeleteOutcome,
+    DocumentCreation, DocumentDeletion, DocumentStats, DocumentUsage, DocumentVersion,
+    MAX_VERSIONS,
+};
 pub use documents::{DocumentKinds, DocumentSnapshot, SettlementRequest, SettlementRule};
 pub use hub::{Config, ConnectedClient, Hub, HubStats};
 pub use io::{

@@ -70,7 +70,10 @@ pub struct Readme;
 
 pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
-pub use documents::kind::{DocumentKind, DocumentKindBuilder, DocumentOperation};
+pub use documents::{
+    kind::{DocumentKind, DocumentKindBuilder, DocumentOperation},
+    storage::{DocumentStorage, MemoryDocuments},
+};
 pub use error::{BuildError, HandlerError};
 pub use handlers::{
     action_type::{ActionType, ActionTypeBuilder},

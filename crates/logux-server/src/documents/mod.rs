@@ -1,3 +1,5 @@
-// Reading order: `kind` (what a kind of documents is, and how it is served).
+// Reading order: `storage` (what is kept beside the log), `kind` (what a kind of documents is, and
+// how it is served).
 
 pub(crate) mod kind;
+pub(crate) mod storage;
