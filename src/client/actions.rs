@@ -4,6 +4,7 @@ use core::ops::ControlFlow;
 
 use super::{
     Client, Fate, Output, Subscription, SubscriptionState,
+    documents::index_of,
     machine::{SUBSCRIPTIONS, SYNCING},
     subscriptions::{Change, Unsubscription},
 };
@@ -88,6 +89,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     pub(super) fn tell_subscription(&mut self, change: Option<Change>) {
         let Some((subscription, state)) = change else { return };
         self.presence_of_subscription(&subscription.channel, &state);
+        self.documents.subscribed(&subscription, &state);
         self.pending.push_back(Output::Subscription(subscription, state));
     }
 
@@ -116,9 +118,16 @@ impl<S: Store, O: Observer> Client<S, O> {
         if matches!(action.kind(), logux::SUBSCRIBE | logux::UNSUBSCRIBE) {
             draft = draft.index(SUBSCRIPTIONS);
         }
+        let document = self.documents.key_of(&action);
+        if let Some((key, _)) = &document {
+            draft = draft.index(index_of(key.channel()));
+        }
         draft = self.encryption.mark(&action, draft);
         self.is_changed = true;
         if let Some(entry) = self.log.add(now.wall, action, draft)? {
+            if let Some((key, verb)) = document {
+                self.documents.added(&key, verb, &id);
+            }
             if entry.action.kind() == logux::SUBSCRIBE {
                 let change =
                     self.subscriptions.asked(&id, &entry.action, how != OwnAction::Repeated);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    CipherError, CipherToken, DecryptRequest, DeviceEvent, EncryptRequest, EncryptedAction,
-    EncryptionError, IgnoredAction, PresenceEvent, Status, StopReason, Subscription,
-    SubscriptionState,
+    CipherError, CipherToken, DecryptRequest, DeviceEvent, DocumentEvent, EncryptRequest,
+    EncryptedAction, EncryptionError, IgnoredAction, PresenceEvent, Status, StopReason,
+    Subscription, SubscriptionState,
 };
 use crate::{
     action::{ActionId, logux::Undo},
@@ -80,6 +80,9 @@ pub enum Output {
     Fate(ActionId, Fate),
     /// What has become of a subscription.
     Subscription(Subscription, SubscriptionState),
+    /// What has changed about a [tracked](super::Client::track_document) document, or that an own
+    /// edit of any document was refused; with the channel of the document.
+    Document(Arc<str>, DocumentEvent),
     /// What has become of presence in a channel.
     Presence(Arc<str>, PresenceEvent),
     /// The headers of the server, a JSON object.

@@ -7,9 +7,11 @@ use super::{
     Fate, IgnoredAction, Input, Output,
     actions::{OwnAction, Unconfirmed, is_subscription, is_unanswered, walk_unconfirmed},
     bursts::Bursts,
+    documents::Documents,
     encryption::Encryption,
     presence::Presence,
     reconnection::{DeviceEvent, Reconnection},
+    refused_edits::RefusedEdits,
     since,
     status::StatusTracker,
     subscriptions::Subscriptions,
@@ -82,6 +84,8 @@ pub struct Client<S, O = ()> {
     pub(super) unsent: Unsent,
     pub(super) undo_steps: UndoSteps,
     pub(super) bursts: Bursts,
+    pub(super) documents: Documents,
+    pub(super) refused: RefusedEdits,
     pub(super) presence: Presence,
     pub(super) encryption: Encryption,
     pub(super) reconnection: Reconnection,
@@ -150,6 +154,8 @@ impl<S: Store, O: Observer> Client<S, O> {
             subscriptions: Subscriptions::default(),
             undo_steps: UndoSteps::default(),
             bursts: Bursts::default(),
+            documents: Documents::default(),
+            refused: RefusedEdits::default(),
             presence: Presence::default(),
             encryption: Encryption::default(),
             reconnection: Reconnection::default(),
@@ -277,6 +283,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.take_step(step);
             self.update_status(now);
             self.end_presence();
+            self.documents.disconnected();
         }
         self.send_presence(now)
     }
@@ -348,7 +355,12 @@ impl<S: Store, O: Observer> Client<S, O> {
             }
         }
         self.update_status(now);
-        if self.clean_forgotten(now)? { self.execute_outputs(now) } else { Ok(()) }
+        if self.clean_forgotten(now)? {
+            self.execute_outputs(now)?;
+        }
+        self.ask_documents_again(now)?;
+        self.tell_documents();
+        Ok(())
     }
 
     /// Sends the actions that the server has not confirmed, and subscribes again.
@@ -415,6 +427,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         draft.subprotocol = meta.subprotocol;
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
         self.is_changed = true;
+        self.documents.received(&entry);
         self.pending.push_back(Output::Added(entry.clone()));
         match answered_id(&entry) {
             // The action may be of an earlier start of this device, which had another node id.
@@ -449,14 +462,20 @@ impl<S: Store, O: Observer> Client<S, O> {
                 since::write(&mut self.log, subscription, &answer.meta.stamp())?;
             }
             self.tell_subscription(change);
+            self.documents.processed(&id);
             self.status.processed(now.mono, &id);
+            self.tell_documents();
             self.pending.push_back(Output::Fate(id, Fate::Processed));
             return Ok(());
         };
         let change = self.subscriptions.undone(&id, &undo.reason);
         self.tell_subscription(change);
+        self.documents.undone(&id);
         self.status.undone(&id, &undo.reason);
         let own = self.log.by_id(&id)?;
+        if let Some(own) = &own {
+            self.keep_refused(&own.action, &id, &undo)?;
+        }
         // The server's undo is final, so an undo that it refuses will never have an effect. Neither
         // will an action of a timeline that is closed: nothing keeps the undo for it.
         let has_no_effect = own.as_ref().is_some_and(|own| {
@@ -470,6 +489,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         // Servers remember refused actions without their content.
         undo.action = own.map(|own| own.action).or(undo.action);
+        self.tell_documents();
         self.pending.push_back(Output::Fate(id, Fate::Undone(Box::new(undo))));
         Ok(())
     }

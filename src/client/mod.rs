@@ -3,8 +3,10 @@
 //! Read [`Client`], then [`Input`] and [`Output`]; `connection.rs` and `reconnection.rs` decide
 //! when there is a connection, `status.rs` what is shown about it; `actions.rs` has the own
 //! actions, `bursts.rs` those that are typed, `undo.rs` and `undo_steps.rs` undo and redo,
-//! `subscriptions.rs` and `since.rs` what is received, `presence.rs` who is in a channel, `user.rs`
-//! the user of the store, `encryption/` the actions that the server cannot read.
+//! `subscriptions.rs` and `since.rs` what is received, `documents.rs` and `document_status.rs` what
+//! has become of open documents, `refused_edits.rs` the own edits that the server has refused,
+//! `presence.rs` who is in a channel, `user.rs` the user of the store, `encryption/` the actions
+//! that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -35,12 +37,15 @@ mod actions;
 mod backoff;
 mod bursts;
 mod connection;
+mod document_status;
+mod documents;
 mod encryption;
 mod ignored;
 mod io;
 mod machine;
 mod presence;
 mod reconnection;
+mod refused_edits;
 mod since;
 mod status;
 mod subscription;
@@ -53,6 +58,7 @@ mod user;
 pub use backoff::Backoff;
 pub use bursts::BurstLimits;
 pub use connection::DeadlineKind;
+pub use document_status::{DocumentEvent, DocumentStatus};
 pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
     EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
@@ -62,6 +68,7 @@ pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
 pub use presence::PresenceEvent;
 pub use reconnection::{DeviceEvent, StopReason};
+pub use refused_edits::{MAX_REFUSED_EDITS, RefusedEdit};
 pub use status::Status;
 pub use subscription::{Subscription, SubscriptionState};
 pub use undo::UndoOutcome;

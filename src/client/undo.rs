@@ -91,6 +91,8 @@ impl<S: Store, O: Observer> Client<S, O> {
                 self.unconfirmed.remove(&entry.meta);
                 let change = self.subscriptions.undone(id, reason);
                 self.tell_subscription(change);
+                self.documents.undone(id);
+                self.tell_documents();
                 self.status.processed(now.mono, id);
                 self.pending.push_back(Output::Fate(id.clone(), Fate::Dropped));
                 Ok(UndoOutcome::Dropped(Box::new(entry)))

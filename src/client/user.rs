@@ -7,6 +7,7 @@ use super::{
     actions::{Unconfirmed, is_subscription, walk_unconfirmed},
     machine::TIME_FIX,
     presence::Presence,
+    refused_edits::RefusedEdits,
     subscriptions::Subscriptions,
     undo::Unsent,
 };
@@ -142,12 +143,15 @@ impl<S: Store> Client<S, TimelineSet> {
         self.undo_steps.clear();
         self.bursts.forget();
         self.presence = Presence::default();
+        self.documents.reset();
+        self.refused = RefusedEdits::default();
         self.encryption.clear();
         self.status.reset();
         self.batches.clear();
         // It is of this device, whoever uses it.
         let time_fix = self.time_fix.map(|ms| ms.to_string());
         self.log.set_value(TIME_FIX, time_fix.as_deref())?;
+        self.tell_documents();
         self.is_changed = true;
         Ok(())
     }

@@ -162,15 +162,20 @@ impl<O: Observer> Device<O> {
         actions
     }
 
-    /// Receives an action from the server, with this time and node id, and returns the answers
-    /// that the client reports.
-    pub(crate) fn receive(&mut self, time: i64, node: &str, action: &Value) -> Vec<Answer> {
+    /// Receives an action from the server, with this time and node id, and returns the outputs.
+    pub(crate) fn outputs(&mut self, time: i64, node: &str, action: &Value) -> Vec<Output> {
         self.added += 1;
         let meta = json!({"id": [time, node, 0], "time": time});
         let frame = json!(["sync", self.added, action, meta]).to_string();
         while self.client.poll_output().is_some() {}
         self.handle(Input::Frame(&frame));
-        let outputs = std::iter::from_fn(|| self.client.poll_output());
+        std::iter::from_fn(|| self.client.poll_output()).collect()
+    }
+
+    /// Receives an action as [`outputs`](Self::outputs), and returns the answers that the client
+    /// reports.
+    pub(crate) fn receive(&mut self, time: i64, node: &str, action: &Value) -> Vec<Answer> {
+        let outputs = self.outputs(time, node, action).into_iter();
         let answers = outputs.filter_map(|output| match output {
             Output::Fate(id, Fate::Processed) => Some(Answer::Processed(id)),
             Output::Fate(id, Fate::Undone(undo)) => Some(Answer::Undone(id, *undo)),

@@ -10,6 +10,7 @@ mod bursts;
 mod commit;
 mod connection;
 mod device;
+mod documents;
 mod encryption;
 mod hostile;
 mod presence;

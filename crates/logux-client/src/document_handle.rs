@@ -6,7 +6,7 @@ use std::sync::Arc;
 use logux::{
     Action, ActionId, Json, Stamp,
     action::logux::Undo,
-    client::{Subscription, SubscriptionState, UndoState},
+    client::{DocumentStatus, Subscription, SubscriptionState, UndoState},
     crdt::{Crdt, Shared as SharedDocument},
     replay::{NamedReducer, Timeline, TimelineSet},
 };
@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use crate::{
     Client, PendingAction, Presence, SyncError,
-    driver::{Edit, StepChange, StepResult},
-    opening::{Receivers, Shown},
+    driver::{Edit, EditKind, StepChange, StepResult},
+    opening::{DocumentReport, Receivers, Shown},
 };
 
 /// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
@@ -40,6 +40,14 @@ struct Lease {
     /// The kind of a document.
     kind: Option<Arc<str>>,
     subscription: Option<Subscription>,
+}
+
+impl Lease {
+    /// Whether the handle is of a document of the server.
+    fn is_tracked(&self) -> bool {
+        let whole = self.kind.is_some().then(|| Subscription::to(&*self.name));
+        whole.is_some() && self.subscription == whole
+    }
 }
 
 impl Drop for Lease {
@@ -83,13 +91,20 @@ where
         self.subscription.as_ref().map(|state| state.borrow().clone())
     }
 
-    /// Waits until the server has sent what it has. Returns at once without a subscription.
+    /// Waits until the server has sent what it has. Returns at once without a subscription. A
+    /// document that the server does not know is no error: its [`status`] is
+    /// [`Missing`](DocumentStatus::Missing), and it can be created.
+    ///
+    /// [`status`]: DocumentHandle::status
     ///
     /// # Errors
-    /// [`SyncError::NotSubscribed`] if the server refuses the subscription, or has ended it,
-    /// [`SyncError::Stopped`] if the client stops before.
+    /// [`SyncError::NotSubscribed`] if the server refuses the subscription, or has ended it, or the
+    /// document was deleted; [`SyncError::Stopped`] if the client stops before.
     pub async fn loaded(&self) -> Result<(), SyncError> {
         use SubscriptionState::{Ended, Loading, Refused};
+        if self.lease.is_tracked() {
+            return self.document_loaded().await;
+        }
         let Some(mut subscription) = self.subscription.clone() else { return Ok(()) };
         let decided = tokio::select! {
             biased;
@@ -99,14 +114,42 @@ where
             () = self.client.stops() => return Err(self.client.stopped()),
         };
         match decided {
-            Ok(Refused(reason) | Ended(reason)) => {
-                let needed = self.lease.subscription.as_ref();
-                let channel = needed.map(|needed| needed.channel.clone()).unwrap_or_default();
-                Err(SyncError::NotSubscribed { channel, reason })
-            }
+            Ok(Refused(reason) | Ended(reason)) => Err(self.not_subscribed(reason)),
             Ok(_) => Ok(()),
             Err(_) => Err(self.client.stopped()),
         }
+    }
+
+    /// Waits until the server has answered about a document.
+    async fn document_loaded(&self) -> Result<(), SyncError> {
+        use DocumentStatus::{Closed, Deleted, Loading, Missing, ReadOnly, Ready};
+        let mut shown = self.shown.clone();
+        let status = tokio::select! {
+            biased;
+            shown = shown.wait_for(|shown| shown.document.status != Loading) => {
+                shown.map(|shown| shown.document.status.clone())
+            }
+            () = self.client.stops() => return Err(self.client.stopped()),
+        };
+        let said = match self.subscription() {
+            Some(SubscriptionState::Refused(reason) | SubscriptionState::Ended(reason)) => {
+                Some(reason)
+            }
+            _ => None,
+        };
+        match status {
+            Ok(Ready | ReadOnly | Missing) => Ok(()),
+            Ok(Closed(reason)) => Err(self.not_subscribed(reason)),
+            Ok(Deleted) => Err(self.not_subscribed("deleted".to_owned())),
+            Ok(_) => Err(self.not_subscribed(said.unwrap_or_else(|| "denied".to_owned()))),
+            Err(_) => Err(self.client.stopped()),
+        }
+    }
+
+    fn not_subscribed(&self, reason: String) -> SyncError {
+        let needed = self.lease.subscription.as_ref();
+        let channel = needed.map(|needed| needed.channel.clone()).unwrap_or_default();
+        SyncError::NotSubscribed { channel, reason }
     }
 
     /// Returns who has the document open. For records, see [`Client::presence`].
@@ -114,8 +157,9 @@ where
         self.client.presence(self.lease.name.clone())
     }
 
-    /// Waits until the state, the [`subscription`](Self::subscription) or the steps of undo have
-    /// changed since the last call. Returns `false` when the client has stopped.
+    /// Waits until the state, the [`subscription`](Self::subscription), the steps of undo, or, of a
+    /// document, the [`status`](DocumentHandle::status), what the user may do or the refused edits
+    /// have changed since the last call. Returns `false` when the client has stopped.
     pub async fn changed(&mut self) -> bool {
         let Some(subscription) = &mut self.subscription else {
             return self.shown.changed().await.is_ok();
@@ -192,21 +236,25 @@ where
     /// has processed the action; without an action, it is processed at once, and no action has its
     /// id. `make` must not call a method of the client.
     ///
+    /// An edit of a document that the server is sure to refuse is not added: the user may not edit
+    /// the document, or there is none, and the server has said so in this connection
+    /// ([`status`](DocumentHandle::status)). Without a connection, edits are kept.
+    ///
     /// # Errors
     /// As [`Client::sync`]; an undone action is no longer part of the state.
     pub fn edit(&self, make: impl FnOnce(&R::State, &ActionId) -> Option<Action>) -> PendingAction {
-        self.edit_as(false, make)
+        self.edit_as(EditKind::Step, make)
     }
 
-    /// Adds an action. `is_in_burst`: it may be a part of the action of the edit before it.
+    /// Adds an action.
     pub(crate) fn edit_as(
         &self,
-        is_in_burst: bool,
+        kind: EditKind,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
     ) -> PendingAction {
         let name = &self.lease.name;
         let mut make = Some(make);
-        let edit = Edit { timeline: name, is_in_burst };
+        let edit = Edit { timeline: name, kind };
         self.client.edit(edit, &mut |timelines: &TimelineSet, id: &ActionId| {
             let timeline = timelines.timeline::<R>(name)?;
             make.take().and_then(|make| make(timeline.state(), id))
@@ -224,6 +272,11 @@ where
         let unused = self.client.unused_id();
         let undo = Undo::of(&unused, reason, None);
         PendingAction::decided(unused, Err(SyncError::Undone(Box::new(undo))))
+    }
+
+    /// Returns what the driver has published.
+    pub(crate) fn report(&self) -> DocumentReport {
+        self.shown.borrow().document.clone()
     }
 
     pub(crate) async fn step(&self, change: StepChange) -> Result<StepResult, SyncError> {
@@ -277,17 +330,18 @@ where
         &self,
         make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
     ) -> Result<PendingAction, E> {
-        self.operate_as(false, make)
+        self.operate_as(EditKind::Step, make)
     }
 
-    /// Edits the document. `is_in_burst`: the operations may become a part of the action before.
+    /// Edits the document, or creates it.
     pub(crate) fn operate_as<E>(
         &self,
-        is_in_burst: bool,
+        kind: EditKind,
         make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
     ) -> Result<PendingAction, E> {
         let mut error = None;
-        let pending = self.edit_as(is_in_burst, |state, id| match make(state, id) {
+        let pending = self.edit_as(kind, |state, id| match make(state, id) {
+            Ok(ops) if kind == EditKind::Creation => self.document().create_action(&ops).ok(),
             Ok(ops) if ops.is_empty() => None,
             Ok(ops) => self.document().action(&ops).ok(),
             Err(failed) => {
@@ -298,7 +352,7 @@ where
         error.map_or(Ok(pending), Err)
     }
 
-    fn document(&self) -> SharedDocument<C> {
+    pub(crate) fn document(&self) -> SharedDocument<C> {
         let Lease { name, kind, .. } = &*self.lease;
         let kind = kind.clone().unwrap_or_default();
         // The name is the channel of the document: the kind, a slash and the id.

@@ -14,6 +14,7 @@
 mod builder;
 mod client;
 mod document_handle;
+mod document_status;
 mod driver;
 mod encryption;
 mod encryption_failure;
@@ -46,7 +47,10 @@ pub use document_handle::DocumentHandle;
 pub use encryption::Encryption;
 pub use encryption_failure::EncryptionFailure;
 pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, StatusChanges};
-pub use logux::client::{Backoff, BurstLimits, DeviceEvent, PresenceEvent, Status};
+pub use logux::action::{AccessList, DocumentOperation};
+pub use logux::client::{
+    Backoff, BurstLimits, DeviceEvent, DocumentStatus, PresenceEvent, RefusedEdit, Status,
+};
 pub use open_error::OpenError;
 pub use pending_action::PendingAction;
 pub use presence::Presence;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use logux::{
     Entry,
-    client::{Subscription, SubscriptionState, UndoState},
+    action::{AccessList, DocumentKey},
+    client::{DocumentStatus, Subscription, SubscriptionState, UndoState},
     crdt::Records,
     replay::{NamedReducer, TimelineSet},
 };
@@ -16,6 +17,9 @@ use crate::needed_subscriptions::{NeededSubscriptions, Request};
 /// Opens a timeline in the task of a client.
 pub(crate) trait Opening: Send {
     fn name(&self) -> &Arc<str>;
+
+    /// Returns the document whose status the handle shows.
+    fn document(&self) -> Option<DocumentKey>;
 
     /// Opens the timeline with what the log has of it.
     fn open(
@@ -46,6 +50,12 @@ pub(crate) trait View: Send {
     /// Publishes whether there are steps to undo and to redo.
     fn set_undo(&mut self, undo: UndoState);
 
+    /// Publishes what has become of a document.
+    fn set_document(&mut self, document: DocumentReport);
+
+    /// Publishes that the refused edits of a document have changed.
+    fn refused_changed(&mut self);
+
     /// Publishes what has become of a subscription of the timeline.
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState);
 
@@ -70,6 +80,23 @@ pub(crate) trait View: Send {
 pub(crate) struct Shown<S> {
     pub(crate) state: S,
     pub(crate) undo: UndoState,
+    pub(crate) document: DocumentReport,
+    /// How often the refused edits have changed.
+    pub(crate) refused_changes: u64,
+}
+
+/// What a handle shows about a document, besides its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DocumentReport {
+    pub(crate) status: DocumentStatus,
+    pub(crate) access: Option<AccessList>,
+}
+
+impl DocumentReport {
+    /// The report of what is open without a subscription.
+    const fn local() -> Self {
+        Self { status: DocumentStatus::Ready, access: None }
+    }
 }
 
 /// What a new handle receives.
@@ -109,6 +136,14 @@ where
         self.reducer.name()
     }
 
+    fn document(&self) -> Option<DocumentKey> {
+        let (name, kind) = (self.reducer.name(), self.reducer.kind()?);
+        let is_whole = self.subscription.as_ref() == Some(&Subscription::to(&**name));
+        // The name is the channel of the document: the kind, a slash and the id.
+        let id = name.get(kind.len() + 1..).filter(|_| is_whole)?;
+        Some(DocumentKey::new(kind.clone(), id))
+    }
+
     fn open(
         self: Box<Self>,
         timelines: &mut TimelineSet,
@@ -119,7 +154,12 @@ where
         timelines.insert(self.reducer, entries, last_added);
         let timeline = timelines.timeline::<R>(&name);
         let state = timeline.map_or(empty, |timeline| timeline.state().clone());
-        let sender = watch::Sender::new(Shown { state, undo: UndoState::default() });
+        let sender = watch::Sender::new(Shown {
+            state,
+            undo: UndoState::default(),
+            document: DocumentReport::local(),
+            refused_changes: 0,
+        });
         let subscriptions = NeededSubscriptions::new(name.clone());
         let mut view =
             ViewOf::<R> { name, sender, handles: 0, subscriptions, new_handles: Vec::new() };
@@ -182,6 +222,18 @@ where
             shown.undo = undo;
             is_new
         });
+    }
+
+    fn set_document(&mut self, document: DocumentReport) {
+        self.sender.send_if_modified(|shown| {
+            let is_new = shown.document != document;
+            shown.document = document;
+            is_new
+        });
+    }
+
+    fn refused_changed(&mut self) {
+        self.sender.send_modify(|shown| shown.refused_changes += 1);
     }
 
     fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState) {

@@ -7,7 +7,7 @@ use logux::{
     crdt::{Crdt, Document, Path, Shared, Text, TextError, Unit},
 };
 
-use crate::{DocumentHandle, PendingAction};
+use crate::{DocumentHandle, PendingAction, driver::EditKind};
 
 impl<C> DocumentHandle<Shared<C>>
 where
@@ -30,7 +30,7 @@ where
         &self,
         make: impl FnOnce(&C, &ActionId) -> Result<Vec<C::Op>, E>,
     ) -> Result<PendingAction, E> {
-        self.operate_as(true, make)
+        self.operate_as(EditKind::InBurst, make)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Draws an [`Editor`].
 
-use logux_client::Status;
+use logux_client::{DocumentStatus, Status};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -32,7 +32,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, editor: &Editor) {
 
 /// Draws the list or a note, which has a mode if it receives the keys.
 fn draw_note(frame: &mut Frame<'_>, area: Rect, note: &Note, title: &str, mode: Option<&Mode>) {
-    let mut block = Block::bordered().title(format!(" {title} "));
+    let status = match note.document.status() {
+        DocumentStatus::Loading | DocumentStatus::Ready => String::new(),
+        status => format!("({status}) "),
+    };
+    let mut block = Block::bordered().title(format!(" {title} {status}"));
     let lines = match mode {
         Some(Mode::Travel(history, step, lines)) => {
             let author = user_name(history[*step].id().node().user_or_client());

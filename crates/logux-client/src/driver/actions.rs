@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use logux::{
-    Action, ActionId, action::logux::Undo, log::Draft, replay::RevertedStep, store::Store,
+    Action, ActionId,
+    action::{DocumentKey, DocumentVerb, logux::Undo},
+    log::Draft,
+    replay::RevertedStep,
+    store::Store,
 };
 use tokio::sync::oneshot;
 
@@ -19,8 +23,18 @@ const MAX_ACTION: usize = 60 * 1024 * 1024;
 pub(crate) struct Edit<'a> {
     /// The name of the timeline.
     pub(crate) timeline: &'a Arc<str>,
-    /// Whether it may be a part of the action of the edit before it.
-    pub(crate) is_in_burst: bool,
+    pub(crate) kind: EditKind,
+}
+
+/// What an edit of a timeline is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EditKind {
+    /// A part of a step of undo.
+    Step,
+    /// As `Step`, and it may be a part of the action of the edit before it.
+    InBurst,
+    /// The creation of a document, which is not undone with other edits.
+    Creation,
 }
 
 /// A change of the steps of undo and redo.
@@ -62,14 +76,24 @@ impl<St: Store + Send + 'static> Driver<St> {
             };
             return PendingAction::decided(next_id, Err(SyncError::Undone(Box::new(undo))));
         }
+        // Who creates or deletes a document sees that at once.
+        let document = DocumentKey::of(&action).filter(|(_, verb)| *verb != DocumentVerb::Edit);
+        let document = document.map(|(key, _)| key);
         let synced = match edit {
-            Some(Edit { timeline, is_in_burst: true }) => {
+            Some(Edit { timeline, kind: EditKind::InBurst }) => {
                 self.machine.edit_in_burst(now, timeline, action)
             }
-            Some(Edit { timeline, .. }) => self.machine.edit(now, timeline, action),
-            None => self.machine.sync_with(now, action, draft),
+            Some(Edit { timeline, kind: EditKind::Step }) => {
+                self.machine.edit(now, timeline, action)
+            }
+            Some(Edit { kind: EditKind::Creation, .. }) | None => {
+                self.machine.sync_with(now, action, draft)
+            }
         };
         self.publish(true);
+        if let Some(document) = document {
+            self.publish_document(document.channel());
+        }
         match self.check(synced) {
             Some(id) => self.pending(id),
             None => {

@@ -12,8 +12,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use logux::{
     Action, ActionId, Entry, Json, NodeId,
+    action::logux::Undo,
     client::{
-        Client as ClientMachine, Fate, Input, Secret, Subscription, SubscriptionState, UndoOutcome,
+        Client as ClientMachine, Fate, Input, RefusedEdit, Secret, Subscription, SubscriptionState,
+        UndoOutcome,
     },
     log::{Draft, LogError},
     replay::TimelineSet,
@@ -22,7 +24,7 @@ use logux::{
 use logux_net::drive::Clock;
 
 pub(crate) use self::{
-    actions::{Edit, StepChange, StepResult},
+    actions::{Edit, EditKind, StepChange, StepResult},
     outputs::Turn,
 };
 use crate::{
@@ -63,6 +65,9 @@ pub(crate) trait Commands: Send {
     fn fate(&self, id: &ActionId) -> Result<Option<Fate>, String>;
     fn subscriptions(&self) -> Vec<(Subscription, SubscriptionState)>;
     fn unconfirmed_actions(&self) -> Result<Vec<Entry>, String>;
+
+    fn refused_edits(&self, channel: &str) -> Result<Vec<RefusedEdit>, String>;
+    fn forget_refused(&mut self, channel: &str, id: Option<&ActionId>) -> Option<()>;
 
     fn resume(&mut self);
     fn pause(&mut self);
@@ -166,9 +171,18 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn edit(&mut self, edit: Edit<'_>, make: &mut Make<'_>) -> PendingAction {
         let id = self.machine.next_id(self.clock.now().wall);
-        match make(self.machine.log().observer(), &id) {
-            Some(action) => self.sync_action(Some(edit), action, Draft::default()),
-            None => PendingAction::decided(id, Ok(())),
+        let Some(action) = make(self.machine.log().observer(), &id) else {
+            return PendingAction::decided(id, Ok(()));
+        };
+        let refusal = self.machine.edit_refusal(edit.timeline);
+        match refusal.filter(|_| edit.kind != EditKind::Creation) {
+            None => self.sync_action(Some(edit), action, Draft::default()),
+            Some(reason) => {
+                // The server would say the same later.
+                let (reason, action) = (reason.to_owned(), Some(action));
+                let undo = Undo { id: id.to_string(), reason, action, extra: Vec::new() };
+                PendingAction::decided(id, Err(SyncError::Undone(Box::new(undo))))
+            }
         }
     }
 
@@ -247,6 +261,17 @@ impl<St: Store + Send + 'static> Commands for Driver<St> {
 
     fn unconfirmed_actions(&self) -> Result<Vec<Entry>, String> {
         text(self.machine.unconfirmed_actions())
+    }
+
+    fn refused_edits(&self, channel: &str) -> Result<Vec<RefusedEdit>, String> {
+        text(self.machine.refused_edits(channel))
+    }
+
+    fn forget_refused(&mut self, channel: &str, id: Option<&ActionId>) -> Option<()> {
+        let forgotten = self.machine.forget_refused(channel, id);
+        self.check(forgotten)?;
+        self.refused_changed(channel);
+        Some(())
     }
 
     fn resume(&mut self) {

@@ -4,8 +4,8 @@ use logux::{
     ActionId, MonoTime,
     action::logux::SUBSCRIBED,
     client::{
-        CipherError, DecryptRequest, EncryptRequest, EncryptionError, Fate, Input, Output,
-        StopReason,
+        CipherError, DecryptRequest, DocumentEvent, EncryptRequest, EncryptionError, Fate, Input,
+        Output, StopReason,
     },
     store::Store,
     sync::State,
@@ -95,6 +95,8 @@ impl<St: Store + Send + 'static> Driver<St> {
             Output::Subscription(subscription, state) => {
                 self.subscription_changed(&subscription, &state);
             }
+            Output::Document(channel, DocumentEvent::Refused) => self.refused_changed(&channel),
+            Output::Document(channel, _) => self.publish_document(&channel),
             Output::Presence(channel, event) => {
                 let _ = self.reports.presence.send((channel, event));
             }

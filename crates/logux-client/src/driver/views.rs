@@ -9,11 +9,18 @@ use logux::{
 };
 
 use super::Driver;
-use crate::{needed_subscriptions::Request, opening::Opening};
+use crate::{
+    needed_subscriptions::Request,
+    opening::{DocumentReport, Opening},
+};
 
 impl<St: Store + Send + 'static> Driver<St> {
     pub(super) fn open_timeline(&mut self, opening: Box<dyn Opening>) -> Option<()> {
         let name = opening.name().clone();
+        if let Some(key) = opening.document() {
+            let tracked = self.machine.track_document(&key);
+            self.check(tracked)?;
+        }
         if let Some(view) = self.opened.get_mut(&name) {
             opening.join(&mut **view, self.machine.log().observer());
         } else {
@@ -24,6 +31,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             self.publish_steps(&name);
         }
         self.make_requests(&name);
+        self.publish_document(&name);
         if let Some(view) = self.opened.get_mut(&name) {
             view.reply();
         }
@@ -37,11 +45,19 @@ impl<St: Store + Send + 'static> Driver<St> {
         subscription: Option<&Subscription>,
     ) {
         let Some(view) = self.opened.get_mut(name) else { return };
+        // The machine may have requested a created document again, and the view not know it yet.
+        if self.machine.document_status(name).is_some()
+            && let Some(subscription) = subscription
+            && let Some(state) = self.machine.subscription_state(subscription)
+        {
+            view.subscription_changed(subscription, &state);
+        }
         let is_last = view.release(subscription);
         self.make_requests(name);
         if is_last {
             self.opened.remove(name);
             self.machine.close(name);
+            self.machine.untrack_document(name);
         }
         self.publish(true);
     }
@@ -54,6 +70,7 @@ impl<St: Store + Send + 'static> Driver<St> {
                 view.restart();
             }
             self.make_requests(&name);
+            self.publish_document(&name);
             self.publish_steps(&name);
         }
     }
@@ -153,6 +170,21 @@ impl<St: Store + Send + 'static> Driver<St> {
         self.reports
             .unconfirmed
             .send_if_modified(|count| core::mem::replace(count, unconfirmed) != unconfirmed);
+    }
+
+    /// Publishes what has become of a document.
+    pub(super) fn publish_document(&mut self, channel: &Arc<str>) {
+        let status = self.machine.document_status(channel);
+        let Some((status, view)) = status.zip(self.opened.get_mut(channel)) else { return };
+        let access = self.machine.document_access(channel);
+        view.set_document(DocumentReport { status, access });
+    }
+
+    /// Publishes that the refused edits of a document have changed.
+    pub(super) fn refused_changed(&mut self, channel: &str) {
+        if let Some(view) = self.opened.get_mut(channel) {
+            view.refused_changed();
+        }
     }
 
     /// Publishes whether there are steps of a timeline to undo and to redo.
