@@ -4,7 +4,10 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::saving::{LoadError, StateReader, StateWriter, container};
+use super::{
+    path::Path,
+    saving::{LoadError, StateReader, StateWriter, container},
+};
 use crate::{
     action::Stamp,
     json::Json,
@@ -64,6 +67,12 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
     /// that it inserted. They are not visible. By default, does nothing.
     fn apply_undone(&mut self, op: &Self::Op, stamp: &Stamp) {
         let _ = (op, stamp);
+    }
+
+    /// Returns the path that an operation changes, for types with paths. By default, `None`.
+    fn path(op: &Self::Op) -> Option<&Path> {
+        let _ = op;
+        None
     }
 
     /// Joins an operation with the one before it in the same action, so that `op` alone has the

@@ -288,6 +288,10 @@ impl Crdt for Map {
     const NAME: &'static str = "map";
     const VERSION: u32 = 2;
 
+    fn path(op: &MapOp) -> Option<&Path> {
+        Some(op.path())
+    }
+
     fn check(_: &MapOp) -> Result<(), Malformed> {
         Ok(())
     }

@@ -135,19 +135,20 @@ impl<C: Crdt> Shared<C> {
         self.action(&ops).map_err(EditError::Action)
     }
 
-    /// Checks that an action follows from a state, with [`Crdt::admit`] for each operation. For the
-    /// node that accepts actions. Other actions than edits of this document are accepted.
+    /// Checks that an action follows from a state, with [`Crdt::admit`] for each operation, and
+    /// returns the state with its operations. For the node that accepts actions. Other actions than
+    /// edits of this document are accepted.
     ///
     /// # Errors
     /// [`Malformed`] with what was expected.
-    pub fn admit(&self, state: &C, action: &Action, stamp: &Stamp) -> Result<(), Malformed> {
+    pub fn admit(&self, state: &C, action: &Action, stamp: &Stamp) -> Result<C, Malformed> {
         let mut state = state.clone();
         for (index, op) in (0..).zip(self.read(action)?.into_iter().flatten()) {
             let stamp = stamp.of_operation(index);
             state.admit(&op, &stamp)?;
             state.apply(&op, &stamp);
         }
-        Ok(())
+        Ok(state)
     }
 
     /// Returns the action of a snapshot.

@@ -214,6 +214,11 @@ impl<R: Reducer> Timeline<R> {
         &self.coverage
     }
 
+    /// Returns `true` if the timeline can replay an action at this position. O(log n).
+    pub fn contains(&self, stamp: &Stamp) -> bool {
+        self.steps.find(stamp).is_ok()
+    }
+
     /// Returns `true` if an action is undone.
     pub fn is_undone(&self, id: &ActionId) -> bool {
         self.undos.is_undone(id)

@@ -205,8 +205,8 @@ impl Inbox {
         log: &mut HubLog<S>,
         now: WallTime,
         entry: &Entry,
+        reduced: Action,
     ) -> Result<(), LogError<S::Error>> {
-        let Some(reduced) = reduced(&entry.action) else { return Ok(()) };
         remove(log, &entry.meta.id)?;
         log.observer_mut().clean_log.forget_moved(&entry.meta.id);
         let mut draft = Draft::of(entry.meta.id.clone(), entry.meta.time);
@@ -487,9 +487,10 @@ pub(super) fn is_waiting(reason: &str) -> bool {
 const MAX_REFUSED_BYTES: usize = 1_024;
 
 /// Returns the remembered form of a refused action, if it differs from the action: its type.
-/// Clients of the reference expect that an undo has an action with a type.
-pub(super) fn reduced(action: &Action) -> Option<Action> {
-    if action.as_json().len() <= MAX_REFUSED_BYTES {
+/// Clients of the reference expect that an undo has an action with a type. Of an edit of a document
+/// nothing else is remembered, so that a purge of the document leaves nothing of its text.
+pub(super) fn reduced(action: &Action, is_of_document: bool) -> Option<Action> {
+    if action.as_json().len() <= MAX_REFUSED_BYTES && !is_of_document {
         return None;
     }
     without_fields(&name_excerpt(action.kind()))

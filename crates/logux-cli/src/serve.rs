@@ -5,7 +5,8 @@ use std::{process::ExitCode, sync::Arc};
 
 use logux::crdt::Document;
 use logux_server::{
-    Address, AuthOutcome, Config, Listener, Login, RunningServer, Server, StopSignals,
+    Address, AuthOutcome, Config, Listener, Login, MemoryDocuments, RunningServer, Server,
+    StopSignals,
 };
 use logux_sqlite::{Database, Durability};
 
@@ -179,8 +180,8 @@ async fn start(
     }
     for kind in &config.documents {
         // Who may log in may do everything but undo the edits of others.
-        builder = builder.documents::<Document>(kind, |documents| {
-            documents.access(|_, _, _| async { Ok(true) }).undoable()
+        builder = builder.documents::<Document>(kind, MemoryDocuments::new(), |documents| {
+            documents.access(|_| async { Ok(true) }).created_by_edits().undoable()
         });
     }
     Ok(builder.listen_on(listeners).await?)

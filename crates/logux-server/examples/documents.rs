@@ -8,11 +8,12 @@
 //! that can be undone.
 
 use logux::{
+    action::DocumentOperation,
     crdt::Document,
     server::SettlementRule,
     store::{MemoryStore, Store},
 };
-use logux_server::{DocumentOperation, Server, stop_signal};
+use logux_server::{MemoryDocuments, Server, stop_signal};
 use logux_sqlite::Database;
 
 type Error = Box<dyn std::error::Error>;
@@ -29,10 +30,12 @@ async fn run(store: impl Store + Send + 'static) -> Result<(), Error> {
             config.development = true;
         })
         .auth(|login| async move { Ok(login.token.is_some()) })
-        .documents::<Document>("notes", |kind| {
-            kind.access(|context, _id, operation| async move {
-                Ok(operation == DocumentOperation::Read || context.user_id() != Some("guest"))
+        .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|request| async move {
+                let is_guest = request.user_id() == Some("guest");
+                Ok(request.operation() == DocumentOperation::Read || !is_guest)
             })
+            .created_by_edits()
             .undoable()
             .settlement(SettlementRule { open_actions, ..SettlementRule::default() })
         })

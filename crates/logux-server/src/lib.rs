@@ -71,7 +71,9 @@ pub struct Readme;
 pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
 pub use documents::{
-    kind::{DocumentKind, DocumentKindBuilder, DocumentOperation},
+    kind::{DocumentKind, DocumentKindBuilder, DocumentLimits},
+    request::DocumentRequest,
+    service::Documents,
     storage::{DocumentStorage, MemoryDocuments},
 };
 pub use error::{BuildError, HandlerError};

@@ -22,7 +22,7 @@ use logux_client::{
     Backoff, ChangeUserError, Client, DeviceEvent, Encryption, Status, StatusChanges, SyncError,
 };
 use logux_net::{Connector, NetError, PairTransport};
-use logux_server::{Server, testing::TestServer};
+use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
@@ -37,8 +37,9 @@ struct World {
 fn world() -> World {
     let server = Server::builder()
         .auth(|login| async move { Ok(login.token.as_deref() == Some("token")) })
-        .documents::<Map>("notes", |kind| {
-            kind.access(|context, id, _| async move { Ok(context.user_id() == Some(&*id)) })
+        .documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|request| async move { Ok(request.user_id() == Some(&**request.id())) })
+                .created_by_edits()
         })
         .action_type("counter/inc", |on| on.access(|_| async { Ok(true) }))
         .action_type("forbidden", |on| on.access(|_| async { Ok(false) }))

@@ -9,7 +9,7 @@ use logux::{
     server::Recipients,
 };
 use logux_client::{Client, SyncError};
-use logux_server::{Server, testing::TestServer};
+use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::json;
 use tokio::time::timeout;
@@ -23,8 +23,10 @@ fn server() -> TestServer {
         .store(database.store())
         .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
         .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) })
-        .documents::<Map>("notes", |kind| {
-            kind.access(|_, id, _| async move { Ok(&*id != "secret") }).undoable()
+        .documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|request| async move { Ok(&**request.id() != "secret") })
+                .created_by_edits()
+                .undoable()
         });
     TestServer::start(server).expect("a server")
 }
@@ -70,6 +72,8 @@ async fn a_document_closes_with_its_last_handle_and_opens_again() {
     drop(clone);
     // The client has unsubscribed, so it does not receive this.
     let theirs = bob.document::<Map>("notes", "1").await.expect("open");
+    // The clocks must not be equal, so that this is the later write.
+    tokio::time::advance(Duration::from_secs(1)).await;
     theirs.operate(&title("Milk")).await.expect("processed");
     let mut note = ada.document::<Map>("notes", "1").await.expect("open");
     let is_milk = |map: &Map| map.get("/title") == Some(&json!("Milk").into());

@@ -14,7 +14,7 @@ use logux::{
     sync::State,
 };
 use logux_client::{Client, Status, SyncError};
-use logux_server::{Server, testing::TestServer};
+use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -28,7 +28,9 @@ fn server() -> TestServer {
     let server = Server::builder()
         .store(database.store())
         .auth(|login| async move { Ok(login.token.as_deref() == Some("token")) })
-        .documents::<Map>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }))
+        .documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits()
+        })
         .action_type("counter/inc", |on| on.access(|_| async { Ok(true) }))
         .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
         .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) });

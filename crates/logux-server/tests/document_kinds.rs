@@ -4,26 +4,31 @@ use std::time::Duration;
 
 use logux::{
     Action,
+    action::{DocumentAccess, DocumentOperation},
     client::UndoOutcome,
     crdt::{Document, Map},
     server::{LogQuery, Retention, SettlementRule},
 };
 use logux_client::SyncError;
-use logux_server::{BuildError, Builder, DocumentOperation, Server, SyncMap, testing::TestServer};
+use logux_server::{BuildError, Builder, MemoryDocuments, Server, SyncMap, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::{Value, json};
 
 const RULE: SettlementRule = SettlementRule { open_actions: 10, horizon: Duration::from_hours(24) };
 
 fn notes() -> Builder {
-    Server::builder().documents::<Map>("notes", |kind| {
-        kind.access(|context, id, operation| async move {
-            let is_owner = context.user_id() == Some(&*id);
-            Ok(is_owner || operation == DocumentOperation::Read)
+    Server::builder().documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+        kind.access(|request| async move {
+            let is_owner = request.user_id() == Some(&**request.id());
+            Ok(is_owner || request.operation() == DocumentOperation::Read)
         })
         .undoable()
         .settlement(RULE)
     })
+}
+
+fn create(id: &str) -> Value {
+    json!({"type": "notes/create", "id": id, "ops": []})
 }
 
 fn edit(key: &str, value: &Value) -> Value {
@@ -40,11 +45,13 @@ async fn access_is_decided_by_the_id_and_the_operation() {
     let server = TestServer::start(notes()).expect("a server");
     let ada = server.client("ada").connect().await.expect("connected");
     let bob = server.client("bob").connect().await.expect("connected");
-    ada.process(json!({"type": "notes/create", "id": "ada", "ops": []})).await.expect("created");
+    ada.process(create("ada")).await.expect("created");
     ada.process(edit("title", &json!("Tea"))).await.expect("processed");
     bob.expect_denied(edit("title", &json!("Coffee"))).await;
     let state = bob.subscribe("notes/ada").await.expect("subscribed");
-    assert_eq!(kinds(&state), ["notes/create", "notes/edit"]);
+    assert_eq!(kinds(&state), ["notes/create", "notes/edit", "notes/access"]);
+    let access = DocumentAccess::from_action(&state[2]).expect("what bob may do");
+    assert_eq!(access.operations, [DocumentOperation::Read].into_iter().collect());
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,13 +69,14 @@ async fn edits_of_a_wrong_shape_are_undone() {
         ada.expect_undo("wrongFormat", action).await;
     }
     ada.expect_denied(json!({"type": "notes/snapshot", "id": "ada", "state": {}})).await;
-    assert!(ada.subscribe("notes/ada").await.expect("subscribed").is_empty());
+    ada.expect_undo("notFound", json!({"type": "logux/subscribe", "channel": "notes/ada"})).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_edited_document_is_settled_again_and_again() {
     let server = TestServer::start(notes()).expect("a server");
     let ada = server.client("ada").connect().await.expect("connected");
+    ada.process(create("ada")).await.expect("created");
     for n in 0..100 {
         ada.process(edit("count", &json!(n))).await.expect("processed");
     }
@@ -90,8 +98,8 @@ async fn a_long_edited_document_is_settled_again_and_again() {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_was_away_too_long_gets_its_edit_back() {
     let horizon = Duration::from_secs(60);
-    let server = Server::builder().documents::<Map>("notes", |kind| {
-        kind.access(|_, _, _| async { Ok(true) })
+    let server = Server::builder().documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+        kind.access(|_| async { Ok(true) })
             .undoable()
             .settlement(SettlementRule { horizon, ..RULE })
     });
@@ -99,6 +107,7 @@ async fn a_device_that_was_away_too_long_gets_its_edit_back() {
     let laptop = server.client("ada:laptop:1").connect().await.expect("connected");
     let phone = server.client("ada:phone:1").connect().await.expect("connected");
     let action = |json| Action::try_from(json).expect("an action");
+    laptop.process(create("ada")).await.expect("created");
     let title =
         laptop.client().sync(action(edit("title", &json!("Tea")))).kept().await.expect("added");
     let title_id = title.id().clone();
@@ -130,7 +139,9 @@ async fn a_name_is_a_collection_or_a_kind_of_documents() {
         Database::open_in_memory().expect("a database").records().collection("notes")
     }
     let documents = |server: Builder| {
-        server.documents::<Document>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }))
+        server.documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) })
+        })
     };
     let records =
         |server: Builder| server.sync_map("notes", collection(), |_, _| async { Ok(true) });

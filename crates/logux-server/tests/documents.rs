@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use logux::{
     Action, ActionId,
+    action::DocumentOperation,
     action::logux::Undo,
     crdt::{Crdt, List, ListError, ListOp, Shared},
     server::{LogQuery, Retention, SettlementRule},
 };
 use logux_client::{Client, DocumentHandle, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{Builder, DocumentOperation, RunningServer, Server};
+use logux_server::{Builder, MemoryDocuments, RunningServer, Server};
 use logux_sqlite::Database;
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
@@ -26,17 +27,22 @@ fn shared() -> Shared<List> {
 /// Builds a server that refuses actions with a value that begins with `!`, after a notification.
 /// The latest two edits of a list stay open.
 fn lists(refuse: Arc<Notify>) -> Builder<Arc<Notify>> {
-    Server::builder_with(refuse).auth(|_| async { Ok(true) }).documents::<List>("lists", |kind| {
-        kind.access(|context, _, operation| async move {
-            let is_refused = context.action().as_json().contains("\"!");
-            if is_refused && operation == DocumentOperation::Edit {
-                context.state().notified().await;
-            }
-            Ok(!is_refused)
-        })
-        .undoable()
-        .settlement(SettlementRule { open_actions: 2, ..SettlementRule::default() })
-    })
+    Server::builder_with(refuse).auth(|_| async { Ok(true) }).documents::<List>(
+        "lists",
+        MemoryDocuments::new(),
+        |kind| {
+            kind.access(|request| async move {
+                let is_refused = request.context().action().as_json().contains("\"!");
+                if is_refused && request.operation() == DocumentOperation::Edit {
+                    request.context().state().notified().await;
+                }
+                Ok(!is_refused)
+            })
+            .created_by_edits()
+            .undoable()
+            .settlement(SettlementRule { open_actions: 2, ..SettlementRule::default() })
+        },
+    )
 }
 
 async fn server(refuse: Arc<Notify>) -> RunningServer {

@@ -19,7 +19,7 @@ use logux::{
 };
 use logux_client::{Client, DocumentHandle, OpenError, SyncError};
 use logux_net::WebSocketConnector;
-use logux_server::{RunningServer, Server};
+use logux_server::{MemoryDocuments, RunningServer, Server};
 use logux_sqlite::SqliteError;
 use serde_json::json;
 use tokio::time::timeout;
@@ -41,7 +41,9 @@ fn free_port() -> u16 {
 async fn server(port: u16) -> RunningServer {
     Server::builder()
         .auth(|_| async { Ok(true) })
-        .documents::<List>("lists", |kind| kind.access(|_, _, _| async { Ok(true) }).undoable())
+        .documents::<List>("lists", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits().undoable()
+        })
         .listen(([127, 0, 0, 1], port).into())
         .await
         .expect("a server")

@@ -7,7 +7,7 @@ use logux::{
     server::Retention,
 };
 use logux_client::testing::{FakeServer, TestClient, settle};
-use logux_server::{Server, testing::TestServer};
+use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::{Value, json};
 
@@ -26,7 +26,9 @@ impl Either {
             .store(database.store())
             .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
             .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) })
-            .documents::<Map>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }).undoable())
+            .documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+                kind.access(|_| async { Ok(true) }).created_by_edits().undoable()
+            })
             .channel("room", |channel| channel.access(|_| async { Ok(true) }).replay())
             .action_type("say", |on| {
                 let on = on.access(|_| async { Ok(true) }).resend(|_| async { Ok("room") });

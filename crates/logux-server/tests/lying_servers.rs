@@ -11,7 +11,7 @@ use logux::{
 };
 use logux_client::{Backoff, Client, ServerMessage, ServerMessages};
 use logux_net::WebSocketConnector;
-use logux_server::Server;
+use logux_server::{MemoryDocuments, Server};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -136,7 +136,9 @@ async fn client_survives((messages, expected): Lie) {
 
     let server = Server::builder()
         .auth(|_| async { Ok(true) })
-        .documents::<List>("lists", |kind| kind.access(|_, _, _| async { Ok(true) }))
+        .documents::<List>("lists", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits()
+        })
         .listen(address)
         .await
         .expect("a server");

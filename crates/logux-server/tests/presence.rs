@@ -5,7 +5,7 @@ use std::time::Duration;
 use logux::{Json, NodeId, client::PresenceEvent, crdt::Document};
 use logux_client::Presence;
 use logux_server::{
-    Server,
+    MemoryDocuments, Server,
     testing::{TestClient, TestServer},
 };
 use serde_json::{Value, json};
@@ -16,8 +16,9 @@ fn server() -> TestServer {
         Server::builder()
             .channel("boards/:id", |channel| channel.access(|_| async { Ok(true) }).presence())
             .channel("plain", |channel| channel.access(|_| async { Ok(true) }))
-            .documents::<Document>("notes", |kind| {
-                kind.access(|context, _, _| async move { Ok(context.user_id() != Some("guest")) })
+            .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+                kind.access(|request| async move { Ok(request.user_id() != Some("guest")) })
+                    .created_by_edits()
             }),
     )
     .expect("a server")

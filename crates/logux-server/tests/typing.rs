@@ -8,7 +8,7 @@ use logux::{
 };
 use logux_client::{BurstLimits, Client, DocumentHandle};
 use logux_net::WebSocketConnector;
-use logux_server::{RunningServer, Server};
+use logux_server::{MemoryDocuments, RunningServer, Server};
 use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -24,7 +24,9 @@ fn free_port() -> u16 {
 async fn server(port: u16) -> RunningServer {
     Server::builder()
         .auth(|_| async { Ok(true) })
-        .documents::<Text>("texts", |kind| kind.access(|_, _, _| async { Ok(true) }).undoable())
+        .documents::<Text>("texts", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits().undoable()
+        })
         .listen(([127, 0, 0, 1], port).into())
         .await
         .expect("a server")

@@ -1,7 +1,7 @@
 //! The server of the notes, which keeps them in a file.
 
 use logux::crdt::Document;
-use logux_server::{Server, stop_signal};
+use logux_server::{MemoryDocuments, Server, stop_signal};
 use logux_sqlite::Database;
 
 use crate::Error;
@@ -11,8 +11,8 @@ pub(crate) async fn serve(port: &str, file: &str) -> Result<(), Error> {
     let mut server = Server::builder()
         .store(Database::open(file)?.store())
         .auth(|_login| async { Ok(true) })
-        .documents::<Document>("notes", |kind| {
-            kind.access(|_context, _id, _operation| async { Ok(true) }).undoable()
+        .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits().undoable()
         })
         .listen(([127, 0, 0, 1], port.parse()?).into())
         .await?;

@@ -166,6 +166,10 @@ impl Crdt for Document {
     const NAME: &'static str = "document";
     const VERSION: u32 = 4;
 
+    fn path(op: &DocumentOp) -> Option<&Path> {
+        Some(op.path())
+    }
+
     fn check(op: &DocumentOp) -> Result<(), Malformed> {
         match op.part() {
             PartOp::Value(op) => Map::check(&op),

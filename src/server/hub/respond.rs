@@ -294,14 +294,22 @@ impl<S: Store> Hub<S> {
         let recipients =
             if request.is_approved { request.recipients.clone() } else { Recipients::default() };
         // Others, who have received an action, may need all of its undo.
-        let reduced = reduced(&request.entry.action).filter(|_| !request.is_approved);
+        let is_of_document = self.config.documents.document_of(&request.entry.action).is_some();
+        let reduced =
+            reduced(&request.entry.action, is_of_document).filter(|_| !request.is_approved);
         let remembered = reduced.map(|action| {
             let entry = Entry::new(action, request.entry.meta.clone());
-            undo_of(&entry, reason, extra.clone())
+            (undo_of(&entry, reason, extra.clone()), entry.action)
         });
-        if remembered.is_some() && request.is_in_inbox() {
-            self.inbox.reduce_action(&mut self.log, now, &request.entry)?;
-        }
+        let remembered = match remembered {
+            Some((undo, action)) => {
+                if request.is_in_inbox() {
+                    self.inbox.reduce_action(&mut self.log, now, &request.entry, action)?;
+                }
+                Some(undo)
+            }
+            None => None,
+        };
         let undo = undo_of(&request.entry, reason, extra);
         // Clients of the reference undo an action only if the undo is later, and the correction of
         // clocks is not exact.

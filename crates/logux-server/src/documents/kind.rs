@@ -1,106 +1,155 @@
-//! Documents that clients edit together: their channels and action types, and the snapshots that
-//! settle them.
+//! A kind of documents: who may use them, and their limits.
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
+use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 use logux::{
-    Entry, WallTime,
-    action::{DocumentKey, DocumentVerb},
-    crdt::{Crdt, Shared},
-    replay::Reducer as _,
-    server::{
-        DocumentSnapshot, FateKey, Recipients, Retention, SettlementRule, SnapshotBuilder,
-        UndoTarget,
-    },
-    store::Store,
+    crdt::{Crdt, Path},
+    server::{SettlementRule, UndoTarget},
 };
-use tokio::sync::Semaphore;
 
 use crate::{
+    documents::request::DocumentRequest,
     error::HandlerError,
-    handlers::{
-        action_type::{ActionType, ActionTypeBuilder},
-        context::Context,
-        handler::BoxFuture,
-    },
-    hub::handle::Handle,
-    server::builder::Builder,
-    telemetry::event::Event,
+    handlers::{context::Context, handler::BoxFuture},
 };
 
-/// What a client wants to do with a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DocumentOperation {
-    /// Receive its state and its edits: `logux/subscribe` to `KIND/ID`.
-    Read,
-    /// Begin it: `KIND/create`.
-    Create,
-    /// Change it: `KIND/edit`.
-    Edit,
-}
-
-type Access<S> =
-    Arc<dyn Fn(Context<S>, Arc<str>, DocumentOperation) -> BoxFuture<bool> + Send + Sync>;
-type Undoable<S> = Box<dyn FnOnce(ActionType<S>) -> ActionType<S>>;
+/// The rule that decides about a request.
+pub(super) type Access<S, C> = Arc<dyn Fn(DocumentRequest<S, C>) -> BoxFuture<bool> + Send + Sync>;
+/// The rule that decides who may undo an edit.
+pub(super) type UndoRule<S> = Arc<dyn Fn(Context<S>, UndoTarget) -> BoxFuture<bool> + Send + Sync>;
 
 /// Builds a [`DocumentKind`], beginning with the rule for access.
-pub struct DocumentKindBuilder<S>(PhantomData<fn(S)>);
+pub struct DocumentKindBuilder<S, C>(PhantomData<fn(S, C)>);
 
-impl<S> fmt::Debug for DocumentKindBuilder<S> {
+impl<S, C> fmt::Debug for DocumentKindBuilder<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DocumentKindBuilder")
     }
 }
 
-impl<S: Send + Sync + 'static> DocumentKindBuilder<S> {
-    /// Decides whether the author may do something with the document that has this id. `false`
-    /// undoes the action with the reason `denied`.
+impl<S: Send + Sync + 'static, C: Crdt> DocumentKindBuilder<S, C> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Decides whether the author may do something with a document. `false` undoes the action with
+    /// the reason `denied`.
+    ///
+    /// The rule is called for each operation that an action needs, and once for each operation when
+    /// a client subscribes, to tell the client what it may do. The rule of an edit runs in the
+    /// queue of its document: later edits of the document wait for it.
+    ///
+    /// ```
+    /// use logux::{action::DocumentOperation, crdt::Document};
+    /// use logux_server::{DocumentKind, DocumentKindBuilder};
+    ///
+    /// // Everyone reads, the members edit, the creator does everything.
+    /// fn notes(kind: DocumentKindBuilder<(), Document>) -> DocumentKind<(), Document> {
+    ///     kind.access(|request| async move {
+    ///         let Some(user) = request.user_id() else { return Ok(false) };
+    ///         Ok(match request.operation() {
+    ///             DocumentOperation::Read | DocumentOperation::Create => true,
+    ///             DocumentOperation::Edit => {
+    ///                 let members = request.state().await?.get(&"/members".parse()?);
+    ///                 let is_member = members.is_some_and(|members| members.get(user).is_some());
+    ///                 is_member || request.creator() == Some(user)
+    ///             }
+    ///             _ => request.creator() == Some(user),
+    ///         })
+    ///     })
+    ///     .managed_at(["/members".parse().expect("a path")])
+    ///     .undoable()
+    /// }
+    /// ```
     pub fn access<F>(
         self,
-        access: impl Fn(Context<S>, Arc<str>, DocumentOperation) -> F + Send + Sync + 'static,
-    ) -> DocumentKind<S>
+        access: impl Fn(DocumentRequest<S, C>) -> F + Send + Sync + 'static,
+    ) -> DocumentKind<S, C>
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        let access: Access<S> =
-            Arc::new(move |context, id, operation| Box::pin(access(context, id, operation)));
-        DocumentKind { access, undo: None, rule: SettlementRule::default() }
+        DocumentKind {
+            access: Arc::new(move |request| Box::pin(access(request))),
+            undo: None,
+            settlement: SettlementRule::default(),
+            limits: DocumentLimits::default(),
+            comments: Vec::new(),
+            managed: Vec::new(),
+            deletions_kept_for: DELETIONS_KEPT_FOR,
+            is_created_by_edits: false,
+        }
     }
 }
 
-/// A kind of documents of a server: who may use them, and when they are settled.
-pub struct DocumentKind<S = ()> {
-    access: Access<S>,
-    undo: Option<Undoable<S>>,
-    rule: SettlementRule,
+/// The default of [`DocumentKind::keep_deleted_for`].
+const DELETIONS_KEPT_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// A kind of documents of a server: who may use them, when they are settled, and their limits.
+pub struct DocumentKind<S, C: Crdt> {
+    pub(super) access: Access<S, C>,
+    pub(super) undo: Option<UndoRule<S>>,
+    pub(super) settlement: SettlementRule,
+    pub(super) limits: DocumentLimits,
+    /// The paths that a [`Comment`](logux::action::DocumentOperation::Comment) may change.
+    pub(super) comments: Vec<Path>,
+    /// The paths that only a [`Manage`](logux::action::DocumentOperation::Manage) may change.
+    pub(super) managed: Vec<Path>,
+    pub(super) deletions_kept_for: Duration,
+    pub(super) is_created_by_edits: bool,
 }
 
-impl<S> fmt::Debug for DocumentKind<S> {
+/// The limits of documents. What exceeds one is undone with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentLimits {
+    /// The largest size of a document, in bytes of the JSON of its snapshot and of the later
+    /// actions. The reason is `documentTooLarge`. Edits that make what the document shows smaller
+    /// are accepted up to twice the size. Default: 4 MiB.
+    pub max_bytes: u64,
+    /// The number of documents of a kind that one user may have created and not deleted. The
+    /// reason is `documentLimit`. Default: no limit.
+    pub max_documents_per_user: Option<u64>,
+    /// The size of all documents of a kind that one user has created and not deleted, in bytes.
+    /// When it is reached, the user creates no more, and those documents do not grow. The reason is
+    /// `userBytesLimit`. The sizes are some seconds old. Default: no limit.
+    pub max_bytes_per_user: Option<u64>,
+}
+
+impl Default for DocumentLimits {
+    fn default() -> Self {
+        Self { max_bytes: 4 * 1024 * 1024, max_documents_per_user: None, max_bytes_per_user: None }
+    }
+}
+
+impl<S, C: Crdt> fmt::Debug for DocumentKind<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DocumentKind").field("rule", &self.rule).finish_non_exhaustive()
+        f.debug_struct("DocumentKind")
+            .field("settlement", &self.settlement)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
-impl<S: Send + Sync + 'static> DocumentKind<S> {
-    /// Lets each user undo and redo the own edits, as [`ActionType::undoable`] does, until they are
-    /// settled. Default: clients may undo nothing.
+impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
+    /// Lets each user undo and redo the own edits, as
+    /// [`ActionType::undoable`](crate::ActionType::undoable) does, until they are settled. The user
+    /// also needs access to the operations of the edit. Default: clients may undo nothing.
     #[must_use]
-    pub fn undoable(mut self) -> Self {
-        self.undo = Some(Box::new(ActionType::undoable));
-        self
+    pub fn undoable(self) -> Self {
+        self.undoable_by(|context, target| async move { Ok(target.is_by(context.node_id())) })
     }
 
-    /// Decides who may undo an edit, or an undo of it, as [`ActionType::undoable_by`] does.
+    /// Decides who may undo an edit, or an undo of it, as
+    /// [`ActionType::undoable_by`](crate::ActionType::undoable_by) does. The user also needs access
+    /// to the operations of the edit.
     #[must_use]
     pub fn undoable_by<F>(
         mut self,
-        rule: impl Fn(Context<S>, UndoTarget) -> F + Clone + Send + Sync + 'static,
+        rule: impl Fn(Context<S>, UndoTarget) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = Result<bool, HandlerError>> + Send + 'static,
     {
-        self.undo = Some(Box::new(move |action| action.undoable_by(rule)));
+        self.undo = Some(Arc::new(move |context, target| Box::pin(rule(context, target))));
         self
     }
 
@@ -108,135 +157,49 @@ impl<S: Send + Sync + 'static> DocumentKind<S> {
     /// the latest 10,000 edits can be undone; 90 days.
     #[must_use]
     pub fn settlement(mut self, rule: SettlementRule) -> Self {
-        self.rule = rule;
+        self.settlement = rule;
         self
     }
-}
 
-impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
-    /// Serves documents of type `C` that clients edit together: the channels `KIND/ID`, and the
-    /// action types `KIND/create` and `KIND/edit`. The server keeps their edits, and settles them
-    /// by snapshots. See [`documents`](crate::documents).
-    ///
-    /// An edit with operations that `C` does not know, or that exceed its limits, is undone with
-    /// the reason `wrongFormat`. A name is either a kind of documents or a
-    /// [collection](Self::sync_map) of records.
-    ///
-    /// ```
-    /// use logux::crdt::Document;
-    /// use logux_server::{DocumentOperation, Server};
-    ///
-    /// let server = Server::builder()
-    ///     .auth(|login| async move { Ok(login.token.is_some()) })
-    ///     .documents::<Document>("notes", |kind| {
-    ///         kind.access(|context, _id, operation| async move {
-    ///             Ok(operation == DocumentOperation::Read || context.user_id() != Some("guest"))
-    ///         })
-    ///         .undoable()
-    ///     });
-    /// ```
+    /// Sets the limits of documents.
     #[must_use]
-    pub fn documents<C: Crdt + Send + 'static>(
-        self,
-        kind: &str,
-        handlers: impl FnOnce(DocumentKindBuilder<S>) -> DocumentKind<S>,
-    ) -> Self
-    where
-        C::Op: Send,
-    {
-        let DocumentKind { access, undo, rule } = handlers(DocumentKindBuilder(PhantomData));
-        let limit = Arc::new(Semaphore::new(1));
-        let settle =
-            move |key: DocumentKey, handle: Handle| -> BoxFuture<Option<DocumentSnapshot>> {
-                let limit = limit.clone();
-                Box::pin(async move { make_snapshot::<C>(key, rule, &handle, &limit).await })
-            };
-        let server = self.add_documents(kind, rule, Arc::new(settle));
-        let may_read = access.clone();
-        let server = server.record_channel(kind, |channel| {
-            let access = move |context: Context<S>| {
-                let id = context.param("id").into();
-                may_read(context, id, DocumentOperation::Read)
-            };
-            channel.access(access).replay().presence()
-        });
-        let edit = edit_type::<S, C>(&access, DocumentOperation::Edit);
-        let create = edit_type::<S, C>(&access, DocumentOperation::Create);
-        let undo = undo.unwrap_or_else(|| Box::new(|action| action));
-        let name = |verb: DocumentVerb| format!("{kind}/{}", verb.as_str());
-        server
-            .action_type(name(DocumentVerb::Edit), |_| undo(edit))
-            .action_type(name(DocumentVerb::Create), |_| create)
-            .action_type(name(DocumentVerb::Snapshot), ActionTypeBuilder::own)
+    pub fn limits(mut self, limits: DocumentLimits) -> Self {
+        self.limits = limits;
+        self
     }
-}
 
-/// Returns the handlers of the actions that begin or change a document.
-fn edit_type<S: Send + Sync + 'static, C: Crdt>(
-    access: &Access<S>,
-    operation: DocumentOperation,
-) -> ActionType<S> {
-    let access = access.clone();
-    let access = move |context: Context<S>| {
-        let decision =
-            check_edit::<S, C>(&context).map(|key| access(context, key.id().clone(), operation));
-        async move { decision?.await }
-    };
-    let builder = ActionTypeBuilder::new().access(access);
-    builder
-        .resend(|context| {
-            let key = DocumentKey::of(context.action());
-            async move { Ok(key.map_or_else(Recipients::default, |(key, _)| channel_of(&key))) }
-        })
-        .keep_by(|action, _| Some(Retention::forever(DocumentKey::of(action)?.0.channel())))
-        // Edits merge one by one.
-        .fate_key(|_| FateKey::none())
-}
-
-fn channel_of(key: &DocumentKey) -> Recipients {
-    Recipients::channel(key.channel().clone())
-}
-
-/// Returns the document of an edit whose operations are valid.
-fn check_edit<S, C: Crdt>(context: &Context<S>) -> Result<DocumentKey, HandlerError> {
-    let wrong_format = |error: &dyn fmt::Display| {
-        let event = Event::WrongFormat { id: &context.meta().id, error };
-        context.server().telemetry().record(&event);
-        HandlerError::undo("wrongFormat")
-    };
-    let Some((key, _)) = DocumentKey::of(context.action()) else {
-        return Err(wrong_format(&"expected \"id\" with the id of a document, a non-empty string"));
-    };
-    let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());
-    match shared.read(context.action()) {
-        Ok(_) => Ok(key),
-        Err(error) => Err(wrong_format(&error)),
+    /// Sets the paths of comments: who may [comment](logux::action::DocumentOperation::Comment)
+    /// changes what is at these paths and below. Who may edit needs that permission too to change
+    /// them. Default: none.
+    #[must_use]
+    pub fn comments_at(mut self, paths: impl IntoIterator<Item = Path>) -> Self {
+        self.comments = paths.into_iter().collect();
+        self
     }
-}
 
-/// Makes the snapshot of a document, on a thread for blocking work. One at a time for each kind.
-async fn make_snapshot<C: Crdt + Send + 'static>(
-    key: DocumentKey,
-    rule: SettlementRule,
-    handle: &Handle,
-    limit: &Semaphore,
-) -> Result<Option<DocumentSnapshot>, HandlerError>
-where
-    C::Op: Send,
-{
-    let _permit = limit.acquire().await?;
-    let mut builder = SnapshotBuilder::<C>::new(key, rule);
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut next = Some(builder.query());
-    while let Some(query) = next {
-        let page = handle.log_page(query).await?;
-        entries.extend(page.entries);
-        next = page.next;
+    /// Sets the paths that decide who may do what, such as the list of members: only who may
+    /// [manage](logux::action::DocumentOperation::Manage) the document changes what is at these
+    /// paths and below, or above them. Default: none.
+    #[must_use]
+    pub fn managed_at(mut self, paths: impl IntoIterator<Item = Path>) -> Self {
+        self.managed = paths.into_iter().collect();
+        self
     }
-    let now: WallTime = handle.now();
-    let snapshot = tokio::task::spawn_blocking(move || {
-        entries.iter().for_each(|entry| builder.add(entry));
-        builder.build(now)
-    });
-    Ok(snapshot.await??)
+
+    /// Lets the first edit of a document create it, for an author with access to
+    /// [`Create`](logux::action::DocumentOperation::Create). A missing document can be opened
+    /// then, and is empty. Default: only `KIND/create` creates a document.
+    #[must_use]
+    pub fn created_by_edits(mut self) -> Self {
+        self.is_created_by_edits = true;
+        self
+    }
+
+    /// Sets for how long the deletion of a document can be taken back, by `KIND/create`. Then the
+    /// document is purged. Default: 30 days.
+    #[must_use]
+    pub fn keep_deleted_for(mut self, duration: Duration) -> Self {
+        self.deletions_kept_for = duration;
+        self
+    }
 }

@@ -1,5 +1,15 @@
-// Reading order: `storage` (what is kept beside the log), `kind` (what a kind of documents is, and
-// how it is served).
+// Reading order: `storage` (what is kept beside the log), `open` (the queue and the state of each
+// document in use), `request` (what the rule of access decides about), `kind` (what an application
+// configures), `checks` (which actions are accepted), `settlement` (the snapshots), `purging` (what
+// removes documents for good), `service` (the documents of a running server, for its own code),
+// `serving` (the channels and action types that a builder creates from all of these).
 
+mod checks;
 pub(crate) mod kind;
+mod open;
+mod purging;
+pub(crate) mod request;
+pub(crate) mod service;
+mod serving;
+mod settlement;
 pub(crate) mod storage;

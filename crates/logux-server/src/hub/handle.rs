@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hyper::http::Extensions;
 use logux::{
-    Action, ActionId, Entry, NodeId, WallTime,
+    Action, ActionId, Entry, MonoTime, NodeId, WallTime,
     action::DocumentKey,
     log::Draft,
     server::{
@@ -84,6 +85,8 @@ pub(crate) enum PageResult {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<HubCommand>,
+    /// What other parts of the server find by its type.
+    extensions: Arc<Extensions>,
     clock: Clock,
     telemetry: Telemetry,
     log_status: LogStatus,
@@ -116,13 +119,44 @@ pub enum ReadLogError {
     Stopped,
 }
 
+/// A handle that does not keep the server running, for tasks in the background.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakHandle {
+    commands: mpsc::WeakSender<HubCommand>,
+    extensions: Arc<Extensions>,
+    clock: Clock,
+    telemetry: Telemetry,
+    log_status: LogStatus,
+}
+
+impl WeakHandle {
+    /// Returns the handle. `None` if the server has ended.
+    pub(crate) fn upgrade(&self) -> Option<Handle> {
+        let commands = self.commands.upgrade().filter(|commands| !commands.is_closed())?;
+        let Self { commands: _, extensions, clock, telemetry, log_status } = self.clone();
+        Some(Handle { commands, extensions, clock, telemetry, log_status })
+    }
+}
+
 impl Handle {
+    /// Returns a handle that does not keep the server running.
+    pub(crate) fn downgrade(&self) -> WeakHandle {
+        let Self { commands, extensions, clock, telemetry, log_status } = self.clone();
+        WeakHandle { commands: commands.downgrade(), extensions, clock, telemetry, log_status }
+    }
+
     pub(crate) fn new(
         commands: mpsc::Sender<HubCommand>,
+        extensions: Extensions,
         clock: Clock,
         telemetry: Telemetry,
     ) -> Self {
-        Self { commands, clock, telemetry, log_status: LogStatus::default() }
+        let log_status = LogStatus::default();
+        Self { commands, extensions: Arc::new(extensions), clock, telemetry, log_status }
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     pub(crate) const fn telemetry(&self) -> &Telemetry {
@@ -136,6 +170,11 @@ impl Handle {
     /// Returns the time of the server's clock.
     pub(crate) fn now(&self) -> WallTime {
         self.clock.now().wall
+    }
+
+    /// Returns the time of the server's clock that is not set.
+    pub(crate) fn mono_now(&self) -> MonoTime {
+        self.clock.now().mono
     }
 
     /// Sends an action to clients: to a channel by its name, to several by a list, or to

@@ -2,10 +2,11 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
-use hyper::Method;
+use hyper::{Method, http::Extensions};
 use logux::{
     NodeId,
     replay::Reducer,
@@ -51,7 +52,7 @@ use crate::{
         application::{EntryObserver, record_earlier},
         driver::{HubDriver, HubEnd},
         executor::HandlerExecutor,
-        handle::Handle,
+        handle::{Handle, WeakHandle},
         log_status::LogState,
         outage::Outage,
         outbox::OutboxLimits,
@@ -82,6 +83,8 @@ impl Server {
             backend: None,
             on_connect: None,
             observers: Vec::new(),
+            background: Vec::new(),
+            extensions: Extensions::new(),
             routes: Routes::default(),
             store: MemoryStore::new(),
             config: Config::default(),
@@ -98,11 +101,17 @@ pub struct Builder<S = (), St = MemoryStore> {
     backend: Option<Backend>,
     on_connect: Option<OnConnect<S>>,
     observers: Vec<Box<dyn EntryObserver>>,
+    background: Vec<BackgroundTask>,
+    extensions: Extensions,
     routes: Routes<S>,
     store: St,
     pub(crate) config: Config,
     first_error: Option<BuildError>,
 }
+
+/// Creates the future of a task that runs beside the server.
+type BackgroundTask =
+    Box<dyn FnOnce(WeakHandle) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl<S, St> std::fmt::Debug for Builder<S, St> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -233,6 +242,30 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         }
         self.application.deletions(plural)
     }
+
+    /// Adds a task that begins with the server. It ends itself when the server has ended.
+    pub(crate) fn background<F>(
+        mut self,
+        task: impl FnOnce(WeakHandle) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.background.push(Box::new(|handle| Box::pin(task(handle))));
+        self
+    }
+
+    /// Returns what the parts of the running server find by its type.
+    pub(crate) fn extensions(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// Adds an observer of the entries that the log keeps.
+    pub(crate) fn observer(mut self, observer: Box<dyn EntryObserver>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// Adds a kind of documents.
     pub(crate) fn add_documents(
         mut self,
@@ -338,6 +371,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             backend,
             on_connect,
             observers,
+            background,
+            extensions,
             routes,
             config,
             first_error,
@@ -349,6 +384,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             backend,
             on_connect,
             observers,
+            background,
+            extensions,
             routes,
             store,
             config,
@@ -419,7 +456,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let node = config.node()?;
 
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-        let handle = Handle::new(commands, clock, telemetry);
+        let handle = Handle::new(commands, self.extensions, clock, telemetry);
         let mut hub_config = config.hub_config(node.clone());
         let registry = application.clone();
         hub_config.queues = Queues::by(move |action| registry.queue(action));
@@ -459,6 +496,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             last_outage: None,
         })?;
 
+        for task in self.background {
+            tokio::spawn(task(handle.downgrade()));
+        }
         let shared = Arc::new(ConnectionShared {
             node_config: Mutex::new(Arc::new(config.node_config(node.clone()))),
             admission,

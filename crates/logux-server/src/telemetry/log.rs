@@ -201,6 +201,14 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel = &*name_excerpt(channel),
             error,
         }, "A document was not settled"),
+        Failure::Catalog { kind } => log_event!(error, "error", {
+            kind = &*name_excerpt(kind),
+            error,
+        }, "The catalog of documents was not updated"),
+        Failure::Purge { kind } => log_event!(error, "error", {
+            kind = &*name_excerpt(kind),
+            error,
+        }, "Deleted documents were not purged"),
         Failure::OnConnect { node } => log_event!(error, "error", {
             nodeId = node.as_str(),
             error,

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use logux::crdt::Map;
 use logux_client::{Client, RecordList};
-use logux_server::{Server, testing::TestServer};
+use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use logux_sqlite::Database;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -19,7 +19,9 @@ fn server() -> TestServer {
     let tasks = database.records().collection("tasks");
     let server = Server::builder()
         .store(database.store())
-        .documents::<Map>("notes", |kind| kind.access(|_, _, _| async { Ok(true) }))
+        .documents::<Map>("notes", MemoryDocuments::new(), |kind| {
+            kind.access(|_| async { Ok(true) }).created_by_edits()
+        })
         .sync_map("tasks", tasks.clone(), |_, _| async { Ok(true) })
         .sync_map_filter("tasks", tasks, |_, _| async { Ok(true) });
     TestServer::start(server).expect("a server")

@@ -1,0 +1,374 @@
+//! The channels and action types of a kind of documents.
+
+use std::{future::Future, sync::Arc};
+
+use logux::{
+    action::{AccessList, DocumentAccess, DocumentKey, DocumentOperation, DocumentVerb},
+    crdt::{Crdt, Shared},
+    replay::Reducer as _,
+    server::{
+        CreateOutcome, DocumentCreation, DocumentDeletion, FateKey, Recipients, RequestKind,
+        Retention, UndoTarget,
+    },
+    store::Store,
+};
+
+use crate::{
+    documents::{
+        checks::{admit, key_of, operations, read_ops},
+        kind::{DocumentKind, DocumentKindBuilder},
+        open::{LockedDocument, OpenDocuments, Recorder},
+        purging::purge_deleted,
+        request::{DocumentRequest, StateSource},
+        service::DocumentServices,
+        settlement::make_snapshots,
+        storage::{DocumentStorage, shared::SharedDocumentStorage},
+    },
+    error::HandlerError,
+    handlers::{
+        action_type::{ActionType, ActionTypeBuilder},
+        channel::{Channel, ChannelBuilder},
+        context::Context,
+    },
+    server::builder::Builder,
+};
+
+impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
+    /// Serves documents of type `C` that clients edit together: the channels `KIND/ID`, and the
+    /// action types `KIND/create`, `KIND/edit` and `KIND/delete`. The server's log has the latest
+    /// snapshot of each document and the later edits; the storage has which documents exist, and
+    /// former edits. See [`documents`](crate::documents).
+    ///
+    /// A name is either a kind of documents or a [collection](Self::sync_map) of records.
+    ///
+    /// ```
+    /// use logux::{action::DocumentOperation, crdt::Document};
+    /// use logux_server::{MemoryDocuments, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .auth(|login| async move { Ok(login.token.is_some()) })
+    ///     .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+    ///         kind.access(|request| async move {
+    ///             let is_guest = request.user_id() == Some("guest");
+    ///             Ok(request.operation() == DocumentOperation::Read || !is_guest)
+    ///         })
+    ///         .undoable()
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn documents<C>(
+        self,
+        kind: &str,
+        storage: impl DocumentStorage,
+        configure: impl FnOnce(DocumentKindBuilder<S, C>) -> DocumentKind<S, C>,
+    ) -> Self
+    where
+        C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
+    {
+        let settings = configure(DocumentKindBuilder::new());
+        let storage: SharedDocumentStorage = Arc::new(storage);
+        let documents = OpenDocuments::<C>::new(kind, storage);
+        let snapshots = make_snapshots::<C>(settings.settlement);
+        let server = self.add_documents(kind, settings.settlement, snapshots);
+        let server = server.observer(Box::new(Recorder(documents.clone())));
+        let (purged, kept_for) = (documents.clone(), settings.deletions_kept_for);
+        let mut server = server.background(move |handle| purge_deleted(purged, kept_for, handle));
+        let services = server.extensions().get_or_insert_default::<DocumentServices>();
+        services.insert(kind.into(), documents.clone());
+        let serving = Arc::new(Serving { kind: kind.into(), documents, settings });
+        let name = |verb: DocumentVerb| format!("{kind}/{}", verb.as_str());
+        server
+            .record_channel(kind, |channel| serving.channel(channel))
+            .action_type(name(DocumentVerb::Create), |_| serving.edits(Serving::create))
+            .action_type(name(DocumentVerb::Edit), |_| serving.undoable_edits())
+            .action_type(name(DocumentVerb::Delete), |_| serving.deletions())
+            .action_type(name(DocumentVerb::Snapshot), ActionTypeBuilder::own)
+    }
+}
+
+/// A kind of documents that is served.
+struct Serving<S, C: Crdt> {
+    kind: Arc<str>,
+    documents: Arc<OpenDocuments<C>>,
+    settings: DocumentKind<S, C>,
+}
+
+impl<S, C> Serving<S, C>
+where
+    S: Send + Sync + 'static,
+    C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
+{
+    /// Returns the handlers of the channels. A subscriber receives the snapshot and the edits, or
+    /// the edits that it has missed; then what it may do.
+    fn channel(self: &Arc<Self>, channel: ChannelBuilder<S>) -> Channel<S> {
+        let (reading, telling) = (self.clone(), self.clone());
+        channel
+            .access(move |context| reading.clone().may_read(context))
+            .replay()
+            .load(move |context| {
+                let serving = telling.clone();
+                async move { Ok(serving.access_of(&context).await?.to_action()?) }
+            })
+            .presence()
+    }
+
+    fn key_of_channel(&self, context: &Context<S>) -> DocumentKey {
+        DocumentKey::new(self.kind.clone(), context.param("id"))
+    }
+
+    async fn may_read(self: Arc<Self>, context: Context<S>) -> Result<bool, HandlerError> {
+        let key = self.key_of_channel(&context);
+        let entry = {
+            let document = self.documents.lock(&key, context.server()).await?;
+            // Who may not read learns nothing else about a document that exists.
+            document.entry().cloned()
+        };
+        let is_deleted = entry.as_ref().map(|entry| entry.deletion().is_some());
+        let state = StateSource::OnDemand(self.documents.clone());
+        let operation = DocumentOperation::Read;
+        let request = DocumentRequest { context, key, operation, entry, state };
+        match is_deleted {
+            None if !self.settings.is_created_by_edits => Err(HandlerError::NotFound),
+            None => (self.settings.access)(request).await,
+            Some(_) if !(self.settings.access)(request).await? => Ok(false),
+            Some(true) => Err(HandlerError::undo("deleted")),
+            Some(false) => Ok(true),
+        }
+    }
+
+    /// Returns what the author of a subscription may do.
+    async fn access_of(&self, context: &Context<S>) -> Result<DocumentAccess, HandlerError> {
+        let key = self.key_of_channel(context);
+        let entry = self.documents.lock(&key, context.server()).await?.entry().cloned();
+        let mut operations = vec![DocumentOperation::Read];
+        for operation in DocumentOperation::ALL {
+            if matches!(operation, DocumentOperation::Read | DocumentOperation::Create) {
+                continue;
+            }
+            let request = DocumentRequest {
+                context: context.clone(),
+                key: key.clone(),
+                operation,
+                entry: entry.clone(),
+                state: StateSource::OnDemand(self.documents.clone()),
+            };
+            if (self.settings.access)(request).await? {
+                operations.push(operation);
+            }
+        }
+        let operations: AccessList = operations.into_iter().collect();
+        Ok(DocumentAccess { key, operations })
+    }
+
+    /// Checks that the author may do something with a document whose queue is held.
+    async fn check_access(
+        &self,
+        context: &Context<S>,
+        document: &mut LockedDocument<C>,
+        operation: DocumentOperation,
+    ) -> Result<(), HandlerError> {
+        if context.request_kind() == RequestKind::OwnAction {
+            return Ok(());
+        }
+        let request = DocumentRequest {
+            context: context.clone(),
+            key: document.key().clone(),
+            operation,
+            entry: document.entry().cloned(),
+            state: StateSource::Known(document.state().await?),
+        };
+        if (self.settings.access)(request).await? { Ok(()) } else { Err(HandlerError::Denied) }
+    }
+
+    async fn check_operations(
+        &self,
+        context: &Context<S>,
+        document: &mut LockedDocument<C>,
+        ops: &[C::Op],
+    ) -> Result<(), HandlerError> {
+        for operation in operations::<C>(ops, &self.settings.comments, &self.settings.managed) {
+            self.check_access(context, document, operation).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the handlers of actions that change a document: `accept` decides about them, also
+    /// about those of the server itself, before others receive them.
+    fn edits<F>(
+        self: &Arc<Self>,
+        accept: impl Fn(Arc<Self>, Context<S>) -> F + Send + Sync + 'static,
+    ) -> ActionType<S>
+    where
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        let serving = self.clone();
+        ActionTypeBuilder::new()
+            .access(|_| async { Ok(true) })
+            .resend(move |context: Context<S>| {
+                let key = key_of(&context);
+                let accepted = accept(serving.clone(), context);
+                async move {
+                    accepted.await?;
+                    Ok(Recipients::channel(key?.channel().clone()))
+                }
+            })
+            .keep_by(|action, _| Some(Retention::forever(DocumentKey::of(action)?.0.channel())))
+            // Edits merge one by one.
+            .fate_key(|_| FateKey::none())
+    }
+
+    fn undoable_edits(self: &Arc<Self>) -> ActionType<S> {
+        let edits = self.edits(Self::edit);
+        if self.settings.undo.is_none() {
+            return edits;
+        }
+        let serving = self.clone();
+        edits.undoable_by(move |context, target| serving.clone().may_undo(context, target))
+    }
+
+    /// Decides about the undo of an edit. It needs the same permissions as the edit.
+    async fn may_undo(
+        self: Arc<Self>,
+        context: Context<S>,
+        target: UndoTarget,
+    ) -> Result<bool, HandlerError> {
+        let Some(rule) = &self.settings.undo else { return Ok(false) };
+        if !rule(context.clone(), target.clone()).await? {
+            return Ok(false);
+        }
+        let Some((key, _)) = DocumentKey::of(&target.action.action) else { return Ok(false) };
+        let mut document = self.documents.lock(&key, context.server()).await?;
+        document.existing()?;
+        let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());
+        let Ok(Some(ops)) = shared.read(&target.action.action) else { return Ok(false) };
+        match self.check_operations(&context, &mut document, &ops).await {
+            Ok(()) => Ok(true),
+            Err(HandlerError::Denied) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn edit(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
+        let key = key_of(&context)?;
+        let ops = read_ops::<S, C>(&context, &key)?;
+        let mut document = self.documents.lock(&key, context.server()).await?;
+        if document.entry().is_none() && self.settings.is_created_by_edits {
+            self.check_operations(&context, &mut document, &ops).await?;
+            return self.create_in(&context, document, &ops).await;
+        }
+        document.existing()?;
+        self.check_operations(&context, &mut document, &ops).await?;
+        if let Some(max) = self.settings.limits.max_bytes_per_user
+            && document.used_by_creator().await?.is_some_and(|bytes| bytes >= max)
+        {
+            return Err(HandlerError::undo("userBytesLimit"));
+        }
+        admit(&context, &mut document, &self.settings.limits).await
+    }
+
+    async fn create(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
+        let key = key_of(&context)?;
+        let ops = read_ops::<S, C>(&context, &key)?;
+        let document = self.documents.lock(&key, context.server()).await?;
+        self.create_in(&context, document, &ops).await
+    }
+
+    async fn create_in(
+        &self,
+        context: &Context<S>,
+        mut document: LockedDocument<C>,
+        ops: &[C::Op],
+    ) -> Result<(), HandlerError> {
+        let creation = DocumentCreation {
+            stamp: context.meta().stamp(),
+            creator: context.user_id().map(Into::into),
+            at: context.server().now(),
+        };
+        let outcome = document.entry().cloned().map(|mut entry| entry.create(&creation));
+        match outcome {
+            None | Some(CreateOutcome::Created) => {
+                self.check_access(context, &mut document, DocumentOperation::Create).await?;
+            }
+            // Who creates a document that exists adds to it.
+            Some(CreateOutcome::Existed) => {
+                self.check_operations(context, &mut document, ops).await?;
+            }
+            Some(CreateOutcome::Revived) => {
+                self.check_access(context, &mut document, DocumentOperation::Delete).await?;
+                if !ops.is_empty() {
+                    self.check_operations(context, &mut document, ops).await?;
+                }
+            }
+            Some(CreateOutcome::Deleted) => return Err(HandlerError::undo("deleted")),
+        }
+        let is_new = outcome.is_none();
+        if is_new {
+            self.check_quota(context, &document).await?;
+        }
+        admit(context, &mut document, &self.settings.limits).await?;
+        let created = document.storage().create(document.key().clone(), creation).await;
+        match created {
+            Ok((_, entry)) => document.set_entry(Some(entry)),
+            Err(error) => {
+                // The action is in the state, but not in the catalog.
+                document.close();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the author may have one more document.
+    async fn check_quota(
+        &self,
+        context: &Context<S>,
+        document: &LockedDocument<C>,
+    ) -> Result<(), HandlerError> {
+        let limits = &self.settings.limits;
+        let Some(user) = context.user_id() else { return Ok(()) };
+        if limits.max_documents_per_user.is_none() && limits.max_bytes_per_user.is_none() {
+            return Ok(());
+        }
+        let usage = document.storage().usage(user.into(), Some(self.kind.clone())).await?;
+        if limits.max_documents_per_user.is_some_and(|max| usage.documents >= max) {
+            return Err(HandlerError::undo("documentLimit"));
+        }
+        if limits.max_bytes_per_user.is_some_and(|max| usage.bytes >= max) {
+            return Err(HandlerError::undo("userBytesLimit"));
+        }
+        Ok(())
+    }
+
+    /// Returns the handlers of `KIND/delete`. Subscribers receive it; the edits stay until the
+    /// document is purged.
+    fn deletions(self: &Arc<Self>) -> ActionType<S> {
+        let serving = self.clone();
+        ActionTypeBuilder::new()
+            .access(|_| async { Ok(true) })
+            .resend(move |context: Context<S>| {
+                let serving = serving.clone();
+                async move {
+                    let key = key_of(&context)?;
+                    serving.delete(&context, &key).await?;
+                    Ok(Recipients::channel(key.channel().clone()))
+                }
+            })
+            .fate_key(|_| FateKey::none())
+    }
+
+    async fn delete(&self, context: &Context<S>, key: &DocumentKey) -> Result<(), HandlerError> {
+        let mut document = self.documents.lock(key, context.server()).await?;
+        if document.entry().is_none() {
+            return Err(HandlerError::NotFound);
+        }
+        self.check_access(context, &mut document, DocumentOperation::Delete).await?;
+        let deletion = DocumentDeletion {
+            stamp: context.meta().stamp(),
+            by: context.user_id().map(Into::into),
+            at: context.server().now(),
+        };
+        let deleted = document.storage().delete(key.clone(), deletion).await?;
+        document.set_entry(deleted.map(|(_, entry)| entry));
+        Ok(())
+    }
+}
