@@ -188,7 +188,7 @@ impl StatusTracker {
 
     /// Handles an error that the server has reported.
     pub(super) fn peer_error(&mut self, kind: &str) {
-        self.has_error = kind != "timeout";
+        self.has_error |= kind != "timeout";
         match kind {
             "wrong-protocol" | "wrong-subprotocol" => self.set(Status::ProtocolError),
             WRONG_CREDENTIALS => self.set(Status::WrongCredentials),
@@ -344,6 +344,13 @@ mod tests {
             connect(&mut it, 3_000);
             assert_eq!(until(&mut it, 9_000), [Synchronized]);
         }
+        // The next attempt is too slow, which says nothing about the error.
+        let mut it = StatusTracker::new(false);
+        it.peer_error("wrong-credentials");
+        it.connection(at(0), State::Connecting);
+        it.peer_error("timeout");
+        it.connection(at(50), State::Disconnected);
+        assert_eq!(until(&mut it, 1_000), [WrongCredentials]);
         let mut it = StatusTracker::new(false);
         it.peer_error("timeout");
         it.peer_error("wrong-credentials");

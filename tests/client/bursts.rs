@@ -13,21 +13,9 @@ use logux::{
 };
 use serde_json::{Value, json};
 
-use crate::device::{Device, processed, refusal, set};
-
-type Desk = Device<TimelineSet>;
+use crate::device::{Desk, Device, processed, refusal, set, text_desk as desk, text_note};
 
 const NOTE: &str = "texts/1";
-
-fn note() -> Shared<Text> {
-    Shared::new("texts", "1")
-}
-
-fn desk(node: &str, store: MemoryStore) -> Desk {
-    let mut desk = Device::observed(node, store, TimelineSet::default());
-    desk.client.open(note()).unwrap();
-    desk
-}
 
 fn connected() -> Desk {
     let mut desk = desk("10:phone:1", MemoryStore::new());
@@ -64,7 +52,7 @@ impl Typing for Desk {
         let now = self.now_after(0);
         let id = self.client.next_id(now.wall);
         let ops = self.timeline().state().replace_ops(range, text, Unit::Scalars, &id).unwrap();
-        let action = note().action(&ops).unwrap();
+        let action = text_note().action(&ops).unwrap();
         let id = self.client.edit_in_burst(now, &NOTE.into(), action).unwrap();
         self.commit(now);
         self.timeline().assert_invariants();

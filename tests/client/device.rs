@@ -6,9 +6,9 @@ use logux::{
     Action, ActionId, Log, MemoryStore, NodeId, Now, Store, WallTime,
     action::logux::Undo,
     client::{Client, Config, Fate, Input, Output, UndoOutcome},
-    crdt::{Crdt, Document, DocumentOp, Path, Shared},
+    crdt::{Crdt, Document, DocumentOp, Path, Shared, Text},
     log::{Draft, Observer},
-    replay::{Reducer, Timeline, TimelineConfig},
+    replay::{Reducer, Timeline, TimelineConfig, TimelineSet},
     store::Query,
     sync,
 };
@@ -19,8 +19,30 @@ const BASE: i64 = 1_700_000_000_000;
 
 pub(crate) type Notes = Shared<Document>;
 
+/// A client whose documents open and close.
+pub(crate) type Desk = Device<TimelineSet>;
+
 pub(crate) fn notes() -> Notes {
     Shared::new("notes", "1")
+}
+
+/// Returns a document that is one text.
+pub(crate) fn text_note() -> Shared<Text> {
+    Shared::new("texts", "1")
+}
+
+/// Starts a client that has [`notes`] open.
+pub(crate) fn desk(node: &str, store: MemoryStore) -> Desk {
+    let mut desk = Device::observed(node, store, TimelineSet::default());
+    desk.client.open(notes()).unwrap();
+    desk
+}
+
+/// Starts a client that has [`text_note`] open.
+pub(crate) fn text_desk(node: &str, store: MemoryStore) -> Desk {
+    let mut desk = Device::observed(node, store, TimelineSet::default());
+    desk.client.open(text_note()).unwrap();
+    desk
 }
 
 /// Returns an edit that sets a field of the document.

@@ -8,15 +8,12 @@ use logux::{
 };
 use serde_json::{Value, json};
 
-use crate::device::{Device, notes, processed, refusal, set};
-
-type Desk = Device<TimelineSet>;
+use crate::device::{self, Desk, Device, notes, processed, refusal, set};
 
 const NOTE: &str = "notes/1";
 
 fn desk(node: &str, store: MemoryStore) -> Desk {
-    let mut desk = Device::observed(node, store, TimelineSet::default());
-    desk.client.open(notes()).unwrap();
+    let mut desk = device::desk(node, store);
     desk.client.track_document(notes().key()).unwrap();
     desk
 }

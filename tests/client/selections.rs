@@ -3,25 +3,13 @@
 use logux::{
     Json, MemoryStore,
     crdt::{Selection, Shared, Text, Unit},
-    replay::{MAX_SELECTION, RevertedStep, TimelineSet},
+    replay::{MAX_SELECTION, RevertedStep},
 };
 use serde_json::json;
 
-use crate::device::Device;
-
-type Desk = Device<TimelineSet>;
+use crate::device::{Desk, text_desk as desk, text_note};
 
 const NOTE: &str = "texts/1";
-
-fn note() -> Shared<Text> {
-    Shared::new("texts", "1")
-}
-
-fn desk(node: &str, store: MemoryStore) -> Desk {
-    let mut desk = Device::observed(node, store, TimelineSet::default());
-    desk.client.open(note()).unwrap();
-    desk
-}
 
 trait Editor {
     fn state(&self) -> &Text;
@@ -57,7 +45,7 @@ impl Editor for Desk {
         let start = self.state().to_string().find(part).unwrap();
         let range = start..start + part.len();
         let ops = self.state().replace_ops(range, new, Unit::Bytes, &id).unwrap();
-        self.client.edit(now, &NOTE.into(), note().action(&ops).unwrap()).unwrap();
+        self.client.edit(now, &NOTE.into(), text_note().action(&ops).unwrap()).unwrap();
         self.commit(now);
     }
 

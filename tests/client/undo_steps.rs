@@ -4,20 +4,17 @@ use logux::{
     Action, ActionId, MemoryStore,
     client::UndoState,
     crdt::{Crdt, SyncMaps},
-    replay::{Timeline, TimelineSet},
+    replay::Timeline,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::device::{Device, Notes, notes, processed, refusal, set};
-
-type Desk = Device<TimelineSet>;
+use crate::device::{self, Desk, Notes, processed, refusal, set};
 
 const NOTE: &str = "notes/1";
 
 fn desk(node: &str, store: MemoryStore) -> Desk {
-    let mut desk = Device::observed(node, store, TimelineSet::default());
-    desk.client.open(notes()).unwrap();
+    let mut desk = device::desk(node, store);
     desk.client.open(SyncMaps::new("tasks")).unwrap();
     desk
 }

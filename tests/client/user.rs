@@ -9,15 +9,7 @@ use logux::{
 };
 use serde_json::{Value, json};
 
-use crate::device::{Device, Notes, id_at, notes, processed, refusal, set};
-
-type Desk = Device<TimelineSet>;
-
-fn desk(node: &str, store: MemoryStore) -> Desk {
-    let mut desk = Device::observed(node, store, TimelineSet::default());
-    desk.client.open(notes()).unwrap();
-    desk
-}
+use crate::device::{Desk, Device, Notes, desk, id_at, notes, processed, refusal, set};
 
 trait User {
     fn note(&self) -> Value;
