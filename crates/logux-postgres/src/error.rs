@@ -23,8 +23,8 @@ pub enum PostgresError {
     /// The fields of a record have the key `id`, an error of the caller.
     #[error("expected fields without the key \"id\": the id is a separate argument")]
     IdAmongFields,
-    /// An id, a key or the name of a collection has the character U+0000, which PostgreSQL cannot
-    /// store in text, an error of the caller. Values may have it, because JSON escapes it.
+    /// An id, a key or a name has the character U+0000, which PostgreSQL cannot store in text, an
+    /// error of the caller. Values may have it, because JSON escapes it.
     #[error("expected no character U+0000 in {0:?}: PostgreSQL cannot store it")]
     NulCharacter(String),
     /// The write of a record is refused, an error of the author of the action.

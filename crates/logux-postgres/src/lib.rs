@@ -2,12 +2,15 @@
 //!
 //! # Reading order
 //!
-//! [`PostgresRecords`], [`PostgresInbox`], and [`migrate`] for the tables.
+//! [`PostgresRecords`], [`PostgresDocuments`], [`PostgresInbox`], and [`migrate`] for the tables.
 //!
 //! The driver is [`sqlx`], re-exported, for pools, TLS and transactions.
 
 #![forbid(unsafe_code)]
 
+mod document_archive;
+mod document_rows;
+mod documents;
 mod error;
 mod inbox;
 mod record_pages;
@@ -16,6 +19,7 @@ mod rows;
 mod schema;
 mod statements;
 
+pub use documents::PostgresDocuments;
 pub use error::PostgresError;
 pub use inbox::PostgresInbox;
 pub use logux::record::{Changed, Field, Record, RecordConfig, RefusedWrite, Write};

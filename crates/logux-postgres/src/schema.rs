@@ -9,7 +9,7 @@ use crate::PostgresError;
 ///
 /// If a program may not create tables, run these with another migration tool, in order, and set the
 /// number of the last one with `INSERT INTO logux_schema (version) VALUES (…)`.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     // 1: records.
     "CREATE TABLE logux_schema (
         one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -53,6 +53,53 @@ pub const MIGRATIONS: [&str; 4] = [
     // 4: lists by a field are read in pages, in the order of the records.
     "DROP INDEX logux_fields_hash;
      CREATE INDEX logux_fields_hash ON logux_fields (hash, record);",
+    // 5: documents. The archive of a purged one is removed later, so it has no foreign key.
+    "CREATE TABLE logux_documents (
+        document BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        kind TEXT COLLATE \"C\" NOT NULL,
+        id TEXT COLLATE \"C\" NOT NULL,
+        created BYTEA NOT NULL,
+        revived BYTEA,
+        creator TEXT COLLATE \"C\",
+        created_at BIGINT NOT NULL,
+        changed_at BIGINT NOT NULL,
+        bytes BIGINT NOT NULL,
+        actions BIGINT NOT NULL,
+        deletion BYTEA,
+        deleted_by TEXT COLLATE \"C\",
+        deleted_at BIGINT,
+        is_deleted BOOLEAN NOT NULL,
+        UNIQUE (kind, id)
+     );
+     CREATE INDEX logux_documents_changed ON logux_documents (kind, is_deleted, changed_at, id);
+     CREATE INDEX logux_documents_creator ON logux_documents (creator, kind, is_deleted, changed_at, id) INCLUDE (bytes) WHERE creator IS NOT NULL;
+     CREATE INDEX logux_documents_deleted ON logux_documents (kind, deleted_at, id) WHERE is_deleted;
+     CREATE TABLE logux_document_archive (
+        document BIGINT NOT NULL,
+        added BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        is_snapshot BOOLEAN NOT NULL,
+        created BYTEA NOT NULL,
+        action TEXT NOT NULL,
+        reasons TEXT,
+        indexes TEXT,
+        subprotocol TEXT,
+        keep_last TEXT,
+        extra TEXT,
+        PRIMARY KEY (document, added)
+     );
+     CREATE INDEX logux_document_archive_at ON logux_document_archive (document, at, added);
+     CREATE INDEX logux_document_archive_snapshots ON logux_document_archive (document, added) WHERE is_snapshot;
+     CREATE TABLE logux_document_versions (
+        document BIGINT NOT NULL REFERENCES logux_documents ON DELETE CASCADE,
+        name TEXT COLLATE \"C\" NOT NULL,
+        position BIGINT NOT NULL,
+        named_at BIGINT NOT NULL,
+        named_by TEXT,
+        id BYTEA NOT NULL,
+        PRIMARY KEY (document, name)
+     );
+     CREATE TABLE logux_purged_documents (document BIGINT PRIMARY KEY);",
 ];
 
 /// The version of the tables that this crate writes.

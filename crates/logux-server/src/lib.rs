@@ -27,6 +27,8 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod backend;
+#[cfg(feature = "sqlite")]
+mod blocking;
 mod connection;
 mod connection_info;
 mod error;

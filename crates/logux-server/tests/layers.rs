@@ -6,8 +6,9 @@ mod layers;
 use layers::{assert_order, assert_size, sources};
 
 /// The reading order.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
+    "blocking",
     "lifecycle",
     "networks",
     "random_id",

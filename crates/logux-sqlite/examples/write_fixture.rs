@@ -5,8 +5,12 @@
 //! ```
 
 use logux::{
-    Action, Entry, Meta, Stamp, Store, WallTime, action::Subprotocol, json::JsonObject,
-    record::Write, store::Synced,
+    Action, Entry, Meta, Stamp, Store, WallTime,
+    action::{DocumentKey, Subprotocol},
+    json::JsonObject,
+    record::Write,
+    server::{ArchivedEntry, DocumentCreation, DocumentVersion},
+    store::Synced,
 };
 use logux_sqlite::Database;
 
@@ -41,6 +45,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let time = WallTime::from_millis(30);
     let deletion = stamp(time, "30 10:phone:tab 0")?;
     records.delete("tasks", "2", Write { stamp: &deletion, arrived: time })?;
+
+    let (documents, key) = (database.documents(), DocumentKey::new("notes", "1"));
+    let creation =
+        DocumentCreation { stamp: deletion.clone(), creator: Some("10".into()), at: time };
+    documents.create(&key, &creation)?;
+    let snapshot = Action::new(r#"{"type":"notes/snapshot","id":"1","state":"…"}"#)?;
+    let meta = Meta::new("31 server:x 0".parse()?).with_reason("notes/1");
+    documents.archive(&key, &[ArchivedEntry::new(2, time, Entry::new(snapshot, meta))])?;
+    let id = deletion.id().clone();
+    let version = DocumentVersion { name: "Draft".into(), position: 2, at: time, by: None, id };
+    documents.add_version(&key, &version)?;
     database.commit()?;
     database.checkpoint()?;
     Ok(())

@@ -10,15 +10,15 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
-    SqliteError, SqliteRecords, SqliteStore,
+    SqliteDocuments, SqliteError, SqliteRecords, SqliteStore,
     committed_reader::CommittedReader,
     lock::FileLock,
     schema,
     source::{BUSY_TIMEOUT, Durability, Source, configure},
 };
 
-/// An open SQLite file with a log and records. Cheap to clone: clones share the connection and the
-/// open transaction.
+/// An open SQLite file with a log, records and documents. Cheap to clone: clones share the
+/// connection and the open transaction.
 ///
 /// The first write begins a transaction and [`commit`](Self::commit) ends it, for all clones. So an
 /// action and its changes of the records become durable together. Reads include uncommitted writes.
@@ -126,8 +126,13 @@ impl Database {
         SqliteRecords::new(self.clone())
     }
 
-    /// Makes all previous writes durable, those of the store and those of the records. No effect
-    /// without writes.
+    /// Returns what a server keeps of documents beside the log.
+    pub fn documents(&self) -> SqliteDocuments {
+        SqliteDocuments::new(self.clone())
+    }
+
+    /// Makes all previous writes durable, those of the store, of the records and of the documents.
+    /// No effect without writes.
     ///
     /// # Errors
     /// If the commit fails, all writes since the last commit are rolled back.

@@ -10,6 +10,7 @@ use logux::{
     Action, ActionId, Entry, Json, Meta, Stamp,
     action::{NameList, Subprotocol},
     json::JsonObject,
+    server::ArchivedEntry,
     store::{Insertion, key},
 };
 use rusqlite::{
@@ -203,6 +204,33 @@ fn added_number(entry: &Entry) -> Result<i64, SqliteError> {
         .added
         .ok_or_else(|| SqliteError::Corrupt(format!("entry {} has no number", entry.meta.id)))?;
     Ok(added.cast_signed())
+}
+
+/// Adds an entry to the archive of a document, unless it has the number.
+pub(crate) fn insert_archived(
+    db: &Connection,
+    document: i64,
+    archived: &ArchivedEntry,
+    is_snapshot: bool,
+) -> Result<(), SqliteError> {
+    let Entry { action, meta } = &archived.entry;
+    let insert = "INSERT OR IGNORE INTO document_archive
+        (document, added, at, is_snapshot, created, action, reasons, indexes, subprotocol, keep_last, extra)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    db.prepare_cached(insert)?.execute(params![
+        document,
+        archived.added.cast_signed(),
+        archived.at.as_millis(),
+        is_snapshot,
+        key::of_stamp(&meta.stamp()),
+        action.as_json(),
+        names_text(&meta.reasons),
+        names_text(&meta.indexes),
+        meta.subprotocol.as_ref().map(Version),
+        meta.keep_last,
+        extra_text(&meta.extra),
+    ])?;
+    Ok(())
 }
 
 /// Reads the [`columns`] of a row.

@@ -15,7 +15,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x4C4F_4758;
 
 /// The migration to each version from the previous one; a new file runs all of them. Released
 /// migrations must not change.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     // 1: the log.
     "CREATE TABLE entries (
         added INTEGER PRIMARY KEY,
@@ -72,6 +72,54 @@ const STEPS: [&str; 5] = [
         SELECT count(*), coalesce(sum(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB))), 0)
         FROM fields WHERE fields.record = records.record
      );",
+    // 6: documents. The number of a purged one is not used again, because its archive is removed
+    // later.
+    "CREATE TABLE documents (
+        document INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
+        created BLOB NOT NULL,
+        revived BLOB,
+        creator TEXT,
+        created_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        actions INTEGER NOT NULL,
+        deletion BLOB,
+        deleted_by TEXT,
+        deleted_at INTEGER,
+        is_deleted INTEGER NOT NULL,
+        UNIQUE (kind, id)
+     ) STRICT;
+     CREATE INDEX documents_changed ON documents (kind, is_deleted, changed_at, id);
+     CREATE INDEX documents_creator ON documents (creator, kind, is_deleted, changed_at, id, bytes) WHERE creator IS NOT NULL;
+     CREATE INDEX documents_deleted ON documents (kind, deleted_at, id) WHERE is_deleted = 1;
+     CREATE TABLE document_archive (
+        document INTEGER NOT NULL,
+        added INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        is_snapshot INTEGER NOT NULL,
+        created BLOB NOT NULL,
+        action TEXT NOT NULL,
+        reasons TEXT,
+        indexes TEXT,
+        subprotocol ANY,
+        keep_last TEXT,
+        extra TEXT,
+        UNIQUE (document, added)
+     ) STRICT;
+     CREATE INDEX document_archive_at ON document_archive (document, at, added);
+     CREATE INDEX document_archive_snapshots ON document_archive (document, added) WHERE is_snapshot = 1;
+     CREATE TABLE document_versions (
+        document INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        named_at INTEGER NOT NULL,
+        named_by TEXT,
+        id TEXT NOT NULL,
+        PRIMARY KEY (document, name)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE purged_documents (document INTEGER PRIMARY KEY) STRICT;",
 ];
 
 /// The version of the tables that this crate writes.

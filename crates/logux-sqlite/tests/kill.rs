@@ -1,5 +1,5 @@
 //! A writing process is killed 1,000 times: each acknowledged action exists afterwards, exactly
-//! once and in order, and the records match the log.
+//! once and in order, and the records and documents match the log.
 //!
 //! All rounds use the same file. The processes write with `Durability::Full` and
 //! `Durability::Normal` in turn, because both survive the end of a process. `Full` also survives a
@@ -18,7 +18,9 @@ use std::{
 
 use logux::{
     Action, ActionId, Entry, Meta, NodeId, Stamp, Store, WallTime,
+    action::DocumentKey,
     json::JsonObject,
+    server::{ArchivedEntry, DocumentCreation, DocumentStats},
     store::{Insertion, Query},
 };
 use logux_sqlite::{Database, Durability};
@@ -115,7 +117,16 @@ fn check_new(database: &Database, from: u64, round: u64) -> u64 {
         .expect("walk");
     let last = next - 1;
     assert_eq!(store.last_added().expect("last_added"), last);
-    // The record was written in the same transaction.
+    // The document and the record were written in the same transaction.
+    let (documents, key) = (database.documents(), DocumentKey::new("counters", "1"));
+    let document = documents.find(&key).expect("find");
+    assert_eq!(document.map_or(0, |document| document.actions), last, "after kill {round}");
+    let archived = documents.position_at(&key, WallTime::MAX).expect("position_at");
+    assert_eq!(
+        archived.unwrap_or_default(),
+        last,
+        "the archive matches the log after kill {round}"
+    );
     let record = database.records().load("counters", "1", None).expect("load");
     let count = record.map_or(0, |record| record.fields[0].value.parse().expect("a number"));
     assert_eq!(count, last, "the record matches the log after kill {round}");
@@ -160,6 +171,7 @@ fn write_and_acknowledge() {
     let durability = if round.is_multiple_of(2) { Durability::Full } else { Durability::Normal };
     let database = Database::open_with(file, durability).expect("the database");
     let (mut store, records) = (database.store(), database.records());
+    let (documents, key) = (database.documents(), DocumentKey::new("counters", "1"));
     let mut number = store.last_added().expect("last_added");
     let mut output = std::io::stdout().lock();
     writeln!(output).expect("the parent process reads");
@@ -170,6 +182,13 @@ fn write_and_acknowledge() {
         }
         let fields = JsonObject::from_json(&format!(r#"{{"count":{number}}}"#)).expect("an object");
         records.create("counters", "1", &fields, &write_stamp(number)).expect("change");
+        let (stamp, at) = (write_stamp(number), WallTime::from_millis(number.cast_signed()));
+        documents.create(&key, &DocumentCreation { stamp, creator: None, at }).expect("create");
+        let archived = ArchivedEntry::new(number, at, numbered(number));
+        assert!(documents.archive(&key, &[archived]).expect("archive"));
+        let id = key.id().clone();
+        let stats = DocumentStats { id, changed_at: at, bytes: 1, actions: number };
+        documents.touch("counters", &[stats]).expect("touch");
         store.commit().expect("commit");
         writeln!(output, "safe {number}.").expect("the parent process reads");
     }

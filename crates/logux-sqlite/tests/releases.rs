@@ -8,7 +8,9 @@ mod common;
 use std::{fs, path::Path};
 
 use logux::{
-    Store,
+    ActionId, Stamp, Store, WallTime,
+    action::DocumentKey,
+    server::DocumentCreation,
     store::{Query, Synced},
 };
 use logux_sqlite::Database;
@@ -27,6 +29,11 @@ fn files_of_all_releases_are_opened() {
         }
     }
     assert!(count > 0);
+}
+
+fn entry_stamp(id: &str) -> Stamp {
+    let id: ActionId = id.parse().unwrap();
+    Stamp::new(id.time(), id)
 }
 
 fn open(file: &Path) {
@@ -60,6 +67,12 @@ fn open(file: &Path) {
     assert_eq!(fields, [("done", "false"), ("title", "\"Tea\"")], "{file:?}");
     assert_eq!(records.load("tasks", "2", None).unwrap(), None, "{file:?}");
     assert!(records.deletion("tasks", "2").unwrap().is_some(), "{file:?}");
+
+    let (documents, key) = (database.documents(), DocumentKey::new("notes", "1"));
+    let (stamp, at) = (entry_stamp("9 server:x 1"), WallTime::from_millis(9));
+    let creation = DocumentCreation { stamp, creator: None, at };
+    documents.create(&key, &creation).unwrap();
+    assert!(documents.find(&key).unwrap().is_some(), "{file:?}");
     store.remove(&"1 10:phone:tab 0".parse().unwrap()).unwrap();
     store.commit().unwrap();
 }

@@ -7,6 +7,7 @@ use logux::{WallTime, json::JsonObject};
 use logux_sqlite::{SqliteCollection, SqliteError};
 
 use crate::{
+    blocking::{on_blocking_thread, when_ready},
     error::HandlerError,
     handlers::context::Context,
     sync_map::{
@@ -131,7 +132,7 @@ async fn blocking<T: Send + 'static>(
     query: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
     let collection = collection.clone();
-    result_of(tokio::task::spawn_blocking(move || query(&collection)).await?)
+    on_blocking_thread(move || result_of(query(&collection))).await
 }
 
 fn result_of<T>(result: Result<T, SqliteError>) -> Result<T, HandlerError> {
@@ -141,15 +142,11 @@ fn result_of<T>(result: Result<T, SqliteError>) -> Result<T, HandlerError> {
     }
 }
 
-/// Runs a write: at once if the database is ready, as it is when the hub calls a handler, so that
-/// the answer belongs to the same round and commit of the hub. Otherwise on a thread for blocking
-/// work, because it could wait for a commit or for another process.
+/// Runs a write, in the same round and commit of the hub if it calls this.
 async fn write_records<T: Send + 'static>(
     collection: &SqliteCollection,
     write: impl FnOnce(&SqliteCollection) -> Result<T, SqliteError> + Send + 'static,
 ) -> Result<T, HandlerError> {
-    if collection.records().database().is_ready_to_write() {
-        return result_of(write(collection));
-    }
-    blocking(collection, write).await
+    let owned = collection.clone();
+    when_ready(collection.records().database(), move || result_of(write(&owned))).await
 }

@@ -33,7 +33,9 @@ mod client;
 mod listener;
 mod server;
 
-pub use crate::sync_map::suite as sync_map_suite;
+pub use crate::{
+    documents::storage::suite as document_storage_suite, sync_map::suite as sync_map_suite,
+};
 pub use client::TestClientBuilder;
 pub use logux_client::testing::{
     ConnectError, START, TestClient, TestConnector, TestError, settle,

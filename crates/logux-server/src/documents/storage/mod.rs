@@ -1,10 +1,17 @@
 //! What a server keeps of documents beside its log: the catalog, the archive, and named versions.
 //!
-//! Read [`DocumentStorage`], then [`MemoryDocuments`]. `shared` is the form in which the server
+//! Read [`DocumentStorage`], then [`MemoryDocuments`]. `sqlite` and `postgres` are the durable
+//! storages; `suite` tests them and those of applications. `shared` is the form in which the server
 //! holds any storage.
 
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub(crate) mod shared;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "testing")]
+pub mod suite;
 
 pub use memory::MemoryDocuments;
 
@@ -73,8 +80,8 @@ pub trait DocumentStorage: Send + Sync + 'static {
         deletion: &DocumentDeletion,
     ) -> impl Future<Output = Result<Option<(DeleteOutcome, CatalogEntry)>, HandlerError>> + Send;
 
-    /// Stores the last changes and sizes of documents of a kind. Documents without an entry, such
-    /// as purged ones, are left out. O(log n) for each.
+    /// Stores the last changes and sizes of documents of a kind, each at most once. Documents
+    /// without an entry, such as purged ones, are left out. O(log n) for each.
     fn touch(
         &self,
         kind: &str,
@@ -109,8 +116,9 @@ pub trait DocumentStorage: Send + Sync + 'static {
     /// Adds entries to the archive of a document. A number that the archive has is left out.
     /// Returns `false`, without an effect, if the document has no catalog entry: it was purged.
     ///
-    /// After a failure, a part may be added. The caller removes an entry from the log after it is
-    /// archived, so it can repeat the call. O(entries · log archive).
+    /// After a failure, a part may be added; the call can be repeated. An entry must stay in the
+    /// log until it is durable in the archive. The numbers are those of one log: another log must
+    /// not use them again. O(entries · log archive).
     fn archive(
         &self,
         key: &DocumentKey,
