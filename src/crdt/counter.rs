@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::{
     crdt::Crdt,
     op_id::OpId,
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     replay::{Coverage, Malformed},
     time::WallTime,
 };
@@ -67,6 +68,16 @@ impl Counter {
     /// snapshot has settled.
     pub fn add(&mut self, by: i64, stamp: &Stamp) {
         self.apply(&self.add_op(by), stamp);
+    }
+
+    /// Returns the increments that add up to a number.
+    pub(super) fn increments_of(by: i64) -> impl Iterator<Item = i64> {
+        let mut rest = by;
+        core::iter::from_fn(move || {
+            let next = rest.clamp(-MAX_INCREMENT, MAX_INCREMENT);
+            rest -= next;
+            (next != 0).then_some(next)
+        })
     }
 
     /// Returns `true` if anything is known, also what is not visible.
@@ -136,6 +147,11 @@ impl Crdt for Counter {
         if self.total != after.total {
             part(());
         }
+    }
+
+    fn restore_ops(&self, target: &Self, _: &NodeId) -> Result<Vec<CounterOp>, RestoreError> {
+        let by = target.total.wrapping_sub(self.total);
+        Ok(Self::increments_of(by).map(|by| self.add_op(by)).collect())
     }
 
     fn shift_times(&mut self, ms: i64) {

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::{
     path::Path,
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, container},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     json::Json,
     replay::{Coverage, Malformed},
 };
@@ -98,6 +99,46 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
 
     /// Calls `part` with the name of each part that differs in `after`.
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Self::Part));
+
+    /// Makes the operations by which `author` lets this state show what `target` shows, such as an
+    /// earlier version. Applied in one action that is later than all in this state, they give the
+    /// [`to_json`](Self::to_json) of `target`, and keep the types of parts: a text stays a text, a
+    /// list a list. Items and nodes with a name that both states have stay, and so do equal
+    /// characters. What only `target` has is inserted under new names; in the JSON of trees, these
+    /// are the only difference. There are no operations if both show the same. Those on an empty
+    /// state make a copy.
+    ///
+    /// An action has at most [`MAX_OPERATIONS`](super::MAX_OPERATIONS), and a server limits its
+    /// bytes. A caller divides more operations into several actions, in this order.
+    ///
+    /// O(n · depth · log n) for states of n values, items and nodes whose items and nodes are
+    /// nested that deeply, plus the comparison of texts
+    /// ([`Text::set_ops`](super::Text::set_ops)).
+    ///
+    /// ```
+    /// use logux::{NodeId, Stamp, WallTime, crdt::{Crdt, Document}};
+    /// use serde_json::json;
+    ///
+    /// let at = |ms| Stamp::new(WallTime::from_millis(ms), format!("{ms} 10:a:b 0").parse().unwrap());
+    /// let text = "/text".parse()?;
+    /// let mut note = Document::default();
+    /// note.edit_text(&text, &at(1), |text| text.set_ops("Buy milk", at(1).id()))?;
+    /// let version = note.clone();
+    /// note.edit_text(&text, &at(2), |text| text.set_ops("Buy oat milk", at(2).id()))?;
+    /// note.set(&"/done".parse()?, json!(true), &at(3));
+    ///
+    /// let ops = note.restore_ops(&version, &NodeId::new("10:a:b")?)?;
+    /// for (index, op) in (0..).zip(&ops) {
+    ///     note.apply(op, &at(4).of_operation(index));
+    /// }
+    /// assert_eq!(note.to_json(), json!({"text": "Buy milk"}));
+    /// assert_eq!(ops.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RestoreError`] if a new element exceeds a limit.
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<Self::Op>, RestoreError>;
 
     /// Drops what only undos and operations that have not arrived would need, after a snapshot with
     /// this coverage has settled every operation of the state. What an operation that is still

@@ -9,10 +9,12 @@ use super::{
     path::{
         Path, ancestors, ancestors_in_item, is_within_item, items, split_key, subtree, unescape,
     },
+    restore::{OpCollector, RestoreError},
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
+    view::{PartView, ValueEditor, View, restore_value},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     json::Json,
     replay::{Coverage, Malformed},
 };
@@ -187,13 +189,49 @@ impl Map {
 
     /// Applies the visible writes below `base` to a value, except those within items of lists.
     pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
+        self.for_writes_below(base, |path, written| {
+            write_at(value, path, written.map(Json::to_value));
+        });
+    }
+
+    /// Applies the visible writes below `base` to a value, as [`overlay`](Self::overlay) does.
+    pub(super) fn overlay_view(&self, base: &Path, view: &mut View) {
+        self.for_writes_below(base, |path, written| {
+            view.write(path, written.map(|written| View::read(written.as_str())));
+        });
+    }
+
+    fn for_writes_below(&self, base: &Path, mut each: impl FnMut(&str, Option<&Json>)) {
         for (path, field) in self.descendants(base) {
             if self.latest_write(path.as_str()) == Some(&field.stamp) && !is_within_item(path, base)
             {
-                let suffix = &path.as_str()[base.as_str().len()..];
-                write_at(value, suffix, field.value.as_ref().map(Json::to_value));
+                each(&path.as_str()[base.as_str().len()..], field.value.as_ref());
             }
         }
+    }
+
+    fn view(&self) -> View {
+        let mut view = View::read(self.get("").map_or("{}", Json::as_str));
+        self.overlay_view(&Path::root(), &mut view);
+        view
+    }
+}
+
+impl ValueEditor for OpCollector<Map> {
+    fn set(&mut self, path: &Path, value: Json) {
+        self.push(MapOp::Set { path: path.clone(), value });
+    }
+
+    fn delete(&mut self, path: &Path) {
+        self.push(MapOp::Delete { path: path.clone() });
+    }
+
+    fn change(&mut self, _: &Path, _: &PartView, _: &PartView) -> Result<(), RestoreError> {
+        Ok(())
+    }
+
+    fn create(&mut self, _: &Path, _: &PartView) -> Result<(), RestoreError> {
+        Ok(())
     }
 }
 
@@ -315,6 +353,12 @@ impl Crdt for Map {
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Path)) {
         diff_keys(&self.fields, &after.fields, |path| part(path.clone()));
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<MapOp>, RestoreError> {
+        let mut collector = OpCollector::new(self, author);
+        restore_value(&mut collector, &Path::root(), Some(&self.view()), &target.view())?;
+        Ok(collector.ops)
     }
 
     fn settle(&mut self, coverage: &Coverage) {

@@ -45,6 +45,9 @@
 //! | [`Tree`] | `create_op`, `move_op`, `set_op`, `delete_op`, `remove_op` | `create`, `move_to`, `set`, `delete`, `remove` | `value`, `parent`, `children`, `walk` |
 //! | [`Document`] | `set_op`, `delete_op`, `increment_op`, `add_op`, `discard_op`, `list_op`, `text_ops`, `tree_ops` | `set`, `delete`, `increment`, `add`, `discard`, `edit_list`, `edit_text`, `edit_tree` | `get`, `list`, `text`, `tree`, `counter`, `add_wins_set` |
 //!
+//! All types have [`Crdt::restore_ops`]: the operations that let a state show what another state
+//! shows, such as an old version of a document, or a document that is copied.
+//!
 //! ```
 //! use logux::{
 //!     Log, MemoryStore, NodeId, WallTime,
@@ -108,8 +111,9 @@
 //! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
 //! A removed item stays removed.
 //!
-//! Reading order: the trait in `crdt`; `saving`; `register`; `element` and `path`; `map`; `set`;
-//! `counter`; `sequence`, on which `text`, `list` and `tree` are; `document`; `shared`; `sync_map`.
+//! Reading order: the trait in `crdt`; `saving`; `restore`; `register`; `element` and `path`;
+//! `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and `tree` are; `document`;
+//! `shared`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -121,6 +125,7 @@ mod map;
 mod op_id;
 mod path;
 mod register;
+mod restore;
 mod saving;
 mod sequence;
 mod set;
@@ -128,6 +133,7 @@ mod shared;
 mod sync_map;
 mod text;
 mod tree;
+mod view;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
@@ -138,6 +144,7 @@ pub use map::{Map, MapOp};
 pub use op_id::OpId;
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use register::{Register, RegisterOp};
+pub use restore::RestoreError;
 pub use saving::{ColumnReader, ColumnWriter, LoadError, NodeNumber, StateReader, StateWriter};
 pub use sequence::Unit;
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::{
     crdt::Crdt,
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     json::Json,
     replay::{Coverage, Malformed},
 };
@@ -164,6 +165,14 @@ impl Crdt for Register {
         if self != after {
             part(());
         }
+    }
+
+    fn restore_ops(&self, target: &Self, _: &NodeId) -> Result<Vec<RegisterOp>, RestoreError> {
+        if self.to_json() == target.to_json() {
+            return Ok(Vec::new());
+        }
+        let value = target.get().cloned().unwrap_or_else(|| Value::Null.into());
+        Ok(vec![self.set_op(value)])
     }
 
     fn settle(&mut self, _: &Coverage) {}

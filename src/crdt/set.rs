@@ -10,10 +10,11 @@ use super::{
     crdt::{Crdt, check_text},
     map::diff_keys,
     op_id::OpId,
+    restore::{OpCollector, RestoreError},
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     replay::{Coverage, Malformed},
     time::WallTime,
 };
@@ -123,6 +124,13 @@ impl Crdt for LwwSet {
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
         let changed = |element: &str| self.contains(element) != after.contains(element);
         diff_elements(&self.elements, &after.elements, changed, part);
+    }
+
+    fn restore_ops(&self, target: &Self, _: &NodeId) -> Result<Vec<LwwSetOp>, RestoreError> {
+        let removed = self.iter().filter(|element| !target.contains(element));
+        let added = target.iter().filter(|element| !self.contains(element));
+        let removals = removed.map(|element| self.remove_op(element.clone()));
+        Ok(removals.chain(added.map(|element| self.add_op(element.clone()))).collect())
     }
 
     fn shift_times(&mut self, ms: i64) {
@@ -350,6 +358,20 @@ impl Crdt for AddWinsSet {
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Arc<str>)) {
         let changed = |element: &str| self.contains(element) != after.contains(element);
         diff_elements(&self.elements, &after.elements, changed, part);
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<AddWinsOp>, RestoreError> {
+        let mut collector = OpCollector::new(self, author);
+        for element in self.iter().filter(|element| !target.contains(element)) {
+            // An operation removes a part of the additions.
+            while collector.state.contains(element) {
+                collector.push(collector.state.remove_op(element.clone()));
+            }
+        }
+        for element in target.iter().filter(|element| !self.contains(element)) {
+            collector.push(self.add_op(element.clone()));
+        }
+        Ok(collector.ops)
     }
 
     fn shift_times(&mut self, ms: i64) {

@@ -2,7 +2,10 @@
 
 use logux::{
     Action, Entry, Meta, NodeId, Stamp,
-    crdt::{ColumnWriter, Crdt, LoadError, MAX_COUNTER, Shared, StateReader, StateWriter, Text},
+    crdt::{
+        ColumnWriter, Crdt, LoadError, MAX_COUNTER, RestoreError, Shared, StateReader, StateWriter,
+        Text,
+    },
     replay::{Coverage, Malformed, Timeline, TimelineWarning},
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,10 @@ impl Crdt for AnyText {
     }
 
     fn diff(&self, _: &Self, _: &mut dyn FnMut(())) {}
+
+    fn restore_ops(&self, _: &Self, _: &NodeId) -> Result<Vec<()>, RestoreError> {
+        Ok(Vec::new())
+    }
 
     fn settle(&mut self, _: &Coverage) {}
 

@@ -1,12 +1,14 @@
 //! A JSON document made of maps, counters, sets, lists, texts and trees.
 //!
-//! Reading order: `op`; `join`; `parts`; this file; `read`; `edit`.
+//! Reading order: `op`; `join`; `parts`; this file; `read`; `edit`; `view`; `restore`.
 
 mod edit;
 mod join;
 mod op;
 mod parts;
 mod read;
+mod restore;
+mod view;
 
 use im::OrdMap;
 use serde_json::Value;
@@ -19,6 +21,7 @@ use super::{
     list::List,
     map::Map,
     path::{Path, items},
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
     set::AddWinsSet,
     text::Text,
@@ -249,6 +252,10 @@ impl Crdt for Document {
         self.lists.diff(&after.lists, part);
         self.texts.diff(&after.texts, part);
         self.trees.diff(&after.trees, part);
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<DocumentOp>, RestoreError> {
+        self.ops_to(target, author)
     }
 
     fn shift_times(&mut self, ms: i64) {

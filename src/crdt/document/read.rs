@@ -71,7 +71,7 @@ impl Document {
     }
 
     /// Returns the last write of the whole document.
-    fn root(&self) -> Cow<'_, Json> {
+    pub(super) fn root(&self) -> Cow<'_, Json> {
         let root = self.values.get("").map(Cow::Borrowed);
         root.unwrap_or_else(|| Cow::Owned(Value::Object(<_>::default()).into()))
     }
@@ -237,7 +237,7 @@ impl Document {
     }
 
     /// Returns `true` if a list, text or tree is shown above a path, at or below another one.
-    fn is_covered(&self, path: &Path, base: &Path) -> bool {
+    pub(super) fn is_covered(&self, path: &Path, base: &Path) -> bool {
         let mut above =
             ancestors(path.as_str()).take_while(|above| above.len() >= base.as_str().len());
         above.any(|above| {
@@ -279,7 +279,7 @@ impl Document {
     }
 
     /// Returns the last write of the whole item at a path.
-    fn item_value<'a>(&'a self, path: &Path, item: &'a Item) -> Cow<'a, Json> {
+    pub(super) fn item_value<'a>(&'a self, path: &Path, item: &'a Item) -> Cow<'a, Json> {
         if self.values.latest_write(path.as_str()) <= item.written() {
             return Cow::Borrowed(item.value());
         }
@@ -291,7 +291,7 @@ impl Document {
 
     /// Returns the last write of the whole node at a path, which was created with `created`. The
     /// creation is before all writes.
-    fn node_value<'a>(&'a self, path: &Path, created: &'a Json) -> Cow<'a, Json> {
+    pub(super) fn node_value<'a>(&'a self, path: &Path, created: &'a Json) -> Cow<'a, Json> {
         match self.values.written_at(path.as_str()) {
             Some(Some(value)) => Cow::Borrowed(value),
             Some(None) => Cow::Borrowed(&NULL),

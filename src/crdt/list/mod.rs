@@ -3,6 +3,7 @@
 mod edit;
 mod item;
 mod op;
+mod restore;
 
 use core::fmt;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use serde_json::Value;
 pub use edit::ListError;
 pub use item::Item;
 pub use op::ListOp;
+pub(super) use restore::restore_items;
 
 use super::{
     crdt::Crdt,
     element::{ElementId, ElementRef, check_origins},
     map::diff_keys,
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde, damaged},
     sequence::{Insertion, Sequence, Standing},
 };
@@ -416,6 +419,10 @@ impl Crdt for List {
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(ElementId)) {
         diff_keys(&self.items, &after.items, |id| part(id.clone()));
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<ListOp>, RestoreError> {
+        self.ops_to(target, author)
     }
 
     fn encode(&self, writer: &mut StateWriter) {

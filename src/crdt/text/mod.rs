@@ -4,6 +4,7 @@ mod anchor;
 mod delta;
 mod join;
 mod op;
+mod restore;
 mod smallest_edits;
 
 use core::{fmt, ops::Range};
@@ -18,6 +19,7 @@ pub use op::{ElementRange, TextOp};
 use super::{
     crdt::Crdt,
     element::{ElementRef, MAX_COUNTER},
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde, damaged},
     sequence::{Element, Insertion, Sequence, Standing, Unit},
 };
@@ -500,6 +502,10 @@ impl Crdt for Text {
         if !self.delta_to(after, Unit::Scalars).is_empty() {
             part(());
         }
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<TextOp>, RestoreError> {
+        Ok(self.ops_to(&target.to_string(), author)?)
     }
 
     fn settle(&mut self, _: &Coverage) {

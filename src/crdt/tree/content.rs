@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     action::Stamp,
-    crdt::{crdt::Crdt, map::Map, path::Path, register::Register},
+    crdt::{crdt::Crdt, map::Map, path::Path, register::Register, view::View},
     json::Json,
 };
 
@@ -57,6 +57,18 @@ impl Content {
             map.overlay(&Path::root(), &mut value);
         }
         value
+    }
+
+    /// Returns the value of a node that was created with the value `initial`, as it was written.
+    pub(super) fn view(&self, initial: &Json) -> View {
+        match self {
+            Self::Value(register) => View::read(register.get().unwrap_or(initial).as_str()),
+            Self::Fields(map) => {
+                let mut view = View::read(map.get("").unwrap_or(initial).as_str());
+                map.overlay_view(&Path::root(), &mut view);
+                view
+            }
+        }
     }
 
     /// Returns `true` if nothing was written.

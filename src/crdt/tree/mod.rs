@@ -1,7 +1,7 @@
 //! A tree whose nodes people create, move and remove at once.
 //!
 //! Reading order: `op` and `error`; `content`; `table`; `links`; `children`; this file;
-//! `integrate`; `read`; `change`; `admit`; `state`; `saved`.
+//! `integrate`; `read`; `change`; `restore`; `admit`; `state`; `saved`.
 
 mod admit;
 mod change;
@@ -12,6 +12,7 @@ mod integrate;
 mod links;
 mod op;
 mod read;
+mod restore;
 mod saved;
 mod state;
 mod table;
@@ -22,15 +23,17 @@ use serde_json::Value;
 pub use error::TreeError;
 pub use op::{TreeOp, TreePlace};
 pub use read::{TreeNode, TreeWalk};
+pub(super) use restore::restore_nodes;
 
 use super::{
     crdt::Crdt,
     element::ElementId,
+    restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
     sequence::Element,
 };
 use crate::{
-    action::Stamp,
+    action::{NodeId, Stamp},
     replay::{Coverage, Malformed},
 };
 use children::{Children, START_NODE};
@@ -173,6 +176,10 @@ impl Crdt for Tree {
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(ElementId)) {
         self.changed_nodes(after, part);
+    }
+
+    fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<TreeOp>, RestoreError> {
+        self.ops_to(target, author)
     }
 
     fn shift_times(&mut self, ms: i64) {

@@ -10,7 +10,7 @@ use super::{
     table::{NodeIndex, TOP},
 };
 use crate::{
-    crdt::{element::ElementId, sequence::Element},
+    crdt::{element::ElementId, sequence::Element, view::View},
     json::Json,
 };
 
@@ -103,6 +103,12 @@ impl Tree {
         self.visible(node).map(|node| self.table.node(node).initial.as_ref().unwrap_or(&NULL))
     }
 
+    /// Returns a visible node, without its parent and depth.
+    pub(in crate::crdt) fn node(&self, name: &ElementId) -> Option<TreeNode<'_>> {
+        let index = self.visible(name)?;
+        Some(TreeNode { tree: self, index, parent: TOP, depth: 0 })
+    }
+
     /// Returns the node with a name, if it is visible.
     pub(super) fn visible(&self, name: &ElementId) -> Option<NodeIndex> {
         let node = self.table.find_node(self.children.sequence().element(name)?)?;
@@ -169,6 +175,12 @@ impl<'a> TreeNode<'a> {
     /// Returns the value, with the fields.
     pub fn value(&self) -> Value {
         self.tree.value_of(self.index)
+    }
+
+    /// Returns the value with the fields, as it was written.
+    pub(super) fn view(self) -> View {
+        let node = self.tree.table.node(self.index);
+        node.content.view(node.initial.as_ref().unwrap_or(&NULL))
     }
 
     /// Returns the node in the JSON of a tree, with this value.
