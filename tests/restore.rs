@@ -13,7 +13,10 @@ use intents::{
 };
 use logux::{
     ActionId, Stamp, WallTime,
-    crdt::{AddWinsSet, Counter, Crdt, Document, List, LwwSet, Map, Register, Shared, Text, Tree},
+    crdt::{
+        AddWinsSet, Counter, Crdt, Document, DocumentChange, List, LwwSet, Map, Register, Shared,
+        Text, Tree,
+    },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -164,4 +167,70 @@ fn trees() {
 #[test]
 fn documents() {
     assert_restores::<Document, _>(document_intent, document_op);
+}
+
+fn note() -> Document {
+    let mut note = Document::default();
+    let at = |ms| stamp(ms, "a");
+    let (text, list) = ("/text".parse().unwrap(), "/list".parse().unwrap());
+    note.edit_text(&text, &at(1), |text| text.set_ops("Buy milk", at(1).id())).unwrap();
+    let values = vec![json!("one").into(), json!("two").into(), json!({"n": 3}).into()];
+    note.edit_list(&list, &at(2), |list| list.insert_all_op(0, values, at(2).id())).unwrap();
+    note
+}
+
+/// A replica that has operations of others gets those of a restored version in any order.
+#[test]
+fn a_restored_version_merges_with_concurrent_edits() {
+    let version = note();
+    let mut changed = version.clone();
+    changed.set(&"/list".parse().unwrap(), json!("gone"), &stamp(3, "a"));
+    let at = stamp(10, "a");
+    let (restored, ops) = restored(&changed, &version, &at);
+    assert_eq!(restored.to_json(), version.to_json());
+    let other = stamp(10, "b");
+    let typed = changed
+        .text_ops(&"/text".parse().unwrap(), other.id(), |text| {
+            Ok(vec![text.insert_op(8, "!", logux::crdt::Unit::Scalars, other.id())?])
+        })
+        .unwrap();
+    let (mut one, mut third) = (restored, changed);
+    apply_all(&mut one, &typed, &other);
+    apply_all(&mut third, &typed, &other);
+    // The last operation of the restored version arrives first.
+    for (index, op) in (0..).zip(&ops).collect::<Vec<_>>().into_iter().rev() {
+        third.apply(op, &at.of_operation(index));
+    }
+    assert_eq!(one, third);
+    assert_eq!(one.to_json()["text"], "Buy milk!");
+    assert_eq!(one.to_json()["list"], json!(["one", "two", {"n": 3}]));
+}
+
+#[test]
+fn changes_are_readable() {
+    let before = note();
+    let mut after = before.clone();
+    let at = |ms| stamp(ms, "b");
+    let (text, list) = ("/text".parse().unwrap(), "/list".parse().unwrap());
+    after.edit_text(&text, &at(3), |text| text.set_ops("Buy 🦀 milk", at(3).id())).unwrap();
+    after.edit_list(&list, &at(4), |list| list.move_op(0, 1, at(4).id())).unwrap();
+    after.edit_list(&list, &at(5), |list| list.remove_op(0, at(5).id())).unwrap();
+    after.edit_list(&list, &at(6), |list| list.push_op(Value::Null, at(6).id())).unwrap();
+    let third = before.list("/list").unwrap().id_at(2).unwrap();
+    after.set(&format!("/list/{third}/n").parse().unwrap(), json!(4), &at(7));
+    let null = after.list("/list").unwrap().id_at(2).unwrap();
+    let removed = before.list("/list").unwrap().id_at(1).unwrap();
+    let changes = before.changes_to(&after);
+    let json = serde_json::to_value(&changes).unwrap();
+    assert_eq!(
+        json,
+        json!([
+            {"path": format!("/list/{removed}"), "before": "two"},
+            {"path": format!("/list/{third}/n"), "before": 3, "after": 4},
+            {"path": format!("/list/{null}"), "after": null},
+            {"path": "/text", "delta": [{"retain": 4}, {"insert": "🦀 "}]},
+        ])
+    );
+    assert_eq!(serde_json::from_value::<Vec<DocumentChange>>(json).unwrap(), changes);
+    assert_eq!(after.changes_to(&after), []);
 }

@@ -47,6 +47,7 @@
 //!
 //! All types have [`Crdt::restore_ops`]: the operations that let a state show what another state
 //! shows, such as an old version of a document, or a document that is copied.
+//! [`Document::changes_to`] is the difference of two states for people.
 //!
 //! ```
 //! use logux::{
@@ -137,7 +138,7 @@ mod view;
 
 pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
-pub use document::{Document, DocumentOp};
+pub use document::{Document, DocumentChange, DocumentOp};
 pub use element::{ElementId, ElementIdError, ElementRef, MAX_COUNTER};
 pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};

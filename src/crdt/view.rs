@@ -212,6 +212,11 @@ impl View {
 }
 
 impl Fields {
+    /// Returns a field.
+    pub(super) fn get(&self, key: &str) -> Option<&View> {
+        self.fields.get(key)
+    }
+
     /// Returns the fields.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &View)> {
         self.fields.iter().map(|(key, field)| (&**key, field))
@@ -239,7 +244,7 @@ impl Fields {
 }
 
 /// Returns `true` if a key names a field, and not an item of a list or a node of a tree.
-fn is_field(key: &str) -> bool {
+pub(super) fn is_field(key: &str) -> bool {
     !key.starts_with('@') || key.parse::<ElementId>().is_err()
 }
 

@@ -1,7 +1,9 @@
 //! A JSON document made of maps, counters, sets, lists, texts and trees.
 //!
-//! Reading order: `op`; `join`; `parts`; this file; `read`; `edit`; `view`; `restore`.
+//! Reading order: `op`; `join`; `parts`; this file; `read`; `edit`; `view`; `restore`;
+//! `changes`.
 
+mod changes;
 mod edit;
 mod join;
 mod op;
@@ -13,6 +15,7 @@ mod view;
 use im::OrdMap;
 use serde_json::Value;
 
+pub use changes::DocumentChange;
 pub use op::DocumentOp;
 
 use super::{

@@ -247,7 +247,7 @@ impl Document {
         })
     }
 
-    fn build_list(&self, path: &Path, list: &List) -> Value {
+    pub(super) fn build_list(&self, path: &Path, list: &List) -> Value {
         let build = |(id, item): (ElementId, &Item)| match path.join(&id.to_string()) {
             Ok(path) => {
                 let written = self.item_value(&path, item).to_value();
@@ -259,7 +259,7 @@ impl Document {
         list.iter().map(build).collect()
     }
 
-    fn build_tree(&self, path: &Path, tree: &Tree) -> Value {
+    pub(super) fn build_tree(&self, path: &Path, tree: &Tree) -> Value {
         tree.walk().map(|node| self.build_node(path, node)).collect()
     }
 

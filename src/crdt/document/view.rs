@@ -92,4 +92,27 @@ impl Document {
             }
         }
     }
+
+    /// Returns what is shown as JSON.
+    pub(super) fn view_json(&self, view: &View) -> Value {
+        let json = match view {
+            View::Plain(value) => return value.to_value(),
+            View::Object(object) => {
+                let fields = object.iter();
+                return fields
+                    .map(|(key, field)| (key.to_owned(), self.view_json(field)))
+                    .collect();
+            }
+            View::Part(PartView::Counter(number)) => return (*number).into(),
+            View::Part(PartView::Set(path)) => self.sets.shown(path.as_str()).map(Crdt::to_json),
+            View::Part(PartView::Text(path)) => self.texts.shown(path.as_str()).map(Crdt::to_json),
+            View::Part(PartView::List(path)) => {
+                self.lists.shown(path.as_str()).map(|list| self.build_list(path, list))
+            }
+            View::Part(PartView::Tree(path)) => {
+                self.trees.shown(path.as_str()).map(|tree| self.build_tree(path, tree))
+            }
+        };
+        json.unwrap_or_default()
+    }
 }

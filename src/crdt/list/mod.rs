@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use edit::ListError;
 pub use item::Item;
 pub use op::ListOp;
-pub(super) use restore::restore_items;
+pub(super) use restore::{restore_items, staying_items};
 
 use super::{
     crdt::Crdt,

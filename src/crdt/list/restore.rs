@@ -1,6 +1,6 @@
 //! The operations from one list to another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{List, ListError, ListOp, MAX_ITEMS};
 use crate::{
@@ -54,20 +54,15 @@ pub(in crate::crdt) fn restore_items(
     for id in own.iter().filter(|id| !kept.contains(id)) {
         editor.edit(|list, author| list.remove_op(index_of(list, id), author))?;
     }
-    let indexes: BTreeMap<&ElementId, usize> =
-        own.iter().enumerate().map(|(index, id)| (id, index)).collect();
-    let common: Vec<(&ElementId, usize)> =
-        items.iter().filter_map(|(id, _)| Some((id, *indexes.get(id)?))).collect();
-    let staying = longest_increasing(&common.iter().map(|(_, index)| *index).collect::<Vec<_>>());
-    let staying: BTreeSet<&ElementId> =
-        common.iter().zip(staying).filter_map(|((id, _), stays)| stays.then_some(*id)).collect();
+    let common: BTreeSet<&ElementId> = own.iter().collect();
+    let staying = staying_items(&editor.part(), target);
 
     let mut names: Vec<(ElementId, ElementId)> = Vec::with_capacity(items.len());
     let mut rest = &items[..];
     while let [(id, _), after @ ..] = rest {
         let last = names.last().map(|(own, _)| own.clone());
         let next = |list: &List| last.as_ref().map_or(0, |last| index_of(list, last) + 1);
-        if indexes.contains_key(id) {
+        if common.contains(id) {
             if !staying.contains(id) {
                 editor.edit(|list, author| {
                     let (from, to) = (index_of(list, id), next(list));
@@ -78,7 +73,7 @@ pub(in crate::crdt) fn restore_items(
             rest = after;
             continue;
         }
-        let is_new = |(id, _): &&(ElementId, _)| !indexes.contains_key(id);
+        let is_new = |(id, _): &&(ElementId, _)| !common.contains(id);
         let count = rest.iter().take(MAX_ITEMS).take_while(is_new).count();
         let (new, after) = rest.split_at(count);
         let values = new.iter().map(|(id, item)| value(id, item.value())).collect();
@@ -91,6 +86,14 @@ pub(in crate::crdt) fn restore_items(
         rest = after;
     }
     Ok(names)
+}
+
+/// Returns the items that both lists have, as many as possible in the same order.
+pub(in crate::crdt) fn staying_items(before: &List, target: &List) -> BTreeSet<ElementId> {
+    let indexed = |(id, _)| before.index_of(&id).map(|index| (id, index));
+    let (common, indexes): (Vec<ElementId>, Vec<usize>) = target.iter().filter_map(indexed).unzip();
+    let staying = common.into_iter().zip(longest_increasing(&indexes));
+    staying.filter_map(|(id, stays)| stays.then_some(id)).collect()
 }
 
 /// Returns the index of an item that the list has.

@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use error::TreeError;
 pub use op::{TreeOp, TreePlace};
 pub use read::{TreeNode, TreeWalk};
-pub(super) use restore::restore_nodes;
+pub(super) use restore::{restore_nodes, staying_nodes};
 
 use super::{
     crdt::Crdt,

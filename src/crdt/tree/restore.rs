@@ -122,7 +122,7 @@ fn index_after(tree: &Tree, child: Option<&ElementId>) -> usize {
 
 /// Returns the nodes that have the same parent in both trees and need not be moved among its
 /// children.
-fn staying_nodes(before: &Tree, target: &Tree) -> BTreeSet<ElementId> {
+pub(in crate::crdt) fn staying_nodes(before: &Tree, target: &Tree) -> BTreeSet<ElementId> {
     let mut staying = BTreeSet::new();
     let parents = target.walk().filter_map(|node| node.id()).map(Some);
     for parent in [None].into_iter().chain(parents) {
