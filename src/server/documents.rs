@@ -230,6 +230,10 @@ fn read<S: Store>(
     let saved = log.value(&name(key))?.and_then(|json| serde_json::from_str(&json).ok());
     let SavedStatus { open, coverage } =
         saved.unwrap_or(SavedStatus { open: 0, coverage: Coverage::default() });
-    let due_at = rule.open_actions.saturating_mul(2).max(1);
-    Ok(DocumentStatus { coverage, open, due_at, phase: Phase::Idle })
+    Ok(DocumentStatus { coverage, open, due_at: due_at(rule), phase: Phase::Idle })
+}
+
+/// Returns the number of open actions at which a snapshot is due.
+pub(super) fn due_at(rule: SettlementRule) -> u64 {
+    rule.open_actions.saturating_mul(2).max(1)
 }

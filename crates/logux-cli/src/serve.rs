@@ -5,8 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use logux::crdt::Document;
 use logux_server::{
-    Address, AuthOutcome, Config, Listener, Login, MemoryDocuments, RunningServer, Server,
-    StopSignals,
+    Address, AuthOutcome, Config, Listener, Login, RunningServer, Server, StopSignals,
 };
 use logux_sqlite::{Database, Durability};
 
@@ -180,7 +179,7 @@ async fn start(
     }
     for kind in &config.documents {
         // Who may log in may do everything but undo the edits of others.
-        builder = builder.documents::<Document>(kind, MemoryDocuments::new(), |documents| {
+        builder = builder.documents::<Document>(kind, database.documents(), |documents| {
             documents.access(|_| async { Ok(true) }).created_by_edits().undoable()
         });
     }

@@ -317,3 +317,49 @@ async fn a_restarted_server_has_the_documents() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_change_act_on_open_connections() {
+    let server = Server::builder().documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+        kind.access(|request| async move {
+            let user = request.user_id().unwrap_or_default().to_owned();
+            if request.creator().is_none_or(|creator| creator == user) {
+                return Ok(true);
+            }
+            let role = request.state().await?.get(&format!("/members/{user}").parse()?);
+            Ok(match request.operation() {
+                DocumentOperation::Read => role.is_some_and(|role| role != json!(null)),
+                DocumentOperation::Edit => role == Some(json!("editor")),
+                _ => false,
+            })
+        })
+        .managed_at(["/members".parse().expect("a path")])
+        .undoable()
+    });
+    let server = TestServer::start(server).expect("a server");
+    let [ada, bob] = clients(&server, ["ada", "bob"]).await;
+    ada.process(create("1")).await.expect("created");
+    bob.expect_denied(json!({"type": "logux/subscribe", "channel": "notes/1"})).await;
+    ada.process(set("1", "/members/bob", "reader")).await.expect("invited");
+    bob.subscribe("notes/1").await.expect("subscribed");
+
+    let change = async |role: Value| {
+        let received = bob.received(async {
+            ada.process(set("1", "/members/bob", role)).await.expect("changed");
+            server.settle().await;
+        });
+        received.await.into_iter().find(|action| action.kind() != "notes/edit").expect("told")
+    };
+    let editor = change(json!("editor")).await;
+    assert_eq!(
+        editor.as_json(),
+        r#"{"type":"notes/access","id":"1","operations":["read","edit"]}"#
+    );
+    bob.process(set("1", "/title", "Tea")).await.expect("an editor");
+    let revoked = change(json!(null)).await;
+    assert_eq!(revoked.kind(), "logux/undo", "{revoked:?}");
+    assert_eq!(revoked.str_field("reason").as_deref(), Some("revoked"));
+    let received = bob.received(ada.process(set("1", "/title", "Coffee"))).await;
+    assert_eq!(kinds(&received), [""; 0]);
+    bob.expect_denied(set("1", "/title", "Milk")).await;
+}

@@ -20,7 +20,7 @@ use crate::{
     server::{
         AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, SettlementRequest,
         UndoRefusal, UndoTarget,
-        documents::{DocumentStatus, Phase},
+        documents::{DocumentStatus, Phase, due_at},
         inbox::is_waiting,
         retention::is_retained,
     },
@@ -290,9 +290,14 @@ impl<S: Store> Hub<S> {
         })?;
         status.open = status.open.saturating_sub(settled.len() as u64);
         if read < REMOVED_AT_A_TIME {
-            status.due_at = status.open + rule.open_actions.max(1);
+            status.due_at = due_at(rule);
             status.phase = Phase::Idle;
             status.save(&mut self.log, &key)?;
+            // Many actions may have arrived since the snapshot was begun.
+            if status.open >= status.due_at {
+                let request = self.documents.request(key);
+                self.pending.push_back(Output::SettlementDue(request));
+            }
         } else {
             self.removals.push_back(removal);
         }

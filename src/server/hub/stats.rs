@@ -8,7 +8,7 @@ use super::Hub;
 use crate::{
     action::{NodeId, Subprotocol},
     log::LogError,
-    server::SessionId,
+    server::{Author, SessionId},
     store::Store,
 };
 
@@ -86,6 +86,20 @@ impl<S: Store> Hub<S> {
             remembered: usage.entries,
             remembered_bytes: usage.bytes,
             added: self.log.last_added()?,
+        })
+    }
+
+    /// Returns the clients that are subscribed to a channel, as authors of subscriptions. O(log n +
+    /// subscribers).
+    pub fn subscribers(&self, channel: &str) -> impl Iterator<Item = Author> {
+        self.channels.subscribers(channel).filter_map(|id| {
+            let session = self.sessions.get(id)?;
+            Some(Author {
+                node: session.node.clone(),
+                subprotocol: Some(session.subprotocol.clone()),
+                headers: session.headers.clone(),
+                session: Some(id),
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! The channels and action types of a kind of documents.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use logux::{
     action::{AccessList, DocumentAccess, DocumentKey, DocumentOperation, DocumentVerb},
@@ -15,6 +15,7 @@ use logux::{
 
 use crate::{
     documents::{
+        access_changes::{AccessChanges, AccessObserver, manages, to_node},
         checks::{admit, key_of, operations, read_ops},
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
@@ -30,7 +31,9 @@ use crate::{
         channel::{Channel, ChannelBuilder},
         context::Context,
     },
+    hub::handle::{Handle, WeakHandle},
     server::builder::Builder,
+    telemetry::event::{Event, Failure},
 };
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
@@ -75,7 +78,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let mut server = server.background(move |handle| purge_deleted(purged, kept_for, handle));
         let services = server.extensions().get_or_insert_default::<DocumentServices>();
         services.insert(kind.into(), documents.clone());
-        let serving = Arc::new(Serving { kind: kind.into(), documents, settings });
+        let changes = Arc::new(AccessChanges::default());
+        if !settings.managed.is_empty() {
+            let (kind, manages) = (kind.into(), manages::<C>(settings.managed.clone()));
+            let observer = AccessObserver { kind, changes: changes.clone(), manages };
+            server = server.observer(Box::new(observer));
+        }
+        let state = server.state().clone();
+        let serving = Arc::new(Serving { kind: kind.into(), documents, settings, changes, state });
+        let telling = serving.clone();
+        let server = server.background(move |handle| telling.tell_changes(handle));
         let name = |verb: DocumentVerb| format!("{kind}/{}", verb.as_str());
         server
             .record_channel(kind, |channel| serving.channel(channel))
@@ -86,11 +98,16 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 }
 
+/// The time after which the tasks of a kind notice that the server has ended.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A kind of documents that is served.
 struct Serving<S, C: Crdt> {
     kind: Arc<str>,
     documents: Arc<OpenDocuments<C>>,
     settings: DocumentKind<S, C>,
+    changes: Arc<AccessChanges>,
+    state: Arc<S>,
 }
 
 impl<S, C> Serving<S, C>
@@ -107,7 +124,7 @@ where
             .replay()
             .load(move |context| {
                 let serving = telling.clone();
-                async move { Ok(serving.access_of(&context).await?.to_action()?) }
+                async move { Ok(serving.access_of_new(&context).await?.to_action()?) }
             })
             .presence()
     }
@@ -136,13 +153,16 @@ where
         }
     }
 
-    /// Returns what the author of a subscription may do.
-    async fn access_of(&self, context: &Context<S>) -> Result<DocumentAccess, HandlerError> {
-        let key = self.key_of_channel(context);
+    /// Returns what a subscriber may do, as the action that tells it.
+    async fn access_of(
+        &self,
+        context: &Context<S>,
+        key: DocumentKey,
+    ) -> Result<DocumentAccess, HandlerError> {
         let entry = self.documents.lock(&key, context.server()).await?.entry().cloned();
-        let mut operations = vec![DocumentOperation::Read];
+        let mut operations = Vec::new();
         for operation in DocumentOperation::ALL {
-            if matches!(operation, DocumentOperation::Read | DocumentOperation::Create) {
+            if operation == DocumentOperation::Create {
                 continue;
             }
             let request = DocumentRequest {
@@ -158,6 +178,53 @@ where
         }
         let operations: AccessList = operations.into_iter().collect();
         Ok(DocumentAccess { key, operations })
+    }
+
+    /// Returns what a new subscriber may do. It may have lost the right to read since its request
+    /// was checked, before it was known as a subscriber.
+    async fn access_of_new(&self, context: &Context<S>) -> Result<DocumentAccess, HandlerError> {
+        let access = self.access_of(context, self.key_of_channel(context)).await?;
+        if access.operations.allows(DocumentOperation::Read) {
+            Ok(access)
+        } else {
+            Err(HandlerError::Denied)
+        }
+    }
+
+    /// Tells subscribers of documents whose rights have changed what they may do, until the server
+    /// ends.
+    async fn tell_changes(self: Arc<Self>, server: WeakHandle) {
+        loop {
+            let changed = tokio::time::timeout(CHECK_INTERVAL, self.changes.next()).await;
+            let Some(handle) = server.upgrade() else { return };
+            for id in changed.into_iter().flatten() {
+                let key = DocumentKey::new(self.kind.clone(), id);
+                if let Err(error) = self.tell_subscribers(&key, &handle).await {
+                    let what = Failure::Access { channel: key.channel() };
+                    handle.telemetry().record(&Event::Failed { what, error: &error.message() });
+                }
+            }
+        }
+    }
+
+    async fn tell_subscribers(
+        &self,
+        key: &DocumentKey,
+        handle: &Handle,
+    ) -> Result<(), HandlerError> {
+        let channel = key.channel();
+        for subscriber in handle.subscribers(channel.clone()).await {
+            let (state, server) = (self.state.clone(), handle.clone());
+            let context = Context::of_subscriber(subscriber, channel, state, server)?;
+            let access = self.access_of(&context, key.clone()).await?;
+            let node = to_node(context.node_id());
+            if access.operations.allows(DocumentOperation::Read) {
+                handle.send(access.to_action()?, node).await;
+            } else {
+                handle.unsubscribe(node, channel.clone()).await;
+            }
+        }
+        Ok(())
     }
 
     /// Checks that the author may do something with a document whose queue is held.

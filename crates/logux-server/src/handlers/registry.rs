@@ -10,9 +10,10 @@ use futures_util::FutureExt as _;
 use logux::{
     Action, Meta, NodeId,
     action::{
-        ActionId, DocumentKey,
+        ActionError, ActionId, DocumentKey,
         logux::{SUBSCRIBE, UNDO, Unsubscribe, is_logux},
     },
+    client::Subscription,
     server::{
         Author, DocumentKinds, DocumentSnapshot, FateKey, FateKeys, HandlerRequest,
         HandlerResponse, QueueName, Recipients, RequestKind, Retention, SettlementRequest,
@@ -35,7 +36,7 @@ use crate::{
     },
     hub::{
         application::{ApplicationHandlers, AuthorConnection},
-        handle::{Handle, HandlerResponses},
+        handle::{Handle, HandlerResponses, Subscriber},
     },
     telemetry::{
         Telemetry,
@@ -540,6 +541,20 @@ fn error_response(id: &ActionId, error: HandlerError, telemetry: &Telemetry) -> 
 }
 
 impl<S> Context<S> {
+    /// Creates the context of a client that is subscribed to a channel, to decide about its access
+    /// again. The action is its subscription.
+    pub(crate) fn of_subscriber(
+        (author, connection): Subscriber,
+        channel: &str,
+        state: Arc<S>,
+        handle: Handle,
+    ) -> Result<Self, ActionError> {
+        let action = Subscription::to(channel).subscribe()?;
+        let meta = Meta::new(ActionId::new(logux::WallTime::default(), author.node.clone(), 0));
+        let request = HandlerRequest::notice(logux::Entry::new(action, meta), author);
+        Ok(Self::new(request, Params::new(), connection, state, handle))
+    }
+
     /// Creates the context for the end of a subscription, with a `logux/unsubscribe` that the
     /// client may not have sent: its connection may have been closed.
     fn unsubscribing(

@@ -286,6 +286,13 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 HubCommand::Clients(reply) => {
                     drop(reply.send(connected_clients(&self.hub, &pending.outboxes)));
                 }
+                HubCommand::Subscribers(channel, reply) => {
+                    let subscribers = self.hub.subscribers(&channel).map(|author| {
+                        let connection = pending.outboxes.author(author.session);
+                        (author, connection)
+                    });
+                    drop(reply.send(subscribers.collect()));
+                }
                 HubCommand::Inputs(inputs) => {
                     for input in inputs {
                         self.hub.handle(now, input)?;
@@ -471,6 +478,7 @@ impl Pending {
             | HubCommand::Respond(..)
             | HubCommand::Page(..)
             | HubCommand::Stats(_)
+            | HubCommand::Subscribers(..)
             | HubCommand::Clients(_) => {}
         }
         None

@@ -8,7 +8,7 @@ use logux::{
     action::DocumentKey,
     log::Draft,
     server::{
-        AddAction, DocumentSnapshot, HandlerResponse, Input, LogPage, LogQuery, Recipients,
+        AddAction, Author, DocumentSnapshot, HandlerResponse, Input, LogPage, LogQuery, Recipients,
         RequestId, SessionId, SettlementRequest, UndoRequest,
     },
 };
@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     connection_info::ConnectionInfo,
     hub::{
+        application::AuthorConnection,
         log_status::{LogState, LogStatus},
         outbox::Outbox,
         recipients::IntoRecipients,
@@ -58,6 +59,8 @@ pub(crate) enum HubCommand {
     Stop,
     /// Reply with the connected clients.
     Clients(oneshot::Sender<ClientList>),
+    /// Reply with the subscribers of a channel.
+    Subscribers(Arc<str>, oneshot::Sender<Vec<Subscriber>>),
     /// Reply with the statistics.
     Stats(oneshot::Sender<StatsSnapshot>),
     /// Reply with the entry of an action.
@@ -69,6 +72,9 @@ pub(crate) enum HubCommand {
     /// Add an action of the application, and reply when it is completed.
     Add(Box<AddAction>, oneshot::Sender<Result<(), String>>),
 }
+
+/// A client that is subscribed to a channel.
+pub(crate) type Subscriber = (Author, AuthorConnection);
 
 /// What a page of a channel's state led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -378,6 +384,13 @@ impl Handle {
         // If the hub is too busy to reply, the other metrics are still returned.
         let stats = timeout(STATS_TIMEOUT, stats).await.ok().flatten();
         Some(metrics.text(stats.as_ref()))
+    }
+
+    /// Returns the subscribers of a channel. None if the server has stopped.
+    pub(crate) async fn subscribers(&self, channel: Arc<str>) -> Vec<Subscriber> {
+        let (reply, subscribers) = oneshot::channel();
+        self.send_command(HubCommand::Subscribers(channel, reply)).await;
+        subscribers.await.unwrap_or_default()
     }
 
     /// Returns the connected clients. `None` if the hub is too busy to reply.

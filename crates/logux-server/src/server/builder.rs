@@ -260,6 +260,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         &mut self.extensions
     }
 
+    /// Returns the state that all handlers share.
+    pub(crate) const fn state(&self) -> &Arc<S> {
+        &self.application.state
+    }
+
     /// Adds an observer of the entries that the log keeps.
     pub(crate) fn observer(mut self, observer: Box<dyn EntryObserver>) -> Self {
         self.observers.push(observer);

@@ -117,6 +117,8 @@ pub(crate) enum Failure<'a> {
     Unsubscription { node: &'a NodeId, channel: &'a str },
     /// Making a snapshot of a document. It is tried again after more edits.
     Settlement { channel: &'a str },
+    /// Telling the subscribers of a document what they may do now.
+    Access { channel: &'a str },
     /// Writing the sizes of documents to their catalog. It is tried again.
     Catalog { kind: &'a str },
     /// Removing deleted documents for good. It is tried again.

@@ -201,6 +201,10 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel = &*name_excerpt(channel),
             error,
         }, "A document was not settled"),
+        Failure::Access { channel } => log_event!(error, "error", {
+            channel = &*name_excerpt(channel),
+            error,
+        }, "Subscribers were not told what they may do now"),
         Failure::Catalog { kind } => log_event!(error, "error", {
             kind = &*name_excerpt(kind),
             error,
