@@ -58,7 +58,7 @@ pub use log_query::{LogPage, LogQuery};
 pub use presence::{MAX_PRESENCE_BYTES, PresenceRule};
 pub use queues::{FateKey, FateKeys, QueueName, Queues};
 pub use rate::{Rate, RateError, TokenBucket, TokenBuckets};
-pub use retention::{Retention, RetentionPolicy};
+pub use retention::{Retention, RetentionPolicy, approved_at};
 pub use session_id::{NumberHasher, SessionId, SessionMap};
 pub use snapshot_builder::SnapshotBuilder;
 pub use undo_target::{UndoRefusal, UndoTarget};

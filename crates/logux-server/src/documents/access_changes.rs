@@ -49,12 +49,14 @@ impl AccessChanges {
     }
 }
 
+/// Returns `true` if an action of a document changes what is at a managed path.
+type Manages = Box<dyn Fn(&Entry, &DocumentKey) -> bool + Send>;
+
 /// Finds the actions that change the rights to their documents: those at managed paths.
 pub(super) struct AccessObserver {
     pub(super) kind: Arc<str>,
     pub(super) changes: Arc<AccessChanges>,
-    /// Returns `true` if an action of a document changes what is at a managed path.
-    pub(super) manages: Box<dyn Fn(&Entry, &DocumentKey) -> bool + Send>,
+    pub(super) manages: Manages,
 }
 
 impl EntryObserver for AccessObserver {
@@ -72,9 +74,7 @@ impl EntryObserver for AccessObserver {
 }
 
 /// Returns the function that finds the actions at managed paths.
-pub(super) fn manages<C: Crdt>(
-    managed: Vec<Path>,
-) -> Box<dyn Fn(&Entry, &DocumentKey) -> bool + Send> {
+pub(super) fn manages<C: Crdt>(managed: Vec<Path>) -> Manages {
     Box::new(move |entry, key| {
         let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());
         let Ok(Some(ops)) = shared.read(&entry.action) else { return false };

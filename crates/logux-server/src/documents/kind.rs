@@ -76,11 +76,14 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKindBuilder<S, C> {
             comments: Vec::new(),
             managed: Vec::new(),
             deletions_kept_for: DELETIONS_KEPT_FOR,
+            history_kept_for: HISTORY_KEPT_FOR,
             is_created_by_edits: false,
         }
     }
 }
 
+/// The default of [`DocumentKind::keep_history_for`].
+const HISTORY_KEPT_FOR: Duration = Duration::from_hours(30 * 24);
 /// The default of [`DocumentKind::keep_deleted_for`].
 const DELETIONS_KEPT_FOR: Duration = Duration::from_hours(30 * 24);
 
@@ -95,6 +98,7 @@ pub struct DocumentKind<S, C: Crdt> {
     /// The paths that only a [`Manage`](logux::action::DocumentOperation::Manage) may change.
     pub(super) managed: Vec<Path>,
     pub(super) deletions_kept_for: Duration,
+    pub(super) history_kept_for: Duration,
     pub(super) is_created_by_edits: bool,
 }
 
@@ -192,6 +196,16 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
     #[must_use]
     pub fn created_by_edits(mut self) -> Self {
         self.is_created_by_edits = true;
+        self
+    }
+
+    /// Sets for how long former states of a document can be looked at and restored, after the edits
+    /// that led to them were settled. The storage keeps these edits: about as many bytes as their
+    /// JSON. Named versions keep the history since the oldest of them for longer. With zero,
+    /// settled edits are forgotten at once. Default: 30 days.
+    #[must_use]
+    pub fn keep_history_for(mut self, duration: Duration) -> Self {
+        self.history_kept_for = duration;
         self
     }
 

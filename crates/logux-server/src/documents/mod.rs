@@ -1,12 +1,16 @@
 // Reading order: `storage` (what is kept beside the log), `open` (the queue and the state of each
 // document in use), `request` (what the rule of access decides about), `kind` (what an application
 // configures), `checks` (which actions are accepted), `access_changes` (rights that
-// change), `settlement` (the snapshots), `purging` (what
+// change), `history` (former states), `settlement` (the
+// snapshots and the archive), `purging` (what
 // removes documents for good), `service` (the documents of a running server, for its own code),
-// `serving` (the channels and action types that a builder creates from all of these).
+// `serving` and `commands` (the channels and action types that a builder creates from all of
+// these).
 
 mod access_changes;
 mod checks;
+mod commands;
+pub(crate) mod history;
 pub(crate) mod kind;
 mod open;
 mod purging;

@@ -1,18 +1,26 @@
 //! The documents of a running server, for the server's own code and for people who run it.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 
 use logux::{
+    Action,
     action::DocumentKey,
-    crdt::Crdt,
-    server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage},
+    crdt::{Crdt, Document},
+    server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage, DocumentVersion},
 };
+use serde_json::json;
 
 use crate::{
-    documents::{open::OpenDocuments, purging::purge, storage::shared::SharedDocumentStorage},
+    documents::{
+        checks::refused,
+        history::{History, HistoryPage, Moment},
+        open::OpenDocuments,
+        purging::purge,
+        storage::shared::SharedDocumentStorage,
+    },
     error::HandlerError,
     handlers::handler::BoxFuture,
-    hub::handle::Handle,
+    hub::handle::{AddError, Handle},
 };
 
 /// The documents of a kind on a running server: [`Handle::documents`]. What it does needs no
@@ -54,6 +62,23 @@ pub(crate) trait DocumentService: Send + Sync {
         server: Handle,
     ) -> BoxFuture<Option<serde_json::Value>>;
     fn purge(self: Arc<Self>, key: DocumentKey, server: Handle) -> BoxFuture<bool>;
+    /// Returns the state at a moment as JSON, with its position.
+    fn json_at(
+        self: Arc<Self>,
+        key: DocumentKey,
+        moment: Moment,
+        server: Handle,
+    ) -> BoxFuture<(u64, serde_json::Value)>;
+    /// Returns the differences of the states at two moments. For types other than
+    /// [`Document`](logux::crdt::Document), the whole value.
+    fn changes(
+        self: Arc<Self>,
+        key: DocumentKey,
+        moments: [Moment; 2],
+        server: Handle,
+    ) -> BoxFuture<serde_json::Value>;
+    /// Returns the operations that make a new document show what a document shows.
+    fn ops(self: Arc<Self>, key: DocumentKey, server: Handle) -> BoxFuture<serde_json::Value>;
 }
 
 impl<C> DocumentService for OpenDocuments<C>
@@ -88,6 +113,58 @@ where
     fn purge(self: Arc<Self>, key: DocumentKey, server: Handle) -> BoxFuture<bool> {
         Box::pin(async move { purge(&self, &key, &server).await })
     }
+
+    fn json_at(
+        self: Arc<Self>,
+        key: DocumentKey,
+        moment: Moment,
+        server: Handle,
+    ) -> BoxFuture<(u64, serde_json::Value)> {
+        Box::pin(async move {
+            let (position, state) = self.state_at(&key, &moment, &server).await?;
+            let value = tokio::task::spawn_blocking(move || state.to_json()).await?;
+            Ok((position, value))
+        })
+    }
+
+    fn changes(
+        self: Arc<Self>,
+        key: DocumentKey,
+        [before, after]: [Moment; 2],
+        server: Handle,
+    ) -> BoxFuture<serde_json::Value> {
+        Box::pin(async move {
+            let (_, before) = self.state_at(&key, &before, &server).await?;
+            let (_, after) = self.state_at(&key, &after, &server).await?;
+            let changes = tokio::task::spawn_blocking(move || changes(&before, &after));
+            Ok(changes.await??)
+        })
+    }
+
+    fn ops(self: Arc<Self>, key: DocumentKey, server: Handle) -> BoxFuture<serde_json::Value> {
+        Box::pin(async move {
+            let mut document = self.lock(&key, &server).await?;
+            document.existing()?;
+            let state = document.state().await?;
+            drop(document);
+            let ops = tokio::task::spawn_blocking(move || {
+                C::default().restore_ops(&state, server.node())
+            });
+            Ok(serde_json::to_value(ops.await??)?)
+        })
+    }
+}
+
+/// Returns the differences of two states as JSON.
+fn changes<C: Crdt + 'static>(before: &C, after: &C) -> serde_json::Result<serde_json::Value> {
+    let documents: [Option<&Document>; 2] =
+        [before, after].map(|state| (state as &dyn Any).downcast_ref());
+    if let [Some(before), Some(after)] = documents {
+        return serde_json::to_value(before.changes_to(after));
+    }
+    let [before, after] = [before.to_json(), after.to_json()];
+    let change = serde_json::json!({"path": "", "before": before, "after": after});
+    Ok(if change["before"] == change["after"] { vec![] } else { vec![change] }.into())
 }
 
 impl Handle {
@@ -178,5 +255,145 @@ impl Documents {
             return Ok(false);
         }
         self.service.clone().purge(self.key(id), self.server.clone()).await
+    }
+
+    /// Returns the actions of a document before a position, newest first, at most 200: those that
+    /// are not settled, and those that the [history](crate::DocumentKind::keep_history_for) has.
+    ///
+    /// # Errors
+    /// If the log or the storage fails.
+    pub async fn history(
+        &self,
+        id: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<HistoryPage, HandlerError> {
+        let history = History::read(self.key(id), self.service.storage(), &self.server).await?;
+        history.page(before, limit).await
+    }
+
+    /// Returns the named versions of a document, oldest first.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn versions(&self, id: &str) -> Result<Vec<DocumentVersion>, HandlerError> {
+        self.service.storage().versions(self.key(id)).await
+    }
+
+    /// Gives the current state of a document a name, as `KIND/version` of a client does.
+    ///
+    /// # Errors
+    /// The reasons `notFound`, `nameTaken` and `versionLimit`, and if the storage fails.
+    pub async fn name_version(&self, id: &str, name: &str) -> Result<(), HandlerError> {
+        self.command("version", json!({"id": id, "name": name})).await
+    }
+
+    /// Returns the state of a document at a moment as JSON, with its position. O(actions since the
+    /// snapshot before it).
+    ///
+    /// # Errors
+    /// [`HandlerError::NotFound`] without such a document, version or time; the reason `forgotten`
+    /// if the history does not reach so far; and if the log or the storage fails.
+    pub async fn json_at(
+        &self,
+        id: &str,
+        moment: Moment,
+    ) -> Result<(u64, serde_json::Value), HandlerError> {
+        self.service.clone().json_at(self.key(id), moment, self.server.clone()).await
+    }
+
+    /// Returns the differences of the states at two moments, as JSON: an array of
+    /// [`DocumentChange`](logux::crdt::DocumentChange)s. For other types than `Document`, one
+    /// change of the whole value.
+    ///
+    /// # Errors
+    /// As [`json_at`](Self::json_at).
+    pub async fn changes(
+        &self,
+        id: &str,
+        from: Moment,
+        to: Moment,
+    ) -> Result<serde_json::Value, HandlerError> {
+        self.service.clone().changes(self.key(id), [from, to], self.server.clone()).await
+    }
+
+    /// Makes a document show what it showed at a moment, by one edit, as `KIND/restore` of a client
+    /// does. The edit can be undone.
+    ///
+    /// # Errors
+    /// As [`json_at`](Self::json_at).
+    pub async fn restore(&self, id: &str, moment: &Moment) -> Result<(), HandlerError> {
+        let mut fields = json!({ "id": id });
+        match moment {
+            Moment::Position(position) => fields["position"] = (*position).into(),
+            Moment::Time(time) => fields["at"] = time.as_millis().into(),
+            Moment::Version(name) => fields["version"] = (&**name).into(),
+        }
+        self.command("restore", fields).await
+    }
+
+    /// Exports a document: `{"kind","id","creator","createdAt","changedAt","value","ops"}`.
+    /// `value` is what it shows; `ops` are operations that make a new document show the same, with
+    /// texts, lists, trees, counters and sets as such. Times are milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`HandlerError::NotFound`], the reason `deleted`, and if the log or the storage fails.
+    pub async fn export(&self, id: &str) -> Result<serde_json::Value, HandlerError> {
+        let entry = self.find(id).await?.ok_or(HandlerError::NotFound)?;
+        let ops = self.service.clone().ops(self.key(id), self.server.clone()).await?;
+        let value = self.json(id).await?;
+        Ok(json!({
+            "kind": self.kind(),
+            "id": id,
+            "creator": entry.creator,
+            "createdAt": entry.created_at.as_millis(),
+            "changedAt": entry.changed_at.as_millis(),
+            "value": value,
+            "ops": ops,
+        }))
+    }
+
+    /// Creates a document from what [`export`](Self::export) returned, or from an object with only
+    /// a `value`, whose parts are then plain values. `creator` is the user who is to be its
+    /// creator.
+    ///
+    /// # Errors
+    /// The reason `exists` if there is such a document, `wrongFormat` for operations that are not
+    /// valid, and if the log or the storage fails.
+    pub async fn import(
+        &self,
+        id: &str,
+        exported: &serde_json::Value,
+        creator: Option<&str>,
+    ) -> Result<(), HandlerError> {
+        if self.find(id).await?.is_some() {
+            return Err(HandlerError::undo("exists"));
+        }
+        let ops = match (exported.get("ops"), exported.get("value")) {
+            (Some(ops), _) => ops.clone(),
+            (None, Some(value)) => json!([{"op": "set", "path": "", "value": value}]),
+            (None, None) => {
+                return Err(refused(
+                    "wrongFormat",
+                    &"expected an object with \"ops\" or \"value\"",
+                ));
+            }
+        };
+        let mut fields = json!({"id": id, "ops": ops});
+        if let Some(creator) = creator {
+            fields["creator"] = creator.into();
+        }
+        self.command("create", fields).await
+    }
+
+    /// Lets the server process an action of its own.
+    async fn command(&self, name: &str, fields: serde_json::Value) -> Result<(), HandlerError> {
+        let action = Action::typed(&format!("{}/{name}", self.kind()), &fields)?;
+        match self.server.process(action).await {
+            Ok(()) => Ok(()),
+            Err(AddError::Undone(reason)) if reason == "notFound" => Err(HandlerError::NotFound),
+            Err(AddError::Undone(reason)) => Err(HandlerError::undo(reason)),
+            Err(error) => Err(HandlerError::unavailable(error)),
+        }
     }
 }

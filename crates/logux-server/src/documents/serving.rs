@@ -22,7 +22,7 @@ use crate::{
         purging::purge_deleted,
         request::{DocumentRequest, StateSource},
         service::DocumentServices,
-        settlement::make_snapshots,
+        settlement::Settlements,
         storage::{DocumentStorage, shared::SharedDocumentStorage},
     },
     error::HandlerError,
@@ -71,7 +71,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let settings = configure(DocumentKindBuilder::new());
         let storage: SharedDocumentStorage = Arc::new(storage);
         let documents = OpenDocuments::<C>::new(kind, storage);
-        let snapshots = make_snapshots::<C>(settings.settlement);
+        let settlements = Settlements {
+            rule: settings.settlement,
+            history_kept_for: settings.history_kept_for,
+            storage: documents.storage(),
+        };
+        let snapshots = settlements.make_snapshots::<C>();
         let server = self.add_documents(kind, settings.settlement, snapshots);
         let server = server.observer(Box::new(Recorder(documents.clone())));
         let (purged, kept_for) = (documents.clone(), settings.deletions_kept_for);
@@ -90,6 +95,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let server = server.background(move |handle| telling.tell_changes(handle));
         let name = |verb: DocumentVerb| format!("{kind}/{}", verb.as_str());
         server
+            .document_commands(kind, &serving)
             .record_channel(kind, |channel| serving.channel(channel))
             .action_type(name(DocumentVerb::Create), |_| serving.edits(Serving::create))
             .action_type(name(DocumentVerb::Edit), |_| serving.undoable_edits())
@@ -102,10 +108,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A kind of documents that is served.
-struct Serving<S, C: Crdt> {
-    kind: Arc<str>,
-    documents: Arc<OpenDocuments<C>>,
-    settings: DocumentKind<S, C>,
+pub(super) struct Serving<S, C: Crdt> {
+    pub(super) kind: Arc<str>,
+    pub(super) documents: Arc<OpenDocuments<C>>,
+    pub(super) settings: DocumentKind<S, C>,
     changes: Arc<AccessChanges>,
     state: Arc<S>,
 }
@@ -247,7 +253,7 @@ where
         if (self.settings.access)(request).await? { Ok(()) } else { Err(HandlerError::Denied) }
     }
 
-    async fn check_operations(
+    pub(super) async fn check_operations(
         &self,
         context: &Context<S>,
         document: &mut LockedDocument<C>,
@@ -348,7 +354,7 @@ where
     ) -> Result<(), HandlerError> {
         let creation = DocumentCreation {
             stamp: context.meta().stamp(),
-            creator: context.user_id().map(Into::into),
+            creator: creator_of(context),
             at: context.server().now(),
         };
         let outcome = document.entry().cloned().map(|mut entry| entry.create(&creation));
@@ -370,7 +376,7 @@ where
         }
         let is_new = outcome.is_none();
         if is_new {
-            self.check_quota(context, &document).await?;
+            self.check_quota(context, creation.creator.as_deref()).await?;
         }
         admit(context, &mut document, &self.settings.limits).await?;
         let created = document.storage().create(document.key().clone(), creation).await;
@@ -385,18 +391,21 @@ where
         Ok(())
     }
 
-    /// Checks that the author may have one more document.
-    async fn check_quota(
+    /// Checks that a user may create one more document. The server may in any case.
+    pub(super) async fn check_quota(
         &self,
         context: &Context<S>,
-        document: &LockedDocument<C>,
+        creator: Option<&str>,
     ) -> Result<(), HandlerError> {
+        if context.request_kind() == RequestKind::OwnAction {
+            return Ok(());
+        }
         let limits = &self.settings.limits;
-        let Some(user) = context.user_id() else { return Ok(()) };
+        let Some(user) = creator else { return Ok(()) };
         if limits.max_documents_per_user.is_none() && limits.max_bytes_per_user.is_none() {
             return Ok(());
         }
-        let usage = document.storage().usage(user.into(), Some(self.kind.clone())).await?;
+        let usage = self.documents.storage().usage(user.into(), Some(self.kind.clone())).await?;
         if limits.max_documents_per_user.is_some_and(|max| usage.documents >= max) {
             return Err(HandlerError::undo("documentLimit"));
         }
@@ -438,4 +447,12 @@ where
         document.set_entry(deleted.map(|(_, entry)| entry));
         Ok(())
     }
+}
+
+/// Returns the user who creates a document: the author, or whom an action of the server names.
+fn creator_of<S>(context: &Context<S>) -> Option<Arc<str>> {
+    if context.is_server() {
+        return context.action().str_field("creator").map(Into::into);
+    }
+    context.user_id().map(Into::into)
 }

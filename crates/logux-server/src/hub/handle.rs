@@ -90,6 +90,7 @@ pub(crate) enum PageResult {
 /// The handle of a running server: adds actions of the application's own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
+    node: NodeId,
     commands: mpsc::Sender<HubCommand>,
     /// What other parts of the server find by its type.
     extensions: Arc<Extensions>,
@@ -128,6 +129,7 @@ pub enum ReadLogError {
 /// A handle that does not keep the server running, for tasks in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct WeakHandle {
+    node: NodeId,
     commands: mpsc::WeakSender<HubCommand>,
     extensions: Arc<Extensions>,
     clock: Clock,
@@ -139,26 +141,39 @@ impl WeakHandle {
     /// Returns the handle. `None` if the server has ended.
     pub(crate) fn upgrade(&self) -> Option<Handle> {
         let commands = self.commands.upgrade().filter(|commands| !commands.is_closed())?;
-        let Self { commands: _, extensions, clock, telemetry, log_status } = self.clone();
-        Some(Handle { commands, extensions, clock, telemetry, log_status })
+        let Self { node, commands: _, extensions, clock, telemetry, log_status } = self.clone();
+        Some(Handle { node, commands, extensions, clock, telemetry, log_status })
     }
 }
 
 impl Handle {
     /// Returns a handle that does not keep the server running.
     pub(crate) fn downgrade(&self) -> WeakHandle {
-        let Self { commands, extensions, clock, telemetry, log_status } = self.clone();
-        WeakHandle { commands: commands.downgrade(), extensions, clock, telemetry, log_status }
+        let Self { node, commands, extensions, clock, telemetry, log_status } = self.clone();
+        WeakHandle {
+            node,
+            commands: commands.downgrade(),
+            extensions,
+            clock,
+            telemetry,
+            log_status,
+        }
     }
 
     pub(crate) fn new(
+        node: NodeId,
         commands: mpsc::Sender<HubCommand>,
         extensions: Extensions,
         clock: Clock,
         telemetry: Telemetry,
     ) -> Self {
         let log_status = LogStatus::default();
-        Self { commands, extensions: Arc::new(extensions), clock, telemetry, log_status }
+        Self { node, commands, extensions: Arc::new(extensions), clock, telemetry, log_status }
+    }
+
+    /// Returns the node id of the server.
+    pub(crate) const fn node(&self) -> &NodeId {
+        &self.node
     }
 
     pub(crate) fn extensions(&self) -> &Extensions {
@@ -272,8 +287,8 @@ impl Handle {
         self.send_command(HubCommand::Input(input)).await;
     }
 
-    /// Removes a document from the log. Returns `false` if the server has stopped, or its log cannot
-    /// be written, before everything is removed.
+    /// Removes a document from the log. Returns `false` if the server has stopped, or its log
+    /// cannot be written, before everything is removed.
     pub(crate) async fn purge(&self, key: DocumentKey) -> bool {
         let (reply, purged) = oneshot::channel();
         self.send_command(HubCommand::Purge(key, reply)).await;

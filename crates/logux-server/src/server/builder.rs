@@ -461,7 +461,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let node = config.node()?;
 
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-        let handle = Handle::new(commands, self.extensions, clock, telemetry);
+        let handle = Handle::new(node.clone(), commands, self.extensions, clock, telemetry);
         let mut hub_config = config.hub_config(node.clone());
         let registry = application.clone();
         hub_config.queues = Queues::by(move |action| registry.queue(action));

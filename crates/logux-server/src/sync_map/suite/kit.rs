@@ -90,8 +90,13 @@ impl<S: Send + Sync + 'static, M: SyncMap<S>> Kit<S, M> {
             Entry::new(Action::new(action).expect("an action"), meta),
             author,
         );
-        let handle =
-            Handle::new(mpsc::channel(1).0, <_>::default(), Clock::start(), Telemetry::default());
+        let handle = Handle::new(
+            stamp.id().node().clone(),
+            mpsc::channel(1).0,
+            <_>::default(),
+            Clock::start(),
+            Telemetry::default(),
+        );
         Context::new(request, Params::new(), AuthorConnection::none(), self.state.clone(), handle)
     }
 

@@ -1,0 +1,261 @@
+//! Former states of documents, computed from the archive and the log.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use logux::{
+    Entry, WallTime,
+    action::{DocumentKey, logux::UNDO},
+    crdt::{Crdt, Shared},
+    replay::Timeline,
+    server::{ArchiveQuery, ArchivedEntry, approved_at},
+    store::Direction,
+};
+use serde::Serialize;
+
+use crate::{
+    documents::{
+        open::{OpenDocuments, log_of},
+        storage::shared::SharedDocumentStorage,
+    },
+    error::HandlerError,
+    hub::handle::Handle,
+};
+
+/// The number of archived entries that are read at a time.
+const PAGE: usize = 500;
+/// The largest number of entries of a page of the history.
+const MAX_LISTED: usize = 200;
+
+/// A moment in the history of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// After the action with this position, or after the last one before it.
+    Position(u64),
+    /// A time by the server's clock.
+    Time(WallTime),
+    /// The version with this name.
+    Version(Arc<str>),
+}
+
+/// An action in the history of a document. Times in JSON are milliseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The position: positions increase in the order in which the server has accepted the actions.
+    pub position: u64,
+    /// When the server has accepted it, by its clock.
+    #[serde(serialize_with = "millis")]
+    pub at: WallTime,
+    /// The id of the action.
+    pub id: String,
+    /// The user. Absent for actions of the server and of clients without a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Arc<str>>,
+    /// The type of the action: `KIND/create`, `KIND/edit` or `logux/undo`.
+    pub r#type: String,
+    /// The id of the action that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+}
+
+/// A page of the history of a document, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// The actions.
+    pub entries: Vec<HistoryEntry>,
+    /// The position before which there may be more. Absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+}
+
+pub(super) fn millis<S: serde::Serializer>(
+    time: &WallTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(time.as_millis())
+}
+
+impl HistoryEntry {
+    fn of(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> Self {
+        let node = entry.meta.id.node();
+        let user = node.user_id().filter(|_| !node.is_server());
+        let undoes = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
+        Self {
+            position: *added,
+            at: *at,
+            id: entry.meta.id.to_string(),
+            user: user.map(Into::into),
+            r#type: entry.action.kind().to_owned(),
+            undoes: undoes.map(Into::into),
+        }
+    }
+}
+
+/// Returns the form of an entry of the log in the archive, after one that was processed at `last`.
+pub(super) fn archived(entry: &Entry, last: WallTime) -> Option<ArchivedEntry> {
+    let at = approved_at(&entry.meta).max(last);
+    Some(ArchivedEntry::new(entry.meta.added?, at, entry.clone()))
+}
+
+/// What the archive and the log have of a document.
+pub(super) struct History {
+    key: DocumentKey,
+    storage: SharedDocumentStorage,
+    /// What the log has, by position.
+    log: BTreeMap<u64, ArchivedEntry>,
+}
+
+impl History {
+    /// Reads what the log has.
+    pub(super) async fn read(
+        key: DocumentKey,
+        storage: SharedDocumentStorage,
+        handle: &Handle,
+    ) -> Result<Self, HandlerError> {
+        let mut log = BTreeMap::new();
+        let mut last = WallTime::default();
+        for entry in log_of(&key, handle).await? {
+            if let Some(entry) = archived(&entry, last) {
+                last = entry.at;
+                log.insert(entry.added, entry);
+            }
+        }
+        Ok(Self { key, storage, log })
+    }
+
+    /// Returns the position of the latest action. `None` if there is none.
+    pub(super) async fn latest(&self) -> Result<Option<u64>, HandlerError> {
+        if let Some((position, _)) = self.log.last_key_value() {
+            return Ok(Some(*position));
+        }
+        let query = ArchiveQuery { direction: Direction::NewestFirst, ..ArchiveQuery::new(1) };
+        let page = self.storage.clone().archived(self.key.clone(), query).await?;
+        Ok(page.entries.first().map(|entry| entry.added))
+    }
+
+    /// Returns the position of a moment. `None` if it is before the beginning.
+    pub(super) async fn position(&self, moment: &Moment) -> Result<Option<u64>, HandlerError> {
+        match moment {
+            Moment::Position(position) => Ok(Some(*position)),
+            Moment::Version(name) => {
+                let versions = self.storage.clone().versions(self.key.clone()).await?;
+                let version = versions.iter().find(|version| version.name == *name);
+                version.map(|version| Some(version.position)).ok_or(HandlerError::NotFound)
+            }
+            Moment::Time(time) => {
+                let in_log = self.log.values().rev().find(|entry| entry.at <= *time);
+                let archived = self.storage.clone().position_at(self.key.clone(), *time).await?;
+                Ok(in_log.map(|entry| entry.added).max(archived))
+            }
+        }
+    }
+
+    /// Returns the actions before a position, newest first.
+    pub(super) async fn page(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<HistoryPage, HandlerError> {
+        let limit = limit.clamp(1, MAX_LISTED);
+        let before = before.unwrap_or(u64::MAX);
+        // Snapshots are no actions of anybody. There is at most one in the log, and few in the
+        // archive beside thousands of actions.
+        let mut found = BTreeMap::new();
+        let query = ArchiveQuery {
+            before: Some(before),
+            direction: Direction::NewestFirst,
+            ..ArchiveQuery::new(limit + 16)
+        };
+        found.extend(
+            self.log.range(..before).rev().take(limit + 16).map(|(at, e)| (*at, e.clone())),
+        );
+        let archive = self.storage.clone().archived(self.key.clone(), query).await?;
+        let is_last = archive.next.is_none();
+        found.extend(archive.entries.into_iter().map(|entry| (entry.added, entry)));
+        let actions = found.values().rev().filter(|entry| !entry.is_snapshot(&self.key));
+        let entries: Vec<_> = actions.take(limit).map(HistoryEntry::of).collect();
+        let is_complete = entries.len() < limit && is_last;
+        let next = entries.last().map(|entry| entry.position).filter(|_| !is_complete);
+        Ok(HistoryPage { entries, before: next })
+    }
+
+    /// Returns the latest snapshot with this position or a lower one.
+    async fn snapshot_at(&self, position: u64) -> Result<Option<ArchivedEntry>, HandlerError> {
+        let in_log = self.log.range(..=position).rev();
+        let in_log = in_log.map(|(_, entry)| entry).find(|entry| entry.is_snapshot(&self.key));
+        let archived = self.storage.clone().snapshot_at(self.key.clone(), position).await?;
+        let is_later = |in_log: &&ArchivedEntry| {
+            archived.as_ref().is_none_or(|archived| archived.added < in_log.added)
+        };
+        Ok(in_log.filter(is_later).cloned().or(archived))
+    }
+
+    /// Returns the entries that the state at a position consists of, oldest first.
+    async fn entries_until(&self, position: u64) -> Result<Vec<Entry>, HandlerError> {
+        // A snapshot does not include the latest actions before it. Those are after the snapshot
+        // before the one before it: a third of a document is open at most.
+        let mut start = None;
+        let mut at = position;
+        for _ in 0..3 {
+            start = self.snapshot_at(at).await?.map(|snapshot| snapshot.added);
+            match start {
+                Some(added) if added > 0 => at = added - 1,
+                _ => break,
+            }
+        }
+        let first = start.unwrap_or_default();
+        let mut entries = BTreeMap::new();
+        let mut next = Some(ArchiveQuery {
+            after: first.checked_sub(1),
+            before: Some(position.saturating_add(1)),
+            ..ArchiveQuery::new(PAGE)
+        });
+        while let Some(query) = next {
+            let page = self.storage.clone().archived(self.key.clone(), query).await?;
+            entries.extend(page.entries.into_iter().map(|entry| (entry.added, entry.entry)));
+            next = page.next;
+        }
+        for (added, entry) in self.log.range(first..=position) {
+            entries.insert(*added, entry.entry.clone());
+        }
+        if entries.is_empty() {
+            let has_later = self.latest().await?.is_some();
+            let error =
+                if has_later { HandlerError::undo("forgotten") } else { HandlerError::NotFound };
+            return Err(error);
+        }
+        Ok(entries.into_values().collect())
+    }
+}
+
+impl<C> OpenDocuments<C>
+where
+    C: Crdt<Op: Send> + Send + Sync + 'static,
+{
+    /// Returns the state of a document at a moment, with its position. O(actions since the snapshot
+    /// before it).
+    ///
+    /// # Errors
+    /// [`HandlerError::NotFound`] without such a document or version, the reason `forgotten` if the
+    /// history does not reach so far, or if the log or the storage fails.
+    pub(super) async fn state_at(
+        &self,
+        key: &DocumentKey,
+        moment: &Moment,
+        handle: &Handle,
+    ) -> Result<(u64, C), HandlerError> {
+        let history = History::read(key.clone(), self.storage(), handle).await?;
+        let position = history.position(moment).await?.ok_or(HandlerError::NotFound)?;
+        let entries = history.entries_until(position).await?;
+        let key = key.clone();
+        let state = tokio::task::spawn_blocking(move || {
+            let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());
+            let mut timeline = Timeline::new(shared);
+            timeline.extend(&entries);
+            timeline.state().clone()
+        });
+        Ok((position, state.await?))
+    }
+}
