@@ -83,6 +83,9 @@ pub enum Input {
     /// has responded. Clients are not notified. The entries are removed in slices;
     /// [`Output::Purged`] follows the last one. After a crash before it, pass this again.
     Purge(DocumentKey),
+    /// The application keeps a small value under a name, in the same commit as the other inputs.
+    /// [`Hub::value`](super::Hub::value) returns it.
+    SetValue(String, String),
     /// The application subscribes a client, without a request of the client. The client receives
     /// `logux/subscribed`.
     Subscribe {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::retention::{Retention, channel_index, user_index};
+use super::retention::{RETAINED_INDEX, Retention, channel_index, user_index};
 use crate::store::{Direction, Entry, Query};
 
 /// The largest number of entries that are visited for one page.
@@ -59,6 +59,11 @@ impl LogQuery {
     /// As [`channel`](Self::channel), for actions that were sent to a user.
     pub fn user(id: &str) -> Self {
         Self::new(Some(user_index(id)), true)
+    }
+
+    /// As [`channel`](Self::channel), for all kept actions.
+    pub fn kept() -> Self {
+        Self::new(Some(RETAINED_INDEX.into()), true)
     }
 
     /// As [`channel`](Self::channel), for actions that are kept for the reason of a [`Retention`],

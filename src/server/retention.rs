@@ -91,7 +91,9 @@ impl Retention {
         format!("{UNDO_PREFIX}{}", self.reason.trim_start_matches(PREFIX)).into()
     }
 
-    pub(super) const fn reason(&self) -> &Arc<str> {
+    /// Returns the reason as it is in the meta of the kept actions, which have it as an index too:
+    /// the reason of the constructor after a prefix.
+    pub const fn reason(&self) -> &Arc<str> {
         &self.reason
     }
 }

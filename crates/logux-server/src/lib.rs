@@ -73,6 +73,7 @@ pub struct Readme;
 pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
 pub use documents::{
+    change_feed::ChangedDocument,
     history::{HistoryEntry, HistoryPage, Moment},
     kind::{DocumentKind, DocumentKindBuilder, DocumentLimits},
     request::DocumentRequest,

@@ -440,6 +440,9 @@ impl<S: Store> Hub<S> {
                 self.settle(now, request, snapshot.map(|snapshot| *snapshot))?;
             }
             Input::Purge(key) => self.purge(key)?,
+            Input::SetValue(name, value) => {
+                self.log.set_value(&read::application_value(&name), Some(&value))?;
+            }
             Input::Subscribe { node, channel } => self.subscribe_node(now, &node, &channel)?,
             Input::Unsubscribe { clients, channel } => self.revoke(now, &clients, &channel)?,
             Input::Disconnect { clients, is_final } => self.disconnect(&clients, is_final),

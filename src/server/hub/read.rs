@@ -24,6 +24,15 @@ impl<S: Store> Hub<S> {
         self.log.by_id(id)
     }
 
+    /// Returns the application's value with this name: see
+    /// [`Input::SetValue`](crate::server::Input::SetValue).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn value(&self, name: &str) -> Result<Option<String>, LogError<S::Error>> {
+        self.log.value(&application_value(name))
+    }
+
     /// Returns a page of the log. O(log n + visited entries), of which there are at most 1,000.
     ///
     /// # Errors
@@ -52,4 +61,9 @@ impl<S: Store> Hub<S> {
         })?;
         Ok(page)
     }
+}
+
+/// Returns the name of a value of the application in the store, apart from those of the hub.
+pub(super) fn application_value(name: &str) -> String {
+    format!("application/{name}")
 }

@@ -8,7 +8,10 @@ use logux::{
 };
 
 use crate::{
-    documents::request::DocumentRequest,
+    documents::{
+        change_feed::{ChangeHook, ChangedDocument, hook},
+        request::DocumentRequest,
+    },
     error::HandlerError,
     handlers::{context::Context, handler::BoxFuture},
 };
@@ -78,6 +81,7 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKindBuilder<S, C> {
             deletions_kept_for: DELETIONS_KEPT_FOR,
             history_kept_for: HISTORY_KEPT_FOR,
             is_created_by_edits: false,
+            on_change: None,
         }
     }
 }
@@ -100,6 +104,7 @@ pub struct DocumentKind<S, C: Crdt> {
     pub(super) deletions_kept_for: Duration,
     pub(super) history_kept_for: Duration,
     pub(super) is_created_by_edits: bool,
+    pub(super) on_change: Option<ChangeHook>,
 }
 
 /// The limits of documents. What exceeds one is undone with its reason.
@@ -187,6 +192,40 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
     #[must_use]
     pub fn managed_at(mut self, paths: impl IntoIterator<Item = Path>) -> Self {
         self.managed = paths.into_iter().collect();
+        self
+    }
+
+    /// Calls a function after each change of a document: for each accepted `KIND/create` and
+    /// `KIND/edit`, each undo of one and each edit of the server, in the order in which the server
+    /// has accepted them, one at a time. For a search index, or a message to those who are away.
+    ///
+    /// It is called at least once for each, also after a crash: compare the
+    /// [id](ChangedDocument::action_id) of the action where that matters. After an error it is
+    /// called again, with a pause of 100 ms to 5 s, and later changes wait. No client waits for
+    /// it. Deletions are not among them.
+    ///
+    /// ```
+    /// use logux::crdt::Document;
+    /// use logux_server::{MemoryDocuments, Server};
+    ///
+    /// let server = Server::builder().documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+    ///     kind.access(|_| async { Ok(true) }).on_change(|change| async move {
+    ///         let notes = change.server().documents("notes").expect("this kind");
+    ///         let state = notes.json(change.key().id()).await?;
+    ///         println!("{} is now {state:?}", change.key().channel());
+    ///         Ok(())
+    ///     })
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_change<F>(
+        mut self,
+        call: impl Fn(ChangedDocument) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.on_change = Some(hook(call));
         self
     }
 

@@ -1,6 +1,6 @@
 // Reading order: `storage` (what is kept beside the log), `open` (the queue and the state of each
 // document in use), `request` (what the rule of access decides about), `kind` (what an application
-// configures), `checks` (which actions are accepted), `access_changes` (rights that
+// configures), `checks` (which actions are accepted), `change_feed` (the hook after changes), `access_changes` (rights that
 // change), `history` (former states), `settlement` (the
 // snapshots and the archive), `purging` (what
 // removes documents for good), `service` (the documents of a running server, for its own code),
@@ -8,6 +8,7 @@
 // these).
 
 mod access_changes;
+pub(crate) mod change_feed;
 mod checks;
 mod commands;
 pub(crate) mod history;

@@ -16,6 +16,7 @@ use logux::{
 use crate::{
     documents::{
         access_changes::{AccessChanges, AccessObserver, manages, to_node},
+        change_feed::{ChangeFeed, FeedObserver},
         checks::{admit, key_of, operations, read_ops},
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
@@ -71,7 +72,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let settings = configure(DocumentKindBuilder::new());
         let storage: SharedDocumentStorage = Arc::new(storage);
         let documents = OpenDocuments::<C>::new(kind, storage);
+        let feed = settings.on_change.clone().map(|hook| ChangeFeed::new(kind, hook));
         let settlements = Settlements {
+            feed: feed.clone(),
             rule: settings.settlement,
             history_kept_for: settings.history_kept_for,
             storage: documents.storage(),
@@ -79,6 +82,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let snapshots = settlements.make_snapshots::<C>();
         let server = self.add_documents(kind, settings.settlement, snapshots);
         let server = server.observer(Box::new(Recorder(documents.clone())));
+        let server = match feed {
+            Some(feed) => server
+                .observer(Box::new(FeedObserver(feed.clone())))
+                .background(move |handle| feed.run(handle)),
+            None => server,
+        };
         let (purged, kept_for) = (documents.clone(), settings.deletions_kept_for);
         let mut server = server.background(move |handle| purge_deleted(purged, kept_for, handle));
         let services = server.extensions().get_or_insert_default::<DocumentServices>();

@@ -12,7 +12,10 @@ use logux::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    documents::{history::archived, open::log_of, storage::shared::SharedDocumentStorage},
+    documents::{
+        change_feed::ChangeFeed, history::archived, open::log_of,
+        storage::shared::SharedDocumentStorage,
+    },
     error::HandlerError,
     handlers::registry::MakeSnapshot,
     hub::handle::Handle,
@@ -26,6 +29,8 @@ pub(super) struct Settlements {
     pub(super) rule: SettlementRule,
     pub(super) history_kept_for: Duration,
     pub(super) storage: SharedDocumentStorage,
+    /// The hook that has to see what is settled before.
+    pub(super) feed: Option<Arc<ChangeFeed>>,
 }
 
 impl Settlements {
@@ -54,6 +59,13 @@ impl Settlements {
         C: Crdt<Op: Send> + Send + 'static,
     {
         let entries = Arc::new(log_of(&key, handle).await?);
+        let last = entries.last().and_then(|entry| entry.meta.added);
+        if let (Some(feed), Some(last)) = (&self.feed, last)
+            && !feed.has_seen(last)
+        {
+            // It is requested again after more edits.
+            return Ok(None);
+        }
         let (now, rule) = (handle.now(), self.rule);
         let (building, building_key) = (entries.clone(), key.clone());
         let snapshot = tokio::task::spawn_blocking(move || {

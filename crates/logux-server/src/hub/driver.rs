@@ -471,7 +471,9 @@ impl Pending {
                 return Some(Input::Purge(key));
             }
             HubCommand::Ping(reply) => drop(reply.send(())),
-            HubCommand::Entry(..) | HubCommand::LogPage(..) => self.reads.push(command),
+            HubCommand::Entry(..) | HubCommand::LogPage(..) | HubCommand::Value(..) => {
+                self.reads.push(command);
+            }
             HubCommand::Stop => self.is_stopped = true,
             // `run_round` handles these.
             HubCommand::Inputs(_)
@@ -490,6 +492,9 @@ fn read_log<St: Store>(hub: &Hub<St>, command: HubCommand) {
     match command {
         HubCommand::Entry(id, reply) => {
             drop(reply.send(hub.entry(&id).map_err(|error| error.to_string())));
+        }
+        HubCommand::Value(name, reply) => {
+            drop(reply.send(hub.value(&name).map_err(|error| error.to_string())));
         }
         HubCommand::LogPage(query, reply) => {
             drop(reply.send(hub.page(&query).map_err(|error| error.to_string())));

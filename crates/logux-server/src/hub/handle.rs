@@ -59,6 +59,8 @@ pub(crate) enum HubCommand {
     Stop,
     /// Reply with the connected clients.
     Clients(oneshot::Sender<ClientList>),
+    /// Reply with a value of the application.
+    Value(String, oneshot::Sender<Result<Option<String>, String>>),
     /// Reply with the subscribers of a channel.
     Subscribers(Arc<str>, oneshot::Sender<Vec<Subscriber>>),
     /// Reply with the statistics.
@@ -343,6 +345,17 @@ impl Handle {
     /// As [`log_entry`](Self::log_entry).
     pub async fn log_page(&self, query: LogQuery) -> Result<LogPage, ReadLogError> {
         self.read_log(|reply| HubCommand::LogPage(Box::new(query), reply)).await
+    }
+
+    /// Returns a small value that the server keeps in its log.
+    pub(crate) async fn value(&self, name: &str) -> Result<Option<String>, ReadLogError> {
+        self.read_log(|reply| HubCommand::Value(name.to_owned(), reply)).await
+    }
+
+    /// Keeps a small value in the log. Returns `false` if the server has stopped, or was restarted
+    /// since because its log could not be written.
+    pub(crate) async fn set_value(&self, name: String, value: String) -> bool {
+        self.send_command(HubCommand::Input(Input::SetValue(name, value))).await
     }
 
     async fn read_log<T>(

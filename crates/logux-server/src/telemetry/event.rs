@@ -119,6 +119,8 @@ pub(crate) enum Failure<'a> {
     Settlement { channel: &'a str },
     /// Telling the subscribers of a document what they may do now.
     Access { channel: &'a str },
+    /// The hook after a change of a document. It is called again.
+    Change { kind: &'a str },
     /// Writing the sizes of documents to their catalog. It is tried again.
     Catalog { kind: &'a str },
     /// Removing deleted documents for good. It is tried again.

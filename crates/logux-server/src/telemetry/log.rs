@@ -205,6 +205,10 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel = &*name_excerpt(channel),
             error,
         }, "Subscribers were not told what they may do now"),
+        Failure::Change { kind } => log_event!(error, "error", {
+            kind = &*name_excerpt(kind),
+            error,
+        }, "The hook after a change of a document failed"),
         Failure::Catalog { kind } => log_event!(error, "error", {
             kind = &*name_excerpt(kind),
             error,
