@@ -353,11 +353,16 @@ where
     }
 
     pub(crate) fn document(&self) -> SharedDocument<C> {
-        let Lease { name, kind, .. } = &*self.lease;
-        let kind = kind.clone().unwrap_or_default();
+        SharedDocument::new(self.kind(), self.id())
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.lease.kind.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn id(&self) -> &str {
         // The name is the channel of the document: the kind, a slash and the id.
-        let id: Arc<str> = name.get(kind.len() + 1..).unwrap_or_default().into();
-        SharedDocument::new(kind, id)
+        self.lease.name.get(self.kind().len() + 1..).unwrap_or_default()
     }
 }
 

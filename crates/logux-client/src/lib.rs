@@ -14,6 +14,7 @@
 mod builder;
 mod client;
 mod document_handle;
+mod document_history;
 mod document_status;
 mod driver;
 mod encryption;
@@ -44,6 +45,7 @@ pub mod moving {}
 pub use builder::Builder;
 pub use client::{ChangeUserError, Client};
 pub use document_handle::DocumentHandle;
+pub use document_history::FormerState;
 pub use encryption::Encryption;
 pub use encryption_failure::EncryptionFailure;
 pub use events::{Actions, EncryptionFailures, ServerMessage, ServerMessages, StatusChanges};

@@ -74,7 +74,6 @@ pub use backend::Backend;
 pub use connection::auth::{AuthOutcome, Login};
 pub use documents::{
     change_feed::ChangedDocument,
-    history::{HistoryEntry, HistoryPage, Moment},
     kind::{DocumentKind, DocumentKindBuilder, DocumentLimits},
     request::DocumentRequest,
     service::Documents,

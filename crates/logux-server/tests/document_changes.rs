@@ -37,7 +37,7 @@ fn notes(seen: &Seen, fails_at: &'static [usize]) -> Builder {
                         return Err(HandlerError::failed("no search index"));
                     }
                     let what = change.action().field("ops").unwrap_or("undo").to_owned();
-                    seen.lock().unwrap().push(format!("{} {what}", change.key().id()));
+                    seen.lock().expect("a lock").push(format!("{} {what}", change.key().id()));
                     Ok(())
                 }
             })
@@ -54,12 +54,12 @@ fn expected(id: &str, value: usize) -> String {
 
 async fn wait_for(seen: &Seen, count: usize) {
     for _ in 0..10_000 {
-        if seen.lock().unwrap().len() >= count {
+        if seen.lock().expect("a lock").len() >= count {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{count} changes were not seen: {:?}", seen.lock().unwrap());
+    panic!("{count} changes were not seen: {:?}", seen.lock().expect("a lock"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn each_change_is_seen_in_order_also_after_errors() {
     }
     wait_for(&seen, 20).await;
     let all: Vec<_> = (0..20).map(|n| expected(["1", "2"][n % 2], n)).collect();
-    assert_eq!(*seen.lock().unwrap(), all);
+    assert_eq!(*seen.lock().expect("a lock"), all);
 
     let edit = Action::try_from(set("1", 100)).expect("an action");
     let edit = ada.client().sync(edit).kept().await.expect("added");
@@ -80,7 +80,7 @@ async fn each_change_is_seen_in_order_also_after_errors() {
     edit.await.expect("processed");
     ada.client().undo(&id, "mistake").await.expect("undone");
     wait_for(&seen, 22).await;
-    assert_eq!(seen.lock().unwrap()[20..], [expected("1", 100), "1 undo".to_owned()]);
+    assert_eq!(seen.lock().expect("a lock")[20..], [expected("1", 100), "1 undo".to_owned()]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +94,10 @@ async fn a_snapshot_waits_for_the_hook() {
         ada.process(set("1", n)).await.expect("processed");
     }
     wait_for(&seen, 60).await;
-    assert_eq!(*seen.lock().unwrap(), (0..60).map(|n| expected("1", n)).collect::<Vec<_>>());
+    assert_eq!(
+        *seen.lock().expect("a lock"),
+        (0..60).map(|n| expected("1", n)).collect::<Vec<_>>()
+    );
     for n in 60..120 {
         ada.process(set("1", n)).await.expect("processed");
         wait_for(&seen, n + 1).await;
@@ -123,5 +126,5 @@ async fn a_restarted_server_goes_on_where_it_was() {
         drop((ada, server));
         tokio::task::yield_now().await;
     }
-    assert_eq!(*seen.lock().unwrap(), (0..9).map(|n| expected("1", n)).collect::<Vec<_>>());
+    assert_eq!(*seen.lock().expect("a lock"), (0..9).map(|n| expected("1", n)).collect::<Vec<_>>());
 }

@@ -3,9 +3,14 @@
 
 use std::time::Duration;
 
-use logux::{Action, action::DocumentOperation, crdt::Document, server::SettlementRule};
-use logux_client::testing::TestClient;
-use logux_server::{Documents, HandlerError, MemoryDocuments, Moment, Server, testing::TestServer};
+use logux::{
+    Action,
+    action::{DocumentOperation, Moment},
+    crdt::{Document, DocumentOp},
+    server::SettlementRule,
+};
+use logux_client::{SyncError, testing::TestClient};
+use logux_server::{Documents, HandlerError, MemoryDocuments, Server, testing::TestServer};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -66,7 +71,7 @@ async fn each_state_can_be_looked_at() {
     assert_eq!(page.entries.len(), 41, "{page:?}");
     assert_eq!(page.before, None);
     assert!(page.entries.iter().all(|entry| entry.user.as_deref() == Some("ada")));
-    assert_eq!(page.entries.last().map(|entry| &*entry.r#type), Some("notes/create"));
+    assert_eq!(page.entries.last().map(|entry| &*entry.kind), Some("notes/create"));
     let positions: Vec<_> = page.entries.iter().rev().skip(1).map(|entry| entry.position).collect();
     for (n, position) in positions.iter().enumerate() {
         assert_eq!(value_at(&notes, Moment::Position(*position)).await, states[n], "edit {n}");
@@ -107,8 +112,8 @@ async fn an_undo_is_part_of_the_history() {
     assert_eq!(value_at(&notes, Moment::Position(with)).await, json!({"title": "Tea"}));
     assert_eq!(value_at(&notes, Moment::Position(u64::MAX)).await, json!({"n": 29}));
     let page = notes.history("1", None, 200).await.expect("a page");
-    let undo = page.entries.iter().find(|entry| entry.r#type == "logux/undo").expect("the undo");
-    assert_eq!(undo.undoes.as_deref(), Some(&*id.to_string()));
+    let undo = page.entries.iter().find(|entry| &*entry.kind == "logux/undo").expect("the undo");
+    assert_eq!(undo.undoes, Some(id));
     assert_eq!(value_at(&notes, Moment::Position(undo.position)).await, json!({}));
 }
 
@@ -264,4 +269,39 @@ async fn old_history_is_forgotten_but_not_that_of_named_versions() {
     let (_, kept) = notes.json_at("2", Moment::Version("keep".into())).await.expect("a state");
     assert_eq!(kept, json!({"n": 39}));
     assert_eq!(value_at(&notes, Moment::Position(u64::MAX)).await, json!({"n": 139}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_of_this_project_reads_and_restores() {
+    let (server, _) = start();
+    let ada = server.connect("ada").await.expect("connected");
+    let note = ada.client().document::<Document>("notes", "1").await.expect("open");
+    note.create(&[]).await.expect("created");
+    let title = |value: &str| DocumentOp::Set {
+        path: "/title".parse().expect("a path"),
+        value: json!(value).into(),
+    };
+    note.operate(&[title("Tea")]).await.expect("processed");
+    note.name_version("draft").await.expect("named");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    note.operate(&[title("Coffee")]).await.expect("processed");
+
+    let history = note.server_history(None, 2).await.expect("a page");
+    assert_eq!(
+        history.entries.iter().map(|entry| &*entry.kind).collect::<Vec<_>>(),
+        ["notes/edit"; 2]
+    );
+    assert_eq!(&*history.versions[0].name, "draft");
+    let rest = note.server_history(history.before, 2).await.expect("a page");
+    assert_eq!(&*rest.entries[0].kind, "notes/create");
+    let draft = Moment::Version("draft".into());
+    let state = note.server_state(&draft).await.expect("a state");
+    assert_eq!(state.value.as_str(), r#"{"title":"Tea"}"#);
+    note.restore(&draft).await.expect("restored");
+    let mut shown = note.clone();
+    let is_tea =
+        |note: &Document| note.get(&"/title".parse().expect("a path")) == Some(json!("Tea"));
+    tokio::time::timeout(HOUR, shown.until(is_tea)).await.expect("in time").expect("a state");
+    let unknown = note.server_state(&Moment::Version("none".into())).await;
+    assert!(matches!(unknown, Err(SyncError::Undone(undo)) if undo.reason == "notFound"));
 }

@@ -13,7 +13,7 @@ use super::{
     client::{Client, ClientEvent, EventHandler},
     client_pool::ClientPool,
     error::BenchError,
-    message::{ensure_not_undone, parse_number, push_number},
+    message::{ensure_not_undone, parse_field, parse_number, push_number},
     report::{BenchReport, Meter, RunReport},
     samples::LatencySamples,
     sequence_tracker::SequenceTracker,
@@ -260,13 +260,6 @@ impl FanOutScenario {
         }
         ensure_not_undone(actions)
     }
-}
-
-/// Parses the number after `name`. Returns it and the rest of `text`.
-fn parse_field<'a>(text: &'a [u8], name: &[u8]) -> (u64, &'a [u8]) {
-    let rest = text.strip_prefix(name).unwrap_or(text);
-    let (value, digits) = parse_number(rest);
-    (value, &rest[digits..])
 }
 
 impl EventHandler for FanOutScenario {

@@ -77,6 +77,13 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// Parses the number after `name`. Returns it and the rest of `text`.
+pub(super) fn parse_field<'a>(text: &'a [u8], name: &[u8]) -> (u64, &'a [u8]) {
+    let rest = text.strip_prefix(name).unwrap_or(text);
+    let (value, digits) = parse_number(rest);
+    (value, &rest[digits..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

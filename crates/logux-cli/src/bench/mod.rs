@@ -21,6 +21,7 @@ mod round_trip;
 mod samples;
 mod sequence_tracker;
 mod ticker;
+mod typing;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ enum Scenario {
     RoundTrip(round_trip::RoundTripArgs),
     Connects(connects::ConnectsArgs),
     Idle(idle::IdleArgs),
+    Typing(typing::TypingArgs),
 }
 
 /// Runs a scenario and prints its report. The exit code tells whether everything was delivered
@@ -57,5 +59,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, BenchError> {
         Scenario::RoundTrip(args) => round_trip::run(args),
         Scenario::Connects(args) => connects::run(args),
         Scenario::Idle(args) => idle::run(args),
+        Scenario::Typing(args) => typing::run(args),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logux::{
     Action, WallTime,
-    action::{DocumentKey, DocumentOperation},
+    action::{DocumentKey, DocumentOperation, Moment},
     crdt::Crdt,
     server::{
         AddVersionOutcome, CatalogEntry, CatalogPosition, CatalogQuery, DocumentVersion, FateKey,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
-        history::{History, Moment, millis},
+        history::History,
         request::{DocumentRequest, StateSource},
         serving::Serving,
     },
@@ -39,19 +39,17 @@ pub(super) struct Listed {
     id: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     creator: Option<Arc<str>>,
-    #[serde(serialize_with = "millis")]
     created_at: WallTime,
-    #[serde(serialize_with = "millis")]
     changed_at: WallTime,
     bytes: u64,
     actions: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deleted_at: Option<i64>,
+    deleted_at: Option<WallTime>,
 }
 
 impl From<CatalogEntry> for Listed {
     fn from(entry: CatalogEntry) -> Self {
-        let deleted_at = entry.deletion().map(|deletion| deletion.at.as_millis());
+        let deleted_at = entry.deletion().map(|deletion| deletion.at);
         let CatalogEntry { id, creator, created_at, changed_at, bytes, actions, .. } = entry;
         Self { id, creator, created_at, changed_at, bytes, actions, deleted_at }
     }
@@ -65,30 +63,6 @@ struct ListRequest {
     creator: Option<Arc<str>>,
     #[serde(default)]
     deleted: bool,
-}
-
-/// The fields of requests that name a moment: one of them.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MomentFields {
-    position: Option<u64>,
-    at: Option<i64>,
-    version: Option<Arc<str>>,
-}
-
-impl MomentFields {
-    fn moment(self) -> Option<Moment> {
-        match self {
-            Self { position: Some(position), at: None, version: None } => {
-                Some(Moment::Position(position))
-            }
-            Self { position: None, at: Some(ms), version: None } => {
-                Some(Moment::Time(WallTime::checked_from_millis(ms)?))
-            }
-            Self { position: None, at: None, version: Some(name) } => Some(Moment::Version(name)),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -225,20 +199,10 @@ where
             context.parse().map_err(|error| wrong_format(&error.to_string()))?;
         let key = self.readable(&context).await?;
         let storage = self.documents.storage();
-        let history = History::read(key.clone(), storage.clone(), context.server()).await?;
+        let history = History::read(key.clone(), storage, context.server()).await?;
         let page = history.page(request.before, request.limit.unwrap_or(LISTED)).await?;
-        let versions = storage.versions(key.clone()).await?;
-        let versions: Vec<_> = versions
-            .into_iter()
-            .map(|DocumentVersion { name, position, at, by, .. }| {
-                json!({"name": name, "position": position, "at": at.as_millis(), "user": by})
-            })
-            .collect();
-        let mut fields = json!({"id": key.id(), "versions": versions});
-        fields["entries"] = serde_json::to_value(page.entries)?;
-        if let Some(before) = page.before {
-            fields["before"] = before.into();
-        }
+        let mut fields = serde_json::to_value(page)?;
+        fields["id"] = (&**key.id()).into();
         self.reply(&context, "history", fields).await
     }
 
@@ -326,7 +290,16 @@ where
     }
 }
 
+/// Returns the moment that a request names, by exactly one of its fields.
 fn moment_of<S>(context: &Context<S>) -> Result<Moment, HandlerError> {
-    let fields: Option<MomentFields> = context.parse().ok();
-    fields.and_then(MomentFields::moment).ok_or_else(|| wrong_format(EXPECTED_MOMENT))
+    let action = context.action();
+    let fields = ["position", "at", "version"];
+    let mut named = fields.iter().filter_map(|name| Some((*name, action.field(name)?)));
+    let moment = match (named.next(), named.next()) {
+        (Some((name, value)), None) => {
+            serde_json::from_str(&format!("{{\"{name}\":{value}}}")).ok()
+        }
+        _ => None,
+    };
+    moment.ok_or_else(|| wrong_format(EXPECTED_MOMENT))
 }

@@ -1,16 +1,15 @@
 //! Former states of documents, computed from the archive and the log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use logux::{
     Entry, WallTime,
-    action::{DocumentKey, logux::UNDO},
+    action::{DocumentKey, HistoryEntry, HistoryPage, Moment, NamedVersion, logux::UNDO},
     crdt::{Crdt, Shared},
     replay::Timeline,
-    server::{ArchiveQuery, ArchivedEntry, approved_at},
+    server::{ArchiveQuery, ArchivedEntry, DocumentVersion, approved_at},
     store::Direction,
 };
-use serde::Serialize;
 
 use crate::{
     documents::{
@@ -26,71 +25,23 @@ const PAGE: usize = 500;
 /// The largest number of entries of a page of the history.
 const MAX_LISTED: usize = 200;
 
-/// A moment in the history of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Moment {
-    /// After the action with this position, or after the last one before it.
-    Position(u64),
-    /// A time by the server's clock.
-    Time(WallTime),
-    /// The version with this name.
-    Version(Arc<str>),
-}
-
-/// An action in the history of a document. Times in JSON are milliseconds since the epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// The position: positions increase in the order in which the server has accepted the actions.
-    pub position: u64,
-    /// When the server has accepted it, by its clock.
-    #[serde(serialize_with = "millis")]
-    pub at: WallTime,
-    /// The id of the action.
-    pub id: String,
-    /// The user. Absent for actions of the server and of clients without a user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<Arc<str>>,
-    /// The type of the action: `KIND/create`, `KIND/edit` or `logux/undo`.
-    pub r#type: String,
-    /// The id of the action that it undoes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub undoes: Option<String>,
-}
-
-/// A page of the history of a document, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryPage {
-    /// The actions.
-    pub entries: Vec<HistoryEntry>,
-    /// The position before which there may be more. Absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<u64>,
-}
-
-pub(super) fn millis<S: serde::Serializer>(
-    time: &WallTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_i64(time.as_millis())
-}
-
-impl HistoryEntry {
-    fn of(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> Self {
-        let node = entry.meta.id.node();
-        let user = node.user_id().filter(|_| !node.is_server());
-        let undoes = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
-        Self {
-            position: *added,
-            at: *at,
-            id: entry.meta.id.to_string(),
-            user: user.map(Into::into),
-            r#type: entry.action.kind().to_owned(),
-            undoes: undoes.map(Into::into),
-        }
+/// Returns what the history says about an entry.
+fn described(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> HistoryEntry {
+    let node = entry.meta.id.node();
+    let undoes = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
+    HistoryEntry {
+        position: *added,
+        at: *at,
+        id: entry.meta.id.clone(),
+        user: node.user_id().filter(|_| !node.is_server()).map(Into::into),
+        kind: entry.action.kind().into(),
+        undoes: undoes.and_then(|id| id.parse().ok()),
     }
+}
+
+pub(super) fn named(version: DocumentVersion) -> NamedVersion {
+    let DocumentVersion { name, position, at, by, .. } = version;
+    NamedVersion { name, position, at, user: by }
 }
 
 /// Returns the form of an entry of the log in the archive, after one that was processed at `last`.
@@ -174,11 +125,16 @@ impl History {
         let archive = self.storage.clone().archived(self.key.clone(), query).await?;
         let is_last = archive.next.is_none();
         found.extend(archive.entries.into_iter().map(|entry| (entry.added, entry)));
+        let versions = self.storage.clone().versions(self.key.clone()).await?;
         let actions = found.values().rev().filter(|entry| !entry.is_snapshot(&self.key));
-        let entries: Vec<_> = actions.take(limit).map(HistoryEntry::of).collect();
+        let entries: Vec<_> = actions.take(limit).map(described).collect();
         let is_complete = entries.len() < limit && is_last;
         let next = entries.last().map(|entry| entry.position).filter(|_| !is_complete);
-        Ok(HistoryPage { entries, before: next })
+        Ok(HistoryPage {
+            entries,
+            versions: versions.into_iter().map(named).collect(),
+            before: next,
+        })
     }
 
     /// Returns the latest snapshot with this position or a lower one.

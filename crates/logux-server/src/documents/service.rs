@@ -4,16 +4,16 @@ use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 
 use logux::{
     Action,
-    action::DocumentKey,
+    action::{DocumentKey, HistoryPage, Moment, NamedVersion},
     crdt::{Crdt, Document},
-    server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage, DocumentVersion},
+    server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage},
 };
 use serde_json::json;
 
 use crate::{
     documents::{
         checks::refused,
-        history::{History, HistoryPage, Moment},
+        history::{History, named},
         open::OpenDocuments,
         purging::purge,
         storage::shared::SharedDocumentStorage,
@@ -276,8 +276,9 @@ impl Documents {
     ///
     /// # Errors
     /// If the storage fails.
-    pub async fn versions(&self, id: &str) -> Result<Vec<DocumentVersion>, HandlerError> {
-        self.service.storage().versions(self.key(id)).await
+    pub async fn versions(&self, id: &str) -> Result<Vec<NamedVersion>, HandlerError> {
+        let versions = self.service.storage().versions(self.key(id)).await?;
+        Ok(versions.into_iter().map(named).collect())
     }
 
     /// Gives the current state of a document a name, as `KIND/version` of a client does.
@@ -323,12 +324,8 @@ impl Documents {
     /// # Errors
     /// As [`json_at`](Self::json_at).
     pub async fn restore(&self, id: &str, moment: &Moment) -> Result<(), HandlerError> {
-        let mut fields = json!({ "id": id });
-        match moment {
-            Moment::Position(position) => fields["position"] = (*position).into(),
-            Moment::Time(time) => fields["at"] = time.as_millis().into(),
-            Moment::Version(name) => fields["version"] = (&**name).into(),
-        }
+        let mut fields = serde_json::to_value(moment)?;
+        fields["id"] = id.into();
         self.command("restore", fields).await
     }
 
