@@ -14,8 +14,8 @@ use intents::{
 use logux::{
     Action, ActionId, NodeId, Stamp,
     crdt::{
-        AddWinsSet, Change, Counter, Crdt, Document, List, LwwSet, Map, Path, Records, Register,
-        Shared, SyncMaps, Text, Tree, Unit,
+        AddWinsSet, Change, Counter, Crdt, Document, DocumentOp, List, LwwSet, Map, Path, Records,
+        Register, Shared, SyncMaps, Text, Touched, Tree, Unit, ValueShape,
     },
     testing::Laws,
 };
@@ -157,6 +157,59 @@ fn named(document: &Document, pointer: &str) -> (Path, String) {
     (by_name, by_index)
 }
 
+/// Asserts that the shape at a path is that of the value at the path.
+fn assert_shape(document: &Document, path: &Path) {
+    let (shape, value) = (document.shape_at(path), document.get(path));
+    let json = document.to_json();
+    match (shape, &value) {
+        (Some(ValueShape::List(len)), Some(Value::Array(items))) => assert_eq!(len, items.len()),
+        (Some(ValueShape::Tree), Some(Value::Array(nodes))) => {
+            for node in nodes {
+                let id = node["id"].as_str().unwrap().parse().unwrap();
+                assert_eq!(document.element_at(path, &id).as_ref(), Some(node), "{path} of {json}");
+            }
+        }
+        (shape, value) => {
+            assert_eq!(shape, value.as_ref().map(ValueShape::of), "{path} of {json}");
+        }
+    }
+}
+
+/// Asserts that an operation changes nothing outside of what it says.
+fn assert_touched(before: &Document, op: &DocumentOp, id: &ActionId) {
+    let touched = Document::touched(op, id.node());
+    let mut after = before.clone();
+    after.apply(op, &Stamp::new(id.time(), id.clone()));
+    let is_within = |path: &Path| path == touched.path() || touched.path().contains(path);
+    let shapes = [before, &after].map(|state| state.shape_at(touched.path()));
+    let is_same_list = matches!(shapes, [Some(before), Some(after)] if before.is_like(after));
+    // A write below what is no object replaces it.
+    let mut above = Path::root();
+    for key in touched.path().keys() {
+        if before.shape_at(&above) != after.shape_at(&above) {
+            return;
+        }
+        above = above.join(&key).unwrap();
+    }
+    for pointer in pointers(&before.to_json()) {
+        let (path, _) = named(before, &pointer);
+        if path.contains(touched.path()) || (is_within(&path) && !is_same_list) {
+            continue;
+        }
+        match &touched {
+            Touched::Value(_) if is_within(&path) => {}
+            Touched::Elements { path: list, .. } if path == *list => {}
+            Touched::Elements { .. } if after.get(&path).is_none() => {}
+            _ => assert_eq!(
+                after.get(&path),
+                before.get(&path),
+                "{op:?} at {path}: {shapes:?} {}",
+                before.to_json()
+            ),
+        }
+    }
+}
+
 #[test]
 fn saving_and_loading_gives_the_same_document() {
     use logux::replay::{Reducer, Timeline};
@@ -168,6 +221,7 @@ fn saving_and_loading_gives_the_same_document() {
         for (ms, intent) in (0..).zip(intents) {
             let id: ActionId = format!("{ms} 10:a:b 0").parse().unwrap();
             if let Some(op) = document_op(document.state(), &intent, &id) {
+                assert_touched(document.state(), &op, &id);
                 let action = shared.action(std::slice::from_ref(&op)).unwrap();
                 prop_assert_eq!(serde_json::to_string(&shared.read(&action).unwrap().unwrap()[0]).unwrap(), serde_json::to_string(&op).unwrap());
                 document.add(&logux::Entry::new(action, logux::Meta::new(id)));
@@ -181,6 +235,9 @@ fn saving_and_loading_gives_the_same_document() {
             let (by_name, by_index) = named(document.state(), &pointer);
             let found = document.state().get(&by_name);
             prop_assert_eq!(found.as_ref(), json.pointer(&by_index), "{} of {}", by_name, json);
+            for path in [pointer.parse().unwrap(), by_name] {
+                assert_shape(document.state(), &path);
+            }
         }
         let loaded = Document::load(&document.state().save()).unwrap();
         loaded.assert_invariants();

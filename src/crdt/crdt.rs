@@ -5,9 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
+    element::ElementId,
     path::Path,
     restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, container},
+    touched::{Touched, ValueShape},
 };
 use crate::{
     action::{NodeId, Stamp},
@@ -96,6 +98,31 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
 
     /// Converts the state to a JSON value, as [`Json::to_value`] does. O(n).
     fn to_json(&self) -> Value;
+
+    /// Returns the value at a path of [`to_json`](Self::to_json); the key of an item of a list, or
+    /// of a node of a tree, is its name or its index. By default, O(n).
+    fn value_at(&self, path: &Path) -> Option<Value> {
+        self.to_json().pointer(path.as_str()).cloned()
+    }
+
+    /// Returns the shape of the value at a path. By default, O(n), and never a list or a tree.
+    fn shape_at(&self, path: &Path) -> Option<ValueShape> {
+        self.value_at(path).as_ref().map(ValueShape::of)
+    }
+
+    /// Returns the item with a name of the list at a path, or the node of the tree, as it is in the
+    /// array. By default, `None`.
+    fn element_at(&self, path: &Path, element: &ElementId) -> Option<Value> {
+        let _ = (path, element);
+        None
+    }
+
+    /// Returns what an operation of `author` may change. By default, the value at its
+    /// [`path`](Self::path), or the whole state.
+    fn touched(op: &Self::Op, author: &NodeId) -> Touched {
+        let _ = author;
+        Touched::Value(Self::path(op).cloned().unwrap_or_else(Path::root))
+    }
 
     /// Calls `part` with the name of each part that differs in `after`.
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Self::Part));

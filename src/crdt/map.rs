@@ -187,6 +187,16 @@ impl Map {
         subtree(&self.fields, path).filter(move |(key, _)| *key != path)
     }
 
+    /// Returns `true` if a value was written below `base` that is visible, except in items of
+    /// lists.
+    pub(super) fn has_below(&self, base: &Path) -> bool {
+        self.descendants(base).any(|(path, field)| {
+            field.value.is_some()
+                && self.latest_write(path.as_str()) == Some(&field.stamp)
+                && !is_within_item(path, base)
+        })
+    }
+
     /// Applies the visible writes below `base` to a value, except those within items of lists.
     pub(super) fn overlay(&self, base: &Path, value: &mut Value) {
         self.for_writes_below(base, |path, written| {

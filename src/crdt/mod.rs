@@ -112,9 +112,9 @@
 //! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
 //! A removed item stays removed.
 //!
-//! Reading order: the trait in `crdt`; `saving`; `restore`; `register`; `element` and `path`;
-//! `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and `tree` are; `document`;
-//! `shared`; `sync_map`.
+//! Reading order: the trait in `crdt`; `touched`; `saving`; `restore`; `register`; `element` and
+//! `path`; `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and `tree` are;
+//! `document`; `shared`; `schema`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -128,11 +128,13 @@ mod path;
 mod register;
 mod restore;
 mod saving;
+mod schema;
 mod sequence;
 mod set;
 mod shared;
 mod sync_map;
 mod text;
+mod touched;
 mod tree;
 mod view;
 
@@ -147,6 +149,7 @@ pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use register::{Register, RegisterOp};
 pub use restore::RestoreError;
 pub use saving::{ColumnReader, ColumnWriter, LoadError, NodeNumber, StateReader, StateWriter};
+pub use schema::{CheckedChange, DocumentSchema, DocumentView, SchemaViolation};
 pub use sequence::Unit;
 pub use set::{AddWinsOp, AddWinsSet, LwwSet, LwwSetOp, SetEvent};
 pub use shared::{EditError, MAX_EDIT_DEPTH, MAX_OPERATIONS, Operation, Operations, Shared};
@@ -155,4 +158,5 @@ pub use text::{
     Anchor, Authorship, Delta, DeltaItem, ElementRange, MAX_INSERTION, Selection, Text, TextChange,
     TextError, TextOp,
 };
+pub use touched::{Touched, ValueShape};
 pub use tree::{MAX_TREE_DEPTH, Tree, TreeError, TreeNode, TreeOp, TreePlace, TreeWalk};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Reducer, Timeline, timeline::apply_step};
 use crate::{
-    action::{ActionId, logux::Undo},
+    action::{ActionId, Stamp, logux::Undo},
     log::{Draft, Log, LogError},
     store::{Entry, Store},
     time::WallTime,
@@ -35,13 +35,28 @@ impl<R: Reducer> Timeline<R> {
     /// it with [`Diff::diff`](super::Diff::diff). O(number of actions since the earliest of
     /// them).
     pub fn state_without(&self, ids: &[ActionId]) -> R::State {
-        let without: HashSet<&ActionId> = ids.iter().collect();
+        self.preview(ids, |state, action, stamp| self.reducer.apply_undone(state, action, stamp))
+    }
+
+    /// Returns the state as it would be with these undone actions: the preview of their redo.
+    /// Complexity as for [`state_without`](Self::state_without).
+    pub fn state_with(&self, ids: &[ActionId]) -> R::State {
+        self.preview(ids, |state, action, stamp| self.reducer.apply(state, action, stamp))
+    }
+
+    /// Returns the state with another effect of these actions.
+    fn preview(
+        &self,
+        ids: &[ActionId],
+        apply: impl Fn(&mut R::State, &R::Action, &Stamp),
+    ) -> R::State {
+        let chosen: HashSet<&ActionId> = ids.iter().collect();
         let first = ids.iter().filter_map(|id| self.steps.index_of(id)).min();
         let Some(first) = first else { return self.state.clone() };
         let mut state = self.state_after(first);
         for step in self.steps.range(first, self.steps.len()) {
-            match step.action.as_ref().filter(|_| without.contains(step.stamp.id())) {
-                Some(action) => self.reducer.apply_undone(&mut state, action, &step.stamp),
+            match step.action.as_ref().filter(|_| chosen.contains(step.stamp.id())) {
+                Some(action) => apply(&mut state, action, &step.stamp),
                 None => apply_step(&self.reducer, &mut state, step),
             }
         }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use logux::{Action, sync::State};
+use logux::{Action, action::logux::Undo, sync::State};
 use logux_client::SyncError;
 
 use crate::{
@@ -13,8 +13,9 @@ use crate::{
 
 /// Send an action and wait until the server has processed it
 ///
-/// Prints `processed`, or `undone: ` and the reason. A server in development also sends a text that
-/// explains the reason. Without a response it says whether the server has received the action.
+/// Prints `processed`, or `undone: ` and the reason, and what is wrong with the edit of a document.
+/// A server in development also sends a text that explains the reason. Without a response it says
+/// whether the server has received the action.
 ///
 /// The exit code is 0 if the action was processed, 1 if it was undone or is not valid, and 2 if the
 /// server could not be reached, did not respond, or refused the connection.
@@ -58,9 +59,24 @@ pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, CliError> {
         }
         Err(SyncError::Undone(undo)) => {
             println!("undone: {}", undo.reason);
+            print_description(&undo);
             connected.print_debug_texts();
             Ok(ExitCode::FAILURE)
         }
         Err(_) => Err(connected.failed().await.into()),
+    }
+}
+
+/// Prints what a server of documents says about a refused edit: the path and the error.
+fn print_description(undo: &Undo) {
+    let text = |name: &str| {
+        let value = undo.extra.iter().find(|(key, _)| key == name);
+        value.and_then(|(_, value)| value.parse::<String>().ok())
+    };
+    if let Some(error) = text("error") {
+        match text("path") {
+            Some(path) if !path.is_empty() => eprintln!("{path}: {error}"),
+            _ => eprintln!("{error}"),
+        }
     }
 }

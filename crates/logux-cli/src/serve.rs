@@ -180,7 +180,11 @@ async fn start(
     for kind in &config.documents {
         // Who may log in may do everything but undo the edits of others.
         builder = builder.documents::<Document>(kind, database.documents(), |documents| {
-            documents.access(|_| async { Ok(true) }).created_by_edits().undoable()
+            let documents = documents.access(|_| async { Ok(true) }).created_by_edits().undoable();
+            match config.schemas.get(kind) {
+                Some(schema) => documents.schema(schema.clone()),
+                None => documents,
+            }
         });
     }
     Ok(builder.listen_on(listeners).await?)

@@ -17,7 +17,12 @@ fn errors_are_one_line_and_an_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("a local address").port().to_string();
     let tasks = ["serve", "--dev", "--collection", "tasks"];
-    let cases: [(&[&str], &str); 15] = [
+    std::fs::write(folder.path().join("bad.json"), r#"{"type":"objekt"}"#).expect("a file");
+    let cases: [(&[&str], &str); 16] = [
+        (
+            &["serve", "--dev", "--document", "notes", "--document-schema", "notes=bad.json"],
+            "bad.json: invalid JSON Schema at \"/type\": \"objekt\" is not",
+        ),
         (&["serve"], "no client could log in"),
         (&["serve", "--nope"], "unexpected argument '--nope' found; see `logux serve --help`"),
         (
@@ -81,6 +86,24 @@ fn tail_prints_the_actions_of_send() {
     command.args(["tail", &url, "--channel", "tasks/1", "--meta"]);
     RunningProgram::start(command)
         .line(r#"[{"type":"tasks/changed","id":"1","fields":{"title":"Tea"}},{"id":""#);
+}
+
+#[test]
+fn what_a_schema_forbids_is_undone_with_the_path() {
+    let folder = folder();
+    let schema = r#"{"properties":{"title":{"type":"string"}},"required":["title"]}"#;
+    std::fs::write(folder.path().join("notes.schema.json"), schema).expect("a file");
+    let flags = ["--dev", "--document", "notes", "--document-schema", "notes=notes.schema.json"];
+    let (_server, url) = RunningProgram::serve(folder.path(), &flags);
+    let set = |value: &str| {
+        let op = format!(r#"{{"op":"set","path":"/title","value":{value}}}"#);
+        let action = format!(r#"{{"type":"notes/edit","id":"1","ops":[{op}]}}"#);
+        logux(folder.path()).args(["send", &url, &action]).output().expect("the program runs")
+    };
+    let output = set("7");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "undone: schema\n");
+    assert!(stderr(&output).contains("/title: 7 is not of type \"string\""), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&set("\"Tea\"").stdout), "processed\n");
 }
 
 #[test]

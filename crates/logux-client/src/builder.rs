@@ -8,6 +8,7 @@ use logux::{
     client::{
         Backoff, BurstLimits, Client as ClientMachine, Config, IdentityError, Secret, identify,
     },
+    crdt::DocumentSchema,
     replay::{NamedReducer, TimelineSet},
     store::Store,
     sync,
@@ -18,6 +19,7 @@ use crate::{
     Client, DocumentHandle, Encryption, SyncError,
     driver::{Commands, Driver},
     open_error::OpenError,
+    schemas::Schemas,
     shared::{Reports, Shared},
     task,
     token_source::TokenSource,
@@ -41,6 +43,7 @@ pub struct Builder<St = MemoryStore> {
     bursts: BurstLimits,
     /// Whether the client waits for `resume`.
     is_paused: bool,
+    schemas: Schemas,
 }
 
 impl Builder {
@@ -61,6 +64,7 @@ impl Builder {
             undo_grouping: (Duration::from_millis(500), 100),
             bursts: BurstLimits::default(),
             is_paused: false,
+            schemas: Schemas::default(),
         })
     }
 }
@@ -115,6 +119,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             undo_grouping,
             bursts,
             is_paused,
+            schemas,
             store: _,
         } = self;
         Ok(Builder {
@@ -129,6 +134,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             undo_grouping,
             bursts,
             is_paused,
+            schemas,
             store,
         })
     }
@@ -274,6 +280,43 @@ impl<St: Store + Send + 'static> Builder<St> {
         self
     }
 
+    /// Sets the schema of the documents of a kind. An edit, or a creation, that adds a violation of
+    /// it is not made, also without a connection: its result is [`SyncError::Undone`] with the
+    /// reason `schema` and the keys `path` and `error`. The crate `logux-schema` has JSON Schema.
+    /// Default: no schema.
+    ///
+    /// This is for the documents that [`Client::document`] opens. An undo, and an edit that
+    /// together with one of another user violates the schema, is refused by the server, if that has
+    /// the schema too.
+    ///
+    /// ```no_run
+    /// use logux::crdt::Document;
+    /// use logux_client::{Client, SyncError};
+    /// use logux_net::WebSocketConnector;
+    /// use logux_schema::Schema;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = WebSocketConnector::new("ws://127.0.0.1:31337")?;
+    /// let schema = Schema::from_file("notes.schema.json")?;
+    /// let client = Client::builder("10")?.schema("notes", schema).start(connector);
+    /// let note = client.document::<Document>("notes", "7").await?;
+    /// let title = note.state().set_op(&"/title".parse()?, serde_json::json!(7));
+    /// if let Err(SyncError::Undone(undo)) = note.operate(&[title]).await {
+    ///     println!("{}: {:?}", undo.reason, undo.extra);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn schema(
+        mut self,
+        kind: impl Into<String>,
+        schema: impl DocumentSchema + 'static,
+    ) -> Self {
+        self.schemas.0.insert(kind.into(), Arc::new(schema));
+        self
+    }
+
     /// Starts without a connection: [`Client::resume`] connects.
     #[must_use]
     pub const fn paused(mut self) -> Self {
@@ -379,7 +422,7 @@ impl<St: Store + Send + 'static> Builder<St> {
             Ok(machine) => machine,
             Err(error) => {
                 // The client has ended before it began: all its methods return this error.
-                let shared = Arc::new(Shared::new(None, reports));
+                let shared = Arc::new(Shared::new(None, reports, self.schemas));
                 shared.end(error.to_string());
                 return (Client::new(shared), None);
             }
@@ -397,7 +440,7 @@ impl<St: Store + Send + 'static> Builder<St> {
         if !self.is_paused {
             driver.resume();
         }
-        let shared = Arc::new(Shared::new(Some(Box::new(driver)), reports));
+        let shared = Arc::new(Shared::new(Some(Box::new(driver)), reports, self.schemas));
         let client = Client::new(shared.clone());
         (client, Some(task::run(shared, connector, clock)))
     }

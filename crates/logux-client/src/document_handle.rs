@@ -16,6 +16,7 @@ use crate::{
     Client, PendingAction, Presence, SyncError,
     driver::{Edit, EditKind, StepChange, StepResult},
     opening::{DocumentReport, Receivers, Shown},
+    schemas::Check,
 };
 
 /// A handle of an open document, or of open records: [`Client::document`], [`Client::records`].
@@ -31,6 +32,8 @@ pub struct DocumentHandle<R: NamedReducer> {
     /// `None` without a subscription.
     subscription: Option<watch::Receiver<SubscriptionState>>,
     lease: Arc<Lease>,
+    /// The check of edits against a schema.
+    check: Option<Check<R>>,
 }
 
 /// Releases a document when its last handle is dropped.
@@ -68,7 +71,12 @@ where
         Receivers { shown, subscription }: Receivers<R::State>,
     ) -> Self {
         let lease = Lease { client: client.clone(), name, kind, subscription: needed };
-        Self { client, shown, subscription, lease: Arc::new(lease) }
+        Self { client, shown, subscription, lease: Arc::new(lease), check: None }
+    }
+
+    /// Sets the check of edits against a schema.
+    pub(crate) fn with_check(self, check: Option<Check<R>>) -> Self {
+        Self { check, ..self }
     }
 
     /// Returns the client, to undo and to add other actions.
@@ -238,7 +246,8 @@ where
     ///
     /// An edit of a document that the server is sure to refuse is not added: the user may not edit
     /// the document, or there is none, and the server has said so in this connection
-    /// ([`status`](DocumentHandle::status)). Without a connection, edits are kept.
+    /// ([`status`](DocumentHandle::status)). Without a connection, edits are kept. An edit that the
+    /// [schema](crate::Builder::schema) of the document forbids is never added.
     ///
     /// # Errors
     /// As [`Client::sync`]; an undone action is no longer part of the state.
@@ -255,10 +264,25 @@ where
         let name = &self.lease.name;
         let mut make = Some(make);
         let edit = Edit { timeline: name, kind };
-        self.client.edit(edit, &mut |timelines: &TimelineSet, id: &ActionId| {
-            let timeline = timelines.timeline::<R>(name)?;
-            make.take().and_then(|make| make(timeline.state(), id))
-        })
+        let mut refusal = None;
+        let pending = self.client.edit(edit, &mut |timelines: &TimelineSet, id: &ActionId| {
+            let state = timelines.timeline::<R>(name)?.state();
+            let action = make.take().and_then(|make| make(state, id))?;
+            if let Some(check) = &self.check
+                && let Err(violation) = check(state, &action, id)
+            {
+                refusal = Some(violation.undo(id, Some(action)));
+                return None;
+            }
+            Some(action)
+        });
+        match refusal {
+            None => pending,
+            Some(undo) => {
+                let error = SyncError::Undone(Box::new(undo));
+                PendingAction::decided(pending.id().clone(), Err(error))
+            }
+        }
     }
 
     /// Returns the channel of a document, or the plural of records.
@@ -370,7 +394,8 @@ impl<R: NamedReducer> Clone for DocumentHandle<R> {
     fn clone(&self) -> Self {
         let lease = self.lease.clone();
         let (shown, subscription) = (self.shown.clone(), self.subscription.clone());
-        Self { client: self.client.clone(), shown, subscription, lease }
+        let check = self.check.clone();
+        Self { client: self.client.clone(), shown, subscription, lease, check }
     }
 }
 

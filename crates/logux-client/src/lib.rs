@@ -30,6 +30,7 @@ mod pending_action;
 mod presence;
 mod record_handle;
 mod record_list;
+mod schemas;
 mod shared;
 mod sync_error;
 mod task;

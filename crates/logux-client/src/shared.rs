@@ -12,7 +12,7 @@ use logux::{
 };
 use tokio::sync::{Notify, broadcast, watch};
 
-use crate::{EncryptionFailure, ServerMessage, SyncError, driver::Commands};
+use crate::{EncryptionFailure, ServerMessage, SyncError, driver::Commands, schemas::Schemas};
 
 /// The number of messages, failures, and changes of the status and of presence that are kept for a
 /// slow reader.
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     /// Wakes the task after a handle has changed something.
     changed: Notify,
     pub(crate) reports: Reports,
+    pub(crate) schemas: Schemas,
 }
 
 /// What an application has dropped.
@@ -102,9 +103,13 @@ impl Reports {
 }
 
 impl Shared {
-    pub(crate) fn new(driver: Option<Box<dyn Commands>>, reports: Reports) -> Self {
+    pub(crate) fn new(
+        driver: Option<Box<dyn Commands>>,
+        reports: Reports,
+        schemas: Schemas,
+    ) -> Self {
         let (driver, dropped) = (Mutex::new(driver), Mutex::default());
-        Self { driver, dropped, changed: Notify::new(), reports }
+        Self { driver, dropped, changed: Notify::new(), reports, schemas }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Commands>>> {

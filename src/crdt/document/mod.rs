@@ -1,6 +1,6 @@
 //! A JSON document made of maps, counters, sets, lists, texts and trees.
 //!
-//! Reading order: `op`; `join`; `parts`; this file; `read`; `edit`; `view`; `restore`;
+//! Reading order: `op`; `join`; `parts`; this file; `read`; `shape`; `edit`; `view`; `restore`;
 //! `changes`.
 
 mod changes;
@@ -10,6 +10,7 @@ mod op;
 mod parts;
 mod read;
 mod restore;
+mod shape;
 mod view;
 
 use im::OrdMap;
@@ -21,6 +22,7 @@ pub use op::DocumentOp;
 use super::{
     counter::Counter,
     crdt::Crdt,
+    element::ElementId,
     list::List,
     map::Map,
     path::{Path, items},
@@ -28,6 +30,7 @@ use super::{
     saving::{LoadError, StateReader, StateWriter, base64::impl_serde},
     set::AddWinsSet,
     text::Text,
+    touched::{Touched, ValueShape},
     tree::Tree,
 };
 use crate::{
@@ -36,6 +39,7 @@ use crate::{
 };
 use op::PartOp;
 use parts::Parts;
+use shape::{ElementOnly, ShapeOnly};
 
 /// A JSON document. Each path can have a last-write-wins value, a [`Counter`], an [`AddWinsSet`], a
 /// [`List`], a [`Text`] or a [`Tree`], depending on the operation.
@@ -246,6 +250,22 @@ impl Crdt for Document {
 
     fn to_json(&self) -> Value {
         self.build_root()
+    }
+
+    fn value_at(&self, path: &Path) -> Option<Value> {
+        self.get(path)
+    }
+
+    fn shape_at(&self, path: &Path) -> Option<ValueShape> {
+        self.read(&ShapeOnly, path)
+    }
+
+    fn element_at(&self, path: &Path, element: &ElementId) -> Option<Value> {
+        self.read(&ElementOnly(element), path)
+    }
+
+    fn touched(op: &DocumentOp, author: &NodeId) -> Touched {
+        op.touched(author)
     }
 
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Path)) {

@@ -9,13 +9,14 @@ use crate::{
     crdt::{
         counter::CounterOp,
         crdt::{MissingField, deserialize_present, required},
-        element::ElementRef,
+        element::{ElementId, ElementRef},
         list::{ListError, ListOp},
         map::MapOp,
         op_id::OpId,
         path::Path,
         set::AddWinsOp,
         text::{ElementRange, TextOp, well_formed},
+        touched::Touched,
         tree::{TreeError, TreeOp, TreePlace},
     },
     json::Json,
@@ -311,6 +312,24 @@ impl DocumentOp {
             Self::CreateNode { place, value, .. } => PartOp::Tree(TreeOp::Create { place, value }),
             Self::MoveNode { item, place, .. } => PartOp::Tree(TreeOp::Move { item, place }),
             Self::RemoveNode { item, .. } => PartOp::Tree(TreeOp::Remove { item }),
+        }
+    }
+
+    /// Returns what the operation may change.
+    pub(super) fn touched(&self, author: &NodeId) -> Touched {
+        let path = self.path().clone();
+        match self {
+            Self::Insert { .. } | Self::CreateNode { .. } => {
+                let (first, len) = self.new_elements().unwrap_or_default();
+                let names = (first..first.saturating_add(len))
+                    .map(|counter| ElementId::new(author.clone(), counter));
+                Touched::Elements { path, added: names.collect() }
+            }
+            Self::Move { .. } | Self::Remove { .. } | Self::RemoveNode { .. } => {
+                Touched::Elements { path, added: Vec::new() }
+            }
+            // A node that moves changes the depth of all below it.
+            _ => Touched::Value(path),
         }
     }
 

@@ -84,6 +84,11 @@ impl<T: Part> Parts<T> {
         subtree(&self.0, base).filter(|(path, part)| part.is_shown() && !is_within_item(path, base))
     }
 
+    /// Returns `true` if a part is shown below a path, except those in items and nodes below it.
+    pub(super) fn is_shown_below(&self, base: &Path) -> bool {
+        self.shown_in(base).any(|(path, _)| path != base)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.values()
     }

@@ -23,6 +23,41 @@ use crate::{
 /// The value of what has none.
 static NULL: LazyLock<Json> = LazyLock::new(|| Value::Null.into());
 
+/// What is read of the value at a path.
+pub(super) trait Reading {
+    type Found;
+
+    /// Reads the value that the document has at a path, where `plain` is written under the later
+    /// writes. `None` if there is none.
+    fn built(&self, document: &Document, at: &Path, plain: Option<&str>) -> Option<Self::Found>;
+
+    /// Reads an element of the JSON of the tree at a path.
+    fn node(&self, document: &Document, tree: &Path, node: TreeNode<'_>) -> Option<Self::Found>;
+
+    /// Reads a value that is a part of a written one.
+    fn value(&self, value: Value) -> Self::Found;
+}
+
+/// Reads the whole value.
+struct WholeValue;
+
+impl Reading for WholeValue {
+    type Found = Value;
+
+    fn built(&self, document: &Document, at: &Path, plain: Option<&str>) -> Option<Value> {
+        let value = document.build(at, plain.map(checked_value));
+        (plain.is_some() || !value.is_null()).then_some(value)
+    }
+
+    fn node(&self, document: &Document, tree: &Path, node: TreeNode<'_>) -> Option<Value> {
+        Some(document.build_node(tree, node))
+    }
+
+    fn value(&self, value: Value) -> Value {
+        value
+    }
+}
+
 /// Reading.
 impl Document {
     /// Returns the last-write-wins values.
@@ -66,8 +101,13 @@ impl Document {
     /// length of the written value that contains it. In trees, also O(index), or O(depth of the
     /// node) with a name.
     pub fn get(&self, path: &Path) -> Option<Value> {
+        self.read(&WholeValue, path)
+    }
+
+    /// Reads something of the value at a path.
+    pub(super) fn read<R: Reading>(&self, reading: &R, path: &Path) -> Option<R::Found> {
         let keys: Vec<Cow<'_, str>> = path.keys().collect();
-        self.get_in(Path::root(), &self.root(), &keys)
+        self.read_in(reading, Path::root(), &self.root(), &keys)
     }
 
     /// Returns the last write of the whole document.
@@ -76,54 +116,61 @@ impl Document {
         root.unwrap_or_else(|| Cow::Owned(Value::Object(<_>::default()).into()))
     }
 
-    /// Returns the value at `keys` below the document, item or node at the path `at`, whose value
+    /// Reads the value at `keys` below the document, item or node at the path `at`, whose value
     /// is `written` under the later writes.
-    fn get_in(&self, mut at: Path, written: &Json, keys: &[Cow<'_, str>]) -> Option<Value> {
+    fn read_in<R: Reading>(
+        &self,
+        reading: &R,
+        mut at: Path,
+        written: &Json,
+        keys: &[Cow<'_, str>],
+    ) -> Option<R::Found> {
+        let found = |value: Option<Value>| value.map(|value| reading.value(value));
         // The written text at the path. `None` if there is none.
         let mut plain = Some(written.as_str());
         for (depth, key) in keys.iter().enumerate() {
             let below = &keys[depth..];
             if let Some(tree) = self.trees.shown(at.as_str()) {
-                return self.get_in_tree(&at, tree, key, &below[1..]);
+                return self.read_in_tree(reading, &at, tree, key, &below[1..]);
             }
             if self.texts.shown(at.as_str()).is_some() {
                 return None;
             }
             if let Some(list) = self.lists.shown(at.as_str()) {
-                return self.get_in_list(&at, list, key, &below[1..]);
+                return self.read_in_list(reading, &at, list, key, &below[1..]);
             }
             // An array, set or number is replaced by an object if there is anything below it.
             if plain.is_some_and(|text| text.starts_with('[')) || self.is_number_or_set(&at) {
                 return match self.list_or_tree_below(&at, below) {
-                    Some((at, keys)) => self.get_in(at, &NULL, keys),
-                    None => pointer(self.build(&at, plain.map(checked_value)), below),
+                    Some((at, keys)) => self.read_in(reading, at, &NULL, keys),
+                    None => found(pointer(self.build(&at, plain.map(checked_value)), below)),
                 };
             }
             // What was written in an item or node is shown in the item or node only.
             if name(key).is_some() {
-                return pointer(checked_value(member(plain?, key)?), &below[1..]);
+                return found(pointer(checked_value(member(plain?, key)?), &below[1..]));
             }
-            let Ok(child) = at.join(key) else { return pointer(checked_value(plain?), below) };
+            let Ok(child) = at.join(key) else {
+                return found(pointer(checked_value(plain?), below));
+            };
             plain = match self.values.written_at(child.as_str()) {
                 Some(written) => written.map(Json::as_str),
                 None => plain.and_then(|text| member(text, key)),
             };
             at = child;
         }
-        let is_written = plain.is_some();
-        let value = self.build(&at, plain.map(checked_value));
-        (is_written || !value.is_null()).then_some(value)
+        reading.built(self, &at, plain)
     }
 
-    /// Returns the path of the first list or tree on the way along `keys` below a path, and the
-    /// keys in it. Numbers, sets and arrays do not hide it.
+    /// Returns the path of the first list or tree on the way along `keys` below a path, or at their
+    /// end, and the keys in it. Numbers, sets and arrays do not hide it.
     fn list_or_tree_below<'a, 'k>(
         &self,
         at: &Path,
         keys: &'a [Cow<'k, str>],
     ) -> Option<(Path, &'a [Cow<'k, str>])> {
         let mut at = at.clone();
-        for (depth, key) in keys.iter().enumerate().filter(|(depth, _)| depth + 1 < keys.len()) {
+        for (depth, key) in keys.iter().enumerate() {
             at = at.join(key).ok().filter(|_| name(key).is_none())?;
             if self.trees.shown(at.as_str()).is_some() {
                 return Some((at, &keys[depth + 1..]));
@@ -138,13 +185,14 @@ impl Document {
         None
     }
 
-    fn get_in_list(
+    fn read_in_list<R: Reading>(
         &self,
+        reading: &R,
         at: &Path,
         list: &List,
         key: &str,
         keys: &[Cow<'_, str>],
-    ) -> Option<Value> {
+    ) -> Option<R::Found> {
         let id = match name(key) {
             Some(id) => list.index_of(&id).map(|_| id)?,
             None => list.id_at(index(key)?)?,
@@ -153,48 +201,50 @@ impl Document {
         match at.join(&id.to_string()) {
             Ok(path) => {
                 let written = self.item_value(&path, item);
-                self.get_in(path, &written, keys)
+                self.read_in(reading, path, &written, keys)
             }
             // A path that exceeds the limits has no writes.
-            Err(_) => pointer(item.value().to_value(), keys),
+            Err(_) => Some(reading.value(pointer(item.value().to_value(), keys)?)),
         }
     }
 
-    fn get_in_tree(
+    fn read_in_tree<R: Reading>(
         &self,
+        reading: &R,
         at: &Path,
         tree: &Tree,
         key: &str,
         keys: &[Cow<'_, str>],
-    ) -> Option<Value> {
+    ) -> Option<R::Found> {
         if let Some(id) = name(key) {
-            return self.get_in_node(at, &id, tree.created_value(&id)?, keys);
+            return self.read_in_node(reading, at, &id, tree.created_value(&id)?, keys);
         }
         let node = tree.walk().nth(index(key)?)?;
         match keys.split_first() {
-            None => Some(self.build_node(at, node)),
+            None => reading.node(self, at, node),
             Some((field, keys)) if field == "value" => {
-                self.get_in_node(at, &node.id()?, node.created_value(), keys)
+                self.read_in_node(reading, at, &node.id()?, node.created_value(), keys)
             }
-            Some(_) => pointer(node.to_json_with(Value::Null), keys),
+            Some(_) => Some(reading.value(pointer(node.to_json_with(Value::Null), keys)?)),
         }
     }
 
-    /// Returns the value at `keys` below the value of a node, which was created with `created`.
-    fn get_in_node(
+    /// Reads the value at `keys` below the value of a node, which was created with `created`.
+    fn read_in_node<R: Reading>(
         &self,
+        reading: &R,
         at: &Path,
         node: &ElementId,
         created: &Json,
         keys: &[Cow<'_, str>],
-    ) -> Option<Value> {
+    ) -> Option<R::Found> {
         match at.join(&node.to_string()) {
             Ok(path) => {
                 let written = self.node_value(&path, created);
-                self.get_in(path, &written, keys)
+                self.read_in(reading, path, &written, keys)
             }
             // A path that exceeds the limits has no writes.
-            Err(_) => pointer(created.to_value(), keys),
+            Err(_) => Some(reading.value(pointer(created.to_value(), keys)?)),
         }
     }
 
@@ -248,15 +298,19 @@ impl Document {
     }
 
     pub(super) fn build_list(&self, path: &Path, list: &List) -> Value {
-        let build = |(id, item): (ElementId, &Item)| match path.join(&id.to_string()) {
+        list.iter().map(|(id, item)| self.build_item(path, &id, item)).collect()
+    }
+
+    /// Returns the value of an item of the list at a path.
+    pub(super) fn build_item(&self, path: &Path, id: &ElementId, item: &Item) -> Value {
+        match path.join(&id.to_string()) {
             Ok(path) => {
                 let written = self.item_value(&path, item).to_value();
                 self.build(&path, Some(written))
             }
             // A path that exceeds the limits has no writes.
             Err(_) => item.value().to_value(),
-        };
-        list.iter().map(build).collect()
+        }
     }
 
     pub(super) fn build_tree(&self, path: &Path, tree: &Tree) -> Value {
@@ -264,7 +318,7 @@ impl Document {
     }
 
     /// Returns an element of the JSON of the tree at a path.
-    fn build_node(&self, path: &Path, node: TreeNode<'_>) -> Value {
+    pub(super) fn build_node(&self, path: &Path, node: TreeNode<'_>) -> Value {
         let created = node.created_value();
         let path = node.id().and_then(|id| path.join(&id.to_string()).ok());
         let value = match path {

@@ -46,6 +46,10 @@ pub(crate) enum ConfigError {
     InvalidName { what: &'static str, name: String },
     #[error("{0} is a name of --collection and of --document: choose one, or two names")]
     CollectionAndDocument(String),
+    #[error("--document-schema of {0}: expected a kind of documents, set --document {0} too")]
+    SchemaWithoutDocument(String),
+    #[error("--document-schema: expected one schema of {0}, got two")]
+    TwoSchemas(String),
     #[error("--cert and --key must be set together: one of them is missing")]
     IncompleteTls,
     #[error(

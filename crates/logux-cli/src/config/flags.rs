@@ -11,10 +11,12 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use logux::server::{Rate, RateError};
+use logux_schema::{Schema, SchemaError};
 use logux_server::{AccessRules, AllowedOrigins, InspectorAccess, Pem, TrustedProxies};
 
 use crate::jwt::{key_set::KeySetUrl, keys::KeyFile};
@@ -100,6 +102,10 @@ enum ValueError {
     TypeRate,
     #[error(transparent)]
     Rate(#[from] RateError),
+    #[error("expected a kind of documents and a file, such as notes=notes.schema.json")]
+    DocumentSchema,
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
 }
 
 fn parse_mode(text: &str) -> Result<u32, ValueError> {
@@ -126,6 +132,11 @@ fn parse_max_rate(text: &str) -> Result<MaxRate, ValueError> {
 fn parse_type_rate(text: &str) -> Result<(String, Rate), ValueError> {
     let (kind, rate) = text.rsplit_once('=').ok_or(ValueError::TypeRate)?;
     Ok((kind.to_owned(), rate.parse()?))
+}
+
+fn parse_schema(text: &str) -> Result<(String, Arc<Schema>), ValueError> {
+    let (kind, file) = text.split_once('=').ok_or(ValueError::DocumentSchema)?;
+    Ok((kind.to_owned(), Arc::new(Schema::from_file(file)?)))
 }
 
 /// The settings that all sources can contain.
@@ -163,6 +174,12 @@ pub(super) struct ApplicationFlags {
     /// edits, and see each other: the channel of a document is NAME/ID.
     #[arg(long = "document", alias = "documents", value_name = "NAME", value_delimiter = ',')]
     pub(super) documents: Option<Vec<String>>,
+    /// JSON Schema of a kind of documents; can be repeated
+    ///
+    /// An edit that would make a document invalid is undone with the reason `schema`, and the path
+    /// of the field. FILE is read at the start.
+    #[arg(long = "document-schema", alias = "document-schemas", value_name = "NAME=FILE", value_parser = parse_schema)]
+    pub(super) schemas: Option<Vec<(String, Arc<Schema>)>>,
     /// Rules of collections, which only `logux.toml` can have.
     #[arg(skip)]
     pub(super) rules: BTreeMap<String, AccessRules>,

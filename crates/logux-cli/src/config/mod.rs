@@ -387,7 +387,25 @@ mod tests {
     fn errors_are_one_line() {
         let tasks = ["--collection", "tasks"];
         type Pairs = &'static [(&'static str, &'static str)];
-        let cases: [(&[&str], Pairs, Pairs, &str); 21] = [
+        let cases: [(&[&str], Pairs, Pairs, &str); 24] = [
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "\ndocument-schema = \"notes=missing.json\"")],
+                "line 2: invalid value 'notes=missing.json'",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "document-schema = \"notes\"")],
+                "expected a kind of documents and a file, such as notes=notes.schema.json",
+            ),
+            (
+                &["--dev", "--document-schema", "notes=tests/notes.schema.json"],
+                &[],
+                &[],
+                "--document-schema of notes: expected a kind of documents, set --document notes too",
+            ),
             (
                 &["--dev"],
                 &[],

@@ -1,11 +1,14 @@
 //! The validated configuration of `logux serve`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use logux_schema::Schema;
 use logux_server::{AccessRules, AllowedOrigins, Backend, Config, Tls};
 use logux_sqlite::RecordConfig;
 
@@ -37,6 +40,8 @@ pub(crate) struct ServeConfig {
     pub(crate) collections: Vec<(String, AccessRules)>,
     /// The kinds of documents.
     pub(crate) documents: Vec<String>,
+    /// The schemas of kinds of documents.
+    pub(crate) schemas: BTreeMap<String, Arc<Schema>>,
     pub(crate) db: PathBuf,
     pub(crate) auth: AuthMethod,
     pub(crate) log_format: LogFormat,
@@ -119,6 +124,7 @@ impl Flags {
         }
         let backend = self.application.backend(server.development)?;
         let documents = self.application.documents()?;
+        let schemas = self.application.schemas(&documents)?;
         let is_optional =
             backend.is_some() || self.application.relay.is_some() || !documents.is_empty();
         let collections = self.application.collections(is_optional)?;
@@ -129,6 +135,7 @@ impl Flags {
             listen,
             collections,
             documents,
+            schemas,
             db,
             auth,
             log_format: self.monitoring.logger.unwrap_or_default(),
@@ -301,6 +308,20 @@ impl ApplicationFlags {
         documents.sort();
         documents.dedup();
         Ok(documents)
+    }
+
+    /// Returns the schemas of kinds of documents.
+    fn schemas(&self, documents: &[String]) -> Result<BTreeMap<String, Arc<Schema>>, ConfigError> {
+        let mut schemas = BTreeMap::new();
+        for (kind, schema) in self.schemas.iter().flatten() {
+            if !documents.contains(kind) {
+                return Err(ConfigError::SchemaWithoutDocument(kind.clone()));
+            }
+            if schemas.insert(kind.clone(), schema.clone()).is_some() {
+                return Err(ConfigError::TwoSchemas(kind.clone()));
+            }
+        }
+        Ok(schemas)
     }
 }
 

@@ -259,7 +259,9 @@ impl Client {
     {
         let document = SharedDocument::<C>::new(kind, id);
         let subscription = Subscription::to(&**document.key().channel());
-        self.open_and_subscribe(document, Some(subscription)).await
+        let check = self.shared.schemas.check(&document);
+        let handle = self.open_and_subscribe(document, Some(subscription)).await?;
+        Ok(handle.with_check(check))
     }
 
     /// Opens the records of a kind, such as `tasks`, that match a filter, as a live list, and

@@ -3,14 +3,15 @@
 use std::fmt;
 
 use logux::{
-    Json,
+    Entry, Json,
     action::{DocumentKey, DocumentOperation},
-    crdt::{Crdt, Path, Shared},
+    crdt::{Crdt, DocumentSchema, Path, SchemaViolation, Shared},
     replay::{Malformed, Reducer as _},
+    server::UndoTarget,
 };
 
 use crate::{
-    documents::{kind::DocumentLimits, open::LockedDocument},
+    documents::{kind::Checks, open::LockedDocument},
     error::HandlerError,
     handlers::context::Context,
     telemetry::event::Event,
@@ -87,11 +88,13 @@ pub(super) fn read_ops<S, C: Crdt>(
         .map_err(|error| malformed(context, &error))
 }
 
-/// Checks an action against the state of its document, and adds it.
+/// Checks an action against the state of its document, and adds it. A new document has to fulfil
+/// the schema as a whole.
 pub(super) async fn admit<S, C>(
     context: &Context<S>,
     document: &mut LockedDocument<C>,
-    limits: &DocumentLimits,
+    Checks { limits, schema }: Checks<'_>,
+    is_new: bool,
 ) -> Result<(), HandlerError>
 where
     C: Crdt<Op: Send> + Send + Sync + 'static,
@@ -101,10 +104,16 @@ where
     let timeline = document.timeline().await?;
     let stamp = context.meta().stamp();
     if !timeline.contains(&stamp) {
-        let state = timeline.state();
-        let result: Result<C, Malformed> =
-            timeline.reducer().admit(state, context.action(), &stamp);
+        let (state, action) = (timeline.state(), context.action());
+        let result: Result<C, Malformed> = timeline.reducer().admit(state, action, &stamp);
         let result = result.map_err(|error| malformed(context, &error))?;
+        if let Some(schema) = schema {
+            let before = (!is_new).then_some(state);
+            timeline
+                .reducer()
+                .check_schema(schema, action, &context.meta().id, before, &result)
+                .map_err(|violation| violated(&violation))?;
+        }
         let grows = || shown_bytes(&result) >= shown_bytes(state);
         let added = u64::try_from(context.action().as_json().len()).unwrap_or(u64::MAX);
         let max = limits.max_bytes;
@@ -115,6 +124,31 @@ where
         }
     }
     document.accept(context.entry()).await
+}
+
+/// Checks that the undo of an edit, or the undo of that, makes nothing that the schema forbids. Two
+/// undos that arrive at once may do that together: neither is in the state of the other.
+pub(super) async fn admit_undo<C>(
+    document: &mut LockedDocument<C>,
+    schema: &dyn DocumentSchema,
+    target: &UndoTarget,
+) -> Result<(), HandlerError>
+where
+    C: Crdt<Op: Send> + Send + Sync + 'static,
+{
+    let timeline = document.timeline().await?;
+    let Entry { action, meta } = &*target.action;
+    let ids = std::slice::from_ref(&meta.id);
+    let result =
+        if target.is_redo() { timeline.state_with(ids) } else { timeline.state_without(ids) };
+    let checked =
+        timeline.reducer().check_schema_of_undo(schema, action, timeline.state(), &result);
+    checked.map_err(|violation| violated(&violation))
+}
+
+/// The error of an action that the schema of the documents forbids.
+fn violated(violation: &SchemaViolation) -> HandlerError {
+    HandlerError::Undo { reason: SchemaViolation::REASON.into(), extra: violation.extra() }
 }
 
 /// Returns the size of what a document shows, as JSON.

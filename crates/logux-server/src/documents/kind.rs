@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 use logux::{
-    crdt::{Crdt, Path},
+    crdt::{Crdt, DocumentSchema, Path},
     server::{SettlementRule, UndoTarget},
 };
 
@@ -76,6 +76,7 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKindBuilder<S, C> {
             undo: None,
             settlement: SettlementRule::default(),
             limits: DocumentLimits::default(),
+            schema: None,
             comments: Vec::new(),
             managed: Vec::new(),
             deletions_kept_for: DELETIONS_KEPT_FOR,
@@ -97,6 +98,7 @@ pub struct DocumentKind<S, C: Crdt> {
     pub(super) undo: Option<UndoRule<S>>,
     pub(super) settlement: SettlementRule,
     pub(super) limits: DocumentLimits,
+    pub(super) schema: Option<Arc<dyn DocumentSchema>>,
     /// The paths that a [`Comment`](logux::action::DocumentOperation::Comment) may change.
     pub(super) comments: Vec<Path>,
     /// The paths that only a [`Manage`](logux::action::DocumentOperation::Manage) may change.
@@ -105,6 +107,13 @@ pub struct DocumentKind<S, C: Crdt> {
     pub(super) history_kept_for: Duration,
     pub(super) is_created_by_edits: bool,
     pub(super) on_change: Option<ChangeHook>,
+}
+
+/// What a kind of documents checks besides the rule of access.
+#[derive(Clone, Copy)]
+pub(super) struct Checks<'a> {
+    pub(super) limits: &'a DocumentLimits,
+    pub(super) schema: Option<&'a dyn DocumentSchema>,
 }
 
 /// The limits of documents. What exceeds one is undone with its reason.
@@ -175,6 +184,24 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
     pub fn limits(mut self, limits: DocumentLimits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Sets the schema of documents. An action, or an undo by a client, that adds a violation of it
+    /// is undone with the reason `schema` and two keys: `path`, the JSON Pointer of the field, and
+    /// `error`, what was expected and what came, in at most 300 bytes. The crate `logux-schema` has
+    /// JSON Schema.
+    ///
+    /// Documents that are older than the schema stay as they are, and what they violate already
+    /// refuses no edit. The schema is also for the actions of the server itself, not for what the
+    /// storage has. Default: none.
+    #[must_use]
+    pub fn schema(mut self, schema: impl DocumentSchema + 'static) -> Self {
+        self.schema = Some(Arc::new(schema));
+        self
+    }
+
+    pub(super) fn checks(&self) -> Checks<'_> {
+        Checks { limits: &self.limits, schema: self.schema.as_deref() }
     }
 
     /// Sets the paths of comments: who may [comment](logux::action::DocumentOperation::Comment)

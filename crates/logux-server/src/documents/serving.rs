@@ -17,7 +17,7 @@ use crate::{
     documents::{
         access_changes::{AccessChanges, AccessObserver, manages, to_node},
         change_feed::{ChangeFeed, FeedObserver},
-        checks::{admit, key_of, operations, read_ops},
+        checks::{admit, admit_undo, key_of, operations, read_ops},
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
         purging::purge_deleted,
@@ -308,7 +308,8 @@ where
         edits.undoable_by(move |context, target| serving.clone().may_undo(context, target))
     }
 
-    /// Decides about the undo of an edit. It needs the same permissions as the edit.
+    /// Decides about the undo of an edit. It needs the same permissions as the edit, and its result
+    /// has to fulfil the schema.
     async fn may_undo(
         self: Arc<Self>,
         context: Context<S>,
@@ -324,10 +325,14 @@ where
         let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());
         let Ok(Some(ops)) = shared.read(&target.action.action) else { return Ok(false) };
         match self.check_operations(&context, &mut document, &ops).await {
-            Ok(()) => Ok(true),
-            Err(HandlerError::Denied) => Ok(false),
-            Err(error) => Err(error),
+            Ok(()) => {}
+            Err(HandlerError::Denied) => return Ok(false),
+            Err(error) => return Err(error),
         }
+        if let Some(schema) = &self.settings.schema {
+            admit_undo(&mut document, &**schema, &target).await?;
+        }
+        Ok(true)
     }
 
     async fn edit(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
@@ -345,7 +350,7 @@ where
         {
             return Err(HandlerError::undo("userBytesLimit"));
         }
-        admit(&context, &mut document, &self.settings.limits).await
+        admit(&context, &mut document, self.settings.checks(), false).await
     }
 
     async fn create(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
@@ -387,7 +392,7 @@ where
         if is_new {
             self.check_quota(context, creation.creator.as_deref()).await?;
         }
-        admit(context, &mut document, &self.settings.limits).await?;
+        admit(context, &mut document, self.settings.checks(), is_new).await?;
         let created = document.storage().create(document.key().clone(), creation).await;
         match created {
             Ok((_, entry)) => document.set_entry(Some(entry)),

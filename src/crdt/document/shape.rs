@@ -1,0 +1,88 @@
+//! The shape of the value at a path, without the value.
+
+use super::{Document, read::Reading};
+use crate::crdt::{element::ElementId, path::Path, touched::ValueShape, tree::TreeNode};
+use serde_json::Value;
+
+/// Reads only what is at the path.
+pub(super) struct ShapeOnly;
+
+impl Reading for ShapeOnly {
+    type Found = ValueShape;
+
+    fn built(&self, document: &Document, at: &Path, plain: Option<&str>) -> Option<ValueShape> {
+        let shape = document.shape(at, plain);
+        (plain.is_some() || shape != ValueShape::Null).then_some(shape)
+    }
+
+    fn node(&self, _: &Document, _: &Path, _: TreeNode<'_>) -> Option<ValueShape> {
+        Some(ValueShape::Object)
+    }
+
+    fn value(&self, value: Value) -> ValueShape {
+        ValueShape::of(&value)
+    }
+}
+
+/// Reads one item of the list, or node of the tree, at the path.
+pub(super) struct ElementOnly<'a>(pub(super) &'a ElementId);
+
+impl Reading for ElementOnly<'_> {
+    type Found = Value;
+
+    fn built(&self, document: &Document, at: &Path, _: Option<&str>) -> Option<Value> {
+        if let Some(tree) = document.trees.shown(at.as_str()) {
+            let node = tree.walk().find(|node| node.id().as_ref() == Some(self.0))?;
+            return Some(document.build_node(at, node));
+        }
+        if document.texts.shown(at.as_str()).is_some() {
+            return None;
+        }
+        let list = document.lists.shown(at.as_str())?;
+        list.index_of(self.0)?;
+        let item = list.item(self.0)?;
+        Some(document.build_item(at, self.0, item))
+    }
+
+    fn node(&self, _: &Document, _: &Path, _: TreeNode<'_>) -> Option<Value> {
+        None
+    }
+
+    fn value(&self, value: Value) -> Value {
+        value
+    }
+}
+
+impl Document {
+    /// Returns the shape of what [`build`](Self::build) makes. O(log n), plus the number of hidden
+    /// entries below the path.
+    fn shape(&self, at: &Path, plain: Option<&str>) -> ValueShape {
+        if self.trees.shown(at.as_str()).is_some() {
+            return ValueShape::Tree;
+        }
+        if self.texts.shown(at.as_str()).is_some() {
+            return ValueShape::String;
+        }
+        if let Some(list) = self.lists.shown(at.as_str()) {
+            return ValueShape::List(list.len());
+        }
+        // What is below turns the value into an object, in the order of `build`.
+        if self.lists.is_shown_below(at)
+            || self.trees.is_shown_below(at)
+            || self.texts.is_shown_below(at)
+            || self.sets.is_shown_below(at)
+        {
+            ValueShape::Object
+        } else if self.sets.shown(at.as_str()).is_some() {
+            ValueShape::Array
+        } else if self.counters.is_shown_below(at) {
+            ValueShape::Object
+        } else if self.counters.shown(at.as_str()).is_some() {
+            ValueShape::Number
+        } else if self.values.has_below(at) {
+            ValueShape::Object
+        } else {
+            plain.map_or(ValueShape::Null, ValueShape::of_text)
+        }
+    }
+}
