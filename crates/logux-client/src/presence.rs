@@ -1,7 +1,9 @@
 //! Who is in a channel, and what each shows of itself.
 
-use core::cell::Cell;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use logux::{Json, NodeId, client::PresenceEvent};
 
@@ -82,12 +84,14 @@ impl Presence {
     /// the last call. Returns `None` when the client has ended.
     pub async fn changed(&mut self) -> Option<PresenceEvent> {
         loop {
-            let has_missed = Cell::new(false);
-            let (channel, event) = self.events.next(|_| has_missed.set(true)).await?;
+            // A cell would make the future one that cannot be spawned.
+            let has_missed = AtomicBool::new(false);
+            let (channel, event) =
+                self.events.next(|_| has_missed.store(true, Ordering::Relaxed)).await?;
             if channel == self.channel {
                 return Some(event);
             }
-            if has_missed.get() {
+            if has_missed.load(Ordering::Relaxed) {
                 return Some(PresenceEvent::Changed);
             }
         }

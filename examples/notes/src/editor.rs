@@ -70,8 +70,15 @@ impl Editor {
                 self.notes.insert(line.id.clone(), note);
             }
         }
-        let note = self.list.line().and_then(|line| self.notes.get_mut(&line.id));
-        note.map(Note::read);
+        self.list.meet(!self.is_in_note)?;
+        let selected = self.list.line().map(|line| line.id.clone());
+        for (id, note) in &mut self.notes {
+            let is_selected = Some(id) == selected.as_ref();
+            if is_selected {
+                note.read();
+            }
+            note.meet(is_selected && self.is_in_note)?;
+        }
         Ok(())
     }
 

@@ -1,13 +1,12 @@
 //! Notes in a terminal that several people edit at once, also without a connection.
 //!
-//!     cargo run -p notes -- serve
+//!     cargo run -p logux-cli -- serve --dev --document notes
 //!     cargo run -p notes -- ada
 //!     cargo run -p notes -- bob
 
 mod editor;
 mod note;
 mod screen;
-mod server;
 
 use std::{env, process::ExitCode, thread};
 
@@ -18,17 +17,13 @@ use crate::editor::Editor;
 
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str = "\
-Usage: notes serve [PORT FILE]    default: 31337 notes.db
-       notes USER [URL FILE]      default: ws://127.0.0.1:31337 notes-USER.db";
+const USAGE: &str = "Usage: notes USER [URL FILE]    default: ws://127.0.0.1:31337 notes-USER.db";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let ended = match arguments[..] {
-        ["serve"] => server::serve("31337", "notes.db").await,
-        ["serve", port, file] => server::serve(port, file).await,
         [user] if !user.starts_with('-') => {
             edit(user, "ws://127.0.0.1:31337", &format!("notes-{user}.db")).await
         }

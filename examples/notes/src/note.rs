@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use logux::{
-    ActionId,
+    ActionId, Json, NodeId,
     crdt::{Crdt, Document, DocumentOp, ElementId, ElementRef, List, Path, PathError, Shared},
 };
-use logux_client::{Client, DocumentHandle, SyncError};
+use logux_client::{Client, DocumentHandle, Presence, SyncError};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -15,6 +15,11 @@ pub(crate) struct Note {
     pub lines: Vec<Line>,
     /// The selected row.
     pub row: usize,
+    /// The others who are in the document, with the ids of their lines.
+    pub people: Vec<(String, String)>,
+    presence: Presence,
+    /// The line that the others see this user at.
+    shown: Option<String>,
 }
 
 /// A line with a check mark.
@@ -37,13 +42,18 @@ impl Note {
         changed: &Arc<Notify>,
     ) -> Result<Self, SyncError> {
         let document = client.document::<Document>("notes", id).await?;
-        let (mut watched, changed) = (document.clone(), changed.clone());
+        let (mut watched, mut people) = (document.clone(), document.presence());
+        let (presence, changed) = (document.presence(), changed.clone());
         tokio::spawn(async move {
-            while watched.changed().await {
+            while tokio::select! {
+                changed = watched.changed() => changed,
+                changed = people.changed() => changed.is_some(),
+            } {
                 changed.notify_one();
             }
         });
-        Ok(Self { document, lines: Vec::new(), row: 0 })
+        let (lines, people) = (Vec::new(), Vec::new());
+        Ok(Self { document, lines, row: 0, people, presence, shown: None })
     }
 
     /// Reads the lines. The same line stays selected, whatever others add or remove; returns
@@ -54,6 +64,24 @@ impl Note {
         let row = selected.and_then(|id| self.row_of(&id));
         self.select(row.unwrap_or(self.row));
         row.is_some()
+    }
+
+    /// Shows the others the selected line, or nothing, and reads where they are.
+    pub(crate) fn meet(&mut self, is_here: bool) -> Result<(), SyncError> {
+        let line = self.line().filter(|_| is_here).map(|line| line.id.to_string());
+        if line != self.shown {
+            match &line {
+                Some(line) => self.presence.set(json!({ "line": line }))?,
+                None => self.presence.leave()?,
+            }
+            self.shown = line;
+        }
+        let at = |(node, state): (NodeId, Json)| {
+            let line = state.to_value()["line"].as_str()?.to_owned();
+            Some((node.user_or_client().to_owned(), line))
+        };
+        self.people = self.presence.others()?.into_iter().filter_map(at).collect();
+        Ok(())
     }
 
     pub(crate) fn select(&mut self, row: usize) {

@@ -46,7 +46,14 @@ fn draw_note(frame: &mut Frame<'_>, area: Rect, note: &Note, title: &str, mode: 
         }
         _ => &note.lines,
     };
-    let mut rows: Vec<_> = lines.iter().map(|line| row(line, mode)).collect();
+    let mut names: Vec<_> = note.people.iter().map(|(user, _)| &**user).collect();
+    names.dedup();
+    if !names.is_empty() {
+        let names = names.into_iter().flat_map(|name| [" ".into(), user_name(name)]);
+        let with: Vec<_> = [" with".into()].into_iter().chain(names).chain([" ".into()]).collect();
+        block = block.title_top(Line::from(with).right_aligned());
+    }
+    let mut rows: Vec<_> = lines.iter().map(|line| row(line, note, mode)).collect();
     let mut selected = note.row;
     if let Some(Mode::Type(None, input)) = mode {
         selected = rows.len().min(selected + 1);
@@ -59,14 +66,18 @@ fn draw_note(frame: &mut Frame<'_>, area: Rect, note: &Note, title: &str, mode: 
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(selected));
 }
 
-fn row<'a>(line: &'a note::Line, mode: Option<&Mode>) -> Row<'a> {
+/// Draws a line. Its check mark has the colour of another user who is there.
+fn row<'a>(line: &'a note::Line, note: &Note, mode: Option<&Mode>) -> Row<'a> {
     let text = match mode {
         Some(Mode::Type(Some(id), input)) if *id == line.id => text_field(input),
         _ if line.is_done => Line::from(&*line.text).crossed_out().dim(),
         _ => Line::from(&*line.text),
     };
-    let check = if line.is_done { "[x]" } else { "[ ]" };
-    Row::new([Line::from(check), text, Line::from(user_name(&line.author))])
+    let id = line.id.to_string();
+    let other = note.people.iter().find(|(_, line)| *line == id);
+    let style = other.map_or(Style::new(), |(user, _)| Style::new().black().bg(color(user)));
+    let check = Line::styled(if line.is_done { "[x]" } else { "[ ]" }, style);
+    Row::new([check, text, Line::from(user_name(&line.author))])
 }
 
 fn status_line(editor: &Editor) -> Line<'static> {
@@ -101,8 +112,11 @@ fn keys(editor: &Editor) -> Text<'_> {
 
 /// Returns the name of a user in the user's colour.
 fn user_name(name: &str) -> Span<'static> {
-    let sum = name.bytes().fold(0, u8::wrapping_add);
-    Span::styled(name.to_owned(), Color::Indexed(1 + sum % 6))
+    Span::styled(name.to_owned(), color(name))
+}
+
+fn color(user: &str) -> Color {
+    Color::Indexed(1 + user.bytes().fold(0, u8::wrapping_add) % 6)
 }
 
 /// Returns a text with the cursor.

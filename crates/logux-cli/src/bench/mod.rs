@@ -15,6 +15,7 @@ pub(crate) mod error;
 mod fan_out;
 mod idle;
 mod message;
+mod presence;
 mod process;
 mod report;
 mod round_trip;
@@ -49,6 +50,7 @@ enum Scenario {
     Connects(connects::ConnectsArgs),
     Idle(idle::IdleArgs),
     Typing(typing::TypingArgs),
+    Presence(presence::PresenceArgs),
 }
 
 /// Runs a scenario and prints its report. The exit code tells whether everything was delivered
@@ -60,5 +62,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, BenchError> {
         Scenario::Connects(args) => connects::run(args),
         Scenario::Idle(args) => idle::run(args),
         Scenario::Typing(args) => typing::run(args),
+        Scenario::Presence(args) => presence::run(args),
     }
 }
