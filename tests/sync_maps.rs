@@ -255,3 +255,21 @@ fn a_creation_is_undone_by_a_deletion_unless_others_have_written_the_record() {
         assert_eq!(log.state().get("7"), expected);
     }
 }
+
+/// Who may read a record again has all its fields, also those from before.
+#[test]
+fn a_revoked_record_is_hidden_until_a_later_change() {
+    let mut log = tasks(TimelineConfig { history: Some(0), ..TimelineConfig::default() });
+    write(&mut log, 1, "a");
+    write(&mut log, 2, "b");
+    let revoked = r#"{"type":"tasks/deleted","id":"1","reason":"revoked"}"#;
+    add(&mut log, 3, revoked, Draft::default());
+    assert_eq!((log.state().get("1"), log.state().field("1", "a")), (None, None));
+    assert_eq!(log.state().ids().count(), 0);
+    // An older one changes nothing.
+    let older = Draft::of("2 server:x 0".parse().unwrap(), WallTime::from_millis(2));
+    add(&mut log, 5, r#"{"type":"tasks/changed","id":"1","fields":{"c":2}}"#, older);
+    assert_eq!(log.state().get("1"), None);
+    write(&mut log, 6, "b");
+    assert_eq!(log.state().get("1"), Some(json!({"id": "1", "a": 1, "b": 6, "c": 2})));
+}

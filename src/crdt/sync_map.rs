@@ -24,6 +24,9 @@ use crate::{
 ///
 /// - A deletion hides all earlier writes. A later change restores the record with the changed
 ///   fields only.
+/// - `tasks/deleted` with `"reason":"revoked"` says that the user may not read the record any more.
+///   It hides the record until a later change, which restores it with all its fields: the user may
+///   read it again.
 /// - Each field has a reason such as `tasks/7/title`; the indexes are `tasks` and `tasks/7`.
 /// - A change that the server undoes (`logux/undo`) is reverted field by field to the previous
 ///   values: the log keeps the last settled write of a field until a later one is settled.
@@ -35,6 +38,9 @@ pub struct SyncMaps {
     plural: Arc<str>,
 }
 
+/// The reason of a `deleted` for a user who may not read the record any more.
+const REVOKED: &str = "revoked";
+
 /// A change of one record by an action of a sync map.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -42,6 +48,8 @@ pub enum Change {
     Fields(Arc<str>, Vec<(Arc<str>, Json)>),
     /// Deletes the record with this id.
     Delete(Arc<str>),
+    /// Hides the record with this id: the user may not read it any more.
+    Revoke(Arc<str>),
 }
 
 /// The fields of an edit, besides the type.
@@ -62,12 +70,22 @@ pub struct Records {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, Deserialize)]
 struct Record {
     deleted: Option<Stamp>,
+    /// When the right to read it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<Stamp>,
     fields: OrdMap<Arc<str>, (Stamp, Json)>,
 }
 
 impl Record {
+    /// Returns `true` if the right to read it was revoked, and not given again. O(fields).
+    fn is_revoked(&self) -> bool {
+        let mut stamps = self.fields.values().map(|(stamp, _)| stamp);
+        self.revoked.as_ref().is_some_and(|revoked| stamps.all(|stamp| stamp < revoked))
+    }
+
     fn visible_fields(&self) -> impl Iterator<Item = (&Arc<str>, &Json)> {
-        let fields = self.fields.iter();
+        let is_revoked = self.is_revoked();
+        let fields = self.fields.iter().take_while(move |_| !is_revoked);
         fields
             .filter(|(_, (stamp, _))| self.deleted.as_ref().is_none_or(|deleted| deleted < stamp))
             .map(|(name, (_, value))| (name, value))
@@ -75,11 +93,13 @@ impl Record {
 }
 
 impl Records {
-    /// Returns a field of a record. O(log n).
+    /// Returns a field of a record. O(log n), or O(fields) if the right to read it was revoked
+    /// once.
     pub fn field(&self, id: &str, name: &str) -> Option<&Json> {
         let record = self.records.get(id)?;
         let (stamp, value) = record.fields.get(name)?;
-        record.deleted.as_ref().is_none_or(|deleted| deleted < stamp).then_some(value)
+        let is_visible = record.deleted.as_ref().is_none_or(|deleted| deleted < stamp);
+        (is_visible && !record.is_revoked()).then_some(value)
     }
 
     /// Returns a record as a JSON object with its `id`, or `None` if it has no fields.
@@ -207,10 +227,13 @@ impl Reducer for SyncMaps {
             Some("create" | "created" | "change" | "changed") => {
                 Change::Fields(id()?, read_fields(action)?)
             }
+            Some("deleted") if action.str_field("reason").as_deref() == Some(REVOKED) => {
+                Change::Revoke(id()?)
+            }
             Some("delete" | "deleted") => Change::Delete(id()?),
             _ => return Ok(None),
         };
-        let (Change::Fields(id, _) | Change::Delete(id)) = &change;
+        let (Change::Fields(id, _) | Change::Delete(id) | Change::Revoke(id)) = &change;
         super::crdt::check_text("an id", id)?;
         if let Change::Fields(_, fields) = &change
             && let Some((name, _)) = fields.iter().find(|(name, _)| name.len() > MAX_TEXT)
@@ -228,12 +251,17 @@ impl Reducer for SyncMaps {
     }
 
     fn apply(&self, state: &mut Records, change: &Change, stamp: &Stamp) {
-        let (Change::Fields(id, _) | Change::Delete(id)) = change;
+        let (Change::Fields(id, _) | Change::Delete(id) | Change::Revoke(id)) = change;
         let record = state.records.entry(id.clone()).or_default();
         match change {
             Change::Delete(_) => {
                 if record.deleted.as_ref().is_none_or(|deleted| deleted < stamp) {
                     record.deleted = Some(stamp.clone());
+                }
+            }
+            Change::Revoke(_) => {
+                if record.revoked.as_ref().is_none_or(|revoked| revoked < stamp) {
+                    record.revoked = Some(stamp.clone());
                 }
             }
             Change::Fields(_, fields) => {
@@ -255,7 +283,7 @@ impl Reducer for SyncMaps {
     }
 
     fn preadd(&self, change: &Change, meta: &mut Meta) {
-        let (Change::Fields(id, _) | Change::Delete(id)) = change;
+        let (Change::Fields(id, _) | Change::Delete(id) | Change::Revoke(id)) = change;
         for index in [self.plural.clone(), format!("{}/{id}", self.plural).into()] {
             push_once(&mut meta.indexes, index);
         }
@@ -265,7 +293,9 @@ impl Reducer for SyncMaps {
                     .iter()
                     .for_each(|(name, _)| push_once(&mut meta.reasons, self.reason(id, name)));
             }
-            Change::Delete(_) => push_once(&mut meta.reasons, self.reason(id, "")),
+            Change::Delete(_) | Change::Revoke(_) => {
+                push_once(&mut meta.reasons, self.reason(id, ""));
+            }
         }
     }
 
@@ -277,7 +307,7 @@ impl Reducer for SyncMaps {
         settled: &dyn Fn(&Stamp) -> bool,
         report: &mut dyn FnMut(Obsolete),
     ) {
-        let (Change::Fields(id, _) | Change::Delete(id)) = change;
+        let (Change::Fields(id, _) | Change::Delete(id) | Change::Revoke(id)) = change;
         let Some(record) = state.records.get(id) else { return };
         let deleted = record.deleted.as_ref().filter(|deleted| settled(deleted));
         let mut before = |field: &str, last: &Stamp| {
@@ -289,6 +319,8 @@ impl Reducer for SyncMaps {
                 before("", stamp);
                 record.fields.keys().for_each(|name| before(name, stamp));
             }
+            // The fields are shown again when the user may read the record again.
+            Change::Revoke(_) => {}
             Change::Fields(_, fields) => {
                 for (name, _) in fields {
                     let last =

@@ -43,7 +43,7 @@ impl Banner {
             ("Environment", Some(environment.to_owned())),
             ("Node id", Some(node.to_owned())),
             ("Collections", Some(config.collection_names()).filter(|names| !names.is_empty())),
-            ("Documents", Some(config.documents.join(", ")).filter(|names| !names.is_empty())),
+            ("Documents", Some(config.document_kinds()).filter(|names| !names.is_empty())),
             ("Relay", relay),
             ("Back end", config.backend.as_ref().map(ToString::to_string)),
             ("Database", Some(absolute(&config.db))),
@@ -102,7 +102,9 @@ pub(crate) fn limits(config: &Config) -> String {
 /// Returns commands to try in another terminal.
 fn commands(config: &ServeConfig, url: &str) -> Vec<String> {
     let collection = config.collections.first().map(|(name, _)| name);
-    let Some(name) = collection.or(config.documents.first()) else { return Vec::new() };
+    let Some(name) = collection.or(config.documents.first().map(|(kind, _)| kind)) else {
+        return Vec::new();
+    };
     let login = match &config.auth {
         AuthMethod::Disabled => "",
         AuthMethod::Token(tokens) if tokens.secret.is_some() => {

@@ -10,7 +10,7 @@ use logux_sqlite::SqliteError;
 
 use crate::{
     bench::error::BenchError, client_args::ConnectError, client_tls::CaError,
-    config::error::ConfigError, otlp::OtlpError,
+    config::error::ConfigError, explain::ExplainError, otlp::OtlpError,
 };
 
 /// A subcommand failed. The message is one line for the user.
@@ -52,6 +52,8 @@ pub(crate) enum CliError {
     #[error("Unix sockets are not supported on this platform")]
     #[cfg(not(unix))]
     NoUnixSockets,
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

@@ -3,8 +3,8 @@
 //! measures a server.
 //!
 //! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
-//! `logger`, `systemd`, `open_files`, `bench`, `banner`, `client_tls`, `client_args`, `error`, and
-//! the subcommands `serve`, `backup`, `tail`, `send`, `token`.
+//! `logger`, `systemd`, `open_files`, `bench`, `banner`, `client_tls`, `client_args`, `explain`,
+//! `error`, and the subcommands `serve`, `backup`, `tail`, `send`, `token`.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod client_args;
 mod client_tls;
 mod config;
 mod error;
+mod explain;
 mod jwt;
 mod logger;
 mod open_files;

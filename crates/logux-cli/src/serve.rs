@@ -18,6 +18,7 @@ use crate::{
         sources::Environment,
     },
     error::CliError,
+    explain,
     jwt::{Identity, JwtError, TokenVerifier},
     logger, open_files,
     otlp::OtlpPipeline,
@@ -26,7 +27,13 @@ use crate::{
 
 /// Serves until a stop signal is received.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+    let explain = args.explain()?;
     let mut config = args.resolve(&Environment::from_process())?;
+    if let Some(explain) = explain {
+        let explained = tokio::task::spawn_blocking(move || explain::run(&config, &explain));
+        explained.await.map_err(std::io::Error::other)??;
+        return Ok(ExitCode::SUCCESS);
+    }
     let otlp = config
         .otlp
         .as_ref()
@@ -79,7 +86,7 @@ fn report_start(config: &ServeConfig, server: &RunningServer<Vec<Address>>) {
     tracing::info!(
         event = "serve",
         collections = config.collection_names(),
-        documents = config.documents.join(", "),
+        documents = config.document_kinds(),
         db = config.db.display().to_string(),
         backend = config.backend.as_ref().map(ToString::to_string),
         relay = config.relay,
@@ -177,10 +184,10 @@ async fn start(
     for (name, rules) in &config.collections {
         builder = builder.collection(name, maps.collection(name.as_str()), rules.clone());
     }
-    for kind in &config.documents {
-        // Who may log in may do everything but undo the edits of others.
-        builder = builder.documents::<Document>(kind, database.documents(), |documents| {
-            let documents = documents.access(|_| async { Ok(true) }).created_by_edits().undoable();
+    for (kind, table) in &config.documents {
+        let storage = database.documents();
+        builder = builder.documents::<Document>(kind, storage, |documents| {
+            let documents = table.configure(documents);
             match config.schemas.get(kind) {
                 Some(schema) => documents.schema(schema.clone()),
                 None => documents,
@@ -193,10 +200,13 @@ async fn start(
 /// Decides about a login by its token.
 async fn check_token(verifier: &TokenVerifier, login: &Login) -> AuthOutcome {
     match verifier.verify(login.token.as_deref().unwrap_or_default()).await {
-        Ok(Identity { user, expires }) if login.user_id() == Some(&user) => match expires {
-            Some(time) => AuthOutcome::accepted_until(time),
-            None => true.into(),
-        },
+        Ok(Identity { user, expires, claims }) if login.user_id() == Some(&user) => {
+            let accepted = match expires {
+                Some(time) => AuthOutcome::accepted_until(time),
+                None => true.into(),
+            };
+            accepted.with_claims(claims)
+        }
         Ok(_) => AuthOutcome::denied("the token is of another user"),
         Err(JwtError::KeySet(error)) => AuthOutcome::unavailable(error.to_string()),
         Err(error) => AuthOutcome::denied(error.to_string()),

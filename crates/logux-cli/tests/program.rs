@@ -300,3 +300,53 @@ fn help_lists_all_commands() {
         assert!(text.contains("Usage:") && own.wait().expect("an exit status").success());
     }
 }
+
+#[test]
+fn rules_are_explained_while_the_server_runs() {
+    let folder = folder();
+    let rules = "[documents.notes]\nread = [\"creator\", { members = \"/members\" }]\n\
+        edit = [\"creator\", { claim = \"role\", is = \"staff\" }]\n\
+        [collections.tasks]\nowner = \"userId\"\n";
+    std::fs::write(folder.path().join("logux.toml"), rules).expect("a file");
+    let explain = |arguments: &[&str]| {
+        let arguments = ["serve", "--dev", "--explain"].iter().chain(arguments);
+        logux(folder.path()).args(arguments).output().expect("the program")
+    };
+    let missing = explain(&["bob", "notes/7"]);
+    assert!(String::from_utf8_lossy(&missing.stdout).contains("it does not exist"), "{missing:?}");
+
+    let (_server, url) = RunningProgram::serve(folder.path(), &["--dev"]);
+    let send = |action: &str| {
+        let arguments = ["send", "--user", "ada", &url, action];
+        let sent = logux(folder.path()).args(arguments).output().expect("the program");
+        assert!(sent.status.success(), "{sent:?}");
+    };
+    let op = r#"{"op":"set","path":"/members","value":{"bob":"reader"}}"#;
+    send(&format!(r#"{{"type":"notes/create","id":"7","ops":[{op}]}}"#));
+    send(r#"{"type":"tasks/create","id":"1","fields":{"userId":"ada"}}"#);
+
+    let lines = |arguments: &[&str]| {
+        let explained = explain(arguments);
+        assert!(explained.status.success(), "{explained:?}");
+        String::from_utf8(explained.stdout).expect("text")
+    };
+    let bob = lines(&["bob", "notes/7"]);
+    let members =
+        "read     allowed  logux.toml:2 documents.notes.read: { members = \"/members\" }\n";
+    assert!(bob.starts_with("bob in notes/7: created by ada\n") && bob.contains(members), "{bob}");
+    assert!(bob.contains("edit     denied   logux.toml:3 documents.notes.edit: ["), "{bob}");
+    assert!(bob.contains("delete   denied   default of logux.toml:1 documents.notes"), "{bob}");
+    let staff = lines(&["bob", "notes/7", "--claims", r#"{"role":"staff"}"#]);
+    assert!(staff.contains("edit     allowed  logux.toml:3"), "{staff}");
+    let task = lines(&["ada", "tasks/1"]);
+    let change = "change   allowed  logux.toml:5 collections.tasks.owner: { owner = \"userId\" }";
+    assert!(task.contains(change), "{task}");
+
+    for (arguments, expected) in [
+        (&["bob", "news/1"][..], "expected NAME/ID with one of these names: tasks, notes"),
+        (&["bob", "notes/7", "--claims", "[1]"], "--claims: expected a JSON object"),
+    ] {
+        let failed = explain(arguments);
+        assert!(!failed.status.success() && stderr(&failed).contains(expected), "{failed:?}");
+    }
+}

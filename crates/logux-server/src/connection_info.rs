@@ -1,26 +1,34 @@
-//! The address and the HTTP headers of a connection.
+//! The address, the HTTP headers and the claims of a connection.
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use cookie::Cookie;
 use hyper::{HeaderMap, header::COOKIE};
 
-/// The address and the HTTP headers of the request that opened a connection. The output of `Debug`
-/// omits the headers, which may contain secrets.
+use crate::claims::Claims;
+
+/// The address and the HTTP headers of the request that opened a connection, and the claims of its
+/// login. The output of `Debug` omits headers and claims, which may be secret.
 #[derive(Default)]
 pub(crate) struct ConnectionInfo {
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) http_headers: HeaderMap,
+    /// The claims of the login. Empty until the client is accepted.
+    pub(crate) claims: OnceLock<Claims>,
 }
 
 /// The value for an action whose author is not connected.
 static NO_CONNECTION: LazyLock<Arc<ConnectionInfo>> = LazyLock::new(Arc::default);
 
 impl ConnectionInfo {
+    pub(crate) fn new(remote: Option<SocketAddr>, http_headers: HeaderMap) -> Self {
+        Self { remote, http_headers, claims: OnceLock::new() }
+    }
+
     /// Returns the value for an author that is not connected.
     pub(crate) fn none() -> Arc<Self> {
         NO_CONNECTION.clone()

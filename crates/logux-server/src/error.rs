@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use logux::Json;
 
+use crate::{access_rule::AccessRuleError, claims::UnknownClaims};
+
 /// The server cannot start: its description is invalid, or a resource is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,6 +26,16 @@ pub enum BuildError {
     /// A name is a kind of documents and something else: a collection of records, or another kind.
     #[error("`{0}` has documents and records, or documents twice: choose another name for one")]
     DuplicateKind(String),
+    /// A rule of access to a collection or to documents cannot be used.
+    #[error("cannot use the rule `{row}` of `{name}`: {error}")]
+    AccessRule {
+        /// The name of the collection or the kind of documents.
+        name: String,
+        /// What the rule is for, such as `read`.
+        row: &'static str,
+        /// What is wrong.
+        error: AccessRuleError,
+    },
     /// A channel pattern was registered twice.
     #[error("duplicate handlers for channel `{0}`")]
     DuplicateChannel(String),
@@ -160,6 +172,11 @@ impl HandlerError {
             Self::Failed(error) => is_transient(&**error),
             _ => false,
         }
+    }
+
+    /// Returns `true` if the handlers need the claims of an author who is not connected.
+    pub(crate) fn needs_claims(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if error.is::<UnknownClaims>())
     }
 
     /// Returns the text for log lines.

@@ -26,9 +26,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+mod access_rule;
 mod backend;
 #[cfg(feature = "sqlite")]
 mod blocking;
+mod claims;
 mod connection;
 mod connection_info;
 mod error;
@@ -62,6 +64,9 @@ pub mod moving {}
 #[doc = include_str!("docs/presence.md")]
 pub mod presence {}
 
+#[doc = include_str!("docs/rights.md")]
+pub mod rights;
+
 #[doc = include_str!("docs/undo.md")]
 pub mod undo {}
 
@@ -70,7 +75,9 @@ pub mod undo {}
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
 
+pub use access_rule::{AccessRule, AccessRuleError};
 pub use backend::Backend;
+pub use claims::{Claims, NotAnObject};
 pub use connection::auth::{AuthOutcome, Login};
 pub use documents::{
     change_feed::ChangedDocument,
@@ -104,6 +111,10 @@ pub use hub::{
 };
 /// Types of the crate `http` that are part of the public API.
 pub use hyper::{HeaderMap, Method, Response, StatusCode};
+pub use rights::{
+    decision::{AccessDecision, AccessSubject},
+    document_rules::DocumentRules,
+};
 pub use server::{
     builder::{Builder, Server},
     config::Config,
@@ -112,6 +123,6 @@ pub use server::{
 };
 pub use sync_map::{
     EditKind, EditOutcome, LoadOutcome, RecordList, SyncMap, SyncMapData, SyncMapFilter, Write,
-    rules::{AccessRule, AccessRules},
+    rules::AccessRules,
 };
 pub use telemetry::{metrics, traces};

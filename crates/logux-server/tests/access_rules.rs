@@ -199,6 +199,7 @@ async fn each_of_the_four_has_a_rule() {
         create: AccessRule::Everyone,
         change: owner,
         delete: AccessRule::Nobody,
+        ..AccessRules::default()
     });
     let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
     ten.process(create("1", "10")).await.expect("created");
@@ -209,4 +210,79 @@ async fn each_of_the_four_has_a_rule() {
     ten.expect_denied(delete("1")).await;
     let edit = Action::new(create("1", "10").to_string().as_str()).expect("an action");
     server.handle().process(edit).await.expect("the server needs no permission");
+}
+
+/// Members read and change tasks; the owner decides who is a member.
+fn team_rules() -> AccessRules {
+    let owner = AccessRule::owner("userId");
+    let members = |roles: &[&str]| AccessRule::members_with("team", roles.iter().copied());
+    AccessRules {
+        read: AccessRule::Any(vec![owner.clone(), members(&[])]),
+        create: owner.clone(),
+        change: AccessRule::Any(vec![owner.clone(), members(&["editor"])]),
+        delete: owner,
+        manage: None,
+    }
+}
+
+#[tokio::test]
+async fn the_owner_decides_who_is_a_member() {
+    let server = server(team_rules());
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    ten.process(create("1", "10")).await.expect("created");
+    twenty.expect_denied(json!({"type": "logux/subscribe", "channel": "tasks/1"})).await;
+    twenty.expect_denied(change("1", &json!({"team": {"20": "editor"}}))).await;
+    ten.process(change("1", &json!({"team": {"20": "reader"}}))).await.expect("invited");
+    twenty.subscribe("tasks/1").await.expect("a reader");
+    twenty.expect_denied(change("1", &json!({"title": "Spam"}))).await;
+    ten.process(change("1", &json!({"team": {"20": "editor"}}))).await.expect("promoted");
+    twenty.process(change("1", &json!({"title": "Coffee"}))).await.expect("an editor");
+    twenty.expect_denied(change("1", &json!({"team": {"20": "editor", "30": "editor"}}))).await;
+    twenty.expect_denied(change("1", &json!({"title": "Mine", "userId": "20"}))).await;
+    twenty.expect_denied(delete("1")).await;
+    // What stays as it is may be written.
+    let same = json!({"title": "Milk", "team": {"20": "editor"}, "userId": "10"});
+    twenty.process(change("1", &same)).await.expect("changed");
+    ten.expect_denied(change("1", &json!({"userId": "20"}))).await;
+    twenty.expect_denied(create("2", "10")).await;
+}
+
+#[tokio::test]
+async fn records_enter_and_leave_lists_with_their_members() {
+    let server = server(team_rules());
+    let [ten, twenty] = [connect(&server, "10").await, connect(&server, "20").await];
+    ten.process(create("1", "10")).await.expect("created");
+    ten.process(create("2", "10")).await.expect("created");
+    let list = titles(&twenty.subscribe("tasks").await.expect("subscribed"));
+    assert_eq!(list, Vec::<String>::new());
+
+    let live = twenty.collect(async {
+        let entered = received(&twenty, "tasks/changed");
+        let invited = ten.process(change("1", &json!({"team": ["20"]})));
+        let (_, invited) = tokio::join!(entered, invited);
+        invited.expect("invited");
+        ten.process(change("1", &json!({"title": "Coffee"}))).await.expect("changed");
+        ten.process(change("2", &json!({"title": "Secret"}))).await.expect("changed");
+        let left = received(&twenty, "tasks/deleted");
+        let removed = ten.process(change("1", &json!({"team": ["30"], "title": "Secret"})));
+        let (left, removed) = tokio::join!(left, removed);
+        removed.expect("removed");
+        assert_eq!(left.as_json(), r#"{"type":"tasks/deleted","id":"1","reason":"revoked"}"#);
+        ten.process(change("1", &json!({"title": "Secret"}))).await.expect("changed");
+        // Later actions of the server come after the others.
+        let end = received(&twenty, "tasks/created");
+        let own = twenty.process(create("3", "20"));
+        let other_device = connect(&server, "20").await;
+        let (_, own, last) = tokio::join!(end, own, other_device.process(create("4", "20")));
+        own.expect("created");
+        last.expect("created");
+    });
+    let live = titles(&live.await);
+    let about_first: Vec<_> = live.iter().filter(|it| it.contains(r#""id":"1""#)).collect();
+    let all = about_first.iter().map(|it| it.as_str()).collect::<String>();
+    // All fields of the record that was there before.
+    assert!(all.contains("Tea") && all.contains("Coffee"), "{live:?}");
+    assert!(live.iter().all(|it| !it.contains("Secret")), "{live:?}");
+    let list = titles(&twenty.subscribe("tasks").await.expect("subscribed"));
+    assert!(list.iter().all(|it| !it.contains(r#""id":"1""#)), "{list:?}");
 }

@@ -6,7 +6,9 @@ mod layers;
 use layers::{assert_order, assert_size, sources};
 
 /// The reading order.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 19] = [
+    "access_rule",
+    "claims",
     "error",
     "blocking",
     "lifecycle",
@@ -20,6 +22,7 @@ const ORDER: [&str; 16] = [
     "backend",
     "http",
     "server",
+    "rights",
     "sync_map",
     "documents",
     "testing",

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [collections.tasks]
-//! owner = "userId"      # the rule of all four
+//! owner = "userId"      # the rule of read, create, change and delete
 //! read = "everyone"     # a rule of its own
 //!
 //! [collections.news]
@@ -10,71 +10,45 @@
 //! change = { owner = "author" }
 //! ```
 
-use logux_server::{AccessRule, AccessRules};
+use logux_server::AccessRules;
 use toml::{Table, Value};
 
-/// A rule of a collection cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RuleError {
-    #[error("collections.{0}: expected a table of rules, such as {{ owner = \"userId\" }}")]
-    NotATable(String),
-    #[error(
-        "collections.{collection}: unknown rule `{rule}`; expected owner, read, create, change or \
-         delete"
-    )]
-    Unknown { collection: String, rule: String },
-    #[error(
-        "collections.{collection}.{rule}: expected \"everyone\", \"nobody\" or \
-         {{ owner = \"FIELD\" }}"
-    )]
-    Invalid { collection: String, rule: String },
-    #[error("collections.{0}.owner: expected the field that has the id of the user, a string")]
-    Owner(String),
-}
+use super::rules::{RuleError, RuleProblem, read_rule};
 
 /// Reads the rules of all collections.
-pub(super) fn read_rules(
-    collections: &Table,
-) -> Result<impl Iterator<Item = (String, AccessRules)>, RuleError> {
+pub(super) fn read_rules(collections: &Table) -> Result<Vec<(String, AccessRules)>, RuleError> {
     let read = |(name, rules): (&String, &Value)| Ok((name.clone(), read_collection(name, rules)?));
-    Ok(collections.iter().map(read).collect::<Result<Vec<_>, RuleError>>()?.into_iter())
+    collections.iter().map(read).collect()
 }
 
 fn read_collection(name: &str, rules: &Value) -> Result<AccessRules, RuleError> {
-    let Value::Table(rules) = rules else { return Err(RuleError::NotATable(name.to_owned())) };
+    let Value::Table(rules) = rules else {
+        return Err(RuleProblem::NotATable(rules.clone()).at("collections", name));
+    };
+    let table = format!("collections.{name}");
     let mut read = match rules.get("owner") {
         None => AccessRules::default(),
         Some(Value::String(field)) if !field.is_empty() => AccessRules::owner(field.as_str()),
-        Some(_) => return Err(RuleError::Owner(name.to_owned())),
+        Some(other) => return Err(RuleProblem::Owner(other.clone()).at(&table, "owner")),
     };
-    for (rule, value) in rules {
-        let target = match rule.as_str() {
-            "owner" => continue,
-            "read" => &mut read.read,
-            "create" => &mut read.create,
-            "change" => &mut read.change,
-            "delete" => &mut read.delete,
+    for (row, value) in rules.iter().filter(|(row, _)| *row != "owner") {
+        let rule = || read_rule(value).map_err(|problem| problem.at(&table, row));
+        match row.as_str() {
+            "read" => read.read = rule()?,
+            "create" => read.create = rule()?,
+            "change" => read.change = rule()?,
+            "delete" => read.delete = rule()?,
+            "manage" => read.manage = Some(rule()?),
             _ => {
-                let (collection, rule) = (name.to_owned(), rule.clone());
-                return Err(RuleError::Unknown { collection, rule });
+                let expected = "owner, read, create, change, delete or manage";
+                let problem = RuleProblem::Unknown { name: row.clone(), expected };
+                return Err(problem.at("collections", name));
             }
-        };
-        *target = read_rule(value).ok_or_else(|| RuleError::Invalid {
-            collection: name.to_owned(),
-            rule: rule.clone(),
-        })?;
-    }
-    Ok(read)
-}
-
-fn read_rule(value: &Value) -> Option<AccessRule> {
-    match value {
-        Value::String(word) if word == "everyone" => Some(AccessRule::Everyone),
-        Value::String(word) if word == "nobody" => Some(AccessRule::Nobody),
-        Value::Table(table) if table.len() == 1 => {
-            let field = table.get("owner")?.as_str().filter(|field| !field.is_empty())?;
-            Some(AccessRule::Owner { field: field.into() })
         }
-        _ => None,
     }
+    read.check().map_err(|(row, error)| {
+        let row = if rules.contains_key(row) { row } else { "owner" };
+        RuleProblem::Rule(error).at(&table, row)
+    })?;
+    Ok(read)
 }

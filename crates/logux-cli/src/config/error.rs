@@ -5,7 +5,7 @@ use std::{io, net::IpAddr, path::PathBuf};
 use clap::error::{ContextKind, ContextValue};
 use logux_server::BuildError;
 
-use super::{collections::RuleError, collector_url::CollectorUrlError};
+use super::{collector_url::CollectorUrlError, rules::RuleError};
 
 /// The configuration is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub(crate) enum SettingError {
     )]
     Unknown { name: String, similar: Option<String> },
     #[error(transparent)]
-    Rule(#[from] RuleError),
+    Rule(#[from] Box<RuleError>),
     #[error("{}", one_line(.0))]
     Value(#[from] clap::Error),
 }

@@ -19,6 +19,7 @@ use logux::server::{Rate, RateError};
 use logux_schema::{Schema, SchemaError};
 use logux_server::{AccessRules, AllowedOrigins, InspectorAccess, Pem, TrustedProxies};
 
+use super::{documents::DocumentTable, rules::RuleSource};
 use crate::jwt::{key_set::KeySetUrl, keys::KeyFile};
 
 /// The format of log lines.
@@ -183,6 +184,12 @@ pub(super) struct ApplicationFlags {
     /// Rules of collections, which only `logux.toml` can have.
     #[arg(skip)]
     pub(super) rules: BTreeMap<String, AccessRules>,
+    /// Tables of kinds of documents, which only `logux.toml` can have.
+    #[arg(skip)]
+    pub(super) document_tables: BTreeMap<String, DocumentTable>,
+    /// Where these are.
+    #[arg(skip)]
+    pub(super) rule_source: RuleSource,
     /// SQLite file for the log with the documents, and the records [default: logux.db]
     #[arg(long, value_name = "FILE")]
     pub(super) db: Option<PathBuf>,

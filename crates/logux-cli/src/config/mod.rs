@@ -1,13 +1,15 @@
 //! The configuration of `logux serve`, from flags, environment variables, `.env` and `logux.toml`,
 //! in this order of precedence.
 //!
-//! `flags` defines the settings, `collector_url` and `collections` are the types of two of them,
-//! `sources` reads them, and `serve_config` is the validated result.
+//! `flags` defines the settings, `collector_url`, `rules`, `collections` and `documents` are types
+//! of some of them, `sources` reads them, and `serve_config` is the validated result.
 
 pub(crate) mod collections;
 pub(crate) mod collector_url;
+pub(crate) mod documents;
 pub(crate) mod error;
 pub(crate) mod flags;
+pub(crate) mod rules;
 pub(crate) mod serve_config;
 pub(crate) mod sources;
 
@@ -42,7 +44,7 @@ Configuration:
   arrays in logux.toml. NODE_ENV sets --env, LOGUX_CONFIG sets --config, and
   OTEL_EXPORTER_OTLP_ENDPOINT sets --otlp.
 
-  Rules of access to the records of a collection are in logux.toml only. Here,
+  Rules of access to records and documents are in logux.toml only. Here,
   everyone reads tasks, and users create, change and delete only those whose
   field userId is their own id:
 
@@ -50,8 +52,18 @@ Configuration:
     owner = \"userId\"
     read = \"everyone\"
 
-  Each of read, create, change and delete is \"everyone\" (the default), \"nobody\"
-  or { owner = \"FIELD\" }.
+  A rule is \"everyone\" (the default), \"nobody\", \"creator\" (of a document),
+  { owner = \"FIELD\" }, { members = \"FIELD\" }, { members = \"FIELD\", role = \"ROLE\" },
+  { claim = \"NAME\", is = VALUE }, or a list of these. FIELD and NAME are names or
+  JSON pointers such as /team/members. For kinds of documents:
+
+    [documents.notes]
+    read = [\"creator\", { members = \"/members\" }]
+    edit = [\"creator\", { members = \"/members\", role = \"editor\" }]
+    comments = [\"/comments\"]
+    max_bytes = 1000000
+
+  --explain USER CHANNEL prints what the rules say.
 
 Examples:
   Serve a collection to clients on this machine:
@@ -63,8 +75,27 @@ struct CommandLine {
     /// Configuration file [default: logux.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print what a user may do in a channel and which rules say so, and start no server
+    ///
+    /// CHANNEL is that of a record, a document or a collection, such as notes/7. The rules are
+    /// those of logux.toml; the records and documents those of the database, which a running server
+    /// may use. Each line has an operation, whether it is allowed, and the rule.
+    #[arg(long, num_args = 2, value_names = ["USER", "CHANNEL"])]
+    explain: Option<Vec<String>>,
+    /// Claims of the user's login for --explain, a JSON object [default: {}]
+    #[arg(long, value_name = "JSON", requires = "explain")]
+    claims: Option<String>,
     #[command(flatten)]
     flags: Flags,
+}
+
+/// The arguments of `--explain`.
+#[derive(Clone, Debug)]
+pub(crate) struct ExplainArgs {
+    pub(crate) user: String,
+    pub(crate) channel: String,
+    /// JSON.
+    pub(crate) claims: Option<String>,
 }
 
 /// The command line of `logux serve`. It is kept as clap's matches until the other sources are
@@ -94,9 +125,19 @@ impl Args for ServeArgs {
 }
 
 impl ServeArgs {
+    /// Returns the arguments of `--explain`. `None` without it.
+    pub(crate) fn explain(&self) -> Result<Option<ExplainArgs>, ConfigError> {
+        let CommandLine { explain, claims, .. } = CommandLine::from_arg_matches(&self.0)?;
+        let Some([user, channel]) = explain.and_then(|both| <[String; 2]>::try_from(both).ok())
+        else {
+            return Ok(None);
+        };
+        Ok(Some(ExplainArgs { user, channel, claims }))
+    }
+
     /// Combines the settings of all sources.
     pub(crate) fn resolve(self, environment: &Environment) -> Result<ServeConfig, ConfigError> {
-        let CommandLine { config, flags: _ } = CommandLine::from_arg_matches(&self.0)?;
+        let CommandLine { config, .. } = CommandLine::from_arg_matches(&self.0)?;
         let variables = environment.all_variables()?;
         let config = config.or_else(|| variables.get("LOGUX_CONFIG").map(PathBuf::from));
         let mut flags = Flags::default();
@@ -387,12 +428,18 @@ mod tests {
     fn errors_are_one_line() {
         let tasks = ["--collection", "tasks"];
         type Pairs = &'static [(&'static str, &'static str)];
-        let cases: [(&[&str], Pairs, Pairs, &str); 24] = [
+        let cases: [(&[&str], Pairs, Pairs, &str); 30] = [
             (
                 &["--dev"],
                 &[],
                 &[("logux.toml", "\ndocument-schema = \"notes=missing.json\"")],
                 "line 2: invalid value 'notes=missing.json'",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[collections.tasks]\nowner = \"a\"\nread = \"creator\"")],
+                "line 3: collections.tasks.read: expected a rule without \"creator\"",
             ),
             (
                 &["--dev"],
@@ -409,8 +456,38 @@ mod tests {
             (
                 &["--dev"],
                 &[],
+                &[("logux.toml", "[documents.notes]\n\nedit = { owner = \"/a~\" }")],
+                "line 3: documents.notes.edit: expected the name of a field",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[documents.notes]\nmax_bytes = -1")],
+                "line 2: documents.notes.max_bytes: expected a whole number above 0, got -1",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[documents.notes]\ncomments = \"/comments\"")],
+                "documents.notes.comments: expected a list of paths such as [\"/comments\"], got",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[documents.notes]\nmaxbytes = 1")],
+                "documents.notes: unknown rule `maxbytes`; expected owner, read, create, edit",
+            ),
+            (
+                &["--dev"],
+                &[],
+                &[("logux.toml", "[documents.notes]\ncreated_by_edits = \"no\"")],
+                "documents.notes.created_by_edits: expected true or false, got \"no\"",
+            ),
+            (
+                &["--dev"],
+                &[],
                 &[("logux.toml", "\n[collections.tasks]\nread = \"owner\"")],
-                "line 2: collections.tasks.read: expected \"everyone\", \"nobody\" or { owner = ",
+                "line 3: collections.tasks.read: expected \"everyone\", \"nobody\", \"creator\", { owner = ",
             ),
             (
                 &["--dev"],

@@ -16,11 +16,13 @@ use crate::jwt::TokenConfig;
 
 use super::{
     collector_url::CollectorUrl,
+    documents::DocumentTable,
     error::ConfigError,
     flags::{
         ApplicationFlags, ClientFlags, Flags, LimitFlags, ListenFlags, LogFormat, SecretFile,
         SecretString,
     },
+    rules::RuleSource,
 };
 
 /// The default of `--remembered`. Larger than the default of the server, for clients that reconnect
@@ -39,9 +41,11 @@ pub(crate) struct ServeConfig {
     /// The collections with their rules.
     pub(crate) collections: Vec<(String, AccessRules)>,
     /// The kinds of documents.
-    pub(crate) documents: Vec<String>,
+    pub(crate) documents: Vec<(String, DocumentTable)>,
     /// The schemas of kinds of documents.
     pub(crate) schemas: BTreeMap<String, Arc<Schema>>,
+    /// Where the rules of collections and documents are.
+    pub(crate) rule_source: RuleSource,
     pub(crate) db: PathBuf,
     pub(crate) auth: AuthMethod,
     pub(crate) log_format: LogFormat,
@@ -83,6 +87,12 @@ pub(crate) enum AuthMethod {
 }
 
 impl ServeConfig {
+    /// Returns the kinds of documents, separated by commas.
+    pub(crate) fn document_kinds(&self) -> String {
+        let kinds: Vec<_> = self.documents.iter().map(|(kind, _)| kind.as_str()).collect();
+        kinds.join(", ")
+    }
+
     /// Returns the names of the collections, separated by commas.
     pub(crate) fn collection_names(&self) -> String {
         let names: Vec<_> = self.collections.iter().map(|(name, _)| name.as_str()).collect();
@@ -128,7 +138,9 @@ impl Flags {
         let is_optional =
             backend.is_some() || self.application.relay.is_some() || !documents.is_empty();
         let collections = self.application.collections(is_optional)?;
-        if let Some((name, _)) = collections.iter().find(|(name, _)| documents.contains(name)) {
+        if let Some((name, _)) =
+            collections.iter().find(|(name, _)| documents.iter().any(|(kind, _)| kind == name))
+        {
             return Err(ConfigError::CollectionAndDocument(name.clone()));
         }
         Ok(ServeConfig {
@@ -136,6 +148,7 @@ impl Flags {
             collections,
             documents,
             schemas,
+            rule_source: self.application.rule_source,
             db,
             auth,
             log_format: self.monitoring.logger.unwrap_or_default(),
@@ -302,19 +315,27 @@ impl ApplicationFlags {
     }
 
     /// Returns the kinds of documents, each once.
-    fn documents(&self) -> Result<Vec<String>, ConfigError> {
+    fn documents(&self) -> Result<Vec<(String, DocumentTable)>, ConfigError> {
         let mut documents = self.documents.clone().unwrap_or_default();
+        documents.extend(self.document_tables.keys().cloned());
         check_names("document", &documents)?;
         documents.sort();
         documents.dedup();
-        Ok(documents)
+        let with_table = |name: String| {
+            let table = self.document_tables.get(&name).cloned().unwrap_or_default();
+            (name, table)
+        };
+        Ok(documents.into_iter().map(with_table).collect())
     }
 
     /// Returns the schemas of kinds of documents.
-    fn schemas(&self, documents: &[String]) -> Result<BTreeMap<String, Arc<Schema>>, ConfigError> {
+    fn schemas(
+        &self,
+        documents: &[(String, DocumentTable)],
+    ) -> Result<BTreeMap<String, Arc<Schema>>, ConfigError> {
         let mut schemas = BTreeMap::new();
         for (kind, schema) in self.schemas.iter().flatten() {
-            if !documents.contains(kind) {
+            if documents.iter().all(|(name, _)| name != kind) {
                 return Err(ConfigError::SchemaWithoutDocument(kind.clone()));
             }
             if schemas.insert(kind.clone(), schema.clone()).is_some() {

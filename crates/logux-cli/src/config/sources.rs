@@ -11,8 +11,10 @@ use toml::{Spanned, Table, Value};
 
 use super::{
     collections::read_rules,
+    documents::read_documents,
     error::{ConfigError, FileError, SettingError, similar},
     flags::Flags,
+    rules::RuleSource,
 };
 
 /// Variables with the prefix `LOGUX_` that are not flags: the path of the file, and the token of
@@ -88,8 +90,11 @@ impl Flags {
             }
         };
         let read = std::fs::read_to_string(&path).map_err(FileError::from);
-        read.and_then(|text| self.read_toml(&text))
-            .map_err(|error| ConfigError::File { path, error })
+        read.and_then(|text| {
+            self.application.rule_source = RuleSource::new(path.clone(), &text);
+            self.read_toml(&text)
+        })
+        .map_err(|error| ConfigError::File { path, error })
     }
 
     fn read_toml(&mut self, text: &str) -> Result<(), FileError> {
@@ -104,18 +109,32 @@ impl Flags {
                 (None, Value::Table(collections)) if key.get_ref() == "collections" => {
                     self.set_rules(collections)
                 }
+                (None, Value::Table(kinds)) if key.get_ref() == "documents" => {
+                    self.set_documents(kinds)
+                }
                 (Some(values), _) => self.set(key.get_ref(), &values),
                 (None, _) => {
                     Err(SettingError::Unknown { name: key.get_ref().clone(), similar: None })
                 }
             };
-            result.map_err(|error| FileError::Setting { line: line(key.span().start), error })?;
+            result.map_err(|error| {
+                let row = match &error {
+                    SettingError::Rule(rule) => self.application.rule_source.line(&rule.row),
+                    _ => None,
+                };
+                FileError::Setting { line: row.unwrap_or(line(key.span().start)), error }
+            })?;
         }
         Ok(())
     }
 
     fn set_rules(&mut self, collections: &Table) -> Result<(), SettingError> {
-        self.application.rules.extend(read_rules(collections)?);
+        self.application.rules.extend(read_rules(collections).map_err(Box::new)?);
+        Ok(())
+    }
+
+    fn set_documents(&mut self, kinds: &Table) -> Result<(), SettingError> {
+        self.application.document_tables.extend(read_documents(kinds).map_err(Box::new)?);
         Ok(())
     }
 

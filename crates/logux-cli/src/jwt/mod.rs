@@ -17,6 +17,7 @@ use jsonwebtoken::{
     errors::{Error, ErrorKind},
 };
 use logux::WallTime;
+use logux_server::Claims;
 use serde_json::{Map, Value};
 
 use key_set::{FetchError, KeySet, KeySetUrl};
@@ -69,6 +70,8 @@ pub(crate) struct Identity {
     pub(crate) user: String,
     /// The end of the token's validity. `None` is no end.
     pub(crate) expires: Option<WallTime>,
+    /// Everything that it says.
+    pub(crate) claims: Claims,
 }
 
 /// The reason why a token is rejected.
@@ -160,7 +163,7 @@ impl TokenVerifier {
             let mut validation = self.validation.clone();
             validation.algorithms = vec![header.alg];
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation) {
-                Ok(data) => return self.identity(&data.claims),
+                Ok(data) => return self.identity(data.claims),
                 // Another key may have signed it.
                 Err(error) if *error.kind() == ErrorKind::InvalidSignature => {
                     last_error = JwtError::Signature;
@@ -190,7 +193,7 @@ impl TokenVerifier {
         Ok(keys)
     }
 
-    fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, JwtError> {
+    fn identity(&self, claims: Map<String, Value>) -> Result<Identity, JwtError> {
         let user = match claims.get(&self.user_claim) {
             Some(Value::String(user)) => user.clone(),
             Some(Value::Number(number)) if number.is_u64() => number.to_string(),
@@ -201,7 +204,7 @@ impl TokenVerifier {
             .get("exp")
             .and_then(Value::as_f64)
             .map(|seconds| WallTime::from_millis((seconds * 1_000.0) as i64));
-        Ok(Identity { user, expires })
+        Ok(Identity { user, expires, claims: claims.into() })
     }
 
     fn rejection(&self, error: Error) -> JwtError {

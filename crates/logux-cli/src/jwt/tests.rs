@@ -100,11 +100,13 @@ async fn the_user_and_the_period_of_validity_are_read() {
     let verifier = TokenVerifier::new(with_secret()).unwrap();
     let check = async |claims: Value| verifier.verify(&hs256(SECRET, HS256, &claims)).await;
     let expires = now() + 100;
+    let claims = json!({"sub": "10", "exp": expires, "nbf": now(), "role": "staff"});
     assert_eq!(
-        check(json!({"sub": "10", "exp": expires, "nbf": now()})).await.unwrap(),
+        check(claims.clone()).await.unwrap(),
         Identity {
             user: "10".into(),
             expires: Some(WallTime::from_millis(i64::try_from(expires).unwrap() * 1_000)),
+            claims: claims.try_into().unwrap(),
         }
     );
     assert_eq!(check(json!({"sub": 10})).await.unwrap().user, "10");

@@ -212,7 +212,7 @@ impl BackendClient {
         };
         match reply {
             BackendReply::Authenticated { subprotocol, expires } => {
-                Ok(AuthOutcome::Accepted { until: expires, subprotocol })
+                Ok(AuthOutcome::Accepted { until: expires, subprotocol, claims: None })
             }
             BackendReply::Denied => Ok(false.into()),
             BackendReply::WrongSubprotocol { supported } => {

@@ -11,7 +11,9 @@ use logux::{
 };
 use nodejs_semver::{Range, Version};
 
-use crate::{connection_info::cookie, error::BuildError, handlers::handler::BoxFuture};
+use crate::{
+    claims::Claims, connection_info::cookie, error::BuildError, handlers::handler::BoxFuture,
+};
 
 /// The argument of [`Builder::auth`](crate::Builder::auth): a client's request to connect.
 pub struct Login {
@@ -93,6 +95,9 @@ pub enum AuthOutcome {
         until: Option<WallTime>,
         /// The version of the application's own protocol, which clients are sent from now on.
         subprotocol: Option<Arc<str>>,
+        /// What the login says about the user, for rules of access and
+        /// [`Context::claims`](crate::Context::claims). `None` is the same as no claims.
+        claims: Option<Claims>,
     },
     /// The credentials are wrong: the client receives the error `wrong-credentials`, and does not
     /// connect again by itself.
@@ -116,7 +121,27 @@ pub enum AuthOutcome {
 impl AuthOutcome {
     /// Accepts the client until this time.
     pub const fn accepted_until(time: WallTime) -> Self {
-        Self::Accepted { until: Some(time), subprotocol: None }
+        Self::Accepted { until: Some(time), subprotocol: None, claims: None }
+    }
+
+    /// Sets the claims of an accepted client.
+    ///
+    /// ```
+    /// use logux_server::{AuthOutcome, Claims, Server};
+    /// use serde_json::json;
+    ///
+    /// let server = Server::builder().auth(|login| async move {
+    ///     let is_admin = login.token.as_deref() == Some("secret");
+    ///     let claims = Claims::try_from(json!({"role": if is_admin { "admin" } else { "guest" }}))?;
+    ///     Ok(AuthOutcome::from(true).with_claims(claims))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_claims(mut self, new: Claims) -> Self {
+        if let Self::Accepted { claims, .. } = &mut self {
+            *claims = Some(new);
+        }
+        self
     }
 
     /// Returns [`Denied`](Self::Denied) with this cause, without secrets.
@@ -133,7 +158,7 @@ impl AuthOutcome {
 impl From<bool> for AuthOutcome {
     fn from(is_accepted: bool) -> Self {
         if is_accepted {
-            Self::Accepted { until: None, subprotocol: None }
+            Self::Accepted { until: None, subprotocol: None, claims: None }
         } else {
             Self::Denied { why: None }
         }

@@ -82,7 +82,8 @@ impl ConnectionShared {
         Some(pause)
     }
 
-    /// Decides whether a client may connect. Returns the end of its login, if it has one.
+    /// Decides whether a client may connect. Returns the end of its login, if it has one, after the
+    /// claims are stored in its connection info.
     ///
     /// # Errors
     /// The reason why it may not.
@@ -164,8 +165,10 @@ impl ConnectionShared {
             Err(_) => return failed(&"timed out", Rejection::Failed),
         };
         match outcome {
-            AuthOutcome::Accepted { until, subprotocol } => {
+            AuthOutcome::Accepted { until, subprotocol, claims } => {
                 let end = until.map(|until| self.end_of_login(until)).transpose()?.flatten();
+                let claims = info.claims.get_or_init(|| claims.unwrap_or_default());
+                self.handle.known_claims().record(&request.node, claims);
                 if let Some(version) = subprotocol {
                     self.set_subprotocol(version).await;
                 }

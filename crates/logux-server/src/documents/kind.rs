@@ -3,11 +3,13 @@
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 use logux::{
+    action::DocumentOperation,
     crdt::{Crdt, DocumentSchema, Path},
     server::{SettlementRule, UndoTarget},
 };
 
 use crate::{
+    access_rule::AccessRuleError,
     documents::{
         change_feed::{ChangeHook, ChangedDocument, hook},
         request::DocumentRequest,
@@ -83,6 +85,7 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKindBuilder<S, C> {
             history_kept_for: HISTORY_KEPT_FOR,
             is_created_by_edits: false,
             on_change: None,
+            rule_error: None,
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct DocumentKind<S, C: Crdt> {
     pub(super) history_kept_for: Duration,
     pub(super) is_created_by_edits: bool,
     pub(super) on_change: Option<ChangeHook>,
+    /// The first rule that cannot be used.
+    pub(super) rule_error: Option<(DocumentOperation, AccessRuleError)>,
 }
 
 /// What a kind of documents checks besides the rule of access.
@@ -213,12 +218,13 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
         self
     }
 
-    /// Sets the paths that decide who may do what, such as the list of members: only who may
+    /// Adds paths that decide who may do what, such as the list of members: only who may
     /// [manage](logux::action::DocumentOperation::Manage) the document changes what is at these
-    /// paths and below, or above them. Default: none.
+    /// paths and below, or above them. Default: those that [rules](DocumentKindBuilder::rules)
+    /// name.
     #[must_use]
     pub fn managed_at(mut self, paths: impl IntoIterator<Item = Path>) -> Self {
-        self.managed = paths.into_iter().collect();
+        self.managed.extend(paths);
         self
     }
 

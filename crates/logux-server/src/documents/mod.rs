@@ -1,8 +1,8 @@
 // Reading order: `storage` (what is kept beside the log), `open` (the queue and the state of each
 // document in use), `request` (what the rule of access decides about), `kind` (what an application
-// configures), `checks` (which actions are accepted), `change_feed` (the hook after changes), `access_changes` (rights that
-// change), `history` (former states), `settlement` (the
-// snapshots and the archive), `purging` (what
+// configures), `rules` (the same without code), `checks` (which actions are accepted),
+// `change_feed` (the hook after changes), `access_changes` (rights that change), `history` (former
+// states), `settlement` (the snapshots and the archive), `purging` (what
 // removes documents for good), `service` (the documents of a running server, for its own code),
 // `serving` and `commands` (the channels and action types that a builder creates from all of
 // these).
@@ -16,6 +16,7 @@ pub(crate) mod kind;
 mod open;
 mod purging;
 pub(crate) mod request;
+mod rules;
 pub(crate) mod service;
 mod serving;
 mod settlement;

@@ -66,6 +66,11 @@ impl<S, C: Crdt> DocumentRequest<S, C> {
         self.operation
     }
 
+    /// Returns `true` if the document exists, or is deleted and can be taken back.
+    pub const fn exists(&self) -> bool {
+        self.entry.is_some()
+    }
+
     /// Returns the user who created the document. `None` if it does not exist, or was created by a
     /// client without a user.
     pub fn creator(&self) -> Option<&str> {

@@ -26,7 +26,7 @@ use crate::{
         settlement::Settlements,
         storage::{DocumentStorage, shared::SharedDocumentStorage},
     },
-    error::HandlerError,
+    error::{BuildError, HandlerError},
     handlers::{
         action_type::{ActionType, ActionTypeBuilder},
         channel::{Channel, ChannelBuilder},
@@ -69,7 +69,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     where
         C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
     {
-        let settings = configure(DocumentKindBuilder::new());
+        let mut settings = configure(DocumentKindBuilder::new());
+        let rules = settings.rule_error.take().map_or(Ok(()), |(operation, error)| {
+            Err(BuildError::AccessRule { name: kind.into(), row: operation.as_str(), error })
+        });
         let storage: SharedDocumentStorage = Arc::new(storage);
         let documents = OpenDocuments::<C>::new(kind, storage);
         let feed = settings.on_change.clone().map(|hook| ChangeFeed::new(kind, hook));
@@ -80,7 +83,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             storage: documents.storage(),
         };
         let snapshots = settlements.make_snapshots::<C>();
-        let server = self.add_documents(kind, settings.settlement, snapshots);
+        let server = self.record(rules).add_documents(kind, settings.settlement, snapshots);
         let server = server.observer(Box::new(Recorder(documents.clone())));
         let server = match feed {
             Some(feed) => server

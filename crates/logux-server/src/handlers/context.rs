@@ -18,6 +18,7 @@ use logux::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    claims::{Claims, UnknownClaims},
     connection_info::cookie,
     error::HandlerError,
     handlers::{
@@ -116,6 +117,24 @@ impl<S> Context<S> {
     /// Returns `true` if the server itself added the action.
     pub fn is_server(&self) -> bool {
         self.node_id().is_server()
+    }
+
+    /// Returns the claims of the author's login
+    /// ([`AuthOutcome::with_claims`](crate::AuthOutcome::with_claims)): those of the connection
+    /// that sent the action or, if it has ended, those of the user's latest login.
+    ///
+    /// # Errors
+    /// [`HandlerError::Unavailable`] if the author is not connected, and its claims are not known:
+    /// the server has restarted, or 10,000 others have logged in since then. Pass it on: the
+    /// action is neither undone nor lost, and its handlers are called again when the user connects.
+    /// Actions of the server itself have no claims.
+    pub fn claims(&self) -> Result<Claims, HandlerError> {
+        if self.is_server() {
+            return Ok(Claims::default());
+        }
+        let of_connection = self.inner.connection.info.claims.get().cloned();
+        let known = of_connection.or_else(|| self.server().known_claims().find(self.node_id()));
+        known.ok_or_else(|| HandlerError::unavailable(UnknownClaims))
     }
 
     /// Returns the version of the application's own protocol that the author uses.

@@ -2,7 +2,11 @@
 //! the hub.
 
 use std::{
-    collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
+    collections::HashMap,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
@@ -270,6 +274,19 @@ impl<S: Send + Sync + 'static> HandlerRegistry<S> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.respond(request.clone(), connection.clone(), handle).await {
+                Err(error) if error.needs_claims() => {
+                    handle.telemetry().record(&Event::HandlerRetried {
+                        id: &request.entry.meta.id,
+                        error: &error.message(),
+                    });
+                    // The user may connect much later, and the hub may restart in the meantime.
+                    let mut known = pin!(handle.known_claims().wait(&request.author.node));
+                    while tokio::time::timeout(MAX_PAUSE, &mut known).await.is_err() {
+                        if handle.log_status().restarts() != restarts {
+                            return Err(error);
+                        }
+                    }
+                }
                 Err(error) if error.is_transient() => {
                     handle.telemetry().record(&Event::HandlerRetried {
                         id: &request.entry.meta.id,

@@ -279,7 +279,7 @@ impl HttpConnection {
                     serve(
                         transport,
                         self.http.shared.clone(),
-                        ConnectionInfo { remote, http_headers },
+                        ConnectionInfo::new(remote, http_headers),
                     )
                     .await;
                 }

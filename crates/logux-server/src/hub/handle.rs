@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    claims::KnownClaims,
     connection_info::ConnectionInfo,
     hub::{
         application::AuthorConnection,
@@ -99,6 +100,7 @@ pub struct Handle {
     clock: Clock,
     telemetry: Telemetry,
     log_status: LogStatus,
+    known_claims: Arc<KnownClaims>,
 }
 
 /// The error of an action of the application that was not processed.
@@ -137,29 +139,26 @@ pub(crate) struct WeakHandle {
     clock: Clock,
     telemetry: Telemetry,
     log_status: LogStatus,
+    known_claims: Arc<KnownClaims>,
 }
 
 impl WeakHandle {
     /// Returns the handle. `None` if the server has ended.
     pub(crate) fn upgrade(&self) -> Option<Handle> {
         let commands = self.commands.upgrade().filter(|commands| !commands.is_closed())?;
-        let Self { node, commands: _, extensions, clock, telemetry, log_status } = self.clone();
-        Some(Handle { node, commands, extensions, clock, telemetry, log_status })
+        let Self { node, commands: _, extensions, clock, telemetry, log_status, known_claims } =
+            self.clone();
+        Some(Handle { node, commands, extensions, clock, telemetry, log_status, known_claims })
     }
 }
 
 impl Handle {
     /// Returns a handle that does not keep the server running.
     pub(crate) fn downgrade(&self) -> WeakHandle {
-        let Self { node, commands, extensions, clock, telemetry, log_status } = self.clone();
-        WeakHandle {
-            node,
-            commands: commands.downgrade(),
-            extensions,
-            clock,
-            telemetry,
-            log_status,
-        }
+        let Self { node, commands, extensions, clock, telemetry, log_status, known_claims } =
+            self.clone();
+        let commands = commands.downgrade();
+        WeakHandle { node, commands, extensions, clock, telemetry, log_status, known_claims }
     }
 
     pub(crate) fn new(
@@ -169,8 +168,9 @@ impl Handle {
         clock: Clock,
         telemetry: Telemetry,
     ) -> Self {
-        let log_status = LogStatus::default();
-        Self { node, commands, extensions: Arc::new(extensions), clock, telemetry, log_status }
+        let (log_status, known_claims) = (LogStatus::default(), Arc::default());
+        let extensions = Arc::new(extensions);
+        Self { node, commands, extensions, clock, telemetry, log_status, known_claims }
     }
 
     /// Returns the node id of the server.
@@ -184,6 +184,11 @@ impl Handle {
 
     pub(crate) const fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// Returns the claims of the latest logins.
+    pub(crate) fn known_claims(&self) -> &KnownClaims {
+        &self.known_claims
     }
 
     pub(crate) const fn log_status(&self) -> &LogStatus {

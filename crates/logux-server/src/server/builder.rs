@@ -399,7 +399,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 
     /// Remembers the first error.
-    fn record(mut self, result: Result<(), BuildError>) -> Self {
+    pub(crate) fn record(mut self, result: Result<(), BuildError>) -> Self {
         if let Err(error) = result {
             self.first_error.get_or_insert(error);
         }

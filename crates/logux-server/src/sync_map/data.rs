@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use logux::{Action, Json, WallTime, json::JsonObject};
+use logux::{Action, Json, WallTime, crdt::Path, json::JsonObject};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::error::HandlerError;
+use crate::{error::HandlerError, rights::decision::value_in};
 
 /// A record for a client: its fields, each with the time of its latest write, or without one.
 ///
@@ -71,6 +72,16 @@ impl SyncMapData {
     pub fn since(mut self, since: Option<WallTime>) -> Self {
         self.fields.retain(|(_, _, time)| time.is_none() || *time >= since);
         self
+    }
+
+    /// Returns the value of a field.
+    pub(super) fn field(&self, key: &str) -> Option<&Json> {
+        self.fields.iter().find(|(name, ..)| &**name == key).map(|(_, value, _)| value)
+    }
+
+    /// Returns the value at a path, which begins with the name of a field.
+    pub(super) fn value(&self, path: &Path) -> Option<Value> {
+        value_in(|key| self.field(key), path)
     }
 
     /// Returns the approximate size of its JSON, in bytes.

@@ -6,15 +6,16 @@
 //!
 //! Read [`SyncMap`] (single records) and [`SyncMapFilter`] (those that match a filter), then `data`
 //! (their results), then `serving` (the channels and action types that [`Builder`](crate::Builder)
-//! creates from them). `filter` decides which live actions pass a filter; [`rules`] and
-//! `restricted` decide who may read and edit records; `records`, `sqlite` and `postgres` are the
-//! included storages, and `suite` tests them and those of applications.
+//! creates from them). `filter` decides which live actions pass a filter; [`rules`],
+//! `restricted` and `readers` decide who may read and edit records; `records`, `sqlite` and
+//! `postgres` are the included storages, and `suite` tests them and those of applications.
 
 mod data;
 mod filter;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod readers;
 mod records;
 mod restricted;
 pub(crate) mod rules;

@@ -45,7 +45,7 @@ impl TestListener {
         let (client, server) = pair(self.limits);
         let TestConnectionInfo { address, http_headers } = info.clone();
         let remote = Some(SocketAddr::from((address, 1)));
-        tokio::spawn(serve(server, self.shared.clone(), ConnectionInfo { remote, http_headers }));
+        tokio::spawn(serve(server, self.shared.clone(), ConnectionInfo::new(remote, http_headers)));
         Ok(client)
     }
 }
