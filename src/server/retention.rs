@@ -197,8 +197,8 @@ pub(super) fn was_approved(meta: &Meta) -> bool {
     meta.indexes.iter().any(|index| index.starts_with(APPROVED_PREFIX))
 }
 
-/// Returns the time when a hub has approved an action that it keeps, by the hub's clock: when it was
-/// first sent to others. For other actions, their time.
+/// Returns the time when a hub has approved an action that it keeps, by the hub's clock: when it
+/// was first sent to others. For other actions, their time.
 pub fn approved_at(meta: &Meta) -> WallTime {
     approval_time(meta).unwrap_or(meta.time)
 }

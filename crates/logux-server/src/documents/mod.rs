@@ -1,11 +1,10 @@
 // Reading order: `storage` (what is kept beside the log), `open` (the queue and the state of each
 // document in use), `request` (what the rule of access decides about), `kind` (what an application
-// configures), `rules` (the same without code), `checks` (which actions are accepted),
-// `change_feed` (the hook after changes), `access_changes` (rights that change), `history` (former
-// states), `settlement` (the snapshots and the archive), `purging` (what
-// removes documents for good), `service` (the documents of a running server, for its own code),
-// `serving` and `commands` (the channels and action types that a builder creates from all of
-// these).
+// configures), `checks` (which actions are accepted), `rules` (rights without code), `change_feed`
+// (the hook after changes), `access_changes` (rights that change), `history` (former states),
+// `settlement` (the snapshots and the archive), `purging` (what removes documents for good),
+// `service` (the documents of a running server, for its own code), `serving` and `commands` (the
+// channels and action types that a builder creates from all of these).
 
 mod access_changes;
 pub(crate) mod change_feed;

@@ -82,6 +82,16 @@ where
     purge_if(documents, key, handle, |document| document.entry().is_some()).await
 }
 
+/// Returns `true` if a document with this key was purged. Its id is not used again.
+pub(super) async fn is_purged(key: &DocumentKey, handle: &Handle) -> Result<bool, HandlerError> {
+    Ok(handle.value(&purged_name(key)).await?.is_some())
+}
+
+/// Returns the name of the server's value that says when a document was purged.
+fn purged_name(key: &DocumentKey) -> String {
+    format!("purged/{}", key.channel())
+}
+
 async fn purge_if<C>(
     documents: &Arc<OpenDocuments<C>>,
     key: &DocumentKey,
@@ -95,6 +105,9 @@ where
     if !is_wanted(&document) {
         return Ok(false);
     }
+    // Devices have what they have received of the document: a new one with its id would merge with
+    // that.
+    handle.set_value(purged_name(key), handle.now().as_millis().to_string()).await;
     if !handle.purge(key.clone()).await {
         return Err(HandlerError::unavailable("the server stops, or its log cannot be written"));
     }

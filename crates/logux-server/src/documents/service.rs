@@ -245,8 +245,9 @@ impl Documents {
     /// log and the storage. Its subscribers are notified of the deletion first. Returns `false` if
     /// it does not exist.
     ///
-    /// What clients have received stays on their devices, and so does what is in backups. A later
-    /// `KIND/create` begins a new document.
+    /// What clients have received stays on their devices, and so does what is in backups. Therefore
+    /// the id is not used again: that it was purged, and when, stays in the log, and a later
+    /// `KIND/create` is undone with the reason `purged`.
     ///
     /// # Errors
     /// If the storage fails, or the server stops. Call it again: what was removed stays removed.

@@ -20,7 +20,7 @@ use crate::{
         checks::{admit, admit_undo, key_of, operations, read_ops},
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
-        purging::purge_deleted,
+        purging::{is_purged, purge_deleted},
         request::{DocumentRequest, StateSource},
         service::DocumentServices,
         settlement::Settlements,
@@ -164,6 +164,9 @@ where
         let request = DocumentRequest { context, key, operation, entry, state };
         match is_deleted {
             None if !self.settings.is_created_by_edits => Err(HandlerError::NotFound),
+            None if is_purged(&request.key, request.context.server()).await? => {
+                Err(HandlerError::NotFound)
+            }
             None => (self.settings.access)(request).await,
             Some(_) if !(self.settings.access)(request).await? => Ok(false),
             Some(true) => Err(HandlerError::undo("deleted")),
@@ -392,6 +395,9 @@ where
             Some(CreateOutcome::Deleted) => return Err(HandlerError::undo("deleted")),
         }
         let is_new = outcome.is_none();
+        if is_new && is_purged(document.key(), context.server()).await? {
+            return Err(HandlerError::undo("purged"));
+        }
         if is_new {
             self.check_quota(context, creation.creator.as_deref()).await?;
         }
