@@ -10,7 +10,8 @@ use logux_sqlite::SqliteError;
 
 use crate::{
     bench::error::BenchError, client_args::ConnectError, client_tls::CaError,
-    config::error::ConfigError, explain::ExplainError, otlp::OtlpError,
+    config::error::ConfigError, documents::client::DocumentsError, explain::ExplainError,
+    otlp::OtlpError,
 };
 
 /// A subcommand failed. The message is one line for the user.
@@ -54,6 +55,8 @@ pub(crate) enum CliError {
     NoUnixSockets,
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    #[error(transparent)]
+    Documents(#[from] DocumentsError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

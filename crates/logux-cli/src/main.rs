@@ -1,10 +1,10 @@
 //! The `logux` program: `serve` runs a server, `backup` copies its database, `tail` prints the
 //! actions of a channel, `send` sends an action, `token` prints a token for a client, `bench`
-//! measures a server.
+//! measures a server, `documents` looks after the documents of a server.
 //!
 //! A module imports only modules that come before it in this list: `jwt`, `config`, `otlp`,
-//! `logger`, `systemd`, `open_files`, `bench`, `banner`, `client_tls`, `client_args`, `explain`,
-//! `error`, and the subcommands `serve`, `backup`, `tail`, `send`, `token`.
+//! `logger`, `systemd`, `open_files`, `bench`, `banner`, `client_tls`, `documents`, `client_args`,
+//! `explain`, `error`, and the subcommands `serve`, `backup`, `tail`, `send`, `token`.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod bench;
 mod client_args;
 mod client_tls;
 mod config;
+mod documents;
 mod error;
 mod explain;
 mod jwt;
@@ -31,8 +32,15 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    backup::BackupArgs, bench::BenchArgs, client_args::NO_RESPONSE, config::ServeArgs,
-    error::CliError, send::SendArgs, tail::TailArgs, token::TokenArgs,
+    backup::BackupArgs,
+    bench::BenchArgs,
+    client_args::NO_RESPONSE,
+    config::ServeArgs,
+    documents::{DocumentsArgs, client::DocumentsError},
+    error::CliError,
+    send::SendArgs,
+    tail::TailArgs,
+    token::TokenArgs,
 };
 
 /// Run, inspect and measure Logux servers
@@ -52,6 +60,7 @@ struct Cli {
 enum Command {
     Serve(Box<ServeArgs>),
     Backup(BackupArgs),
+    Documents(DocumentsArgs),
     Tail(TailArgs),
     Send(SendArgs),
     Token(TokenArgs),
@@ -75,6 +84,7 @@ async fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args).await,
         Command::Backup(args) => backup::run(args).await,
+        Command::Documents(args) => documents::run(args).await.map_err(Into::into),
         Command::Tail(args) => tail::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Token(args) => token::run(&args),
@@ -83,7 +93,9 @@ async fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         eprintln!("logux: {error}");
         match error {
-            CliError::Connect(_) => ExitCode::from(NO_RESPONSE),
+            CliError::Connect(_) | CliError::Documents(DocumentsError::Unreachable { .. }) => {
+                ExitCode::from(NO_RESPONSE)
+            }
             _ => ExitCode::FAILURE,
         }
     })

@@ -194,6 +194,9 @@ async fn start(
             }
         });
     }
+    if let Some(access) = config.documents_http.clone().filter(|_| !config.documents.is_empty()) {
+        builder = builder.documents_http(access);
+    }
     Ok(builder.listen_on(listeners).await?)
 }
 

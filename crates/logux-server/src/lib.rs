@@ -97,6 +97,7 @@ pub use handlers::{
     typed_action::{TypedActionType, TypedActionTypeBuilder},
 };
 pub use http::{
+    control_access::ControlAccess,
     inspector_access::InspectorAccess,
     listener::{Address, Listener},
     origins::AllowedOrigins,

@@ -200,6 +200,9 @@ pub(super) struct ApplicationFlags {
     pub(super) backend: Option<String>,
     /// Secret that the back end and this server send to each other
     ///
+    /// `logux documents` sends it, too: with a secret, or in development, the documents of
+    /// --document are served over HTTP at /documents.
+    ///
     /// At least 32 bytes, except in development. Other users of this machine can see it in the list
     /// of processes: set LOGUX_CONTROL_SECRET or --control-secret-file instead.
     #[arg(long, value_name = "SECRET")]
@@ -207,7 +210,7 @@ pub(super) struct ApplicationFlags {
     /// File with the secret of --control-secret
     #[arg(long, value_name = "FILE")]
     pub(super) control_secret_file: Option<SecretFile>,
-    /// Addresses and networks from which the back end may send actions [default: loopback]
+    /// Addresses and networks from which the secret is accepted [default: loopback]
     #[arg(long, value_name = "NETWORKS")]
     pub(super) control_mask: Option<String>,
     /// Relay encrypted actions between the devices of a user

@@ -9,7 +9,7 @@ use std::{
 };
 
 use logux_schema::Schema;
-use logux_server::{AccessRules, AllowedOrigins, Backend, Config, Tls};
+use logux_server::{AccessRules, AllowedOrigins, Backend, Config, ControlAccess, Tls};
 use logux_sqlite::RecordConfig;
 
 use crate::jwt::TokenConfig;
@@ -46,6 +46,8 @@ pub(crate) struct ServeConfig {
     pub(crate) schemas: BTreeMap<String, Arc<Schema>>,
     /// Where the rules of collections and documents are.
     pub(crate) rule_source: RuleSource,
+    /// Who may use the HTTP interface of the documents. `None` if nobody may.
+    pub(crate) documents_http: Option<ControlAccess>,
     pub(crate) db: PathBuf,
     pub(crate) auth: AuthMethod,
     pub(crate) log_format: LogFormat,
@@ -135,6 +137,7 @@ impl Flags {
         let backend = self.application.backend(server.development)?;
         let documents = self.application.documents()?;
         let schemas = self.application.schemas(&documents)?;
+        let documents_http = self.application.documents_http(server.development)?;
         let is_optional =
             backend.is_some() || self.application.relay.is_some() || !documents.is_empty();
         let collections = self.application.collections(is_optional)?;
@@ -149,6 +152,7 @@ impl Flags {
             documents,
             schemas,
             rule_source: self.application.rule_source,
+            documents_http,
             db,
             auth,
             log_format: self.monitoring.logger.unwrap_or_default(),
@@ -279,15 +283,33 @@ impl LimitFlags {
 }
 
 impl ApplicationFlags {
-    fn backend(&self, development: bool) -> Result<Option<Backend>, ConfigError> {
-        let Some(url) = &self.backend else { return Ok(None) };
+    fn control_secret(&self, development: bool) -> Result<Option<String>, ConfigError> {
         let (text, file) = (self.control_secret.clone(), self.control_secret_file.clone());
         let secret = one_secret("control-secret", text, file)?;
-        let secret = secret.ok_or(ConfigError::MissingControlSecret)?;
-        let length = secret.len();
-        if length < MIN_SECRET && !development {
-            return Err(ConfigError::ShortControlSecret { length, min: MIN_SECRET });
+        match secret.as_ref().map(String::len) {
+            Some(length) if length < MIN_SECRET && !development => {
+                Err(ConfigError::ShortControlSecret { length, min: MIN_SECRET })
+            }
+            _ => Ok(secret),
         }
+    }
+
+    /// Returns who may use the HTTP interface of the documents. `None` if nobody may.
+    fn documents_http(&self, development: bool) -> Result<Option<ControlAccess>, ConfigError> {
+        let access = match self.control_secret(development)? {
+            Some(secret) => ControlAccess::new(secret),
+            None if development => ControlAccess::development(),
+            None => return Ok(None),
+        };
+        Ok(Some(match &self.control_mask {
+            Some(mask) => access.mask(mask)?,
+            None => access,
+        }))
+    }
+
+    fn backend(&self, development: bool) -> Result<Option<Backend>, ConfigError> {
+        let Some(url) = &self.backend else { return Ok(None) };
+        let secret = self.control_secret(development)?.ok_or(ConfigError::MissingControlSecret)?;
         let backend = Backend::new(url, secret)?;
         Ok(Some(match &self.control_mask {
             Some(mask) => backend.control_mask(mask)?,

@@ -3,14 +3,16 @@
 // configures), `checks` (which actions are accepted), `rules` (rights without code), `change_feed`
 // (the hook after changes), `access_changes` (rights that change), `history` (former states),
 // `settlement` (the snapshots and the archive), `purging` (what removes documents for good),
-// `service` (the documents of a running server, for its own code), `serving` and `commands` (the
-// channels and action types that a builder creates from all of these).
+// `service` (the documents of a running server, for its own code), `http` (the same over HTTP),
+// `serving` and `commands` (the channels and action types that a builder creates from all of
+// these).
 
 mod access_changes;
 pub(crate) mod change_feed;
 mod checks;
 mod commands;
 pub(crate) mod history;
+mod http;
 pub(crate) mod kind;
 mod open;
 mod purging;

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -37,7 +37,7 @@ use crate::{
         inspector_endpoint,
         origins::OriginCheck,
         response::text,
-        routes::RouteTable,
+        routes::{RequestSender, RouteTable},
         trusted_proxies::TrustedProxies,
     },
     hub::log_status::LogState,
@@ -150,11 +150,16 @@ impl HttpConnection {
         }
         let Some(routes) = &self.http.routes else { return upgrade_required() };
         let remote = self.http.proxies.client(self.peer, request.headers());
-        if let Some(route) = routes.find(request.method(), request.uri().path()) {
-            return route.respond(request, remote, self.http.telemetry()).await;
-        }
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let is_direct = !self.http.proxies.is_forwarded_by_other(self.peer, headers);
+        if let Some(route) = routes.find(method, uri.path()) {
+            let sees_inspector = is_direct
+                && self.http.telemetry().inspector().is_some()
+                && self.http.inspector_access.allows(remote.map(|remote| remote.ip()), headers);
+            let control_address = self.control_address(headers);
+            let sender = RequestSender { remote, control_address, sees_inspector };
+            return route.respond(request, sender, self.http.telemetry()).await;
+        }
         if is_direct
             && let Some(response) = inspector_endpoint::respond(
                 &self.http.shared.handle,
@@ -230,17 +235,23 @@ impl HttpConnection {
         let Some(control) = &self.http.control else {
             return text(StatusCode::NOT_FOUND, "Not found\n");
         };
-        let (proxies, headers) = (&self.http.proxies, request.headers());
-        let remote = match proxies.client(self.peer, headers) {
+        let remote = self.control_address(request.headers());
+        let (status, message) =
+            control.respond(&self.http.shared, request.into_body(), remote).await;
+        text(status, message)
+    }
+
+    /// Returns the address of the sender of a control request. `None` if a trusted proxy has not
+    /// told it.
+    fn control_address(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let proxies = &self.http.proxies;
+        match proxies.client(self.peer, headers) {
             Some(remote) => Some(remote.ip()),
             // Only programs on this machine can open a Unix socket. A proxy on it that is trusted
             // must tell the address.
             None if !proxies.trusts(None) => Some(Ipv4Addr::LOCALHOST.into()),
             None => None,
-        };
-        let (status, message) =
-            control.respond(&self.http.shared, request.into_body(), remote).await;
-        text(status, message)
+        }
     }
 
     /// Upgrades the connection to WebSocket and serves it. Accepts any path, as the reference does.

@@ -5,11 +5,13 @@
 //! connections, over [`tls`] and on [`unix`] sockets; [`connection_limit`] bounds their number,
 //! [`trusted_proxies`] finds the client's address, and [`origins`] has the web pages that may
 //! connect. The endpoints are [`routes`] (the application's
-//! own), [`control_endpoint`] (actions from the back end) with its [`secret_throttle`],
+//! own), [`control_access`] (who may send control requests) with its [`secret_throttle`],
+//! [`control_endpoint`] (actions from the back end),
 //! [`inspector_endpoint`] with its [`inspector_access`], and [`metrics_endpoint`].
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
+pub(crate) mod control_access;
 pub(crate) mod control_endpoint;
 pub(crate) mod inspector_access;
 mod inspector_endpoint;
@@ -18,7 +20,7 @@ pub(crate) mod metrics_endpoint;
 pub(crate) mod origins;
 mod response;
 pub(crate) mod routes;
-mod secret_throttle;
+pub(crate) mod secret_throttle;
 pub(crate) mod service;
 pub(crate) mod tls;
 pub(crate) mod trusted_proxies;

@@ -1,7 +1,12 @@
 //! The application's own HTTP routes, on the port of the WebSocket.
 
 use std::{
-    collections::HashMap, fmt, future::Future, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc,
+    collections::HashMap,
+    fmt,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +16,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Body,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
     http::request::Parts,
 };
 use serde::de::DeserializeOwned;
@@ -32,11 +37,22 @@ use crate::{
 /// The time limit for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Who sent a request, as far as the connection knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestSender {
+    /// The client's address, as reported by trusted proxies.
+    pub(crate) remote: Option<SocketAddr>,
+    /// The address for the mask of control requests. `None` if a trusted proxy has not told it.
+    pub(crate) control_address: Option<IpAddr>,
+    /// Whether the sender may see the inspector of this server.
+    pub(crate) sees_inspector: bool,
+}
+
 /// A complete request to one of the application's own routes.
 pub struct HttpRequest<S = ()> {
     head: Parts,
     body: Bytes,
-    remote: Option<SocketAddr>,
+    sender: RequestSender,
     state: Arc<S>,
     handle: Handle,
 }
@@ -80,7 +96,12 @@ impl<S> HttpRequest<S> {
     /// Returns the client's address, as reported by [trusted proxies](crate::Config::proxies);
     /// `None` if it has no IP address.
     pub const fn remote(&self) -> Option<SocketAddr> {
-        self.remote
+        self.sender.remote
+    }
+
+    /// Returns what is known about the sender.
+    pub(crate) const fn sender(&self) -> &RequestSender {
+        &self.sender
     }
 
     /// Returns the application's state that was given to the builder.
@@ -107,6 +128,14 @@ impl<S> fmt::Debug for HttpRequest<S> {
 #[derive(Debug)]
 pub struct HttpResponse(Response<Full<Bytes>>);
 
+impl HttpResponse {
+    /// Sets a header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.headers_mut().insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
 impl From<Response<Bytes>> for HttpResponse {
     fn from(response: Response<Bytes>) -> Self {
         Self(response.map(Full::new))
@@ -127,6 +156,14 @@ impl From<(StatusCode, String)> for HttpResponse {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         Self(response)
+    }
+}
+
+impl From<(StatusCode, serde_json::Value)> for HttpResponse {
+    fn from((status, value): (StatusCode, serde_json::Value)) -> Self {
+        let mut response = Self::from(value);
+        *response.0.status_mut() = status;
+        response
     }
 }
 
@@ -173,12 +210,14 @@ type Handler<S> = Arc<dyn Fn(HttpRequest<S>) -> BoxFuture<HttpResponse> + Send +
 /// The routes that the application has registered.
 pub(crate) struct Routes<S> {
     by_path: HashMap<String, Vec<(Method, Handler<S>)>>,
+    /// Paths, without a slash at the end, with a handler for all requests to them and below them.
+    below: Vec<(&'static str, Handler<S>)>,
     fallback: Option<Handler<S>>,
 }
 
 impl<S> Default for Routes<S> {
     fn default() -> Self {
-        Self { by_path: HashMap::new(), fallback: None }
+        Self { by_path: HashMap::new(), below: Vec::new(), fallback: None }
     }
 }
 
@@ -219,6 +258,20 @@ impl<S> Routes<S> {
         Ok(())
     }
 
+    /// Adds a handler for all requests to a path and below it that have no handler of their own.
+    pub(crate) fn add_below(
+        &mut self,
+        path: &'static str,
+        handler: Handler<S>,
+    ) -> Result<(), BuildError> {
+        if self.below.iter().any(|(other, _)| *other == path) {
+            let why = "the server has its own handler there already";
+            return Err(BuildError::Route { path: path.to_owned(), why });
+        }
+        self.below.push((path, handler));
+        Ok(())
+    }
+
     pub(crate) fn set_other(&mut self, handler: Handler<S>) -> Result<(), BuildError> {
         match self.fallback.replace(handler) {
             None => Ok(()),
@@ -234,7 +287,13 @@ impl<S> Routes<S> {
         let found = exact.or_else(|| {
             handlers.iter().find(|(own, _)| method == Method::HEAD && own == Method::GET)
         });
-        found.map(|(_, handler)| handler).or(self.fallback.as_ref()).cloned()
+        let is_below = |start: &str| {
+            path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let below = || self.below.iter().find(|(start, _)| is_below(start));
+        let found = found.map(|(_, handler)| handler);
+        let found = found.or_else(|| below().map(|(_, handler)| handler));
+        found.or(self.fallback.as_ref()).cloned()
     }
 }
 
@@ -257,7 +316,7 @@ impl<S: Send + Sync + 'static> RouteTable for BoundRoutes<S> {
         let handler = self.routes.find(method, path)?;
         let (state, handle) = (self.state.clone(), self.handle.clone());
         let call =
-            move |head, body, remote| handler(HttpRequest { head, body, remote, state, handle });
+            move |head, body, sender| handler(HttpRequest { head, body, sender, state, handle });
         Some(Route { max_body_bytes: self.max_body_bytes, call: Box::new(call) })
     }
 }
@@ -265,14 +324,14 @@ impl<S: Send + Sync + 'static> RouteTable for BoundRoutes<S> {
 /// The handler of one request.
 pub(crate) struct Route {
     max_body_bytes: usize,
-    call: Box<dyn FnOnce(Parts, Bytes, Option<SocketAddr>) -> BoxFuture<HttpResponse> + Send>,
+    call: Box<dyn FnOnce(Parts, Bytes, RequestSender) -> BoxFuture<HttpResponse> + Send>,
 }
 
 impl Route {
     pub(crate) async fn respond<B>(
         self,
         request: Request<B>,
-        remote: Option<SocketAddr>,
+        sender: RequestSender,
         telemetry: &Telemetry,
     ) -> Response<Full<Bytes>>
     where
@@ -291,7 +350,7 @@ impl Route {
                 Ok(Ok(body)) => body.to_bytes(),
             };
         let call = self.call;
-        let response = async move { call(head, body, remote).await };
+        let response = async move { call(head, body, sender).await };
         let failed = |error: &dyn fmt::Display| {
             telemetry.record(&Event::Failed { what: Failure::Route { path: &path }, error });
             text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error\n")

@@ -27,7 +27,7 @@ type Sender = Option<IpAddr>;
 
 /// The latest wrong secrets by sender.
 #[derive(Debug, Default)]
-pub(super) struct SecretThrottle(Mutex<HashMap<Sender, VecDeque<MonoTime>>>);
+pub(crate) struct SecretThrottle(Mutex<HashMap<Sender, VecDeque<MonoTime>>>);
 
 impl SecretThrottle {
     fn failures(&self) -> MutexGuard<'_, HashMap<Sender, VecDeque<MonoTime>>> {
@@ -36,14 +36,14 @@ impl SecretThrottle {
     }
 
     /// Returns `true` if a sender has reached the limit.
-    pub(super) fn is_blocked(&self, now: MonoTime, sender: Sender) -> bool {
+    pub(crate) fn is_blocked(&self, now: MonoTime, sender: Sender) -> bool {
         let recent =
             |times: &VecDeque<MonoTime>| times.iter().filter(|time| is_recent(now, **time)).count();
         self.failures().get(&sender.map(network)).is_some_and(|times| recent(times) >= MAX_FAILURES)
     }
 
     /// Records a wrong secret. O(1) on average; O(addresses) if the map is full.
-    pub(super) fn record_failure(&self, now: MonoTime, sender: Sender) {
+    pub(crate) fn record_failure(&self, now: MonoTime, sender: Sender) {
         let mut failures = self.failures();
         let address = sender.map(network);
         if failures.len() >= MAX_ADDRESSES && !failures.contains_key(&address) {

@@ -353,6 +353,20 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         self.record(result)
     }
 
+    /// Registers a handler for all requests to a path and below it.
+    pub(crate) fn http_below<F, R>(
+        mut self,
+        path: &'static str,
+        handler: impl Fn(HttpRequest<S>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+        R: Into<HttpResponse>,
+    {
+        let result = self.routes.add_below(path, routes::handler(handler));
+        self.record(result)
+    }
+
     /// Changes the configuration.
     #[must_use]
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
