@@ -195,3 +195,25 @@ async fn what_rules_forbid_changes_nothing() {
     assert_eq!(shown(&server, "1").await, before);
     assert_eq!(log_len(&server).await, log);
 }
+
+/// A copy is a creation with the content of the other document.
+#[tokio::test(start_paused = true)]
+async fn a_copy_needs_what_its_creation_would_need() {
+    let server = start(team(), |kind| kind);
+    let [ada, bob] = clients(&server, ["ada", "bob"]).await;
+    let members = ("/members", json!({"bob": "editor"}));
+    ada.process(create("1", &[("/owner", json!("ada")), members])).await.expect("created");
+    bob.subscribe("notes/1").await.expect("a member");
+    let copy = |to: &str| json!({"type": "notes/copy", "id": "1", "to": to});
+    // The copy would be one of Ada's.
+    bob.expect_denied(copy("2")).await;
+    assert_eq!(shown(&server, "2").await, None);
+    ada.process(copy("2")).await.expect("copied");
+
+    let nobody = DocumentRules { create: Some(AccessRule::Nobody), ..DocumentRules::default() };
+    let server = start(nobody, |kind| kind);
+    let notes = server.handle().documents("notes").expect("notes");
+    notes.import("1", &json!({"value": {"title": "Tea"}}), None).await.expect("imported");
+    let [ada] = clients(&server, ["ada"]).await;
+    ada.expect_denied(copy("2")).await;
+}

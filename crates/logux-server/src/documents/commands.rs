@@ -278,11 +278,19 @@ where
         if self.documents.lock(&target, server).await?.entry().is_some() {
             return Err(HandlerError::undo("exists"));
         }
-        if !self.may(&context, &target, None, DocumentOperation::Create).await? {
+        let state = self.documents.lock(&key, server).await?.state().await?;
+        // The rule decides by what the copy will have.
+        let request = DocumentRequest {
+            context: context.clone(),
+            key: target,
+            operation: DocumentOperation::Create,
+            entry: None,
+            state: StateSource::Known(state.clone()),
+        };
+        if !context.is_server() && !(self.settings.access)(request).await? {
             return Err(HandlerError::Denied);
         }
         self.check_quota(&context, context.user_id()).await?;
-        let state = self.documents.lock(&key, server).await?.state().await?;
         let ops = C::default().restore_ops(&state, server.node())?;
         let fields = json!({"id": &*to, "ops": ops, "creator": context.user_id()});
         let create = Action::typed(&format!("{}/create", self.kind), &fields)?;

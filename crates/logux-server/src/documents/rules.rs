@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use logux::{
-    action::{DocumentKey, DocumentOperation, DocumentVerb},
+    action::{DocumentOperation, logux::SUBSCRIBE},
     crdt::{Document, Path},
 };
 use serde_json::Value;
@@ -89,9 +89,8 @@ impl RuleTable {
         request: &DocumentRequest<S, Document>,
     ) -> Result<bool, HandlerError> {
         let (rule, context) = (self.rule(DocumentOperation::Create), request.context());
-        let creates = DocumentKey::of(context.action())
-            .is_some_and(|(_, verb)| matches!(verb, DocumentVerb::Create | DocumentVerb::Edit));
         // Who asks what it may do with a document that it could create has no content of it yet.
+        let creates = context.action().kind() != SUBSCRIBE;
         let state = if creates && (rule.needs_fields() || !self.owners.is_empty()) {
             request.result().await?
         } else if creates || !rule.needs_fields() {
