@@ -108,8 +108,10 @@ async fn documents_are_listed_exported_imported_and_removed() {
     assert_eq!(purged, (200, json!({"purged": 5})));
     assert_eq!(get(at, "/documents/notes/1").await.0, 404);
     assert_eq!(call(at, "DELETE", "/documents/notes/1?purge", &Value::Null).await.0, 404);
-    assert_eq!(call(at, "PUT", "/documents/notes/1", &value).await.0, 201);
-    assert_eq!(call(at, "DELETE", "/documents/notes/1?purge", &Value::Null).await.0, 200);
+    let (status, gone) = call(at, "PUT", "/documents/notes/1", &value).await;
+    assert_eq!((status, &gone["error"]), (410, &json!("purged")), "devices may still have it");
+    assert_eq!(call(at, "PUT", "/documents/notes/4", &value).await.0, 201);
+    assert_eq!(call(at, "DELETE", "/documents/notes/4?purge", &Value::Null).await.0, 200);
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ use crate::documents::client::{DocumentsClient, DocumentsError, ServerArgs, esca
 /// What is not removed by a purge. `Documents::purge` of `logux-server` and the storage in SQLite
 /// say the same.
 const REMAINS: &str = "\
-What stays: the copies on the devices of users, backups of the database, and, until they are used
-again, remains in free pages of the database file and in its write-ahead log. `VACUUM` in `sqlite3`
-removes these, while the server is stopped.";
+What stays: the ids, which are not used again, the copies on the devices of users, backups of the
+database, and, until they are used again, remains in free pages of the database file and in its
+write-ahead log. `VACUUM` in `sqlite3` removes these, while the server is stopped.";
 
 /// List, export, restore and remove the documents of a running server
 ///
@@ -186,7 +186,8 @@ enum Command {
     /// Remove a document, or all documents of a user, for good
     ///
     /// Removes the state, the edits, the history and the versions from the server's log and its
-    /// database. What stays: the copies on the devices of users, and backups.
+    /// database. What stays: the ids, which are not used again, the copies on the devices of users,
+    /// and backups.
     Purge {
         /// Kind of the document, such as notes
         #[arg(value_name = "KIND", requires = "id", required_unless_present = "creator")]

@@ -115,7 +115,7 @@ fn failed(server: &Handle, path: &str, error: &HandlerError) -> Refusal {
         HandlerError::Undo { reason, extra } => {
             let status = match &**reason {
                 "exists" | "nameTaken" | "versionLimit" => StatusCode::CONFLICT,
-                "deleted" | "forgotten" => StatusCode::GONE,
+                "deleted" | "purged" | "forgotten" => StatusCode::GONE,
                 "wrongFormat" => StatusCode::BAD_REQUEST,
                 "denied" => StatusCode::FORBIDDEN,
                 "tooLarge" => StatusCode::PAYLOAD_TOO_LARGE,
@@ -150,6 +150,9 @@ fn meaning(reason: &str) -> &'static str {
         "nameTaken" => "another version of the document has this name",
         "versionLimit" => "the document has as many versions as are allowed",
         "deleted" => "the document is deleted; until it is purged, it can be created again",
+        "purged" => {
+            "a document with this id was purged, and devices may still have it: use another id"
+        }
         "forgotten" => "the kept history does not reach so far",
         "wrongFormat" => "the operations do not fit the document",
         _ => "the server has undone it, for this reason",
