@@ -52,6 +52,13 @@ impl WallTime {
         Self::from_millis(self.0.saturating_add(ms))
     }
 
+    /// Returns this time minus a duration, clamped to the range.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        self.shifted(ms.saturating_neg())
+    }
+
     /// Returns the milliseconds from `earlier` to this time. Negative if `earlier` is later.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0 - earlier.0

@@ -7,8 +7,9 @@
 mod intents;
 
 use intents::{
-    DocumentChange, DocumentIntent, document_intent, document_op, element, list_intent, list_op,
-    path, text_intent, text_op, tree_intent, tree_op, typing, value,
+    DocumentChange, DocumentIntent, add_wins_set_op, document_intent, document_op, element,
+    list_intent, list_op, lww_set_op, path, set_intent, text_intent, text_op, tree_intent, tree_op,
+    typing, value,
 };
 
 use logux::{
@@ -74,22 +75,12 @@ fn map() {
 
 #[test]
 fn lww_set() {
-    assert_laws::<LwwSet, _>(
-        || (element(), any::<bool>()),
-        |set, (element, add), _| {
-            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
-        },
-    );
+    assert_laws::<LwwSet, _>(set_intent, lww_set_op);
 }
 
 #[test]
 fn add_wins_set() {
-    assert_laws::<AddWinsSet, _>(
-        || (element(), any::<bool>()),
-        |set, (element, add), _| {
-            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
-        },
-    );
+    assert_laws::<AddWinsSet, _>(set_intent, add_wins_set_op);
 }
 
 #[test]

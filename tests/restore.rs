@@ -8,8 +8,8 @@ mod intents;
 use std::collections::BTreeMap;
 
 use intents::{
-    document_intent, document_op, element, list_intent, list_op, path, text_intent, text_op,
-    tree_intent, tree_op, value,
+    add_wins_set_op, document_intent, document_op, list_intent, list_op, lww_set_op, path,
+    set_intent, text_intent, text_op, tree_intent, tree_op, value,
 };
 use logux::{
     ActionId, Stamp, WallTime,
@@ -134,18 +134,8 @@ fn registers_and_maps() {
 
 #[test]
 fn sets_and_counters() {
-    assert_restores::<LwwSet, _>(
-        || (element(), any::<bool>()),
-        |set, (element, add), _| {
-            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
-        },
-    );
-    assert_restores::<AddWinsSet, _>(
-        || (element(), any::<bool>()),
-        |set, (element, add), _| {
-            Some(if *add { set.add_op(*element) } else { set.remove_op(*element) })
-        },
-    );
+    assert_restores::<LwwSet, _>(set_intent, lww_set_op);
+    assert_restores::<AddWinsSet, _>(set_intent, add_wins_set_op);
     assert_restores::<Counter, _>(|| -3..4_i64, |counter, by, _| Some(counter.add_op(*by)));
 }
 

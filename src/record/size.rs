@@ -33,8 +33,7 @@ impl Default for RecordConfig {
 impl RecordConfig {
     /// Returns the time of arrival before which deletions are forgotten at `now`.
     pub fn horizon(&self, now: WallTime) -> WallTime {
-        let kept = i64::try_from(self.deletions_kept_for.as_millis()).unwrap_or(i64::MAX);
-        now.shifted(kept.saturating_neg())
+        now.before(self.deletions_kept_for)
     }
 }
 

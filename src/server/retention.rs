@@ -91,9 +91,13 @@ impl Retention {
         format!("{UNDO_PREFIX}{}", self.reason.trim_start_matches(PREFIX)).into()
     }
 
-    /// Returns the reason as it is in the meta of the kept actions, which have it as an index too:
-    /// the reason of the constructor after a prefix.
-    pub const fn reason(&self) -> &Arc<str> {
+    /// Returns the reasons for which an entry is or was kept, as they were given to the
+    /// constructors: for an action of a document, its channel.
+    pub fn names(meta: &Meta) -> impl Iterator<Item = &str> {
+        meta.indexes.iter().filter_map(|index| index.strip_prefix(PREFIX))
+    }
+
+    pub(super) const fn reason(&self) -> &Arc<str> {
         &self.reason
     }
 }

@@ -5,7 +5,8 @@
 use logux::{
     ActionId,
     crdt::{
-        Document, DocumentOp, List, ListError, Path, Text, TextOp, Tree, TreeError, TreeOp, Unit,
+        AddWinsOp, AddWinsSet, Document, DocumentOp, List, ListError, LwwSet, LwwSetOp, Path, Text,
+        TextOp, Tree, TreeError, TreeOp, Unit,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -21,6 +22,27 @@ pub(crate) fn path() -> impl Strategy<Value = &'static str> + Clone {
 
 pub(crate) fn element() -> impl Strategy<Value = &'static str> + Clone {
     select(vec!["a", "b"])
+}
+
+/// An element of a set, and whether it is added or removed.
+pub(crate) fn set_intent() -> impl Strategy<Value = (&'static str, bool)> + Clone {
+    (element(), any::<bool>())
+}
+
+pub(crate) fn lww_set_op(
+    set: &LwwSet,
+    (element, is_added): &(&'static str, bool),
+    _: &ActionId,
+) -> Option<LwwSetOp> {
+    Some(if *is_added { set.add_op(*element) } else { set.remove_op(*element) })
+}
+
+pub(crate) fn add_wins_set_op(
+    set: &AddWinsSet,
+    (element, is_added): &(&'static str, bool),
+    _: &ActionId,
+) -> Option<AddWinsOp> {
+    Some(if *is_added { set.add_op(*element) } else { set.remove_op(*element) })
 }
 
 #[derive(Clone, Debug)]

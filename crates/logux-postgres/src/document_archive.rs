@@ -9,30 +9,14 @@ use logux::{
     },
     store::{Direction, key},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 
 use crate::{
     PostgresDocuments, PostgresError,
-    document_rows::{
-        ArchiveColumns, MetaColumns, VersionColumns, archive_columns, archived, version,
-    },
+    document_rows::{MetaColumns, VersionColumns, archive_columns, archived, version},
     documents::{number, size},
     records::check_no_nul,
 };
-
-/// The [`archive_columns`], and the number of the next entry.
-type PageColumns = (
-    i64,
-    i64,
-    Vec<u8>,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<i64>,
-);
 
 /// The number of entries that are archived or removed by a statement.
 const STEP: usize = 1_000;
@@ -100,7 +84,7 @@ impl PostgresDocuments {
             Direction::NewestFirst => select!("DESC"),
         };
         let limit = query.limit.max(1);
-        let rows: Vec<PageColumns> = sqlx::query_as(select)
+        let rows = sqlx::query(select)
             .bind(&**key.kind())
             .bind(&**key.id())
             .bind(query.after.map_or(-1, number))
@@ -110,30 +94,9 @@ impl PostgresDocuments {
             .fetch_all(self.pool())
             .await?;
         let mut page = ArchivePage::default();
-        for (
-            added,
-            at,
-            created,
-            action,
-            reasons,
-            indexes,
-            subprotocol,
-            keep_last,
-            extra,
-            following,
-        ) in rows.into_iter().take(limit)
-        {
-            let entry = archived((
-                added,
-                at,
-                created,
-                action,
-                reasons,
-                indexes,
-                subprotocol,
-                keep_last,
-                extra,
-            ))?;
+        for row in rows.iter().take(limit) {
+            let entry = archived(row)?;
+            let following: Option<i64> = row.try_get("following")?;
             page.next = following.map(|_| query.continued(entry.added));
             page.entries.push(entry);
         }
@@ -157,13 +120,13 @@ impl PostgresDocuments {
             WHERE document = (SELECT document FROM logux_documents WHERE kind = $1 AND id = $2)
             AND is_snapshot AND added <= $3 ORDER BY added DESC LIMIT 1"
         );
-        let row: Option<ArchiveColumns> = sqlx::query_as(select)
+        let row = sqlx::query(select)
             .bind(&**key.kind())
             .bind(&**key.id())
             .bind(number(added))
             .fetch_optional(self.pool())
             .await?;
-        row.map(archived).transpose()
+        row.as_ref().map(archived).transpose()
     }
 
     /// Returns the highest number of the archived entries that were processed at this time or

@@ -9,6 +9,8 @@ use logux::{
     server::{ArchivedEntry, CatalogEntry, DocumentDeletion, DocumentVersion},
 };
 
+use sqlx::{Row as _, postgres::PgRow};
+
 use crate::{PostgresError, rows::stamp_of};
 
 /// A row of the catalog.
@@ -71,7 +73,8 @@ impl TryFrom<CatalogColumns> for DocumentRow {
     }
 }
 
-/// The columns for an [`ArchivedRow`].
+/// The columns of an [`archived`] entry. Reasons, indexes, the subprotocol, `keep_last` and the
+/// extra keys are JSON.
 macro_rules! archive_columns {
     () => {
         "added, at, created, action, reasons, indexes, subprotocol, keep_last, extra"
@@ -79,41 +82,30 @@ macro_rules! archive_columns {
 }
 pub(crate) use archive_columns;
 
-/// The [`archive_columns`]. Reasons, indexes, the subprotocol, `keep_last` and the extra keys are
-/// JSON.
-pub(crate) type ArchiveColumns = (
-    i64,
-    i64,
-    Vec<u8>,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-);
-
-/// Decodes an archived entry.
-pub(crate) fn archived(columns: ArchiveColumns) -> Result<ArchivedEntry, PostgresError> {
-    let (added, at, created, action, reasons, indexes, subprotocol, keep_last, extra) = columns;
+/// Decodes an archived entry from a row with the [`archive_columns`].
+pub(crate) fn archived(row: &PgRow) -> Result<ArchivedEntry, PostgresError> {
+    let (added, at): (i64, i64) = (row.try_get("added")?, row.try_get("at")?);
+    let (created, action): (Vec<u8>, String) = (row.try_get("created")?, row.try_get("action")?);
+    let text = |column| row.try_get::<Option<String>, _>(column);
     let damaged = |error: &dyn std::fmt::Display| {
         PostgresError::Corrupt(format!("archived entry number {added} is invalid: {error}"))
     };
-    let json =
-        |text: Option<String>| text.map(Json::new).transpose().map_err(|error| damaged(&error));
-    let names = |text| -> Result<NameList, PostgresError> {
-        let Some(names) = json(text)? else { return Ok(NameList::new()) };
+    let json = |column| -> Result<Option<Json>, PostgresError> {
+        text(column)?.map(Json::new).transpose().map_err(|error| damaged(&error))
+    };
+    let names = |column| -> Result<NameList, PostgresError> {
+        let Some(names) = json(column)? else { return Ok(NameList::new()) };
         names.parse::<Vec<Arc<str>>>().map(Into::into).map_err(|error| damaged(&error))
     };
     let stamp = stamp_of(&created)?;
     let action = Action::new(action).map_err(|error| damaged(&error))?;
     let mut meta = Meta::new(stamp.id().clone()).with_time(stamp.time());
-    (meta.reasons, meta.indexes) = (names(reasons)?, names(indexes)?);
-    let subprotocol = json(subprotocol)?.map(|json| json.parse::<Subprotocol>()).transpose();
+    (meta.reasons, meta.indexes) = (names("reasons")?, names("indexes")?);
+    let subprotocol = json("subprotocol")?.map(|json| json.parse::<Subprotocol>()).transpose();
     meta.subprotocol = subprotocol.map_err(|error| damaged(&error))?;
-    let keep_last = json(keep_last)?.map(|json| json.parse::<Arc<str>>()).transpose();
+    let keep_last = json("keep_last")?.map(|json| json.parse::<Arc<str>>()).transpose();
     meta.keep_last = keep_last.map_err(|error| damaged(&error))?;
-    if let Some(extra) = extra {
+    if let Some(extra) = text("extra")? {
         meta.extra = JsonObject::from_json(&extra).map_err(|error| damaged(&error))?;
     }
     let at = WallTime::from_millis(at);

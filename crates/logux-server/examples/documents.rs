@@ -13,12 +13,15 @@ use logux::{
     server::SettlementRule,
     store::{MemoryStore, Store},
 };
-use logux_server::{MemoryDocuments, Server, stop_signal};
+use logux_server::{DocumentStorage, MemoryDocuments, Server, stop_signal};
 use logux_sqlite::Database;
 
 type Error = Box<dyn std::error::Error>;
 
-async fn run(store: impl Store + Send + 'static) -> Result<(), Error> {
+async fn run(
+    store: impl Store + Send + 'static,
+    documents: impl DocumentStorage,
+) -> Result<(), Error> {
     let setting =
         |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
     let port = setting("LOGUX_PORT", "31337").parse()?;
@@ -30,7 +33,7 @@ async fn run(store: impl Store + Send + 'static) -> Result<(), Error> {
             config.development = true;
         })
         .auth(|login| async move { Ok(login.token.is_some()) })
-        .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+        .documents::<Document>("notes", documents, |kind| {
             kind.access(|request| async move {
                 let is_guest = request.user_id() == Some("guest");
                 Ok(request.operation() == DocumentOperation::Read || !is_guest)
@@ -53,7 +56,10 @@ async fn run(store: impl Store + Send + 'static) -> Result<(), Error> {
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().init();
     match std::env::var("LOGUX_DB") {
-        Ok(file) => run(Database::open(file)?.store()).await,
-        Err(_) => run(MemoryStore::new()).await,
+        Ok(file) => {
+            let database = Database::open(file)?;
+            run(database.store(), database.documents()).await
+        }
+        Err(_) => run(MemoryStore::new(), MemoryDocuments::new()).await,
     }
 }

@@ -1,8 +1,12 @@
 //! Former states of documents: they can be looked at, compared and restored, also after their edits
 //! were settled.
 
+#[path = "support/documents.rs"]
+mod documents;
+
 use std::time::Duration;
 
+use documents::{create, set};
 use logux::{
     Action,
     action::{DocumentOperation, Moment},
@@ -34,11 +38,6 @@ fn start() -> (TestServer, Documents) {
     (server, notes)
 }
 
-fn set(id: &str, path: &str, value: impl Into<Value>) -> Value {
-    let op = json!({"op": "set", "path": path, "value": value.into()});
-    json!({"type": "notes/edit", "id": id, "ops": [op]})
-}
-
 async fn act(client: &TestClient, action: Value) -> Vec<Action> {
     let reply = client.process(action).await.expect("processed");
     // Snapshots are made in the background.
@@ -56,7 +55,7 @@ async fn value_at(notes: &Documents, moment: Moment) -> Value {
 async fn each_state_can_be_looked_at() {
     let (server, notes) = start();
     let ada = server.connect("ada").await.expect("connected");
-    act(&ada, json!({"type": "notes/create", "id": "1", "ops": []})).await;
+    act(&ada, create("1")).await;
     let (mut states, mut times) = (Vec::new(), Vec::new());
     for n in 0..40 {
         act(&ada, set("1", &format!("/{}", n % 7), n)).await;
@@ -98,7 +97,7 @@ async fn each_state_can_be_looked_at() {
 async fn an_undo_is_part_of_the_history() {
     let (server, notes) = start();
     let ada = server.connect("ada").await.expect("connected");
-    act(&ada, json!({"type": "notes/create", "id": "1", "ops": []})).await;
+    act(&ada, create("1")).await;
     let edit = Action::try_from(set("1", "/title", "Tea")).expect("an action");
     let edit = ada.client().sync(edit).kept().await.expect("added");
     let id = edit.id().clone();
@@ -178,7 +177,7 @@ async fn clients_read_the_history_that_they_may_read() {
         guest.await.expect("connected"),
         nobody.await.expect("connected"),
     );
-    act(&ada, json!({"type": "notes/create", "id": "1", "ops": []})).await;
+    act(&ada, create("1")).await;
     act(&ada, set("1", "/title", "Tea")).await;
     act(&ada, set("1", "/title", "Coffee")).await;
     let request = json!({"type": "notes/readHistory", "id": "1", "limit": 2});
@@ -247,7 +246,7 @@ async fn old_history_is_forgotten_but_not_that_of_named_versions() {
     let (server, notes) = start();
     let ada = server.connect("ada").await.expect("connected");
     for id in ["1", "2"] {
-        act(&ada, json!({"type": "notes/create", "id": id, "ops": []})).await;
+        act(&ada, create(id)).await;
         for n in 0..40 {
             act(&ada, set(id, "/n", n)).await;
         }

@@ -1,7 +1,11 @@
 //! Kinds of documents: access, the check of operations, settlement in virtual time.
 
+#[path = "support/documents.rs"]
+mod documents;
+
 use std::time::Duration;
 
+use documents::{create, kinds, subscribe};
 use logux::{
     Action,
     action::{DocumentAccess, DocumentOperation},
@@ -27,17 +31,9 @@ fn notes() -> Builder {
     })
 }
 
-fn create(id: &str) -> Value {
-    json!({"type": "notes/create", "id": id, "ops": []})
-}
-
 fn edit(key: &str, value: &Value) -> Value {
     let op = json!({"op": "set", "path": format!("/{key}"), "value": value});
     json!({"type": "notes/edit", "id": "ada", "ops": [op]})
-}
-
-fn kinds(actions: &[Action]) -> Vec<&str> {
-    actions.iter().map(Action::kind).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +65,7 @@ async fn edits_of_a_wrong_shape_are_undone() {
         ada.expect_undo("wrongFormat", action).await;
     }
     ada.expect_denied(json!({"type": "notes/snapshot", "id": "ada", "state": {}})).await;
-    ada.expect_undo("notFound", json!({"type": "logux/subscribe", "channel": "notes/ada"})).await;
+    ada.expect_undo("notFound", subscribe("ada")).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,12 @@
 //! The life of a document: it is created, edited, deleted, taken back and purged; what is not valid
 //! for it is refused; limits.
 
+#[path = "support/documents.rs"]
+mod documents;
+
 use std::{sync::Arc, time::Duration};
 
+use documents::{clients, create, kinds, set, shown, subscribe};
 use logux::{
     Action,
     action::DocumentOperation,
@@ -10,7 +14,6 @@ use logux::{
     crdt::{Document, Text},
     server::{CatalogQuery, LogQuery, SettlementRule},
 };
-use logux_client::testing::TestClient;
 use logux_server::{
     Builder, DocumentKind, DocumentLimits, MemoryDocuments, Server, testing::TestServer,
 };
@@ -47,34 +50,8 @@ fn notes(configure: impl FnOnce(Kind) -> Kind) -> Builder {
 
 type Kind = DocumentKind<(), Document>;
 
-fn create(id: &str) -> Value {
-    json!({"type": "notes/create", "id": id, "ops": []})
-}
-
-fn set(id: &str, path: &str, value: impl Into<Value>) -> Value {
-    let op = json!({"op": "set", "path": path, "value": value.into()});
-    json!({"type": "notes/edit", "id": id, "ops": [op]})
-}
-
 fn delete(id: &str) -> Value {
     json!({"type": "notes/delete", "id": id})
-}
-
-fn kinds(actions: &[Action]) -> Vec<&str> {
-    actions.iter().map(Action::kind).collect()
-}
-
-async fn clients<const N: usize>(server: &TestServer, users: [&str; N]) -> [TestClient; N] {
-    let mut clients = Vec::new();
-    for user in users {
-        clients.push(server.connect(user).await.expect("connected"));
-    }
-    clients.try_into().expect("as many clients")
-}
-
-async fn shown(server: &TestServer, id: &str) -> Option<Value> {
-    let notes = server.handle().documents("notes").expect("notes");
-    notes.json(id).await.expect("readable")
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +60,7 @@ async fn a_document_exists_from_its_creation_to_its_deletion() {
     let [ada, bob] = clients(&server, ["ada", "bob"]).await;
     ada.expect_undo("notFound", set("1", "/title", "Tea")).await;
     ada.expect_undo("notFound", delete("1")).await;
-    ada.expect_undo("notFound", json!({"type": "logux/subscribe", "channel": "notes/1"})).await;
+    ada.expect_undo("notFound", subscribe("1")).await;
 
     ada.process(create("1")).await.expect("created");
     ada.process(set("1", "/title", "Tea")).await.expect("processed");
@@ -94,7 +71,7 @@ async fn a_document_exists_from_its_creation_to_its_deletion() {
     let received = bob.received(ada.process(delete("1"))).await;
     assert_eq!(kinds(&received), ["notes/delete"]);
     ada.expect_undo("deleted", set("1", "/title", "Coffee")).await;
-    ada.expect_undo("deleted", json!({"type": "logux/subscribe", "channel": "notes/1"})).await;
+    ada.expect_undo("deleted", subscribe("1")).await;
     assert_eq!(shown(&server, "1").await, None);
     // A repeated deletion changes nothing.
     ada.process(delete("1")).await.expect("processed");
@@ -113,8 +90,7 @@ async fn a_client_may_create_a_document_and_subscribe_at_once() {
     let [ada] = clients(&server, ["ada"]).await;
     let action = |json: Value| Action::try_from(json).expect("an action");
     let created = ada.client().sync(action(create("1")));
-    let channel = json!({"type": "logux/subscribe", "channel": "notes/1"});
-    let subscribed = ada.client().sync(action(channel));
+    let subscribed = ada.client().sync(action(subscribe("1")));
     created.await.expect("created");
     subscribed.await.expect("subscribed after the creation");
 }
@@ -340,7 +316,7 @@ async fn rights_that_change_act_on_open_connections() {
     let server = TestServer::start(server).expect("a server");
     let [ada, bob] = clients(&server, ["ada", "bob"]).await;
     ada.process(create("1")).await.expect("created");
-    bob.expect_denied(json!({"type": "logux/subscribe", "channel": "notes/1"})).await;
+    bob.expect_denied(subscribe("1")).await;
     ada.process(set("1", "/members/bob", "reader")).await.expect("invited");
     bob.subscribe("notes/1").await.expect("subscribed");
 

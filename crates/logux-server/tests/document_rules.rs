@@ -1,11 +1,14 @@
 //! Documents with rules instead of code, in virtual time.
 
+#[path = "support/documents.rs"]
+mod documents;
+
+use documents::{clients, set, shown, subscribe};
 use logux::{
     Action,
     crdt::Document,
     server::{LogQuery, Retention},
 };
-use logux_client::testing::TestClient;
 use logux_server::{
     AccessRule, BuildError, DocumentKind, DocumentRules, MemoryDocuments, Server,
     testing::TestServer,
@@ -37,28 +40,6 @@ fn create(id: &str, fields: &[(&str, Value)]) -> Value {
     let set = |(path, value): &(&str, Value)| json!({"op": "set", "path": path, "value": value});
     let ops: Vec<_> = fields.iter().map(set).collect();
     json!({"type": "notes/create", "id": id, "ops": ops})
-}
-
-fn set(id: &str, path: &str, value: impl Into<Value>) -> Value {
-    let op = json!({"op": "set", "path": path, "value": value.into()});
-    json!({"type": "notes/edit", "id": id, "ops": [op]})
-}
-
-fn subscribe(id: &str) -> Value {
-    json!({"type": "logux/subscribe", "channel": format!("notes/{id}")})
-}
-
-async fn clients<const N: usize>(server: &TestServer, users: [&str; N]) -> [TestClient; N] {
-    let mut clients = Vec::new();
-    for user in users {
-        clients.push(server.connect(user).await.expect("connected"));
-    }
-    clients.try_into().expect("as many clients")
-}
-
-async fn shown(server: &TestServer, id: &str) -> Option<Value> {
-    let notes = server.handle().documents("notes").expect("notes");
-    notes.json(id).await.expect("readable")
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,8 +18,8 @@ use crate::{
     log::{Draft, LogError},
     replay::{Coverage, Standing},
     server::{
-        AddAction, DocumentSnapshot, Output, QueueName, Recipients, Retention, SettlementRequest,
-        UndoRefusal, UndoTarget,
+        AddAction, DocumentSnapshot, HubLog, Output, QueueName, Recipients, Retention,
+        SettlementRequest, UndoRefusal, UndoTarget,
         documents::{DocumentStatus, Phase, due_at},
         inbox::is_waiting,
         retention::is_retained,
@@ -238,21 +238,10 @@ impl<S: Store> Hub<S> {
     /// Removes some of the actions of a purged document, also those that are only remembered to
     /// answer them again.
     fn remove_purged(&mut self, mut removal: Removal) -> Result<(), LogError<S::Error>> {
-        let reason = Retention::forever(removal.key.channel()).reason().clone();
-        let query = Query::added().oldest_first().index(reason).after_added(removal.after);
-        let (mut read, mut purged) = (0, Vec::new());
-        self.log.walk(&query, |entry| {
-            let added = entry.meta.added.unwrap_or(u64::MAX);
-            if read == REMOVED_AT_A_TIME || added >= removal.until {
-                return ControlFlow::Break(());
-            }
-            (read, removal.after) = (read + 1, added);
-            if !entry.meta.reasons.iter().any(|reason| is_waiting(reason)) {
-                purged.push(entry.meta.id.clone());
-            }
-            ControlFlow::Continue(())
-        })?;
-        if read == REMOVED_AT_A_TIME {
+        let is_answered =
+            |entry: &Entry| !entry.meta.reasons.iter().any(|reason| is_waiting(reason));
+        let (purged, has_more) = removal.next(&self.log, is_answered)?;
+        if has_more {
             self.removals.push_back(removal);
         } else {
             self.pending.push_back(Output::Purged(removal.key));
@@ -267,15 +256,7 @@ impl<S: Store> Hub<S> {
         let Some(rule) = self.config.documents.rule(key.kind()).copied() else { return Ok(()) };
         let status = self.documents.status(&self.log, &key, rule)?;
         let coverage = &status.coverage;
-        let reason = Retention::forever(key.channel()).reason().clone();
-        let query = Query::added().oldest_first().index(reason).after_added(removal.after);
-        let (mut read, mut settled) = (0, Vec::new());
-        self.log.walk(&query, |entry| {
-            let added = entry.meta.added.unwrap_or(u64::MAX);
-            if read == REMOVED_AT_A_TIME || added >= removal.until {
-                return ControlFlow::Break(());
-            }
-            (read, removal.after) = (read + 1, added);
+        let is_settled = |entry: &Entry| {
             let undone = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
             let is_settled = match undone.and_then(|id| id.parse::<ActionId>().ok()) {
                 Some(target) => coverage.is_final_undo(&entry.meta.id, &target),
@@ -283,13 +264,13 @@ impl<S: Store> Hub<S> {
                 None if entry.meta.id.node().is_server() && is_snapshot_of(&key, entry) => true,
                 None => coverage.is_final(&entry.meta.id),
             };
-            if is_settled && is_retained(&entry.meta) {
-                settled.push(entry.meta.id.clone());
-            }
-            ControlFlow::Continue(())
-        })?;
+            is_settled && is_retained(&entry.meta)
+        };
+        let (settled, has_more) = removal.next(&self.log, is_settled)?;
         status.open = status.open.saturating_sub(settled.len() as u64);
-        if read < REMOVED_AT_A_TIME {
+        if has_more {
+            self.removals.push_back(removal);
+        } else {
             status.due_at = due_at(rule);
             status.phase = Phase::Idle;
             status.save(&mut self.log, &key)?;
@@ -298,10 +279,34 @@ impl<S: Store> Hub<S> {
                 let request = self.documents.request(key);
                 self.pending.push_back(Output::SettlementDue(request));
             }
-        } else {
-            self.removals.push_back(removal);
         }
         settled.iter().try_for_each(|id| self.remove_retention(id))
+    }
+}
+
+impl Removal {
+    /// Reads the next entries of the document. Returns the ids of those to remove, and whether
+    /// there may be more.
+    fn next<S: Store>(
+        &mut self,
+        log: &HubLog<S>,
+        is_removed: impl Fn(&Entry) -> bool,
+    ) -> Result<(Vec<ActionId>, bool), LogError<S::Error>> {
+        let reason = Retention::forever(self.key.channel()).reason().clone();
+        let query = Query::added().oldest_first().index(reason).after_added(self.after);
+        let (mut read, mut removed) = (0, Vec::new());
+        log.walk(&query, |entry| {
+            let added = entry.meta.added.unwrap_or(u64::MAX);
+            if read == REMOVED_AT_A_TIME || added >= self.until {
+                return ControlFlow::Break(());
+            }
+            (read, self.after) = (read + 1, added);
+            if is_removed(entry) {
+                removed.push(entry.meta.id.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((removed, read == REMOVED_AT_A_TIME))
     }
 }
 

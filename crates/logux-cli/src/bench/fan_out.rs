@@ -1,20 +1,18 @@
 //! The scenario `fan-out`: actions that are delivered to all subscribers of a channel.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 
 use super::{
     args::{ActionArgs, TargetArgs, TimingArgs, parse_json_literal},
     client::{Client, ClientEvent, EventHandler},
     client_pool::ClientPool,
     error::BenchError,
-    message::{ensure_not_undone, parse_field, parse_number, push_number},
-    report::{BenchReport, Meter, RunReport},
+    load::{Load, POLL_TIMEOUT, Pace},
+    message::{NumberedActions, Numbers, ensure_not_undone},
+    report::{BenchReport, RunReport},
     samples::LatencySamples,
     sequence_tracker::SequenceTracker,
     ticker::Ticker,
@@ -50,9 +48,6 @@ pub(super) struct FanOutArgs {
     rate: Option<u32>,
 }
 
-/// The time-out of one poll, so that a run ends in time.
-const POLL_TIMEOUT: Duration = Duration::from_millis(20);
-
 /// Runs the scenario.
 pub(super) fn run(args: &FanOutArgs) -> Result<ExitCode, BenchError> {
     let mut pool = ClientPool::new(&args.target)?;
@@ -65,7 +60,8 @@ pub(super) fn run(args: &FanOutArgs) -> Result<ExitCode, BenchError> {
         pool.ensure_responsive()?;
     }
     let runs = scenario.run_load(&mut pool, args)?;
-    let lost = scenario.wait_for_deliveries(&mut pool)?;
+    let expected = scenario.expected();
+    let lost = scenario.wait_for_deliveries(&mut pool, expected)?;
     let mut load =
         serde_json::json!({"subscribers": args.subscribers, "publishers": args.publishers});
     match args.rate {
@@ -89,18 +85,23 @@ struct FanOutScenario {
     delivered: u64,
     duplicates: u64,
     latencies: LatencySamples,
-    /// The start of an action, up to the number of its publisher.
-    head: String,
+    actions: NumberedActions,
     /// The text of an action.
     text: String,
-    /// Finds `head`.
-    finder: Finder<'static>,
+    pace: PublishingPace,
+}
+
+/// When actions are published.
+#[derive(Clone, Copy)]
+enum PublishingPace {
+    Steady(Pace),
+    /// When fewer actions than this are not delivered to all subscribers yet.
+    Window(u64),
 }
 
 impl FanOutScenario {
     fn new(args: &FanOutArgs) -> Self {
         let (subscribers, publishers) = (args.subscribers as usize, args.publishers as usize);
-        let head = format!("\"type\":\"{}\",\"by\":", args.action.kind);
         Self {
             subscribers,
             subscribe: format!("{{\"type\":\"logux/subscribe\",\"channel\":\"{}\"}}", args.channel),
@@ -111,8 +112,8 @@ impl FanOutScenario {
             delivered: 0,
             duplicates: 0,
             latencies: LatencySamples::default(),
-            finder: Finder::new(&head).into_owned(),
-            head,
+            actions: NumberedActions::new(&args.action.kind),
+            pace: PublishingPace::Window(args.window.into()),
             text: "x".repeat(args.action.text),
         }
     }
@@ -128,35 +129,21 @@ impl FanOutScenario {
         pool: &mut ClientPool,
         args: &FanOutArgs,
     ) -> Result<Vec<RunReport>, BenchError> {
-        let start = Instant::now();
         let interval = args.rate.map(|rate| Duration::from_secs(1) * args.subscribers / rate);
-        let _ticker =
-            interval.map(|interval| Ticker::start(pool.waker()?, start, interval)).transpose()?;
-        let publish = |scenario: &mut Self, pool: &mut ClientPool| match interval {
-            Some(interval) => scenario.publish_due(pool, start, interval),
-            None => scenario.publish_within(pool, args.window.into()),
-        };
-        while start.elapsed() < args.timing.warm_up() {
-            publish(self, pool)?;
-            pool.poll(POLL_TIMEOUT, self)?;
-            pool.ensure_responsive()?;
+        let mut ticker = None;
+        if let Some(interval) = interval {
+            let pace = Pace::start(interval);
+            ticker = Some(Ticker::start(pool.waker()?, pace.started(), interval)?);
+            self.pace = PublishingPace::Steady(pace);
         }
-        let mut runs = Vec::new();
-        for _ in 0..args.timing.runs {
-            self.latencies.take();
-            let (meter, before) = (Meter::start(args.target.pid), self.delivered);
-            while meter.elapsed() < args.timing.run() {
-                publish(self, pool)?;
-                pool.poll(POLL_TIMEOUT, self)?;
-                pool.ensure_responsive()?;
-            }
-            runs.push(meter.finish(self.delivered - before, &mut self.latencies));
-        }
-        Ok(runs)
+        self.warm_up(pool, args.timing)?;
+        let runs = self.measure(pool, args.timing, args.target.pid);
+        drop(ticker);
+        runs
     }
 
     /// Publishes actions until `window` of them are in flight.
-    fn publish_within(&mut self, pool: &mut ClientPool, window: u64) -> Result<(), BenchError> {
+    fn publish_within(&mut self, pool: &mut ClientPool, window: u64) {
         let free = (self.delivered + window * self.subscribers as u64)
             .saturating_sub(self.expected())
             / self.subscribers as u64;
@@ -164,26 +151,14 @@ impl FanOutScenario {
         for _ in 0..free {
             self.publish(pool, now);
         }
-        self.flush(pool)
     }
 
-    /// Publishes the actions that are due. Latencies are measured from the time when an action was
-    /// due, so that a delay of the clients is not hidden.
-    fn publish_due(
-        &mut self,
-        pool: &mut ClientPool,
-        start: Instant,
-        interval: Duration,
-    ) -> Result<(), BenchError> {
-        // In nanoseconds, like the ticker: in microseconds, an action that is due at a tick could
-        // have to wait for the next tick.
-        let due = start.elapsed().as_nanos() / interval.as_nanos().max(1);
-        let started_at = pool.micros(start);
-        for n in u128::from(self.sent.iter().sum::<u64>())..due {
-            let after = (n + 1) * interval.as_nanos() / 1_000;
-            self.publish(pool, started_at + u64::try_from(after).unwrap_or(u64::MAX));
+    /// Publishes the actions that are due.
+    fn publish_due(&mut self, pool: &mut ClientPool, pace: Pace) {
+        for n in self.sent.iter().sum::<u64>()..pace.due() {
+            let due_at = pace.due_at(n, pool);
+            self.publish(pool, due_at);
         }
-        self.flush(pool)
     }
 
     /// Sends an action from the next publisher. `sent_at` is the time from which its latency
@@ -195,13 +170,7 @@ impl FanOutScenario {
         self.sent[publisher] += 1;
         let now = pool.now();
         pool.client(self.subscribers + publisher).send_action(now, |out| {
-            out.push(b'{');
-            out.extend_from_slice(self.head.as_bytes());
-            push_number(out, publisher as u64);
-            out.extend_from_slice(b",\"n\":");
-            push_number(out, n);
-            out.extend_from_slice(b",\"at\":");
-            push_number(out, sent_at);
+            self.actions.push(out, Numbers { by: publisher as u64, n, at: sent_at });
             out.extend_from_slice(b",\"text\":\"");
             out.extend_from_slice(self.text.as_bytes());
             out.extend_from_slice(b"\"}");
@@ -215,14 +184,6 @@ impl FanOutScenario {
         Ok(())
     }
 
-    /// Waits for outstanding deliveries. Returns the number of lost ones.
-    fn wait_for_deliveries(&mut self, pool: &mut ClientPool) -> Result<u64, BenchError> {
-        while self.delivered < self.expected() && !pool.is_unresponsive() {
-            pool.poll(POLL_TIMEOUT, self)?;
-        }
-        Ok(self.expected() - self.delivered)
-    }
-
     fn on_actions(
         &mut self,
         subscriber: usize,
@@ -230,20 +191,15 @@ impl FanOutScenario {
         now: u64,
     ) -> Result<(), BenchError> {
         let mut rest = actions;
-        while let Some(start) = self.finder.find(rest) {
-            rest = &rest[start + self.head.len()..];
-            let (publisher, digits) = parse_number(rest);
-            let (n, tail) = parse_field(&rest[digits..], b",\"n\":");
-            let (sent_at, tail) = parse_field(tail, b",\"at\":");
+        while let Some((Numbers { by, n, at }, tail)) = self.actions.next(rest) {
             rest = tail;
-            let Some(tracker) =
-                self.received.get_mut(subscriber * self.sent.len() + publisher as usize)
+            let Some(tracker) = self.received.get_mut(subscriber * self.sent.len() + by as usize)
             else {
                 continue;
             };
             if tracker.record(n) {
                 self.delivered += 1;
-                self.latencies.add(now.saturating_sub(sent_at));
+                self.latencies.add(now.saturating_sub(at));
             } else {
                 self.duplicates += 1;
             }
@@ -259,6 +215,24 @@ impl FanOutScenario {
             self.subscribed += 1;
         }
         ensure_not_undone(actions)
+    }
+}
+
+impl Load for FanOutScenario {
+    fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
+        match self.pace {
+            PublishingPace::Steady(pace) => self.publish_due(pool, pace),
+            PublishingPace::Window(window) => self.publish_within(pool, window),
+        }
+        self.flush(pool)
+    }
+
+    fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    fn latencies(&mut self) -> &mut LatencySamples {
+        &mut self.latencies
     }
 }
 

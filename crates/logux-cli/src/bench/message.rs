@@ -1,6 +1,6 @@
 //! Messages of the protocol, parsed in place as far as the scenarios need them.
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde_json::Value;
 
 use super::error::BenchError;
@@ -77,8 +77,53 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// The numbers in an action of a scenario: its sender, the number of the action of this sender, and
+/// when it was due, by the clock of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) by: u64,
+    pub(super) n: u64,
+    pub(super) at: u64,
+}
+
+/// Writes and finds the actions of a scenario that have [`Numbers`].
+pub(super) struct NumberedActions {
+    /// The start of an action, up to the number of its sender.
+    head: String,
+    finder: Finder<'static>,
+}
+
+impl NumberedActions {
+    /// Creates the actions of a type.
+    pub(super) fn new(kind: &str) -> Self {
+        let head = format!("\"type\":\"{kind}\",\"by\":");
+        Self { finder: Finder::new(&head).into_owned(), head }
+    }
+
+    /// Writes the start of an action. The rest of its fields, which begin with a comma, and a brace
+    /// follow.
+    pub(super) fn push(&self, out: &mut Vec<u8>, Numbers { by, n, at }: Numbers) {
+        out.push(b'{');
+        out.extend_from_slice(self.head.as_bytes());
+        push_number(out, by);
+        out.extend_from_slice(b",\"n\":");
+        push_number(out, n);
+        out.extend_from_slice(b",\"at\":");
+        push_number(out, at);
+    }
+
+    /// Returns the numbers of the next of these actions, and what follows it.
+    pub(super) fn next<'a>(&self, actions: &'a [u8]) -> Option<(Numbers, &'a [u8])> {
+        let rest = &actions[self.finder.find(actions)? + self.head.len()..];
+        let (by, digits) = parse_number(rest);
+        let (n, rest) = parse_field(&rest[digits..], b",\"n\":");
+        let (at, rest) = parse_field(rest, b",\"at\":");
+        Some((Numbers { by, n, at }, rest))
+    }
+}
+
 /// Parses the number after `name`. Returns it and the rest of `text`.
-pub(super) fn parse_field<'a>(text: &'a [u8], name: &[u8]) -> (u64, &'a [u8]) {
+fn parse_field<'a>(text: &'a [u8], name: &[u8]) -> (u64, &'a [u8]) {
     let rest = text.strip_prefix(name).unwrap_or(text);
     let (value, digits) = parse_number(rest);
     (value, &rest[digits..])

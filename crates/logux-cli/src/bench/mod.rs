@@ -3,8 +3,8 @@
 //!
 //! The clients must cost as little as possible next to the server, so all of them run in one event
 //! loop on one thread: `client_pool` holds the connections, `client` is one of them, `message`
-//! parses messages in place. `sequence_tracker` detects duplicate actions, `samples` and `report`
-//! summarize the results. Each scenario has its own file.
+//! parses messages in place. `load` sends and measures, `sequence_tracker` detects duplicate
+//! actions, `samples` and `report` summarize the results. Each scenario has its own file.
 
 mod args;
 mod client;
@@ -14,6 +14,7 @@ mod cores;
 pub(crate) mod error;
 mod fan_out;
 mod idle;
+mod load;
 mod message;
 mod presence;
 mod process;

@@ -1,9 +1,6 @@
 //! The scenario `presence`: people in one channel who move their cursors.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use memchr::memmem::{self, Finder};
@@ -13,8 +10,9 @@ use super::{
     client::{Client, ClientEvent, EventHandler},
     client_pool::ClientPool,
     error::BenchError,
+    load::{Load, POLL_TIMEOUT, Pace},
     message::{ensure_not_undone, parse_number, push_number},
-    report::{BenchReport, Meter, RunReport},
+    report::BenchReport,
     samples::LatencySamples,
     ticker::Ticker,
 };
@@ -32,7 +30,12 @@ pub(super) struct PresenceArgs {
     #[command(flatten)]
     timing: TimingArgs,
     /// Channel with presence
-    #[arg(long, value_name = "NAME", default_value = "notes/bench", value_parser = parse_json_literal)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "notes/bench",
+        value_parser = parse_json_literal
+    )]
     channel: String,
     /// Number of people
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=20_000))]
@@ -41,9 +44,6 @@ pub(super) struct PresenceArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     moves: u32,
 }
-
-/// The time-out of one poll, so that a run ends in time.
-const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Runs the scenario.
 pub(super) fn run(args: &PresenceArgs) -> Result<ExitCode, BenchError> {
@@ -60,13 +60,22 @@ pub(super) fn run(args: &PresenceArgs) -> Result<ExitCode, BenchError> {
         bytes: 0,
         latencies: LatencySamples::default(),
         finder: Finder::new(b"\"at\":").into_owned(),
+        people: u64::from(args.people),
+        // Nothing is due before the load begins.
+        pace: Pace::start(Duration::MAX),
     };
     pool.connect_all(people, &mut scenario, |scenario| scenario.connected)?;
     while scenario.subscribed < people {
         pool.poll(POLL_TIMEOUT, &mut scenario)?;
         pool.ensure_responsive()?;
     }
-    let runs = scenario.run_load(&mut pool, args)?;
+    let interval = Duration::from_secs(1) / (args.people * args.moves);
+    scenario.pace = Pace::start(interval);
+    let tick = interval.max(Duration::from_millis(1));
+    let _ticker = Ticker::start(pool.waker()?, scenario.pace.started(), tick)?;
+    scenario.warm_up(&mut pool, args.timing)?;
+    scenario.bytes = 0;
+    let runs = scenario.measure(&mut pool, args.timing, args.target.pid)?;
     let seconds: f64 = runs.iter().map(|run| run.seconds).sum();
     let each = |count: u64| count as f64 / seconds / people as f64;
     let load = serde_json::json!({
@@ -89,54 +98,17 @@ struct PresenceScenario {
     bytes: u64,
     latencies: LatencySamples,
     finder: Finder<'static>,
+    people: u64,
+    pace: Pace,
 }
 
-impl PresenceScenario {
-    /// Runs the warm-up and the measured runs.
-    fn run_load(
-        &mut self,
-        pool: &mut ClientPool,
-        args: &PresenceArgs,
-    ) -> Result<Vec<RunReport>, BenchError> {
-        let start = Instant::now();
-        let interval = Duration::from_secs(1) / (args.people * args.moves);
-        let _ticker = Ticker::start(pool.waker()?, start, interval.max(Duration::from_millis(1)))?;
-        while start.elapsed() < args.timing.warm_up() {
-            self.move_due(pool, args.people, start, interval)?;
-            pool.poll(POLL_TIMEOUT, self)?;
-            pool.ensure_responsive()?;
-        }
-        let mut runs = Vec::new();
-        self.bytes = 0;
-        for _ in 0..args.timing.runs {
-            self.latencies.take();
-            let (meter, before) = (Meter::start(args.target.pid), self.delivered);
-            while meter.elapsed() < args.timing.run() {
-                self.move_due(pool, args.people, start, interval)?;
-                pool.poll(POLL_TIMEOUT, self)?;
-                pool.ensure_responsive()?;
-            }
-            runs.push(meter.finish(self.delivered - before, &mut self.latencies));
-        }
-        Ok(runs)
-    }
-
+impl Load for PresenceScenario {
     /// Moves the cursors that are due, one person after the other.
-    fn move_due(
-        &mut self,
-        pool: &mut ClientPool,
-        people: u32,
-        start: Instant,
-        interval: Duration,
-    ) -> Result<(), BenchError> {
-        let due = start.elapsed().as_nanos() / interval.as_nanos().max(1);
-        let due = u64::try_from(due).unwrap_or(u64::MAX);
-        let started_at = pool.micros(start);
-        while self.moved < due {
-            let after = u128::from(self.moved + 1) * interval.as_nanos() / 1_000;
-            let at = started_at + u64::try_from(after).unwrap_or(u64::MAX);
-            let (person, now) = ((self.moved % u64::from(people)) as usize, pool.now());
-            let (channel, moved) = (&self.channel, self.moved);
+    fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
+        for n in self.moved..self.pace.due() {
+            let at = self.pace.due_at(n, pool);
+            let (person, now) = ((n % self.people) as usize, pool.now());
+            let channel = &self.channel;
             let client = pool.client(person);
             client.send_action(now, |out| {
                 let head =
@@ -146,13 +118,21 @@ impl PresenceScenario {
                 out.extend_from_slice(
                     br##","name":"Person","color":"#4466aa","cursors":[{"anchor":"@10:ada:tab "##,
                 );
-                push_number(out, moved);
+                push_number(out, n);
                 out.extend_from_slice(br#""}]}}"#);
             });
             client.flush()?;
-            self.moved += 1;
+            self.moved = n + 1;
         }
         Ok(())
+    }
+
+    fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    fn latencies(&mut self) -> &mut LatencySamples {
+        &mut self.latencies
     }
 }
 

@@ -1,20 +1,18 @@
 //! The scenario `typing`: people who type into documents, each key an edit.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 
 use super::{
     args::{TargetArgs, TimingArgs, parse_json_literal},
     client::{Client, ClientEvent, EventHandler},
     client_pool::ClientPool,
     error::BenchError,
-    message::{ensure_not_undone, parse_field, parse_number, push_number},
-    report::{BenchReport, Meter, RunReport},
+    load::{Load, POLL_TIMEOUT, Pace},
+    message::{NumberedActions, Numbers, ensure_not_undone, push_number},
+    report::BenchReport,
     samples::LatencySamples,
     sequence_tracker::SequenceTracker,
     ticker::Ticker,
@@ -45,9 +43,6 @@ pub(super) struct TypingArgs {
     keys: u32,
 }
 
-/// The time-out of one poll, so that a run ends in time.
-const POLL_TIMEOUT: Duration = Duration::from_millis(20);
-
 /// Runs the scenario.
 pub(super) fn run(args: &TypingArgs) -> Result<ExitCode, BenchError> {
     let mut pool = ClientPool::new(&args.target)?;
@@ -55,8 +50,13 @@ pub(super) fn run(args: &TypingArgs) -> Result<ExitCode, BenchError> {
     pool.connect_all(scenario.people(), &mut scenario, |scenario| scenario.connected)?;
     scenario.create_documents(&mut pool)?;
     scenario.subscribe(&mut pool)?;
-    let runs = scenario.run_load(&mut pool, args)?;
-    let lost = scenario.wait_for_deliveries(&mut pool)?;
+    let interval = Duration::from_secs(1) / (args.people * args.keys);
+    scenario.pace = Pace::start(interval);
+    let _ticker = Ticker::start(pool.waker()?, scenario.pace.started(), interval)?;
+    scenario.warm_up(&mut pool, args.timing)?;
+    let runs = scenario.measure(&mut pool, args.timing, args.target.pid)?;
+    let expected = scenario.expected();
+    let lost = scenario.wait_for_deliveries(&mut pool, expected)?;
     let load = serde_json::json!({
         "people": args.people, "documents": args.documents, "keysPerSecond": args.keys,
     });
@@ -78,16 +78,13 @@ struct TypingScenario {
     delivered: u64,
     duplicates: u64,
     latencies: LatencySamples,
-    /// The start of an edit, up to the number of its author.
-    head: String,
-    /// Finds `head`.
-    finder: Finder<'static>,
+    edits: NumberedActions,
+    pace: Pace,
 }
 
 impl TypingScenario {
     fn new(args: &TypingArgs) -> Self {
         let people = args.people as usize;
-        let head = format!("\"type\":\"{}/edit\",\"by\":", args.document);
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let run = since_epoch.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
         Self {
@@ -101,8 +98,9 @@ impl TypingScenario {
             delivered: 0,
             duplicates: 0,
             latencies: LatencySamples::default(),
-            finder: Finder::new(&head).into_owned(),
-            head,
+            edits: NumberedActions::new(&format!("{}/edit", args.document)),
+            // Nothing is due before the load begins.
+            pace: Pace::start(Duration::MAX),
         }
     }
 
@@ -160,50 +158,6 @@ impl TypingScenario {
         Ok(())
     }
 
-    /// Runs the warm-up and the measured runs.
-    fn run_load(
-        &mut self,
-        pool: &mut ClientPool,
-        args: &TypingArgs,
-    ) -> Result<Vec<RunReport>, BenchError> {
-        let start = Instant::now();
-        let interval = Duration::from_secs(1) / (args.people * args.keys);
-        let _ticker = Ticker::start(pool.waker()?, start, interval)?;
-        while start.elapsed() < args.timing.warm_up() {
-            self.type_due(pool, start, interval)?;
-            pool.poll(POLL_TIMEOUT, self)?;
-            pool.ensure_responsive()?;
-        }
-        let mut runs = Vec::new();
-        for _ in 0..args.timing.runs {
-            self.latencies.take();
-            let (meter, before) = (Meter::start(args.target.pid), self.delivered);
-            while meter.elapsed() < args.timing.run() {
-                self.type_due(pool, start, interval)?;
-                pool.poll(POLL_TIMEOUT, self)?;
-                pool.ensure_responsive()?;
-            }
-            runs.push(meter.finish(self.delivered - before, &mut self.latencies));
-        }
-        Ok(runs)
-    }
-
-    /// Types the keys that are due, one person after the other.
-    fn type_due(
-        &mut self,
-        pool: &mut ClientPool,
-        start: Instant,
-        interval: Duration,
-    ) -> Result<(), BenchError> {
-        let due = start.elapsed().as_nanos() / interval.as_nanos().max(1);
-        let started_at = pool.micros(start);
-        for n in u128::from(self.typed.iter().sum::<u64>())..due {
-            let after = (n + 1) * interval.as_nanos() / 1_000;
-            self.type_key(pool, started_at + u64::try_from(after).unwrap_or(u64::MAX))?;
-        }
-        Ok(())
-    }
-
     fn type_key(&mut self, pool: &mut ClientPool, due_at: u64) -> Result<(), BenchError> {
         let total: u64 = self.typed.iter().sum();
         let person = total as usize % self.people();
@@ -212,13 +166,7 @@ impl TypingScenario {
         let (document, run, now) = (person % self.documents, self.run, pool.now());
         let client = pool.client(person);
         client.send_action(now, |out| {
-            out.push(b'{');
-            out.extend_from_slice(self.head.as_bytes());
-            push_number(out, person as u64);
-            out.extend_from_slice(b",\"n\":");
-            push_number(out, n);
-            out.extend_from_slice(b",\"at\":");
-            push_number(out, due_at);
+            self.edits.push(out, Numbers { by: person as u64, n, at: due_at });
             let op = r#""ops":[{"op":"insertText","path":"/text","text":"x","first":"#;
             out.extend_from_slice(format!(",\"id\":\"{run}-{document}\",{op}").as_bytes());
             push_number(out, n);
@@ -232,27 +180,15 @@ impl TypingScenario {
         Ok(client.flush()?)
     }
 
-    /// Waits for outstanding deliveries. Returns the number of lost ones.
-    fn wait_for_deliveries(&mut self, pool: &mut ClientPool) -> Result<u64, BenchError> {
-        while self.delivered < self.expected() && !pool.is_unresponsive() {
-            pool.poll(POLL_TIMEOUT, self)?;
-        }
-        Ok(self.expected() - self.delivered)
-    }
-
     fn on_actions(&mut self, person: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
         let mut rest = actions;
-        while let Some(start) = self.finder.find(rest) {
-            rest = &rest[start + self.head.len()..];
-            let (author, digits) = parse_number(rest);
-            let (n, tail) = parse_field(&rest[digits..], b",\"n\":");
-            let (due_at, tail) = parse_field(tail, b",\"at\":");
+        while let Some((Numbers { by, n, at }, tail)) = self.edits.next(rest) {
             rest = tail;
-            let index = person * self.people() + author as usize;
+            let index = person * self.people() + by as usize;
             let Some(tracker) = self.received.get_mut(index) else { continue };
             if tracker.record(n) {
                 self.delivered += 1;
-                self.latencies.add(now.saturating_sub(due_at));
+                self.latencies.add(now.saturating_sub(at));
             } else {
                 self.duplicates += 1;
             }
@@ -261,6 +197,25 @@ impl TypingScenario {
             self.answered += 1;
         }
         ensure_not_undone(actions)
+    }
+}
+
+impl Load for TypingScenario {
+    /// Types the keys that are due, one person after the other.
+    fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
+        for n in self.typed.iter().sum::<u64>()..self.pace.due() {
+            let due_at = self.pace.due_at(n, pool);
+            self.type_key(pool, due_at)?;
+        }
+        Ok(())
+    }
+
+    fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    fn latencies(&mut self) -> &mut LatencySamples {
+        &mut self.latencies
     }
 }
 

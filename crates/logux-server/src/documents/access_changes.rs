@@ -67,10 +67,6 @@ impl EntryObserver for AccessObserver {
             self.changes.add(key.id().clone());
         }
     }
-
-    fn needs_earlier(&self) -> bool {
-        false
-    }
 }
 
 /// Returns the function that finds the actions at managed paths.

@@ -28,8 +28,6 @@ const PAGE: usize = 100;
 /// The first pause after a failure of the hook; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// The time after which the feed notices that the server has ended.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An accepted action of a document, for
 /// [`DocumentKind::on_change`](crate::DocumentKind::on_change).
@@ -68,7 +66,8 @@ impl ChangedDocument {
     }
 }
 
-type Hook = Arc<
+/// The hook of a kind of documents.
+pub(super) type ChangeHook = Arc<
     dyn Fn(ChangedDocument) -> Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>
         + Send
         + Sync,
@@ -77,7 +76,7 @@ type Hook = Arc<
 /// The hook of a kind of documents, and how far it has come.
 pub(super) struct ChangeFeed {
     kind: Arc<str>,
-    hook: Hook,
+    hook: ChangeHook,
     /// The number of the last entry of the log that the hook has seen. `None` before it is known.
     position: watch::Sender<Option<u64>>,
     recorded: Notify,
@@ -90,17 +89,15 @@ impl fmt::Debug for ChangeFeed {
 }
 
 /// Returns the hook in the form that a feed calls.
-pub(super) fn hook<F>(call: impl Fn(ChangedDocument) -> F + Send + Sync + 'static) -> Hook
+pub(super) fn hook<F>(call: impl Fn(ChangedDocument) -> F + Send + Sync + 'static) -> ChangeHook
 where
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
 {
     Arc::new(move |change| Box::pin(call(change)))
 }
 
-pub(super) type ChangeHook = Hook;
-
 impl ChangeFeed {
-    pub(super) fn new(kind: &str, hook: Hook) -> Arc<Self> {
+    pub(super) fn new(kind: &str, hook: ChangeHook) -> Arc<Self> {
         Arc::new(Self {
             kind: kind.into(),
             hook,
@@ -117,12 +114,19 @@ impl ChangeFeed {
     /// Calls the hook for all changes, until the server ends.
     pub(super) async fn run(self: Arc<Self>, server: WeakHandle) {
         let mut pause = FIRST_PAUSE;
+        // The log may have changes from before the start.
+        let mut is_due = true;
         loop {
-            let Some(handle) = server.upgrade() else { return };
-            let Err(error) = self.catch_up(&handle).await else {
+            let due = async {
+                if !is_due {
+                    self.recorded.notified().await;
+                }
+            };
+            let Some((handle, ())) = server.wait_for(due).await else { return };
+            let result = self.catch_up(&handle).await;
+            is_due = result.is_err();
+            let Err(error) = result else {
                 pause = FIRST_PAUSE;
-                drop(handle);
-                let _ = tokio::time::timeout(CHECK_INTERVAL, self.recorded.notified()).await;
                 continue;
             };
             let what = Failure::Change { kind: &self.kind };
@@ -186,8 +190,8 @@ impl ChangeFeed {
     /// Returns the document of an entry, unless it is of another kind, or a snapshot.
     fn document_of(&self, entry: &Entry) -> Option<DocumentKey> {
         if entry.action.kind() == UNDO {
-            let reason = Retention::forever(&format!("{}/", self.kind)).reason().clone();
-            let id = entry.meta.indexes.iter().find_map(|index| index.strip_prefix(&*reason))?;
+            let id = Retention::names(&entry.meta)
+                .find_map(|channel| channel.strip_prefix(&*self.kind)?.strip_prefix('/'))?;
             return Some(DocumentKey::new(self.kind.clone(), id));
         }
         let (key, verb) = DocumentKey::of(&entry.action)?;
@@ -203,9 +207,5 @@ impl EntryObserver for FeedObserver {
         if document.is_some_and(|key| *key.kind() == self.0.kind) {
             self.0.recorded.notify_one();
         }
-    }
-
-    fn needs_earlier(&self) -> bool {
-        false
     }
 }

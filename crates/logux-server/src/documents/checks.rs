@@ -11,7 +11,10 @@ use logux::{
 };
 
 use crate::{
-    documents::{kind::Checks, open::LockedDocument},
+    documents::{
+        kind::Checks,
+        open::{Loaded, LockedDocument},
+    },
     error::HandlerError,
     handlers::context::Context,
     telemetry::event::Event,
@@ -99,9 +102,7 @@ pub(super) async fn admit<S, C>(
 where
     C: Crdt<Op: Send> + Send + Sync + 'static,
 {
-    document.timeline().await?;
-    let size = document.size().bytes;
-    let timeline = document.timeline().await?;
+    let Loaded { timeline, size } = document.loaded().await?;
     let stamp = context.meta().stamp();
     if !timeline.contains(&stamp) {
         let (state, action) = (timeline.state(), context.action());
@@ -117,7 +118,7 @@ where
         let grows = || shown_bytes(&result) >= shown_bytes(state);
         let added = u64::try_from(context.action().as_json().len()).unwrap_or(u64::MAX);
         let max = limits.max_bytes;
-        let size = size.saturating_add(added);
+        let size = size.bytes.saturating_add(added);
         if size > max && (size > max.saturating_mul(2) || grows()) {
             let expected = format!("expected a document of at most {max} bytes, got {size}");
             return Err(refused("documentTooLarge", &expected));

@@ -16,19 +16,15 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
-        history::History,
-        request::{DocumentRequest, StateSource},
+        checks::refused,
+        history::{History, LISTED, MAX_LISTED, latest_position},
         serving::Serving,
     },
     error::HandlerError,
-    handlers::{action_type::ActionTypeBuilder, context::Context},
+    handlers::{action_type::ActionTypeBuilder, context::Context, handler::BoxFuture},
     server::builder::Builder,
 };
 
-/// The number of documents of a page of a list, unless a request says otherwise.
-const LISTED: usize = 50;
-/// The largest number of documents of a page.
-const MAX_LISTED: usize = 200;
 /// The largest length of the name of a version, in bytes.
 const MAX_VERSION_NAME: usize = 200;
 
@@ -77,7 +73,7 @@ struct VersionRequest {
 }
 
 fn wrong_format(expected: &str) -> HandlerError {
-    super::checks::refused("wrongFormat", &expected)
+    refused("wrongFormat", &expected)
 }
 
 const EXPECTED_MOMENT: &str =
@@ -113,7 +109,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     }
 }
 
-type Command<S, C> = fn(Arc<Serving<S, C>>, Context<S>) -> crate::handlers::handler::BoxFuture<()>;
+type Command<S, C> = fn(Arc<Serving<S, C>>, Context<S>) -> BoxFuture<()>;
 
 impl<S, C> Serving<S, C>
 where
@@ -135,8 +131,11 @@ where
         Ok(())
     }
 
-    /// Returns the document of a request that its author may read, without the rest of the queue.
-    async fn readable(&self, context: &Context<S>) -> Result<DocumentKey, HandlerError> {
+    /// Returns the document of a request that its author may read, and what the catalog has of it.
+    async fn readable(
+        &self,
+        context: &Context<S>,
+    ) -> Result<(DocumentKey, CatalogEntry), HandlerError> {
         let id = context.action().str_field("id").filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| wrong_format("expected \"id\" with the id of a document"))?;
         let key = DocumentKey::new(self.kind.clone(), &*id);
@@ -144,13 +143,17 @@ where
             let document = self.documents.lock(&key, context.server()).await?;
             document.entry().cloned().ok_or(HandlerError::NotFound)?
         };
-        let is_deleted = entry.deletion().is_some();
-        if !self.may(context, &key, Some(entry), DocumentOperation::Read).await? {
+        if !self.may(context, &key, Some(entry.clone()), DocumentOperation::Read).await? {
             return Err(HandlerError::Denied);
         }
-        if is_deleted { Err(HandlerError::undo("deleted")) } else { Ok(key) }
+        if entry.deletion().is_some() {
+            Err(HandlerError::undo("deleted"))
+        } else {
+            Ok((key, entry))
+        }
     }
 
+    /// Returns whether the author may do something with a document. The server may.
     async fn may(
         &self,
         context: &Context<S>,
@@ -158,12 +161,7 @@ where
         entry: Option<CatalogEntry>,
         operation: DocumentOperation,
     ) -> Result<bool, HandlerError> {
-        if context.is_server() {
-            return Ok(true);
-        }
-        let state = StateSource::OnDemand(self.documents.clone());
-        let (context, key) = (context.clone(), key.clone());
-        (self.settings.access)(DocumentRequest { context, key, operation, entry, state }).await
+        Ok(context.is_server() || self.allows(context, key, entry, operation, None).await?)
     }
 
     /// Lists the documents that the author may read. A page may have fewer than the limit.
@@ -197,7 +195,7 @@ where
     async fn read_history(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
         let request: HistoryRequest =
             context.parse().map_err(|error| wrong_format(&error.to_string()))?;
-        let key = self.readable(&context).await?;
+        let (key, _) = self.readable(&context).await?;
         let storage = self.documents.storage();
         let history = History::read(key.clone(), storage, context.server()).await?;
         let page = history.page(request.before, request.limit.unwrap_or(LISTED)).await?;
@@ -208,7 +206,7 @@ where
 
     async fn read_state(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
         let moment = moment_of(&context)?;
-        let key = self.readable(&context).await?;
+        let (key, _) = self.readable(&context).await?;
         let (position, state) = self.documents.state_at(&key, &moment, context.server()).await?;
         let value = tokio::task::spawn_blocking(move || state.to_json()).await?;
         let fields = json!({"id": key.id(), "position": position, "value": value});
@@ -222,16 +220,15 @@ where
         if request.name.is_empty() || request.name.len() > MAX_VERSION_NAME {
             return Err(wrong_format("expected \"name\" with 1 to 200 bytes"));
         }
-        let key = self.readable(&context).await?;
-        let entry = self.documents.lock(&key, context.server()).await?.entry().cloned();
-        if !self.may(&context, &key, entry, DocumentOperation::Edit).await? {
+        let (key, entry) = self.readable(&context).await?;
+        if !self.may(&context, &key, Some(entry), DocumentOperation::Edit).await? {
             return Err(HandlerError::Denied);
         }
         let storage = self.documents.storage();
-        let history = History::read(key.clone(), storage.clone(), context.server()).await?;
+        let latest = latest_position(&key, &storage, context.server()).await?;
         let version = DocumentVersion {
             name: request.name,
-            position: history.latest().await?.ok_or(HandlerError::NotFound)?,
+            position: latest.ok_or(HandlerError::NotFound)?,
             at: context.server().now(),
             by: context.user_id().map(Into::into),
             id: context.meta().id.clone(),
@@ -248,7 +245,7 @@ where
     /// permissions of that edit.
     async fn restore(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
         let moment = moment_of(&context)?;
-        let key = self.readable(&context).await?;
+        let (key, _) = self.readable(&context).await?;
         let (position, target) = self.documents.state_at(&key, &moment, context.server()).await?;
         let server = context.server();
         let ops = {
@@ -272,7 +269,7 @@ where
     async fn copy(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
         let to = context.action().str_field("to").filter(|to| !to.is_empty());
         let to = to.ok_or_else(|| wrong_format("expected \"to\" with the id of the copy"))?;
-        let key = self.readable(&context).await?;
+        let (key, _) = self.readable(&context).await?;
         let target = DocumentKey::new(self.kind.clone(), &*to);
         let server = context.server();
         if self.documents.lock(&target, server).await?.entry().is_some() {
@@ -280,14 +277,8 @@ where
         }
         let state = self.documents.lock(&key, server).await?.state().await?;
         // The rule decides by what the copy will have.
-        let request = DocumentRequest {
-            context: context.clone(),
-            key: target,
-            operation: DocumentOperation::Create,
-            entry: None,
-            state: StateSource::Known(state.clone()),
-        };
-        if !context.is_server() && !(self.settings.access)(request).await? {
+        let (operation, copy) = (DocumentOperation::Create, Some(state.clone()));
+        if !context.is_server() && !self.allows(&context, &target, None, operation, copy).await? {
             return Err(HandlerError::Denied);
         }
         self.check_quota(&context, context.user_id()).await?;

@@ -7,7 +7,7 @@ use logux::{
     action::{DocumentKey, HistoryEntry, HistoryPage, Moment, NamedVersion, logux::UNDO},
     crdt::{Crdt, Shared},
     replay::Timeline,
-    server::{ArchiveQuery, ArchivedEntry, DocumentVersion, approved_at},
+    server::{ArchiveQuery, ArchivedEntry, DocumentVersion, LogQuery, Retention, approved_at},
     store::Direction,
 };
 
@@ -22,8 +22,14 @@ use crate::{
 
 /// The number of archived entries that are read at a time.
 const PAGE: usize = 500;
-/// The largest number of entries of a page of the history.
-const MAX_LISTED: usize = 200;
+/// The number of items of a page that is listed, unless a request says otherwise.
+pub(super) const LISTED: usize = 50;
+/// The largest number of items of a page that is listed.
+pub(super) const MAX_LISTED: usize = 200;
+/// The number of snapshots to go back from a position, to the entries that its state consists of. A
+/// snapshot includes neither the latest actions before it, nor those that arrived while it was
+/// made; the one before includes most of what is before itself.
+const SNAPSHOTS_BACK: usize = 3;
 
 /// Returns what the history says about an entry.
 fn described(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> HistoryEntry {
@@ -50,6 +56,26 @@ pub(super) fn archived(entry: &Entry, last: WallTime) -> Option<ArchivedEntry> {
     Some(ArchivedEntry::new(entry.meta.added?, at, entry.clone()))
 }
 
+/// Returns the position of the latest action of a document. `None` if there is none. O(log n).
+pub(super) async fn latest_position(
+    key: &DocumentKey,
+    storage: &SharedDocumentStorage,
+    handle: &Handle,
+) -> Result<Option<u64>, HandlerError> {
+    let log = LogQuery::kept_for(&Retention::forever(key.channel()));
+    let mut next = Some(log.newest_first().limit(1));
+    while let Some(query) = next {
+        let page = handle.log_page(query).await?;
+        if let Some(entry) = page.entries.first() {
+            return Ok(entry.meta.added);
+        }
+        next = page.next;
+    }
+    let query = ArchiveQuery { direction: Direction::NewestFirst, ..ArchiveQuery::new(1) };
+    let page = storage.clone().archived(key.clone(), query).await?;
+    Ok(page.entries.first().map(|entry| entry.added))
+}
+
 /// What the archive and the log have of a document.
 pub(super) struct History {
     key: DocumentKey,
@@ -59,6 +85,11 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Returns the history that the archive has, without the log.
+    pub(super) const fn archived(key: DocumentKey, storage: SharedDocumentStorage) -> Self {
+        Self { key, storage, log: BTreeMap::new() }
+    }
+
     /// Reads what the log has.
     pub(super) async fn read(
         key: DocumentKey,
@@ -74,16 +105,6 @@ impl History {
             }
         }
         Ok(Self { key, storage, log })
-    }
-
-    /// Returns the position of the latest action. `None` if there is none.
-    pub(super) async fn latest(&self) -> Result<Option<u64>, HandlerError> {
-        if let Some((position, _)) = self.log.last_key_value() {
-            return Ok(Some(*position));
-        }
-        let query = ArchiveQuery { direction: Direction::NewestFirst, ..ArchiveQuery::new(1) };
-        let page = self.storage.clone().archived(self.key.clone(), query).await?;
-        Ok(page.entries.first().map(|entry| entry.added))
     }
 
     /// Returns the position of a moment. `None` if it is before the beginning.
@@ -148,20 +169,26 @@ impl History {
         Ok(in_log.filter(is_later).cloned().or(archived))
     }
 
-    /// Returns the entries that the state at a position consists of, oldest first.
-    async fn entries_until(&self, position: u64) -> Result<Vec<Entry>, HandlerError> {
-        // A snapshot does not include the latest actions before it. Those are after the snapshot
-        // before the one before it: a third of a document is open at most.
-        let mut start = None;
-        let mut at = position;
-        for _ in 0..3 {
-            start = self.snapshot_at(at).await?.map(|snapshot| snapshot.added);
-            match start {
-                Some(added) if added > 0 => at = added - 1,
-                _ => break,
+    /// Returns the number of the first entry that the state at a position may consist of: that of a
+    /// snapshot. `None`: all entries.
+    pub(super) async fn first_needed(
+        &self,
+        mut position: u64,
+    ) -> Result<Option<u64>, HandlerError> {
+        let mut first = None;
+        for _ in 0..SNAPSHOTS_BACK {
+            first = self.snapshot_at(position).await?.map(|snapshot| snapshot.added);
+            match first.and_then(|added| added.checked_sub(1)) {
+                Some(before) => position = before,
+                None => break,
             }
         }
-        let first = start.unwrap_or_default();
+        Ok(first)
+    }
+
+    /// Returns the entries that the state at a position consists of, oldest first.
+    async fn entries_until(&self, position: u64) -> Result<Vec<Entry>, HandlerError> {
+        let first = self.first_needed(position).await?.unwrap_or_default();
         let mut entries = BTreeMap::new();
         let mut next = Some(ArchiveQuery {
             after: first.checked_sub(1),
@@ -175,12 +202,6 @@ impl History {
         }
         for (added, entry) in self.log.range(first..=position) {
             entries.insert(*added, entry.entry.clone());
-        }
-        if entries.is_empty() {
-            let has_later = self.latest().await?.is_some();
-            let error =
-                if has_later { HandlerError::undo("forgotten") } else { HandlerError::NotFound };
-            return Err(error);
         }
         Ok(entries.into_values().collect())
     }
@@ -205,6 +226,11 @@ where
         let history = History::read(key.clone(), self.storage(), handle).await?;
         let position = history.position(moment).await?.ok_or(HandlerError::NotFound)?;
         let entries = history.entries_until(position).await?;
+        if entries.is_empty() {
+            let has_later = latest_position(key, &self.storage(), handle).await?.is_some();
+            let forgotten = || HandlerError::undo("forgotten");
+            return Err(if has_later { forgotten() } else { HandlerError::NotFound });
+        }
         let key = key.clone();
         let state = tokio::task::spawn_blocking(move || {
             let shared = Shared::<C>::new(key.kind().clone(), key.id().clone());

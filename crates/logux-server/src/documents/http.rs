@@ -8,7 +8,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::{
-    documents::{commands::Listed, service::Documents},
+    documents::{
+        commands::Listed,
+        history::{LISTED, MAX_LISTED},
+        service::Documents,
+    },
     error::HandlerError,
     http::{
         control_access::{AccessRefusal, ControlAccess},
@@ -22,10 +26,6 @@ use crate::{
 
 /// The path of the interface.
 const PATH: &str = "/documents";
-/// The number of items in a page, unless a request says otherwise.
-const LISTED: usize = 50;
-/// The largest number of items in a page.
-const MAX_LISTED: usize = 200;
 /// The reason why a document cannot be found.
 const NOT_FOUND: &str = "notFound";
 

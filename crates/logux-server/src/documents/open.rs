@@ -73,9 +73,10 @@ struct OpenDocument<C: Crdt> {
     used_by_creator: Option<(u64, MonoTime)>,
 }
 
-struct Loaded<C: Crdt> {
-    timeline: Timeline<Shared<C>>,
-    size: DocumentSize,
+/// What was read of a document.
+pub(super) struct Loaded<C: Crdt> {
+    pub(super) timeline: Timeline<Shared<C>>,
+    pub(super) size: DocumentSize,
 }
 
 /// The size of what the log has of a document.
@@ -305,22 +306,25 @@ where
         Ok(self.timeline().await?.state().clone())
     }
 
-    /// Returns the size of what the log has of the document, if it was read.
-    pub(super) fn size(&self) -> DocumentSize {
-        self.document.loaded.as_ref().map_or_else(DocumentSize::default, |loaded| loaded.size)
-    }
-
     /// Returns the actions of the document that are not settled, with their state.
     ///
     /// # Errors
     /// As [`state`](Self::state).
-    pub(super) async fn timeline(&mut self) -> Result<&mut Timeline<Shared<C>>, HandlerError> {
+    pub(super) async fn timeline(&mut self) -> Result<&Timeline<Shared<C>>, HandlerError> {
+        Ok(&self.loaded().await?.timeline)
+    }
+
+    /// Returns the state that the accepted actions have made, and the size of what the log has.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub(super) async fn loaded(&mut self) -> Result<&mut Loaded<C>, HandlerError> {
         let mut loaded = match self.document.loaded.take() {
             Some(loaded) => loaded,
             None => self.read().await?,
         };
         std::mem::take(&mut *recorded(&self.slot)).iter().for_each(|entry| loaded.add(entry));
-        Ok(&mut self.document.loaded.insert(loaded).timeline)
+        Ok(self.document.loaded.insert(loaded))
     }
 
     /// Reads what the log has of the document.
@@ -341,10 +345,7 @@ where
     /// # Errors
     /// As [`state`](Self::state).
     pub(super) async fn accept(&mut self, entry: &Entry) -> Result<(), HandlerError> {
-        self.timeline().await?;
-        if let Some(loaded) = &mut self.document.loaded {
-            loaded.add(entry);
-        }
+        self.loaded().await?.add(entry);
         self.document.is_changed = true;
         Ok(())
     }
@@ -408,9 +409,5 @@ where
             return;
         }
         recorded(slot).push(entry.clone());
-    }
-
-    fn needs_earlier(&self) -> bool {
-        false
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use logux::{action::DocumentKey, crdt::Crdt};
 
 use crate::{
-    documents::open::OpenDocuments,
+    documents::open::{LockedDocument, OpenDocuments},
     error::HandlerError,
     hub::handle::{Handle, WeakHandle},
     telemetry::event::{Event, Failure},
@@ -48,14 +48,13 @@ where
 {
     // A crash may have interrupted a purge.
     while documents.storage().remove_purged().await? {}
-    let kept_ms = i64::try_from(kept_for.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let before = handle.now().shifted(kept_ms.saturating_neg());
+        let before = handle.now().before(kept_for);
         let kind = documents.kind().clone();
         let due = documents.storage().deleted_before(kind.clone(), before, PAGE).await?;
         for entry in &due {
             let key = DocumentKey::new(kind.clone(), entry.id.clone());
-            let is_due = |document: &super::open::LockedDocument<C>| {
+            let is_due = |document: &LockedDocument<C>| {
                 let deletion = document.entry().and_then(|entry| entry.deletion());
                 deletion.is_some_and(|deletion| deletion.at < before)
             };
@@ -96,7 +95,7 @@ async fn purge_if<C>(
     documents: &Arc<OpenDocuments<C>>,
     key: &DocumentKey,
     handle: &Handle,
-    is_wanted: impl FnOnce(&super::open::LockedDocument<C>) -> bool,
+    is_wanted: impl FnOnce(&LockedDocument<C>) -> bool,
 ) -> Result<bool, HandlerError>
 where
     C: Crdt<Op: Send> + Send + Sync + 'static,

@@ -1,14 +1,14 @@
 //! The channels and action types of a kind of documents.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use logux::{
     action::{AccessList, DocumentAccess, DocumentKey, DocumentOperation, DocumentVerb},
     crdt::{Crdt, Shared},
     replay::Reducer as _,
     server::{
-        CreateOutcome, DocumentCreation, DocumentDeletion, FateKey, Recipients, RequestKind,
-        Retention, UndoTarget,
+        CatalogEntry, CreateOutcome, DocumentCreation, DocumentDeletion, FateKey, Recipients,
+        RequestKind, Retention, UndoTarget,
     },
     store::Store,
 };
@@ -111,13 +111,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             .record_channel(kind, |channel| serving.channel(channel))
             .action_type(name(DocumentVerb::Create), |_| serving.edits(Serving::create))
             .action_type(name(DocumentVerb::Edit), |_| serving.undoable_edits())
-            .action_type(name(DocumentVerb::Delete), |_| serving.deletions())
+            .action_type(name(DocumentVerb::Delete), |_| serving.actions(Serving::delete))
             .action_type(name(DocumentVerb::Snapshot), ActionTypeBuilder::own)
     }
 }
-
-/// The time after which the tasks of a kind notice that the server has ended.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A kind of documents that is served.
 pub(super) struct Serving<S, C: Crdt> {
@@ -158,20 +155,34 @@ where
             // Who may not read learns nothing else about a document that exists.
             document.entry().cloned()
         };
-        let is_deleted = entry.as_ref().map(|entry| entry.deletion().is_some());
-        let state = StateSource::OnDemand(self.documents.clone());
-        let operation = DocumentOperation::Read;
-        let request = DocumentRequest { context, key, operation, entry, state };
-        match is_deleted {
-            None if !self.settings.is_created_by_edits => Err(HandlerError::NotFound),
-            None if is_purged(&request.key, request.context.server()).await? => {
-                Err(HandlerError::NotFound)
-            }
-            None => (self.settings.access)(request).await,
-            Some(_) if !(self.settings.access)(request).await? => Ok(false),
-            Some(true) => Err(HandlerError::undo("deleted")),
-            Some(false) => Ok(true),
+        if entry.is_none()
+            && (!self.settings.is_created_by_edits || is_purged(&key, context.server()).await?)
+        {
+            return Err(HandlerError::NotFound);
         }
+        let is_deleted = entry.as_ref().is_some_and(|entry| entry.deletion().is_some());
+        let may_read = self.allows(&context, &key, entry, DocumentOperation::Read, None).await?;
+        if may_read && is_deleted {
+            return Err(HandlerError::undo("deleted"));
+        }
+        Ok(may_read)
+    }
+
+    /// Asks the rule of access whether the author may do something with a document, whose state is
+    /// read only if the rule asks for it. `state`: it is known, because the queue of the document
+    /// is held, or the document is a new one.
+    pub(super) async fn allows(
+        &self,
+        context: &Context<S>,
+        key: &DocumentKey,
+        entry: Option<CatalogEntry>,
+        operation: DocumentOperation,
+        state: Option<C>,
+    ) -> Result<bool, HandlerError> {
+        let on_demand = || StateSource::OnDemand(self.documents.clone());
+        let state = state.map_or_else(on_demand, StateSource::Known);
+        let (context, key) = (context.clone(), key.clone());
+        (self.settings.access)(DocumentRequest { context, key, operation, entry, state }).await
     }
 
     /// Returns what a subscriber may do, as the action that tells it.
@@ -186,14 +197,7 @@ where
             if operation == DocumentOperation::Create {
                 continue;
             }
-            let request = DocumentRequest {
-                context: context.clone(),
-                key: key.clone(),
-                operation,
-                entry: entry.clone(),
-                state: StateSource::OnDemand(self.documents.clone()),
-            };
-            if (self.settings.access)(request).await? {
+            if self.allows(context, &key, entry.clone(), operation, None).await? {
                 operations.push(operation);
             }
         }
@@ -215,10 +219,8 @@ where
     /// Tells subscribers of documents whose rights have changed what they may do, until the server
     /// ends.
     async fn tell_changes(self: Arc<Self>, server: WeakHandle) {
-        loop {
-            let changed = tokio::time::timeout(CHECK_INTERVAL, self.changes.next()).await;
-            let Some(handle) = server.upgrade() else { return };
-            for id in changed.into_iter().flatten() {
+        while let Some((handle, changed)) = server.wait_for(self.changes.next()).await {
+            for id in changed {
                 let key = DocumentKey::new(self.kind.clone(), id);
                 if let Err(error) = self.tell_subscribers(&key, &handle).await {
                     let what = Failure::Access { channel: key.channel() };
@@ -258,14 +260,10 @@ where
         if context.request_kind() == RequestKind::OwnAction {
             return Ok(());
         }
-        let request = DocumentRequest {
-            context: context.clone(),
-            key: document.key().clone(),
-            operation,
-            entry: document.entry().cloned(),
-            state: StateSource::Known(document.state().await?),
-        };
-        if (self.settings.access)(request).await? { Ok(()) } else { Err(HandlerError::Denied) }
+        let (key, entry) = (document.key().clone(), document.entry().cloned());
+        let state = document.state().await?;
+        let is_allowed = self.allows(context, &key, entry, operation, Some(state)).await?;
+        if is_allowed { Ok(()) } else { Err(HandlerError::Denied) }
     }
 
     pub(super) async fn check_operations(
@@ -280,11 +278,11 @@ where
         Ok(())
     }
 
-    /// Returns the handlers of actions that change a document: `accept` decides about them, also
-    /// about those of the server itself, before others receive them.
-    fn edits<F>(
+    /// Returns the handlers of actions about a document, for its subscribers: `accept` decides
+    /// about them, also about those of the server itself, before others receive them.
+    fn actions<F>(
         self: &Arc<Self>,
-        accept: impl Fn(Arc<Self>, Context<S>) -> F + Send + Sync + 'static,
+        accept: impl Fn(Arc<Self>, Context<S>, DocumentKey) -> F + Send + Sync + Copy + 'static,
     ) -> ActionType<S>
     where
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
@@ -293,16 +291,27 @@ where
         ActionTypeBuilder::new()
             .access(|_| async { Ok(true) })
             .resend(move |context: Context<S>| {
-                let key = key_of(&context);
-                let accepted = accept(serving.clone(), context);
+                let serving = serving.clone();
                 async move {
-                    accepted.await?;
-                    Ok(Recipients::channel(key?.channel().clone()))
+                    let key = key_of(&context)?;
+                    accept(serving, context, key.clone()).await?;
+                    Ok(Recipients::channel(key.channel().clone()))
                 }
             })
-            .keep_by(|action, _| Some(Retention::forever(DocumentKey::of(action)?.0.channel())))
             // Edits merge one by one.
             .fate_key(|_| FateKey::none())
+    }
+
+    /// Returns the handlers of actions that change a document, which the log keeps.
+    fn edits<F>(
+        self: &Arc<Self>,
+        accept: impl Fn(Arc<Self>, Context<S>, DocumentKey) -> F + Send + Sync + Copy + 'static,
+    ) -> ActionType<S>
+    where
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.actions(accept)
+            .keep_by(|action, _| Some(Retention::forever(DocumentKey::of(action)?.0.channel())))
     }
 
     fn undoable_edits(self: &Arc<Self>) -> ActionType<S> {
@@ -341,8 +350,11 @@ where
         Ok(true)
     }
 
-    async fn edit(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
-        let key = key_of(&context)?;
+    async fn edit(
+        self: Arc<Self>,
+        context: Context<S>,
+        key: DocumentKey,
+    ) -> Result<(), HandlerError> {
         let ops = read_ops::<S, C>(&context, &key)?;
         let mut document = self.documents.lock(&key, context.server()).await?;
         if document.entry().is_none() && self.settings.is_created_by_edits {
@@ -359,8 +371,11 @@ where
         admit(&context, &mut document, self.settings.checks(), false).await
     }
 
-    async fn create(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
-        let key = key_of(&context)?;
+    async fn create(
+        self: Arc<Self>,
+        context: Context<S>,
+        key: DocumentKey,
+    ) -> Result<(), HandlerError> {
         let ops = read_ops::<S, C>(&context, &key)?;
         let document = self.documents.lock(&key, context.server()).await?;
         self.create_in(&context, document, &ops).await
@@ -438,35 +453,23 @@ where
         Ok(())
     }
 
-    /// Returns the handlers of `KIND/delete`. Subscribers receive it; the edits stay until the
-    /// document is purged.
-    fn deletions(self: &Arc<Self>) -> ActionType<S> {
-        let serving = self.clone();
-        ActionTypeBuilder::new()
-            .access(|_| async { Ok(true) })
-            .resend(move |context: Context<S>| {
-                let serving = serving.clone();
-                async move {
-                    let key = key_of(&context)?;
-                    serving.delete(&context, &key).await?;
-                    Ok(Recipients::channel(key.channel().clone()))
-                }
-            })
-            .fate_key(|_| FateKey::none())
-    }
-
-    async fn delete(&self, context: &Context<S>, key: &DocumentKey) -> Result<(), HandlerError> {
-        let mut document = self.documents.lock(key, context.server()).await?;
+    /// Decides about `KIND/delete`. The edits stay until the document is purged.
+    async fn delete(
+        self: Arc<Self>,
+        context: Context<S>,
+        key: DocumentKey,
+    ) -> Result<(), HandlerError> {
+        let mut document = self.documents.lock(&key, context.server()).await?;
         if document.entry().is_none() {
             return Err(HandlerError::NotFound);
         }
-        self.check_access(context, &mut document, DocumentOperation::Delete).await?;
+        self.check_access(&context, &mut document, DocumentOperation::Delete).await?;
         let deletion = DocumentDeletion {
             stamp: context.meta().stamp(),
             by: context.user_id().map(Into::into),
             at: context.server().now(),
         };
-        let deleted = document.storage().delete(key.clone(), deletion).await?;
+        let deleted = document.storage().delete(key, deletion).await?;
         document.set_entry(deleted.map(|(_, entry)| entry));
         Ok(())
     }

@@ -13,7 +13,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     documents::{
-        change_feed::ChangeFeed, history::archived, open::log_of,
+        change_feed::ChangeFeed,
+        history::{History, archived},
+        open::log_of,
         storage::shared::SharedDocumentStorage,
     },
     error::HandlerError,
@@ -114,26 +116,16 @@ impl Settlements {
     /// Forgets the history that is older than it is kept, up to a snapshot from which the rest can
     /// be computed.
     async fn forget(&self, key: &DocumentKey, now: WallTime) -> Result<(), HandlerError> {
-        let kept_ms = i64::try_from(self.history_kept_for.as_millis()).unwrap_or(i64::MAX);
-        let oldest = now.shifted(kept_ms.saturating_neg());
+        let oldest = now.before(self.history_kept_for);
         let position = self.storage.clone().position_at(key.clone(), oldest).await?;
         let Some(mut position) = position else { return Ok(()) };
         let versions = self.storage.clone().versions(key.clone()).await?;
         if let Some(version) = versions.first() {
             position = position.min(version.position);
         }
-        let before = |position: u64| self.storage.clone().snapshot_at(key.clone(), position);
-        // The state at the position needs what is not in the snapshot before it: see `history`.
-        let mut snapshot = None;
-        for _ in 0..3 {
-            snapshot = before(position).await?;
-            match &snapshot {
-                Some(found) if found.added > 0 => position = found.added - 1,
-                _ => return Ok(()),
-            }
-        }
-        let Some(snapshot) = snapshot else { return Ok(()) };
-        while self.storage.clone().forget_archived(key.clone(), snapshot.added).await? {}
+        let history = History::archived(key.clone(), self.storage.clone());
+        let Some(first) = history.first_needed(position).await? else { return Ok(()) };
+        while self.storage.clone().forget_archived(key.clone(), first).await? {}
         Ok(())
     }
 }

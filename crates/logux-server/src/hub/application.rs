@@ -60,8 +60,10 @@ pub(crate) trait EntryObserver: Send {
     /// Receives an entry that is kept, or the undo of one, and the document that it is about.
     fn record(&mut self, entry: &Entry, document: Option<&DocumentKey>);
 
-    /// Returns whether the observer also needs the entries from before the start.
-    fn needs_earlier(&self) -> bool;
+    /// Returns whether the observer also needs the entries from before the start. By default not.
+    fn needs_earlier(&self) -> bool {
+        false
+    }
 }
 
 /// Passes the entries from before the start to the observers that need them.

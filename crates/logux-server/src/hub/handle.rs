@@ -1,6 +1,6 @@
 //! The handle of a running server: sends commands to the hub.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use hyper::http::Extensions;
 use logux::{
@@ -142,7 +142,22 @@ pub(crate) struct WeakHandle {
     known_claims: Arc<KnownClaims>,
 }
 
+/// The time after which a task in the background notices that the server has ended.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
 impl WeakHandle {
+    /// Waits for a future. `None` if the server has ended, at once or up to a minute before.
+    pub(crate) async fn wait_for<T>(&self, future: impl Future<Output = T>) -> Option<(Handle, T)> {
+        let mut future = pin!(future);
+        loop {
+            let waited = timeout(CHECK_INTERVAL, &mut future).await;
+            let handle = self.upgrade()?;
+            if let Ok(result) = waited {
+                return Some((handle, result));
+            }
+        }
+    }
+
     /// Returns the handle. `None` if the server has ended.
     pub(crate) fn upgrade(&self) -> Option<Handle> {
         let commands = self.commands.upgrade().filter(|commands| !commands.is_closed())?;

@@ -10,7 +10,7 @@ use crate::{
     handlers::context::Context,
 };
 
-/// Who wants to do something, for [`AccessRule::decide`].
+/// The author of a request, as [`AccessRule::decide`] judges it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccessSubject<'a> {
     /// The user. `None` if its node id has none.

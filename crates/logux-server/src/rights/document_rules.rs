@@ -7,7 +7,7 @@ use crate::access_rule::{AccessRule, AccessRuleError};
 /// Who may do what with the documents of a kind, for
 /// [`DocumentKindBuilder::rules`](crate::DocumentKindBuilder::rules).
 ///
-/// | Operation | Who may do it, unless said |
+/// | Operation | Default |
 /// | --- | --- |
 /// | `read`, `create` | everyone |
 /// | `edit` | as `read` |

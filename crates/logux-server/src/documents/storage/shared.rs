@@ -16,14 +16,12 @@ use super::DocumentStorage;
 use crate::handlers::handler::BoxFuture;
 
 /// A [`DocumentStorage`] behind a pointer.
-#[allow(dead_code, reason = "used by the tasks of the server that serve documents")]
 pub(crate) type SharedDocumentStorage = Arc<dyn AnyDocumentStorage>;
 
 /// Declares the methods of [`DocumentStorage`] with owned arguments and boxed futures.
 macro_rules! any_document_storage {
     ($(fn $method:ident($($argument:ident: $owned:ty => $borrowed:expr),*) -> $result:ty;)*) => {
         /// The methods of [`DocumentStorage`], with owned arguments, for an [`Arc`] of any storage.
-        #[allow(dead_code, reason = "each method is for one of the server's tasks")]
         pub(crate) trait AnyDocumentStorage: Send + Sync + 'static {
             $(fn $method(self: Arc<Self>, $($argument: $owned),*) -> BoxFuture<$result>;)*
         }
@@ -51,7 +49,6 @@ any_document_storage! {
     fn forget_archived(key: DocumentKey => &key, before: u64 => before) -> bool;
     fn add_version(key: DocumentKey => &key, version: DocumentVersion => &version) -> AddVersionOutcome;
     fn versions(key: DocumentKey => &key) -> Vec<DocumentVersion>;
-    fn remove_version(key: DocumentKey => &key, name: Arc<str> => &name) -> bool;
     fn purge(key: DocumentKey => &key) -> bool;
     fn remove_purged() -> bool;
 }
