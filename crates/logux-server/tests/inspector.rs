@@ -122,7 +122,7 @@ async fn it_shows_records_with_their_fields() {
 async fn the_page_names_its_columns_and_writes_text_only() {
     let server = server(|_| {}).await;
     let (_, page) = get(server.address(), "/", "").await;
-    for view in ["actions", "records", "clients", "channels", "events"] {
+    for view in ["actions", "records", "documents", "clients", "channels", "events"] {
         let section = page.split(&format!("<section id=\"{view}\"")).nth(1).expect("a section");
         let head = section.split("<ol").next().expect("the part before the list");
         assert!(head.contains("class=\"head\"") && head.matches("<span").count() >= 3, "{view}");
@@ -137,9 +137,12 @@ async fn the_page_names_its_columns_and_writes_text_only() {
         );
     }
     // Content of clients is never parsed as HTML.
-    let (_, script) = get(server.address(), "/inspector.js", "").await;
-    for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-        assert!(!script.contains(forbidden), "{forbidden}");
+    for path in ["/inspector.js", "/inspector-documents.js"] {
+        let (_, script) = get(server.address(), path, "").await;
+        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
+        {
+            assert!(!script.contains(forbidden), "{path}: {forbidden}");
+        }
     }
 }
 
@@ -151,6 +154,7 @@ async fn the_page_needs_no_other_origin() {
     assert!(page.contains("Logux inspector") && !page.contains("://"), "no other origins");
     let files = [
         ("/inspector.js", "text/javascript"),
+        ("/inspector-documents.js", "text/javascript"),
         ("/inspector.css", "text/css"),
         ("/metrics", "openmetrics"),
     ];
@@ -167,7 +171,13 @@ async fn is_hidden(server: &RunningServer, headers: &str) -> bool {
     let (_, page) = get(server.address(), "/", headers).await;
     assert!(!page.is_empty(), "there is a page without the inspector");
     let mut hidden = !page.contains("inspector");
-    for path in ["/inspector.json", "/inspector.js", "/metrics"] {
+    for path in [
+        "/inspector.json",
+        "/inspector.js",
+        "/inspector-documents.js",
+        "/inspector/documents.json",
+        "/metrics",
+    ] {
         hidden &= get(server.address(), path, headers).await.0.starts_with("HTTP/1.1 404");
     }
     hidden

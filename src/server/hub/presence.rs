@@ -29,6 +29,17 @@ impl<S: Store> Hub<S> {
         self.presence.states(channel)
     }
 
+    /// Returns the number of nodes in a channel. O(1).
+    pub fn present(&self, channel: &str) -> usize {
+        self.presence.present(channel)
+    }
+
+    /// Returns the channels in which nodes show themselves, in no particular order, and the number
+    /// of nodes in each.
+    pub fn presence_channels(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        self.presence.channels()
+    }
+
     /// Returns `true` if an action sets the state of a node in a channel that has presence.
     pub(super) fn is_presence(&self, entry: &Entry) -> bool {
         entry.action.kind() == PRESENCE_SET

@@ -321,6 +321,11 @@ impl PresenceChannel {
         self.nodes.iter().filter_map(|(node, own)| Some((node, own.shown.as_ref()?)))
     }
 
+    /// Returns the number of nodes that have not left. O(1).
+    pub(super) const fn present(&self) -> usize {
+        self.present
+    }
+
     /// Returns the number of nodes that have left and are not forgotten.
     #[cfg(test)]
     pub(super) fn left_count(&self) -> usize {

@@ -191,6 +191,17 @@ impl Presence {
         self.channels.get(channel).into_iter().flat_map(PresenceChannel::states)
     }
 
+    /// Returns the number of nodes in a channel. O(1).
+    pub(super) fn present(&self, channel: &str) -> usize {
+        self.channels.get(channel).map_or(0, PresenceChannel::present)
+    }
+
+    /// Returns the channels with nodes, in no particular order, and the number of nodes in each.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let present = self.channels.iter().map(|(name, own)| (name, own.present()));
+        present.filter(|(_, present)| *present > 0)
+    }
+
     fn schedule(&mut self, channel: &Arc<str>, now: MonoTime) {
         let Some(own) = self.channels.get_mut(channel) else { return };
         let next = own.next_deadline(now);

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use crate::{
     documents::{
         checks::refused,
-        history::{History, LISTED, MAX_LISTED, latest_position},
+        history::{History, latest_position},
+        query::{LISTED, MAX_LISTED},
         serving::Serving,
     },
     error::HandlerError,

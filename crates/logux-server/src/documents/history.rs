@@ -14,6 +14,7 @@ use logux::{
 use crate::{
     documents::{
         open::{OpenDocuments, log_of},
+        query::MAX_LISTED,
         storage::shared::SharedDocumentStorage,
     },
     error::HandlerError,
@@ -22,17 +23,13 @@ use crate::{
 
 /// The number of archived entries that are read at a time.
 const PAGE: usize = 500;
-/// The number of items of a page that is listed, unless a request says otherwise.
-pub(super) const LISTED: usize = 50;
-/// The largest number of items of a page that is listed.
-pub(super) const MAX_LISTED: usize = 200;
 /// The number of snapshots to go back from a position, to the entries that its state consists of. A
 /// snapshot includes neither the latest actions before it, nor those that arrived while it was
 /// made; the one before includes most of what is before itself.
 const SNAPSHOTS_BACK: usize = 3;
 
 /// Returns what the history says about an entry.
-fn described(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> HistoryEntry {
+pub(super) fn described(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> HistoryEntry {
     let node = entry.meta.id.node();
     let undoes = entry.action.str_field("id").filter(|_| entry.action.kind() == UNDO);
     HistoryEntry {
@@ -124,12 +121,28 @@ impl History {
         }
     }
 
-    /// Returns the actions before a position, newest first.
+    /// Returns the actions before a position, newest first, and the named versions.
     pub(super) async fn page(
         &self,
         before: Option<u64>,
         limit: usize,
     ) -> Result<HistoryPage, HandlerError> {
+        let (entries, before) = self.actions(before, limit).await?;
+        let versions = self.storage.clone().versions(self.key.clone()).await?;
+        Ok(HistoryPage {
+            entries: entries.iter().map(described).collect(),
+            versions: versions.into_iter().map(named).collect(),
+            before,
+        })
+    }
+
+    /// Returns the actions before a position, newest first, and the position before which there
+    /// may be more.
+    pub(super) async fn actions(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<(Vec<ArchivedEntry>, Option<u64>), HandlerError> {
         let limit = limit.clamp(1, MAX_LISTED);
         let before = before.unwrap_or(u64::MAX);
         // Snapshots are no actions of anybody. There is at most one in the log, and few in the
@@ -146,16 +159,11 @@ impl History {
         let archive = self.storage.clone().archived(self.key.clone(), query).await?;
         let is_last = archive.next.is_none();
         found.extend(archive.entries.into_iter().map(|entry| (entry.added, entry)));
-        let versions = self.storage.clone().versions(self.key.clone()).await?;
-        let actions = found.values().rev().filter(|entry| !entry.is_snapshot(&self.key));
-        let entries: Vec<_> = actions.take(limit).map(described).collect();
+        let actions = found.into_values().rev().filter(|entry| !entry.is_snapshot(&self.key));
+        let entries: Vec<_> = actions.take(limit).collect();
         let is_complete = entries.len() < limit && is_last;
-        let next = entries.last().map(|entry| entry.position).filter(|_| !is_complete);
-        Ok(HistoryPage {
-            entries,
-            versions: versions.into_iter().map(named).collect(),
-            before: next,
-        })
+        let next = entries.last().map(|entry| entry.added).filter(|_| !is_complete);
+        Ok((entries, next))
     }
 
     /// Returns the latest snapshot with this position or a lower one.

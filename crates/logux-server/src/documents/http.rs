@@ -1,16 +1,15 @@
 //! The documents of a server over HTTP, for people who run it, on the port of the WebSocket.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use hyper::{Method, StatusCode, header::ALLOW};
-use logux::{WallTime, action::Moment, server::CatalogQuery, store::Store};
-use percent_encoding::percent_decode_str;
+use logux::{action::Moment, server::CatalogQuery, store::Store};
 use serde_json::{Value, json};
 
 use crate::{
     documents::{
         commands::Listed,
-        history::{LISTED, MAX_LISTED},
+        query::{MAX_LISTED, Query, WrongRequest, path_parts},
         service::Documents,
     },
     error::HandlerError,
@@ -30,8 +29,8 @@ const PATH: &str = "/documents";
 const NOT_FOUND: &str = "notFound";
 
 /// A status, a reason, and a text for people.
-type Refusal = (StatusCode, String, String);
-type Answer = Result<(StatusCode, Value), Refusal>;
+pub(super) type Refusal = (StatusCode, String, String);
+pub(super) type Answer = Result<(StatusCode, Value), Refusal>;
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Serves the documents of all kinds over HTTP at `/documents`, for people and programs that
@@ -58,12 +57,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
                 let (sender, headers) = (request.sender(), request.headers());
                 let now = server.mono_now();
                 let checked = access.check(throttle, now, sender, headers, server.telemetry());
-                let answer = match checked {
+                let (status, value) = whole(match checked {
                     Ok(()) => respond(&request).await,
                     Err(refusal) => Err(described(refusal)),
-                };
-                let (status, value) = answer.unwrap_or_else(|(status, reason, message)| {
-                    (status, json!({"error": reason, "message": message}))
                 });
                 Ok(HttpResponse::from((status, value)).with_allowed(status))
             }
@@ -79,6 +75,13 @@ impl HttpResponse {
         }
         self
     }
+}
+
+/// Returns the status and the body of an answer.
+pub(super) fn whole(answer: Answer) -> (StatusCode, Value) {
+    answer.unwrap_or_else(|(status, reason, message)| {
+        (status, json!({"error": reason, "message": message}))
+    })
 }
 
 fn described(refusal: AccessRefusal) -> Refusal {
@@ -107,7 +110,7 @@ fn wrong(message: impl Into<String>) -> Refusal {
 }
 
 /// Returns the response for an error of an operation.
-fn failed(server: &Handle, path: &str, error: &HandlerError) -> Refusal {
+pub(super) fn failed(server: &Handle, path: &str, error: &HandlerError) -> Refusal {
     let (status, message) = match error {
         HandlerError::NotFound => {
             (StatusCode::NOT_FOUND, "there is no such document, version or time".to_owned())
@@ -163,22 +166,24 @@ fn meaning(reason: &str) -> &'static str {
 struct Call<'a> {
     server: &'a Handle,
     path: &'a str,
-    query: HashMap<Cow<'a, str>, Cow<'a, str>>,
+    query: Query<'a>,
     body: &'a [u8],
+}
+
+impl From<WrongRequest> for Refusal {
+    fn from(error: WrongRequest) -> Self {
+        wrong(error.to_string())
+    }
 }
 
 async fn respond<S>(request: &HttpRequest<S>) -> Answer {
     let path = request.uri().path();
-    let parts = path.strip_prefix(PATH).unwrap_or_default().trim_start_matches('/').split('/');
-    let parts: Result<Vec<_>, _> =
-        parts.map(|part| percent_decode_str(part).decode_utf8()).collect();
-    let parts = parts.map_err(|_| wrong("expected a path in UTF-8"))?;
+    let parts = path_parts(PATH, path)?;
     let parts: Vec<&str> = parts.iter().map(|part| &**part).collect();
-    let query = request.uri().query().unwrap_or_default();
     let call = Call {
         server: request.server(),
         path,
-        query: form_urlencoded::parse(query.as_bytes()).collect(),
+        query: Query::new(request.uri().query().unwrap_or_default()),
         body: request.body(),
     };
     let method = match request.method() {
@@ -224,70 +229,12 @@ fn no_such_path() -> Refusal {
 }
 
 impl Call<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(|value| &**value).filter(|value| !value.is_empty())
-    }
-
-    fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        let parse = |text: &str| text.parse();
-        let expected = |_| wrong(format!("expected a number in `{name}`"));
-        self.text(name).map(parse).transpose().map_err(expected)
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        self.query.get(name).is_some_and(|value| matches!(&**value, "" | "true" | "1"))
-    }
-
-    fn limit(&self) -> Result<usize, Refusal> {
-        let limit = self.number("limit")?.and_then(|limit| usize::try_from(limit).ok());
-        Ok(limit.unwrap_or(LISTED).clamp(1, MAX_LISTED))
-    }
-
     fn failed(&self, error: &HandlerError) -> Refusal {
         failed(self.server, self.path, error)
     }
 
-    /// Returns the moment that exactly one of `version`, `at`, `position` names.
-    fn moment(&self) -> Result<Option<Moment>, Refusal> {
-        let time = self.number("at")?.map(|at| i64::try_from(at).unwrap_or(i64::MAX));
-        let named = [
-            self.text("version").map(|name| Moment::Version(name.into())),
-            time.map(|at| Moment::Time(WallTime::from_millis(at))),
-            self.number("position")?.map(Moment::Position),
-        ];
-        let mut named = named.into_iter().flatten();
-        match (named.next(), named.next()) {
-            (moment, None) => Ok(moment),
-            _ => Err(wrong("expected only one of `version`, `at`, `position`")),
-        }
-    }
-
-    /// Returns the moment that one value names, such as `version:draft`, `at:1764000000000`,
-    /// `position:12`.
-    fn moment_in(&self, name: &str) -> Result<Option<Moment>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let moment = match text.split_once(':') {
-            Some(("version", version)) => Some(Moment::Version(version.into())),
-            Some(("at", at)) => at.parse().ok().map(WallTime::from_millis).map(Moment::Time),
-            Some(("position", position)) => position.parse().ok().map(Moment::Position),
-            _ => None,
-        };
-        let expected = "version:NAME, at:MILLISECONDS or position:NUMBER";
-        moment.map(Some).ok_or_else(|| wrong(format!("expected `{name}` as {expected}")))
-    }
-
-    fn query_of_list(&self) -> Result<CatalogQuery, Refusal> {
-        let after = self.text("after").map(str::parse).transpose();
-        Ok(CatalogQuery {
-            after: after.map_err(|_| wrong("expected `after` as in the previous page"))?,
-            creator: self.text("creator").map(Into::into),
-            deleted: self.flag("deleted"),
-            ..CatalogQuery::new(self.limit()?)
-        })
-    }
-
     async fn list(&self, documents: &Documents) -> Answer {
-        let query = self.query_of_list()?;
+        let query = self.query.list()?;
         let page = documents.list(&query).await.map_err(|error| self.failed(&error))?;
         let listed: Vec<_> = page.entries.into_iter().map(Listed::from).collect();
         let mut answer = json!({"kind": documents.kind(), "documents": listed});
@@ -299,9 +246,8 @@ impl Call<'_> {
 
     /// Deletes or purges the documents of all kinds that a user has created.
     async fn delete_of_creator(&self) -> Answer {
-        let creator = self.text("creator");
-        let creator = creator.ok_or_else(|| wrong("expected `creator` with the id of a user"))?;
-        let is_purge = self.flag("purge");
+        let creator = self.query.required("creator", "the id of a user")?;
+        let is_purge = self.query.flag("purge");
         let mut removed = 0_u64;
         for kind in self.server.document_kinds() {
             let Some(documents) = self.server.documents(&kind) else { continue };
@@ -355,13 +301,13 @@ impl Call<'_> {
             "PUT" => {
                 let exported: Value = serde_json::from_slice(self.body)
                     .map_err(|error| wrong(format!("expected an exported document: {error}")))?;
-                let creator = self.text("creator").or_else(|| exported["creator"].as_str());
+                let creator = self.query.text("creator").or_else(|| exported["creator"].as_str());
                 let imported = documents.import(id, &exported, creator).await;
                 imported.map_err(|error| self.failed(&error))?;
                 Ok((StatusCode::CREATED, json!({"kind": documents.kind(), "id": id})))
             }
             "DELETE" => {
-                let is_purge = self.flag("purge");
+                let is_purge = self.query.flag("purge");
                 if !self.remove(documents, id, is_purge).await? {
                     return Err(self.failed(&HandlerError::NotFound));
                 }
@@ -377,10 +323,11 @@ impl Call<'_> {
         let value = match part {
             "history" => {
                 self.must_exist(documents, id).await?;
-                let page = documents.history(id, self.number("before")?, self.limit()?).await;
+                let page =
+                    documents.history(id, self.query.number("before")?, self.query.limit()?).await;
                 page.and_then(|page| Ok(serde_json::to_value(page)?))
             }
-            "state" => match self.moment()? {
+            "state" => match self.query.moment()? {
                 Some(moment) => {
                     let state = documents.json_at(id, moment).await;
                     state.map(|(position, value)| json!({"position": position, "value": value}))
@@ -396,9 +343,9 @@ impl Call<'_> {
                 },
             },
             "changes" => {
-                let from = self.moment_in("from")?;
+                let from = self.query.moment_in("from")?;
                 let from = from.ok_or_else(|| wrong("expected `from`, such as version:draft"))?;
-                let to = self.moment_in("to")?.unwrap_or(Moment::Position(u64::MAX));
+                let to = self.query.moment_in("to")?.unwrap_or(Moment::Position(u64::MAX));
                 let changes = documents.changes(id, from, to).await;
                 changes.map(|changes| json!({ "changes": changes }))
             }
@@ -419,18 +366,18 @@ impl Call<'_> {
     async fn command(&self, documents: &Documents, id: &str, command: &str) -> Answer {
         let done = match command {
             "copy" => {
-                let to = self.text("to").ok_or_else(|| wrong("expected `to` with an id"))?;
+                let to = self.query.required("to", "an id")?;
                 let exported = documents.export(id).await.map_err(|error| self.failed(&error))?;
-                let creator = self.text("creator").or_else(|| exported["creator"].as_str());
+                let creator = self.query.text("creator").or_else(|| exported["creator"].as_str());
                 documents.import(to, &exported, creator).await
             }
             "restore" => {
-                let moment = self.moment()?;
+                let moment = self.query.moment()?;
                 let expected = "expected one of `version`, `at`, `position`";
                 documents.restore(id, &moment.ok_or_else(|| wrong(expected))?).await
             }
             "versions" => {
-                let name = self.text("name").ok_or_else(|| wrong("expected `name`"))?;
+                let name = self.query.required("name", "the name of a version")?;
                 documents.name_version(id, name).await
             }
             _ => return Err(no_such_path()),

@@ -189,7 +189,11 @@ impl Documents {
         self.service.kind()
     }
 
-    fn key(&self, id: &str) -> DocumentKey {
+    pub(super) fn storage(&self) -> SharedDocumentStorage {
+        self.service.storage()
+    }
+
+    pub(super) fn key(&self, id: &str) -> DocumentKey {
         DocumentKey::new(self.kind().clone(), id)
     }
 

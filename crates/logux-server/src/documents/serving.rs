@@ -18,6 +18,7 @@ use crate::{
         access_changes::{AccessChanges, AccessObserver, manages, to_node},
         change_feed::{ChangeFeed, FeedObserver},
         checks::{admit, admit_undo, key_of, operations, read_ops},
+        inspected,
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
         purging::{is_purged, purge_deleted},
@@ -32,6 +33,7 @@ use crate::{
         channel::{Channel, ChannelBuilder},
         context::Context,
     },
+    http::inspected_documents::InspectedDocuments,
     hub::handle::{Handle, WeakHandle},
     server::builder::Builder,
     telemetry::event::{Event, Failure},
@@ -95,6 +97,7 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         let mut server = server.background(move |handle| purge_deleted(purged, kept_for, handle));
         let services = server.extensions().get_or_insert_default::<DocumentServices>();
         services.insert(kind.into(), documents.clone());
+        server.extensions().insert(InspectedDocuments(inspected::answer));
         let changes = Arc::new(AccessChanges::default());
         if !settings.managed.is_empty() {
             let (kind, manages) = (kind.into(), manages::<C>(settings.managed.clone()));

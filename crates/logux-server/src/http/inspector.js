@@ -5,13 +5,15 @@ const INTERVAL = 700
 const RETRY_INTERVAL = 3000
 
 const find = id => document.getElementById(id)
-const views = ['actions', 'records', 'clients', 'channels', 'events']
+const views = ['actions', 'records', 'documents', 'clients', 'channels', 'events']
 const lists = Object.fromEntries(views.map(view => [view, find(view).querySelector('ol')]))
 const actions = new Map()
 const records = new Map()
 let events = []
 let clients = []
 let connected = 0
+// The number of nodes that show themselves, by channel.
+let presence = {}
 let server
 let after = 0
 let paused = false
@@ -23,11 +25,18 @@ function make(tag, properties, ...children) {
   return element
 }
 
-function clock(ms) {
+// Returns a time of the day; with `withDate` the date and the time without milliseconds, unless it
+// is today.
+function clock(ms, withDate = false) {
   let date = new Date(ms)
   let two = number => String(number).padStart(2, '0')
   let parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two)
   let text = `${parts.join(':')}.${String(date.getMilliseconds()).padStart(3, '0')}`
+  if (withDate) {
+    let isToday = date.toDateString() === new Date().toDateString()
+    let day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(two).join('-')
+    text = isToday ? parts.join(':') : `${day} ${parts.slice(0, 2).join(':')}`
+  }
   return make('time', { dateTime: date.toISOString(), title: date.toString() }, text)
 }
 
@@ -269,10 +278,12 @@ function clientRow(client) {
 }
 
 function channelRow(name, nodes) {
+  let [, kind, id] = /^([^/]+)\/(.+)$/s.exec(name) ?? []
   let summary = make(
     'summary',
     {},
     make('span', { className: 'outcome' }, count(nodes.length, 'subscriber')),
+    make('span', { className: 'present' }, presence[name] ? `${presence[name]} present` : ''),
     make('span', { className: 'name' }, name),
     make('span', { className: 'author text' }, nodes.length > 3 ? '' : nodes.join(', '))
   )
@@ -281,6 +292,7 @@ function channelRow(name, nodes) {
     { className: 'more' },
     details([
       ['Subscribers', chips('clients', nodes)],
+      ['Document', documents.kinds.includes(kind) ? make('a', { href: `#${documentPlace(kind, id)}` }, name) : ''],
       ['Actions', link('actions', name, 'show actions that contain its name')]
     ])
   )
@@ -324,11 +336,11 @@ function draw(view, items, key, row) {
     })
   )
   let focusedAgain = [...list.children].find(item => item.dataset.key === focused)
-  focusedAgain?.querySelector('summary')?.focus()
+  focusedAgain?.querySelector('summary, a')?.focus()
 }
 
 function current() {
-  let view = location.hash.slice(1)
+  let [view] = location.hash.slice(1).split('/')
   return views.includes(view) ? view : 'actions'
 }
 
@@ -355,8 +367,15 @@ function show(now = Date.now()) {
     .sort((a, b) => b.change - a.change)
   draw('records', shownRecords, record => `${record.collection}/${record.id}`, recordRow)
   draw('clients', shownClients, client => client.node, clientRow)
-  draw('channels', shownChannels, ([name]) => name, ([name, nodes]) => channelRow(name, nodes))
+  let rows = shownChannels.map(([name, nodes]) => [name, nodes, presence[name], documents.kinds])
+  draw('channels', rows, ([name]) => name, ([name, nodes]) => channelRow(name, nodes))
   draw('events', shownEvents, event => event.change, eventRow)
+  let isList = !placeOf(location.hash.slice(1))
+  find('document-list').hidden = !isList
+  find('document').hidden = isList
+  shown.documents = isList ? showList(has, onlyBad) : 1
+  showDocument()
+  document.querySelector('nav a[href="#documents"]').hidden = !documents.kinds.length
   Object.assign(shown, { records: shownRecords.length, clients: shownClients.length, channels: shownChannels.length, events: shownEvents.length })
 
   for (let age of lists.clients.querySelectorAll('[data-since]')) {
@@ -372,6 +391,7 @@ function show(now = Date.now()) {
   find('records-count').textContent = [...records.values()].filter(record => !record.is_deleted).length
   find('clients-count').textContent = connected
   find('channels-count').textContent = channels().length
+  find('documents-count').textContent = `${documents.listed.length}${documents.after === null ? '' : '+'}`
   find('events-count').textContent = events.length
   find('empty').hidden = shown[view] > 0
   find('empty').textContent = words || onlyBad ? `No ${view} match.` : `No ${view} yet.`
@@ -389,6 +409,7 @@ function applyUpdate(update) {
     actions.clear()
     records.clear()
     events = []
+    forgetDocuments()
     server = update.started
   }
   find('version').textContent = update.version
@@ -398,11 +419,13 @@ function applyUpdate(update) {
   events = [...events, ...update.events].slice(-300)
   clients = update.clients
   connected = update.connected
+  presence = update.present
   after = update.change
   show(update.now)
 }
 
 async function poll() {
+  let start = performance.now()
   if (!paused && !document.hidden) {
     try {
       let response = await fetch(`/inspector.json?after=${after}`)
@@ -413,13 +436,18 @@ async function poll() {
         update = await (await fetch('/inspector.json?after=0')).json()
       }
       applyUpdate(update)
+      if (current() === 'documents' || !documents.isLoaded) {
+        await pollDocuments()
+        show(update.now)
+      }
       state('live', 'live')
     } catch {
       state('no connection', 'lost')
       return RETRY_INTERVAL
     }
   }
-  return INTERVAL
+  // A server that answers slowly, for example because documents are large, is asked less often.
+  return Math.max(INTERVAL, 2 * (performance.now() - start))
 }
 
 async function run() {
@@ -432,6 +460,7 @@ for (let id of ['only-bad', 'answers']) find(id).addEventListener('change', () =
 document.querySelector('form').addEventListener('submit', event => event.preventDefault())
 addEventListener('hashchange', () => {
   show()
+  if (current() === 'documents') pollDocuments().then(() => show(), () => state('no connection', 'lost'))
   // The view was hidden when the browser followed the link.
   find(current()).scrollIntoView()
 })

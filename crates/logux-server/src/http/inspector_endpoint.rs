@@ -1,11 +1,15 @@
 //! The HTTP endpoint of the inspector: its page and the JSON that the page polls.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Response, Uri,
+    HeaderMap, Method, Response, StatusCode, Uri,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS,
@@ -14,7 +18,7 @@ use hyper::{
 use serde::Serialize;
 
 use crate::{
-    http::inspector_access::InspectorAccess,
+    http::{inspected_documents::InspectedDocuments, inspector_access::InspectorAccess},
     hub::handle::Handle,
     telemetry::{
         inspector::{Inspector, InspectorUpdate, clients::ClientView},
@@ -37,6 +41,8 @@ struct InspectorResponse {
     /// The number of connected clients; `clients` may list fewer.
     connected: usize,
     clients: Vec<ClientJson>,
+    /// The number of nodes that show themselves, by channel.
+    present: BTreeMap<Arc<str>, usize>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +94,13 @@ pub(crate) async fn respond(
                 .unwrap_or(0);
             response("application/json", changes_json(handle, inspector, after).await.into())
         }
+        "/inspector-documents.js" => response(
+            "text/javascript; charset=utf-8",
+            Bytes::from_static(include_bytes!("inspector_documents.js")),
+        ),
+        "/inspector/documents.json" => {
+            documents_json(handle, uri.query().unwrap_or_default()).await
+        }
         "/metrics" => response(metrics::CONTENT_TYPE, handle.metrics().await?.into()),
         _ => return None,
     })
@@ -102,9 +115,20 @@ async fn changes_json(handle: &Handle, inspector: &Inspector, after: u64) -> Vec
         update,
         connected: list.connected,
         clients,
+        present: list.present,
     };
     // Strings and numbers always serialize.
     serde_json::to_vec(&body).unwrap_or_default()
+}
+
+async fn documents_json(handle: &Handle, query: &str) -> Response<Full<Bytes>> {
+    let (status, value) = match handle.extensions().get::<InspectedDocuments>() {
+        Some(InspectedDocuments(answer)) => answer(handle.clone(), query.to_owned()).await,
+        None => (StatusCode::OK, serde_json::json!({"kinds": []})),
+    };
+    let mut response = response("application/json", value.to_string().into());
+    *response.status_mut() = status;
+    response
 }
 
 fn client_json(client: &ClientView, inspector: &Inspector) -> ClientJson {

@@ -6,13 +6,14 @@
 //! [`trusted_proxies`] finds the client's address, and [`origins`] has the web pages that may
 //! connect. The endpoints are [`routes`] (the application's
 //! own), [`control_access`] (who may send control requests) with its [`secret_throttle`],
-//! [`control_endpoint`] (actions from the back end),
-//! [`inspector_endpoint`] with its [`inspector_access`], and [`metrics_endpoint`].
+//! [`control_endpoint`] (actions from the back end), [`inspector_endpoint`] with its
+//! [`inspector_access`] and [`inspected_documents`], and [`metrics_endpoint`].
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
 pub(crate) mod control_access;
 pub(crate) mod control_endpoint;
+pub(crate) mod inspected_documents;
 pub(crate) mod inspector_access;
 mod inspector_endpoint;
 pub(crate) mod listener;

@@ -34,7 +34,7 @@ use crate::{
     },
     telemetry::{
         event::Event,
-        inspector::clients::{ClientList, ClientView, MAX_LISTED},
+        inspector::clients::{ChannelPresence, ClientList, ClientView, MAX_LISTED},
         metrics::stats::StatsSnapshot,
     },
 };
@@ -286,6 +286,9 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 HubCommand::Clients(reply) => {
                     drop(reply.send(connected_clients(&self.hub, &pending.outboxes)));
                 }
+                HubCommand::Presence(channels, limit, reply) => {
+                    drop(reply.send(presence(&self.hub, &channels, limit)));
+                }
                 HubCommand::Subscribers(channel, reply) => {
                     let subscribers = self.hub.subscribers(&channel).map(|author| {
                         let connection = pending.outboxes.author(author.session);
@@ -481,6 +484,7 @@ impl Pending {
             | HubCommand::Page(..)
             | HubCommand::Stats(_)
             | HubCommand::Subscribers(..)
+            | HubCommand::Presence(..)
             | HubCommand::Clients(_) => {}
         }
         None
@@ -518,5 +522,27 @@ pub(super) fn connected_clients<St: Store>(hub: &Hub<St>, outboxes: &Outboxes) -
         waiting: client.waiting,
         unread: outboxes.level(client.session),
     });
-    ClientList { connected: hub.connected(), clients: listed.collect() }
+    let present = hub.presence_channels().take(MAX_LISTED);
+    ClientList {
+        connected: hub.connected(),
+        clients: listed.collect(),
+        present: present.map(|(channel, present)| (channel.clone(), present)).collect(),
+    }
+}
+
+/// Returns who shows itself in channels for the inspector, with at most `limit` states of each.
+pub(super) fn presence<St: Store>(
+    hub: &Hub<St>,
+    channels: &[Arc<str>],
+    limit: usize,
+) -> Vec<ChannelPresence> {
+    let presence = channels.iter().map(|channel| {
+        let states = hub.presence(channel).take(limit);
+        ChannelPresence {
+            present: hub.present(channel),
+            states: states.map(|(node, state)| (node.clone(), state.clone())).collect(),
+            subscribers: hub.subscribers(channel).count(),
+        }
+    });
+    presence.collect()
 }

@@ -28,7 +28,11 @@ use crate::{
         outbox::Outbox,
         recipients::IntoRecipients,
     },
-    telemetry::{Telemetry, inspector::clients::ClientList, metrics::stats::StatsSnapshot},
+    telemetry::{
+        Telemetry,
+        inspector::clients::{ChannelPresence, ClientList},
+        metrics::stats::StatsSnapshot,
+    },
 };
 
 /// The time that the hub may take to reply with its statistics or its clients.
@@ -60,6 +64,8 @@ pub(crate) enum HubCommand {
     Stop,
     /// Reply with the connected clients.
     Clients(oneshot::Sender<ClientList>),
+    /// Reply with who shows itself in each of these channels, with at most so many states in each.
+    Presence(Vec<Arc<str>>, usize, oneshot::Sender<Vec<ChannelPresence>>),
     /// Reply with a value of the application.
     Value(String, oneshot::Sender<Result<Option<String>, String>>),
     /// Reply with the subscribers of a channel.
@@ -449,6 +455,21 @@ impl Handle {
             clients.await.ok()
         };
         timeout(STATS_TIMEOUT, clients).await.ok().flatten()
+    }
+
+    /// Returns who shows itself in channels, with at most `limit` states of each. Empty if the hub
+    /// is too busy to reply.
+    pub(crate) async fn presence(
+        &self,
+        channels: Vec<Arc<str>>,
+        limit: usize,
+    ) -> Vec<ChannelPresence> {
+        let (reply, presence) = oneshot::channel();
+        let presence = async {
+            self.send_command(HubCommand::Presence(channels, limit, reply)).await;
+            presence.await.ok()
+        };
+        timeout(STATS_TIMEOUT, presence).await.ok().flatten().unwrap_or_default()
     }
 
     /// Responds to a request, in one command, so that the responses share one commit.

@@ -13,7 +13,7 @@ use logux_net::CloseReason;
 use crate::{
     hub::{
         application::{ApplicationHandlers, record_earlier},
-        driver::{HubDriver, MAX_RECEIVED, Next, Pending, connected_clients, stats},
+        driver::{HubDriver, MAX_RECEIVED, Next, Pending, connected_clients, presence, stats},
         handle::HubCommand,
         log_status::LogState,
         outage::Outage,
@@ -148,6 +148,9 @@ impl<A: ApplicationHandlers, St: Store + Send + 'static> HubDriver<A, St> {
                 HubCommand::Clients(reply) => {
                     drop(reply.send(connected_clients(&self.hub, &pending.outboxes)));
                 }
+                HubCommand::Presence(channels, limit, reply) => {
+                    drop(reply.send(presence(&self.hub, &channels, limit)));
+                }
                 HubCommand::Stats(reply) => {
                     if let Ok(hub) = self.hub.stats() {
                         let _ = reply.send(stats(hub, &pending.outboxes));
@@ -176,6 +179,7 @@ impl HubCommand {
             Self::Ping(_)
                 | Self::Stop
                 | Self::Clients(_)
+                | Self::Presence(..)
                 | Self::Stats(_)
                 | Self::Entry(..)
                 | Self::LogPage(..)

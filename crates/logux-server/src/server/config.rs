@@ -34,7 +34,8 @@ pub struct Config {
     /// as `^1.0.0`. Default: those whose major version is at least `min_subprotocol`.
     pub supports: Option<String>,
     /// Development mode: clients receive the reasons why their actions are refused, log lines
-    /// contain actions, and the inspector is served at `/`. Default: `false`.
+    /// contain actions, and the inspector is served at `/`: clients, actions, records and
+    /// documents. Default: `false`.
     pub development: bool,
     /// The addresses that may use the inspector. Default: loopback addresses.
     pub inspector_access: InspectorAccess,

@@ -1,8 +1,9 @@
-//! The list of connected clients, as the hub's thread returns it.
+//! The list of connected clients, and who shows itself in channels, as the hub's thread returns
+//! them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use logux::{NodeId, action::Subprotocol, server::SessionId};
+use logux::{Json, NodeId, action::Subprotocol, server::SessionId};
 
 /// The connected clients: at most [`MAX_LISTED`], in no particular order.
 #[derive(Debug, Default)]
@@ -10,9 +11,23 @@ pub(crate) struct ClientList {
     /// The number of connected clients.
     pub(crate) connected: usize,
     pub(crate) clients: Vec<ClientView>,
+    /// The number of nodes that show themselves in each channel where some do, of at most
+    /// [`MAX_LISTED`] channels.
+    pub(crate) present: BTreeMap<Arc<str>, usize>,
 }
 
-/// The largest number of listed clients.
+/// Who shows itself in a channel.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelPresence {
+    /// The number of nodes.
+    pub(crate) present: usize,
+    /// The states of some of them, as others see them.
+    pub(crate) states: Vec<(NodeId, Json)>,
+    /// The number of subscribed clients.
+    pub(crate) subscribers: usize,
+}
+
+/// The largest number of listed clients, and of channels.
 pub(crate) const MAX_LISTED: usize = 1_000;
 
 /// One connected client.

@@ -2,9 +2,10 @@
 //! each action.
 //!
 //! [`Inspector`] observes every event and remembers the latest ones, as `actions`, `records` and
-//! `event_log`; `clients` is the list of connected clients. `http::inspector` serves them to
-//! requests that [`InspectorAccess`](crate::InspectorAccess) allows. Only in development, because
-//! actions are shown as they are.
+//! `event_log`; `clients` is the list of connected clients, and who shows itself in channels.
+//! `http::inspector_endpoint` serves them to requests that
+//! [`InspectorAccess`](crate::InspectorAccess) allows, and documents, which `documents::inspected`
+//! reads. Only in development, because actions are shown as they are.
 
 mod actions;
 pub(crate) mod clients;
