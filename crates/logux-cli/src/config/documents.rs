@@ -6,22 +6,24 @@
 //! edit = ["creator", { members = "/members", role = "editor" }]
 //! comments = ["/comments"]
 //! max_bytes = 1000000
+//! schema = "notes.schema.json"
 //! ```
 
-use std::time::Duration;
+use std::{path::Path as FilePath, sync::Arc, time::Duration};
 
 use logux::{
     action::DocumentOperation,
     crdt::{Document, Path},
     server::SettlementRule,
 };
+use logux_schema::Schema;
 use logux_server::{DocumentKind, DocumentKindBuilder, DocumentLimits, DocumentRules};
 use toml::{Table, Value};
 
 use super::rules::{RuleError, RuleProblem, read_rule};
 
 /// A kind of documents.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DocumentTable {
     pub(crate) rules: DocumentRules,
     comments: Vec<Path>,
@@ -30,15 +32,20 @@ pub(crate) struct DocumentTable {
     keep_deleted: Option<Duration>,
     open_actions: Option<u64>,
     created_by_edits: Option<bool>,
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
-/// Reads all kinds of documents.
-pub(super) fn read_documents(kinds: &Table) -> Result<Vec<(String, DocumentTable)>, RuleError> {
-    let read = |(name, table): (&String, &Value)| Ok((name.clone(), read_kind(name, table)?));
+/// Reads all kinds of documents. Paths of files are relative to `folder`.
+pub(super) fn read_documents(
+    kinds: &Table,
+    folder: &FilePath,
+) -> Result<Vec<(String, DocumentTable)>, RuleError> {
+    let read =
+        |(name, table): (&String, &Value)| Ok((name.clone(), read_kind(name, table, folder)?));
     kinds.iter().map(read).collect()
 }
 
-fn read_kind(name: &str, value: &Value) -> Result<DocumentTable, RuleError> {
+fn read_kind(name: &str, value: &Value, folder: &FilePath) -> Result<DocumentTable, RuleError> {
     let Value::Table(rows) = value else {
         return Err(RuleProblem::NotATable(value.clone()).at("documents", name));
     };
@@ -52,7 +59,7 @@ fn read_kind(name: &str, value: &Value) -> Result<DocumentTable, RuleError> {
         kind.rules.check().map_err(|(_, error)| RuleProblem::Rule(error).at(&table, "owner"))?;
     }
     for (row, value) in rows.iter().filter(|(row, _)| *row != "owner") {
-        kind.set(row, value).map_err(|problem| match problem {
+        kind.set(row, value, folder).map_err(|problem| match problem {
             RuleProblem::Unknown { .. } => problem.at("documents", name),
             problem => problem.at(&table, row),
         })?;
@@ -61,7 +68,7 @@ fn read_kind(name: &str, value: &Value) -> Result<DocumentTable, RuleError> {
 }
 
 impl DocumentTable {
-    fn set(&mut self, row: &str, value: &Value) -> Result<(), RuleProblem> {
+    fn set(&mut self, row: &str, value: &Value, folder: &FilePath) -> Result<(), RuleProblem> {
         match row {
             "read" => self.rules.read = Some(read_rule(value)?),
             "create" => self.rules.create = Some(read_rule(value)?),
@@ -87,6 +94,13 @@ impl DocumentTable {
                 let expected = "true or false";
                 let error = || RuleProblem::Value { expected, got: value.clone() };
                 self.created_by_edits = Some(value.as_bool().ok_or_else(error)?);
+            }
+            "schema" => {
+                let expected = "the path of a JSON Schema such as \"notes.schema.json\"";
+                let error = || RuleProblem::Value { expected, got: value.clone() };
+                let file = value.as_str().filter(|file| !file.is_empty()).ok_or_else(error)?;
+                let schema = Schema::from_file(folder.join(file)).map_err(Box::new)?;
+                self.schema = Some(Arc::new(schema));
             }
             _ => {
                 return Err(RuleProblem::Unknown { name: row.to_owned(), expected: ROWS });
@@ -131,7 +145,7 @@ const MAX_HOURS: u64 = 1_000 * 366 * 24;
 /// The rows of a table.
 const ROWS: &str = "owner, read, create, edit, comment, delete, manage, comments, managed, \
                     max_bytes, max_documents_per_user, max_bytes_per_user, keep_deleted_days, \
-                    open_actions or created_by_edits";
+                    open_actions, created_by_edits or schema";
 
 fn read_number(value: &Value) -> Result<u64, RuleProblem> {
     let number = value.as_integer().and_then(|number| u64::try_from(number).ok());

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use logux_schema::SchemaError;
 use logux_server::{AccessRule, AccessRuleError};
 use toml::{
     Table, Value,
@@ -86,6 +87,8 @@ pub(crate) enum RuleProblem {
     Value { expected: &'static str, got: Value },
     #[error(transparent)]
     Rule(#[from] AccessRuleError),
+    #[error(transparent)]
+    Schema(#[from] Box<SchemaError>),
 }
 
 /// Returns a value on one line.

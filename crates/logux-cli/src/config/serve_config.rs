@@ -350,7 +350,7 @@ impl ApplicationFlags {
         Ok(documents.into_iter().map(with_table).collect())
     }
 
-    /// Returns the schemas of kinds of documents.
+    /// Returns the schemas of kinds of documents: those of flags, then those of tables.
     fn schemas(
         &self,
         documents: &[(String, DocumentTable)],
@@ -362,6 +362,11 @@ impl ApplicationFlags {
             }
             if schemas.insert(kind.clone(), schema.clone()).is_some() {
                 return Err(ConfigError::TwoSchemas(kind.clone()));
+            }
+        }
+        for (kind, table) in documents {
+            if let Some(schema) = &table.schema {
+                schemas.entry(kind.clone()).or_insert_with(|| schema.clone());
             }
         }
         Ok(schemas)

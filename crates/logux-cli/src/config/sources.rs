@@ -92,12 +92,13 @@ impl Flags {
         let read = std::fs::read_to_string(&path).map_err(FileError::from);
         read.and_then(|text| {
             self.application.rule_source = RuleSource::new(path.clone(), &text);
-            self.read_toml(&text)
+            self.read_toml(&text, path.parent().unwrap_or(Path::new("")))
         })
         .map_err(|error| ConfigError::File { path, error })
     }
 
-    fn read_toml(&mut self, text: &str) -> Result<(), FileError> {
+    /// Overrides the flags with the text of a file in `folder`.
+    fn read_toml(&mut self, text: &str, folder: &Path) -> Result<(), FileError> {
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table: BTreeMap<Spanned<String>, Value> =
             toml::from_str(text).map_err(|error| FileError::Toml {
@@ -110,7 +111,7 @@ impl Flags {
                     self.set_rules(collections)
                 }
                 (None, Value::Table(kinds)) if key.get_ref() == "documents" => {
-                    self.set_documents(kinds)
+                    self.set_documents(kinds, folder)
                 }
                 (Some(values), _) => self.set(key.get_ref(), &values),
                 (None, _) => {
@@ -133,8 +134,8 @@ impl Flags {
         Ok(())
     }
 
-    fn set_documents(&mut self, kinds: &Table) -> Result<(), SettingError> {
-        self.application.document_tables.extend(read_documents(kinds).map_err(Box::new)?);
+    fn set_documents(&mut self, kinds: &Table, folder: &Path) -> Result<(), SettingError> {
+        self.application.document_tables.extend(read_documents(kinds, folder).map_err(Box::new)?);
         Ok(())
     }
 
