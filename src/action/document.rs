@@ -24,6 +24,9 @@ pub enum DocumentVerb {
     Create,
     /// `edit`: operations change the document.
     Edit,
+    /// `change`: operations that a server translates into an edit, for clients that know only the
+    /// JSON of the document.
+    Change,
     /// `delete`: the document ends.
     Delete,
     /// `snapshot`: the node that settles actions states what the document is.
@@ -36,13 +39,14 @@ impl DocumentVerb {
         match self {
             Self::Create => "create",
             Self::Edit => "edit",
+            Self::Change => "change",
             Self::Delete => "delete",
             Self::Snapshot => "snapshot",
         }
     }
 
     fn read(name: &str) -> Option<Self> {
-        [Self::Create, Self::Edit, Self::Delete, Self::Snapshot]
+        [Self::Create, Self::Edit, Self::Change, Self::Delete, Self::Snapshot]
             .into_iter()
             .find(|verb| verb.as_str() == name)
     }

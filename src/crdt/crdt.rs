@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     element::ElementId,
+    json_op::{JsonOp, JsonOpError, MadeOps},
     path::Path,
     restore::RestoreError,
     saving::{LoadError, StateReader, StateWriter, container},
@@ -126,6 +127,34 @@ pub trait Crdt: Clone + Default + PartialEq + fmt::Debug + Serialize + Deseriali
 
     /// Calls `part` with the name of each part that differs in `after`.
     fn diff(&self, after: &Self, part: &mut dyn FnMut(Self::Part));
+
+    /// Calls `part` with paths at which [`to_json`](Self::to_json) may differ in `after`, or above
+    /// which; for a [`JsonFeed`](super::JsonFeed). By default, with the root, if anything differs.
+    fn diff_paths(&self, after: &Self, part: &mut dyn FnMut(Path)) {
+        let mut differs = false;
+        self.diff(after, &mut |_| differs = true);
+        if differs {
+            part(Path::root());
+        }
+    }
+
+    /// Returns the largest path at a path or above it whose value in [`to_json`](Self::to_json) can
+    /// be written alone, because all values above it are objects. By default, the root.
+    fn json_place(&self, path: &Path) -> Path {
+        let _ = path;
+        Path::root()
+    }
+
+    /// Makes the operations by which `author` does what clients ask for that know only the
+    /// [`to_json`](Self::to_json) of the state. Applied in one action that is later than all in
+    /// this state, they have the effect of `ops` in their order. By default, there are none.
+    ///
+    /// # Errors
+    /// [`JsonOpError`] for the first operation that cannot be made.
+    fn json_ops(&self, ops: &[JsonOp], author: &NodeId) -> Result<MadeOps<Self::Op>, JsonOpError> {
+        let _ = (ops, author);
+        Err(JsonOpError::Unsupported)
+    }
 
     /// Makes the operations by which `author` lets this state show what `target` shows, such as an
     /// earlier version. Applied in one action that is later than all in this state, they give the

@@ -112,15 +112,17 @@
 //! item that was not inserted yet is kept in the state and takes effect when the item is inserted.
 //! A removed item stays removed.
 //!
-//! Reading order: the trait in `crdt`; `touched`; `saving`; `restore`; `register`; `element` and
-//! `path`; `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and `tree` are;
-//! `document`; `shared`; `schema`; `sync_map`.
+//! Reading order: the trait in `crdt`; `touched`; `saving`; `restore`; `json_op`; `register`;
+//! `element` and `path`; `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and
+//! `tree` are; `document`; `json_feed`; `shared`; `schema`; `sync_map`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
 mod crdt;
 mod document;
 mod element;
+mod json_feed;
+mod json_op;
 mod list;
 mod map;
 mod op_id;
@@ -142,6 +144,8 @@ pub use counter::{Counter, CounterOp};
 pub use crdt::{Crdt, MAX_TEXT};
 pub use document::{Document, DocumentChange, DocumentOp};
 pub use element::{ElementId, ElementIdError, ElementRef, MAX_COUNTER};
+pub use json_feed::{JsonChange, JsonFeed};
+pub use json_op::{JsonOp, JsonOpError, JsonOpFault, MadeOps};
 pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};
 pub use op_id::OpId;

@@ -1,7 +1,7 @@
 //! Paths in JSON values.
 
 use core::fmt;
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use im::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,12 @@ pub(super) fn subtree<'a, V: Clone>(
     let from: Arc<str> = format!("{path}/").into();
     let below = map.range(Path(from)..).take_while(move |(key, _)| path.contains(key));
     map.get_key_value(path).into_iter().chain(below)
+}
+
+/// Returns the paths of a set that are below a path.
+pub(super) fn subtree_set(paths: &BTreeSet<Path>, path: &Path) -> Vec<Path> {
+    let from: Arc<str> = format!("{path}/").into();
+    paths.range(Path(from)..).take_while(|below| path.contains(below)).cloned().collect()
 }
 
 /// Returns `true` if `path` is below `above`.

@@ -130,14 +130,21 @@ impl Channels {
         self.0.get(channel).into_iter().flat_map(|subscribers| subscribers.keys().copied())
     }
 
-    /// Returns the sessions that receive an action that is sent to a channel.
+    /// Returns the sessions that receive an action that is sent to a channel: with `only_filtered`,
+    /// those of which a filter accepts it.
     pub(super) fn receivers<'a>(
         &'a self,
         channel: &str,
         entry: &'a Entry,
+        only_filtered: bool,
     ) -> impl Iterator<Item = SessionId> + 'a {
         let subscribers = self.0.get(channel).into_iter().flatten();
-        subscribers.filter(|(_, subscriber)| subscriber.accepts(entry)).map(|(session, _)| *session)
+        let receives = move |subscriber: &Subscriber| {
+            let mut filters = subscriber.0.values();
+            filters
+                .any(|filter| filter.passes(entry) && !(only_filtered && filter.accepts.is_none()))
+        };
+        subscribers.filter(move |(_, subscriber)| receives(subscriber)).map(|(session, _)| *session)
     }
 
     /// Whether the filter `key` of a subscriber accepts an action.

@@ -239,7 +239,12 @@ pub struct Author {
 pub enum HandlerResponse {
     /// Send the action to these recipients too, when it is approved.
     Resend(Recipients),
-    /// The author has access. For a subscription, with its filter: `None` accepts all actions.
+    /// The action becomes another one with the same id, before it is approved: recipients and the
+    /// log receive the other one, also the client that sent it. For a client that describes what it
+    /// wants, where others need to know what was done.
+    Replace(Action),
+    /// The author has access. For a subscription, with its filter: `None` accepts all actions that
+    /// are not [only for filters](Recipients::only_filtered).
     Approved(Option<Filter>),
     /// Send an action to the author alone. The draft may define its creation time and its reasons.
     Action(Action, Box<Draft>),
@@ -306,6 +311,7 @@ impl fmt::Debug for HandlerResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resend(_) => "Resend",
+            Self::Replace(_) => "Replace",
             Self::Approved(_) => "Approved",
             Self::Action(..) => "Action",
             Self::Subscribe(_) => "Subscribe",
@@ -340,6 +346,9 @@ pub struct Recipients {
     pub nodes: Vec<Arc<str>>,
     /// These clients are excluded from all of the above.
     pub exclude_clients: Vec<Arc<str>>,
+    /// Whether of the subscribers of channels only those receive it that have subscribed with a
+    /// filter of the application: a form of the channel's actions that others do not know.
+    pub only_filtered: bool,
 }
 
 impl Recipients {
@@ -369,6 +378,7 @@ impl Recipients {
         self.clients.extend(other.clients);
         self.nodes.extend(other.nodes);
         self.exclude_clients.extend(other.exclude_clients);
+        self.only_filtered |= other.only_filtered;
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct PendingRequest {
 pub(super) enum Subject {
     /// An action of a client. It is in the inbox.
     Action,
+    /// The same, after the application has replaced the action.
+    ReplacedAction,
     /// An action of the application, with the ticket of its [`AddAction`](super::AddAction).
     OwnAction { ticket: Option<u64> },
     /// A subscription. It is in the inbox.
@@ -63,7 +65,7 @@ pub(super) struct Subscription {
 impl PendingRequest {
     pub(super) const fn kind(&self) -> RequestKind {
         match self.subject {
-            Subject::Action => RequestKind::Action,
+            Subject::Action | Subject::ReplacedAction => RequestKind::Action,
             Subject::OwnAction { .. } => RequestKind::OwnAction,
             Subject::Subscription(_) => RequestKind::Subscription,
         }
@@ -72,15 +74,25 @@ impl PendingRequest {
     pub(super) const fn subscription(&self) -> Option<&Subscription> {
         match &self.subject {
             Subject::Subscription(subscription) => Some(subscription),
-            Subject::Action | Subject::OwnAction { .. } => None,
+            Subject::Action | Subject::ReplacedAction | Subject::OwnAction { .. } => None,
         }
     }
 
     pub(super) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
         match &mut self.subject {
             Subject::Subscription(subscription) => Some(subscription),
-            Subject::Action | Subject::OwnAction { .. } => None,
+            Subject::Action | Subject::ReplacedAction | Subject::OwnAction { .. } => None,
         }
+    }
+
+    /// Replaces the action.
+    pub(super) fn replace(&mut self, entry: Arc<Entry>) {
+        (self.entry, self.subject) = (entry, Subject::ReplacedAction);
+    }
+
+    /// Whether the action is another one than its client has.
+    pub(super) const fn is_replaced(&self) -> bool {
+        matches!(self.subject, Subject::ReplacedAction)
     }
 
     /// The key of a subscription with its node.
@@ -131,7 +143,7 @@ impl PendingRequest {
     pub(super) const fn ticket(&self) -> Option<u64> {
         match self.subject {
             Subject::OwnAction { ticket } => ticket,
-            Subject::Action | Subject::Subscription(_) => None,
+            Subject::Action | Subject::ReplacedAction | Subject::Subscription(_) => None,
         }
     }
 

@@ -16,7 +16,10 @@ use super::{
     pending_request::{PendingRequest, SubscriptionKey},
     request_queue::RequestQueue,
 };
-use crate::action::{ActionId, NodeId};
+use crate::{
+    action::{Action, ActionId, NodeId},
+    store::Entry,
+};
 
 /// All requests. Those of one queue of a client run one after the other.
 #[derive(Debug, Default)]
@@ -130,6 +133,17 @@ impl Requests {
         let queues = self.clients.values().flat_map(|client| &client.queues);
         let waiting = queues.filter(|queue| queue.name == *name).flat_map(RequestQueue::waiting);
         running.chain(waiting)
+    }
+
+    /// Replaces the action of a running request. It keeps its meta.
+    pub(super) fn replace(&mut self, request_id: RequestId, action: Action) {
+        let Some(request) = self.running.requests.get_mut(&request_id) else { return };
+        let entry = Arc::new(Entry::new(action, request.entry.meta.clone()));
+        if request.is_in_inbox() {
+            self.pending_bytes.remove(&request.entry);
+            self.pending_bytes.add(&entry);
+        }
+        request.replace(entry);
     }
 
     /// Whether a running request still needs responses.

@@ -166,6 +166,8 @@ pub(super) fn recipients(meta: &Meta) -> Recipients {
         clients: names(CLIENT_PREFIX),
         nodes: names(NODE_PREFIX),
         exclude_clients: names(EXCLUDED_PREFIX),
+        // What is only for filters is not kept.
+        only_filtered: false,
     }
 }
 

@@ -21,6 +21,7 @@ fn each_recipient_receives_an_action_once_and_excluded_clients_do_not() {
         clients: vec!["10:one".into(), "20:three".into()],
         nodes: vec!["10:one:x".into(), "10:two:x".into(), "20:three:other-tab".into()],
         exclude_clients: vec!["30:four".into(), "10:one".into()],
+        only_filtered: false,
     };
     let action = Action::new(A).unwrap();
     world.handle(Input::Add(Box::new(AddAction {

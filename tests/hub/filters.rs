@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use logux::{
-    MemoryStore,
+    Action, MemoryStore,
+    log::Draft,
     server::{
-        Config, Filter, HandlerResponse, Input, Output, Queues, Recipients, RequestId, Retention,
-        RetentionPolicy, SessionId,
+        AddAction, Config, Filter, HandlerResponse, Input, Output, Queues, Recipients, RequestId,
+        Retention, RetentionPolicy, SessionId,
     },
 };
 
@@ -103,4 +104,29 @@ fn a_returning_subscriber_receives_the_missed_undos_that_its_filter_accepts() {
     world.respond([only_b(), HandlerResponse::Processed]);
     let undo = r#"3 <- {"type":"logux/undo","id":"1 10:one:x 1","reason":"error"}"#;
     assert_eq!(world.delivered(), [undo.to_owned(), processed(3, "3 20:two:x 0")]);
+}
+
+/// A form of the channel's actions for some subscribers, which others do not know.
+#[test]
+fn an_action_for_filters_is_sent_to_subscribers_with_a_filter_only() {
+    let mut world = World::new();
+    for (session, node) in [(1, "10:one:x"), (2, "20:two:x"), (3, "30:three:x")] {
+        world.join(session, node);
+    }
+    world.subscribe(1, "1 10:one:x 0", "room");
+    world.receive(2, vec![entry("1 20:two:x 0", SUBSCRIBE)]);
+    world.respond([only_b(), HandlerResponse::Processed]);
+    let node = "30:three:x".parse().unwrap();
+    world.handle(Input::Subscribe { node, channel: "room".into() });
+    world.delivered();
+    for action in [A, B] {
+        world.handle(Input::Add(Box::new(AddAction {
+            action: Action::new(action).unwrap(),
+            draft: Draft::default(),
+            to: Recipients { only_filtered: true, ..Recipients::channel("room") },
+            process: false,
+            ticket: None,
+        })));
+    }
+    assert_eq!(world.delivered(), [format!("2 <- {B}")]);
 }

@@ -18,6 +18,7 @@ mod memory;
 mod presence;
 mod processing;
 mod reloads;
+mod replaced;
 mod revoking;
 mod rounds;
 mod slices;

@@ -1,13 +1,16 @@
 //! A JSON document made of maps, counters, sets, lists, texts and trees.
 //!
 //! Reading order: `op`; `join`; `parts`; this file; `read`; `shape`; `edit`; `view`; `restore`;
-//! `changes`.
+//! `changes`; `json_ops`, `json_set` and `plain_ops`.
 
 mod changes;
 mod edit;
 mod join;
+mod json_ops;
+mod json_set;
 mod op;
 mod parts;
+mod plain_ops;
 mod read;
 mod restore;
 mod shape;
@@ -23,6 +26,7 @@ use super::{
     counter::Counter,
     crdt::Crdt,
     element::ElementId,
+    json_op::{JsonOp, JsonOpError, MadeOps},
     list::List,
     map::Map,
     path::{Path, items},
@@ -275,6 +279,22 @@ impl Crdt for Document {
         self.lists.diff(&after.lists, part);
         self.texts.diff(&after.texts, part);
         self.trees.diff(&after.trees, part);
+    }
+
+    fn diff_paths(&self, after: &Self, part: &mut dyn FnMut(Path)) {
+        self.diff(after, part);
+    }
+
+    fn json_place(&self, path: &Path) -> Path {
+        self.place_in_json(path)
+    }
+
+    fn json_ops(
+        &self,
+        ops: &[JsonOp],
+        author: &NodeId,
+    ) -> Result<MadeOps<DocumentOp>, JsonOpError> {
+        self.make_json_ops(ops, author)
     }
 
     fn restore_ops(&self, target: &Self, author: &NodeId) -> Result<Vec<DocumentOp>, RestoreError> {

@@ -370,13 +370,13 @@ fn pointer(mut value: Value, keys: &[Cow<'_, str>]) -> Option<Value> {
 }
 
 /// Reads an index of a JSON Pointer.
-fn index(key: &str) -> Option<usize> {
+pub(super) fn index(key: &str) -> Option<usize> {
     let is_canonical = key == "0" || key.starts_with(|first: char| matches!(first, '1'..='9'));
     key.parse().ok().filter(|_| is_canonical)
 }
 
 /// Reads the name of an item or node. The key is not escaped.
-fn name(key: &str) -> Option<ElementId> {
+pub(super) fn name(key: &str) -> Option<ElementId> {
     if key.starts_with('@') { key.parse().ok() } else { None }
 }
 

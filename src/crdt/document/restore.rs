@@ -37,7 +37,10 @@ impl Document {
 }
 
 /// Returns the part at a path, or an empty one.
-fn part_or_new<'a, T: super::parts::Part>(parts: &'a Parts<T>, path: &Path) -> Cow<'a, T> {
+pub(super) fn part_or_new<'a, T: super::parts::Part>(
+    parts: &'a Parts<T>,
+    path: &Path,
+) -> Cow<'a, T> {
     parts.shown(path.as_str()).map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
 }
 

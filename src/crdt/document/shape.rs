@@ -1,7 +1,12 @@
 //! The shape of the value at a path, without the value.
 
 use super::{Document, read::Reading};
-use crate::crdt::{element::ElementId, path::Path, touched::ValueShape, tree::TreeNode};
+use crate::crdt::{
+    element::ElementId,
+    path::{Path, items},
+    touched::ValueShape,
+    tree::TreeNode,
+};
 use serde_json::Value;
 
 /// Reads only what is at the path.
@@ -54,6 +59,21 @@ impl Reading for ElementOnly<'_> {
 }
 
 impl Document {
+    /// Returns the largest path at a path or above it that has only objects above it: what is in
+    /// an item or node belongs to its list or tree. O(keys² · log n).
+    pub(super) fn place_in_json(&self, path: &Path) -> Path {
+        let text = path.as_str();
+        let end = items(text).next().map_or(text.len(), |(above, _)| above.len());
+        for (at, _) in text[..end].match_indices('/') {
+            // A part of a path is a path.
+            let Ok(above) = Path::new(&text[..at]) else { break };
+            if self.read(&ShapeOnly, &above) != Some(ValueShape::Object) {
+                return above;
+            }
+        }
+        Path::new(&text[..end]).unwrap_or_else(|_| Path::root())
+    }
+
     /// Returns the shape of what [`build`](Self::build) makes. O(log n), plus the number of hidden
     /// entries below the path.
     fn shape(&self, at: &Path, plain: Option<&str>) -> ValueShape {

@@ -227,7 +227,7 @@ impl<S: Store> Hub<S> {
             }
         }
         for channel in &to.channels {
-            for id in channels.receivers(channel, filtered) {
+            for id in channels.receivers(channel, filtered, to.only_filtered) {
                 send(sessions, id);
             }
         }
@@ -251,6 +251,7 @@ impl<S: Store> Hub<S> {
         let (client, to) = (session.node.client_id(), &request.recipients);
         let is_author = request.kind() == RequestKind::Action
             && request.entry.meta.id.node().client_id() == client
+            && !request.is_replaced()
             && request.holders().contains(&&session.node);
         let is_client = |recipient: &Arc<str>| **recipient == *client;
         let is_user = |user: &Arc<str>| session.node.user_id() == Some(user);

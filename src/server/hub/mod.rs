@@ -511,7 +511,9 @@ impl<S: Store> Hub<S> {
         // A subscription changes nothing that other actions could depend on.
         let fate_key = match subject {
             Subject::Subscription(_) => FateKey::none(),
-            Subject::Action | Subject::OwnAction { .. } => self.config.fate_keys.key(&entry.action),
+            Subject::Action | Subject::ReplacedAction | Subject::OwnAction { .. } => {
+                self.config.fate_keys.key(&entry.action)
+            }
         };
         let undone = self.undone_in_queue(&entry)?;
         Ok(PendingRequest {

@@ -39,6 +39,12 @@ impl<S: Store> Hub<S> {
                 request.recipients.extend(recipients);
                 Ok(())
             }
+            HandlerResponse::Replace(action) => {
+                if request.kind() == RequestKind::Action && !request.is_approved {
+                    self.requests.replace(request_id, action);
+                }
+                Ok(())
+            }
             HandlerResponse::Approved(filter) => self.approved(now, request_id, filter),
             // The state of the channel is not needed any more.
             HandlerResponse::Action(..) | HandlerResponse::Subscribe(_)
@@ -117,12 +123,14 @@ impl<S: Store> Hub<S> {
         let (entry, kind) = (request.entry.clone(), request.kind());
         if kind != RequestKind::Subscription {
             let recipients = core::mem::take(&mut request.recipients);
-            let sender = request.sender.clone();
+            let (sender, is_replaced) = (request.sender.clone(), request.is_replaced());
             let entry = self.retain(now, entry, &recipients)?;
             if !recipients.channels.is_empty() {
                 self.requests.mark_in_channels(request_id, &recipients.channels);
             }
-            let holders = (kind == RequestKind::Action).then(|| [entry.meta.id.node(), &sender]);
+            // Nobody has what has replaced the action of a client.
+            let is_held = kind == RequestKind::Action && !is_replaced;
+            let holders = is_held.then(|| [entry.meta.id.node(), &sender]);
             self.deliver(&entry, &recipients, holders)?;
             if let Some(request) = self.requests.running(request_id) {
                 (request.entry, request.recipients) = (entry, recipients);

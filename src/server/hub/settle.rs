@@ -47,7 +47,8 @@ impl<S: Store> Hub<S> {
     pub(super) fn retention_of(&self, action: &Action, meta: &Meta) -> Option<Retention> {
         match self.config.documents.document_of(action) {
             // The document and its actions stay as they are, until the application removes them.
-            Some((_, DocumentVerb::Delete)) => None,
+            // A change stays as the edit that replaces it.
+            Some((_, DocumentVerb::Delete | DocumentVerb::Change)) => None,
             Some((key, _)) => Some(Retention::forever(key.channel())),
             None => self.config.retention.of(action, meta),
         }
