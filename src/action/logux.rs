@@ -163,6 +163,11 @@ pub struct Since {
     pub id: String,
     /// Its time, in milliseconds since the epoch.
     pub time: i64,
+    /// The `added` number of the server up to which the client has received everything of the
+    /// channel, if `id` is the server's answer to an earlier subscription. Official clients do not
+    /// send it, and official servers ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<u64>,
 }
 
 /// `{"type":"logux/subscribed","channel":"users/10"}`: the server has subscribed the client without

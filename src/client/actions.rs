@@ -6,6 +6,7 @@ use super::{
     Client, Fate, Output, Subscription, SubscriptionState,
     documents::index_of,
     machine::{SUBSCRIPTIONS, SYNCING},
+    since,
     subscriptions::{Change, Unsubscription},
 };
 use crate::{
@@ -49,6 +50,9 @@ impl<S: Store, O: Observer> Client<S, O> {
                 log.by_id(id).is_ok_and(|entry| entry.is_some_and(|it| unsent.contains(&it.meta)))
             };
             let left = self.subscriptions.leave(&action, is_unsent);
+            if let Some(subscription) = Subscription::of(&action) {
+                since::pause(&mut self.log, &subscription.key())?;
+            }
             if let Some(channel) = action.str_field("channel")
                 && !self.subscriptions.is_subscribed(&channel)
             {

@@ -135,7 +135,9 @@ impl<S: Store, O: Observer> Client<S, O> {
         let newest = crate::wire::Protocol::NEWEST;
         let mut log = Log::with_observer(config.node.node.clone(), store, observer)?
             .with_max_ahead(MAX_AHEAD);
-        forget_subscriptions(&mut log)?;
+        if since::pause_all(&mut log)? | forget_subscriptions(&mut log)? {
+            log.commit()?;
+        }
         // Otherwise the next actions would count as confirmed.
         let (synced, last_added) = (log.synced()?, log.last_added()?);
         if synced.sent > last_added {
@@ -379,7 +381,10 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.pending.push_back(Output::Fate(entry.meta.id.clone(), Fate::Sent));
         }
         self.send(now, &waiting)?;
-        for action in self.subscriptions.resubscriptions().into_iter().flatten() {
+        // Nothing of this connection is received yet.
+        since::pause_all(&mut self.log)?;
+        let received = self.log.synced()?.received;
+        for action in self.subscriptions.resubscriptions(received).into_iter().flatten() {
             self.add_own(now, action, Draft::default(), OwnAction::Repeated)?;
         }
         Ok(())
@@ -457,9 +462,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             self.log.remove_reason(SYNCING, &Criteria::id(id.clone()))?;
             let change = self.subscriptions.processed(&id, &answer.meta.stamp());
             if let Some((subscription, _)) = &change
-                && self.subscriptions.is_kept(subscription)
+                && self.subscriptions.has_all(subscription)
             {
-                since::write(&mut self.log, subscription, &answer.meta.stamp())?;
+                since::begin(&mut self.log, subscription, &answer.meta.stamp())?;
             }
             self.tell_subscription(change);
             self.documents.processed(&id);
@@ -469,6 +474,9 @@ impl<S: Store, O: Observer> Client<S, O> {
             return Ok(());
         };
         let change = self.subscriptions.undone(&id, &undo.reason);
+        if let Some((ended, _)) = &change {
+            since::end(&mut self.log, &ended.key())?;
+        }
         self.tell_subscription(change);
         self.documents.undone(&id);
         self.status.undone(&id, &undo.reason);
@@ -504,20 +512,19 @@ fn answered_id(entry: &Entry) -> Option<ActionId> {
 }
 
 /// Ends the wait for answers to subscriptions of earlier starts. A subscription ends with the start
-/// that made it, so the server will not answer it; the application subscribes again.
+/// that made it, so the server will not answer it; the application subscribes again. Returns
+/// whether there were any.
 fn forget_subscriptions<S: Store, O: Observer>(
     log: &mut Log<S, O>,
-) -> Result<(), LogError<S::Error>> {
+) -> Result<bool, LogError<S::Error>> {
     let mut found = Vec::new();
     log.walk(&Query::added().index(SUBSCRIPTIONS), |entry| {
         found.push(entry.meta.id.clone());
         ControlFlow::Continue(())
     })?;
-    if found.is_empty() {
-        return Ok(());
-    }
+    let has_found = !found.is_empty();
     for id in found {
         log.remove_reason(SYNCING, &Criteria::id(id))?;
     }
-    log.commit()
+    Ok(has_found)
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     action::{Action, ActionError, ActionId, Stamp},
-    json::{Cursor, Json, JsonError, key_is},
+    json::{Cursor, JsonError, key_is},
 };
 
 /// A change of a subscription, to tell the application.
@@ -40,6 +40,9 @@ struct Wanted {
     asked: Vec<ActionId>,
     /// The last confirmed request, with the stamp of its answer.
     confirmed: Option<(ActionId, Stamp)>,
+    /// The `added` number up to which the client had received everything of the channel when the
+    /// connection of the confirmed request ended.
+    received: Option<u64>,
 }
 
 impl Wanted {
@@ -75,6 +78,7 @@ impl Subscriptions {
             count: 0,
             asked: Vec::new(),
             confirmed: None,
+            received: None,
         });
         wanted.count += usize::from(is_new);
         wanted.asked.push(id.clone());
@@ -90,8 +94,11 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn is_kept(&self, subscription: &Subscription) -> bool {
-        self.wanted.get(&subscription.key()).is_some_and(|wanted| wanted.is_kept)
+    /// Whether the log has everything that a subscription has brought: the log keeps it, and no
+    /// request is without an answer.
+    pub(super) fn has_all(&self, subscription: &Subscription) -> bool {
+        let wanted = self.wanted.get(&subscription.key());
+        wanted.is_some_and(|wanted| wanted.is_kept && wanted.asked.is_empty())
     }
 
     /// Decides about a `logux/unsubscribe` of the application. `is_unsent` returns `true` for
@@ -125,6 +132,7 @@ impl Subscriptions {
         let wanted = self.wanted.get_mut(self.keys.get(id)?)?;
         wanted.asked.retain(|asked| asked != id);
         let previous = wanted.confirmed.replace((id.clone(), answer.clone()));
+        wanted.received = None;
         if let Some((previous, _)) = previous.filter(|(previous, _)| previous != id) {
             self.keys.remove(&previous);
         }
@@ -157,14 +165,15 @@ impl Subscriptions {
     }
 
     /// Returns the actions that subscribe again at a new connection: one for each confirmed
-    /// subscription, with `since` of its last confirmation. Requests without an answer are in the
-    /// log, and sent again from there.
-    pub(super) fn resubscriptions(&self) -> Vec<Result<Action, ActionError>> {
-        let idle = self.wanted.values().filter(|wanted| wanted.asked.is_empty());
-        let resubscribe = |wanted: &Wanted| {
+    /// subscription, with `since` of its last confirmation. `received` is the `added` number that
+    /// the client has received in earlier connections. Requests without an answer are in the log,
+    /// and sent again from there.
+    pub(super) fn resubscriptions(&mut self, received: u64) -> Vec<Result<Action, ActionError>> {
+        let idle = self.wanted.values_mut().filter(|wanted| wanted.asked.is_empty());
+        let resubscribe = |wanted: &mut Wanted| {
             let (_, last) = wanted.confirmed.as_ref()?;
-            let since = Json::from_value(&since(last)).map_err(ActionError::Write);
-            Some(since.and_then(|since| with_since(&wanted.template, &since)))
+            let received = *wanted.received.get_or_insert(received);
+            Some(with_since(&wanted.template, &since(last, Some(received))))
         };
         idle.filter_map(resubscribe).collect()
     }

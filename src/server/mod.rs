@@ -10,7 +10,7 @@
 //! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`, `catalog`,
 //! `presence`; then the parts of the hub's state, `replay`, `pending_request`, `request_queue`,
 //! `pending_bytes`, `parked`, `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`,
-//! `inbox`, `added_offsets`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
+//! `inbox`, `added_offsets`, `log_starts`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
 //! `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
@@ -25,6 +25,7 @@ mod inbox;
 mod inbox_usage;
 mod io;
 mod log_query;
+mod log_starts;
 mod observer;
 mod parked;
 mod pending_bytes;

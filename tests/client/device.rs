@@ -100,6 +100,11 @@ impl<O: Observer> Device<O> {
         Self { client, ms: 0, added: 0 }
     }
 
+    /// Sets the last number of the server.
+    pub(crate) fn with_added(self, added: u64) -> Self {
+        Self { added, ..self }
+    }
+
     /// Advances the clock by milliseconds.
     pub(crate) const fn advance(&mut self, ms: u64) {
         self.ms += ms;

@@ -35,6 +35,17 @@ fn since_ms(ms: i64) -> Value {
     json!({"id": id.to_string(), "time": id.time().as_millis()})
 }
 
+/// Returns the same for a client that has then received everything up to a number of the server.
+fn since_added(ms: i64, added: u64) -> Value {
+    let mut since = since_ms(ms);
+    since["added"] = added.into();
+    since
+}
+
+fn subscription(since: &Value) -> Value {
+    json!([{"type": "logux/subscribe", "channel": "notes/1", "since": since}])
+}
+
 #[test]
 fn a_start_receives_only_what_is_new() {
     let mut desk = desk("10:phone:1", MemoryStore::new());
@@ -44,16 +55,60 @@ fn a_start_receives_only_what_is_new() {
     desk.receive(5, "server:x", &processed(&first));
     let since = since_ms(5);
     assert_eq!(desk.client.log().value(r#"since {} "notes/1""#).unwrap(), Some(since.to_string()));
+    let edit = json!({"type": "notes/edit", "id": "1", "ops": []});
+    desk.receive(6, "11:desk:1", &edit);
 
-    let mut desk = self::desk("10:phone:2", desk.client.into_store());
+    // The client is killed, and receives other channels first when it is back.
+    let mut desk = self::desk("10:phone:2", desk.client.into_store()).with_added(2);
+    desk.connect();
+    desk.receive(7, "server:x", &json!({"type": "other"}));
     let again = desk.subscribe();
-    let sent = json!([{"type": "logux/subscribe", "channel": "notes/1", "since": since}]);
-    assert_eq!(json!(desk.connect()), sent);
+    assert_eq!(json!(desk.sent()), subscription(&since_added(5, 2)));
     desk.receive(9, "server:x", &processed(&again));
-    // The next connection of the same start asks from the last answer too.
-    let since = since_ms(9);
-    let sent = json!([{"type": "logux/subscribe", "channel": "notes/1", "since": since}]);
-    assert_eq!(json!(desk.connect()), sent);
+    // The next connection of the same start asks from what was received in this one.
+    assert_eq!(json!(desk.connect()), subscription(&since_added(9, 4)));
+    desk.receive(10, "server:x", &json!({"type": "other"}));
+    assert_eq!(json!(desk.connect()), subscription(&since_added(9, 4)), "it had no answer");
+}
+
+#[test]
+fn a_document_that_is_closed_is_as_it_was_then() {
+    let mut desk = desk("10:phone:1", MemoryStore::new());
+    let id = desk.subscribe();
+    desk.connect();
+    desk.receive(5, "server:x", &processed(&id));
+    desk.receive(6, "11:desk:1", &json!({"type": "notes/edit", "id": "1", "ops": []}));
+    desk.sync(Subscription::to("notes/1").unsubscribe().unwrap());
+    desk.receive(7, "server:x", &json!({"type": "other"}));
+    desk.sent();
+    desk.subscribe();
+    assert_eq!(json!(desk.sent()), subscription(&since_added(5, 2)));
+}
+
+#[test]
+fn a_subscription_that_the_server_has_ended_has_no_number() {
+    let mut desk = desk("10:phone:1", MemoryStore::new());
+    let id = desk.subscribe();
+    desk.connect();
+    desk.receive(5, "server:x", &processed(&id));
+    desk.receive(6, "server:x", &refusal(&id, "revoked"));
+    desk.sent();
+    desk.subscribe();
+    assert_eq!(json!(desk.sent()), subscription(&since_ms(5)));
+}
+
+/// The answer to the first request says nothing about what the second one has to bring.
+#[test]
+fn a_number_is_known_only_when_all_requests_are_answered() {
+    let mut desk = desk("10:phone:1", MemoryStore::new());
+    let first = desk.sync(Subscription::to("notes/1").subscribe().unwrap());
+    desk.connect();
+    let kept = desk.subscribe();
+    desk.receive(5, "server:x", &processed(&first));
+    assert_eq!(desk.client.log().value(r#"since {} "notes/1""#).unwrap(), None);
+    desk.receive(6, "server:x", &processed(&kept));
+    let since = desk.client.log().value(r#"since {} "notes/1""#).unwrap().unwrap();
+    assert_eq!(since, since_ms(6).to_string());
 }
 
 #[test]
@@ -72,7 +127,7 @@ fn what_the_log_does_not_keep_is_requested_as_a_whole() {
     let again = desk.sync(subscribe());
     desk.receive(7, "server:x", &processed(&again));
     let since = desk.client.log().value(r#"since {} "notes/1""#).unwrap().unwrap();
-    assert_eq!(since, since_ms(6).to_string());
+    assert_eq!(serde_json::from_str::<Value>(&since).unwrap(), since_added(6, 2));
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! Actions and undos for clients that subscribe after they were sent.
 
-use logux::server::{HandlerResponse, Input, Recipients, SessionId};
+use logux::{
+    MemoryStore,
+    server::{
+        Config, HandlerResponse, Input, LogQuery, Recipients, Retention, RetentionPolicy, SessionId,
+    },
+};
 
-use crate::world::{A, World, entry, processed, undone};
+use crate::world::{A, World, config, entry, processed, undone};
 
 /// Such an action was resent before the client subscribed, and may change the database after the
 /// client's load.
@@ -98,4 +103,92 @@ fn a_client_that_is_disconnected_during_an_undo_receives_it_when_it_returns() {
         [""; 0],
         "a client that was subscribed after the undo has received it"
     );
+}
+
+/// Returns a world that keeps all actions.
+fn keeping(config: Config, store: MemoryStore) -> World {
+    let retention = RetentionPolicy::by(|_, _| Some(Retention::forever("room")));
+    World::with(Config { retention, ..config }, store)
+}
+
+/// Lets a client send an action that is kept.
+fn send(world: &mut World, session: u64, id: &str) {
+    world.receive(session, vec![entry(id, A)]);
+    let to = Recipients::channel("room");
+    world.respond([
+        HandlerResponse::Resend(to),
+        HandlerResponse::Approved(None),
+        HandlerResponse::Processed,
+    ]);
+    world.other.clear();
+    world.delivered();
+}
+
+/// Subscribes with a position, and returns whether the kept actions with these ids are sent.
+fn replayed(world: &mut World, session: u64, id: &str, since: &str, ids: &[&str]) -> Vec<bool> {
+    let subscribe = format!(r#"{{"type":"logux/subscribe","channel":"room","since":{{{since}}}}}"#);
+    world.receive(session, vec![entry(id, &subscribe)]);
+    let request = world.requests.pop_front().unwrap().id;
+    world.handle(Input::Respond(request, HandlerResponse::Approved(None)));
+    world.other.clear();
+    world.handle(Input::Respond(request, HandlerResponse::Replay));
+    let sent = world.other.concat();
+    world.handle(Input::Respond(request, HandlerResponse::Processed));
+    ids.iter().map(|id| sent.contains(id)).collect()
+}
+
+#[test]
+fn a_subscriber_that_names_a_number_receives_what_follows_it() {
+    let mut world = keeping(config(), MemoryStore::new());
+    world.join(1, "10:one:a");
+    world.join(2, "20:two:a");
+    let actions = ["1 10:one:a 0", "2 10:one:a 0", "3 10:one:a 0"];
+    send(&mut world, 1, actions[0]);
+    world.subscribe(2, "1 20:two:a 0", "room");
+    let last = LogQuery::all().newest_first().limit(1);
+    let answer = world.hub.page(&last).unwrap().entries[0].meta.id.clone();
+    assert!(answer.node().is_server());
+    send(&mut world, 1, actions[1]);
+    let added = world.hub.stats().unwrap().added;
+    world.handle(Input::Leave(SessionId(2)));
+    send(&mut world, 1, actions[2]);
+
+    let position = |id: &str| format!(r#""id":"{id}","time":0,"added":{added}"#);
+    let mut come_back = |session, node: &str, since: &str| {
+        world.join_since(session, node, added);
+        replayed(&mut world, session, &format!("{session} {node} 0"), since, &actions)
+    };
+    let known = position(&answer.to_string());
+    assert_eq!(come_back(3, "20:two:b", &known), [false, false, true]);
+    let of_another_log = position(&format!("{} server:other 0", answer.time().as_millis()));
+    let by_time = come_back(4, "20:two:c", &of_another_log);
+    assert!(by_time[1] && by_time[2], "what the time allows: {by_time:?}");
+    let all = come_back(5, "20:two:d", &position("0 server:uuid 0"));
+    assert_eq!(all, [true; 3], "an answer before the first start of this log");
+}
+
+/// The log was restored from a backup: the numbers after it are given again.
+#[test]
+fn a_number_after_a_backup_is_not_believed() {
+    let mut world = keeping(config(), MemoryStore::new());
+    world.join(1, "10:one:a");
+    world.join(2, "20:two:a");
+    send(&mut world, 1, "1 10:one:a 0");
+    world.subscribe(2, "1 20:two:a 0", "room");
+    let last = LogQuery::all().newest_first().limit(1);
+    let answer = world.hub.page(&last).unwrap().entries[0].meta.id.clone();
+    let backup = world.hub.into_store();
+    // The actions that follow are lost with the database.
+    let lost = 1_000;
+
+    let node = "server:second".parse().unwrap();
+    let mut world = keeping(Config { node, ..config() }, backup);
+    world.join(1, "10:one:a");
+    let actions = ["2 10:one:a 0", "3 10:one:a 0"];
+    for id in actions {
+        send(&mut world, 1, id);
+    }
+    let since = format!(r#""id":"{answer}","time":0,"added":{lost}"#);
+    world.join_since(3, "20:two:b", world.hub.stats().unwrap().added);
+    assert_eq!(replayed(&mut world, 3, "9 20:two:b 0", &since, &actions), [true, true]);
 }

@@ -184,7 +184,7 @@ impl RecordRequest {
                 Action::typed(SUBSCRIBE, &fields)
             }
             Self::Subscribe { id, is_creating: false } => {
-                let since = Some(Since { id: own.to_string(), time: 0 });
+                let since = Some(Since { id: own.to_string(), time: 0, added: None });
                 Subscribe { channel: channel(plural, id), since }.to_action()
             }
             Self::Unsubscribe(id) => Subscription::to(channel(plural, id)).unsubscribe(),

@@ -49,6 +49,7 @@ impl<S: Store> Hub<S> {
             self.leave(previous)?;
             self.pending.push_back(Output::Replaced(previous));
         }
+        self.log_starts.record(&mut self.log, now)?;
         let is_new = since == 0;
         let (since, added_offset) =
             self.added_offsets.resolve(node.client_id(), since, self.log.last_added()?);

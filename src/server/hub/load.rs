@@ -7,7 +7,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Hub, NO_FILTER, client_undo::is_by_client, filter_key, pages::Page, retention::since};
+use super::{
+    Hub, NO_FILTER,
+    client_undo::is_by_client,
+    filter_key,
+    pages::Page,
+    retention::{Received, since},
+};
 use crate::{
     action::{Action, logux::Subscribed},
     log::{Draft, LogError},
@@ -151,8 +157,10 @@ impl<S: Store> Hub<S> {
         channel: &str,
     ) -> Result<Replay, LogError<S::Error>> {
         let after = match since(subscription) {
-            Some((id, _)) => {
-                self.log.by_id(&id)?.and_then(|entry| entry.meta.added).unwrap_or_default()
+            Some(received) => {
+                let entry = self.log.by_id(&received.id)?;
+                let added = entry.and_then(|entry| entry.meta.added);
+                added.max(self.position(session, &received)?).unwrap_or_default()
             }
             None => 0,
         };
@@ -172,6 +180,22 @@ impl<S: Store> Hub<S> {
         })
     }
 
+    /// Returns the number up to which a subscriber has received everything of the channel, if it
+    /// has named a number of this log.
+    fn position(
+        &self,
+        session: SessionId,
+        received: &Received,
+    ) -> Result<Option<u64>, LogError<S::Error>> {
+        // With an offset, the client has numbers of another log.
+        let session = self.sessions.get(session).filter(|session| session.added_offset == 0);
+        let (Some(_), Some(added)) = (session, received.added) else { return Ok(None) };
+        let position = self.log_starts.position(&received.id, added);
+        // A client can send any number.
+        let last = self.log.last_added()?;
+        Ok(position.map(|position| position.min(last)))
+    }
+
     fn replay_page(
         &self,
         session: SessionId,
@@ -189,7 +213,9 @@ impl<S: Store> Hub<S> {
             // received. Of actions in the same millisecond, some may be sent again, but none is
             // lost.
             let is_new = progress.is_after_known
-                || since.as_ref().is_none_or(|(_, time)| approved_at(&candidate.meta) >= *time);
+                || since
+                    .as_ref()
+                    .is_none_or(|received| approved_at(&candidate.meta) >= received.time);
             // A subscriber has its own actions, unless it starts without `since`. Those of another
             // node of the client may have been lost, by a reload, before they were approved.
             let is_own = candidate.meta.id.node() == author;

@@ -48,6 +48,7 @@ use super::{
     clock::ServerClock,
     documents::Documents,
     inbox::Inbox,
+    log_starts::LogStarts,
     pending_request::{PendingRequest, Subject, Subscription, SubscriptionKey},
     presence::{Presence, PresenceRule},
     rate::{Rate, TokenBuckets},
@@ -207,6 +208,7 @@ pub struct Hub<S> {
     now: MonoTime,
     bounds: Bounds,
     added_offsets: AddedOffsets,
+    log_starts: LogStarts,
     clock: ServerClock,
     draining: bool,
     documents: Documents,
@@ -270,6 +272,7 @@ impl<S: Store> Hub<S> {
             requests: Requests::default(),
             held: VecDeque::new(),
             added_offsets: AddedOffsets::default(),
+            log_starts: LogStarts::default(),
             bounds: Bounds::default(),
             draining: false,
             documents: Documents::default(),
@@ -329,6 +332,7 @@ impl<S: Store> Hub<S> {
     fn read_store(&mut self) -> Result<(), LogError<S::Error>> {
         self.log.read_ids()?;
         self.clock.read_log(&self.log)?;
+        self.log_starts = LogStarts::read(&self.log)?;
         self.restore_bounds()?;
         let (unanswered, usage) = self.inbox.restore(&self.log)?;
         self.log.observer_mut().inbox_usage = usage;

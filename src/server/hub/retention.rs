@@ -275,8 +275,18 @@ fn retained(draft: Draft, retention: &Retention, to: &Recipients, now: WallTime)
     }
 }
 
-/// Returns the last action that a subscriber has received, with its time by the server's clock.
-pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
+/// What a subscriber has received of a channel.
+pub(super) struct Received {
+    /// The last action that it has received.
+    pub(super) id: ActionId,
+    /// The time of this action by the server's clock.
+    pub(super) time: WallTime,
+    /// The `added` number up to which it has received everything, if it knows.
+    pub(super) added: Option<u64>,
+}
+
+/// Returns what a subscriber has received of the channel, if it has named anything.
+pub(super) fn since(subscription: &Entry) -> Option<Received> {
     let since: Since = Json::new(subscription.action.field("since")?).ok()?.parse().ok()?;
     let id: ActionId = since.id.parse().ok()?;
     let clock_difference = subscription.meta.id.time().since(subscription.meta.time);
@@ -285,5 +295,5 @@ pub(super) fn since(subscription: &Entry) -> Option<(ActionId, WallTime)> {
     } else {
         WallTime::from_millis(since.time).shifted(-clock_difference)
     };
-    Some((id, time))
+    Some(Received { id, time, added: since.added })
 }

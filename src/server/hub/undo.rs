@@ -86,7 +86,7 @@ impl<S: Store> Hub<S> {
         subscription: &Entry,
         after: Option<u64>,
     ) -> Result<(), LogError<S::Error>> {
-        let since = since(subscription).map(|(_, time)| time);
+        let since = since(subscription).map(|received| received.time);
         let client = subscription.meta.id.node().client_id();
         let mut undos = Vec::new();
         self.inbox.undos_in_channel(&self.log, channel, |entry| {
