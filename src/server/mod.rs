@@ -10,8 +10,8 @@
 //! `queues`, `rate`, `retention`, `log_query`, `documents`, `snapshot_builder`, `catalog`,
 //! `presence`; then the parts of the hub's state, `replay`, `pending_request`, `request_queue`,
 //! `pending_bytes`, `parked`, `requests`, `unconfirmed`, `sessions`, `channels`, `confirmed`,
-//! `inbox`, `added_offsets`, `log_starts`, `clock`, and the observers of its log, `inbox_usage`, `clean_log`,
-//! `observer`; then `hub`, with [`Hub`].
+//! `inbox`, `added_offsets`, `log_starts`, `clock`, and the observers of its log, `inbox_usage`,
+//! `clean_log`, `observer`; then `hub`, with [`Hub`].
 
 mod added_offsets;
 mod catalog;

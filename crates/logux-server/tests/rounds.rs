@@ -120,9 +120,14 @@ async fn commits_of_backlog<St: Store + Send + 'static>(
     let client = Client::builder("ada").expect("a user").start(connector);
     let connected = timeout(Duration::from_secs(20), client.reached(State::Synchronized)).await;
     assert!(connected.expect("a connection"));
+    client.pause().expect("a running client");
+    let offline = timeout(Duration::from_secs(20), client.reached(State::Disconnected)).await;
+    assert!(offline.expect("the end of the connection"));
     let before = commits.load(Ordering::Relaxed);
     let backlog =
         (0..ACTIONS).map(|number| client.sync(Action::new(action(number)).expect("JSON")));
+    let backlog: Vec<_> = backlog.collect();
+    client.resume().expect("a running client");
     let answers = timeout(Duration::from_secs(20), join_all(backlog)).await.expect("answers");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     commits.load(Ordering::Relaxed) - before
