@@ -48,6 +48,11 @@ impl DocumentKinds {
         self.0.insert(kind.into(), rule).is_none()
     }
 
+    /// Returns the kinds, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.keys()
+    }
+
     /// Returns the rule of a kind.
     pub fn rule(&self, kind: &str) -> Option<&SettlementRule> {
         self.0.get(kind)

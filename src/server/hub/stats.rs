@@ -43,6 +43,14 @@ pub struct HubStats {
     pub remembered_bytes: usize,
     /// The last `added` number of the log.
     pub added: u64,
+    /// The nodes that show themselves in channels, one for each node and channel.
+    pub present: usize,
+    /// The actions with states of nodes that were sent since the start of the hub, each to one or
+    /// more clients.
+    pub presence_batches: u64,
+    /// The states of nodes since the start of the hub that nobody was sent, because a later one of
+    /// the same node came first.
+    pub presence_replaced: u64,
 }
 
 /// One connected client.
@@ -67,12 +75,14 @@ impl<'a> ConnectedClient<'a> {
 }
 
 impl<S: Store> Hub<S> {
-    /// Returns the sizes of the hub's state. O(connected clients + clients with actions in queues).
+    /// Returns the sizes of the hub's state. O(connected clients + clients with actions in queues +
+    /// channels with nodes).
     ///
     /// # Errors
     /// If the store fails.
     pub fn stats(&self) -> Result<HubStats, LogError<S::Error>> {
         let usage = &self.log.observer().inbox_usage;
+        let presence = self.presence.totals();
         Ok(HubStats {
             clients: self.sessions.len(),
             channels: self.channels.len(),
@@ -86,6 +96,9 @@ impl<S: Store> Hub<S> {
             remembered: usage.entries,
             remembered_bytes: usage.bytes,
             added: self.log.last_added()?,
+            present: self.presence.channels().map(|(_, present)| present).sum(),
+            presence_batches: presence.batches,
+            presence_replaced: presence.replaced,
         })
     }
 

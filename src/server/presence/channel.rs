@@ -37,6 +37,11 @@ pub(super) struct PresenceChannel {
     /// The nodes by their latest change.
     changes: BTreeMap<Change, NodeId>,
     last_change: Change,
+    /// The last change that any connection was sent.
+    sent: Change,
+    /// The number of states that were replaced before any connection was sent them, and are not
+    /// counted yet.
+    replaced: u64,
     /// The nodes that have left, by the time when they did.
     left: VecDeque<(MonoTime, Change, NodeId)>,
     /// The number of nodes that have not left.
@@ -159,7 +164,9 @@ impl PresenceChannel {
     fn show(&mut self, node: &NodeId, shown: Option<Json>) {
         let Some(own) = self.nodes.get_mut(node).filter(|own| own.shown != shown) else { return };
         own.shown = shown;
-        self.changes.remove(&own.change);
+        if self.changes.remove(&own.change).is_some() && own.change > self.sent {
+            self.replaced += 1;
+        }
         self.last_change += 1;
         own.change = self.last_change;
         self.changes.insert(self.last_change, node.clone());
@@ -258,6 +265,7 @@ impl PresenceChannel {
             for session in &receivers {
                 budgets.sent(now, *session, bytes);
             }
+            self.sent = self.sent.max(until);
             let changed = PresenceChanged { channel: channel.to_string(), states };
             if let Ok(action) = changed.to_action() {
                 batches.push(Batch { action, receivers });
@@ -319,6 +327,12 @@ impl PresenceChannel {
     /// Returns the states of the nodes, as they are shown.
     pub(super) fn states(&self) -> impl Iterator<Item = (&NodeId, &Json)> {
         self.nodes.iter().filter_map(|(node, own)| Some((node, own.shown.as_ref()?)))
+    }
+
+    /// Returns the number of states that were replaced before any connection was sent them, since
+    /// the last call.
+    pub(super) fn take_replaced(&mut self) -> u64 {
+        core::mem::take(&mut self.replaced)
     }
 
     /// Returns the number of nodes that have not left. O(1).

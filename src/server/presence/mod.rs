@@ -103,6 +103,17 @@ pub(super) struct Presence {
     /// The channels by the time when they have something to do.
     due: BTreeSet<(MonoTime, Arc<str>)>,
     budgets: Budgets,
+    totals: PresenceTotals,
+}
+
+/// What was sent since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PresenceTotals {
+    /// The actions with states, each for one or more connections.
+    pub(super) batches: u64,
+    /// The states that were replaced by later ones of their nodes before any connection was sent
+    /// them.
+    pub(super) replaced: u64,
 }
 
 impl Presence {
@@ -178,6 +189,8 @@ impl Presence {
         let own = self.channels.get_mut(&channel)?;
         own.scheduled = None;
         let batches = own.poll(now, &channel, &subscribers(&channel), &mut self.budgets);
+        self.totals.batches += batches.len() as u64;
+        self.totals.replaced += own.take_replaced();
         if own.is_empty() {
             self.channels.remove(&channel);
         } else {
@@ -202,8 +215,14 @@ impl Presence {
         present.filter(|(_, present)| *present > 0)
     }
 
+    /// Returns what was sent since the start.
+    pub(super) const fn totals(&self) -> PresenceTotals {
+        self.totals
+    }
+
     fn schedule(&mut self, channel: &Arc<str>, now: MonoTime) {
         let Some(own) = self.channels.get_mut(channel) else { return };
+        self.totals.replaced += own.take_replaced();
         let next = own.next_deadline(now);
         if own.scheduled == next {
             return;

@@ -137,6 +137,29 @@ fn everyone_sees_everyone() {
 }
 
 #[test]
+fn states_that_nobody_was_sent_are_counted() {
+    let mut room = Room::of(2);
+    for number in 0..5 {
+        room.set(0, &number.to_string());
+    }
+    room.pass(0);
+    let totals = |room: &Room| (room.presence.totals().batches, room.presence.totals().replaced);
+    assert_eq!(totals(&room), (1, 4));
+    room.set(0, "5");
+    room.set(1, "1");
+    room.pass(200);
+    assert_eq!(totals(&room), (2, 4), "what was sent is not replaced before");
+    room.set(0, "6");
+    room.leave(0);
+    room.pass(200);
+    assert_eq!(totals(&room), (3, 5), "who leaves replaces the last state");
+    assert_eq!(room.presence.present("notes/7"), 1);
+    assert_eq!(room.presence.channels().collect::<Vec<_>>(), [(&channel(), 1)]);
+    room.leave(1);
+    assert_eq!(room.presence.channels().count(), 0);
+}
+
+#[test]
 fn nodes_that_do_not_repeat_their_states_are_gone() {
     let mut room = Room::of(2);
     room.set(0, "1");

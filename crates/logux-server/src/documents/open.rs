@@ -172,8 +172,9 @@ where
             *used_at(slot) = now;
             return slot.clone();
         }
-        if slots.by_id.len() >= MAX_OPEN {
-            close_least_used(&mut slots);
+        if slots.by_id.len() >= MAX_OPEN && close_least_used(&mut slots) {
+            let closed = Event::DocumentsClosed { kind: &self.kind, count: 1 };
+            handle.telemetry().record(&closed);
         }
         let document = OpenDocument::closed(handle.log_status().restarts());
         let slot = Arc::new(Slot {
@@ -183,6 +184,8 @@ where
             used_at: Mutex::new(now),
         });
         slots.by_id.insert(key.id().clone(), slot.clone());
+        let opened = Event::DocumentsOpened { kind: &self.kind, count: 1 };
+        handle.telemetry().record(&opened);
         if !std::mem::replace(&mut slots.has_keeper, true) {
             tokio::spawn(self.clone().keep(handle.downgrade()));
         }
@@ -199,11 +202,16 @@ where
                 handle.telemetry().record(&Event::Failed { what, error: &error.message() });
             }
             let mut slots = self.slots();
-            let now = handle.mono_now();
+            let (now, open) = (handle.mono_now(), slots.by_id.len());
             slots.by_id.retain(|_, slot| {
                 let is_idle = now.since(*used_at(slot)) >= IDLE;
                 !(is_idle && is_unused(slot))
             });
+            let closed = open - slots.by_id.len();
+            if closed > 0 {
+                let closed = Event::DocumentsClosed { kind: &self.kind, count: closed };
+                handle.telemetry().record(&closed);
+            }
             if slots.by_id.is_empty() {
                 slots.has_keeper = false;
                 return;
@@ -259,12 +267,11 @@ fn is_unused<C: Crdt>(slot: &Arc<Slot<C>>) -> bool {
         && slot.document.try_lock().is_ok_and(|document| !document.is_changed)
 }
 
-fn close_least_used<C: Crdt>(slots: &mut Slots<C>) {
+/// Closes the document that was not used for longest. Returns `false` if all are in use.
+fn close_least_used<C: Crdt>(slots: &mut Slots<C>) -> bool {
     let unused = slots.by_id.values().filter(|slot| is_unused(slot));
     let least_used = unused.min_by_key(|slot| *used_at(slot)).map(|slot| slot.key.id().clone());
-    if let Some(id) = least_used {
-        slots.by_id.remove(&id);
-    }
+    least_used.is_some_and(|id| slots.by_id.remove(&id).is_some())
 }
 
 impl<C> LockedDocument<C>

@@ -21,6 +21,7 @@ use crate::{
     error::HandlerError,
     handlers::registry::MakeSnapshot,
     hub::handle::Handle,
+    telemetry::event::Event,
 };
 
 /// The number of entries that are archived at a time, so that others can write in between.
@@ -47,15 +48,36 @@ impl Settlements {
             let (settlements, limit) = (settlements.clone(), limit.clone());
             Box::pin(async move {
                 let _permit = limit.acquire().await?;
-                settlements.make_snapshot::<C>(key, &handle).await
+                settlements.measure::<C>(key, &handle).await
             })
         })
+    }
+
+    /// Makes a snapshot, and records how long that took.
+    async fn measure<C>(
+        &self,
+        key: DocumentKey,
+        handle: &Handle,
+    ) -> Result<Option<DocumentSnapshot>, HandlerError>
+    where
+        C: Crdt<Op: Send> + Send + 'static,
+    {
+        let (start, kind, mut archived) = (handle.mono_now(), key.kind().clone(), 0);
+        let snapshot = self.make_snapshot::<C>(key, handle, &mut archived).await;
+        handle.telemetry().record(&Event::Settled {
+            kind: &kind,
+            is_snapshot: matches!(snapshot, Ok(Some(_))),
+            archived,
+            took: handle.mono_now().since(start),
+        });
+        snapshot
     }
 
     async fn make_snapshot<C>(
         &self,
         key: DocumentKey,
         handle: &Handle,
+        archived: &mut u64,
     ) -> Result<Option<DocumentSnapshot>, HandlerError>
     where
         C: Crdt<Op: Send> + Send + 'static,
@@ -81,19 +103,20 @@ impl Settlements {
         {
             // The hub removes these entries after it has received the snapshot, which is after
             // this: in a storage in the database of the log, in the same commit or a later one.
-            self.archive(&key, &entries, coverage).await?;
+            self.archive(&key, &entries, coverage, archived).await?;
             self.forget(&key, now).await?;
         }
         Ok(snapshot)
     }
 
     /// Archives the entries that a snapshot settles, those that have arrived between them, and the
-    /// snapshot before it.
+    /// snapshot before it. Adds the bytes of their JSON to `bytes`.
     async fn archive(
         &self,
         key: &DocumentKey,
         entries: &[Entry],
         coverage: &Coverage,
+        bytes: &mut u64,
     ) -> Result<(), HandlerError> {
         let is_final = |entry: &Entry| coverage.is_final(&entry.meta.id);
         let settled = entries.iter().rposition(is_final).map_or(0, |last| last + 1);
@@ -104,6 +127,8 @@ impl Settlements {
             let Some(entry) = archived(entry, at) else { continue };
             at = entry.at;
             if index < settled || is_snapshot {
+                let json = entry.entry.action.as_json().len();
+                *bytes += u64::try_from(json).unwrap_or_default();
                 archive.push(entry);
             }
             if archive.len() == ARCHIVED_AT_A_TIME {

@@ -424,7 +424,8 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     fn telemetry(&self, clock: Clock) -> Telemetry {
         let Config { development, collect_metrics, metrics_address, .. } = &self.config;
         let has_metrics = *development || *collect_metrics || metrics_address.is_some();
-        let metrics = has_metrics.then(|| Metrics::new(self.application.type_names()));
+        let kinds = self.application.document_kinds.names().cloned();
+        let metrics = has_metrics.then(|| Metrics::new(self.application.type_names(), kinds));
         Telemetry::new(clock, metrics, development.then(|| Inspector::new(clock)))
     }
 

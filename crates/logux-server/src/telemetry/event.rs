@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -96,6 +97,13 @@ pub(crate) enum Event<'a> {
     WrongControlIp { address: Option<IpAddr> },
     /// A control request had a wrong secret.
     WrongControlSecret { address: Option<IpAddr> },
+    /// Documents of a kind were opened: their states are in memory from now on.
+    DocumentsOpened { kind: &'a Arc<str>, count: usize },
+    /// Documents of a kind were closed.
+    DocumentsClosed { kind: &'a Arc<str>, count: usize },
+    /// The settlement of a document has ended after `took`. It has made a snapshot, unless that was
+    /// not needed any more or failed, and added `archived` bytes of JSON to the history.
+    Settled { kind: &'a Arc<str>, is_snapshot: bool, archived: u64, took: Duration },
     /// The back end has sent its last response to a command, or has failed; `took` is the time
     /// since the command.
     BackendAsked { command: &'static str, outcome: &'static str, took: Duration },

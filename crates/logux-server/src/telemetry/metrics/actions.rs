@@ -246,6 +246,14 @@ fn outcome_label(reason: &str) -> &'static str {
         "tooLarge" => "tooLarge",
         "tooDeep" => "tooDeep",
         "wrongId" => "wrongId",
+        "schema" => "schema",
+        "deleted" => "deleted",
+        "purged" => "purged",
+        "tooOld" => "tooOld",
+        "settled" => "settled",
+        "documentTooLarge" => "documentTooLarge",
+        "documentLimit" => "documentLimit",
+        "userBytesLimit" => "userBytesLimit",
         _ => "undone",
     }
 }

@@ -6,10 +6,11 @@
 mod actions;
 mod backend;
 mod connections;
+mod documents;
 pub(crate) mod stats;
 mod store;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     connections: connections::ConnectionMetrics,
     actions: actions::ActionMetrics,
     backend: backend::BackendMetrics,
+    documents: documents::DocumentMetrics,
     stats: stats::Gauges,
     store: store::StoreMetrics,
 }
@@ -40,8 +42,11 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// Creates metrics without recorded events. `types` are the action types with metrics of their
-    /// own from the start.
-    pub(crate) fn new(types: impl IntoIterator<Item = String>) -> Self {
+    /// own from the start, and `kinds` those of documents.
+    pub(crate) fn new(
+        types: impl IntoIterator<Item = String>,
+        kinds: impl IntoIterator<Item = Arc<str>>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("logux");
         let registry_mut = &mut registry;
         let build = Family::<Labels<1>, Gauge>::default();
@@ -51,6 +56,7 @@ impl Metrics {
             connections: connections::ConnectionMetrics::register(registry_mut),
             actions: actions::ActionMetrics::register(registry_mut, types),
             backend: backend::BackendMetrics::register(registry_mut),
+            documents: documents::DocumentMetrics::register(registry_mut, kinds),
             stats: stats::Gauges::register(registry_mut),
             store: store::StoreMetrics::register(registry_mut),
             registry,
@@ -66,6 +72,9 @@ impl Metrics {
             Event::BackendAsked { .. } | Event::BackendDown { .. } | Event::BackendBack => {
                 self.backend.record(event)
             }
+            Event::DocumentsOpened { .. }
+            | Event::DocumentsClosed { .. }
+            | Event::Settled { .. } => self.documents.record(event),
             Event::StoreUnavailable { .. } | Event::StoreAvailable { .. } => {
                 self.store.record(event)
             }
@@ -110,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_exactly_the_metrics() {
-        let metrics = Metrics::new(["say".to_owned()]);
+        let metrics = Metrics::new(["say".to_owned()], ["notes".into()]);
         metrics.record(&backend_request());
         let text = metrics.text(Some(&StatsSnapshot::default()));
         let mut registered = BTreeSet::new();
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_back_end_has_latency_and_failures_by_command() {
-        let metrics = Metrics::new([]);
+        let metrics = Metrics::new([], []);
         metrics.record(&backend_request());
         metrics.record(&Event::BackendAsked {
             command: "action",

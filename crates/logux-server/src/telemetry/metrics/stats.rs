@@ -1,7 +1,12 @@
 //! The current sizes of a server, read when the metrics are requested.
 
 use logux::server::HubStats;
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use std::sync::{Mutex, PoisonError};
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
 
 /// The sizes of a server at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +38,26 @@ pub(super) struct Gauges {
     commands: Gauge,
     outbox_messages: Gauge,
     outbox_bytes: Gauge,
+    present: Gauge,
+    presence_batches: Total,
+    presence_replaced: Total,
+}
+
+/// A counter of what the hub has counted itself.
+#[derive(Default)]
+struct Total {
+    counter: Counter,
+    /// What the hub had counted the last time. It begins again when the hub is restarted.
+    last: Mutex<u64>,
+}
+
+impl Total {
+    fn set(&self, total: u64) {
+        // A poisoned lock is consistent: every change is one assignment.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counter.inc_by(total.checked_sub(*last).unwrap_or(total));
+        *last = total;
+    }
 }
 
 impl Gauges {
@@ -77,6 +102,13 @@ impl Gauges {
         registry.register("outbox_messages", messages, new.outbox_messages.clone());
         let bytes = "Bytes of messages in the outboxes of clients";
         registry.register("outbox_bytes", bytes, new.outbox_bytes.clone());
+        let present = "Nodes that show themselves in channels";
+        registry.register("present", present, new.present.clone());
+        let batches = "Actions with states of nodes in channels, each for one or more clients";
+        registry.register("presence_batches", batches, new.presence_batches.counter.clone());
+        let replaced =
+            "States of nodes in channels that were replaced before anybody was sent them";
+        registry.register("presence_replaced", replaced, new.presence_replaced.counter.clone());
         new
     }
 
@@ -98,5 +130,8 @@ impl Gauges {
         set(&self.commands, stats.commands);
         set(&self.outbox_messages, stats.outbox_messages);
         set(&self.outbox_bytes, stats.outbox_bytes);
+        set(&self.present, hub.present);
+        self.presence_batches.set(hub.presence_batches);
+        self.presence_replaced.set(hub.presence_replaced);
     }
 }
