@@ -29,6 +29,10 @@ fn people_look_after_the_documents_of_a_server() {
         ("control", "fedcba9876543210fedcba9876543210\n"),
         ("wrong", "other"),
         ("tea.json", r#"{"value":{"title":"Tea","tags":["a"]}}"#),
+        (
+            "text.json",
+            r#"{"ops":[{"op":"insertText","path":"/body","first":0,"text":"Buy\nmilk"}]}"#,
+        ),
         ("coffee.json", r#"{"value":{"title":"Coffee"}}"#),
     ] {
         std::fs::write(path.join(name), text).expect("written");
@@ -64,6 +68,22 @@ fn people_look_after_the_documents_of_a_server() {
     assert_eq!(restored, "restored notes/a/b\n");
     assert!(stderr(&run(&["restore", "notes", "a/b"])).contains("--version, --at, --position"));
 
+    let authors = ["show", "notes", "text", "--authors", "/body"];
+    assert_eq!(text(&["import", "notes", "text", "text.json", "--creator", "ada"]), "created notes/text\n");
+    let table = text(&authors);
+    let mut lines = table.lines();
+    assert_eq!(lines.next().map(|head| head.split_whitespace().count()), Some(3), "{table}");
+    let line = lines.next().expect("a part");
+    assert!(line.starts_with("server:") && line.ends_with(r#""Buy\nmilk""#), "{table}");
+    assert!(stderr(&run(&["show", "notes", "a/b", "--authors", "/title"])).contains("(noText)"));
+    let json = text(&[&authors[..], &["--position", "18446744073709551615", "--json"]].concat());
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["authors"][0]["text"], "Buy\nmilk");
+
+    let unname = ["unname", "notes", "a/b", "draft"];
+    assert_eq!(text(&unname), "removed the name draft\n");
+    assert!(stderr(&run(&unname)).contains("(notFound)"));
+
     assert_eq!(text(&["export", "notes", "a/b", "copy.json"]), "");
     assert_eq!(text(&["import", "notes", "2", "copy.json"]), "created notes/2\n");
     assert_eq!(text(&["copy", "notes", "2", "3"]), "created notes/3\n");
@@ -74,7 +94,7 @@ fn people_look_after_the_documents_of_a_server() {
     assert!(stderr(&run(&["purge", "notes", "4"])).contains("--yes"));
     let purged = text(&["purge", "notes", "4", "--yes"]);
     assert!(purged.starts_with("purged 1\nWhat stays:"), "{purged}");
-    assert!(text(&["purge", "--creator", "ada", "--yes"]).starts_with("purged 3\n"));
+    assert!(text(&["purge", "--creator", "ada", "--yes"]).starts_with("purged 4\n"));
     assert_eq!(text(&["list", "notes"]).lines().count(), 1);
 
     let mut command = logux(path);

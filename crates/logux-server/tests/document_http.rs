@@ -141,6 +141,35 @@ async fn former_states_are_looked_at_named_and_restored() {
     assert_eq!(call(at, "POST", restore, &none).await, (200, json!({})));
     assert_eq!(get(at, "/documents/notes/1/state").await.1["value"], json!({"title": "Tea"}));
     assert_eq!(get(at, "/documents/notes/1/state?version=none").await.0, 404);
+    let name = "/documents/notes/1/versions?name=draft";
+    assert_eq!(call(at, "DELETE", name, &none).await, (200, json!({})));
+    assert_eq!(call(at, "DELETE", name, &none).await.0, 404);
+    assert_eq!(get(at, "/documents/notes/1/history").await.1["versions"], json!([]));
+}
+
+#[tokio::test]
+async fn texts_have_authors_at_each_moment() {
+    let server = start(false, ControlAccess::new(SECRET)).await;
+    let at = server.address();
+    let ops = json!([{"op": "insertText", "path": "/body", "first": 0, "text": "Buy milk"}]);
+    assert_eq!(call(at, "PUT", "/documents/notes/1", &json!({ "ops": ops })).await.0, 201);
+    call(at, "POST", "/documents/notes/1/versions?name=draft", &Value::Null).await;
+    let ops = json!([{"op": "insertText", "path": "/body", "first": 8, "text": "!"}]);
+    let edit = json!({"type": "notes/edit", "id": "1", "ops": ops});
+    let edit = logux::Action::new(edit.to_string()).expect("an action");
+    server.handle().process(edit).await.expect("processed");
+    let text = |answer: &Value| -> String {
+        let authors = answer["authors"].as_array().expect("a list");
+        authors.iter().filter_map(|part| part["text"].as_str()).collect()
+    };
+    let (status, now) = get(at, "/documents/notes/1/authors?path=/body").await;
+    assert_eq!((status, &now["path"]), (200, &json!("/body")));
+    assert_eq!(text(&now).len(), "Buy milk!".len());
+    let part = &now["authors"][0];
+    assert!(part["node"].as_str().is_some_and(|node| node.starts_with("server:")), "{part}");
+    assert!(part["time"].is_u64() && part.get("user").is_none(), "{part}");
+    let (_, draft) = get(at, "/documents/notes/1/authors?path=/body&version=draft").await;
+    assert_eq!(text(&draft), "Buy milk");
 }
 
 #[tokio::test]
@@ -150,6 +179,11 @@ async fn wrong_requests_are_answered_with_what_is_expected() {
     let none = Value::Null;
     for (method, path, status, reason) in [
         ("GET", "/documents/none", 404, "unknownKind"),
+        ("GET", "/documents/notes/1/authors?path=/body", 404, "notFound"),
+        ("GET", "/documents/notes/1/authors?path=body", 400, "wrongFormat"),
+        ("DELETE", "/documents/notes/1/versions?name=a", 404, "notFound"),
+        ("DELETE", "/documents/notes/1/versions", 400, "wrongFormat"),
+        ("DELETE", "/documents/notes/1/state", 405, "wrongMethod"),
         ("GET", "/documents/notes/1", 404, "notFound"),
         ("GET", "/documents/notes/1/history", 404, "notFound"),
         ("GET", "/documents/notes/1/other", 404, "notFound"),

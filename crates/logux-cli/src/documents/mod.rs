@@ -113,6 +113,12 @@ enum Command {
         document: DocumentArgs,
         #[command(flatten)]
         moment: MomentArgs,
+        /// Print who has written the text at a path, such as /body
+        ///
+        /// Each line is a part of the text: user, minute, and the part as a JSON string. In PATH,
+        /// items of lists have their names, as `logux documents diff` prints them.
+        #[arg(long, value_name = "PATH")]
+        authors: Option<String>,
     },
     /// Write a document with its texts, lists and trees to a file, as JSON
     Export {
@@ -157,6 +163,14 @@ enum Command {
     },
     /// Give the current state of a document a name
     Name {
+        #[command(flatten)]
+        document: DocumentArgs,
+        /// Name of the version
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Remove a named version; the history stays as long as it is kept
+    Unname {
         #[command(flatten)]
         document: DocumentArgs,
         /// Name of the version
@@ -239,7 +253,13 @@ async fn answer(
             let found = list(client, &kind, creator.as_deref(), deleted, limit).await?;
             done(tables::documents(&found), found.into())
         }
-        Command::Show { document, moment } => {
+        Command::Show { document, moment, authors: Some(path) } => {
+            let moment = moment.query().map(|query| format!("&{query}")).unwrap_or_default();
+            let path = format!("{}/authors?path={}{moment}", document.path(), escaped(&path));
+            let authors = client.send(Method::GET, &path, None).await?;
+            done(tables::authors(&authors), authors)
+        }
+        Command::Show { document, moment, authors: None } => {
             let query = moment.query().map(|query| format!("?{query}")).unwrap_or_default();
             let path = format!("{}/state{query}", document.path());
             let state = client.send(Method::GET, &path, None).await?;
@@ -279,6 +299,11 @@ async fn answer(
             let path = format!("{}/versions?name={}", document.path(), escaped(&name));
             let value = client.send(Method::POST, &path, None).await?;
             done(format!("named {name}\n"), value)
+        }
+        Command::Unname { document, name } => {
+            let path = format!("{}/versions?name={}", document.path(), escaped(&name));
+            let value = client.send(Method::DELETE, &path, None).await?;
+            done(format!("removed the name {name}\n"), value)
         }
         Command::Restore { document, moment } => {
             let expected = "expected one of --version, --at, --position";

@@ -82,6 +82,17 @@ pub(super) fn history(page: &Value) -> String {
     table(["POSITION", "TIME", "USER", "TYPE", "VERSION"], rows)
 }
 
+/// Returns the table of the parts of a text with their authors.
+pub(super) fn authors(answer: &Value) -> String {
+    let row = |part: &Value| {
+        // As a JSON string, a part with line breaks is one line.
+        let text = serde_json::to_string(&part["text"]).unwrap_or_default();
+        let user = if part["user"].is_null() { &part["node"] } else { &part["user"] };
+        [plain(user), time(&part["time"]), plain(&Value::String(text))]
+    };
+    table(["AUTHOR", "TIME", "TEXT"], items(&answer["authors"]).map(row).collect())
+}
+
 /// Returns the differences of two states, a line for each.
 pub(super) fn changes(changes: &Value) -> String {
     let mut text = String::new();

@@ -117,6 +117,7 @@ pub(super) fn failed(server: &Handle, path: &str, error: &HandlerError) -> Refus
         }
         HandlerError::Undo { reason, extra } => {
             let status = match &**reason {
+                "noText" => StatusCode::NOT_FOUND,
                 "exists" | "nameTaken" | "versionLimit" => StatusCode::CONFLICT,
                 "deleted" | "purged" | "forgotten" => StatusCode::GONE,
                 "wrongFormat" => StatusCode::BAD_REQUEST,
@@ -157,6 +158,9 @@ fn meaning(reason: &str) -> &'static str {
             "a document with this id was purged, and devices may still have it: use another id"
         }
         "forgotten" => "the kept history does not reach so far",
+        "noText" => {
+            "there is no text at this path; a string that was set as a value has no authors"
+        }
         "wrongFormat" => "the operations do not fit the document",
         _ => "the server has undone it, for this reason",
     }
@@ -205,6 +209,7 @@ async fn respond<S>(request: &HttpRequest<S>) -> Answer {
                 (_, [] | [""]) => Err(wrong_method()),
                 (_, ["", ..]) => Err(wrong("expected the id of a document")),
                 (_, [id]) => call.whole(method, &documents, id).await,
+                ("DELETE", [id, "versions"]) => call.remove_version(&documents, id).await,
                 ("GET", [id, part]) => call.part(&documents, id, part).await,
                 ("POST", [id, command]) => call.command(&documents, id, command).await,
                 (_, [_, _]) => Err(wrong_method()),
@@ -349,9 +354,25 @@ impl Call<'_> {
                 let changes = documents.changes(id, from, to).await;
                 changes.map(|changes| json!({ "changes": changes }))
             }
+            "authors" => {
+                let path = self.query.path()?;
+                let moment = self.query.moment()?.unwrap_or(Moment::Position(u64::MAX));
+                let authors = documents.authors(id, moment, &path).await;
+                authors.map(|authors| json!({ "path": path, "authors": authors }))
+            }
             _ => return Err(no_such_path()),
         };
         Ok(ok(value.map_err(|error| self.failed(&error))?))
+    }
+
+    async fn remove_version(&self, documents: &Documents, id: &str) -> Answer {
+        let name = self.query.required("name", "the name of a version")?;
+        self.must_exist(documents, id).await?;
+        let removed = documents.remove_version(id, name).await;
+        if !removed.map_err(|error| self.failed(&error))? {
+            return Err(self.failed(&HandlerError::NotFound));
+        }
+        Ok(ok(json!({})))
     }
 
     async fn must_exist(&self, documents: &Documents, id: &str) -> Result<(), Refusal> {

@@ -2,12 +2,14 @@
 // document in use), `request` (what the rule of access decides about), `kind` (what an application
 // configures), `checks` (which actions are accepted), `rules` (rights without code), `change_feed`
 // (the hook after changes), `access_changes` (rights that change), `query` (paths and queries of
-// HTTP requests), `history` (former states), `settlement` (the snapshots and the archive),
-// `purging` (what removes documents for good), `service` (the documents of a running server, for
-// its own code), `http` (the same over HTTP), `inspected` (the same for the inspector), `serving`
-// and `commands` (the channels and action types that a builder creates from all of these).
+// HTTP requests), `history` (former states), `authorship` (who wrote a text), `settlement` (the
+// snapshots and the archive), `purging` (what removes documents for good), `service` (the documents
+// of a running server, for its own code), `http` (the same over HTTP), `inspected` (the same for
+// the inspector), `serving` and `commands` (the channels and action types that a builder creates
+// from all of these).
 
 mod access_changes;
+pub(crate) mod authorship;
 pub(crate) mod change_feed;
 mod checks;
 mod commands;

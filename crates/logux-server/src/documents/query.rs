@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use logux::{WallTime, action::Moment, server::CatalogQuery};
+use logux::{WallTime, action::Moment, crdt::Path, server::CatalogQuery};
 use percent_encoding::percent_decode_str;
 
 /// The number of items of a page that is listed, unless a request says otherwise.
@@ -96,6 +96,12 @@ impl<'a> Query<'a> {
         };
         let expected = "version:NAME, at:MILLISECONDS or position:NUMBER";
         moment.map(Some).ok_or_else(|| WrongRequest::new(format!("`{name}` as {expected}")))
+    }
+
+    /// Returns the path of a part of a document. Without `path`, the whole.
+    pub(super) fn path(&self) -> Result<Path, WrongRequest> {
+        let expected = |_| WrongRequest::new("`path` as a JSON Pointer, such as /body");
+        self.text("path").unwrap_or_default().parse().map_err(expected)
     }
 
     /// Returns which documents are listed.

@@ -5,13 +5,14 @@ use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 use logux::{
     Action,
     action::{DocumentKey, HistoryPage, Moment, NamedVersion},
-    crdt::{Crdt, Document},
+    crdt::{Crdt, Document, Path},
     server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage},
 };
 use serde_json::json;
 
 use crate::{
     documents::{
+        authorship::{AuthoredText, authors},
         checks::refused,
         history::{History, named},
         open::OpenDocuments,
@@ -77,6 +78,14 @@ pub(crate) trait DocumentService: Send + Sync {
         moments: [Moment; 2],
         server: Handle,
     ) -> BoxFuture<serde_json::Value>;
+    /// Returns who has written the text at a path, at a moment.
+    fn authors(
+        self: Arc<Self>,
+        key: DocumentKey,
+        moment: Moment,
+        path: Path,
+        server: Handle,
+    ) -> BoxFuture<Vec<AuthoredText>>;
     /// Returns the operations that make a new document show what a document shows.
     fn ops(self: Arc<Self>, key: DocumentKey, server: Handle) -> BoxFuture<serde_json::Value>;
 }
@@ -138,6 +147,20 @@ where
             let (_, after) = self.state_at(&key, &after, &server).await?;
             let changes = tokio::task::spawn_blocking(move || changes(&before, &after));
             Ok(changes.await??)
+        })
+    }
+
+    fn authors(
+        self: Arc<Self>,
+        key: DocumentKey,
+        moment: Moment,
+        path: Path,
+        server: Handle,
+    ) -> BoxFuture<Vec<AuthoredText>> {
+        Box::pin(async move {
+            let (_, state) = self.state_at(&key, &moment, &server).await?;
+            let authors = tokio::task::spawn_blocking(move || authors(&state, &path));
+            authors.await?.ok_or_else(|| HandlerError::undo("noText"))
         })
     }
 
@@ -294,6 +317,16 @@ impl Documents {
         self.command("version", json!({"id": id, "name": name})).await
     }
 
+    /// Removes a named version: its name is free again. The history that was kept for it alone
+    /// is forgotten when the document is settled the next time. Returns `false` if the document has
+    /// no such version.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub async fn remove_version(&self, id: &str, name: &str) -> Result<bool, HandlerError> {
+        self.service.storage().remove_version(self.key(id), name.into()).await
+    }
+
     /// Returns the state of a document at a moment as JSON, with its position. O(actions since the
     /// snapshot before it).
     ///
@@ -321,6 +354,35 @@ impl Documents {
         to: Moment,
     ) -> Result<serde_json::Value, HandlerError> {
         self.service.clone().changes(self.key(id), [from, to], self.server.clone()).await
+    }
+
+    /// Returns who has written the text at a path, at a moment, part by part in the order of the
+    /// text. In `path`, items and nodes have their names, as in [`changes`](Self::changes). The
+    /// current state is that of `Moment::Position(u64::MAX)`.
+    ///
+    /// ```no_run
+    /// use logux::action::Moment;
+    /// # async fn print(server: &logux_server::Handle) -> Result<(), logux_server::HandlerError> {
+    /// let notes = server.documents("notes").expect("the server has notes");
+    /// let draft = Moment::Version("draft".into());
+    /// for part in notes.authors("7", draft, &"/body".parse().expect("a path")).await? {
+    ///     println!("{:?} by {:?}", part.text, part.user);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`json_at`](Self::json_at), and the reason `noText` if no text was at the path that
+    /// merges: a string that was set as a value has no authors.
+    pub async fn authors(
+        &self,
+        id: &str,
+        moment: Moment,
+        path: &Path,
+    ) -> Result<Vec<AuthoredText>, HandlerError> {
+        let (key, path) = (self.key(id), path.clone());
+        self.service.clone().authors(key, moment, path, self.server.clone()).await
     }
 
     /// Makes a document show what it showed at a moment, by one edit, as `KIND/restore` of a client

@@ -49,6 +49,7 @@ any_document_storage! {
     fn forget_archived(key: DocumentKey => &key, before: u64 => before) -> bool;
     fn add_version(key: DocumentKey => &key, version: DocumentVersion => &version) -> AddVersionOutcome;
     fn versions(key: DocumentKey => &key) -> Vec<DocumentVersion>;
+    fn remove_version(key: DocumentKey => &key, name: Arc<str> => &name) -> bool;
     fn purge(key: DocumentKey => &key) -> bool;
     fn remove_purged() -> bool;
 }
