@@ -20,6 +20,8 @@ pub(crate) mod kind;
 mod open;
 mod purging;
 mod query;
+#[cfg(test)]
+mod query_fuzz;
 pub(crate) mod request;
 mod rules;
 pub(crate) mod service;

@@ -115,3 +115,36 @@ impl<'a> Query<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::query_fuzz::document_request;
+
+    #[test]
+    fn the_property_of_requests_holds_for_the_corpus() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/document_requests");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).expect("the corpus") {
+            let bytes = std::fs::read(file.expect("a file").path()).expect("readable");
+            document_request(&String::from_utf8_lossy(&bytes));
+            count += 1;
+        }
+        assert!(count >= 15, "only {count} files");
+    }
+
+    #[test]
+    fn limits_and_moments_have_one_meaning() {
+        let limit = |query: &str| Query::new(query).limit().ok();
+        assert_eq!(limit(""), Some(LISTED));
+        assert_eq!([limit("limit=0"), limit("limit=1000000")], [Some(1), Some(MAX_LISTED)]);
+        assert_eq!([limit("limit=-1"), limit("limit=x")], [None, None]);
+        let both = Query::new("at=1&position=2").moment().expect_err("two moments");
+        assert_eq!(both.to_string(), "expected only one of `version`, `at`, `position`");
+        assert_eq!(Query::new("position=&version=").moment(), Ok(None));
+        assert_eq!(
+            path_parts("/documents", "/documents//a%2Fb/"),
+            Ok(vec!["a/b".into(), "".into()])
+        );
+    }
+}
