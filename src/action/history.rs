@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ActionId;
+use super::{ActionId, NodeId};
 use crate::time::WallTime;
 
 /// A moment in the history of a document. In the JSON of requests, one of the fields `position`,
@@ -49,6 +49,26 @@ pub struct HistoryEntry {
     /// The id of the action that it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<ActionId>,
+}
+
+/// A part of a text in a document, and who has inserted it.
+///
+/// In JSON: `{"text":"oat ","node":"10:a:b","user":"10","time":1764000000000}`, without the fields
+/// that have no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthoredText {
+    /// The characters, at least one.
+    pub text: String,
+    /// The node that has inserted them: that of the server for what a restore, a copy or an import
+    /// has written.
+    pub node: NodeId,
+    /// The user of the node. `None` for the server, and for a client without a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Arc<str>>,
+    /// When they were inserted, by the clock of the author, rounded down to a minute. In JSON,
+    /// milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<WallTime>,
 }
 
 /// A position in the history of a document that has a name.

@@ -21,7 +21,7 @@ mod stamp;
 pub use access::{AccessList, DocumentAccess, DocumentOperation};
 pub use action::{Action, ActionError};
 pub use document::{DocumentKey, DocumentVerb};
-pub use history::{HistoryEntry, HistoryPage, Moment, NamedVersion};
+pub use history::{AuthoredText, HistoryEntry, HistoryPage, Moment, NamedVersion};
 pub use id::{ActionId, IdGenerator};
 pub(crate) use meta::push_once;
 pub use meta::{Fraction, Meta, NameList, Subprotocol};

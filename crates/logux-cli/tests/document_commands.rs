@@ -69,7 +69,10 @@ fn people_look_after_the_documents_of_a_server() {
     assert!(stderr(&run(&["restore", "notes", "a/b"])).contains("--version, --at, --position"));
 
     let authors = ["show", "notes", "text", "--authors", "/body"];
-    assert_eq!(text(&["import", "notes", "text", "text.json", "--creator", "ada"]), "created notes/text\n");
+    assert_eq!(
+        text(&["import", "notes", "text", "text.json", "--creator", "ada"]),
+        "created notes/text\n"
+    );
     let table = text(&authors);
     let mut lines = table.lines();
     assert_eq!(lines.next().map(|head| head.split_whitespace().count()), Some(3), "{table}");

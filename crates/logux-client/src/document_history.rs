@@ -3,8 +3,8 @@
 
 use logux::{
     Action, Json,
-    action::{ActionError, HistoryPage, Moment},
-    crdt::{Crdt, Shared as SharedDocument},
+    action::{ActionError, AuthoredText, HistoryPage, Moment},
+    crdt::{Crdt, Path, Shared as SharedDocument},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ where
     /// note.name_version("draft").await?;
     /// for entry in note.server_history(None, 20).await?.entries {
     ///     println!("{} by {:?}", entry.at, entry.user);
+    /// }
+    /// for part in note.server_authors(&"/body".parse().expect("a path"), None).await? {
+    ///     println!("{:?} by {:?}", part.text, part.user);
     /// }
     /// let draft = note.server_state(&Moment::Version("draft".into())).await?;
     /// println!("The draft was {}", draft.value);
@@ -72,6 +75,34 @@ where
         self.ask(self.request("readState", &self.at(moment)), "state").await
     }
 
+    /// Asks the server who has written the text at a path, part by part in the order of the text,
+    /// at a moment, or now without one. The path of what is in an item of a list, or in a node of a
+    /// tree, has its name. Waits for a connection.
+    ///
+    /// # Errors
+    /// As [`server_state`](Self::server_state); the reason is `noText` if no text was at the path
+    /// that merges: a string that was set as a value has no authors.
+    pub async fn server_authors(
+        &self,
+        path: &Path,
+        moment: Option<&Moment>,
+    ) -> Result<Vec<AuthoredText>, SyncError> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            id: &'a str,
+            path: &'a Path,
+            #[serde(flatten)]
+            moment: Option<&'a Moment>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            authors: Vec<AuthoredText>,
+        }
+        let request = self.request("readAuthors", &Fields { id: self.id(), path, moment });
+        let Answer { authors } = self.ask(request, "authors").await?;
+        Ok(authors)
+    }
+
     /// Gives the current state on the server a name. As a future, the result waits until the server
     /// has done so.
     ///
@@ -79,12 +110,17 @@ where
     /// As [`Client::sync`](crate::Client::sync); the reason is `nameTaken` if a version has the
     /// name.
     pub fn name_version(&self, name: &str) -> PendingAction {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            id: &'a str,
-            name: &'a str,
-        }
-        self.send(self.request("version", &Fields { id: self.id(), name }))
+        self.send(self.request("version", &self.named(name)))
+    }
+
+    /// Removes a named version on the server: its name is free again. As a future, the result waits
+    /// until the server has done so.
+    ///
+    /// # Errors
+    /// As [`Client::sync`](crate::Client::sync); the reason is `notFound` if no version has the
+    /// name.
+    pub fn remove_version(&self, name: &str) -> PendingAction {
+        self.send(self.request("removeVersion", &self.named(name)))
     }
 
     /// Lets the server make the document show what it showed at a moment, by one edit that can be
@@ -94,6 +130,15 @@ where
     /// As [`server_state`](Self::server_state).
     pub fn restore(&self, moment: &Moment) -> PendingAction {
         self.send(self.request("restore", &self.at(moment)))
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Serialize + 'a {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            id: &'a str,
+            name: &'a str,
+        }
+        Fields { id: self.id(), name }
     }
 
     fn at<'a>(&'a self, moment: &'a Moment) -> impl Serialize + 'a {

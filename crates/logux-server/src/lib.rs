@@ -80,7 +80,6 @@ pub use backend::Backend;
 pub use claims::{Claims, NotAnObject};
 pub use connection::auth::{AuthOutcome, Login};
 pub use documents::{
-    authorship::AuthoredText,
     change_feed::ChangedDocument,
     kind::{DocumentKind, DocumentKindBuilder, DocumentLimits},
     request::DocumentRequest,

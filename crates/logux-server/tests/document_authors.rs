@@ -9,7 +9,7 @@ use std::time::Duration;
 use documents::{clients, set};
 use logux::{
     WallTime,
-    action::Moment,
+    action::{DocumentOperation, Moment},
     crdt::{Document, Text},
     server::SettlementRule,
 };
@@ -25,9 +25,15 @@ const NOW: Moment = Moment::Position(u64::MAX);
 fn start() -> (TestServer, Documents) {
     let server = Server::builder()
         .documents::<Document>("notes", MemoryDocuments::new(), |kind| {
-            kind.access(|_| async { Ok(true) })
-                .undoable()
-                .settlement(SettlementRule { open_actions: 4, ..SettlementRule::default() })
+            kind.access(|request| async move {
+                Ok(match request.user_id() {
+                    Some("guest") => false,
+                    Some("reader") => request.operation() == DocumentOperation::Read,
+                    _ => true,
+                })
+            })
+            .undoable()
+            .settlement(SettlementRule { open_actions: 4, ..SettlementRule::default() })
         })
         .documents::<Text>("poems", MemoryDocuments::new(), |kind| {
             kind.access(|_| async { Ok(true) }).created_by_edits()
@@ -158,4 +164,42 @@ async fn a_named_version_is_removed() {
     notes.name_version("1", "draft").await.expect("the name is free again");
     let (_, value) = notes.json_at("1", Moment::Version("draft".into())).await.expect("a state");
     assert_eq!(value, json!({"title": "Tea"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_ask_for_authors_and_remove_versions() {
+    let (server, notes) = start();
+    let [ada, bob] = clients(&server, ["ada", "bob"]).await;
+    let first = json!([insert("/body", "Buy milk")]);
+    act(&ada, json!({"type": "notes/create", "id": "1", "ops": first})).await;
+    act(&ada, json!({"type": "notes/version", "id": "1", "name": "draft"})).await;
+    let mut more = insert("/body", "!");
+    more["after"] = "@ada:1:1 7".into();
+    act(&bob, edit(&json!([more]))).await;
+    let note = bob.client().document::<Document>("notes", "1").await.expect("opened");
+    let path = "/body".parse().expect("a path");
+    let now = note.server_authors(&path, None).await.expect("a text");
+    let shown: Vec<_> = now.iter().map(|part| (&*part.text, part.user.as_deref())).collect();
+    assert_eq!(shown, [("Buy milk", Some("ada")), ("!", Some("bob"))]);
+    assert_eq!(now, notes.authors("1", NOW, &path).await.expect("a text"));
+    let draft = Moment::Version("draft".into());
+    let then = note.server_authors(&path, Some(&draft)).await.expect("a text");
+    assert_eq!(then, now[..1]);
+    let request = |path: &str| json!({"type": "notes/readAuthors", "id": "1", "path": path});
+    bob.expect_undo("noText", request("/title")).await;
+    bob.expect_undo("wrongFormat", request("body")).await;
+    let mut two_moments = request("/body");
+    (two_moments["at"], two_moments["position"]) = (1.into(), 1.into());
+    bob.expect_undo("wrongFormat", two_moments).await;
+
+    note.remove_version("draft").await.expect("removed");
+    assert_eq!(notes.versions("1").await.expect("versions"), []);
+    let remove = json!({"type": "notes/removeVersion", "id": "1", "name": "draft"});
+    bob.expect_undo("notFound", &remove).await;
+    act(&ada, json!({"type": "notes/version", "id": "1", "name": "draft"})).await;
+    let [reader, guest] = clients(&server, ["reader", "guest"]).await;
+    reader.expect_denied(&remove).await;
+    assert_eq!(notes.versions("1").await.expect("versions").len(), 1);
+    guest.expect_denied(request("/body")).await;
+    reader.process(request("/body")).await.expect("who reads may ask");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use logux::{
     Action, WallTime,
     action::{DocumentKey, DocumentOperation, Moment},
-    crdt::Crdt,
+    crdt::{Crdt, Path},
     server::{
         AddVersionOutcome, CatalogEntry, CatalogPosition, CatalogQuery, DocumentVersion, FateKey,
     },
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
+        authorship::authors,
         checks::refused,
         history::{History, latest_position},
         query::{LISTED, MAX_LISTED},
@@ -73,6 +74,11 @@ struct VersionRequest {
     name: Arc<str>,
 }
 
+#[derive(Deserialize)]
+struct AuthorsRequest {
+    path: Path,
+}
+
 fn wrong_format(expected: &str) -> HandlerError {
     refused("wrongFormat", &expected)
 }
@@ -82,7 +88,7 @@ const EXPECTED_MOMENT: &str =
 
 impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
     /// Registers the action types `KIND/list`, `KIND/readHistory`, `KIND/readState`,
-    /// `KIND/version`, `KIND/restore` and `KIND/copy`.
+    /// `KIND/readAuthors`, `KIND/version`, `KIND/removeVersion`, `KIND/restore` and `KIND/copy`.
     pub(super) fn document_commands<C>(self, kind: &str, serving: &Arc<Serving<S, C>>) -> Self
     where
         C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
@@ -102,6 +108,12 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         });
         let server =
             command(server, "readState", |serving, context| Box::pin(serving.read_state(context)));
+        let server = command(server, "readAuthors", |serving, context| {
+            Box::pin(serving.read_authors(context))
+        });
+        let server = command(server, "removeVersion", |serving, context| {
+            Box::pin(serving.remove_version(context))
+        });
         let server =
             command(server, "version", |serving, context| Box::pin(serving.name_version(context)));
         let server =
@@ -214,6 +226,30 @@ where
         self.reply(&context, "state", fields).await
     }
 
+    /// Returns who has written a text at a moment, or now without one.
+    async fn read_authors(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
+        let AuthorsRequest { path } =
+            context.parse().map_err(|error| wrong_format(&error.to_string()))?;
+        let moment = named_moment(&context)?.unwrap_or(Moment::Position(u64::MAX));
+        let (key, _) = self.readable(&context).await?;
+        let (_, state) = self.documents.state_at(&key, &moment, context.server()).await?;
+        let authors = authors(state, path.clone()).await?;
+        let fields = json!({"id": key.id(), "path": path, "authors": authors});
+        self.reply(&context, "authors", fields).await
+    }
+
+    /// Removes a named version. Needs permission to edit.
+    async fn remove_version(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
+        let request: VersionRequest =
+            context.parse().map_err(|error| wrong_format(&error.to_string()))?;
+        let (key, entry) = self.readable(&context).await?;
+        if !self.may(&context, &key, Some(entry), DocumentOperation::Edit).await? {
+            return Err(HandlerError::Denied);
+        }
+        let removed = self.documents.storage().remove_version(key, request.name).await?;
+        if removed { Ok(()) } else { Err(HandlerError::NotFound) }
+    }
+
     /// Gives the current state a name. Needs permission to edit.
     async fn name_version(self: Arc<Self>, context: Context<S>) -> Result<(), HandlerError> {
         let request: VersionRequest =
@@ -292,14 +328,20 @@ where
 
 /// Returns the moment that a request names, by exactly one of its fields.
 fn moment_of<S>(context: &Context<S>) -> Result<Moment, HandlerError> {
+    named_moment(context)?.ok_or_else(|| wrong_format(EXPECTED_MOMENT))
+}
+
+/// Returns the moment that a request names, by at most one of its fields.
+fn named_moment<S>(context: &Context<S>) -> Result<Option<Moment>, HandlerError> {
     let action = context.action();
     let fields = ["position", "at", "version"];
     let mut named = fields.iter().filter_map(|name| Some((*name, action.field(name)?)));
-    let moment = match (named.next(), named.next()) {
+    let moment: Option<Moment> = match (named.next(), named.next()) {
+        (None, _) => return Ok(None),
         (Some((name, value)), None) => {
             serde_json::from_str(&format!("{{\"{name}\":{value}}}")).ok()
         }
         _ => None,
     };
-    moment.ok_or_else(|| wrong_format(EXPECTED_MOMENT))
+    moment.map(Some).ok_or_else(|| wrong_format(EXPECTED_MOMENT))
 }

@@ -9,7 +9,7 @@
 // from all of these).
 
 mod access_changes;
-pub(crate) mod authorship;
+mod authorship;
 pub(crate) mod change_feed;
 mod checks;
 mod commands;

@@ -4,7 +4,7 @@ use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 
 use logux::{
     Action,
-    action::{DocumentKey, HistoryPage, Moment, NamedVersion},
+    action::{AuthoredText, DocumentKey, HistoryPage, Moment, NamedVersion},
     crdt::{Crdt, Document, Path},
     server::{CatalogEntry, CatalogPage, CatalogQuery, DocumentUsage},
 };
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     documents::{
-        authorship::{AuthoredText, authors},
+        authorship::authors,
         checks::refused,
         history::{History, named},
         open::OpenDocuments,
@@ -159,8 +159,7 @@ where
     ) -> BoxFuture<Vec<AuthoredText>> {
         Box::pin(async move {
             let (_, state) = self.state_at(&key, &moment, &server).await?;
-            let authors = tokio::task::spawn_blocking(move || authors(&state, &path));
-            authors.await?.ok_or_else(|| HandlerError::undo("noText"))
+            authors(state, path).await
         })
     }
 
