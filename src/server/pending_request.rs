@@ -87,7 +87,10 @@ impl PendingRequest {
 
     /// Replaces the action.
     pub(super) fn replace(&mut self, entry: Arc<Entry>) {
-        (self.entry, self.subject) = (entry, Subject::ReplacedAction);
+        self.entry = entry;
+        if matches!(self.subject, Subject::Action) {
+            self.subject = Subject::ReplacedAction;
+        }
     }
 
     /// Whether the action is another one than its client has.

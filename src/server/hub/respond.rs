@@ -40,7 +40,7 @@ impl<S: Store> Hub<S> {
                 Ok(())
             }
             HandlerResponse::Replace(action) => {
-                if request.kind() == RequestKind::Action && !request.is_approved {
+                if request.subscription().is_none() && !request.is_approved {
                     self.requests.replace(request_id, action);
                 }
                 Ok(())

@@ -8,7 +8,7 @@ use logux::{
     Action,
     wire::{Message, MessageLimits, decode},
 };
-use logux_net::{Connector, Frame, FrameLimits, NetError, PairTransport, pair};
+use logux_net::{Connector, Frame, FrameLimits, NetError, PairTransport, Transport as _, pair};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -93,10 +93,14 @@ impl fmt::Debug for TestConnector {
 /// Forwards frames in both directions until one end is closed. When it is dropped, both ends see a
 /// broken connection.
 async fn forward_frames(
-    client_side: PairTransport,
-    server_side: PairTransport,
+    mut client_side: PairTransport,
+    mut server_side: PairTransport,
     shared: Arc<Shared>,
 ) {
+    // The ends have limits of their own.
+    let limits = FrameLimits { max_frame: usize::MAX, ..FrameLimits::default() };
+    client_side.set_limits(limits);
+    server_side.set_limits(limits);
     let ((to_client, from_client), (to_server, from_server)) =
         (client_side.split(), server_side.split());
     let from_client = from_client.inspect_ok(|frame| shared.listen(frame));

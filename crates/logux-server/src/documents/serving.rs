@@ -19,6 +19,8 @@ use crate::{
         change_feed::{ChangeFeed, FeedObserver},
         checks::{admit, admit_undo, key_of, operations, read_ops},
         inspected,
+        json_feeds::{JsonFeeds, JsonObserver},
+        json_format::is_json,
         kind::{DocumentKind, DocumentKindBuilder},
         open::{LockedDocument, OpenDocuments, Recorder},
         purging::{is_purged, purge_deleted},
@@ -86,7 +88,10 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
         };
         let snapshots = settlements.make_snapshots::<C>();
         let server = self.record(rules).add_documents(kind, settings.settlement, snapshots);
-        let server = server.observer(Box::new(Recorder(documents.clone())));
+        let json = JsonFeeds::new(documents.clone());
+        let server = server
+            .observer(Box::new(Recorder(documents.clone())))
+            .observer(Box::new(JsonObserver(json.clone())));
         let server = match feed {
             Some(feed) => server
                 .observer(Box::new(FeedObserver(feed.clone())))
@@ -105,7 +110,9 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             server = server.observer(Box::new(observer));
         }
         let state = server.state().clone();
-        let serving = Arc::new(Serving { kind: kind.into(), documents, settings, changes, state });
+        let kind_name = kind.into();
+        let serving =
+            Arc::new(Serving { kind: kind_name, documents, settings, json, changes, state });
         let telling = serving.clone();
         let server = server.background(move |handle| telling.tell_changes(handle));
         let name = |verb: DocumentVerb| format!("{kind}/{}", verb.as_str());
@@ -114,8 +121,11 @@ impl<S: Send + Sync + 'static, St: Store + Send + 'static> Builder<S, St> {
             .record_channel(kind, |channel| serving.channel(channel))
             .action_type(name(DocumentVerb::Create), |_| serving.edits(Serving::create))
             .action_type(name(DocumentVerb::Edit), |_| serving.undoable_edits())
+            .action_type(name(DocumentVerb::Change), |_| serving.changes())
             .action_type(name(DocumentVerb::Delete), |_| serving.actions(Serving::delete))
             .action_type(name(DocumentVerb::Snapshot), ActionTypeBuilder::own)
+            .action_type(format!("{kind}/state"), ActionTypeBuilder::own)
+            .action_type(format!("{kind}/changed"), ActionTypeBuilder::own)
     }
 }
 
@@ -124,6 +134,7 @@ pub(super) struct Serving<S, C: Crdt> {
     pub(super) kind: Arc<str>,
     pub(super) documents: Arc<OpenDocuments<C>>,
     pub(super) settings: DocumentKind<S, C>,
+    pub(super) json: Arc<JsonFeeds<C>>,
     changes: Arc<AccessChanges>,
     state: Arc<S>,
 }
@@ -136,13 +147,26 @@ where
     /// Returns the handlers of the channels. A subscriber receives the snapshot and the edits, or
     /// the edits that it has missed; then what it may do.
     fn channel(self: &Arc<Self>, channel: ChannelBuilder<S>) -> Channel<S> {
-        let (reading, telling) = (self.clone(), self.clone());
+        let [reading, filtering, telling] = [self.clone(), self.clone(), self.clone()];
         channel
             .access(move |context| reading.clone().may_read(context))
-            .replay()
+            .filter_if(move |context| {
+                let filter = filtering.json_filter(&context, &filtering.key_of_channel(&context));
+                async move { filter }
+            })
+            .replay_if(|subscription| !is_json(subscription).unwrap_or_default())
             .load(move |context| {
                 let serving = telling.clone();
-                async move { Ok(serving.access_of_new(&context).await?.to_action()?) }
+                async move {
+                    let access = serving.access_of_new(&context).await?.to_action()?;
+                    if is_json(context.action())? {
+                        serving
+                            .json
+                            .send_state(&context, &serving.key_of_channel(&context))
+                            .await?;
+                    }
+                    Ok(access)
+                }
             })
             .presence()
     }
@@ -254,7 +278,7 @@ where
     }
 
     /// Checks that the author may do something with a document whose queue is held.
-    async fn check_access(
+    pub(super) async fn check_access(
         &self,
         context: &Context<S>,
         document: &mut LockedDocument<C>,
@@ -359,19 +383,29 @@ where
         key: DocumentKey,
     ) -> Result<(), HandlerError> {
         let ops = read_ops::<S, C>(&context, &key)?;
-        let mut document = self.documents.lock(&key, context.server()).await?;
+        let document = self.documents.lock(&key, context.server()).await?;
+        self.edit_in(&context, document, &ops).await
+    }
+
+    /// Decides about the operations of an edit of a document whose queue is held, and applies them.
+    pub(super) async fn edit_in(
+        &self,
+        context: &Context<S>,
+        mut document: LockedDocument<C>,
+        ops: &[C::Op],
+    ) -> Result<(), HandlerError> {
         if document.entry().is_none() && self.settings.is_created_by_edits {
-            self.check_operations(&context, &mut document, &ops).await?;
-            return self.create_in(&context, document, &ops).await;
+            self.check_operations(context, &mut document, ops).await?;
+            return self.create_in(context, document, ops).await;
         }
         document.existing()?;
-        self.check_operations(&context, &mut document, &ops).await?;
+        self.check_operations(context, &mut document, ops).await?;
         if let Some(max) = self.settings.limits.max_bytes_per_user
             && document.used_by_creator().await?.is_some_and(|bytes| bytes >= max)
         {
             return Err(HandlerError::undo("userBytesLimit"));
         }
-        admit(&context, &mut document, self.settings.checks(), false).await
+        admit(context, &mut document, self.settings.checks(), false).await
     }
 
     async fn create(
@@ -426,6 +460,7 @@ where
             Err(error) => {
                 // The action is in the state, but not in the catalog.
                 document.close();
+                self.json.changed(document.key().id());
                 return Err(error);
             }
         }
@@ -474,6 +509,7 @@ where
         };
         let deleted = document.storage().delete(key, deletion).await?;
         document.set_entry(deleted.map(|(_, entry)| entry));
+        self.json.deleted(document.key().id());
         Ok(())
     }
 }

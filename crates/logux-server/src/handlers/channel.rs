@@ -45,7 +45,7 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
             unsubscribe: None,
             finally: None,
             queue: QueueName::default(),
-            replays: false,
+            replay: None,
             has_presence: false,
         }
     }
@@ -78,6 +78,9 @@ impl<S: Send + Sync + 'static> ChannelBuilder<S> {
     }
 }
 
+/// Decides whether a `logux/subscribe` receives the kept actions of the channel.
+pub(crate) type ReplayRule = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
+
 /// The handlers of the channels whose names match a pattern.
 pub struct Channel<S = ()> {
     pub(crate) access: Handler<S, bool>,
@@ -86,7 +89,7 @@ pub struct Channel<S = ()> {
     pub(crate) unsubscribe: Option<Handler<S, ()>>,
     pub(crate) finally: Option<Handler<S, ()>>,
     pub(crate) queue: QueueName,
-    pub(crate) replays: bool,
+    pub(crate) replay: Option<ReplayRule>,
     pub(crate) has_presence: bool,
 }
 
@@ -152,7 +155,31 @@ impl<S: Send + Sync + 'static> Channel<S> {
     /// [`load`](Self::load).
     #[must_use]
     pub fn replay(mut self) -> Self {
-        self.replays = true;
+        self.replay = Some(Arc::new(|_| true));
+        self
+    }
+
+    /// Replays the channel as [`replay`](Self::replay) does, for the subscriptions that a rule
+    /// selects.
+    #[must_use]
+    pub(crate) fn replay_if(
+        mut self,
+        rule: impl Fn(&Action) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.replay = Some(Arc::new(rule));
+        self
+    }
+
+    /// Decides as [`filter`](Self::filter) does, also that there is no filter.
+    #[must_use]
+    pub(crate) fn filter_if<F>(
+        mut self,
+        filter: impl Fn(Context<S>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Option<Filter>, HandlerError>> + Send + 'static,
+    {
+        self.filter = Some(handler(filter));
         self
     }
 

@@ -13,7 +13,7 @@ use logux::{
     Action, Entry, Json, Meta, NodeId,
     action::{ActionError, Subprotocol},
     log::Draft,
-    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind},
+    server::{HandlerRequest, HandlerResponse, RequestId, RequestKind, SessionId},
 };
 use serde::de::DeserializeOwned;
 
@@ -46,6 +46,11 @@ struct Inner<S> {
     state: Arc<S>,
     handle: Handle,
 }
+
+/// The action that takes the place of the one of a context, by `resend`: others receive it, and the
+/// log keeps it.
+#[derive(Clone)]
+pub(crate) struct Replacement(pub(crate) Action);
 
 impl<S> Clone for Context<S> {
     fn clone(&self) -> Self {
@@ -84,6 +89,14 @@ impl<S> Context<S> {
     /// Returns the meta of the action.
     pub fn meta(&self) -> &Meta {
         &self.inner.request.entry.meta
+    }
+
+    /// Returns the context of another action in place of this one, by the same author.
+    pub(crate) fn with_action(&self, action: Action) -> Self {
+        let Inner { request, params, connection, state, handle, .. } = &*self.inner;
+        let entry = Arc::new(Entry::new(action, request.entry.meta.clone()));
+        let request = HandlerRequest { entry, ..request.clone() };
+        Self::new(request, params.clone(), connection.clone(), state.clone(), handle.clone())
     }
 
     pub(crate) fn entry(&self) -> &Entry {
@@ -284,6 +297,11 @@ impl<S> Context<S> {
 
     pub(crate) async fn respond(&self, responses: HandlerResponses) {
         self.inner.handle.respond(self.request_id(), responses).await;
+    }
+
+    /// Returns the connection of the author. `None` if it is not connected.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.inner.request.author.session
     }
 
     pub(crate) fn request_kind(&self) -> RequestKind {

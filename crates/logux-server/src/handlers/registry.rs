@@ -32,7 +32,7 @@ use crate::{
     handlers::{
         action_type::{ActionType, UndoRule},
         channel::Channel,
-        context::Context,
+        context::{Context, Replacement},
         deletions::Deletions,
         handler::{BoxFuture, Handler},
         load_limiter::LoadLimiter,
@@ -464,6 +464,9 @@ async fn handle_action<S>(
     let mut responses = HandlerResponses::with_capacity(3);
     if let Some(resend) = &handlers.resend {
         let recipients: Recipients = resend(context.clone()).instrument(span!("resend")).await?;
+        if let Some(Replacement(action)) = context.get() {
+            responses.push(HandlerResponse::Replace(action));
+        }
         responses.push(HandlerResponse::Resend(recipients));
     }
     responses.push(HandlerResponse::Approved(None));
@@ -499,10 +502,11 @@ async fn handle_subscription<S>(
         Some(filter) => filter(context.clone()).instrument(span!("filter")).await?,
         None => None,
     };
-    let has_state = channel.replays || channel.load.is_some();
+    let replays = channel.replay.as_ref().is_some_and(|rule| rule(context.action()));
+    let has_state = replays || channel.load.is_some();
     let _permit = if has_state { Some(loads.acquire(context).await?) } else { None };
     let mut responses = vec![HandlerResponse::Approved(filter)];
-    if channel.replays {
+    if replays {
         responses.push(HandlerResponse::Replay);
         while context.respond_with_page(responses).await? {
             context.wait_for_reader().await?;

@@ -127,6 +127,8 @@ pub(crate) enum Failure<'a> {
     Settlement { channel: &'a str },
     /// Telling the subscribers of a document what they may do now.
     Access { channel: &'a str },
+    /// Sending the JSON of a document to its subscribers. It is tried again.
+    Json { channel: &'a str },
     /// The hook after a change of a document. It is called again.
     Change { kind: &'a str },
     /// Writing the sizes of documents to their catalog. It is tried again.

@@ -205,6 +205,10 @@ fn write_failure(what: &Failure<'_>, error: &str) {
             channel = &*name_excerpt(channel),
             error,
         }, "Subscribers were not told what they may do now"),
+        Failure::Json { channel } => log_event!(error, "error", {
+            channel = &*name_excerpt(channel),
+            error,
+        }, "Subscribers were not told what has changed in a document"),
         Failure::Change { kind } => log_event!(error, "error", {
             kind = &*name_excerpt(kind),
             error,
