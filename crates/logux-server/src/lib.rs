@@ -58,6 +58,9 @@ pub mod events {
 #[doc = include_str!("docs/exactly_once.md")]
 pub mod exactly_once {}
 
+#[doc = include_str!("docs/json_documents.md")]
+pub mod json_documents {}
+
 #[doc = include_str!("docs/moving.md")]
 pub mod moving {}
 

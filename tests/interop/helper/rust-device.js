@@ -1,5 +1,5 @@
-// A Rust client: the example `encrypted_document` of `logux-client`, a process
-// that is ended by its own id.
+// A Rust client: an example of `logux-client`, a process that is ended by its
+// own id.
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -15,9 +15,11 @@ export class RustDevice {
   /** The state of the document that was printed last, as a JSON value. */
   state = atom({})
 
-  constructor(server, userId, secret) {
-    let file = exampleFile('encrypted_document')
-    this.#child = spawn(file, [server.url, userId, secret])
+  constructor(server, userId, secret, [kind, id] = []) {
+    let [name, ...args] = kind
+      ? ['document', kind, id]
+      : ['encrypted_document', secret]
+    this.#child = spawn(exampleFile(name), [server.url, userId, ...args])
     this.#exit = new Promise(exited => this.#child.once('close', exited))
     this.#child.once('error', error => this.errors.push(error.message))
     createInterface(this.#child.stdout).on('line', line => {
@@ -32,6 +34,11 @@ export class RustDevice {
 
   set(field, value) {
     this.#child.stdin.write(`${field}=${value}\n`)
+  }
+
+  /** Changes a document by an operation on its JSON. */
+  operate(op) {
+    this.#child.stdin.write(`${JSON.stringify(op)}\n`)
   }
 
   /** Waits until the document has a value in a field. */

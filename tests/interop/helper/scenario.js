@@ -85,6 +85,11 @@ class Scenario {
     return this.#own(new RustDevice(server, userId, secret))
   }
 
+  /** A Rust client that edits a document by operations. */
+  rustDocument(server, userId, kind, id) {
+    return this.#own(new RustDevice(server, userId, null, [kind, id]))
+  }
+
   /** A socket that speaks the protocol by hand, with an open connection. */
   async raw(server) {
     let raw = await this.#own(new RawClient(server.url))

@@ -12,8 +12,8 @@ pub(crate) fn subscribe_json(id: &str) -> Value {
     json!({"type": "logux/subscribe", "channel": channel, "filter": {"format": "json"}})
 }
 
-pub(crate) fn change(id: &str, changes: Value) -> Value {
-    json!({"type": "notes/change", "id": id, "changes": changes})
+pub(crate) fn change(id: &str, changes: impl Into<Value>) -> Value {
+    json!({"type": "notes/change", "id": id, "changes": changes.into()})
 }
 
 pub(crate) struct Follower {
@@ -81,7 +81,7 @@ impl Follower {
     }
 
     /// Makes a change, and returns its id when it is processed.
-    pub(crate) async fn change(&mut self, id: &str, changes: Value) -> String {
+    pub(crate) async fn change(&self, id: &str, changes: impl Into<Value>) -> String {
         let action = Action::try_from(change(id, changes)).expect("an action");
         let sent = self.client.client().sync(action).kept().await.expect("added");
         let id = sent.id().to_string();
