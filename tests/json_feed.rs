@@ -335,6 +335,25 @@ fn a_text_that_is_set_merges_with_concurrent_typing() {
     assert_eq!(after.to_json()["text"], "Buy oat milk!");
 }
 
+/// Few bytes must not make a server read a large value very often, or write it.
+#[test]
+fn the_work_of_an_action_is_bounded() {
+    let mut note = Document::default();
+    let items: Vec<Value> = (0..100_000).map(|n| json!(n)).collect();
+    note.set(&"/array".parse().unwrap(), json!(items), &stamp(1, "a"));
+    let author: NodeId = "10:c:d".parse().unwrap();
+    let remove = json!({"op": "remove", "path": "/array", "at": 0});
+    let made = note.json_ops(&ops(vec![remove; 9_000].into()), &author);
+    let error = made.unwrap_err().to_string();
+    assert!(error.contains("at most 33554432 bytes"), "{error}");
+    let values = ops(json!([{"op": "insert", "path": "/list", "values": items}]));
+    let list = changed(&note, &values, "10:c:d").unwrap();
+    let emptied = ops(json!([{"op": "set", "path": "/list", "value": [1]}]));
+    assert_eq!(list.json_ops(&emptied, &author).unwrap().ops.len(), 1);
+    let many = ops(json!([{"op": "remove", "path": "/list", "at": 0, "count": 10_001}]));
+    assert!(list.json_ops(&many, &author).is_err());
+}
+
 /// A random operation on the paths of random documents.
 fn json_op() -> impl Strategy<Value = Value> + Clone {
     let at = || 0..3_usize;

@@ -14,6 +14,10 @@ use super::{
 };
 use crate::json::Json;
 
+/// The largest size of the values at the paths of the operations of one action, in bytes. Each is
+/// read as a whole, except for the lists and texts that are changed at an index.
+pub const MAX_READ: usize = 32 * 1024 * 1024;
+
 /// An operation on the JSON that a state shows. [`Crdt::json_ops`](super::Crdt::json_ops) makes
 /// operations of the state from it. A path is a JSON Pointer, in which the key of an item of a list
 /// is its index or its name.
@@ -236,6 +240,8 @@ pub enum JsonOpFault {
     },
     /// An operation of the state exceeds a limit.
     Limit(RestoreError),
+    /// The values at the paths of the operations have more than [`MAX_READ`] bytes in total.
+    TooMuch,
 }
 
 impl fmt::Display for JsonOpError {
@@ -263,6 +269,9 @@ impl fmt::Display for JsonOpFault {
                 write!(f, "\"{field}\": expected a number of at most {max}")
             }
             Self::Limit(error) => error.fmt(f),
+            Self::TooMuch => {
+                write!(f, "expected values of at most {MAX_READ} bytes at all paths in total")
+            }
         }
     }
 }

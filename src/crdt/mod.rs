@@ -145,7 +145,7 @@ pub use crdt::{Crdt, MAX_TEXT};
 pub use document::{Document, DocumentChange, DocumentOp};
 pub use element::{ElementId, ElementIdError, ElementRef, MAX_COUNTER};
 pub use json_feed::{JsonChange, JsonFeed};
-pub use json_op::{JsonOp, JsonOpError, JsonOpFault, MadeOps};
+pub use json_op::{JsonOp, JsonOpError, JsonOpFault, MAX_READ, MadeOps};
 pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};
 pub use op_id::OpId;

@@ -9,7 +9,7 @@
 
 use std::{env, error::Error, io::stdin, process::ExitCode, thread};
 
-use logux::crdt::{Crdt, Document, JsonOp, Shared};
+use logux::crdt::{Crdt, Document, JsonOp};
 use logux_client::Client;
 use logux_net::WebSocketConnector;
 use tokio::sync::mpsc;
@@ -20,10 +20,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         eprintln!("usage: document URL USER KIND ID");
         return Ok(ExitCode::from(2));
     };
-    let document = Shared::<Document>::new(kind.as_str(), id.as_str());
-    let connector = WebSocketConnector::new(url)?;
-    let mut document = Client::builder(user)?.start_document(connector, document).await?;
-    let client = document.client().clone();
+    let client = Client::builder(user)?.start(WebSocketConnector::new(url)?);
+    let mut document = client.document::<Document>(kind, id).await?;
     let (sender, mut lines) = mpsc::channel(16);
     // Reading standard input blocks.
     thread::spawn(move || {

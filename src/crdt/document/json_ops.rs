@@ -10,7 +10,7 @@ use crate::{
     action::NodeId,
     crdt::{
         crdt::Crdt,
-        json_op::{JsonOp, JsonOpError, JsonOpFault, MadeOps},
+        json_op::{JsonOp, JsonOpError, JsonOpFault, MAX_READ, MadeOps},
         list::{List, ListError, ListOp},
         path::Path,
         restore::{OpCollector, RestoreError},
@@ -29,14 +29,14 @@ impl Document {
         author: &NodeId,
     ) -> Result<MadeOps<DocumentOp>, JsonOpError> {
         let collector = OpCollector::new(self, author);
-        let mut translator = Translator { collector, paths: Vec::new() };
+        let mut translator = Translator { collector, paths: Vec::new(), read: 0 };
         for (index, op) in ops.iter().enumerate() {
             translator.add(op).map_err(|fault| JsonOpError::Op { index, fault })?;
             if translator.collector.ops.len() > MAX_OPERATIONS {
                 return Err(JsonOpError::TooMany);
             }
         }
-        let Translator { collector, mut paths } = translator;
+        let Translator { collector, mut paths, .. } = translator;
         paths.dedup();
         Ok(MadeOps { ops: collector.ops, paths })
     }
@@ -55,6 +55,8 @@ pub(super) struct Translator {
     pub(super) collector: OpCollector<Document>,
     /// The paths that the client has changed.
     paths: Vec<Path>,
+    /// The size of the values that were read, in bytes.
+    read: usize,
 }
 
 pub(super) type Translated = Result<(), JsonOpFault>;
@@ -68,12 +70,19 @@ impl Translator {
         self.collector.push(op);
     }
 
+    /// Reads the value at a path.
+    pub(super) fn value(&mut self, path: &Path) -> Result<Option<Value>, JsonOpFault> {
+        let value = self.state().get(path);
+        self.read += value.as_ref().map_or(0, size);
+        if self.read > MAX_READ { Err(JsonOpFault::TooMuch) } else { Ok(value) }
+    }
+
     fn add(&mut self, op: &JsonOp) -> Translated {
         match self.target(op.path())? {
             Target::InArray { array, keys } => {
-                let mut value = self.state().get(&array).unwrap_or_default();
+                let mut value = self.value(&array)?.unwrap_or_default();
                 plain_ops::edit_at(&mut value, &keys, op)?;
-                self.write(&array, value);
+                self.write(&array, value)?;
                 self.paths.push(array);
             }
             Target::Value(path) => {
@@ -85,10 +94,11 @@ impl Translator {
     }
 
     /// Writes a value as a whole.
-    fn write(&mut self, path: &Path, value: Value) {
-        if self.state().get(path).as_ref() != Some(&value) {
+    fn write(&mut self, path: &Path, value: Value) -> Translated {
+        if self.value(path)?.as_ref() != Some(&value) {
             self.push(DocumentOp::Set { path: path.clone(), value: value.into() });
         }
+        Ok(())
     }
 
     /// Finds the value at a JSON Pointer, which may be missing in an object.
@@ -149,7 +159,7 @@ impl Translator {
             JsonOp::Set { value, .. } => self.set(path, value),
             JsonOp::Delete { .. } => self.delete(path),
             JsonOp::Increment { by, .. } => {
-                match self.state().get(path) {
+                match self.value(path)? {
                     None | Some(Value::Null) => {}
                     Some(number) if number.as_i64().is_some() => {}
                     Some(_) => return Err(mismatch(path, "a whole number")),
@@ -205,12 +215,9 @@ impl Translator {
                 {
                     return Err(mismatch(path, plain_ops::expected(op)));
                 }
-                let mut value = self.state().get(path);
+                let mut value = self.value(path)?;
                 plain_ops::edit(value.as_mut(), op).map_err(|fault| fault.at(path))?;
-                if let Some(value) = value {
-                    self.write(path, value);
-                }
-                Ok(())
+                value.map_or(Ok(()), |value| self.write(path, value))
             }
         }
     }
@@ -245,7 +252,7 @@ impl Translator {
         let mut items = match self.state().shape_at(path) {
             Some(ValueShape::List(_)) => None,
             None | Some(ValueShape::Null) => Some(Vec::new()),
-            Some(ValueShape::Array) if !self.is_set(path) => match self.state().get(path) {
+            Some(ValueShape::Array) if !self.is_set(path) => match self.value(path)? {
                 Some(Value::Array(items)) => Some(items.into_iter().map(Json::from).collect()),
                 _ => return Err(mismatch(path, "a list")),
             },
@@ -277,7 +284,7 @@ impl Translator {
             None | Some(ValueShape::Null) => {}
             Some(ValueShape::Array) if self.is_set(path) => {}
             // An array that is written as a whole becomes a set.
-            Some(ValueShape::Array) => match self.state().get(path) {
+            Some(ValueShape::Array) => match self.value(path)? {
                 Some(Value::Array(items)) => {
                     for item in items {
                         let Value::String(item) = item else {
@@ -323,7 +330,7 @@ impl Translator {
             });
         }
         // A string that is written as a whole becomes a text.
-        let mut text = match self.state().get(path) {
+        let mut text = match self.value(path)? {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text,
             Some(_) => return Err(mismatch(path, "a text")),
@@ -370,6 +377,18 @@ impl Translator {
         let ops = self.state().text_ops(path, &author, |text| make(text, &author));
         ops.map_err(limit)?.into_iter().for_each(|op| self.push(op));
         Ok(())
+    }
+}
+
+/// Returns the approximate size of a value, in bytes.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 8,
+        Value::Array(items) => items.iter().map(size).sum::<usize>() + 8,
+        Value::Object(fields) => {
+            fields.iter().map(|(key, field)| key.len() + size(field)).sum::<usize>() + 8
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Letting a document show a JSON value by the smallest differences.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     crdt::{
         path::Path,
+        shared::MAX_OPERATIONS,
         tree::TreeNode,
         view::{PartView, View, is_field},
     },
@@ -42,7 +45,7 @@ impl Translator {
     pub(super) fn set(&mut self, path: &Path, value: &Json) -> Translated {
         let target = value.to_value();
         let is_shown = |document: &Document| document.get(path).as_ref() == Some(&target);
-        if is_shown(self.state()) {
+        if self.value(path)?.as_ref() == Some(&target) {
             return Ok(());
         }
         let own = self.state().read(&ViewOnly, path);
@@ -71,7 +74,7 @@ impl Translator {
                 self.assign_items(path, items)
             }
             (Some(View::Part(PartView::Set(_))), Value::Array(elements))
-                if elements.iter().all(Value::is_string) =>
+                if elements.iter().all(Value::is_string) && elements.len() <= MAX_OPERATIONS =>
             {
                 self.assign_set(path, elements);
                 Ok(())
@@ -80,7 +83,7 @@ impl Translator {
             (Some(View::Object(own)), Value::Object(fields)) => {
                 let keys = || own.iter().map(|(key, _)| key).chain(fields.keys().map(|key| &**key));
                 let has_paths = keys().all(|key| is_field(key) && path.join(key).is_ok());
-                if !has_paths || fields.is_empty() {
+                if !has_paths || fields.is_empty() || keys().count() > MAX_OPERATIONS {
                     self.replace(path, target, written);
                     return Ok(());
                 }
@@ -132,6 +135,10 @@ impl Translator {
             }
             return Ok(());
         }
+        if old.len() > MAX_OPERATIONS {
+            self.replace(path, &target.into(), None);
+            return Ok(());
+        }
         for _ in old {
             self.edit_list(path, |list, author| list.remove_op(start, author))?;
         }
@@ -143,12 +150,13 @@ impl Translator {
     }
 
     fn assign_set(&mut self, path: &Path, target: &[Value]) {
-        let is_in = |element: &str| target.iter().any(|item| item.as_str() == Some(element));
+        let elements: BTreeSet<&str> = target.iter().filter_map(Value::as_str).collect();
+        let is_in = |element: &str| elements.contains(element);
         let own = super::restore::part_or_new(&self.state().sets, path).into_owned();
         for element in own.iter().filter(|element| !is_in(element)) {
             self.discard(path, element);
         }
-        for element in target.iter().filter_map(Value::as_str) {
+        for element in elements {
             if !own.contains(element) {
                 self.push(DocumentOp::Add { path: path.clone(), element: element.into() });
             }

@@ -50,7 +50,7 @@ scenario('official clients and a Rust client edit one document', OPTIONS, async 
   let server = await s.serve({ collections: [], documents: ['notes'] })
   let alice = await s.device(server, 'alice')
   let bob = await s.device(server, 'bob')
-  let rusty = s.rustDocument(server, 'rusty', 'notes', '7')
+  let rusty = await s.rustDocument(server, 'rusty', 'notes', '7')
   for (let device of [alice, bob]) await processed(device, SUBSCRIBE)
   assert.deepEqual(shown(alice), {})
 
