@@ -163,6 +163,22 @@ async fn changes_of_others_are_coalesced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn small_changes_are_coalesced_too() {
+    let (server, ada) = start_with("7", json!([])).await;
+    let mut ben = Follower::open(&server, "ben", "7").await;
+    for n in 0..100 {
+        ada.process(set("7", &format!("/{}", n % 7), n)).await.expect("edited");
+        wait(4).await;
+    }
+    let received = ben.read();
+    assert!((4..=7).contains(&received.len()), "{} in half a second", received.len());
+    assert_eq!(received[1]["changes"].as_array().map(Vec::len), Some(7), "all fields at once");
+    wait(200).await;
+    ben.read();
+    assert_eq!(ben.json, shown(&server, "7").await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn large_changes_have_longer_pauses() {
     let (server, ada) = start_with("7", json!([])).await;
     let mut ben = Follower::open(&server, "ben", "7").await;

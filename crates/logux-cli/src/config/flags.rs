@@ -172,7 +172,9 @@ pub(super) struct ApplicationFlags {
     /// Kind of documents to serve; can be repeated
     ///
     /// Clients create and edit its documents together, with texts, lists and trees, undo their own
-    /// edits, and see each other: the channel of a document is NAME/ID.
+    /// edits, and see each other: the channel of a document is NAME/ID. Applications of
+    /// @logux/client follow its JSON, with the filter {"format":"json"}, and change it with
+    /// NAME/change.
     #[arg(long = "document", alias = "documents", value_name = "NAME", value_delimiter = ',')]
     pub(super) documents: Option<Vec<String>>,
     /// JSON Schema of a kind of documents; can be repeated

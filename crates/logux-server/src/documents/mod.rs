@@ -5,8 +5,8 @@
 // change), `query` (paths and queries of HTTP requests), `history` (former states), `authorship`
 // (who wrote a text), `settlement` (the snapshots and the archive), `purging` (what removes
 // documents for good), `service` (the documents of a running server, for its own code), `http` (the
-// same over HTTP), `inspected` (the same for the inspector), `serving`, `json_format` and `commands`
-// (the channels and action types that a builder creates from all of these).
+// same over HTTP), `inspected` (the same for the inspector), `serving`, `json_format` and
+// `commands` (the channels and action types that a builder creates from all of these).
 
 mod access_changes;
 mod authorship;
