@@ -96,6 +96,8 @@ struct World {
     /// Who has undone something in which document.
     undone: HashSet<(usize, usize)>,
     last_value: u64,
+    /// Who has no connection for a long time.
+    away: Option<usize>,
 }
 
 impl World {
@@ -116,6 +118,7 @@ impl World {
             is_purged,
             undone: HashSet::new(),
             last_value: 0,
+            away: None,
         };
         for id in IDS {
             let note = world.people[0].client.client().document::<Document>("notes", id).await;
@@ -140,7 +143,8 @@ impl World {
     }
 
     async fn step(&mut self) {
-        let who = self.random.below(USERS.len());
+        let who = Some(self.random.below(USERS.len())).filter(|who| self.away != Some(*who));
+        let who = who.unwrap_or_default();
         let document = self.random.below(IDS.len());
         let note = self.people[who].notes[document].clone();
         match self.random.below(24) {
@@ -214,14 +218,53 @@ impl World {
         self.added.push(Added { who, document, value, pending });
     }
 
-    /// Connects everybody, and compares what they see. Returns the number of accepted items that
-    /// had to be there.
-    async fn end(mut self, seed: u64) -> u64 {
+    /// Lets time pass while nobody has a connection, and somebody for longer than the others, who
+    /// edits before and after.
+    async fn pass_without(&mut self, who: usize, time: Duration) {
+        self.away = Some(who);
+        self.people[who].client.disconnect().await;
+        self.people[who].is_connected = false;
+        self.add_items(who);
+        for _ in 0..STEPS / 3 {
+            self.step().await;
+        }
+        self.connect_all().await;
+        // A document that stays deleted is purged.
+        for note in self.people[0].notes.clone() {
+            drop(note.create(&[]).await);
+        }
         for person in &mut self.people {
-            if !person.is_connected {
+            person.client.disconnect().await;
+            person.is_connected = false;
+        }
+        tokio::time::sleep(time).await;
+        self.connect_all().await;
+        for _ in 0..STEPS / 3 {
+            self.step().await;
+        }
+        self.add_items(who);
+    }
+
+    fn add_items(&mut self, who: usize) {
+        for (document, note) in self.people[who].notes.clone().iter().enumerate() {
+            self.add_item(who, document, note);
+        }
+    }
+
+    /// Connects everybody who is not away.
+    async fn connect_all(&mut self) {
+        for (index, person) in self.people.iter_mut().enumerate() {
+            if !person.is_connected && self.away != Some(index) {
                 person.client.reconnect().await.expect("connected");
+                person.is_connected = true;
             }
         }
+    }
+
+    /// Connects everybody, and compares what they see.
+    async fn end(mut self, seed: usize) -> Outcome {
+        self.away = None;
+        self.connect_all().await;
         tokio::time::sleep(Duration::from_secs(30)).await;
         // A deleted document shows nothing: it is taken back.
         for document in 0..IDS.len() {
@@ -248,7 +291,7 @@ impl World {
             }
             shown.insert(document, state);
         }
-        let mut kept = 0;
+        let mut result = Outcome { added: self.added.len(), kept: 0, too_old: 0 };
         for Added { who, document, value, pending } in self.added {
             let id = pending.id().clone();
             let outcome = tokio::time::timeout(Duration::from_secs(1), pending).await;
@@ -259,31 +302,75 @@ impl World {
                 Ok(()) if document == RESTORED || document == PURGED && self.is_purged => {}
                 Ok(()) if self.undone.contains(&(who, document)) => {}
                 Ok(()) => {
-                    kept += 1;
+                    result.kept += 1;
                     assert!(is_there, "seed {seed}: {id} was accepted");
                 }
                 Err(SyncError::Undone(undo)) => {
+                    result.too_old += usize::from(undo.reason == "tooOld");
                     assert!(!is_there, "seed {seed}: {id} was refused: {}", undo.reason);
                 }
                 Err(error) => assert!(!is_there, "seed {seed}: {id}: {error}"),
             }
         }
-        kept
+        result
     }
+}
+
+/// What has become of the items of a world.
+struct Outcome {
+    added: usize,
+    /// The accepted items that had to be there.
+    kept: usize,
+    /// The items that were refused because of their age.
+    too_old: usize,
+}
+
+/// Returns the number of worlds.
+fn cases(otherwise: usize) -> usize {
+    let cases = std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok());
+    cases.unwrap_or(otherwise)
 }
 
 #[tokio::test(start_paused = true)]
 async fn everybody_sees_the_same_at_the_end() {
-    let cases = std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(20);
+    let cases = cases(20);
     let mut kept = 0;
     for seed in 0..cases {
         let server = TestServer::start(notes()).expect("a server");
-        let mut world = World::start(&server, seed).await;
+        let mut world = World::start(&server, seed as u64).await;
         for _ in 0..STEPS {
             world.step().await;
         }
-        kept += world.end(seed).await;
+        kept += world.end(seed).await.kept;
     }
     assert!(kept > 2 * cases, "{kept} items were accepted in {cases} worlds");
+}
+
+/// Returns what has become of the items of worlds in which somebody was away for a time.
+async fn away_for(time: Duration) -> Outcome {
+    let mut all = Outcome { added: 0, kept: 0, too_old: 0 };
+    for seed in 0..cases(3) {
+        let server = TestServer::start(notes()).expect("a server");
+        let mut world = World::start(&server, seed as u64).await;
+        for _ in 0..STEPS / 3 {
+            world.step().await;
+        }
+        world.pass_without(3, time).await;
+        let Outcome { added, kept, too_old } = world.end(seed).await;
+        (all.added, all.kept, all.too_old) =
+            (all.added + added, all.kept + kept, all.too_old + too_old);
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_away_for_a_month_loses_nothing_by_that() {
+    let Outcome { added, kept, too_old } = away_for(Duration::from_hours(30 * 24)).await;
+    assert!(kept > 0 && too_old == 0, "{too_old} of {added} items were too old, {kept} kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_device_did_before_the_horizon_is_refused() {
+    let Outcome { added, kept, too_old } = away_for(Duration::from_hours(100 * 24)).await;
+    assert!(kept > 0 && too_old > 0, "{too_old} of {added} items were too old, {kept} kept");
 }

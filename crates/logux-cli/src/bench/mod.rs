@@ -16,6 +16,7 @@ mod fan_out;
 mod idle;
 mod load;
 mod message;
+mod opening;
 mod presence;
 mod process;
 mod report;
@@ -51,6 +52,7 @@ enum Scenario {
     Connects(connects::ConnectsArgs),
     Idle(idle::IdleArgs),
     Typing(typing::TypingArgs),
+    Opening(opening::OpeningArgs),
     Presence(presence::PresenceArgs),
 }
 
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, BenchError> {
         Scenario::Connects(args) => connects::run(args),
         Scenario::Idle(args) => idle::run(args),
         Scenario::Typing(args) => typing::run(args),
+        Scenario::Opening(args) => opening::run(args),
         Scenario::Presence(args) => presence::run(args),
     }
 }
