@@ -19,7 +19,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettlementRule {
     /// The number of the latest actions of a document, by all of its authors, that can be undone.
-    /// When there are twice as many, the older half is settled. Default: 10,000.
+    /// When there are twice as many, the older half is settled. A new subscriber is sent each of
+    /// them beside the snapshot: about 170 bytes for a typed letter. Default: 2,000.
     pub open_actions: u64,
     /// The age at which an action that has not arrived yet is refused, with the reason `tooOld`:
     /// the longest time for which a device may work offline. What a document remembers for
@@ -29,7 +30,7 @@ pub struct SettlementRule {
 
 impl Default for SettlementRule {
     fn default() -> Self {
-        Self { open_actions: 10_000, horizon: Duration::from_hours(90 * 24) }
+        Self { open_actions: 2_000, horizon: Duration::from_hours(90 * 24) }
     }
 }
 

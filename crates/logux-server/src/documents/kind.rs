@@ -177,7 +177,7 @@ impl<S: Send + Sync + 'static, C: Crdt> DocumentKind<S, C> {
     }
 
     /// Sets how many edits of a document stay open, and for how long a device may be away. Default:
-    /// the latest 10,000 edits can be undone; 90 days.
+    /// the latest 2,000 edits can be undone; 90 days.
     #[must_use]
     pub fn settlement(mut self, rule: SettlementRule) -> Self {
         self.settlement = rule;
