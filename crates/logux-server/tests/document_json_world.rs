@@ -9,7 +9,7 @@ mod json_follower;
 use std::time::Duration;
 
 use documents::{create, set, shown};
-use json_follower::{Follower, change};
+use json_follower::{Follower, change, subscribe_json};
 use logux::{Action, ActionId, crdt::Document, server::SettlementRule};
 use logux_client::testing::TestClient;
 use logux_server::{MemoryDocuments, Server, testing::TestServer};
@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(
-            std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40)
+            std::env::var("LOGUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
         )
     })]
 
@@ -180,6 +180,11 @@ proptest! {
             let expected = shown(&world.server, "7").await;
             for (follower, _) in &mut world.followers {
                 follower.read();
+                if follower.is_refused("deleted") {
+                    // It has come back while the document was deleted.
+                    follower.client.process(subscribe_json("7")).await.expect("subscribed");
+                    follower.read();
+                }
                 prop_assert_eq!(&follower.json, &expected);
             }
             Ok(())

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::{
-    documents::open::OpenDocuments,
+    documents::open::{LockedDocument, OpenDocuments},
     error::HandlerError,
     handlers::context::Context,
     hub::{
@@ -140,8 +140,9 @@ where
         }
     }
 
-    /// Records that a document is being deleted. If that is taken back, the state is sent again.
-    pub(super) fn deleted(&self, id: &str) {
+    /// Records that a document is being deleted, or that this is being taken back: its subscribers
+    /// need the state again. Called in the queue of the document.
+    pub(super) fn dropped(&self, id: &str) {
         if let Some(feed) = self.get(id) {
             feed.is_dropped.store(true, Ordering::Relaxed);
         }
@@ -201,13 +202,19 @@ impl<C> Feed<C>
 where
     C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
 {
+    /// Returns the document with its queue held. `None` if it is deleted.
+    async fn lock(&self, handle: &Handle) -> Result<Option<LockedDocument<C>>, HandlerError> {
+        let document = self.feeds.documents.lock(&self.key, handle).await?;
+        let is_deleted = document.entry().is_some_and(|entry| entry.deletion().is_some());
+        Ok((!is_deleted).then_some(document))
+    }
+
     /// Returns the state of the document. `None` if it is deleted.
     async fn state(&self, handle: &Handle) -> Result<Option<C>, HandlerError> {
-        let mut document = self.feeds.documents.lock(&self.key, handle).await?;
-        if document.entry().is_some_and(|entry| entry.deletion().is_some()) {
-            return Ok(None);
+        match self.lock(handle).await? {
+            Some(mut document) => document.state().await.map(Some),
+            None => Ok(None),
         }
-        document.state().await.map(Some)
     }
 
     fn action(&self, name: &str, fields: &serde_json::Value) -> Result<Action, HandlerError> {
@@ -221,9 +228,11 @@ where
         if sent.feed.is_none() && !sent.is_lost {
             return Ok(0);
         }
-        let Some(state) = self.state(handle).await? else { return Ok(0) };
-        let is_dropped = self.is_dropped.swap(false, Ordering::Relaxed);
-        sent.is_lost |= is_dropped;
+        let Some(mut document) = self.lock(handle).await? else { return Ok(0) };
+        let state = document.state().await?;
+        // In the queue: a deletion that is decided from now on is not taken back yet.
+        sent.is_lost |= self.is_dropped.swap(false, Ordering::Relaxed);
+        drop(document);
         let id = self.key.id();
         let action = if sent.is_lost {
             let compute = compute(&mut sent, state, |feed, state| {

@@ -456,7 +456,12 @@ where
         admit(context, &mut document, self.settings.checks(), is_new).await?;
         let created = document.storage().create(document.key().clone(), creation).await;
         match created {
-            Ok((_, entry)) => document.set_entry(Some(entry)),
+            Ok((_, entry)) => {
+                document.set_entry(Some(entry));
+                if outcome == Some(CreateOutcome::Revived) {
+                    self.json.dropped(document.key().id());
+                }
+            }
             Err(error) => {
                 // The action is in the state, but not in the catalog.
                 document.close();
@@ -509,7 +514,7 @@ where
         };
         let deleted = document.storage().delete(key, deletion).await?;
         document.set_entry(deleted.map(|(_, entry)| entry));
-        self.json.deleted(document.key().id());
+        self.json.dropped(document.key().id());
         Ok(())
     }
 }

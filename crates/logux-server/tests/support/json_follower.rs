@@ -74,6 +74,17 @@ impl Follower {
         }
     }
 
+    /// Returns `true` if a subscription was refused for a reason, and none has succeeded since.
+    pub(crate) fn is_refused(&self, reason: &str) -> bool {
+        let is_answer = |entry: &&Entry| {
+            let is_undo = entry.action.kind() == "logux/undo";
+            is_undo && entry.action.field("action").is_some_and(|undone| undone.contains("filter"))
+                || entry.action.kind() == "notes/access"
+        };
+        let last = self.entries.iter().rev().find(is_answer);
+        last.and_then(|entry| entry.action.str_field("reason")).as_deref() == Some(reason)
+    }
+
     /// Shows a value before the server has received it.
     pub(crate) fn show(&mut self, path: &str, value: Value) {
         let change = JsonChange { path: path.parse().expect("a path"), value: Some(value) };
