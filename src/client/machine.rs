@@ -25,7 +25,7 @@ use crate::{
     },
     excerpt::excerpt,
     log::{Draft, Log, LogError, Observer},
-    store::{Criteria, Entry, Query, Store, Synced},
+    store::{Criteria, Entry, JournalStore, Query, Store, StoreChange, Synced},
     sync::{self, BatchToken, Node},
     time::{Now, WallTime},
 };
@@ -500,6 +500,14 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.tell_documents();
         self.pending.push_back(Output::Fate(id, Fate::Undone(Box::new(undo))));
         Ok(())
+    }
+}
+
+impl<O: Observer> Client<JournalStore, O> {
+    /// Returns the changes of all commits since the last call, to be written into a database before
+    /// the outputs of the last commit are executed: [`JournalStore::take_changes`].
+    pub fn take_changes(&mut self) -> Vec<StoreChange> {
+        self.log.take_changes()
     }
 }
 

@@ -16,7 +16,9 @@ use hybrid_clock::HybridClock;
 use crate::{
     action::{Action, ActionId, IdGenerator, Meta, NameList, NodeId, Subprotocol, push_once},
     json::Json,
-    store::{Criteria, Entry, Insertion, MetaChange, Query, Store, Synced},
+    store::{
+        Criteria, Entry, Insertion, JournalStore, MetaChange, Query, Store, StoreChange, Synced,
+    },
     time::WallTime,
 };
 
@@ -559,6 +561,14 @@ fn record(removed: &mut Option<RemovedIds>, entry: &Entry) {
     let has = |names: &NameList, name: &str| names.iter().any(|own| **own == *name);
     if has(&entry.meta.indexes, removed.index) && !has(&entry.meta.reasons, removed.without) {
         removed.ids.push(entry.meta.id.clone());
+    }
+}
+
+impl<O: Observer> Log<JournalStore, O> {
+    /// Returns the changes of all commits since the last call, to be written into a database:
+    /// [`JournalStore::take_changes`].
+    pub fn take_changes(&mut self) -> Vec<StoreChange> {
+        self.store.take_changes()
     }
 }
 

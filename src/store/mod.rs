@@ -4,13 +4,16 @@
 //! [`log`](crate::log). The suite `logux::testing::store_suite` (feature `testing`) tests whether a
 //! store is correct.
 //!
-//! Read [`Store`] and [`Entry`], then [`Query`] and [`Criteria`], then [`MemoryStore`]. For stores
-//! in databases, [`key`] encodes positions in the order as bytes that sort alike.
+//! Read [`Store`] and [`Entry`], then [`Query`] and [`Criteria`], then [`MemoryStore`] and
+//! [`JournalStore`]. For stores in databases, [`key`] encodes positions in the order as bytes that
+//! sort alike.
 
+mod journal;
 pub mod key;
 mod memory;
 mod query;
 
+pub use journal::{JournalStore, StoreChange};
 pub use memory::MemoryStore;
 pub use query::{Criteria, Direction, Order, Page, Query};
 

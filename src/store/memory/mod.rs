@@ -169,6 +169,74 @@ impl MemoryStore {
         Some(entry)
     }
 
+    /// Adds an entry of a database with the `added` number that it has, after those with lower
+    /// ones. The store does not have its id.
+    pub(super) fn restore_entry(&mut self, entry: &Entry) {
+        self.restore_last_added(entry.meta.added.unwrap_or_default());
+        let slot = self.slots.insert(entry.clone());
+        self.insert_slot(entry, slot);
+    }
+
+    /// Continues after an `added` number, unless a higher one is known.
+    pub(super) fn restore_last_added(&mut self, last_added: u64) {
+        self.last_added = self.last_added.max(last_added);
+    }
+
+    /// Calls `each` with the entries whose reason [`remove_reason`](Store::remove_reason) would
+    /// remove.
+    pub(super) fn each_with_reason(
+        &self,
+        reason: &str,
+        criteria: &Criteria,
+        each: impl FnMut(&ActionId),
+    ) {
+        let slots = self.slots_with_reason(reason, criteria).into_iter();
+        slots.filter_map(|slot| Some(&self.slots.get(slot)?.meta.id)).for_each(each);
+    }
+
+    /// Returns the entries that have a reason and match the criteria, in any order.
+    fn slots_with_reason(&self, reason: &str, criteria: &Criteria) -> Vec<Slot> {
+        let Some(slots_of_reason) = self.reasons.get(reason) else { return Vec::new() };
+        let matching_slot = |slot: Slot| {
+            let meta = &self.slots.get(slot)?.meta;
+            let has_reason = meta.reasons.iter().any(|name| **name == *reason);
+            (has_reason && criteria.matches(meta)).then_some(slot)
+        };
+        if let Some(id) = &criteria.id {
+            return self.ids.get(id).and_then(|&slot| matching_slot(slot)).into_iter().collect();
+        }
+        if let Some(max) = criteria.max_added.filter(|_| criteria.older_than.is_none()) {
+            // A server removes entries in the order of arrival, so few others are visited.
+            let from = criteria.min_added.unwrap_or(0);
+            let arrivals = self.all.added().from(from).take_while(|(added, _)| *added <= max);
+            return arrivals.filter_map(|(_, slot)| matching_slot(slot)).collect();
+        }
+        let from = criteria.younger_than.as_ref().map_or(WallTime::MIN, Stamp::time);
+        let to = criteria.older_than.as_ref().map_or(WallTime::MAX, Stamp::time);
+        if from > to {
+            return Vec::new();
+        }
+        let in_range = slots_of_reason.range((from, 0)..=(to, Slot::MAX));
+        in_range.filter_map(|&(_, slot)| matching_slot(slot)).collect()
+    }
+
+    /// Adds an entry in a slot to the maps.
+    fn insert_slot(&mut self, entry: &Entry, slot: Slot) {
+        self.ids.insert(entry.meta.id.clone(), slot);
+        self.all.insert(entry, slot);
+        for index in &entry.meta.indexes {
+            match self.indexes.entry(index.clone()) {
+                hash_map::Entry::Vacant(vacant) => drop(vacant.insert(IndexEntries::One(slot))),
+                hash_map::Entry::Occupied(mut indexed) => {
+                    indexed.get_mut().insert(&self.slots, entry, slot)
+                }
+            }
+        }
+        for reason in &entry.meta.reasons {
+            self.reasons.entry(reason.clone()).or_default().insert((entry.meta.time, slot));
+        }
+    }
+
     /// Checks that the maps and the slots are consistent. For tests and fuzzers. O(n log n).
     ///
     /// # Panics
@@ -243,25 +311,13 @@ impl Store for MemoryStore {
     type Error = Infallible;
 
     fn add(&mut self, entry: &mut Entry) -> Result<Insertion, Infallible> {
-        let hash_map::Entry::Vacant(vacant) = self.ids.entry(entry.meta.id.clone()) else {
+        if self.ids.contains_key(&entry.meta.id) {
             return Ok(Insertion::Duplicate);
-        };
+        }
         self.last_added += 1;
         entry.meta.added = Some(self.last_added);
         let slot = self.slots.insert(entry.clone());
-        vacant.insert(slot);
-        self.all.insert(entry, slot);
-        for index in &entry.meta.indexes {
-            match self.indexes.entry(index.clone()) {
-                hash_map::Entry::Vacant(vacant) => drop(vacant.insert(IndexEntries::One(slot))),
-                hash_map::Entry::Occupied(mut indexed) => {
-                    indexed.get_mut().insert(&self.slots, entry, slot)
-                }
-            }
-        }
-        for reason in &entry.meta.reasons {
-            self.reasons.entry(reason.clone()).or_default().insert((entry.meta.time, slot));
-        }
+        self.insert_slot(entry, slot);
         Ok(Insertion::Added)
     }
 
@@ -297,30 +353,7 @@ impl Store for MemoryStore {
         criteria: &Criteria,
         removed: &mut dyn FnMut(Entry),
     ) -> Result<(), Infallible> {
-        let Some(slots_of_reason) = self.reasons.get(reason) else { return Ok(()) };
-        let matching_slot = |slot: Slot| {
-            let meta = &self.slots.get(slot)?.meta;
-            let has_reason = meta.reasons.iter().any(|name| **name == *reason);
-            (has_reason && criteria.matches(meta)).then_some(slot)
-        };
-        let mut matching: Vec<Slot> = if let Some(id) = &criteria.id {
-            self.ids.get(id).and_then(|&slot| matching_slot(slot)).into_iter().collect()
-        } else if let Some(max) = criteria.max_added.filter(|_| criteria.older_than.is_none()) {
-            // A server removes entries in the order of arrival, so few others are visited.
-            let from = criteria.min_added.unwrap_or(0);
-            let arrivals = self.all.added().from(from).take_while(|(added, _)| *added <= max);
-            arrivals.filter_map(|(_, slot)| matching_slot(slot)).collect()
-        } else {
-            let from = criteria.younger_than.as_ref().map_or(WallTime::MIN, Stamp::time);
-            let to = criteria.older_than.as_ref().map_or(WallTime::MAX, Stamp::time);
-            if from > to {
-                return Ok(());
-            }
-            slots_of_reason
-                .range((from, 0)..=(to, Slot::MAX))
-                .filter_map(|&(_, slot)| matching_slot(slot))
-                .collect()
-        };
+        let mut matching = self.slots_with_reason(reason, criteria);
         matching.sort_unstable_by(|a, b| match (self.slots.get(*a), self.slots.get(*b)) {
             (Some(a), Some(b)) => a.meta.cmp_stamp(&b.meta),
             _ => Ordering::Equal,

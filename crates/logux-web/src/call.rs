@@ -1,0 +1,216 @@
+//! The calls of JavaScript.
+
+use core::convert::Infallible;
+
+use logux::{
+    Json,
+    client::DeviceEvent,
+    crdt::{JsonOp, JsonOpError, PathError, TextError},
+    log::LogError,
+};
+use serde::Deserialize;
+
+use crate::saved::SavedChange;
+
+/// What a client starts with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Start {
+    /// The node id, such as `10:phone:tab`.
+    pub node: String,
+    /// The credentials for the first connection.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The version of the application's protocol.
+    #[serde(default)]
+    pub subprotocol: u32,
+    /// What the database has.
+    #[serde(default)]
+    pub saved: Vec<SavedChange>,
+}
+
+/// A call of JavaScript, such as `"resume"` or `{"get":{"channel":"notes/7","path":"/title"}}`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Call {
+    /// Begins to connect.
+    Resume,
+    /// Ends the connection, and makes no attempts.
+    Pause,
+    /// The connection was opened.
+    Opened,
+    /// The connection was closed.
+    Closed,
+    /// An attempt to connect has failed.
+    ConnectFailed,
+    /// A frame was received.
+    Frame {
+        /// The frame.
+        frame: String,
+    },
+    /// The deadline was reached.
+    Wake,
+    /// Something has happened to the device.
+    Device {
+        /// What.
+        device: Device,
+    },
+    /// Sets the credentials for the next connection.
+    SetToken {
+        /// The credentials.
+        token: Option<String>,
+    },
+    /// Adds an action and sends it. Returns its id.
+    Sync {
+        /// The action.
+        action: Json,
+    },
+    /// Opens a document.
+    Open {
+        /// The kind, such as `notes`.
+        kind: String,
+        /// The id.
+        id: String,
+    },
+    /// Closes a document.
+    Close {
+        /// The channel, such as `notes/7`.
+        channel: String,
+    },
+    /// Returns the value at a path of an open document. `null`: there is none.
+    Get {
+        /// The channel.
+        channel: String,
+        /// A JSON Pointer.
+        path: String,
+    },
+    /// Returns the status of an open document: `{"status","may","canUndo","canRedo"}`.
+    Info {
+        /// The channel.
+        channel: String,
+    },
+    /// Changes an open document by one action. Returns its id, or `null` if nothing changes.
+    Edit {
+        /// The channel.
+        channel: String,
+        /// The operations, as in `KIND/change`.
+        ops: Vec<JsonOp>,
+    },
+    /// Creates a document. Returns the id of the action.
+    Create {
+        /// The channel.
+        channel: String,
+    },
+    /// Deletes a document. Returns the id of the action.
+    Delete {
+        /// The channel.
+        channel: String,
+    },
+    /// Undoes the latest step of edits. Returns the selection from before it.
+    Undo {
+        /// The channel.
+        channel: String,
+    },
+    /// Redoes the latest undo.
+    Redo {
+        /// The channel.
+        channel: String,
+    },
+    /// Ends the current step, so that the next edit begins another one.
+    CloseStep {
+        /// The channel.
+        channel: String,
+    },
+    /// Sets what this device shows of itself in a channel.
+    SetPresence {
+        /// The channel.
+        channel: String,
+        /// The state. `null`: none.
+        state: Option<Json>,
+    },
+    /// Returns the others in a channel: `{nodeId: state}`.
+    Presence {
+        /// The channel.
+        channel: String,
+    },
+    /// Returns the anchor of an index of a text, which stays at its letter.
+    Anchor {
+        /// The channel.
+        channel: String,
+        /// Where the text is.
+        path: String,
+        /// The index.
+        index: usize,
+    },
+    /// Returns the index of an anchor now. `null`: its letter is not known.
+    AnchorIndex {
+        /// The channel.
+        channel: String,
+        /// Where the text is.
+        path: String,
+        /// The anchor.
+        anchor: Json,
+    },
+    /// Returns the number of own actions that the server has not confirmed.
+    Unconfirmed,
+}
+
+/// What has happened to the device.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Device {
+    /// There may be a network again.
+    Online,
+    /// The page is frozen.
+    Asleep,
+    /// The user sees the page again.
+    Visible,
+}
+
+impl From<Device> for DeviceEvent {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Online => Self::Online,
+            Device::Asleep => Self::Asleep,
+            Device::Visible => Self::Visible,
+        }
+    }
+}
+
+/// A call had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The JSON of the call cannot be read.
+    #[error("the call cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The node id is not valid.
+    #[error("{0:?} is not a node id such as \"10:phone:tab\"")]
+    NodeId(String),
+    /// The database has something that cannot be read.
+    #[error(transparent)]
+    Saved(#[from] crate::saved::SavedChangeError),
+    /// The document is not open.
+    #[error("the document {0} is not open: call `document` first")]
+    NotOpen(String),
+    /// A path is not a JSON Pointer.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// An operation cannot be made.
+    #[error(transparent)]
+    Op(#[from] JsonOpError),
+    /// There is no text at the path.
+    #[error("expected a text at {0}")]
+    NoText(String),
+    /// An index is outside of the text.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The server is sure to refuse the edit.
+    #[error("the server refuses edits of this document: {0}")]
+    Refused(&'static str),
+    /// The log refuses a change.
+    #[error(transparent)]
+    Log(#[from] LogError<Infallible>),
+    /// The action is not valid.
+    #[error("the action is not valid: {0}")]
+    Action(#[from] logux::action::ActionError),
+}

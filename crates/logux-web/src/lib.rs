@@ -1,0 +1,18 @@
+//! The client of the engine for JavaScript: a pure machine, which is called with JSON and returns
+//! JSON. The package `logux-web` has the other half, in JavaScript: the WebSocket, the timers and
+//! IndexedDB.
+//!
+//! Read [`WebClient`], then `call` (what JavaScript asks for), `turn` (what it has to do) and
+//! `saved` (what it writes into a database). `abi` has the functions of the WebAssembly module.
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+mod call;
+mod saved;
+mod turn;
+mod web_client;
+
+pub use call::{Call, CallError, Device, Start};
+pub use saved::{SavedChange, SavedChangeError};
+pub use turn::{Turn, WebEvent};
+pub use web_client::WebClient;

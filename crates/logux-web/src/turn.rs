@@ -1,0 +1,166 @@
+//! What JavaScript has to do after a call.
+
+use logux::{
+    Json,
+    client::{Fate, Output, PresenceEvent},
+    sync::State,
+};
+use serde::Serialize;
+
+use crate::saved::SavedChange;
+
+/// What JavaScript has to do after a call: first write all `changes` in one transaction, then
+/// handle the `events` in their order, and call `wake` at the `deadline`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// The answer to the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
+    /// Why the call had no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The changes of the store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<SavedChange>,
+    /// What has happened, and what is to be done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<WebEvent>,
+    /// The channels of the open documents that show something else now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// When to call `wake`, in milliseconds of the monotonic clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+}
+
+/// An output of the client.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WebEvent {
+    /// Send a frame.
+    Send {
+        /// The frame.
+        frame: String,
+    },
+    /// Open a connection. Call `opened` or `connectFailed`.
+    Connect,
+    /// Close the connection, or cancel the attempt. Call `closed`.
+    Disconnect {
+        /// Why.
+        reason: String,
+    },
+    /// There are no more attempts to connect until `resume`.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// The state of the connection, in the words of `@logux/client`.
+    State {
+        /// The state.
+        state: &'static str,
+    },
+    /// What an application shows about the connection, in the words of the `status` of
+    /// `@logux/client`.
+    Status {
+        /// The status.
+        status: &'static str,
+    },
+    /// An action of the server was added.
+    Added {
+        /// The action.
+        action: Json,
+        /// The text of its id.
+        id: String,
+        /// Its time, in milliseconds since the epoch.
+        time: i64,
+    },
+    /// The server has processed an own action.
+    Processed {
+        /// The text of its id.
+        id: String,
+    },
+    /// An own action was undone, or was dropped before it was sent (`reason`: `dropped`).
+    Undone {
+        /// The text of its id.
+        id: String,
+        /// The reason.
+        reason: String,
+        /// The action, as the server names it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<Json>,
+    },
+    /// The status of a document, or what the user may do with it, has changed.
+    Document {
+        /// The channel.
+        channel: String,
+    },
+    /// Who is present in a channel has changed.
+    Presence {
+        /// The channel.
+        channel: String,
+        /// Why the server has refused the own state.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
+    /// The server reports an error of this client.
+    ServerError {
+        /// Its kind, such as `wrong-credentials`.
+        kind: String,
+    },
+    /// A message of the server for the developer.
+    Debug {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Returns the name of a state in `@logux/client`.
+const fn state_name(state: State) -> &'static str {
+    match state {
+        State::Disconnected => "disconnected",
+        State::Connecting => "connecting",
+        State::Sending => "sending",
+        State::Synchronized => "synchronized",
+    }
+}
+
+impl WebEvent {
+    /// Returns the event of an output, unless it is nothing for JavaScript.
+    pub(crate) fn of(output: Output) -> Option<Self> {
+        Some(match output {
+            Output::Send(frame) => Self::Send { frame },
+            Output::Connect => Self::Connect,
+            Output::Disconnect(reason) => Self::Disconnect { reason: reason.to_string() },
+            Output::Stopped(reason) => Self::Stopped { reason: reason.to_string() },
+            Output::State(state) => Self::State { state: state_name(state) },
+            Output::Status(status) => Self::Status { status: status.as_str() },
+            Output::Added(entry) => Self::Added {
+                id: entry.meta.id.to_string(),
+                time: entry.meta.time.as_millis(),
+                action: Json::new(entry.action.as_json()).ok()?,
+            },
+            Output::Ignored(ignored) => Self::Debug { text: ignored.to_string() },
+            Output::Fate(id, Fate::Processed) => Self::Processed { id: id.to_string() },
+            Output::Fate(id, Fate::Dropped) => {
+                Self::Undone { id: id.to_string(), reason: "dropped".into(), action: None }
+            }
+            Output::Fate(id, Fate::Undone(undo)) => Self::Undone {
+                id: id.to_string(),
+                reason: undo.reason,
+                action: undo.action.and_then(|action| Json::new(action.as_json()).ok()),
+            },
+            Output::Document(channel, _) => Self::Document { channel: channel.to_string() },
+            Output::Presence(channel, event) => Self::Presence {
+                channel: channel.to_string(),
+                refused: match event {
+                    PresenceEvent::Refused(reason) => Some(reason),
+                    PresenceEvent::Changed => None,
+                },
+            },
+            Output::Refused(error) => Self::ServerError { kind: error.kind },
+            Output::Debug(text) => Self::Debug { text },
+            _ => return None,
+        })
+    }
+}

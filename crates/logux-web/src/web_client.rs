@@ -1,0 +1,265 @@
+//! The client, without input and output.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use logux::{
+    Action, Json, Now,
+    action::{DocumentKey, DocumentOperation},
+    client::{Client, Config, Input, Secret, Subscription},
+    crdt::{Anchor, Crdt, Document, JsonOp, Path, Shared, Text, Unit},
+    replay::{RevertedStep, TimelineSet},
+    store::{JournalStore, StoreChange},
+    sync,
+};
+use serde_json::json;
+
+use crate::{
+    call::{Call, CallError, Start},
+    saved::SavedChange,
+    turn::{Turn, WebEvent},
+};
+
+type Machine = Client<JournalStore, TimelineSet>;
+type Notes = Shared<Document>;
+
+/// A client of the engine with its documents, for JavaScript.
+///
+/// ```
+/// use logux_web::{Start, WebClient};
+/// use logux::Now;
+///
+/// let start: Start = serde_json::from_str(r#"{"node":"10:phone:tab"}"#)?;
+/// let mut client = WebClient::start(start)?;
+/// let now = Now::from_millis(1_700_000_000_000, 0);
+/// client.call(now, r#"{"open":{"kind":"notes","id":"7"}}"#);
+/// let edit = r#"{"edit":{"channel":"notes/7","ops":[{"op":"set","path":"/title","value":"Tea"}]}}"#;
+/// assert_eq!(client.call(now, edit).changed, ["notes/7"]);
+/// let turn = client.call(now, r#"{"get":{"channel":"notes/7","path":"/title"}}"#);
+/// assert_eq!(turn.value.unwrap().as_str(), r#""Tea""#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct WebClient {
+    machine: Machine,
+    /// The open documents by channel, each with the number of its users.
+    open: BTreeMap<Arc<str>, (DocumentKey, usize)>,
+}
+
+impl WebClient {
+    /// Creates a client with what the database has.
+    ///
+    /// # Errors
+    /// If the node id or the content of the database cannot be read.
+    pub fn start(start: Start) -> Result<Self, CallError> {
+        let changes: Result<Vec<_>, _> =
+            start.saved.into_iter().map(StoreChange::try_from).collect();
+        let store = JournalStore::restore(changes?);
+        let node = start.node.parse().map_err(|_| CallError::NodeId(start.node.clone()))?;
+        let mut node = sync::Config::client(node);
+        node.subprotocol = sync::Subprotocols { number: start.subprotocol, semver: None };
+        let config = Config { node: node.into(), token: start.token.map(Secret) };
+        let machine = Machine::with_observer(config, store, TimelineSet::default())?;
+        Ok(Self { machine: machine.with_token_renewal(), open: BTreeMap::new() })
+    }
+
+    /// Handles a call, commits, and returns what is to be done.
+    pub fn call(&mut self, now: Now, call: &str) -> Turn {
+        let answer = serde_json::from_str(call)
+            .map_err(CallError::from)
+            .and_then(|call| self.handle(now, call));
+        let mut turn = Turn::default();
+        match answer.and_then(|value| self.commit(now, &mut turn).map(|()| value)) {
+            Ok(value) => turn.value = value,
+            Err(error) => turn.error = Some(error.to_string()),
+        }
+        let changed = self.machine.observer_mut().take_changed();
+        turn.changed = changed.map(|channel| channel.to_string()).collect();
+        turn.changes = self.machine.take_changes().into_iter().map(SavedChange::from).collect();
+        turn.deadline = self.machine.next_deadline().map(|deadline| deadline.at.as_millis());
+        turn
+    }
+
+    /// Commits until there is nothing more to do.
+    fn commit(&mut self, now: Now, turn: &mut Turn) -> Result<(), CallError> {
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                turn.events.extend(WebEvent::of(output));
+            }
+            if !self.machine.needs_commit() {
+                return Ok(());
+            }
+            self.machine.commit(now)?;
+        }
+    }
+
+    fn handle(&mut self, now: Now, call: Call) -> Result<Option<Json>, CallError> {
+        match call {
+            Call::Resume => self.machine.resume(now),
+            Call::Pause => self.machine.pause(now),
+            Call::Opened => self.machine.handle(now, Input::Opened)?,
+            Call::Closed => {
+                // What was received is kept.
+                self.machine.commit(now)?;
+                self.machine.handle(now, Input::Closed)?;
+            }
+            Call::ConnectFailed => self.machine.handle(now, Input::ConnectFailed)?,
+            Call::Frame { frame } => self.machine.handle(now, Input::Frame(&frame))?,
+            Call::Wake => self.machine.handle(now, Input::Wake)?,
+            Call::Device { device } => {
+                self.machine.handle(now, Input::Device(device.into()))?;
+            }
+            Call::SetToken { token } => self.machine.set_token(token.map(Secret)),
+            Call::Sync { action } => {
+                let action = Action::new(action.as_str().to_owned())?;
+                return self.sync(now, action).map(Some);
+            }
+            Call::Open { kind, id } => self.open(now, &DocumentKey::new(kind, id))?,
+            Call::Close { channel } => self.close(now, &channel)?,
+            Call::Get { channel, path } => return self.get(&channel, &path),
+            Call::Info { channel } => return self.info(&channel).map(Some),
+            Call::Edit { channel, ops } => return self.edit(now, &channel, &ops),
+            Call::Create { channel } => {
+                let action = self.document(&channel)?.1.create_action(&[])?;
+                return self.sync(now, action).map(Some);
+            }
+            Call::Delete { channel } => {
+                let delete = self.key(&channel)?.delete_action()?;
+                return self.sync(now, delete).map(Some);
+            }
+            Call::Undo { channel } => {
+                let (name, _) = self.document(&channel)?;
+                return Ok(selection(self.machine.undo_step(now, &name)?));
+            }
+            Call::Redo { channel } => {
+                let (name, _) = self.document(&channel)?;
+                return Ok(selection(self.machine.redo_step(now, &name)?));
+            }
+            Call::CloseStep { channel } => {
+                let (name, _) = self.document(&channel)?;
+                self.machine.close_step(now, &name)?;
+            }
+            Call::SetPresence { channel, state } => {
+                self.machine.set_presence(now, channel, state)?;
+            }
+            Call::Presence { channel } => {
+                let others = self.machine.presence(&channel);
+                let states: BTreeMap<_, _> =
+                    others.map(|(node, state)| (node.as_str(), state)).collect();
+                return Ok(Some(Json::from_value(&states)?));
+            }
+            Call::Anchor { channel, path, index } => {
+                let anchor = self.text(&channel, &path)?.anchor_after(index, Unit::Utf16)?;
+                return Ok(Some(Json::from_value(&anchor)?));
+            }
+            Call::AnchorIndex { channel, path, anchor } => {
+                let anchor: Anchor = anchor.parse()?;
+                let index = self.text(&channel, &path)?.anchor_index(&anchor, Unit::Utf16);
+                return Ok(Some(Json::from_value(&index)?));
+            }
+            Call::Unconfirmed => {
+                return Ok(Some(Json::from_value(&self.machine.unconfirmed())?));
+            }
+        }
+        Ok(None)
+    }
+
+    fn sync(&mut self, now: Now, action: Action) -> Result<Json, CallError> {
+        let id = self.machine.sync(now, action)?;
+        Ok(Json::from_value(&id.to_string())?)
+    }
+
+    fn open(&mut self, now: Now, key: &DocumentKey) -> Result<(), CallError> {
+        let open = self.open.entry(key.channel().clone());
+        let (_, users) = open.or_insert_with(|| (key.clone(), 0));
+        *users += 1;
+        if *users == 1 {
+            self.machine.track_document(key)?;
+            self.machine.open(Notes::new(key.kind().clone(), key.id().clone()))?;
+            self.machine.subscribe_kept(now, &Subscription::to(&**key.channel()))??;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, now: Now, channel: &str) -> Result<(), CallError> {
+        let Some((_, users)) = self.open.get_mut(channel) else { return Ok(()) };
+        *users -= 1;
+        if *users == 0 {
+            self.open.remove(channel);
+            let unsubscribe = Subscription::to(channel).unsubscribe()?;
+            self.machine.sync(now, unsubscribe)?;
+            self.machine.close(channel);
+            self.machine.untrack_document(channel);
+        }
+        Ok(())
+    }
+
+    fn key(&self, channel: &str) -> Result<&DocumentKey, CallError> {
+        let open = self.open.get(channel).map(|(key, _)| key);
+        open.ok_or_else(|| CallError::NotOpen(channel.to_owned()))
+    }
+
+    /// Returns the name of an open document, and what makes its actions.
+    fn document(&self, channel: &str) -> Result<(Arc<str>, Notes), CallError> {
+        let key = self.key(channel)?;
+        Ok((key.channel().clone(), Notes::new(key.kind().clone(), key.id().clone())))
+    }
+
+    fn state(&self, channel: &str) -> Result<&Document, CallError> {
+        let timeline = self.machine.log().observer().timeline::<Notes>(channel);
+        Ok(timeline.ok_or_else(|| CallError::NotOpen(channel.to_owned()))?.state())
+    }
+
+    fn text(&self, channel: &str, path: &str) -> Result<&Text, CallError> {
+        self.state(channel)?.text(path).ok_or_else(|| CallError::NoText(path.to_owned()))
+    }
+
+    fn get(&self, channel: &str, path: &str) -> Result<Option<Json>, CallError> {
+        let state = self.state(channel)?;
+        let value = match path {
+            "" => Some(state.to_json()),
+            path => state.get(&path.parse::<Path>()?),
+        };
+        Ok(value.map(|value| Json::from_value(&value)).transpose()?)
+    }
+
+    fn info(&mut self, channel: &str) -> Result<Json, CallError> {
+        let (name, _) = self.document(channel)?;
+        let steps = self.machine.undo_state(&name)?;
+        let status = self.machine.document_status(channel);
+        let access = self.machine.document_access(channel);
+        let may = DocumentOperation::ALL.into_iter().filter(|operation| {
+            status.as_ref().is_none_or(|status| status.allows(*operation, access))
+        });
+        Ok(Json::from(json!({
+            "status": status.as_ref().map(|status| status.as_str()),
+            "may": may.map(DocumentOperation::as_str).collect::<Vec<_>>(),
+            "canUndo": steps.can_undo,
+            "canRedo": steps.can_redo,
+        })))
+    }
+
+    fn edit(&mut self, now: Now, channel: &str, ops: &[JsonOp]) -> Result<Option<Json>, CallError> {
+        let (name, document) = self.document(channel)?;
+        if let Some(reason) = self.machine.edit_refusal(channel) {
+            return Err(CallError::Refused(reason));
+        }
+        let id = self.machine.next_id(now.wall);
+        let made = self.state(channel)?.json_ops(ops, id.node())?;
+        if made.ops.is_empty() {
+            return Ok(None);
+        }
+        let action = document.action(&made.ops)?;
+        let is_typing =
+            |op: &JsonOp| matches!(op, JsonOp::InsertText { .. } | JsonOp::RemoveText { .. });
+        let id = match ops.iter().all(is_typing) {
+            true => self.machine.edit_in_burst(now, &name, action),
+            false => self.machine.edit(now, &name, action),
+        }?;
+        Ok(Some(Json::from_value(&id.to_string())?))
+    }
+}
+
+fn selection(step: Option<RevertedStep>) -> Option<Json> {
+    let none = || Json::from(json!(null));
+    step.map(|step| step.selection.unwrap_or_else(none))
+}

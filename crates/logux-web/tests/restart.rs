@@ -1,0 +1,94 @@
+//! A client that ends and starts again with what the database has.
+
+use logux::Now;
+use logux_web::{SavedChange, Start, Turn, WebClient, WebEvent};
+use serde_json::{Value, json};
+
+/// A client and its database, which is written as JavaScript does.
+struct Page {
+    client: WebClient,
+    database: Vec<Value>,
+    ms: i64,
+}
+
+impl Page {
+    fn load(node: &str, database: Vec<Value>) -> Self {
+        let start: Start =
+            serde_json::from_value(json!({"node": node, "saved": database})).expect("a start");
+        Self { client: WebClient::start(start).expect("a client"), database, ms: 0 }
+    }
+
+    fn call(&mut self, call: &Value) -> Turn {
+        self.ms += 1_000;
+        let now = Now::from_millis(1_700_000_000_000 + self.ms, self.ms.unsigned_abs());
+        let turn = self.client.call(now, &call.to_string());
+        assert_eq!(turn.error, None, "{call}");
+        let changes = turn.changes.iter().map(|change| serde_json::to_value(change).expect("JSON"));
+        self.database.extend(changes);
+        turn
+    }
+
+    fn get(&mut self, path: &str) -> Value {
+        let turn = self.call(&json!({"get": {"channel": "notes/7", "path": path}}));
+        turn.value.map_or(Value::Null, |value| value.to_value())
+    }
+}
+
+fn open() -> Value {
+    json!({"open": {"kind": "notes", "id": "7"}})
+}
+
+fn edit(ops: &Value) -> Value {
+    json!({"edit": {"channel": "notes/7", "ops": ops}})
+}
+
+#[test]
+fn a_page_that_is_loaded_again_has_its_edits_and_sends_them() {
+    let mut page = Page::load("10:phone:1", Vec::new());
+    page.call(&open());
+    page.call(&edit(&json!([{"op": "insertText", "path": "/body", "text": "Hello"}])));
+    page.call(&edit(&json!([{"op": "set", "path": "/tags", "value": ["a", {"b": 1.50}]}])));
+    let mut page = Page::load("10:phone:2", page.database);
+    page.call(&open());
+    assert_eq!(page.get(""), json!({"body": "Hello", "tags": ["a", {"b": 1.5}]}));
+    page.call(&json!({"undo": {"channel": "notes/7"}}));
+    assert_eq!(page.get(""), json!({"body": "Hello"}), "undo knows the steps of before");
+
+    page.call(&json!("resume"));
+    page.call(&json!("opened"));
+    let connected = r#"["connected",5,"server:a",[1700000000000,1700000000000]]"#;
+    let turn = page.call(&json!({"frame": {"frame": connected}}));
+    let is_edit = |event: &WebEvent| matches!(event, WebEvent::Send { frame } if frame.contains("notes/edit"));
+    assert!(turn.events.iter().any(is_edit), "{:?}", turn.events);
+    assert!(turn.deadline.is_some());
+}
+
+#[test]
+fn wrong_calls_have_no_effect_and_say_why() {
+    let mut page = Page::load("10:phone:1", Vec::new());
+    page.call(&open());
+    let now = Now::from_millis(1_700_000_000_000, 0);
+    for (call, expected) in [
+        ("{", "the call cannot be read"),
+        (r#"{"unknown":{}}"#, "the call cannot be read"),
+        (r#"{"get":{"channel":"notes/8","path":""}}"#, "notes/8 is not open"),
+        (r#"{"get":{"channel":"notes/7","path":"title"}}"#, "path"),
+        (r#"{"edit":{"channel":"notes/7","ops":[{"op":"remove","path":"/a","at":0}]}}"#, "/a"),
+        (r#"{"anchor":{"channel":"notes/7","path":"/a","index":0}}"#, "expected a text at /a"),
+    ] {
+        let error = page.client.call(now, call).error.expect(call);
+        assert!(error.contains(expected), "{call}: {error}");
+    }
+    assert_eq!(page.get(""), json!({}));
+}
+
+#[test]
+fn a_database_that_cannot_be_read_says_which_entry() {
+    let saved = json!({"change": "put", "id": "1 10:a:b 0", "action": "{", "time": 1, "added": 1,
+        "reasons": ["syncing"]});
+    let saved: SavedChange = serde_json::from_value(saved).expect("a change");
+    let start = json!({"node": "10:phone:1", "saved": [saved]});
+    let start: Start = serde_json::from_value(start).expect("a start");
+    let error = WebClient::start(start).expect_err("an action that is not JSON");
+    assert!(error.to_string().contains("1 10:a:b 0"), "{error}");
+}

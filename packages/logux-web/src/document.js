@@ -1,0 +1,184 @@
+// A document of a client.
+
+/** A part of a path of a JSON Pointer. */
+let escape = key => String(key).replaceAll('~', '~0').replaceAll('/', '~1')
+
+/** Returns the JSON Pointer of a path: a pointer, or a list of keys. */
+function pointer(path) {
+  if (Array.isArray(path)) return path.map(key => '/' + escape(key)).join('')
+  return path === '' || path.startsWith('/') ? path : '/' + escape(path)
+}
+
+export class LoguxDocument {
+  #client
+  #listeners = new Set()
+  #info
+
+  constructor(client, kind, id) {
+    this.#client = client
+    this.kind = kind
+    this.id = id
+    this.channel = `${kind}/${id}`
+  }
+
+  /** Resolves when the server has answered for the first time, or has refused. */
+  get loading() {
+    return new Promise(resolve => {
+      let unsubscribe = this.subscribe(() => {
+        if (this.status === 'loading') return
+        queueMicrotask(() => unsubscribe())
+        resolve(this.status)
+      })
+    })
+  }
+
+  /** `loading`, `ready`, `readOnly`, `missing`, `forbidden`, `deleted`, or another reason. */
+  get status() {
+    return this.#getInfo().status
+  }
+
+  get canUndo() {
+    return this.#getInfo().canUndo
+  }
+
+  get canRedo() {
+    return this.#getInfo().canRedo
+  }
+
+  /** Whether the user may `read`, `create`, `edit`, `comment`, `delete` or `manage`. */
+  may(operation) {
+    return this.#getInfo().may.includes(operation)
+  }
+
+  /** Returns the value at a path, or the whole document. `undefined`: there is none. */
+  get(path = '') {
+    return this.#ask({ get: { channel: this.channel, path: pointer(path) } }) ?? undefined
+  }
+
+  /** Lets the document show a value at a path. Texts and lists change where they differ. */
+  set(path, value) {
+    return this.edit({ op: 'set', path: pointer(path), value })
+  }
+
+  delete(path) {
+    return this.edit({ op: 'delete', path: pointer(path) })
+  }
+
+  /** Adds to the number at a path. */
+  increment(path, by = 1) {
+    return this.edit({ op: 'increment', path: pointer(path), by })
+  }
+
+  list(path) {
+    let at = pointer(path)
+    return {
+      get: () => this.get(at) ?? [],
+      insert: (index, ...values) => this.edit({ op: 'insert', path: at, at: index, values }),
+      push: (...values) => this.edit({ op: 'insert', path: at, values }),
+      remove: (index, count = 1) => this.edit({ op: 'remove', path: at, at: index, count }),
+      move: (from, to) => this.edit({ op: 'move', path: at, from, to })
+    }
+  }
+
+  text(path) {
+    let at = pointer(path)
+    let channel = this.channel
+    return {
+      get: () => this.get(at) ?? '',
+      /** Makes the text equal to another one, by the smallest changes. */
+      set: value => {
+        let isNew = this.get(at) === undefined
+        if (isNew && value === '') return this.edit()
+        return this.edit(
+          isNew
+            ? { op: 'insertText', path: at, text: value }
+            : { op: 'set', path: at, value }
+        )
+      },
+      insert: (index, text) => this.edit({ op: 'insertText', path: at, at: index, text }),
+      remove: (index, count = 1) => this.edit({ op: 'removeText', path: at, at: index, count }),
+      /** Replaces a part in one action. */
+      replace: (from, to, text) => {
+        let ops = []
+        if (to > from) ops.push({ op: 'removeText', path: at, at: from, count: to - from })
+        if (text) ops.push({ op: 'insertText', path: at, at: from, text })
+        return this.edit(...ops)
+      },
+      /** Returns a value of JSON that stays at the letter before an index. */
+      anchor: index => this.#ask({ anchor: { channel, path: at, index } }),
+      /** Returns the index of an anchor now. */
+      indexOf: anchor =>
+        this.#ask({ anchorIndex: { channel, path: at, anchor } }) ?? undefined
+    }
+  }
+
+  /** Makes operations in one action, as `KIND/change` of the server has them. */
+  edit(...ops) {
+    return this.#client.act({ edit: { channel: this.channel, ops } })
+  }
+
+  create() {
+    return this.#client.act({ create: { channel: this.channel } })
+  }
+
+  /** Deletes the document itself, which can be taken back by `create`. */
+  deleteDocument() {
+    return this.#client.act({ delete: { channel: this.channel } })
+  }
+
+  undo() {
+    this.#ask({ undo: { channel: this.channel } })
+  }
+
+  redo() {
+    this.#ask({ redo: { channel: this.channel } })
+  }
+
+  /** Ends the current step, so that undo does not take back what follows with it. */
+  closeStep() {
+    this.#ask({ closeStep: { channel: this.channel } })
+  }
+
+  /** The states of the others in the document, by node id. */
+  get others() {
+    return this.#ask({ presence: { channel: this.channel } })
+  }
+
+  /** Shows the others a state, such as a name and a cursor. `null`: nothing. */
+  setPresence(state) {
+    this.#ask({ setPresence: { channel: this.channel, state } })
+  }
+
+  /** Calls a function now and after each change. Returns what ends that. A store of nanostores. */
+  subscribe(listener) {
+    let unsubscribe = this.listen(listener)
+    listener(this)
+    return unsubscribe
+  }
+
+  /** Calls a function after each change. */
+  listen(listener) {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Ends the subscription, when all users of the document have closed it. */
+  close() {
+    this.#client.closeDocument(this)
+  }
+
+  /** Called by the client. */
+  changed() {
+    this.#info = undefined
+    for (let listener of [...this.#listeners]) listener(this)
+  }
+
+  #getInfo() {
+    this.#info ??= this.#ask({ info: { channel: this.channel } })
+    return this.#info
+  }
+
+  #ask(call) {
+    return this.#client.ask(call)
+  }
+}

@@ -1,0 +1,147 @@
+/** A value of JSON. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+/** A JSON Pointer such as `/members/ada`, one key such as `title`, or a list of keys. */
+export type Path = string | (string | number)[]
+
+export interface Action {
+  type: string
+  [key: string]: unknown
+}
+
+export interface Options {
+  /** The address of the server, such as `wss://example.com`. */
+  server: string
+  /** The id of the user. */
+  userId: string
+  /** The token of the user. A function is called again when the server refuses the token. */
+  token?: string | (() => string | Promise<string>)
+  /**
+   * The name of the IndexedDB database, in which the client keeps everything. Without it, in
+   * Node.js and in a second tab with the same name, nothing is kept after the client ends.
+   */
+  store?: string
+  /** The version of the application's protocol. Default: 0. */
+  subprotocol?: number
+  /** The module `logux.wasm`, if it is not beside the package: its bytes or a response. */
+  wasm?: BufferSource | Response | Promise<Response> | WebAssembly.Module
+  /** Another implementation of `WebSocket`, for Node.js before version 22. */
+  WebSocket?: new (url: string) => unknown
+}
+
+/** Opens a client, and begins to connect. The first call loads the WebAssembly module. */
+export function open(options: Options): Promise<Client>
+
+/** The server has undone an action. */
+export class UndoneError extends Error {
+  /** The reason, such as `denied`; `dropped`: it was undone before it was sent. */
+  readonly reason: string
+  /** The action, as far as it is known. */
+  readonly action?: Action
+}
+
+/** A promise of the server's answer to an action. It is rejected with an {@link UndoneError}. */
+export interface Answer extends Promise<void> {
+  /** The id of the action. `undefined`: nothing was to be changed. */
+  readonly id?: string
+  /** Resolves when the action is kept on this device. */
+  readonly kept?: Promise<void>
+}
+
+export type State = 'disconnected' | 'connecting' | 'sending' | 'synchronized'
+
+export interface Client {
+  readonly nodeId: string
+  readonly state: State
+  /** What to show about the connection, in the words of `status` of `@logux/client`. */
+  readonly status: string
+  readonly connected: boolean
+  /** Whether a database keeps what this client does. */
+  readonly isKept: boolean
+  /** The number of own actions that the server has not confirmed. */
+  readonly unsaved: number
+  /** Resolves when everything so far is kept on this device. */
+  readonly kept: Promise<void>
+  /** Opens a document, or returns the open one. */
+  document(kind: string, id: string): LoguxDocument
+  /** Adds an action of the application, and sends it. */
+  sync(action: Action): Answer
+  on(event: 'state', listener: (state: State) => void): () => void
+  on(event: 'status', listener: (status: string) => void): () => void
+  /** The server has sent an action. */
+  on(event: 'add', listener: (action: Action, meta: { id: string; time: number }) => void): () => void
+  /** An own action was undone. */
+  on(event: 'undone', listener: (error: UndoneError, id: string) => void): () => void
+  /** The server refuses the client, or the database cannot be written. */
+  on(event: 'error', listener: (error: Error) => void): () => void
+  /** A message of the server for the developer. */
+  on(event: 'debug', listener: (text: string) => void): () => void
+  /** Ends the client, when everything is kept. */
+  close(): Promise<void>
+}
+
+export type DocumentStatus = 'loading' | 'ready' | 'readOnly' | 'missing' | 'forbidden' | 'deleted'
+export type Operation = 'read' | 'create' | 'edit' | 'comment' | 'delete' | 'manage'
+
+/** A document that people edit together. It is a store of nanostores with itself as the value. */
+export interface LoguxDocument {
+  readonly kind: string
+  readonly id: string
+  readonly channel: string
+  /** Whether the document can be used. Another text is the reason of the server. */
+  readonly status: DocumentStatus | (string & {})
+  /** Resolves with the status when the server has answered. */
+  readonly loading: Promise<string>
+  readonly canUndo: boolean
+  readonly canRedo: boolean
+  /** The states that the others show, by node id. */
+  readonly others: Record<string, Json>
+  may(operation: Operation): boolean
+  /** Returns the value at a path, or the whole document. */
+  get(path?: Path): Json | undefined
+  /** Lets the document show a value. Texts and lists change where they differ. */
+  set(path: Path, value: Json): Answer
+  delete(path: Path): Answer
+  /** Adds to a number. Increments at the same time all count. Default: 1. */
+  increment(path: Path, by?: number): Answer
+  list(path: Path): List
+  text(path: Path): Text
+  /** Makes operations in one action: those of `KIND/change` in `spec/documents.md`. */
+  edit(...operations: { op: string; path: string; [key: string]: Json }[]): Answer
+  create(): Answer
+  /** Deletes the document itself. `create` takes that back. */
+  deleteDocument(): Answer
+  /** Undoes the latest step of one's own, whatever others have edited since. */
+  undo(): void
+  redo(): void
+  /** Ends the current step of undo. */
+  closeStep(): void
+  /** Shows the others a state, such as a name and the anchor of a cursor. `null`: nothing. */
+  setPresence(state: Json): void
+  /** Calls a function now and after each change. Returns what ends that. */
+  subscribe(listener: (document: LoguxDocument) => void): () => void
+  /** Calls a function after each change. */
+  listen(listener: (document: LoguxDocument) => void): () => void
+  close(): void
+}
+
+export interface List {
+  get(): Json[]
+  insert(index: number, ...values: Json[]): Answer
+  push(...values: Json[]): Answer
+  remove(index: number, count?: number): Answer
+  move(from: number, to: number): Answer
+}
+
+/** A text. Indexes count UTF-16 code units, as in a `string`. */
+export interface Text {
+  get(): string
+  set(value: string): Answer
+  insert(index: number, text: string): Answer
+  remove(index: number, count?: number): Answer
+  replace(from: number, to: number, text: string): Answer
+  /** Returns a value that stays at the letter before an index, for cursors and comments. */
+  anchor(index: number): Json
+  /** Returns the index of an anchor now. `undefined`: its letter is not known here. */
+  indexOf(anchor: Json): number | undefined
+}

@@ -1,0 +1,275 @@
+// The client: the engine, a WebSocket, the timers and IndexedDB.
+
+import { openDatabase } from './database.js'
+import { LoguxDocument } from './document.js'
+import { loadEngine } from './engine.js'
+
+let random = length => {
+  let letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+  let bytes = crypto.getRandomValues(new Uint8Array(length))
+  return [...bytes].map(byte => letters[byte % letters.length]).join('')
+}
+
+/** The user has lost an action: the server has undone it, for this reason. */
+export class UndoneError extends Error {
+  constructor(reason, action) {
+    super(`the server has undone the action: ${reason}`)
+    this.name = 'UndoneError'
+    this.reason = reason
+    this.action = action
+  }
+}
+
+/** Opens a client. See `index.d.ts`. */
+export async function open(options) {
+  let engine = await loadEngine(options.wasm)
+  let lock = await takeLock(options.store)
+  let database = await openDatabase(lock ? options.store : undefined)
+  let saved = await database.read()
+  let token = await tokenOf(options)
+  return new Client(engine, { ...options, token, renew: options.token }, database, saved, lock)
+}
+
+async function tokenOf({ token }) {
+  return typeof token === 'function' ? token() : token
+}
+
+/**
+ * Takes the lock of a store, which only one tab has. Returns what gives it back, or `undefined`:
+ * then the tab keeps what it does in memory.
+ */
+function takeLock(store) {
+  if (store === undefined) return
+  if (typeof navigator === 'undefined' || !navigator.locks) return () => {}
+  return new Promise(resolve => {
+    navigator.locks.request(`logux-web ${store}`, { ifAvailable: true }, lock => {
+      if (!lock) return resolve()
+      return new Promise(release => resolve(release))
+    })
+  })
+}
+
+class Client {
+  #engine
+  #number
+  #options
+  #database
+  #release
+  #socket
+  #timer
+  #documents = new Map()
+  #listeners = new Map()
+  #waiting = new Map()
+  /** Everything that waits for the database, in order. */
+  #written = Promise.resolve()
+  #isClosed = false
+
+  /** `disconnected`, `connecting`, `sending` or `synchronized`. */
+  state = 'disconnected'
+  status = 'disconnected'
+
+  constructor(engine, options, database, saved, release) {
+    this.#engine = engine
+    this.#options = options
+    this.#database = database
+    this.#release = release
+    let { userId, token, subprotocol = 0, WebSocket = globalThis.WebSocket } = options
+    this.#options.WebSocket = WebSocket
+    let client = saved.find(({ name }) => name === 'web client')?.value ?? random(8)
+    this.nodeId = `${userId}:${client}:${random(8)}`
+    saved = saved.filter(({ name }) => name !== 'web client')
+    this.#number = engine.start({ node: this.nodeId, token: token ?? null, subprotocol, saved })
+    this.#written = database.write([{ change: 'value', name: 'web client', value: client }])
+    if (typeof addEventListener === 'function') {
+      addEventListener('online', this)
+      addEventListener('freeze', this)
+      addEventListener('pagehide', this)
+    }
+    if (typeof document !== 'undefined') document.addEventListener('visibilitychange', this)
+    this.ask('resume')
+  }
+
+  get connected() {
+    return this.state === 'sending' || this.state === 'synchronized'
+  }
+
+  /** Whether the database keeps what this tab does: another tab may have it. */
+  get isKept() {
+    return this.#database.isKept
+  }
+
+  /** The number of own actions that the server has not confirmed. */
+  get unsaved() {
+    return this.ask('unconfirmed')
+  }
+
+  /** Resolves when everything so far is kept on this device. */
+  get kept() {
+    return this.#written
+  }
+
+  /** Opens a document, or returns the open one. */
+  document(kind, id) {
+    let channel = `${kind}/${id}`
+    let open = this.#documents.get(channel)
+    if (!open) {
+      open = new LoguxDocument(this, kind, id)
+      this.#documents.set(channel, open)
+      this.ask({ open: { kind, id } })
+    }
+    return open
+  }
+
+  /** Adds an action and sends it. The result has `id`, and is a promise of the server's answer. */
+  sync(action) {
+    return this.act({ sync: { action } })
+  }
+
+  /** Calls a function at `state`, `status`, `add`, `undone` or `error`. Returns what ends that. */
+  on(event, listener) {
+    let listeners = this.#listeners.get(event) ?? new Set()
+    this.#listeners.set(event, listeners.add(listener))
+    return () => listeners.delete(listener)
+  }
+
+  /** Ends the client, when everything is kept. */
+  async close() {
+    if (this.#isClosed) return
+    this.ask('pause')
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    if (typeof removeEventListener === 'function') {
+      removeEventListener('online', this)
+      removeEventListener('freeze', this)
+      removeEventListener('pagehide', this)
+    }
+    if (typeof document !== 'undefined') document.removeEventListener('visibilitychange', this)
+    await this.#written.catch(() => {})
+    this.#disconnect()
+    this.#engine.end(this.#number)
+    this.#database.close()
+    this.#release?.()
+  }
+
+  /** Calls the engine, does what it asks for, and returns its answer. */
+  ask(call) {
+    if (this.#isClosed) throw new Error('the client is closed')
+    let turn = this.#engine.call(this.#number, call)
+    let { changes, events = [], changed = [], deadline, value, error } = turn
+    clearTimeout(this.#timer)
+    if (deadline !== undefined) {
+      let after = Math.max(0, deadline - performance.now() + 1)
+      this.#timer = setTimeout(() => this.ask('wake'), Math.min(after, 0x7fffffff))
+    }
+    // What is shown changes at once; what leaves the device waits until it is kept.
+    for (let channel of changed) this.#documents.get(channel)?.changed()
+    if (changes || events.length > 0) {
+      let kept = changes ? this.#database.write(changes) : undefined
+      this.#written = this.#written.then(() => kept)
+      this.#written = this.#written.then(() => this.#handle(events)).catch(problem => {
+        this.#emit('error', problem)
+      })
+    }
+    if (error) throw new Error(error)
+    return value
+  }
+
+  /** Calls the engine for an action. */
+  act(call) {
+    let id = this.ask(call)
+    if (id === undefined || id === null) return Object.assign(Promise.resolve(), { id: undefined })
+    let answered = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+    // Nobody has to wait for the answer.
+    answered.catch(() => {})
+    return Object.assign(answered, { id, kept: this.#written })
+  }
+
+  closeDocument(closed) {
+    if (this.#documents.get(closed.channel) !== closed) return
+    this.#documents.delete(closed.channel)
+    this.ask({ close: { channel: closed.channel } })
+  }
+
+  handleEvent({ type }) {
+    let isHidden = typeof document !== 'undefined' && document.visibilityState === 'hidden'
+    if (type === 'online') this.ask({ device: { device: 'online' } })
+    else if (type === 'visibilitychange' && !isHidden) this.ask({ device: { device: 'visible' } })
+    else if (type === 'freeze' || type === 'pagehide') this.ask({ device: { device: 'asleep' } })
+  }
+
+  #handle(events) {
+    if (this.#isClosed) return
+    for (let it of events) {
+      if (it.event === 'send') this.#socket?.send(it.frame)
+      else if (it.event === 'connect') this.#connect()
+      else if (it.event === 'disconnect') this.#disconnect(true)
+      else if (it.event === 'state') this.#set('state', it.state)
+      else if (it.event === 'status') this.#set('status', it.status)
+      else if (it.event === 'added') this.#emit('add', it.action, { id: it.id, time: it.time })
+      else if (it.event === 'processed') this.#answer(it.id, ({ resolve }) => resolve())
+      else if (it.event === 'undone') this.#undone(it)
+      else if (it.event === 'document') this.#documents.get(it.channel)?.changed()
+      else if (it.event === 'presence') this.#documents.get(it.channel)?.changed()
+      else if (it.event === 'serverError') this.#serverError(it.kind)
+      else if (it.event === 'stopped') this.#emit('error', new Error(it.reason))
+      else if (it.event === 'debug') this.#emit('debug', it.text)
+    }
+  }
+
+  #set(name, value) {
+    this[name] = value
+    this.#emit(name, value)
+  }
+
+  #emit(event, ...values) {
+    for (let listener of this.#listeners.get(event) ?? []) listener(...values)
+  }
+
+  #answer(id, decide) {
+    let waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    if (waiting) decide(waiting)
+  }
+
+  #undone({ id, reason, action }) {
+    let error = new UndoneError(reason, action)
+    this.#answer(id, ({ reject }) => reject(error))
+    this.#emit('undone', error, id)
+  }
+
+  async #serverError(kind) {
+    this.#emit('error', Object.assign(new Error(`the server refuses: ${kind}`), { kind }))
+    if (kind === 'wrong-credentials' && typeof this.#options.renew === 'function') {
+      let token = await this.#options.renew()
+      if (!this.#isClosed) this.ask({ setToken: { token: token ?? null } })
+    }
+  }
+
+  #connect() {
+    let socket = new this.#options.WebSocket(this.#options.server)
+    this.#socket = socket
+    let isOpen = false
+    let isCurrent = () => this.#socket === socket && !this.#isClosed
+    socket.onopen = () => {
+      isOpen = true
+      if (isCurrent()) this.ask('opened')
+    }
+    socket.onmessage = ({ data }) => {
+      if (isCurrent()) this.ask({ frame: { frame: data } })
+    }
+    socket.onclose = () => {
+      if (!isCurrent()) return
+      this.#socket = undefined
+      this.ask(isOpen ? 'closed' : 'connectFailed')
+    }
+    // `onclose` follows.
+    socket.onerror = () => {}
+  }
+
+  #disconnect(tell = false) {
+    let socket = this.#socket
+    this.#socket = undefined
+    socket?.close()
+    if (tell && socket) this.ask('closed')
+  }
+}

@@ -1,0 +1,144 @@
+// The package in Node.js, against `logux serve`.
+
+import 'fake-indexeddb/auto'
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import WebSocket from 'ws'
+
+import { serve } from '../../../tests/interop/helper/server.js'
+import { within } from '../../../tests/interop/helper/wait.js'
+import { open, UndoneError } from '../src/index.js'
+
+let server
+let clients = []
+
+before(async () => {
+  server = await serve({ collections: [], documents: ['notes'] })
+  await server.start()
+})
+
+after(async () => {
+  await Promise.all(clients.map(client => client.close()))
+  await server.destroy()
+})
+
+/** Opens a client that the end of the tests closes. */
+async function client(userId, options = {}) {
+  let opened = await open({ server: server.url, userId, WebSocket, ...options })
+  clients.push(opened)
+  return opened
+}
+
+/** Waits until a condition on a document is true. */
+function until(document, condition) {
+  let unsubscribe
+  let done = new Promise(resolve => {
+    unsubscribe = document.subscribe(() => {
+      if (condition(document)) resolve()
+    })
+  })
+  let shown = () => `a change of ${document.channel}: ${JSON.stringify(document.get())}`
+  return within(done, shown).finally(() => unsubscribe())
+}
+
+test('two people edit a document', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', '1'), bob.document('notes', '1')]
+  assert.equal(await within(hers.loading, 'the document'), 'ready')
+  await hers.set('title', 'Tea')
+  await hers.list('items').push('Milk', 'Sugar')
+  await hers.text('text').set('Hello 🌍')
+  await hers.increment('count', 2)
+  await until(his, it => it.get('count') === 2)
+  assert.deepEqual(his.get(), {
+    count: 2,
+    items: ['Milk', 'Sugar'],
+    text: 'Hello 🌍',
+    title: 'Tea'
+  })
+  // Indexes count UTF-16 code units.
+  his.text('text').insert('Hello 🌍'.length, '!')
+  his.list('items').move(0, 1)
+  await until(hers, it => it.get('text') === 'Hello 🌍!' && it.get('items')[0] === 'Sugar')
+  assert.equal(hers.get(['items', 1]), 'Milk')
+})
+
+test('undo takes back what one has done oneself', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', '2'), bob.document('notes', '2')]
+  await hers.text('text').set('one two')
+  await until(his, it => it.get('text') === 'one two')
+  hers.closeStep()
+  hers.text('text').insert(3, ' and a half')
+  await until(his, it => it.get('text') === 'one and a half two')
+  await his.text('text').insert(0, 'zero ')
+  await until(hers, it => it.get('text') === 'zero one and a half two')
+  assert.equal(hers.canUndo, true)
+  hers.undo()
+  await until(his, it => it.get('text') === 'zero one two')
+  assert.equal(hers.canRedo, true)
+  hers.redo()
+  await until(his, it => it.get('text') === 'zero one and a half two')
+})
+
+test('people see each other, and cursors stay at their letters', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', '3'), bob.document('notes', '3')]
+  await hers.text('text').set('abc')
+  await until(his, it => it.get('text') === 'abc')
+  hers.setPresence({ cursor: hers.text('text').anchor(2), name: 'Ada' })
+  await until(his, it => Object.values(it.others).some(({ name }) => name === 'Ada'))
+  let { cursor } = his.others[ada.nodeId]
+  await his.text('text').insert(0, '>> ')
+  assert.equal(his.text('text').indexOf(cursor), 5)
+  await ada.close()
+  await until(his, it => Object.keys(it.others).length === 0)
+})
+
+test('edits without a connection arrive later, also after a restart', async () => {
+  let offline = await client('ada', { server: 'ws://127.0.0.1:9', store: 'ada' })
+  let note = offline.document('notes', '4')
+  note.text('text').set('written on a train')
+  assert.equal(offline.unsaved, 1)
+  await offline.kept
+  await offline.close()
+
+  let online = await client('ada', { store: 'ada' })
+  assert.equal(online.isKept, true)
+  let again = online.document('notes', '4')
+  assert.equal(again.get('text'), 'written on a train')
+  let bob = await client('bob')
+  await until(bob.document('notes', '4'), it => it.get('text') === 'written on a train')
+})
+
+test('what the server refuses is taken back', async () => {
+  let ada = await client('ada')
+  let undone = []
+  ada.on('undone', error => undone.push(error.reason))
+  await assert.rejects(ada.sync({ type: 'unknown' }), error => {
+    assert.ok(error instanceof UndoneError)
+    assert.equal(error.reason, 'unknownType')
+    return true
+  })
+  assert.deepEqual(undone, ['unknownType'])
+})
+
+test('a wrong call says what is wrong', async () => {
+  let ada = await client('ada')
+  let note = ada.document('notes', '5')
+  assert.throws(() => note.list('items').remove(3), /items/)
+  assert.throws(() => note.set('/a~2', 1), /JSON Pointer|~/)
+  note.close()
+  assert.throws(() => note.set('a', 1), /not open/)
+})
+
+test('a server that is killed and starts again loses nothing', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', '6'), bob.document('notes', '6')]
+  await hers.text('text').set('before')
+  await server.stop('SIGKILL')
+  hers.text('text').insert(6, ' and after')
+  await server.start()
+  await until(his, it => it.get('text') === 'before and after')
+})
