@@ -76,8 +76,7 @@ async fn channels_are_alike() {
         let for_bob = async { drop(bob.process(say("b")).await.expect("processed")) };
         steps.push(texts(&ada.received(for_bob).await));
         steps.push(texts(&bob.received(ada.process(say("a"))).await));
-        // What is said while a subscriber is away arrives later, and what followed its subscription
-        // again.
+        // Only what is said while a subscriber is away arrives later.
         bob.disconnect().await;
         ada.process(say("c")).await.expect("processed");
         let later = bob.received(async { bob.reconnect().await.expect("reconnected") }).await;

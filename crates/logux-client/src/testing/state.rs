@@ -63,6 +63,8 @@ struct Received {
 #[derive(Clone, Debug)]
 struct KeptAction {
     arrived: WallTime,
+    /// The number of the last delivery before it.
+    after: u64,
     entry: Entry,
 }
 
@@ -324,8 +326,9 @@ impl Content {
         let known = kept.iter().position(|kept| kept.entry.meta.id.to_string() == since.id);
         // Of the answer that ended a subscription, the time counts. Of actions in the same
         // millisecond, some may be sent again, but none is lost.
-        let is_new = |kept: &&KeptAction| {
-            known.is_some() || kept.arrived >= WallTime::from_millis(since.time)
+        let is_new = |kept: &&KeptAction| match since.added {
+            Some(added) => kept.after >= added,
+            None => known.is_some() || kept.arrived >= WallTime::from_millis(since.time),
         };
         let later = kept.iter().skip(known.map_or(0, |known| known + 1)).filter(is_new);
         let of_others = later.filter(|kept| kept.entry.meta.id.node() != author);
@@ -364,7 +367,8 @@ impl Content {
     fn keep(&mut self, arrived: WallTime, entry: &Entry, Route { channels, is_kept }: Route) {
         if is_kept {
             for channel in &channels {
-                let kept = KeptAction { arrived, entry: entry.clone() };
+                let (after, entry) = (self.last_added, entry.clone());
+                let kept = KeptAction { arrived, after, entry };
                 self.kept.entry(channel.clone()).or_default().push(kept);
             }
         }
