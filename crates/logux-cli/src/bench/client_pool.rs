@@ -171,6 +171,12 @@ impl ClientPool {
     }
 }
 
+/// Returns a number that distinguishes this run from others: the microseconds since 1970.
+pub(super) fn run_number() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn micros_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
@@ -186,13 +192,12 @@ impl Handshake {
         if let Some(token) = target.token() {
             options["token"] = token.into();
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         Ok(Self {
             address,
             upgrade_request: upgrade_request.into_bytes(),
             user: target.user.clone(),
             options: options.to_string(),
-            run_id: format!("{since:x}"),
+            run_id: format!("{:x}", run_number()),
             count: 0,
         })
     }

@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use super::{
     args::{ActionArgs, TargetArgs, TimingArgs, parse_json_literal},
-    client::{Client, ClientEvent, EventHandler},
+    client::Client,
     client_pool::ClientPool,
     error::BenchError,
     load::{Load, POLL_TIMEOUT, Pace},
@@ -184,17 +184,30 @@ impl FanOutScenario {
         Ok(())
     }
 
-    fn on_actions(
-        &mut self,
-        subscriber: usize,
-        actions: &[u8],
-        now: u64,
-    ) -> Result<(), BenchError> {
+    fn on_answer(&mut self, actions: &[u8]) -> Result<(), BenchError> {
+        if memmem::find(actions, b"\"logux/processed\"").is_some() {
+            self.subscribed += 1;
+        }
+        ensure_not_undone(actions)
+    }
+}
+
+impl Load for FanOutScenario {
+    fn on_connected(&mut self, index: usize, client: &mut Client, now: u64) {
+        self.connected += 1;
+        if index < self.subscribers {
+            client.send_action(now, |out| out.extend_from_slice(self.subscribe.as_bytes()));
+        }
+    }
+
+    fn on_actions(&mut self, index: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
+        if index >= self.subscribers {
+            return ensure_not_undone(actions);
+        }
         let mut rest = actions;
         while let Some((Numbers { by, n, at }, tail)) = self.actions.next(rest) {
             rest = tail;
-            let Some(tracker) = self.received.get_mut(subscriber * self.sent.len() + by as usize)
-            else {
+            let Some(tracker) = self.received.get_mut(index * self.sent.len() + by as usize) else {
                 continue;
             };
             if tracker.record(n) {
@@ -210,15 +223,6 @@ impl FanOutScenario {
         Ok(())
     }
 
-    fn on_answer(&mut self, actions: &[u8]) -> Result<(), BenchError> {
-        if memmem::find(actions, b"\"logux/processed\"").is_some() {
-            self.subscribed += 1;
-        }
-        ensure_not_undone(actions)
-    }
-}
-
-impl Load for FanOutScenario {
     fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
         match self.pace {
             PublishingPace::Steady(pace) => self.publish_due(pool, pace),
@@ -233,30 +237,5 @@ impl Load for FanOutScenario {
 
     fn latencies(&mut self) -> &mut LatencySamples {
         &mut self.latencies
-    }
-}
-
-impl EventHandler for FanOutScenario {
-    fn on_event(
-        &mut self,
-        index: usize,
-        client: &mut Client,
-        event: ClientEvent<'_>,
-        now: u64,
-    ) -> Result<(), BenchError> {
-        match event {
-            ClientEvent::Connected => {
-                self.connected += 1;
-                if index < self.subscribers {
-                    client.send_action(now, |out| out.extend_from_slice(self.subscribe.as_bytes()));
-                }
-                Ok(())
-            }
-            ClientEvent::Actions(actions) if index < self.subscribers => {
-                self.on_actions(index, actions, now)
-            }
-            ClientEvent::Actions(actions) => ensure_not_undone(actions),
-            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     args::TimingArgs,
-    client::EventHandler,
+    client::{Client, ClientEvent, EventHandler},
     client_pool::ClientPool,
     error::BenchError,
     report::{Meter, RunReport},
@@ -14,8 +14,13 @@ use super::{
 /// The time-out of one poll, so that a run ends in time.
 pub(super) const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// A scenario whose clients send by themselves.
-pub(super) trait Load: EventHandler + Sized {
+/// A scenario whose clients send by themselves. Their connections stay open: the end of one ends
+/// the run.
+pub(super) trait Load: Sized {
+    /// The server has accepted the client at `index` in the pool, at `now` by the pool's clock.
+    fn on_connected(&mut self, index: usize, client: &mut Client, now: u64);
+    /// The client at `index` has received actions: their JSON and that of their metas.
+    fn on_actions(&mut self, index: usize, actions: &[u8], now: u64) -> Result<(), BenchError>;
     /// Sends what is due.
     fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError>;
     /// Returns the number of deliveries so far.
@@ -68,6 +73,25 @@ pub(super) trait Load: EventHandler + Sized {
             pool.poll(POLL_TIMEOUT, self)?;
         }
         Ok(expected - self.delivered())
+    }
+}
+
+impl<L: Load> EventHandler for L {
+    fn on_event(
+        &mut self,
+        index: usize,
+        client: &mut Client,
+        event: ClientEvent<'_>,
+        now: u64,
+    ) -> Result<(), BenchError> {
+        match event {
+            ClientEvent::Connected => {
+                self.on_connected(index, client, now);
+                Ok(())
+            }
+            ClientEvent::Actions(actions) => self.on_actions(index, actions, now),
+            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
+        }
     }
 }
 

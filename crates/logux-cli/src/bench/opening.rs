@@ -7,8 +7,8 @@ use memchr::memmem;
 
 use super::{
     args::{TargetArgs, TimingArgs, parse_json_literal},
-    client::{Client, ClientEvent, EventHandler},
-    client_pool::ClientPool,
+    client::Client,
+    client_pool::{ClientPool, run_number},
     error::BenchError,
     load::{Load, POLL_TIMEOUT, Pace},
     message::{ensure_not_undone, push_number},
@@ -107,11 +107,9 @@ struct OpeningScenario {
 
 impl OpeningScenario {
     fn new(args: &OpeningArgs) -> Self {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let run = since_epoch.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
         Self {
             kind: args.document.clone(),
-            run,
+            run: run_number(),
             documents: args.documents.into(),
             edits: args.edits.into(),
             text: args.text.into(),
@@ -156,22 +154,6 @@ impl OpeningScenario {
         }
         Ok(())
     }
-
-    fn on_actions(&mut self, person: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
-        let processed = memmem::find_iter(actions, b"\"logux/processed\"").count() as u64;
-        if self.requested == 0 {
-            self.answered += processed;
-        } else {
-            self.bytes += actions.len() as u64;
-            if processed > 0
-                && let Some(due_at) = self.opening[person].take()
-            {
-                self.opened += 1;
-                self.latencies.add(now.saturating_sub(due_at));
-            }
-        }
-        ensure_not_undone(actions)
-    }
 }
 
 /// Writes an edit that inserts a text after the one of the edit before.
@@ -190,6 +172,26 @@ fn push_edit(out: &mut Vec<u8>, kind: &str, id: &str, edit: u64, text: &str) {
 }
 
 impl Load for OpeningScenario {
+    fn on_connected(&mut self, _: usize, _: &mut Client, _: u64) {
+        self.connected += 1;
+    }
+
+    fn on_actions(&mut self, person: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
+        let processed = memmem::find_iter(actions, b"\"logux/processed\"").count() as u64;
+        if self.requested == 0 {
+            self.answered += processed;
+        } else {
+            self.bytes += actions.len() as u64;
+            if processed > 0
+                && let Some(due_at) = self.opening[person].take()
+            {
+                self.opened += 1;
+                self.latencies.add(now.saturating_sub(due_at));
+            }
+        }
+        ensure_not_undone(actions)
+    }
+
     /// Opens the documents that are due, each by the next person who waits for nothing.
     fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
         while self.requested < self.pace.due() {
@@ -216,25 +218,6 @@ impl Load for OpeningScenario {
 
     fn latencies(&mut self) -> &mut LatencySamples {
         &mut self.latencies
-    }
-}
-
-impl EventHandler for OpeningScenario {
-    fn on_event(
-        &mut self,
-        index: usize,
-        _: &mut Client,
-        event: ClientEvent<'_>,
-        now: u64,
-    ) -> Result<(), BenchError> {
-        match event {
-            ClientEvent::Connected => {
-                self.connected += 1;
-                Ok(())
-            }
-            ClientEvent::Actions(actions) => self.on_actions(index, actions, now),
-            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::memmem::{self, Finder};
 
 use super::{
     args::{TargetArgs, TimingArgs, parse_json_literal},
-    client::{Client, ClientEvent, EventHandler},
+    client::Client,
     client_pool::ClientPool,
     error::BenchError,
     load::{Load, POLL_TIMEOUT, Pace},
@@ -103,6 +103,28 @@ struct PresenceScenario {
 }
 
 impl Load for PresenceScenario {
+    fn on_connected(&mut self, _: usize, client: &mut Client, now: u64) {
+        self.connected += 1;
+        client.send_action(now, |out| out.extend_from_slice(self.subscribe.as_bytes()));
+    }
+
+    fn on_actions(&mut self, _: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
+        if memmem::find(actions, b"\"presence/changed\"").is_some() {
+            self.delivered += 1;
+            self.bytes += actions.len() as u64;
+            if let Some(at) = self.finder.find(actions) {
+                let (at, _) = parse_number(&actions[at + b"\"at\":".len()..]);
+                self.latencies.add(now.saturating_sub(at));
+            }
+            return Ok(());
+        }
+        // Answers to presence are `processed` too, but follow the one of the subscription.
+        if self.moved == 0 && memmem::find(actions, b"\"logux/processed\"").is_some() {
+            self.subscribed += 1;
+        }
+        ensure_not_undone(actions)
+    }
+
     /// Moves the cursors that are due, one person after the other.
     fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
         for n in self.moved..self.pace.due() {
@@ -133,40 +155,5 @@ impl Load for PresenceScenario {
 
     fn latencies(&mut self) -> &mut LatencySamples {
         &mut self.latencies
-    }
-}
-
-impl EventHandler for PresenceScenario {
-    fn on_event(
-        &mut self,
-        _: usize,
-        client: &mut Client,
-        event: ClientEvent<'_>,
-        now: u64,
-    ) -> Result<(), BenchError> {
-        match event {
-            ClientEvent::Connected => {
-                self.connected += 1;
-                client.send_action(now, |out| out.extend_from_slice(self.subscribe.as_bytes()));
-                Ok(())
-            }
-            ClientEvent::Actions(actions) => {
-                if memmem::find(actions, b"\"presence/changed\"").is_some() {
-                    self.delivered += 1;
-                    self.bytes += actions.len() as u64;
-                    if let Some(at) = self.finder.find(actions) {
-                        let (at, _) = parse_number(&actions[at + b"\"at\":".len()..]);
-                        self.latencies.add(now.saturating_sub(at));
-                    }
-                    return Ok(());
-                }
-                // Answers to presence are `processed` too, but follow the one of the subscription.
-                if self.moved == 0 && memmem::find(actions, b"\"logux/processed\"").is_some() {
-                    self.subscribed += 1;
-                }
-                ensure_not_undone(actions)
-            }
-            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
-        }
     }
 }

@@ -7,8 +7,8 @@ use memchr::memmem;
 
 use super::{
     args::{TargetArgs, TimingArgs, parse_json_literal},
-    client::{Client, ClientEvent, EventHandler},
-    client_pool::ClientPool,
+    client::Client,
+    client_pool::{ClientPool, run_number},
     error::BenchError,
     load::{Load, POLL_TIMEOUT, Pace},
     message::{NumberedActions, Numbers, ensure_not_undone, push_number},
@@ -85,11 +85,9 @@ struct TypingScenario {
 impl TypingScenario {
     fn new(args: &TypingArgs) -> Self {
         let people = args.people as usize;
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let run = since_epoch.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
         Self {
             kind: args.document.clone(),
-            run,
+            run: run_number(),
             documents: args.documents as usize,
             connected: 0,
             answered: 0,
@@ -179,6 +177,12 @@ impl TypingScenario {
         });
         Ok(client.flush()?)
     }
+}
+
+impl Load for TypingScenario {
+    fn on_connected(&mut self, _: usize, _: &mut Client, _: u64) {
+        self.connected += 1;
+    }
 
     fn on_actions(&mut self, person: usize, actions: &[u8], now: u64) -> Result<(), BenchError> {
         let mut rest = actions;
@@ -198,9 +202,7 @@ impl TypingScenario {
         }
         ensure_not_undone(actions)
     }
-}
 
-impl Load for TypingScenario {
     /// Types the keys that are due, one person after the other.
     fn send_due(&mut self, pool: &mut ClientPool) -> Result<(), BenchError> {
         for n in self.typed.iter().sum::<u64>()..self.pace.due() {
@@ -216,24 +218,5 @@ impl Load for TypingScenario {
 
     fn latencies(&mut self) -> &mut LatencySamples {
         &mut self.latencies
-    }
-}
-
-impl EventHandler for TypingScenario {
-    fn on_event(
-        &mut self,
-        index: usize,
-        _: &mut Client,
-        event: ClientEvent<'_>,
-        now: u64,
-    ) -> Result<(), BenchError> {
-        match event {
-            ClientEvent::Connected => {
-                self.connected += 1;
-                Ok(())
-            }
-            ClientEvent::Actions(actions) => self.on_actions(index, actions, now),
-            ClientEvent::Closed(reason) => Err(BenchError::Disconnected(reason)),
-        }
     }
 }
