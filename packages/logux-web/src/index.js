@@ -70,22 +70,16 @@ class Client {
 
   constructor(engine, options, database, saved, release) {
     this.#engine = engine
-    this.#options = options
+    let { userId, token, subprotocol = 0, WebSocket = globalThis.WebSocket } = options
+    this.#options = { ...options, WebSocket }
     this.#database = database
     this.#release = release
-    let { userId, token, subprotocol = 0, WebSocket = globalThis.WebSocket } = options
-    this.#options.WebSocket = WebSocket
     let client = saved.find(({ name }) => name === 'web client')?.value ?? random(8)
     this.nodeId = `${userId}:${client}:${random(8)}`
     saved = saved.filter(({ name }) => name !== 'web client')
     this.#number = engine.start({ node: this.nodeId, token: token ?? null, subprotocol, saved })
     this.#written = database.write([{ change: 'value', name: 'web client', value: client }])
-    if (typeof addEventListener === 'function') {
-      addEventListener('online', this)
-      addEventListener('freeze', this)
-      addEventListener('pagehide', this)
-    }
-    if (typeof document !== 'undefined') document.addEventListener('visibilitychange', this)
+    this.#listen('addEventListener')
     this.ask('resume')
   }
 
@@ -138,12 +132,7 @@ class Client {
     this.ask('pause')
     this.#isClosed = true
     clearTimeout(this.#timer)
-    if (typeof removeEventListener === 'function') {
-      removeEventListener('online', this)
-      removeEventListener('freeze', this)
-      removeEventListener('pagehide', this)
-    }
-    if (typeof document !== 'undefined') document.removeEventListener('visibilitychange', this)
+    this.#listen('removeEventListener')
     await this.#written.catch(() => {})
     this.#disconnect()
     this.#engine.end(this.#number)
@@ -191,10 +180,16 @@ class Client {
   }
 
   handleEvent({ type }) {
-    let isHidden = typeof document !== 'undefined' && document.visibilityState === 'hidden'
+    let isHidden = globalThis.document?.visibilityState === 'hidden'
     if (type === 'online') this.ask({ device: { device: 'online' } })
     else if (type === 'visibilitychange' && !isHidden) this.ask({ device: { device: 'visible' } })
     else if (type === 'freeze' || type === 'pagehide') this.ask({ device: { device: 'asleep' } })
+  }
+
+  /** Begins or ends to hear of the device. Outside of a page, there is nothing to hear. */
+  #listen(method) {
+    for (let event of ['online', 'freeze', 'pagehide']) globalThis[method]?.(event, this)
+    globalThis.document?.[method]('visibilitychange', this)
   }
 
   #handle(events) {
