@@ -8,8 +8,8 @@ mod intents;
 
 use intents::{
     DocumentChange, DocumentIntent, add_wins_set_op, document_intent, document_op, element,
-    list_intent, list_op, lww_set_op, path, set_intent, text_intent, text_op, tree_intent, tree_op,
-    typing, value,
+    list_intent, list_op, lww_set_op, map_intent, map_op, path, set_intent, text_intent, text_op,
+    tree_intent, tree_op, typing, value,
 };
 
 use logux::{
@@ -61,16 +61,7 @@ fn register() {
 
 #[test]
 fn map() {
-    assert_laws::<Map, _>(
-        || (path(), prop::option::weighted(0.7, value())),
-        |map, (path, value), _| {
-            let path = path.parse().unwrap();
-            Some(match value {
-                Some(value) => map.set_op(&path, value.clone()),
-                None => map.delete_op(&path),
-            })
-        },
-    );
+    assert_laws::<Map, _>(map_intent, map_op);
 }
 
 #[test]

@@ -5,7 +5,9 @@
 #[path = "support/crdt_intents.rs"]
 mod intents;
 
-use intents::{document_intent, document_op, list_intent, list_op, path, value};
+use intents::{
+    document_intent, document_op, list_intent, list_op, map_intent, map_op, path, value,
+};
 use logux::{
     ActionId, NodeId, Stamp, WallTime,
     crdt::{Crdt, Document, JsonChange, JsonFeed, JsonOp, List, Map, Path, Shared},
@@ -120,16 +122,7 @@ fn followers_of_documents_have_what_the_document_shows() {
 #[test]
 fn followers_of_other_types_have_what_the_state_shows() {
     assert_follows::<List, _>(list_intent, list_op);
-    assert_follows::<Map, _>(
-        || (path(), prop::option::weighted(0.7, value())),
-        |map, (path, value), _| {
-            let path = path.parse().unwrap();
-            Some(match value {
-                Some(value) => map.set_op(&path, value.clone()),
-                None => map.delete_op(&path),
-            })
-        },
-    );
+    assert_follows::<Map, _>(map_intent, map_op);
 }
 
 fn note() -> Document {

@@ -8,8 +8,8 @@ mod intents;
 use std::collections::BTreeMap;
 
 use intents::{
-    add_wins_set_op, document_intent, document_op, list_intent, list_op, lww_set_op, path,
-    set_intent, text_intent, text_op, tree_intent, tree_op, value,
+    add_wins_set_op, document_intent, document_op, list_intent, list_op, lww_set_op, map_intent,
+    map_op, set_intent, text_intent, text_op, tree_intent, tree_op, value,
 };
 use logux::{
     ActionId, Stamp, WallTime,
@@ -120,16 +120,7 @@ fn registers_and_maps() {
     assert_restores::<Register, _>(value, |register, value, _| {
         Some(register.set_op(value.clone()))
     });
-    assert_restores::<Map, _>(
-        || (path(), prop::option::weighted(0.7, value())),
-        |map, (path, value), _| {
-            let path = path.parse().unwrap();
-            Some(match value {
-                Some(value) => map.set_op(&path, value.clone()),
-                None => map.delete_op(&path),
-            })
-        },
-    );
+    assert_restores::<Map, _>(map_intent, map_op);
 }
 
 #[test]

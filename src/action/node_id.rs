@@ -45,6 +45,11 @@ impl NodeId {
         self.0.split_once(':').map(|(user, _)| user)
     }
 
+    /// Returns the user of a client. `None` for a server, and for a client without a user.
+    pub fn client_user_id(&self) -> Option<&str> {
+        self.user_id().filter(|_| !self.is_server())
+    }
+
     /// Returns the client, which is one browser or device, perhaps with several tabs: the first two
     /// parts, `user:client`. If the id has one part, returns the whole id.
     pub fn client_id(&self) -> &str {

@@ -5,8 +5,8 @@
 use logux::{
     ActionId,
     crdt::{
-        AddWinsOp, AddWinsSet, Document, DocumentOp, List, ListError, LwwSet, LwwSetOp, Path, Text,
-        TextOp, Tree, TreeError, TreeOp, Unit,
+        AddWinsOp, AddWinsSet, Document, DocumentOp, List, ListError, LwwSet, LwwSetOp, Map, MapOp,
+        Path, Text, TextOp, Tree, TreeError, TreeOp, Unit,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -22,6 +22,23 @@ pub(crate) fn path() -> impl Strategy<Value = &'static str> + Clone {
 
 pub(crate) fn element() -> impl Strategy<Value = &'static str> + Clone {
     select(vec!["a", "b"])
+}
+
+/// A path of a map, and its value. `None` removes it.
+pub(crate) fn map_intent() -> impl Strategy<Value = (&'static str, Option<Value>)> + Clone {
+    (path(), prop::option::weighted(0.7, value()))
+}
+
+pub(crate) fn map_op(
+    map: &Map,
+    (path, value): &(&'static str, Option<Value>),
+    _: &ActionId,
+) -> Option<MapOp> {
+    let path = path.parse().unwrap();
+    Some(match value {
+        Some(value) => map.set_op(&path, value.clone()),
+        None => map.delete_op(&path),
+    })
 }
 
 /// An element of a set, and whether it is added or removed.

@@ -33,7 +33,7 @@ fn parts<C: Crdt + 'static>(state: &C, path: &Path) -> Option<Vec<AuthoredText>>
         let node = part.author.clone();
         Some(AuthoredText {
             text: whole.get(part.range)?.to_owned(),
-            user: node.user_id().filter(|_| !node.is_server()).map(Into::into),
+            user: node.client_user_id().map(Into::into),
             node,
             time: part.time,
         })

@@ -56,8 +56,7 @@ impl ChangedDocument {
 
     /// Returns the user who made the change. `None` for the server, and for clients without a user.
     pub fn user_id(&self) -> Option<&str> {
-        let node = self.entry.meta.id.node();
-        node.user_id().filter(|_| !node.is_server())
+        self.entry.meta.id.node().client_user_id()
     }
 
     /// Returns the server, to read the current state: `documents` of it.

@@ -36,7 +36,7 @@ pub(super) fn described(ArchivedEntry { added, at, entry }: &ArchivedEntry) -> H
         position: *added,
         at: *at,
         id: entry.meta.id.clone(),
-        user: node.user_id().filter(|_| !node.is_server()).map(Into::into),
+        user: node.client_user_id().map(Into::into),
         kind: entry.action.kind().into(),
         undoes: undoes.and_then(|id| id.parse().ok()),
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
-use logux::{NodeId, action::Moment, excerpt, server::ArchivedEntry};
+use logux::{Json, NodeId, action::Moment, excerpt, server::ArchivedEntry};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ use crate::{
 
 /// The path of the requests.
 const PATH: &str = "/inspector/documents.json";
-/// The time after which the page is told that the server is busy.
+/// The longest time for an answer. Then it is the error `unavailable`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest number of people in a document that are shown.
 const MAX_PEOPLE: usize = 100;
@@ -106,7 +106,7 @@ impl Inspected<'_> {
         let channel = key.channel().clone();
         let presence = self.server.presence(vec![channel], MAX_PEOPLE).await.pop();
         let presence = presence.unwrap_or_default();
-        let person = |(node, state): &(NodeId, logux::Json)| json!({"node": node.as_str(), "user": user_of(node), "state": state.as_str()});
+        let person = |(node, state): &(NodeId, Json)| json!({"node": node.as_str(), "user": node.client_user_id(), "state": state.as_str()});
         let mut answer = json!({
             "kind": self.documents.kind(),
             "document": Listed::from(entry),
@@ -143,11 +143,6 @@ impl Inspected<'_> {
         set_bounded(&mut answer, "changes", changes);
         Ok(answer)
     }
-}
-
-/// Returns the user of a node. `None` for the server, and for a client without a user.
-fn user_of(node: &NodeId) -> Option<&str> {
-    node.user_id().filter(|_| !node.is_server())
 }
 
 /// Adds a value, and its size as JSON in bytes as `NAMEBytes`. A value that is too large is left
