@@ -140,6 +140,22 @@ fn note() -> Document {
     note
 }
 
+/// A counter counts from the element of an array, until a write beside it removes the array.
+#[test]
+fn a_write_beside_a_counter_in_an_array_changes_both() {
+    let path = |path: &str| path.parse::<Path>().unwrap();
+    let mut note = Document::default();
+    note.set(&path("/a"), json!([1, "x"]), &stamp(1, "a"));
+    note.increment(&path("/a/0"), 1, &stamp(3, "a"));
+    let mut feed = JsonFeed::new(note.clone());
+    let mut follower = feed.join(&note);
+    assert_eq!(follower, json!({"a": {"0": 2}}));
+
+    note.set(&path("/a/b"), json!(1), &stamp(2, "a"));
+    apply(&mut follower, &feed.changes(note.clone()));
+    assert_eq!((&follower, note.to_json()), (&json!({"a": {"0": 1, "b": 1}}), follower.clone()));
+}
+
 #[test]
 fn changes_are_those_of_the_smallest_values() {
     let mut note = note();

@@ -29,6 +29,28 @@ impl Reading for ShapeOnly {
     }
 }
 
+/// Reads whether the fields of the value at the path can be written one by one: it is an object, and
+/// none of them is made of an element of an array that was written, which a later write to another
+/// field removes.
+struct HasOwnFields;
+
+impl Reading for HasOwnFields {
+    type Found = bool;
+
+    fn built(&self, document: &Document, at: &Path, plain: Option<&str>) -> Option<bool> {
+        let is_array = plain.is_some_and(|text| text.starts_with('['));
+        Some(!is_array && document.shape(at, plain) == ValueShape::Object)
+    }
+
+    fn node(&self, _: &Document, _: &Path, _: TreeNode<'_>) -> Option<bool> {
+        Some(true)
+    }
+
+    fn value(&self, value: Value) -> bool {
+        value.is_object()
+    }
+}
+
 /// Reads one item of the list, or node of the tree, at the path.
 pub(super) struct ElementOnly<'a>(pub(super) &'a ElementId);
 
@@ -67,7 +89,7 @@ impl Document {
         for (at, _) in text[..end].match_indices('/') {
             // A part of a path is a path.
             let Ok(above) = Path::new(&text[..at]) else { break };
-            if self.read(&ShapeOnly, &above) != Some(ValueShape::Object) {
+            if self.read(&HasOwnFields, &above) != Some(true) {
                 return above;
             }
         }
