@@ -178,14 +178,16 @@ proptest! {
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
             let expected = shown(&world.server, "7").await;
-            for (follower, _) in &mut world.followers {
+            for (index, (follower, _)) in world.followers.iter_mut().enumerate() {
                 follower.read();
                 if follower.is_refused("deleted") {
                     // It has come back while the document was deleted.
                     follower.client.process(subscribe_json("7")).await.expect("subscribed");
                     follower.read();
                 }
-                prop_assert_eq!(&follower.json, &expected);
+                let last = &follower.entries[follower.entries.len().saturating_sub(10)..];
+                let last: Vec<_> = last.iter().map(|entry| entry.action.as_json()).collect();
+                prop_assert_eq!(&follower.json, &expected, "follower {}: {:#?}", index, last);
             }
             Ok(())
         });

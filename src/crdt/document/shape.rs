@@ -29,9 +29,9 @@ impl Reading for ShapeOnly {
     }
 }
 
-/// Reads whether the fields of the value at the path can be written one by one: it is an object, and
-/// none of them is made of an element of an array that was written, which a later write to another
-/// field removes.
+/// Reads whether the fields of the value at the path can be written one by one: it is an object,
+/// and none of them is made of an element of an array that was written, which a later write to
+/// another field removes.
 struct HasOwnFields;
 
 impl Reading for HasOwnFields {
