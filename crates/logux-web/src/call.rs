@@ -151,6 +151,44 @@ pub enum Call {
         /// The anchor.
         anchor: Json,
     },
+    /// Begins to watch a text. Returns its number for the next two calls.
+    WatchText {
+        /// The channel.
+        channel: String,
+        /// Where the text is. It may not be there yet.
+        path: String,
+    },
+    /// Returns the changes of a watched text since the last call: `[{"from","to","insert"}]`.
+    TextChanges {
+        /// The number.
+        watch: u32,
+    },
+    /// Ends to watch a text.
+    UnwatchText {
+        /// The number.
+        watch: u32,
+    },
+    /// Returns who has written a text: `[{"from","to","author","time"}]`.
+    Authors {
+        /// The channel.
+        channel: String,
+        /// Where the text is.
+        path: String,
+    },
+    /// Returns the positions to which this device can go back: `[{"id","time","isUndone"}]`.
+    History {
+        /// The channel.
+        channel: String,
+    },
+    /// Returns the JSON of a document right after an action. `null`: it is not in the history.
+    StateAt {
+        /// The channel.
+        channel: String,
+        /// The id of the action.
+        id: String,
+    },
+    /// Returns all entries of the log in their order.
+    Entries,
     /// Returns the number of own actions that the server has not confirmed.
     Unconfirmed,
 }
@@ -201,6 +239,9 @@ pub enum CallError {
     /// There is no text at the path.
     #[error("expected a text at {0}")]
     NoText(String),
+    /// No text is watched with this number.
+    #[error("no text is watched with the number {0}")]
+    NotWatched(u32),
     /// An index is outside of the text.
     #[error(transparent)]
     Text(#[from] TextError),

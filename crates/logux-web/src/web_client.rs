@@ -7,7 +7,7 @@ use logux::{
     action::{DocumentKey, DocumentOperation},
     client::{Client, Config, Input, Secret, Subscription},
     crdt::{Anchor, Crdt, Document, JsonOp, Path, Shared, Text, Unit},
-    replay::{RevertedStep, TimelineSet},
+    replay::{RevertedStep, Timeline, TimelineSet},
     store::{JournalStore, StoreChange},
     sync,
 };
@@ -15,7 +15,9 @@ use serde_json::json;
 
 use crate::{
     call::{Call, CallError, Start},
+    history,
     saved::SavedChange,
+    texts::{self, WatchedTexts},
     turn::{Turn, WebEvent},
 };
 
@@ -43,6 +45,7 @@ pub struct WebClient {
     machine: Machine,
     /// The open documents by channel, each with the number of its users.
     open: BTreeMap<Arc<str>, (DocumentKey, usize)>,
+    watched: WatchedTexts,
 }
 
 impl WebClient {
@@ -59,7 +62,8 @@ impl WebClient {
         node.subprotocol = sync::Subprotocols { number: start.subprotocol, semver: None };
         let config = Config { node: node.into(), token: start.token.map(Secret) };
         let machine = Machine::with_observer(config, store, TimelineSet::default())?;
-        Ok(Self { machine: machine.with_token_renewal(), open: BTreeMap::new() })
+        let machine = machine.with_token_renewal();
+        Ok(Self { machine, open: BTreeMap::new(), watched: WatchedTexts::default() })
     }
 
     /// Handles a call, commits, and returns what is to be done.
@@ -156,6 +160,24 @@ impl WebClient {
                 let index = self.text(&channel, &path)?.anchor_index(&anchor, Unit::Utf16);
                 return Ok(Some(Json::from_value(&index)?));
             }
+            Call::WatchText { channel, path } => {
+                let (channel, _) = self.document(&channel)?;
+                let read = self.state(&channel)?.text(&path).cloned().unwrap_or_default();
+                return Ok(Some(Json::from_value(&self.watched.add(channel, path, read))?));
+            }
+            Call::TextChanges { watch } => return self.text_changes(watch).map(Some),
+            Call::UnwatchText { watch } => self.watched.remove(watch),
+            Call::Authors { channel, path } => {
+                let text = self.state(&channel)?.text(&path);
+                return Ok(Some(Json::from_value(&text.map(texts::authors).unwrap_or_default())?));
+            }
+            Call::History { channel } => {
+                return history::positions(self.timeline(&channel)?).map(Some);
+            }
+            Call::StateAt { channel, id } => {
+                return history::state_at(self.timeline(&channel)?, &id);
+            }
+            Call::Entries => return history::entries(&self.machine).map(Some),
             Call::Unconfirmed => {
                 return Ok(Some(Json::from_value(&self.machine.unconfirmed())?));
             }
@@ -204,9 +226,20 @@ impl WebClient {
         Ok((key.channel().clone(), Notes::new(key.kind().clone(), key.id().clone())))
     }
 
-    fn state(&self, channel: &str) -> Result<&Document, CallError> {
+    fn timeline(&self, channel: &str) -> Result<&Timeline<Notes>, CallError> {
         let timeline = self.machine.log().observer().timeline::<Notes>(channel);
-        Ok(timeline.ok_or_else(|| CallError::NotOpen(channel.to_owned()))?.state())
+        timeline.ok_or_else(|| CallError::NotOpen(channel.to_owned()))
+    }
+
+    fn state(&self, channel: &str) -> Result<&Document, CallError> {
+        Ok(self.timeline(channel)?.state())
+    }
+
+    fn text_changes(&mut self, watch: u32) -> Result<Json, CallError> {
+        let watched = self.watched.get(watch).ok_or(CallError::NotWatched(watch))?;
+        // What is deleted or replaced by another value has no text.
+        let text = self.state(&watched.channel)?.text(&watched.path).cloned().unwrap_or_default();
+        Ok(Json::from_value(&self.watched.read(watch, &text))?)
     }
 
     fn text(&self, channel: &str, path: &str) -> Result<&Text, CallError> {

@@ -1,5 +1,7 @@
 // A document of a client.
 
+import { LoguxText } from './text.js'
+
 /** A part of a path of a JSON Pointer. */
 let escape = key => String(key).replaceAll('~', '~0').replaceAll('/', '~1')
 
@@ -81,40 +83,22 @@ export class LoguxDocument {
   }
 
   text(path) {
-    let at = pointer(path)
-    let channel = this.channel
-    return {
-      get: () => this.get(at) ?? '',
-      /** Makes the text equal to another one, by the smallest changes. */
-      set: value => {
-        let isNew = this.get(at) === undefined
-        if (isNew && value === '') return this.edit()
-        return this.edit(
-          isNew
-            ? { op: 'insertText', path: at, text: value }
-            : { op: 'set', path: at, value }
-        )
-      },
-      insert: (index, text) => this.edit({ op: 'insertText', path: at, at: index, text }),
-      remove: (index, count = 1) => this.edit({ op: 'removeText', path: at, at: index, count }),
-      /** Replaces a part in one action. */
-      replace: (from, to, text) => {
-        let ops = []
-        if (to > from) ops.push({ op: 'removeText', path: at, at: from, count: to - from })
-        if (text) ops.push({ op: 'insertText', path: at, at: from, text })
-        return this.edit(...ops)
-      },
-      /** Returns a value of JSON that stays at the letter before an index. */
-      anchor: index => this.#ask({ anchor: { channel, path: at, index } }),
-      /** Returns the index of an anchor now. */
-      indexOf: anchor =>
-        this.#ask({ anchorIndex: { channel, path: at, anchor } }) ?? undefined
-    }
+    return new LoguxText(this, call => this.#ask(call), pointer(path))
   }
 
   /** Makes operations in one action, as `KIND/change` of the server has them. */
   edit(...ops) {
     return this.#client.act({ edit: { channel: this.channel, ops } })
+  }
+
+  /** The positions to which this device can go back, oldest first. */
+  history() {
+    return this.#ask({ history: { channel: this.channel } })
+  }
+
+  /** Returns the document right after an action. `undefined`: it is not in the history. */
+  stateAt(id) {
+    return this.#ask({ stateAt: { channel: this.channel, id } }) ?? undefined
   }
 
   create() {

@@ -48,6 +48,20 @@ export interface Answer extends Promise<void> {
   readonly kept?: Promise<void>
 }
 
+/** An action in the log of this device. */
+export interface LogEntry {
+  id: string
+  action: Action
+  /** In milliseconds since the epoch, by the clock of this device. */
+  time: number
+  /** The number in the order in which this device has received the actions. */
+  added: number
+  /** Why the action is kept. */
+  reasons: string[]
+  /** `waiting`: the server has not answered. */
+  fate: 'waiting' | 'processed' | 'undone'
+}
+
 export type State = 'disconnected' | 'connecting' | 'sending' | 'synchronized'
 
 export interface Client {
@@ -64,6 +78,8 @@ export interface Client {
   readonly kept: Promise<void>
   /** Opens a document, or returns the open one. */
   document(kind: string, id: string): LoguxDocument
+  /** Returns all entries of the log in their order. */
+  entries(): LogEntry[]
   /** Adds an action of the application, and sends it. */
   sync(action: Action): Answer
   on(event: 'state', listener: (state: State) => void): () => void
@@ -108,6 +124,10 @@ export interface LoguxDocument {
   text(path: Path): Text
   /** Makes operations in one action: those of `KIND/change` in `spec/documents.md`. */
   edit(...operations: { op: string; path: string; [key: string]: Json }[]): Answer
+  /** The positions to which this device can go back, oldest first. */
+  history(): { id: string; time: number; isUndone: boolean }[]
+  /** Returns the document right after an action. `undefined`: it is not in the history. */
+  stateAt(id: string): Json | undefined
   create(): Answer
   /** Deletes the document itself. `create` takes that back. */
   deleteDocument(): Answer
@@ -133,15 +153,34 @@ export interface List {
   move(from: number, to: number): Answer
 }
 
+/** A replacement in a text. Indexes are those of the text before all changes of the list. */
+export interface TextChange {
+  from: number
+  /** Default: `from`. */
+  to?: number
+  /** Default: nothing. */
+  insert?: string
+}
+
 /** A text. Indexes count UTF-16 code units, as in a `string`. */
 export interface Text {
+  /** The JSON Pointer of the text. */
+  readonly path: string
   get(): string
+  /** Makes the text equal to another one, by the smallest changes. */
   set(value: string): Answer
   insert(index: number, text: string): Answer
   remove(index: number, count?: number): Answer
+  /** Replaces a part in one action. */
   replace(from: number, to: number, text: string): Answer
+  /** Makes changes in one action. */
+  edit(changes: TextChange[]): Answer
+  /** Returns who has written which part. `time` is in milliseconds since the epoch. */
+  authors(): { from: number; to: number; author: string; time: number | null }[]
   /** Returns a value that stays at the letter before an index, for cursors and comments. */
   anchor(index: number): Json
   /** Returns the index of an anchor now. `undefined`: its letter is not known here. */
   indexOf(anchor: Json): number | undefined
+  /** Calls a function with the changes that were not made by this object, for editors. */
+  listen(listener: (changes: Required<TextChange>[]) => void): () => void
 }

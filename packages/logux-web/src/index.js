@@ -114,6 +114,11 @@ class Client {
     return open
   }
 
+  /** Returns all entries of the log in their order. */
+  entries() {
+    return this.ask('entries')
+  }
+
   /** Adds an action and sends it. The result has `id`, and is a promise of the server's answer. */
   sync(action) {
     return this.act({ sync: { action } })

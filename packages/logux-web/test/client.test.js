@@ -142,3 +142,61 @@ test('a server that is killed and starts again loses nothing', async () => {
   await server.start()
   await until(his, it => it.get('text') === 'before and after')
 })
+
+test('an editor hears of the changes that it has not made', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', '7'), bob.document('notes', '7')]
+  let [own, other] = [hers.text('text'), hers.text('text')]
+  let shown = ''
+  let heard = []
+  let unsubscribe = own.listen(changes => {
+    heard.push(changes)
+    for (let { from, to, insert } of [...changes].reverse()) {
+      shown = shown.slice(0, from) + insert + shown.slice(to)
+    }
+  })
+  await own.set('one three')
+  shown = own.get()
+  assert.deepEqual(heard, [])
+  await until(his, it => it.get('text') === 'one three')
+  await his.text('text').edit([
+    { from: 0, insert: '0 ' },
+    { from: 4, insert: 'two ' },
+    { from: 4, insert: '2½ ' },
+    { from: 4, insert: 'T', to: 5 }
+  ])
+  await until(hers, it => it.get('text') === '0 one two 2½ Three')
+  assert.equal(shown, '0 one two 2½ Three')
+  assert.deepEqual(heard.flat(), [
+    { from: 0, insert: '0 ', to: 0 },
+    { from: 4, insert: 'two 2½ T', to: 5 }
+  ])
+  // Another object, and undo.
+  other.remove(0, 2)
+  assert.equal(shown, 'one two 2½ Three')
+  hers.undo()
+  assert.equal(shown, '0 one two 2½ Three')
+  let parts = own.authors().map(({ from, to, author }) => [from, to, author.split(':')[0]])
+  assert.deepEqual(parts[0], [0, 2, 'bob'])
+  assert.deepEqual(parts.at(-1), [14, 18, 'ada'])
+  unsubscribe()
+  other.insert(0, '?')
+  assert.equal(shown, '0 one two 2½ Three')
+})
+
+test('the log, and former states of a document', async () => {
+  let ada = await client('ada')
+  let note = ada.document('notes', '8')
+  await note.set('title', 'one')
+  note.closeStep()
+  let second = note.set('title', 'two').id
+  await until(note, it => it.history().length === 2)
+  let [first, last] = note.history()
+  assert.equal(last.id, second)
+  assert.deepEqual(note.stateAt(first.id), { title: 'one' })
+  note.undo()
+  assert.deepEqual(note.get(), { title: 'one' })
+  let entry = ada.entries().find(({ id }) => id === second)
+  assert.equal(entry.fate, 'undone')
+  assert.equal(entry.action.type, 'notes/edit')
+})
