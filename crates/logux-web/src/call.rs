@@ -95,6 +95,10 @@ pub enum Call {
         channel: String,
         /// The operations, as in `KIND/change`.
         ops: Vec<JsonOp>,
+        /// The number of a watched text whose reader makes the edit: `textChanges` has nothing of
+        /// it.
+        #[serde(default)]
+        watch: Option<u32>,
     },
     /// Creates a document. Returns the id of the action.
     Create {
@@ -120,6 +124,14 @@ pub enum Call {
     CloseStep {
         /// The channel.
         channel: String,
+    },
+    /// Records what the user has selected: any JSON, such as the anchors of a cursor. The step that
+    /// the next edit begins keeps it, and `undo` returns it.
+    Select {
+        /// The channel.
+        channel: String,
+        /// The selection. `null`: none.
+        selection: Option<Json>,
     },
     /// Sets what this device shows of itself in a channel.
     SetPresence {

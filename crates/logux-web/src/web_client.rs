@@ -121,7 +121,11 @@ impl WebClient {
             Call::Close { channel } => self.close(now, &channel)?,
             Call::Get { channel, path } => return self.get(&channel, &path),
             Call::Info { channel } => return self.info(&channel).map(Some),
-            Call::Edit { channel, ops } => return self.edit(now, &channel, &ops),
+            Call::Edit { channel, ops, watch } => {
+                let id = self.edit(now, &channel, &ops)?;
+                watch.map(|watch| self.text_changes(watch)).transpose()?;
+                return Ok(id);
+            }
             Call::Create { channel } => {
                 let action = self.document(&channel)?.1.create_action(&[])?;
                 return self.sync(now, action).map(Some);
@@ -142,6 +146,10 @@ impl WebClient {
                 let (name, _) = self.document(&channel)?;
                 self.machine.close_step(now, &name)?;
             }
+            Call::Select { channel, selection } => {
+                let (name, _) = self.document(&channel)?;
+                self.machine.select(&name, selection)?;
+            }
             Call::SetPresence { channel, state } => {
                 self.machine.set_presence(now, channel, state)?;
             }
@@ -157,7 +165,9 @@ impl WebClient {
             }
             Call::AnchorIndex { channel, path, anchor } => {
                 let anchor: Anchor = anchor.parse()?;
-                let index = self.text(&channel, &path)?.anchor_index(&anchor, Unit::Utf16);
+                // What others show of themselves may arrive before the text.
+                let text = self.state(&channel)?.text(&path);
+                let index = text.and_then(|text| text.anchor_index(&anchor, Unit::Utf16));
                 return Ok(Some(Json::from_value(&index)?));
             }
             Call::WatchText { channel, path } => {

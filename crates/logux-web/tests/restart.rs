@@ -1,46 +1,12 @@
 //! A client that ends and starts again with what the database has.
 
+mod page;
+
 use logux::Now;
-use logux_web::{SavedChange, Start, Turn, WebClient, WebEvent};
-use serde_json::{Value, json};
+use logux_web::{SavedChange, Start, WebClient, WebEvent};
+use serde_json::json;
 
-/// A client and its database, which is written as JavaScript does.
-struct Page {
-    client: WebClient,
-    database: Vec<Value>,
-    ms: i64,
-}
-
-impl Page {
-    fn load(node: &str, database: Vec<Value>) -> Self {
-        let start: Start =
-            serde_json::from_value(json!({"node": node, "saved": database})).expect("a start");
-        Self { client: WebClient::start(start).expect("a client"), database, ms: 0 }
-    }
-
-    fn call(&mut self, call: &Value) -> Turn {
-        self.ms += 1_000;
-        let now = Now::from_millis(1_700_000_000_000 + self.ms, self.ms.unsigned_abs());
-        let turn = self.client.call(now, &call.to_string());
-        assert_eq!(turn.error, None, "{call}");
-        let changes = turn.changes.iter().map(|change| serde_json::to_value(change).expect("JSON"));
-        self.database.extend(changes);
-        turn
-    }
-
-    fn get(&mut self, path: &str) -> Value {
-        let turn = self.call(&json!({"get": {"channel": "notes/7", "path": path}}));
-        turn.value.map_or(Value::Null, |value| value.to_value())
-    }
-}
-
-fn open() -> Value {
-    json!({"open": {"kind": "notes", "id": "7"}})
-}
-
-fn edit(ops: &Value) -> Value {
-    json!({"edit": {"channel": "notes/7", "ops": ops}})
-}
+use crate::page::{Page, edit, open};
 
 #[test]
 fn a_page_that_is_loaded_again_has_its_edits_and_sends_them() {

@@ -23,6 +23,11 @@ export class LoguxDocument {
     this.channel = `${kind}/${id}`
   }
 
+  /** Whether the document can be called: neither it nor its client is closed. */
+  get isOpen() {
+    return this.#client.hasOpen(this)
+  }
+
   /** Resolves when the server has answered for the first time, or has refused. */
   get loading() {
     return new Promise(resolve => {
@@ -83,7 +88,10 @@ export class LoguxDocument {
   }
 
   text(path) {
-    return new LoguxText(this, call => this.#ask(call), pointer(path))
+    let edit = (ops, watch) => {
+      return this.#client.act({ edit: { channel: this.channel, ops, watch } })
+    }
+    return new LoguxText(this, call => this.#ask(call), edit, pointer(path))
   }
 
   /** Makes operations in one action, as `KIND/change` of the server has them. */
@@ -110,12 +118,18 @@ export class LoguxDocument {
     return this.#client.act({ delete: { channel: this.channel } })
   }
 
+  /** Undoes one's own latest step. Returns the selection from before it. */
   undo() {
-    this.#ask({ undo: { channel: this.channel } })
+    return this.#ask({ undo: { channel: this.channel } }) ?? undefined
   }
 
   redo() {
-    this.#ask({ redo: { channel: this.channel } })
+    return this.#ask({ redo: { channel: this.channel } }) ?? undefined
+  }
+
+  /** Records what the user has selected, for the step that the next edit begins. */
+  select(selection = null) {
+    this.#ask({ select: { channel: this.channel, selection } })
   }
 
   /** Ends the current step, so that undo does not take back what follows with it. */

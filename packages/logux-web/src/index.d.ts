@@ -104,6 +104,8 @@ export interface LoguxDocument {
   readonly kind: string
   readonly id: string
   readonly channel: string
+  /** Whether the document can be called: neither it nor its client is closed. */
+  readonly isOpen: boolean
   /** Whether the document can be used. Another text is the reason of the server. */
   readonly status: DocumentStatus | (string & {})
   /** Resolves with the status when the server has answered. */
@@ -131,9 +133,14 @@ export interface LoguxDocument {
   create(): Answer
   /** Deletes the document itself. `create` takes that back. */
   deleteDocument(): Answer
-  /** Undoes the latest step of one's own, whatever others have edited since. */
-  undo(): void
-  redo(): void
+  /**
+   * Undoes the latest step of one's own, whatever others have edited since. Returns what was
+   * selected before the step; `undefined` if that was not recorded.
+   */
+  undo(): Json | undefined
+  redo(): Json | undefined
+  /** Records what the user has selected, such as anchors, for the step of the next edit. */
+  select(selection?: Json): void
   /** Ends the current step of undo. */
   closeStep(): void
   /** Shows the others a state, such as a name and the anchor of a cursor. `null`: nothing. */
@@ -164,7 +171,8 @@ export interface TextChange {
 
 /** A text. Indexes count UTF-16 code units, as in a `string`. */
 export interface Text {
-  /** The JSON Pointer of the text. */
+  readonly document: LoguxDocument
+  /** The JSON Pointer of the text in the document. */
   readonly path: string
   get(): string
   /** Makes the text equal to another one, by the smallest changes. */

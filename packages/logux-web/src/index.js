@@ -178,8 +178,12 @@ class Client {
     return Object.assign(answered, { id, kept: this.#written })
   }
 
+  hasOpen(document) {
+    return !this.#isClosed && this.#documents.get(document.channel) === document
+  }
+
   closeDocument(closed) {
-    if (this.#documents.get(closed.channel) !== closed) return
+    if (!this.hasOpen(closed)) return
     this.#documents.delete(closed.channel)
     this.ask({ close: { channel: closed.channel } })
   }

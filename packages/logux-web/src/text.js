@@ -1,27 +1,28 @@
 // A text of a document. Indexes count UTF-16 code units, as in a string.
 
 export class LoguxText {
-  #document
   #ask
+  #edit
   #listeners = new Set()
   /** The number of the engine for this text, while there are listeners. */
   #watch
   #unsubscribe
-  #isOwn = false
 
-  constructor(document, ask, path) {
-    this.#document = document
+  constructor(document, ask, edit, path) {
+    this.document = document
     this.#ask = ask
+    this.#edit = edit
     this.path = path
   }
 
   get() {
-    return this.#document.get(this.path) ?? ''
+    let value = this.document.get(this.path)
+    return typeof value === 'string' ? value : ''
   }
 
   /** Makes the text equal to another one, by the smallest changes. */
   set(value) {
-    let isNew = this.#document.get(this.path) === undefined
+    let isNew = this.document.get(this.path) === undefined
     if (isNew && value === '') return this.#make([])
     return this.#make([
       isNew
@@ -56,17 +57,17 @@ export class LoguxText {
 
   /** Returns who has written what: `[{ from, to, author, time }]`. */
   authors() {
-    return this.#ask({ authors: { channel: this.#document.channel, path: this.path } })
+    return this.#ask({ authors: { channel: this.document.channel, path: this.path } })
   }
 
   /** Returns a value of JSON that stays at the letter before an index. */
   anchor(index) {
-    return this.#ask({ anchor: { channel: this.#document.channel, path: this.path, index } })
+    return this.#ask({ anchor: { channel: this.document.channel, path: this.path, index } })
   }
 
   /** Returns the index of an anchor now. */
   indexOf(anchor) {
-    let at = { anchor, channel: this.#document.channel, path: this.path }
+    let at = { anchor, channel: this.document.channel, path: this.path }
     return this.#ask({ anchorIndex: at }) ?? undefined
   }
 
@@ -84,9 +85,9 @@ export class LoguxText {
 
   #begin() {
     this.#watch = this.#ask({
-      watchText: { channel: this.#document.channel, path: this.path }
+      watchText: { channel: this.document.channel, path: this.path }
     })
-    this.#unsubscribe = this.#document.listen(() => this.#tell())
+    this.#unsubscribe = this.document.listen(() => this.tell())
   }
 
   #end() {
@@ -95,29 +96,19 @@ export class LoguxText {
     this.#watch = undefined
   }
 
-  #tell() {
-    if (this.#isOwn) return
-    let changes = this.#read()
+  /** Tells the listeners at once what has changed, before the document does. */
+  tell() {
+    if (this.#watch === undefined) return
+
+    let changes = this.#ask({ textChanges: { watch: this.#watch } })
     if (changes.length === 0) return
     for (let listener of [...this.#listeners]) listener(changes)
   }
 
-  #read() {
-    return this.#ask({ textChanges: { watch: this.#watch } })
-  }
-
   /** Makes an edit, of which the own listeners are not told. */
   #make(ops) {
-    if (this.#watch === undefined) return this.#document.edit(...ops)
     // Another listener of the document may edit before this object has told its own.
-    this.#tell()
-    this.#isOwn = true
-    try {
-      let answer = this.#document.edit(...ops)
-      this.#read()
-      return answer
-    } finally {
-      this.#isOwn = false
-    }
+    this.tell()
+    return this.#edit(ops, this.#watch)
   }
 }
