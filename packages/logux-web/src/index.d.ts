@@ -85,7 +85,10 @@ export interface Client {
   on(event: 'state', listener: (state: State) => void): () => void
   on(event: 'status', listener: (status: string) => void): () => void
   /** The server has sent an action. */
-  on(event: 'add', listener: (action: Action, meta: { id: string; time: number }) => void): () => void
+  on(
+    event: 'add',
+    listener: (action: Action, meta: { id: string; time: number }) => void
+  ): () => void
   /** An own action was undone. */
   on(event: 'undone', listener: (error: UndoneError, id: string) => void): () => void
   /** The server refuses the client, or the database cannot be written. */

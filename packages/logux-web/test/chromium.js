@@ -1,0 +1,43 @@
+// Pages of tests in Chromium.
+
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const CHROMIUM = process.env.LOGUX_CHROMIUM ?? '/usr/bin/chromium'
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync'
+]
+
+/** Why tests in Chromium are skipped. `false`: they are not. */
+export const skip = existsSync(CHROMIUM) ? false : `there is no ${CHROMIUM}`
+
+export function launch() {
+  return chromium.launch({ args: ARGUMENTS, executablePath: CHROMIUM })
+}
+
+/** Serves a page with a script, and the WebAssembly module, until `close`. */
+export async function servePage(html, script) {
+  let wasm = await readFile(fileURLToPath(new URL('../dist/logux.wasm', import.meta.url)))
+  let files = {
+    '/': ['text/html', `<!doctype html><title>Test</title>${html}<script src="/page.js"></script>`],
+    '/logux.wasm': ['application/wasm', wasm],
+    '/page.js': ['text/javascript', script]
+  }
+  let server = createServer((request, response) => {
+    let [type, content] = files[request.url] ?? ['text/plain', undefined]
+    response.statusCode = content === undefined ? 404 : 200
+    response.setHeader('Content-Type', type)
+    response.end(content)
+  })
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  return { close: () => server.close(), url: `http://127.0.0.1:${server.address().port}/` }
+}

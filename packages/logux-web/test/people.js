@@ -1,0 +1,36 @@
+// Clients of tests, and waiting for what they show.
+
+import WebSocket from 'ws'
+
+import { serve } from '../../../tests/interop/helper/server.js'
+import { PATIENCE } from '../../../tests/interop/helper/wait.js'
+import { open } from '../src/index.js'
+
+/** Starts a server for documents of the kind `notes`. */
+export async function startServer() {
+  let server = await serve({ collections: [], documents: ['notes'] })
+  await server.start()
+  let clients = []
+  return {
+    /** Opens a client that `end` closes. */
+    async client(userId, options = {}) {
+      let client = await open({ server: server.url, userId, WebSocket, ...options })
+      clients.push(client)
+      return client
+    },
+    async end() {
+      await Promise.all(clients.map(client => client.close()))
+      await server.destroy()
+    },
+    server
+  }
+}
+
+/** Waits until a condition is true. `what` says what it is, if it does not become true. */
+export async function until(condition, what = () => condition) {
+  let end = Date.now() + PATIENCE
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`Waited in vain for ${what()}`)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
