@@ -6,7 +6,7 @@ mod documents;
 #[path = "support/json_follower.rs"]
 mod json_follower;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use documents::{create, kinds, set, shown, subscribe};
 use json_follower::{Follower, change, subscribe_json};
@@ -20,6 +20,7 @@ use logux_client::testing::{TestClient, TestError};
 use logux_schema::Schema;
 use logux_server::{MemoryDocuments, Server, testing::TestServer};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// Serves notes. `guest` only reads, `critic` comments, and only `ada` manages the members. Who is
 /// no member any more, reads no more.
@@ -466,6 +467,48 @@ async fn after_a_lost_connection_the_state_is_sent_again() {
     ben.read();
     assert_eq!(ben.json, shown(&server, "7").await);
     assert_eq!(ben.json.expect("a state")["off"], 1);
+}
+
+/// The answer to a change waits in the queue of the document. If its author leaves meanwhile, those
+/// that stay receive the change.
+#[tokio::test(start_paused = true)]
+async fn who_stays_receives_the_change_of_who_leaves() {
+    let edits = Arc::new(Semaphore::new(100));
+    let allowed = edits.clone();
+    let server = Server::builder().documents::<Document>("notes", MemoryDocuments::new(), |kind| {
+        kind.access(move |request| {
+            let (operation, allowed) = (request.operation(), allowed.clone());
+            async move {
+                if operation == DocumentOperation::Edit {
+                    allowed.acquire().await?.forget();
+                }
+                Ok(true)
+            }
+        })
+    });
+    let server = TestServer::start(server).expect("a server");
+    let ada = server.connect("ada").await.expect("connected");
+    ada.process(create("7")).await.expect("created");
+    let ben = Follower::open(&server, "ben", "7").await;
+    let mut carol = Follower::open(&server, "carol", "7").await;
+    edits.forget_permits(100);
+    // Both are in the queue, that of ada behind that of ben.
+    let change = change("7", json!([{"op": "set", "path": "/ben", "value": 1}]));
+    for (client, action) in [(&ben.client, change), (&ada, set("7", "/ada", 1))] {
+        let action = Action::try_from(action).expect("an action");
+        client.client().sync(action).kept().await.expect("added");
+        wait(1).await;
+    }
+    // The answer to ben is behind the edit of ada.
+    edits.add_permits(1);
+    wait(1).await;
+    ben.client.disconnect().await;
+    wait(1).await;
+    edits.add_permits(1);
+    wait(300).await;
+    carol.read();
+    assert_eq!(carol.json, shown(&server, "7").await);
+    assert_eq!(carol.json, Some(json!({"ben": 1, "ada": 1})));
 }
 
 #[tokio::test(start_paused = true)]

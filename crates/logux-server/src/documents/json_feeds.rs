@@ -130,7 +130,7 @@ where
 
     /// Returns the connection of a node that is subscribed to the JSON of a document.
     pub(super) fn session_of(&self, id: &str, node: &NodeId) -> Option<SessionId> {
-        lock(&self.get(id)?.subscribers).get(node)?.last().copied()
+        self.get(id)?.subscriber(node).map(|(session, _)| session)
     }
 
     /// Records that a document may have changed.
@@ -183,9 +183,9 @@ where
         if sent.feed.is_none() {
             return Ok(());
         }
-        let Some(session) = self.session_of(key.id(), node) else { return Ok(()) };
         let Some(state) = feed.state(handle).await? else { return Ok(()) };
-        let is_alone = lock(&feed.subscribers).values().map(Vec::len).sum::<usize>() == 1;
+        // After the wait for the state: the subscriber may have left, and others stayed.
+        let Some((session, is_alone)) = feed.subscriber(node) else { return Ok(()) };
         let changes = compute(&mut sent, state, move |feed, state| {
             let values = feed.values_at(&state, &*paths);
             // A single subscriber receives nothing twice.
@@ -202,6 +202,13 @@ impl<C> Feed<C>
 where
     C: Crdt<Op: Send + Sync> + Send + Sync + 'static,
 {
+    /// Returns the connection of a subscriber, and whether there is no other.
+    fn subscriber(&self, node: &NodeId) -> Option<(SessionId, bool)> {
+        let subscribers = lock(&self.subscribers);
+        let session = subscribers.get(node)?.last().copied()?;
+        Some((session, subscribers.values().map(Vec::len).sum::<usize>() == 1))
+    }
+
     /// Returns the document with its queue held. `None` if it is deleted.
     async fn lock(&self, handle: &Handle) -> Result<Option<LockedDocument<C>>, HandlerError> {
         let document = self.feeds.documents.lock(&self.key, handle).await?;
