@@ -5,6 +5,8 @@
 #[path = "support/crdt_intents.rs"]
 mod intents;
 
+use std::collections::BTreeMap;
+
 use intents::{
     document_intent, document_op, list_intent, list_op, map_intent, map_op, path, value,
 };
@@ -12,7 +14,10 @@ use logux::{
     ActionId, NodeId, Stamp, WallTime,
     crdt::{Crdt, Document, JsonChange, JsonFeed, JsonOp, List, Map, Path, Shared},
 };
-use proptest::{prelude::*, sample::Index};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+};
 use serde_json::{Value, json};
 
 fn cases() -> u32 {
@@ -30,10 +35,10 @@ fn stamp(ms: i64, node: &str) -> Stamp {
 
 #[derive(Clone, Debug)]
 enum Step<I> {
-    /// Changes the state.
-    Edit(I),
-    /// Returns to an earlier state, as undos do.
-    Return(Index),
+    /// An action of one of two nodes, which arrives some milliseconds late.
+    Edit(I, &'static str, i64),
+    /// An action is undone, or is not undone any more.
+    Undo(Index),
     /// A new follower receives the state.
     Join,
     /// One follower receives some values.
@@ -47,8 +52,9 @@ where
     I::Value: Clone,
 {
     prop_oneof![
-        6 => intent.prop_map(Step::Edit),
-        1 => any::<Index>().prop_map(Step::Return),
+        6 => (intent, select(vec!["a", "b"]), 0..12_i64)
+            .prop_map(|(intent, node, late)| Step::Edit(intent, node, late)),
+        1 => any::<Index>().prop_map(Step::Undo),
         1 => Just(Step::Join),
         2 => (any::<Index>(), path()).prop_map(|(who, path)| Step::Values(who, path)),
         2 => Just(Step::Changes),
@@ -62,6 +68,19 @@ fn apply(json: &mut Value, changes: &[JsonChange]) {
     changes.iter().for_each(|change| change.apply_to(json));
 }
 
+/// Applies actions in their order. `false`: the action is undone.
+fn replay<C: Crdt>(log: &BTreeMap<Stamp, (C::Op, bool)>) -> C {
+    let mut state = C::default();
+    for (stamp, (op, is_effective)) in log {
+        if *is_effective {
+            state.apply(op, stamp);
+        } else {
+            state.apply_undone(op, stamp);
+        }
+    }
+    state
+}
+
 /// Checks that all followers always end with the JSON of the state.
 fn assert_follows<C, I>(
     intents: impl Fn() -> I,
@@ -71,21 +90,27 @@ fn assert_follows<C, I>(
     I: Strategy<Value: Clone>,
 {
     proptest!(config(), |(steps in prop::collection::vec(step(intents()), 1..40))| {
-        let mut states = vec![C::default()];
+        let mut log = BTreeMap::new();
+        let mut state = C::default();
         let mut feed = JsonFeed::new(C::default());
         let mut followers: Vec<Value> = Vec::new();
         for (ms, step) in (1..).zip(&steps) {
-            let state = states.last().unwrap().clone();
             match step {
-                Step::Edit(intent) => {
-                    let at = stamp(ms, "a");
-                    let mut after = state.clone();
-                    if let Some(op) = make(&state, intent, at.id()) {
-                        after.apply(&op, &at);
-                    }
-                    states.push(after);
+                Step::Edit(intent, node, late) => {
+                    let time = WallTime::from_millis(100 + ms - late);
+                    let sequence = ms.try_into().unwrap();
+                    let at = Stamp::new(time, ActionId::new(time, node.parse().unwrap(), sequence));
+                    log.extend(make(&state, intent, at.id()).map(|op| (at, (op, true))));
+                    state = replay(&log);
                 }
-                Step::Return(index) => states.push(index.get(&states).clone()),
+                Step::Undo(index) if !log.is_empty() => {
+                    let index = index.index(log.len());
+                    if let Some((_, is_effective)) = log.values_mut().nth(index) {
+                        *is_effective = !*is_effective;
+                    }
+                    state = replay(&log);
+                }
+                Step::Undo(_) => {}
                 Step::Join => followers.push(feed.join(&state)),
                 Step::Values(who, path) if !followers.is_empty() => {
                     let path: Path = path.parse().unwrap();
@@ -107,7 +132,7 @@ fn assert_follows<C, I>(
                         apply(follower, &changes);
                         prop_assert_eq!(&*follower, &state.to_json());
                     }
-                    prop_assert_eq!(feed.changes(state), []);
+                    prop_assert_eq!(feed.changes(state.clone()), []);
                 }
             }
         }
@@ -367,7 +392,7 @@ fn the_work_of_an_action_is_bounded() {
 fn json_op() -> impl Strategy<Value = Value> + Clone {
     let at = || 0..3_usize;
     (
-        prop::sample::select(vec!["", "/a", "/a/b", "/a/0", "/a/b/0", "/a/0/a", "/b", "/b/0/value"]),
+        select(vec!["", "/a", "/a/b", "/a/0", "/a/b/0", "/a/0/a", "/b", "/b/0/value"]),
         prop_oneof![
             3 => value().prop_map(|value| json!({"op": "set", "value": value})),
             1 => Just(json!({"op": "delete"})),
