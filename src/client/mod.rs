@@ -3,10 +3,11 @@
 //! Read [`Client`], then [`Input`] and [`Output`]; `connection.rs` and `reconnection.rs` decide
 //! when there is a connection, `status.rs` what is shown about it; `actions.rs` has the own
 //! actions, `bursts.rs` those that are typed, `undo.rs` and `undo_steps.rs` undo and redo,
-//! `subscriptions.rs` and `since.rs` what is received, `documents.rs` and `document_status.rs` what
-//! has become of open documents, `refused_edits.rs` the own edits that the server has refused,
-//! `presence.rs` who is in a channel, `user.rs` the user of the store, `encryption/` the actions
-//! that the server cannot read.
+//! `subscriptions.rs` and `since.rs` what is received, `needed_subscriptions.rs` and
+//! `listed_records.rs` what open documents and lists of records request for that, `documents.rs`
+//! and `document_status.rs` what has become of open documents, `refused_edits.rs` the own edits
+//! that the server has refused, `presence.rs` who is in a channel, `user.rs` the user of the store,
+//! `encryption/` the actions that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -42,7 +43,9 @@ mod documents;
 mod encryption;
 mod ignored;
 mod io;
+mod listed_records;
 mod machine;
+mod needed_subscriptions;
 mod presence;
 mod reconnection;
 mod refused_edits;
@@ -66,6 +69,7 @@ pub use encryption::{
 pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};
+pub use needed_subscriptions::NeededSubscriptions;
 pub use presence::PresenceEvent;
 pub use reconnection::{DeviceEvent, StopReason};
 pub use refused_edits::{MAX_REFUSED_EDITS, RefusedEdit};

@@ -114,7 +114,8 @@
 //!
 //! Reading order: the trait in `crdt`; `touched`; `saving`; `restore`; `json_op`; `register`;
 //! `element` and `path`; `view`; `map`; `set`; `counter`; `sequence`, on which `text`, `list` and
-//! `tree` are; `document`; `json_feed`; `shared`; `schema`; `sync_map`.
+//! `tree` are; `document`; `json_feed`; `shared`; `schema`; `sync_map`;
+//! `matching_records`.
 
 mod counter;
 #[allow(clippy::module_inception, reason = "the trait has the name of the folder")]
@@ -125,6 +126,7 @@ mod json_feed;
 mod json_op;
 mod list;
 mod map;
+mod matching_records;
 mod op_id;
 mod path;
 mod register;
@@ -148,6 +150,7 @@ pub use json_feed::{JsonChange, JsonFeed};
 pub use json_op::{JsonOp, JsonOpError, JsonOpFault, MAX_READ, MadeOps};
 pub use list::{Item, List, ListError, ListEvent, ListOp, MAX_ITEMS};
 pub use map::{Map, MapOp};
+pub use matching_records::MatchingRecords;
 pub use op_id::OpId;
 pub use path::{MAX_KEYS, MAX_PATH, Path, PathError};
 pub use register::{Register, RegisterOp};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{crdt::MAX_TEXT, map::diff_keys};
 use crate::{
     action::{Action, ActionId, Meta, Stamp, push_once},
-    json::{Cursor, Json, JsonError, JsonObject, decode},
+    json::{Cursor, Json, JsonError, JsonObject, decode, write_string},
     record::matching::equal,
     replay::{Diff, Malformed, NamedReducer, Obsolete, Reducer, Reversal, Saved, Timeline},
 };
@@ -102,6 +102,28 @@ impl Records {
         (is_visible && !record.is_revoked()).then_some(value)
     }
 
+    /// Returns `true` if a record has fields. O(log n + number of its fields).
+    pub fn has(&self, id: &str) -> bool {
+        self.records.get(id).is_some_and(|record| record.visible_fields().next().is_some())
+    }
+
+    /// Returns the JSON of a record with its `id`, and with its values as they came, or `None` if
+    /// it has no fields. O(log n + length).
+    pub fn json(&self, id: &str) -> Option<Json> {
+        let mut fields = self.records.get(id)?.visible_fields().peekable();
+        fields.peek()?;
+        let mut json = String::from(r#"{"id":"#);
+        write_string(&mut json, id);
+        for (name, value) in fields {
+            json.push(',');
+            write_string(&mut json, name);
+            json.push(':');
+            json.push_str(value.as_str());
+        }
+        json.push('}');
+        Some(Json::checked(&json))
+    }
+
     /// Returns a record as a JSON object with its `id`, or `None` if it has no fields.
     /// O(log n + number of its fields).
     pub fn get(&self, id: &str) -> Option<Value> {
@@ -122,9 +144,7 @@ impl Records {
     ///
     /// [`equal`]: crate::record::matching::equal
     pub fn matches(&self, id: &str, filter: &JsonObject) -> bool {
-        let has_fields =
-            self.records.get(id).is_some_and(|it| it.visible_fields().next().is_some());
-        has_fields
+        self.has(id)
             && filter.iter().all(|(name, value)| match name {
                 "id" => Json::from_value(id).is_ok_and(|id| equal(&id, value)),
                 _ => self.field(id, name).is_some_and(|field| equal(field, value)),

@@ -22,8 +22,6 @@ mod encryption_failure;
 #[cfg(test)]
 mod encryption_fuzz;
 mod events;
-mod listed_records;
-mod needed_subscriptions;
 mod open_error;
 mod opening;
 mod pending_action;

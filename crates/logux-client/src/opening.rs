@@ -6,13 +6,10 @@ use std::sync::Arc;
 use logux::{
     Entry,
     action::{AccessList, DocumentKey},
-    client::{DocumentStatus, Subscription, SubscriptionState, UndoState},
-    crdt::Records,
+    client::{DocumentStatus, NeededSubscriptions, Subscription, SubscriptionState, UndoState},
     replay::{NamedReducer, TimelineSet},
 };
 use tokio::sync::{oneshot, watch};
-
-use crate::needed_subscriptions::{NeededSubscriptions, Request};
 
 /// Opens a timeline in the task of a client.
 pub(crate) trait Opening: Send {
@@ -38,12 +35,6 @@ pub(crate) trait View: Send {
     /// Publishes the state. `is_own`: only the user's own changes are new in it.
     fn publish(&mut self, timelines: &TimelineSet, is_own: bool);
 
-    /// Records that the server has subscribed the client to a channel in this connection.
-    fn covered(&mut self, channel: Arc<str>);
-
-    /// Records that there is no connection.
-    fn disconnected(&mut self);
-
     /// Replies to the new handles.
     fn reply(&mut self);
 
@@ -56,21 +47,15 @@ pub(crate) trait View: Send {
     /// Publishes that the refused edits of a document have changed.
     fn refused_changed(&mut self);
 
-    /// Publishes what has become of a subscription of the timeline.
-    fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState);
+    /// Returns the subscriptions that the handles need.
+    fn subscriptions(&mut self) -> &mut NeededSubscriptions;
+
+    /// Publishes what has become of the subscriptions.
+    fn publish_subscriptions(&mut self);
 
     /// Records that a handle with this subscription was dropped. Returns whether it was the last
     /// handle.
     fn release(&mut self, subscription: Option<&Subscription>) -> bool;
-
-    /// Requests the subscriptions again, for another user.
-    fn restart(&mut self);
-
-    /// Returns `true` if the state is of records, and there are some.
-    fn has_records(&self) -> bool;
-
-    /// Returns the next request to the server.
-    fn next_request(&mut self) -> Option<Request>;
 
     fn as_any(&mut self) -> &mut dyn Any;
 }
@@ -125,6 +110,8 @@ struct ViewOf<R: NamedReducer> {
     sender: watch::Sender<Shown<R::State>>,
     handles: usize,
     subscriptions: NeededSubscriptions,
+    /// What the handles see of the subscriptions.
+    states: Vec<(Subscription, watch::Sender<SubscriptionState>)>,
     new_handles: Vec<NewHandle<R::State>>,
 }
 
@@ -161,8 +148,8 @@ where
             refused_changes: 0,
         });
         let subscriptions = NeededSubscriptions::new(name.clone());
-        let mut view =
-            ViewOf::<R> { name, sender, handles: 0, subscriptions, new_handles: Vec::new() };
+        let (states, new_handles) = (Vec::new(), Vec::new());
+        let mut view = ViewOf::<R> { name, sender, handles: 0, subscriptions, states, new_handles };
         view.add_handle(self.subscription, self.reply);
         // The lists begin with the records of this device.
         view.publish(timelines, false);
@@ -182,9 +169,32 @@ where
 impl<R: NamedReducer> ViewOf<R> {
     fn add_handle(&mut self, subscription: Option<Subscription>, reply: Reply<R::State>) {
         self.handles += 1;
-        let need = |subscription| self.subscriptions.need(subscription);
-        let subscription = subscription.map(need);
-        self.new_handles.push((reply, subscription));
+        let receiver = subscription.map(|subscription| self.need(subscription));
+        self.new_handles.push((reply, receiver));
+    }
+
+    /// Records that a handle needs a subscription. Returns the receiver of its state.
+    fn need(&mut self, subscription: Subscription) -> watch::Receiver<SubscriptionState> {
+        self.subscriptions.need(&subscription);
+        self.publish_states();
+        if let Some((_, state)) = self.states.iter().find(|(known, _)| *known == subscription) {
+            return state.subscribe();
+        }
+        let (state, receiver) = watch::channel(SubscriptionState::Loading);
+        self.states.push((subscription, state));
+        receiver
+    }
+
+    fn publish_states(&mut self) {
+        self.states.retain(|(subscription, sender)| {
+            let Some(state) = self.subscriptions.state(subscription) else { return false };
+            sender.send_if_modified(|shown| {
+                let is_new = shown != state;
+                shown.clone_from(state);
+                is_new
+            });
+            true
+        });
     }
 }
 
@@ -195,18 +205,13 @@ where
     fn publish(&mut self, timelines: &TimelineSet, is_own: bool) {
         if let Some(timeline) = timelines.timeline::<R>(&self.name) {
             if let Some(records) = (timeline.state() as &dyn Any).downcast_ref() {
-                self.subscriptions.update_lists(records, is_own);
+                self.subscriptions.update_records(records, is_own);
+                if self.subscriptions.take_excess() {
+                    tracing::warn!(plural = %self.name, "too many records to subscribe to each");
+                }
             }
             self.sender.send_modify(|shown| shown.state = timeline.state().clone());
         }
-    }
-
-    fn covered(&mut self, channel: Arc<str>) {
-        self.subscriptions.cover(channel);
-    }
-
-    fn disconnected(&mut self) {
-        self.subscriptions.disconnected();
     }
 
     fn reply(&mut self) {
@@ -236,8 +241,12 @@ where
         self.sender.send_modify(|shown| shown.refused_changes += 1);
     }
 
-    fn subscription_changed(&mut self, subscription: &Subscription, state: &SubscriptionState) {
-        self.subscriptions.set(subscription, state);
+    fn subscriptions(&mut self) -> &mut NeededSubscriptions {
+        &mut self.subscriptions
+    }
+
+    fn publish_subscriptions(&mut self) {
+        self.publish_states();
     }
 
     fn release(&mut self, subscription: Option<&Subscription>) -> bool {
@@ -246,20 +255,6 @@ where
             self.subscriptions.leave(subscription);
         }
         self.handles == 0
-    }
-
-    fn restart(&mut self) {
-        self.subscriptions.restart();
-    }
-
-    fn has_records(&self) -> bool {
-        let shown = self.sender.borrow();
-        let records = (&shown.state as &dyn Any).downcast_ref::<Records>();
-        records.is_some_and(|records| *records != Records::default())
-    }
-
-    fn next_request(&mut self) -> Option<Request> {
-        self.subscriptions.next_request()
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -1,12 +1,12 @@
 //! The records of a kind that match a filter, as a live list.
 
 use core::{fmt, marker::PhantomData};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use logux::{
     Action, Json,
     client::SubscriptionState,
-    crdt::{Records, SyncMaps},
+    crdt::{MatchingRecords, Records, SyncMaps},
     json::JsonObject,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,10 +21,7 @@ use crate::{DocumentHandle, PendingAction, SyncError};
 /// The changes of the list are found by what has changed since, not by reading all records.
 pub struct RecordList<T> {
     handle: DocumentHandle<SyncMaps>,
-    filter: JsonObject,
-    /// The ids of the records of the list in `records`.
-    ids: BTreeSet<Arc<str>>,
-    records: Records,
+    listed: MatchingRecords,
     /// The state of the subscription at the end of the last [`changed`](Self::changed).
     subscription: Option<SubscriptionState>,
     types: PhantomData<fn() -> T>,
@@ -38,9 +35,8 @@ pub(crate) fn filter_of(filter: &impl Serialize) -> Result<JsonObject, SyncError
 
 impl<T> RecordList<T> {
     pub(crate) fn new(handle: DocumentHandle<SyncMaps>, filter: JsonObject) -> Self {
-        let (ids, records) = (BTreeSet::new(), Records::default());
-        let subscription = handle.subscription();
-        let mut list = Self { handle, filter, ids, records, subscription, types: PhantomData };
+        let (listed, subscription) = (MatchingRecords::new(filter), handle.subscription());
+        let mut list = Self { handle, listed, subscription, types: PhantomData };
         list.update();
         list
     }
@@ -52,24 +48,15 @@ impl<T> RecordList<T> {
 
     /// Takes over what has changed. Returns whether the list or a record in it has changed.
     fn update(&mut self) -> bool {
-        let now = self.handle.state();
-        let (mut is_changed, ids) = (false, &mut self.ids);
-        self.records.diff(&now, |id| {
-            is_changed |= if now.matches(id, &self.filter) {
-                ids.insert(id.clone());
-                true
-            } else {
-                ids.remove(id)
-            };
-        });
-        self.records = now;
+        let mut is_changed = false;
+        self.listed.update(&self.handle.state(), |_, _| is_changed = true);
         is_changed
     }
 
     /// Returns the ids of the records, sorted.
     pub fn ids(&mut self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.update();
-        self.ids.iter()
+        self.listed.ids().iter()
     }
 
     /// Returns the number of records.
@@ -138,21 +125,21 @@ impl<T: DeserializeOwned> RecordList<T> {
     /// warning in the log; [`read`](Self::read) returns the error.
     pub fn list(&mut self) -> Vec<T> {
         self.update();
-        let read = |id: &Arc<str>| match read(&self.records, id)? {
+        let read = |id: &Arc<str>| match read(self.listed.records(), id)? {
             Ok(record) => Some(record),
             Err(error) => {
                 tracing::warn!(%id, %error, "a record has not the fields of its type");
                 None
             }
         };
-        self.ids.iter().filter_map(read).collect()
+        self.listed.ids().iter().filter_map(read).collect()
     }
 
     /// Returns the records, sorted by id, each as far as it can be read into `T`.
     pub fn read(&mut self) -> Vec<(Arc<str>, Result<T, serde_json::Error>)> {
         self.update();
-        let read = |id: &Arc<str>| Some((id.clone(), read(&self.records, id)?));
-        self.ids.iter().filter_map(read).collect()
+        let read = |id: &Arc<str>| Some((id.clone(), read(self.listed.records(), id)?));
+        self.listed.ids().iter().filter_map(read).collect()
     }
 
     /// Waits until the list fulfils a condition, and returns it; `None` when the client has
@@ -216,9 +203,7 @@ impl<T> Clone for RecordList<T> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
-            filter: self.filter.clone(),
-            ids: self.ids.clone(),
-            records: self.records.clone(),
+            listed: self.listed.clone(),
             subscription: self.subscription.clone(),
             types: PhantomData,
         }
@@ -229,7 +214,7 @@ impl<T> fmt::Debug for RecordList<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordList")
             .field("plural", &self.handle.name())
-            .field("filter", &self.filter)
+            .field("filter", self.listed.filter())
             .finish_non_exhaustive()
     }
 }

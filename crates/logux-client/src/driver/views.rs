@@ -9,10 +9,7 @@ use logux::{
 };
 
 use super::Driver;
-use crate::{
-    needed_subscriptions::Request,
-    opening::{DocumentReport, Opening},
-};
+use crate::opening::{DocumentReport, Opening};
 
 impl<St: Store + Send + 'static> Driver<St> {
     pub(super) fn open_timeline(&mut self, opening: Box<dyn Opening>) -> Option<()> {
@@ -50,7 +47,7 @@ impl<St: Store + Send + 'static> Driver<St> {
             && let Some(subscription) = subscription
             && let Some(state) = self.machine.subscription_state(subscription)
         {
-            view.subscription_changed(subscription, &state);
+            view.subscriptions().set(subscription, &state);
         }
         let is_last = view.release(subscription);
         self.make_requests(name);
@@ -67,7 +64,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         let names: Vec<_> = self.opened.keys().cloned().collect();
         for name in names {
             if let Some(view) = self.opened.get_mut(&name) {
-                view.restart();
+                view.subscriptions().restart();
             }
             self.make_requests(&name);
             self.publish_document(&name);
@@ -77,39 +74,10 @@ impl<St: Store + Send + 'static> Driver<St> {
 
     /// Makes the requests of an open document, or of open records, to the server.
     fn make_requests(&mut self, name: &Arc<str>) {
-        let Some(mut view) = self.opened.remove(name) else { return };
-        while let Some(request) = view.next_request() {
-            let now = self.clock.now();
-            match request {
-                Request::Subscribe(subscription) => {
-                    // The channels and filters of handles can be written as JSON.
-                    // With a filter, the requests for the single records tell the deletions.
-                    let is_whole = subscription == Subscription::to(&**name);
-                    let asked = if is_whole && view.has_records() {
-                        self.machine.subscribe_known(now, &subscription).map(drop)
-                    } else {
-                        self.machine.subscribe_kept(now, &subscription).map(drop)
-                    };
-                    self.check(asked);
-                    // The application may have subscribed to the same before.
-                    if let Some(state) = self.machine.subscription_state(&subscription) {
-                        view.subscription_changed(&subscription, &state);
-                    }
-                }
-                Request::Unsubscribe(subscription) => {
-                    let Ok(action) = subscription.unsubscribe() else { continue };
-                    let left = self.machine.sync(now, action);
-                    self.check(left);
-                }
-                Request::Record(request) => {
-                    let own = self.machine.next_id(now.wall);
-                    let Some(action) = request.action(name, &own) else { continue };
-                    let asked = self.machine.sync(now, action);
-                    self.check(asked);
-                }
-            }
-        }
-        self.opened.insert(name.clone(), view);
+        let Some(view) = self.opened.get_mut(name) else { return };
+        let made = self.machine.request_needed(self.clock.now(), view.subscriptions());
+        view.publish_subscriptions();
+        self.check(made);
     }
 
     /// Publishes what has become of a subscription.
@@ -132,7 +100,7 @@ impl<St: Store + Send + 'static> Driver<St> {
         let plural = channel.split_once('/').map(|(plural, _)| plural);
         for name in [Some(channel), plural].into_iter().flatten() {
             if let Some(view) = self.opened.get_mut(name) {
-                view.subscription_changed(subscription, state);
+                view.subscriptions().set(subscription, state);
                 self.make_requests(&name.into());
             }
         }
@@ -143,12 +111,12 @@ impl<St: Store + Send + 'static> Driver<St> {
         let Some(channel) = action.str_field("channel") else { return };
         let plural = channel.split_once('/').map(|(plural, _)| plural);
         if let Some(view) = plural.and_then(|plural| self.opened.get_mut(plural)) {
-            view.covered(channel.as_ref().into());
+            view.subscriptions().cover(&*channel);
         }
     }
 
     pub(super) fn disconnected(&mut self) {
-        self.opened.values_mut().for_each(|view| view.disconnected());
+        self.opened.values_mut().for_each(|view| view.subscriptions().disconnected());
     }
 
     /// Publishes the states that have changed. `is_own`: only the user has changed them.

@@ -10,10 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use logux::{
-    Action, ActionId,
-    action::logux::{SUBSCRIBE, Since, Subscribe},
-    client::Subscription,
+use super::Subscription;
+use crate::{
+    action::{
+        Action, ActionId,
+        logux::{SUBSCRIBE, Since, Subscribe},
+    },
     crdt::Records,
     json::JsonObject,
     record::matching::equal,
@@ -26,13 +28,15 @@ const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 /// The records that match a filter, or may match it.
 #[derive(Debug)]
-pub(crate) struct ListedRecords {
+pub(super) struct ListedRecords {
     plural: Arc<str>,
     filter: JsonObject,
     /// The records at the last update.
     seen: Records,
     listed: BTreeMap<Arc<str>, Listed>,
     subscriptions: usize,
+    /// Whether there were more records than the client subscribes to, since this was asked.
+    has_exceeded: bool,
     /// Whether the server has sent what it has.
     is_loaded: bool,
 }
@@ -49,7 +53,7 @@ enum Listed {
 
 /// A request about one record.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RecordRequest {
+pub(super) enum RecordRequest {
     /// To subscribe; `is_creating` says that the server may not have the record yet.
     Subscribe {
         id: Arc<str>,
@@ -60,11 +64,12 @@ pub(crate) enum RecordRequest {
 
 impl ListedRecords {
     /// Returns the list of a subscription; `None` for that of one record, which has no filter.
-    pub(crate) fn of(plural: &Arc<str>, subscription: &Subscription) -> Option<Self> {
+    pub(super) fn of(plural: &Arc<str>, subscription: &Subscription) -> Option<Self> {
         let filter = JsonObject::from_json(subscription.filter.as_ref()?.as_str()).ok()?;
         let (seen, listed) = (Records::default(), BTreeMap::new());
-        let plural = plural.clone();
-        Some(Self { plural, filter, seen, listed, subscriptions: 0, is_loaded: false })
+        let (plural, subscriptions) = (plural.clone(), 0);
+        let (has_exceeded, is_loaded) = (false, false);
+        Some(Self { plural, filter, seen, listed, subscriptions, has_exceeded, is_loaded })
     }
 
     /// Whether a record matches the filter as far as its fields are known, and has one of them. An
@@ -84,7 +89,7 @@ impl ListedRecords {
 
     /// Takes over the changes of the records since the last update. `is_own`: they are changes of
     /// the user. `covered` has the channels to which the server has subscribed the client.
-    pub(crate) fn update(
+    pub(super) fn update(
         &mut self,
         now: &Records,
         is_own: bool,
@@ -111,26 +116,26 @@ impl ListedRecords {
     }
 
     /// Records that the server has sent what it has, in this connection.
-    pub(crate) fn loaded(&mut self, covered: &HashSet<Arc<str>>) -> Vec<RecordRequest> {
+    pub(super) fn loaded(&mut self, covered: &HashSet<Arc<str>>) -> Vec<RecordRequest> {
         self.is_loaded = true;
         let ids: Vec<_> = self.listed.keys().cloned().collect();
         ids.iter().filter_map(|id| self.subscribe(id, covered)).collect()
     }
 
     /// Records that there is no connection.
-    pub(crate) const fn disconnected(&mut self) {
+    pub(super) const fn disconnected(&mut self) {
         self.is_loaded = false;
     }
 
     /// Returns the requests of a list that closes.
-    pub(crate) fn close(self) -> impl Iterator<Item = RecordRequest> {
+    pub(super) fn close(self) -> impl Iterator<Item = RecordRequest> {
         let subscribed =
             |(id, listed)| (listed == Listed::Subscribed).then_some(RecordRequest::Unsubscribe(id));
         self.listed.into_iter().filter_map(subscribed)
     }
 
     /// Handles the end of the server's own subscription to a channel.
-    pub(crate) fn uncovered(
+    pub(super) fn uncovered(
         &mut self,
         channel: &str,
         covered: &HashSet<Arc<str>>,
@@ -140,6 +145,11 @@ impl ListedRecords {
         is_listed.then(|| self.subscribe(&id.into(), covered)).flatten()
     }
 
+    /// Returns whether there were more records than the client subscribes to, since the last call.
+    pub(super) const fn take_excess(&mut self) -> bool {
+        core::mem::replace(&mut self.has_exceeded, false)
+    }
+
     fn subscribe(&mut self, id: &Arc<str>, covered: &HashSet<Arc<str>>) -> Option<RecordRequest> {
         let listed = self.listed.get_mut(id)?;
         let Listed::Unsubscribed { is_own } = *listed else { return None };
@@ -147,7 +157,7 @@ impl ListedRecords {
             return None;
         }
         if self.subscriptions == MAX_SUBSCRIPTIONS {
-            tracing::warn!(plural = %self.plural, "too many records to subscribe to each");
+            self.has_exceeded = true;
             return None;
         }
         *listed = Listed::Subscribed;
@@ -157,13 +167,13 @@ impl ListedRecords {
 }
 
 /// Returns the channel of a record.
-fn channel(plural: &str, id: &str) -> String {
+pub(super) fn channel(plural: &str, id: &str) -> String {
     format!("{plural}/{id}")
 }
 
 impl RecordRequest {
     /// Returns the channel that a request leaves.
-    pub(crate) fn left_channel(&self, plural: &str) -> Option<String> {
+    pub(super) fn left_channel(&self, plural: &str) -> Option<String> {
         match self {
             Self::Subscribe { .. } => None,
             Self::Unsubscribe(id) => Some(channel(plural, id)),
@@ -172,7 +182,7 @@ impl RecordRequest {
 
     /// Returns the action of a request. `own` is an id of this client: a subscription since an own
     /// id receives everything, and also that the record was deleted while no list was open.
-    pub(crate) fn action(&self, plural: &str, own: &ActionId) -> Option<Action> {
+    pub(super) fn action(&self, plural: &str, own: &ActionId) -> Option<Action> {
         #[derive(serde::Serialize)]
         struct Creating {
             channel: String,
@@ -195,13 +205,12 @@ impl RecordRequest {
 
 #[cfg(test)]
 mod tests {
-    use logux::{
+    use super::*;
+    use crate::{
         Json, NodeId, Stamp, WallTime,
         crdt::{Change, SyncMaps},
         replay::Reducer as _,
     };
-
-    use super::*;
 
     struct World {
         records: Records,
@@ -273,6 +282,7 @@ mod tests {
         let ids = (0..=MAX_SUBSCRIPTIONS).map(|n| n.to_string());
         let requests = ids.flat_map(|id| world.change(&id, "list", "inbox", false));
         assert_eq!(requests.count(), MAX_SUBSCRIPTIONS);
+        assert!(world.list.take_excess() && !world.list.take_excess());
         world.change("0", "list", "other", false);
         assert_eq!(world.change("x", "list", "inbox", false), [subscribe("x", false)]);
     }
