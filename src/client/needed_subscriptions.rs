@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Client, Subscription, SubscriptionState,
-    listed_records::{ListedRecords, RecordRequest},
+    document_status::{DELETED, NOT_FOUND},
+    listed_records::{ListedRecords, RecordRequest, channel},
 };
 use crate::{
     crdt::Records,
@@ -168,13 +169,36 @@ impl NeededSubscriptions {
     }
 
     /// Takes over the records of this device: finds those that enter and leave the lists. `is_own`:
-    /// only the user has changed them since the last call. O(changes · lists).
+    /// only the user has changed them since the last call. O(changes · (lists + single records)).
     pub fn update_records(&mut self, records: &Records, is_own: bool) {
+        if is_own {
+            self.request_created(records);
+        }
         self.records = records.clone();
         let lists = self.needed.iter_mut().filter_map(|needed| needed.list.as_mut());
         let requests = lists.flat_map(|list| list.update(records, is_own, &self.covered));
         let requests = requests.collect();
         self.request_records(requests);
+    }
+
+    /// Subscribes to the single records that the server did not have, and that the user has created
+    /// now.
+    fn request_created(&mut self, records: &Records) {
+        use SubscriptionState::{Ended, Loading, Refused};
+        self.records.diff(records, |id| {
+            let is_refused = |needed: &&mut Needed| match &needed.state {
+                Refused(reason) | Ended(reason) => matches!(&**reason, NOT_FOUND | DELETED),
+                _ => false,
+            };
+            let channel = channel(&self.name, id);
+            let mut refused = self.needed.iter_mut().filter(is_refused);
+            let single = refused.find(|needed| needed.subscription.channel == channel);
+            if let Some(single) = single.filter(|_| records.has(id)) {
+                single.state = Loading;
+                let request = RecordRequest::Subscribe { id: id.clone(), is_creating: true };
+                self.requests.push_back(Request::Record(request));
+            }
+        });
     }
 
     /// Returns `true` if a list had more than 1,000 records since the last call. The client is not
@@ -258,6 +282,20 @@ impl<S: Store, O: Observer> Client<S, O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        ActionId, Json, NodeId, Stamp, WallTime,
+        crdt::{Change, SyncMaps},
+        replay::Reducer as _,
+    };
+
+    fn write(records: &mut Records, ms: i64, id: &str) {
+        let node = NodeId::new("10:a:b").unwrap_or_else(|_| unreachable!("a valid id"));
+        let time = WallTime::from_millis(ms);
+        let stamp = Stamp::new(time, ActionId::new(time, node, 0));
+        let value = Json::from_value("Tea").unwrap_or_else(|_| unreachable!("a string"));
+        let change = Change::Fields(id.into(), vec![("title".into(), value)]);
+        SyncMaps::new("tasks").apply(records, &change, &stamp);
+    }
 
     fn take(needed: &mut NeededSubscriptions) -> Vec<String> {
         let text = |request| match request {
@@ -284,5 +322,31 @@ mod tests {
         needed.leave(&record);
         assert_eq!(take(&mut needed), ["leave tasks/7"]);
         assert_eq!(needed.state(&record), None);
+    }
+
+    #[test]
+    fn who_creates_a_record_that_was_missing_subscribes_to_it() {
+        let (mut needed, mut records) = (NeededSubscriptions::new("tasks"), Records::default());
+        for id in ["1", "2", "3"] {
+            needed.need(&Subscription::to(format!("tasks/{id}")));
+        }
+        take(&mut needed);
+        let refused = |reason: &str| SubscriptionState::Refused(reason.to_owned());
+        needed.set(&Subscription::to("tasks/1"), &refused("notFound"));
+        needed.set(&Subscription::to("tasks/2"), &refused("denied"));
+        needed.set(&Subscription::to("tasks/3"), &refused("notFound"));
+
+        write(&mut records, 1, "3");
+        needed.update_records(&records, false);
+        assert_eq!(take(&mut needed), Vec::<String>::new(), "somebody else's record");
+        write(&mut records, 2, "1");
+        write(&mut records, 2, "2");
+        needed.update_records(&records, true);
+        assert_eq!(take(&mut needed), [r#"Subscribe { id: "1", is_creating: true }"#]);
+        let state = needed.state(&Subscription::to("tasks/1"));
+        assert_eq!(state, Some(&SubscriptionState::Loading));
+        write(&mut records, 3, "1");
+        needed.update_records(&records, true);
+        assert_eq!(take(&mut needed), Vec::<String>::new());
     }
 }

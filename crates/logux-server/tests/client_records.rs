@@ -163,6 +163,13 @@ async fn one_record_is_open_by_its_id() {
     while theirs.get().expect("readable").is_some_and(|task| !task.done) {
         assert!(timeout(TIMEOUT, theirs.changed()).await.expect("in time"));
     }
+    // The server did not have the record when it was opened, and has subscribed its creator since.
+    theirs.change(&json!({"title": "Milk"})).await.expect("processed");
+    let mut record = record;
+    while record.get().expect("readable").is_some_and(|task| task.title != "Milk") {
+        assert!(timeout(TIMEOUT, record.changed()).await.expect("in time"));
+    }
+    assert_eq!(record.subscription(), Some(Subscribed));
     theirs.delete().await.expect("processed");
     assert_eq!(theirs.get().expect("readable"), None);
 
