@@ -91,6 +91,13 @@ impl DocumentStatus {
     }
 }
 
+/// The status of what has no rights of its own: of records.
+impl From<&SubscriptionState> for DocumentStatus {
+    fn from(subscription: &SubscriptionState) -> Self {
+        Self::of(subscription, None)
+    }
+}
+
 impl fmt::Display for DocumentStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())?;

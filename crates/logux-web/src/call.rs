@@ -6,6 +6,7 @@ use logux::{
     Json,
     client::DeviceEvent,
     crdt::{JsonOp, JsonOpError, PathError, TextError},
+    json::JsonError,
     log::LogError,
 };
 use serde::Deserialize;
@@ -77,6 +78,38 @@ pub enum Call {
         /// The channel, such as `notes/7`.
         channel: String,
     },
+    /// Opens the records of a kind that match a filter. Returns the number of the list.
+    OpenRecords {
+        /// The plural, such as `tasks`.
+        plural: String,
+        /// The filter, an object. Empty: all records.
+        filter: Json,
+    },
+    /// Opens one record. Returns the number of its list.
+    OpenRecord {
+        /// The plural.
+        plural: String,
+        /// The id of the record.
+        id: String,
+    },
+    /// Returns what has changed in a list since the last call:
+    /// `{"status","changed":[{"id",…}],"removed":["7"]}`.
+    ListChanges {
+        /// The number.
+        list: u32,
+    },
+    /// Closes a list.
+    CloseList {
+        /// The number.
+        list: u32,
+    },
+    /// Adds an action on a record of a kind that is open, as a step of undo. Returns its id.
+    EditRecord {
+        /// The plural.
+        plural: String,
+        /// The action: `tasks/create`, `tasks/change` or `tasks/delete`.
+        action: Json,
+    },
     /// Returns the value at a path of an open document. `null`: there is none.
     Get {
         /// The channel.
@@ -86,7 +119,7 @@ pub enum Call {
     },
     /// Returns the status of an open document: `{"status","may","canUndo","canRedo"}`.
     Info {
-        /// The channel.
+        /// The channel of a document. For the plural of records, only the steps of undo matter.
         channel: String,
     },
     /// Changes an open document by one action. Returns its id, or `null` if nothing changes.
@@ -112,17 +145,17 @@ pub enum Call {
     },
     /// Undoes the latest step of edits. Returns the selection from before it.
     Undo {
-        /// The channel.
+        /// The channel of a document, or the plural of records.
         channel: String,
     },
     /// Redoes the latest undo.
     Redo {
-        /// The channel.
+        /// The channel of a document, or the plural of records.
         channel: String,
     },
     /// Ends the current step, so that the next edit begins another one.
     CloseStep {
-        /// The channel.
+        /// The channel of a document, or the plural of records.
         channel: String,
     },
     /// Records what the user has selected: any JSON, such as the anchors of a cursor. The step that
@@ -242,6 +275,12 @@ pub enum CallError {
     /// The document is not open.
     #[error("the document {0} is not open: call `document` first")]
     NotOpen(String),
+    /// No list of records has this number.
+    #[error("no list of records has the number {0}")]
+    NoList(u32),
+    /// A filter of records is not an object.
+    #[error("the filter is not an object: {0}")]
+    Filter(#[source] JsonError),
     /// A path is not a JSON Pointer.
     #[error(transparent)]
     Path(#[from] PathError),

@@ -3,13 +3,14 @@
 //! IndexedDB.
 //!
 //! Read [`WebClient`], then `call` (what JavaScript asks for), `turn` (what it has to do) and
-//! `saved` (what it writes into a database). `texts` and `history` have the longer answers, `abi`
-//! the functions of the WebAssembly module.
+//! `saved` (what it writes into a database). `records` has the open lists of records, `texts` and
+//! `history` the longer answers, `abi` the functions of the WebAssembly module.
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
 mod call;
 mod history;
+mod records;
 mod saved;
 mod texts;
 mod turn;

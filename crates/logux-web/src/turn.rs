@@ -2,7 +2,7 @@
 
 use logux::{
     Json,
-    client::{Fate, Output, PresenceEvent},
+    client::{DocumentStatus, Fate, Output, PresenceEvent},
     sync::State,
 };
 use serde::Serialize;
@@ -26,7 +26,8 @@ pub struct Turn {
     /// What has happened, and what is to be done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<WebEvent>,
-    /// The channels of the open documents that show something else now.
+    /// The channels of the open documents, and the plurals of the open records, that show something
+    /// else now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
     /// When to call `wake`, in milliseconds of the monotonic clock.
@@ -113,6 +114,15 @@ pub enum WebEvent {
         /// The text.
         text: String,
     },
+}
+
+/// Returns the name of the status of a document or of records: a word of the engine, or the reason
+/// of the server.
+pub(crate) fn status_name(status: &DocumentStatus) -> &str {
+    match status {
+        DocumentStatus::Closed(reason) => reason,
+        status => status.as_str(),
+    }
 }
 
 /// Returns the name of a state in `@logux/client`.

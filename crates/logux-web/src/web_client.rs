@@ -16,9 +16,10 @@ use serde_json::json;
 use crate::{
     call::{Call, CallError, Start},
     history,
+    records::OpenRecords,
     saved::SavedChange,
     texts::{self, WatchedTexts},
-    turn::{Turn, WebEvent},
+    turn::{Turn, WebEvent, status_name},
 };
 
 type Machine = Client<JournalStore, TimelineSet>;
@@ -46,6 +47,7 @@ pub struct WebClient {
     /// The open documents by channel, each with the number of its users.
     open: BTreeMap<Arc<str>, (DocumentKey, usize)>,
     watched: WatchedTexts,
+    records: OpenRecords,
 }
 
 impl WebClient {
@@ -63,32 +65,52 @@ impl WebClient {
         let config = Config { node: node.into(), token: start.token.map(Secret) };
         let machine = Machine::with_observer(config, store, TimelineSet::default())?;
         let machine = machine.with_token_renewal();
-        Ok(Self { machine, open: BTreeMap::new(), watched: WatchedTexts::default() })
+        let (records, watched) = (OpenRecords::default(), WatchedTexts::default());
+        Ok(Self { machine, open: BTreeMap::new(), records, watched })
     }
 
     /// Handles a call, commits, and returns what is to be done.
     pub fn call(&mut self, now: Now, call: &str) -> Turn {
-        let answer = serde_json::from_str(call)
-            .map_err(CallError::from)
-            .and_then(|call| self.handle(now, call));
         let mut turn = Turn::default();
-        match answer.and_then(|value| self.commit(now, &mut turn).map(|()| value)) {
+        match self.answer(now, call, &mut turn) {
             Ok(value) => turn.value = value,
             Err(error) => turn.error = Some(error.to_string()),
         }
-        let changed = self.machine.observer_mut().take_changed();
-        turn.changed = changed.map(|channel| channel.to_string()).collect();
+        turn.changed.sort_unstable();
+        turn.changed.dedup();
         turn.changes = self.machine.take_changes().into_iter().map(SavedChange::from).collect();
         turn.deadline = self.machine.next_deadline().map(|deadline| deadline.at.as_millis());
         turn
+    }
+
+    fn answer(&mut self, now: Now, call: &str, turn: &mut Turn) -> Result<Option<Json>, CallError> {
+        let call: Call = serde_json::from_str(call)?;
+        let is_own = !matches!(call, Call::Frame { .. });
+        let answer = self.handle(now, call)?;
+        self.take_changed(now, is_own, turn)?;
+        self.commit(now, turn)?;
+        Ok(answer)
+    }
+
+    /// Takes over what has changed in the states. `is_own`: only the user has changed it.
+    fn take_changed(&mut self, now: Now, is_own: bool, turn: &mut Turn) -> Result<(), CallError> {
+        let changed: Vec<_> = self.machine.observer_mut().take_changed().collect();
+        turn.changed.extend(changed.iter().map(ToString::to_string));
+        let exceeding = self.records.update(now, &mut self.machine, &changed, is_own)?;
+        let text = |plural| format!("a list of {plural} is too long to hear of all changes in it");
+        turn.events.extend(exceeding.iter().map(|it| WebEvent::Debug { text: text(it) }));
+        Ok(())
     }
 
     /// Commits until there is nothing more to do.
     fn commit(&mut self, now: Now, turn: &mut Turn) -> Result<(), CallError> {
         loop {
             while let Some(output) = self.machine.poll_output() {
+                let plural = self.records.output(&self.machine, &output);
+                turn.changed.extend(plural.map(|plural| plural.to_string()));
                 turn.events.extend(WebEvent::of(output));
             }
+            self.take_changed(now, false, turn)?;
             if !self.machine.needs_commit() {
                 return Ok(());
             }
@@ -119,6 +141,23 @@ impl WebClient {
             }
             Call::Open { kind, id } => self.open(now, &DocumentKey::new(kind, id))?,
             Call::Close { channel } => self.close(now, &channel)?,
+            Call::OpenRecords { plural, filter } => {
+                let list = self.records.open_list(now, &mut self.machine, &plural, &filter)?;
+                return Ok(Some(Json::from_value(&list)?));
+            }
+            Call::OpenRecord { plural, id } => {
+                let list = self.records.open_record(now, &mut self.machine, &plural, &id)?;
+                return Ok(Some(Json::from_value(&list)?));
+            }
+            Call::ListChanges { list } => {
+                return self.records.changes(&self.machine, list).map(Some);
+            }
+            Call::CloseList { list } => self.records.close(now, &mut self.machine, list)?,
+            Call::EditRecord { plural, action } => {
+                let action = Action::new(action.as_str().to_owned())?;
+                let id = self.machine.edit(now, &self.name(&plural)?, action)?;
+                return Ok(Some(Json::from_value(&id.to_string())?));
+            }
             Call::Get { channel, path } => return self.get(&channel, &path),
             Call::Info { channel } => return self.info(&channel).map(Some),
             Call::Edit { channel, ops, watch } => {
@@ -135,15 +174,15 @@ impl WebClient {
                 return self.sync(now, delete).map(Some);
             }
             Call::Undo { channel } => {
-                let (name, _) = self.document(&channel)?;
+                let name = self.name(&channel)?;
                 return Ok(selection(self.machine.undo_step(now, &name)?));
             }
             Call::Redo { channel } => {
-                let (name, _) = self.document(&channel)?;
+                let name = self.name(&channel)?;
                 return Ok(selection(self.machine.redo_step(now, &name)?));
             }
             Call::CloseStep { channel } => {
-                let (name, _) = self.document(&channel)?;
+                let name = self.name(&channel)?;
                 self.machine.close_step(now, &name)?;
             }
             Call::Select { channel, selection } => {
@@ -230,6 +269,12 @@ impl WebClient {
         open.ok_or_else(|| CallError::NotOpen(channel.to_owned()))
     }
 
+    /// Returns the name of the timeline of an open document, or of open records.
+    fn name(&self, channel: &str) -> Result<Arc<str>, CallError> {
+        let records = self.records.name(channel);
+        records.map_or_else(|| Ok(self.key(channel)?.channel().clone()), Ok)
+    }
+
     /// Returns the name of an open document, and what makes its actions.
     fn document(&self, channel: &str) -> Result<(Arc<str>, Notes), CallError> {
         let key = self.key(channel)?;
@@ -266,7 +311,7 @@ impl WebClient {
     }
 
     fn info(&mut self, channel: &str) -> Result<Json, CallError> {
-        let (name, _) = self.document(channel)?;
+        let name = self.name(channel)?;
         let steps = self.machine.undo_state(&name)?;
         let status = self.machine.document_status(channel);
         let access = self.machine.document_access(channel);
@@ -274,7 +319,7 @@ impl WebClient {
             status.as_ref().is_none_or(|status| status.allows(*operation, access))
         });
         Ok(Json::from(json!({
-            "status": status.as_ref().map(|status| status.as_str()),
+            "status": status.as_ref().map(status_name),
             "may": may.map(DocumentOperation::as_str).collect::<Vec<_>>(),
             "canUndo": steps.can_undo,
             "canRedo": steps.can_redo,

@@ -80,6 +80,16 @@ export interface Client {
   document(kind: string, id: string): LoguxDocument
   /** Returns all entries of the log in their order. */
   entries(): LogEntry[]
+  /**
+   * Opens the records of a kind that match a filter, or returns the open list: those whose fields
+   * are equal to all fields of the filter.
+   */
+  records<Fields extends object = RecordFields>(
+    plural: string,
+    options?: RecordsOptions<Fields>
+  ): LoguxRecords<Fields>
+  /** Opens one record, or returns the open one. */
+  record<Fields extends object = RecordFields>(plural: string, id: string): LoguxRecord<Fields>
   /** Adds an action of the application, and sends it. */
   sync(action: Action): Answer
   on(event: 'state', listener: (state: State) => void): () => void
@@ -153,6 +163,63 @@ export interface LoguxDocument {
   /** Calls a function after each change. */
   listen(listener: (document: LoguxDocument) => void): () => void
   close(): void
+}
+
+export type RecordFields = { [name: string]: Json }
+
+export interface RecordsOptions<Fields extends object = RecordFields> {
+  /** The values that fields must have. Default: `{}`, all records. */
+  filter?: Partial<Fields> & { id?: string }
+}
+
+/** What lists of records and single records share. Undo is of all records of the kind. */
+interface RecordStore<Value> {
+  readonly plural: string
+  /** Whether the server has sent what it has. Another text is the reason of the server. */
+  readonly status: 'loading' | 'ready' | 'missing' | 'forbidden' | 'deleted' | (string & {})
+  /** Resolves with the status when the server has answered. */
+  readonly loading: Promise<string>
+  readonly canUndo: boolean
+  readonly canRedo: boolean
+  /** The number of listeners. */
+  readonly lc: number
+  /** The same as `get`. */
+  readonly value: Value
+  /** Returns the value: the same object until it changes. */
+  get(): Value
+  /** Calls a function now and after each change, also of the status. Returns what ends that. */
+  subscribe(listener: (value: Value) => void): () => void
+  /** Calls a function after each change, also of the status. */
+  listen(listener: (value: Value) => void): () => void
+  /** Ends all calls. */
+  off(): void
+  /** Undoes the latest own step: it writes the values of before as a new change. */
+  undo(): void
+  redo(): void
+  /** Ends the current step of undo. */
+  closeStep(): void
+  /** Ends the subscription. What the device has of the records is kept. */
+  close(): void
+}
+
+/** The records of a kind that match a filter, in the order of their ids. */
+export interface LoguxRecords<Fields extends object = RecordFields>
+  extends RecordStore<readonly Readonly<Fields & { id: string }>[]> {
+  /** Creates a record. Returns its id: that of the fields, or a new one, greater than before. */
+  create(fields: Fields & { id?: string }): string
+  /** Changes the given fields of a record. */
+  change(id: string, fields: Partial<Fields>): Answer
+  delete(id: string): Answer
+}
+
+/** One record. Its value is `undefined` while there is none. */
+export interface LoguxRecord<Fields extends object = RecordFields>
+  extends RecordStore<Readonly<Fields & { id: string }> | undefined> {
+  readonly id: string
+  create(fields: Fields): Answer
+  /** Changes the given fields. */
+  change(fields: Partial<Fields>): Answer
+  delete(): Answer
 }
 
 export interface List {

@@ -3,12 +3,8 @@
 import { openDatabase } from './database.js'
 import { LoguxDocument } from './document.js'
 import { loadEngine } from './engine.js'
-
-let random = length => {
-  let letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
-  let bytes = crypto.getRandomValues(new Uint8Array(length))
-  return [...bytes].map(byte => letters[byte % letters.length]).join('')
-}
+import { random } from './random.js'
+import { OpenLists } from './records.js'
 
 /** The user has lost an action: the server has undone it, for this reason. */
 export class UndoneError extends Error {
@@ -58,6 +54,7 @@ class Client {
   #socket
   #timer
   #documents = new Map()
+  #lists = new OpenLists(this)
   #listeners = new Map()
   #waiting = new Map()
   /** Everything that waits for the database, in order. */
@@ -81,6 +78,10 @@ class Client {
     this.#written = database.write([{ change: 'value', name: 'web client', value: client }])
     this.#listen('addEventListener')
     this.ask('resume')
+  }
+
+  get isClosed() {
+    return this.#isClosed
   }
 
   get connected() {
@@ -119,6 +120,16 @@ class Client {
     return this.ask('entries')
   }
 
+  /** Opens the records of a kind that match a filter, or returns the open list. */
+  records(plural, { filter = {} } = {}) {
+    return this.#lists.list(plural, filter)
+  }
+
+  /** Opens one record, or returns the open one. */
+  record(plural, id) {
+    return this.#lists.record(plural, id)
+  }
+
   /** Adds an action and sends it. The result has `id`, and is a promise of the server's answer. */
   sync(action) {
     return this.act({ sync: { action } })
@@ -155,14 +166,18 @@ class Client {
       let after = Math.max(0, deadline - performance.now() + 1)
       this.#timer = setTimeout(() => this.ask('wake'), Math.min(after, 0x7fffffff))
     }
-    // What is shown changes at once; what leaves the device waits until it is kept.
-    for (let channel of changed) this.#documents.get(channel)?.changed()
     if (changes || events.length > 0) {
       let kept = changes ? this.#database.write(changes) : undefined
       this.#written = this.#written.then(() => kept)
       this.#written = this.#written.then(() => this.#handle(events)).catch(problem => {
         this.#emit('error', problem)
       })
+    }
+    // What is shown changes at once; what leaves the device waits until it is kept. A listener may
+    // make further calls, whose changes the database gets after these.
+    for (let channel of changed) {
+      this.#documents.get(channel)?.changed()
+      this.#lists.changed(channel)
     }
     if (error) throw new Error(error)
     return value
@@ -185,7 +200,7 @@ class Client {
   closeDocument(closed) {
     if (!this.hasOpen(closed)) return
     this.#documents.delete(closed.channel)
-    this.ask({ close: { channel: closed.channel } })
+    if (!this.#isClosed) this.ask({ close: { channel: closed.channel } })
   }
 
   handleEvent({ type }) {
@@ -250,7 +265,14 @@ class Client {
   }
 
   #connect() {
-    let socket = new this.#options.WebSocket(this.#options.server)
+    let socket
+    try {
+      socket = new this.#options.WebSocket(this.#options.server)
+    } catch (error) {
+      // The address is wrong, or the policy of the page forbids it.
+      this.#emit('error', error)
+      return this.ask('connectFailed')
+    }
     this.#socket = socket
     let isOpen = false
     let isCurrent = () => this.#socket === socket && !this.#isClosed

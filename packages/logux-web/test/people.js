@@ -3,12 +3,12 @@
 import WebSocket from 'ws'
 
 import { serve } from '../../../tests/interop/helper/server.js'
-import { PATIENCE } from '../../../tests/interop/helper/wait.js'
+import { PATIENCE, within } from '../../../tests/interop/helper/wait.js'
 import { open } from '../src/index.js'
 
-/** Starts a server for documents of the kind `notes`. */
-export async function startServer() {
-  let server = await serve({ collections: [], documents: ['notes'] })
+/** Starts a server. Default: for documents of the kind `notes`. */
+export async function startServer(options = { collections: [], documents: ['notes'] }) {
+  let server = await serve(options)
   await server.start()
   let clients = []
   return {
@@ -24,6 +24,18 @@ export async function startServer() {
     },
     server
   }
+}
+
+/** Waits until a condition on what a store shows is true. */
+export async function shown(store, condition) {
+  let unsubscribe
+  let done = new Promise(resolve => {
+    unsubscribe = store.subscribe(() => {
+      if (condition(store)) resolve()
+    })
+  })
+  let what = () => `a change of ${JSON.stringify(store.get())}, ${store.status}`
+  await within(done, what).finally(() => unsubscribe())
 }
 
 /** Waits until a condition is true. `what` says what it is, if it does not become true. */

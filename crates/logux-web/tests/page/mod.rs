@@ -1,5 +1,7 @@
 //! A page for tests: a client and its database.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use logux::Now;
 use logux_web::{Start, Turn, WebClient};
 use serde_json::{Value, json};
@@ -28,9 +30,13 @@ impl Page {
         turn
     }
 
+    /// Calls for a value.
+    pub(crate) fn ask(&mut self, call: &Value) -> Value {
+        self.call(call).value.map_or(Value::Null, |value| value.to_value())
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Value {
-        let turn = self.call(&json!({"get": {"channel": "notes/7", "path": path}}));
-        turn.value.map_or(Value::Null, |value| value.to_value())
+        self.ask(&json!({"get": {"channel": "notes/7", "path": path}}))
     }
 }
 
