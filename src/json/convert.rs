@@ -114,18 +114,18 @@ pub(crate) fn parse_checked<T: DeserializeOwned>(text: &str) -> Result<T, serde_
 }
 
 /// Deserializes text that may be nested at most `max_depth` deep. `serde_json` refuses text that is
-/// nested deeper than 128, but not such values.
+/// nested deeper than 128 by default.
 pub(crate) fn parse_nested<T: DeserializeOwned>(
     text: &str,
     max_depth: usize,
 ) -> Result<T, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| {
         let is_deep = Cursor::with_depth(text, 100).value().is_err();
-        let mut cursor = Cursor::with_depth(text, max_depth);
         // The recursion is bounded only if the text is checked before.
-        if is_deep && cursor.clone().value().is_ok() {
-            let value = read_value(&mut cursor).unwrap_or_default();
-            serde_json::from_value(value)
+        if is_deep && Cursor::with_depth(text, max_depth).value().is_ok() {
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            deserializer.disable_recursion_limit();
+            T::deserialize(&mut deserializer)
         } else {
             Err(error)
         }

@@ -1,10 +1,16 @@
 //! The steps that an undo manager undoes and redoes.
 
-use serde::{Deserialize, Serialize};
+use core::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    ser::SerializeStruct as _,
+};
 
 use crate::{
     action::{Action, ActionId},
-    json::{Json, JsonError},
+    json::Json,
     time::WallTime,
 };
 
@@ -14,8 +20,7 @@ pub const MAX_SELECTION: usize = 16_384;
 /// Edits that are undone and redone together: own actions, or their undos. In JSON, an array of
 /// items, or with a selection, an object with the fields `items` and `selection`, which is a string
 /// with the text of the value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StepForm", into = "StepForm")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UndoStep {
     /// What is undone or redone, in the order in which it was done.
     pub items: Vec<UndoItem>,
@@ -32,38 +37,8 @@ pub struct RevertedStep {
     pub selection: Option<Json>,
 }
 
-/// An [`UndoStep`] in JSON.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum StepForm {
-    Items(Vec<UndoItem>),
-    Selected { items: Vec<UndoItem>, selection: String },
-}
-
-impl TryFrom<StepForm> for UndoStep {
-    type Error = JsonError;
-
-    fn try_from(form: StepForm) -> Result<Self, JsonError> {
-        Ok(match form {
-            StepForm::Items(items) => Self { items, selection: None },
-            StepForm::Selected { items, selection } => {
-                Self { items, selection: Some(Json::new(selection)?) }
-            }
-        })
-    }
-}
-
-impl From<UndoStep> for StepForm {
-    fn from(UndoStep { items, selection }: UndoStep) -> Self {
-        match selection {
-            Some(selection) => Self::Selected { items, selection: selection.as_str().to_owned() },
-            None => Self::Items(items),
-        }
-    }
-}
-
 /// What an [`UndoStep`] undoes or redoes. In JSON, an id or an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum UndoItem {
     /// An action in the log, also an undo.
@@ -76,23 +51,92 @@ pub enum UndoItem {
         /// The time that the action gets again, in milliseconds.
         time: WallTime,
         /// The action. In JSON, a string with its text.
-        #[serde(with = "action_text")]
+        #[serde(serialize_with = "write_action")]
         action: Action,
     },
 }
 
-/// An action as a string in JSON.
-mod action_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+/// Writes an action as a string in JSON.
+fn write_action<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(action.as_json())
+}
 
-    use super::Action;
+impl Serialize for UndoStep {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Some(selection) = &self.selection else { return self.items.serialize(to) };
+        let mut step = to.serialize_struct("UndoStep", 2)?;
+        step.serialize_field("items", &self.items)?;
+        step.serialize_field("selection", selection.as_str())?;
+        step.end()
+    }
+}
 
-    pub(super) fn serialize<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(action.as_json())
+// An untagged enum would read everything into a buffer first.
+
+impl<'de> Deserialize<'de> for UndoStep {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(StepVisitor)
+    }
+}
+
+struct StepVisitor;
+
+impl<'de> Visitor<'de> for StepVisitor {
+    type Value = UndoStep;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of items, or an object with items and a selection")
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Action, D::Error> {
-        Action::new(String::deserialize(from)?).map_err(D::Error::custom)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<UndoStep, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            items.push(item);
+        }
+        Ok(UndoStep { items, selection: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UndoStep, A::Error> {
+        #[derive(Deserialize)]
+        struct Selected {
+            items: Vec<UndoItem>,
+            selection: String,
+        }
+        let Selected { items, selection } = Selected::deserialize(MapAccessDeserializer::new(map))?;
+        let selection = Json::new(selection).map_err(A::Error::custom)?;
+        Ok(UndoStep { items, selection: Some(selection) })
+    }
+}
+
+impl<'de> Deserialize<'de> for UndoItem {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ItemVisitor)
+    }
+}
+
+struct ItemVisitor;
+
+impl<'de> Visitor<'de> for ItemVisitor {
+    type Value = UndoItem;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the id of an action, or an object with an id, a time and an action")
+    }
+
+    fn visit_str<E: Error>(self, id: &str) -> Result<UndoItem, E> {
+        id.parse().map(UndoItem::Action).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UndoItem, A::Error> {
+        #[derive(Deserialize)]
+        struct Dropped {
+            id: ActionId,
+            time: WallTime,
+            action: String,
+        }
+        let Dropped { id, time, action } = Dropped::deserialize(MapAccessDeserializer::new(map))?;
+        let action = Action::new(action).map_err(A::Error::custom)?;
+        Ok(UndoItem::Dropped { id, time, action })
     }
 }
 
