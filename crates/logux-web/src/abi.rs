@@ -45,9 +45,8 @@ unsafe extern "C" fn logux_free(address: *mut u8, length: usize) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn logux_start(address: *mut u8, length: usize) -> u64 {
     // SAFETY: as the caller promises.
-    let json = unsafe { take(address, length) };
-    let started = serde_json::from_slice::<Start>(&json).map_err(|error| error.to_string());
-    let client = started.and_then(|start| WebClient::start(start).map_err(|it| it.to_string()));
+    let json = unsafe { take_text(address, length) };
+    let client = Start::read(&json).and_then(WebClient::start).map_err(|error| error.to_string());
     let answer = client.map(|client| {
         CLIENTS.with_borrow_mut(|clients| {
             clients.last += 1;
@@ -74,7 +73,7 @@ unsafe extern "C" fn logux_call(
     length: usize,
 ) -> u64 {
     // SAFETY: as the caller promises.
-    let call = String::from_utf8(unsafe { take(address, length) }.into_vec()).unwrap_or_default();
+    let call = unsafe { take_text(address, length) };
     // Out of range, a float becomes the nearest number.
     let now = Now::from_millis(wall as i64, mono as u64);
     let turn = CLIENTS.with_borrow_mut(|clients| {
@@ -88,6 +87,15 @@ unsafe extern "C" fn logux_call(
 #[unsafe(no_mangle)]
 extern "C" fn logux_end(client: u32) {
     CLIENTS.with_borrow_mut(|clients| drop(clients.by_number.remove(&client)));
+}
+
+/// Takes a string back from JavaScript, as [`take`] does.
+///
+/// # Safety
+/// As [`take`].
+unsafe fn take_text(address: *mut u8, length: usize) -> String {
+    // SAFETY: as the caller promises.
+    String::from_utf8(unsafe { take(address, length) }.into_vec()).unwrap_or_default()
 }
 
 /// Takes memory back from JavaScript.

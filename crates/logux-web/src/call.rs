@@ -9,30 +9,27 @@ use logux::{
     json::JsonError,
     log::LogError,
 };
-use serde::Deserialize;
 
-use crate::saved::SavedChange;
+use crate::{
+    fields::{FieldError, Fields},
+    saved::SavedChange,
+};
 
-/// What a client starts with.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What a client starts with: a JSON object with these fields. All but `node` may be missing.
+#[derive(Debug)]
 pub struct Start {
     /// The node id, such as `10:phone:tab`.
     pub node: String,
     /// The credentials for the first connection.
-    #[serde(default)]
     pub token: Option<String>,
     /// The version of the application's protocol.
-    #[serde(default)]
     pub subprotocol: u32,
     /// What the database has.
-    #[serde(default)]
     pub saved: Vec<SavedChange>,
 }
 
 /// A call of JavaScript, such as `"resume"` or `{"get":{"channel":"notes/7","path":"/title"}}`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug)]
 pub enum Call {
     /// Begins to connect.
     Resume,
@@ -130,7 +127,6 @@ pub enum Call {
         ops: Vec<JsonOp>,
         /// The number of a watched text whose reader makes the edit: `textChanges` has nothing of
         /// it.
-        #[serde(default)]
         watch: Option<u32>,
     },
     /// Creates a document. Returns the id of the action.
@@ -238,9 +234,104 @@ pub enum Call {
     Unconfirmed,
 }
 
+impl Start {
+    /// Reads the JSON of a start.
+    ///
+    /// # Errors
+    /// If it is not an object with these fields, or a saved change cannot be read.
+    pub fn read(json: &str) -> Result<Self, CallError> {
+        let fields = Fields::new(json)?;
+        let saved = fields.optional::<Vec<Json>>("saved")?.unwrap_or_default();
+        let saved: Result<_, _> = saved.iter().map(SavedChange::read).collect();
+        Ok(Self {
+            node: fields.read("node")?,
+            token: fields.optional("token")?,
+            subprotocol: fields.optional("subprotocol")?.unwrap_or_default(),
+            saved: saved?,
+        })
+    }
+}
+
+impl Call {
+    /// Reads a call: its name, or an object whose only field has the name, and the fields of the
+    /// call as its value. Names begin with a small letter.
+    ///
+    /// # Errors
+    /// If there is no such call, or a field is missing or has another type.
+    pub fn read(json: &str) -> Result<Self, CallError> {
+        if let Some(name) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            return match name {
+                "resume" => Ok(Self::Resume),
+                "pause" => Ok(Self::Pause),
+                "opened" => Ok(Self::Opened),
+                "closed" => Ok(Self::Closed),
+                "connectFailed" => Ok(Self::ConnectFailed),
+                "wake" => Ok(Self::Wake),
+                "entries" => Ok(Self::Entries),
+                "unconfirmed" => Ok(Self::Unconfirmed),
+                _ => Err(CallError::Unknown(name.to_owned())),
+            };
+        }
+        let call = Fields::new(json)?;
+        let (name, fields) = call.only().ok_or_else(|| CallError::Unknown(String::new()))?;
+        let fields = Fields::new(fields.as_str())?;
+        let text = |name: &str| fields.read::<String>(name);
+        let channel = || text("channel");
+        Ok(match name {
+            "frame" => Self::Frame { frame: text("frame")? },
+            "device" => Self::Device { device: Device::read(&text("device")?)? },
+            "setToken" => Self::SetToken { token: fields.optional("token")? },
+            "sync" => Self::Sync { action: fields.json("action")? },
+            "open" => Self::Open { kind: text("kind")?, id: text("id")? },
+            "close" => Self::Close { channel: channel()? },
+            "openRecords" => {
+                Self::OpenRecords { plural: text("plural")?, filter: fields.json("filter")? }
+            }
+            "openRecord" => Self::OpenRecord { plural: text("plural")?, id: text("id")? },
+            "listChanges" => Self::ListChanges { list: fields.read("list")? },
+            "closeList" => Self::CloseList { list: fields.read("list")? },
+            "editRecord" => {
+                Self::EditRecord { plural: text("plural")?, action: fields.json("action")? }
+            }
+            "get" => Self::Get { channel: channel()?, path: text("path")? },
+            "info" => Self::Info { channel: channel()? },
+            "edit" => {
+                let (ops, watch) = (fields.read("ops")?, fields.optional("watch")?);
+                Self::Edit { channel: channel()?, ops, watch }
+            }
+            "create" => Self::Create { channel: channel()? },
+            "delete" => Self::Delete { channel: channel()? },
+            "undo" => Self::Undo { channel: channel()? },
+            "redo" => Self::Redo { channel: channel()? },
+            "closeStep" => Self::CloseStep { channel: channel()? },
+            "select" => {
+                Self::Select { channel: channel()?, selection: fields.optional("selection")? }
+            }
+            "setPresence" => {
+                Self::SetPresence { channel: channel()?, state: fields.optional("state")? }
+            }
+            "presence" => Self::Presence { channel: channel()? },
+            "anchor" => {
+                let (path, index) = (text("path")?, fields.read("index")?);
+                Self::Anchor { channel: channel()?, path, index }
+            }
+            "anchorIndex" => {
+                let (path, anchor) = (text("path")?, fields.json("anchor")?);
+                Self::AnchorIndex { channel: channel()?, path, anchor }
+            }
+            "watchText" => Self::WatchText { channel: channel()?, path: text("path")? },
+            "textChanges" => Self::TextChanges { watch: fields.read("watch")? },
+            "unwatchText" => Self::UnwatchText { watch: fields.read("watch")? },
+            "authors" => Self::Authors { channel: channel()?, path: text("path")? },
+            "history" => Self::History { channel: channel()? },
+            "stateAt" => Self::StateAt { channel: channel()?, id: text("id")? },
+            _ => return Err(CallError::Unknown(name.to_owned())),
+        })
+    }
+}
+
 /// What has happened to the device.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug)]
 pub enum Device {
     /// There may be a network again.
     Online,
@@ -248,6 +339,17 @@ pub enum Device {
     Asleep,
     /// The user sees the page again.
     Visible,
+}
+
+impl Device {
+    fn read(name: &str) -> Result<Self, CallError> {
+        match name {
+            "online" => Ok(Self::Online),
+            "asleep" => Ok(Self::Asleep),
+            "visible" => Ok(Self::Visible),
+            _ => Err(CallError::Unknown(name.to_owned())),
+        }
+    }
 }
 
 impl From<Device> for DeviceEvent {
@@ -265,7 +367,16 @@ impl From<Device> for DeviceEvent {
 pub enum CallError {
     /// The JSON of the call cannot be read.
     #[error("the call cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(#[from] JsonError),
+    /// A field of the call cannot be read.
+    #[error("the call cannot be read: {0}")]
+    Field(#[from] FieldError),
+    /// There is no such call.
+    #[error("the call cannot be read: there is no {0:?}")]
+    Unknown(String),
+    /// A value cannot be written as JSON, or an anchor cannot be read.
+    #[error(transparent)]
+    Value(#[from] serde_json::Error),
     /// The node id is not valid.
     #[error("{0:?} is not a node id such as \"10:phone:tab\"")]
     NodeId(String),

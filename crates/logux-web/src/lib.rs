@@ -9,6 +9,7 @@
 #[cfg(target_arch = "wasm32")]
 mod abi;
 mod call;
+mod fields;
 mod history;
 mod records;
 mod saved;
@@ -17,6 +18,7 @@ mod turn;
 mod web_client;
 
 pub use call::{Call, CallError, Device, Start};
+pub use fields::FieldError;
 pub use saved::{SavedChange, SavedChangeError};
 pub use turn::{Turn, WebEvent};
 pub use web_client::WebClient;

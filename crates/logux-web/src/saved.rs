@@ -6,10 +6,15 @@ use logux::{
     json::JsonObject,
     store::{StoreChange, Synced},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::{
+    call::CallError,
+    fields::{FieldError, Fields},
+};
 
 /// A [`StoreChange`] as JSON, which IndexedDB keeps by the key `id` or `name`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(tag = "change", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SavedChange {
     /// Remove everything.
@@ -25,15 +30,15 @@ pub enum SavedChange {
         /// The number in the order of arrival.
         added: u64,
         /// The version of the application's protocol.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         subprotocol: Option<Subprotocol>,
         /// Why the entry is kept.
         reasons: Vec<String>,
         /// Under which names it is found.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         indexes: Vec<String>,
         /// The other keys of the meta, as JSON.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         extra: Option<String>,
     },
     /// Remove an entry.
@@ -57,6 +62,44 @@ pub enum SavedChange {
         /// The last entry of the server that was received.
         received: u64,
     },
+}
+
+impl SavedChange {
+    /// Reads what a database has.
+    ///
+    /// # Errors
+    /// If it is not an object with the fields of a change.
+    pub fn read(json: &Json) -> Result<Self, CallError> {
+        let fields = Fields::new(json.as_str())?;
+        let change: String = fields.read("change")?;
+        Self::of(&change, &fields)?.ok_or(CallError::Unknown(change))
+    }
+
+    fn of(change: &str, fields: &Fields) -> Result<Option<Self>, FieldError> {
+        let text = |name: &str| fields.read::<String>(name);
+        let list = |name: &str| fields.optional::<Vec<String>>(name).map(Option::unwrap_or_default);
+        Ok(Some(match change {
+            "clean" => Self::Clean,
+            "put" => Self::Put {
+                id: text("id")?,
+                action: text("action")?,
+                time: fields.read("time")?,
+                added: fields.read("added")?,
+                subprotocol: fields.optional("subprotocol")?,
+                reasons: list("reasons")?,
+                indexes: list("indexes")?,
+                extra: fields.optional("extra")?,
+            },
+            "remove" => Self::Remove { id: text("id")? },
+            "value" => Self::Value { name: text("name")?, value: fields.optional("value")? },
+            "numbers" => Self::Numbers {
+                last_added: fields.read("lastAdded")?,
+                sent: fields.read("sent")?,
+                received: fields.read("received")?,
+            },
+            _ => return Ok(None),
+        }))
+    }
 }
 
 /// What a database has cannot be read.

@@ -31,8 +31,7 @@ type Notes = Shared<Document>;
 /// use logux_web::{Start, WebClient};
 /// use logux::Now;
 ///
-/// let start: Start = serde_json::from_str(r#"{"node":"10:phone:tab"}"#)?;
-/// let mut client = WebClient::start(start)?;
+/// let mut client = WebClient::start(Start::read(r#"{"node":"10:phone:tab"}"#)?)?;
 /// let now = Now::from_millis(1_700_000_000_000, 0);
 /// client.call(now, r#"{"open":{"kind":"notes","id":"7"}}"#);
 /// let edit = r#"{"edit":{"channel":"notes/7","ops":[{"op":"set","path":"/title","value":"Tea"}]}}"#;
@@ -84,7 +83,7 @@ impl WebClient {
     }
 
     fn answer(&mut self, now: Now, call: &str, turn: &mut Turn) -> Result<Option<Json>, CallError> {
-        let call: Call = serde_json::from_str(call)?;
+        let call = Call::read(call)?;
         let is_own = !matches!(call, Call::Frame { .. });
         let answer = self.handle(now, call)?;
         self.take_changed(now, is_own, turn)?;

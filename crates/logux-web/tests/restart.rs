@@ -3,10 +3,10 @@
 mod page;
 
 use logux::Now;
-use logux_web::{SavedChange, Start, WebClient, WebEvent};
+use logux_web::{Start, WebClient, WebEvent};
 use serde_json::json;
 
-use crate::page::{Page, edit, open};
+use page::{Page, edit, open};
 
 #[test]
 fn a_page_that_is_loaded_again_has_its_edits_and_sends_them() {
@@ -36,7 +36,12 @@ fn wrong_calls_have_no_effect_and_say_why() {
     let now = Now::from_millis(1_700_000_000_000, 0);
     for (call, expected) in [
         ("{", "the call cannot be read"),
-        (r#"{"unknown":{}}"#, "the call cannot be read"),
+        (r#"{"unknown":{}}"#, r#"the call cannot be read: there is no "unknown""#),
+        (r#""unknown""#, r#"there is no "unknown""#),
+        (r#"{"device":{"device":"unknown"}}"#, r#"there is no "unknown""#),
+        (r#"{"get":{"channel":"notes/7"}}"#, r#"the field "path" is missing"#),
+        (r#"{"get":{"channel":"notes/7","path":7}}"#, r#"the field "path""#),
+        (r#"{"get":{},"info":{}}"#, "the call cannot be read"),
         (r#"{"get":{"channel":"notes/8","path":""}}"#, "notes/8 is not open"),
         (r#"{"get":{"channel":"notes/7","path":"title"}}"#, "path"),
         (r#"{"edit":{"channel":"notes/7","ops":[{"op":"remove","path":"/a","at":0}]}}"#, "/a"),
@@ -52,9 +57,8 @@ fn wrong_calls_have_no_effect_and_say_why() {
 fn a_database_that_cannot_be_read_says_which_entry() {
     let saved = json!({"change": "put", "id": "1 10:a:b 0", "action": "{", "time": 1, "added": 1,
         "reasons": ["syncing"]});
-    let saved: SavedChange = serde_json::from_value(saved).expect("a change");
-    let start = json!({"node": "10:phone:1", "saved": [saved]});
-    let start: Start = serde_json::from_value(start).expect("a start");
+    let start = json!({"node": "10:phone:1", "saved": [saved]}).to_string();
+    let start = Start::read(&start).expect("a start");
     let error = WebClient::start(start).expect_err("an action that is not JSON");
     assert!(error.to_string().contains("1 10:a:b 0"), "{error}");
 }

@@ -15,8 +15,8 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn load(node: &str, database: Vec<Value>) -> Self {
-        let start: Start =
-            serde_json::from_value(json!({"node": node, "saved": database})).expect("a start");
+        let start = json!({"node": node, "saved": database}).to_string();
+        let start = Start::read(&start).expect("a start");
         Self { client: WebClient::start(start).expect("a client"), database, ms: 0 }
     }
 
