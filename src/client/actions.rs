@@ -92,6 +92,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Tells the application of a change of a subscription, if there is one.
     pub(super) fn tell_subscription(&mut self, change: Option<Change>) {
         let Some((subscription, state)) = change else { return };
+        self.followers.subscription_changed(&subscription, &state);
         self.presence_of_subscription(&subscription.channel, &state);
         self.documents.subscribed(&subscription, &state);
         self.pending.push_back(Output::Subscription(subscription, state));
@@ -144,6 +145,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             let fate = if is_sent { Fate::Sent } else { Fate::Kept };
             self.pending.push_back(Output::Fate(id.clone(), fate));
             if how != OwnAction::Held {
+                self.followers.forward(&entry);
                 self.send(now, &[entry])?;
             }
         }

@@ -157,6 +157,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// # Errors
     /// If the store fails.
     pub fn close_burst(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        self.forward_burst()?;
         let Some(burst) = self.bursts.open.take() else { return Ok(()) };
         // Without a connection, it is sent with the others at the next one.
         if !is_connected(self.node.state()) {
@@ -168,6 +169,16 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.pending.push_back(Output::Fate(burst.id, Fate::Sent));
         self.send(now, &[entry])?;
         self.execute_outputs(now)
+    }
+
+    /// Sends the tabs that follow this one the action of the burst that ends.
+    pub(super) fn forward_burst(&mut self) -> Result<(), LogError<S::Error>> {
+        if let Some(burst) = &self.bursts.open
+            && let Some(entry) = self.log.by_id(&burst.id)?
+        {
+            self.followers.forward(&entry);
+        }
+        Ok(())
     }
 
     /// Adds an own action that is not sent before its burst ends.

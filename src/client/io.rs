@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     CipherError, CipherToken, DecryptRequest, DeviceEvent, DocumentEvent, EncryptRequest,
-    EncryptedAction, EncryptionError, IgnoredAction, PresenceEvent, Status, StopReason,
-    Subscription, SubscriptionState,
+    EncryptedAction, EncryptionError, FollowerOutput, IgnoredAction, PresenceEvent, Status,
+    StopReason, Subscription, SubscriptionState,
 };
 use crate::{
-    action::{ActionId, logux::Undo},
+    action::{ActionId, NodeId, logux::Undo},
     json::Json,
     store::Entry,
     sync::{Disconnect, State},
@@ -85,6 +85,10 @@ pub enum Output {
     Document(Arc<str>, DocumentEvent),
     /// What has become of presence in a channel.
     Presence(Arc<str>, PresenceEvent),
+    /// Something to do for a tab that follows this one: [`handle_follower`].
+    ///
+    /// [`handle_follower`]: super::Client::handle_follower
+    Follower(NodeId, FollowerOutput),
     /// The headers of the server, a JSON object.
     Headers(Json),
     /// The state of the connection has changed.

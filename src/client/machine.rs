@@ -9,6 +9,7 @@ use super::{
     bursts::Bursts,
     documents::Documents,
     encryption::Encryption,
+    followers::Followers,
     presence::Presence,
     reconnection::{DeviceEvent, Reconnection},
     refused_edits::RefusedEdits,
@@ -90,6 +91,9 @@ pub struct Client<S, O = ()> {
     pub(super) encryption: Encryption,
     pub(super) reconnection: Reconnection,
     pub(super) status: StatusTracker,
+    pub(super) followers: Followers,
+    /// Whether the connection is one to the tab that leads.
+    pub(super) is_follower: bool,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
     pub(super) time_fix: Option<i64>,
@@ -146,6 +150,8 @@ impl<S: Store, O: Observer> Client<S, O> {
         let unconfirmed = Unconfirmed::of(&log)?;
         Ok(Self {
             unsent: Unsent::read(&log)?,
+            followers: Followers::new(&config.node.node),
+            is_follower: false,
             unconfirmed,
             time_fix: log.value(TIME_FIX)?.and_then(|ms| ms.parse().ok()),
             log,
@@ -197,7 +203,10 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Returns `true` if [`commit`](Self::commit) has something to do. Progress of the exchange
     /// that no output depends on waits for the next commit.
     pub fn needs_commit(&self) -> bool {
-        self.is_changed || !self.batches.is_empty() || !self.pending.is_empty()
+        self.is_changed
+            || !self.batches.is_empty()
+            || !self.pending.is_empty()
+            || self.has_unconfirmed_followers()
     }
 
     /// Makes the effects of all inputs and actions so far durable, and their outputs available.
@@ -211,11 +220,13 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// If the store fails. The outputs still wait: close the connection, and commit again later if
     /// the error may pass.
     pub fn commit(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
+        self.tell_followers(now)?;
         if self.is_changed {
             self.log.commit()?;
             self.is_changed = false;
         }
         self.ready.append(&mut self.pending);
+        self.confirm_followers(now)?;
         for batch in core::mem::take(&mut self.batches) {
             self.node.handle(now, sync::Input::Persisted(batch));
         }
@@ -244,8 +255,12 @@ impl<S: Store, O: Observer> Client<S, O> {
                     self.take_step(Some(step));
                     return Ok(());
                 }
-                let token = self.token.as_ref().map(|secret| secret.0.clone());
-                self.node.connect_with(self.log.synced()?.received, token, self.time_fix);
+                if self.is_follower {
+                    self.connect_to_leader()?;
+                } else {
+                    let token = self.token.as_ref().map(|secret| secret.0.clone());
+                    self.node.connect_with(self.log.synced()?.received, token, self.time_fix);
+                }
                 sync::Input::Opened
             }
             Input::Frame(text) => sync::Input::Frame(text),
@@ -368,6 +383,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Sends the actions that the server has not confirmed, and subscribes again.
     fn connected(&mut self, now: Now) -> Result<(), LogError<S::Error>> {
         self.reconnection.accepted();
+        self.forward_burst()?;
         self.bursts.forget();
         // Before anything is sent, so that nothing counts as unsent after a crash.
         self.unsent.end(&mut self.log)?;
@@ -433,6 +449,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let Some(entry) = self.log.add(now.wall, action, draft)? else { return Ok(()) };
         self.is_changed = true;
         self.documents.received(&entry);
+        self.followers.forward(&entry);
         self.pending.push_back(Output::Added(entry.clone()));
         match answered_id(&entry) {
             // The action may be of an earlier start of this device, which had another node id.

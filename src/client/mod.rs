@@ -6,8 +6,8 @@
 //! `subscriptions.rs` and `since.rs` what is received, `needed_subscriptions.rs` and
 //! `listed_records.rs` what open documents and lists of records request for that, `documents.rs`
 //! and `document_status.rs` what has become of open documents, `refused_edits.rs` the own edits
-//! that the server has refused, `presence.rs` who is in a channel, `user.rs` the user of the store,
-//! `encryption/` the actions that the server cannot read.
+//! that the server has refused, `presence.rs` who is in a channel, `followers/` the other tabs of a
+//! browser, `user.rs` the user of the store, `encryption/` the actions that the server cannot read.
 //!
 //! With a [`Timeline`](crate::replay::Timeline) as the observer of its log, a client has a state:
 //! own actions change it immediately, actions of others are applied at their position in the order,
@@ -41,6 +41,7 @@ mod connection;
 mod document_status;
 mod documents;
 mod encryption;
+mod followers;
 mod ignored;
 mod io;
 mod listed_records;
@@ -66,6 +67,7 @@ pub use encryption::{
     COMPRESS_ABOVE, CipherError, CipherToken, DecryptRequest, EncryptRequest, EncryptedAction,
     EncryptionConfig, EncryptionError, IV_BYTES, PADDING_BYTES,
 };
+pub use followers::{FollowerInput, FollowerOutput};
 pub use ignored::{IgnoreReason, IgnoredAction};
 pub use io::{Fate, Input, Output};
 pub use machine::{Client, Config, Secret};

@@ -70,14 +70,14 @@ impl Presence {
     }
 
     /// The connection has ended: nobody is there any more, and the server knows no state. Returns
-    /// the channels that have changed.
-    fn disconnected(&mut self) -> Vec<Arc<str>> {
+    /// who was there, by channel.
+    fn disconnected(&mut self) -> IndexMap<Arc<str>, IndexMap<NodeId, Json>> {
         self.own.retain(|_, own| own.state.is_some());
         for own in self.own.values_mut() {
             (own.is_sent, own.sent_at) = (false, None);
         }
         self.awaited.clear();
-        core::mem::take(&mut self.others).into_keys().collect()
+        core::mem::take(&mut self.others)
     }
 }
 
@@ -114,6 +114,12 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// Returns what this device shows of itself in a channel.
     pub fn own_presence(&self, channel: &str) -> Option<&Json> {
         self.presence.own.get(channel)?.state.as_ref()
+    }
+
+    /// Returns what this device shows of itself, by channel.
+    pub(super) fn own_states(&self) -> Vec<(Arc<str>, Json)> {
+        let own = self.presence.own.iter();
+        own.filter_map(|(channel, own)| Some((channel.clone(), own.state.clone()?))).collect()
     }
 
     /// Returns the other nodes in a channel with their states. None without a connection.
@@ -201,6 +207,10 @@ impl<S: Store, O: Observer> Client<S, O> {
         }
         let others = self.presence.others.entry(channel.clone()).or_default();
         let mut is_changed = false;
+        self.followers.presence_changed(PresenceChanged {
+            channel: channel.to_string(),
+            states: changed.states.clone(),
+        });
         for (node, state) in changed.states {
             if node == *self.log.node_id() {
                 continue;
@@ -226,9 +236,13 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     /// The connection has ended.
     pub(super) fn end_presence(&mut self) {
-        let changed = self.presence.disconnected().into_iter();
-        let output = |channel| Output::Presence(channel, PresenceEvent::Changed);
-        self.pending.extend(changed.map(output));
+        for (channel, left) in self.presence.disconnected() {
+            self.followers.presence_changed(PresenceChanged {
+                channel: channel.to_string(),
+                states: left.into_keys().map(|node| (node, None)).collect(),
+            });
+            self.pending.push_back(Output::Presence(channel, PresenceEvent::Changed));
+        }
     }
 
     /// The state of a subscription has changed.

@@ -76,6 +76,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         let undo = undo.expect("strings and a checked action can be written as JSON");
         let undone = undone.filter(|entry| self.unsent.contains(&entry.meta));
         let undone = match undone {
+            Some(_) if self.followers.are_possible() => None,
             Some(entry) if self.is_referred_to(&entry)? => None,
             undone => undone,
         };

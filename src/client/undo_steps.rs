@@ -1,7 +1,10 @@
 //! Undo and redo for the user of a device: steps of edits, which survive a restart.
 
 use core::{ops::ControlFlow, time::Duration};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{Client, UndoOutcome};
 use crate::{
@@ -71,11 +74,15 @@ enum Kind {
 impl Kind {
     /// Returns the beginning of the names of the values of a timeline's steps. The number follows.
     fn prefix(self, timeline: &str) -> String {
-        let kind = match self {
-            Self::Undo => "undo",
-            Self::Redo => "redo",
-        };
-        format!("{kind} {timeline} ")
+        format!("{}{timeline} ", self.prefix_of_all())
+    }
+
+    /// Returns the beginning of the names of the values of the steps of all timelines.
+    const fn prefix_of_all(self) -> &'static str {
+        match self {
+            Self::Undo => "undo ",
+            Self::Redo => "redo ",
+        }
     }
 
     fn read<S: Store, O: Observer>(
@@ -121,6 +128,37 @@ impl Numbers {
         let undo = (first, first + manager.done_steps().count() as u64);
         Self { undo, redo: manager.undone_steps().count() as u64 }
     }
+}
+
+/// Copies the steps of a log to another one, in place of those that it has of the same timelines.
+pub(super) fn copy<S: Store, S2: Store<Error = S::Error>, O: Observer, O2: Observer>(
+    from: &Log<S2, O2>,
+    to: &mut Log<S, O>,
+) -> Result<(), LogError<S::Error>> {
+    for kind in [Kind::Undo, Kind::Redo] {
+        let mut steps = Vec::new();
+        from.walk_values(kind.prefix_of_all(), |name, step| {
+            steps.push((name.to_owned(), step.to_owned()));
+            ControlFlow::Continue(())
+        })?;
+        let timelines: BTreeSet<_> =
+            steps.iter().filter_map(|(name, _)| without_number(name)).collect();
+        let mut old = Vec::new();
+        to.walk_values(kind.prefix_of_all(), |name, _| {
+            if without_number(name).is_some_and(|timeline| timelines.contains(timeline)) {
+                old.push(name.to_owned());
+            }
+            ControlFlow::Continue(())
+        })?;
+        old.iter().try_for_each(|name| to.set_value(name, None))?;
+        steps.iter().try_for_each(|(name, step)| to.set_value(name, Some(step)))?;
+    }
+    Ok(())
+}
+
+/// Returns the name of the value of a step without its number.
+fn without_number(name: &str) -> Option<&str> {
+    Some(name.rsplit_once(' ')?.0)
 }
 
 /// Stores the steps that differ from those before.

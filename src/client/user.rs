@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Client, Output, Secret,
     actions::{Unconfirmed, is_subscription, walk_unconfirmed},
+    followers::Followers,
     machine::TIME_FIX,
     presence::Presence,
     refused_edits::RefusedEdits,
@@ -143,6 +144,7 @@ impl<S: Store> Client<S, TimelineSet> {
         self.undo_steps.clear();
         self.bursts.forget();
         self.presence = Presence::default();
+        self.followers = Followers::new(self.log.node_id());
         self.documents.reset();
         self.refused = RefusedEdits::default();
         self.encryption.clear();

@@ -259,6 +259,11 @@ impl<S: Store, O: Observer> Log<S, O> {
         self.ids.next(now)
     }
 
+    /// Makes all next ids later than an id, if it is of this node.
+    pub(crate) fn observe_id(&mut self, id: &ActionId) {
+        self.ids.observe(id);
+    }
+
     /// Returns `true` if this node may still generate this id: it is later than its last one, and
     /// not earlier than now.
     pub(crate) fn may_generate(&self, now: WallTime, id: &ActionId) -> bool {

@@ -12,6 +12,7 @@ mod connection;
 mod device;
 mod documents;
 mod encryption;
+mod followers;
 mod hostile;
 mod presence;
 mod selections;
