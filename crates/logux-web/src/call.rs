@@ -26,6 +26,8 @@ pub struct Start {
     pub subprotocol: u32,
     /// What the database has.
     pub saved: Vec<SavedChange>,
+    /// Whether another tab leads. Then the connection is one to this tab.
+    pub follows: bool,
 }
 
 /// A call of JavaScript, such as `"resume"` or `{"get":{"channel":"notes/7","path":"/title"}}`.
@@ -48,6 +50,30 @@ pub enum Call {
     },
     /// The deadline was reached.
     Wake,
+    /// A tab that follows this one has connected.
+    FollowerOpened {
+        /// The node id of the tab.
+        tab: String,
+    },
+    /// A tab that follows this one has sent a frame.
+    FollowerFrame {
+        /// The node id of the tab.
+        tab: String,
+        /// The frame.
+        frame: String,
+    },
+    /// A tab that follows this one has disconnected, or is gone.
+    FollowerClosed {
+        /// The node id of the tab.
+        tab: String,
+    },
+    /// Leads from now on, because the tab that led is gone.
+    Lead {
+        /// The credentials for the first connection.
+        token: Option<String>,
+        /// What the database has.
+        saved: Vec<SavedChange>,
+    },
     /// Something has happened to the device.
     Device {
         /// What.
@@ -241,15 +267,19 @@ impl Start {
     /// If it is not an object with these fields, or a saved change cannot be read.
     pub fn read(json: &str) -> Result<Self, CallError> {
         let fields = Fields::new(json)?;
-        let saved = fields.optional::<Vec<Json>>("saved")?.unwrap_or_default();
-        let saved: Result<_, _> = saved.iter().map(SavedChange::read).collect();
         Ok(Self {
             node: fields.read("node")?,
             token: fields.optional("token")?,
             subprotocol: fields.optional("subprotocol")?.unwrap_or_default(),
-            saved: saved?,
+            saved: saved(&fields)?,
+            follows: fields.optional("follows")?.unwrap_or_default(),
         })
     }
+}
+
+fn saved(fields: &Fields) -> Result<Vec<SavedChange>, CallError> {
+    let saved = fields.optional::<Vec<Json>>("saved")?.unwrap_or_default();
+    saved.iter().map(SavedChange::read).collect()
 }
 
 impl Call {
@@ -279,6 +309,10 @@ impl Call {
         let channel = || text("channel");
         Ok(match name {
             "frame" => Self::Frame { frame: text("frame")? },
+            "followerOpened" => Self::FollowerOpened { tab: text("tab")? },
+            "followerFrame" => Self::FollowerFrame { tab: text("tab")?, frame: text("frame")? },
+            "followerClosed" => Self::FollowerClosed { tab: text("tab")? },
+            "lead" => Self::Lead { token: fields.optional("token")?, saved: saved(&fields)? },
             "device" => Self::Device { device: Device::read(&text("device")?)? },
             "setToken" => Self::SetToken { token: fields.optional("token")? },
             "sync" => Self::Sync { action: fields.json("action")? },

@@ -97,6 +97,22 @@ impl OpenRecords {
         Ok(self.last)
     }
 
+    /// Opens all lists again in another client, which has none of them.
+    pub(crate) fn move_to(&mut self, now: Now, client: &mut Machine) -> Result<(), CallError> {
+        self.needed.clear();
+        for list in self.lists.values() {
+            client.open(SyncMaps::new(&*list.plural))?;
+            let needed = self.needed.entry(list.plural.clone());
+            let needed = needed.or_insert_with(|| NeededSubscriptions::new(list.plural.clone()));
+            needed.need(&list.subscription);
+        }
+        for (plural, needed) in &mut self.needed {
+            needed.update_records(&records(client, plural), false);
+            client.request_needed(now, needed)?;
+        }
+        Ok(())
+    }
+
     /// Closes a list. With the last one of a kind, its records close; their actions stay in the
     /// log.
     pub(crate) fn close(

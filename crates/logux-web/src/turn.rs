@@ -2,7 +2,7 @@
 
 use logux::{
     Json,
-    client::{DocumentStatus, Fate, Output, PresenceEvent},
+    client::{DocumentStatus, Fate, FollowerOutput, Output, PresenceEvent},
     sync::State,
 };
 use serde::Serialize;
@@ -75,6 +75,23 @@ pub enum WebEvent {
         id: String,
         /// Its time, in milliseconds since the epoch.
         time: i64,
+    },
+    /// Send a tab that follows this one a frame.
+    FollowerSend {
+        /// The node id of the tab.
+        tab: String,
+        /// The frame.
+        frame: String,
+    },
+    /// Disconnect a tab that follows this one.
+    FollowerDisconnect {
+        /// The node id of the tab.
+        tab: String,
+    },
+    /// The tab that leads, or the server, has an own action.
+    Confirmed {
+        /// The text of its id.
+        id: String,
     },
     /// The server has processed an own action.
     Processed {
@@ -151,6 +168,13 @@ impl WebEvent {
                 action: Json::new(entry.action.as_json()).ok()?,
             },
             Output::Ignored(ignored) => Self::Debug { text: ignored.to_string() },
+            Output::Follower(tab, FollowerOutput::Send(frame)) => {
+                Self::FollowerSend { tab: tab.as_str().to_owned(), frame }
+            }
+            Output::Follower(tab, FollowerOutput::Disconnect(_)) => {
+                Self::FollowerDisconnect { tab: tab.as_str().to_owned() }
+            }
+            Output::Fate(id, Fate::Confirmed) => Self::Confirmed { id: id.to_string() },
             Output::Fate(id, Fate::Processed) => Self::Processed { id: id.to_string() },
             Output::Fate(id, Fate::Dropped) => {
                 Self::Undone { id: id.to_string(), reason: "dropped".into(), action: None }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use logux::{
     Action, Json, Now,
     action::{DocumentKey, DocumentOperation},
-    client::{Client, Config, Input, Secret, Subscription},
+    client::{Client, Config, FollowerInput, Input, Secret, Subscription},
     crdt::{Anchor, Crdt, Document, JsonOp, Path, Shared, Text, Unit},
     replay::{RevertedStep, Timeline, TimelineSet},
     store::{JournalStore, StoreChange},
@@ -43,6 +43,7 @@ type Notes = Shared<Document>;
 #[derive(Debug)]
 pub struct WebClient {
     machine: Machine,
+    config: Config,
     /// The open documents by channel, each with the number of its users.
     open: BTreeMap<Arc<str>, (DocumentKey, usize)>,
     watched: WatchedTexts,
@@ -55,17 +56,16 @@ impl WebClient {
     /// # Errors
     /// If the node id or the content of the database cannot be read.
     pub fn start(start: Start) -> Result<Self, CallError> {
-        let changes: Result<Vec<_>, _> =
-            start.saved.into_iter().map(StoreChange::try_from).collect();
-        let store = JournalStore::restore(changes?);
         let node = start.node.parse().map_err(|_| CallError::NodeId(start.node.clone()))?;
         let mut node = sync::Config::client(node);
         node.subprotocol = sync::Subprotocols { number: start.subprotocol, semver: None };
         let config = Config { node: node.into(), token: start.token.map(Secret) };
-        let machine = Machine::with_observer(config, store, TimelineSet::default())?;
-        let machine = machine.with_token_renewal();
+        let mut machine = machine(config.clone(), start.saved)?;
+        if start.follows {
+            machine = machine.following();
+        }
         let (records, watched) = (OpenRecords::default(), WatchedTexts::default());
-        Ok(Self { machine, open: BTreeMap::new(), records, watched })
+        Ok(Self { machine, config, open: BTreeMap::new(), records, watched })
     }
 
     /// Handles a call, commits, and returns what is to be done.
@@ -130,6 +130,12 @@ impl WebClient {
             Call::ConnectFailed => self.machine.handle(now, Input::ConnectFailed)?,
             Call::Frame { frame } => self.machine.handle(now, Input::Frame(&frame))?,
             Call::Wake => self.machine.handle(now, Input::Wake)?,
+            Call::FollowerOpened { tab } => self.follower(now, &tab, FollowerInput::Opened)?,
+            Call::FollowerFrame { tab, frame } => {
+                self.follower(now, &tab, FollowerInput::Frame(&frame))?;
+            }
+            Call::FollowerClosed { tab } => self.follower(now, &tab, FollowerInput::Closed)?,
+            Call::Lead { token, saved } => self.lead(now, token, saved)?,
             Call::Device { device } => {
                 self.machine.handle(now, Input::Device(device.into()))?;
             }
@@ -233,6 +239,30 @@ impl WebClient {
         Ok(None)
     }
 
+    fn follower(&mut self, now: Now, tab: &str, input: FollowerInput<'_>) -> Result<(), CallError> {
+        let tab = tab.parse().map_err(|_| CallError::NodeId(tab.to_owned()))?;
+        Ok(self.machine.handle_follower(now, &tab, input)?)
+    }
+
+    /// Continues with the store of the tab that led.
+    fn lead(
+        &mut self,
+        now: Now,
+        token: Option<String>,
+        saved: Vec<SavedChange>,
+    ) -> Result<(), CallError> {
+        self.config.token = token.map(Secret);
+        let leader = machine(self.config.clone(), saved)?;
+        let follower = core::mem::replace(&mut self.machine, leader);
+        for (key, _) in self.open.values() {
+            subscribe(now, &mut self.machine, key)?;
+        }
+        self.records.move_to(now, &mut self.machine)?;
+        self.machine.take_over(now, &follower)?;
+        self.machine.resume(now);
+        Ok(())
+    }
+
     fn sync(&mut self, now: Now, action: Action) -> Result<Json, CallError> {
         let id = self.machine.sync(now, action)?;
         Ok(Json::from_value(&id.to_string())?)
@@ -243,9 +273,7 @@ impl WebClient {
         let (_, users) = open.or_insert_with(|| (key.clone(), 0));
         *users += 1;
         if *users == 1 {
-            self.machine.track_document(key)?;
-            self.machine.open(Notes::new(key.kind().clone(), key.id().clone()))?;
-            self.machine.subscribe_kept(now, &Subscription::to(&**key.channel()))??;
+            subscribe(now, &mut self.machine, key)?;
         }
         Ok(())
     }
@@ -344,6 +372,22 @@ impl WebClient {
         }?;
         Ok(Some(Json::from_value(&id.to_string())?))
     }
+}
+
+/// Creates a client with what a database has.
+fn machine(config: Config, saved: Vec<SavedChange>) -> Result<Machine, CallError> {
+    let changes: Result<Vec<_>, _> = saved.into_iter().map(StoreChange::try_from).collect();
+    let store = JournalStore::restore(changes?);
+    let machine = Machine::with_observer(config, store, TimelineSet::default())?;
+    Ok(machine.with_token_renewal())
+}
+
+/// Opens a document in a client.
+fn subscribe(now: Now, machine: &mut Machine, key: &DocumentKey) -> Result<(), CallError> {
+    machine.track_document(key)?;
+    machine.open(Notes::new(key.kind().clone(), key.id().clone()))?;
+    machine.subscribe_kept(now, &Subscription::to(&**key.channel()))??;
+    Ok(())
 }
 
 fn selection(step: Option<RevertedStep>) -> Option<Json> {

@@ -17,8 +17,9 @@ export interface Options {
   /** The token of the user. A function is called again when the server refuses the token. */
   token?: string | (() => string | Promise<string>)
   /**
-   * The name of the IndexedDB database, in which the client keeps everything. Without it, in
-   * Node.js and in a second tab with the same name, nothing is kept after the client ends.
+   * The name of the IndexedDB database, in which the client keeps everything, for all tabs of one
+   * user that have the same name. Without it, and in Node.js, nothing is kept after the client
+   * ends.
    */
   store?: string
   /** The version of the application's protocol. Default: 0. */
@@ -70,9 +71,11 @@ export interface Client {
   /** What to show about the connection, in the words of `status` of `@logux/client`. */
   readonly status: string
   readonly connected: boolean
-  /** Whether a database keeps what this client does. */
+  /** Whether a database keeps what this client does: its own, or that of the tab that leads. */
   readonly isKept: boolean
-  /** The number of own actions that the server has not confirmed. */
+  /** Whether this tab has the database and the connection, for the other tabs of its store too. */
+  readonly isLeader: boolean
+  /** The number of actions of this device that the server has not confirmed. */
   readonly unsaved: number
   /** Resolves when everything so far is kept on this device. */
   readonly kept: Promise<void>

@@ -5,6 +5,7 @@ import { LoguxDocument } from './document.js'
 import { loadEngine } from './engine.js'
 import { random } from './random.js'
 import { OpenLists } from './records.js'
+import { joinTabs } from './tabs.js'
 
 /** The user has lost an action: the server has undone it, for this reason. */
 export class UndoneError extends Error {
@@ -19,38 +20,39 @@ export class UndoneError extends Error {
 /** Opens a client. See `index.d.ts`. */
 export async function open(options) {
   let engine = await loadEngine(options.wasm)
-  let lock = await takeLock(options.store)
-  let database = await openDatabase(lock ? options.store : undefined)
-  let saved = await database.read()
-  let token = await tokenOf(options)
-  return new Client(engine, { ...options, token, renew: options.token }, database, saved, lock)
+  let tabs = await joinTabs(options.store)
+  try {
+    let leader = tabs?.follows ? tabs.leader : undefined
+    if (leader && leader.userId !== options.userId) {
+      throw new Error(
+        `expected the user ${leader.userId}, who has the store ${options.store} in another tab, ` +
+          `and not ${options.userId}: give each user a store`
+      )
+    }
+    let database = await openDatabase(leader ? undefined : options.store)
+    let saved = await database.read()
+    let token = await tokenOf(options)
+    return new Client(engine, { ...options, token, renew: options.token }, database, saved, tabs)
+  } catch (error) {
+    tabs?.leave()
+    throw error
+  }
 }
 
 async function tokenOf({ token }) {
   return typeof token === 'function' ? token() : token
 }
 
-/**
- * Takes the lock of a store, which only one tab has. Returns what gives it back, or `undefined`:
- * then the tab keeps what it does in memory.
- */
-function takeLock(store) {
-  if (store === undefined) return
-  if (typeof navigator === 'undefined' || !navigator.locks) return () => {}
-  return new Promise(resolve => {
-    navigator.locks.request(`logux-web ${store}`, { ifAvailable: true }, lock => {
-      if (!lock) return resolve()
-      return new Promise(release => resolve(release))
-    })
-  })
-}
+/** The name of the value of the database with the client id. */
+let CLIENT = 'web client'
 
 class Client {
   #engine
   #number
   #options
   #database
-  #release
+  #tabs
+  #clientId
   #socket
   #timer
   #documents = new Map()
@@ -59,24 +61,32 @@ class Client {
   #waiting = new Map()
   /** Everything that waits for the database, in order. */
   #written = Promise.resolve()
+  /** What to call when the tab that leads has everything. */
+  #keeping = []
   #isClosed = false
 
   /** `disconnected`, `connecting`, `sending` or `synchronized`. */
   state = 'disconnected'
   status = 'disconnected'
 
-  constructor(engine, options, database, saved, release) {
+  constructor(engine, options, database, saved, tabs) {
     this.#engine = engine
     let { userId, token, subprotocol = 0, WebSocket = globalThis.WebSocket } = options
     this.#options = { ...options, WebSocket }
     this.#database = database
-    this.#release = release
-    let client = saved.find(({ name }) => name === 'web client')?.value ?? random(8)
-    this.nodeId = `${userId}:${client}:${random(8)}`
-    saved = saved.filter(({ name }) => name !== 'web client')
-    this.#number = engine.start({ node: this.nodeId, token: token ?? null, subprotocol, saved })
-    this.#written = database.write([{ change: 'value', name: 'web client', value: client }])
+    this.#tabs = tabs
+    let follows = tabs?.follows ?? false
+    let known = saved.find(({ name }) => name === CLIENT)?.value
+    this.#clientId = (follows ? tabs.leader.client : known) ?? random(8)
+    this.nodeId = `${userId}:${this.#clientId}:${random(8)}`
+    saved = saved.filter(({ name }) => name !== CLIENT)
+    let node = this.nodeId
+    this.#number = engine.start({ follows, node, saved, subprotocol, token: token ?? null })
+    this.#written = database.write([
+      { change: 'value', name: CLIENT, value: this.#clientId }
+    ])
     this.#listen('addEventListener')
+    tabs?.attach(this)
     this.ask('resume')
   }
 
@@ -88,19 +98,30 @@ class Client {
     return this.state === 'sending' || this.state === 'synchronized'
   }
 
-  /** Whether the database keeps what this tab does: another tab may have it. */
+  /** Whether a database keeps what this tab does: its own, or that of the tab that leads. */
   get isKept() {
-    return this.#database.isKept
+    return this.#follows || this.#database.isKept
   }
 
-  /** The number of own actions that the server has not confirmed. */
+  /** Whether this tab has the database and the connection, for the other tabs of its store too. */
+  get isLeader() {
+    return !this.#follows
+  }
+
+  /** The number of actions of this device that the server has not confirmed. */
   get unsaved() {
-    return this.ask('unconfirmed')
+    let own = this.ask('unconfirmed')
+    return this.#follows ? own + this.#tabs.leader.unsaved : own
   }
 
   /** Resolves when everything so far is kept on this device. */
   get kept() {
-    return this.#written
+    if (!this.#follows || this.ask('unconfirmed') === 0) return this.#written
+    return new Promise(resolve => this.#keeping.push(resolve))
+  }
+
+  get #follows() {
+    return this.#tabs?.follows ?? false
   }
 
   /** Opens a document, or returns the open one. */
@@ -110,7 +131,7 @@ class Client {
     if (!open) {
       open = new LoguxDocument(this, kind, id)
       this.#documents.set(channel, open)
-      this.ask({ open: { kind, id } })
+      this.askToOpen({ open: { kind, id } })
     }
     return open
   }
@@ -153,7 +174,7 @@ class Client {
     this.#disconnect()
     this.#engine.end(this.#number)
     this.#database.close()
-    this.#release?.()
+    this.#tabs?.leave()
   }
 
   /** Calls the engine, does what it asks for, and returns its answer. */
@@ -190,7 +211,7 @@ class Client {
     let answered = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
     // Nobody has to wait for the answer.
     answered.catch(() => {})
-    return Object.assign(answered, { id, kept: this.#written })
+    return Object.assign(answered, { id, kept: this.kept })
   }
 
   hasOpen(document) {
@@ -200,7 +221,53 @@ class Client {
   closeDocument(closed) {
     if (!this.hasOpen(closed)) return
     this.#documents.delete(closed.channel)
-    if (!this.#isClosed) this.ask({ close: { channel: closed.channel } })
+    let { channel, id, kind } = closed
+    if (this.#isClosed) return
+    this.ask({ close: { channel } })
+    this.closed({ open: { kind, id } })
+  }
+
+  /** Calls the engine to open something, which the tab that leads opens too. */
+  askToOpen(call) {
+    let answer = this.ask(call)
+    this.#tabs?.opened(call)
+    return answer
+  }
+
+  /** What a call has opened is closed. */
+  closed(call) {
+    this.#tabs?.closed(call)
+  }
+
+  /** Leads from now on, because the tab that led is gone. */
+  async lead() {
+    try {
+      let database = await openDatabase(this.#options.store)
+      let saved = (await database.read()).filter(({ name }) => name !== CLIENT)
+      let token = await tokenOf({ token: this.#options.renew })
+      if (this.#isClosed) return database.close()
+      this.#database = database
+      this.#tabs.leads()
+      this.ask({ lead: { saved, token: token ?? null } })
+      for (let document of this.#documents.values()) document.changed()
+      this.#lists.moved()
+      for (let resolve of this.#keeping.splice(0)) this.#written.then(resolve)
+    } catch (error) {
+      this.#emit('error', error)
+    }
+  }
+
+  /** What the other tabs show. */
+  tabNews() {
+    let { userId } = this.#options
+    let { nodeId: node, state, status, unsaved } = this
+    return { client: this.#clientId, node, state, status, unsaved, userId }
+  }
+
+  /** The tab that leads says what to show. */
+  leaderSays({ state, status }) {
+    if (state !== this.state) this.#set('state', state)
+    if (status !== this.status) this.#set('status', status)
   }
 
   handleEvent({ type }) {
@@ -219,11 +286,14 @@ class Client {
   #handle(events) {
     if (this.#isClosed) return
     for (let it of events) {
-      if (it.event === 'send') this.#socket?.send(it.frame)
+      if (it.event === 'send') this.#send(it.frame)
       else if (it.event === 'connect') this.#connect()
       else if (it.event === 'disconnect') this.#disconnect(true)
-      else if (it.event === 'state') this.#set('state', it.state)
-      else if (it.event === 'status') this.#set('status', it.status)
+      else if (it.event === 'followerSend') this.#tabs?.sendTo(it.tab, it.frame)
+      else if (it.event === 'followerDisconnect') this.#tabs?.disconnectFrom(it.tab)
+      else if (it.event === 'state') this.#shows('state', it.state)
+      else if (it.event === 'status') this.#shows('status', it.status)
+      else if (it.event === 'confirmed') this.#confirmed()
       else if (it.event === 'added') this.#emit('add', it.action, { id: it.id, time: it.time })
       else if (it.event === 'processed') this.#answer(it.id, ({ resolve }) => resolve())
       else if (it.event === 'undone') this.#undone(it)
@@ -233,6 +303,24 @@ class Client {
       else if (it.event === 'stopped') this.#emit('error', new Error(it.reason))
       else if (it.event === 'debug') this.#emit('debug', it.text)
     }
+    if (this.#tabs?.hasFollowers) this.#tabs.announce()
+  }
+
+  /** Shows something about the connection, unless the tab that leads knows it. */
+  #shows(name, value) {
+    if (this.#follows) return
+    this.#set(name, value)
+    this.#tabs?.announce()
+  }
+
+  #confirmed() {
+    if (this.#keeping.length === 0 || this.ask('unconfirmed') > 0) return
+    for (let resolve of this.#keeping.splice(0)) resolve()
+  }
+
+  #send(frame) {
+    if (this.#follows) this.#tabs.send(frame)
+    else this.#socket?.send(frame)
   }
 
   #set(name, value) {
@@ -265,6 +353,7 @@ class Client {
   }
 
   #connect() {
+    if (this.#follows) return void this.#tabs.connect()
     let socket
     try {
       socket = new this.#options.WebSocket(this.#options.server)
@@ -293,6 +382,11 @@ class Client {
   }
 
   #disconnect(tell = false) {
+    if (this.#follows) {
+      this.#tabs.disconnect()
+      if (tell) this.ask('closed')
+      return
+    }
     let socket = this.#socket
     this.#socket = undefined
     socket?.close()

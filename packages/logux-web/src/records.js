@@ -30,14 +30,21 @@ export class OpenLists {
     }
   }
 
+  /** Called when the client has another store. */
+  moved() {
+    for (let list of [...this.#lists.values()]) list.changed()
+  }
+
   #open(key, call, Type, ...about) {
     let open = this.#lists.get(key)
     if (!open) {
-      let number = this.#client.ask(call)
+      let number = this.#client.askToOpen(call)
       let close = () => {
         if (this.#lists.get(key) !== open) return
         this.#lists.delete(key)
-        if (!this.#client.isClosed) this.#client.ask({ closeList: { list: number } })
+        if (this.#client.isClosed) return
+        this.#client.ask({ closeList: { list: number } })
+        this.#client.closed(call)
       }
       open = new Type({ client: this.#client, number, close }, ...about)
       this.#lists.set(key, open)
