@@ -1,9 +1,10 @@
 // The package in Chromium, against `logux serve`. Skipped where there is no Chromium.
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
-import { load, person, server, shows, skip } from './pages.js'
+import { load, person, server, show, shows, skip } from './pages.js'
 
 test('two people in two browsers edit, one goes offline and reloads', { skip }, async () => {
   let [ada, bob] = [await person('ada'), await person('bob')]
@@ -39,4 +40,26 @@ test('the browser is offline', { skip }, async () => {
   await ada.page.evaluate(() => void window.note.set('title', 'two'))
   await ada.context.setOffline(false)
   await title(bob.page, 'two')
+})
+
+test('the page of the README is a note that several people edit', { skip }, async () => {
+  let readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8')
+  let [html] = readme.match(/<!doctype html>\n<title>A note[^]*?<\/script>/)
+  let local = html
+    .replace("'logux-web'", "'/src/index.js'")
+    .replace("'logux-web/input'", "'/src/input.js'")
+    .replace('ws://127.0.0.1:31337', server.url)
+    .replace("client.document('notes', '1')", "client.document('notes', 'readme')")
+  let [one, other] = [await show(local), await show(local)]
+  let isConnected = () => document.querySelector('output').value === 'synchronized'
+  for (let page of [one, other]) await page.waitForFunction(isConnected)
+  await one.locator('textarea').pressSequentially('Tea')
+  let has = (page, text) =>
+    page.waitForFunction(text => document.querySelector('textarea').value === text, text)
+  await has(other, 'Tea')
+  await other.locator('textarea').press('End')
+  await other.locator('textarea').pressSequentially(' for two')
+  await has(one, 'Tea for two')
+  await one.locator('button').click()
+  await has(other, ' for two')
 })

@@ -1,32 +1,20 @@
 // Pages in Chromium, with a client of `logux serve` in each.
 
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname } from 'node:path'
 import { after, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
 
 import { serve } from '../../../tests/interop/helper/server.js'
+import { launch, skip } from './chromium.js'
 
-const CHROMIUM = process.env.LOGUX_CHROMIUM ?? '/usr/bin/chromium'
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync'
-]
 const PAGE = '<!doctype html><title>Test</title><script>window.ready = true</script>'
 
-/** Why the tests are skipped: there is no Chromium. */
-export let skip = existsSync(CHROMIUM) ? false : `there is no ${CHROMIUM}`
+export { skip }
 export let server
-let browser, pages, address
+let browser, pages, address, shown
 
 before(async () => {
   if (skip) return
@@ -35,14 +23,15 @@ before(async () => {
   pages = createServer(async (request, response) => {
     let path = new URL(request.url, 'http://localhost').pathname
     let file = fileURLToPath(new URL(`..${path}`, import.meta.url))
-    let content = path === '/' ? PAGE : await readFile(file).catch(() => undefined)
+    let html = { '/': PAGE, '/shown': shown }[path]
+    let content = html ?? (await readFile(file).catch(() => undefined))
     response.statusCode = content === undefined ? 404 : 200
     response.setHeader('Content-Type', TYPES[extname(path) || '.html'] ?? 'text/plain')
     response.end(content)
   })
   await new Promise(resolve => pages.listen(0, '127.0.0.1', resolve))
   address = `http://127.0.0.1:${pages.address().port}/`
-  browser = await chromium.launch({ args: ARGUMENTS, executablePath: CHROMIUM })
+  browser = await launch()
 })
 
 after(async () => {
@@ -70,6 +59,15 @@ export async function crash(page) {
   let crashed = new Promise(resolve => page.once('crash', resolve))
   page.goto('chrome://crash').catch(() => {})
   await crashed
+}
+
+/** Returns a page of a new browser with this HTML. */
+export async function show(html) {
+  let page = await (await browser.newContext()).newPage()
+  page.on('pageerror', error => console.error(String(error)))
+  shown = html
+  await page.goto(`${address}shown`)
+  return page
 }
 
 /** Opens a browser with a page for a user. */

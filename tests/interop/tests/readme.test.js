@@ -58,7 +58,8 @@ function open(script, clients) {
 scenario('two windows of the page in the README edit one list', async s => {
   let server = await s.serve()
   let readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
-  let [, script] = /<script type="module">\n([^]*?)<\/script>/.exec(readme)
+  let scripts = [...readme.matchAll(/<script type="module">\n([^]*?)<\/script>/g)]
+  let [, script] = scripts.find(([text]) => text.includes('@logux/client'))
   let local = script
     .replace('ws://127.0.0.1:31337', server.url)
     .replace(/import (\{[^]*?\}) from '@logux\/client'/, 'let $1 = logux')

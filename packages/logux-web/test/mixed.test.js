@@ -1,0 +1,73 @@
+// One document for this package, `@logux/client` and a Rust client.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
+
+import { Device } from '../../../tests/interop/helper/device.js'
+import { RustDevice } from '../../../tests/interop/helper/rust-device.js'
+import { shown, startServer } from './people.js'
+
+let people, web, official, rusty
+
+before(async () => {
+  people = await startServer()
+  web = await people.client('web')
+  official = new Device(people.server, 'official')
+  official.client.start()
+  rusty = new RustDevice(people.server, 'rusty', 'any', ['notes', '1'])
+})
+
+after(async () => {
+  official.client.destroy()
+  await rusty.destroy()
+  await people.end()
+})
+
+/** Sets the value at a path of a JSON value. `undefined`: removes it. */
+function write(json, path, value) {
+  let keys = path.split('/').slice(1)
+  if (keys.length === 0) return value
+  let last = keys.pop()
+  let place = keys.reduce((at, key) => (at[key] ??= {}), json)
+  if (value === undefined) delete place[last]
+  else place[last] = value
+  return json
+}
+
+/** What the application of the official client shows. */
+function officialShows() {
+  let json
+  for (let [action] of official.inbox.all) {
+    if (action.type === 'notes/state') json = structuredClone(action.value)
+    if (action.type !== 'notes/changed') continue
+    for (let { path, value } of action.changes) json = write(json, path, value)
+  }
+  return json
+}
+
+test('three kinds of clients edit one document', async () => {
+  let note = web.document('notes', '1')
+  await official.send({
+    channel: 'notes/1',
+    filter: { format: 'json' },
+    type: 'logux/subscribe'
+  })
+  await note.text('text').set('Tea')
+  await note.increment('likes', 2)
+  await rusty.shows('likes', 2)
+  rusty.operate({ at: 3, op: 'insertText', path: '/text', text: ' for two' })
+  let change = { by: 3, op: 'increment', path: '/likes' }
+  official.send({ changes: [change], id: '1', type: 'notes/change' })
+  note.list('tasks').push('kettle')
+  let expected = { likes: 5, tasks: ['kettle'], text: 'Tea for two' }
+  await shown(note, it => isDeepStrictEqual(it.get(), expected))
+  await official.inbox.next(() => isDeepStrictEqual(officialShows(), expected), 'the same')
+  await rusty.shows('text', 'Tea for two')
+  assert.deepEqual(rusty.state.get(), expected)
+  // Everybody undoes only what they have done themselves: the list, and the increment by 2.
+  note.undo()
+  let left = { likes: 3, text: 'Tea for two' }
+  await shown(note, it => isDeepStrictEqual(it.get(), left))
+  await official.inbox.next(() => isDeepStrictEqual(officialShows(), left), 'the undo')
+})
