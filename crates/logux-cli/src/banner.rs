@@ -50,6 +50,7 @@ impl Banner {
             ("Access", Some(access(&config.auth))),
             ("Web pages", Some(origins(config))),
             ("Limits", Some(limits(&config.server))),
+            ("Demo", page.as_ref().filter(|_| config.demo).map(|page| format!("{page}/demo"))),
             ("Health", page.as_ref().map(|page| format!("{page}/health"))),
             ("Inspector", page.filter(|_| config.server.development)),
             ("Metrics", metrics.map(|address| format!("http://{address}/metrics"))),

@@ -14,6 +14,7 @@ mod bench;
 mod client_args;
 mod client_tls;
 mod config;
+mod demo;
 mod documents;
 mod error;
 mod explain;

@@ -17,6 +17,7 @@ use crate::{
         serve_config::{AuthMethod, ListenAddresses, ServeConfig},
         sources::Environment,
     },
+    demo,
     error::CliError,
     explain,
     jwt::{Identity, JwtError, TokenVerifier},
@@ -196,6 +197,9 @@ async fn start(
     }
     if let Some(access) = config.documents_http.clone().filter(|_| !config.documents.is_empty()) {
         builder = builder.documents_http(access);
+    }
+    if config.demo {
+        builder = demo::add_routes(builder, &config.db);
     }
     Ok(builder.listen_on(listeners).await?)
 }

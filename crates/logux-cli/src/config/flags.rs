@@ -145,7 +145,8 @@ fn parse_schema(text: &str) -> Result<(String, Arc<Schema>), ValueError> {
 pub(super) struct Flags {
     /// Accept every client without a token, on loopback addresses only
     ///
-    /// Also enables --env development.
+    /// Also enables --env development. Without collections, documents and a back end, the server
+    /// has the page /demo, on which two people edit one document.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) dev: Option<bool>,
     #[command(flatten)]

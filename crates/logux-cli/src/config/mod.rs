@@ -71,6 +71,9 @@ Configuration:
   --explain USER CHANNEL prints what the rules say.
 
 Examples:
+  See in a browser what Logux does:
+    logux serve --dev
+
   Serve a collection to clients on this machine:
     logux serve --dev --collection tasks
 

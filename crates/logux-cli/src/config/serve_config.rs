@@ -12,7 +12,7 @@ use logux_schema::Schema;
 use logux_server::{AccessRules, AllowedOrigins, Backend, Config, ControlAccess, Tls};
 use logux_sqlite::RecordConfig;
 
-use crate::jwt::TokenConfig;
+use crate::{demo, jwt::TokenConfig};
 
 use super::{
     collector_url::CollectorUrl,
@@ -42,6 +42,8 @@ pub(crate) struct ServeConfig {
     pub(crate) collections: Vec<(String, AccessRules)>,
     /// The kinds of documents.
     pub(crate) documents: Vec<(String, DocumentTable)>,
+    /// Whether there is the page `/demo`.
+    pub(crate) demo: bool,
     /// The schemas of kinds of documents.
     pub(crate) schemas: BTreeMap<String, Arc<Schema>>,
     /// Where the rules of collections and documents are.
@@ -135,12 +137,17 @@ impl Flags {
             tokens.leeway = server.login_leeway;
         }
         let backend = self.application.backend(server.development)?;
-        let documents = self.application.documents()?;
+        let mut documents = self.application.documents()?;
+        let may_have_demo = dev && !server.disable_http;
+        let has_others = backend.is_some() || self.application.relay.is_some();
+        let is_empty = documents.is_empty() && self.application.has_no_collections();
+        if may_have_demo && is_empty && !has_others {
+            documents.push((demo::KIND.to_owned(), DocumentTable::default()));
+        }
+        let demo = may_have_demo && documents.iter().any(|(kind, _)| kind == demo::KIND);
         let schemas = self.application.schemas(&documents)?;
         let documents_http = self.application.documents_http(server.development)?;
-        let is_optional =
-            backend.is_some() || self.application.relay.is_some() || !documents.is_empty();
-        let collections = self.application.collections(is_optional)?;
+        let collections = self.application.collections(has_others || !documents.is_empty())?;
         if let Some((name, _)) =
             collections.iter().find(|(name, _)| documents.iter().any(|(kind, _)| kind == name))
         {
@@ -150,6 +157,7 @@ impl Flags {
             listen,
             collections,
             documents,
+            demo,
             schemas,
             rule_source: self.application.rule_source,
             documents_http,
@@ -315,6 +323,10 @@ impl ApplicationFlags {
             Some(mask) => backend.control_mask(mask)?,
             None => backend,
         }))
+    }
+
+    fn has_no_collections(&self) -> bool {
+        self.rules.is_empty() && self.collections.as_ref().is_none_or(Vec::is_empty)
     }
 
     /// Returns the collections, of which at least one is needed unless `is_optional`.

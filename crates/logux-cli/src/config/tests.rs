@@ -32,6 +32,23 @@ fn resolve(
 }
 
 #[test]
+fn development_without_more_serves_the_demo() {
+    let kinds = |flags: &[&str], files| {
+        let config = resolve(flags, &[], files).unwrap();
+        (config.document_kinds(), config.demo)
+    };
+    assert_eq!(kinds(&["--dev"], &[]), ("demo".to_owned(), true));
+    let rules = [("logux.toml", "[collections.tasks]\nread = \"everyone\"")];
+    assert_eq!(kinds(&["--dev"], &rules), (String::new(), false));
+    assert_eq!(kinds(&["--dev", "--relay"], &[]), (String::new(), false));
+    assert_eq!(kinds(&["--dev", "--document", "notes"], &[]), ("notes".to_owned(), false));
+    let both = ["--dev", "--document", "notes,demo"];
+    assert_eq!(kinds(&both, &[]), ("demo, notes".to_owned(), true));
+    assert!(!kinds(&["--secret", SECRET, "--document", "demo"], &[]).1);
+    assert!(!kinds(&["--dev", "--disable-http", "--document", "demo"], &[]).1);
+}
+
+#[test]
 fn flags_override_variables_override_dotenv_override_the_file() {
     let files = [
         (".env", "LOGUX_PORT=3\nLOGUX_DB=\"env.db\"\n# comment\nOTHER=1\n"),
@@ -269,7 +286,7 @@ fn limits_can_be_set_by_all_sources() {
 fn errors_are_one_line() {
     let tasks = ["--collection", "tasks"];
     type Pairs = &'static [(&'static str, &'static str)];
-    let cases: [(&[&str], Pairs, Pairs, &str); 33] = [
+    let cases: [(&[&str], Pairs, Pairs, &str); 34] = [
         (
             &["--dev"],
             &[],
@@ -388,7 +405,8 @@ fn errors_are_one_line() {
             "line 1: invalid value '10.0.0.0/33'",
         ),
         (&tasks, &[], &[], "no client could log in"),
-        (&["--dev"], &[], &[], "there is nothing to serve"),
+        (&["--secret", SECRET], &[], &[], "there is nothing to serve"),
+        (&["--dev", "--disable-http"], &[], &[], "there is nothing to serve"),
         (&["--dev", "--collection", "a/b"], &[], &[], "invalid collection name \"a/b\""),
         (&["--dev", "--collection", "a", "--host", "0.0.0.0"], &[], &[], "loopback addresses only"),
         (&tasks, &[("LOGUX_PORT", "x")], &[], "LOGUX_PORT: invalid value 'x'"),
