@@ -29,15 +29,22 @@ class NoDatabase {
 }
 
 class Database {
+  #database
+  /** The changes that wait for the end of the transaction, and the promise that they are kept. */
+  #next = []
+  #nextKept
+  #isWriting = false
+  #problem
+
   isKept = true
 
   constructor(database) {
-    this.database = database
+    this.#database = database
   }
 
   /** Returns everything that the database has, as changes of an empty store. */
   async read() {
-    let transaction = this.database.transaction(['entries', 'values'])
+    let transaction = this.#database.transaction(['entries', 'values'])
     let all = store =>
       new Promise((resolve, reject) => {
         let reading = transaction.objectStore(store).getAll()
@@ -48,37 +55,79 @@ class Database {
     return [...entries, ...values]
   }
 
-  /** Writes changes in one transaction. Resolves when they are kept. */
+  /**
+   * Writes changes after all earlier ones. Resolves when they are kept. Changes that wait for a
+   * transaction are one transaction then. When one has failed, the next are not written, because a
+   * client could not continue after a gap.
+   */
   write(changes) {
+    this.#next.push(...changes)
+    this.#nextKept ??= promise()
+    let { kept } = this.#nextKept
+    if (!this.#isWriting) this.#writeNext()
+    return kept
+  }
+
+  async #writeNext() {
+    this.#isWriting = true
+    while (this.#nextKept) {
+      let [changes, { resolve, reject }] = [this.#next, this.#nextKept]
+      this.#next = []
+      this.#nextKept = undefined
+      try {
+        if (this.#problem) throw this.#problem
+        await this.#transact(changes)
+        resolve()
+      } catch (problem) {
+        this.#problem = problem
+        this.isKept = false
+        reject(problem)
+      }
+    }
+    this.#isWriting = false
+  }
+
+  #transact(changes) {
     return new Promise((resolve, reject) => {
-      let transaction = this.database.transaction(['entries', 'values'], 'readwrite')
+      let transaction = this.#database.transaction(['entries', 'values'], 'readwrite')
       transaction.oncomplete = () => resolve()
       transaction.onabort = () => reject(transaction.error)
-      let [entries, values] = [
-        transaction.objectStore('entries'),
-        transaction.objectStore('values')
-      ]
-      for (let change of changes) {
-        if (change.change === 'clean') {
-          entries.clear()
-          values.clear()
-        } else if (change.change === 'put') {
-          entries.put(change)
-        } else if (change.change === 'remove') {
-          entries.delete(change.id)
-        } else if (change.change === 'numbers') {
-          // No value of the log has an empty name.
-          values.put({ ...change, name: '' })
-        } else if (change.value === null) {
-          values.delete(change.name)
-        } else {
-          values.put(change)
-        }
+      try {
+        write(transaction.objectStore('entries'), transaction.objectStore('values'), changes)
+      } catch (problem) {
+        reject(problem)
+        transaction.abort()
       }
     })
   }
 
   close() {
-    this.database.close()
+    this.#database.close()
+  }
+}
+
+function promise() {
+  let functions
+  let kept = new Promise((resolve, reject) => (functions = { reject, resolve }))
+  return { kept, ...functions }
+}
+
+function write(entries, values, changes) {
+  for (let change of changes) {
+    if (change.change === 'clean') {
+      entries.clear()
+      values.clear()
+    } else if (change.change === 'put') {
+      entries.put(change)
+    } else if (change.change === 'remove') {
+      entries.delete(change.id)
+    } else if (change.change === 'numbers') {
+      // No value of the log has an empty name.
+      values.put({ ...change, name: '' })
+    } else if (change.value === null) {
+      values.delete(change.name)
+    } else {
+      values.put(change)
+    }
   }
 }

@@ -104,7 +104,11 @@ export interface Client {
   ): () => void
   /** An own action was undone. */
   on(event: 'undone', listener: (error: UndoneError, id: string) => void): () => void
-  /** The server refuses the client, or the database cannot be written. */
+  /**
+   * The server refuses the client (`kind` is the word of the protocol, such as
+   * `wrong-credentials`), or the database cannot be written (`not-kept`): it is full, or the user
+   * has removed it. Then the client goes on, and keeps what is new in memory only.
+   */
   on(event: 'error', listener: (error: Error) => void): () => void
   /** A message of the server for the developer. */
   on(event: 'debug', listener: (text: string) => void): () => void

@@ -64,6 +64,8 @@ class Client {
   /** What to call when the tab that leads has everything. */
   #keeping = []
   #isClosed = false
+  /** Whether the database has failed. */
+  #isLost = false
 
   /** `disconnected`, `connecting`, `sending` or `synchronized`. */
   state = 'disconnected'
@@ -82,9 +84,7 @@ class Client {
     saved = saved.filter(({ name }) => name !== CLIENT)
     let node = this.nodeId
     this.#number = engine.start({ follows, node, saved, subprotocol, token: token ?? null })
-    this.#written = database.write([
-      { change: 'value', name: CLIENT, value: this.#clientId }
-    ])
+    this.#written = this.#write([{ change: 'value', name: CLIENT, value: this.#clientId }])
     this.#listen('addEventListener')
     tabs?.attach(this)
     this.ask('resume')
@@ -100,7 +100,7 @@ class Client {
 
   /** Whether a database keeps what this tab does: its own, or that of the tab that leads. */
   get isKept() {
-    return this.#follows || this.#database.isKept
+    return this.#follows ? this.#tabs.leader.isKept : this.#database.isKept
   }
 
   /** Whether this tab has the database and the connection, for the other tabs of its store too. */
@@ -188,7 +188,7 @@ class Client {
       this.#timer = setTimeout(() => this.ask('wake'), Math.min(after, 0x7fffffff))
     }
     if (changes || events.length > 0) {
-      let kept = changes ? this.#database.write(changes) : undefined
+      let kept = changes ? this.#write(changes) : undefined
       this.#written = this.#written.then(() => kept)
       this.#written = this.#written.then(() => this.#handle(events)).catch(problem => {
         this.#emit('error', problem)
@@ -202,6 +202,19 @@ class Client {
     }
     if (error) throw new Error(error)
     return value
+  }
+
+  /** Writes changes. When the database is full or gone, the client goes on without it. */
+  async #write(changes) {
+    try {
+      await this.#database.write(changes)
+    } catch (cause) {
+      if (this.#isLost) return
+      this.#isLost = true
+      let error = new Error(`the database cannot be written: ${cause.message}`, { cause })
+      this.#emit('error', Object.assign(error, { kind: 'not-kept' }))
+      this.#tabs?.announce()
+    }
   }
 
   /** Calls the engine for an action. */
@@ -247,6 +260,7 @@ class Client {
       let token = await tokenOf({ token: this.#options.renew })
       if (this.#isClosed) return database.close()
       this.#database = database
+      this.#isLost = false
       this.#tabs.leads()
       this.ask({ lead: { saved, token: token ?? null } })
       for (let document of this.#documents.values()) document.changed()
@@ -260,8 +274,8 @@ class Client {
   /** What the other tabs show. */
   tabNews() {
     let { userId } = this.#options
-    let { nodeId: node, state, status, unsaved } = this
-    return { client: this.#clientId, node, state, status, unsaved, userId }
+    let { isKept, nodeId: node, state, status, unsaved } = this
+    return { client: this.#clientId, isKept, node, state, status, unsaved, userId }
   }
 
   /** The tab that leads says what to show. */

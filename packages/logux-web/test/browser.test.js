@@ -63,3 +63,41 @@ test('the page of the README is a note that several people edit', { skip }, asyn
   await one.locator('button').click()
   await has(other, ' for two')
 })
+
+test('a database that is full or removed is reported once, and the client goes on', { skip }, async () => {
+  // The quota of Chromium cannot be changed in the browsers of tests.
+  let makeFull = ({ page }) =>
+    page.evaluate(() => {
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('full', 'QuotaExceededError')
+      }
+    })
+  let remove = async ({ context, page }) => {
+    let cdp = await context.newCDPSession(page)
+    let { origin } = new URL(page.url())
+    await cdp.send('Storage.clearDataForOrigin', { origin, storageTypes: 'indexeddb' })
+  }
+  for (let [index, breakIt] of [makeFull, remove].entries()) {
+    let [ada, bob] = [await person('ada'), await person('bob')]
+    for (let { page } of [ada, bob]) await load(page, 'any', `full${index}`)
+    await ada.page.evaluate(() => {
+      window.problems = []
+      window.client.on('error', ({ kind }) => window.problems.push(kind))
+      return window.note.set('title', 'one')
+    })
+    await breakIt(ada)
+    for (let word of ['two', 'three']) {
+      let text = word.repeat(100_000)
+      await ada.page.evaluate(text => window.note.text('text').set(text), text)
+      await shows(bob.page, text)
+    }
+    assert.deepEqual(await ada.page.evaluate(() => window.problems), ['not-kept'])
+    assert.equal(await ada.page.evaluate(() => window.client.isKept), false)
+    await ada.page.evaluate(() => window.client.kept)
+    // The next start has what was kept before, and receives the rest.
+    await load(ada.page, 'any', `full${index}`)
+    await shows(ada.page, 'three'.repeat(100_000))
+    await ada.context.close()
+    await bob.context.close()
+  }
+})

@@ -200,3 +200,25 @@ test('the log, and former states of a document', async () => {
   assert.equal(entry.fate, 'undone')
   assert.equal(entry.action.type, 'notes/edit')
 })
+
+test('a database that has failed once gets nothing more, so that it has no gap', async () => {
+  let options = { server: 'ws://127.0.0.1:9', store: 'gap' }
+  let ada = await client('ada', options)
+  let problems = []
+  ada.on('error', ({ kind }) => problems.push(kind))
+  let note = ada.document('notes', '9')
+  await note.set('a', 1).kept
+  let { put } = IDBObjectStore.prototype
+  IDBObjectStore.prototype.put = () => {
+    IDBObjectStore.prototype.put = put
+    throw new DOMException('full', 'QuotaExceededError')
+  }
+  note.set('b', 2)
+  await ada.kept
+  await note.set('c', 3).kept
+  assert.deepEqual(note.get(), { a: 1, b: 2, c: 3 })
+  assert.deepEqual([problems, ada.isKept], [['not-kept'], false])
+  await ada.close()
+  let again = await client('ada', options)
+  assert.deepEqual(again.document('notes', '9').get(), { a: 1 })
+})
