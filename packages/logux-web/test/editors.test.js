@@ -140,3 +140,40 @@ test('a word is composed while others type in its line', { skip }, async () => {
     await Promise.all([ada, bob].map(({ page }) => page.close()))
   }
 })
+
+test('two people type 20 keys in a second at the same time', { skip, timeout: 1_200_000 }, async t => {
+  let seconds = Number(process.env.LOGUX_TYPING ?? 30)
+  let [ada, bob] = [await person('ada', 'long'), await person('bob', 'long')]
+  await ada.editor.pressSequentially('\n')
+  await shows('\n', ada, bob)
+  let words = length => 'the quick brown fox jumps over the lazy dog '.repeat(length / 44 + 1)
+  let text = words(seconds * 20).slice(0, seconds * 20)
+  await ada.press('Control+Home')
+  await bob.editor.focus()
+  await bob.press('Control+End')
+  for (let { page } of [ada, bob]) {
+    await page.evaluate(() => {
+      window.durations = []
+      new PerformanceObserver(list => {
+        for (let { duration, name } of list.getEntries()) {
+          if (name === 'keydown') window.durations.push(duration)
+        }
+      }).observe({ durationThreshold: 16, type: 'event' })
+    })
+  }
+  let began = Date.now()
+  let type = async ({ page }) => {
+    for (let key of text) {
+      let pressed = Date.now()
+      await page.keyboard.type(key)
+      await new Promise(resolve => setTimeout(resolve, 50 - (Date.now() - pressed)))
+    }
+  }
+  await Promise.all([ada, bob].map(type))
+  let rate = Math.round((text.length * 1000) / (Date.now() - began))
+  await shows(`${text}\n${text}`, ada, bob)
+  let slow = await Promise.all(
+    [ada, bob].map(({ page }) => page.evaluate(() => window.durations.length))
+  )
+  t.diagnostic(`${text.length} keys each, ${rate} in a second; over 16 ms until shown: ${slow}`)
+})
