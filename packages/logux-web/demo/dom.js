@@ -1,15 +1,6 @@
 // Elements of the page.
 
-/** Returns an element with its children: strings and elements, never HTML. */
-export function make(tag, properties = {}, ...children) {
-  let element = document.createElement(tag)
-  for (let [name, value] of Object.entries(properties)) {
-    if (name in element && !name.includes('-')) element[name] = value
-    else element.setAttribute(name, value)
-  }
-  element.append(...children)
-  return element
-}
+export { clock, count, make } from '../src/devtools/elements.js'
 
 export let find = id => document.getElementById(id)
 
@@ -35,18 +26,6 @@ export function icon(name) {
 /** Tells the users of screen readers what has happened. */
 export function tell(news) {
   find('news').textContent = news
-}
-
-/** Returns a time of the day, with milliseconds. */
-export function clock(ms) {
-  let date = new Date(ms)
-  let two = number => String(number).padStart(2, '0')
-  let parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two)
-  return `${parts.join(':')}.${String(date.getMilliseconds()).padStart(3, '0')}`
-}
-
-export function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** Returns a function that calls another one once for all calls until the next frame. */

@@ -70,13 +70,17 @@ export class Network {
   }
 }
 
-/** Opens the client of a person, with what it has kept in this browser. */
+/**
+ * Opens the client of a person, with what it has kept in this window. Each window is another device
+ * with a connection of its own, which can be cut.
+ */
 export async function connect(person, wasm) {
   let network = new Network()
   let { database } = document.documentElement.dataset
+  sessionStorage.device ??= crypto.randomUUID().slice(0, 8)
   let client = await open({
     server: SERVER,
-    store: `logux-demo ${database} ${person.id}`,
+    store: `logux-demo ${database} ${sessionStorage.device} ${person.id}`,
     userId: person.id,
     wasm,
     WebSocket: network.WebSocket

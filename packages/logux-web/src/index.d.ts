@@ -81,6 +81,8 @@ export interface Client {
   readonly kept: Promise<void>
   /** Opens a document, or returns the open one. */
   document(kind: string, id: string): LoguxDocument
+  /** The open documents. */
+  readonly documents: LoguxDocument[]
   /** Returns all entries of the log in their order. */
   entries(): LogEntry[]
   /**

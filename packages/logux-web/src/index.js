@@ -136,6 +136,11 @@ class Client {
     return open
   }
 
+  /** The open documents. */
+  get documents() {
+    return [...this.#documents.values()]
+  }
+
   /** Returns all entries of the log in their order. */
   entries() {
     return this.ask('entries')

@@ -25,9 +25,9 @@ after(async () => {
 
 afterEach(() => assert.deepEqual(problems.splice(0), [], 'errors of the page'))
 
-/** Opens the page in a browser of its own, or in another tab. */
-async function open(options, context) {
-  context ??= await browser.newContext(options)
+/** Opens the page in a browser of its own. */
+async function open(options) {
+  let context = await browser.newContext(options)
   let page = await context.newPage()
   page.on('pageerror', error => problems.push(error.stack))
   page.on('console', message => {
@@ -139,15 +139,15 @@ async function written() {
 }
 
 test('what was done without a connection is there after a reload', { skip }, async () => {
-  let { bob, context, page } = await open()
+  let { ada, bob, page } = await open()
   await bob.offline.click()
   await type(bob.editor, ' From a train.')
   await has(bob.status, 'Offline, 1 edit waits')
   await page.evaluate(written)
-  await page.close()
-  let again = await open({}, context)
-  await has(again.ada.editor, 'From a train.')
-  await has(again.bob.editor, 'From a train.')
+  await page.reload()
+  await page.locator('body[data-ready]').waitFor()
+  await has(ada.editor, 'From a train.')
+  await has(bob.editor, 'From a train.')
 })
 
 test('cards are moved by the pointer, and on a phone by buttons', { skip }, async () => {
