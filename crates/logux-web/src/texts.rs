@@ -55,6 +55,13 @@ impl WatchedTexts {
         self.by_number.get(&number)
     }
 
+    /// Lets a text count as read.
+    pub(crate) fn mark_read(&mut self, number: u32, text: Text) {
+        if let Some(watched) = self.by_number.get_mut(&number) {
+            watched.read = text;
+        }
+    }
+
     /// Returns what has changed since the last call. O(n) of the text if it has changed.
     pub(crate) fn read(&mut self, number: u32, text: &Text) -> Vec<TextChange> {
         let Some(watched) = self.by_number.get_mut(&number) else { return Vec::new() };

@@ -167,7 +167,7 @@ impl WebClient {
             Call::Info { channel } => return self.info(&channel).map(Some),
             Call::Edit { channel, ops, watch } => {
                 let id = self.edit(now, &channel, &ops)?;
-                watch.map(|watch| self.text_changes(watch)).transpose()?;
+                watch.map(|watch| self.mark_read(watch)).transpose()?;
                 return Ok(id);
             }
             Call::Create { channel } => {
@@ -318,10 +318,20 @@ impl WebClient {
     }
 
     fn text_changes(&mut self, watch: u32) -> Result<Json, CallError> {
-        let watched = self.watched.get(watch).ok_or(CallError::NotWatched(watch))?;
-        // What is deleted or replaced by another value has no text.
-        let text = self.state(&watched.channel)?.text(&watched.path).cloned().unwrap_or_default();
+        let text = self.watched_text(watch)?;
         Ok(Json::from_value(&self.watched.read(watch, &text))?)
+    }
+
+    fn mark_read(&mut self, watch: u32) -> Result<(), CallError> {
+        let text = self.watched_text(watch)?;
+        self.watched.mark_read(watch, text);
+        Ok(())
+    }
+
+    /// Returns what a watched text is now: nothing, if it is deleted or replaced by another value.
+    fn watched_text(&self, watch: u32) -> Result<Text, CallError> {
+        let watched = self.watched.get(watch).ok_or(CallError::NotWatched(watch))?;
+        Ok(self.state(&watched.channel)?.text(&watched.path).cloned().unwrap_or_default())
     }
 
     fn text(&self, channel: &str, path: &str) -> Result<&Text, CallError> {

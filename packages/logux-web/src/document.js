@@ -15,6 +15,8 @@ export class LoguxDocument {
   #client
   #listeners = new Set()
   #info
+  /** The number of changes of the state, for what is read from it. */
+  version = 0
 
   constructor(client, kind, id) {
     this.#client = client

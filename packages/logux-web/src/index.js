@@ -202,6 +202,10 @@ class Client {
     // What is shown changes at once; what leaves the device waits until it is kept. A listener may
     // make further calls, whose changes the database gets after these.
     for (let channel of changed) {
+      let document = this.#documents.get(channel)
+      if (document) document.version += 1
+    }
+    for (let channel of changed) {
       this.#documents.get(channel)?.changed()
       this.#lists.changed(channel)
     }
@@ -268,7 +272,10 @@ class Client {
       this.#isLost = false
       this.#tabs.leads()
       this.ask({ lead: { saved, token: token ?? null } })
-      for (let document of this.#documents.values()) document.changed()
+      for (let document of this.#documents.values()) {
+        document.version += 1
+        document.changed()
+      }
       this.#lists.moved()
       for (let resolve of this.#keeping.splice(0)) this.#written.then(resolve)
     } catch (error) {

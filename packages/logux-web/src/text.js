@@ -7,6 +7,8 @@ export class LoguxText {
   /** The number of the engine for this text, while there are listeners. */
   #watch
   #unsubscribe
+  /** The version of the document that the listeners know. */
+  #known
 
   constructor(document, ask, edit, path) {
     this.document = document
@@ -87,6 +89,7 @@ export class LoguxText {
     this.#watch = this.#ask({
       watchText: { channel: this.document.channel, path: this.path }
     })
+    this.#known = this.document.version
     this.#unsubscribe = this.document.listen(() => this.tell())
   }
 
@@ -98,7 +101,9 @@ export class LoguxText {
 
   /** Tells the listeners at once what has changed, before the document does. */
   tell() {
-    if (this.#watch === undefined) return
+    let { version } = this.document
+    if (this.#watch === undefined || this.#known === version) return
+    this.#known = version
 
     let changes = this.#ask({ textChanges: { watch: this.#watch } })
     if (changes.length === 0) return
@@ -109,6 +114,12 @@ export class LoguxText {
   #make(ops) {
     // Another listener of the document may edit before this object has told its own.
     this.tell()
-    return this.#edit(ops, this.#watch)
+    // What the edit changes is known. A listener of the document may change more meanwhile.
+    this.#known = this.document.version + 1
+    try {
+      return this.#edit(ops, this.#watch)
+    } finally {
+      this.#known = Math.min(this.#known, this.document.version)
+    }
   }
 }
