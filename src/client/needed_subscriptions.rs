@@ -33,7 +33,7 @@ use crate::{
 /// Pass it to [`Client::request_needed`] after each of them.
 ///
 /// ```
-/// use logux::{Json, JournalStore, NodeId, Now, client::{Client, Config, NeededSubscriptions, Subscription, SubscriptionState}, crdt::SyncMaps, replay::TimelineSet, sync};
+/// use logux::{Json, NodeId, Now, client::{Client, Config, NeededSubscriptions, Subscription, SubscriptionState}, crdt::SyncMaps, replay::TimelineSet, store::JournalStore, sync};
 ///
 /// let node = sync::Config::client(NodeId::new("10:laptop:tab")?);
 /// let config = Config { node: node.into(), token: None };
