@@ -1,10 +1,9 @@
 // One document for this package, `@logux/client` and a Rust client.
 
-import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 
-import { Device } from '../../../tests/interop/helper/device.js'
+import { Device, shows } from '../../../tests/interop/helper/device.js'
 import { RustDevice } from '../../../tests/interop/helper/rust-device.js'
 import { shown, startServer } from './people.js'
 
@@ -63,8 +62,7 @@ test('three kinds of clients edit one document', async () => {
   let expected = { likes: 5, tasks: ['kettle'], text: 'Tea for two' }
   await shown(note, it => isDeepStrictEqual(it.get(), expected))
   await official.inbox.next(() => isDeepStrictEqual(officialShows(), expected), 'the same')
-  await rusty.shows('text', 'Tea for two')
-  assert.deepEqual(rusty.state.get(), expected)
+  await shows(rusty.state, it => isDeepStrictEqual(it, expected), () => 'the same')
   // Everybody undoes only what they have done themselves: the list, and the increment by 2.
   note.undo()
   let left = { likes: 3, text: 'Tea for two' }
