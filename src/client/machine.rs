@@ -206,7 +206,7 @@ impl<S: Store, O: Observer> Client<S, O> {
         self.is_changed
             || !self.batches.is_empty()
             || !self.pending.is_empty()
-            || self.has_unconfirmed_followers()
+            || self.followers.need_commit()
     }
 
     /// Makes the effects of all inputs and actions so far durable, and their outputs available.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use logux::{
-    ActionId, Entry, Meta, NodeId, Now,
-    action::logux::{PROCESSED, Processed, SUBSCRIBE, UNDO, Undo},
+    Action, ActionId, Entry, Meta, NodeId, Now,
+    action::logux::{PROCESSED, Processed, SUBSCRIBE, UNDO, UNSUBSCRIBE, Undo},
     client::{Client, Config, Fate, FollowerInput, FollowerOutput, Input, Output, Subscription},
-    crdt::Crdt,
+    crdt::{Crdt, SyncMaps},
     replay::{Timeline, TimelineSet},
     store::{JournalStore, Query, StoreChange},
     sync::{self, Node},
@@ -522,4 +522,56 @@ fn a_new_tab_receives_what_is_being_typed_when_it_is_complete() {
     browser.check();
     let shown = browser.json(2);
     assert_eq!(shown, json!({"b": shown["b"], "c": shown["c"]}));
+}
+
+#[test]
+fn what_was_typed_without_a_connection_is_shown_by_the_other_tabs_when_it_ends() {
+    let mut browser = Browser::new();
+    while (2..4).any(|line| browser.deliver(line)) {}
+    browser.edit(0, "b");
+    browser.ms += 3_000;
+    let now = browser.now();
+    browser.tabs[0].1.client.handle(now, Input::Wake).unwrap();
+    browser.turn(0);
+    while (2..4).any(|line| browser.deliver(line)) {}
+    assert_eq!(browser.json(1), browser.json(0));
+    assert_ne!(browser.json(1), json!({}));
+}
+
+#[test]
+fn a_tab_that_lists_many_records_is_sent_the_log_of_them_once() {
+    let [leader, tab] = ["10:phone:t1", "10:phone:t2"].map(|id| NodeId::new(id).unwrap());
+    let mut client = machine(&leader, JournalStore::default());
+    client.open(SyncMaps::new("tasks")).unwrap();
+    let now = Now::from_millis(START, 0);
+    for id in 0..10 {
+        let create = json!({"type": "tasks/created", "id": id.to_string(), "fields": {"a": 1}});
+        client.sync(now, Action::try_from(create).unwrap()).unwrap();
+    }
+    client.handle_follower(now, &tab, FollowerInput::Opened).unwrap();
+    let mut sent = |frame: Value| {
+        let frame = frame.to_string();
+        client.handle_follower(now, &tab, FollowerInput::Frame(&frame)).unwrap();
+        while client.needs_commit() {
+            client.commit(now).unwrap();
+        }
+        let mut created = 0;
+        while let Some(output) = client.poll_output() {
+            if let Output::Follower(_, FollowerOutput::Send(frame)) = output {
+                created += frame.matches("tasks/created").count();
+            }
+        }
+        created
+    };
+    sent(json!(["connect", 5, tab.as_str(), 0, {"subprotocol": 0}]));
+    let subscribe = |number: u64, kind: &str, id: u64| {
+        let action = json!({"type": kind, "channel": format!("tasks/{id}")});
+        json!(["sync", number, action, {"id": [number, tab.as_str(), 0], "time": number}])
+    };
+    let counts: Vec<_> = (1..4).map(|id| sent(subscribe(id, SUBSCRIBE, id))).collect();
+    // Beside the log of all, that of each record, which its channel finds.
+    assert_eq!(counts, [10 + 1, 1, 1]);
+    // A tab that has left all of them may have missed changes.
+    (1..4).for_each(|id| assert_eq!(sent(subscribe(id + 3, UNSUBSCRIBE, id)), 0));
+    assert_eq!(sent(subscribe(7, SUBSCRIBE, 1)), 10 + 1);
 }

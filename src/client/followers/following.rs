@@ -3,6 +3,7 @@
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::without_timeouts;
 use crate::{
     client::{
         Client,
@@ -11,7 +12,7 @@ use crate::{
     },
     log::{LogError, Observer},
     store::{Query, Store, Synced},
-    sync::{self, Node},
+    sync::Node,
     time::Now,
 };
 
@@ -23,11 +24,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     #[must_use]
     pub fn following(mut self) -> Self {
         self.is_follower = true;
-        let times = (None, None, None);
-        let (ping_interval, timeout, connect_timeout) = times;
-        let config = (*self.node_config).clone();
-        let config = sync::Config { ping_interval, timeout, connect_timeout, ..config };
-        self.node_config = Arc::new(config);
+        self.node_config = Arc::new(without_timeouts((*self.node_config).clone()));
         self.node = Node::new(self.node_config.clone(), ());
         self
     }

@@ -37,7 +37,7 @@ impl<S: Store, O: Observer> Client<S, O> {
     /// to, it first receives from this log, which has to keep it: open the timelines that the tab
     /// has. In a channel, this device shows the state of the tab that has set one last.
     ///
-    /// When a tab may have other tabs, its unsent actions are not dropped by an undo.
+    /// From then on, an undo drops no unsent action, because other tabs may know it.
     ///
     /// # Errors
     /// If the store fails.
@@ -61,11 +61,6 @@ impl<S: Store, O: Observer> Client<S, O> {
                 .with_follower(now, tab, |node, now| node.handle(now, sync::Input::Frame(frame))),
             FollowerInput::Closed => self.follower_closed(now, tab),
         }
-    }
-
-    /// Returns the tabs that follow this one.
-    pub fn followers(&self) -> impl Iterator<Item = &NodeId> {
-        self.followers.tabs.keys()
     }
 
     /// Tells the followers what has happened since the last commit.
@@ -177,11 +172,6 @@ impl<S: Store, O: Observer> Client<S, O> {
             })?;
         }
         Ok(())
-    }
-
-    /// Whether followers wait for a commit.
-    pub(in crate::client) fn has_unconfirmed_followers(&self) -> bool {
-        self.followers.tabs.values().any(|follower| !follower.batches.is_empty())
     }
 
     /// Calls the node of a follower, and executes its outputs.
@@ -319,19 +309,17 @@ impl<S: Store, O: Observer> Client<S, O> {
             return self.tell_follower(now, tab, undo);
         };
         let Some(follower) = self.followers.tabs.get_mut(tab) else { return Ok(()) };
-        let is_known = follower.subscriptions.iter().any(|own| own.id == id);
+        let known = follower.subscriptions.iter().position(|own| own.id == id);
+        if let Some(known) = known {
+            follower.subscriptions.remove(known);
+        }
         let own =
             FollowerSubscription { id, subscription: subscription.clone(), is_answered: false };
-        follower.subscriptions.retain(|own| own.id != entry.meta.id);
+        let names = own.timelines().filter(|name| !follower.has_subscribed(name));
+        let names: Vec<_> = names.map(str::to_owned).collect();
         follower.subscriptions.push(own);
         // The tab would not receive how the action of a burst grows.
         self.close_burst(now)?;
-        // The timeline of a document has the name of its channel, that of records their type.
-        let records = subscription.channel.split('/').next().unwrap_or_default().to_owned();
-        let mut names = vec![subscription.channel.clone()];
-        if records != subscription.channel {
-            names.push(records);
-        }
         for name in names {
             let mut kept = Vec::new();
             self.log.walk(&Query::added().index(name).oldest_first(), |entry| {
@@ -340,7 +328,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             })?;
             self.send_follower(now, tab, &kept)?;
         }
-        if is_known {
+        if known.is_some() {
             return Ok(());
         }
         // The inner error: what was read can be written.

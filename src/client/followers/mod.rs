@@ -72,12 +72,31 @@ struct Follower {
     subscriptions: Vec<FollowerSubscription>,
 }
 
+impl Follower {
+    /// Returns `true` if the tab is subscribed to something that a timeline keeps. It has received
+    /// what the timeline has.
+    fn has_subscribed(&self, timeline: &str) -> bool {
+        let mut own = self.subscriptions.iter();
+        own.any(|own| own.timelines().any(|name| name == timeline))
+    }
+}
+
 #[derive(Debug)]
 struct FollowerSubscription {
     /// The id of the tab's action.
     id: ActionId,
     subscription: Subscription,
     is_answered: bool,
+}
+
+impl FollowerSubscription {
+    /// Returns the names of the timelines that may keep what the subscription brings: that of a
+    /// document is its channel, that of records their plural.
+    fn timelines(&self) -> impl Iterator<Item = &str> {
+        let channel = &*self.subscription.channel;
+        let plural = channel.split_once('/').map(|(plural, _)| plural);
+        core::iter::once(channel).chain(plural)
+    }
 }
 
 impl Followers {
@@ -120,6 +139,11 @@ impl Followers {
         }
     }
 
+    /// Whether something waits for a commit.
+    pub(super) fn need_commit(&self) -> bool {
+        !self.news.is_empty() || self.tabs.values().any(|tab| !tab.batches.is_empty())
+    }
+
     /// Whether other tabs may know unsent actions of this one, which have to be undone as if they
     /// were sent.
     pub(super) const fn are_possible(&self) -> bool {
@@ -128,14 +152,9 @@ impl Followers {
 
     fn config(&mut self) -> Arc<sync::Config> {
         let node = self.ids.node();
-        let config = self.config.get_or_insert_with(|| {
-            // The tabs are on one device: nothing is lost on the way, and one that is gone is
-            // reported.
-            let config = sync::Config::server(node.clone());
-            let times = (None, None, None);
-            let (ping_interval, timeout, connect_timeout) = times;
-            Arc::new(sync::Config { ping_interval, timeout, connect_timeout, ..config })
-        });
+        let config = self
+            .config
+            .get_or_insert_with(|| Arc::new(without_timeouts(sync::Config::server(node.clone()))));
         config.clone()
     }
 
@@ -143,4 +162,10 @@ impl Followers {
         let id = self.ids.next(now.wall);
         Entry::new(action, Meta::new(id.clone()).with_time(id.time()))
     }
+}
+
+/// Returns the configuration of a connection between two tabs. They are on one device: nothing is
+/// lost on the way, and a tab that is gone is reported.
+fn without_timeouts(config: sync::Config) -> sync::Config {
+    sync::Config { ping_interval: None, timeout: None, connect_timeout: None, ..config }
 }
