@@ -1,7 +1,6 @@
 //! What the log of this device has: its entries, and former states of open documents.
 
 use core::ops::ControlFlow;
-use std::collections::BTreeSet;
 
 use logux::{
     Action, ActionId, Entry, Json,
@@ -41,8 +40,7 @@ struct Position {
 pub(crate) fn entries(client: &Client<JournalStore, TimelineSet>) -> Result<Json, CallError> {
     let (mut entries, timelines) = (Vec::new(), client.log().observer());
     let is_undone = |entry: &Entry| {
-        let names: BTreeSet<_> = entry.meta.indexes.iter().collect();
-        names.into_iter().any(|name| {
+        entry.meta.indexes.iter().any(|name| {
             let timeline = timelines.timeline::<Shared<Document>>(name);
             timeline.is_some_and(|timeline| timeline.is_undone(&entry.meta.id))
         })

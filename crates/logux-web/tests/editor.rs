@@ -33,7 +33,10 @@ fn changes_of_a_watched_text_are_those_of_others() {
     page.call(&open());
     let place = json!({"channel": "notes/7", "path": "/body"});
     let watch = value(&mut page, &json!({"watchText": place}));
-    let insert = |at: usize, text: &str| json!([{"op": "insertText", "path": "/body", "at": at, "text": text}]);
+    let insert = |at: usize, text: &str| {
+        let op = json!({"op": "insertText", "path": "/body", "at": at, "text": text});
+        json!([op])
+    };
     let ops = insert(0, "own");
     page.call(&json!({"edit": {"channel": "notes/7", "ops": ops, "watch": watch}}));
     let changes = json!({"textChanges": {"watch": watch}});

@@ -24,7 +24,10 @@ fn a_page_that_is_loaded_again_has_its_edits_and_sends_them() {
     page.call(&json!("opened"));
     let connected = r#"["connected",5,"server:a",[1700000000000,1700000000000]]"#;
     let turn = page.call(&json!({"frame": {"frame": connected}}));
-    let is_edit = |event: &WebEvent| matches!(event, WebEvent::Send { frame } if frame.contains("notes/edit"));
+    let is_edit = |event: &WebEvent| match event {
+        WebEvent::Send { frame } => frame.contains("notes/edit"),
+        _ => false,
+    };
     assert!(turn.events.iter().any(is_edit), "{:?}", turn.events);
     assert!(turn.deadline.is_some());
 }

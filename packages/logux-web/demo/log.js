@@ -30,7 +30,7 @@ export function mergedLog(people) {
   return [...byId.values()].sort(compare)
 }
 
-/** Returns a function that shows the log. It returns the number of rows that came late. */
+/** Returns a function that shows the log. Entries that come late are marked. */
 export function createLog(list, people, show) {
   let rows = new Map()
   return entries => {
@@ -78,11 +78,11 @@ function makeRow({ id, time }, people, show) {
   return {
     element,
     update(entry, words) {
-      let key = JSON.stringify([words, people.map(({ id }) => entry.at[id]?.fate)])
+      let fates = people.map(({ id }) => entry.at[id]?.fate)
+      let key = JSON.stringify([words, fates])
       if (key === last) return
       last = key
       what.textContent = words
-      let fates = people.map(({ id }) => entry.at[id]?.fate)
       element.classList.toggle('undone', fates.includes('undone'))
       for (let [index, person] of people.entries()) setBadge(badges[index], person, fates[index])
       button.hidden = entry.action.type !== 'demo/edit'

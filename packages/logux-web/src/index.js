@@ -244,7 +244,6 @@ class Client {
     if (!this.hasOpen(closed)) return
     this.#documents.delete(closed.channel)
     let { channel, id, kind } = closed
-    if (this.#isClosed) return
     this.ask({ close: { channel } })
     this.closed({ open: { kind, id } })
   }

@@ -201,7 +201,8 @@ class Tabs {
   #openFor(tab, call) {
     let number = this.#client.ask(call)
     let { kind, id } = call.open ?? {}
-    let close = call.open ? { close: { channel: `${kind}/${id}` } } : { closeList: { list: number } }
+    let close = { closeList: { list: number } }
+    if (call.open) close = { close: { channel: `${kind}/${id}` } }
     this.#followers.get(tab).set(JSON.stringify(call), close)
   }
 

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 
 const CHROMIUM = process.env.LOGUX_CHROMIUM ?? '/usr/bin/chromium'
@@ -22,6 +23,19 @@ export const skip = existsSync(CHROMIUM) ? false : `there is no ${CHROMIUM}`
 
 export function launch() {
   return chromium.launch({ args: ARGUMENTS, executablePath: CHROMIUM })
+}
+
+/** Returns a module with all that it imports, paths beginning at this package, as one script. */
+export async function bundle(contents) {
+  let bundle = await build({
+    bundle: true,
+    define: { 'import.meta.url': '"http://localhost/page.js"' },
+    external: ['node:fs/promises'],
+    logLevel: 'silent',
+    stdin: { contents, resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
+    write: false
+  })
+  return bundle.outputFiles[0].text
 }
 
 /** Serves a page with a script, and the WebAssembly module, until `close`. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
 import './page.js'
-import { startServer, until } from './people.js'
+import { sameTexts, startServer, until } from './people.js'
 import { randomNumbers } from './random.js'
 
 let { EditorSelection, EditorState, Prec } = await import('@codemirror/state')
@@ -44,12 +44,8 @@ function editor(note, { extensions = [], path = 'body', ...options } = {}) {
 
 /** Waits until the editors show the same, and the server has everything. */
 async function settle(...editors) {
-  let texts = () => editors.map(({ text }) => text.get())
-  await until(
-    () => clients.every(({ unsaved }) => unsaved === 0) && new Set(texts()).size === 1,
-    () => `the same texts: ${JSON.stringify(texts())}`
-  )
-  assert.deepEqual(editors.map(({ shown }) => shown()), texts(), 'editors show their texts')
+  let texts = await sameTexts(clients, editors.map(({ text }) => text))
+  assert.deepEqual(editors.map(({ shown }) => shown()), texts, 'editors show their texts')
 }
 
 let type = (view, text, userEvent = 'input.type') => {

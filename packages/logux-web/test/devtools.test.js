@@ -6,12 +6,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
-import { build } from 'esbuild'
 
 import { causesOf } from '../src/devtools/causes.js'
 import { testOf } from '../src/devtools/export.js'
 import { replay } from '../src/replay.js'
-import { launch, servePage, skip } from './chromium.js'
+import { bundle, launch, servePage, skip } from './chromium.js'
 import { startServer, until } from './people.js'
 
 const PAGE = `
@@ -33,15 +32,7 @@ before(async () => {
   people = await startServer()
   clients = [await people.client('ada'), await people.client('bob')]
   if (skip) return
-  let bundle = await build({
-    bundle: true,
-    define: { 'import.meta.url': '"http://localhost/page.js"' },
-    external: ['node:fs/promises'],
-    logLevel: 'silent',
-    stdin: { contents: PAGE, resolveDir: new URL('..', import.meta.url).pathname },
-    write: false
-  })
-  pages = await servePage('<p>A page</p>', bundle.outputFiles[0].text)
+  pages = await servePage('<p>A page</p>', await bundle(PAGE))
   browser = await launch()
 })
 

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 
 import { bindInput } from '../src/input.js'
 import './page.js'
-import { startServer, until } from './people.js'
+import { sameTexts, startServer, until } from './people.js'
 import { randomNumbers } from './random.js'
 
 let people
@@ -49,13 +49,9 @@ function press(element, key, options = {}) {
 }
 
 async function settle(...elements) {
-  let texts = () => elements.map(({ text }) => text.get())
-  await until(
-    () => clients.every(({ unsaved }) => unsaved === 0) && new Set(texts()).size === 1,
-    () => `the same texts: ${JSON.stringify(texts())}`
-  )
+  let texts = await sameTexts(clients, elements.map(({ text }) => text))
   let values = elements.map(({ element }) => element.value)
-  assert.deepEqual(values, texts(), 'elements show their texts')
+  assert.deepEqual(values, texts, 'elements show their texts')
 }
 
 let selected = ({ element }) => [element.selectionStart, element.selectionEnd]

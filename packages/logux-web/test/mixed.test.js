@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 
 import { Device, shows } from '../../../tests/interop/helper/device.js'
+import { shownDocument } from '../../../tests/interop/helper/json-reducer.js'
 import { RustDevice } from '../../../tests/interop/helper/rust-device.js'
 import { shown, startServer } from './people.js'
 
@@ -23,27 +24,7 @@ after(async () => {
   await people.end()
 })
 
-/** Sets the value at a path of a JSON value. `undefined`: removes it. */
-function write(json, path, value) {
-  let keys = path.split('/').slice(1)
-  if (keys.length === 0) return value
-  let last = keys.pop()
-  let place = keys.reduce((at, key) => (at[key] ??= {}), json)
-  if (value === undefined) delete place[last]
-  else place[last] = value
-  return json
-}
-
-/** What the application of the official client shows. */
-function officialShows() {
-  let json
-  for (let [action] of official.inbox.all) {
-    if (action.type === 'notes/state') json = structuredClone(action.value)
-    if (action.type !== 'notes/changed') continue
-    for (let { path, value } of action.changes) json = write(json, path, value)
-  }
-  return json
-}
+let officialShows = () => shownDocument(official, '1')
 
 test('three kinds of clients edit one document', async () => {
   let note = web.document('notes', '1')

@@ -46,3 +46,13 @@ export async function until(condition, what = () => condition) {
     await new Promise(resolve => setTimeout(resolve, 5))
   }
 }
+
+/** Waits until the server has everything of clients, and texts are the same. Returns them. */
+export async function sameTexts(clients, texts) {
+  let read = () => texts.map(text => text.get())
+  await until(
+    () => clients.every(({ unsaved }) => unsaved === 0) && new Set(read()).size === 1,
+    () => `the same texts: ${JSON.stringify(read())}`
+  )
+  return read()
+}

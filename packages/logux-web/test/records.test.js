@@ -58,7 +58,7 @@ test('two people share a list', async () => {
 
   await his.change(tea, { title: 'Green tea' })
   await shown(hers, it => it.get()[0].title === 'Green tea')
-  // A record leaves the list of the one who does not know the new value, too.
+  // The record also leaves the list of the client that has not received its new value.
   await his.change(tea, { list: 'two' })
   await shown(hers, it => it.get().length === 1)
   await his.delete(milk)
@@ -172,7 +172,7 @@ test('a long list is sent to JavaScript once', async () => {
   unsubscribe()
 })
 
-test('what a listener does while it is told of a change is kept after the change', async () => {
+test('what a listener changes is written after the change that it hears of', async () => {
   let options = { server: 'ws://127.0.0.1:9', store: 'nested' }
   let ada = await client('ada', options)
   let list = ada.records('tasks', { filter: { list: 'nested' } })

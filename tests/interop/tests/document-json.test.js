@@ -2,22 +2,15 @@
 // client that edits by operations.
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 
 import { shows } from '../helper/device.js'
+import { change, shownDocument } from '../helper/json-reducer.js'
 import { scenario } from '../helper/scenario.js'
 
 const OPTIONS = {
   rustOnly: 'the official server has no documents'
 }
-
-const CHAPTER = '../../../crates/logux-server/src/docs/json_documents.md'
-const text = readFileSync(new URL(CHAPTER, import.meta.url), 'utf8')
-const [, code] = text.match(/```js\n(.*?export function reducer.*?)```/s)
-const { change, reducer } = await import(
-  `data:text/javascript,${encodeURIComponent(code)}`
-)
 
 const SUBSCRIBE = {
   channel: 'notes/7',
@@ -29,10 +22,7 @@ function changes(...ops) {
   return { changes: ops, id: '7', type: 'notes/change' }
 }
 
-/** The document as a device shows it, from what it has received. */
-function shown(device) {
-  return device.inbox.all.map(i => i[0]).reduce(reducer, {})['7']
-}
+let shown = device => shownDocument(device, '7')
 
 async function processed(device, action) {
   assert.equal(await device.send(action), 'processed')
