@@ -11,10 +11,11 @@ use logux::{
     Action,
     replay::{Malformed, Obsolete, Reducer, untyped_reducer},
     testing::{
-        action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
-        assert_undo_is_inverse,
+        Laws, action_of, assert_commutes, assert_compaction_is_invisible, assert_converges,
+        assert_undo_is_inverse, laws,
     },
 };
+use proptest::sample::select;
 
 /// Returns the panic message of a failing assertion.
 fn story(assertion: impl FnOnce()) -> String {
@@ -145,4 +146,54 @@ fn false_claims_are_found() {
             || message.contains("All actions give [\"b\", \"b\"]"),
         "{message}"
     );
+}
+
+#[test]
+fn a_state_that_is_wrong_only_for_a_while() {
+    // Whoever receives an answer before its question has an answer to nothing.
+    let threads = || {
+        untyped_reducer(Vec::new(), |kinds: &mut Vec<String>, action: &Action| {
+            kinds.push(action.kind().to_owned());
+        })
+    };
+    let answered = |kinds: &Vec<String>| kinds.iter().position(|kind| kind == "answer");
+    let make = |kinds: &Vec<String>, kind: &&str, _: &_| {
+        let is_possible = *kind == "ask" || !kinds.is_empty();
+        is_possible.then(|| Action::new(format!(r#"{{"type":"{kind}"}}"#)).expect("an action"))
+    };
+    let laws = Laws::with(threads(), select(vec!["ask", "answer"]), make).seed(1);
+    let law = "An answer is first.";
+    let story = laws.try_always(law, |kinds| answered(kinds) != Some(0)).unwrap_err().to_string();
+    let lines: Vec<&str> = story.lines().collect();
+    assert_eq!((lines[0], lines[1]), (law, ""));
+    assert!(lines.len() <= 7 && lines.last().unwrap().contains(" has [\"answer\""), "{story}");
+    // In the end, all have the same.
+    laws.converges();
+}
+
+#[test]
+fn a_seed_gives_the_same_story() {
+    let reducer = || {
+        untyped_reducer(Vec::new(), |kinds: &mut Vec<_>, action: &Action| {
+            kinds.push(action.kind().to_owned());
+        })
+    };
+    let story = |seed| {
+        let actions = action_of(&[r#"{"type":"a"}"#, r#"{"type":"b"}"#]);
+        laws(reducer(), actions).seed(seed).try_commutes().unwrap_err()
+    };
+    assert_eq!(story(7), story(7));
+    let stories: BTreeSet<String> = (0..8).map(|seed| story(seed).to_string()).collect();
+    assert!(stories.len() > 1, "{stories:?}");
+}
+
+#[test]
+fn a_history_that_breaks_a_law_only_once_is_told() {
+    let reducer = untyped_reducer((), |(): &mut (), _: &Action| {});
+    let was_asked = std::cell::Cell::new(false);
+    let laws = laws(reducer, action_of(&[r#"{"type":"a"}"#])).seed(1);
+    let found = laws.try_ends_well("It is false once.", |_, ()| was_asked.replace(true));
+    let story = found.unwrap_err().to_string();
+    assert!(story.starts_with("It is false once.\n\n  "), "{story}");
+    assert!(story.ends_with("did not break the law a second time."), "{story}");
 }

@@ -1,44 +1,24 @@
-//! Laws of reducers, tested on random histories of a few users. The smallest history that breaks a
-//! law is printed as a story.
+//! Laws of reducers, tested on random [histories](super::histories) of a few users. The smallest
+//! history that breaks a law is printed as a story.
 
-use core::fmt::Debug;
+use core::fmt::{self, Debug};
 
-use proptest::{
-    prelude::*,
-    sample::{Index, select},
-    test_runner::{Config, RngAlgorithm, TestError, TestRunner},
-};
+use proptest::{prelude::*, sample::select};
 
 use crate::{
     action::{Action, ActionId, Stamp, logux},
     log::{Draft, Log},
     replay::{Coverage, Reducer, Settlement, Timeline, TimelineConfig},
     store::{Entry, MemoryStore, Query, Store},
-    testing::story::{
-        Actions, NAMES, Story, has_undo_of_settled, in_order_of_ids, node, small_steps,
-        snapshot_id, undo_of,
+    testing::{
+        histories::Histories,
+        story::{
+            Actions, NAMES, Story, Watch, has_undo_of_settled, in_order_of_ids, node, small_steps,
+            snapshot_id, undo_of,
+        },
     },
     time::WallTime,
 };
-
-/// One step of a history. `I` describes an action to be made.
-#[derive(Clone, Debug)]
-struct Turn<I> {
-    user: usize,
-    /// The time since the previous turn, in milliseconds.
-    delay_ms: i64,
-    event: TurnEvent<I>,
-}
-
-#[derive(Clone, Debug)]
-enum TurnEvent<I> {
-    /// The user adds an action.
-    Add(I),
-    /// The user receives all actions that other users have; the latest first, if `true`.
-    Receive(bool),
-    /// The user undoes one of the actions that they have.
-    Undo(Index),
-}
 
 /// The laws of one reducer, with the number and size of the histories to test.
 ///
@@ -49,9 +29,32 @@ pub struct Laws<R, I, M> {
     reducer: R,
     intents: I,
     make: M,
-    cases: u32,
-    users: usize,
-    turns: usize,
+    histories: Histories,
+}
+
+/// A law that a reducer breaks, with the story of the smallest history that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenLaw(String);
+
+impl BrokenLaw {
+    pub(super) const fn new(story: String) -> Self {
+        Self(story)
+    }
+}
+
+impl fmt::Display for BrokenLaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for BrokenLaw {}
+
+/// Panics with the story of a broken law.
+fn expect(checked: Result<(), BrokenLaw>) {
+    if let Err(BrokenLaw(story)) = checked {
+        panic!("{story}");
+    }
 }
 
 /// Returns a strategy that selects one of these actions, given as JSON.
@@ -130,20 +133,20 @@ where
     /// that the user sees, and the id that the action will have. It returns `None` if no action
     /// makes sense in that state.
     pub fn with(reducer: R, intents: I, make: M) -> Self {
-        Self { reducer, intents, make, cases: Config::default().cases, users: 2, turns: 12 }
+        Self { reducer, intents, make, histories: Histories::default() }
     }
 
     /// Sets the number of random histories per law. Default: `PROPTEST_CASES`, or 256.
     #[must_use]
     pub const fn cases(mut self, cases: u32) -> Self {
-        self.cases = cases;
+        self.histories.cases = cases;
         self
     }
 
     /// Sets the number of users, clamped to 2 to 4. Default: 2.
     #[must_use]
     pub const fn users(mut self, users: usize) -> Self {
-        self.users = if users < 2 {
+        self.histories.users = if users < 2 {
             2
         } else if users > NAMES.len() {
             NAMES.len()
@@ -156,7 +159,15 @@ where
     /// Sets the largest number of turns of a history. Default: 12.
     #[must_use]
     pub const fn turns(mut self, turns: usize) -> Self {
-        self.turns = turns;
+        self.histories.turns = turns;
+        self
+    }
+
+    /// Sets the seed of the histories, which are the same for the same seed on one platform.
+    /// Default: another one each time.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.histories.seed = Some(seed);
         self
     }
 
@@ -165,6 +176,14 @@ where
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn converges(&self) {
+        expect(self.try_converges());
+    }
+
+    /// Does what [`converges`](Self::converges) does, without a panic.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`], if the law does not hold.
+    pub fn try_converges(&self) -> Result<(), BrokenLaw> {
         self.check("The users have different final states.", true, |story| {
             let all = story.all();
             let expected = Actions::of(&self.reducer, &all).fold(&all, None);
@@ -175,7 +194,7 @@ where
             }
             states.push(&expected);
             Err(story.states(&states))
-        });
+        })
     }
 
     /// See [`assert_commutes`].
@@ -183,6 +202,14 @@ where
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn commutes(&self) {
+        expect(self.try_commutes());
+    }
+
+    /// Does what [`commutes`](Self::commutes) does, without a panic.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`], if the law does not hold.
+    pub fn try_commutes(&self) -> Result<(), BrokenLaw> {
         self.check("The final state depends on the order in which the actions arrive.", false, |story| {
             let actions = Actions::of(&self.reducer, &story.users[0].known);
             let states: Vec<R::State> =
@@ -200,7 +227,7 @@ where
                 return Ok(());
             }
             Err(story.states(&states.iter().collect::<Vec<_>>()))
-        });
+        })
     }
 
     /// See [`assert_undo_is_inverse`].
@@ -208,6 +235,14 @@ where
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn undo_is_inverse(&self) {
+        expect(self.try_undo_is_inverse());
+    }
+
+    /// Does what [`undo_is_inverse`](Self::undo_is_inverse) does, without a panic.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`], if the law does not hold.
+    pub fn try_undo_is_inverse(&self) -> Result<(), BrokenLaw> {
         self.check("Undoing an action does not give the state without it.", false, |story| {
             let all = story.all();
             let actions = Actions::of(&self.reducer, &all);
@@ -233,7 +268,7 @@ where
                 }
             }
             Ok(())
-        });
+        })
     }
 
     /// See [`assert_compaction_is_invisible`]. `is_equal` compares two states. It can ignore parts
@@ -242,7 +277,7 @@ where
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn compaction_is_invisible(&self, is_equal: impl Fn(&R::State, &R::State) -> bool) {
-        self.check("Removing obsolete actions changes the state.", false, |story| {
+        expect(self.check("Removing obsolete actions changes the state.", false, |story| {
             // Every action is settled at once, so all obsolete actions are removed.
             let config = TimelineConfig { history: Some(0), clean_every: 1, ..small_steps() };
             let all = story.all();
@@ -279,7 +314,7 @@ where
                 }
             }
             Ok(())
-        });
+        }));
     }
 
     /// Asserts that snapshots of a document change nothing that is visible, and that all replicas
@@ -302,7 +337,7 @@ where
     ) where
         R::State: PartialEq + Debug,
     {
-        self.check("A snapshot changes the state.", true, |story| {
+        expect(self.check("A snapshot changes the state.", true, |story| {
             let all = story.all();
             let full = view(&Actions::of(&self.reducer, &all).fold(&all, None));
             let open = |settlement: &Settlement<R::State>, first: &[Entry], then: &[Entry]| {
@@ -365,7 +400,7 @@ where
                 }
             }
             Ok(())
-        });
+        }));
     }
 
     /// Asserts a law of your own about the final states. `holds` receives the actions that are in
@@ -375,6 +410,18 @@ where
     /// # Panics
     /// With a story, if the law does not hold.
     pub fn ends_well(&self, law: &str, holds: impl Fn(&[Entry], &R::State) -> bool) {
+        expect(self.try_ends_well(law, holds));
+    }
+
+    /// Does what [`ends_well`](Self::ends_well) does, without a panic.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`], if the law does not hold.
+    pub fn try_ends_well(
+        &self,
+        law: &str,
+        holds: impl Fn(&[Entry], &R::State) -> bool,
+    ) -> Result<(), BrokenLaw> {
         self.check(law, true, |story| {
             let all = story.all();
             for user in &story.users {
@@ -391,94 +438,74 @@ where
                 }
             }
             Ok(())
-        });
+        })
     }
 
-    /// Tests random histories, and panics with the smallest one that breaks the law.
+    /// Asserts a law of your own about every state that a user sees, also while actions are missing
+    /// or arrive late. `law` is the first line of the story.
+    ///
+    /// ```should_panic
+    /// use logux::{Action, replay::untyped_reducer, testing::Laws};
+    /// use proptest::sample::select;
+    ///
+    /// let balance = untyped_reducer(0, |balance: &mut i32, action: &Action| {
+    ///     *balance += if action.kind() == "earn" { 1 } else { -1 };
+    /// });
+    /// // A user spends what they have; but another one undoes what was earned.
+    /// let make = |balance: &i32, kind: &&str, _: &_| {
+    ///     let is_possible = *kind == "earn" || *balance > 0;
+    ///     is_possible.then(|| Action::new(format!(r#"{{"type":"{kind}"}}"#)).ok())?
+    /// };
+    /// let laws = Laws::with(balance, select(vec!["earn", "spend"]), make);
+    /// laws.always("The balance is negative.", |balance| *balance >= 0);
+    /// ```
+    ///
+    /// # Panics
+    /// With a story, if the law does not hold.
+    pub fn always(&self, law: &str, holds: impl Fn(&R::State) -> bool) {
+        expect(self.try_always(law, holds));
+    }
+
+    /// Does what [`always`](Self::always) does, without a panic.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`], if the law does not hold.
+    pub fn try_always(
+        &self,
+        law: &str,
+        holds: impl Fn(&R::State) -> bool,
+    ) -> Result<(), BrokenLaw> {
+        self.check_states(law, true, Some(&holds), |story| match &story.violation {
+            Some((name, state)) => Err(format!("  {name} has {state:?}\n")),
+            None => Ok(()),
+        })
+    }
+
+    /// Tests random histories. `holds` receives the users after each, and returns the end of its
+    /// story if it breaks the law.
     fn check(
         &self,
         law: &str,
         with_undo: bool,
         holds: impl Fn(&Story<'_, R>) -> Result<(), String>,
-    ) {
-        let config = Config {
-            cases: self.cases,
-            failure_persistence: None,
-            max_shrink_iters: 4_096,
-            // The other algorithm takes an eighth of the time of a test without optimizations.
-            rng_algorithm: RngAlgorithm::XorShift,
-            ..Config::default()
-        };
-        let undo_weight = u32::from(with_undo);
-        let event = prop_oneof![
-            6 => (&self.intents).prop_map(TurnEvent::Add),
-            2 => any::<bool>().prop_map(TurnEvent::Receive),
-            undo_weight => any::<Index>().prop_map(TurnEvent::Undo),
-        ];
-        let turn = (0..self.users, 0..3_i64, event).prop_map(|(user, delay_ms, event)| Turn {
-            user,
-            delay_ms,
-            event,
-        });
-        let skews = proptest::collection::vec(-5..5_i64, self.users);
-        let histories = (skews, proptest::collection::vec(turn, 1..=self.turns));
-        let violation = |skews: &[i64], history: &[Turn<I::Value>]| {
-            let story = self.run(skews, history);
+    ) -> Result<(), BrokenLaw> {
+        self.check_states(law, with_undo, None, holds)
+    }
+
+    /// Does the same. A story ends at the first state of a user that does not fulfil `watch`.
+    fn check_states(
+        &self,
+        law: &str,
+        with_undo: bool,
+        watch: Option<Watch<'_, R::State>>,
+        holds: impl Fn(&Story<'_, R>) -> Result<(), String>,
+    ) -> Result<(), BrokenLaw> {
+        self.histories.check(&self.intents, with_undo, |history| {
+            let mut story = Story::new(&self.reducer, &history.skews, watch);
+            history.tell(&mut story, &self.make);
             holds(&story).err().map(|end| format!("{law}\n\n{}\n{end}", story.text))
-        };
-        let ran = TestRunner::new(config).run(&histories, |(skews, history)| {
-            match violation(&skews, &history) {
-                Some(story) => Err(TestCaseError::fail(story)),
-                None => Ok(()),
-            }
-        });
-        match ran {
-            Ok(()) => {}
-            Err(TestError::Fail(_, (skews, history))) => {
-                let smallest = smallest(history, |history| violation(&skews, history).is_some());
-                panic!(
-                    "{}",
-                    violation(&skews, &smallest)
-                        .unwrap_or_else(|| format!("{law}\n\nA second run did not break the law."))
-                )
-            }
-            Err(other) => panic!("{other}"),
-        }
+        })
     }
-
-    fn run(&self, skews: &[i64], history: &[Turn<I::Value>]) -> Story<'_, R> {
-        let mut story = Story::new(&self.reducer, skews);
-        let mut now = 1;
-        for turn in history {
-            now += turn.delay_ms;
-            match &turn.event {
-                TurnEvent::Add(intent) => {
-                    story.act(turn.user, now, |state, id| (self.make)(state, intent, id))
-                }
-                TurnEvent::Receive(reversed) => story.receive(turn.user, *reversed),
-                TurnEvent::Undo(index) => story.undo(turn.user, now, *index),
-            }
-        }
-        (0..self.users).for_each(|user| story.receive(user, user.is_multiple_of(2)));
-        story
-    }
-}
-
-/// Removes events one by one while `is_broken` holds, and repeats from the start after each
-/// removal. The shrinking of proptest tries each removal only once.
-pub(super) fn smallest<T: Clone>(mut events: Vec<T>, is_broken: impl Fn(&[T]) -> bool) -> Vec<T> {
-    let mut at = 0;
-    while at < events.len() {
-        let mut fewer = events.clone();
-        fewer.remove(at);
-        if is_broken(&fewer) {
-            events = fewer;
-            at = 0;
-        } else {
-            at += 1;
-        }
-    }
-    events
 }
 
 /// The error of a wrong clock, in milliseconds: larger than all differences of times in a story.

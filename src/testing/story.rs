@@ -18,10 +18,17 @@ use crate::{
 /// The names of the users in stories.
 pub(super) const NAMES: [&str; 4] = ["Ada", "Grace", "Alan", "Edsger"];
 
+/// What each state of a user has to fulfil.
+pub(super) type Watch<'a, S> = &'a dyn Fn(&S) -> bool;
+
 /// The users after a history, and the text of what they did.
 pub(super) struct Story<'a, R: Reducer> {
     pub(super) users: Vec<User<'a, R>>,
     pub(super) text: String,
+    /// The story ends at the first state that does not fulfil it.
+    watch: Option<Watch<'a, R::State>>,
+    /// The name of the user who has a state that does not, and the state.
+    pub(super) violation: Option<(&'static str, R::State)>,
 }
 
 pub(super) struct User<'a, R: Reducer> {
@@ -45,7 +52,7 @@ pub(super) fn small_steps() -> TimelineConfig {
 }
 
 impl<'a, R: Reducer> Story<'a, R> {
-    pub(super) fn new(reducer: &'a R, skews: &[i64]) -> Self {
+    pub(super) fn new(reducer: &'a R, skews: &[i64], watch: Option<Watch<'a, R::State>>) -> Self {
         let user = |(number, skew_ms): (usize, &i64)| User {
             name: NAMES[number],
             node: node(number),
@@ -54,7 +61,22 @@ impl<'a, R: Reducer> Story<'a, R> {
             timeline: Timeline::with_config(reducer, small_steps()),
             known: Vec::new(),
         };
-        Self { users: skews.iter().enumerate().map(user).collect(), text: String::new() }
+        Self {
+            users: skews.iter().enumerate().map(user).collect(),
+            text: String::new(),
+            watch,
+            violation: None,
+        }
+    }
+
+    fn add(&mut self, user: usize, entry: Entry) {
+        let user = &mut self.users[user];
+        user.timeline.add(&entry);
+        user.known.push(entry);
+        let state = user.timeline.state();
+        if self.violation.is_none() && self.watch.is_some_and(|holds| !holds(state)) {
+            self.violation = Some((user.name, state.clone()));
+        }
     }
 
     pub(super) fn act(
@@ -63,29 +85,32 @@ impl<'a, R: Reducer> Story<'a, R> {
         now: i64,
         make: impl FnOnce(&R::State, &ActionId) -> Option<Action>,
     ) {
-        let user = &mut self.users[user];
-        let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
-        let Some(action) = make(user.timeline.state(), &id) else { return };
+        if self.violation.is_some() {
+            return;
+        }
+        let author = &mut self.users[user];
+        let id = author.ids.next(WallTime::from_millis(now + author.skew_ms));
+        let Some(action) = make(author.timeline.state(), &id) else { return };
         let _ =
-            writeln!(self.text, "  {} adds {} at {} ms", user.name, action.as_json(), id.time());
-        user.add(Entry::new(action, Meta::new(id)));
+            writeln!(self.text, "  {} adds {} at {} ms", author.name, action.as_json(), id.time());
+        self.add(user, Entry::new(action, Meta::new(id)));
     }
 
     pub(super) fn undo(&mut self, user: usize, now: i64, index: Index) {
-        let user = &mut self.users[user];
-        if user.known.is_empty() {
+        let author = &mut self.users[user];
+        if author.known.is_empty() || self.violation.is_some() {
             return;
         }
-        let target = index.get(&user.known).clone();
-        let id = user.ids.next(WallTime::from_millis(now + user.skew_ms));
+        let target = index.get(&author.known).clone();
+        let id = author.ids.next(WallTime::from_millis(now + author.skew_ms));
         let _ = writeln!(
             self.text,
             "  {} undoes {} with the id {}",
-            user.name,
+            author.name,
             target.action.as_json(),
             target.meta.id
         );
-        user.add(undo_of(&target.meta.id, &id.to_string()));
+        self.add(user, undo_of(&target.meta.id, &id.to_string()));
     }
 
     pub(super) fn receive(&mut self, user: usize, reversed: bool) {
@@ -93,7 +118,7 @@ impl<'a, R: Reducer> Story<'a, R> {
         missing.retain(|entry| {
             self.users[user].known.iter().all(|known| known.meta.id != entry.meta.id)
         });
-        if missing.is_empty() {
+        if missing.is_empty() || self.violation.is_some() {
             return;
         }
         if reversed {
@@ -105,7 +130,7 @@ impl<'a, R: Reducer> Story<'a, R> {
             "  {} receives the actions of the others{order}.",
             self.users[user].name
         );
-        missing.into_iter().for_each(|entry| self.users[user].add(entry));
+        missing.into_iter().for_each(|entry| self.add(user, entry));
     }
 
     /// All actions, in order.
@@ -125,13 +150,6 @@ impl<'a, R: Reducer> Story<'a, R> {
             let _ = writeln!(text, "  {name} {verb} {state:?}");
             text
         })
-    }
-}
-
-impl<R: Reducer> User<'_, R> {
-    pub(super) fn add(&mut self, entry: Entry) {
-        self.timeline.add(&entry);
-        self.known.push(entry);
     }
 }
 

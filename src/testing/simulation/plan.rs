@@ -13,7 +13,7 @@ use super::{Config, Simulation, Unsettled};
 use crate::{
     action::{Action, ActionId},
     replay::Reducer,
-    testing::laws::smallest,
+    testing::smallest,
 };
 
 /// One event of a simulated world. `I` describes an action to be made.

@@ -17,7 +17,7 @@ use crate::{
     action::{Action, ActionId, NodeId, logux},
     client::{self, Client, UndoOutcome},
     replay::{Reducer, Timeline},
-    store::{Query, Store},
+    store::{Entry, Query, Store},
     sync::{self, State},
     testing::CrashStore,
     time::{MonoTime, as_millis},
@@ -121,6 +121,20 @@ impl<R: Reducer<State: Debug> + Clone> Simulation<R> {
     /// Returns the state of the server.
     pub fn server_state(&self) -> &R::State {
         self.server().log().state()
+    }
+
+    /// Returns the actions of the application that are in effect on the server, in order. O(n).
+    pub fn actions_in_effect(&self) -> Vec<Entry> {
+        let log = self.server().log();
+        let mut entries = Vec::new();
+        let Ok(()) = log.store().walk(&Query::created().oldest_first(), &mut |entry| {
+            let is_own = logux::is_logux(entry.action.kind());
+            if !is_own && !log.observer().is_undone(&entry.meta.id) {
+                entries.push(entry.clone());
+            }
+            ControlFlow::Continue(())
+        });
+        entries
     }
 
     /// Returns the numbers of events so far.
