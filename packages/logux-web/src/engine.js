@@ -1,7 +1,6 @@
-// The WebAssembly module: strings in, strings out.
+// The WebAssembly module of the client: JSON in, JSON out.
 
-let encoder = new TextEncoder()
-let decoder = new TextDecoder()
+import { compile, Memory } from './wasm.js'
 
 /** Loads the module once for a page. */
 let loading
@@ -13,32 +12,20 @@ let loading
  *   default: the file beside this one
  */
 export function loadEngine(source) {
-  loading ??= instantiate(source).then(instance => new Engine(instance.exports))
+  loading ??= instantiate(source)
   return loading
 }
 
 async function instantiate(source) {
-  if (source instanceof WebAssembly.Module) return WebAssembly.instantiate(source, {})
-  if (!source) {
-    let url = new URL('../dist/logux.wasm', import.meta.url)
-    if (url.protocol === 'file:') {
-      let { readFile } = await import('node:fs/promises')
-      source = await readFile(url)
-    } else {
-      source = fetch(url)
-    }
-  }
-  source = await source
-  if (source instanceof Response) {
-    // Servers that do not know the media type of modules prevent streaming.
-    source = await source.arrayBuffer()
-  }
-  return (await WebAssembly.instantiate(source, {})).instance
+  let module = await compile(source, new URL('../dist/logux.wasm', import.meta.url))
+  let { exports } = await WebAssembly.instantiate(module, {})
+  return new Engine(exports)
 }
 
 class Engine {
   constructor(exports) {
     this.exports = exports
+    this.memory = new Memory(exports)
   }
 
   /** Starts a client. Returns its number. */
@@ -61,18 +48,10 @@ class Engine {
   }
 
   #give(value) {
-    let bytes = encoder.encode(JSON.stringify(value))
-    let address = this.exports.logux_allocate(bytes.length)
-    new Uint8Array(this.exports.memory.buffer, address, bytes.length).set(bytes)
-    return [address, bytes.length]
+    return this.memory.give(JSON.stringify(value))
   }
 
   #take(result) {
-    let packed = BigInt.asUintN(64, result)
-    let [address, length] = [Number(packed >> 32n), Number(packed & 0xffffffffn)]
-    let bytes = new Uint8Array(this.exports.memory.buffer, address, length)
-    let value = JSON.parse(decoder.decode(bytes))
-    this.exports.logux_free(address, length)
-    return value
+    return JSON.parse(this.memory.takeResult(result))
   }
 }
