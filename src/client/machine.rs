@@ -21,11 +21,11 @@ use super::{
 };
 use crate::{
     action::{
-        ActionId, Subprotocol,
+        ActionId, NodeId, Subprotocol,
         logux::{self, Undo},
     },
     excerpt::excerpt,
-    log::{Draft, Log, LogError, Observer},
+    log::{Draft, Log, LogChange, LogError, Observer},
     store::{Criteria, Entry, JournalStore, Query, Store, StoreChange, Synced},
     sync::{self, BatchToken, Node},
     time::{Now, WallTime},
@@ -94,6 +94,8 @@ pub struct Client<S, O = ()> {
     pub(super) followers: Followers,
     /// Whether the connection is one to the tab that leads.
     pub(super) is_follower: bool,
+    /// The node id of the server.
+    pub(super) server: Option<NodeId>,
     /// The correction of the clock, measured at the first connection and not changed later, so
     /// that the order of actions stays the same.
     pub(super) time_fix: Option<i64>,
@@ -158,6 +160,7 @@ impl<S: Store, O: Observer> Client<S, O> {
             subprotocol: config.node.subprotocol.in_protocol(newest),
             node: Node::new(config.node.clone(), ()),
             node_config: config.node,
+            server: None,
             token: config.token,
             subscriptions: Subscriptions::default(),
             undo_steps: UndoSteps::default(),
@@ -173,6 +176,26 @@ impl<S: Store, O: Observer> Client<S, O> {
             pending: VecDeque::new(),
             ready: VecDeque::new(),
         })
+    }
+
+    /// Records the changes of the log from now on: [`Log::record_log_changes`].
+    pub fn record_log_changes(&mut self) {
+        self.log.record_log_changes();
+    }
+
+    /// Returns the recorded changes of the log: [`Log::take_log_changes`].
+    pub fn take_log_changes(&mut self) -> Vec<LogChange> {
+        self.log.take_log_changes()
+    }
+
+    /// Returns the node id of the server, after the first connection.
+    pub const fn server(&self) -> Option<&NodeId> {
+        self.server.as_ref()
+    }
+
+    /// Generates an id, for an action that is added with it.
+    pub fn generate_id(&mut self, now: WallTime) -> ActionId {
+        self.log.generate_id(now)
     }
 
     /// Returns the log.
@@ -314,7 +337,10 @@ impl<S: Store, O: Observer> Client<S, O> {
                 sync::Output::Authenticate(authentication) => {
                     self.node.handle(now, sync::Input::Allow(authentication.token))
                 }
-                sync::Output::Connected { .. } => self.connected(now)?,
+                sync::Output::Connected { peer, .. } => {
+                    self.server = Some(peer);
+                    self.connected(now)?;
+                }
                 sync::Output::TimeFix(time_fix) => {
                     if self.time_fix.replace(time_fix).is_some() {
                         self.log.forget_times();

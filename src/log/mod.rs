@@ -1,19 +1,23 @@
 //! The rules over a store: ids, reasons, and observers, which see an action before and after it is
 //! added.
 //!
-//! Read [`Log`], then [`Observer`], and `hybrid_clock`, which decides the times of own actions.
+//! Read [`Log`], then [`Observer`], `recorder` (the same for an application that shows the log),
+//! and `hybrid_clock`, which decides the times of own actions.
 
 mod error;
 mod hybrid_clock;
 mod observer;
+mod recorder;
 
 pub use error::LogError;
 pub use observer::{Observer, ObserverRequest};
+pub use recorder::LogChange;
 
 use core::ops::ControlFlow;
 use std::{sync::Arc, time::Duration};
 
 use hybrid_clock::HybridClock;
+use recorder::Recorder;
 
 use crate::{
     action::{Action, ActionId, IdGenerator, Meta, NameList, NodeId, Subprotocol, push_once},
@@ -47,15 +51,7 @@ pub struct Log<S, O = ()> {
     /// `None`: the times of own actions are those of their ids.
     clock: Option<HybridClock>,
     observer: O,
-    removed: Option<RemovedIds>,
-}
-
-/// The ids of removed entries, see [`Log::record_removed`].
-#[derive(Debug)]
-struct RemovedIds {
-    index: &'static str,
-    without: &'static str,
-    ids: Vec<ActionId>,
+    recorder: Recorder,
 }
 
 /// The optional meta of an action to be added.
@@ -170,7 +166,7 @@ impl<S: Store, O: Observer> Log<S, O> {
             ids: IdGenerator::new(node),
             clock: Some(HybridClock::default()),
             observer,
-            removed: None,
+            recorder: Recorder::default(),
         }
     }
 
@@ -183,17 +179,6 @@ impl<S: Store, O: Observer> Log<S, O> {
             if remaining == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(())
-    }
-
-    /// Records the ids of the entries that are removed from now on, of those that have this index
-    /// and do not have this reason.
-    pub(crate) fn record_removed(&mut self, index: &'static str, without: &'static str) {
-        self.removed = Some(RemovedIds { index, without, ids: Vec::new() });
-    }
-
-    /// Returns the recorded ids, and forgets them.
-    pub(crate) fn take_removed(&mut self) -> Vec<ActionId> {
-        self.removed.as_mut().map(|removed| core::mem::take(&mut removed.ids)).unwrap_or_default()
     }
 
     /// Drops all writes since the last commit. Generated ids still increase.
@@ -314,9 +299,12 @@ impl<S: Store, O: Observer> Log<S, O> {
             self.keep_last(&reason, &mut entry.meta)?;
         }
         if entry.meta.reasons.is_empty() {
+            self.recorder.added(&entry);
+            self.recorder.cleaned(&entry);
             self.observer.added(&entry);
             self.observer.cleaned(&entry);
         } else if self.store.add(&mut entry)? == Insertion::Added {
+            self.recorder.added(&entry);
             self.observer.added(&entry);
         } else {
             return Ok(None);
@@ -423,8 +411,9 @@ impl<S: Store, O: Observer> Log<S, O> {
     fn set_meta(&mut self, id: &ActionId, change: &MetaChange) -> Result<bool, LogError<S::Error>> {
         if change.reasons.as_ref().is_some_and(|reasons| reasons.is_empty()) {
             let Some(mut entry) = self.store.remove(id)? else { return Ok(false) };
-            record(&mut self.removed, &entry);
+            self.recorder.removed(&entry);
             change.apply(&mut entry.meta);
+            self.recorder.cleaned(&entry);
             self.observer.cleaned(&entry);
             Ok(true)
         } else {
@@ -465,9 +454,10 @@ impl<S: Store, O: Observer> Log<S, O> {
         reason: &str,
         criteria: &Criteria,
     ) -> Result<(), LogError<S::Error>> {
-        let (observer, removed) = (&mut self.observer, &mut self.removed);
+        let (observer, recorder) = (&mut self.observer, &mut self.recorder);
         Ok(self.store.remove_reason(reason, criteria, &mut |entry| {
-            record(removed, &entry);
+            recorder.removed(&entry);
+            recorder.cleaned(&entry);
             observer.cleaned(&entry);
         })?)
     }
@@ -559,15 +549,6 @@ impl<S: Store, O: Observer> Log<S, O> {
     /// Returns the store.
     pub fn into_store(self) -> S {
         self.store
-    }
-}
-
-/// Records the id of a removed entry, if it is to be recorded.
-fn record(removed: &mut Option<RemovedIds>, entry: &Entry) {
-    let Some(removed) = removed else { return };
-    let has = |names: &NameList, name: &str| names.iter().any(|own| **own == *name);
-    if has(&entry.meta.indexes, removed.index) && !has(&entry.meta.reasons, removed.without) {
-        removed.ids.push(entry.meta.id.clone());
     }
 }
 
