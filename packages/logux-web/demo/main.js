@@ -38,7 +38,7 @@ let update = eachFrame(() => {
   steps.update(entries)
 })
 for (let { client, note } of people) {
-  note.listen(update)
+  note.watch(update)
   for (let event of ['state', 'undone', 'add']) client.on(event, update)
 }
 // What is confirmed changes no document.
@@ -68,7 +68,7 @@ async function start() {
     await fill()
     await new Promise(resolve => {
       let isFilled = () => people.every(({ note }) => /piano/.test(note.get('text')))
-      let ends = people.map(({ note }) => note.listen(() => {
+      let ends = people.map(({ note }) => note.watch(() => {
         if (!isFilled()) return
         for (let end of ends) end()
         resolve()

@@ -56,7 +56,7 @@ class Cursors {
     this.view = view
     this.document = document
     this.bindingOf = bindingOf
-    this.end = document.listen(() => this.schedule())
+    this.end = document.watch(() => this.schedule())
     updatePresence(document, { ...user, cursor: undefined })
     this.schedule()
   }

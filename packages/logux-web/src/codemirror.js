@@ -83,7 +83,7 @@ class Binding {
     this.text = this.document.text(text.path)
     this.ends = [
       this.text.listen(changes => this.receive(changes)),
-      this.document.listen(() => queueMicrotask(() => this.showAccess()))
+      this.document.watch(() => queueMicrotask(() => this.showAccess()))
     ]
     if (view.state.sliceDoc() !== this.text.get()) this.showText()
     queueMicrotask(() => this.showAccess())

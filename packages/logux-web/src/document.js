@@ -1,5 +1,6 @@
 // A document of a client.
 
+import { loaded, Part, Store } from './store.js'
 import { LoguxText } from './text.js'
 
 /** A part of a path of a JSON Pointer. */
@@ -11,14 +12,31 @@ function pointer(path) {
   return path === '' || path.startsWith('/') ? path : '/' + escape(path)
 }
 
-export class LoguxDocument {
+/** Whether two values are the same text of JSON. */
+function isEqual(one, other) {
+  if (typeof one !== 'object') return one === other
+  return JSON.stringify(one) === JSON.stringify(other)
+}
+
+/** A document. As a store, its value is its JSON. */
+export class LoguxDocument extends Store {
   #client
-  #listeners = new Set()
+  /** What was read, by path. Of before the last change, it is kept while it may be equal. */
+  #values = new Map()
   #info
+  #others
+
+  /** How often the application has it open. */
+  users = 0
+  /** A store of the status. */
+  $status = new Part(this, () => this.status)
+  /** A store of what the others show. */
+  $others = new Part(this, () => this.others)
   /** The number of changes of the state, for what is read from it. */
   version = 0
 
   constructor(client, kind, id) {
+    super()
     this.#client = client
     this.kind = kind
     this.id = id
@@ -32,13 +50,7 @@ export class LoguxDocument {
 
   /** Resolves when the server has answered for the first time, or has refused. */
   get loading() {
-    return new Promise(resolve => {
-      let unsubscribe = this.subscribe(() => {
-        if (this.status === 'loading') return
-        queueMicrotask(() => unsubscribe())
-        resolve(this.status)
-      })
-    })
+    return loaded(this)
   }
 
   /** `loading`, `ready`, `readOnly`, `missing`, `forbidden`, `deleted`, or another reason. */
@@ -59,9 +71,24 @@ export class LoguxDocument {
     return this.#getInfo().may.includes(operation)
   }
 
-  /** Returns the value at a path, or the whole document. `undefined`: there is none. */
+  /**
+   * Returns the value at a path, or the whole document: the same object until it changes.
+   * `undefined`: there is none.
+   */
   get(path = '') {
-    return this.#ask({ get: { channel: this.channel, path: pointer(path) } }) ?? undefined
+    let at = pointer(path)
+    let read = this.#values.get(at)
+    if (read && !read.isOld && this.isOpen) return read.value
+    let value = this.#ask({ get: { channel: this.channel, path: at } }) ?? undefined
+    // The whole document differs, or it would not be old.
+    if (read && at !== '' && isEqual(value, read.value)) value = read.value
+    this.#values.set(at, { isOld: false, value })
+    return value
+  }
+
+  /** Returns a store of the value at a path. */
+  part(path) {
+    return new Part(this, () => this.get(path))
   }
 
   /** Lets the document show a value at a path. Texts and lists change where they differ. */
@@ -139,9 +166,10 @@ export class LoguxDocument {
     this.#ask({ closeStep: { channel: this.channel } })
   }
 
-  /** The states of the others in the document, by node id. */
+  /** The states of the others in the document, by node id. The same object until they change. */
   get others() {
-    return this.#ask({ presence: { channel: this.channel } })
+    this.#others ??= this.#ask({ presence: { channel: this.channel } })
+    return this.#others
   }
 
   /** Shows the others a state, such as a name and a cursor. `null`: nothing. */
@@ -149,28 +177,38 @@ export class LoguxDocument {
     this.#ask({ setPresence: { channel: this.channel, state } })
   }
 
-  /** Calls a function now and after each change. Returns what ends that. A store of nanostores. */
-  subscribe(listener) {
-    let unsubscribe = this.listen(listener)
-    listener(this)
-    return unsubscribe
-  }
-
-  /** Calls a function after each change. */
-  listen(listener) {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  /** Ends the subscription, when all users of the document have closed it. */
+  /** Ends the subscription, when it was called as often as the document was opened. */
   close() {
     this.#client.closeDocument(this)
   }
 
-  /** Called by the client. */
+  /** Called by the client when the content has changed. */
   changed() {
+    for (let [at, read] of this.#values) {
+      // Nobody has read it since the change before.
+      if (read.isOld) this.#values.delete(at)
+      read.isOld = true
+    }
     this.#info = undefined
-    for (let listener of [...this.#listeners]) listener(this)
+    this.notify()
+  }
+
+  /** Called when the client has another store. */
+  moved() {
+    this.#others = undefined
+    this.changed()
+  }
+
+  /** Called by the client when the status, or what the user may do, has changed. */
+  statusChanged() {
+    this.#info = undefined
+    this.notify()
+  }
+
+  /** Called by the client when the others show something else. */
+  presenceChanged() {
+    this.#others = undefined
+    this.notify()
   }
 
   #getInfo() {

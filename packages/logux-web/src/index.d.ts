@@ -70,6 +70,8 @@ export interface Client {
   readonly state: State
   /** What to show about the connection, in the words of `status` of `@logux/client`. */
   readonly status: string
+  readonly $state: Store<State>
+  readonly $status: Store<string>
   readonly connected: boolean
   /** Whether a database keeps what this client does: its own, or that of the tab that leads. */
   readonly isKept: boolean
@@ -121,8 +123,30 @@ export interface Client {
 export type DocumentStatus = 'loading' | 'ready' | 'readOnly' | 'missing' | 'forbidden' | 'deleted'
 export type Operation = 'read' | 'create' | 'edit' | 'comment' | 'delete' | 'manage'
 
-/** A document that people edit together. It is a store of nanostores with itself as the value. */
-export interface LoguxDocument {
+/** What changes while it is shown, in the shape of a store of nanostores. */
+export interface Store<Value> {
+  /** The number of listeners. */
+  readonly lc: number
+  /** The same as `get`. */
+  readonly value: Value
+  eq(one: unknown, other: unknown): boolean
+  /** Returns the value: the same object until it changes. Do not change it. */
+  get(): Value
+  /** Calls a function with the value, now and after each change. Returns what ends that. */
+  subscribe(listener: (value: Value) => void): () => void
+  /** Calls a function with the value after each change. Returns what ends that. */
+  listen(listener: (value: Value) => void): () => void
+  /** Calls a function after each change, without the value, which may be large. */
+  watch(listener: () => void): () => void
+  /** Ends all calls. */
+  off(): void
+}
+
+/**
+ * A document that people edit together. As a store, its value is its JSON; its listeners are also
+ * called when the status, or what the others show, has changed.
+ */
+export interface LoguxDocument extends Omit<Store<Json | undefined>, 'get'> {
   readonly kind: string
   readonly id: string
   readonly channel: string
@@ -132,13 +156,17 @@ export interface LoguxDocument {
   readonly status: DocumentStatus | (string & {})
   /** Resolves with the status when the server has answered. */
   readonly loading: Promise<string>
+  readonly $status: Store<string>
   readonly canUndo: boolean
   readonly canRedo: boolean
-  /** The states that the others show, by node id. */
+  /** The states that the others show, by node id. The same object until they change. */
   readonly others: Record<string, Json>
+  readonly $others: Store<Record<string, Json>>
   may(operation: Operation): boolean
-  /** Returns the value at a path, or the whole document. */
+  /** Returns the value at a path, or the whole document. `undefined`: there is none. */
   get(path?: Path): Json | undefined
+  /** Returns a store of the value at a path. */
+  part(path: Path): Store<Json | undefined>
   /** Lets the document show a value. Texts and lists change where they differ. */
   set(path: Path, value: Json): Answer
   delete(path: Path): Answer
@@ -167,10 +195,7 @@ export interface LoguxDocument {
   closeStep(): void
   /** Shows the others a state, such as a name and the anchor of a cursor. `null`: nothing. */
   setPresence(state: Json): void
-  /** Calls a function now and after each change. Returns what ends that. */
-  subscribe(listener: (document: LoguxDocument) => void): () => void
-  /** Calls a function after each change. */
-  listen(listener: (document: LoguxDocument) => void): () => void
+  /** Closes the document, when it was called as often as `document` of the client. */
   close(): void
 }
 
@@ -182,32 +207,24 @@ export interface RecordsOptions<Fields extends object = RecordFields> {
 }
 
 /** What lists of records and single records share. Undo is of all records of the kind. */
-interface RecordStore<Value> {
+interface RecordStore<Value> extends Store<Value> {
   readonly plural: string
   /** Whether the server has sent what it has. Another text is the reason of the server. */
   readonly status: 'loading' | 'ready' | 'missing' | 'forbidden' | 'deleted' | (string & {})
   /** Resolves with the status when the server has answered. */
   readonly loading: Promise<string>
+  readonly $status: Store<string>
   readonly canUndo: boolean
   readonly canRedo: boolean
-  /** The number of listeners. */
-  readonly lc: number
-  /** The same as `get`. */
-  readonly value: Value
-  /** Returns the value: the same object until it changes. */
-  get(): Value
-  /** Calls a function now and after each change, also of the status. Returns what ends that. */
-  subscribe(listener: (value: Value) => void): () => void
-  /** Calls a function after each change, also of the status. */
-  listen(listener: (value: Value) => void): () => void
-  /** Ends all calls. */
-  off(): void
   /** Undoes the latest own step: it writes the values of before as a new change. */
   undo(): void
   redo(): void
   /** Ends the current step of undo. */
   closeStep(): void
-  /** Ends the subscription. What the device has of the records is kept. */
+  /**
+   * Ends the subscription, when it was called as often as `records` or `record` of the client. What
+   * the device has of the records is kept.
+   */
   close(): void
 }
 

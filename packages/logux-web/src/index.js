@@ -5,6 +5,7 @@ import { LoguxDocument } from './document.js'
 import { loadEngine } from './engine.js'
 import { random } from './random.js'
 import { OpenLists } from './records.js'
+import { Value } from './store.js'
 import { joinTabs } from './tabs.js'
 
 /** The user has lost an action: the server has undone it, for this reason. */
@@ -67,9 +68,10 @@ class Client {
   /** Whether the database has failed. */
   #isLost = false
 
-  /** `disconnected`, `connecting`, `sending` or `synchronized`. */
-  state = 'disconnected'
-  status = 'disconnected'
+  /** A store of `disconnected`, `connecting`, `sending` or `synchronized`. */
+  $state = new Value('disconnected')
+  /** A store of what to show about the connection. */
+  $status = new Value('disconnected')
 
   constructor(engine, options, database, saved, tabs) {
     this.#engine = engine
@@ -88,6 +90,14 @@ class Client {
     this.#listen('addEventListener')
     tabs?.attach(this)
     this.ask('resume')
+  }
+
+  get state() {
+    return this.$state.get()
+  }
+
+  get status() {
+    return this.$status.get()
   }
 
   get isClosed() {
@@ -133,6 +143,7 @@ class Client {
       this.#documents.set(channel, open)
       this.askToOpen({ open: { kind, id } })
     }
+    open.users += 1
     return open
   }
 
@@ -241,7 +252,7 @@ class Client {
   }
 
   closeDocument(closed) {
-    if (!this.hasOpen(closed)) return
+    if (!this.hasOpen(closed) || --closed.users > 0) return
     this.#documents.delete(closed.channel)
     let { channel, id, kind } = closed
     this.ask({ close: { channel } })
@@ -273,7 +284,7 @@ class Client {
       this.ask({ lead: { saved, token: token ?? null } })
       for (let document of this.#documents.values()) {
         document.version += 1
-        document.changed()
+        document.moved()
       }
       this.#lists.moved()
       for (let resolve of this.#keeping.splice(0)) this.#written.then(resolve)
@@ -322,8 +333,8 @@ class Client {
       else if (it.event === 'added') this.#emit('add', it.action, { id: it.id, time: it.time })
       else if (it.event === 'processed') this.#answer(it.id, ({ resolve }) => resolve())
       else if (it.event === 'undone') this.#undone(it)
-      else if (it.event === 'document') this.#documents.get(it.channel)?.changed()
-      else if (it.event === 'presence') this.#documents.get(it.channel)?.changed()
+      else if (it.event === 'document') this.#documents.get(it.channel)?.statusChanged()
+      else if (it.event === 'presence') this.#documents.get(it.channel)?.presenceChanged()
       else if (it.event === 'serverError') this.#serverError(it.kind)
       else if (it.event === 'stopped') this.#emit('error', new Error(it.reason))
       else if (it.event === 'debug') this.#emit('debug', it.text)
@@ -349,7 +360,7 @@ class Client {
   }
 
   #set(name, value) {
-    this[name] = value
+    this[`$${name}`].set(value)
     this.#emit(name, value)
   }
 

@@ -27,11 +27,15 @@ class BoundInput {
     for (let event of EVENTS) element.addEventListener(event, this)
     this.ends = [
       this.text.listen(changes => this.receive(changes)),
-      this.document.subscribe(({ isOpen }) => {
-        element.readOnly = this.wasReadOnly || !isOpen || !this.document.may('edit')
-      })
+      this.document.watch(() => this.showAccess())
     ]
+    this.showAccess()
     this.showText()
+  }
+
+  showAccess() {
+    let mayEdit = this.document.isOpen && this.document.may('edit')
+    this.element.readOnly = this.wasReadOnly || !mayEdit
   }
 
   end() {

@@ -1,7 +1,7 @@
 // Lists of records, and single ones. The engine tells what has changed in them.
 
 import { newId } from './random.js'
-import { loaded, Store } from './store.js'
+import { loaded, Part, Store } from './store.js'
 
 /** The lists that a client has open. */
 export class OpenLists {
@@ -40,7 +40,7 @@ export class OpenLists {
     if (!open) {
       let number = this.#client.askToOpen(call)
       let close = () => {
-        if (this.#lists.get(key) !== open) return
+        if (this.#lists.get(key) !== open || --open.users > 0) return
         this.#lists.delete(key)
         if (this.#client.isClosed) return
         this.#client.ask({ closeList: { list: number } })
@@ -50,6 +50,7 @@ export class OpenLists {
       this.#lists.set(key, open)
       open.changed()
     }
+    open.users += 1
     return open
   }
 }
@@ -57,8 +58,12 @@ export class OpenLists {
 /** What lists and single records share. */
 class RecordStore extends Store {
   #open
+  /** How often the application has it open. */
+  users = 0
   /** `loading`, `ready`, `missing`, `forbidden`, or another reason of the server. */
   status = 'loading'
+  /** A store of the status. */
+  $status = new Part(this, () => this.status)
 
   constructor(open, plural) {
     super()
@@ -93,7 +98,7 @@ class RecordStore extends Store {
     this.#open.client.ask({ closeStep: { channel: this.plural } })
   }
 
-  /** Ends the subscription. */
+  /** Ends the subscription, when it was called as often as the list was opened. */
   close() {
     this.#open.close()
   }

@@ -14,33 +14,43 @@ export class Store {
     return this.#listeners.size
   }
 
-  /** Calls a function now and after each change. Returns what ends that. */
+  /** Whether two values are the same for stores that are computed from this one. */
+  eq(one, other) {
+    return Object.is(one, other)
+  }
+
+  /** Calls a function with the value, now and after each change. Returns what ends that. */
   subscribe(listener) {
     let unsubscribe = this.listen(listener)
     listener(this.get())
     return unsubscribe
   }
 
-  /** Calls a function after each change. Returns what ends that. */
+  /** Calls a function with the value after each change. Returns what ends that. */
   listen(listener) {
-    let entry = { listener }
-    this.#listeners.add(entry)
-    return () => {
-      this.#listeners.delete(entry)
-    }
+    return this.#add(() => listener(this.get()))
+  }
+
+  /** Calls a function after each change, without the value, which may be large. */
+  watch(listener) {
+    return this.#add(() => listener())
   }
 
   /** Ends all calls. */
   off() {
+    let hadSome = this.#listeners.size > 0
     this.#listeners.clear()
+    if (hadSome) this.end?.()
   }
 
   /** Calls the listeners. The error of one is reported, and prevents nothing. */
   notify() {
-    for (let entry of [...this.#listeners]) {
-      if (!this.#listeners.has(entry)) continue
+    // Computed stores of nanostores look for changes only if this number is new.
+    if (globalThis.nanostoresGlobal) globalThis.nanostoresGlobal.epoch += 1
+    for (let call of [...this.#listeners]) {
+      if (!this.#listeners.has(call)) continue
       try {
-        entry.listener(this.get())
+        call()
       } catch (error) {
         queueMicrotask(() => {
           throw error
@@ -48,18 +58,73 @@ export class Store {
       }
     }
   }
+
+  #add(call) {
+    if (this.#listeners.size === 0) this.begin?.()
+    this.#listeners.add(call)
+    return () => {
+      if (this.#listeners.delete(call) && this.#listeners.size === 0) this.end?.()
+    }
+  }
+}
+
+/** A store whose value is set. */
+export class Value extends Store {
+  #value
+
+  constructor(value) {
+    super()
+    this.#value = value
+  }
+
+  get() {
+    return this.#value
+  }
+
+  set(value) {
+    if (value === this.#value) return
+    this.#value = value
+    this.notify()
+  }
+}
+
+/** A store of something that another store has, whose listeners hear of nothing else. */
+export class Part extends Store {
+  #source
+  #last
+  #unwatch
+
+  constructor(source, get) {
+    super()
+    this.#source = source
+    this.get = get
+  }
+
+  begin() {
+    this.#last = this.get()
+    this.#unwatch = this.#source.watch(() => {
+      let value = this.get()
+      if (value === this.#last) return
+      this.#last = value
+      this.notify()
+    })
+  }
+
+  end() {
+    this.#unwatch()
+  }
 }
 
 /** Resolves with the `status` of a store when it is not `loading` any more. */
 export function loaded(store) {
   return new Promise(resolve => {
-    let unsubscribe
+    let unwatch
     let decide = () => {
       if (store.status === 'loading') return false
-      unsubscribe?.()
+      unwatch?.()
       resolve(store.status)
       return true
     }
-    if (!decide()) unsubscribe = store.listen(decide)
+    if (!decide()) unwatch = store.watch(decide)
   })
 }

@@ -90,7 +90,7 @@ export class LoguxText {
       watchText: { channel: this.document.channel, path: this.path }
     })
     this.#known = this.document.version
-    this.#unsubscribe = this.document.listen(() => this.tell())
+    this.#unsubscribe = this.document.watch(() => this.tell())
   }
 
   #end() {

@@ -14,3 +14,5 @@ for (let name of [...events, ...others]) {
   globalThis[name] = window[name]
 }
 globalThis.window = window
+// Node.js has one since version 21.
+globalThis.navigator ??= window.navigator

@@ -84,7 +84,10 @@ test('what a list shows stays the same object until it changes', async () => {
   let count = shown.length
   list.change(one, { n: 0 })
   assert.equal(shown.length, count)
+  // It was opened twice.
   list.close()
+  assert.equal(ada.records('tasks', { filter: { a: 1, list: 'same' } }), list)
+  for (let n = 0; n < 2; n++) list.close()
   assert.notEqual(ada.records('tasks', { filter: { a: 1, list: 'same' } }), list)
 })
 
