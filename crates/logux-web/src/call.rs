@@ -3,17 +3,14 @@
 use core::convert::Infallible;
 
 use logux::{
-    Json,
+    Json, WallTime,
     client::DeviceEvent,
     crdt::{JsonOp, JsonOpError, PathError, TextError},
     json::JsonError,
-    log::LogError,
+    log::{Draft, LogError},
 };
 
-use crate::{
-    fields::{FieldError, Fields},
-    saved::SavedChange,
-};
+use crate::{fields::FieldError, saved::SavedChange};
 
 /// What a client starts with: a JSON object with these fields. All but `node` may be missing.
 #[derive(Debug)]
@@ -88,7 +85,22 @@ pub enum Call {
     Sync {
         /// The action.
         action: Json,
+        /// Its meta.
+        meta: ActionMeta,
     },
+    /// Adds an action that stays on this device. Returns its meta, or `null` if the log has its id.
+    Add {
+        /// The action.
+        action: Json,
+        /// Its meta. Without a reason, the action is not kept.
+        meta: ActionMeta,
+    },
+    /// Returns a new id, for the meta of an action.
+    GenerateId,
+    /// Tells all actions that are added to the log, and removed from it, from now on.
+    ObserveLog,
+    /// Returns the node id of the server. `null`: there was no connection yet.
+    Server,
     /// Opens a document.
     Open {
         /// The kind, such as `notes`.
@@ -260,108 +272,19 @@ pub enum Call {
     Unconfirmed,
 }
 
-impl Start {
-    /// Reads the JSON of a start.
-    ///
-    /// # Errors
-    /// If it is not an object with these fields, or a saved change cannot be read.
-    pub fn read(json: &str) -> Result<Self, CallError> {
-        let fields = Fields::new(json)?;
-        Ok(Self {
-            node: fields.read("node")?,
-            token: fields.optional("token")?,
-            subprotocol: fields.optional("subprotocol")?.unwrap_or_default(),
-            saved: saved(&fields)?,
-            follows: fields.optional("follows")?.unwrap_or_default(),
-        })
-    }
-}
-
-fn saved(fields: &Fields) -> Result<Vec<SavedChange>, CallError> {
-    let saved = fields.optional::<Vec<Json>>("saved")?.unwrap_or_default();
-    saved.iter().map(SavedChange::read).collect()
-}
-
-impl Call {
-    /// Reads a call: its name, or an object whose only field has the name, and the fields of the
-    /// call as its value. Names begin with a small letter.
-    ///
-    /// # Errors
-    /// If there is no such call, or a field is missing or has another type.
-    pub fn read(json: &str) -> Result<Self, CallError> {
-        if let Some(name) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            return match name {
-                "resume" => Ok(Self::Resume),
-                "pause" => Ok(Self::Pause),
-                "opened" => Ok(Self::Opened),
-                "closed" => Ok(Self::Closed),
-                "connectFailed" => Ok(Self::ConnectFailed),
-                "wake" => Ok(Self::Wake),
-                "entries" => Ok(Self::Entries),
-                "unconfirmed" => Ok(Self::Unconfirmed),
-                _ => Err(CallError::Unknown(name.to_owned())),
-            };
-        }
-        let call = Fields::new(json)?;
-        let (name, fields) = call.only().ok_or_else(|| CallError::Unknown(String::new()))?;
-        let fields = Fields::new(fields.as_str())?;
-        let text = |name: &str| fields.read::<String>(name);
-        let channel = || text("channel");
-        Ok(match name {
-            "frame" => Self::Frame { frame: text("frame")? },
-            "followerOpened" => Self::FollowerOpened { tab: text("tab")? },
-            "followerFrame" => Self::FollowerFrame { tab: text("tab")?, frame: text("frame")? },
-            "followerClosed" => Self::FollowerClosed { tab: text("tab")? },
-            "lead" => Self::Lead { token: fields.optional("token")?, saved: saved(&fields)? },
-            "device" => Self::Device { device: Device::read(&text("device")?)? },
-            "setToken" => Self::SetToken { token: fields.optional("token")? },
-            "sync" => Self::Sync { action: fields.json("action")? },
-            "open" => Self::Open { kind: text("kind")?, id: text("id")? },
-            "close" => Self::Close { channel: channel()? },
-            "openRecords" => {
-                Self::OpenRecords { plural: text("plural")?, filter: fields.json("filter")? }
-            }
-            "openRecord" => Self::OpenRecord { plural: text("plural")?, id: text("id")? },
-            "listChanges" => Self::ListChanges { list: fields.read("list")? },
-            "closeList" => Self::CloseList { list: fields.read("list")? },
-            "editRecord" => {
-                Self::EditRecord { plural: text("plural")?, action: fields.json("action")? }
-            }
-            "get" => Self::Get { channel: channel()?, path: text("path")? },
-            "info" => Self::Info { channel: channel()? },
-            "edit" => {
-                let (ops, watch) = (fields.read("ops")?, fields.optional("watch")?);
-                Self::Edit { channel: channel()?, ops, watch }
-            }
-            "create" => Self::Create { channel: channel()? },
-            "delete" => Self::Delete { channel: channel()? },
-            "undo" => Self::Undo { channel: channel()? },
-            "redo" => Self::Redo { channel: channel()? },
-            "closeStep" => Self::CloseStep { channel: channel()? },
-            "select" => {
-                Self::Select { channel: channel()?, selection: fields.optional("selection")? }
-            }
-            "setPresence" => {
-                Self::SetPresence { channel: channel()?, state: fields.optional("state")? }
-            }
-            "presence" => Self::Presence { channel: channel()? },
-            "anchor" => {
-                let (path, index) = (text("path")?, fields.read("index")?);
-                Self::Anchor { channel: channel()?, path, index }
-            }
-            "anchorIndex" => {
-                let (path, anchor) = (text("path")?, fields.json("anchor")?);
-                Self::AnchorIndex { channel: channel()?, path, anchor }
-            }
-            "watchText" => Self::WatchText { channel: channel()?, path: text("path")? },
-            "textChanges" => Self::TextChanges { watch: fields.read("watch")? },
-            "unwatchText" => Self::UnwatchText { watch: fields.read("watch")? },
-            "authors" => Self::Authors { channel: channel()?, path: text("path")? },
-            "history" => Self::History { channel: channel()? },
-            "stateAt" => Self::StateAt { channel: channel()?, id: text("id")? },
-            _ => return Err(CallError::Unknown(name.to_owned())),
-        })
-    }
+/// The meta of an action of JavaScript. All fields may be missing.
+#[derive(Debug, Default)]
+pub struct ActionMeta {
+    /// The text of the id, of `GenerateId`.
+    pub id: Option<String>,
+    /// The time, in milliseconds since the epoch.
+    pub time: Option<i64>,
+    /// Why the action is kept.
+    pub reasons: Vec<String>,
+    /// Under which names it is found.
+    pub indexes: Vec<String>,
+    /// A reason that only the latest action with it has.
+    pub keep_last: Option<String>,
 }
 
 /// What has happened to the device.
@@ -375,14 +298,20 @@ pub enum Device {
     Visible,
 }
 
-impl Device {
-    fn read(name: &str) -> Result<Self, CallError> {
-        match name {
-            "online" => Ok(Self::Online),
-            "asleep" => Ok(Self::Asleep),
-            "visible" => Ok(Self::Visible),
-            _ => Err(CallError::Unknown(name.to_owned())),
-        }
+impl ActionMeta {
+    /// Returns the meta for the engine.
+    pub(crate) fn draft(self) -> Result<Draft, CallError> {
+        let id = self.id.map(|id| id.parse().map_err(|_| CallError::ActionId(id)));
+        // Actions that are sent get this reason from the engine.
+        let reasons = self.reasons.into_iter().filter(|reason| reason != "syncing");
+        Ok(Draft {
+            id: id.transpose()?,
+            time: self.time.map(WallTime::from_millis),
+            reasons: reasons.map(Into::into).collect(),
+            indexes: self.indexes.into_iter().map(Into::into).collect(),
+            keep_last: self.keep_last.map(Into::into),
+            ..Draft::default()
+        })
     }
 }
 
@@ -414,6 +343,9 @@ pub enum CallError {
     /// The node id is not valid.
     #[error("{0:?} is not a node id such as \"10:phone:tab\"")]
     NodeId(String),
+    /// The id of an action is not valid.
+    #[error("{0:?} is not the id of an action")]
+    ActionId(String),
     /// The database has something that cannot be read.
     #[error(transparent)]
     Saved(#[from] crate::saved::SavedChangeError),

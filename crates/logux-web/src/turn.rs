@@ -1,8 +1,10 @@
 //! What JavaScript has to do after a call.
 
 use logux::{
-    Json,
+    Action, Entry, Json, Meta,
+    action::NameList,
     client::{DocumentStatus, Fate, FollowerOutput, Output, PresenceEvent},
+    log::LogChange,
     sync::State,
 };
 use serde::Serialize;
@@ -50,6 +52,8 @@ pub enum WebEvent {
     Disconnect {
         /// Why.
         reason: String,
+        /// Whether the server has violated the protocol.
+        is_violation: bool,
     },
     /// There are no more attempts to connect until `resume`.
     Stopped {
@@ -67,15 +71,10 @@ pub enum WebEvent {
         /// The status.
         status: &'static str,
     },
-    /// An action of the server was added.
-    Added {
-        /// The action.
-        action: Json,
-        /// The text of its id.
-        id: String,
-        /// Its time, in milliseconds since the epoch.
-        time: i64,
-    },
+    /// An action was added to the log, after `observeLog`.
+    Added(LoggedAction),
+    /// An action was removed from the log, or was not kept.
+    Cleaned(LoggedAction),
     /// Send a tab that follows this one a frame.
     FollowerSend {
         /// The node id of the tab.
@@ -133,6 +132,62 @@ pub enum WebEvent {
     },
 }
 
+/// An action, with its meta in the words of `@logux/core`.
+#[derive(Debug, Serialize)]
+pub struct LoggedAction {
+    /// The action.
+    action: Action,
+    /// Its meta.
+    meta: LoggedMeta,
+}
+
+/// The meta of an action in the log.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoggedMeta {
+    id: String,
+    /// In milliseconds since the epoch, by the clock of this device.
+    time: i64,
+    /// The number in the log. `None`: it was not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<u64>,
+    reasons: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    indexes: Vec<String>,
+    /// Whether it waits for the server's answer.
+    #[serde(skip_serializing_if = "is_false")]
+    sync: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl From<&Meta> for LoggedMeta {
+    fn from(meta: &Meta) -> Self {
+        let names = |names: &NameList| names.iter().map(ToString::to_string).collect();
+        Self {
+            id: meta.id.to_string(),
+            time: meta.time.as_millis(),
+            added: meta.added,
+            reasons: names(&meta.reasons),
+            indexes: names(&meta.indexes),
+            sync: meta.reasons.iter().any(|reason| &**reason == "syncing"),
+        }
+    }
+}
+
+impl From<LogChange> for WebEvent {
+    fn from(change: LogChange) -> Self {
+        let logged =
+            |Entry { action, meta }| LoggedAction { meta: LoggedMeta::from(&meta), action };
+        match change {
+            LogChange::Added(entry) => Self::Added(logged(entry)),
+            LogChange::Cleaned(entry) => Self::Cleaned(logged(entry)),
+        }
+    }
+}
+
 /// Returns the name of the status of a document or of records: a word of the engine, or the reason
 /// of the server.
 pub(crate) fn status_name(status: &DocumentStatus) -> &str {
@@ -158,15 +213,12 @@ impl WebEvent {
         Some(match output {
             Output::Send(frame) => Self::Send { frame },
             Output::Connect => Self::Connect,
-            Output::Disconnect(reason) => Self::Disconnect { reason: reason.to_string() },
+            Output::Disconnect(reason) => {
+                Self::Disconnect { reason: reason.to_string(), is_violation: reason.is_violation() }
+            }
             Output::Stopped(reason) => Self::Stopped { reason: reason.to_string() },
             Output::State(state) => Self::State { state: state_name(state) },
             Output::Status(status) => Self::Status { status: status.as_str() },
-            Output::Added(entry) => Self::Added {
-                id: entry.meta.id.to_string(),
-                time: entry.meta.time.as_millis(),
-                action: Json::new(entry.action.as_json()).ok()?,
-            },
             Output::Ignored(ignored) => Self::Debug { text: ignored.to_string() },
             Output::Follower(tab, FollowerOutput::Send(frame)) => {
                 Self::FollowerSend { tab: tab.as_str().to_owned(), frame }

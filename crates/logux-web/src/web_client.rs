@@ -19,7 +19,7 @@ use crate::{
     records::OpenRecords,
     saved::SavedChange,
     texts::{self, WatchedTexts},
-    turn::{Turn, WebEvent, status_name},
+    turn::{LoggedMeta, Turn, WebEvent, status_name},
 };
 
 type Machine = Client<JournalStore, TimelineSet>;
@@ -46,6 +46,8 @@ pub struct WebClient {
     config: Config,
     /// The open documents by channel, each with the number of its users.
     open: BTreeMap<Arc<str>, (DocumentKey, usize)>,
+    /// Whether JavaScript hears of all changes of the log.
+    is_observed: bool,
     watched: WatchedTexts,
     records: OpenRecords,
 }
@@ -65,7 +67,8 @@ impl WebClient {
             machine = machine.following();
         }
         let (records, watched) = (OpenRecords::default(), WatchedTexts::default());
-        Ok(Self { machine, config, open: BTreeMap::new(), records, watched })
+        let (open, is_observed) = (BTreeMap::new(), false);
+        Ok(Self { machine, config, open, is_observed, records, watched })
     }
 
     /// Handles a call, commits, and returns what is to be done.
@@ -98,6 +101,7 @@ impl WebClient {
         let exceeding = self.records.update(now, &mut self.machine, &changed, is_own)?;
         let text = |plural| format!("a list of {plural} is too long to hear of all changes in it");
         turn.events.extend(exceeding.iter().map(|it| WebEvent::Debug { text: text(it) }));
+        turn.events.extend(self.machine.take_log_changes().into_iter().map(WebEvent::from));
         Ok(())
     }
 
@@ -140,9 +144,28 @@ impl WebClient {
                 self.machine.handle(now, Input::Device(device.into()))?;
             }
             Call::SetToken { token } => self.machine.set_token(token.map(Secret)),
-            Call::Sync { action } => {
+            Call::Sync { action, meta } => {
                 let action = Action::new(action.as_str().to_owned())?;
-                return self.sync(now, action).map(Some);
+                let id = self.machine.sync_with(now, action, meta.draft()?)?;
+                return Ok(Some(Json::from_value(&id.to_string())?));
+            }
+            Call::Add { action, meta } => {
+                let action = Action::new(action.as_str().to_owned())?;
+                let entry = self.machine.add(now, action, meta.draft()?)?;
+                let meta = entry.map(|entry| Json::from_value(&LoggedMeta::from(&entry.meta)));
+                return Ok(meta.transpose()?);
+            }
+            Call::GenerateId => {
+                let id = self.machine.generate_id(now.wall);
+                return Ok(Some(Json::from_value(&id.to_string())?));
+            }
+            Call::ObserveLog => {
+                self.is_observed = true;
+                self.machine.record_log_changes();
+            }
+            Call::Server => {
+                let server = self.machine.server().map(|server| Json::from_value(server.as_str()));
+                return Ok(server.transpose()?);
             }
             Call::Open { kind, id } => self.open(now, &DocumentKey::new(kind, id))?,
             Call::Close { channel } => self.close(now, &channel)?,
@@ -259,6 +282,9 @@ impl WebClient {
         }
         self.records.move_to(now, &mut self.machine)?;
         self.machine.take_over(now, &follower)?;
+        if self.is_observed {
+            self.machine.record_log_changes();
+        }
         self.machine.resume(now);
         Ok(())
     }

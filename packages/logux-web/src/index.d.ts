@@ -65,8 +65,90 @@ export interface LogEntry {
 
 export type State = 'disconnected' | 'connecting' | 'sending' | 'synchronized'
 
-export interface Client {
+/** The meta of an action in the log. */
+export interface Meta {
+  id: string
+  /** In milliseconds since the epoch, by the clock of this device. */
+  time: number
+  /** The number in the log. `undefined`: it was not kept. */
+  added?: number
+  reasons: string[]
+  indexes?: string[]
+  /** The action waits for the server's answer. */
+  sync?: boolean
+}
+
+/** The meta of an own action. Without a reason, and without `sync`, it is not kept. */
+export interface OwnMeta extends Partial<Meta> {
+  /** A reason that only the latest action with it has. */
+  keepLast?: string
+}
+
+export interface TypeOptions {
+  /** Default: `add`. */
+  event?: 'preadd' | 'add' | 'clean'
+  /** The `id` of the action, such as that of a record. */
+  id?: string
+}
+
+/** A type of actions, or what creates them. */
+export type TypeOf = string | { type: string }
+
+/** The log of this device. `client.log` has what functions of `@logux/client` use. */
+export interface ClientLog {
   readonly nodeId: string
+  /** An own action is about to be added. The listener may change its meta. */
+  on(event: 'preadd', listener: (action: Action, meta: OwnMeta) => void): () => void
+  /**
+   * `add`: an own or received action was added. `clean`: it was removed, or not kept. Both are told
+   * after the first call only.
+   */
+  on(event: 'add' | 'clean', listener: (action: Action, meta: Meta) => void): () => void
+  /** Calls a function at the actions of a type. */
+  type(
+    type: TypeOf,
+    listener: (action: Action, meta: Meta) => void,
+    options?: TypeOptions
+  ): () => void
+  generateId(): string
+  /**
+   * Adds an action, and sends it if `meta.sync` is `true`. Resolves with its meta when it is kept,
+   * or `false` if the log has its id. In a tab that follows, an action that is not sent is kept as
+   * long as the tab is open.
+   */
+  add(action: Action, meta?: OwnMeta): Promise<Meta | OwnMeta | false>
+}
+
+/** The connection. `client.node` has what functions of `@logux/client` use. */
+export interface ClientNode {
+  readonly localNodeId: string
+  /** The node id of the server, or of the tab that leads. */
+  readonly remoteNodeId: string | undefined
+  readonly state: State
+  readonly connected: boolean
+  readonly connection: { readonly url: string; readonly connected: boolean }
+  on(event: 'state', listener: (state: State) => void): () => void
+  /** The server has reported an error, such as `wrong-credentials`. */
+  on(event: 'error', listener: (error: Error & { type: string }) => void): () => void
+  /** The server has violated the protocol. */
+  on(event: 'clientError', listener: (error: Error & { type: string }) => void): () => void
+  on(event: 'debug', listener: (type: string, text: string) => void): () => void
+}
+
+/**
+ * A client. `status`, `badge`, `confirm`, `favicon`, `attention` and `log` of `@logux/client` can
+ * be called with it.
+ */
+export interface Client {
+  /** What `open` was called with. */
+  readonly options: Options
+  /** The user and the device, such as `ada:8fk2x0qa`. */
+  readonly clientId: string
+  readonly tabId: string
+  /** The client id and the tab id. */
+  readonly nodeId: string
+  readonly log: ClientLog
+  readonly node: ClientNode
   readonly state: State
   /** What to show about the connection, in the words of `status` of `@logux/client`. */
   readonly status: string
@@ -77,6 +159,8 @@ export interface Client {
   readonly isKept: boolean
   /** Whether this tab has the database and the connection, for the other tabs of its store too. */
   readonly isLeader: boolean
+  /** The same, in the words of `@logux/client`. */
+  readonly role: 'leader' | 'follower'
   /** The number of actions of this device that the server has not confirmed. */
   readonly unsaved: number
   /** Resolves when everything so far is kept on this device. */
@@ -98,14 +182,26 @@ export interface Client {
   /** Opens one record, or returns the open one. */
   record<Fields extends object = RecordFields>(plural: string, id: string): LoguxRecord<Fields>
   /** Adds an action of the application, and sends it. */
-  sync(action: Action): Answer
+  sync(action: Action, meta?: OwnMeta): Answer
+  /** Adds an action that stays on this device: `log.add`. */
+  add(action: Action, meta?: OwnMeta): Promise<Meta | OwnMeta | false>
+  /** Calls a function at the actions of a type: `log.type`. */
+  type(
+    type: TypeOf,
+    listener: (action: Action, meta: Meta) => void,
+    options?: TypeOptions
+  ): () => void
+  /** Resolves when the connection has a state. */
+  waitFor(state: State): Promise<void>
   on(event: 'state', listener: (state: State) => void): () => void
   on(event: 'status', listener: (status: string) => void): () => void
-  /** The server has sent an action. */
-  on(
-    event: 'add',
-    listener: (action: Action, meta: { id: string; time: number }) => void
-  ): () => void
+  /** As `log.on`. */
+  on(event: 'preadd', listener: (action: Action, meta: OwnMeta) => void): () => void
+  on(event: 'add' | 'clean', listener: (action: Action, meta: Meta) => void): () => void
+  /** This tab leads now. */
+  on(event: 'role', listener: (role: 'leader' | 'follower') => void): () => void
+  /** Never called: a client has one user. */
+  on(event: 'user', listener: (userId: string) => void): () => void
   /** An own action was undone. */
   on(event: 'undone', listener: (error: UndoneError, id: string) => void): () => void
   /**

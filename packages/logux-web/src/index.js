@@ -3,6 +3,8 @@
 import { openDatabase } from './database.js'
 import { LoguxDocument } from './document.js'
 import { loadEngine } from './engine.js'
+import { Events } from './events.js'
+import { ClientLog, ClientNode } from './log.js'
 import { random } from './random.js'
 import { OpenLists } from './records.js'
 import { Value } from './store.js'
@@ -53,12 +55,11 @@ class Client {
   #options
   #database
   #tabs
-  #clientId
   #socket
   #timer
   #documents = new Map()
   #lists = new OpenLists(this)
-  #listeners = new Map()
+  #events = new Events()
   #waiting = new Map()
   /** Everything that waits for the database, in order. */
   #written = Promise.resolve()
@@ -75,18 +76,25 @@ class Client {
 
   constructor(engine, options, database, saved, tabs) {
     this.#engine = engine
+    let { renew, ...given } = options
+    /** What `open` was called with. */
+    this.options = { ...given, token: renew }
     let { userId, token, subprotocol = 0, WebSocket = globalThis.WebSocket } = options
     this.#options = { ...options, WebSocket }
     this.#database = database
     this.#tabs = tabs
     let follows = tabs?.follows ?? false
     let known = saved.find(({ name }) => name === CLIENT)?.value
-    this.#clientId = (follows ? tabs.leader.client : known) ?? random(8)
-    this.nodeId = `${userId}:${this.#clientId}:${random(8)}`
+    let client = (follows ? tabs.leader.client : known) ?? random(8)
+    this.clientId = `${userId}:${client}`
+    this.tabId = random(8)
+    this.nodeId = `${this.clientId}:${this.tabId}`
+    this.log = new ClientLog(this)
+    this.node = new ClientNode(this)
     saved = saved.filter(({ name }) => name !== CLIENT)
     let node = this.nodeId
     this.#number = engine.start({ follows, node, saved, subprotocol, token: token ?? null })
-    this.#written = this.#write([{ change: 'value', name: CLIENT, value: this.#clientId }])
+    this.#written = this.#write([{ change: 'value', name: CLIENT, value: client }])
     this.#listen('addEventListener')
     tabs?.attach(this)
     this.ask('resume')
@@ -116,6 +124,11 @@ class Client {
   /** Whether this tab has the database and the connection, for the other tabs of its store too. */
   get isLeader() {
     return !this.#follows
+  }
+
+  /** `leader` or `follower`, as in `@logux/client`. */
+  get role() {
+    return this.#follows ? 'follower' : 'leader'
   }
 
   /** The number of actions of this device that the server has not confirmed. */
@@ -168,15 +181,38 @@ class Client {
   }
 
   /** Adds an action and sends it. The result has `id`, and is a promise of the server's answer. */
-  sync(action) {
-    return this.act({ sync: { action } })
+  sync(action, meta = {}) {
+    return this.act({ sync: { action, meta: this.log.draft(action, meta) } })
   }
 
-  /** Calls a function at `state`, `status`, `add`, `undone` or `error`. Returns what ends that. */
+  /** Adds an action that stays on this device. See `index.d.ts`. */
+  add(action, meta) {
+    return this.log.add(action, meta)
+  }
+
+  /** Calls a function at an event. See `index.d.ts`. Returns what ends that. */
   on(event, listener) {
-    let listeners = this.#listeners.get(event) ?? new Set()
-    this.#listeners.set(event, listeners.add(listener))
-    return () => listeners.delete(listener)
+    let isOfLog = event === 'preadd' || event === 'add' || event === 'clean'
+    return (isOfLog ? this.log : this.#events).on(event, listener)
+  }
+
+  /** Calls a function at each action of a type. */
+  type(type, listener, options) {
+    return this.log.type(type, listener, options)
+  }
+
+  /** Resolves when the connection has a state. */
+  waitFor(state) {
+    return new Promise(resolve => {
+      let unsubscribe
+      let decide = () => {
+        if (this.state !== state) return false
+        unsubscribe?.()
+        resolve()
+        return true
+      }
+      if (!decide()) unsubscribe = this.on('state', decide)
+    })
   }
 
   /** Ends the client, when everything is kept. */
@@ -281,6 +317,7 @@ class Client {
       this.#database = database
       this.#isLost = false
       this.#tabs.leads()
+      this.#emit('role', this.role)
       this.ask({ lead: { saved, token: token ?? null } })
       for (let document of this.#documents.values()) {
         document.version += 1
@@ -297,7 +334,8 @@ class Client {
   tabNews() {
     let { userId } = this.#options
     let { isKept, nodeId: node, state, status, unsaved } = this
-    return { client: this.#clientId, isKept, node, state, status, unsaved, userId }
+    let client = this.clientId.slice(userId.length + 1)
+    return { client, isKept, node, state, status, unsaved, userId }
   }
 
   /** The tab that leads says what to show. */
@@ -324,20 +362,21 @@ class Client {
     for (let it of events) {
       if (it.event === 'send') this.#send(it.frame)
       else if (it.event === 'connect') this.#connect()
-      else if (it.event === 'disconnect') this.#disconnect(true)
+      else if (it.event === 'disconnect') this.#disconnectFor(it)
       else if (it.event === 'followerSend') this.#tabs?.sendTo(it.tab, it.frame)
       else if (it.event === 'followerDisconnect') this.#tabs?.disconnectFrom(it.tab)
       else if (it.event === 'state') this.#shows('state', it.state)
       else if (it.event === 'status') this.#shows('status', it.status)
       else if (it.event === 'confirmed') this.#confirmed()
-      else if (it.event === 'added') this.#emit('add', it.action, { id: it.id, time: it.time })
+      else if (it.event === 'added') this.log.emit('add', it.action, it.meta)
+      else if (it.event === 'cleaned') this.log.emit('clean', it.action, it.meta)
       else if (it.event === 'processed') this.#answer(it.id, ({ resolve }) => resolve())
       else if (it.event === 'undone') this.#undone(it)
       else if (it.event === 'document') this.#documents.get(it.channel)?.statusChanged()
       else if (it.event === 'presence') this.#documents.get(it.channel)?.presenceChanged()
       else if (it.event === 'serverError') this.#serverError(it.kind)
       else if (it.event === 'stopped') this.#emit('error', new Error(it.reason))
-      else if (it.event === 'debug') this.#emit('debug', it.text)
+      else if (it.event === 'debug') this.#debug(it.text)
     }
     if (this.#tabs?.hasFollowers) this.#tabs.announce()
   }
@@ -362,10 +401,16 @@ class Client {
   #set(name, value) {
     this[`$${name}`].set(value)
     this.#emit(name, value)
+    if (name === 'state') this.node.emit('state', value)
   }
 
   #emit(event, ...values) {
-    for (let listener of this.#listeners.get(event) ?? []) listener(...values)
+    this.#events.emit(event, ...values)
+  }
+
+  #debug(text) {
+    this.#emit('debug', text)
+    this.node.emit('debug', 'error', text)
   }
 
   #answer(id, decide) {
@@ -381,7 +426,9 @@ class Client {
   }
 
   async #serverError(kind) {
-    this.#emit('error', Object.assign(new Error(`the server refuses: ${kind}`), { kind }))
+    let error = Object.assign(new Error(`the server refuses: ${kind}`), { kind, type: kind })
+    this.#emit('error', error)
+    this.node.emit('error', error)
     if (kind === 'wrong-credentials' && typeof this.#options.renew === 'function') {
       let token = await this.#options.renew()
       if (!this.#isClosed) this.ask({ setToken: { token: token ?? null } })
@@ -415,6 +462,14 @@ class Client {
     }
     // `onclose` follows.
     socket.onerror = () => {}
+  }
+
+  #disconnectFor({ isViolation, reason }) {
+    if (isViolation) {
+      let error = new Error(`the server violates the protocol: ${reason}`)
+      this.node.emit('clientError', Object.assign(error, { type: 'wrong-format' }))
+    }
+    this.#disconnect(true)
   }
 
   #disconnect(tell = false) {

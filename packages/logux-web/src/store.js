@@ -1,5 +1,7 @@
 // What an application shows, in the shape of a store of nanostores.
 
+import { callListener } from './events.js'
+
 /** A store. Its class has `get`, which returns the same value until it has changed. */
 export class Store {
   #listeners = new Set()
@@ -48,14 +50,7 @@ export class Store {
     // Computed stores of nanostores look for changes only if this number is new.
     if (globalThis.nanostoresGlobal) globalThis.nanostoresGlobal.epoch += 1
     for (let call of [...this.#listeners]) {
-      if (!this.#listeners.has(call)) continue
-      try {
-        call()
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
+      if (this.#listeners.has(call)) callListener(call)
     }
   }
 
