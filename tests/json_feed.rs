@@ -332,6 +332,61 @@ fn a_fault_names_the_operation_and_the_field() {
 }
 
 #[test]
+fn nodes_of_trees_are_created_moved_and_removed() {
+    let change = |state: &Document, op: Value| changed(state, &ops(json!([op])), "10:c:d");
+    let shown = |state: &Document| -> Vec<Value> {
+        let nodes = state.get(&"/tree".parse().unwrap()).unwrap_or_default();
+        let node = |node: &Value| json!([node["depth"], node["value"]]);
+        nodes.as_array().unwrap().iter().map(node).collect()
+    };
+    let id = |state: &Document, index: usize| {
+        state.to_json().pointer(&format!("/tree/{index}/id")).cloned().unwrap()
+    };
+    let create = |op: Value| {
+        let mut fields = json!({"op": "createNode", "path": "/tree"});
+        fields.as_object_mut().unwrap().extend(op.as_object().unwrap().clone());
+        fields
+    };
+    let state = change(&Document::default(), create(json!({"value": "a"}))).unwrap();
+    let a = id(&state, 0);
+    let state = change(&state, create(json!({"value": "c", "parent": a}))).unwrap();
+    let state = change(&state, create(json!({"value": "b", "parent": a, "at": 0}))).unwrap();
+    let b = id(&state, 1);
+    assert_eq!(shown(&state), [json!([0, "a"]), json!([1, "b"]), json!([1, "c"])]);
+
+    let to_end = json!({"op": "moveNode", "path": "/tree", "node": b, "parent": a});
+    let moved = change(&state, to_end.clone()).unwrap();
+    assert_eq!(shown(&moved), [json!([0, "a"]), json!([1, "c"]), json!([1, "b"])]);
+    let author: NodeId = "10:c:d".parse().unwrap();
+    assert!(moved.json_ops(&ops(json!([to_end])), &author).unwrap().ops.is_empty());
+    let top = json!({"op": "moveNode", "path": "/tree", "node": b, "at": 0});
+    let moved = change(&state, top).unwrap();
+    assert_eq!(shown(&moved), [json!([0, "b"]), json!([0, "a"]), json!([1, "c"])]);
+
+    let path = format!("/tree/{}", a.as_str().unwrap());
+    let set = json!({"op": "set", "path": format!("{path}/title"), "value": 1});
+    assert_eq!(shown(&change(&moved, set).unwrap())[1], json!([0, {"title": 1}]));
+    let without = change(&moved, json!({"op": "delete", "path": path})).unwrap();
+    assert_eq!(shown(&without), [json!([0, "b"])]);
+
+    for (op, expected) in [
+        (
+            json!({"op": "moveNode", "path": "/tree", "node": a, "parent": b}),
+            "which is the node or",
+        ),
+        (json!({"op": "moveNode", "path": "/tree", "node": "@x 1"}), "the tree has no node @x 1"),
+        (create(json!({"value": 1, "parent": "@x 1"})), "the tree has no node @x 1"),
+        (create(json!({"value": 1, "at": 2})), "expected an index of at most 1, got 2"),
+        (json!({"op": "moveNode", "path": "/x", "node": a}), r#"expected a tree at "/x""#),
+    ] {
+        let error = change(&state, op.clone()).unwrap_err();
+        assert!(error.contains(expected), "{op}: {error}");
+    }
+    let error = fault(&json!({"op": "createNode", "path": "/list", "value": 1}));
+    assert_eq!(error, r#"changes/0: "path": expected a tree at "/list""#);
+}
+
+#[test]
 fn a_whole_value_changes_only_what_differs() {
     let note = note();
     let mut target = note.to_json();
@@ -391,6 +446,8 @@ fn the_work_of_an_action_is_bounded() {
 /// A random operation on the paths of random documents.
 fn json_op() -> impl Strategy<Value = Value> + Clone {
     let at = || 0..3_usize;
+    let nodes = vec!["@a 0", "@10:c:d 0", "@10:c:d 1"];
+    let parents = vec![None, Some("@a 0"), Some("@10:c:d 0")];
     (
         select(vec!["", "/a", "/a/b", "/a/0", "/a/b/0", "/a/0/a", "/b", "/b/0/value"]),
         prop_oneof![
@@ -405,6 +462,12 @@ fn json_op() -> impl Strategy<Value = Value> + Clone {
             2 => at().prop_map(|at| json!({"op": "insertText", "at": at, "text": "x🦀"})),
             1 => (at(), at())
                 .prop_map(|(at, count)| json!({"op": "removeText", "at": at, "count": count})),
+            1 => (at(), select(parents.clone())).prop_map(|(at, parent)| {
+                json!({"op": "createNode", "parent": parent, "at": at, "value": "n"})
+            }),
+            1 => (at(), select(nodes), select(parents)).prop_map(|(at, node, parent)| {
+                json!({"op": "moveNode", "node": node, "parent": parent, "at": at})
+            }),
         ],
     )
         .prop_map(|(path, mut op)| {

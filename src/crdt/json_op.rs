@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     crdt::{MissingField, deserialize_present, required},
+    element::ElementId,
     path::Path,
     restore::RestoreError,
     shared::MAX_OPERATIONS,
     text::well_formed,
+    tree::TreeError,
 };
 use crate::json::Json;
 
@@ -107,6 +109,33 @@ pub enum JsonOp {
         /// Their number in UTF-16 code units.
         count: usize,
     },
+    /// Creates a node of a tree, which is a new one where nothing is. The children of a removed
+    /// node are removed with it: [`Delete`](Self::Delete) at the path of a node removes it.
+    CreateNode {
+        /// The path of the tree.
+        path: Path,
+        /// The parent. `None`: the node is at the top level.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parent: Option<ElementId>,
+        /// The index among the children of the parent. `None`: the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<usize>,
+        /// The value.
+        value: Json,
+    },
+    /// Moves a node of a tree with everything below it.
+    MoveNode {
+        /// The path of the tree.
+        path: Path,
+        /// The node.
+        node: ElementId,
+        /// The new parent. `None`: the node is at the top level.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parent: Option<ElementId>,
+        /// The index among the children of the parent afterwards. `None`: the end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<usize>,
+    },
 }
 
 impl JsonOp {
@@ -122,7 +151,9 @@ impl JsonOp {
             | Self::Add { path, .. }
             | Self::Discard { path, .. }
             | Self::InsertText { path, .. }
-            | Self::RemoveText { path, .. } => path,
+            | Self::RemoveText { path, .. }
+            | Self::CreateNode { path, .. }
+            | Self::MoveNode { path, .. } => path,
         }
     }
 }
@@ -142,6 +173,8 @@ struct OpFields {
     to: Option<usize>,
     element: Option<Arc<str>>,
     text: Option<Json>,
+    node: Option<ElementId>,
+    parent: Option<ElementId>,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +190,8 @@ enum OpName {
     Discard,
     InsertText,
     RemoveText,
+    CreateNode,
+    MoveNode,
 }
 
 impl TryFrom<OpFields> for JsonOp {
@@ -187,6 +222,16 @@ impl TryFrom<OpFields> for JsonOp {
             }
             OpName::RemoveText => {
                 Self::RemoveText { path, at: required("at", at)?, count: required("count", count)? }
+            }
+            OpName::CreateNode => Self::CreateNode {
+                path,
+                parent: fields.parent,
+                at,
+                value: required("value", fields.value)?,
+            },
+            OpName::MoveNode => {
+                let node = required("node", fields.node)?;
+                Self::MoveNode { path, node, parent: fields.parent, at }
             }
         })
     }
@@ -240,6 +285,8 @@ pub enum JsonOpFault {
     },
     /// An operation of the state exceeds a limit.
     Limit(RestoreError),
+    /// A node of a tree cannot be created or moved.
+    Tree(TreeError),
     /// The values at the paths of the operations have more than [`MAX_READ`] bytes in total.
     TooMuch,
 }
@@ -269,6 +316,7 @@ impl fmt::Display for JsonOpFault {
                 write!(f, "\"{field}\": expected a number of at most {max}")
             }
             Self::Limit(error) => error.fmt(f),
+            Self::Tree(error) => error.fmt(f),
             Self::TooMuch => {
                 write!(f, "expected values of at most {MAX_READ} bytes at all paths in total")
             }

@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use logux::{
     Json, WallTime,
     client::DeviceEvent,
-    crdt::{JsonOp, JsonOpError, PathError, TextError},
+    crdt::{ElementId, JsonOp, JsonOpError, PathError, TextError},
     json::JsonError,
     log::{Draft, LogError},
 };
@@ -253,6 +253,15 @@ pub enum Call {
         channel: String,
         /// Where the text is.
         path: String,
+    },
+    /// Returns the children of a node of a tree: `[{"id","value"}]`.
+    Children {
+        /// The channel.
+        channel: String,
+        /// Where the tree is. It may not be there yet.
+        path: String,
+        /// The node. `None`: the top level.
+        parent: Option<ElementId>,
     },
     /// Returns the positions to which this device can go back: `[{"id","time","isUndone"}]`.
     History {

@@ -4,8 +4,8 @@
 //!
 //! Read [`WebClient`], then `call` (what JavaScript asks for, which `reading` reads by the `fields`
 //! of its JSON), `turn` (what it has to do) and `saved` (what it writes into a database). `records`
-//! has the open lists of records, `texts` and `history` the longer answers, `abi` the functions of
-//! the WebAssembly module.
+//! has the open lists of records, `texts`, `trees` and `history` the longer answers, `abi` the
+//! functions of the WebAssembly module.
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
@@ -16,6 +16,7 @@ mod reading;
 mod records;
 mod saved;
 mod texts;
+mod trees;
 mod turn;
 mod web_client;
 

@@ -121,6 +121,10 @@ impl Call {
             "textChanges" => Self::TextChanges { watch: fields.read("watch")? },
             "unwatchText" => Self::UnwatchText { watch: fields.read("watch")? },
             "authors" => Self::Authors { channel: channel()?, path: text("path")? },
+            "children" => {
+                let (path, parent) = (text("path")?, fields.optional("parent")?);
+                Self::Children { channel: channel()?, path, parent }
+            }
             "history" => Self::History { channel: channel()? },
             "stateAt" => Self::StateAt { channel: channel()?, id: text("id")? },
             _ => return Err(CallError::Unknown(name.to_owned())),

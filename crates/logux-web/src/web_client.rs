@@ -19,6 +19,7 @@ use crate::{
     records::OpenRecords,
     saved::SavedChange,
     texts::{self, WatchedTexts},
+    trees,
     turn::{LoggedMeta, Turn, WebEvent, status_name},
 };
 
@@ -247,6 +248,10 @@ impl WebClient {
             Call::Authors { channel, path } => {
                 let text = self.state(&channel)?.text(&path);
                 return Ok(Some(Json::from_value(&text.map(texts::authors).unwrap_or_default())?));
+            }
+            Call::Children { channel, path, parent } => {
+                let children = trees::children(self.state(&channel)?, &path, parent.as_ref())?;
+                return Ok(Some(Json::from_value(&children)?));
             }
             Call::History { channel } => {
                 return history::positions(self.timeline(&channel)?).map(Some);

@@ -1,16 +1,9 @@
 // A document of a client.
 
+import { pointer } from './path.js'
 import { loaded, Part, Store } from './store.js'
 import { LoguxText } from './text.js'
-
-/** A part of a path of a JSON Pointer. */
-let escape = key => String(key).replaceAll('~', '~0').replaceAll('/', '~1')
-
-/** Returns the JSON Pointer of a path: a pointer, or a list of keys. */
-function pointer(path) {
-  if (Array.isArray(path)) return path.map(key => '/' + escape(key)).join('')
-  return path === '' || path.startsWith('/') ? path : '/' + escape(path)
-}
+import { LoguxTree } from './tree.js'
 
 /** Whether two values are the same text of JSON. */
 function isEqual(one, other) {
@@ -51,6 +44,11 @@ export class LoguxDocument extends Store {
   /** Resolves when the server has answered for the first time, or has refused. */
   get loading() {
     return loaded(this)
+  }
+
+  /** Resolves when the server has everything that this device has changed. */
+  get saved() {
+    return this.#client.saved
   }
 
   /** `loading`, `ready`, `readOnly`, `missing`, `forbidden`, `deleted`, or another reason. */
@@ -121,6 +119,10 @@ export class LoguxDocument extends Store {
       return this.#client.act({ edit: { channel: this.channel, ops, watch } })
     }
     return new LoguxText(this, call => this.#ask(call), edit, pointer(path))
+  }
+
+  tree(path) {
+    return new LoguxTree(this, call => this.#ask(call), pointer(path))
   }
 
   /** Makes operations in one action, as `KIND/change` of the server has them. */

@@ -165,6 +165,8 @@ export interface Client {
   readonly unsaved: number
   /** Resolves when everything so far is kept on this device. */
   readonly kept: Promise<void>
+  /** Resolves when the server has everything that this device has changed. */
+  readonly saved: Promise<void>
   /** Opens a document, or returns the open one. */
   document(kind: string, id: string): LoguxDocument
   /** The open documents. */
@@ -252,6 +254,8 @@ export interface LoguxDocument extends Omit<Store<Json | undefined>, 'get'> {
   readonly status: DocumentStatus | (string & {})
   /** Resolves with the status when the server has answered. */
   readonly loading: Promise<string>
+  /** Resolves when the server has everything that this device has changed, also elsewhere. */
+  readonly saved: Promise<void>
   readonly $status: Store<string>
   readonly canUndo: boolean
   readonly canRedo: boolean
@@ -270,6 +274,7 @@ export interface LoguxDocument extends Omit<Store<Json | undefined>, 'get'> {
   increment(path: Path, by?: number): Answer
   list(path: Path): List
   text(path: Path): Text
+  tree(path: Path): Tree
   /** Makes operations in one action: those of `KIND/change` in `spec/documents.md`. */
   edit(...operations: { op: string; path: string; [key: string]: Json }[]): Answer
   /** The positions to which this device can go back, oldest first. */
@@ -350,6 +355,44 @@ export interface List {
   push(...values: Json[]): Answer
   remove(index: number, count?: number): Answer
   move(from: number, to: number): Answer
+}
+
+/** A node of a tree. */
+export interface TreeNode {
+  id: string
+  /** `null`: the node is at the top level. */
+  parent: string | null
+  /** The number of nodes above it. */
+  depth: number
+  value: Json
+}
+
+export interface TreePlace {
+  /** The id of a node. Default: none, which is the top level. */
+  parent?: string
+  /** The index among the children of the parent afterwards. Default: the end. */
+  index?: number
+}
+
+/** A tree, such as an outline. Moves that would make a cycle have no effect. */
+export interface Tree {
+  readonly document: LoguxDocument
+  /** The JSON Pointer of the tree in the document. */
+  readonly path: string
+  /** Returns all nodes: each before its children. */
+  get(): TreeNode[]
+  /** Returns the children of a node, or the nodes of the top level. */
+  children(parent?: string): { id: string; value: Json }[]
+  /** Creates a node. The result has its id, `node`. */
+  create(value: Json, place?: TreePlace): Answer & { readonly node: string }
+  /** Moves a node with everything below it. */
+  move(node: string, place?: TreePlace): Answer
+  /** Lets a node show a value. */
+  set(node: string, value: Json): Answer
+  /** Removes a node with everything below it. */
+  remove(node: string): Answer
+  /** Returns the path of a node, or of a field of its value, for the methods of the document. */
+  pathOf(node: string, ...keys: (string | number)[]): string
 }
 
 /** A replacement in a text. Indexes are those of the text before all changes of the list. */

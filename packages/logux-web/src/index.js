@@ -65,6 +65,8 @@ class Client {
   #written = Promise.resolve()
   /** What to call when the tab that leads has everything. */
   #keeping = []
+  /** What to call when the server has everything. */
+  #saving = []
   #isClosed = false
   /** Whether the database has failed. */
   #isLost = false
@@ -141,6 +143,12 @@ class Client {
   get kept() {
     if (!this.#follows || this.ask('unconfirmed') === 0) return this.#written
     return new Promise(resolve => this.#keeping.push(resolve))
+  }
+
+  /** Resolves when the server has everything that this device has changed. */
+  get saved() {
+    if (this.unsaved === 0) return Promise.resolve()
+    return new Promise(resolve => this.#saving.push(resolve))
   }
 
   get #follows() {
@@ -342,6 +350,7 @@ class Client {
   leaderSays({ state, status }) {
     if (state !== this.state) this.#set('state', state)
     if (status !== this.status) this.#set('status', status)
+    this.#resolveSaved()
   }
 
   handleEvent({ type }) {
@@ -359,6 +368,8 @@ class Client {
 
   #handle(events) {
     if (this.#isClosed) return
+    // Before frames: a follower whose edits are confirmed knows that the server does not have them.
+    if (this.#tabs?.hasFollowers) this.#tabs.announce()
     for (let it of events) {
       if (it.event === 'send') this.#send(it.frame)
       else if (it.event === 'connect') this.#connect()
@@ -378,7 +389,6 @@ class Client {
       else if (it.event === 'stopped') this.#emit('error', new Error(it.reason))
       else if (it.event === 'debug') this.#debug(it.text)
     }
-    if (this.#tabs?.hasFollowers) this.#tabs.announce()
   }
 
   /** Shows something about the connection, unless the tab that leads knows it. */
@@ -388,7 +398,13 @@ class Client {
     this.#tabs?.announce()
   }
 
+  #resolveSaved() {
+    if (this.#saving.length === 0 || this.unsaved > 0) return
+    for (let resolve of this.#saving.splice(0)) resolve()
+  }
+
   #confirmed() {
+    this.#resolveSaved()
     if (this.#keeping.length === 0 || this.ask('unconfirmed') > 0) return
     for (let resolve of this.#keeping.splice(0)) resolve()
   }

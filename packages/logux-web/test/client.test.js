@@ -64,6 +64,42 @@ test('two people edit a document', async () => {
   assert.equal(hers.get(['items', 1]), 'Milk')
 })
 
+test('two people change an outline', async () => {
+  let [ada, bob] = await Promise.all([client('ada'), client('bob')])
+  let [hers, his] = [ada.document('notes', 'tree'), bob.document('notes', 'tree')]
+  await within(hers.loading, 'the document')
+  let tree = hers.tree('outline')
+  assert.deepEqual([tree.get(), tree.children()], [[], []])
+  let work = tree.create({ title: 'Work' })
+  let mail = tree.create('Mail', { parent: work.node })
+  let call = tree.create('Call', { index: 0, parent: work.node })
+  let home = tree.create('Home', { index: 0 })
+  await tree.set(tree.children(work.node)[0].id, 'Call Bob')
+  await hers.set(tree.pathOf(work.node, 'title'), 'Office')
+  assert.deepEqual(tree.children(), [
+    { id: home.node, value: 'Home' },
+    { id: work.node, value: { title: 'Office' } }
+  ])
+  await until(his, it => it.tree('outline').get().at(1)?.value.title === 'Office')
+  let shown = it => it.tree('outline').get().map(({ depth, value }) => [depth, value.title ?? value])
+  assert.deepEqual(shown(his), [[0, 'Home'], [0, 'Office'], [1, 'Call Bob'], [1, 'Mail']])
+
+  // Whatever is moved at once, there is no cycle, and nothing is lost.
+  await Promise.all([
+    tree.move(home.node, { parent: work.node }),
+    his.tree('outline').move(work.node, { parent: home.node })
+  ])
+  await until(hers, () => JSON.stringify(hers.get()) === JSON.stringify(his.get()))
+  assert.equal(tree.get().length, 4)
+  await tree.move(mail.node, { index: 0 })
+  await tree.remove(tree.get().find(({ id }) => id === call.node).parent)
+  await until(his, () => JSON.stringify(hers.get()) === JSON.stringify(his.get()))
+  assert.equal(tree.get()[0].value, 'Mail')
+  assert.throws(() => tree.create('x', { parent: call.node }), /the tree has no node/)
+  hers.undo()
+  await until(his, () => his.tree('outline').get().some(({ id }) => id === call.node))
+})
+
 test('undo takes back what one has done oneself', async () => {
   let [ada, bob] = await Promise.all([client('ada'), client('bob')])
   let [hers, his] = [ada.document('notes', '2'), bob.document('notes', '2')]

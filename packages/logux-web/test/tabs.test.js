@@ -71,7 +71,16 @@ test('two tabs of a person share a store, also without a connection', { skip }, 
     let expected = text === ' four' ? 'zero one two three four' : 'zero one two three'
     for (let page of tabs) await shows(page, expected)
   }
+  let isSaved = page => page.evaluate(() => window.isSaved)
+  for (let page of tabs) {
+    await page.evaluate(() => {
+      window.isSaved = false
+      window.note.saved.then(() => (window.isSaved = true))
+    })
+  }
+  assert.deepEqual(await Promise.all(tabs.map(isSaved)), tabs.map(() => false))
   await server.start()
+  for (let page of tabs) await page.waitForFunction(() => window.isSaved)
   for (let page of [...tabs, bob.page]) await shows(page, 'zero one two three four')
   await lists(bob.page, ['Tea'])
   await bob.page.evaluate(() => window.note.setPresence({ name: 'Bob' }))

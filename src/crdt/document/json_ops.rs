@@ -10,6 +10,7 @@ use crate::{
     action::NodeId,
     crdt::{
         crdt::Crdt,
+        element::ElementId,
         json_op::{JsonOp, JsonOpError, JsonOpFault, MAX_READ, MadeOps},
         list::{List, ListError, ListOp},
         path::Path,
@@ -18,6 +19,7 @@ use crate::{
         shared::MAX_OPERATIONS,
         text::{Text, TextError, TextOp},
         touched::ValueShape,
+        tree::{Tree, TreeError, TreeOp},
     },
     json::Json,
 };
@@ -204,6 +206,23 @@ impl Translator {
                     Ok(text.remove_op(range, Unit::Utf16, author)?.into_iter().collect())
                 })
             }
+            JsonOp::CreateNode { parent, at, value, .. } => {
+                match self.state().shape_at(path) {
+                    None | Some(ValueShape::Null | ValueShape::Tree) => {}
+                    Some(_) => return Err(mismatch(path, "a tree")),
+                }
+                self.edit_tree(path, |tree, author| {
+                    let parent = parent.as_ref();
+                    let at = at.unwrap_or_else(|| tree.child_count(parent));
+                    tree.create_op(parent, at, value.clone(), author)
+                })
+            }
+            JsonOp::MoveNode { node, parent, at, .. } => {
+                if self.state().shape_at(path) != Some(ValueShape::Tree) {
+                    return Err(mismatch(path, "a tree"));
+                }
+                self.move_node(path, node, parent.as_ref(), *at)
+            }
             JsonOp::Remove { .. }
             | JsonOp::Move { .. }
             | JsonOp::Discard { .. }
@@ -339,6 +358,22 @@ impl Translator {
         self.edit_text(path, |own, author| own.new_ops(&text, author))
     }
 
+    fn move_node(
+        &mut self,
+        path: &Path,
+        node: &ElementId,
+        parent: Option<&ElementId>,
+        at: Option<usize>,
+    ) -> Translated {
+        let Some(tree) = self.state().tree(path.as_str()) else { return Ok(()) };
+        let is_below = tree.contains(node) && tree.parent(node).as_ref() == parent;
+        let at = at.unwrap_or_else(|| tree.child_count(parent) - usize::from(is_below));
+        if is_below && tree.index_of(node) == Some(at) {
+            return Ok(());
+        }
+        self.edit_tree(path, |tree, author| tree.move_op(node, parent, at, author))
+    }
+
     fn list(&self, path: &Path) -> std::borrow::Cow<'_, List> {
         super::restore::part_or_new(&self.state().lists, path)
     }
@@ -376,6 +411,17 @@ impl Translator {
         let author = self.collector.author.clone();
         let ops = self.state().text_ops(path, &author, |text| make(text, &author));
         ops.map_err(limit)?.into_iter().for_each(|op| self.push(op));
+        Ok(())
+    }
+
+    fn edit_tree(
+        &mut self,
+        path: &Path,
+        make: impl FnOnce(&Tree, &NodeId) -> Result<TreeOp, TreeError>,
+    ) -> Translated {
+        let author = self.collector.author.clone();
+        let ops = self.state().tree_ops(path, &author, |tree| make(tree, &author));
+        ops.map_err(JsonOpFault::Tree)?.into_iter().for_each(|op| self.push(op));
         Ok(())
     }
 }

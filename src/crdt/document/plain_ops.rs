@@ -19,6 +19,7 @@ pub(super) const fn expected(op: &JsonOp) -> &'static str {
         JsonOp::Insert { .. } | JsonOp::Remove { .. } | JsonOp::Move { .. } => "a list",
         JsonOp::Add { .. } | JsonOp::Discard { .. } => "a set of strings",
         JsonOp::InsertText { .. } | JsonOp::RemoveText { .. } => "a text",
+        JsonOp::CreateNode { .. } | JsonOp::MoveNode { .. } => "a tree",
     }
 }
 
