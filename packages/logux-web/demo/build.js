@@ -11,7 +11,6 @@ let folder = path('../dist/demo/')
 let { outputFiles } = await build({
   bundle: true,
   entryPoints: { demo: path('main.js') },
-  external: ['node:fs/promises'],
   format: 'esm',
   legalComments: 'none',
   minify: true,

@@ -1,26 +1,18 @@
 // The WebAssembly module of the client: JSON in, JSON out.
 
-import { compile, Memory } from './wasm.js'
-
-/** Loads the module once for a page. */
-let loading
+import { compile, Memory, once } from './wasm.js'
 
 /**
- * Returns the functions of the module.
+ * Returns the functions of the module, which is loaded once for a page.
  *
  * @param {BufferSource | Response | Promise<Response> | WebAssembly.Module} [source] the module;
- *   default: the file beside this one
+ *   default: the file in the package
  */
-export function loadEngine(source) {
-  loading ??= instantiate(source)
-  return loading
-}
-
-async function instantiate(source) {
+export let loadEngine = once(async source => {
   let module = await compile(source, new URL('../dist/logux.wasm', import.meta.url))
   let { exports } = await WebAssembly.instantiate(module, {})
   return new Engine(exports)
-}
+})
 
 class Engine {
   constructor(exports) {

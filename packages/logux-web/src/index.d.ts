@@ -24,13 +24,19 @@ export interface Options {
   store?: string
   /** The version of the application's protocol. Default: 0. */
   subprotocol?: number
-  /** The module `logux.wasm`, if it is not beside the package: its bytes or a response. */
+  /**
+   * The module `logux-web/logux.wasm`, if a bundler does not serve it: its bytes or a response. See
+   * "Bundlers and runtimes" in the README. Only the first client of a page loads it.
+   */
   wasm?: BufferSource | Response | Promise<Response> | WebAssembly.Module
   /** Another implementation of `WebSocket`, for Node.js before version 22. */
   WebSocket?: new (url: string) => unknown
 }
 
-/** Opens a client, and begins to connect. The first call loads the WebAssembly module. */
+/**
+ * Opens a client, and begins to connect. The first call loads the WebAssembly module; after an
+ * error, the next call tries again.
+ */
 export function open(options: Options): Promise<Client>
 
 /** The server has undone an action. */

@@ -2,7 +2,7 @@
 // their connections.
 
 import { PureReducer } from './pure-reducer.js'
-import { compile, Memory } from './wasm.js'
+import { compile, Memory, once } from './wasm.js'
 
 /** A law that is broken. `message` is the story of how, `seed` repeats it. */
 export class BrokenLaw extends Error {
@@ -34,12 +34,10 @@ function anySeed() {
   return Math.floor(Math.random() * 2 ** 32)
 }
 
-/** Loads the module once. */
-let loading
+let load = once(() => compile(undefined, new URL('../dist/logux-testing.wasm', import.meta.url)))
 
 async function run(test, request, seed) {
-  loading ??= compile(undefined, new URL('../dist/logux-testing.wasm', import.meta.url))
-  let { exports } = await WebAssembly.instantiate(await loading, { logux: test.imports() })
+  let { exports } = await WebAssembly.instantiate(await load(), { logux: test.imports() })
   test.memory = new Memory(exports)
   let result = exports.logux_test(...test.memory.give(JSON.stringify(request)))
   let { story, seed: found, ...counts } = JSON.parse(test.memory.takeResult(result))

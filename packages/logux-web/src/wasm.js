@@ -3,6 +3,9 @@
 let encoder = new TextEncoder()
 let decoder = new TextDecoder()
 
+/** The first bytes of all modules. */
+let MAGIC = [0x00, 0x61, 0x73, 0x6d]
+
 /**
  * Returns a compiled module.
  *
@@ -12,20 +15,46 @@ let decoder = new TextDecoder()
  */
 export async function compile(source, url) {
   if (source instanceof WebAssembly.Module) return source
-  if (!source) {
-    if (url.protocol === 'file:') {
-      let { readFile } = await import('node:fs/promises')
-      source = await readFile(url)
-    } else {
-      source = fetch(url)
-    }
+  source = await (source ?? (url.protocol === 'file:' ? readFile(url) : fetch(url)))
+  return source instanceof Response ? compileResponse(source) : WebAssembly.compile(source)
+}
+
+/** Returns an asynchronous function that is called once, and again after an error. */
+export function once(load) {
+  let loading
+  return source => {
+    loading ??= load(source).catch(error => {
+      loading = undefined
+      throw error
+    })
+    return loading
   }
-  source = await source
-  if (source instanceof Response) {
-    // Servers that do not know the media type of modules prevent streaming.
-    source = await source.arrayBuffer()
-  }
-  return WebAssembly.compile(source)
+}
+
+async function readFile(url) {
+  // As a text in `import`, bundlers for pages would look for a module that they do not have.
+  let name = 'node:fs/promises'
+  let files = await import(/* webpackIgnore: true */ /* @vite-ignore */ name)
+  return files.readFile(url)
+}
+
+async function compileResponse(response) {
+  let { ok, status, url } = response
+  if (!ok) throw notFound(url, `the status ${status}`)
+  let type = response.headers.get('Content-Type') ?? 'no media type'
+  // Only with this media type, a module is compiled while it arrives.
+  if (type.toLowerCase() === 'application/wasm') return WebAssembly.compileStreaming(response)
+  let bytes = await response.arrayBuffer()
+  let start = new Uint8Array(bytes).subarray(0, MAGIC.length)
+  if (MAGIC.some((byte, index) => start[index] !== byte)) throw notFound(url, type)
+  return WebAssembly.compile(bytes)
+}
+
+function notFound(url, found) {
+  return new Error(
+    `expected a WebAssembly module at ${url || 'the response'}, got ${found}: ` +
+      'see "Bundlers and runtimes" in the README of logux-web'
+  )
 }
 
 /** The memory of an instance, for strings. */

@@ -30,7 +30,6 @@ export async function bundle(contents) {
   let bundle = await build({
     bundle: true,
     define: { 'import.meta.url': '"http://localhost/page.js"' },
-    external: ['node:fs/promises'],
     logLevel: 'silent',
     stdin: { contents, resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
     write: false
