@@ -3,8 +3,8 @@
 use core::ops::ControlFlow;
 
 use logux::{
-    Entry, Store,
-    store::{JournalStore, Query},
+    Action, Entry, Meta, Store,
+    store::{JournalStore, Query, StoreChange},
     testing::{store_model, store_suite},
 };
 
@@ -39,4 +39,21 @@ fn the_changes_restore_the_store() {
         assert_eq!(content(&restored), content(store));
     };
     store_model::assert_like_model(JournalStore::default, check, 300);
+}
+
+#[test]
+fn entries_of_a_damaged_database_with_the_same_number_stay_in_their_order() {
+    let entry = |index: u64| {
+        let id = format!("{} 10:a:b 0", 1000 - index).parse().expect("an id");
+        let mut meta = Meta::new(id);
+        meta.added = Some(index % 2 + 1);
+        meta.reasons = ["kept".into()].into_iter().collect();
+        Entry::new(Action::new(r#"{"type":"a"}"#).expect("an action"), meta)
+    };
+    let entries: Vec<Entry> = (0..64).map(entry).collect();
+    let restored = JournalStore::restore(entries.iter().cloned().map(StoreChange::Put));
+    // The latest first.
+    let is_later = |entry: &Entry| entry.meta.added == Some(2);
+    let (later, earlier) = entries.into_iter().rev().partition::<Vec<_>, _>(is_later);
+    assert_eq!(content(&restored).0, [later, earlier].concat());
 }

@@ -82,7 +82,8 @@ impl JournalStore {
             }
         }
         let mut entries: Vec<Entry> = entries.into_values().collect();
-        entries.sort_unstable_by_key(|entry| entry.meta.added);
+        // Stable, so that also a damaged database is the same store on all platforms.
+        entries.sort_by_key(|entry| entry.meta.added);
         entries.iter().for_each(|entry| memory.restore_entry(entry));
         Self { memory, ..Self::default() }
     }
