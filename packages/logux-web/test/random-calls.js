@@ -25,6 +25,8 @@ export function randomCall(random, known) {
   let undoable = () => pick([channel, channel, 'tasks'])
   let meta = () => pick([{}, { keepLast: 'last', reasons: ['kept'] }, { indexes: ['i'], time: 5 }])
 
+  let node = () => pick([undefined, ...known.nodes.slice(-5)])
+
   let op = () => {
     let [at, index] = [random(4), random(3)]
     return pick([
@@ -37,7 +39,10 @@ export function randomCall(random, known) {
       { from: at, op: 'move', path: '/list', to: index },
       { at, op: 'insertText', path: '/text', text: pick(['ab', '🌍', '\n']) },
       { at, count: 1, op: 'removeText', path: '/text' },
-      { element: pick(['x', 'y']), op: pick(['add', 'discard']), path: '/tags' }
+      { element: pick(['x', 'y']), op: pick(['add', 'discard']), path: '/tags' },
+      { at: pick([0, undefined]), op: 'createNode', parent: node(), path: '/tree', value: value() },
+      { node: node() ?? '@a 0', op: 'moveNode', parent: node(), path: '/tree' },
+      { op: 'set', path: `/tree/${node()}/b`, value: value() }
     ])
   }
   let typing = () => ({ at: random(3), op: 'insertText', path: '/text', text: 'x' })
@@ -70,6 +75,7 @@ export function randomCall(random, known) {
     () => ({ unwatchText: { watch: any(known.watches) } }),
     () => ({ listChanges: { list: any(known.lists) } }),
     () => ({ authors: { channel, path: '/text' } }),
+    () => ({ children: { channel, parent: node(), path: '/tree' } }),
     () => ({ history: { channel } }),
     () => ({ stateAt: { channel, id: pick(known.ids) ?? '1 a 0' } }),
     () => 'entries',

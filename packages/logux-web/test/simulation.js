@@ -44,7 +44,7 @@ class World {
   start(node, options = {}, database = new Database()) {
     let number = this.engines.start({ node, saved: database.saved(), ...options })
     // What calls have returned, for later calls.
-    let known = { anchors: [], ids: [], lists: [], watches: [] }
+    let known = { anchors: [], ids: [], lists: [], nodes: [], watches: [] }
     this.#clients.set(node, { ...known, database, follows: false, node, number, ...options })
     let records = { openRecords: { filter: {}, plural: 'tasks' } }
     for (let call of ['observeLog', { open: { id: '7', kind: 'notes' } }, records, 'resume']) {
@@ -154,6 +154,7 @@ function remember(client, call, value) {
   if (name === 'openRecords' || name === 'openRecord') client.lists.push(value)
   if (name === 'watchText') client.watches.push(value)
   if (name === 'anchor') client.anchors.push(value)
+  if (name === 'children') client.nodes.push(...value.map(({ id }) => id))
   if (['edit', 'editRecord', 'sync'].includes(name) && value) client.ids.push(value)
 }
 
