@@ -182,8 +182,21 @@ export class LoguxRecord extends RecordStore {
 
 let before = (a, b) => a.id < b.id
 
+/** Returns the index of the record with an id in a sorted list, or where it would be. */
+function indexOf(list, id) {
+  let [from, to] = [0, list.length]
+  while (from < to) {
+    let middle = (from + to) >> 1
+    if (list[middle].id < id) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
 /** Returns a sorted list with changes. Records that have not changed are the same objects. */
 function merge(list, changed, removed) {
+  // Thousands of records may arrive one after the other: for each, a copy and a search is enough.
+  if ((changed.length + removed.length) * 16 < list.length) return replace(list, changed, removed)
   let old = new Set([...removed, ...changed.map(({ id }) => id)])
   let kept = list.filter(({ id }) => !old.has(id))
   let added = [...changed].sort((a, b) => (before(a, b) ? -1 : 1))
@@ -194,4 +207,18 @@ function merge(list, changed, removed) {
     merged.push(record)
   }
   return merged.concat(added.slice(at))
+}
+
+/** Returns a sorted list with few changes. */
+function replace(list, changed, removed) {
+  let replaced = [...list]
+  for (let id of removed) {
+    let at = indexOf(replaced, id)
+    if (replaced[at]?.id === id) replaced.splice(at, 1)
+  }
+  for (let record of changed) {
+    let at = indexOf(replaced, record.id)
+    replaced.splice(at, replaced[at]?.id === record.id ? 1 : 0, record)
+  }
+  return replaced
 }
