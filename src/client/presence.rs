@@ -202,7 +202,8 @@ impl<S: Store, O: Observer> Client<S, O> {
 
     fn presence_changed(&mut self, changed: PresenceChanged) {
         let channel: Arc<str> = changed.channel.into();
-        if !self.subscriptions.is_subscribed(&channel) {
+        // A server tells a new subscriber who is there before it answers.
+        if !self.subscriptions.is_wanted(&channel) {
             return;
         }
         let others = self.presence.others.entry(channel.clone()).or_default();

@@ -190,6 +190,11 @@ impl Subscriptions {
         of_channel.any(|wanted| wanted.confirmed.is_some() && wanted.asked.is_empty())
     }
 
+    /// Returns `true` if the application wants a subscription to a channel.
+    pub(super) fn is_wanted(&self, channel: &str) -> bool {
+        self.wanted.values().any(|wanted| wanted.subscription.channel == channel)
+    }
+
     /// Returns the state of a subscription that the application wants.
     pub(super) fn state_of(&self, subscription: &Subscription) -> Option<SubscriptionState> {
         self.wanted.get(&subscription.key()).map(Wanted::state)

@@ -202,6 +202,24 @@ fn the_states_of_others_are_known_until_the_connection_ends() {
 }
 
 #[test]
+fn who_is_there_may_be_told_before_the_subscription_is_answered() {
+    let mut device = Device::new();
+    device.connect();
+    let id = device.sync(r#"{"type":"logux/subscribe","channel":"room"}"#);
+    let changed = r#"{"type":"presence/changed","channel":"room","states":{"20:b:1":7}}"#;
+    device.receive(changed);
+    device.processed(&id);
+    assert_eq!(device.others(), [("20:b:1".to_owned(), "7".to_owned())]);
+    device.handle(Input::Closed);
+    device.connect();
+    device.receive(changed);
+    assert_eq!(device.others(), [("20:b:1".to_owned(), "7".to_owned())]);
+    device.sync(r#"{"type":"logux/unsubscribe","channel":"room"}"#);
+    device.receive(changed);
+    assert_eq!(device.others(), [], "the client has left");
+}
+
+#[test]
 fn a_refused_state_is_told_and_not_repeated() {
     let mut device = Device::subscribed();
     device.set(Some("1"));
