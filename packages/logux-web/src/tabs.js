@@ -82,9 +82,11 @@ class Tabs {
     }
   }
 
+  /** Ends the connection to the tab that leads. Returns `true`: there was one, or an attempt. */
   disconnect() {
     this.#isConnecting = this.#isConnected = false
     this.#post('leader', { type: 'closed' })
+    return true
   }
 
   send(frame) {
