@@ -25,6 +25,13 @@ export function launch() {
   return chromium.launch({ args: ARGUMENTS, executablePath: CHROMIUM })
 }
 
+/** Ends the process of a page. */
+export async function crash(page) {
+  let crashed = new Promise(resolve => page.once('crash', resolve))
+  page.goto('chrome://crash').catch(() => {})
+  await crashed
+}
+
 /** Returns a module with all that it imports, paths beginning at this package, as one script. */
 export async function bundle(contents) {
   let bundle = await build({

@@ -7,12 +7,12 @@ import { after, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { serve } from '../../../tests/interop/helper/server.js'
-import { launch, skip } from './chromium.js'
+import { crash, launch, skip } from './chromium.js'
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 const PAGE = '<!doctype html><title>Test</title><script>window.ready = true</script>'
 
-export { skip }
+export { crash, skip }
 export let server
 let browser, pages, address, shown
 
@@ -52,13 +52,6 @@ export async function load(page, userId, id = '1') {
     },
     { id, url: server.url, userId }
   )
-}
-
-/** Ends the process of a page. */
-export async function crash(page) {
-  let crashed = new Promise(resolve => page.once('crash', resolve))
-  page.goto('chrome://crash').catch(() => {})
-  await crashed
 }
 
 /** Returns a page of a new browser with this HTML. */
