@@ -91,6 +91,9 @@ impl<S: Store> Client<S, TimelineSet> {
     /// when the device falls asleep; and when a connection opens. After a restart, the action is
     /// sent as the store has it.
     ///
+    /// While others show themselves in the document ([`presence`](Client::presence)), they see each
+    /// edit at once: it is an action of its own.
+    ///
     /// `action` is an edit of a document, as [`Shared::action`] makes it, of its current state. An
     /// edit whose effect depends on its time, such as a write, does not become a part of an action
     /// that others have edited the document after. Edits of other timelines are added as they are.
@@ -106,6 +109,10 @@ impl<S: Store> Client<S, TimelineSet> {
         timeline: &Arc<str>,
         action: Action,
     ) -> Result<ActionId, LogError<S::Error>> {
+        let is_watched = self.presence(timeline).next().is_some();
+        if is_watched {
+            return self.edit(now, timeline, action);
+        }
         if let Some(id) = self.extend_burst(now, timeline, &action)? {
             return Ok(id);
         }

@@ -6,7 +6,7 @@ use logux::{
     Action, ActionId, MemoryStore,
     client::{
         BurstLimits, DeadlineKind, DeviceEvent, EncryptedAction, EncryptionConfig, Fate, Input,
-        Output, UndoOutcome,
+        Output, Subscription, UndoOutcome,
     },
     crdt::{Crdt, Document, Path, Shared, SyncMaps, Text, Unit},
     replay::{Timeline, TimelineSet},
@@ -159,6 +159,30 @@ fn without_bursts_each_key_is_an_action() {
     desk.client = desk.client.with_bursts(BurstLimits::NONE);
     (0..3).for_each(|_| drop(desk.key(10, "a")));
     assert_eq!(inserted(&desk.sent()), ["a", "a", "a"]);
+}
+
+#[test]
+fn others_in_the_document_see_each_key_at_once() {
+    let mut desk = connected();
+    let now = desk.now_after(0);
+    desk.client.subscribe_kept(now, &Subscription::to(NOTE)).unwrap().unwrap();
+    desk.commit(now);
+    desk.sent();
+    let changed = |state: Value| {
+        let states = json!({"20:c:d": state});
+        json!({"type": "presence/changed", "channel": NOTE, "states": states})
+    };
+    desk.receive(1, "server:x", &changed(json!({})));
+    for letter in ["a", "b"] {
+        desk.key(10, letter);
+        assert_eq!(inserted(&desk.sent()), [letter]);
+    }
+    desk.receive(2, "server:x", &changed(Value::Null));
+    desk.key(10, "d");
+    desk.key(10, "e");
+    assert!(desk.sent().is_empty(), "nobody is there");
+    desk.wait(500);
+    assert_eq!(inserted(&desk.sent()), ["de"]);
 }
 
 #[test]

@@ -25,16 +25,16 @@ export function titlesOf(entries) {
 /** Returns the node in the id of an action. */
 export let nodeOf = id => id.split(' ')[1]
 
-/** Returns what an entry of the log does. `byId`: all entries. */
-export function describe({ action, id }, byId, titles, depth = 0) {
+/** Returns what an entry of the log does. `find` returns an entry by its id. */
+export function describe({ action, id }, find, titles, depth = 0) {
   if (action.type === 'logux/undo') {
-    let target = byId.get(action.id)
+    let target = find(action.id)
     if (!target || depth > 8) return 'undid an action'
     if (target.action.type === 'logux/undo') {
-      let undone = byId.get(target.action.id)
-      return `redid: ${undone ? describe(undone, byId, titles, depth + 1) : 'an action'}`
+      let undone = find(target.action.id)
+      return `redid: ${undone ? describe(undone, find, titles, depth + 1) : 'an action'}`
     }
-    return `undid: ${describe(target, byId, titles, depth + 1)}`
+    return `undid: ${describe(target, find, titles, depth + 1)}`
   }
   if (action.type === 'demo/create') return 'created the document'
   if (action.type === 'demo/delete') return 'deleted the document'

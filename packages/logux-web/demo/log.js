@@ -3,6 +3,7 @@
 import { clock, count, make } from './dom.js'
 import { describe, nodeOf, titlesOf } from './describe.js'
 import { authorOf } from './people.js'
+import { rowsOf } from './typing.js'
 
 /** The largest number of actions in the list. */
 const MAX = 200
@@ -35,22 +36,23 @@ export function createLog(list, people, show) {
   let rows = new Map()
   return entries => {
     let isFirst = rows.size === 0
-    let byId = new Map(entries.map(entry => [entry.id, entry]))
     let titles = titlesOf(entries)
-    let shown = entries.slice(-MAX).reverse()
+    let shown = rowsOf(entries).slice(-MAX).reverse()
+    let ids = new Set(shown.map(({ entries }) => entries[0].id))
     for (let [id, row] of rows) {
-      if (shown.some(entry => entry.id === id)) continue
+      if (ids.has(id)) continue
       row.element.remove()
       rows.delete(id)
     }
-    for (let [index, entry] of shown.entries()) {
-      let row = rows.get(entry.id)
+    for (let [index, { entries, find }] of shown.entries()) {
+      let [first] = entries
+      let row = rows.get(first.id)
       if (!row) {
-        row = makeRow(entry, people, show)
-        rows.set(entry.id, row)
+        row = makeRow(first, people, show)
+        rows.set(first.id, row)
         if (!isFirst) row.element.classList.add(index > 0 ? 'late' : 'new')
       }
-      row.update(entry, describe(entry, byId, titles))
+      row.update(entries, describe(find(first.id), find, titles))
       let place = list.children[index]
       if (place !== row.element) list.insertBefore(row.element, place ?? null)
     }
@@ -71,24 +73,33 @@ function makeRow({ id, time }, people, show) {
   )
   let json = make('pre', { tabIndex: 0 })
   let button = make('button', { type: 'button' }, 'Show the document then')
-  button.addEventListener('click', () => show(id))
+  let lastId = id
+  button.addEventListener('click', () => show(lastId))
   let details = make('details', {}, summary, make('div', { className: 'more' }, json, button))
   let element = make('li', {}, details)
   let last
   return {
     element,
-    update(entry, words) {
-      let fates = people.map(({ id }) => entry.at[id]?.fate)
-      let key = JSON.stringify([words, fates])
+    update(entries, words) {
+      let fates = people.map(({ id }) => fateOf(entries.map(({ at }) => at[id]?.fate)))
+      let key = JSON.stringify([words, fates, entries.length])
       if (key === last) return
       last = key
       what.textContent = words
       element.classList.toggle('undone', fates.includes('undone'))
       for (let [index, person] of people.entries()) setBadge(badges[index], person, fates[index])
-      button.hidden = entry.action.type !== 'demo/edit'
-      json.textContent = JSON.stringify({ action: entry.action, id: entry.id }, null, 2)
+      lastId = entries.at(-1).id
+      button.hidden = entries[0].action.type !== 'demo/edit'
+      let texts = entries.map(({ action, id }) => JSON.stringify({ action, id }, null, 2))
+      json.textContent = texts.join('\n')
     }
   }
+}
+
+/** Returns the fate of a row: that of the entry which is the furthest from being everywhere. */
+function fateOf(fates) {
+  if (fates.includes(undefined)) return undefined
+  return fates.includes('waiting') ? 'waiting' : fates[0]
 }
 
 const FATES = {

@@ -25,7 +25,7 @@ for (let pane of panes) pane.begin()
 
 let travel = createHistory(ada.note, id => {
   let byId = new Map(entries.map(entry => [entry.id, entry]))
-  return byId.has(id) ? describe(byId.get(id), byId, titlesOf(entries)) : 'an action'
+  return byId.has(id) ? describe(byId.get(id), id => byId.get(id), titlesOf(entries)) : 'an action'
 })
 let showLog = createLog(find('log'), people, id => travel.show(id))
 let steps = createSteps(people)
@@ -111,6 +111,8 @@ function createPane(person) {
 
   let title = make('input', { 'aria-label': `Title, as ${name}`, maxLength: 80 })
   title.className = 'title'
+  // What was edited elsewhere is a step of its own.
+  title.addEventListener('focus', () => note.closeStep())
   title.addEventListener('input', () => note.set('title', title.value))
   title.addEventListener('change', () => note.closeStep())
   let editor = make('div', { className: 'editor' })

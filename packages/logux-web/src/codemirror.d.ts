@@ -10,7 +10,10 @@ export interface CollaborationOptions {
     /** A colour of CSS that white is readable on. Default: by the node id. */
     color?: string
   }
-  /** The document in which the cursors are. Default: that of the text. `null`: no cursors. */
+  /**
+   * The document in which the cursors are. Default: that of the text. `null`: no cursors, and the
+   * others do not hear that somebody is there.
+   */
   presence?: LoguxDocument | null
   /** Whether the keys of undo and redo are those of the document. Default: `true`. */
   undo?: boolean

@@ -13,6 +13,7 @@ import { EditorView, keymap, logException, ViewPlugin } from '@codemirror/view'
 
 import { difference, mapPosition } from './changes.js'
 import { cursors } from './codemirror-cursors.js'
+import { enter } from './presence.js'
 
 /** Marks the transactions that show what others have changed. */
 let fromText = Annotation.define()
@@ -24,7 +25,7 @@ let bound = Facet.define({ combine: values => values[0] })
 export function collaboration(text, { presence = text.document, undo = true, user } = {}) {
   let access = new Compartment()
   return [
-    bound.of({ access, text }),
+    bound.of({ access, isPresent: presence !== null, text }),
     access.of([]),
     plugin,
     // Other line breaks are characters as all others, so that positions are those of the text.
@@ -75,7 +76,7 @@ class Binding {
 
   constructor(view) {
     this.view = view
-    let { access, text } = view.state.facet(bound)
+    let { access, isPresent, text } = view.state.facet(bound)
     this.access = access
     this.length = view.state.doc.length
     this.document = text.document
@@ -85,6 +86,7 @@ class Binding {
       this.text.listen(changes => this.receive(changes)),
       this.document.watch(() => queueMicrotask(() => this.showAccess()))
     ]
+    if (isPresent) this.ends.push(enter(this.document))
     if (view.state.sliceDoc() !== this.text.get()) this.showText()
     queueMicrotask(() => this.showAccess())
   }
@@ -94,7 +96,9 @@ class Binding {
     return this.view !== undefined && this.document.isOpen
   }
 
-  update({ transactions }) {
+  update({ focusChanged, transactions, view }) {
+    // What was edited elsewhere is a step of its own.
+    if (focusChanged && view.hasFocus && this.isOpen) this.closeStep()
     for (let transaction of transactions) {
       if (!transaction.docChanged) {
         // A click or an arrow key ends a step.

@@ -18,6 +18,7 @@ export class LoguxDocument extends Store {
   #values = new Map()
   #info
   #others
+  #presence = null
 
   /** How often the application has it open. */
   users = 0
@@ -177,6 +178,12 @@ export class LoguxDocument extends Store {
   /** Shows the others a state, such as a name and a cursor. `null`: nothing. */
   setPresence(state) {
     this.#ask({ setPresence: { channel: this.channel, state } })
+    this.#presence = state
+  }
+
+  /** What this device shows the others. `null`: nothing. */
+  get presence() {
+    return this.#presence
   }
 
   /** Ends the subscription, when it was called as often as the document was opened. */

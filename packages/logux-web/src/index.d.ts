@@ -300,8 +300,13 @@ export interface LoguxDocument extends Omit<Store<Json | undefined>, 'get'> {
   select(selection?: Json): void
   /** Ends the current step of undo. */
   closeStep(): void
-  /** Shows the others a state, such as a name and the anchor of a cursor. `null`: nothing. */
+  /**
+   * Shows the others a state, such as a name and the anchor of a cursor. `null`: nothing. What is
+   * typed is sent at once while others show something, and otherwise after a pause, or 2 s.
+   */
   setPresence(state: Json): void
+  /** What this device shows the others. */
+  readonly presence: Json
   /** Closes the document, when it was called as often as `document` of the client. */
   close(): void
 }

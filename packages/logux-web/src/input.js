@@ -1,6 +1,7 @@
 // A text of a document in a `<textarea>` or `<input>`.
 
 import { applyChanges, difference, mapPosition, rebase } from './changes.js'
+import { enter } from './presence.js'
 
 /** Lets an element show a text and change it. Returns what ends that. See `input.d.ts`. */
 export function bindInput(element, text, { undo = true } = {}) {
@@ -8,7 +9,7 @@ export function bindInput(element, text, { undo = true } = {}) {
   return () => input.end()
 }
 
-let EVENTS = ['beforeinput', 'compositionend', 'compositionstart', 'input', 'keydown']
+let EVENTS = ['beforeinput', 'compositionend', 'compositionstart', 'focus', 'input', 'keydown']
 
 class BoundInput {
   /** The text of which the element shows the value. */
@@ -27,7 +28,8 @@ class BoundInput {
     for (let event of EVENTS) element.addEventListener(event, this)
     this.ends = [
       this.text.listen(changes => this.receive(changes)),
-      this.document.watch(() => this.showAccess())
+      this.document.watch(() => this.showAccess()),
+      enter(this.document)
     ]
     this.showAccess()
     this.showText()
@@ -46,6 +48,8 @@ class BoundInput {
 
   handleEvent(event) {
     if (event.type === 'keydown') this.handleKey(event)
+    // What was edited elsewhere is a step of its own.
+    else if (event.type === 'focus') this.document.isOpen && this.document.closeStep()
     else if (event.type === 'beforeinput') this.handleBefore(event)
     else if (event.type === 'compositionstart') this.isComposing = true
     else this.handleInput(event)

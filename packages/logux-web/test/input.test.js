@@ -72,6 +72,24 @@ test('two people type into one text', async () => {
   assert.deepEqual(selected(bob), [3, 3])
 })
 
+test('who has an element of the document is sent each key at once', async () => {
+  let [ada, bob] = await elements('keys')
+  let people = () => Object.values(ada.note.others)
+  let actions = () => ada.note.history().length
+  await until(() => people().length === 1)
+  assert.deepEqual(people(), [{}])
+  for (let key of 'abc') type(ada.element, key)
+  assert.equal(actions(), 3)
+  await settle(ada, bob)
+  bob.note.setPresence({ name: 'Bob' })
+  bob.end()
+  await until(() => people()[0]?.name === 'Bob')
+  bob.note.setPresence(null)
+  await until(() => people().length === 0)
+  for (let key of 'de') type(ada.element, key)
+  assert.equal(actions(), 4, 'what nobody sees is one action')
+})
+
 test('a letter is inserted at the caret, also between equal letters', async () => {
   let [ada, bob] = await elements('2')
   type(ada.element, 'aaaa')
@@ -164,6 +182,21 @@ test('undo takes back what one has typed oneself, and selects what was selected'
   press(ada.element, 'z')
   await settle(ada, bob)
   assert.equal(bob.element.value, 'zero one pasted')
+})
+
+test('undo takes back what was typed into one element', async () => {
+  let [ada, bob] = await elements('steps')
+  let title = document.createElement('input')
+  document.body.append(title)
+  bindInput(title, ada.note.text('title'))
+  ada.element.focus()
+  type(ada.element, 'text')
+  title.focus()
+  type(title, 'title')
+  await settle(ada, bob)
+  ada.note.undo()
+  await until(() => bob.note.get('title') === undefined || bob.note.get('title') === '')
+  assert.equal(ada.element.value, 'text')
 })
 
 test('elements show other line breaks in their own way', async () => {
