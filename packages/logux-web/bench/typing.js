@@ -27,7 +27,6 @@ const LOGUX = () => startLogux({ args: ['--document', 'notes'] })
 const SUBJECTS = {
   'an editor alone': { adapter: 'plain' },
   logux: { adapter: 'logux', server: LOGUX },
-  'logux, each key sent alone': { adapter: 'logux', each: '1', server: LOGUX },
   'yjs, y-websocket': { adapter: 'yjs', server: Y_SERVER },
   'loro, a relay': { adapter: 'loro', server: RELAY }
 }
@@ -125,18 +124,17 @@ function places() {
 }
 
 async function measure({ browser, pages, profile, round, subject, text }) {
-  let { adapter, each } = subject
-  let room = `room${round}${each ?? ''}`
+  let { adapter } = subject
+  let room = `room${round}`
   let server = await subject.server?.()
   let people = server && new People(adapter)
   let base = await people?.call('prepare', { room, server: server.url, text })
-  await people?.call('join', { base, each, places: places(), room, server: server.url })
+  await people?.call('join', { base, places: places(), room, server: server.url })
   pages.files['base-bytes'] = base && Buffer.from(base, 'base64')
 
   let parameters = new URLSearchParams({ room })
   parameters.set('base', base ? '/base-bytes?' + `${adapter}${round}` : '/base-text')
   if (server) parameters.set('server', server.url)
-  if (each) parameters.set('each', each)
   let windows = []
   for (let user of ['typist', 'watcher']) {
     let context = await browser.newContext()

@@ -14,7 +14,7 @@ export async function prepare({ room, server, text }) {
 }
 
 /** Adds a person, who types at a place. */
-export async function join({ each, place, room, server, user }) {
+export async function join({ place, room, server, user }) {
   let client = await open(options(server, user))
   let note = client.document('notes', room)
   await note.loading
@@ -26,7 +26,6 @@ export async function join({ each, place, room, server, user }) {
       let index = text.indexOf(anchor)
       text.insert(index, letter)
       anchor = text.anchor(index + letter.length)
-      if (each) note.closeStep()
     }
   }
 }

@@ -1,6 +1,5 @@
 // A text of logux-web, kept in IndexedDB.
 
-import { EditorView } from '@codemirror/view'
 import { open as openClient } from 'logux-web'
 import { collaboration } from 'logux-web/codemirror'
 
@@ -14,13 +13,5 @@ export async function open(parameters) {
   let note = client.document('notes', parameters.get('room'))
   await note.loading
   let text = note.text('text')
-  let extensions = [collaboration(text)]
-  if (parameters.get('each')) {
-    // The end of a step ends the burst of typing, which is sent then.
-    let send = EditorView.updateListener.of(({ docChanged, transactions }) => {
-      if (docChanged && transactions.some(it => it.isUserEvent('input'))) note.closeStep()
-    })
-    extensions.push(send)
-  }
-  return { extensions, text: text.get() }
+  return { extensions: [collaboration(text)], text: text.get() }
 }
