@@ -1,6 +1,7 @@
 // The history of a text: one person types, removes, and goes to another place now and then.
 
-import { randomLetter, randomNumbers } from './random.js'
+import { randomNumbers } from '../test/random.js'
+import { randomLetter } from './random.js'
 
 /**
  * Returns edits `{ from, to, insert }`, each an action, and the text after them. It has about as

@@ -1,6 +1,7 @@
 // People who type into one text: a process of its own. The argument is the name of their library.
 
-import { randomLetter, randomNumbers } from './random.js'
+import { randomNumbers } from '../test/random.js'
+import { randomLetter } from './random.js'
 
 let library = await import(`./adapters/people-${process.argv[2]}.js`)
 let people = []

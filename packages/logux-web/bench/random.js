@@ -1,16 +1,6 @@
-// Random numbers that are the same at each run.
+// Random texts that are the same at each run.
 
-/** Returns a function that returns a random whole number below a limit. */
-export function randomNumbers(seed) {
-  let state = seed
-  return limit => {
-    // The generator mulberry32.
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * limit)
-  }
-}
+import { randomNumbers } from '../test/random.js'
 
 /** Returns a letter, a space, or, at the end of a line of about 70 letters, a line break. */
 export function randomLetter(random) {
